@@ -1,0 +1,31 @@
+# make run   – install, run the demo campaign, print the leaderboard, write report.html
+# make test  – install, check style, types and imports, run the tests
+
+export OMP_NUM_THREADS ?= 1
+BIN = .venv/bin
+
+.PHONY: setup run test test-all lint bench clean
+
+setup:
+	@python3 tools/install.py
+
+run: setup
+	@$(BIN)/trueness run demo --report report.html
+
+lint: setup
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/ty check trueness
+
+test: lint
+	@$(BIN)/pytest
+
+test-all: lint
+	@$(BIN)/pytest -m "not gpu"
+
+bench: setup
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+clean:
+	rm -rf .venv build dist .pytest_cache .ruff_cache

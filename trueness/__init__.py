@@ -1,0 +1,1 @@
+"""trueness: which classifier of rare events really is better?"""

@@ -1,0 +1,39 @@
+"""Errors that a user can act on: one line saying what came, what was expected, what to do next."""
+
+
+class TruenessError(Exception):
+    """Base of all refusals; the command line prints its message and exits with status 2."""
+
+
+class SpecError(TruenessError):
+    """A description of a run that cannot be carried out."""
+
+
+class DataError(TruenessError):
+    """Bars, titles or labels that cannot be used as they are."""
+
+
+class CampaignError(TruenessError):
+    """A campaign file that cannot be read or expanded."""
+
+
+class StoreError(TruenessError):
+    """A store that cannot be read, written or understood."""
+
+
+def nearest(name: str, choices: list[str]) -> str:
+    """Close valid names for a refused one, or all of them if few.
+
+    Examples
+    --------
+    >>> nearest("a5O", ["a20", "a50"])
+    'choose from a20, a50'
+    >>> nearest("dema_8", [f"dema_{n}" for n in range(9, 40)])
+    'did you mean dema_38, dema_28, dema_18?'
+    """
+    from difflib import get_close_matches
+
+    if len(choices) <= 12:
+        return "choose from " + ", ".join(choices)
+    close = get_close_matches(name, choices, n=3, cutoff=0.4)
+    return f"did you mean {', '.join(close)}?" if close else f"{len(choices)} names are known"

@@ -1,0 +1,51 @@
+"""Adam over a stack: one row of parameters per member, each with its own rate and decay."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
+
+
+class StackedAdam:
+    """Adam and AdamW for parameters (K, P); members differ in rate, decay and kind of decay.
+
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015); Loshchilov and Hutter, "Decoupled Weight
+    Decay Regularization" (2019). Steps equal `torch.optim.Adam` and `AdamW` row by row.
+
+    Parameters
+    ----------
+    theta : (K, P) float32
+        Changed in place.
+    l2, decay : (K, 1) float32
+        Weight decay added to the gradient (Adam), and applied to the weights (AdamW).
+    clip : (K, 1) float32
+        Largest norm of a member's gradient; infinity does not clip.
+    """
+
+    def __init__(self, theta: Tensor, l2: Tensor, decay: Tensor, clip: Tensor) -> None:
+        self.l2, self.decay, self.clip = l2, decay, clip
+        self.mean, self.square = torch.zeros_like(theta), torch.zeros_like(theta)
+        self.steps = 0
+
+    @torch.no_grad()
+    def step(self, theta: Tensor, gradient: Tensor, rate: Tensor) -> None:
+        """One update of `theta` (K, P) with learning rates (K, 1)."""
+        self.steps += 1
+        if self.clip.isfinite().any():
+            norm = gradient.norm(dim=1, keepdim=True)
+            gradient = gradient * (self.clip / (norm + 1e-6)).clamp(max=1.0)
+        if self.l2.any():
+            gradient = gradient.addcmul(theta, self.l2)
+        if self.decay.any():
+            theta.mul_(1 - rate * self.decay)
+        self.mean.lerp_(gradient, 1 - BETA1)
+        self.square.mul_(BETA2).addcmul_(gradient, gradient, value=1 - BETA2)
+        divisor = (self.square.sqrt() / (1 - BETA2**self.steps) ** 0.5).add_(EPSILON)
+        theta.sub_((self.mean / divisor).mul_(rate / (1 - BETA1**self.steps)))
+
+    def keep(self, rows: Tensor) -> None:
+        """Forget the members that are not in `rows`."""
+        for name in ("l2", "decay", "clip", "mean", "square"):
+            setattr(self, name, getattr(self, name)[rows])

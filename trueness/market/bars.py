@@ -1,0 +1,393 @@
+"""Daily bars: bundled S&P 500, CSV, Parquet, a seeded synthetic market; and the checks they must pass."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError
+
+BUNDLED = ("sp500", "synthetic")
+_ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
+_PRICES = ("open", "high", "low", "close")
+_RELATIVE_SLACK = 1e-6  # vendors round each column by itself
+
+Array = NDArray[np.float64]
+
+
+def _digest(*arrays: np.ndarray | None) -> str:
+    sha = hashlib.sha256()
+    for array in arrays:
+        sha.update(b"none" if array is None else np.ascontiguousarray(array).tobytes())
+    return sha.hexdigest()[:12]
+
+
+@dataclass(frozen=True)
+class Bars:
+    """Daily bars in time order; prices as stored by the vendor plus the adjustment factor.
+
+    Attributes
+    ----------
+    name : str
+        Where they came from, for people; it changes no number.
+    dates : (T,) datetime64[D]
+    open, high, low, close : (T,) float64
+        Unadjusted prices in the currency of the source.
+    volume : (T,) float64 or None
+        Traded units; None if the source has none.
+    factor : (T,) float64
+        Adjusted close over close; 1 where the source has no adjusted close.
+    notes : tuple of str
+        Warnings of the checks.
+    """
+
+    name: str
+    dates: NDArray[np.datetime64]
+    open: Array
+    high: Array
+    low: Array
+    close: Array
+    volume: Array | None
+    factor: Array
+    notes: tuple[str, ...] = field(default=(), compare=False)
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits of the SHA-256 of the values, not of the file that held them."""
+        days = self.dates.astype(np.int64)
+        return _digest(
+            days, self.open, self.high, self.low, self.close, self.volume, self.factor
+        )
+
+    def adjusted(self) -> Bars:
+        """Bars with every price multiplied by the adjustment factor, as indicators and labels use them."""
+        prices = {name: getattr(self, name) * self.factor for name in _PRICES}
+        return replace(self, **prices, factor=np.ones_like(self.factor))
+
+    def head(self, rows: int) -> Bars:
+        """First `rows` bars, as the world looked on that day."""
+        columns = ("dates", *_PRICES, "factor")
+        cut = {name: getattr(self, name)[:rows] for name in columns}
+        return replace(self, **cut, volume=None if self.volume is None else self.volume[:rows])
+
+    def frame(self) -> pl.DataFrame:
+        """Columns Date, Open, High, Low, Close, Adj Close and, if known, Volume."""
+        columns = {"Date": self.dates, "Open": self.open, "High": self.high, "Low": self.low}
+        columns |= {"Close": self.close, "Adj Close": self.close * self.factor}
+        if self.volume is not None:
+            columns["Volume"] = self.volume
+        return pl.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class Volatility:
+    """Closing values of a volatility index, (T,), with their dates."""
+
+    name: str
+    dates: NDArray[np.datetime64]
+    close: Array
+
+    @cached_property
+    def digest(self) -> str:
+        """12 hexadecimal digits of the SHA-256 of dates and values."""
+        return _digest(self.dates.astype(np.int64), self.close)
+
+    def on(self, dates: NDArray[np.datetime64]) -> Array:
+        """Values on `dates`, NaN where the index has none.
+
+        Raises
+        ------
+        DataError
+            If not a single date is shared.
+        """
+        position = np.searchsorted(self.dates, dates).clip(max=len(self.dates) - 1)
+        found = self.dates[position] == dates
+        if not found.any():
+            raise DataError(
+                f"{self.name}: {self.dates[0]} to {self.dates[-1]} shares no date with the bars "
+                f"({dates[0]} to {dates[-1]}); give a volatility index of the same period"
+            )
+        return np.where(found, self.close[position], np.nan)
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+
+def _read_table(path: Path) -> pl.DataFrame:
+    if path.is_dir() or not path.exists():
+        raise DataError(
+            f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}"
+        )
+    try:
+        if path.suffix.lower() in (".parquet", ".pq"):
+            return pl.read_parquet(path)
+        return pl.read_csv(path, infer_schema_length=None)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
+        raise DataError(
+            f"{path}: cannot be read as CSV or Parquet ({reason}); a header line "
+            "Date,Open,High,Low,Close,Volume and one line per day are expected"
+        ) from None
+
+
+def _normalise_names(table: pl.DataFrame, name: str, needed: tuple[str, ...]) -> pl.DataFrame:
+    plain = {c: c.strip().lower().replace(" ", "_") for c in table.columns}
+    plain = {c: "date" if n in ("datetime", "timestamp") else _ALIASES.get(n, n) for c, n in plain.items()}
+    wanted = (*needed, "adj_close", "volume")
+    names = [n for n in plain.values() if n in wanted]
+    twice = sorted({n for n in names if names.count(n) > 1})
+    missing = [n for n in needed if n not in names]
+    if twice or missing:
+        problem = f"no column {', '.join(missing)}" if missing else f"two columns {twice[0]}"
+        raise DataError(
+            f"{name}: {problem}; found {', '.join(table.columns[:12])}; expected "
+            f"{', '.join(needed)} in any case, optionally Adj Close and Volume"
+        )
+    return table.rename(plain).select(n for n in wanted if n in names)
+
+
+def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
+    if column.dtype in (pl.Datetime, pl.Date):
+        parsed = column.cast(pl.Date)
+    else:
+        text = column.cast(pl.String).str.strip_chars()
+        parsed = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        if parsed.null_count() == len(parsed):
+            parsed = text.str.to_date("%m/%d/%Y", strict=False)
+    if parsed.null_count():
+        row = int(parsed.is_null().arg_max() or 0)
+        raise DataError(
+            f"{name}: row {row + 1}: date {column[row]!r} is not of the form 2024-12-31; "
+            "write every date that way"
+        )
+    days = parsed.to_numpy().astype("datetime64[D]")
+    step = np.diff(days).astype(int)
+    if (step == 0).any():
+        raise DataError(f"{name}: date {days[1:][step == 0][0]} stands twice; keep one bar per day")
+    if (step < 0).any():
+        row = int(np.flatnonzero(step < 0)[0])
+        raise DataError(
+            f"{name}: dates are not sorted: {days[row + 1]} follows {days[row]}; sort by date, oldest first"
+        )
+    return days
+
+
+def _numbers(table: pl.DataFrame, column: str, name: str, days: NDArray[np.datetime64]) -> Array:
+    series = table[column]
+    values = series.cast(pl.Float64, strict=False)
+    array = values.to_numpy().astype(np.float64)
+    bad = ~np.isfinite(array)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise DataError(
+            f"{name}: {column} on {days[row]} is {series[row]!r}, a number is expected "
+            f"({int(bad.sum())} such rows); correct or remove the rows"
+        )
+    return array
+
+
+def _volume(table: pl.DataFrame, name: str, days: NDArray[np.datetime64]) -> Array | None:
+    if "volume" not in table.columns or table["volume"].null_count() == len(days):
+        return None
+    volume = _numbers(table, "volume", name, days)
+    if (volume < 0).any():
+        raise DataError(f"{name}: volume on {days[np.argmax(volume < 0)]} is negative")
+    return None if not volume.any() else volume
+
+
+def _check_prices(bars: Bars) -> None:
+    for column in (*_PRICES, "factor"):
+        values = getattr(bars, column)
+        if (values <= 0).any():
+            row = int(np.argmax(values <= 0))
+            label = "adj close" if column == "factor" else column
+            raise DataError(
+                f"{bars.name}: {label} on {bars.dates[row]} is not positive; "
+                "indicators and labels need positive prices"
+            )
+    slack = _RELATIVE_SLACK * bars.close
+    for column, wrong, bound in (
+        ("high", bars.high < np.maximum(bars.open, bars.close) - slack, "below open or close"),
+        ("low", bars.low > np.minimum(bars.open, bars.close) + slack, "above open or close"),
+    ):
+        if wrong.any():
+            row = int(np.argmax(wrong))
+            raise DataError(
+                f"{bars.name}: {column} {getattr(bars, column)[row]:g} on {bars.dates[row]} is {bound} "
+                f"({bars.open[row]:g}, {bars.close[row]:g}); {int(wrong.sum())} such bars; correct the source"
+            )
+
+
+def _warnings(bars: Bars) -> tuple[str, ...]:
+    notes = []
+    if bars.dates[-1] >= np.datetime64(datetime.now(UTC).date()):
+        notes.append(f"{bars.name}: the last bar is dated {bars.dates[-1]}; the day may not be over")
+    elif bars.volume is not None and len(bars) > 21:
+        usual = float(np.median(bars.volume[-21:-1]))
+        if bars.volume[-1] < 0.25 * usual:
+            share = bars.volume[-1] / usual
+            notes.append(
+                f"{bars.name}: volume of the last bar {bars.dates[-1]} is {share:.0%} of usual; it may be partial"
+            )
+    if bars.volume is None:
+        notes.append(f"{bars.name}: no volume; columns that need it are left out")
+    return tuple(notes)
+
+
+def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
+    """Checked bars from a table with Date, Open, High, Low, Close and optionally Adj Close and Volume.
+
+    Parameters
+    ----------
+    table : polars.DataFrame
+        Column names in any case; dates as dates or as text ``2024-12-31``; prices positive.
+    name : str
+        What errors call the source.
+
+    Returns
+    -------
+    Bars
+
+    Raises
+    ------
+    DataError
+        For missing columns, duplicate or unsorted dates, gaps, a high below open or close, prices <= 0.
+    """
+    table = _normalise_names(table, name, ("date", *_PRICES))
+    if not len(table):
+        raise DataError(f"{name}: no rows; one bar per trading day is expected")
+    days = _dates(table["date"], name)
+    prices = {c: _numbers(table, c, name, days) for c in _PRICES}
+    factor = np.ones(len(days))
+    if "adj_close" in table.columns:
+        factor = _numbers(table, "adj_close", name, days) / np.where(
+            prices["close"] > 0, prices["close"], 1.0
+        )
+    bars = Bars(name, days, **prices, volume=_volume(table, name, days), factor=factor)
+    _check_prices(bars)
+    return replace(bars, notes=_warnings(bars))
+
+
+def _bundled_sp500() -> pl.DataFrame:
+    package = importlib.util.find_spec("arch")  # located, not imported: the import takes two seconds
+    if package is None or not package.submodule_search_locations:
+        raise DataError("sp500: the package `arch`, which carries the bars, is missing; install trueness again")
+    return pl.read_csv(Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz")
+
+
+def load_bars(source: str | Path) -> Bars:
+    """Bars by name or from a file.
+
+    Parameters
+    ----------
+    source : str or Path
+        ``"sp500"`` (S&P 500 index, 1999-2018, 5,031 days, bundled with `arch`), ``"synthetic"`` (seed 0),
+        or the path of a CSV or Parquet file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, or fails a check.
+
+    Examples
+    --------
+    >>> len(load_bars("sp500"))
+    5031
+    """
+    if str(source) == "sp500":
+        return bars_from_table(_bundled_sp500(), "sp500")
+    if str(source) == "synthetic":
+        return synthetic_bars()
+    return bars_from_table(_read_table(Path(source)), str(source))
+
+
+def load_volatility(source: str | Path) -> Volatility:
+    """Volatility index (Date, Close) from a CSV or Parquet file.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, unreadable, or holds values that are not positive numbers.
+    """
+    name = str(source)
+    table = _normalise_names(_read_table(Path(source)), name, ("date", "close"))
+    if not len(table):
+        raise DataError(f"{name}: no rows; one value per trading day is expected")
+    days = _dates(table["date"], name)
+    close = _numbers(table, "close", name, days)
+    if (close <= 0).any():
+        raise DataError(f"{name}: close on {days[np.argmax(close <= 0)]} is not positive")
+    return Volatility(name, days, close)
+
+
+# ----------------------------------------------------------------------------------------- synthetic
+
+
+def synthetic_probability(z: Array, strength: float, base_rate: float = 0.2) -> Array:
+    """P(next day's high reaches +1 %) given the planted factor: ``sigmoid(logit(base_rate) + strength * z)``."""
+    return 1 / (1 + np.exp(-(np.log(base_rate / (1 - base_rate)) + strength * z)))
+
+
+def synthetic_factor(bars: Bars) -> Array:
+    """Factor planted in synthetic bars, read back from the logarithm of the volume; (T,), unit variance."""
+    if bars.volume is None:
+        raise DataError(f"{bars.name}: synthetic bars carry their factor in the volume")
+    return (np.log(bars.volume) - 18.0) / 0.5
+
+
+def synthetic_bars(n_days: int = 4000, strength: float = 1.0, seed: int = 0) -> Bars:
+    """Seeded market in which the volume of day t foretells whether day t+1 touches +1 %.
+
+    A standard AR(1) factor z (coefficient 0.5) sets the volume, ``log V = 18 + 0.5 z``. The next day's High
+    reaches Close * 1.01 with probability ``synthetic_probability(z, strength)``, independent of all else, so
+    the best attainable AUC is known. Prices stay within a few percent of 100 in drift.
+
+    Parameters
+    ----------
+    n_days : int
+        Bars, starting 1990-01-01, weekdays only.
+    strength : float
+        Log-odds per standard deviation of the factor; 0 plants nothing.
+    seed : int
+
+    Returns
+    -------
+    Bars
+    """
+    rng = np.random.default_rng(seed)
+    shock = rng.standard_normal(n_days)
+    z = np.empty(n_days)
+    z[0] = shock[0]
+    for t in range(1, n_days):
+        z[t] = 0.5 * z[t - 1] + np.sqrt(0.75) * shock[t]
+    touched = np.append(False, rng.random(n_days - 1) < synthetic_probability(z[:-1], strength))
+    high_pct = np.where(touched, 1.001 + rng.exponential(0.4, n_days), rng.uniform(0.05, 0.99, n_days))
+    low_pct = -np.abs(rng.normal(0.7, 0.4, n_days)) - 0.02
+    open_pct = low_pct + (high_pct - low_pct) * rng.beta(4, 4, n_days)
+    close_pct = low_pct + (high_pct - low_pct) * rng.beta(2, 2, n_days)
+    close_pct -= close_pct.mean()
+    close_pct = close_pct.clip(low_pct, high_pct)
+    close = 100 * np.cumprod(1 + close_pct / 100)
+    before = np.append(100.0, close[:-1])
+    days = np.datetime64("1990-01-01") + np.arange(n_days) // 5 * 7 + np.arange(n_days) % 5
+    return Bars(
+        f"synthetic(n_days={n_days}, strength={strength:g}, seed={seed})",
+        days.astype("datetime64[D]"),
+        open=before * (1 + open_pct / 100),
+        high=before * (1 + high_pct / 100),
+        low=before * (1 + low_pct / 100),
+        close=close,
+        volume=np.exp(18.0 + 0.5 * z),
+        factor=np.ones(n_days),
+    )
