@@ -84,8 +84,9 @@ def fit_stack(
     specs: Sequence[spec.Spec],
     device: Device,
     on_epoch: Callable[[int], None] | None = None,
+    width: int | None = None,
 ) -> list[Fitted]:
-    """Train every fold of every spec in one stack.
+    """Train every fold of every spec, at most `width` networks in one pass.
 
     Parameters
     ----------
@@ -96,6 +97,8 @@ def fit_stack(
     device : Device
     on_epoch : callable, optional
         Told the epochs that training came nearer to its end, skipped ones included.
+    width : int, optional
+        Members per stack; all of them by default. The results do not depend on it.
 
     Returns
     -------
@@ -104,15 +107,20 @@ def fit_stack(
     """
     began = time.perf_counter()
     members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
-    stack = _Stack(examples, members, device)
-    stack.train(on_epoch or (lambda epochs: None))
+    step = width or len(members)
+    traces: list[_Trace] = []
+    for first in range(0, len(members), step):
+        stack = _Stack(examples, members[first : first + step], device)
+        stack.train(on_epoch or (lambda epochs: None))
+        traces += stack.traces
     share = (time.perf_counter() - began) / len(specs)
     fitted = []
     for i, one in enumerate(specs):
-        mine = stack.traces[i * examples.n_folds : (i + 1) * examples.n_folds]
+        mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
         failure = next((t.failure for t in mine if t.failure), None)
         folds = [] if failure else [t.result for t in mine if t.result is not None]
-        fitted.append(Fitted(one, folds, stack.precision, device.name, share, failure))
+        precision = device.precision(one.recipe.precision)
+        fitted.append(Fitted(one, folds, precision, device.name, share, failure))
     return fitted
 
 
@@ -232,7 +240,7 @@ class _Stack:
 
     def _logits(self, theta: Tensor, rows: Tensor, draws: Tensor | None) -> Tensor:
         """Logits (K, B) of windows `rows` (K, B) under parameters `theta` (K, P)."""
-        x = self.series[self.start[rows][..., None] + self.offsets]
+        x = self._windows(rows)
         pieces = theta.split(self.sizes, dim=1)
         stacked = {
             name: piece.reshape(len(theta), *shape)
@@ -246,6 +254,11 @@ class _Stack:
             if draws is None:
                 return torch.vmap(self._quiet)(stacked, x)
             return torch.vmap(self._noisy)(stacked, x, draws, self.level, self.scale)
+
+    def _windows(self, rows: Tensor) -> Tensor:
+        """Windows (K, B, L, C) gathered from the resident series; flat indexing is the fast kernel."""
+        days = self.start[rows][..., None] + self.offsets
+        return self.series.index_select(0, days.flatten()).view(*days.shape, -1)
 
     def _quiet(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.module, parameters, (x, NoNoise()))

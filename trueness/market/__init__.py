@@ -3,12 +3,13 @@
 from trueness.market.bars import Bars, Volatility, load_bars, load_volatility, synthetic_bars
 from trueness.market.indicators import TIERS, feature_table
 from trueness.market.labels import touch_labels
-from trueness.market.windows import market_examples, resolve_evaluation
+from trueness.market.windows import feature_names, market_examples, resolve_evaluation
 
 __all__ = [
     "TIERS",
     "Bars",
     "Volatility",
+    "feature_names",
     "feature_table",
     "load_bars",
     "load_volatility",

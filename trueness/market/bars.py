@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
+from trueness.errors import DataError, nearest
 
 BUNDLED = ("sp500", "synthetic")
 _ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
@@ -329,6 +330,42 @@ def load_volatility(source: str | Path) -> Volatility:
     if (close <= 0).any():
         raise DataError(f"{name}: close on {days[np.argmax(close <= 0)]} is not positive")
     return Volatility(name, days, close)
+
+
+def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
+    """Sessions of an exchange that the bars lack, and days of the bars on which it was closed.
+
+    Parameters
+    ----------
+    bars : Bars
+    calendar : str
+        Name of an exchange calendar, such as ``XNYS``.
+
+    Raises
+    ------
+    DataError
+        If the calendar is unknown or does not reach back to the first bar.
+    """
+    import exchange_calendars as ec
+
+    first, last = str(bars.dates[0]), str(bars.dates[-1])
+    try:
+        sessions = ec.get_calendar(calendar, start=first, end=last).sessions
+    except ec.errors.InvalidCalendarName:
+        names = ec.get_calendar_names(include_aliases=False)
+        raise DataError(f"unknown calendar {calendar!r}; {nearest(calendar, names)}") from None
+    except ValueError as error:
+        raise DataError(f"calendar {calendar} does not cover {first} to {last}: {error}") from None
+    open_days = sessions.to_numpy().astype("datetime64[D]")
+    missing, extra = np.setdiff1d(open_days, bars.dates), np.setdiff1d(bars.dates, open_days)
+    return {
+        "calendar": calendar,
+        "sessions": len(open_days),
+        "missing": len(missing),
+        "first_missing": [str(d) for d in missing[:5]],
+        "closed_days": len(extra),
+        "first_closed": [str(d) for d in extra[:5]],
+    }
 
 
 # ----------------------------------------------------------------------------------------- synthetic

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError
 from trueness.examples import PARTS, Examples
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import Table, feature_table
+from trueness.market.indicators import Table, feature_table, usable_rows
 from trueness.market.labels import UNDEFINED, touch_labels
 from trueness.market.primitives import realised_volatility
 from trueness.spec import MarketTask, Mission, WalkForward
@@ -66,6 +66,12 @@ def _inputs(task: MarketTask, bars: Bars, table: Table) -> Table:
         raise DataError(f"{bars.name}: raw_bars needs a volume column; set raw_bars: false")
     raw = np.column_stack([getattr(adjusted, name) for name in RAW_COLUMNS])
     return Table(np.column_stack([raw, table.values]), (*RAW_COLUMNS, *table.names), table.notes)
+
+
+def feature_names(task: MarketTask, bars: Bars, volatility: Volatility | None = None) -> tuple[str, ...]:
+    """Columns of a task on these data, in order; computes no indicator."""
+    raw = RAW_COLUMNS if task.raw_bars else ()
+    return (*raw, *(row.name for row in usable_rows(task.tier, bars, volatility)))
 
 
 def _regimes(bars: Bars) -> NDArray[np.str_]:

@@ -49,6 +49,12 @@ def tier_rows(tier: str) -> list[Row]:
     return [row for row in CATALOGUE.values() if row.tier in included]
 
 
+def usable_rows(tier: str, bars: Bars, vix: Volatility | None = None) -> list[Row]:
+    """Rows of a tier whose optional inputs are given."""
+    given = {"volume": bars.volume is not None, "volatility": vix is not None}
+    return [row for row in tier_rows(tier) if all(given[need] for need in row.needs)]
+
+
 def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table:
     """Indicators of a tier on the full history of the bars.
 
@@ -79,10 +85,7 @@ def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table
     ((5031, 47), 'a50: 3 of 50 columns')
     """
     rows = tier_rows(tier)
-    given = {"volume"} if bars.volume is not None else set()
-    if vix is not None:
-        given.add("volatility")
-    usable = [row for row in rows if given.issuperset(row.needs)]
+    usable = usable_rows(tier, bars, vix)
     index = None if vix is None else vix.on(bars.dates)
     frame = Frame(bars, index, CATALOGUE)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -1,0 +1,470 @@
+"""Campaign files: YAML to a list of validated specs, with the line of every mistake.
+
+    campaign: demo                      name, as used on the command line
+    title: ...
+    data: sp500                         or a file; `--data` overrides
+    defaults: {...}                     part of a spec, under every experiment
+    bases: {small: {...}}               named parts of a spec; `base: small` or `base: [a, b]` applies them
+    experiments:
+      - {id: D-01, priority: P1, base: small, task.tier: a20}
+      - {id: FE-65..FE-67, priority: P10, grid: {model.embedding: [none, {kind: linear, width: 16}, ...]}}
+
+Later parts win: defaults, bases in order, the experiment, the grid. A dotted key stands for nested ones. A mapping
+with another `kind` or `protocol` replaces the earlier mapping, else the two are merged. A grid expands to its
+product, the last entry varying fastest, and its ids are a range. YAML 1.2: only `true` and `false` are booleans,
+`1e-4` is a number, and no key may stand twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from trueness.errors import CampaignError, DataError, nearest
+from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
+from trueness.market.indicators import tier_rows
+from trueness.spec import Baseline, Shape, Spec
+
+FOLDER = Path(__file__).parent / "campaigns"
+BASELINE_PRIORITY = "baseline"
+_SECTIONS = tuple(Spec.model_fields)
+_TOP = ("campaign", "title", "data", "vix", "defaults", "bases", "experiments")
+
+Path_ = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One experiment of a campaign: its id, its priority and its spec."""
+
+    id: str
+    priority: str
+    spec: Spec
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """An expanded campaign and the data its specs refer to; `entries` begin with the baselines."""
+
+    name: str
+    title: str
+    entries: tuple[Entry, ...]
+    bars: Bars
+    volatility: Volatility | None
+
+    def select(self, ids: list[str], priorities: list[str], tiers: list[str]) -> Campaign:
+        """Experiments of the given ids, priorities and tiers, with the baselines they are compared to.
+
+        Raises
+        ------
+        CampaignError
+            For a name that no experiment has.
+        """
+        kept = self.experiments
+        for what, wanted, of in (
+            ("id", ids, lambda e: e.id.split("@")[0]),
+            ("priority", priorities, lambda e: e.priority),
+            ("tier", tiers, lambda e: e.spec.task.tier),
+        ):
+            known = list(dict.fromkeys(of(e) for e in self.experiments))
+            for name in wanted:
+                if name not in known:
+                    raise CampaignError(f"{self.name} has no {what} {name!r}; {nearest(name, known)}")
+            kept = [e for e in kept if not wanted or of(e) in wanted]
+        if not kept:
+            raise CampaignError(f"{self.name}: no experiment has all of the given ids, priorities and tiers")
+        return replace(self, entries=(*_baselines([e.spec for e in kept]), *kept))
+
+    @property
+    def experiments(self) -> list[Entry]:
+        """Entries that are not baselines."""
+        return [e for e in self.entries if not e.spec.is_baseline]
+
+    def twins(self) -> dict[str, list[str]]:
+        """Key -> ids, for every run that several experiments share."""
+        by_key: dict[str, list[str]] = {}
+        for entry in self.entries:
+            by_key.setdefault(entry.spec.key, []).append(entry.id)
+        return {key: ids for key, ids in by_key.items() if len(ids) > 1}
+
+
+# ------------------------------------------------------------------------------------------- reading
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 core schema."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("null", r"~|null|", ["~", "n", ""]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+
+
+@dataclass
+class _Part:
+    """A piece of YAML as plain nested dictionaries, with the line of every path in it."""
+
+    content: dict[str, Any]
+    lines: dict[Path_, int]
+
+    def merged(self, other: _Part) -> _Part:
+        return _Part(_merge(self.content, other.content), {**self.lines, **other.lines})
+
+    def line(self, path: Path_) -> int:
+        """Line of a path, or of the nearest one above it."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            tags = [tag for tag in ("kind", "protocol") if tag in value and tag in before]
+            other_kind = any(value[tag] != before[tag] for tag in tags)
+            result[key] = value if other_kind else _merge(before, value)
+        else:
+            result[key] = value
+    return result
+
+
+class _Reader:
+    """Turns nodes into values and remembers lines; errors name file and line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._constructor = _Loader("")
+
+    def fail(self, line: int, message: str) -> CampaignError:
+        return CampaignError(f"{self.file.name}:{line}: {message}")
+
+    def root(self) -> yaml.MappingNode:
+        try:
+            node = yaml.compose(self.file.read_text(encoding="utf-8"), Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise self.fail(line, f"not valid YAML: {error.problem}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CampaignError(f"{self.file}: cannot be read ({error})") from None
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(1, "a campaign is a mapping with `campaign:` and `experiments:`")
+        return node
+
+    def pairs(self, node: yaml.Node, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(node.start_mark.line + 1, f"{what} must be a mapping of names to values")
+        seen: dict[str, int] = {}
+        for key_node, value in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in seen:
+                raise self.fail(line, f"{what}: {key} stands twice, first in line {seen[key]}")
+            seen[key] = line
+            yield key, value, line
+
+    def value(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:  # noqa: ANN401
+        lines[path] = node.start_mark.line + 1
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path, lines)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+        return self._constructor.construct_object(node)
+
+    def mapping(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for key, value, line in self.pairs(node, ".".join(path) or "this entry"):
+            keys = tuple(key.split("."))
+            for depth in range(len(keys)):
+                lines.setdefault((*path, *keys[: depth + 1]), line)
+            one: Any = self.value(value, (*path, *keys), lines)
+            for name in reversed(keys):
+                one = {name: one}
+            content = _merge(content, one)
+        return content
+
+    def part(self, node: yaml.Node) -> _Part:
+        lines: dict[Path_, int] = {(): node.start_mark.line + 1}
+        return _Part(self.mapping(node, (), lines), lines)
+
+
+def campaign_file(name: str | Path) -> Path:
+    """File of a bundled campaign, or the path itself.
+
+    Raises
+    ------
+    CampaignError
+        If there is neither; the message lists the bundled ones.
+    """
+    bundled = {p.stem: p for p in sorted(FOLDER.glob("*.yaml"))}
+    if str(name) in bundled:
+        return bundled[str(name)]
+    if Path(name).is_file():
+        return Path(name)
+    raise CampaignError(f"unknown campaign {str(name)!r}; {nearest(str(name), list(bundled))}, or give a YAML file")
+
+
+def bundled_campaigns() -> list[dict[str, Any]]:
+    """Name, title and number of experiments of every bundled campaign."""
+    rows = []
+    for file in sorted(FOLDER.glob("*.yaml")):
+        reader = _Reader(file)
+        top = _top_level(reader)
+        count = sum(1 for _ in _expand(reader, top))
+        rows.append({"campaign": file.stem, "experiments": count, "title": str(top.content.get("title", ""))})
+    return rows
+
+
+def load_campaign(
+    name: str | Path,
+    *,
+    data: str | Path | None = None,
+    vix: str | Path | None = None,
+    protocol: str | None = None,
+    seeds: int = 1,
+) -> Campaign:
+    """Expand a campaign and validate every spec before anything starts.
+
+    Parameters
+    ----------
+    name : str or Path
+        A bundled campaign or a YAML file.
+    data, vix : str or Path, optional
+        Bars and volatility index in place of the campaign's own.
+    protocol : {"mission", "walk_forward"}, optional
+        In place of the campaign's own; dates that it leaves open come from the data.
+    seeds : int
+        Replicates of every experiment: its seed, the next, and so on.
+
+    Returns
+    -------
+    Campaign
+
+    Raises
+    ------
+    CampaignError
+        With file, line and field of the first mistake.
+    DataError
+        If the data cannot be read.
+
+    Examples
+    --------
+    >>> campaign = load_campaign("demo")
+    >>> [entry.id for entry in campaign.experiments]
+    ['D-01', 'D-02', 'D-03', 'D-04']
+    """
+    if seeds < 1:
+        raise CampaignError(f"{seeds} seeds; give at least 1")
+    file = campaign_file(name)
+    reader = _Reader(file)
+    top = _top_level(reader)
+    where = [p for p in (data, vix) if p is not None]
+    bars = load_bars(data if data is not None else _relative(file, top.content.get("data", "sp500")))
+    vix = vix if vix is not None or data is not None else top.content.get("vix")
+    volatility = None if vix is None else load_volatility(vix if where else _relative(file, vix))
+    outside = {"task": {"kind": "market", "bars": bars.digest}}
+    if volatility is not None:
+        outside["task"]["volatility"] = volatility.digest
+    entries = []
+    for id_, priority, part in _expand(reader, top):
+        content = _merge(part.content, outside)
+        content["evaluation"] = _evaluation(content.get("evaluation", {}), protocol, bars)
+        spec = _validated(reader, id_, replace(part, content=content))
+        for extra in range(seeds):
+            one = spec.model_copy(update={"seed": spec.seed + extra})
+            entries.append(Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one))
+    specs = [e.spec for e in entries]
+    label = str(top.content.get("campaign", file.stem))
+    return Campaign(label, str(top.content.get("title", label)), (*_baselines(specs), *entries), bars, volatility)
+
+
+def _relative(file: Path, source: str) -> str | Path:
+    """A data path in a campaign file is relative to that file."""
+    beside = file.parent / str(source)
+    return beside if beside.is_file() else str(source)
+
+
+def _evaluation(content: dict[str, Any], protocol: str | None, bars: Bars) -> dict[str, Any]:
+    if protocol is not None and content.get("protocol") != protocol:
+        shared = {k: v for k, v in content.items() if k in ("alarms", "alarm_rate_pct", "confidence_pct", "block_days")}
+        content = {**shared, "protocol": protocol}
+    return resolve_evaluation({"protocol": "mission", **content}, bars)
+
+
+def _top_level(reader: _Reader) -> _Part:
+    root = reader.root()
+    part = _Part({}, {})
+    for key, node, line in reader.pairs(root, "campaign"):
+        if key not in _TOP:
+            raise reader.fail(line, f"unknown field {key!r}; {nearest(key, list(_TOP))}")
+        part.lines[(key,)] = line
+        if key == "experiments":
+            if not isinstance(node, yaml.SequenceNode):
+                raise reader.fail(line, "experiments must be a list, one line each")
+            part.content[key] = node.value
+        elif key == "bases":
+            part.content[key] = {name: reader.part(n) for name, n, _ in reader.pairs(node, "bases")}
+        elif key == "defaults":
+            part.content[key] = reader.part(node)
+        else:
+            part.content[key] = reader.value(node, (key,), {})
+    if not part.content.get("experiments"):
+        raise reader.fail(1, "no experiments; list at least one under `experiments:`")
+    return part
+
+
+# ----------------------------------------------------------------------------------------- expanding
+
+
+def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
+    """Id, priority and merged part of every experiment, grids multiplied out."""
+    seen: dict[str, int] = {}
+    for node in top.content["experiments"]:
+        entry = reader.part(node)
+        line, own = entry.lines[()], dict(entry.content)
+        if "id" not in own:
+            raise reader.fail(line, "an experiment needs an id")
+        ids = _ids(reader, line, str(own.pop("id")))
+        priority, grid, base = str(own.pop("priority", "P1")), own.pop("grid", {}), own.pop("base", [])
+        unknown = [k for k in own if k not in _SECTIONS]
+        if unknown:
+            choices = ["id", "priority", "base", "grid", *_SECTIONS]
+            raise reader.fail(entry.line((unknown[0],)), f"{ids[0]}: unknown field {unknown[0]!r}; {nearest(unknown[0], choices)}")
+        part = top.content.get("defaults", _Part({}, {}))
+        for name in [base] if isinstance(base, str) else base:
+            part = part.merged(_base(reader, top, name, line))
+        part = part.merged(_Part(own, entry.lines))
+        cells = _cells(reader, line, grid, entry.lines)
+        if len(cells) != len(ids):
+            raise reader.fail(line, f"{ids[0]}: {len(ids)} ids for {len(cells)} experiments of its grid")
+        for id_, cell in zip(ids, cells, strict=True):
+            if id_ in seen:
+                raise reader.fail(line, f"id {id_} stands twice, first in line {seen[id_]}")
+            seen[id_] = line
+            yield id_, priority, part.merged(cell)
+
+
+def _base(reader: _Reader, top: _Part, name: str, line: int) -> _Part:
+    bases = top.content.get("bases", {})
+    if name not in bases:
+        raise reader.fail(line, f"unknown base {name!r}; {nearest(name, list(bases)) if bases else 'no bases are declared'}")
+    return bases[name]
+
+
+def _ids(reader: _Reader, line: int, text: str) -> list[str]:
+    """``FE-65..FE-67`` -> FE-65, FE-66, FE-67."""
+    match = re.fullmatch(r"(.*?)(\d+)\.\.(.*?)(\d+)", text)
+    if match is None:
+        return [text]
+    prefix, first, prefix2, last = match.groups()
+    if prefix != prefix2 or int(last) < int(first):
+        raise reader.fail(line, f"{text!r} is not a range of ids; write FE-65..FE-67")
+    return [f"{prefix}{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)]
+
+
+def _cells(reader: _Reader, line: int, grid: Any, lines: dict[Path_, int]) -> list[_Part]:  # noqa: ANN401
+    """All combinations of a grid of dotted paths."""
+    axes = []
+    for path, values in _leaves(grid, ()):
+        if not isinstance(values, list) or not values:
+            raise reader.fail(line, f"grid: {'.'.join(path)} must be a list of values")
+        at = lines.get(("grid", *path), line)
+        axes.append([_Part(_nest(path, value), {path: at}) for value in values])
+    cells = []
+    for combination in itertools.product(*axes):
+        cell = _Part({}, {})
+        for part in combination:
+            cell = cell.merged(part)
+        cells.append(cell)
+    return cells
+
+
+def _leaves(grid: Any, path: Path_) -> Iterator[tuple[Path_, Any]]:  # noqa: ANN401
+    if not isinstance(grid, dict):
+        yield path, grid
+        return
+    for key, value in grid.items():
+        yield from _leaves(value, (*path, key))
+
+
+def _nest(path: Path_, value: Any) -> dict[str, Any]:  # noqa: ANN401
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+def _baselines(specs: list[Spec]) -> list[Entry]:
+    """The ladder for every distinct task and evaluation, in order of first appearance."""
+    rungs: dict[str, Entry] = {}
+    for spec in specs:
+        for kind in get_args(Baseline.model_fields["kind"].annotation):
+            one = Spec(task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation)
+            rungs.setdefault(one.key, Entry(f"{spec.task.tier}/{kind}", BASELINE_PRIORITY, one))
+    return list(rungs.values())
+
+
+# ---------------------------------------------------------------------------------------- validating
+
+
+def _validated(reader: _Reader, id_: str, part: _Part) -> Spec:
+    try:
+        spec = Spec.model_validate(part.content)
+        tier_rows(spec.task.tier)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path, message = _explain(part.content, dict(first))
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise reader.fail(part.line(path), f"{id_}: {'.'.join(path)}: {message}{more}") from None
+    except DataError as error:
+        raise reader.fail(part.line(("task", "tier")), f"{id_}: task.tier: {error}") from None
+    return spec
+
+
+def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[Path_, str]:
+    """Path without the union tags that pydantic puts in, and a message with the valid choices."""
+    path, node, tag = [], content, None
+    for element in map(str, error["loc"]):
+        if isinstance(node, dict) and element in (node.get("kind"), node.get("protocol")) and element not in node:
+            tag = element
+            continue
+        path.append(element)
+        node = node.get(element) if isinstance(node, dict) else None
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
+        return tuple(path), f"unknown field; {nearest(path[-1], fields)}"
+    if kind == "union_tag_invalid":
+        choices = re.findall(r"'([^']+)'", str(context["expected_tags"]))
+        return tuple(path), f"unknown {context['discriminator']} {context['tag']!r}; {nearest(str(context['tag']), choices)}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    shown = "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"
+    return tuple(path), message[0].lower() + message[1:] + ("" if kind == "value_error" else shown)
+
+
+def _fields_of(tag: str | None, path: list[str]) -> list[str]:
+    """Fields of the shape that refused a field."""
+    if len(path) == 1:
+        return list(_SECTIONS)
+    pending: list[type[Shape]] = list(Shape.__subclasses__())
+    while pending:
+        shape = pending.pop()
+        pending += shape.__subclasses__()
+        field = shape.model_fields.get("kind") or shape.model_fields.get("protocol")
+        if field is not None and tag in get_args(field.annotation):
+            return list(shape.model_fields)
+    annotation = Spec.model_fields[path[0]].annotation
+    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Shape) else []
+
+

@@ -1,0 +1,474 @@
+"""The command line: one verb, one call of the API. Rooms are loaded when a verb needs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
+
+from cyclopts import App, CycloptsError, Parameter
+
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from trueness.campaign import Campaign
+    from trueness.market import Bars
+    from trueness.store import Run, Store
+
+EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
+DEFAULT_STORE = Path("store")
+
+app = App(
+    name="trueness",
+    help="Which classifier of rare events really is better? Precision first, no number without its interval.",
+    help_format="plaintext",
+    version_flags=["--version"],
+)
+data_app = App(name="data", help="Look at daily bars before using them.", help_format="plaintext")
+app.command(data_app)
+
+Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
+Data = Annotated[str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")]
+Vix = Annotated[str | None, Parameter(name="--vix", help="CSV or Parquet file of a volatility index.")]
+Ids = Annotated[list[str] | None, Parameter(name="--id", negative=(), help="Only this experiment; repeatable.")]
+Priorities = Annotated[list[str] | None, Parameter(name="--priority", negative=(), help="Only this priority; repeatable.")]
+Tiers = Annotated[list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")]
+Protocol = Annotated[Literal["mission", "walk_forward"] | None, Parameter(name="--protocol", help="In place of the campaign's own.")]
+Seeds = Annotated[int, Parameter(name="--seeds", help="Replicates of every experiment.")]
+
+
+# --------------------------------------------------------------------------------------------- verbs
+
+
+@app.command
+def run(
+    campaign: str,
+    /,
+    *,
+    ids: Ids = None,
+    priorities: Priorities = None,
+    tiers: Tiers = None,
+    seeds: Seeds = 1,
+    protocol: Protocol = None,
+    data: Data = None,
+    vix: Vix = None,
+    store: Store_ = DEFAULT_STORE,
+    device: str = "auto",
+    workers: int | None = None,
+    report: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Json = False,
+) -> int:
+    """Train what is missing of a campaign, baselines first, and print the leaderboard.
+
+    Runs that are stored already are not trained again, so an interrupted call goes on where it stopped.
+
+    Example: trueness run demo --report report.html
+
+    Parameters
+    ----------
+    campaign
+        A bundled campaign (trueness list) or a YAML file.
+    device
+        auto, cpu, cuda or mps.
+    workers
+        Processes on a CPU, one thread each; all cores by default.
+    report
+        Also write an HTML page to this file.
+    dry_run
+        Print parameters, split sizes with positives and estimated work; train and write nothing.
+    """
+    from trueness.report import leaderboard, write_page
+    from trueness.report.tables import show_leaderboard
+    from trueness.run import run as run_campaign
+
+    chosen, opened = _campaign(campaign, ids, priorities, tiers, seeds, protocol, data, vix), _store(store)
+    if dry_run:
+        return _dry_run(chosen, opened, as_json)
+    _check_report(report)
+    console = _console()
+    for key, twins in chosen.twins().items():
+        _console(err=True).print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
+    with _listener() as listener:
+        summary = run_campaign(chosen, opened, device=device, workers=workers, listener=listener)
+    board = leaderboard(opened, chosen.name)
+    if as_json:
+        _print_json({"campaign": chosen.name, **vars(summary), **board.to_dict()})
+    else:
+        for note in summary.notes:
+            console.print(f"note: {note}", highlight=False)
+        console.print(f"{len(summary.trained)} trained, {len(summary.reused)} there already, {len(summary.failed)} failed\n")
+        show_leaderboard(console, board)
+    if report is not None and board.arenas:
+        write_page(board, report, chosen.title)
+        _console(err=True).print(f"report: {report}", highlight=False)
+    if summary.interrupted:
+        _console(err=True).print("interrupted; call again to go on", style="yellow")
+        return EXIT_INTERRUPTED
+    return 1 if summary.failed else 0
+
+
+@app.command(name="list")
+def list_(
+    campaign: str | None = None,
+    /,
+    *,
+    ids: Ids = None,
+    priorities: Priorities = None,
+    tiers: Tiers = None,
+    protocol: Protocol = None,
+    data: Data = None,
+    vix: Vix = None,
+    as_json: Json = False,
+) -> int:
+    """List the bundled campaigns, or the experiments of one with key, priority and number of weights.
+
+    Example: trueness list demo
+
+    Parameters
+    ----------
+    campaign
+        A bundled campaign or a YAML file; without it, the campaigns are listed.
+    """
+    if campaign is None:
+        return _list_campaigns(as_json)
+    from trueness.market import feature_names
+    from trueness.models import parameter_count
+
+    chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, data, vix)
+    rows = []
+    for entry in chosen.experiments:
+        spec = entry.spec
+        columns = len(feature_names(spec.task, chosen.bars, chosen.volatility))
+        weights = parameter_count(spec.model, columns, spec.task.context_days)  # type: ignore[arg-type]
+        rows.append(
+            {"id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(), "parameters": weights}
+        )
+    if as_json:
+        for row, entry in zip(rows, chosen.experiments, strict=True):
+            row["spec"] = entry.spec.model_dump(mode="json")
+        _print_json(rows)
+    else:
+        _print_rows(rows)
+        for key, twins in chosen.twins().items():
+            _console().print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
+    return 0
+
+
+@app.command(name="leaderboard")
+def leaderboard_(
+    campaign: str | None = None,
+    /,
+    *,
+    sort: str | None = None,
+    limit: int | None = None,
+    store: Store_ = DEFAULT_STORE,
+    report: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Print the stored runs, comparable ones together, sorted by the lower end of a precision.
+
+    Example: trueness leaderboard demo --sort precision_top15
+
+    Parameters
+    ----------
+    campaign
+        Only the runs of this campaign; all runs without it.
+    sort
+        Estimate whose lower end sorts, such as precision_top15, precision_half or auc.
+    limit
+        Networks shown per table.
+    report
+        Also write an HTML page to this file.
+    """
+    from trueness.report.leaderboard import leaderboard
+    from trueness.report.tables import show_leaderboard
+
+    _check_report(report)
+    board = leaderboard(_store(store), campaign, sort)
+    if as_json:
+        _print_json(board.to_dict())
+    else:
+        show_leaderboard(_console(), board, limit)
+    if report is not None and board.arenas:
+        from trueness.report.page import write_page
+
+        write_page(board, report, campaign or "trueness")
+        _console(err=True).print(f"report: {report}", highlight=False)
+    return 0
+
+
+@app.command
+def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
+    """Show one stored run: data, splits, every estimate with its interval, checks.
+
+    Example: trueness show D-01
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    """
+    from trueness.report.tables import show_run
+
+    opened = _store(store)
+    found, ids = _find(opened, run)
+    if as_json:
+        _print_json({"ids": ids, "spec": found.spec.model_dump(mode="json"), **found.record})
+    else:
+        show_run(_console(), found, ids)
+    return 0
+
+
+@data_app.command
+def check(source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None, as_json: Json = False) -> int:
+    """Check daily bars: dates, prices, volume, and the sessions they lack.
+
+    Example: trueness data check sp500 --calendar XNYS
+
+    Parameters
+    ----------
+    source
+        sp500, synthetic, or a CSV or Parquet file with Date, Open, High, Low, Close, Volume.
+    calendar
+        Exchange calendar to compare the dates with, such as XNYS.
+    """
+    from trueness.market import load_bars, load_volatility
+
+    bars = load_bars(source)
+    facts: dict[str, Any] = _bar_facts(bars)
+    if vix is not None:
+        index = load_volatility(vix)
+        missing = [str(d) for d, v in zip(bars.dates, index.on(bars.dates), strict=True) if v != v]
+        facts["volatility"] = {"source": vix, "digest": index.digest, "days_without_value": len(missing), "first_such": missing[:5]}
+    if calendar is not None:
+        from trueness.market.bars import compare_sessions
+
+        facts["sessions"] = compare_sessions(bars, calendar)
+    if as_json:
+        _print_json(facts)
+    else:
+        _print_facts(facts)
+    return 0
+
+
+@app.command
+def features(*, tier: str = "a50", as_json: Json = False) -> int:
+    """List the indicators of a tier with formula, warm-up, scale and what they need.
+
+    Example: trueness features --tier a20
+
+    Parameters
+    ----------
+    tier
+        A tier holds all rows of the tiers below it.
+    """
+    from trueness.market.indicators import FAMILIES, tier_rows
+
+    family = {row.name: name for name, module in FAMILIES.items() for row in module.ROWS}
+    rows = [
+        {
+            "position": r.position, "name": r.name, "tier": r.tier, "family": family[r.name], "warmup": r.warmup,
+            "scale": r.scale, "needs": " ".join(r.needs), "flags": " ".join(r.flags), "formula": r.formula,
+        }
+        for r in tier_rows(tier)
+    ]  # fmt: skip
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_rows(rows)
+    return 0
+
+
+@app.command
+def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
+    """Print the page of a check, or the list of checks.
+
+    Example: trueness explain TRU001
+
+    Parameters
+    ----------
+    code
+        Such as TRU001; without it, all checks are listed.
+    """
+    from trueness.report.checks import check_page, check_titles
+
+    if code is None:
+        titles = check_titles()
+        if as_json:
+            _print_json(titles)
+        else:
+            _print_rows([{"code": c, "title": t} for c, t in titles.items()])
+        return 0
+    page = check_page(code.upper())
+    if as_json:
+        _print_json({"code": code.upper(), "page": page})
+    else:
+        from rich.markdown import Markdown
+
+        _console().print(Markdown(page))
+    return 0
+
+
+# ------------------------------------------------------------------------------------------- helpers
+
+
+def _campaign(
+    name: str, ids: list[str] | None, priorities: list[str] | None, tiers: list[str] | None,
+    seeds: int, protocol: str | None, data: str | None, vix: str | None,
+) -> Campaign:  # fmt: skip
+    from trueness.campaign import load_campaign
+
+    campaign = load_campaign(name, data=data, vix=vix, protocol=protocol, seeds=seeds)
+    if ids or priorities or tiers:
+        return campaign.select(ids or [], priorities or [], tiers or [])
+    return campaign
+
+
+def _store(path: Path) -> Store:
+    from trueness.store import Store
+
+    return Store(path)
+
+
+def _find(store: Store, name: str) -> tuple[Run, list[str]]:
+    """A run by id or key, and all ids that share it."""
+    ids = {id_: key for mapping in store.campaigns().values() for id_, key in mapping.items()}
+    found = store.run(ids.get(name, name))
+    return found, [id_ for id_, key in ids.items() if key == found.key]
+
+
+def _check_report(path: Path | None) -> None:
+    """Refuse a report that cannot be written before anything is trained."""
+    if path is None:
+        return
+    folder = path.parent if str(path.parent) else Path()
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TruenessError(f"{path}: the report cannot be written there; give a file in an existing folder")
+
+
+def _console(err: bool = False) -> Console:
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 160)
+
+
+def _print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
+
+
+def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in rows[0]:
+        numeric = isinstance(rows[0][name], int | float)
+        table.add_column(name, justify="right" if numeric else "left")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+    _console().print(table)
+
+
+def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            sys.stdout.write(f"{indent}{name.replace('_', ' ')}:\n")
+            _print_facts(value, indent + "  ")
+        else:
+            shown = "; ".join(map(str, value)) or "none" if isinstance(value, list) else value
+            sys.stdout.write(f"{indent}{name.replace('_', ' ')}: {shown}\n")
+
+
+def _list_campaigns(as_json: bool) -> int:
+    from trueness.campaign import bundled_campaigns
+
+    rows = bundled_campaigns()
+    if as_json:
+        _print_json(rows)
+    else:
+        _print_rows(rows)
+    return 0
+
+
+def _bar_facts(bars: Bars) -> dict[str, Any]:
+    return {
+        "source": bars.name,
+        "rows": len(bars),
+        "first": str(bars.dates[0]),
+        "last": str(bars.dates[-1]),
+        "volume": "yes" if bars.volume is not None else "none",
+        "adjusted_days": int((abs(bars.factor - 1) > 1e-9).sum()),
+        "longest_hole_days": int((bars.dates[1:] - bars.dates[:-1]).astype(int).max()) if len(bars) > 1 else 0,
+        "digest": bars.digest,
+        "warnings": list(bars.notes),
+    }
+
+
+def _dry_run(campaign: Campaign, store: Store, as_json: bool) -> int:
+    from trueness.run import plan
+
+    todo = plan(campaign, store)
+    if as_json:
+        _print_json({"experiments": todo.rows, "notes": todo.notes})
+        return 0
+    shown = []
+    for row in todo.rows:
+        folds = row.pop("folds")
+        sizes = [
+            f"{part} " + ", ".join(f"{f[part]['n']} ({f[part]['positives']}+)" for f in folds if part in f)
+            for part in folds[0]
+        ]
+        row["stored"] = "yes" if row["stored"] else "no"
+        shown.append({**row, "windows (positives) per fold": "\n".join(sizes)})
+    _print_rows(shown)
+    total = sum(row["work_gflop"] for row in todo.rows if row["stored"] == "no")
+    for note in todo.notes:
+        _console().print(f"note: {note}", highlight=False)
+    _console().print(f"{len(todo.baselines)} baselines and {len(todo.missing)} networks to train, at most {total:,.0f} GFLOP")
+    return 0
+
+
+def _listener() -> Any:  # noqa: ANN401 - a context manager that yields a Listener
+    from trueness.report.progress import ProgressListener
+
+    return ProgressListener(_console(err=True))
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"trueness: {message}\n")
+    raise SystemExit(EXIT_REFUSED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: mistakes print one line and exit with status 2; `--trace` shows the traceback."""
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    trace = "--trace" in tokens
+    tokens = [t for t in tokens if t != "--trace"]
+    _guarded(lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"), trace)
+
+
+def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
+    try:
+        status = call()
+    except CycloptsError as error:
+        if trace:
+            raise
+        _fail(" ".join(str(error).split()))
+    except TruenessError as error:
+        if trace:
+            raise
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("trueness: interrupted\n")
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(EXIT_INTERRUPTED) from None
+    raise SystemExit(status if isinstance(status, int) else 0)

@@ -1,0 +1,154 @@
+"""Estimate, the only form in which a number travels, and the intervals it carries."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import beta
+
+from trueness.errors import TruenessError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A value with its interval, its counts, and where it was chosen and measured.
+
+    Attributes
+    ----------
+    value : float or None
+        None if it is undefined, such as the precision of no alarms.
+    low, high : float or None
+        Ends of the confidence interval.
+    n : int
+        Examples it rests on; alarms for a precision, positives for a recall.
+    k : int or None
+        Hits among the n, where the value is k / n.
+    chosen_on, measured_on : str
+        Parts of the data that picked the model's weights, and that gave the value.
+    best_of : int
+        Candidates it was picked from.
+
+    Examples
+    --------
+    >>> print(Estimate.share(6, 7, confidence=0.95, chosen_on="validation", measured_on="validation"))
+    6/7 = 85.7 % [42.1, 99.6]
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+    k: int | None = None
+    chosen_on: str = ""
+    measured_on: str = ""
+    best_of: int = 1
+
+    @classmethod
+    def share(
+        cls, k: int, n: int, *, confidence: float = 0.95, chosen_on: str = "", measured_on: str = ""
+    ) -> Self:
+        """k hits of n with the exact interval; undefined for n = 0."""
+        low, high = clopper_pearson(k, n, confidence)
+        return cls(k / n if n else None, low, high, n, k, chosen_on, measured_on)
+
+    def among(self, candidates: int) -> Self:
+        """The same number, known to be picked from so many candidates."""
+        return replace(self, best_of=candidates)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        return cls(**content)
+
+    def __str__(self) -> str:
+        if self.value is None:
+            return "–"
+        if self.k is not None:
+            return f"{self.k}/{self.n} = {_pct(self.value)} % [{_pct(self.low)}, {_pct(self.high)}]"
+        if self.low is None or self.high is None:
+            return f"{self.value:.3f}"
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+def _pct(share: float | None) -> str:
+    return "–" if share is None else f"{100 * share:.1f}"
+
+
+def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Exact interval of a binomial share: it covers the true share with at least the stated confidence.
+
+    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial" (1934).
+
+    Parameters
+    ----------
+    k, n : int
+        Hits and trials, 0 <= k <= n.
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    low, high : float
+        (0, 1) for n = 0.
+
+    Examples
+    --------
+    >>> low, high = clopper_pearson(6, 7)
+    >>> round(low, 3), round(high, 3)
+    (0.421, 0.996)
+    """
+    if not 0 <= k <= n:
+        raise TruenessError(f"{k} hits of {n} is not a share; 0 <= hits <= trials is needed")
+    tail = (1 - confidence) / 2
+    low = 0.0 if k == 0 else float(beta.ppf(tail, k, n - k + 1))
+    high = 1.0 if k == n else float(beta.ppf(1 - tail, k + 1, n - k))
+    return low, high
+
+
+def block_weights(n: int, block: int, draws: int = 1000, seed: int = 0) -> NDArray[np.float32]:
+    """How often each of n consecutive days occurs in each draw of a circular block bootstrap.
+
+    Politis and Romano, "A circular block-resampling procedure for stationary data" (1992). The same arguments
+    give the same draws, so statistics of several models on the same days are paired.
+
+    Parameters
+    ----------
+    n : int
+        Days in time order.
+    block : int
+        Days per block, clipped to n.
+    draws : int
+
+    Returns
+    -------
+    (draws, n) float32
+        Rows sum to n.
+
+    Examples
+    --------
+    >>> block_weights(6, 2, draws=3).sum(axis=1)
+    array([6., 6., 6.], dtype=float32)
+    """
+    block = min(block, n)
+    rng, n_blocks = np.random.default_rng(seed), -(-n // block)
+    starts = rng.integers(0, n, (draws, n_blocks))
+    days = (starts[..., None] + np.arange(block)).reshape(draws, -1)[:, :n] % n
+    flat = days + n * np.arange(draws)[:, None]
+    return np.bincount(flat.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float32)
+
+
+def percentile_interval(draws: NDArray[np.float64], confidence: float) -> tuple[float | None, float | None]:
+    """Central interval of bootstrap draws, undefined ones left out; None if none is defined."""
+    defined = draws[np.isfinite(draws)]
+    if not len(defined):
+        return None, None
+    tail = 100 * (1 - confidence) / 2
+    low, high = np.percentile(defined, [tail, 100 - tail])
+    return float(low), float(high)

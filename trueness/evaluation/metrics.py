@@ -1,0 +1,204 @@
+"""What the scores of one run are worth: ranking, alarms and hits, calibration; each an Estimate.
+
+A score is a logit; an alarm is raised where it exceeds a cut. Cuts by number or rate raise at most that many
+alarms: scores tied at the boundary are left out, because no threshold could tell them apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import rankdata
+
+from trueness.errors import TruenessError
+from trueness.evaluation.calibration import expected_calibration_error, weighted_calibration_error
+from trueness.evaluation.intervals import Estimate, block_weights, percentile_interval
+
+Array = NDArray[np.float64]
+Labels = NDArray[np.uint8]
+
+
+def _check(y: Labels, score: Array) -> None:
+    if len(y) != len(score):
+        raise TruenessError(f"{len(score)} scores for {len(y)} labels")
+    if not np.isfinite(score).all():
+        raise TruenessError(f"{int((~np.isfinite(score)).sum())} scores are not finite")
+    if not np.isin(y, (0, 1)).all():
+        raise TruenessError("labels must be 0 or 1")
+
+
+def roc_auc(y: Labels, score: Array) -> float:
+    """Probability that a positive outranks a negative, ties counted half; NaN with one class only.
+
+    Hanley and McNeil, "The meaning and use of the area under a ROC curve" (1982).
+
+    Examples
+    --------
+    >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    _check(y, score)
+    positives = int(y.sum())
+    negatives = len(y) - positives
+    if not positives or not negatives:
+        return float("nan")
+    ranks = rankdata(score)[y == 1].sum()
+    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def _tie_groups(score: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Order by falling score, and the last position of each group of equal scores."""
+    order = np.argsort(-score, kind="stable")
+    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    return order, ends
+
+
+def average_precision(y: Labels, score: Array) -> float:
+    """Mean of the precision over the recall steps, ``sum (R_i - R_{i-1}) P_i``; NaN without positives.
+
+    Examples
+    --------
+    >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 3)
+    0.833
+    """
+    _check(y, score)
+    return float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0]) if len(y) else float("nan")
+
+
+def _weighted_ap(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
+    order, ends = _tie_groups(score)
+    sorted_weights = weights[:, order].astype(np.float64)
+    hits = np.cumsum(sorted_weights * y[order], axis=1)[:, ends]
+    alarms = np.cumsum(sorted_weights, axis=1)[:, ends]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        precision = np.where(alarms > 0, hits / alarms, 0.0)
+        return (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
+
+
+def _weighted_auc(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
+    order, ends = _tie_groups(score)
+    sorted_weights = weights[:, order].astype(np.float64)
+    positives = np.diff(np.cumsum(sorted_weights * y[order], axis=1)[:, ends], axis=1, prepend=0)
+    negatives = np.diff(np.cumsum(sorted_weights * (1 - y[order]), axis=1)[:, ends], axis=1, prepend=0)
+    beaten = negatives.sum(axis=1, keepdims=True) - np.cumsum(negatives, axis=1) + negatives / 2
+    with np.errstate(invalid="ignore"):
+        return (positives * beaten).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))
+
+
+def paired_auc_difference(
+    y: Labels, score: Array, reference: Array, *, block: int, confidence: float = 0.95
+) -> Estimate:
+    """AUC of `score` minus AUC of `reference` on the same days, with a paired block-bootstrap interval.
+
+    Parameters
+    ----------
+    y, score, reference : (n,)
+        In time order.
+    block : int
+        Days per block.
+    confidence : float
+    """
+    _check(y, score)
+    _check(y, reference)
+    weights = block_weights(len(y), block)
+    draws = _weighted_auc(y, score, weights) - _weighted_auc(y, reference, weights)
+    low, high = percentile_interval(draws, confidence)
+    return Estimate(_number(roc_auc(y, score) - roc_auc(y, reference)), low, high, len(y))
+
+
+def _number(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def alarm_cut(score: Array, alarms: int) -> float:
+    """Highest score that raises no alarm if at most `alarms` are wanted; alarm where score > cut.
+
+    Examples
+    --------
+    >>> alarm_cut(np.array([3.0, 2.0, 2.0, 1.0]), 2)
+    2.0
+    """
+    if alarms >= len(score):
+        return -np.inf
+    return float(np.sort(score)[len(score) - alarms - 1])
+
+
+def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
+    """Alarms, hits, precision and recall at every distinct score, from the highest cut down.
+
+    Returns
+    -------
+    dict
+        ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall`` (m,).
+    """
+    _check(y, score)
+    order, ends = _tie_groups(score)
+    hits, alarms = np.cumsum(y[order])[ends].astype(float), (ends + 1).astype(float)
+    with np.errstate(invalid="ignore"):
+        recall = hits / y.sum()
+    return {"cut": score[order][ends], "alarms": alarms, "hits": hits, "precision": hits / alarms, "recall": recall}
+
+
+def measure(
+    y: Labels, score: Array, *, alarms: tuple[int, ...], alarm_rate_pct: float, confidence: float, block: int,
+    chosen_on: str = "", measured_on: str = "",
+) -> dict[str, Estimate]:  # fmt: skip
+    """All estimates of one run on one part.
+
+    Parameters
+    ----------
+    y : (n,) uint8
+        In time order.
+    score : (n,) float64
+        Logits.
+    alarms : tuple of int
+        Alarm budgets.
+    alarm_rate_pct : float
+        Share of days that may raise an alarm, percent.
+    confidence : float
+        Of every interval, in (0, 1).
+    block : int
+        Days per block of the bootstrap behind `auc`, `average_precision` and `calibration_error`.
+
+    Returns
+    -------
+    dict of str to Estimate
+        ``base_rate, auc, average_precision, calibration_error``, and ``precision_X, recall_X`` for X in
+        ``half`` (probability 0.5), ``top7`` (each budget), ``rate``.
+    """
+    _check(y, score)
+    origin = {"chosen_on": chosen_on, "measured_on": measured_on}
+    n, positives, prob = len(y), int(y.sum()), expit(score)
+    weights = block_weights(n, block)
+    result = {"base_rate": Estimate.share(positives, n, confidence=confidence, **origin)}
+    for name, value, draws in (
+        ("auc", roc_auc(y, score), _weighted_auc(y, score, weights)),
+        ("average_precision", average_precision(y, score), _weighted_ap(y, score, weights)),
+        ("calibration_error", expected_calibration_error(prob, y), weighted_calibration_error(prob, y, weights)),
+    ):
+        low, high = percentile_interval(draws, confidence)
+        result[name] = Estimate(_number(value), low, high, n, **origin)
+    cuts = {"half": 0.0, "rate": alarm_cut(score, int(n * alarm_rate_pct / 100))}
+    cuts |= {f"top{budget}": alarm_cut(score, budget) for budget in alarms}
+    for name, cut in cuts.items():
+        raised = score >= cut if name == "half" else score > cut
+        hits = int(y[raised].sum())
+        shares = {"precision": (hits, int(raised.sum())), "recall": (hits, positives)}
+        for what, (k, of) in shares.items():
+            result[f"{what}_{name}"] = Estimate.share(k, of, confidence=confidence, **origin)
+    return result
+
+
+def score_facts(score: Array) -> dict[str, Any]:
+    """Range and spread of the probabilities of one run: min, max, width, 5 and 95 % quantiles, deviation, state."""
+    prob = expit(score)
+    width = float(prob.max() - prob.min())
+    low, high = np.quantile(prob, [0.05, 0.95])
+    return {
+        "min": float(prob.min()), "max": float(prob.max()), "width": width,
+        "q05": float(low), "q95": float(high), "std": float(prob.std()),
+        "state": "collapsed" if width < 0.2 else "healthy" if width > 0.5 else "narrow",
+    }  # fmt: skip

@@ -1,0 +1,197 @@
+"""Map a function over items, here or in local processes; knows nothing about experiments.
+
+Workers are fresh processes with one thread each, which beats one process with many threads for small networks.
+They ignore Ctrl-C (the parent stops them) and leave when the parent dies. An item whose worker is killed is tried
+once more.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import multiprocessing as mp
+import os
+import signal
+import sys
+import threading
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Self
+
+TRIES = 2
+_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An item whose function raised, or whose worker died twice; the text ends with the reason."""
+
+    reason: str
+
+
+Function = Callable[[Any, Callable[[Any], None]], Any]
+"""Takes an item and a function that reports progress; both, and the answer, must pickle."""
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed memory: training frees and takes the same large tensors every step.
+
+    On Linux each return to the system costs page faults that double the step time of wide networks.
+    """
+    if sys.platform != "linux":
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        libc = ctypes.CDLL("libc.so.6")
+        for option, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
+            libc.mallopt(option, value)
+
+
+class Pool:
+    """Worker processes that outlive one map; ``workers=0`` works in this process.
+
+    Examples
+    --------
+    >>> with Pool(0) as pool:
+    ...     list(pool.map(lambda item, report: item * item, [1, 2, 3]))
+    [(0, 1), (1, 4), (2, 9)]
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.size = workers
+        self._workers: list[_Worker] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for worker in self._workers:
+            worker.stop()
+        self._workers = []
+
+    def map(
+        self, function: Function, items: Sequence[Any], on_event: Callable[[int, Any], None] | None = None
+    ) -> Iterator[tuple[int, Any]]:
+        """Yield (position, answer or Failure) as items finish; `on_event` hears (position, progress)."""
+        on_event = on_event or (lambda position, event: None)
+        if self.size == 0:
+            yield from _map_here(function, items, on_event)
+        else:
+            yield from self._map_workers(function, items, on_event)
+
+    def _map_workers(
+        self, function: Function, items: Sequence[Any], on_event: Callable[[int, Any], None]
+    ) -> Iterator[tuple[int, Any]]:
+        waiting = deque(range(len(items)))
+        tries = [0] * len(items)
+        while waiting or any(w.position is not None for w in self._workers):
+            self._hand_out(function, items, waiting, tries)
+            busy = {w.connection: w for w in self._workers if w.position is not None}
+            for connection in wait(list(busy)):
+                worker = busy[connection]  # type: ignore[index]
+                position = worker.position
+                assert position is not None
+                kind, content = worker.receive()
+                if kind == "event":
+                    on_event(position, content)
+                    continue
+                worker.position = None
+                if kind == "died":
+                    self._workers.remove(worker)
+                    worker.stop()
+                    if tries[position] < TRIES:
+                        waiting.append(position)
+                        continue
+                yield position, Failure(content) if kind in ("died", "failed") else content
+
+    def _hand_out(
+        self, function: Function, items: Sequence[Any], waiting: deque[int], tries: list[int]
+    ) -> None:
+        while waiting:
+            idle = next((w for w in self._workers if w.position is None), None)
+            if idle is None:
+                if len(self._workers) >= self.size:
+                    return
+                idle = _Worker()
+                self._workers.append(idle)
+            position = waiting.popleft()
+            tries[position] += 1
+            idle.send(position, (function, items[position]))
+
+
+class _Worker:
+    """One process, its end of the pipe, and the item it is busy with."""
+
+    def __init__(self) -> None:
+        context = mp.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.position: int | None = None
+        with _environment(_ONE_THREAD):
+            self.process: SpawnProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
+            self.process.start()
+        theirs.close()
+
+    def send(self, position: int, work: tuple[Function, Any]) -> None:
+        self.position = position
+        with contextlib.suppress(BrokenPipeError):  # a dead worker shows at the next receive
+            self.connection.send(work)
+
+    def receive(self) -> tuple[str, Any]:
+        try:
+            return self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            return "died", f"worker process died with status {self.process.exitcode}; is there enough memory?"
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self.connection.close()
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _serve(connection: Connection) -> None:
+    """Life of a worker: take work, do it, answer, until the parent closes the pipe."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_memory()
+    parent = mp.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+    while True:
+        try:
+            function, item = connection.recv()
+        except EOFError:
+            return
+        connection.send(_attempt(function, item, lambda event: connection.send(("event", event))))
+
+
+def _attempt(function: Function, item: Any, report: Callable[[Any], None]) -> tuple[str, Any]:  # noqa: ANN401
+    """The one place where any error is caught: it becomes the record of a failed item."""
+    try:
+        return "done", function(item, report)
+    except Exception:
+        return "failed", traceback.format_exc()
+
+
+def _map_here(
+    function: Function, items: Sequence[Any], on_event: Callable[[int, Any], None]
+) -> Iterator[tuple[int, Any]]:
+    for position, item in enumerate(items):
+        kind, content = _attempt(function, item, lambda event, p=position: on_event(p, event))
+        yield position, Failure(content) if kind == "failed" else content

@@ -1,0 +1,35 @@
+"""Pages of the numbered checks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trueness.errors import TruenessError, nearest
+
+_PACKAGE = Path(__file__).parent.parent
+FOLDERS = (_PACKAGE / "docs" / "checks", _PACKAGE.parent / "docs" / "checks")
+"""In an installed wheel, and in a checkout."""
+
+
+def _pages() -> dict[str, Path]:
+    folder = next((f for f in FOLDERS if f.is_dir()), FOLDERS[0])
+    return {path.stem: path for path in sorted(folder.glob("TRU*.md"))}
+
+
+def check_page(code: str) -> str:
+    """Markdown page of a check.
+
+    Raises
+    ------
+    TruenessError
+        If there is no such check.
+    """
+    pages = _pages()
+    if code not in pages:
+        raise TruenessError(f"unknown check {code!r}; {nearest(code, list(pages))}")
+    return pages[code].read_text(encoding="utf-8")
+
+
+def check_titles() -> dict[str, str]:
+    """Code -> title of every check."""
+    return {code: path.read_text(encoding="utf-8").splitlines()[0].split(": ", 1)[1] for code, path in _pages().items()}

@@ -1,0 +1,140 @@
+"""Figures of a report, as plotly JSON; every curve comes from stored predictions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from trueness.evaluation import clopper_pearson, precision_recall_curve, reliability_diagram_data
+from trueness.report.leaderboard import Arena, Row
+from trueness.store import Run
+
+COLOURS = ("#0b6e99", "#c2571a", "#5b8c2a", "#8a4fa3", "#b8860b", "#2f4b7c", "#a33b52", "#3b7d7d")
+GREY, POSITIVE, NEGATIVE = "#8a8f98", "#c2571a", "#0b6e99"
+MIN_ALARMS_SHOWN = 5
+
+
+def measured(run: Run) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    """Labels and logits of the measured part of a run, in time order."""
+    part = run.spec.evaluation.measured_on
+    rows = run.predictions().filter(pl.col("split") == part).sort("when", maintain_order=True)
+    return rows["y"].to_numpy(), rows["logit"].to_numpy().astype(np.float64)
+
+
+def _figure(x: str, y: str, **layout: Any) -> go.Figure:  # noqa: ANN401 - plotly's layout options
+    figure = go.Figure()
+    figure.update_layout(
+        template="simple_white", height=360, margin={"l": 60, "r": 16, "t": 12, "b": 48},
+        font={"family": "system-ui, sans-serif", "size": 13}, xaxis_title=x, yaxis_title=y,
+        legend={"orientation": "h", "y": -0.22}, hovermode="closest", **layout,
+    )  # fmt: skip
+    return figure
+
+
+def _band(figure: go.Figure, x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> None:
+    r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    figure.add_scatter(
+        x=[*x, *reversed(x)], y=[*high, *reversed(low)], fill="toself", fillcolor=f"rgba({r},{g},{b},0.15)",
+        line={"width": 0}, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def threshold_curve(rows: list[Row], what: str, base_rate: float) -> go.Figure:
+    """Precision or recall of several runs over the probability threshold; the first with its exact band."""
+    figure = _figure("alarm from this probability on", what, yaxis_range=[0, 1.02], xaxis_range=[0, 1])
+    for i, row in enumerate(rows):
+        y, score = measured(row.run)
+        curve = precision_recall_curve(y, score)
+        shown = (curve["alarms"] >= MIN_ALARMS_SHOWN) | (what == "recall")
+        pick = np.flatnonzero(shown)[:: max(1, int(shown.sum()) // 300)]
+        prob, value = expit(curve["cut"][pick]), curve[what][pick]
+        trials = curve["alarms"][pick] if what == "precision" else np.full(len(pick), y.sum())
+        colour = GREY if row.run.spec.is_baseline else COLOURS[i % len(COLOURS)]
+        if i == 0:
+            pairs = zip(curve["hits"][pick].astype(int), trials.astype(int), strict=True)
+            low, high = zip(*(clopper_pearson(k, n) for k, n in pairs), strict=True)
+            _band(figure, list(prob), list(low), list(high), colour)
+        text = [f"{int(h)} hits of {int(a)} alarms" for h, a in zip(curve["hits"][pick], curve["alarms"][pick], strict=True)]
+        dash = "dash" if row.run.spec.is_baseline else "solid"
+        figure.add_scatter(x=prob, y=value, name=row.name, text=text, mode="lines", line={"color": colour, "dash": dash})
+    if what == "precision":
+        figure.add_hline(y=base_rate, line={"color": "#444", "dash": "dot", "width": 1}, annotation_text="base rate")
+    return figure
+
+
+def reliability(row: Row) -> go.Figure:
+    """Share of positives against mean probability in ten bins of equal mass, with exact intervals."""
+    y, score = measured(row.run)
+    bins = reliability_diagram_data(expit(score), y, 10, "quantile")
+    full = bins["count"] > 0
+    mean, share, count = (bins[k][full] for k in ("mean_probability", "positive_share", "count"))
+    intervals = [clopper_pearson(round(s * n), int(n)) for s, n in zip(share, count, strict=True)]
+    low, high = (np.array(side) for side in zip(*intervals, strict=True))
+    top = float(max(mean.max(), high.max(), 0.3)) * 1.05
+    figure = _figure("mean predicted probability", "share of positives", showlegend=False)
+    figure.add_scatter(x=[0, top], y=[0, top], mode="lines", line={"color": GREY, "dash": "dot"}, hoverinfo="skip")
+    figure.add_scatter(
+        x=mean, y=share, mode="markers+lines", marker={"size": 8, "color": COLOURS[0]}, line={"color": COLOURS[0]},
+        error_y={"array": high - share, "arrayminus": share - low, "thickness": 1},
+        text=[f"{int(n)} days" for n in count],
+    )  # fmt: skip
+    return figure
+
+
+def histogram(row: Row) -> go.Figure:
+    """Scores of positives and negatives, each class as shares of its own size."""
+    y, score = measured(row.run)
+    figure = _figure("predicted probability", "share of the class", barmode="overlay")
+    for label, name, colour in ((0, "not reached", NEGATIVE), (1, "reached", POSITIVE)):
+        share, edges = np.histogram(expit(score[y == label]), bins=40, range=(0, 1))
+        figure.add_bar(
+            x=(edges[:-1] + edges[1:]) / 2, y=share / max(1, share.sum()), name=f"{name} ({int(share.sum())})",
+            marker={"color": colour}, opacity=0.55, width=1 / 40,
+        )  # fmt: skip
+    return figure
+
+
+def learning_curves(row: Row) -> go.Figure | None:
+    """Loss in training and validation per epoch, one colour per fold, the best epoch marked."""
+    history = row.run.history()
+    if not len(history):
+        return None
+    figure = _figure("epoch", "loss")
+    for (fold,), epochs in history.group_by("fold", maintain_order=True):
+        colour, best = COLOURS[int(fold) % len(COLOURS)], row.run.record["best_epochs"][int(fold)]
+        for column, dash in (("train_loss", "dot"), ("val_loss", "solid")):
+            figure.add_scatter(
+                x=epochs["epoch"], y=epochs[column], mode="lines", line={"color": colour, "dash": dash},
+                name=f"fold {int(fold) + 1} {'training' if dash == 'dot' else 'validation'}",
+                text=[f"validation AUC {a:.3f}" for a in epochs["val_auc"]],
+            )  # fmt: skip
+        chosen = epochs.filter(pl.col("epoch") == best)
+        figure.add_scatter(
+            x=chosen["epoch"], y=chosen["val_loss"], mode="markers", marker={"color": colour, "size": 9},
+            showlegend=False, hovertext=f"fold {int(fold) + 1}: epoch {best} is kept",
+        )  # fmt: skip
+    return figure
+
+
+def ladder(arena: Arena) -> go.Figure:
+    """AUC of the baselines and the networks with their intervals, chance at 0.5."""
+    rows = sorted(arena.rows, key=lambda row: row.estimates["auc"].value or 0.0)[-30:]
+    figure = _figure("AUC", "", showlegend=False)
+    figure.update_layout(height=90 + 22 * len(rows), yaxis={"automargin": True})
+    for row in rows:
+        auc = row.estimates["auc"]
+        if auc.value is None or auc.low is None or auc.high is None:
+            continue
+        colour = GREY if row.run.spec.is_baseline else COLOURS[0]
+        figure.add_scatter(
+            x=[auc.value], y=[f"{row.name} · {row.label}"], marker={"color": colour, "size": 9},
+            error_x={"array": [auc.high - auc.value], "arrayminus": [auc.value - auc.low], "thickness": 1.4},
+        )  # fmt: skip
+    figure.add_vline(x=0.5, line={"color": "#444", "dash": "dot", "width": 1})
+    return figure

@@ -1,0 +1,145 @@
+"""Tables for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from trueness.evaluation import Estimate
+from trueness.report.leaderboard import Arena, Leaderboard, Row
+from trueness.store import Run
+
+
+def share_text(estimate: Estimate) -> str:
+    """``21/30 70 [51–85]``: hits of alarms, percent, interval; nothing if there are no alarms."""
+    if estimate.value is None or estimate.low is None or estimate.high is None:
+        return "no alarms"
+    counts = f"{estimate.k}/{estimate.n} " if estimate.k is not None else ""
+    return f"{counts}{100 * estimate.value:.0f} [{100 * estimate.low:.0f}–{100 * estimate.high:.0f}]"
+
+
+def number_text(estimate: Estimate | None) -> str:
+    """``0.786 [0.77–0.80]``; a dash if undefined."""
+    if estimate is None or estimate.value is None:
+        return "–"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.3f} [?]"
+    return f"{estimate.value:.3f} [{estimate.low:.2f}–{estimate.high:.2f}]"
+
+
+def difference_text(estimate: Estimate | None) -> str:
+    """Signed difference of AUC with its interval."""
+    if estimate is None or estimate.value is None or estimate.low is None or estimate.high is None:
+        return "–"
+    return f"{estimate.value:+.3f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
+
+
+def _cells(row: Row, budgets: tuple[int, ...]) -> list[str]:
+    e = row.estimates
+    tops = [share_text(e[f"precision_top{budget}"]) for budget in budgets]
+    codes = " ".join(f.code.removeprefix("TRU") for f in row.findings)
+    return [
+        row.name, row.label, f"{row.run.record['parameters']:,}" if row.run.record["parameters"] else "–",
+        *tops, share_text(e["precision_half"]), share_text(e["recall_half"]),
+        number_text(e["auc"]), difference_text(row.difference), f"{row.run.record['scores']['width']:.2f}", codes,
+    ]  # fmt: skip
+
+
+def arena_table(arena: Arena, limit: int | None = None) -> Group:
+    """Networks above baselines; precision and recall in percent with exact intervals."""
+    budgets = arena.rows[0].run.spec.evaluation.alarms[-2:]
+    table = Table(title=None, header_style="bold", pad_edge=False, box=None, padding=(0, 1))
+    for header in ("id", "model", "weights"):
+        table.add_column(header, justify="right" if header == "weights" else "left", overflow="fold")
+    for budget in budgets:
+        table.add_column(f"precision\ntop {budget}", no_wrap=True)
+    for header in ("precision\nat 0.5", "recall\nat 0.5", "AUC", "AUC − best\nbaseline"):
+        table.add_column(header, no_wrap=True)
+    table.add_column("score\nwidth", justify="right")
+    table.add_column("checks\nTRU")
+    for row in arena.networks[:limit]:
+        table.add_row(*_cells(row, budgets))
+    hidden = len(arena.networks) - len(arena.networks[:limit])
+    if arena.networks and arena.baselines:
+        table.add_section()
+        table.add_row(f"… {hidden} more" if hidden else "", *[""] * (8 + len(budgets)))
+    for row in arena.baselines:
+        table.add_row(*_cells(row, budgets), style="cyan")
+    return Group(Text(arena.title, style="bold"), Text(_caption(arena)), Text(""), table)
+
+
+def _caption(arena: Arena) -> str:
+    rate = arena.base_rate
+    some = arena.rows[0]
+    confidence = some.run.spec.evaluation.confidence_pct
+    chosen = (arena.networks or arena.baselines)[0].estimates["auc"]
+    return (
+        f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · intervals {confidence:g} % · {len(arena.networks)} candidates, "
+        f"weights chosen on {chosen.chosen_on}, measured on {chosen.measured_on} · sorted by the lower end of "
+        f"{arena.sort.replace('_top', ' at top ').replace('_', ' ')}, not corrected for the choice among candidates"
+    )
+
+
+def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = None) -> None:
+    """Print every arena, then what could not be read and what failed."""
+    if not board.arenas:
+        console.print("no runs yet; `trueness run demo` makes some")
+    for arena in board.arenas:
+        console.print(arena_table(arena, limit))
+        console.print(f"\n{verdict(arena)}\n", highlight=False)
+    for problem in board.problems:
+        console.print(f"skipped {problem.name}: {problem.reason}", style="yellow", highlight=False)
+    for key, reason in board.failures.items():
+        console.print(f"failed {key}: {reason}", style="red", highlight=False)
+
+
+def verdict(arena: Arena) -> str:
+    """One sentence: does the first network beat the best baseline?"""
+    leader, best = next(iter(arena.networks), None), arena.best_baseline
+    if leader is None or best is None or leader.difference is None:
+        return "Nothing to compare: a network and a baseline on the same days are needed."
+    d = leader.difference
+    beaten = sum(1 for r in arena.networks if r.difference and r.difference.low is not None and r.difference.low > 0)
+    word = "beats" if d.low is not None and d.low > 0 else "does not beat"
+    against = leader.run.record["difference"]["label"]
+    return (
+        f"{leader.name} {word} the best baseline ({against}): AUC difference {difference_text(d)}. "
+        f"{beaten} of {len(arena.networks)} networks beat it, before any correction for their number."
+    )
+
+
+def show_run(console: Console, run: Run, ids: list[str]) -> None:
+    """Print everything a record says about one run."""
+    record = run.record
+    console.print(f"[bold]{run.key}[/bold] {' = '.join(ids)}  {record['label']}", highlight=False)
+    console.print(
+        f"{record['data']['bars']} to {record['data']['as_of']} · {len(record['features'])} columns · "
+        f"{record['parameters']:,} weights · {record['seconds']:.1f} s on {record['device']} in {record['precision']} · {record['created']}",
+        highlight=False,
+    )
+    for note in record["notes"]:
+        console.print(f"note: {note}", highlight=False)
+    for fold, parts in enumerate(record["folds"]):
+        sizes = ", ".join(f"{part} {n} ({positives} positive)" for part, (n, positives) in parts.items())
+        console.print(f"fold {fold + 1}: {sizes}{_epochs(record, fold)}", highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("estimate", "value", "measured on", "chosen on"):
+        table.add_column(header)
+    for name, content in record["estimates"].items():
+        estimate = Estimate.from_dict(content)
+        table.add_row(name, str(estimate), estimate.measured_on, estimate.chosen_on)
+    console.print(table)
+    if record["difference"] is not None:
+        difference = Estimate.from_dict(record["difference"]["auc"])
+        console.print(f"AUC − {record['difference']['label']}: {difference_text(difference)}", highlight=False)
+    for finding in record["findings"]:
+        console.print(f"{finding['code']} {finding['severity']}: {finding['title']}: {finding['evidence']}", highlight=False)
+
+
+def _epochs(record: dict[str, Any], fold: int) -> str:
+    if "best_epochs" in record:
+        return f"; best epoch {record['best_epochs'][fold]} of {record['last_epochs'][fold]}"
+    return f"; {record['chosen'][fold]}" if record.get("chosen") else ""

@@ -1,0 +1,486 @@
+"""Run a campaign: the only place where rooms meet.
+
+Missing keys are found, all data are checked before anything trains, baselines run first, networks of equal tensor
+shape are trained together, and every run is judged and stored the moment it is finished.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.baselines import BaselineFit, fit_baseline
+from trueness.campaign import Campaign, Entry
+from trueness.errors import DataError
+from trueness.evaluation import (
+    Estimate,
+    Evidence,
+    measure,
+    paired_auc_difference,
+    run_checks,
+    score_facts,
+)
+from trueness.examples import PARTS, Examples
+from trueness.execute import Failure, Pool, keep_memory
+from trueness.fit import Device, Fitted, choose_device, fit_stack, stackable
+from trueness.market import market_examples
+from trueness.models import parameter_count
+from trueness.spec import Baseline, PatchTST, Spec
+from trueness.store import Run, Store
+
+GPU_STACK = 128
+"""Members per stack on an accelerator."""
+CPU_STACK_WORK = 2e8
+"""Multiply-adds per training step above which stacking gains nothing on a CPU core."""
+CPU_STACK = 4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Best baseline on the measured days: what every network is compared to."""
+
+    key: str
+    label: str
+    when: NDArray[np.datetime64]
+    y: NDArray[np.uint8]
+    score: NDArray[np.float64]
+    auc: Estimate
+
+
+@dataclass(frozen=True)
+class Work:
+    """One item for a worker: specs that share examples and, if they are networks, a stack."""
+
+    examples: Examples
+    specs: tuple[Spec, ...]
+    device: Device
+    width: int
+    reference: Reference | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A judged run, ready to be stored, or the reason why there is none."""
+
+    spec: Spec
+    record: dict[str, Any]
+    predictions: pl.DataFrame
+    history: pl.DataFrame
+    parameters: dict[str, NDArray[np.float32]]
+    failure: str | None = None
+
+
+class Listener:
+    """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
+
+    def start(self, stage: str, epochs: int) -> None:
+        """A stage begins that takes at most so many epochs (for baselines: fits)."""
+
+    def advance(self, epochs: int) -> None:
+        """So many epochs came nearer to the end."""
+
+    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
+        """A run was stored."""
+
+    def failed(self, ids: list[str], reason: str) -> None:
+        """A run failed; its traceback is in the store."""
+
+
+@dataclass
+class Plan:
+    """What a campaign would do: sizes, parameters and work, before anything is written.
+
+    `rows` has one dictionary per entry; `missing` are the specs without a stored run, baselines apart.
+    """
+
+    rows: list[dict[str, Any]]
+    baselines: list[Spec]
+    missing: list[Spec]
+    notes: list[str]
+    examples: dict[str, Examples] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Keys that were trained, were there already, and failed; and whether Ctrl-C ended the run."""
+
+    trained: list[str]
+    reused: list[str]
+    failed: list[str]
+    notes: list[str]
+    interrupted: bool = False
+
+
+# -------------------------------------------------------------------------------------------- before
+
+
+def plan(campaign: Campaign, store: Store) -> Plan:
+    """Check all data of a campaign and say what is left to do; trains and writes nothing.
+
+    Raises
+    ------
+    DataError
+        If any experiment cannot be carried out on these data.
+    """
+    examples: dict[str, Examples] = {}
+    rows, missing, notes = [], {}, []
+    for entry in campaign.entries:
+        spec, data = entry.spec, _data_key(entry.spec)
+        if data not in examples:
+            examples[data] = _examples(campaign, entry)
+            notes += [n for n in examples[data].notes if n not in notes]
+        there = spec.key in store
+        if not there:
+            missing.setdefault(spec.key, spec)
+        rows.append(_plan_row(entry, examples[data], there))
+    specs = list(missing.values())
+    baselines = [s for s in specs if s.is_baseline]
+    return Plan(rows, baselines, [s for s in specs if not s.is_baseline], notes, examples)
+
+
+def _data_key(spec: Spec) -> str:
+    return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
+
+
+def _examples(campaign: Campaign, entry: Entry) -> Examples:
+    try:
+        return market_examples(entry.spec.task, entry.spec.evaluation, campaign.bars, campaign.volatility)
+    except DataError as error:
+        raise DataError(f"{campaign.name} {entry.id}: {error}") from None
+
+
+def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
+    spec, counts = entry.spec, examples.counts()
+    return {
+        "id": entry.id,
+        "priority": entry.priority,
+        "key": spec.key,
+        "label": spec.label(),
+        "stored": there,
+        "parameters": _parameters(spec, examples),
+        "features": len(examples.features),
+        "folds": [{part: {"n": n, "positives": p} for part, (n, p) in fold.items()} for fold in counts],
+        "work_gflop": round(_work(spec, examples) / 1e9, 1),
+        "seed": spec.seed,
+    }
+
+
+def _parameters(spec: Spec, examples: Examples) -> int:
+    if not isinstance(spec.model, PatchTST):
+        return 0
+    return parameter_count(spec.model, len(examples.features), examples.context)
+
+
+def _work(spec: Spec, examples: Examples) -> float:
+    """Floating-point operations if every epoch is used: 6 per weight use, forward and backward."""
+    if not isinstance(spec.model, PatchTST):
+        return 0.0
+    trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
+    return 6.0 * _uses(spec, examples) * trained * spec.recipe.epochs
+
+
+def _uses(spec: Spec, examples: Examples) -> float:
+    """Multiply-adds of one forward pass over one window."""
+    model = spec.model
+    assert isinstance(model, PatchTST)
+    tokens = (examples.context - model.patch_length) // model.stride + 1
+    width = getattr(model.embedding, "width", len(examples.features))
+    embedding = examples.context * len(examples.features) * width * (model.embedding.kind != "none")
+    block = 4 * model.d_model**2 + 2 * model.d_model * model.d_ff
+    return embedding + tokens * (model.patch_length * width * model.d_model + model.n_layers * block)
+
+
+# --------------------------------------------------------------------------------------------- doing
+
+
+def run(
+    campaign: Campaign,
+    store: Store,
+    *,
+    device: str = "auto",
+    workers: int | None = None,
+    listener: Listener | None = None,
+) -> Summary:
+    """Carry out what is missing of a campaign.
+
+    Parameters
+    ----------
+    campaign : Campaign
+    store : Store
+    device : str
+        ``auto``, ``cpu``, ``cuda`` or ``mps``.
+    workers : int, optional
+        Processes on a CPU, one thread each; all cores by default, 0 stays in this process.
+    listener : Listener, optional
+
+    Returns
+    -------
+    Summary
+        Ctrl-C returns it with `interrupted` set; all that was finished is stored.
+
+    Raises
+    ------
+    DataError, StoreError, SpecError
+        Before anything trains.
+    """
+    listener = listener or Listener()
+    where, todo = choose_device(device), plan(campaign, store)
+    store.prepare()
+    store.write_campaign(campaign.name, {e.id: e.spec.key for e in campaign.entries})
+    on_cpu = where.name == "cpu"
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    pool_size = (cores if workers is None else workers) if on_cpu else 0
+    keep_memory()
+    scribe = _Scribe(campaign, store, listener)
+    interrupted = False
+    with Pool(pool_size) as pool:
+        try:
+            _baseline_stage(pool, todo, where, scribe)
+            _network_stage(pool, todo, where, scribe, _references(campaign, store, todo))
+        except KeyboardInterrupt:
+            interrupted = True
+    done = {s.key for s in (*todo.baselines, *todo.missing)}
+    reused = list(dict.fromkeys(e.spec.key for e in campaign.entries if e.spec.key not in done))
+    return Summary(scribe.trained, reused, scribe.failed, todo.notes, interrupted)
+
+
+class _Scribe:
+    """Stores outcomes as they come and tells the listener."""
+
+    def __init__(self, campaign: Campaign, store: Store, listener: Listener) -> None:
+        self.campaign, self.store, self.listener = campaign, store, listener
+        self.trained: list[str] = []
+        self.failed: list[str] = []
+
+    def take(self, work: Work, answer: list[Outcome] | Failure) -> None:
+        if isinstance(answer, Failure):
+            for spec in work.specs:
+                self._fail(spec, answer.reason)
+            return
+        for outcome in answer:
+            if outcome.failure is not None:
+                self._fail(outcome.spec, outcome.failure)
+                continue
+            record = {**outcome.record, **self._origin()}
+            self.store.write(outcome.spec, record, outcome.predictions, outcome.history, outcome.parameters)
+            self.trained.append(outcome.spec.key)
+            self.listener.stored(self._ids(outcome.spec), record)
+
+    def _fail(self, spec: Spec, reason: str) -> None:
+        self.store.write_failure(spec, reason)
+        self.failed.append(spec.key)
+        self.listener.failed(self._ids(spec), reason)
+
+    def _ids(self, spec: Spec) -> list[str]:
+        return [e.id for e in self.campaign.entries if e.spec.key == spec.key]
+
+    def _origin(self) -> dict[str, Any]:
+        bars, vix = self.campaign.bars, self.campaign.volatility
+        return {
+            "data": {
+                "bars": bars.name,
+                "volatility": vix.name if vix else None,
+                "digest": bars.digest,
+                "rows": len(bars),
+                "first": str(bars.dates[0]),
+                "as_of": str(bars.dates[-1]),
+            }
+        }
+
+
+def _baseline_stage(pool: Pool, todo: Plan, device: Device, scribe: _Scribe) -> None:
+    if not todo.baselines:
+        return
+    items = [Work(todo.examples[_data_key(s)], (s,), device, 1, None) for s in todo.baselines]
+    scribe.listener.start("baselines", len(items))
+    for position, answer in pool.map(_work_item, items):
+        scribe.take(items[position], answer)
+        scribe.listener.advance(1)
+
+
+def _network_stage(
+    pool: Pool, todo: Plan, device: Device, scribe: _Scribe, references: dict[str, Reference]
+) -> None:
+    if not todo.missing:
+        return
+    items = list(_stacks(todo, device, references))
+    epochs = [s.recipe.epochs * todo.examples[_data_key(s)].n_folds for s in todo.missing]
+    scribe.listener.start("networks", sum(epochs))
+    for position, answer in pool.map(_work_item, items, lambda _, n: scribe.listener.advance(n)):
+        scribe.take(items[position], answer)
+
+
+def _stacks(todo: Plan, device: Device, references: dict[str, Reference]) -> Iterator[Work]:
+    """Group specs by tensor shape; one spec per item on a CPU, as many as fit on an accelerator."""
+    groups: dict[tuple[str, ...], list[Spec]] = {}
+    for spec in todo.missing:
+        groups.setdefault(stackable(spec), []).append(spec)
+    for specs in groups.values():
+        examples = todo.examples[_data_key(specs[0])]
+        width = _width(specs[0], examples, device)
+        per_item = 1 if device.name == "cpu" else max(1, width // examples.n_folds)
+        for first in range(0, len(specs), per_item):
+            chunk = tuple(specs[first : first + per_item])
+            yield Work(examples, chunk, device, width, references.get(_arena(specs[0], examples)))
+
+
+def _width(spec: Spec, examples: Examples, device: Device) -> int:
+    if device.name != "cpu":
+        return GPU_STACK
+    return 1 if _uses(spec, examples) * spec.recipe.batch_size > CPU_STACK_WORK else CPU_STACK
+
+
+def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
+    """What a worker does: fit, then judge."""
+    if work.specs[0].is_baseline:
+        return [_judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs]
+    fitted = fit_stack(work.examples, work.specs, work.device, report, work.width)
+    return [_judge_network(one, work.examples, work.reference) for one in fitted]
+
+
+# ------------------------------------------------------------------------------------------- judging
+
+
+def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
+    record = _record(fit.spec, examples, list(fit.logits), None)
+    record |= {"chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu", "precision": "float64"}
+    predictions = _predictions(examples, list(fit.logits), list(fit.logits))
+    return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=_HISTORY), {})
+
+
+def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None) -> Outcome:
+    if fit.failure is not None:
+        return Outcome(fit.spec, {}, pl.DataFrame(), pl.DataFrame(), {}, fit.failure)
+    best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
+    record = _record(fit.spec, examples, best, reference)
+    record["estimates_last"] = _estimates(fit.spec, *_measured(fit.spec, examples, last)[1:])
+    record |= {
+        "best_epochs": [f.best_epoch for f in fit.folds],
+        "last_epochs": [len(f.history) for f in fit.folds],
+        "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
+    }  # fmt: skip
+    history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
+    parameters = {f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()}
+    return Outcome(fit.spec, record, _predictions(examples, best, last), pl.DataFrame(history, schema=_HISTORY), parameters)
+
+
+_HISTORY = {"fold": pl.Int64, "epoch": pl.Int64, "train_loss": pl.Float64, "val_loss": pl.Float64, "val_auc": pl.Float64}
+
+
+def _measured(
+    spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]]
+) -> tuple[NDArray[np.datetime64], NDArray[np.uint8], NDArray[np.float64]]:
+    """Days, labels and scores of the part that is measured, pooled over folds, in time order."""
+    rows = [examples.members(spec.evaluation.measured_on, fold) for fold in range(examples.n_folds)]
+    every = np.concatenate(rows)
+    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)]).astype(np.float64)
+    order = np.argsort(examples.when[every], kind="stable")
+    return examples.when[every][order], examples.y[every][order], score[order]
+
+
+def _estimates(spec: Spec, y: NDArray[np.uint8], score: NDArray[np.float64]) -> dict[str, Any]:
+    rule = spec.evaluation
+    measured = measure(
+        y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
+        confidence=rule.confidence_pct / 100, block=max(rule.block_days, spec.task.horizon_days),
+        chosen_on="train" if spec.is_baseline else rule.chosen_on, measured_on=rule.measured_on,
+    )  # fmt: skip
+    return {name: estimate.to_dict() for name, estimate in measured.items()}
+
+
+def _arena(spec: Spec, examples: Examples) -> str:
+    """Digest of the measured days and labels: runs with equal answers may be compared."""
+    when, y, _ = _measured(spec, examples, [np.zeros(len(examples.y), np.float32)] * examples.n_folds)
+    return hashlib.sha256(when.astype(np.int64).tobytes() + y.tobytes()).hexdigest()[:12]
+
+
+def _record(
+    spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]], reference: Reference | None
+) -> dict[str, Any]:
+    _, y, score = _measured(spec, examples, logits)
+    estimates = _estimates(spec, y, score)
+    difference = None
+    if reference is not None:
+        rule = spec.evaluation
+        difference = paired_auc_difference(
+            y, score, reference.score, block=max(rule.block_days, spec.task.horizon_days),
+            confidence=rule.confidence_pct / 100,
+        )  # fmt: skip
+    evidence = Evidence(y, score, {k: Estimate.from_dict(v) for k, v in estimates.items()}, difference)
+    return {
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "environment": _environment(),
+        "label": spec.label(),
+        "parameters": _parameters(spec, examples),
+        "features": list(examples.features),
+        "notes": list(examples.notes),
+        "folds": [{p: list(c) for p, c in fold.items()} for fold in examples.counts()],
+        "arena": _arena(spec, examples),
+        "estimates": estimates,
+        "scores": score_facts(score),
+        "difference": None if reference is None or difference is None
+        else {"baseline": reference.key, "label": reference.label, "auc": difference.to_dict()},
+        "findings": [] if spec.is_baseline else [f.to_dict() for f in run_checks(evidence)],
+    }  # fmt: skip
+
+
+def _environment() -> dict[str, str]:
+    packages = {name: version(name) for name in ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib")}
+    return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine(), **packages}
+
+
+def _predictions(
+    examples: Examples, best: Sequence[NDArray[np.float32]], last: Sequence[NDArray[np.float32]]
+) -> pl.DataFrame:
+    """One row per fold and example that plays a part in it."""
+    frames = []
+    for fold in range(examples.n_folds):
+        rows = np.flatnonzero(examples.parts[fold])
+        frames.append(
+            pl.DataFrame({
+                "split": np.array(PARTS)[examples.parts[fold, rows]],
+                "fold": np.full(len(rows), fold, np.int16),
+                "when": examples.when[rows],
+                "group": examples.group[rows],
+                "y": examples.y[rows],
+                "logit": best[fold][rows],
+                "logit_last": last[fold][rows],
+            })
+        )  # fmt: skip
+    return pl.concat(frames)
+
+
+def _references(campaign: Campaign, store: Store, todo: Plan) -> dict[str, Reference]:
+    """Baseline with the best AUC on each set of measured days."""
+    best: dict[str, tuple[float, Run]] = {}
+    for entry in campaign.entries:
+        if not isinstance(entry.spec.model, Baseline) or entry.spec.key not in store:
+            continue
+        stored = store.run(entry.spec.key)
+        auc, arena = stored.record["estimates"]["auc"]["value"] or 0.0, stored.record["arena"]
+        if arena not in best or auc > best[arena][0]:
+            best[arena] = (auc, stored)
+    return {arena: _reference(stored) for arena, (_, stored) in best.items()}
+
+
+def _reference(stored: Run) -> Reference:
+    part = stored.spec.evaluation.measured_on
+    rows = stored.predictions().filter(pl.col("split") == part).sort("when", maintain_order=True)
+    return Reference(
+        stored.key,
+        stored.record["label"],
+        rows["when"].to_numpy(),
+        rows["y"].to_numpy(),
+        rows["logit"].to_numpy().astype(np.float64),
+        Estimate.from_dict(stored.record["estimates"]["auc"]),
+    )

@@ -1,0 +1,287 @@
+"""The store: one folder per run key, written whole or not at all.
+
+    STORE/store.json             version of the layout
+    STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet  model.safetensors
+    STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
+    STORE/campaigns/NAME.json    which keys a campaign's ids stand for
+    STORE/damaged/               unreadable run folders that a later run of the same key replaced
+
+A run is written into a temporary folder and renamed. `record.json` names the size and digest of the other files,
+so that a truncated one is noticed; damaged runs are reported and skipped, never deleted.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors.numpy import load_file, save_file
+
+from trueness.errors import StoreError
+from trueness.spec import Spec
+
+VERSION = 1
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A run folder that cannot be used, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A stored run: its spec and its record; predictions, history and weights are read when asked for."""
+
+    key: str
+    spec: Spec
+    record: dict[str, Any]
+    folder: Path
+
+    def _file(self, name: str) -> Path:
+        path, expected = self.folder / name, self.record["files"][name]
+        if _sha(path) != expected["sha256"]:
+            raise StoreError(f"{path}: content differs from what was written; remove {self.folder} to run it again")
+        return path
+
+    def predictions(self) -> pl.DataFrame:
+        """Columns split, fold, when, group, y, logit, logit_last; one row per example and fold."""
+        return pl.read_parquet(self._file("predictions.parquet"))
+
+    def history(self) -> pl.DataFrame:
+        """Columns fold, epoch, train_loss, val_loss, val_auc; no rows for baselines."""
+        return pl.read_parquet(self._file("history.parquet"))
+
+    def parameters(self) -> dict[str, NDArray[np.float32]]:
+        """Weights of the best epoch, named ``foldF.NAME``.
+
+        Raises
+        ------
+        StoreError
+            For baselines, which store none.
+        """
+        if "model.safetensors" not in self.record["files"]:
+            raise StoreError(f"{self.key}: a {self.spec.model.kind} run stores no weights")
+        return load_file(self._file("model.safetensors"))
+
+
+class Store:
+    """Runs in a folder; opening reads nothing but the version, and creates nothing.
+
+    Parameters
+    ----------
+    root : str or Path
+
+    Raises
+    ------
+    StoreError
+        If the folder was written by a newer version, or is a file.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.runs = self.root / "runs"
+        if self.root.exists() and not self.root.is_dir():
+            raise StoreError(f"{self.root} is a file; give a folder for the store")
+        self._check_version()
+
+    def _check_version(self) -> None:
+        path = self.root / "store.json"
+        if not path.exists():
+            return
+        try:
+            version = json.loads(path.read_text())["version"]
+        except (ValueError, KeyError, TypeError):
+            raise StoreError(f"{path} is damaged; it should hold {{\"version\": {VERSION}}}") from None
+        if version > VERSION:
+            raise StoreError(
+                f"{self.root} was written by a newer trueness (layout {version}, this one knows {VERSION}); "
+                "upgrade trueness or give another --store"
+            )
+
+    def prepare(self) -> None:
+        """Create the folders and make sure that they can be written.
+
+        Raises
+        ------
+        StoreError
+            If they cannot.
+        """
+        try:
+            for name in ("runs", "failures", "campaigns"):
+                (self.root / name).mkdir(parents=True, exist_ok=True)
+            if not (self.root / "store.json").exists():
+                _write_json(self.root / "store.json", {"version": VERSION})
+            probe = self.runs / f".tmp-{uuid.uuid4().hex}"
+            probe.mkdir()
+            probe.rmdir()
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be written ({error.strerror}); give another --store") from None
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Remove temporary folders of processes that are gone."""
+        for folder in self.runs.glob(".tmp-*-*"):
+            pid = folder.name.split("-")[1]
+            if pid.isdigit() and not _alive(int(pid)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    # --------------------------------------------------------------------------------------- writing
+
+    def write(
+        self,
+        spec: Spec,
+        record: dict[str, Any],
+        predictions: pl.DataFrame,
+        history: pl.DataFrame,
+        parameters: dict[str, NDArray[np.float32]] | None = None,
+    ) -> bool:
+        """Store a run; return False if another process stored the same key first.
+
+        Raises
+        ------
+        StoreError
+            If the disk refuses; nothing is left behind.
+        """
+        temporary = self.runs / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        try:
+            temporary.mkdir()
+            predictions.write_parquet(temporary / "predictions.parquet")
+            history.write_parquet(temporary / "history.parquet")
+            if parameters:
+                save_file(parameters, temporary / "model.safetensors")
+            _write_json(temporary / "spec.json", spec.canonical().model_dump(mode="json"))
+            files = {p.name: {"bytes": p.stat().st_size, "sha256": _sha(p)} for p in sorted(temporary.iterdir())}
+            _write_json(temporary / "record.json", {**record, "key": spec.key, "files": files})
+            won = self._place(temporary, spec.key)
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from None
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        (self.root / "failures" / f"{spec.key}.json").unlink(missing_ok=True)
+        return won
+
+    def _place(self, temporary: Path, key: str) -> bool:
+        """Rename a finished folder to its key; a damaged one in its place moves to ``damaged/`` first."""
+        final = self.runs / key
+        if final.exists() and isinstance(self._open(key), Problem):
+            (self.root / "damaged").mkdir(exist_ok=True)
+            final.rename(self.root / "damaged" / f"{key}-{uuid.uuid4().hex[:8]}")
+        try:
+            temporary.rename(final)
+        except OSError:
+            if not final.exists():
+                raise
+            return False
+        return True
+
+    def write_failure(self, spec: Spec, reason: str) -> None:
+        """Keep the traceback of a run that failed; the campaign goes on."""
+        content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
+        _write_json(self.root / "failures" / f"{spec.key}.json", content)
+
+    def write_campaign(self, name: str, ids: dict[str, str]) -> None:
+        """Remember which key each id of a campaign stands for, merged with what was known before."""
+        path = self.root / "campaigns" / f"{name}.json"
+        known = json.loads(path.read_text()) if path.exists() else {}
+        _write_json(path, {**known, **ids})
+
+    # --------------------------------------------------------------------------------------- reading
+
+    def __contains__(self, key: str) -> bool:
+        return isinstance(self._open(key), Run)
+
+    def run(self, key: str) -> Run:
+        """Stored run of a key or of an unambiguous beginning of one.
+
+        Raises
+        ------
+        StoreError
+            If there is none, several, or the folder is damaged.
+        """
+        found = [k for k in self._keys() if k.startswith(key)]
+        if len(found) != 1:
+            what = f"{len(found)} runs begin with" if found else "no run has the key"
+            raise StoreError(f"{self.root}: {what} {key!r}; `trueness leaderboard` lists the keys")
+        opened = self._open(found[0])
+        if isinstance(opened, Problem):
+            raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
+        return opened
+
+    def all_runs(self) -> tuple[list[Run], list[Problem]]:
+        """Every usable run, and every folder that is not."""
+        opened = [self._open(key) for key in self._keys()]
+        return [o for o in opened if isinstance(o, Run)], [o for o in opened if isinstance(o, Problem)]
+
+    def failures(self) -> dict[str, str]:
+        """Last line of the traceback of each run that failed and has not succeeded since."""
+        reasons = {}
+        for path in sorted((self.root / "failures").glob("*.json")):
+            try:
+                reasons[path.stem] = json.loads(path.read_text())["reason"].strip().splitlines()[-1]
+            except (ValueError, KeyError, IndexError):
+                reasons[path.stem] = f"{path} is damaged"
+        return reasons
+
+    def campaigns(self) -> dict[str, dict[str, str]]:
+        """Name of each campaign that was run here -> id -> key."""
+        return {p.stem: json.loads(p.read_text()) for p in sorted((self.root / "campaigns").glob("*.json"))}
+
+    def _keys(self) -> list[str]:
+        if not self.runs.is_dir():
+            return []
+        return sorted(entry.name for entry in os.scandir(self.runs) if not entry.name.startswith("."))
+
+    def _open(self, key: str) -> Run | Problem:
+        folder = self.runs / key
+        try:
+            record = json.loads((folder / "record.json").read_text())
+            spec = Spec.model_validate_json((folder / "spec.json").read_text())
+            for name, expected in record["files"].items():
+                size = (folder / name).stat().st_size
+                if size != expected["bytes"]:
+                    return Problem(key, f"{name} has {size} bytes, {expected['bytes']} were written")
+        except FileNotFoundError as error:
+            return Problem(key, f"{Path(str(error.filename)).name} is missing")
+        except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+            first = str(error).strip().splitlines()[0]
+            return Problem(key, f"unreadable record or spec ({first})")
+        if spec.key != key:
+            return Problem(key, f"its spec has the key {spec.key}")
+        return Run(key, spec, record, folder)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file in one step."""
+    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
+    with temporary.open("w") as file:
+        json.dump(content, file, indent=1, allow_nan=False)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def _sha(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
