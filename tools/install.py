@@ -1,7 +1,8 @@
 """Make `.venv` and install trueness into it: torch first, then the rest under constraints.txt.
 
-Standard library only, so that a machine needs nothing but Python 3.11 and make. Calling it twice costs
-nothing: a stamp over pyproject.toml, constraints.txt and the extras says whether work is left.
+Standard library only, so that a machine needs nothing but Python 3.11 and make. Calling it twice
+costs nothing: a stamp over pyproject.toml, constraints.txt and the extras says whether work is
+left.
 
     python3 tools/install.py [EXTRA ...]      (default: dev)
 """

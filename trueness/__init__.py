@@ -1,1 +1,1 @@
-"""trueness: which classifier of rare events really is better?"""
+"""Find out which classifier of rare events really is better."""

@@ -1,8 +1,9 @@
-"""The ladder that runs before any network: base rate, one indicator, logistic regression, forest, boosting.
+"""The ladder that runs before any network.
 
-All rungs see the same training examples as the networks, each window as its last row and its column means,
-and hand back logits. What a rung has to choose (an indicator, a penalty, a number of trees) it chooses on the
-training part, or on the validation part where a network would stop there.
+Its rungs are base rate, one indicator, logistic regression, forest and boosting. All rungs see the
+same training examples as the networks, each window as its last row and its column means, and hand
+back logits. What a rung has to choose (an indicator, a penalty, a number of trees) it chooses on
+the training part, or on the validation part where a network would stop there.
 """
 
 from __future__ import annotations
@@ -43,7 +44,11 @@ class Part:
 
 @dataclass
 class BaselineFit:
-    """Logits (F, N) of a rung, NaN where an example plays no part; what it chose in each fold; seconds."""
+    """What a rung left behind.
+
+    `logits` (F, N) are NaN where an example plays no part; `chosen` says what the rung chose in
+    each fold.
+    """
 
     spec: Spec
     logits: NDArray[np.float32]

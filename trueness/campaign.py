@@ -4,22 +4,24 @@
     title: ...
     data: sp500                         or a file; `--data` overrides
     defaults: {...}                     part of a spec, under every experiment
-    bases: {small: {...}}               named parts of a spec; `base: small` or `base: [a, b]` applies them
+    bases: {small: {...}}               named parts; `base: small` or `base: [a, b]` applies them
     experiments:
       - {id: D-01, priority: P1, base: small, task.tier: a20}
-      - {id: FE-65..FE-67, priority: P10, grid: {model.embedding: [none, {kind: linear, width: 16}, ...]}}
+      - id: FE-65..FE-67
+        priority: P10
+        grid: {model.embedding: [none, {kind: linear, width: 16}, ...]}
 
-Later parts win: defaults, bases in order, the experiment, the grid. A dotted key stands for nested ones. A mapping
-with another `kind` or `protocol` replaces the earlier mapping, else the two are merged. A grid expands to its
-product, the last entry varying fastest, and its ids are a range. YAML 1.2: only `true` and `false` are booleans,
-`1e-4` is a number, and no key may stand twice.
+Later parts win: defaults, bases in order, the experiment, the grid. A dotted key stands for nested
+ones. A mapping with another `kind` or `protocol` replaces the earlier mapping, else the two are
+merged. A grid expands to its product, the last entry varying fastest, and its ids are a range. YAML
+1.2: only `true` and `false` are booleans, `1e-4` is a number, and no key may stand twice.
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -34,6 +36,7 @@ from trueness.spec import Baseline, Shape, Spec
 
 FOLDER = Path(__file__).parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
+MAX_DEPTH = 20
 _SECTIONS = tuple(Spec.model_fields)
 _TOP = ("campaign", "title", "data", "vix", "defaults", "bases", "experiments")
 
@@ -60,7 +63,7 @@ class Campaign:
     volatility: Volatility | None
 
     def select(self, ids: list[str], priorities: list[str], tiers: list[str]) -> Campaign:
-        """Experiments of the given ids, priorities and tiers, with the baselines they are compared to.
+        """Experiments of the given ids, priorities and tiers, with their baselines.
 
         Raises
         ------
@@ -76,10 +79,14 @@ class Campaign:
             known = list(dict.fromkeys(of(e) for e in self.experiments))
             for name in wanted:
                 if name not in known:
-                    raise CampaignError(f"{self.name} has no {what} {name!r}; {nearest(name, known)}")
+                    raise CampaignError(
+                        f"{self.name} has no {what} {name!r}; {nearest(name, known)}"
+                    )
             kept = [e for e in kept if not wanted or of(e) in wanted]
         if not kept:
-            raise CampaignError(f"{self.name}: no experiment has all of the given ids, priorities and tiers")
+            raise CampaignError(
+                f"{self.name}: no experiment has all of the given ids, priorities and tiers"
+            )
         return replace(self, entries=(*_baselines([e.spec for e in kept]), *kept))
 
     @property
@@ -95,7 +102,7 @@ class Campaign:
         return {key: ids for key, ids in by_key.items() if len(ids) > 1}
 
 
-# ------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 class _Loader(yaml.SafeLoader):
@@ -109,7 +116,19 @@ for _tag, _pattern, _first in (
     ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
     ("null", r"~|null|", ["~", "n", ""]),
 ):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first))
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first)
+    )
+
+
+_YAML = "tag:yaml.org,2002:"
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    f"{_YAML}bool": lambda text: text == "true",
+    f"{_YAML}int": int,
+    f"{_YAML}float": float,
+    f"{_YAML}null": lambda text: None,
+    f"{_YAML}str": str,
+}
 
 
 @dataclass
@@ -147,7 +166,6 @@ class _Reader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._constructor = _Loader("")
 
     def fail(self, line: int, message: str) -> CampaignError:
         return CampaignError(f"{self.file.name}:{line}: {message}")
@@ -166,7 +184,9 @@ class _Reader:
 
     def pairs(self, node: yaml.Node, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
         if not isinstance(node, yaml.MappingNode):
-            raise self.fail(node.start_mark.line + 1, f"{what} must be a mapping of names to values")
+            raise self.fail(
+                node.start_mark.line + 1, f"{what} must be a mapping of names to values"
+            )
         seen: dict[str, int] = {}
         for key_node, value in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
@@ -177,11 +197,15 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:  # noqa: ANN401
         lines[path] = node.start_mark.line + 1
+        if len(path) > MAX_DEPTH:
+            raise self.fail(lines[path], f"nested deeper than {MAX_DEPTH} levels")
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, lines)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
-        return self._constructor.construct_object(node)
+        if node.tag not in _SCALARS:
+            raise self.fail(lines[path], f"{'.'.join(path)}: the tag {node.tag} is not supported")
+        return _SCALARS[node.tag](str(node.value))
 
     def mapping(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> dict[str, Any]:
         content: dict[str, Any] = {}
@@ -213,7 +237,9 @@ def campaign_file(name: str | Path) -> Path:
         return bundled[str(name)]
     if Path(name).is_file():
         return Path(name)
-    raise CampaignError(f"unknown campaign {str(name)!r}; {nearest(str(name), list(bundled))}, or give a YAML file")
+    raise CampaignError(
+        f"unknown campaign {str(name)!r}; {nearest(str(name), list(bundled))}, or give a YAML file"
+    )
 
 
 def bundled_campaigns() -> list[dict[str, Any]]:
@@ -223,7 +249,13 @@ def bundled_campaigns() -> list[dict[str, Any]]:
         reader = _Reader(file)
         top = _top_level(reader)
         count = sum(1 for _ in _expand(reader, top))
-        rows.append({"campaign": file.stem, "experiments": count, "title": str(top.content.get("title", ""))})
+        rows.append(
+            {
+                "campaign": file.stem,
+                "experiments": count,
+                "title": str(top.content.get("title", "")),
+            }
+        )
     return rows
 
 
@@ -271,7 +303,7 @@ def load_campaign(
     reader = _Reader(file)
     top = _top_level(reader)
     where = [p for p in (data, vix) if p is not None]
-    bars = load_bars(data if data is not None else _relative(file, top.content.get("data", "sp500")))
+    bars = load_bars(_relative(file, top.content.get("data", "sp500")) if data is None else data)
     vix = vix if vix is not None or data is not None else top.content.get("vix")
     volatility = None if vix is None else load_volatility(vix if where else _relative(file, vix))
     outside = {"task": {"kind": "market", "bars": bars.digest}}
@@ -285,12 +317,13 @@ def load_campaign(
         for extra in range(seeds):
             one = spec.model_copy(update={"seed": spec.seed + extra})
             entries.append(Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one))
-    specs = [e.spec for e in entries]
+    ladder = _baselines([e.spec for e in entries])
     label = str(top.content.get("campaign", file.stem))
-    return Campaign(label, str(top.content.get("title", label)), (*_baselines(specs), *entries), bars, volatility)
+    title = str(top.content.get("title", label))
+    return Campaign(label, title, (*ladder, *entries), bars, volatility)
 
 
-def _relative(file: Path, source: str) -> str | Path:
+def _relative(file: Path, source: str | Path) -> str | Path:
     """A data path in a campaign file is relative to that file."""
     beside = file.parent / str(source)
     return beside if beside.is_file() else str(source)
@@ -298,7 +331,11 @@ def _relative(file: Path, source: str) -> str | Path:
 
 def _evaluation(content: dict[str, Any], protocol: str | None, bars: Bars) -> dict[str, Any]:
     if protocol is not None and content.get("protocol") != protocol:
-        shared = {k: v for k, v in content.items() if k in ("alarms", "alarm_rate_pct", "confidence_pct", "block_days")}
+        shared = {
+            k: v
+            for k, v in content.items()
+            if k in ("alarms", "alarm_rate_pct", "confidence_pct", "block_days")
+        }
         content = {**shared, "protocol": protocol}
     return resolve_evaluation({"protocol": "mission", **content}, bars)
 
@@ -325,7 +362,7 @@ def _top_level(reader: _Reader) -> _Part:
     return part
 
 
-# ----------------------------------------------------------------------------------------- expanding
+# ---------------------------------------------------------------------------------------- expanding
 
 
 def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
@@ -337,18 +374,27 @@ def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
         if "id" not in own:
             raise reader.fail(line, "an experiment needs an id")
         ids = _ids(reader, line, str(own.pop("id")))
-        priority, grid, base = str(own.pop("priority", "P1")), own.pop("grid", {}), own.pop("base", [])
+        priority, grid, base = (
+            str(own.pop("priority", "P1")),
+            own.pop("grid", {}),
+            own.pop("base", []),
+        )
         unknown = [k for k in own if k not in _SECTIONS]
         if unknown:
             choices = ["id", "priority", "base", "grid", *_SECTIONS]
-            raise reader.fail(entry.line((unknown[0],)), f"{ids[0]}: unknown field {unknown[0]!r}; {nearest(unknown[0], choices)}")
+            raise reader.fail(
+                entry.line((unknown[0],)),
+                f"{ids[0]}: unknown field {unknown[0]!r}; {nearest(unknown[0], choices)}",
+            )
         part = top.content.get("defaults", _Part({}, {}))
         for name in [base] if isinstance(base, str) else base:
             part = part.merged(_base(reader, top, name, line))
         part = part.merged(_Part(own, entry.lines))
         cells = _cells(reader, line, grid, entry.lines)
         if len(cells) != len(ids):
-            raise reader.fail(line, f"{ids[0]}: {len(ids)} ids for {len(cells)} experiments of its grid")
+            raise reader.fail(
+                line, f"{ids[0]}: {len(ids)} ids for {len(cells)} experiments of its grid"
+            )
         for id_, cell in zip(ids, cells, strict=True):
             if id_ in seen:
                 raise reader.fail(line, f"id {id_} stands twice, first in line {seen[id_]}")
@@ -359,7 +405,8 @@ def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
 def _base(reader: _Reader, top: _Part, name: str, line: int) -> _Part:
     bases = top.content.get("bases", {})
     if name not in bases:
-        raise reader.fail(line, f"unknown base {name!r}; {nearest(name, list(bases)) if bases else 'no bases are declared'}")
+        hint = nearest(name, list(bases)) if bases else "no bases are declared"
+        raise reader.fail(line, f"unknown base {name!r}; {hint}")
     return bases[name]
 
 
@@ -415,7 +462,7 @@ def _baselines(specs: list[Spec]) -> list[Entry]:
     return list(rungs.values())
 
 
-# ---------------------------------------------------------------------------------------- validating
+# --------------------------------------------------------------------------------------- validating
 
 
 def _validated(reader: _Reader, id_: str, part: _Part) -> Spec:
@@ -436,7 +483,11 @@ def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[Path_, str
     """Path without the union tags that pydantic puts in, and a message with the valid choices."""
     path, node, tag = [], content, None
     for element in map(str, error["loc"]):
-        if isinstance(node, dict) and element in (node.get("kind"), node.get("protocol")) and element not in node:
+        if (
+            isinstance(node, dict)
+            and element in (node.get("kind"), node.get("protocol"))
+            and element not in node
+        ):
             tag = element
             continue
         path.append(element)
@@ -446,10 +497,13 @@ def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[Path_, str
         fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
         return tuple(path), f"unknown field; {nearest(path[-1], fields)}"
     if kind == "union_tag_invalid":
-        choices = re.findall(r"'([^']+)'", str(context["expected_tags"]))
-        return tuple(path), f"unknown {context['discriminator']} {context['tag']!r}; {nearest(str(context['tag']), choices)}"
+        given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
+        hint = nearest(str(given), choices)
+        return tuple(path), f"unknown {context['discriminator'].strip(chr(39))} {given!r}; {hint}"
     message = str(error["msg"]).removeprefix("Value error, ")
-    shown = "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"
+    shown = (
+        "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"
+    )
     return tuple(path), message[0].lower() + message[1:] + ("" if kind == "value_error" else shown)
 
 
@@ -465,6 +519,8 @@ def _fields_of(tag: str | None, path: list[str]) -> list[str]:
         if field is not None and tag in get_args(field.annotation):
             return list(shape.model_fields)
     annotation = Spec.model_fields[path[0]].annotation
-    return list(annotation.model_fields) if isinstance(annotation, type) and issubclass(annotation, Shape) else []
-
-
+    return (
+        list(annotation.model_fields)
+        if isinstance(annotation, type) and issubclass(annotation, Shape)
+        else []
+    )

@@ -25,7 +25,8 @@ DEFAULT_STORE = Path("store")
 
 app = App(
     name="trueness",
-    help="Which classifier of rare events really is better? Precision first, no number without its interval.",
+    help="Which classifier of rare events really is better? "
+    "Precision first, no number without its interval.",
     help_format="plaintext",
     version_flags=["--version"],
 )
@@ -34,16 +35,30 @@ app.command(data_app)
 
 Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
-Data = Annotated[str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")]
-Vix = Annotated[str | None, Parameter(name="--vix", help="CSV or Parquet file of a volatility index.")]
-Ids = Annotated[list[str] | None, Parameter(name="--id", negative=(), help="Only this experiment; repeatable.")]
-Priorities = Annotated[list[str] | None, Parameter(name="--priority", negative=(), help="Only this priority; repeatable.")]
-Tiers = Annotated[list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")]
-Protocol = Annotated[Literal["mission", "walk_forward"] | None, Parameter(name="--protocol", help="In place of the campaign's own.")]
+Data = Annotated[
+    str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")
+]
+Vix = Annotated[
+    str | None, Parameter(name="--vix", help="CSV or Parquet file of a volatility index.")
+]
+Ids = Annotated[
+    list[str] | None, Parameter(name="--id", negative=(), help="Only this experiment; repeatable.")
+]
+Priorities = Annotated[
+    list[str] | None,
+    Parameter(name="--priority", negative=(), help="Only this priority; repeatable."),
+]
+Tiers = Annotated[
+    list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
+]
+Protocol = Annotated[
+    Literal["mission", "walk_forward"] | None,
+    Parameter(name="--protocol", help="In place of the campaign's own."),
+]
 Seeds = Annotated[int, Parameter(name="--seeds", help="Replicates of every experiment.")]
 
 
-# --------------------------------------------------------------------------------------------- verbs
+# -------------------------------------------------------------------------------------------- verbs
 
 
 @app.command
@@ -67,7 +82,8 @@ def run(
 ) -> int:
     """Train what is missing of a campaign, baselines first, and print the leaderboard.
 
-    Runs that are stored already are not trained again, so an interrupted call goes on where it stopped.
+    Runs that are stored already are not trained again, so an interrupted call goes on where it
+    stopped.
 
     Example: trueness run demo --report report.html
 
@@ -88,7 +104,10 @@ def run(
     from trueness.report.tables import show_leaderboard
     from trueness.run import run as run_campaign
 
-    chosen, opened = _campaign(campaign, ids, priorities, tiers, seeds, protocol, data, vix), _store(store)
+    chosen, opened = (
+        _campaign(campaign, ids, priorities, tiers, seeds, protocol, data, vix),
+        _store(store),
+    )
     if dry_run:
         return _dry_run(chosen, opened, as_json)
     _check_report(report)
@@ -103,7 +122,10 @@ def run(
     else:
         for note in summary.notes:
             console.print(f"note: {note}", highlight=False)
-        console.print(f"{len(summary.trained)} trained, {len(summary.reused)} there already, {len(summary.failed)} failed\n")
+        console.print(
+            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
+            f"{len(summary.failed)} failed\n"
+        )
         show_leaderboard(console, board)
     if report is not None and board.arenas:
         write_page(board, report, chosen.title)
@@ -127,7 +149,7 @@ def list_(
     vix: Vix = None,
     as_json: Json = False,
 ) -> int:
-    """List the bundled campaigns, or the experiments of one with key, priority and number of weights.
+    """List the bundled campaigns, or the experiments of one with key, priority and weights.
 
     Example: trueness list demo
 
@@ -140,15 +162,23 @@ def list_(
         return _list_campaigns(as_json)
     from trueness.market import feature_names
     from trueness.models import parameter_count
+    from trueness.spec import PatchTST
 
     chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, data, vix)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for entry in chosen.experiments:
         spec = entry.spec
+        assert isinstance(spec.model, PatchTST)
         columns = len(feature_names(spec.task, chosen.bars, chosen.volatility))
-        weights = parameter_count(spec.model, columns, spec.task.context_days)  # type: ignore[arg-type]
+        weights = parameter_count(spec.model, columns, spec.task.context_days)
         rows.append(
-            {"id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(), "parameters": weights}
+            {
+                "id": entry.id,
+                "priority": entry.priority,
+                "key": spec.key,
+                "label": spec.label(),
+                "parameters": weights,
+            }
         )
     if as_json:
         for row, entry in zip(rows, chosen.experiments, strict=True):
@@ -227,7 +257,9 @@ def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -
 
 
 @data_app.command
-def check(source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None, as_json: Json = False) -> int:
+def check(
+    source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None, as_json: Json = False
+) -> int:
     """Check daily bars: dates, prices, volume, and the sessions they lack.
 
     Example: trueness data check sp500 --calendar XNYS
@@ -246,7 +278,12 @@ def check(source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = N
     if vix is not None:
         index = load_volatility(vix)
         missing = [str(d) for d, v in zip(bars.dates, index.on(bars.dates), strict=True) if v != v]
-        facts["volatility"] = {"source": vix, "digest": index.digest, "days_without_value": len(missing), "first_such": missing[:5]}
+        facts["volatility"] = {
+            "source": vix,
+            "digest": index.digest,
+            "days_without_value": len(missing),
+            "first_such": missing[:5],
+        }
     if calendar is not None:
         from trueness.market.bars import compare_sessions
 
@@ -274,8 +311,9 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
     family = {row.name: name for name, module in FAMILIES.items() for row in module.ROWS}
     rows = [
         {
-            "position": r.position, "name": r.name, "tier": r.tier, "family": family[r.name], "warmup": r.warmup,
-            "scale": r.scale, "needs": " ".join(r.needs), "flags": " ".join(r.flags), "formula": r.formula,
+            "position": r.position, "name": r.name, "tier": r.tier, "family": family[r.name],
+            "warmup": r.warmup, "scale": r.scale, "needs": " ".join(r.needs),
+            "flags": " ".join(r.flags), "formula": r.formula,
         }
         for r in tier_rows(tier)
     ]  # fmt: skip
@@ -316,7 +354,7 @@ def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
     return 0
 
 
-# ------------------------------------------------------------------------------------------- helpers
+# ------------------------------------------------------------------------------------------ helpers
 
 
 def _campaign(
@@ -350,7 +388,9 @@ def _check_report(path: Path | None) -> None:
         return
     folder = path.parent if str(path.parent) else Path()
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TruenessError(f"{path}: the report cannot be written there; give a file in an existing folder")
+        raise TruenessError(
+            f"{path}: the report cannot be written there; give a file in an existing folder"
+        )
 
 
 def _console(err: bool = False) -> Console:
@@ -405,7 +445,9 @@ def _bar_facts(bars: Bars) -> dict[str, Any]:
         "last": str(bars.dates[-1]),
         "volume": "yes" if bars.volume is not None else "none",
         "adjusted_days": int((abs(bars.factor - 1) > 1e-9).sum()),
-        "longest_hole_days": int((bars.dates[1:] - bars.dates[:-1]).astype(int).max()) if len(bars) > 1 else 0,
+        "longest_hole_days": int((bars.dates[1:] - bars.dates[:-1]).astype(int).max())
+        if len(bars) > 1
+        else 0,
         "digest": bars.digest,
         "warnings": list(bars.notes),
     }
@@ -422,7 +464,8 @@ def _dry_run(campaign: Campaign, store: Store, as_json: bool) -> int:
     for row in todo.rows:
         folds = row.pop("folds")
         sizes = [
-            f"{part} " + ", ".join(f"{f[part]['n']} ({f[part]['positives']}+)" for f in folds if part in f)
+            f"{part} "
+            + ", ".join(f"{f[part]['n']} ({f[part]['positives']}+)" for f in folds if part in f)
             for part in folds[0]
         ]
         row["stored"] = "yes" if row["stored"] else "no"
@@ -431,7 +474,10 @@ def _dry_run(campaign: Campaign, store: Store, as_json: bool) -> int:
     total = sum(row["work_gflop"] for row in todo.rows if row["stored"] == "no")
     for note in todo.notes:
         _console().print(f"note: {note}", highlight=False)
-    _console().print(f"{len(todo.baselines)} baselines and {len(todo.missing)} networks to train, at most {total:,.0f} GFLOP")
+    _console().print(
+        f"{len(todo.baselines)} baselines and {len(todo.missing)} networks to train, "
+        f"at most {total:,.0f} GFLOP"
+    )
     return 0
 
 
@@ -447,11 +493,17 @@ def _fail(message: str) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Entry point: mistakes print one line and exit with status 2; `--trace` shows the traceback."""
+    """Entry point: mistakes print one line and exit with status 2.
+
+    `--trace` shows the traceback.
+    """
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
-    _guarded(lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"), trace)
+    _guarded(
+        lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"),
+        trace,
+    )
 
 
 def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:

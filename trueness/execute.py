@@ -1,8 +1,8 @@
 """Map a function over items, here or in local processes; knows nothing about experiments.
 
-Workers are fresh processes with one thread each, which beats one process with many threads for small networks.
-They ignore Ctrl-C (the parent stops them) and leave when the parent dies. An item whose worker is killed is tried
-once more.
+Workers are fresh processes with one thread each, which beats one process with many threads for
+small networks. They ignore Ctrl-C (the parent stops them) and leave when the parent dies. An item
+whose worker is killed is tried once more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import threading
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -46,7 +46,11 @@ def keep_memory() -> None:
         return
     with contextlib.suppress(OSError, AttributeError):
         libc = ctypes.CDLL("libc.so.6")
-        for option, value in ((-3, 1 << 30), (-1, (1 << 31) - 1), (-2, 1 << 26)):  # mmap, trim, top pad
+        for option, value in (
+            (-3, 1 << 30),
+            (-1, (1 << 31) - 1),
+            (-2, 1 << 26),
+        ):  # mmap, trim, top pad
             libc.mallopt(option, value)
 
 
@@ -73,9 +77,15 @@ class Pool:
         self._workers = []
 
     def map(
-        self, function: Function, items: Sequence[Any], on_event: Callable[[int, Any], None] | None = None
+        self,
+        function: Function,
+        items: Sequence[Any],
+        on_event: Callable[[int, Any], None] | None = None,
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (position, answer or Failure) as items finish; `on_event` hears (position, progress)."""
+        """Yield (position, answer or Failure) as items finish.
+
+        `on_event` hears (position, progress).
+        """
         on_event = on_event or (lambda position, event: None)
         if self.size == 0:
             yield from _map_here(function, items, on_event)
@@ -89,9 +99,9 @@ class Pool:
         tries = [0] * len(items)
         while waiting or any(w.position is not None for w in self._workers):
             self._hand_out(function, items, waiting, tries)
-            busy = {w.connection: w for w in self._workers if w.position is not None}
-            for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]
+            busy = [w for w in self._workers if w.position is not None]
+            ready = wait([w.connection for w in busy])
+            for worker in (w for w in busy if w.connection in ready):
                 position = worker.position
                 assert position is not None
                 kind, content = worker.receive()
@@ -144,7 +154,10 @@ class _Worker:
             return self.connection.recv()
         except (EOFError, OSError):
             self.process.join()
-            return "died", f"worker process died with status {self.process.exitcode}; is there enough memory?"
+            return (
+                "died",
+                f"worker process died with status {self.process.exitcode}; is there enough memory?",
+            )
 
     def stop(self) -> None:
         self.process.kill()
@@ -153,7 +166,7 @@ class _Worker:
 
 
 @contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _environment(values: dict[str, str]) -> Generator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

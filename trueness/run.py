@@ -1,7 +1,8 @@
 """Run a campaign: the only place where rooms meet.
 
-Missing keys are found, all data are checked before anything trains, baselines run first, networks of equal tensor
-shape are trained together, and every run is judged and stored the moment it is finished.
+Missing keys are found, all data are checked before anything trains, baselines run first, networks
+of equal tensor shape are trained together, and every run is judged and stored the moment it is
+finished.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from trueness.baselines import BaselineFit, fit_baseline
 from trueness.campaign import Campaign, Entry
-from trueness.errors import DataError
+from trueness.errors import DataError, SpecError
 from trueness.evaluation import (
     Estimate,
     Evidence,
@@ -40,9 +41,8 @@ from trueness.store import Run, Store
 
 GPU_STACK = 128
 """Members per stack on an accelerator."""
-CPU_STACK_WORK = 2e8
-"""Multiply-adds per training step above which stacking gains nothing on a CPU core."""
-CPU_STACK = 4
+CPU_STACK = 1
+"""Members per stack on a CPU, where arithmetic is the bound: wider stacks were measured slower."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,8 @@ class Listener:
 class Plan:
     """What a campaign would do: sizes, parameters and work, before anything is written.
 
-    `rows` has one dictionary per entry; `missing` are the specs without a stored run, baselines apart.
+    `rows` has one dictionary per entry; `missing` are the specs without a stored run, baselines
+    apart.
     """
 
     rows: list[dict[str, Any]]
@@ -121,7 +122,7 @@ class Summary:
     interrupted: bool = False
 
 
-# -------------------------------------------------------------------------------------------- before
+# ------------------------------------------------------------------------------------------- before
 
 
 def plan(campaign: Campaign, store: Store) -> Plan:
@@ -133,17 +134,13 @@ def plan(campaign: Campaign, store: Store) -> Plan:
         If any experiment cannot be carried out on these data.
     """
     examples: dict[str, Examples] = {}
-    rows, missing, notes = [], {}, []
-    for entry in campaign.entries:
-        spec, data = entry.spec, _data_key(entry.spec)
-        if data not in examples:
-            examples[data] = _examples(campaign, entry)
-            notes += [n for n in examples[data].notes if n not in notes]
-        there = spec.key in store
-        if not there:
-            missing.setdefault(spec.key, spec)
-        rows.append(_plan_row(entry, examples[data], there))
-    specs = list(missing.values())
+    for entry in campaign.experiments:  # baselines share their data; errors name the experiment
+        if _data_key(entry.spec) not in examples:
+            examples[_data_key(entry.spec)] = _examples(campaign, entry)
+    notes = list(dict.fromkeys(note for one in examples.values() for note in one.notes))
+    there = {e.spec.key: e.spec.key in store for e in campaign.entries}
+    rows = [_plan_row(e, examples[_data_key(e.spec)], there[e.spec.key]) for e in campaign.entries]
+    specs = list({e.spec.key: e.spec for e in campaign.entries if not there[e.spec.key]}.values())
     baselines = [s for s in specs if s.is_baseline]
     return Plan(rows, baselines, [s for s in specs if not s.is_baseline], notes, examples)
 
@@ -154,7 +151,9 @@ def _data_key(spec: Spec) -> str:
 
 def _examples(campaign: Campaign, entry: Entry) -> Examples:
     try:
-        return market_examples(entry.spec.task, entry.spec.evaluation, campaign.bars, campaign.volatility)
+        return market_examples(
+            entry.spec.task, entry.spec.evaluation, campaign.bars, campaign.volatility
+        )
     except DataError as error:
         raise DataError(f"{campaign.name} {entry.id}: {error}") from None
 
@@ -169,8 +168,10 @@ def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
         "stored": there,
         "parameters": _parameters(spec, examples),
         "features": len(examples.features),
-        "folds": [{part: {"n": n, "positives": p} for part, (n, p) in fold.items()} for fold in counts],
-        "work_gflop": round(_work(spec, examples) / 1e9, 1),
+        "folds": [
+            {part: {"n": n, "positives": p} for part, (n, p) in fold.items()} for fold in counts
+        ],
+        "work_gflop": round(_work(spec, examples) / 1e9, 3),
         "seed": spec.seed,
     }
 
@@ -197,10 +198,12 @@ def _uses(spec: Spec, examples: Examples) -> float:
     width = getattr(model.embedding, "width", len(examples.features))
     embedding = examples.context * len(examples.features) * width * (model.embedding.kind != "none")
     block = 4 * model.d_model**2 + 2 * model.d_model * model.d_ff
-    return embedding + tokens * (model.patch_length * width * model.d_model + model.n_layers * block)
+    return embedding + tokens * (
+        model.patch_length * width * model.d_model + model.n_layers * block
+    )
 
 
-# --------------------------------------------------------------------------------------------- doing
+# -------------------------------------------------------------------------------------------- doing
 
 
 def run(
@@ -234,16 +237,15 @@ def run(
         Before anything trains.
     """
     listener = listener or Listener()
+    if workers is not None and workers < 0:
+        raise SpecError(f"{workers} workers; give 0 to stay in this process, or more")
     where, todo = choose_device(device), plan(campaign, store)
     store.prepare()
     store.write_campaign(campaign.name, {e.id: e.spec.key for e in campaign.entries})
-    on_cpu = where.name == "cpu"
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    pool_size = (cores if workers is None else workers) if on_cpu else 0
     keep_memory()
     scribe = _Scribe(campaign, store, listener)
     interrupted = False
-    with Pool(pool_size) as pool:
+    with Pool(_pool_size(workers, todo) if where.name == "cpu" else 0) as pool:
         try:
             _baseline_stage(pool, todo, where, scribe)
             _network_stage(pool, todo, where, scribe, _references(campaign, store, todo))
@@ -252,6 +254,15 @@ def run(
     done = {s.key for s in (*todo.baselines, *todo.missing)}
     reused = list(dict.fromkeys(e.spec.key for e in campaign.entries if e.spec.key not in done))
     return Summary(scribe.trained, reused, scribe.failed, todo.notes, interrupted)
+
+
+def _pool_size(workers: int | None, todo: Plan) -> int:
+    """Processes to start: those asked for, or one per core, but none without work."""
+    cores = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    wanted = len(cores) if workers is None else workers
+    return min(wanted, len(todo.baselines) + len(todo.missing))
 
 
 class _Scribe:
@@ -272,7 +283,9 @@ class _Scribe:
                 self._fail(outcome.spec, outcome.failure)
                 continue
             record = {**outcome.record, **self._origin()}
-            self.store.write(outcome.spec, record, outcome.predictions, outcome.history, outcome.parameters)
+            self.store.write(
+                outcome.spec, record, outcome.predictions, outcome.history, outcome.parameters
+            )
             self.trained.append(outcome.spec.key)
             self.listener.stored(self._ids(outcome.spec), record)
 
@@ -321,39 +334,40 @@ def _network_stage(
 
 
 def _stacks(todo: Plan, device: Device, references: dict[str, Reference]) -> Iterator[Work]:
-    """Group specs by tensor shape; one spec per item on a CPU, as many as fit on an accelerator."""
+    """Group specs by tensor shape, as many per item as a stack holds."""
+    width = CPU_STACK if device.name == "cpu" else GPU_STACK
     groups: dict[tuple[str, ...], list[Spec]] = {}
     for spec in todo.missing:
         groups.setdefault(stackable(spec), []).append(spec)
     for specs in groups.values():
         examples = todo.examples[_data_key(specs[0])]
-        width = _width(specs[0], examples, device)
-        per_item = 1 if device.name == "cpu" else max(1, width // examples.n_folds)
+        per_item = max(1, width // examples.n_folds)
         for first in range(0, len(specs), per_item):
             chunk = tuple(specs[first : first + per_item])
             yield Work(examples, chunk, device, width, references.get(_arena(specs[0], examples)))
 
 
-def _width(spec: Spec, examples: Examples, device: Device) -> int:
-    if device.name != "cpu":
-        return GPU_STACK
-    return 1 if _uses(spec, examples) * spec.recipe.batch_size > CPU_STACK_WORK else CPU_STACK
-
-
 def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
     """What a worker does: fit, then judge."""
     if work.specs[0].is_baseline:
-        return [_judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs]
+        return [
+            _judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs
+        ]
     fitted = fit_stack(work.examples, work.specs, work.device, report, work.width)
     return [_judge_network(one, work.examples, work.reference) for one in fitted]
 
 
-# ------------------------------------------------------------------------------------------- judging
+# ------------------------------------------------------------------------------------------ judging
 
 
 def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
     record = _record(fit.spec, examples, list(fit.logits), None)
-    record |= {"chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu", "precision": "float64"}
+    record |= {
+        "chosen": fit.chosen,
+        "seconds": fit.seconds,
+        "device": "cpu",
+        "precision": "float64",
+    }
     predictions = _predictions(examples, list(fit.logits), list(fit.logits))
     return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=_HISTORY), {})
 
@@ -370,11 +384,25 @@ def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None)
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
     }  # fmt: skip
     history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
-    parameters = {f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()}
-    return Outcome(fit.spec, record, _predictions(examples, best, last), pl.DataFrame(history, schema=_HISTORY), parameters)
+    parameters = {
+        f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
+    }
+    return Outcome(
+        fit.spec,
+        record,
+        _predictions(examples, best, last),
+        pl.DataFrame(history, schema=_HISTORY),
+        parameters,
+    )
 
 
-_HISTORY = {"fold": pl.Int64, "epoch": pl.Int64, "train_loss": pl.Float64, "val_loss": pl.Float64, "val_auc": pl.Float64}
+_HISTORY = {
+    "fold": pl.Int64,
+    "epoch": pl.Int64,
+    "train_loss": pl.Float64,
+    "val_loss": pl.Float64,
+    "val_auc": pl.Float64,
+}
 
 
 def _measured(
@@ -383,7 +411,9 @@ def _measured(
     """Days, labels and scores of the part that is measured, pooled over folds, in time order."""
     rows = [examples.members(spec.evaluation.measured_on, fold) for fold in range(examples.n_folds)]
     every = np.concatenate(rows)
-    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)]).astype(np.float64)
+    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)]).astype(
+        np.float64
+    )
     order = np.argsort(examples.when[every], kind="stable")
     return examples.when[every][order], examples.y[every][order], score[order]
 
@@ -400,12 +430,17 @@ def _estimates(spec: Spec, y: NDArray[np.uint8], score: NDArray[np.float64]) -> 
 
 def _arena(spec: Spec, examples: Examples) -> str:
     """Digest of the measured days and labels: runs with equal answers may be compared."""
-    when, y, _ = _measured(spec, examples, [np.zeros(len(examples.y), np.float32)] * examples.n_folds)
+    when, y, _ = _measured(
+        spec, examples, [np.zeros(len(examples.y), np.float32)] * examples.n_folds
+    )
     return hashlib.sha256(when.astype(np.int64).tobytes() + y.tobytes()).hexdigest()[:12]
 
 
 def _record(
-    spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]], reference: Reference | None
+    spec: Spec,
+    examples: Examples,
+    logits: Sequence[NDArray[np.float32]],
+    reference: Reference | None,
 ) -> dict[str, Any]:
     _, y, score = _measured(spec, examples, logits)
     estimates = _estimates(spec, y, score)
@@ -416,7 +451,9 @@ def _record(
             y, score, reference.score, block=max(rule.block_days, spec.task.horizon_days),
             confidence=rule.confidence_pct / 100,
         )  # fmt: skip
-    evidence = Evidence(y, score, {k: Estimate.from_dict(v) for k, v in estimates.items()}, difference)
+    evidence = Evidence(
+        y, score, {k: Estimate.from_dict(v) for k, v in estimates.items()}, difference
+    )
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": _environment(),
@@ -435,8 +472,15 @@ def _record(
 
 
 def _environment() -> dict[str, str]:
-    packages = {name: version(name) for name in ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib")}
-    return {"python": platform.python_version(), "system": platform.system(), "machine": platform.machine(), **packages}
+    packages = {
+        name: version(name) for name in ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib")
+    }
+    return {
+        "python": platform.python_version(),
+        "system": platform.system(),
+        "machine": platform.machine(),
+        **packages,
+    }
 
 
 def _predictions(

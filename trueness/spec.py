@@ -1,8 +1,8 @@
 """Spec: the only description of a run; frozen, closed, hashed.
 
-Everything that can change a number is a field of `Spec`, the digest of its data included. Equal specs have
-equal keys and are one run. Fields that hold their default are left out of the hashed text, so a new field
-whose default means "as before" keeps every old key.
+Everything that can change a number is a field of `Spec`, the digest of its data included. Equal
+specs have equal keys and are one run. Fields that hold their default are left out of the hashed
+text, so a new field whose default means "as before" keeps every old key.
 """
 
 from __future__ import annotations
@@ -12,7 +12,15 @@ import json
 from datetime import date
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    Strict,
+    field_validator,
+    model_validator,
+)
 
 KEY_DIGITS = 12
 
@@ -29,6 +37,7 @@ def _kind_from_name(value: Any) -> Any:  # noqa: ANN401
 
 
 Int: TypeAlias = Annotated[int, BeforeValidator(_no_bool)]
+Bool: TypeAlias = Annotated[bool, Strict()]
 Float: TypeAlias = Annotated[float, BeforeValidator(_no_bool)]
 Fraction: TypeAlias = Annotated[Float, Field(ge=0, lt=1)]
 
@@ -39,34 +48,39 @@ class Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-# ---------------------------------------------------------------------------------------------- task
+# --------------------------------------------------------------------------------------------- task
 
 
 class MarketTask(Shape):
-    """Daily bars: does the price touch a level within the next days?
+    """Daily bars: whether the price touches a level within the next days.
 
     The label is ``max(High[t+1..t+h]) >= Close[t] * (1 + x)`` with ``h = horizon_days`` and
-    ``x = threshold_pct / 100``; ``price="close"`` uses future closes, ``mirror`` asks for the low at ``-x``.
+    ``x = threshold_pct / 100``; ``price="close"`` uses future closes, ``mirror`` asks for the low
+    at ``-x``.
     """
 
     kind: Literal["market"]
     bars: str = Field(min_length=1, description="digest of the daily bars")
-    volatility: str | None = Field(None, description="digest of the volatility index, if one is used")
+    volatility: str | None = Field(
+        None, description="digest of the volatility index, if one is used"
+    )
     horizon_days: Int = Field(1, ge=1, le=60)
     threshold_pct: Float = Field(1.0, ge=0, le=50)
     price: Literal["high", "close"] = "high"
-    mirror: bool = False
+    mirror: Bool = False
     tier: str = "a20"
-    raw_bars: bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")
+    raw_bars: Bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")
     context_days: Int = Field(80, ge=1)
     fill_days: Int = Field(20, ge=0, description="oldest value that may fill a scattered gap")
-    max_gap_days: Int = Field(10, ge=1, description="calendar days; a longer hole refuses the window")
+    max_gap_days: Int = Field(
+        10, ge=1, description="calendar days; a longer hole refuses the window"
+    )
 
 
 Task: TypeAlias = Annotated[MarketTask, Field(discriminator="kind")]
 
 
-# --------------------------------------------------------------------------------------------- model
+# -------------------------------------------------------------------------------------------- model
 
 
 class NoEmbedding(Shape):
@@ -100,7 +114,7 @@ class PatchTST(Shape):
     stride: Int = Field(8, ge=1)
     dropout: Fraction = 0.5
     head_dropout: Fraction = 0.0
-    revin: bool = True
+    revin: Bool = True
     position_std: Float = Field(0.02, ge=0)
     embedding: Embedding = NoEmbedding(kind="none")
 
@@ -126,7 +140,7 @@ Model: TypeAlias = Annotated[
 ]
 
 
-# ---------------------------------------------------------------------------------------------- loss
+# --------------------------------------------------------------------------------------------- loss
 
 
 class Bce(Shape):
@@ -205,31 +219,35 @@ Loss: TypeAlias = Annotated[
 ]
 
 
-# -------------------------------------------------------------------------------------------- recipe
+# ------------------------------------------------------------------------------------------- recipe
 
 
 class Recipe(Shape):
     """How the weights are found; defaults are the published mission's.
 
-    The best epoch's weights are the ones evaluated. An epoch is better if `stop_on` improves by more than
-    `min_delta`; after `patience` epochs without that, training ends.
+    The best epoch's weights are the ones evaluated. An epoch is better if `stop_on` improves by
+    more than `min_delta`; after `patience` epochs without that, training ends.
     """
 
     optimizer: Literal["adam", "adamw"] = "adam"
     learning_rate: Float = Field(1e-4, gt=0)
-    weight_decay: Float = Field(0.0, ge=0, description="L2 in the gradient for adam, decoupled for adamw")
+    weight_decay: Float = Field(
+        0.0, ge=0, description="L2 in the gradient for adam, decoupled for adamw"
+    )
     batch_size: Int = Field(128, ge=1)
     epochs: Int = Field(50, ge=1)
     patience: Int = Field(15, ge=1)
     min_delta: Float = Field(0.001, ge=0)
     stop_on: Literal["val_auc", "val_loss"] = "val_auc"
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup_pct: Float = Field(0.0, ge=0, le=100, description="share of all steps with a rising rate")
+    warmup_pct: Float = Field(
+        0.0, ge=0, le=100, description="share of all steps with a rising rate"
+    )
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
     precision: Literal["auto", "float32", "bf16"] = "auto"
 
 
-# ---------------------------------------------------------------------------------------- evaluation
+# --------------------------------------------------------------------------------------- evaluation
 
 
 class _Evaluation(Shape):
@@ -245,9 +263,10 @@ class _Evaluation(Shape):
 
 
 class Mission(_Evaluation):
-    """One split by date: train before `val_start`, validation before `test_start`, test from there on.
+    """One split by date into train, validation and test.
 
-    A window belongs to a region only if its context and its label lie inside.
+    Train lies before `val_start`, validation before `test_start`, test from there on. A window
+    belongs to a region only if its context and its label lie inside.
     """
 
     protocol: Literal["mission"]
@@ -268,8 +287,9 @@ class Mission(_Evaluation):
 class WalkForward(_Evaluation):
     """Refit every `block_years`, predict the block, pool the out-of-fold scores.
 
-    Each fold stops its training on the last `inner_pct` of the days before its block; the block itself
-    chooses nothing. Labels that reach into the next part are purged, `embargo_days` more are left out.
+    Each fold stops its training on the last `inner_pct` of the days before its block; the block
+    itself chooses nothing. Labels that reach into the next part are purged, `embargo_days` more are
+    left out.
     """
 
     protocol: Literal["walk_forward"]
@@ -291,7 +311,7 @@ class WalkForward(_Evaluation):
 Evaluation: TypeAlias = Annotated[Mission | WalkForward, Field(discriminator="protocol")]
 
 
-# ---------------------------------------------------------------------------------------------- spec
+# --------------------------------------------------------------------------------------------- spec
 
 
 class Spec(Shape):

@@ -1,13 +1,15 @@
 """The store: one folder per run key, written whole or not at all.
 
     STORE/store.json             version of the layout
-    STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet  model.safetensors
+    STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet
+                                 model.safetensors
     STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
     STORE/campaigns/NAME.json    which keys a campaign's ids stand for
     STORE/damaged/               unreadable run folders that a later run of the same key replaced
 
-A run is written into a temporary folder and renamed. `record.json` names the size and digest of the other files,
-so that a truncated one is noticed; damaged runs are reported and skipped, never deleted.
+A run is written into a temporary folder and renamed. `record.json` names the size and digest of the
+other files, so that a truncated one is noticed; damaged runs are reported and skipped, never
+deleted.
 """
 
 from __future__ import annotations
@@ -43,7 +45,10 @@ class Problem:
 
 @dataclass(frozen=True)
 class Run:
-    """A stored run: its spec and its record; predictions, history and weights are read when asked for."""
+    """A stored run: its spec and its record.
+
+    Predictions, history and weights are read when asked for.
+    """
 
     key: str
     spec: Spec
@@ -53,7 +58,10 @@ class Run:
     def _file(self, name: str) -> Path:
         path, expected = self.folder / name, self.record["files"][name]
         if _sha(path) != expected["sha256"]:
-            raise StoreError(f"{path}: content differs from what was written; remove {self.folder} to run it again")
+            raise StoreError(
+                f"{path}: content differs from what was written; "
+                f"remove {self.folder} to run it again"
+            )
         return path
 
     def predictions(self) -> pl.DataFrame:
@@ -104,11 +112,13 @@ class Store:
         try:
             version = json.loads(path.read_text())["version"]
         except (ValueError, KeyError, TypeError):
-            raise StoreError(f"{path} is damaged; it should hold {{\"version\": {VERSION}}}") from None
+            raise StoreError(
+                f'{path} is damaged; it should hold {{"version": {VERSION}}}'
+            ) from None
         if version > VERSION:
             raise StoreError(
-                f"{self.root} was written by a newer trueness (layout {version}, this one knows {VERSION}); "
-                "upgrade trueness or give another --store"
+                f"{self.root} was written by a newer trueness (layout {version}, "
+                f"this one knows {VERSION}); upgrade trueness or give another --store"
             )
 
     def prepare(self) -> None:
@@ -128,7 +138,9 @@ class Store:
             probe.mkdir()
             probe.rmdir()
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be written ({error.strerror}); give another --store") from None
+            raise StoreError(
+                f"{self.root}: cannot be written ({error.strerror}); give another --store"
+            ) from None
         self._sweep()
 
     def _sweep(self) -> None:
@@ -138,7 +150,7 @@ class Store:
             if pid.isdigit() and not _alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
 
-    # --------------------------------------------------------------------------------------- writing
+    # -------------------------------------------------------------------------------------- writing
 
     def write(
         self,
@@ -163,18 +175,23 @@ class Store:
             if parameters:
                 save_file(parameters, temporary / "model.safetensors")
             _write_json(temporary / "spec.json", spec.canonical().model_dump(mode="json"))
-            files = {p.name: {"bytes": p.stat().st_size, "sha256": _sha(p)} for p in sorted(temporary.iterdir())}
+            files = {
+                p.name: {"bytes": p.stat().st_size, "sha256": _sha(p)}
+                for p in sorted(temporary.iterdir())
+            }
             _write_json(temporary / "record.json", {**record, "key": spec.key, "files": files})
             won = self._place(temporary, spec.key)
         except OSError as error:
-            raise StoreError(f"{self.root}: cannot be written ({error.strerror or error})") from None
+            raise StoreError(
+                f"{self.root}: cannot be written ({error.strerror or error})"
+            ) from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         (self.root / "failures" / f"{spec.key}.json").unlink(missing_ok=True)
         return won
 
     def _place(self, temporary: Path, key: str) -> bool:
-        """Rename a finished folder to its key; a damaged one in its place moves to ``damaged/`` first."""
+        """Rename a finished folder to its key; a damaged one there moves to ``damaged/`` first."""
         final = self.runs / key
         if final.exists() and isinstance(self._open(key), Problem):
             (self.root / "damaged").mkdir(exist_ok=True)
@@ -193,12 +210,12 @@ class Store:
         _write_json(self.root / "failures" / f"{spec.key}.json", content)
 
     def write_campaign(self, name: str, ids: dict[str, str]) -> None:
-        """Remember which key each id of a campaign stands for, merged with what was known before."""
+        """Remember which key each id of a campaign stands for, on top of what was known."""
         path = self.root / "campaigns" / f"{name}.json"
         known = json.loads(path.read_text()) if path.exists() else {}
         _write_json(path, {**known, **ids})
 
-    # --------------------------------------------------------------------------------------- reading
+    # -------------------------------------------------------------------------------------- reading
 
     def __contains__(self, key: str) -> bool:
         return isinstance(self._open(key), Run)
@@ -223,7 +240,9 @@ class Store:
     def all_runs(self) -> tuple[list[Run], list[Problem]]:
         """Every usable run, and every folder that is not."""
         opened = [self._open(key) for key in self._keys()]
-        return [o for o in opened if isinstance(o, Run)], [o for o in opened if isinstance(o, Problem)]
+        return [o for o in opened if isinstance(o, Run)], [
+            o for o in opened if isinstance(o, Problem)
+        ]
 
     def failures(self) -> dict[str, str]:
         """Last line of the traceback of each run that failed and has not succeeded since."""
@@ -237,12 +256,17 @@ class Store:
 
     def campaigns(self) -> dict[str, dict[str, str]]:
         """Name of each campaign that was run here -> id -> key."""
-        return {p.stem: json.loads(p.read_text()) for p in sorted((self.root / "campaigns").glob("*.json"))}
+        return {
+            p.stem: json.loads(p.read_text())
+            for p in sorted((self.root / "campaigns").glob("*.json"))
+        }
 
     def _keys(self) -> list[str]:
         if not self.runs.is_dir():
             return []
-        return sorted(entry.name for entry in os.scandir(self.runs) if not entry.name.startswith("."))
+        return sorted(
+            entry.name for entry in os.scandir(self.runs) if not entry.name.startswith(".")
+        )
 
     def _open(self, key: str) -> Run | Problem:
         folder = self.runs / key
@@ -252,7 +276,9 @@ class Store:
             for name, expected in record["files"].items():
                 size = (folder / name).stat().st_size
                 if size != expected["bytes"]:
-                    return Problem(key, f"{name} has {size} bytes, {expected['bytes']} were written")
+                    return Problem(
+                        key, f"{name} has {size} bytes, {expected['bytes']} were written"
+                    )
         except FileNotFoundError as error:
             return Problem(key, f"{Path(str(error.filename)).name} is missing")
         except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:

@@ -21,7 +21,9 @@ def _bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, NDArray[np.in
     if strategy == "uniform":
         edges = np.linspace(0, 1, n_bins + 1)
     elif strategy == "quantile":
-        edges = np.quantile(prob, np.linspace(0, 1, n_bins + 1)) if len(prob) else np.linspace(0, 1, 2)
+        edges = (
+            np.quantile(prob, np.linspace(0, 1, n_bins + 1)) if len(prob) else np.linspace(0, 1, 2)
+        )
         edges = np.unique(edges)
         edges = np.append(edges, edges[-1]) if len(edges) == 1 else edges
     else:
@@ -30,7 +32,10 @@ def _bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, NDArray[np.in
 
 
 def reliability_diagram_data(
-    prob: Array, y: NDArray[np.uint8], n_bins: int = 10, strategy: Literal["uniform", "quantile"] = "uniform"
+    prob: Array,
+    y: NDArray[np.uint8],
+    n_bins: int = 10,
+    strategy: Literal["uniform", "quantile"] = "uniform",
 ) -> dict[str, Array]:
     """Mean prediction and share of positives per bin.
 
@@ -47,7 +52,8 @@ def reliability_diagram_data(
     Returns
     -------
     dict
-        ``edges`` (b + 1,), ``mean_probability``, ``positive_share`` (b,; NaN for empty bins), ``count`` (b,).
+        ``edges`` (b + 1,), ``mean_probability``, ``positive_share`` (b,; NaN for empty bins),
+        ``count`` (b,).
     """
     if len(prob) != len(y):
         raise TruenessError(f"{len(prob)} probabilities for {len(y)} labels")
@@ -61,11 +67,15 @@ def reliability_diagram_data(
 
 
 def expected_calibration_error(
-    prob: Array, y: NDArray[np.uint8], n_bins: int = 10, strategy: Literal["uniform", "quantile"] = "uniform"
+    prob: Array,
+    y: NDArray[np.uint8],
+    n_bins: int = 10,
+    strategy: Literal["uniform", "quantile"] = "uniform",
 ) -> float:
-    """Mean distance between predicted probability and share of positives, weighted by bin counts; in [0, 1].
+    """Mean distance between predicted probability and share of positives, in [0, 1].
 
-    Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated Probabilities Using Bayesian Binning" (2015).
+    Bins are weighted by their counts. Naeini, Cooper and Hauskrecht, "Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning" (2015).
 
     Examples
     --------

@@ -1,4 +1,7 @@
-"""Numbered diagnoses of one run, each with its evidence; `trueness explain TRU001` prints the page."""
+"""Numbered diagnoses of one run, each with its evidence.
+
+`trueness explain TRU001` prints the page of the first.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,10 @@ FEW_POSITIVES = 100
 
 @dataclass(frozen=True)
 class Finding:
-    """A check that fired: its code, severity ("error", "warning", "note") and the numbers that made it fire."""
+    """A check that fired.
+
+    `severity` is "error", "warning" or "note"; `evidence` holds the numbers that made it fire.
+    """
 
     code: str
     severity: str
@@ -32,7 +38,11 @@ class Finding:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a check may look at: labels and logits (n,) of the measured part, the estimates, the difference to the best baseline."""
+    """What a check may look at.
+
+    `y` and `score` (n,) are labels and logits of the measured part; `difference` is the AUC
+    difference to the best baseline.
+    """
 
     y: NDArray[np.uint8]
     score: NDArray[np.float64]
@@ -45,8 +55,13 @@ def _collapsed(e: Evidence) -> Finding | None:
     width = float(prob.max() - prob.min())
     if width >= COLLAPSED_WIDTH:
         return None
-    return Finding("TRU001", "error", "collapsed scores",
-                   f"probabilities span {width:.3f} ({prob.min():.3f} to {prob.max():.3f}), below {COLLAPSED_WIDTH}")  # fmt: skip
+    span = f"{width:.3f} ({prob.min():.3f} to {prob.max():.3f})"
+    return Finding(
+        "TRU001",
+        "error",
+        "collapsed scores",
+        f"probabilities span {span}, below {COLLAPSED_WIDTH}",
+    )
 
 
 def _constant_class(e: Evidence) -> Finding | None:
@@ -68,7 +83,12 @@ def _no_better_than_baseline(e: Evidence) -> Finding | None:
     d = e.difference
     if d is None or (d.low is not None and d.low > 0):
         return None
-    return Finding("TRU004", "warning", "no better than the best baseline", f"AUC difference {d} does not exclude 0")
+    return Finding(
+        "TRU004",
+        "warning",
+        "no better than the best baseline",
+        f"AUC difference {d} does not exclude 0",
+    )
 
 
 def _few_positives(e: Evidence) -> Finding | None:
@@ -76,16 +96,25 @@ def _few_positives(e: Evidence) -> Finding | None:
     if positives >= FEW_POSITIVES:
         return None
     error = 0.5 / max(1, positives) ** 0.5
-    return Finding("TRU005", "warning", "few positives",
-                   f"{positives} positives among {len(e.y)} days; a recall is known to about +-{error:.0%}")  # fmt: skip
+    return Finding(
+        "TRU005",
+        "warning",
+        "few positives",
+        f"{positives} positives among {len(e.y)} days; a recall is known to about +-{error:.0%}",
+    )
 
 
 def _double_sigmoid(e: Evidence) -> Finding | None:
     prob = expit(e.score)
     if not (prob.min() >= 0.5 and prob.max() <= expit(1.0) + 1e-9 and prob.max() > prob.min()):
         return None
-    return Finding("TRU006", "error", "double sigmoid",
-                   f"all probabilities lie in [{prob.min():.3f}, {prob.max():.3f}], inside sigmoid([0, 1]) = [0.5, 0.731]")  # fmt: skip
+    return Finding(
+        "TRU006",
+        "error",
+        "double sigmoid",
+        f"all probabilities lie in [{prob.min():.3f}, {prob.max():.3f}], "
+        "inside sigmoid([0, 1]) = [0.5, 0.731]",
+    )
 
 
 def run_checks(evidence: Evidence) -> list[Finding]:

@@ -33,7 +33,7 @@ class Estimate:
 
     Examples
     --------
-    >>> print(Estimate.share(6, 7, confidence=0.95, chosen_on="validation", measured_on="validation"))
+    >>> print(Estimate.share(6, 7, chosen_on="validation", measured_on="validation"))
     6/7 = 85.7 % [42.1, 99.6]
     """
 
@@ -50,7 +50,7 @@ class Estimate:
     def share(
         cls, k: int, n: int, *, confidence: float = 0.95, chosen_on: str = "", measured_on: str = ""
     ) -> Self:
-        """k hits of n with the exact interval; undefined for n = 0."""
+        """K hits of n with the exact interval; undefined for n = 0."""
         low, high = clopper_pearson(k, n, confidence)
         return cls(k / n if n else None, low, high, n, k, chosen_on, measured_on)
 
@@ -82,9 +82,10 @@ def _pct(share: float | None) -> str:
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a binomial share: it covers the true share with at least the stated confidence.
+    """Exact interval of a binomial share.
 
-    Clopper and Pearson, "The use of confidence or fiducial limits illustrated in the case of the binomial" (1934).
+    It covers the true share with at least the stated confidence. Clopper and Pearson, "The use of
+    confidence or fiducial limits illustrated in the case of the binomial" (1934).
 
     Parameters
     ----------
@@ -115,8 +116,8 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
 def block_weights(n: int, block: int, draws: int = 1000, seed: int = 0) -> NDArray[np.float32]:
     """How often each of n consecutive days occurs in each draw of a circular block bootstrap.
 
-    Politis and Romano, "A circular block-resampling procedure for stationary data" (1992). The same arguments
-    give the same draws, so statistics of several models on the same days are paired.
+    Politis and Romano, "A circular block-resampling procedure for stationary data" (1992). The same
+    arguments give the same draws, so statistics of several models on the same days are paired.
 
     Parameters
     ----------
@@ -144,7 +145,9 @@ def block_weights(n: int, block: int, draws: int = 1000, seed: int = 0) -> NDArr
     return np.bincount(flat.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float32)
 
 
-def percentile_interval(draws: NDArray[np.float64], confidence: float) -> tuple[float | None, float | None]:
+def percentile_interval(
+    draws: NDArray[np.float64], confidence: float
+) -> tuple[float | None, float | None]:
     """Central interval of bootstrap draws, undefined ones left out; None if none is defined."""
     defined = draws[np.isfinite(draws)]
     if not len(defined):

@@ -1,11 +1,13 @@
 """What the scores of one run are worth: ranking, alarms and hits, calibration; each an Estimate.
 
-A score is a logit; an alarm is raised where it exceeds a cut. Cuts by number or rate raise at most that many
-alarms: scores tied at the boundary are left out, because no threshold could tell them apart.
+A score is a logit; an alarm is raised where it exceeds a cut. Cuts by number or rate raise at most
+that many alarms: scores tied at the boundary are left out, because no threshold could tell them
+apart.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -57,7 +59,9 @@ def _tie_groups(score: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def average_precision(y: Labels, score: Array) -> float:
-    """Mean of the precision over the recall steps, ``sum (R_i - R_{i-1}) P_i``; NaN without positives.
+    """Mean of the precision over the recall steps; NaN without positives.
+
+    ``sum (R_i - R_{i-1}) P_i`` over the distinct scores, from the highest down.
 
     Examples
     --------
@@ -65,7 +69,11 @@ def average_precision(y: Labels, score: Array) -> float:
     0.833
     """
     _check(y, score)
-    return float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0]) if len(y) else float("nan")
+    return (
+        float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0])
+        if len(y)
+        else float("nan")
+    )
 
 
 def _weighted_ap(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
@@ -82,7 +90,9 @@ def _weighted_auc(y: Labels, score: Array, weights: NDArray[np.float32]) -> Arra
     order, ends = _tie_groups(score)
     sorted_weights = weights[:, order].astype(np.float64)
     positives = np.diff(np.cumsum(sorted_weights * y[order], axis=1)[:, ends], axis=1, prepend=0)
-    negatives = np.diff(np.cumsum(sorted_weights * (1 - y[order]), axis=1)[:, ends], axis=1, prepend=0)
+    negatives = np.diff(
+        np.cumsum(sorted_weights * (1 - y[order]), axis=1)[:, ends], axis=1, prepend=0
+    )
     beaten = negatives.sum(axis=1, keepdims=True) - np.cumsum(negatives, axis=1) + negatives / 2
     with np.errstate(invalid="ignore"):
         return (positives * beaten).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))
@@ -91,12 +101,12 @@ def _weighted_auc(y: Labels, score: Array, weights: NDArray[np.float32]) -> Arra
 def paired_auc_difference(
     y: Labels, score: Array, reference: Array, *, block: int, confidence: float = 0.95
 ) -> Estimate:
-    """AUC of `score` minus AUC of `reference` on the same days, with a paired block-bootstrap interval.
+    """AUC of `score` minus AUC of `reference`, with a paired block-bootstrap interval.
 
     Parameters
     ----------
     y, score, reference : (n,)
-        In time order.
+        Of the same days, in time order.
     block : int
         Days per block.
     confidence : float
@@ -132,19 +142,26 @@ def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
     Returns
     -------
     dict
-        ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall`` (m,).
+        ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall``
+        (m,).
     """
     _check(y, score)
     order, ends = _tie_groups(score)
     hits, alarms = np.cumsum(y[order])[ends].astype(float), (ends + 1).astype(float)
     with np.errstate(invalid="ignore"):
         recall = hits / y.sum()
-    return {"cut": score[order][ends], "alarms": alarms, "hits": hits, "precision": hits / alarms, "recall": recall}
+    return {
+        "cut": score[order][ends],
+        "alarms": alarms,
+        "hits": hits,
+        "precision": hits / alarms,
+        "recall": recall,
+    }
 
 
 def measure(
-    y: Labels, score: Array, *, alarms: tuple[int, ...], alarm_rate_pct: float, confidence: float, block: int,
-    chosen_on: str = "", measured_on: str = "",
+    y: Labels, score: Array, *, alarms: tuple[int, ...], alarm_rate_pct: float, confidence: float,
+    block: int, chosen_on: str = "", measured_on: str = "",
 ) -> dict[str, Estimate]:  # fmt: skip
     """All estimates of one run on one part.
 
@@ -166,21 +183,28 @@ def measure(
     Returns
     -------
     dict of str to Estimate
-        ``base_rate, auc, average_precision, calibration_error``, and ``precision_X, recall_X`` for X in
-        ``half`` (probability 0.5), ``top7`` (each budget), ``rate``.
+        ``base_rate, auc, average_precision, calibration_error``, and ``precision_X, recall_X`` for
+        X in ``half`` (probability 0.5), ``top7`` (each budget), ``rate``.
     """
     _check(y, score)
-    origin = {"chosen_on": chosen_on, "measured_on": measured_on}
+    estimate = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
+    share = partial(
+        Estimate.share, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
+    )
     n, positives, prob = len(y), int(y.sum()), expit(score)
     weights = block_weights(n, block)
-    result = {"base_rate": Estimate.share(positives, n, confidence=confidence, **origin)}
+    result = {"base_rate": share(positives, n)}
     for name, value, draws in (
         ("auc", roc_auc(y, score), _weighted_auc(y, score, weights)),
         ("average_precision", average_precision(y, score), _weighted_ap(y, score, weights)),
-        ("calibration_error", expected_calibration_error(prob, y), weighted_calibration_error(prob, y, weights)),
+        (
+            "calibration_error",
+            expected_calibration_error(prob, y),
+            weighted_calibration_error(prob, y, weights),
+        ),
     ):
         low, high = percentile_interval(draws, confidence)
-        result[name] = Estimate(_number(value), low, high, n, **origin)
+        result[name] = estimate(_number(value), low, high, n)
     cuts = {"half": 0.0, "rate": alarm_cut(score, int(n * alarm_rate_pct / 100))}
     cuts |= {f"top{budget}": alarm_cut(score, budget) for budget in alarms}
     for name, cut in cuts.items():
@@ -188,12 +212,19 @@ def measure(
         hits = int(y[raised].sum())
         shares = {"precision": (hits, int(raised.sum())), "recall": (hits, positives)}
         for what, (k, of) in shares.items():
-            result[f"{what}_{name}"] = Estimate.share(k, of, confidence=confidence, **origin)
+            result[f"{what}_{name}"] = share(k, of)
     return result
 
 
 def score_facts(score: Array) -> dict[str, Any]:
-    """Range and spread of the probabilities of one run: min, max, width, 5 and 95 % quantiles, deviation, state."""
+    """Range and spread of the probabilities of one run.
+
+    Returns
+    -------
+    dict
+        ``min, max, width``, the 5 and 95 % quantiles ``q05, q95``, the standard deviation ``std``,
+        and ``state``: "collapsed", "narrow" or "healthy".
+    """
     prob = expit(score)
     width = float(prob.max() - prob.min())
     low, high = np.quantile(prob, [0.05, 0.95])

@@ -11,8 +11,9 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8
 class StackedAdam:
     """Adam and AdamW for parameters (K, P); members differ in rate, decay and kind of decay.
 
-    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015); Loshchilov and Hutter, "Decoupled Weight
-    Decay Regularization" (2019). Steps equal `torch.optim.Adam` and `AdamW` row by row.
+    Kingma and Ba, "Adam: A Method for Stochastic Optimization" (2015); Loshchilov and Hutter,
+    "Decoupled Weight Decay Regularization" (2019). Steps equal `torch.optim.Adam` and `AdamW` row
+    by row.
 
     Parameters
     ----------

@@ -7,7 +7,9 @@ from torch import Tensor
 
 
 def stacked_auc(logits: Tensor, y: Tensor, valid: Tensor) -> Tensor:
-    """Probability that a positive outranks a negative, ties counted half; (K, n) -> (K,), NaN for one class.
+    """Probability that a positive outranks a negative, ties counted half; (K, n) -> (K,).
+
+    NaN for members with one class only.
 
     Parameters
     ----------
@@ -17,7 +19,8 @@ def stacked_auc(logits: Tensor, y: Tensor, valid: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> stacked_auc(torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([[0.0, 1.0, 0.0]]), torch.ones(1, 3) > 0)
+    >>> logits, y = torch.tensor([[1.0, 2.0, 2.0]]), torch.tensor([[0.0, 1.0, 0.0]])
+    >>> stacked_auc(logits, y, valid=torch.ones(1, 3) > 0)
     tensor([0.7500])
     """
     score = logits.masked_fill(~valid, torch.inf)

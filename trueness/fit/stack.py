@@ -1,8 +1,8 @@
 """Training of a stack: K members of equal tensor shapes, one forward and one backward pass for all.
 
-Members may differ in seed, fold, loss, rates, decay, dropout, schedule and stopping. Each has its own batch
-order and its own epoch length, so folds of different size waste nothing: a member that reaches the end of its
-epoch is validated while the others go on. Finished members leave the stack.
+Members may differ in seed, fold, loss, rates, decay, dropout, schedule and stopping. Each has its
+own batch order and its own epoch length, so folds of different size waste nothing: a member that
+reaches the end of its epoch is validated while the others go on. Finished members leave the stack.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trueness.fit.optimizer import StackedAdam
 from trueness.fit.ranking import stacked_auc
 from trueness.fit.streams import Streams
 from trueness.losses import LOSSES
-from trueness.models import NoNoise, Noise, build, noise_per_example
+from trueness.models import Noise, NoNoise, build, noise_per_example
 
 EVALUATION_ROWS = 512
 """Windows per member in one forward pass without gradients."""
@@ -44,8 +44,9 @@ class Member:
 class FoldFit:
     """What training one member left behind.
 
-    `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all examples of
-    the member's fold, NaN for examples that play no part in it. `history` has one row per epoch.
+    `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all
+    examples of the member's fold, NaN for examples that play no part in it. `history` has one row
+    per epoch.
     """
 
     fold: int
@@ -222,16 +223,23 @@ class _Stack:
     def _group_losses(self) -> None:
         """Rows that share a loss function, with the scalars of each row."""
         groups: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        scalars = [t.member.spec.loss.model_dump(exclude={"kind"}, exclude_none=True) for t in self._living()]
+        scalars = [
+            t.member.spec.loss.model_dump(exclude={"kind"}, exclude_none=True)
+            for t in self._living()
+        ]
         for row, trace in enumerate(self._living()):
             groups[(trace.member.spec.loss.kind, *scalars[row])].append(row)
         self.losses = []
         for (kind, *names), rows in groups.items():
             loss = LOSSES[kind]
             given = {n: self._column([scalars[r][n] for r in rows])[:, 0] for n in names}
-            fixed = {} if kind not in ("focal", "mildfocal") or "alpha" in given else {"alpha": None}
+            fixed = (
+                {} if kind not in ("focal", "mildfocal") or "alpha" in given else {"alpha": None}
+            )
             index = torch.tensor(rows, device=self.device.name)
-            self.losses.append((index, torch.vmap(_Call(loss, tuple(names), fixed)), tuple(given.values())))
+            self.losses.append(
+                (index, torch.vmap(_Call(loss, tuple(names), fixed)), tuple(given.values()))
+            )
 
     def _living(self) -> list[_Trace]:
         return [self.traces[i] for i in self.alive]
@@ -249,14 +257,16 @@ class _Stack:
         with self.device.autocast(self.precision):
             if len(theta) == 1:
                 alone = {name: tensor[0] for name, tensor in stacked.items()}
-                noise = NoNoise() if draws is None else Noise(draws[0], self.level[0], self.scale[0])
+                noise = (
+                    NoNoise() if draws is None else Noise(draws[0], self.level[0], self.scale[0])
+                )
                 return functional_call(self.module, alone, (x[0], noise))[None]
             if draws is None:
                 return torch.vmap(self._quiet)(stacked, x)
             return torch.vmap(self._noisy)(stacked, x, draws, self.level, self.scale)
 
     def _windows(self, rows: Tensor) -> Tensor:
-        """Windows (K, B, L, C) gathered from the resident series; flat indexing is the fast kernel."""
+        """Windows (K, B, L, C) of the resident series; flat indexing is the fast kernel."""
         days = self.start[rows][..., None] + self.offsets
         return self.series.index_select(0, days.flatten()).view(*days.shape, -1)
 
@@ -279,15 +289,19 @@ class _Stack:
         return out
 
     def _draws(self, batch: int) -> Tensor | None:
+        """Dropout bytes (K, batch, M); those of a whole batch are drawn, however short it is."""
         if not self.drops:
             return None
-        size = batch * self.noise_bytes
+        shape = self.batches.shape[-1], self.noise_bytes
+        size = shape[0] * shape[1]
         drawn = [t.streams.draw(size + -size % 8)[:size] for t in self._living()]
-        return torch.stack(drawn).view(len(drawn), batch, self.noise_bytes)
+        return torch.stack(drawn).view(len(drawn), *shape)[:, :batch]
 
     def _rates(self) -> Tensor:
         """Learning rates (K, 1) of the step about to be taken."""
-        return self._column([_rate(t.member.spec.recipe, t.steps, self.adam.steps) for t in self._living()])
+        return self._column(
+            [_rate(t.member.spec.recipe, t.steps, self.adam.steps) for t in self._living()]
+        )
 
     # ------------------------------------------------------------------------------------ training
 
@@ -337,7 +351,9 @@ class _Stack:
                 leaving.append(k)
             else:
                 self.batches[k, : trace.steps] = trace.batches()
-            on_epoch(trace.member.spec.recipe.epochs - len(trace.history) + 1 if k in leaving else 1)
+            on_epoch(
+                trace.member.spec.recipe.epochs - len(trace.history) + 1 if k in leaving else 1
+            )
         if leaving:
             self._release(leaving)
 
@@ -345,7 +361,8 @@ class _Stack:
         """Keep the weights if this epoch is better by more than min_delta."""
         recipe, now = trace.member.spec.recipe, trace.history[-1]
         if not np.isfinite([now["train_loss"], now["val_loss"]]).all():
-            trace.failure = f"the loss is not finite in epoch {now['epoch']:.0f} of fold {trace.member.fold + 1}"
+            where = f"epoch {now['epoch']:.0f} of fold {trace.member.fold + 1}"
+            trace.failure = f"the loss is not finite in {where}"
             return
         by_loss = recipe.stop_on == "val_loss" or not np.isfinite(now["val_auc"])
         score = -now["val_loss"] if by_loss else now["val_auc"]
@@ -360,7 +377,7 @@ class _Stack:
 
     @torch.no_grad()
     def _validate(self, ended: list[int]) -> tuple[list[float], list[float]]:
-        """AUC and mean loss on the validation part of each member, the loss being the member's own."""
+        """AUC and mean loss on the validation part of each member, by the member's own loss."""
         traces = [self.traces[self.alive[k]] for k in ended]
         longest = max(len(t.validation) for t in traces)
         rows = np.full((len(traces), longest), -1, np.int64)
@@ -403,12 +420,10 @@ class _Stack:
     def _result(self, trace: _Trace, last: Tensor) -> FoldFit:
         best = trace.best_theta
         assert best is not None
-        rows = np.flatnonzero(self.examples.parts[trace.member.fold])
-        index = torch.from_numpy(rows).to(self.device.name)[None]
-        scores = []
-        for theta in (best, last):
-            scores.append(np.full(len(self.examples.y), np.nan, np.float32))
-            scores[-1][rows] = self._score(theta[None], index)[0].float().cpu().numpy()
+        scores = [self._scores_of(trace, best)]
+        scores.append(
+            scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
+        )
         pieces = best.split(self.sizes)
         parameters = {
             name: piece.reshape(shape).cpu().numpy()
@@ -416,11 +431,21 @@ class _Stack:
         }
         return FoldFit(trace.member.fold, parameters, trace.history, trace.best_epoch, *scores)
 
+    def _scores_of(self, trace: _Trace, theta: Tensor) -> NDArray[np.float32]:
+        """Scores (N,) under parameters (P,), NaN for examples without a part in the fold."""
+        rows = np.flatnonzero(self.examples.parts[trace.member.fold])
+        scores = np.full(len(self.examples.y), np.nan, np.float32)
+        index = torch.from_numpy(rows).to(self.device.name)[None]
+        scores[rows] = self._score(theta[None], index)[0].float().cpu().numpy()
+        return scores
+
 
 class _Call:
     """A loss with its scalars as positional arguments, as `vmap` wants them."""
 
-    def __init__(self, loss: Callable[..., Tensor], names: tuple[str, ...], fixed: dict[str, Any]) -> None:
+    def __init__(
+        self, loss: Callable[..., Tensor], names: tuple[str, ...], fixed: dict[str, Any]
+    ) -> None:
         self.loss, self.names, self.fixed = loss, names, fixed
 
     def __call__(self, logits: Tensor, y: Tensor, *scalars: Tensor) -> Tensor:

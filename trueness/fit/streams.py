@@ -1,6 +1,7 @@
 """Random streams of a member: initial weights, batch order, dropout; each from its own seed.
 
-A member's streams depend on the seed of its spec and on its fold alone, never on the stack around it.
+A member's streams depend on the seed of its spec and on its fold alone, never on the stack around
+it.
 """
 
 from __future__ import annotations

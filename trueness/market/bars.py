@@ -1,4 +1,7 @@
-"""Daily bars: bundled S&P 500, CSV, Parquet, a seeded synthetic market; and the checks they must pass."""
+"""Daily bars and the checks they must pass.
+
+They come from the bundled S&P 500, a CSV or Parquet file, or a seeded synthetic market.
+"""
 
 from __future__ import annotations
 
@@ -67,12 +70,10 @@ class Bars:
     def digest(self) -> str:
         """12 hexadecimal digits of the SHA-256 of the values, not of the file that held them."""
         days = self.dates.astype(np.int64)
-        return _digest(
-            days, self.open, self.high, self.low, self.close, self.volume, self.factor
-        )
+        return _digest(days, self.open, self.high, self.low, self.close, self.volume, self.factor)
 
     def adjusted(self) -> Bars:
-        """Bars with every price multiplied by the adjustment factor, as indicators and labels use them."""
+        """Bars with every price times the adjustment factor, as indicators and labels use them."""
         prices = {name: getattr(self, name) * self.factor for name in _PRICES}
         return replace(self, **prices, factor=np.ones_like(self.factor))
 
@@ -122,7 +123,7 @@ class Volatility:
         return np.where(found, self.close[position], np.nan)
 
 
-# ------------------------------------------------------------------------------------------- reading
+# ------------------------------------------------------------------------------------------ reading
 
 
 def _read_table(path: Path) -> pl.DataFrame:
@@ -144,7 +145,10 @@ def _read_table(path: Path) -> pl.DataFrame:
 
 def _normalise_names(table: pl.DataFrame, name: str, needed: tuple[str, ...]) -> pl.DataFrame:
     plain = {c: c.strip().lower().replace(" ", "_") for c in table.columns}
-    plain = {c: "date" if n in ("datetime", "timestamp") else _ALIASES.get(n, n) for c, n in plain.items()}
+    plain = {
+        c: "date" if n in ("datetime", "timestamp") else _ALIASES.get(n, n)
+        for c, n in plain.items()
+    }
     wanted = (*needed, "adj_close", "volume")
     names = [n for n in plain.values() if n in wanted]
     twice = sorted({n for n in names if names.count(n) > 1})
@@ -179,7 +183,8 @@ def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
     if (step < 0).any():
         row = int(np.flatnonzero(step < 0)[0])
         raise DataError(
-            f"{name}: dates are not sorted: {days[row + 1]} follows {days[row]}; sort by date, oldest first"
+            f"{name}: dates are not sorted: {days[row + 1]} follows {days[row]}; "
+            "sort by date, oldest first"
         )
     return days
 
@@ -225,21 +230,25 @@ def _check_prices(bars: Bars) -> None:
         if wrong.any():
             row = int(np.argmax(wrong))
             raise DataError(
-                f"{bars.name}: {column} {getattr(bars, column)[row]:g} on {bars.dates[row]} is {bound} "
-                f"({bars.open[row]:g}, {bars.close[row]:g}); {int(wrong.sum())} such bars; correct the source"
+                f"{bars.name}: {column} {getattr(bars, column)[row]:g} on {bars.dates[row]} "
+                f"is {bound} ({bars.open[row]:g}, {bars.close[row]:g}); "
+                f"{int(wrong.sum())} such bars; correct the source"
             )
 
 
 def _warnings(bars: Bars) -> tuple[str, ...]:
     notes = []
     if bars.dates[-1] >= np.datetime64(datetime.now(UTC).date()):
-        notes.append(f"{bars.name}: the last bar is dated {bars.dates[-1]}; the day may not be over")
+        notes.append(
+            f"{bars.name}: the last bar is dated {bars.dates[-1]}; the day may not be over"
+        )
     elif bars.volume is not None and len(bars) > 21:
         usual = float(np.median(bars.volume[-21:-1]))
         if bars.volume[-1] < 0.25 * usual:
             share = bars.volume[-1] / usual
             notes.append(
-                f"{bars.name}: volume of the last bar {bars.dates[-1]} is {share:.0%} of usual; it may be partial"
+                f"{bars.name}: volume of the last bar {bars.dates[-1]} is {share:.0%} of usual; "
+                "it may be partial"
             )
     if bars.volume is None:
         notes.append(f"{bars.name}: no volume; columns that need it are left out")
@@ -247,12 +256,13 @@ def _warnings(bars: Bars) -> tuple[str, ...]:
 
 
 def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
-    """Checked bars from a table with Date, Open, High, Low, Close and optionally Adj Close and Volume.
+    """Checked bars from a table.
 
     Parameters
     ----------
     table : polars.DataFrame
-        Column names in any case; dates as dates or as text ``2024-12-31``; prices positive.
+        Date, Open, High, Low, Close and optionally Adj Close and Volume, named in any case; dates
+        as dates or as text ``2024-12-31``; prices positive.
     name : str
         What errors call the source.
 
@@ -263,7 +273,8 @@ def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
     Raises
     ------
     DataError
-        For missing columns, duplicate or unsorted dates, gaps, a high below open or close, prices <= 0.
+        For missing columns, duplicate or unsorted dates, gaps, a high below open or close, prices
+        <= 0.
     """
     table = _normalise_names(table, name, ("date", *_PRICES))
     if not len(table):
@@ -275,15 +286,22 @@ def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
         factor = _numbers(table, "adj_close", name, days) / np.where(
             prices["close"] > 0, prices["close"], 1.0
         )
-    bars = Bars(name, days, **prices, volume=_volume(table, name, days), factor=factor)
+    bars = Bars(
+        name, days, prices["open"], prices["high"], prices["low"], prices["close"],
+        _volume(table, name, days), factor,
+    )  # fmt: skip
     _check_prices(bars)
     return replace(bars, notes=_warnings(bars))
 
 
 def _bundled_sp500() -> pl.DataFrame:
-    package = importlib.util.find_spec("arch")  # located, not imported: the import takes two seconds
+    package = importlib.util.find_spec(
+        "arch"
+    )  # located, not imported: the import takes two seconds
     if package is None or not package.submodule_search_locations:
-        raise DataError("sp500: the package `arch`, which carries the bars, is missing; install trueness again")
+        raise DataError(
+            "sp500: the package `arch`, which carries the bars, is missing; install trueness again"
+        )
     return pl.read_csv(Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz")
 
 
@@ -293,8 +311,8 @@ def load_bars(source: str | Path) -> Bars:
     Parameters
     ----------
     source : str or Path
-        ``"sp500"`` (S&P 500 index, 1999-2018, 5,031 days, bundled with `arch`), ``"synthetic"`` (seed 0),
-        or the path of a CSV or Parquet file.
+        ``"sp500"`` (S&P 500 index, 1999-2018, 5,031 days, bundled with `arch`), ``"synthetic"``
+        (seed 0), or the path of a CSV or Parquet file.
 
     Raises
     ------
@@ -347,11 +365,12 @@ def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
         If the calendar is unknown or does not reach back to the first bar.
     """
     import exchange_calendars as ec
+    from exchange_calendars.errors import InvalidCalendarName
 
     first, last = str(bars.dates[0]), str(bars.dates[-1])
     try:
         sessions = ec.get_calendar(calendar, start=first, end=last).sessions
-    except ec.errors.InvalidCalendarName:
+    except InvalidCalendarName:
         names = ec.get_calendar_names(include_aliases=False)
         raise DataError(f"unknown calendar {calendar!r}; {nearest(calendar, names)}") from None
     except ValueError as error:
@@ -368,16 +387,22 @@ def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
     }
 
 
-# ----------------------------------------------------------------------------------------- synthetic
+# ---------------------------------------------------------------------------------------- synthetic
 
 
 def synthetic_probability(z: Array, strength: float, base_rate: float = 0.2) -> Array:
-    """P(next day's high reaches +1 %) given the planted factor: ``sigmoid(logit(base_rate) + strength * z)``."""
+    """P(next day's high reaches +1 %) given the planted factor z.
+
+    ``sigmoid(logit(base_rate) + strength * z)``.
+    """
     return 1 / (1 + np.exp(-(np.log(base_rate / (1 - base_rate)) + strength * z)))
 
 
 def synthetic_factor(bars: Bars) -> Array:
-    """Factor planted in synthetic bars, read back from the logarithm of the volume; (T,), unit variance."""
+    """Factor planted in synthetic bars, (T,), of unit variance.
+
+    It is read back from the logarithm of the volume.
+    """
     if bars.volume is None:
         raise DataError(f"{bars.name}: synthetic bars carry their factor in the volume")
     return (np.log(bars.volume) - 18.0) / 0.5
@@ -386,9 +411,10 @@ def synthetic_factor(bars: Bars) -> Array:
 def synthetic_bars(n_days: int = 4000, strength: float = 1.0, seed: int = 0) -> Bars:
     """Seeded market in which the volume of day t foretells whether day t+1 touches +1 %.
 
-    A standard AR(1) factor z (coefficient 0.5) sets the volume, ``log V = 18 + 0.5 z``. The next day's High
-    reaches Close * 1.01 with probability ``synthetic_probability(z, strength)``, independent of all else, so
-    the best attainable AUC is known. Prices stay within a few percent of 100 in drift.
+    A standard AR(1) factor z (coefficient 0.5) sets the volume, ``log V = 18 + 0.5 z``. The next
+    day's High reaches Close * 1.01 with probability ``synthetic_probability(z, strength)``,
+    independent of all else, so the best attainable AUC is known. Prices stay within a few percent
+    of 100 in drift.
 
     Parameters
     ----------
@@ -409,7 +435,9 @@ def synthetic_bars(n_days: int = 4000, strength: float = 1.0, seed: int = 0) -> 
     for t in range(1, n_days):
         z[t] = 0.5 * z[t - 1] + np.sqrt(0.75) * shock[t]
     touched = np.append(False, rng.random(n_days - 1) < synthetic_probability(z[:-1], strength))
-    high_pct = np.where(touched, 1.001 + rng.exponential(0.4, n_days), rng.uniform(0.05, 0.99, n_days))
+    high_pct = np.where(
+        touched, 1.001 + rng.exponential(0.4, n_days), rng.uniform(0.05, 0.99, n_days)
+    )
     low_pct = -np.abs(rng.normal(0.7, 0.4, n_days)) - 0.02
     open_pct = low_pct + (high_pct - low_pct) * rng.beta(4, 4, n_days)
     close_pct = low_pct + (high_pct - low_pct) * rng.beta(2, 2, n_days)

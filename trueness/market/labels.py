@@ -1,4 +1,4 @@
-"""Touch labels: does the price reach a level within the next days?"""
+"""Touch labels: whether the price reaches a level within the next days."""
 
 from __future__ import annotations
 
@@ -25,9 +25,10 @@ def touch_labels(
 ) -> NDArray[np.uint8]:
     """Label of each day t: 1 if a level is touched in t+1..t+h, else 0.
 
-    The level is ``Close[t] * (1 + x)`` with ``x = threshold_pct / 100``, touched from below by the maximum of the
-    future highs (``price="high"``) or closes (``"close"``); comparison is "greater or equal". ``mirror=True``
-    asks for the minimum of future lows (or closes) at or below ``Close[t] * (1 - x)``.
+    The level is ``Close[t] * (1 + x)`` with ``x = threshold_pct / 100``, touched from below by the
+    maximum of the future highs (``price="high"``) or closes (``"close"``); comparison is "greater
+    or equal". ``mirror=True`` asks for the minimum of future lows (or closes) at or below
+    ``Close[t] * (1 - x)``.
 
     Parameters
     ----------
@@ -57,7 +58,9 @@ def touch_labels(
     array([  1,   1, 255, 255], dtype=uint8)
     """
     if not len(high) == len(low) == len(close):
-        raise DataError(f"high, low and close differ in length: {len(high)}, {len(low)}, {len(close)}")
+        raise DataError(
+            f"high, low and close differ in length: {len(high)}, {len(low)}, {len(close)}"
+        )
     if len(close) <= horizon_days:
         raise DataError(f"{len(close)} days cannot carry a label {horizon_days} days ahead")
     if np.isnan(high).any() or np.isnan(low).any() or np.isnan(close).any():

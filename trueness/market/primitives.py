@@ -1,7 +1,8 @@
 """Vectorised formulas over daily columns, (L,) -> (L,); NaN until defined, never looking ahead.
 
-TA-Lib computes what TA-Lib has (unstable period 0); the rest is numpy. Windows are trailing and include the
-current row. Recursive and cumulative formulas depend on where the series starts: call them on full history.
+TA-Lib computes what TA-Lib has (unstable period 0); the rest is numpy. Windows are trailing and
+include the current row. Recursive and cumulative formulas depend on where the series starts: call
+them on full history.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def ratio(a: Array, b: Array) -> Array:
 
 
 def rolling(x: Array, n: int, reduce: Callable[..., Array]) -> Array:
-    """Reduce the last n values, e.g. with ``np.mean``; (L,) -> (L,), NaN for the first n - 1 rows."""
+    """Reduce the last n values, e.g. with ``np.mean``; NaN for the first n - 1 rows."""
     out = np.full_like(x, np.nan)
     if len(x) >= n:
         out[n - 1 :] = reduce(np.lib.stride_tricks.sliding_window_view(x, n), axis=1)
@@ -57,7 +58,10 @@ def std(x: Array, n: int) -> Array:
 
 
 def ewm(x: Array, n: int) -> Array:
-    """Recursive mean with weight ``2 / (n + 1)``, started at the first defined value (no average as seed)."""
+    """Recursive mean with weight ``2 / (n + 1)``, started at the first defined value.
+
+    No average serves as seed.
+    """
     out = np.full_like(x, np.nan)
     defined = np.flatnonzero(~np.isnan(x))
     if len(defined):
@@ -74,7 +78,10 @@ def stochastic(x: Array, n: int) -> Array:
 
 
 def realised_volatility(close: Array, n: int) -> Array:
-    """Annualised standard deviation of n log returns, in percent: ``100 * sqrt(252) * std(ln(C/C[-1]), n)``."""
+    """Annualised standard deviation of n log returns, in percent.
+
+    ``100 * sqrt(252) * std(ln(C/C[-1]), n)``.
+    """
     return 100 * np.sqrt(252) * std(np.log(close / lag(close, 1)), n)
 
 
@@ -91,10 +98,11 @@ def run_start(state: NDArray[np.bool_]) -> NDArray[np.int64]:
 
 
 def klinger_force(high: Array, low: Array, close: Array, volume: Array) -> Array:
-    """Volume force of the Klinger oscillator (Klinger, "Identifying trends with volume analysis", 1997).
+    """Volume force of the Klinger oscillator.
 
-    The trend s is +1 if H+L+C rose, else -1 (row 0: -1). ``dm = H - L`` is accumulated while s holds, starting
-    from the previous row's dm at a flip; ``force = 100 * V * s * abs(2 * dm / cm - 1)`` with cm = 0 read as 1.
+    Klinger, "Identifying trends with volume analysis" (1997). The trend s is +1 if H+L+C rose, else
+    -1 (row 0: -1). ``dm = H - L`` is accumulated to cm while s holds, starting from the previous
+    row's dm at a flip; ``force = 100 * V * s * abs(2 * dm / cm - 1)`` with cm = 0 read as 1.
     """
     typical = high + low + close
     rising = np.append(False, typical[1:] > typical[:-1])
@@ -105,14 +113,12 @@ def klinger_force(high: Array, low: Array, close: Array, volume: Array) -> Array
     return 100 * volume * np.where(rising, 1.0, -1.0) * np.abs(2 * range_ / cumulated - 1)
 
 
-def weekly(
-    dates: NDArray[np.datetime64], close: Array, formula: Callable[[Array], Array]
-) -> Array:
+def weekly(dates: NDArray[np.datetime64], close: Array, formula: Callable[[Array], Array]) -> Array:
     """Apply `formula` to weekly closes and hand each day the value of the last completed week.
 
-    Weeks run Monday to Sunday; the value of a week is known from the next week's first day on, joined as-of.
-    NOTE[DIFF] the published system joined on the exact Monday, so that a holiday Monday kept the value of
-    two weeks ago for the whole week.
+    Weeks run Monday to Sunday; the value of a week is known from the next week's first day on,
+    joined as-of. NOTE[DIFF] the published system joined on the exact Monday, so that a holiday
+    Monday kept the value of two weeks ago for the whole week.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
-"""From a feature table to Examples: warm-up, gaps, context windows, date splits, purged walk-forward."""
+"""From a feature table to Examples: warm-up, gaps, windows, date splits, purged walk-forward."""
 
 from __future__ import annotations
 
 from datetime import date
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -26,14 +27,16 @@ RAW_COLUMNS = ("open", "high", "low", "close", "volume")
 TRAIN, VALIDATION, TEST, OOF = (PARTS.index(p) for p in ("train", "validation", "test", "oof"))
 
 
-def forward_fill(values: NDArray[np.float64], max_age: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Fill gaps with the last defined value if it is at most `max_age` rows old; never from the future.
+def forward_fill(
+    values: NDArray[np.float64], max_age: int
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Fill gaps with the last defined value, never from the future, if it is recent enough.
 
     Parameters
     ----------
     values : (T, C) float64
     max_age : int
-        Rows; 0 fills nothing.
+        Rows that the last defined value may be old; 0 fills nothing.
 
     Returns
     -------
@@ -68,7 +71,9 @@ def _inputs(task: MarketTask, bars: Bars, table: Table) -> Table:
     return Table(np.column_stack([raw, table.values]), (*RAW_COLUMNS, *table.names), table.notes)
 
 
-def feature_names(task: MarketTask, bars: Bars, volatility: Volatility | None = None) -> tuple[str, ...]:
+def feature_names(
+    task: MarketTask, bars: Bars, volatility: Volatility | None = None
+) -> tuple[str, ...]:
     """Columns of a task on these data, in order; computes no indicator."""
     raw = RAW_COLUMNS if task.raw_bars else ()
     return (*raw, *(row.name for row in usable_rows(task.tier, bars, volatility)))
@@ -81,12 +86,16 @@ def _regimes(bars: Bars) -> NDArray[np.str_]:
 
 
 def _usable_starts(
-    defined: NDArray[np.bool_], dates: NDArray[np.datetime64], task: MarketTask, y: NDArray[np.uint8]
+    values: NDArray[np.float64],
+    dates: NDArray[np.datetime64],
+    task: MarketTask,
+    y: NDArray[np.uint8],
 ) -> NDArray[np.int64]:
-    """First rows of windows whose rows are all defined, without a long calendar hole, with a label."""
+    """First rows of windows without undefined values or a long calendar hole, with a label."""
     c = task.context_days
+    gap = np.isnan(values).any(axis=1)
     hole = np.diff(dates).astype(int) > task.max_gap_days
-    broken = np.append(0, np.cumsum(~defined)), np.append(0, np.cumsum(np.append(False, hole)))
+    broken = np.append(0, np.cumsum(gap)), np.append(0, np.cumsum(np.append(False, hole)))
     start = np.arange(len(dates) - c + 1)
     complete = broken[0][start + c] == broken[0][start]
     joined = broken[1][start + c] == broken[1][start + 1]
@@ -97,7 +106,9 @@ def _mission_parts(
     rule: Mission, start: NDArray[np.int64], task: MarketTask, dates: NDArray[np.datetime64]
 ) -> NDArray[np.int8]:
     """Regions by date; a window with its label lies inside one of them or in none."""
-    end = start + task.context_days - 1 + task.horizon_days  # row of the last day the label looks at
+    end = (
+        start + task.context_days - 1 + task.horizon_days
+    )  # row of the last day the label looks at
     val_row = np.searchsorted(dates, np.datetime64(rule.val_start))
     test_row = np.searchsorted(dates, np.datetime64(rule.test_start))
     parts = np.zeros((1, len(start)), np.int8)
@@ -110,11 +121,11 @@ def _mission_parts(
 def _walk_forward_parts(
     rule: WalkForward, start: NDArray[np.int64], task: MarketTask, dates: NDArray[np.datetime64]
 ) -> NDArray[np.int8]:
-    """One row per block: train and inner validation before it, purged; the block itself out of fold."""
+    """One row per block: train and inner validation before it, purged; itself out of fold."""
     day, reach = start + task.context_days - 1, task.horizon_days + rule.embargo_days
     bounds = _block_bounds(rule, dates)
     folds = []
-    for first, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, stop in pairwise(bounds):
         part = np.zeros(len(start), np.int8)
         part[(day >= first) & (day < stop)] = OOF
         before = np.flatnonzero(day + reach < first)
@@ -143,8 +154,8 @@ def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | Wal
     size = task.context_days + task.horizon_days
     if not examples.n_folds:
         raise DataError(
-            f"walk_forward: no day to predict from {evaluation.model_dump()['start']} on; the data end "
-            f"{examples.when[-1]}; choose an earlier start"
+            f"walk_forward: no day to predict from {evaluation.model_dump()['start']} on; "
+            f"the data end {examples.when[-1]}; choose an earlier start"
         )
     for fold, counts in enumerate(examples.counts()):
         for part in needed:
@@ -152,9 +163,10 @@ def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | Wal
             if n == 0 or (part != "oof" and positives in (0, n)):
                 where = f"fold {fold + 1}, " if examples.n_folds > 1 else ""
                 raise DataError(
-                    f"{evaluation.protocol}: {where}{part} has {n} windows, {positives} of them positive; both "
-                    f"classes are needed and each region must hold more than context + horizon = {size} "
-                    "days; move the dates, shorten the context or take longer data"
+                    f"{evaluation.protocol}: {where}{part} has {n} windows, {positives} of them "
+                    "positive; both classes are needed and each region must hold more than "
+                    f"context + horizon = {size} days; move the dates, shorten the context or take "
+                    "longer data"
                 )
 
 
@@ -166,9 +178,10 @@ def market_examples(
 ) -> Examples:
     """Windows, labels and parts of a market task.
 
-    Indicators are computed on the full history; the leading rows that any of them lacks are dropped once;
-    later gaps are filled forward up to ``task.fill_days`` rows; windows that still hold a gap, or that bridge
-    a hole of more than ``task.max_gap_days`` calendar days, are refused and counted in the notes.
+    Indicators are computed on the full history; the leading rows that any of them lacks are dropped
+    once; later gaps are filled forward up to ``task.fill_days`` rows; windows that still hold a
+    gap, or that bridge a hole of more than ``task.max_gap_days`` calendar days, are refused and
+    counted in the notes.
 
     Parameters
     ----------
@@ -180,7 +193,8 @@ def market_examples(
 
     Returns
     -------
-    Examples
+    examples : Examples
+        With features, parts and notes filled in.
 
     Raises
     ------
@@ -196,9 +210,11 @@ def market_examples(
     first = _warmup(table, bars, task)
     values, ages = forward_fill(table.values[first:], task.fill_days)
     dates, y, regimes = bars.dates[first:], y[first:], _regimes(bars)[first:]
-    defined = ~np.isnan(values).any(axis=1)
-    start = _usable_starts(defined, dates, task, y)
-    rule = _mission_parts if isinstance(evaluation, Mission) else _walk_forward_parts
+    start = _usable_starts(values, dates, task, y)
+    if isinstance(evaluation, Mission):
+        parts = _mission_parts(evaluation, start, task, dates)
+    else:
+        parts = _walk_forward_parts(evaluation, start, task, dates)
     day = start + task.context_days - 1
     possible = len(dates) - task.context_days - task.horizon_days + 1
     examples = Examples(
@@ -208,7 +224,7 @@ def market_examples(
         y=y[day],
         when=dates[day],
         group=regimes[day],
-        parts=rule(evaluation, start, task, dates),  # type: ignore[arg-type]
+        parts=parts,
         features=table.names,
         notes=(*bars.notes, *table.notes, *_gap_notes(ages, possible - len(start))),
     )
@@ -220,7 +236,7 @@ def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
     """First row on which every column has had a value."""
     ever = ~np.isnan(table.values)
     needed = task.context_days + task.horizon_days
-    never = [name for name, seen in zip(table.names, ever.any(axis=0), strict=True) if not seen]
+    never = [table.names[i] for i in np.flatnonzero(~ever.any(axis=0))]
     first = 0 if never else int(ever.argmax(axis=0).max())
     if never or len(bars) - first < needed:
         slowest = never[0] if never else table.names[int(ever.argmax(axis=0).argmax())]
@@ -237,18 +253,21 @@ def _gap_notes(ages: NDArray[np.int64], refused: int) -> list[str]:
     if len(ages):
         notes.append(f"{len(ages)} missing values filled from at most {ages.max()} days before")
     if refused:
-        notes.append(f"{refused} windows refused: they hold missing values or bridge a long hole in the dates")
+        notes.append(
+            f"{refused} windows refused: they hold missing values or bridge a long hole in the "
+            "dates"
+        )
     return notes
 
 
-# ---------------------------------------------------------------------------------------- resolution
+# --------------------------------------------------------------------------------------- resolution
 
 
 def resolve_evaluation(evaluation: dict[str, Any], bars: Bars) -> dict[str, Any]:
     """Fill in the dates that a campaign leaves open, from the data.
 
-    `mission` keeps the published dates where the data reach into them, else takes the same shares of the
-    time span; `walk_forward` starts on the first of January after 40 % of the span.
+    `mission` keeps the published dates where the data reach into them, else takes the same shares
+    of the time span; `walk_forward` starts on the first of January after 40 % of the span.
 
     Examples
     --------
@@ -258,7 +277,9 @@ def resolve_evaluation(evaluation: dict[str, Any], bars: Bars) -> dict[str, Any]
     """
     first, last = (d.astype(date) for d in (bars.dates[0], bars.dates[-1]))
     span = last - first
-    if evaluation.get("protocol") == "mission" and not {"val_start", "test_start"} & set(evaluation):
+    if evaluation.get("protocol") == "mission" and not {"val_start", "test_start"} & set(
+        evaluation
+    ):
         default = Mission(protocol="mission")
         covered = default.val_start + (default.test_start - default.val_start) / 2 <= last
         if first < default.val_start and covered:

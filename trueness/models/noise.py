@@ -1,8 +1,8 @@
-"""Dropout whose randomness comes in from outside, so that a member's result never depends on its neighbours.
+"""Dropout whose randomness comes in from outside.
 
-A network does not draw random numbers itself: it hands each dropout site to a `Noise` object, which spends
-bytes that were drawn for this member beforehand. The same member sees the same bytes whether it is
-trained alone or in a stack.
+A network does not draw random numbers itself: it hands each dropout site to a `Noise` object, which
+spends bytes that were drawn for this member beforehand. The same member sees the same bytes whether
+it is trained alone or in a stack, so its result never depends on its neighbours.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Noise:
     """Random bytes for one forward pass, handed out site by site.
 
     An element survives if its byte is at least ``level = round(256 * p)`` and is then multiplied by
-    ``256 / (256 - level)``. NOTE[DIFF] rates are multiples of 1/256; the scale uses the rounded rate, so the
-    expectation is exact.
+    ``256 / (256 - level)``. NOTE[DIFF] rates are multiples of 1/256; the scale uses the rounded
+    rate, so the expectation is exact.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ class _Count:
 
 
 def noise_per_example(module: nn.Module, x: Tensor) -> int:
-    """Bytes that one training example costs, found by a forward pass over one window `x` (1, L, C)."""
+    """Bytes that one training example costs, found by a pass over one window `x` (1, L, C)."""
     count = _Count()
     with torch.no_grad():
         module(x, count)

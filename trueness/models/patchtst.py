@@ -1,9 +1,9 @@
 """Channel-mixing patch transformer.
 
-After Nie et al., "A Time Series is Worth 64 Words: Long-term Forecasting with Transformers" (2023), with all
-columns mixed in one token, and Kim et al., "Reversible Instance Normalization" (2022). Returns logits.
-Attention is written out: with about ten patches it costs nothing, and the fused kernel has no batching rule
-under `vmap` on CPU.
+After Nie et al., "A Time Series is Worth 64 Words: Long-term Forecasting with Transformers" (2023),
+with all columns mixed in one token, and Kim et al., "Reversible Instance Normalization" (2022).
+Returns logits. Attention is written out: with about ten patches it costs nothing, and the fused
+kernel has no batching rule under `vmap` on CPU.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ def _linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
 class RevIN(nn.Module):
     """Each column of a window shifted and scaled by its own mean and sample deviation, then affine.
 
-    The affine step is folded into the linear map that follows: ``A (gamma z + beta) + b`` is computed as
-    ``(A gamma) z + (A beta + b)``, which spares several passes over the widest tensor of the network.
+    The affine step is folded into the linear map that follows: ``A (gamma z + beta) + b`` is
+    computed as ``(A gamma) z + (A beta + b)``, which spares several passes over the widest tensor
+    of the network.
     """
 
     def __init__(self, n_features: int) -> None:
@@ -49,7 +50,10 @@ class RevIN(nn.Module):
         return centred / deviation
 
     def fold(self, layer: nn.Linear) -> tuple[Tensor, Tensor]:
-        """Weight and bias of `layer`, whose inputs repeat the C columns, with the affine step inside."""
+        """Weight and bias of `layer` with the affine step inside.
+
+        Inputs of `layer` repeat the C columns.
+        """
         weight = layer.weight.unflatten(1, (-1, len(self.gamma)))
         bias = layer.bias + (weight.sum(1) * self.beta).sum(1)
         return (weight * self.gamma).flatten(1), bias
@@ -136,7 +140,9 @@ class PatchTST(nn.Module):
         for layer in self.layers:
             h = layer(h, noise)
         h = noise.drop(self.norm(h).flatten(1), HEAD)
-        return self.head(h).squeeze(-1).float()
+        # a bf16 logit has 8 bits: days would tie
+        with torch.autocast(h.device.type, enabled=False):
+            return self.head(h.to(self.head.weight.dtype)).squeeze(-1)
 
 
 def patch_count(model: spec.PatchTST, context: int) -> int:
@@ -163,7 +169,9 @@ def parameter_count(model: spec.PatchTST, n_features: int, context: int) -> int:
     return total + n * d + 1
 
 
-def build(model: spec.PatchTST, n_features: int, context: int, generator: torch.Generator) -> PatchTST:
+def build(
+    model: spec.PatchTST, n_features: int, context: int, generator: torch.Generator
+) -> PatchTST:
     """Whole network with initial weights drawn from `generator`, on CPU.
 
     Parameters

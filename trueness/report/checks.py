@@ -32,4 +32,7 @@ def check_page(code: str) -> str:
 
 def check_titles() -> dict[str, str]:
     """Code -> title of every check."""
-    return {code: path.read_text(encoding="utf-8").splitlines()[0].split(": ", 1)[1] for code, path in _pages().items()}
+    return {
+        code: path.read_text(encoding="utf-8").splitlines()[0].split(": ", 1)[1]
+        for code, path in _pages().items()
+    }

@@ -37,17 +37,24 @@ def _figure(x: str, y: str, **layout: Any) -> go.Figure:  # noqa: ANN401 - plotl
     return figure
 
 
-def _band(figure: go.Figure, x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str) -> None:
+def _band(
+    figure: go.Figure, x: Sequence[float], low: Sequence[float], high: Sequence[float], colour: str
+) -> None:
     r, g, b = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
     figure.add_scatter(
-        x=[*x, *reversed(x)], y=[*high, *reversed(low)], fill="toself", fillcolor=f"rgba({r},{g},{b},0.15)",
-        line={"width": 0}, hoverinfo="skip", showlegend=False,
+        x=[*x, *reversed(x)], y=[*high, *reversed(low)], fill="toself", line={"width": 0},
+        fillcolor=f"rgba({r},{g},{b},0.15)", hoverinfo="skip", showlegend=False,
     )  # fmt: skip
 
 
 def threshold_curve(rows: list[Row], what: str, base_rate: float) -> go.Figure:
-    """Precision or recall of several runs over the probability threshold; the first with its exact band."""
-    figure = _figure("alarm from this probability on", what, yaxis_range=[0, 1.02], xaxis_range=[0, 1])
+    """Precision or recall of several runs over the probability threshold.
+
+    The first has its exact band.
+    """
+    figure = _figure(
+        "alarm from this probability on", what, yaxis_range=[0, 1.02], xaxis_range=[0, 1]
+    )
     for i, row in enumerate(rows):
         y, score = measured(row.run)
         curve = precision_recall_curve(y, score)
@@ -60,16 +67,33 @@ def threshold_curve(rows: list[Row], what: str, base_rate: float) -> go.Figure:
             pairs = zip(curve["hits"][pick].astype(int), trials.astype(int), strict=True)
             low, high = zip(*(clopper_pearson(k, n) for k, n in pairs), strict=True)
             _band(figure, list(prob), list(low), list(high), colour)
-        text = [f"{int(h)} hits of {int(a)} alarms" for h, a in zip(curve["hits"][pick], curve["alarms"][pick], strict=True)]
+        text = [
+            f"{int(h)} hits of {int(a)} alarms"
+            for h, a in zip(curve["hits"][pick], curve["alarms"][pick], strict=True)
+        ]
         dash = "dash" if row.run.spec.is_baseline else "solid"
-        figure.add_scatter(x=prob, y=value, name=row.name, text=text, mode="lines", line={"color": colour, "dash": dash})
+        figure.add_scatter(
+            x=prob,
+            y=value,
+            name=row.name,
+            text=text,
+            mode="lines",
+            line={"color": colour, "dash": dash},
+        )
     if what == "precision":
-        figure.add_hline(y=base_rate, line={"color": "#444", "dash": "dot", "width": 1}, annotation_text="base rate")
+        figure.add_hline(
+            y=base_rate,
+            line={"color": "#444", "dash": "dot", "width": 1},
+            annotation_text="base rate",
+        )
     return figure
 
 
 def reliability(row: Row) -> go.Figure:
-    """Share of positives against mean probability in ten bins of equal mass, with exact intervals."""
+    """Share of positives against mean probability, in ten bins of equal mass.
+
+    Intervals are exact.
+    """
     y, score = measured(row.run)
     bins = reliability_diagram_data(expit(score), y, 10, "quantile")
     full = bins["count"] > 0
@@ -78,9 +102,12 @@ def reliability(row: Row) -> go.Figure:
     low, high = (np.array(side) for side in zip(*intervals, strict=True))
     top = float(max(mean.max(), high.max(), 0.3)) * 1.05
     figure = _figure("mean predicted probability", "share of positives", showlegend=False)
-    figure.add_scatter(x=[0, top], y=[0, top], mode="lines", line={"color": GREY, "dash": "dot"}, hoverinfo="skip")
     figure.add_scatter(
-        x=mean, y=share, mode="markers+lines", marker={"size": 8, "color": COLOURS[0]}, line={"color": COLOURS[0]},
+        x=[0, top], y=[0, top], mode="lines", line={"color": GREY, "dash": "dot"}, hoverinfo="skip"
+    )
+    figure.add_scatter(
+        x=mean, y=share, mode="markers+lines",
+        marker={"size": 8, "color": COLOURS[0]}, line={"color": COLOURS[0]},
         error_y={"array": high - share, "arrayminus": share - low, "thickness": 1},
         text=[f"{int(n)} days" for n in count],
     )  # fmt: skip
@@ -94,8 +121,8 @@ def histogram(row: Row) -> go.Figure:
     for label, name, colour in ((0, "not reached", NEGATIVE), (1, "reached", POSITIVE)):
         share, edges = np.histogram(expit(score[y == label]), bins=40, range=(0, 1))
         figure.add_bar(
-            x=(edges[:-1] + edges[1:]) / 2, y=share / max(1, share.sum()), name=f"{name} ({int(share.sum())})",
-            marker={"color": colour}, opacity=0.55, width=1 / 40,
+            x=(edges[:-1] + edges[1:]) / 2, y=share / max(1, share.sum()), width=1 / 40,
+            name=f"{name} ({int(share.sum())})", marker={"color": colour}, opacity=0.55,
         )  # fmt: skip
     return figure
 
@@ -110,14 +137,16 @@ def learning_curves(row: Row) -> go.Figure | None:
         colour, best = COLOURS[int(fold) % len(COLOURS)], row.run.record["best_epochs"][int(fold)]
         for column, dash in (("train_loss", "dot"), ("val_loss", "solid")):
             figure.add_scatter(
-                x=epochs["epoch"], y=epochs[column], mode="lines", line={"color": colour, "dash": dash},
+                x=epochs["epoch"], y=epochs[column], mode="lines",
+                line={"color": colour, "dash": dash},
                 name=f"fold {int(fold) + 1} {'training' if dash == 'dot' else 'validation'}",
                 text=[f"validation AUC {a:.3f}" for a in epochs["val_auc"]],
             )  # fmt: skip
         chosen = epochs.filter(pl.col("epoch") == best)
         figure.add_scatter(
-            x=chosen["epoch"], y=chosen["val_loss"], mode="markers", marker={"color": colour, "size": 9},
-            showlegend=False, hovertext=f"fold {int(fold) + 1}: epoch {best} is kept",
+            x=chosen["epoch"], y=chosen["val_loss"], mode="markers", showlegend=False,
+            marker={"color": colour, "size": 9},
+            hovertext=f"fold {int(fold) + 1}: epoch {best} is kept",
         )  # fmt: skip
     return figure
 
@@ -132,9 +161,10 @@ def ladder(arena: Arena) -> go.Figure:
         if auc.value is None or auc.low is None or auc.high is None:
             continue
         colour = GREY if row.run.spec.is_baseline else COLOURS[0]
+        above, below = [auc.high - auc.value], [auc.value - auc.low]
         figure.add_scatter(
             x=[auc.value], y=[f"{row.name} · {row.label}"], marker={"color": colour, "size": 9},
-            error_x={"array": [auc.high - auc.value], "arrayminus": [auc.value - auc.low], "thickness": 1.4},
+            error_x={"array": above, "arrayminus": below, "thickness": 1.4},
         )  # fmt: skip
     figure.add_vline(x=0.5, line={"color": "#444", "dash": "dot", "width": 1})
     return figure

@@ -57,7 +57,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Arena:
-    """Runs measured on the same days with the same labels, networks and baselines apart, best first."""
+    """Runs measured on the same days and labels, networks and baselines apart, best first."""
 
     title: str
     data: dict[str, Any]
@@ -91,7 +91,7 @@ class Arena:
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Arenas of a store or a campaign, with the folders that could not be read and the runs that failed."""
+    """Arenas of a store or a campaign, the folders that could not be read, the runs that failed."""
 
     arenas: list[Arena]
     problems: list[Problem]
@@ -140,7 +140,9 @@ def _ids(store: Store, campaign: str | None) -> dict[str, list[str]]:
     known = store.campaigns()
     if campaign is not None and campaign not in known:
         hint = nearest(campaign, list(known)) if known else "the store holds none yet"
-        raise StoreError(f"{store.root}: no runs of a campaign {campaign!r}; {hint}; `trueness run` makes them")
+        raise StoreError(
+            f"{store.root}: no runs of a campaign {campaign!r}; {hint}; `trueness run` makes them"
+        )
     ids: dict[str, list[str]] = {}
     for name, mapping in known.items():
         if campaign in (None, name):
@@ -154,13 +156,22 @@ def _arena(runs: list[Run], ids: dict[str, list[str]], sort: str | None) -> Aren
     first = runs[0].spec
     sort = sort or f"precision_top{max(first.evaluation.alarms)}"
     if sort not in runs[0].record["estimates"]:
-        raise StoreError(f"no estimate {sort!r}; {nearest(sort, list(runs[0].record['estimates']))}")
+        raise StoreError(
+            f"no estimate {sort!r}; {nearest(sort, list(runs[0].record['estimates']))}"
+        )
     groups = [[r for r in runs if r.spec.is_baseline == baseline] for baseline in (False, True)]
     networks, baselines = ([_row(r, ids, len(group)) for r in group] for group in groups)
     for rows in (networks, baselines):
         rows.sort(key=lambda row: _rank(row, sort), reverse=True)
     some = (networks or baselines)[0]
-    return Arena(_title(first, some), runs[0].record["data"], some.estimates["base_rate"], networks, baselines, sort)
+    return Arena(
+        _title(first, some),
+        runs[0].record["data"],
+        some.estimates["base_rate"],
+        networks,
+        baselines,
+        sort,
+    )
 
 
 def _row(run: Run, ids: dict[str, list[str]], candidates: int) -> Row:
@@ -186,8 +197,10 @@ def _title(spec: Spec, row: Row) -> str:
     sign = "-" if task.mirror else "+"
     days = "the next day" if task.horizon_days == 1 else f"one of the next {task.horizon_days} days"
     if isinstance(rule, WalkForward):
-        how = f"walk-forward, refit every {rule.block_years} year{'s' * (rule.block_years > 1)}, out of fold from {rule.start}"
+        years = f"{rule.block_years} year{'s' * (rule.block_years > 1)}"
+        how = f"walk-forward, refit every {years}, out of fold from {rule.start}"
     else:
         how = f"validation {rule.val_start} to {rule.test_start}"
     n = row.estimates["base_rate"].n
-    return f"{row.run.record['data']['bars']}: {what} of {days} reaches {sign}{task.threshold_pct:g} % · {how} · {n} days"
+    event = f"{what} of {days} reaches {sign}{task.threshold_pct:g} %"
+    return f"{row.run.record['data']['bars']}: {event} · {how} · {n} days"

@@ -36,13 +36,15 @@ def write_page(board: Leaderboard, path: str | Path, title: str = "trueness") ->
     environment = Environment(
         loader=PackageLoader("trueness.report", "."), autoescape=True, undefined=StrictUndefined
     )
-    environment.globals |= {"share": share_text, "number": number_text, "difference": difference_text}
     html = environment.get_template("page.html.j2").render(
         title=title,
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         arenas=[_arena(arena) for arena in board.arenas],
         board=board,
         plotly=get_plotlyjs(),
+        share=share_text,
+        number=number_text,
+        difference=difference_text,
     )
     try:
         Path(path).write_text(html, encoding="utf-8")
@@ -77,5 +79,9 @@ def _detail(row: Row) -> dict[str, Any]:
 
 
 def _html(figure: go.Figure) -> str:
-    options = {"displaylogo": False, "responsive": True, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+    options = {
+        "displaylogo": False,
+        "responsive": True,
+        "modeBarButtonsToRemove": ["lasso2d", "select2d"],
+    }
     return figure.to_html(full_html=False, include_plotlyjs=False, config=options)

@@ -18,7 +18,9 @@ def share_text(estimate: Estimate) -> str:
     if estimate.value is None or estimate.low is None or estimate.high is None:
         return "no alarms"
     counts = f"{estimate.k}/{estimate.n} " if estimate.k is not None else ""
-    return f"{counts}{100 * estimate.value:.0f} [{100 * estimate.low:.0f}–{100 * estimate.high:.0f}]"
+    return (
+        f"{counts}{100 * estimate.value:.0f} [{100 * estimate.low:.0f}–{100 * estimate.high:.0f}]"
+    )
 
 
 def number_text(estimate: Estimate | None) -> str:
@@ -38,13 +40,15 @@ def difference_text(estimate: Estimate | None) -> str:
 
 
 def _cells(row: Row, budgets: tuple[int, ...]) -> list[str]:
-    e = row.estimates
+    e, record = row.estimates, row.run.record
     tops = [share_text(e[f"precision_top{budget}"]) for budget in budgets]
     codes = " ".join(f.code.removeprefix("TRU") for f in row.findings)
+    weights = f"{record['parameters']:,}" if record["parameters"] else "–"
     return [
-        row.name, row.label, f"{row.run.record['parameters']:,}" if row.run.record["parameters"] else "–",
+        row.name, row.label, weights,
         *tops, share_text(e["precision_half"]), share_text(e["recall_half"]),
-        number_text(e["auc"]), difference_text(row.difference), f"{row.run.record['scores']['width']:.2f}", codes,
+        number_text(e["auc"]), difference_text(row.difference),
+        f"{record['scores']['width']:.2f}", codes,
     ]  # fmt: skip
 
 
@@ -53,7 +57,9 @@ def arena_table(arena: Arena, limit: int | None = None) -> Group:
     budgets = arena.rows[0].run.spec.evaluation.alarms[-2:]
     table = Table(title=None, header_style="bold", pad_edge=False, box=None, padding=(0, 1))
     for header in ("id", "model", "weights"):
-        table.add_column(header, justify="right" if header == "weights" else "left", overflow="fold")
+        table.add_column(
+            header, justify="right" if header == "weights" else "left", overflow="fold"
+        )
     for budget in budgets:
         table.add_column(f"precision\ntop {budget}", no_wrap=True)
     for header in ("precision\nat 0.5", "recall\nat 0.5", "AUC", "AUC − best\nbaseline"):
@@ -77,9 +83,11 @@ def _caption(arena: Arena) -> str:
     confidence = some.run.spec.evaluation.confidence_pct
     chosen = (arena.networks or arena.baselines)[0].estimates["auc"]
     return (
-        f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · intervals {confidence:g} % · {len(arena.networks)} candidates, "
-        f"weights chosen on {chosen.chosen_on}, measured on {chosen.measured_on} · sorted by the lower end of "
-        f"{arena.sort.replace('_top', ' at top ').replace('_', ' ')}, not corrected for the choice among candidates"
+        f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · "
+        f"intervals {confidence:g} % · {len(arena.networks)} candidates, "
+        f"weights chosen on {chosen.chosen_on}, measured on {chosen.measured_on} · "
+        f"sorted by the lower end of {arena.sort.replace('_top', ' at top ').replace('_', ' ')}, "
+        "not corrected for the choice among candidates"
     )
 
 
@@ -97,17 +105,22 @@ def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = N
 
 
 def verdict(arena: Arena) -> str:
-    """One sentence: does the first network beat the best baseline?"""
+    """Whether the first network beats the best baseline, and how many networks do."""
     leader, best = next(iter(arena.networks), None), arena.best_baseline
     if leader is None or best is None or leader.difference is None:
         return "Nothing to compare: a network and a baseline on the same days are needed."
     d = leader.difference
-    beaten = sum(1 for r in arena.networks if r.difference and r.difference.low is not None and r.difference.low > 0)
+    beaten = sum(
+        1
+        for r in arena.networks
+        if r.difference and r.difference.low is not None and r.difference.low > 0
+    )
     word = "beats" if d.low is not None and d.low > 0 else "does not beat"
     against = leader.run.record["difference"]["label"]
     return (
         f"{leader.name} {word} the best baseline ({against}): AUC difference {difference_text(d)}. "
-        f"{beaten} of {len(arena.networks)} networks beat it, before any correction for their number."
+        f"{beaten} of {len(arena.networks)} networks beat it, "
+        "before any correction for their number."
     )
 
 
@@ -116,14 +129,18 @@ def show_run(console: Console, run: Run, ids: list[str]) -> None:
     record = run.record
     console.print(f"[bold]{run.key}[/bold] {' = '.join(ids)}  {record['label']}", highlight=False)
     console.print(
-        f"{record['data']['bars']} to {record['data']['as_of']} · {len(record['features'])} columns · "
-        f"{record['parameters']:,} weights · {record['seconds']:.1f} s on {record['device']} in {record['precision']} · {record['created']}",
+        f"{record['data']['bars']} to {record['data']['as_of']} · "
+        f"{len(record['features'])} columns · {record['parameters']:,} weights · "
+        f"{record['seconds']:.1f} s on {record['device']} in {record['precision']} · "
+        f"{record['created']}",
         highlight=False,
     )
     for note in record["notes"]:
         console.print(f"note: {note}", highlight=False)
     for fold, parts in enumerate(record["folds"]):
-        sizes = ", ".join(f"{part} {n} ({positives} positive)" for part, (n, positives) in parts.items())
+        sizes = ", ".join(
+            f"{part} {n} ({positives} positive)" for part, (n, positives) in parts.items()
+        )
         console.print(f"fold {fold + 1}: {sizes}{_epochs(record, fold)}", highlight=False)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for header in ("estimate", "value", "measured on", "chosen on"):
@@ -134,9 +151,14 @@ def show_run(console: Console, run: Run, ids: list[str]) -> None:
     console.print(table)
     if record["difference"] is not None:
         difference = Estimate.from_dict(record["difference"]["auc"])
-        console.print(f"AUC − {record['difference']['label']}: {difference_text(difference)}", highlight=False)
+        console.print(
+            f"AUC − {record['difference']['label']}: {difference_text(difference)}", highlight=False
+        )
     for finding in record["findings"]:
-        console.print(f"{finding['code']} {finding['severity']}: {finding['title']}: {finding['evidence']}", highlight=False)
+        console.print(
+            f"{finding['code']} {finding['severity']}: {finding['title']}: {finding['evidence']}",
+            highlight=False,
+        )
 
 
 def _epochs(record: dict[str, Any], fold: int) -> str:

@@ -13,17 +13,29 @@ from trueness.market.indicators import momentum, trend, volatility, volume
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
-FAMILIES = {"trend": trend, "momentum": momentum, "volatility": volatility, "volume": volume, "range": day_range}
+FAMILIES = {
+    "trend": trend,
+    "momentum": momentum,
+    "volatility": volatility,
+    "volume": volume,
+    "range": day_range,
+}
 CATALOGUE: dict[str, Row] = {
     row.name: row
-    for row in sorted((r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position)
+    for row in sorted(
+        (r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position
+    )
 }
 TIERS = ("a20", "a50")
 
 
 @dataclass(frozen=True)
 class Table:
-    """Indicator columns, (T, C) float64, NaN where undefined; `names` in catalogue order; `notes` on what is missing."""
+    """Indicator columns with their names.
+
+    `values` (T, C) float64 are NaN where undefined; `names` are in catalogue order; `notes` say
+    what is missing.
+    """
 
     values: NDArray[np.float64]
     names: tuple[str, ...]
@@ -58,7 +70,8 @@ def usable_rows(tier: str, bars: Bars, vix: Volatility | None = None) -> list[Ro
 def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table:
     """Indicators of a tier on the full history of the bars.
 
-    Columns whose optional input (volume, volatility index) is not given are left out and named in `notes`.
+    Columns whose optional input (volume, volatility index) is not given are left out and named in
+    `notes`.
 
     Parameters
     ----------
@@ -101,5 +114,6 @@ def _left_out(tier: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:
     needs = sorted({need for row in missing for need in row.needs})
     names = ", ".join(row.name for row in missing)
     return (
-        f"{tier}: {len(missing)} of {len(rows)} columns need {' and '.join(needs)}, not given, and are left out: {names}",
+        f"{tier}: {len(missing)} of {len(rows)} columns need {' and '.join(needs)}, not given, "
+        f"and are left out: {names}",
     )

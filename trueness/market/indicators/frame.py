@@ -111,7 +111,7 @@ class Frame:
     @cached_property
     def bands(self) -> tuple[Array, Array, Array]:
         """Bollinger bands (upper, middle, lower): 20 rows, 2 population standard deviations."""
-        upper, middle, lower = talib.BBANDS(self.close, 20, 2.0, 2.0, 0)
+        upper, middle, lower = talib.BBANDS(self.close, 20, 2.0, 2.0, talib.MA_Type.SMA)
         return upper, middle, lower
 
     @cached_property

@@ -10,12 +10,18 @@ from trueness.market.indicators.frame import Frame, Row
 
 
 def _return(position: int, days: int) -> Row:
-    return Row(position, f"return_{days}d", "a50", f"100*(C/C[-{days}] - 1)",
-               lambda f: p.change_pct(f.close, days), days)
+    return Row(
+        position,
+        f"return_{days}d",
+        "a50",
+        f"100*(C/C[-{days}] - 1)",
+        lambda f: p.change_pct(f.close, days),
+        days,
+    )
 
 
 def _stochrsi(close: p.Array) -> p.Array:
-    return talib.STOCHRSI(close, 14, 5, 3, 0)[0]
+    return talib.STOCHRSI(close, 14, 5, 3, talib.MA_Type.SMA)[0]
 
 
 def _schaff_trend_cycle(f: Frame) -> p.Array:
@@ -28,7 +34,8 @@ ROWS = (
     Row(10, "rsi_daily", "a20", "Wilder RSI of C, n=14", lambda f: f.rsi14, 14),
     Row(11, "rsi_weekly", "a20", "wk(RSI of weekly closes, n=14)",
         lambda f: f.weekly(lambda c: talib.RSI(c, 14)), 75),
-    Row(12, "stochrsi_daily", "a20", "fast %K of stochastic RSI on C: RSI n=14, %K n=5, %D n=3 simple",
+    Row(12, "stochrsi_daily", "a20",
+        "fast %K of stochastic RSI on C: RSI n=14, %K n=5, %D n=3 simple",
         lambda f: _stochrsi(f.close), 20),
     Row(13, "stochrsi_weekly", "a20", "wk(fast %K of stochastic RSI on weekly closes, 14/5/3)",
         lambda f: f.weekly(_stochrsi), 105),
@@ -44,8 +51,10 @@ ROWS = (
         lambda f: p.ewm(f.rsi14, 14), 14, flags=("simplified_indicator",)),
     Row(28, "qqe_fast_slow_spread", "a50", "qqe_fast - qqe_slow",
         lambda f: f["qqe_fast"] - f["qqe_slow"], 14, flags=("simplified_indicator",)),
-    # NOTE[DIFF] the published columns show 50 and 0 while the oscillator warms up; here they are missing.
-    Row(29, "stc_value", "a50", "MACD line 23/50/10, stochastic over 10, ewm 3, twice; clipped to [0, 100]",
+    # NOTE[DIFF] the published columns show 50 and 0 while the oscillator warms up; here they are
+    # missing.
+    Row(29, "stc_value", "a50",
+        "MACD line 23/50/10, stochastic over 10, ewm 3, twice; clipped to [0, 100]",
         _schaff_trend_cycle, 76),
     Row(30, "stc_from_50", "a50", "stc_value - 50",
         lambda f: f["stc_value"] - 50, 76, flags=("affine_of:stc_value",)),

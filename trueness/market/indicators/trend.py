@@ -10,10 +10,24 @@ from trueness.market.indicators.frame import Frame, Row
 
 def _average(position: int, kind: str, n: int) -> Row:
     if kind == "sma":
-        return Row(position, f"sma_{n}", "a20", f"simple mean of C over {n} rows",
-                   lambda f: f.sma(n), n - 1, "price")
-    return Row(position, f"dema_{n}", "a20", f"double EMA of C, n={n}",
-               lambda f: f.dema(n), 2 * (n - 1), "price")
+        return Row(
+            position,
+            f"sma_{n}",
+            "a20",
+            f"simple mean of C over {n} rows",
+            lambda f: f.sma(n),
+            n - 1,
+            "price",
+        )
+    return Row(
+        position,
+        f"dema_{n}",
+        "a20",
+        f"double EMA of C, n={n}",
+        lambda f: f.dema(n),
+        2 * (n - 1),
+        "price",
+    )
 
 
 def _distance(f: Frame, n: int) -> p.Array:

@@ -1,4 +1,4 @@
-"""Volatility and risk: ATR, Bollinger bands, realised against implied volatility, Sharpe and Sortino ratios."""
+"""Volatility and risk: ATR, Bollinger bands, realised and implied volatility, risk ratios."""
 
 from __future__ import annotations
 
@@ -7,23 +7,42 @@ import numpy as np
 from trueness.market import primitives as p
 from trueness.market.indicators.frame import Frame, Row
 
-# NOTE[DIFF] the published ratios show 0, and the implied-to-realised ratio 1, while they warm up; here they are missing.
+# NOTE[DIFF] the published ratios show 0, and the implied-to-realised ratio 1, while they warm up;
+# here they are missing.
 
 
 def _sharpe(position: int, days: int) -> Row:
-    return Row(position, f"sharpe_{days}d", "a50", f"sqrt(252)*mean(r,{days})/std(r,{days}); undefined -> 0",
-               lambda f: p.reward_to_risk(f.returns, f.returns, days), days)
+    return Row(
+        position,
+        f"sharpe_{days}d",
+        "a50",
+        f"sqrt(252)*mean(r,{days})/std(r,{days}); undefined -> 0",
+        lambda f: p.reward_to_risk(f.returns, f.returns, days),
+        days,
+    )
 
 
 def _sortino(position: int, days: int) -> Row:
-    return Row(position, f"sortino_{days}d", "a50",
-               f"sqrt(252)*mean(r,{days})/std(min(r,0),{days}), gains replaced by zero; undefined -> 0",
-               lambda f: p.reward_to_risk(f.returns, np.minimum(f.returns, 0), days), days)
+    return Row(
+        position,
+        f"sortino_{days}d",
+        "a50",
+        f"sqrt(252)*mean(r,{days})/std(min(r,0),{days}), gains replaced by zero; undefined -> 0",
+        lambda f: p.reward_to_risk(f.returns, np.minimum(f.returns, 0), days),
+        days,
+    )
 
 
 def _premium(position: int, days: int) -> Row:
-    return Row(position, f"vrp_{days}d", "a50", f"VIX - RV({days})",
-               lambda f: f.volatility - p.realised_volatility(f.close, days), days, needs=("volatility",))
+    return Row(
+        position,
+        f"vrp_{days}d",
+        "a50",
+        f"VIX - RV({days})",
+        lambda f: f.volatility - p.realised_volatility(f.close, days),
+        days,
+        needs=("volatility",),
+    )
 
 
 def _implied_ratio(f: Frame) -> p.Array:

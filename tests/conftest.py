@@ -1,0 +1,111 @@
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from trueness.market import load_bars, load_volatility, synthetic_bars
+from trueness.spec import Spec
+
+settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
+settings.load_profile("default")
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "market"
+
+TINY = """\
+campaign: tiny
+title: Two tiny transformers
+defaults:
+  task: {context_days: 20}
+  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5}
+  recipe: {epochs: 2, batch_size: 64, learning_rate: 1e-3, precision: float32}
+experiments:
+  - {id: T-01..T-02, priority: P1, grid: {model.dropout: [0.0, 0.2]}}
+"""
+
+
+@pytest.fixture(scope="session")
+def sp500():
+    return load_bars("sp500")
+
+
+@pytest.fixture(scope="session")
+def spy():
+    if not (SHARED / "SPY.csv").exists():
+        pytest.skip("real SPY bars are not here")
+    return load_bars(SHARED / "SPY.csv")
+
+
+@pytest.fixture(scope="session")
+def vix():
+    if not (SHARED / "VIX.csv").exists():
+        pytest.skip("real VIX values are not here")
+    return load_volatility(SHARED / "VIX.csv")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    """A campaign file that trains in a second, with the bars it names beside it."""
+    synthetic_bars(1200).frame().write_csv(tmp_path / "bars.csv")
+    (tmp_path / "tiny.yaml").write_text(TINY + "data: bars.csv\n")
+    return tmp_path / "tiny.yaml"
+
+
+@pytest.fixture
+def make_spec():
+    """Spec from keyword arguments over a small mission spec."""
+
+    def make(**sections):
+        content = {
+            "task": {"kind": "market", "bars": "0123456789ab", "context_days": 20},
+            "model": {
+                "kind": "patchtst", "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16,
+                "patch_length": 5, "stride": 5, "dropout": 0.0,
+            },
+            "recipe": {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3, "precision": "float32"},
+            "evaluation": {"protocol": "mission"},
+        }  # fmt: skip
+        for name, value in sections.items():
+            merge = isinstance(value, dict) and isinstance(content.get(name), dict)
+            content[name] = {**content[name], **value} if merge else value
+        return Spec.model_validate(content)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def noise_examples():
+    """Examples over random columns, the label planted in the last row of the first one; two folds."""
+    from trueness.examples import PARTS, Examples
+
+    rng = np.random.default_rng(3)
+    context, n = 20, 300
+    series = rng.standard_normal((n + context - 1, 4)).astype(np.float32)
+    last = series[context - 1 :, 0]
+    parts = np.zeros((2, n), np.int8)
+    for fold, (train, stop) in enumerate(((150, 190), (200, 250))):
+        parts[fold, :train] = PARTS.index("train")
+        parts[fold, train:stop] = PARTS.index("validation")
+        parts[fold, stop : stop + 50] = PARTS.index("oof")
+    return Examples(
+        series=series,
+        start=np.arange(n),
+        context=context,
+        y=(last + 0.5 * rng.standard_normal(n) > 0.6).astype(np.uint8),
+        when=np.datetime64("2001-01-01") + np.arange(n),
+        group=np.full(n, "calm"),
+        parts=parts,
+        features=("a", "b", "c", "d"),
+    )
+
+
+@pytest.fixture
+def without():
+    """Copy of bars with some fields changed."""
+    return dataclasses.replace

@@ -1,0 +1,170 @@
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trueness.errors import DataError
+from trueness.evaluation import roc_auc
+from trueness.market import load_bars, load_volatility, synthetic_bars
+from trueness.market.bars import (
+    bars_from_table,
+    compare_sessions,
+    synthetic_factor,
+    synthetic_probability,
+)
+from trueness.market.labels import UNDEFINED, touch_labels
+
+GOOD = pl.DataFrame({
+    "Date": ["2020-01-02", "2020-01-03", "2020-01-06"],
+    "Open": [10.0, 11.0, 12.0], "High": [11.0, 12.0, 13.0], "Low": [9.0, 10.0, 11.0],
+    "Close": [10.5, 11.5, 12.5], "Adj Close": [5.25, 5.75, 12.5], "Volume": [100, 200, 300],
+})  # fmt: skip
+
+
+def test_bundled_sp500_equals_the_exchange_calendar(sp500):
+    assert (len(sp500), str(sp500.dates[0]), str(sp500.dates[-1])) == (
+        5031,
+        "1999-01-04",
+        "2018-12-31",
+    )
+    facts = compare_sessions(sp500, "XNYS")
+    assert (facts["missing"], facts["closed_days"]) == (0, 0)
+    assert sp500.notes == ()
+
+
+def test_prices_are_kept_raw_with_their_factor():
+    bars = bars_from_table(GOOD, "good")
+    assert bars.close.tolist() == [10.5, 11.5, 12.5]
+    assert bars.factor.tolist() == [0.5, 0.5, 1.0]
+    assert bars.adjusted().high.tolist() == [5.5, 6.0, 13.0]
+
+
+@pytest.mark.parametrize(
+    "style", [str.upper, str.lower, lambda n: n.replace(" ", "_"), lambda n: f" {n} "]
+)
+def test_column_names_in_any_case(style):
+    renamed = GOOD.rename({name: style(name) for name in GOOD.columns})
+    assert bars_from_table(renamed, "x").digest == bars_from_table(GOOD, "y").digest
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_file_formats_give_the_same_digest(tmp_path, suffix):
+    path = tmp_path / f"bars.{suffix}"
+    getattr(GOOD, f"write_{suffix}")(path)
+    assert load_bars(path).digest == bars_from_table(GOOD, "x").digest
+
+
+def test_digest_sees_every_column():
+    digests = {bars_from_table(GOOD, "x").digest}
+    for name in ("Open", "High", "Low", "Close", "Volume"):
+        nudged = GOOD.with_columns(
+            pl.when(pl.col("Date") == "2020-01-03")
+            .then(pl.col(name) * 1.001)
+            .otherwise(pl.col(name))
+            .alias(name)
+        )
+        digests.add(bars_from_table(nudged, "x").digest)
+    digests.add(bars_from_table(GOOD.drop("Adj Close"), "x").digest)
+    assert len(digests) == 7
+
+
+def _with(column, values):
+    return GOOD.with_columns(pl.Series(column, values))
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (GOOD.drop("High", "Low"), "no column high, low; found Date, Open"),
+        (_with("Date", ["2020-01-02", "2020-01-02", "2020-01-03"]), "2020-01-02 stands twice"),
+        (
+            _with("Date", ["2020-01-03", "2020-01-02", "2020-01-06"]),
+            "2020-01-02 follows 2020-01-03",
+        ),
+        (_with("Date", ["2020-01-02", "yesterday", "2020-01-06"]), "row 2: date 'yesterday'"),
+        (_with("Close", [10.5, None, 12.5]), "close on 2020-01-03 is None"),
+        (_with("Close", ["10.5", "n/a", "12.5"]), "close on 2020-01-03 is 'n/a'"),
+        (_with("High", [11.0, 11.2, 13.0]), "high 11.2 on 2020-01-03 is below open or close"),
+        (_with("Low", [9.0, 11.2, 11.0]), "low 11.2 on 2020-01-03 is above open or close"),
+        (_with("Low", [9.0, 0.0, 11.0]), "low on 2020-01-03 is not positive"),
+        (_with("Adj Close", [5.25, -1.0, 12.5]), "adj close on 2020-01-03 is not positive"),
+        (_with("Volume", [100, -5, 300]), "volume on 2020-01-03 is negative"),
+        (GOOD.with_columns(pl.col("Open").alias("OPEN ")), "two columns open"),
+        (GOOD.clear(), "no rows"),
+    ],
+)
+def test_refuses_with_date_and_value(table, words):
+    with pytest.raises(DataError, match=words):
+        bars_from_table(table, "file.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("missing.csv", None, "no such file"),
+        ("empty.csv", b"", "cannot be read"),
+        ("noise.parquet", b"not a parquet file", "cannot be read"),
+        ("noise.csv", bytes(range(256)), "cannot be read|no column"),
+    ],
+)
+def test_unreadable_files(tmp_path, name, content, words):
+    path = tmp_path / name
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=words):
+        load_bars(path)
+
+
+def test_partial_last_bar_and_missing_volume_are_noted(sp500, without):
+    from trueness.market.bars import _warnings
+
+    volume = sp500.volume.copy()
+    volume[-1] *= 0.1
+    assert "may be partial" in _warnings(without(sp500, volume=volume))[0]
+    assert "no volume" in _warnings(without(sp500, volume=None))[0]
+    assert bars_from_table(_with("Volume", [0, 0, 0]), "index").volume is None
+
+
+def test_a_bar_of_today_is_noted():
+    today = np.datetime64("today")
+    dates = [str(today - 2), str(today - 1), str(today)]
+    assert "may not be over" in bars_from_table(_with("Date", dates), "x").notes[0]
+
+
+def test_volatility_is_joined_by_date(tmp_path, sp500):
+    path = tmp_path / "vix.csv"
+    path.write_text("Date,Close\n1999-01-04,26.2\n1999-01-06,24.0\n")
+    values = load_volatility(path).on(sp500.dates)
+    assert values[0] == 26.2
+    assert np.isnan(values[1])
+    assert values[2] == 24.0
+    path.write_text("Date,Close\n1950-01-04,26.2\n")
+    with pytest.raises(DataError, match="shares no date"):
+        load_volatility(path).on(sp500.dates)
+
+
+def test_unknown_calendar(sp500):
+    with pytest.raises(DataError, match="unknown calendar 'XNYC'; did you mean XNYS"):
+        compare_sessions(sp500, "XNYC")
+
+
+@given(st.integers(0, 2**32 - 1), st.floats(0, 3))
+def test_synthetic_bars_pass_every_check_and_repeat(seed, strength):
+    bars = synthetic_bars(300, strength, seed)
+    checked = bars_from_table(bars.frame(), "synthetic")
+    assert checked.digest == synthetic_bars(300, strength, seed).digest
+
+
+def test_planted_signal_has_its_known_strength():
+    """The best attainable AUC, from the true probabilities, is what the labels show; strength 0 shows chance."""
+    for strength in (0.0, 1.0, 2.0):
+        bars = synthetic_bars(20_000, strength, seed=1)
+        y = touch_labels(bars.high, bars.low, bars.close, horizon_days=1, threshold_pct=1.0)
+        known = y != UNDEFINED
+        z = synthetic_factor(bars)[known]
+        p = synthetic_probability(z, strength)
+        draws = np.random.default_rng(0).random((40, len(p))) < p
+        expected = [roc_auc(draw.astype(np.uint8), z) for draw in draws]
+        assert abs(roc_auc(y[known], z) - np.mean(expected)) < 4 * np.std(expected)
+        assert abs(y[known].mean() - p.mean()) < 0.02

@@ -1,0 +1,213 @@
+import dataclasses
+from datetime import date
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trueness.errors import DataError
+from trueness.market import market_examples, resolve_evaluation, synthetic_bars
+from trueness.market.windows import forward_fill
+from trueness.spec import MarketTask, Mission, WalkForward
+
+
+def _task(bars, **changes):
+    return MarketTask(kind="market", bars=bars.digest, **changes)
+
+
+MISSION = Mission(protocol="mission")
+SP500_MISSION = Mission(protocol="mission", val_start="2015-01-01", test_start="2017-01-01")
+WALK = WalkForward(protocol="walk_forward", start="2007-01-01", block_years=3)
+
+
+@pytest.mark.parametrize(("tier", "train"), [("a20", 7257), ("a50", 7204)])
+def test_mission_split_on_spy_has_the_published_sizes(spy, vix, tier, train):
+    """Counts of the research notes: 7,257 / 7,204 training windows, 422 in validation with 76 positives."""
+    volatility = vix if tier == "a50" else None
+    examples = market_examples(_task(spy, tier=tier), MISSION, spy, volatility)
+    (counts,) = examples.counts()
+    assert counts["train"][0] == train
+    assert counts["validation"] == (422, 76)
+
+
+@pytest.mark.parametrize(
+    ("context", "n"), [(60, 442), (90, 412), (120, 382), (180, 322), (252, 250)]
+)
+def test_validation_shrinks_with_the_context_as_published(spy, context, n):
+    examples = market_examples(_task(spy, context_days=context), MISSION, spy)
+    assert examples.counts()[0]["validation"][0] == n
+
+
+def test_windows_are_views_of_consecutive_rows(sp500):
+    examples = market_examples(_task(sp500), SP500_MISSION, sp500)
+    assert np.shares_memory(examples.x, examples.series)
+    i = 123
+    window = examples.x[examples.start[i]]
+    first = examples.start[i]
+    np.testing.assert_array_equal(window, examples.series[first : first + 80])
+    offset = len(sp500) - len(examples.series)
+    assert examples.when[i] == sp500.dates[offset + first + 79]
+
+
+def test_labels_belong_to_the_last_day_of_the_window(sp500):
+    examples = market_examples(_task(sp500), SP500_MISSION, sp500)
+    for i in (0, 500, len(examples.y) - 1):
+        t = int(np.searchsorted(sp500.dates, examples.when[i]))
+        assert examples.y[i] == (sp500.high[t + 1] >= sp500.close[t] * 1.01)
+
+
+@pytest.mark.parametrize("horizon", [1, 5])
+def test_mission_regions_hold_context_and_label(sp500, horizon):
+    examples = market_examples(_task(sp500, horizon_days=horizon), SP500_MISSION, sp500)
+    dates = sp500.dates[len(sp500) - len(examples.series) :]
+    bounds = [np.datetime64(d) for d in ("1999-01-01", "2015-01-01", "2017-01-01", "2020-01-01")]
+    for part, low, high in zip(
+        ("train", "validation", "test"), bounds[:-1], bounds[1:], strict=True
+    ):
+        rows = examples.members(part)
+        assert len(rows)
+        assert (dates[examples.start[rows]] >= low).all()
+        assert (dates[examples.start[rows] + 79 + horizon] < high).all()
+
+
+@given(st.sampled_from([1, 2, 3, 5]), st.integers(1, 4), st.integers(0, 30), st.floats(5, 60))
+def test_walk_forward_never_trains_on_what_it_predicts(horizon, years, embargo, inner):
+    bars = synthetic_bars(2600, seed=5)
+    rule = WalkForward(
+        protocol="walk_forward",
+        start="1995-01-01",
+        block_years=years,
+        embargo_days=embargo,
+        inner_pct=inner,
+    )
+    examples = market_examples(_task(bars, horizon_days=horizon, context_days=30), rule, bars)
+    day = examples.start + 29
+    predicted = []
+    for fold in range(examples.n_folds):
+        train, inner_rows, oof = (
+            day[examples.members(p, fold)] for p in ("train", "validation", "oof")
+        )
+        # labels of one part end, and the embargo passes, before the first decision of the next
+        assert train.max() + horizon + embargo < inner_rows.min()
+        assert inner_rows.max() + horizon + embargo < oof.min()
+        predicted.append(oof)
+    every = np.concatenate(predicted)
+    assert len(np.unique(every)) == len(every)
+    when = examples.when[examples.when >= np.datetime64("1995-01-01")]
+    assert len(every) == len(when)  # each day from the start on is predicted exactly once
+
+
+def test_walk_forward_stops_at_its_end(sp500):
+    rule = WALK.model_copy(update={"end": date(2013, 1, 1)})
+    examples = market_examples(_task(sp500), rule, sp500)
+    assert examples.n_folds == 2
+    assert examples.when[examples.members("oof", 1)].max() < np.datetime64("2013-01-01")
+
+
+def test_warm_up_is_dropped_once(sp500):
+    for tier, lost in (("a20", 199), ("a50", 252)):
+        examples = market_examples(_task(sp500, tier=tier), SP500_MISSION, sp500)
+        assert len(examples.series) == len(sp500) - lost
+
+
+def test_raw_bars_are_an_explicit_switch(sp500):
+    plain = market_examples(_task(sp500), SP500_MISSION, sp500)
+    raw = market_examples(_task(sp500, raw_bars=True), SP500_MISSION, sp500)
+    assert raw.features == ("open", "high", "low", "close", "volume", *plain.features)
+    np.testing.assert_array_equal(raw.series[:, 5:], plain.series)
+    with pytest.raises(DataError, match="needs a volume"):
+        bars = dataclasses.replace(sp500, volume=None)
+        market_examples(_task(bars, raw_bars=True), SP500_MISSION, bars)
+
+
+def test_missing_volatility_is_said(sp500):
+    examples = market_examples(_task(sp500, tier="a50"), SP500_MISSION, sp500)
+    assert len(examples.features) == 47
+    assert "3 of 50 columns need volatility" in examples.notes[0]
+
+
+def _vix_with_gap(vix, first, rows):
+    keep = np.ones(len(vix.dates), bool)
+    at = int(np.searchsorted(vix.dates, np.datetime64(first)))
+    keep[at : at + rows] = False
+    return dataclasses.replace(vix, dates=vix.dates[keep], close=vix.close[keep])
+
+
+def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
+    whole = market_examples(_task(spy, tier="a50"), MISSION, spy, vix)
+    short = market_examples(
+        _task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 5)
+    )
+    assert len(short.y) == len(whole.y)
+    assert "15 missing values filled from at most 5 days before" in short.notes
+    long = market_examples(
+        _task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 30)
+    )
+    assert (
+        len(whole.y) - len(long.y) == 10 + 79
+    )  # rows left empty, and the windows that end after them
+    assert any("windows refused" in note for note in long.notes)
+
+
+def test_a_hole_in_the_dates_refuses_the_windows_that_bridge_it(sp500):
+    keep = np.ones(len(sp500), bool)
+    keep[3000:3020] = False
+    cut = {
+        n: getattr(sp500, n)[keep]
+        for n in ("dates", "open", "high", "low", "close", "volume", "factor")
+    }
+    bars = dataclasses.replace(sp500, **cut)
+    examples = market_examples(_task(bars), SP500_MISSION, bars)
+    dates = bars.dates[len(bars) - len(examples.series) :]
+    for rows in examples.start[:, None] + np.arange(80):
+        assert np.diff(dates[rows]).astype(int).max() <= 10
+    whole = market_examples(_task(bars, max_gap_days=60), SP500_MISSION, bars)
+    assert len(whole.y) - len(examples.y) == 79
+
+
+@pytest.mark.parametrize(
+    ("changes", "rule", "words"),
+    [
+        ({"context_days": 5000}, SP500_MISSION, "too few for tier a20"),
+        ({}, Mission(protocol="mission", val_start="2018-10-01", test_start="2018-12-01"), "validation has 0 windows"),
+        ({}, Mission(protocol="mission", val_start="1999-02-01", test_start="2010-01-01"), "train has 0 windows"),
+        ({}, WalkForward(protocol="walk_forward", start="2030-01-01"), "no day to predict"),
+        ({}, WalkForward(protocol="walk_forward", start="1999-10-01"), "train has 0 windows"),
+        ({"threshold_pct": 50}, SP500_MISSION, "0 of them positive"),
+        ({"tier": "a30"}, SP500_MISSION, "unknown tier 'a30'; choose from a20, a50"),
+    ],
+)  # fmt: skip
+def test_refuses(sp500, changes, rule, words):
+    with pytest.raises(DataError, match=words):
+        market_examples(_task(sp500, **changes), rule, sp500)
+
+
+@given(st.integers(0, 1000), st.integers(0, 6))
+def test_forward_fill_equals_a_loop_and_never_looks_ahead(seed, age):
+    rng = np.random.default_rng(seed)
+    values = rng.standard_normal((25, 3))
+    values[rng.random((25, 3)) < 0.4] = np.nan
+    filled, ages = forward_fill(values, age)
+    expected = values.copy()
+    count = 0
+    for c in range(3):
+        last, when = np.nan, -99
+        for t in range(25):
+            if np.isnan(values[t, c]):
+                if t - when <= age:
+                    expected[t, c] = last
+                    count += 1
+            else:
+                last, when = values[t, c], t
+    np.testing.assert_array_equal(filled, expected)
+    assert len(ages) == count
+
+
+def test_open_dates_are_resolved_from_the_data(sp500, spy):
+    assert resolve_evaluation({"protocol": "mission"}, spy) == {"protocol": "mission"}
+    resolved = resolve_evaluation({"protocol": "mission"}, sp500)
+    assert date(2016, 1, 1) < resolved["val_start"] < resolved["test_start"] < date(2018, 12, 31)
+    given_ = {"protocol": "mission", "val_start": date(2010, 1, 1)}
+    assert resolve_evaluation(given_, sp500) == given_
+    assert resolve_evaluation({"protocol": "walk_forward"}, sp500)["start"] == date(2008, 1, 1)

@@ -1,0 +1,209 @@
+import pytest
+
+from trueness.campaign import load_campaign
+from trueness.errors import CampaignError, DataError
+from trueness.spec import PatchTST, Recipe, WalkForward
+
+HEAD = "campaign: c\ndata: sp500\n"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(text):
+        path = tmp_path / "c.yaml"
+        path.write_text(text)
+        return path
+
+    return make
+
+
+def _one(write, text):
+    return load_campaign(write(HEAD + text)).experiments[0].spec
+
+
+def test_fewer_features_is_the_published_group(spy, vix):
+    """FE-65 to FE-70: tiers, widths and parameter counts of the research notes (theirs without RevIN's 2 F)."""
+    from trueness.models import parameter_count
+
+    campaign = load_campaign("fewer-features", data=spy.name, vix=vix.name)
+    found = {}
+    for entry in campaign.experiments:
+        spec = entry.spec
+        features = {"a20": 20, "a50": 50}[spec.task.tier]
+        width = getattr(spec.model.embedding, "width", None)
+        found[entry.id] = (
+            spec.task.tier,
+            width,
+            parameter_count(spec.model, features, 80) - 2 * features,
+        )
+        assert entry.priority == "P10"
+        assert spec.recipe == Recipe()
+        assert spec.evaluation.protocol == "mission"
+        assert spec.model.model_copy(
+            update={"embedding": PatchTST(kind="patchtst").embedding}
+        ) == PatchTST(kind="patchtst")
+    assert found == {
+        "FE-65": ("a50", None, 899457), "FE-66": ("a50", 16, 830673), "FE-67": ("a50", 32, 864289),
+        "FE-68": ("a20", None, 838017), "FE-69": ("a20", 16, 830193), "FE-70": ("a20", 32, 863329),
+    }  # fmt: skip
+
+
+def test_baselines_come_first_once_per_task():
+    campaign = load_campaign("demo")
+    ids = [entry.id for entry in campaign.entries]
+    ladder = ["base_rate", "one_feature", "logit", "forest", "boosting"]
+    assert ids[:10] == [f"{tier}/{kind}" for tier in ("a20", "a50") for kind in ladder]
+    assert ids[10:] == ["D-01", "D-02", "D-03", "D-04"]
+
+
+def test_layers_win_in_order(write):
+    spec = _one(write, """
+defaults: {recipe: {epochs: 1, patience: 1, batch_size: 16}, model: {kind: patchtst, d_model: 64, dropout: 0.1}}
+bases:
+  one: {recipe.epochs: 2, recipe.patience: 2}
+  two: {recipe: {patience: 3}}
+experiments:
+  - {id: A, base: [one, two], model.n_heads: 4, grid: {model.dropout: [0.7]}}
+""")  # fmt: skip
+    assert (spec.recipe.epochs, spec.recipe.patience, spec.recipe.batch_size) == (2, 3, 16)
+    assert (spec.model.d_model, spec.model.n_heads, spec.model.dropout) == (64, 4, 0.7)
+
+
+def test_another_kind_replaces_and_the_same_kind_merges(write):
+    spec = _one(write, """
+defaults: {loss: {kind: focal, gamma: 3}, evaluation: {protocol: walk_forward, start: 2007-01-01, block_years: 2}}
+experiments: [{id: A, loss: {kind: labelsmoothing}, evaluation: {block_years: 4}}]
+""")  # fmt: skip
+    assert spec.loss.kind == "labelsmoothing"
+    assert isinstance(spec.evaluation, WalkForward)
+    assert spec.evaluation.block_years == 4
+
+
+def test_grid_is_a_product_with_the_last_axis_fastest(write):
+    campaign = load_campaign(write(HEAD + """
+experiments:
+  - {id: X-07..X-10, grid: {task.horizon_days: [1, 5], recipe.learning_rate: [1e-4, 1e-3]}}
+"""))  # fmt: skip
+    cells = [
+        (e.id, e.spec.task.horizon_days, e.spec.recipe.learning_rate) for e in campaign.experiments
+    ]
+    assert cells == [("X-07", 1, 1e-4), ("X-08", 1, 1e-3), ("X-09", 5, 1e-4), ("X-10", 5, 1e-3)]
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "value"),
+    [
+        ("recipe.learning_rate: 1e-4", ("recipe", "learning_rate"), 1e-4),
+        ("recipe.learning_rate: 3E-3", ("recipe", "learning_rate"), 3e-3),
+        ("recipe.weight_decay: .5", ("recipe", "weight_decay"), 0.5),
+        ("seed: 010", ("seed",), 10),
+        ("model: {kind: patchtst, revin: false}", ("model", "revin"), False),
+        ("task.mirror: true", ("task", "mirror"), True),
+        ("recipe.clip_norm: null", ("recipe", "clip_norm"), None),
+    ],
+)
+def test_yaml_values(write, text, path, value):
+    got = _one(write, f"experiments:\n  - {{id: A, {text}}}\n")
+    for name in path:
+        got = getattr(got, name)
+    assert got == value
+    assert type(got) is type(value)
+
+
+@pytest.mark.parametrize("word", ["yes", "no", "on", "off", "NO", "True"])
+def test_only_true_and_false_are_booleans(write, word):
+    with pytest.raises(CampaignError, match="task.mirror"):
+        _one(write, f"experiments:\n  - {{id: A, task.mirror: {word}}}\n")
+    campaign = load_campaign(write(HEAD + f"experiments:\n  - {{id: {word}}}\n"))
+    assert campaign.experiments[0].id == word
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("experiments:\n  - {id: A, model: {kind: patchtst, d_model: 10, n_heads: 4}}\n",
+         r"c.yaml:4: A: model: n_heads 4 does not divide d_model 10; choose from 1, 2, 5, 10"),
+        ("experiments:\n  - {id: A, loss: hinge}\n", r"c.yaml:4: A: loss: unknown kind 'hinge'; choose from bce, weightedbce"),
+        ("experiments:\n  - id: A\n    recipe:\n      epoch: 3\n", r"c.yaml:6: A: recipe.epoch: unknown field; .*epochs"),
+        ("experiments:\n  - {id: A, loss: {kind: focal, gama: 1}}\n", r"loss.gama: unknown field; choose from gamma, alpha"),
+        ("bases:\n  b:\n    recipe.epochs: many\nexperiments:\n  - {id: A, base: b}\n", r"c.yaml:5: A: recipe.epochs: .*not 'many'"),
+        ("experiments:\n  - {id: A, base: b}\n", r"c.yaml:4: unknown base 'b'; no bases"),
+        ("experiments:\n  - {id: A, task.tier: a51}\n", r"c.yaml:4: A: task.tier: unknown tier 'a51'; choose from a20, a50"),
+        ("experiments:\n  - {id: A}\n  - {id: A}\n", r"c.yaml:5: id A stands twice, first in line 4"),
+        ("experiments:\n  - {id: A, modl: {}}\n", r"c.yaml:4: A: unknown field 'modl'; choose from id, priority"),
+        ("experiments:\n  - {id: A, seed: 1, seed: 2}\n", r"c.yaml:4: this entry: seed stands twice"),
+        ("experiments:\n  - {priority: P1}\n", r"c.yaml:4: an experiment needs an id"),
+        ("experiments:\n  - {id: A..B}\n  - [1]\n", r"c.yaml:5: this entry must be a mapping"),
+        ("experiments:\n  - {id: A-1..A-3, grid: {seed: [1, 2]}}\n", r"c.yaml:4: A-1: 3 ids for 2 experiments"),
+        ("experiments:\n  - {id: A-1..B-3}\n", r"c.yaml:4: 'A-1..B-3' is not a range"),
+        ("experiments:\n  - {id: A, grid: {seed: 1}}\n", r"c.yaml:4: grid: seed must be a list"),
+        ("experiments: []\n", r"no experiments"),
+        ("experiments: {A: 1}\n", r"c.yaml:3: experiments must be a list"),
+        ("experimets:\n  - {id: A}\n", r"c.yaml:3: unknown field 'experimets'; choose from campaign"),
+        ("experiments:\n  - {id: A, loss: [}\n", r"c.yaml:4: not valid YAML"),
+        ("experiments:\n  - {id: A, recipe.epochs: 0}\n", r"c.yaml:4: A: recipe.epochs: .*greater than or equal to 1, not 0"),
+        ("experiments:\n  - {id: A, recipe: {epochs: 0, lr: 1}}\n", r"and 1 more"),
+    ],
+)  # fmt: skip
+def test_mistakes_name_file_line_field_and_choices(write, text, words):
+    with pytest.raises(CampaignError, match=words):
+        load_campaign(write(HEAD + text))
+
+
+def test_selection():
+    campaign = load_campaign("demo")
+    picked = campaign.select(["D-03"], [], [])
+    assert [e.id for e in picked.experiments] == ["D-03"]
+    assert [e.id for e in picked.entries][:5] == [
+        f"a50/{k}" for k in ("base_rate", "one_feature", "logit", "forest", "boosting")
+    ]
+    assert [e.id for e in campaign.select([], ["P1"], ["a20"]).experiments] == ["D-01", "D-02"]
+    for arguments, words in (
+        ((["D-99"], [], []), "no id 'D-99'; choose from D-01"),
+        (([], ["P9"], []), "no priority 'P9'; choose from P1"),
+        (([], [], ["a500"]), "no tier 'a500'"),
+        ((["D-01"], [], ["a50"]), "no experiment has all"),
+    ):
+        with pytest.raises(CampaignError, match=words):
+            campaign.select(*arguments)
+
+
+def test_seeds_are_replicates_and_baselines_stay_single():
+    campaign = load_campaign("demo", seeds=3)
+    assert [e.id for e in campaign.experiments][:3] == ["D-01", "D-01@43", "D-01@44"]
+    assert len(campaign.entries) == 10 + 12
+    assert [e.id for e in campaign.select(["D-02"], [], []).experiments] == [
+        "D-02",
+        "D-02@43",
+        "D-02@44",
+    ]
+    with pytest.raises(CampaignError, match="0 seeds"):
+        load_campaign("demo", seeds=0)
+
+
+def test_equal_experiments_are_one_run(write):
+    text = "experiments:\n  - {id: A}\n  - {id: B, recipe.batch_size: 128}\n  - {id: C, seed: 1}\n"
+    campaign = load_campaign(write(HEAD + text))
+    assert list(campaign.twins().values()) == [["A", "B"]]
+
+
+def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
+    mission = load_campaign("demo", protocol="mission").experiments[0].spec.evaluation
+    assert mission.protocol == "mission"
+    assert mission.val_start.year == 2017
+    sp500.head(4000).frame().write_parquet(tmp_path / "bars.parquet")
+    other = load_campaign("demo", data=tmp_path / "bars.parquet")
+    assert other.experiments[0].spec.key != load_campaign("demo").experiments[0].spec.key
+
+
+def test_data_beside_the_campaign_file(tiny):
+    assert len(load_campaign(tiny).bars) == 1200
+
+
+def test_unknown_campaign_and_data():
+    with pytest.raises(
+        CampaignError, match="unknown campaign 'dmo'; choose from demo, fewer-features"
+    ):
+        load_campaign("dmo")
+    with pytest.raises(DataError, match="no such file"):
+        load_campaign("demo", data="nothing.csv")

@@ -1,0 +1,257 @@
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+
+from trueness.errors import SpecError
+from trueness.evaluation import roc_auc
+from trueness.fit import Device, choose_device, fit_stack, stackable
+from trueness.fit.optimizer import StackedAdam
+from trueness.fit.ranking import stacked_auc
+from trueness.fit.stack import _rate
+from trueness.fit.streams import Streams
+from trueness.spec import Recipe
+
+CPU = Device("cpu", has_bf16=False)
+
+
+def _fold(fitted, fold=0):
+    return fitted.folds[fold]
+
+
+def _without_key_bias(name, shape):
+    """The softmax cancels the key bias: its gradient is rounding noise, which Adam scales to full steps."""
+    third = shape[0] // 3
+    return np.r_[:third, 2 * third : 3 * third] if name.endswith("qkv.bias") else slice(None)
+
+
+@pytest.fixture
+def mixed(make_spec):
+    """Four specs of one shape that differ in everything a stack lets differ."""
+    return [
+        make_spec(seed=1),
+        make_spec(seed=2, loss="labelsmoothing", recipe={"learning_rate": 3e-3}),
+        make_spec(seed=3, loss={"kind": "focal", "gamma": 1.0}, model={"dropout": 0.3}),
+        make_spec(seed=1, recipe={"optimizer": "adamw", "weight_decay": 0.1, "clip_norm": 0.5,
+                                  "schedule": "cosine", "warmup_pct": 20, "epochs": 5}),
+    ]  # fmt: skip
+
+
+def test_a_stack_equals_separate_fits(noise_examples, mixed):
+    """Losses, seeds, rates, decay, dropout, schedules and folds of different size, in one pass and one by one."""
+    assert len({stackable(one) for one in mixed}) == 1
+    together = fit_stack(noise_examples, mixed, CPU)
+    for one, stacked in zip(mixed, together, strict=True):
+        (alone,) = fit_stack(noise_examples, [one], CPU, width=1)
+        for a, b in zip(alone.folds, stacked.folds, strict=True):
+            assert (a.best_epoch, len(a.history)) == (b.best_epoch, len(b.history))
+            for name, value in a.parameters.items():
+                rows = _without_key_bias(name, value.shape)
+                np.testing.assert_allclose(
+                    b.parameters[name][rows], value[rows], rtol=0, atol=2e-6, err_msg=name
+                )
+            np.testing.assert_allclose(b.logit, a.logit, rtol=0, atol=1e-5)
+            np.testing.assert_allclose(b.logit_last, a.logit_last, rtol=0, atol=1e-5)
+            for row, other in zip(a.history, b.history, strict=True):
+                np.testing.assert_allclose(list(row.values()), list(other.values()), atol=1e-5)
+
+
+def test_a_fit_repeats_to_the_bit(noise_examples, mixed):
+    one, two = (fit_stack(noise_examples, mixed[2:3], CPU)[0] for _ in range(2))
+    np.testing.assert_array_equal(_fold(one).logit, _fold(two).logit)
+
+
+def test_seed_and_fold_change_the_result(noise_examples, make_spec):
+    first, second = fit_stack(noise_examples, [make_spec(seed=1), make_spec(seed=2)], CPU)
+    assert not np.allclose(_fold(first).logit[:150], _fold(second).logit[:150])
+    assert not np.allclose(
+        first.folds[0].parameters["head.weight"], first.folds[1].parameters["head.weight"]
+    )
+
+
+def test_learns_a_planted_signal_and_scores_every_example(noise_examples, make_spec):
+    one = make_spec(
+        model={"revin": False}, recipe={"epochs": 40, "learning_rate": 3e-3, "patience": 40}
+    )
+    (fitted,) = fit_stack(noise_examples, [one], CPU)
+    rows = noise_examples.members("oof", 1)
+    assert roc_auc(noise_examples.y[rows], _fold(fitted, 1).logit[rows].astype(float)) > 0.75
+    for fold in (0, 1):
+        plays = noise_examples.parts[fold] > 0
+        np.testing.assert_array_equal(np.isfinite(_fold(fitted, fold).logit), plays)
+
+
+def test_can_overfit_32_examples(noise_examples, make_spec):
+    rng = np.random.default_rng(0)
+    parts = np.zeros((1, 300), np.int8)
+    parts[0, :32], parts[0, 32:] = 1, 2
+    random_labels = dataclasses.replace(
+        noise_examples, parts=parts, y=(rng.random(300) < 0.5).astype(np.uint8)
+    )
+    one = make_spec(
+        recipe={"epochs": 150, "patience": 150, "learning_rate": 1e-2, "batch_size": 32}
+    )
+    (fitted,) = fit_stack(random_labels, [one], CPU)
+    assert _fold(fitted).history[-1]["train_loss"] < 0.02
+
+
+def test_the_best_epoch_is_the_one_evaluated(noise_examples, make_spec):
+    one = make_spec(recipe={"epochs": 12, "patience": 12, "min_delta": 0.0, "learning_rate": 1e-2})
+    (fitted,) = fit_stack(noise_examples, [one], CPU)
+    fold = _fold(fitted)
+    aucs = [row["val_auc"] for row in fold.history]
+    assert fold.best_epoch == int(np.argmax(aucs)) + 1
+    rows = noise_examples.members("validation")
+    y = noise_examples.y[rows]
+    assert roc_auc_score(y, fold.logit[rows]) == pytest.approx(max(aucs), abs=1e-6)
+    assert roc_auc_score(y, fold.logit_last[rows]) == pytest.approx(aucs[-1], abs=1e-6)
+
+
+def test_stored_parameters_reproduce_the_scores(noise_examples, make_spec):
+    from trueness.models import build
+
+    one = make_spec(model={"embedding": {"kind": "linear", "width": 3}})
+    (fitted,) = fit_stack(noise_examples, [one], CPU)
+    module = build(one.model, 4, 20, torch.Generator())
+    module.load_state_dict({k: torch.from_numpy(v) for k, v in _fold(fitted).parameters.items()})
+    x = torch.from_numpy(noise_examples.x[noise_examples.start[:50]].copy())
+    np.testing.assert_allclose(module(x).detach().numpy(), _fold(fitted).logit[:50], atol=1e-5)
+
+
+def test_stops_after_patience_epochs_without_improvement(noise_examples, make_spec):
+    one = make_spec(recipe={"epochs": 30, "patience": 3, "min_delta": 1.0})
+    told = []
+    (fitted,) = fit_stack(noise_examples, [one], CPU, told.append)
+    assert [len(f.history) for f in fitted.folds] == [4, 4]
+    assert [f.best_epoch for f in fitted.folds] == [1, 1]
+    assert sum(told) == 60  # epochs that will never be needed count as done
+
+
+def test_stop_on_validation_loss(noise_examples, make_spec):
+    one = make_spec(
+        recipe={
+            "epochs": 12,
+            "patience": 12,
+            "min_delta": 0.0,
+            "stop_on": "val_loss",
+            "learning_rate": 1e-2,
+        }
+    )
+    (fitted,) = fit_stack(noise_examples, [one], CPU)
+    assert (
+        _fold(fitted).best_epoch
+        == int(np.argmin([r["val_loss"] for r in _fold(fitted).history])) + 1
+    )
+
+
+def test_a_member_whose_loss_explodes_fails_alone(noise_examples, make_spec):
+    bad = make_spec(seed=1, recipe={"learning_rate": 1e30, "epochs": 4}, model={"revin": False})
+    good = make_spec(seed=2, model={"revin": False})
+    failed, fine = fit_stack(noise_examples, [bad, good], CPU)
+    assert "not finite in epoch" in failed.failure
+    (alone,) = fit_stack(noise_examples, [good], CPU, width=1)
+    np.testing.assert_allclose(_fold(fine).logit, _fold(alone).logit, atol=1e-5)
+
+
+def test_bf16_stays_close_to_float32(noise_examples, make_spec):
+    full, half = (make_spec(recipe={"precision": p}) for p in ("float32", "bf16"))
+    logits = [
+        _fold(fit_stack(noise_examples, [one], CPU)[0]).logit_last[:200] for one in (full, half)
+    ]
+    assert 0 < np.abs(logits[0] - logits[1]).max() < 0.02
+    assert len(np.unique(logits[1])) == 200  # the head stays in float32: no two days tie
+
+
+@pytest.mark.parametrize("kind", ["adam", "adamw"])
+@pytest.mark.parametrize("decay", [0.0, 0.05])
+def test_stacked_adam_equals_torch(kind, decay):
+    torch.manual_seed(0)
+    theta = torch.randn(3, 10)
+    rates = torch.tensor([[1e-3], [1e-2], [1e-1]])
+    rows = [theta[k].clone().requires_grad_() for k in range(3)]
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    theirs = [make([row], lr=float(rates[k]), weight_decay=decay) for k, row in enumerate(rows)]
+    column = torch.full((3, 1), decay)
+    none = torch.zeros(3, 1)
+    l2, decoupled = (column, none) if kind == "adam" else (none, column)
+    ours = StackedAdam(theta, l2, decoupled, torch.full((3, 1), torch.inf))
+    for _ in range(20):
+        gradient = torch.randn(3, 10)
+        ours.step(theta, gradient, rates)
+        for k, optimizer in enumerate(theirs):
+            rows[k].grad = gradient[k].clone()
+            optimizer.step()
+    torch.testing.assert_close(theta, torch.stack(rows).detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_clipping_limits_each_member_alone():
+    theta = torch.zeros(2, 4)
+    clip = torch.tensor([[1.0], [torch.inf]])
+    adam = StackedAdam(theta, torch.zeros(2, 1), torch.zeros(2, 1), clip)
+    adam.step(theta, torch.full((2, 4), 10.0), torch.ones(2, 1))
+    norms = (adam.mean / 0.1).norm(dim=1)
+    torch.testing.assert_close(norms, torch.tensor([1.0, 20.0]), rtol=1e-4, atol=1e-4)
+
+
+def test_schedule():
+    cosine = Recipe(learning_rate=1.0, schedule="cosine", warmup_pct=10, epochs=10)
+    rates = [_rate(cosine, 10, step) for step in range(100)]
+    assert all(b > a for a, b in itertools.pairwise(rates))
+    assert max(rates) == pytest.approx(1.0)
+    assert all(b < a for a, b in itertools.pairwise(rates))
+    assert rates[-1] < 0.001
+    assert {_rate(Recipe(), 10, step) for step in range(50)} == {1e-4}
+
+
+def test_stacked_auc_equals_scikit_learn_with_ties_and_padding():
+    rng = np.random.default_rng(0)
+    score = rng.integers(0, 6, (5, 40)).astype(np.float32)
+    y = (rng.random((5, 40)) < 0.3).astype(np.float32)
+    valid = np.arange(40) < rng.integers(20, 41, (5, 1))
+    got = stacked_auc(*map(torch.from_numpy, (score, y, valid)))
+    for k in range(5):
+        expected = roc_auc_score(y[k, valid[k]], score[k, valid[k]])
+        assert got[k].item() == pytest.approx(expected, abs=1e-6)
+    one_class = stacked_auc(torch.zeros(1, 3), torch.zeros(1, 3), torch.ones(1, 3) > 0)
+    assert one_class.isnan().all()
+
+
+def test_streams_differ_by_purpose_seed_and_fold_and_repeat():
+    def signature(seed, fold):
+        streams = Streams(seed, fold, "cpu")
+        return (
+            streams.weights().initial_seed(),
+            tuple(streams.permutation(np.arange(20))),
+            tuple(streams.draw(16).tolist()),
+        )
+
+    assert signature(1, 0) == signature(1, 0)
+    seen = [signature(*key) for key in ((1, 0), (2, 0), (1, 1), (0, 1))]
+    for part in range(3):
+        assert len({s[part] for s in seen}) == 4
+
+
+def test_dropout_bytes_are_uniform():
+    counts = np.bincount(Streams(0, 0, "cpu").draw(256_000).numpy(), minlength=256)
+    chi2 = ((counts - 1000) ** 2 / 1000).sum()
+    assert 160 < chi2 < 370  # 255 degrees of freedom: mean 255, deviation 22.6
+
+
+def test_unknown_device_is_refused():
+    with pytest.raises(SpecError, match="choose from auto, cpu"):
+        choose_device("tpu")
+
+
+@pytest.mark.gpu
+def test_gpu_equals_cpu(noise_examples, mixed):
+    plain = [
+        one.model_copy(update={"model": one.model.model_copy(update={"dropout": 0.0})})
+        for one in mixed
+    ]
+    there = fit_stack(noise_examples, plain, choose_device("cuda"))
+    here = fit_stack(noise_examples, plain, CPU)
+    for a, b in zip(here, there, strict=True):
+        np.testing.assert_allclose(_fold(b).logit, _fold(a).logit, atol=1e-3)

@@ -1,0 +1,184 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trueness.errors import StoreError
+from trueness.store import Store
+
+PREDICTIONS = pl.DataFrame({"split": ["oof"], "y": [1], "logit": [0.5]})
+HISTORY = pl.DataFrame({"fold": [0], "epoch": [1]})
+WEIGHTS = {"fold0.head.weight": np.arange(3, dtype=np.float32)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    made = Store(tmp_path / "store")
+    made.prepare()
+    return made
+
+
+def _write(store, spec, record=None):
+    return store.write(spec, {"label": "x", **(record or {})}, PREDICTIONS, HISTORY, WEIGHTS)
+
+
+def test_round_trip(store, make_spec):
+    spec = make_spec()
+    assert spec.key not in store
+    assert _write(store, spec)
+    run = store.run(spec.key[:5])
+    assert run.spec == spec
+    assert run.record["label"] == "x"
+    assert run.predictions().equals(PREDICTIONS)
+    assert run.history().equals(HISTORY)
+    np.testing.assert_array_equal(run.parameters()["fold0.head.weight"], [0, 1, 2])
+    assert spec.key in store
+
+
+def test_opening_and_reading_create_nothing(tmp_path):
+    store = Store(tmp_path / "nowhere")
+    assert store.all_runs() == ([], [])
+    assert store.failures() == {}
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_the_second_writer_of_a_key_loses_gracefully(store, make_spec):
+    assert _write(store, make_spec(), {"label": "first"})
+    assert not _write(store, make_spec(), {"label": "second"})
+    assert store.run(make_spec().key).record["label"] == "first"
+    assert os.listdir(store.runs) == [make_spec().key]
+
+
+WRITER = """
+import sys
+from tests.test_store import HISTORY, PREDICTIONS
+from trueness.spec import Spec
+from trueness.store import Store
+store = Store(sys.argv[1])
+for seed in range(20):
+    spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}, "seed": seed})
+    print(store.write(spec, {"label": sys.argv[2]}, PREDICTIONS, HISTORY))
+"""
+
+
+def test_two_processes_writing_the_same_keys(store):
+    root = Path(__file__).resolve().parents[1]
+    command = [sys.executable, "-c", WRITER, str(store.root)]
+    both = [
+        subprocess.Popen([*command, n], cwd=root, stdout=subprocess.PIPE, text=True) for n in "ab"
+    ]
+    outputs = [process.communicate()[0].split() for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert [sorted(pair) for pair in zip(*outputs, strict=True)] == [["False", "True"]] * 20
+    runs, problems = store.all_runs()
+    assert (len(runs), problems) == (20, [])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["spec.json", "record.json", "predictions.parquet", "history.parquet", "model.safetensors"],
+)
+@pytest.mark.parametrize("damage", ["truncated", "missing", "garbage"])
+def test_damage_is_reported_by_name_skipped_and_kept(store, make_spec, name, damage):
+    good, bad = make_spec(seed=1), make_spec(seed=2)
+    _write(store, good)
+    _write(store, bad)
+    path = store.runs / bad.key / name
+    content = path.read_bytes()
+    if damage == "missing":
+        path.unlink()
+    else:
+        path.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"\xff" * 7)
+    runs, problems = store.all_runs()
+    assert [run.key for run in runs] == [good.key]
+    assert [problem.name for problem in problems] == [bad.key]
+    assert bad.key not in store
+    with pytest.raises(StoreError, match=bad.key):
+        store.run(bad.key)
+    assert (store.runs / bad.key).is_dir()
+
+
+def test_a_damaged_run_is_moved_aside_when_it_is_made_again(store, make_spec):
+    spec = make_spec()
+    _write(store, spec, {"label": "old"})
+    (store.runs / spec.key / "record.json").write_text("{")
+    assert _write(store, spec, {"label": "new"})
+    assert store.run(spec.key).record["label"] == "new"
+    (kept,) = (store.root / "damaged").iterdir()
+    assert (kept / "record.json").read_text() == "{"
+
+
+def test_changed_content_of_the_same_length_is_noticed_on_reading(store, make_spec):
+    spec = make_spec()
+    _write(store, spec)
+    path = store.runs / spec.key / "predictions.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(StoreError, match="content differs"):
+        store.run(spec.key).predictions()
+
+
+def test_a_failure_is_kept_until_the_run_succeeds(store, make_spec):
+    spec = make_spec()
+    store.write_failure(spec, "Traceback ...\nValueError: no luck\n")
+    assert store.failures() == {spec.key: "ValueError: no luck"}
+    assert spec.key not in store
+    _write(store, spec)
+    assert store.failures() == {}
+
+
+def test_temporary_folders_of_dead_processes_are_swept(store):
+    dead = subprocess.run(
+        [sys.executable, "-c", "import os; print(os.getpid())"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    gone, mine = store.runs / f".tmp-{int(dead.stdout)}-aa", store.runs / f".tmp-{os.getpid()}-bb"
+    gone.mkdir()
+    mine.mkdir()
+    store.prepare()
+    assert not gone.exists()
+    assert mine.exists()
+
+
+def test_refusals(tmp_path, store, make_spec):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(StoreError, match="is a file"):
+        Store(tmp_path / "file")
+    with pytest.raises(StoreError, match="cannot be written"):
+        Store(Path("/proc/nowhere")).prepare()
+    with pytest.raises(StoreError, match="no run has the key 'abc'"):
+        store.run("abc")
+    _write(store, make_spec(seed=1))
+    _write(store, make_spec(seed=2))
+    with pytest.raises(StoreError, match="2 runs begin with"):
+        store.run("")
+    (store.root / "store.json").write_text(json.dumps({"version": 99}))
+    with pytest.raises(StoreError, match="written by a newer trueness"):
+        Store(store.root)
+    (store.root / "store.json").write_text("[]")
+    with pytest.raises(StoreError, match="damaged"):
+        Store(store.root)
+
+
+def test_a_full_disk_leaves_nothing_behind(store, make_spec, monkeypatch):
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trueness.store.save_file", refuse)
+    with pytest.raises(StoreError, match="No space left"):
+        _write(store, make_spec())
+    assert os.listdir(store.runs) == []
+
+
+def test_campaign_ids_accumulate(store):
+    store.write_campaign("c", {"A": "1"})
+    store.write_campaign("c", {"B": "2"})
+    assert store.campaigns() == {"c": {"A": "1", "B": "2"}}
