@@ -112,7 +112,7 @@ def test_yaml_values(write, text, path, value):
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off", "NO", "True"])
 def test_only_true_and_false_are_booleans(write, word):
-    with pytest.raises(CampaignError, match="task.mirror"):
+    with pytest.raises(CampaignError, match=r"task.mirror"):
         _one(write, f"experiments:\n  - {{id: A, task.mirror: {word}}}\n")
     campaign = load_campaign(write(HEAD + f"experiments:\n  - {{id: {word}}}\n"))
     assert campaign.experiments[0].id == word

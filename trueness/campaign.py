@@ -21,26 +21,23 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import ValidationError
 
 from trueness.errors import CampaignError, DataError, nearest
 from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
 from trueness.market.indicators import tier_rows
 from trueness.spec import Baseline, Shape, Spec
+from trueness.yamlfile import KeyPath, Part, Reader, merge
 
 FOLDER = Path(__file__).parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
-MAX_DEPTH = 20
 _SECTIONS = tuple(Spec.model_fields)
 _TOP = ("campaign", "title", "data", "vix", "defaults", "bases", "experiments")
-
-Path_ = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -102,128 +99,6 @@ class Campaign:
         return {key: ids for key, ids in by_key.items() if len(ids) > 1}
 
 
-# ------------------------------------------------------------------------------------------ reading
-
-
-class _Loader(yaml.SafeLoader):
-    """YAML 1.2 core schema."""
-
-
-_Loader.yaml_implicit_resolvers = {}
-for _tag, _pattern, _first in (
-    ("bool", r"true|false", "tf"),
-    ("int", r"[-+]?[0-9]+", "-+0123456789"),
-    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
-    ("null", r"~|null|", ["~", "n", ""]),
-):
-    _Loader.add_implicit_resolver(
-        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first)
-    )
-
-
-_YAML = "tag:yaml.org,2002:"
-_SCALARS: dict[str, Callable[[str], Any]] = {
-    f"{_YAML}bool": lambda text: text == "true",
-    f"{_YAML}int": int,
-    f"{_YAML}float": float,
-    f"{_YAML}null": lambda text: None,
-    f"{_YAML}str": str,
-}
-
-
-@dataclass
-class _Part:
-    """A piece of YAML as plain nested dictionaries, with the line of every path in it."""
-
-    content: dict[str, Any]
-    lines: dict[Path_, int]
-
-    def merged(self, other: _Part) -> _Part:
-        return _Part(_merge(self.content, other.content), {**self.lines, **other.lines})
-
-    def line(self, path: Path_) -> int:
-        """Line of a path, or of the nearest one above it."""
-        while path not in self.lines and path:
-            path = path[:-1]
-        return self.lines.get(path, 1)
-
-
-def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    result = dict(old)
-    for key, value in new.items():
-        before = result.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            tags = [tag for tag in ("kind", "protocol") if tag in value and tag in before]
-            other_kind = any(value[tag] != before[tag] for tag in tags)
-            result[key] = value if other_kind else _merge(before, value)
-        else:
-            result[key] = value
-    return result
-
-
-class _Reader:
-    """Turns nodes into values and remembers lines; errors name file and line."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file
-
-    def fail(self, line: int, message: str) -> CampaignError:
-        return CampaignError(f"{self.file.name}:{line}: {message}")
-
-    def root(self) -> yaml.MappingNode:
-        try:
-            node = yaml.compose(self.file.read_text(encoding="utf-8"), Loader=_Loader)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise self.fail(line, f"not valid YAML: {error.problem}") from None
-        except (OSError, UnicodeDecodeError) as error:
-            raise CampaignError(f"{self.file}: cannot be read ({error})") from None
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(1, "a campaign is a mapping with `campaign:` and `experiments:`")
-        return node
-
-    def pairs(self, node: yaml.Node, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
-        if not isinstance(node, yaml.MappingNode):
-            raise self.fail(
-                node.start_mark.line + 1, f"{what} must be a mapping of names to values"
-            )
-        seen: dict[str, int] = {}
-        for key_node, value in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
-            if key in seen:
-                raise self.fail(line, f"{what}: {key} stands twice, first in line {seen[key]}")
-            seen[key] = line
-            yield key, value, line
-
-    def value(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> Any:  # noqa: ANN401
-        lines[path] = node.start_mark.line + 1
-        if len(path) > MAX_DEPTH:
-            raise self.fail(lines[path], f"nested deeper than {MAX_DEPTH} levels")
-        if isinstance(node, yaml.MappingNode):
-            return self.mapping(node, path, lines)
-        if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
-        if node.tag not in _SCALARS:
-            raise self.fail(lines[path], f"{'.'.join(path)}: the tag {node.tag} is not supported")
-        return _SCALARS[node.tag](str(node.value))
-
-    def mapping(self, node: yaml.Node, path: Path_, lines: dict[Path_, int]) -> dict[str, Any]:
-        content: dict[str, Any] = {}
-        for key, value, line in self.pairs(node, ".".join(path) or "this entry"):
-            keys = tuple(key.split("."))
-            for depth in range(len(keys)):
-                lines.setdefault((*path, *keys[: depth + 1]), line)
-            one: Any = self.value(value, (*path, *keys), lines)
-            for name in reversed(keys):
-                one = {name: one}
-            content = _merge(content, one)
-        return content
-
-    def part(self, node: yaml.Node) -> _Part:
-        lines: dict[Path_, int] = {(): node.start_mark.line + 1}
-        return _Part(self.mapping(node, (), lines), lines)
-
-
 def campaign_file(name: str | Path) -> Path:
     """File of a bundled campaign, or the path itself.
 
@@ -246,7 +121,7 @@ def bundled_campaigns() -> list[dict[str, Any]]:
     """Name, title and number of experiments of every bundled campaign."""
     rows = []
     for file in sorted(FOLDER.glob("*.yaml")):
-        reader = _Reader(file)
+        reader = Reader(file)
         top = _top_level(reader)
         count = sum(1 for _ in _expand(reader, top))
         rows.append(
@@ -300,7 +175,7 @@ def load_campaign(
     if seeds < 1:
         raise CampaignError(f"{seeds} seeds; give at least 1")
     file = campaign_file(name)
-    reader = _Reader(file)
+    reader = Reader(file)
     top = _top_level(reader)
     where = [p for p in (data, vix) if p is not None]
     bars = load_bars(_relative(file, top.content.get("data", "sp500")) if data is None else data)
@@ -311,7 +186,7 @@ def load_campaign(
         outside["task"]["volatility"] = volatility.digest
     entries = []
     for id_, priority, part in _expand(reader, top):
-        content = _merge(part.content, outside)
+        content = merge(part.content, outside)
         content["evaluation"] = _evaluation(content.get("evaluation", {}), protocol, bars)
         spec = _validated(reader, id_, replace(part, content=content))
         for extra in range(seeds):
@@ -340,17 +215,15 @@ def _evaluation(content: dict[str, Any], protocol: str | None, bars: Bars) -> di
     return resolve_evaluation({"protocol": "mission", **content}, bars)
 
 
-def _top_level(reader: _Reader) -> _Part:
+def _top_level(reader: Reader) -> Part:
     root = reader.root()
-    part = _Part({}, {})
+    part = Part({}, {})
     for key, node, line in reader.pairs(root, "campaign"):
         if key not in _TOP:
             raise reader.fail(line, f"unknown field {key!r}; {nearest(key, list(_TOP))}")
         part.lines[(key,)] = line
         if key == "experiments":
-            if not isinstance(node, yaml.SequenceNode):
-                raise reader.fail(line, "experiments must be a list, one line each")
-            part.content[key] = node.value
+            part.content[key] = reader.items(node, "experiments")
         elif key == "bases":
             part.content[key] = {name: reader.part(n) for name, n, _ in reader.pairs(node, "bases")}
         elif key == "defaults":
@@ -365,7 +238,7 @@ def _top_level(reader: _Reader) -> _Part:
 # ---------------------------------------------------------------------------------------- expanding
 
 
-def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
+def _expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
     """Id, priority and merged part of every experiment, grids multiplied out."""
     seen: dict[str, int] = {}
     for node in top.content["experiments"]:
@@ -386,10 +259,10 @@ def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
                 entry.line((unknown[0],)),
                 f"{ids[0]}: unknown field {unknown[0]!r}; {nearest(unknown[0], choices)}",
             )
-        part = top.content.get("defaults", _Part({}, {}))
+        part = top.content.get("defaults", Part({}, {}))
         for name in [base] if isinstance(base, str) else base:
             part = part.merged(_base(reader, top, name, line))
-        part = part.merged(_Part(own, entry.lines))
+        part = part.merged(Part(own, entry.lines))
         cells = _cells(reader, line, grid, entry.lines)
         if len(cells) != len(ids):
             raise reader.fail(
@@ -402,7 +275,7 @@ def _expand(reader: _Reader, top: _Part) -> Iterator[tuple[str, str, _Part]]:
             yield id_, priority, part.merged(cell)
 
 
-def _base(reader: _Reader, top: _Part, name: str, line: int) -> _Part:
+def _base(reader: Reader, top: Part, name: str, line: int) -> Part:
     bases = top.content.get("bases", {})
     if name not in bases:
         hint = nearest(name, list(bases)) if bases else "no bases are declared"
@@ -410,7 +283,7 @@ def _base(reader: _Reader, top: _Part, name: str, line: int) -> _Part:
     return bases[name]
 
 
-def _ids(reader: _Reader, line: int, text: str) -> list[str]:
+def _ids(reader: Reader, line: int, text: str) -> list[str]:
     """``FE-65..FE-67`` -> FE-65, FE-66, FE-67."""
     match = re.fullmatch(r"(.*?)(\d+)\.\.(.*?)(\d+)", text)
     if match is None:
@@ -421,24 +294,24 @@ def _ids(reader: _Reader, line: int, text: str) -> list[str]:
     return [f"{prefix}{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)]
 
 
-def _cells(reader: _Reader, line: int, grid: Any, lines: dict[Path_, int]) -> list[_Part]:  # noqa: ANN401
+def _cells(reader: Reader, line: int, grid: Any, lines: dict[KeyPath, int]) -> list[Part]:  # noqa: ANN401
     """All combinations of a grid of dotted paths."""
     axes = []
     for path, values in _leaves(grid, ()):
         if not isinstance(values, list) or not values:
             raise reader.fail(line, f"grid: {'.'.join(path)} must be a list of values")
         at = lines.get(("grid", *path), line)
-        axes.append([_Part(_nest(path, value), {path: at}) for value in values])
+        axes.append([Part(_nest(path, value), {path: at}) for value in values])
     cells = []
     for combination in itertools.product(*axes):
-        cell = _Part({}, {})
+        cell = Part({}, {})
         for part in combination:
             cell = cell.merged(part)
         cells.append(cell)
     return cells
 
 
-def _leaves(grid: Any, path: Path_) -> Iterator[tuple[Path_, Any]]:  # noqa: ANN401
+def _leaves(grid: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:  # noqa: ANN401
     if not isinstance(grid, dict):
         yield path, grid
         return
@@ -446,7 +319,7 @@ def _leaves(grid: Any, path: Path_) -> Iterator[tuple[Path_, Any]]:  # noqa: ANN
         yield from _leaves(value, (*path, key))
 
 
-def _nest(path: Path_, value: Any) -> dict[str, Any]:  # noqa: ANN401
+def _nest(path: KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401
     for name in reversed(path):
         value = {name: value}
     return value
@@ -465,7 +338,7 @@ def _baselines(specs: list[Spec]) -> list[Entry]:
 # --------------------------------------------------------------------------------------- validating
 
 
-def _validated(reader: _Reader, id_: str, part: _Part) -> Spec:
+def _validated(reader: Reader, id_: str, part: Part) -> Spec:
     try:
         spec = Spec.model_validate(part.content)
         tier_rows(spec.task.tier)
@@ -479,7 +352,7 @@ def _validated(reader: _Reader, id_: str, part: _Part) -> Spec:
     return spec
 
 
-def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[Path_, str]:
+def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[KeyPath, str]:
     """Path without the union tags that pydantic puts in, and a message with the valid choices."""
     path, node, tag = [], content, None
     for element in map(str, error["loc"]):

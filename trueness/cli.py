@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from trueness.campaign import Campaign
-    from trueness.market import Bars
     from trueness.store import Run, Store
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
@@ -272,21 +271,13 @@ def check(
         Exchange calendar to compare the dates with, such as XNYS.
     """
     from trueness.market import load_bars, load_volatility
+    from trueness.market.check import bar_facts, compare_sessions, volatility_facts
 
     bars = load_bars(source)
-    facts: dict[str, Any] = _bar_facts(bars)
+    facts = bar_facts(bars)
     if vix is not None:
-        index = load_volatility(vix)
-        missing = [str(d) for d, v in zip(bars.dates, index.on(bars.dates), strict=True) if v != v]
-        facts["volatility"] = {
-            "source": vix,
-            "digest": index.digest,
-            "days_without_value": len(missing),
-            "first_such": missing[:5],
-        }
+        facts["volatility"] = volatility_facts(bars, load_volatility(vix))
     if calendar is not None:
-        from trueness.market.bars import compare_sessions
-
         facts["sessions"] = compare_sessions(bars, calendar)
     if as_json:
         _print_json(facts)
@@ -405,15 +396,9 @@ def _print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
 
 
 def _print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    from rich.table import Table
+    from trueness.report.tables import rows_table
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in rows[0]:
-        numeric = isinstance(rows[0][name], int | float)
-        table.add_column(name, justify="right" if numeric else "left")
-    for row in rows:
-        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
-    _console().print(table)
+    _console().print(rows_table(rows))
 
 
 def _print_facts(facts: dict[str, Any], indent: str = "") -> None:
@@ -437,47 +422,15 @@ def _list_campaigns(as_json: bool) -> int:
     return 0
 
 
-def _bar_facts(bars: Bars) -> dict[str, Any]:
-    return {
-        "source": bars.name,
-        "rows": len(bars),
-        "first": str(bars.dates[0]),
-        "last": str(bars.dates[-1]),
-        "volume": "yes" if bars.volume is not None else "none",
-        "adjusted_days": int((abs(bars.factor - 1) > 1e-9).sum()),
-        "longest_hole_days": int((bars.dates[1:] - bars.dates[:-1]).astype(int).max())
-        if len(bars) > 1
-        else 0,
-        "digest": bars.digest,
-        "warnings": list(bars.notes),
-    }
-
-
 def _dry_run(campaign: Campaign, store: Store, as_json: bool) -> int:
+    from trueness.report.tables import show_plan
     from trueness.run import plan
 
     todo = plan(campaign, store)
     if as_json:
         _print_json({"experiments": todo.rows, "notes": todo.notes})
-        return 0
-    shown = []
-    for row in todo.rows:
-        folds = row.pop("folds")
-        sizes = [
-            f"{part} "
-            + ", ".join(f"{f[part]['n']} ({f[part]['positives']}+)" for f in folds if part in f)
-            for part in folds[0]
-        ]
-        row["stored"] = "yes" if row["stored"] else "no"
-        shown.append({**row, "windows (positives) per fold": "\n".join(sizes)})
-    _print_rows(shown)
-    total = sum(row["work_gflop"] for row in todo.rows if row["stored"] == "no")
-    for note in todo.notes:
-        _console().print(f"note: {note}", highlight=False)
-    _console().print(
-        f"{len(todo.baselines)} baselines and {len(todo.missing)} networks to train, "
-        f"at most {total:,.0f} GFLOP"
-    )
+    else:
+        show_plan(_console(), todo.rows, todo.notes)
     return 0
 
 

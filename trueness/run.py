@@ -7,13 +7,9 @@ finished.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import platform
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -23,19 +19,22 @@ from numpy.typing import NDArray
 from trueness.baselines import BaselineFit, fit_baseline
 from trueness.campaign import Campaign, Entry
 from trueness.errors import DataError, SpecError
-from trueness.evaluation import (
-    Estimate,
-    Evidence,
-    measure,
-    paired_auc_difference,
-    run_checks,
-    score_facts,
-)
-from trueness.examples import PARTS, Examples
+from trueness.evaluation import Estimate
+from trueness.examples import Examples
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit import Device, Fitted, choose_device, fit_stack, stackable
 from trueness.market import market_examples
-from trueness.models import parameter_count
+from trueness.models import multiply_adds
+from trueness.record import (
+    HISTORY,
+    Reference,
+    arena_of,
+    estimates_of,
+    make_record,
+    measured_part,
+    predictions_table,
+    weight_count,
+)
 from trueness.spec import Baseline, PatchTST, Spec
 from trueness.store import Run, Store
 
@@ -43,18 +42,6 @@ GPU_STACK = 128
 """Members per stack on an accelerator."""
 CPU_STACK = 1
 """Members per stack on a CPU, where arithmetic is the bound: wider stacks were measured slower."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """Best baseline on the measured days: what every network is compared to."""
-
-    key: str
-    label: str
-    when: NDArray[np.datetime64]
-    y: NDArray[np.uint8]
-    score: NDArray[np.float64]
-    auc: Estimate
 
 
 @dataclass(frozen=True)
@@ -166,7 +153,7 @@ def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
         "key": spec.key,
         "label": spec.label(),
         "stored": there,
-        "parameters": _parameters(spec, examples),
+        "parameters": weight_count(spec, examples),
         "features": len(examples.features),
         "folds": [
             {part: {"n": n, "positives": p} for part, (n, p) in fold.items()} for fold in counts
@@ -176,31 +163,13 @@ def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
     }
 
 
-def _parameters(spec: Spec, examples: Examples) -> int:
-    if not isinstance(spec.model, PatchTST):
-        return 0
-    return parameter_count(spec.model, len(examples.features), examples.context)
-
-
 def _work(spec: Spec, examples: Examples) -> float:
     """Floating-point operations if every epoch is used: 6 per weight use, forward and backward."""
     if not isinstance(spec.model, PatchTST):
         return 0.0
+    uses = multiply_adds(spec.model, len(examples.features), examples.context)
     trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
-    return 6.0 * _uses(spec, examples) * trained * spec.recipe.epochs
-
-
-def _uses(spec: Spec, examples: Examples) -> float:
-    """Multiply-adds of one forward pass over one window."""
-    model = spec.model
-    assert isinstance(model, PatchTST)
-    tokens = (examples.context - model.patch_length) // model.stride + 1
-    width = getattr(model.embedding, "width", len(examples.features))
-    embedding = examples.context * len(examples.features) * width * (model.embedding.kind != "none")
-    block = 4 * model.d_model**2 + 2 * model.d_model * model.d_ff
-    return embedding + tokens * (
-        model.patch_length * width * model.d_model + model.n_layers * block
-    )
+    return 6.0 * uses * trained * spec.recipe.epochs
 
 
 # -------------------------------------------------------------------------------------------- doing
@@ -344,7 +313,7 @@ def _stacks(todo: Plan, device: Device, references: dict[str, Reference]) -> Ite
         per_item = max(1, width // examples.n_folds)
         for first in range(0, len(specs), per_item):
             chunk = tuple(specs[first : first + per_item])
-            yield Work(examples, chunk, device, width, references.get(_arena(specs[0], examples)))
+            yield Work(examples, chunk, device, width, references.get(arena_of(specs[0], examples)))
 
 
 def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
@@ -361,23 +330,23 @@ def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
 
 
 def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
-    record = _record(fit.spec, examples, list(fit.logits), None)
+    record = make_record(fit.spec, examples, list(fit.logits), None)
     record |= {
         "chosen": fit.chosen,
         "seconds": fit.seconds,
         "device": "cpu",
         "precision": "float64",
     }
-    predictions = _predictions(examples, list(fit.logits), list(fit.logits))
-    return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=_HISTORY), {})
+    predictions = predictions_table(examples, list(fit.logits), list(fit.logits))
+    return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=HISTORY), {})
 
 
 def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None) -> Outcome:
     if fit.failure is not None:
         return Outcome(fit.spec, {}, pl.DataFrame(), pl.DataFrame(), {}, fit.failure)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
-    record = _record(fit.spec, examples, best, reference)
-    record["estimates_last"] = _estimates(fit.spec, *_measured(fit.spec, examples, last)[1:])
+    record = make_record(fit.spec, examples, best, reference)
+    record["estimates_last"] = estimates_of(fit.spec, *measured_part(fit.spec, examples, last)[1:])
     record |= {
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
@@ -390,118 +359,10 @@ def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None)
     return Outcome(
         fit.spec,
         record,
-        _predictions(examples, best, last),
-        pl.DataFrame(history, schema=_HISTORY),
+        predictions_table(examples, best, last),
+        pl.DataFrame(history, schema=HISTORY),
         parameters,
     )
-
-
-_HISTORY = {
-    "fold": pl.Int64,
-    "epoch": pl.Int64,
-    "train_loss": pl.Float64,
-    "val_loss": pl.Float64,
-    "val_auc": pl.Float64,
-}
-
-
-def _measured(
-    spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]]
-) -> tuple[NDArray[np.datetime64], NDArray[np.uint8], NDArray[np.float64]]:
-    """Days, labels and scores of the part that is measured, pooled over folds, in time order."""
-    rows = [examples.members(spec.evaluation.measured_on, fold) for fold in range(examples.n_folds)]
-    every = np.concatenate(rows)
-    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)]).astype(
-        np.float64
-    )
-    order = np.argsort(examples.when[every], kind="stable")
-    return examples.when[every][order], examples.y[every][order], score[order]
-
-
-def _estimates(spec: Spec, y: NDArray[np.uint8], score: NDArray[np.float64]) -> dict[str, Any]:
-    rule = spec.evaluation
-    measured = measure(
-        y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
-        confidence=rule.confidence_pct / 100, block=max(rule.block_days, spec.task.horizon_days),
-        chosen_on="train" if spec.is_baseline else rule.chosen_on, measured_on=rule.measured_on,
-    )  # fmt: skip
-    return {name: estimate.to_dict() for name, estimate in measured.items()}
-
-
-def _arena(spec: Spec, examples: Examples) -> str:
-    """Digest of the measured days and labels: runs with equal answers may be compared."""
-    when, y, _ = _measured(
-        spec, examples, [np.zeros(len(examples.y), np.float32)] * examples.n_folds
-    )
-    return hashlib.sha256(when.astype(np.int64).tobytes() + y.tobytes()).hexdigest()[:12]
-
-
-def _record(
-    spec: Spec,
-    examples: Examples,
-    logits: Sequence[NDArray[np.float32]],
-    reference: Reference | None,
-) -> dict[str, Any]:
-    _, y, score = _measured(spec, examples, logits)
-    estimates = _estimates(spec, y, score)
-    difference = None
-    if reference is not None:
-        rule = spec.evaluation
-        difference = paired_auc_difference(
-            y, score, reference.score, block=max(rule.block_days, spec.task.horizon_days),
-            confidence=rule.confidence_pct / 100,
-        )  # fmt: skip
-    evidence = Evidence(
-        y, score, {k: Estimate.from_dict(v) for k, v in estimates.items()}, difference
-    )
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "environment": _environment(),
-        "label": spec.label(),
-        "parameters": _parameters(spec, examples),
-        "features": list(examples.features),
-        "notes": list(examples.notes),
-        "folds": [{p: list(c) for p, c in fold.items()} for fold in examples.counts()],
-        "arena": _arena(spec, examples),
-        "estimates": estimates,
-        "scores": score_facts(score),
-        "difference": None if reference is None or difference is None
-        else {"baseline": reference.key, "label": reference.label, "auc": difference.to_dict()},
-        "findings": [] if spec.is_baseline else [f.to_dict() for f in run_checks(evidence)],
-    }  # fmt: skip
-
-
-def _environment() -> dict[str, str]:
-    packages = {
-        name: version(name) for name in ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib")
-    }
-    return {
-        "python": platform.python_version(),
-        "system": platform.system(),
-        "machine": platform.machine(),
-        **packages,
-    }
-
-
-def _predictions(
-    examples: Examples, best: Sequence[NDArray[np.float32]], last: Sequence[NDArray[np.float32]]
-) -> pl.DataFrame:
-    """One row per fold and example that plays a part in it."""
-    frames = []
-    for fold in range(examples.n_folds):
-        rows = np.flatnonzero(examples.parts[fold])
-        frames.append(
-            pl.DataFrame({
-                "split": np.array(PARTS)[examples.parts[fold, rows]],
-                "fold": np.full(len(rows), fold, np.int16),
-                "when": examples.when[rows],
-                "group": examples.group[rows],
-                "y": examples.y[rows],
-                "logit": best[fold][rows],
-                "logit_last": last[fold][rows],
-            })
-        )  # fmt: skip
-    return pl.concat(frames)
 
 
 def _references(campaign: Campaign, store: Store, todo: Plan) -> dict[str, Reference]:

@@ -9,11 +9,10 @@ from trueness.evaluation import roc_auc
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.market.bars import (
     bars_from_table,
-    compare_sessions,
-    synthetic_factor,
-    synthetic_probability,
 )
+from trueness.market.check import compare_sessions
 from trueness.market.labels import UNDEFINED, touch_labels
+from trueness.market.synthetic import synthetic_factor, synthetic_probability
 
 GOOD = pl.DataFrame({
     "Date": ["2020-01-02", "2020-01-03", "2020-01-06"],

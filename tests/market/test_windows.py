@@ -116,8 +116,8 @@ def test_raw_bars_are_an_explicit_switch(sp500):
     raw = market_examples(_task(sp500, raw_bars=True), SP500_MISSION, sp500)
     assert raw.features == ("open", "high", "low", "close", "volume", *plain.features)
     np.testing.assert_array_equal(raw.series[:, 5:], plain.series)
+    bars = dataclasses.replace(sp500, volume=None)
     with pytest.raises(DataError, match="needs a volume"):
-        bars = dataclasses.replace(sp500, volume=None)
         market_examples(_task(bars, raw_bars=True), SP500_MISSION, bars)
 
 

@@ -1,8 +1,9 @@
 """Bars to Examples: sources, labels, indicators, windows and splits. Never loads torch."""
 
-from trueness.market.bars import Bars, Volatility, load_bars, load_volatility, synthetic_bars
+from trueness.market.bars import Bars, Volatility, load_bars, load_volatility
 from trueness.market.indicators import TIERS, feature_table
 from trueness.market.labels import touch_labels
+from trueness.market.synthetic import synthetic_bars
 from trueness.market.windows import feature_names, market_examples, resolve_evaluation
 
 __all__ = [

@@ -11,13 +11,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError, nearest
+from trueness.errors import DataError
 
 BUNDLED = ("sp500", "synthetic")
 _ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
@@ -327,6 +326,8 @@ def load_bars(source: str | Path) -> Bars:
     if str(source) == "sp500":
         return bars_from_table(_bundled_sp500(), "sp500")
     if str(source) == "synthetic":
+        from trueness.market.synthetic import synthetic_bars  # which itself makes Bars
+
         return synthetic_bars()
     return bars_from_table(_read_table(Path(source)), str(source))
 
@@ -348,111 +349,3 @@ def load_volatility(source: str | Path) -> Volatility:
     if (close <= 0).any():
         raise DataError(f"{name}: close on {days[np.argmax(close <= 0)]} is not positive")
     return Volatility(name, days, close)
-
-
-def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
-    """Sessions of an exchange that the bars lack, and days of the bars on which it was closed.
-
-    Parameters
-    ----------
-    bars : Bars
-    calendar : str
-        Name of an exchange calendar, such as ``XNYS``.
-
-    Raises
-    ------
-    DataError
-        If the calendar is unknown or does not reach back to the first bar.
-    """
-    import exchange_calendars as ec
-    from exchange_calendars.errors import InvalidCalendarName
-
-    first, last = str(bars.dates[0]), str(bars.dates[-1])
-    try:
-        sessions = ec.get_calendar(calendar, start=first, end=last).sessions
-    except InvalidCalendarName:
-        names = ec.get_calendar_names(include_aliases=False)
-        raise DataError(f"unknown calendar {calendar!r}; {nearest(calendar, names)}") from None
-    except ValueError as error:
-        raise DataError(f"calendar {calendar} does not cover {first} to {last}: {error}") from None
-    open_days = sessions.to_numpy().astype("datetime64[D]")
-    missing, extra = np.setdiff1d(open_days, bars.dates), np.setdiff1d(bars.dates, open_days)
-    return {
-        "calendar": calendar,
-        "sessions": len(open_days),
-        "missing": len(missing),
-        "first_missing": [str(d) for d in missing[:5]],
-        "closed_days": len(extra),
-        "first_closed": [str(d) for d in extra[:5]],
-    }
-
-
-# ---------------------------------------------------------------------------------------- synthetic
-
-
-def synthetic_probability(z: Array, strength: float, base_rate: float = 0.2) -> Array:
-    """P(next day's high reaches +1 %) given the planted factor z.
-
-    ``sigmoid(logit(base_rate) + strength * z)``.
-    """
-    return 1 / (1 + np.exp(-(np.log(base_rate / (1 - base_rate)) + strength * z)))
-
-
-def synthetic_factor(bars: Bars) -> Array:
-    """Factor planted in synthetic bars, (T,), of unit variance.
-
-    It is read back from the logarithm of the volume.
-    """
-    if bars.volume is None:
-        raise DataError(f"{bars.name}: synthetic bars carry their factor in the volume")
-    return (np.log(bars.volume) - 18.0) / 0.5
-
-
-def synthetic_bars(n_days: int = 4000, strength: float = 1.0, seed: int = 0) -> Bars:
-    """Seeded market in which the volume of day t foretells whether day t+1 touches +1 %.
-
-    A standard AR(1) factor z (coefficient 0.5) sets the volume, ``log V = 18 + 0.5 z``. The next
-    day's High reaches Close * 1.01 with probability ``synthetic_probability(z, strength)``,
-    independent of all else, so the best attainable AUC is known. Prices stay within a few percent
-    of 100 in drift.
-
-    Parameters
-    ----------
-    n_days : int
-        Bars, starting 1990-01-01, weekdays only.
-    strength : float
-        Log-odds per standard deviation of the factor; 0 plants nothing.
-    seed : int
-
-    Returns
-    -------
-    Bars
-    """
-    rng = np.random.default_rng(seed)
-    shock = rng.standard_normal(n_days)
-    z = np.empty(n_days)
-    z[0] = shock[0]
-    for t in range(1, n_days):
-        z[t] = 0.5 * z[t - 1] + np.sqrt(0.75) * shock[t]
-    touched = np.append(False, rng.random(n_days - 1) < synthetic_probability(z[:-1], strength))
-    high_pct = np.where(
-        touched, 1.001 + rng.exponential(0.4, n_days), rng.uniform(0.05, 0.99, n_days)
-    )
-    low_pct = -np.abs(rng.normal(0.7, 0.4, n_days)) - 0.02
-    open_pct = low_pct + (high_pct - low_pct) * rng.beta(4, 4, n_days)
-    close_pct = low_pct + (high_pct - low_pct) * rng.beta(2, 2, n_days)
-    close_pct -= close_pct.mean()
-    close_pct = close_pct.clip(low_pct, high_pct)
-    close = 100 * np.cumprod(1 + close_pct / 100)
-    before = np.append(100.0, close[:-1])
-    days = np.datetime64("1990-01-01") + np.arange(n_days) // 5 * 7 + np.arange(n_days) % 5
-    return Bars(
-        f"synthetic(n_days={n_days}, strength={strength:g}, seed={seed})",
-        days.astype("datetime64[D]"),
-        open=before * (1 + open_pct / 100),
-        high=before * (1 + high_pct / 100),
-        low=before * (1 + low_pct / 100),
-        close=close,
-        volume=np.exp(18.0 + 0.5 * z),
-        factor=np.ones(n_days),
-    )

@@ -169,6 +169,17 @@ def parameter_count(model: spec.PatchTST, n_features: int, context: int) -> int:
     return total + n * d + 1
 
 
+def multiply_adds(model: spec.PatchTST, n_features: int, context: int) -> float:
+    """Multiply-adds by weights of one forward pass over one window; attention itself left out."""
+    width, embedding = n_features, 0
+    if isinstance(model.embedding, spec.LinearEmbedding):
+        width = model.embedding.width
+        embedding = context * n_features * width
+    block = 4 * model.d_model**2 + 2 * model.d_model * model.d_ff
+    patch = model.patch_length * width * model.d_model
+    return embedding + patch_count(model, context) * (patch + model.n_layers * block)
+
+
 def build(
     model: spec.PatchTST, n_features: int, context: int, generator: torch.Generator
 ) -> PatchTST:

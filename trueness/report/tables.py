@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -102,6 +103,47 @@ def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = N
         console.print(f"skipped {problem.name}: {problem.reason}", style="yellow", highlight=False)
     for key, reason in board.failures.items():
         console.print(f"failed {key}: {reason}", style="red", highlight=False)
+
+
+def rows_table(rows: Sequence[dict[str, Any]]) -> Table:
+    """Plain table of dictionaries with equal keys; whole numbers right-aligned with separators."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name, first in rows[0].items():
+        table.add_column(name, justify="right" if isinstance(first, int | float) else "left")
+    for row in rows:
+        table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
+    return table
+
+
+def show_plan(console: Console, rows: list[dict[str, Any]], notes: list[str]) -> None:
+    """Print what a campaign would do: experiments with weights and work, then the splits."""
+    shown, splits = [], {}
+    for row in rows:
+        sizes = tuple(_split_text(row["folds"], part) for part in row["folds"][0])
+        splits.setdefault(sizes, []).append(row["id"])
+        if row["parameters"]:
+            work = f"{row['work_gflop']:,.1f}"
+            stored = "yes" if row["stored"] else "no"
+            names = ("id", "priority", "key", "label", "seed", "features", "parameters")
+            shown.append({**{n: row[n] for n in names}, "GFLOP at most": work, "stored": stored})
+    console.print(rows_table(shown))
+    for sizes, ids in splits.items():
+        console.print(f"\nwindows (positives), fold by fold, of {', '.join(ids)}", highlight=False)
+        for line in sizes:
+            console.print(f"  {line}", highlight=False)
+    for note in notes:
+        console.print(f"note: {note}", highlight=False)
+    left = {row["key"]: row for row in rows if not row["stored"]}.values()
+    networks = sum(1 for row in left if row["parameters"])
+    console.print(
+        f"\n{len(left) - networks} baselines and {networks} networks to train, "
+        f"at most {sum(row['work_gflop'] for row in left):,.1f} GFLOP"
+    )
+
+
+def _split_text(folds: list[dict[str, Any]], part: str) -> str:
+    counts = [fold[part] for fold in folds if part in fold]
+    return f"{part} " + ", ".join(f"{c['n']:,} ({c['positives']:,})" for c in counts)
 
 
 def verdict(arena: Arena) -> str:

@@ -1,0 +1,74 @@
+"""What `data check` says about bars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from trueness.errors import DataError, nearest
+from trueness.market.bars import Bars, Volatility
+
+
+def bar_facts(bars: Bars) -> dict[str, Any]:
+    """Size, period, volume, adjustment, longest hole and warnings of checked bars."""
+    step = np.diff(bars.dates).astype(int)
+    return {
+        "source": bars.name,
+        "rows": len(bars),
+        "first": str(bars.dates[0]),
+        "last": str(bars.dates[-1]),
+        "volume": "yes" if bars.volume is not None else "none",
+        "adjusted_days": int((np.abs(bars.factor - 1) > 1e-9).sum()),
+        "longest_hole_days": int(step.max(initial=0)),
+        "digest": bars.digest,
+        "warnings": list(bars.notes),
+    }
+
+
+def volatility_facts(bars: Bars, index: Volatility) -> dict[str, Any]:
+    """How well a volatility index covers the bars."""
+    missing = bars.dates[np.isnan(index.on(bars.dates))]
+    return {
+        "source": index.name,
+        "digest": index.digest,
+        "days_without_value": len(missing),
+        "first_such": [str(day) for day in missing[:5]],
+    }
+
+
+def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
+    """Sessions of an exchange that the bars lack, and days of the bars on which it was closed.
+
+    Parameters
+    ----------
+    bars : Bars
+    calendar : str
+        Name of an exchange calendar, such as ``XNYS``.
+
+    Raises
+    ------
+    DataError
+        If the calendar is unknown or does not reach back to the first bar.
+    """
+    import exchange_calendars as ec
+    from exchange_calendars.errors import InvalidCalendarName
+
+    first, last = str(bars.dates[0]), str(bars.dates[-1])
+    try:
+        sessions = ec.get_calendar(calendar, start=first, end=last).sessions
+    except InvalidCalendarName:
+        names = ec.get_calendar_names(include_aliases=False)
+        raise DataError(f"unknown calendar {calendar!r}; {nearest(calendar, names)}") from None
+    except ValueError as error:
+        raise DataError(f"calendar {calendar} does not cover {first} to {last}: {error}") from None
+    open_days = sessions.to_numpy().astype("datetime64[D]")
+    missing, extra = np.setdiff1d(open_days, bars.dates), np.setdiff1d(bars.dates, open_days)
+    return {
+        "calendar": calendar,
+        "sessions": len(open_days),
+        "missing": len(missing),
+        "first_missing": [str(d) for d in missing[:5]],
+        "closed_days": len(extra),
+        "first_closed": [str(d) for d in extra[:5]],
+    }

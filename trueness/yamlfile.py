@@ -1,0 +1,154 @@
+"""YAML 1.2 with the line of every value.
+
+Only `true` and `false` are booleans, `1e-4` is a number. Mappings become nested dictionaries; a
+dotted key stands for nested ones, and no key may stand twice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import yaml
+
+from trueness.errors import CampaignError
+
+MAX_DEPTH = 20
+
+KeyPath: TypeAlias = tuple[str, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.2 core schema."""
+
+
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"true|false", "tf"),
+    ("int", r"[-+]?[0-9]+", "-+0123456789"),
+    ("float", r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?", "-+0123456789."),
+    ("null", r"~|null|", ["~", "n", ""]),
+):
+    _Loader.add_implicit_resolver(
+        f"tag:yaml.org,2002:{_tag}", re.compile(rf"^(?:{_pattern})$"), list(_first)
+    )
+
+
+_YAML = "tag:yaml.org,2002:"
+_SCALARS: dict[str, Callable[[str], Any]] = {
+    f"{_YAML}bool": lambda text: text == "true",
+    f"{_YAML}int": int,
+    f"{_YAML}float": float,
+    f"{_YAML}null": lambda text: None,
+    f"{_YAML}str": str,
+}
+
+
+@dataclass
+class Part:
+    """A piece of YAML as plain nested dictionaries, with the line of every path in it."""
+
+    content: dict[str, Any]
+    lines: dict[KeyPath, int]
+
+    def merged(self, other: Part) -> Part:
+        """Overlay with another part, which wins."""
+        return Part(merge(self.content, other.content), {**self.lines, **other.lines})
+
+    def line(self, path: KeyPath) -> int:
+        """Line of a path, or of the nearest one above it."""
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path, 1)
+
+
+def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Overlay of two mappings; another `kind` or `protocol` replaces, else they merge."""
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            tags = [tag for tag in ("kind", "protocol") if tag in value and tag in before]
+            other_kind = any(value[tag] != before[tag] for tag in tags)
+            result[key] = value if other_kind else merge(before, value)
+        else:
+            result[key] = value
+    return result
+
+
+class Reader:
+    """Turns nodes into values and remembers lines; errors name file and line."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def fail(self, line: int, message: str) -> CampaignError:
+        """Error that names the file and a line."""
+        return CampaignError(f"{self.file.name}:{line}: {message}")
+
+    def root(self) -> yaml.MappingNode:
+        """Top mapping of the file."""
+        try:
+            node = yaml.compose(self.file.read_text(encoding="utf-8"), Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise self.fail(line, f"not valid YAML: {error.problem}") from None
+        except (OSError, UnicodeDecodeError) as error:
+            raise CampaignError(f"{self.file}: cannot be read ({error})") from None
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(1, "a campaign is a mapping with `campaign:` and `experiments:`")
+        return node
+
+    def pairs(self, node: yaml.Node, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
+        """Keys, values and lines of a mapping; refuses a key that stands twice."""
+        if not isinstance(node, yaml.MappingNode):
+            raise self.fail(
+                node.start_mark.line + 1, f"{what} must be a mapping of names to values"
+            )
+        seen: dict[str, int] = {}
+        for key_node, value in node.value:
+            key, line = str(key_node.value), key_node.start_mark.line + 1
+            if key in seen:
+                raise self.fail(line, f"{what}: {key} stands twice, first in line {seen[key]}")
+            seen[key] = line
+            yield key, value, line
+
+    def items(self, node: yaml.Node, what: str) -> list[yaml.Node]:
+        """Nodes of a list."""
+        if not isinstance(node, yaml.SequenceNode):
+            raise self.fail(node.start_mark.line + 1, f"{what} must be a list, one line each")
+        return node.value
+
+    def value(self, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:  # noqa: ANN401
+        """Plain value of a node; `lines` learns where its parts stand."""
+        lines[path] = node.start_mark.line + 1
+        if len(path) > MAX_DEPTH:
+            raise self.fail(lines[path], f"nested deeper than {MAX_DEPTH} levels")
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path, lines)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
+        if node.tag not in _SCALARS:
+            raise self.fail(lines[path], f"{'.'.join(path)}: the tag {node.tag} is not supported")
+        return _SCALARS[node.tag](str(node.value))
+
+    def mapping(self, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
+        """Nested dictionaries of a mapping, dotted keys taken apart."""
+        content: dict[str, Any] = {}
+        for key, value, line in self.pairs(node, ".".join(path) or "this entry"):
+            keys = tuple(key.split("."))
+            for depth in range(len(keys)):
+                lines.setdefault((*path, *keys[: depth + 1]), line)
+            one: Any = self.value(value, (*path, *keys), lines)
+            for name in reversed(keys):
+                one = {name: one}
+            content = merge(content, one)
+        return content
+
+    def part(self, node: yaml.Node) -> Part:
+        """A mapping with the lines of everything in it."""
+        lines: dict[KeyPath, int] = {(): node.start_mark.line + 1}
+        return Part(self.mapping(node, (), lines), lines)
