@@ -143,6 +143,12 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: A, loss: [}\n", r"c.yaml:4: not valid YAML"),
         ("experiments:\n  - {id: A, recipe.epochs: 0}\n", r"c.yaml:4: A: recipe.epochs: .*greater than or equal to 1, not 0"),
         ("experiments:\n  - {id: A, recipe: {epochs: 0, lr: 1}}\n", r"and 1 more"),
+        ("experiments:\n  - {id: A, base: 5}\n", r"c.yaml:4: A: base must be a name"),
+        ("experiments:\n  - {id: A, base: [{a: 1}]}\n", r"c.yaml:4: A: base must be a name"),
+        ("experiments:\n  - {id: A, evaluation: mission}\n", r"c.yaml:4: A: evaluation must be a mapping"),
+        ("experiments:\n  - {id: A, task: null}\n", r"c.yaml:4: A: task must be a mapping"),
+        ("experiments:\n  - {id: A, seed: !!set {1}}\n", r"c.yaml:4: "),
+        ("experiments:\n  - {id: A, recipe: &a [*a]}\n", r"nested deeper"),
     ],
 )  # fmt: skip
 def test_mistakes_name_file_line_field_and_choices(write, text, words):
@@ -154,7 +160,7 @@ def test_selection():
     campaign = load_campaign("demo")
     picked = campaign.select(["D-03"], [], [])
     assert [e.id for e in picked.experiments] == ["D-03"]
-    assert [e.id for e in picked.entries][:5] == [
+    assert [e.id for e in picked.baselines] == [
         f"a50/{k}" for k in ("base_rate", "one_feature", "logit", "forest", "boosting")
     ]
     assert [e.id for e in campaign.select([], ["P1"], ["a20"]).experiments] == ["D-01", "D-02"]
@@ -207,3 +213,24 @@ def test_unknown_campaign_and_data():
         load_campaign("dmo")
     with pytest.raises(DataError, match="no such file"):
         load_campaign("demo", data="nothing.csv")
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "", ".hidden", "a b"])
+def test_campaign_names_are_plain(write, name):
+    with pytest.raises(CampaignError, match="letters, digits"):
+        load_campaign(write(f"campaign: '{name}'\nexperiments:\n  - {{id: A}}\n"))
+
+
+def test_a_baseline_may_be_an_experiment(write):
+    campaign = load_campaign(write(HEAD + "experiments:\n  - {id: A, model: logit}\n"))
+    assert [e.id for e in campaign.experiments] == ["A"]
+    assert list(campaign.twins().values()) == [["a20/logit", "A"]]
+
+
+def test_baselines_of_two_tasks_keep_their_own_ids(write):
+    text = "experiments:\n  - {id: A-1..A-2, grid: {task.horizon_days: [1, 5]}}\n"
+    campaign = load_campaign(write(HEAD + text))
+    ids = [entry.id for entry in campaign.entries]
+    assert len(set(ids)) == len(ids) == 12
+    later = campaign.select(["A-2"], [], [])
+    assert [e.id for e in later.baselines] == [i for i in ids if "~2" in i]

@@ -51,11 +51,12 @@ class Entry:
 
 @dataclass(frozen=True)
 class Campaign:
-    """An expanded campaign and the data its specs refer to; `entries` begin with the baselines."""
+    """An expanded campaign, the baselines its experiments are compared to, and its data."""
 
     name: str
     title: str
-    entries: tuple[Entry, ...]
+    baselines: tuple[Entry, ...]
+    experiments: tuple[Entry, ...]
     bars: Bars
     volatility: Volatility | None
 
@@ -67,7 +68,7 @@ class Campaign:
         CampaignError
             For a name that no experiment has.
         """
-        kept = self.experiments
+        kept = list(self.experiments)
         for what, wanted, of in (
             ("id", ids, lambda e: e.id.split("@")[0]),
             ("priority", priorities, lambda e: e.priority),
@@ -84,12 +85,14 @@ class Campaign:
             raise CampaignError(
                 f"{self.name}: no experiment has all of the given ids, priorities and tiers"
             )
-        return replace(self, entries=(*_baselines([e.spec for e in kept]), *kept))
+        rungs = {entry.spec.key for entry in _baselines(kept)}
+        ladder = tuple(entry for entry in self.baselines if entry.spec.key in rungs)
+        return replace(self, baselines=ladder, experiments=tuple(kept))
 
     @property
-    def experiments(self) -> list[Entry]:
-        """Entries that are not baselines."""
-        return [e for e in self.entries if not e.spec.is_baseline]
+    def entries(self) -> tuple[Entry, ...]:
+        """Baselines, then experiments."""
+        return (*self.baselines, *self.experiments)
 
     def twins(self) -> dict[str, list[str]]:
         """Key -> ids, for every run that several experiments share."""
@@ -186,16 +189,33 @@ def load_campaign(
         outside["task"]["volatility"] = volatility.digest
     entries = []
     for id_, priority, part in _expand(reader, top):
-        content = merge(part.content, outside)
+        content = _merge_outside(reader, id_, part, outside)
         content["evaluation"] = _evaluation(content.get("evaluation", {}), protocol, bars)
         spec = _validated(reader, id_, replace(part, content=content))
         for extra in range(seeds):
             one = spec.model_copy(update={"seed": spec.seed + extra})
             entries.append(Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one))
-    ladder = _baselines([e.spec for e in entries])
-    label = str(top.content.get("campaign", file.stem))
+    label = _name(reader, top, file.stem)
     title = str(top.content.get("title", label))
-    return Campaign(label, title, (*ladder, *entries), bars, volatility)
+    return Campaign(label, title, _baselines(entries), tuple(entries), bars, volatility)
+
+
+def _name(reader: Reader, top: Part, stem: str) -> str:
+    """Name of the campaign, which also names a file of the store."""
+    name = str(top.content.get("campaign", stem))
+    if re.fullmatch(r"\w[\w.-]*", name) is None:
+        line = top.line(("campaign",))
+        raise reader.fail(line, f"campaign name {name!r}: letters, digits, '.', '-' and '_' only")
+    return name
+
+
+def _merge_outside(reader: Reader, id_: str, part: Part, outside: dict[str, Any]) -> dict[str, Any]:
+    """Content of an experiment with the digests of its data."""
+    for section in ("task", "evaluation"):
+        if not isinstance(part.content.get(section, {}), dict):
+            line = part.line((section,))
+            raise reader.fail(line, f"{id_}: {section} must be a mapping of names to values")
+    return merge(part.content, outside)
 
 
 def _relative(file: Path, source: str | Path) -> str | Path:
@@ -260,7 +280,12 @@ def _expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
                 f"{ids[0]}: unknown field {unknown[0]!r}; {nearest(unknown[0], choices)}",
             )
         part = top.content.get("defaults", Part({}, {}))
-        for name in [base] if isinstance(base, str) else base:
+        names = base if isinstance(base, list) else [base]
+        if not all(isinstance(name, str) for name in names):
+            raise reader.fail(
+                entry.line(("base",)), f"{ids[0]}: base must be a name or a list of names"
+            )
+        for name in names:
             part = part.merged(_base(reader, top, name, line))
         part = part.merged(Part(own, entry.lines))
         cells = _cells(reader, line, grid, entry.lines)
@@ -325,14 +350,19 @@ def _nest(path: KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401
     return value
 
 
-def _baselines(specs: list[Spec]) -> list[Entry]:
+def _baselines(experiments: list[Entry]) -> tuple[Entry, ...]:
     """The ladder for every distinct task and evaluation, in order of first appearance."""
     rungs: dict[str, Entry] = {}
-    for spec in specs:
+    names: dict[str, int] = {}
+    for spec in (entry.spec for entry in experiments):
         for kind in get_args(Baseline.model_fields["kind"].annotation):
             one = Spec(task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation)
-            rungs.setdefault(one.key, Entry(f"{spec.task.tier}/{kind}", BASELINE_PRIORITY, one))
-    return list(rungs.values())
+            if one.key not in rungs:
+                name = one.label().replace(" ", "/")
+                names[name] = names.get(name, 0) + 1
+                name = name if names[name] == 1 else f"{name}~{names[name]}"
+                rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)
+    return tuple(rungs.values())
 
 
 # --------------------------------------------------------------------------------------- validating

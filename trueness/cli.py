@@ -21,12 +21,14 @@ if TYPE_CHECKING:
 
 EXIT_REFUSED, EXIT_INTERRUPTED = 2, 130
 DEFAULT_STORE = Path("store")
+ROWS_SHOWN = 50
 
 app = App(
     name="trueness",
     help="Which classifier of rare events really is better? "
     "Precision first, no number without its interval.",
     help_format="plaintext",
+    help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
     version_flags=["--version"],
 )
 data_app = App(name="data", help="Look at daily bars before using them.", help_format="plaintext")
@@ -125,7 +127,7 @@ def run(
             f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
             f"{len(summary.failed)} failed\n"
         )
-        show_leaderboard(console, board)
+        show_leaderboard(console, board, ROWS_SHOWN)
     if report is not None and board.arenas:
         write_page(board, report, chosen.title)
         _console(err=True).print(f"report: {report}", highlight=False)
@@ -167,9 +169,10 @@ def list_(
     rows: list[dict[str, Any]] = []
     for entry in chosen.experiments:
         spec = entry.spec
-        assert isinstance(spec.model, PatchTST)
         columns = len(feature_names(spec.task, chosen.bars, chosen.volatility))
-        weights = parameter_count(spec.model, columns, spec.task.context_days)
+        weights = 0
+        if isinstance(spec.model, PatchTST):
+            weights = parameter_count(spec.model, columns, spec.task.context_days)
         rows.append(
             {
                 "id": entry.id,
@@ -196,7 +199,7 @@ def leaderboard_(
     /,
     *,
     sort: str | None = None,
-    limit: int | None = None,
+    limit: int = ROWS_SHOWN,
     store: Store_ = DEFAULT_STORE,
     report: Path | None = None,
     as_json: Json = False,
@@ -212,7 +215,7 @@ def leaderboard_(
     sort
         Estimate whose lower end sorts, such as precision_top15, precision_half or auc.
     limit
-        Networks shown per table.
+        Networks shown per table; JSON and pages show all.
     report
         Also write an HTML page to this file.
     """
@@ -220,6 +223,8 @@ def leaderboard_(
     from trueness.report.tables import show_leaderboard
 
     _check_report(report)
+    if limit < 1:
+        raise TruenessError(f"--limit {limit}: at least 1 row is needed")
     board = leaderboard(_store(store), campaign, sort)
     if as_json:
         _print_json(board.to_dict())
@@ -366,11 +371,16 @@ def _store(path: Path) -> Store:
     return Store(path)
 
 
-def _find(store: Store, name: str) -> tuple[Run, list[str]]:
-    """A run by id or key, and all ids that share it."""
-    ids = {id_: key for mapping in store.campaigns().values() for id_, key in mapping.items()}
-    found = store.run(ids.get(name, name))
-    return found, [id_ for id_, key in ids.items() if key == found.key]
+def _find(store: Store, wanted: str) -> tuple[Run, list[str]]:
+    """A run by id (or CAMPAIGN/ID) or key, and all ids that share it."""
+    ids = {
+        f"{c}/{id_}": key for c, known in store.campaigns().items() for id_, key in known.items()
+    }
+    meant = {full: key for full, key in ids.items() if wanted in (full, full.split("/", 1)[1])}
+    if len(set(meant.values())) > 1:
+        raise TruenessError(f"{wanted!r} is several runs; choose from {', '.join(meant)}")
+    found = store.run(next(iter(meant.values()), wanted))
+    return found, [full for full, key in ids.items() if key == found.key]
 
 
 def _check_report(path: Path | None) -> None:
@@ -388,7 +398,7 @@ def _console(err: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 160)
+    return Console(file=stream, width=None if stream.isatty() else 150)
 
 
 def _print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

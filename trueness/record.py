@@ -79,11 +79,13 @@ def estimates_of(spec: Spec, y: NDArray[np.uint8], score: NDArray[np.float64]) -
 
 
 def arena_of(spec: Spec, examples: Examples) -> str:
-    """Digest of the measured days and labels: runs with equal answers may be compared."""
-    when, y, _ = measured_part(
-        spec, examples, [np.zeros(len(examples.y), np.float32)] * examples.n_folds
-    )
-    return hashlib.sha256(when.astype(np.int64).tobytes() + y.tobytes()).hexdigest()[:12]
+    """Digest of the measured days, labels and measures: runs with equal ones may be compared."""
+    blank = [np.zeros(len(examples.y), np.float32)] * examples.n_folds
+    when, y, _ = measured_part(spec, examples, blank)
+    rule = spec.evaluation
+    measures = f"{rule.alarms} {rule.alarm_rate_pct} {rule.confidence_pct} {rule.block_days}"
+    content = when.astype(np.int64).tobytes() + y.tobytes() + measures.encode()
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def make_record(

@@ -211,3 +211,10 @@ def test_open_dates_are_resolved_from_the_data(sp500, spy):
     given_ = {"protocol": "mission", "val_start": date(2010, 1, 1)}
     assert resolve_evaluation(given_, sp500) == given_
     assert resolve_evaluation({"protocol": "walk_forward"}, sp500)["start"] == date(2008, 1, 1)
+
+
+def test_blocks_that_start_on_a_leap_day(sp500):
+    rule = WalkForward(protocol="walk_forward", start="2008-02-29", block_years=3)
+    examples = market_examples(_task(sp500), rule, sp500)
+    firsts = [str(examples.when[examples.members("oof", f)].min()) for f in range(examples.n_folds)]
+    assert firsts == ["2008-02-29", "2011-03-01", "2014-03-03", "2017-03-01"]

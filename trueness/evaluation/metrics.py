@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from scipy.stats import rankdata
 
 from trueness.errors import TruenessError
 from trueness.evaluation.calibration import expected_calibration_error, weighted_calibration_error
@@ -43,12 +42,9 @@ def roc_auc(y: Labels, score: Array) -> float:
     0.75
     """
     _check(y, score)
-    positives = int(y.sum())
-    negatives = len(y) - positives
-    if not positives or not negatives:
+    if not len(y):
         return float("nan")
-    ranks = rankdata(score)[y == 1].sum()
-    return float((ranks - positives * (positives + 1) / 2) / (positives * negatives))
+    return float(_weighted_auc(y, score, np.ones((1, len(y)), np.float32))[0])
 
 
 def _tie_groups(score: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

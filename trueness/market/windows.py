@@ -143,7 +143,8 @@ def _block_bounds(rule: WalkForward, dates: NDArray[np.datetime64]) -> list[int]
     final = len(dates) if rule.end is None else int(np.searchsorted(dates, np.datetime64(rule.end)))
     bounds, year = [], 0
     while not bounds or bounds[-1] < final:
-        day = np.datetime64(rule.start.replace(year=rule.start.year + year), "D")
+        month = np.datetime64(rule.start, "M") + 12 * year  # 29 February becomes 1 March
+        day = month.astype("datetime64[D]") + (rule.start.day - 1)
         bounds.append(int(np.searchsorted(dates, day)))
         year += rule.block_years
     return [*(b for b in bounds if b < final), final]

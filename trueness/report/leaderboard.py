@@ -32,8 +32,14 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What kind of model it is."""
-        return self.run.record["label"]
+        """What kind of model it is; empty where the id already says it."""
+        label = self.run.record["label"]
+        return "" if self.run.spec.is_baseline and self.ids else label
+
+    @property
+    def title(self) -> str:
+        """Name and kind."""
+        return " · ".join(part for part in (self.name, self.label) if part)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -41,7 +47,7 @@ class Row:
         return {
             "ids": self.ids,
             "key": self.run.key,
-            "label": self.label,
+            "label": self.run.record["label"],
             "baseline": self.run.spec.is_baseline,
             "seed": self.run.spec.seed,
             "parameters": record["parameters"],

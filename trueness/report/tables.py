@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from rich.console import Console, Group
@@ -40,55 +40,64 @@ def difference_text(estimate: Estimate | None) -> str:
     return f"{estimate.value:+.3f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
 
 
-def _cells(row: Row, budgets: tuple[int, ...]) -> list[str]:
-    e, record = row.estimates, row.run.record
-    tops = [share_text(e[f"precision_top{budget}"]) for budget in budgets]
-    codes = " ".join(f.code.removeprefix("TRU") for f in row.findings)
-    weights = f"{record['parameters']:,}" if record["parameters"] else "–"
-    return [
-        row.name, row.label, weights,
-        *tops, share_text(e["precision_half"]), share_text(e["recall_half"]),
-        number_text(e["auc"]), difference_text(row.difference),
-        f"{record['scores']['width']:.2f}", codes,
-    ]  # fmt: skip
+WIDE = 170
+"""Columns of a terminal from which the leaderboard shows everything."""
 
 
-def arena_table(arena: Arena, limit: int | None = None) -> Group:
+def _columns(budgets: tuple[int, ...], wide: bool) -> dict[str, Callable[[Row], str]]:
+    """Header -> text of a row; narrow terminals get what decides."""
+    tops: dict[str, Callable[[Row], str]] = {
+        f"precision\ntop {b}": lambda row, b=b: share_text(row.estimates[f"precision_top{b}"])
+        for b in (budgets if wide else budgets[-1:])
+    }
+    weights = {"weights": lambda row: f"{row.run.record['parameters']:,}"}
+    return {
+        "id": lambda row: row.name,
+        "model": lambda row: row.label,
+        **(weights if wide else {}),
+        **tops,
+        "precision\nat 0.5": lambda row: share_text(row.estimates["precision_half"]),
+        "recall\nat 0.5": lambda row: share_text(row.estimates["recall_half"]),
+        "AUC": lambda row: number_text(row.estimates["auc"]),
+        "AUC − best\nbaseline": lambda row: difference_text(row.difference),
+        **(
+            {"score\nwidth": lambda row: f"{row.run.record['scores']['width']:.2f}"} if wide else {}
+        ),
+        "checks\nTRU": lambda row: " ".join(f.code.removeprefix("TRU") for f in row.findings),
+    }
+
+
+def arena_table(arena: Arena, limit: int | None = None, wide: bool = False) -> Group:
     """Networks above baselines; precision and recall in percent with exact intervals."""
-    budgets = arena.rows[0].run.spec.evaluation.alarms[-2:]
-    table = Table(title=None, header_style="bold", pad_edge=False, box=None, padding=(0, 1))
-    for header in ("id", "model", "weights"):
+    columns = _columns(arena.rows[0].run.spec.evaluation.alarms, wide)
+    table = Table(header_style="bold", pad_edge=False, box=None, padding=(0, 1))
+    for header in columns:
         table.add_column(
             header, justify="right" if header == "weights" else "left", overflow="fold"
         )
-    for budget in budgets:
-        table.add_column(f"precision\ntop {budget}", no_wrap=True)
-    for header in ("precision\nat 0.5", "recall\nat 0.5", "AUC", "AUC − best\nbaseline"):
-        table.add_column(header, no_wrap=True)
-    table.add_column("score\nwidth", justify="right")
-    table.add_column("checks\nTRU")
     for row in arena.networks[:limit]:
-        table.add_row(*_cells(row, budgets))
+        table.add_row(*(text(row) for text in columns.values()))
     hidden = len(arena.networks) - len(arena.networks[:limit])
     if arena.networks and arena.baselines:
-        table.add_section()
-        table.add_row(f"… {hidden} more" if hidden else "", *[""] * (8 + len(budgets)))
+        table.add_row(f"… {hidden} more, --limit shows them" if hidden else "")
     for row in arena.baselines:
-        table.add_row(*_cells(row, budgets), style="cyan")
+        table.add_row(*(text(row) for text in columns.values()), style="cyan")
     return Group(Text(arena.title, style="bold"), Text(_caption(arena)), Text(""), table)
 
 
+PARTS_IN_WORDS = {"oof": "out-of-fold days", "validation": "validation days"}
+
+
 def _caption(arena: Arena) -> str:
-    rate = arena.base_rate
-    some = arena.rows[0]
-    confidence = some.run.spec.evaluation.confidence_pct
-    chosen = (arena.networks or arena.baselines)[0].estimates["auc"]
+    rate, auc = arena.base_rate, arena.rows[0].estimates["auc"]
+    confidence = arena.rows[0].run.spec.evaluation.confidence_pct
+    measured = PARTS_IN_WORDS.get(auc.measured_on, auc.measured_on)
     return (
         f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · "
-        f"intervals {confidence:g} % · {len(arena.networks)} candidates, "
-        f"weights chosen on {chosen.chosen_on}, measured on {chosen.measured_on} · "
-        f"sorted by the lower end of {arena.sort.replace('_top', ' at top ').replace('_', ' ')}, "
-        "not corrected for the choice among candidates"
+        f"precision as hits/alarms, percent and {confidence:g} % interval\n"
+        f"{len(arena.networks)} candidates, weights chosen on {auc.chosen_on}, "
+        f"measured on {measured}; sorted by the lower end of "
+        f"{arena.sort.replace('_top', ' at top ').replace('_', ' ')}, not corrected for the choice"
     )
 
 
@@ -97,7 +106,7 @@ def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = N
     if not board.arenas:
         console.print("no runs yet; `trueness run demo` makes some")
     for arena in board.arenas:
-        console.print(arena_table(arena, limit))
+        console.print(arena_table(arena, limit, console.width >= WIDE), highlight=False)
         console.print(f"\n{verdict(arena)}\n", highlight=False)
     for problem in board.problems:
         console.print(f"skipped {problem.name}: {problem.reason}", style="yellow", highlight=False)

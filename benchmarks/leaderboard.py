@@ -1,0 +1,103 @@
+"""Start-up and reading: `trueness --help`, and a leaderboard over 1,000 stored runs.
+
+Makes a store of as many runs as asked for (default 1,000) in a temporary folder, each a whole run
+with predictions, and times fresh processes. `--help` is compared with a bare interpreter.
+
+    python benchmarks/leaderboard.py [--runs 1000] [--rounds 5]
+"""
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from trueness.evaluation import measure, score_facts
+from trueness.spec import Spec
+from trueness.store import Store
+
+
+def fill(store, runs):
+    """Whole runs whose estimates come from random scores over 422 days."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(422) < 0.18).astype(np.uint8)
+    when = np.datetime64("2023-04-27") + np.arange(422)
+    store.prepare()
+    ids = {}
+    for seed in range(runs):
+        spec = Spec.model_validate({
+            "task": {"kind": "market", "bars": "benchmark"},
+            "evaluation": {"protocol": "mission"},
+            "seed": seed,
+        })  # fmt: skip
+        score = rng.standard_normal(422) + y
+        rule = spec.evaluation
+        estimates = measure(
+            y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct, confidence=0.95,
+            block=20, chosen_on=rule.chosen_on, measured_on=rule.measured_on,
+        )  # fmt: skip
+        record = {
+            "label": spec.label(),
+            "arena": "benchmark",
+            "parameters": 800_000,
+            "features": [f"x{i}" for i in range(50)],
+            "notes": [],
+            "folds": [{"train": [7204, 1777], "validation": [422, 76]}],
+            "estimates": {n: e.to_dict() for n, e in estimates.items()},
+            "estimates_last": {n: e.to_dict() for n, e in estimates.items()},
+            "scores": score_facts(score),
+            "difference": None,
+            "findings": [],
+            "seconds": 1.0,
+            "data": {"bars": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
+        }
+        predictions = pl.DataFrame(
+            {"split": ["validation"] * 422, "when": when, "y": y, "logit": score}
+        )
+        history = pl.DataFrame(
+            {"fold": [0] * 30, "epoch": list(range(1, 31)), "val_auc": [0.7] * 30}
+        )
+        store.write(spec, record, predictions, history, {"w": np.zeros(100, np.float32)})
+        ids[f"B-{seed:04d}"] = spec.key
+    store.write_campaign("benchmark", ids)
+
+
+def median_seconds(rounds, *arguments):
+    times = []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+        times.append(time.perf_counter() - began)
+    return float(np.median(times))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    trueness = "from trueness.cli import main; main()"
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Store(Path(folder) / "store"), arguments.runs)
+        cases = {
+            "bare interpreter": ("-c", "pass"),
+            "trueness --help": ("-c", trueness, "--help"),
+            f"leaderboard, {arguments.runs} runs": (
+                "-c", trueness, "leaderboard", "--store", f"{folder}/store",
+            ),
+            f"leaderboard --json, {arguments.runs} runs": (
+                "-c", trueness, "leaderboard", "--store", f"{folder}/store", "--json",
+            ),
+        }  # fmt: skip
+        times = {case: median_seconds(arguments.rounds, *call) for case, call in cases.items()}
+    base = times["bare interpreter"]
+    for case, seconds in times.items():
+        print(f"{case:34}{seconds:7.2f} s{seconds / base:8.1f} x bare")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""README and docs tell the truth: blocks run, commands parse, links lead somewhere."""
+
+import contextlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from trueness.campaign import load_campaign
+from trueness.cli import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "LOG.md"]
+
+
+def _blocks(language):
+    return [
+        pytest.param(block, id=f"{page.name}: {block.strip().splitlines()[0][:40]}")
+        for page in PAGES
+        for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
+    ]
+
+
+@pytest.mark.parametrize("block", _blocks("python"))
+def test_python_blocks_run(block):
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(block, "README", "exec"), {})
+    assert "6/7 = 85.7 % [42.1, 99.6]" in out.getvalue()
+
+
+@pytest.mark.parametrize("block", _blocks("console"))
+def test_commands_parse(block):
+    for line in block.splitlines():
+        words = shlex.split(line.removeprefix("$ "), comments=True)
+        if words and words[0] == "trueness":
+            command, bound, *_ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
+            assert command is not None
+            if bound.args and command.__name__ in ("run", "list_"):
+                load_campaign(bound.args[0])
+
+
+@pytest.mark.parametrize("block", _blocks("yaml"))
+def test_campaigns_in_the_docs_expand(tmp_path, block):
+    (tmp_path / "c.yaml").write_text(block)
+    assert load_campaign(tmp_path / "c.yaml").experiments
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text()):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+def test_readme_begins_with_the_two_commands():
+    text = (ROOT / "README.md").read_text()
+    assert text.index("$ make run") < text.index("$ make test") < text.index("## Use it")

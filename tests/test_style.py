@@ -1,0 +1,76 @@
+"""Ceilings that keep rooms small, and words that must not appear."""
+
+import ast
+import statistics
+from pathlib import Path
+
+import pytest
+
+import trueness
+
+PACKAGE = Path(trueness.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+LONGEST_FUNCTION, LONGEST_FILE, MEDIAN_FUNCTION = 60, 400, 10
+
+
+def _bodies(tree):
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0]
+            documented = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            body = node.body[1:] if documented else node.body
+            yield node, (node.end_lineno - body[0].lineno + 1 if body else 0)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(PACKAGE)))
+def test_rooms_stay_small(file):
+    text = file.read_text()
+    lines = [
+        line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")
+    ]
+    if "indicators" not in file.parts:
+        assert len(lines) <= LONGEST_FILE
+    for node, length in _bodies(ast.parse(text)):
+        assert length <= LONGEST_FUNCTION, node.name
+
+
+def test_functions_are_short_at_the_median():
+    lengths = [n for file in FILES for _, n in _bodies(ast.parse(file.read_text()))]
+    assert statistics.median(lengths) <= MEDIAN_FUNCTION
+
+
+def test_no_class_inherits_from_ours_but_shapes_and_errors():
+    ours, allowed = set(), {"Shape", "_Evaluation", "TruenessError"}
+    trees = [ast.parse(file.read_text()) for file in FILES]
+    for tree in trees:
+        ours |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ClassDef):
+                bases = {b.id for b in node.bases if isinstance(b, ast.Name)}
+                assert bases & ours <= allowed, node.name
+
+
+def test_errors_are_caught_broadly_in_one_place_only():
+    places = [
+        f"{file.name}"
+        for file in FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ExceptHandler)
+        and (
+            node.type is None
+            or (isinstance(node.type, ast.Name) and node.type.id in ("Exception", "BaseException"))
+        )
+    ]
+    assert places == ["execute.py"]
+
+
+def test_every_check_has_its_page():
+    from trueness.evaluation import CHECKS
+    from trueness.report.checks import check_page, check_titles
+
+    assert list(CHECKS) == list(check_titles())
+    for code in CHECKS:
+        page = check_page(code)
+        for part in ("**Severity**", "**What it saw.**", "**Likely causes.**", "**Next move.**"):
+            assert part in page, code
