@@ -135,3 +135,146 @@ def weekly(dates: NDArray[np.datetime64], close: Array, formula: Callable[[Array
     values = formula(close[last_row])
     completed = np.searchsorted(week[last_row], week) - 1
     return np.where(completed >= 0, values[completed], np.nan)
+
+
+def total(x: Array, n: int) -> Array:
+    """Sum of the last n values."""
+    return rolling(x, n, np.sum)
+
+
+def lowest(x: Array, n: int) -> Array:
+    """Minimum of the last n values."""
+    return rolling(x, n, np.min)
+
+
+def highest(x: Array, n: int) -> Array:
+    """Maximum of the last n values."""
+    return rolling(x, n, np.max)
+
+
+def quantile(x: Array, n: int, share: float) -> Array:
+    """Quantile of the last n values, interpolated linearly; `share` in [0, 1]."""
+    return rolling(x, n, lambda w, axis: np.quantile(w, share, axis=axis))
+
+
+def zscore(x: Array, n: int) -> Array:
+    """``(x - mean(x, n)) / std(x, n)``; a standard deviation of 0 counts as 1."""
+    spread = std(x, n)
+    return (x - mean(x, n)) / np.where(spread == 0, 1.0, spread)
+
+
+def correlation(x: Array, y: Array, n: int) -> Array:
+    """Pearson correlation over the last n rows, in [-1, 1]; NaN where one side is constant."""
+    both = np.isnan(x) | np.isnan(y)
+    x, y = np.where(both, np.nan, x), np.where(both, np.nan, y)
+    pair = rolling(x * y, n, np.mean) - mean(x, n) * mean(y, n)
+    return ratio(pair * n / (n - 1), std(x, n) * std(y, n)).clip(-1, 1)
+
+
+def position(x: Array, n: int) -> Array:
+    """``(x - min(x, n)) / (max(x, n) - min(x, n))``; 0.5 where flat, NaN where undefined."""
+    low, high = lowest(x, n), highest(x, n)
+    where = ratio(x - low, high - low)
+    return np.where(high == low, 0.5, where)
+
+
+def rank_le(x: Array, n: int) -> Array:
+    """Share of the last n values that are <= the current one, in (0, 1]."""
+    return rolling(x, n, lambda w, axis: _share(w <= w[:, -1:], w))
+
+
+def rank_lt(x: Array, n: int) -> Array:
+    """Count of the last n values strictly below the current one, over n - 1; in [0, 1]."""
+    return rolling(x, n, lambda w, axis: _share(w < w[:, -1:], w) * (n / (n - 1)))
+
+
+def _share(hits: NDArray[np.bool_], window: Array) -> Array:
+    return np.where(np.isnan(window).any(axis=1), np.nan, hits.mean(axis=1))
+
+
+def tri(x: Array) -> Array:
+    """-1 below 0.33, +1 above 0.67, else 0; NaN stays."""
+    return np.where(np.isnan(x), np.nan, np.where(x < 0.33, -1.0, np.where(x > 0.67, 1.0, 0.0)))
+
+
+def run(condition: NDArray[np.bool_]) -> Array:
+    """Consecutive rows, ending now, on which the condition holds; 0 where it does not.
+
+    Examples
+    --------
+    >>> run(np.array([True, True, False, True])).tolist()
+    [1.0, 2.0, 0.0, 1.0]
+    """
+    length = np.arange(len(condition)) - run_start(condition) + 1.0
+    return np.where(condition, length, 0.0)
+
+
+def age(x: Array, y: Array) -> Array:
+    """Signed rows since x crossed y: s = +1 if x >= y else -1, times the rows with this s, 1 on the flip.
+
+    0 while either is undefined; counting starts on the first defined row.
+
+    Examples
+    --------
+    >>> age(np.array([np.nan, 2.0, 3.0, 1.0]), np.array([2.0, 2.0, 2.0, 2.0])).tolist()
+    [0.0, 1.0, 2.0, -1.0]
+    """
+    known, above = ~(np.isnan(x) | np.isnan(y)), x >= y
+    state = np.where(known, np.where(above, 1, -1), 0)
+    return state * (np.arange(len(x)) - run_start(state) + 1.0)
+
+
+def supertrend(high: Array, low: Array, close: Array, atr: Array, k: float) -> tuple[Array, Array]:
+    """Supertrend line and state (+1 or -1), started on the first row with an ATR as line = upper, -1.
+
+    mid = (H + L) / 2, upper and lower = mid +- k * ATR. In state +1 the line is the higher of the lower
+    band and itself while C >= line, else it jumps to the upper band; in state -1 the mirror image.
+    """
+    return _trail(high, low, close, atr, k, _supertrend_step)
+
+
+def ratchet(high: Array, low: Array, close: Array, atr: Array, k: float) -> tuple[Array, Array]:
+    """Ratchet line and state: starts as line = lower, +1; the old level is carried across flips.
+
+    If C > line[-1]: line = max(lower, line[-1]), +1; else line = min(upper, line[-1]), -1. This is not a
+    standard supertrend.
+    """
+    return _trail(high, low, close, atr, k, _ratchet_step)
+
+
+def _supertrend_step(
+    close: float, upper: float, lower: float, line: float, state: float
+) -> tuple[float, float]:
+    if state > 0:
+        candidate = max(lower, line)
+        return (candidate, 1.0) if close >= candidate else (upper, -1.0)
+    candidate = min(upper, line)
+    return (candidate, -1.0) if close <= candidate else (lower, 1.0)
+
+
+def _ratchet_step(
+    close: float, upper: float, lower: float, line: float, state: float
+) -> tuple[float, float]:
+    del state
+    return (max(lower, line), 1.0) if close > line else (min(upper, line), -1.0)
+
+
+def _trail(
+    high: Array,
+    low: Array,
+    close: Array,
+    atr: Array,
+    k: float,
+    step: Callable[..., tuple[float, float]],
+) -> tuple[Array, Array]:
+    middle = (high + low) / 2
+    upper, lower = middle + k * atr, middle - k * atr
+    line, state = np.full_like(close, np.nan), np.full_like(close, np.nan)
+    first = int(np.argmax(~np.isnan(atr)))
+    starts_low = step is _ratchet_step
+    now = (lower[first], 1.0) if starts_low else (upper[first], -1.0)
+    for t in range(first, len(close)):
+        if t > first:
+            now = step(close[t], upper[t], lower[t], *now)
+        line[t], state[t] = now
+    return line, state
