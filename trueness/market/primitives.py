@@ -165,10 +165,14 @@ def zscore(x: Array, n: int) -> Array:
 
 def correlation(x: Array, y: Array, n: int) -> Array:
     """Pearson correlation over the last n rows, in [-1, 1]; NaN where one side is constant."""
-    both = np.isnan(x) | np.isnan(y)
-    x, y = np.where(both, np.nan, x), np.where(both, np.nan, y)
-    pair = rolling(x * y, n, np.mean) - mean(x, n) * mean(y, n)
-    return ratio(pair * n / (n - 1), std(x, n) * std(y, n)).clip(-1, 1)
+    out = np.full_like(x, np.nan)
+    if len(x) < n:
+        return out
+    pair = [np.lib.stride_tricks.sliding_window_view(side, n) for side in (x, y)]
+    a, b = (window - window.mean(axis=1, keepdims=True) for window in pair)
+    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    out[n - 1 :] = ratio((a * b).sum(axis=1), spread).clip(-1, 1)
+    return out
 
 
 def position(x: Array, n: int) -> Array:
@@ -210,9 +214,9 @@ def run(condition: NDArray[np.bool_]) -> Array:
 
 
 def age(x: Array, y: Array) -> Array:
-    """Signed rows since x crossed y: s = +1 if x >= y else -1, times the rows with this s, 1 on the flip.
+    """Signed rows since x crossed y: +1 on the flip row upwards, -1 downwards, then counting on.
 
-    0 while either is undefined; counting starts on the first defined row.
+    The sign is + while x >= y. 0 while either is undefined; counting starts on the first defined row.
 
     Examples
     --------
@@ -225,19 +229,19 @@ def age(x: Array, y: Array) -> Array:
 
 
 def supertrend(high: Array, low: Array, close: Array, atr: Array, k: float) -> tuple[Array, Array]:
-    """Supertrend line and state (+1 or -1), started on the first row with an ATR as line = upper, -1.
+    """Supertrend line and state (+1, -1), started on the first row with an ATR as upper band, -1.
 
-    mid = (H + L) / 2, upper and lower = mid +- k * ATR. In state +1 the line is the higher of the lower
-    band and itself while C >= line, else it jumps to the upper band; in state -1 the mirror image.
+    mid = (H + L) / 2, upper and lower = mid +- k * ATR. In state +1 the line is the higher of the
+    lower band and itself while C >= line, else it jumps to the upper band; state -1 mirrors this.
     """
     return _trail(high, low, close, atr, k, _supertrend_step)
 
 
 def ratchet(high: Array, low: Array, close: Array, atr: Array, k: float) -> tuple[Array, Array]:
-    """Ratchet line and state: starts as line = lower, +1; the old level is carried across flips.
+    """Ratchet line and state, started as lower band, +1; the old level is carried across flips.
 
-    If C > line[-1]: line = max(lower, line[-1]), +1; else line = min(upper, line[-1]), -1. This is not a
-    standard supertrend.
+    If C > line[-1]: line = max(lower, line[-1]), +1; else line = min(upper, line[-1]), -1. This is
+    not a standard supertrend.
     """
     return _trail(high, low, close, atr, k, _ratchet_step)
 
