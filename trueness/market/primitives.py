@@ -216,7 +216,8 @@ def run(condition: NDArray[np.bool_]) -> Array:
 def age(x: Array, y: Array) -> Array:
     """Signed rows since x crossed y: +1 on the flip row upwards, -1 downwards, then counting on.
 
-    The sign is + while x >= y. 0 while either is undefined; counting starts on the first defined row.
+    The sign is + while x >= y. 0 while either is undefined; counting starts on the first defined
+    row.
 
     Examples
     --------
