@@ -30,7 +30,7 @@ from pydantic import ValidationError
 
 from trueness.errors import CampaignError, DataError, nearest
 from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
-from trueness.market.indicators import tier_rows
+from trueness.market.inputs import chosen_rows
 from trueness.spec import Baseline, Shape, Spec
 from trueness.yamlfile import KeyPath, Part, Reader, merge
 
@@ -371,7 +371,7 @@ def _baselines(experiments: list[Entry]) -> tuple[Entry, ...]:
 def _validated(reader: Reader, id_: str, part: Part) -> Spec:
     try:
         spec = Spec.model_validate(part.content)
-        tier_rows(spec.task.tier)
+        chosen_rows(spec.task)
     except ValidationError as error:
         first = error.errors()[0]
         path, message = _explain(part.content, dict(first))

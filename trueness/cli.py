@@ -33,6 +33,10 @@ app = App(
 )
 data_app = App(name="data", help="Look at daily bars before using them.", help_format="plaintext")
 app.command(data_app)
+features_app = App(
+    name="features", help="List, build or audit indicators.", help_format="plaintext"
+)
+app.command(features_app)
 
 Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
 Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
@@ -111,7 +115,7 @@ def run(
     )
     if dry_run:
         return _dry_run(chosen, opened, as_json)
-    _check_report(report)
+    _check_output(report)
     console = _console()
     for key, twins in chosen.twins().items():
         _console(err=True).print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
@@ -222,7 +226,7 @@ def leaderboard_(
     from trueness.report.leaderboard import leaderboard
     from trueness.report.tables import show_leaderboard
 
-    _check_report(report)
+    _check_output(report)
     if limit < 1:
         raise TruenessError(f"--limit {limit}: at least 1 row is needed")
     board = leaderboard(_store(store), campaign, sort)
@@ -291,7 +295,7 @@ def check(
     return 0
 
 
-@app.command
+@features_app.default
 def features(*, tier: str = "a50", as_json: Json = False) -> int:
     """List the indicators of a tier with formula, warm-up, scale and what they need.
 
@@ -300,7 +304,7 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
     Parameters
     ----------
     tier
-        A tier holds all rows of the tiers below it.
+        A tier holds all rows of the tiers below it; +c adds the volatility index, as in a50+c.
     """
     from trueness.market.indicators import FAMILIES, tier_rows
 
@@ -318,6 +322,81 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
     else:
         _print_rows(rows)
     return 0
+
+
+@features_app.command
+def build(
+    *, out: Path, tier: str = "a50", data: Data = None, vix: Vix = None, as_json: Json = False
+) -> int:
+    """Compute the indicators of a tier and write them to a Parquet file with their dates.
+
+    Example: trueness features build --tier a20 --data sp500 --out features.parquet
+
+    Parameters
+    ----------
+    out
+        Parquet file; columns Date and the catalogue names, in order. Rows begin with the first bar.
+    tier
+        See trueness features.
+    """
+    from trueness.market import load_bars, load_volatility
+    from trueness.market.inputs import build_file
+
+    _check_output(out)
+    index = None if vix is None else load_volatility(vix)
+    facts = build_file(load_bars(data or "sp500"), tier, index, out)
+    if as_json:
+        _print_json(facts)
+    else:
+        _print_facts(facts)
+    return 0
+
+
+@features_app.command
+def audit(
+    *,
+    tier: str = "a50",
+    data: Data = None,
+    vix: Vix = None,
+    protocol: Literal["mission", "walk_forward"] = "mission",
+    block_days: int = 125,
+    report: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Audit the columns of a tier: look-ahead, copies, gaps, tails, drift, relation to the label.
+
+    Exits with status 1 if a column looks ahead.
+
+    Example: trueness features audit --tier a50 --data sp500
+
+    Parameters
+    ----------
+    tier
+        See trueness features.
+    protocol
+        Whose training rows the label (High of the next day reaches +1 %) is compared on.
+    block_days
+        Days per permuted block of the null.
+    report
+        Also write an HTML page to this file.
+    """
+    from trueness.market import load_bars, load_volatility
+    from trueness.report.audit import audit_tier, show_audit, write_audit_page
+
+    _check_output(report)
+    if block_days < 1:
+        raise TruenessError(f"--block-days {block_days}: at least 1 day is needed")
+    index = None if vix is None else load_volatility(vix)
+    with _listener() as listener:
+        found = audit_tier(load_bars(data or "sp500"), tier, index, protocol, block_days, listener)
+    if as_json:
+        _print_json(found.to_dict())
+    else:
+        show_audit(_console(), found)
+    if report is not None:
+        write_audit_page(found, report)
+        _console(err=True).print(f"report: {report}", highlight=False)
+    return 1 if found.looking_ahead else 0
 
 
 @app.command
@@ -383,14 +462,14 @@ def _find(store: Store, wanted: str) -> tuple[Run, list[str]]:
     return found, [full for full, key in ids.items() if key == found.key]
 
 
-def _check_report(path: Path | None) -> None:
-    """Refuse a report that cannot be written before anything is trained."""
+def _check_output(path: Path | None) -> None:
+    """Refuse an output file that cannot be written, before anything is computed."""
     if path is None:
         return
     folder = path.parent if str(path.parent) else Path()
     if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise TruenessError(
-            f"{path}: the report cannot be written there; give a file in an existing folder"
+            f"{path}: the file cannot be written there; give one in an existing folder"
         )
 
 

@@ -69,9 +69,14 @@ class MarketTask(Shape):
     price: Literal["high", "close"] = "high"
     mirror: Bool = False
     tier: str = "a20"
+    columns: tuple[str, ...] | None = Field(None, min_length=1, description="in place of the tier")
+    dedupe: Bool = Field(False, description="leave out copies, linear maps and constants")
+    upright_ranks: Bool = Field(False, description="turn the ranks published upside down")
     raw_bars: Bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")
     context_days: Int = Field(80, ge=1)
     fill_days: Int = Field(20, ge=0, description="oldest value that may fill a scattered gap")
+    old_gaps: Literal["refuse", "median"] = "refuse"
+    missing_indicators: Bool = Field(False, description="a column per column that has gaps")
     max_gap_days: Int = Field(
         10, ge=1, description="calendar days; a longer hole refuses the window"
     )

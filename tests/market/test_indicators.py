@@ -10,6 +10,7 @@ from trueness.market import feature_table, load_bars, primitives
 from trueness.market.bars import Volatility
 from trueness.market.indicators import CATALOGUE, TIERS, tier_rows
 
+EVERYTHING = TIERS[-1] + "+c"
 CUTS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 
 
@@ -26,7 +27,7 @@ def index(bars):
 
 @pytest.fixture(scope="module")
 def table(bars, index):
-    return feature_table(bars, TIERS[-1], index)
+    return feature_table(bars, EVERYTHING, index)
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +140,16 @@ def _oracles():
         "open_to_close_pct": lambda d: 100 * (d.close / d.open - 1),
         "volume_ratio_20d": lambda d: d.volume / d.volume.rolling(20).mean(),
         "kvo_signal": _klinger,
+        "vix_close": lambda d: d.vix,
+        "vix_sma_10": lambda d: d.vix.rolling(10).mean(),
+        "vix_sma_20": lambda d: d.vix.rolling(20).mean(),
+        "vix_percentile_60d": lambda d: d.vix.rolling(60).apply(
+            lambda w: 100 * (w[:-1] < w[-1]).mean(), raw=True
+        ),
+        "vix_zscore_20d": lambda d: (d.vix - d.vix.rolling(20).mean()) / d.vix.rolling(20).std(),
+        "vix_regime": lambda d: (d.vix >= 15).astype(float) + (d.vix >= 25),
+        "vix_change_1d": lambda d: 100 * d.vix.pct_change(),
+        "vix_change_5d": lambda d: 100 * d.vix.pct_change(5),
     }
 
 
@@ -164,7 +175,7 @@ def test_no_column_looks_ahead(bars, index, table):
     """Truncate the series and compute again: what was known before the cut must not change."""
     for cut in CUTS:
         known = Volatility("cut", index.dates[:cut], index.close[:cut])
-        again = feature_table(bars.head(cut), TIERS[-1], known)
+        again = feature_table(bars.head(cut), EVERYTHING, known)
         assert again.names == table.names
         np.testing.assert_allclose(again.values, table.values[:cut], rtol=1e-9, atol=1e-9)
 
@@ -190,7 +201,7 @@ def test_scale_laws(bars, index, table):
     for factor, scale in ((4.0, "price"), (8.0, "volume")):
         names = ("open", "high", "low", "close") if scale == "price" else ("volume",)
         scaled = dataclasses.replace(bars, **{n: getattr(bars, n) * factor for n in names})
-        values = feature_table(scaled, TIERS[-1], index).values
+        values = feature_table(scaled, EVERYTHING, index).values
         for i, name in enumerate(table.names):
             by = factor if CATALOGUE[name].scale == scale else 1.0
             size = np.nanmax(np.abs(table.values[:, i]))

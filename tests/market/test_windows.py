@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueness.errors import DataError
-from trueness.market import market_examples, resolve_evaluation, synthetic_bars
-from trueness.market.windows import forward_fill
+from trueness.market import inputs, market_examples, resolve_evaluation, synthetic_bars
+from trueness.market.inputs import earlier_median, forward_fill
 from trueness.spec import MarketTask, Mission, WalkForward
 
 
@@ -140,7 +140,7 @@ def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
         _task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 5)
     )
     assert len(short.y) == len(whole.y)
-    assert "15 missing values filled from at most 5 days before" in short.notes
+    assert short.notes[0].startswith("15 missing values filled from at most 5 days before")
     long = market_examples(
         _task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 30)
     )
@@ -148,6 +148,16 @@ def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
         len(whole.y) - len(long.y) == 10 + 79
     )  # rows left empty, and the windows that end after them
     assert any("windows refused" in note for note in long.notes)
+    assert any("vrp_10d" in note and "older than 20 days" in note for note in long.notes)
+    kept = market_examples(
+        _task(spy, tier="a50", old_gaps="median", missing_indicators=True), MISSION, spy,
+        _vix_with_gap(vix, "2010-03-01", 30),
+    )  # fmt: skip
+    assert len(kept.y) == len(whole.y)
+    assert [n for n in kept.features if n.endswith("_missing")] == [
+        "vrp_10d_missing", "vrp_21d_missing", "implied_vs_realized_ratio_missing",
+    ]  # fmt: skip
+    assert kept.series[:, -1].sum() == 30
 
 
 def test_a_hole_in_the_dates_refuses_the_windows_that_bridge_it(sp500):
@@ -218,3 +228,51 @@ def test_blocks_that_start_on_a_leap_day(sp500):
     examples = market_examples(_task(sp500), rule, sp500)
     firsts = [str(examples.when[examples.members("oof", f)].min()) for f in range(examples.n_folds)]
     assert firsts == ["2008-02-29", "2011-03-01", "2014-03-03", "2017-03-01"]
+
+
+def test_the_earlier_median_equals_a_loop_and_never_looks_ahead():
+    rng = np.random.default_rng(0)
+    values = rng.standard_normal((60, 2))
+    values[rng.random((60, 2)) < 0.5] = np.nan
+    values[:3] = np.nan
+    found = earlier_median(values)
+    for t in range(60):
+        past = values[: t + 1]
+        for c in range(2):
+            known = past[~np.isnan(past[:, c]), c]
+            np.testing.assert_equal(found[t, c], np.median(known) if len(known) else np.nan)
+
+
+def test_named_columns_stand_in_for_a_tier(sp500):
+    task = _task(sp500, columns=("atr_pct", "sma_50"))
+    examples = market_examples(task, SP500_MISSION, sp500)
+    assert examples.features == ("sma_50", "atr_pct")  # catalogue order
+    with pytest.raises(DataError, match="unknown column 'atr_pc'"):
+        market_examples(_task(sp500, columns=("atr_pc",)), SP500_MISSION, sp500)
+    with pytest.raises(DataError, match="stands twice"):
+        market_examples(_task(sp500, columns=("atr_pct", "atr_pct")), SP500_MISSION, sp500)
+
+
+def test_dedupe_leaves_out_linear_copies(sp500):
+    plain = market_examples(_task(sp500, tier="a50"), SP500_MISSION, sp500)
+    bare = market_examples(_task(sp500, tier="a50", dedupe=True), SP500_MISSION, sp500)
+    assert set(plain.features) - set(bare.features) == {"stc_from_50"}
+
+
+def test_columns_are_cached_by_content_and_code(sp500, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
+    monkeypatch.setattr(inputs, "CACHE_FROM_COLUMNS", 1)
+    first = inputs.cached_table(sp500, ["atr_pct", "return_252d"])
+    (stored,) = tmp_path.glob("*.parquet")
+    again = inputs.cached_table(sp500, ["atr_pct", "return_252d"])
+    np.testing.assert_array_equal(again.values, first.values)
+    assert again.names == first.names
+    inputs.cached_table(sp500.head(4000), ["atr_pct", "return_252d"])
+    monkeypatch.setattr(inputs, "catalogue_version", lambda: "other")
+    inputs.cached_table(sp500, ["atr_pct", "return_252d"])
+    assert len(list(tmp_path.glob("*.parquet"))) == 3
+    assert stored.exists()
+    monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
+    np.testing.assert_array_equal(
+        inputs.cached_table(sp500, ["atr_pct", "return_252d"]).values, first.values
+    )

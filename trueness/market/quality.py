@@ -174,9 +174,9 @@ def _concentration(values: Array) -> tuple[float, float]:
 def _mark_copies(table: Table, columns: list[Column]) -> None:
     """Compare each column with all earlier ones on the rows where both are known."""
     values = table.values
-    known = np.asarray(~np.isnan(values))
+    known = np.stack([~np.isnan(column) for column in values.T], axis=1)
     late = max(c.warmup for c in columns)
-    dense = known[late:].all(axis=0)
+    dense = np.array([bool(column.all()) for column in known[late:].T])
     rough = np.zeros((len(columns), len(columns)))
     body = values[late:][:, dense]
     spread = body.std(axis=0)

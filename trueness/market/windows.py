@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError
 from trueness.examples import PARTS, Examples
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import Table, feature_table, usable_rows
+from trueness.market.inputs import build_inputs
 from trueness.market.labels import UNDEFINED, touch_labels
 from trueness.market.primitives import realised_volatility
 from trueness.spec import MarketTask, Mission, WalkForward
@@ -22,61 +22,8 @@ MISSION_SHARES = (0.909, 0.970)
 WALK_SHARE = 0.4
 REGIMES = ("calm", "normal", "turbulent")
 REGIME_BOUNDS_PCT = (12.0, 20.0)
-RAW_COLUMNS = ("open", "high", "low", "close", "volume")
 
 TRAIN, VALIDATION, TEST, OOF = (PARTS.index(p) for p in ("train", "validation", "test", "oof"))
-
-
-def forward_fill(
-    values: NDArray[np.float64], max_age: int
-) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Fill gaps with the last defined value, never from the future, if it is recent enough.
-
-    Parameters
-    ----------
-    values : (T, C) float64
-    max_age : int
-        Rows that the last defined value may be old; 0 fills nothing.
-
-    Returns
-    -------
-    filled : (T, C) float64
-    ages : (n,) int64
-        Age in rows of every value that was filled in.
-
-    Examples
-    --------
-    >>> filled, ages = forward_fill(np.array([[np.nan], [1.0], [np.nan], [np.nan]]), max_age=1)
-    >>> filled.ravel().tolist(), ages.tolist()
-    ([nan, 1.0, 1.0, nan], [1])
-    """
-    missing = np.isnan(values)
-    rows = np.arange(len(values))[:, None]
-    last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
-    age = rows - last
-    fill = missing & (last >= 0) & (age <= max_age)
-    filled = values.copy()
-    filled[fill] = np.take_along_axis(values, last.clip(min=0), axis=0)[fill]
-    return filled, age[fill]
-
-
-def _inputs(task: MarketTask, bars: Bars, table: Table) -> Table:
-    """The tier's columns and, if asked for, the five raw ones in front."""
-    if not task.raw_bars:
-        return table
-    adjusted = bars.adjusted()
-    if adjusted.volume is None:
-        raise DataError(f"{bars.name}: raw_bars needs a volume column; set raw_bars: false")
-    raw = np.column_stack([getattr(adjusted, name) for name in RAW_COLUMNS])
-    return Table(np.column_stack([raw, table.values]), (*RAW_COLUMNS, *table.names), table.notes)
-
-
-def feature_names(
-    task: MarketTask, bars: Bars, volatility: Volatility | None = None
-) -> tuple[str, ...]:
-    """Columns of a task on these data, in order; computes no indicator."""
-    raw = RAW_COLUMNS if task.raw_bars else ()
-    return (*raw, *(row.name for row in usable_rows(task.tier, bars, volatility)))
 
 
 def _regimes(bars: Bars) -> NDArray[np.str_]:
@@ -202,63 +149,37 @@ def market_examples(
     DataError
         If the bars are too short, or a region is empty or holds one class only.
     """
-    table = _inputs(task, bars, feature_table(bars, task.tier, volatility))
+    inputs = build_inputs(task, bars, volatility)
     adjusted = bars.adjusted()
     y = touch_labels(
         adjusted.high, adjusted.low, adjusted.close, horizon_days=task.horizon_days,
         threshold_pct=task.threshold_pct, price=task.price, mirror=task.mirror,
     )  # fmt: skip
-    first = _warmup(table, bars, task)
-    values, ages = forward_fill(table.values[first:], task.fill_days)
+    first = inputs.first
     dates, y, regimes = bars.dates[first:], y[first:], _regimes(bars)[first:]
-    start = _usable_starts(values, dates, task, y)
+    start = _usable_starts(inputs.values, dates, task, y)
     if isinstance(evaluation, Mission):
         parts = _mission_parts(evaluation, start, task, dates)
     else:
         parts = _walk_forward_parts(evaluation, start, task, dates)
     day = start + task.context_days - 1
-    possible = len(dates) - task.context_days - task.horizon_days + 1
+    refused = len(dates) - task.context_days - task.horizon_days + 1 - len(start)
+    lost = (f"{refused} windows refused: they hold gaps or bridge a hole in the dates",) * bool(
+        refused
+    )
     examples = Examples(
-        series=np.nan_to_num(values).astype(np.float32),
+        series=np.nan_to_num(inputs.values).astype(np.float32),
         start=start,
         context=task.context_days,
         y=y[day],
         when=dates[day],
         group=regimes[day],
         parts=parts,
-        features=table.names,
-        notes=(*bars.notes, *table.notes, *_gap_notes(ages, possible - len(start))),
+        features=inputs.names,
+        notes=(*bars.notes, *inputs.notes, *lost),
     )
     _check_parts(examples, task, evaluation)
     return examples
-
-
-def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
-    """First row on which every column has had a value."""
-    ever = ~np.isnan(table.values)
-    needed = task.context_days + task.horizon_days
-    never = [table.names[i] for i in np.flatnonzero(~ever.any(axis=0))]
-    first = 0 if never else int(ever.argmax(axis=0).max())
-    if never or len(bars) - first < needed:
-        slowest = never[0] if never else table.names[int(ever.argmax(axis=0).argmax())]
-        raise DataError(
-            f"{bars.name}: {len(bars)} bars are too few for tier {task.tier}: {slowest} takes "
-            f"{'more than all' if never else first} of them to warm up, and context + horizon need "
-            f"{needed} more; give longer data or a smaller context_days"
-        )
-    return first
-
-
-def _gap_notes(ages: NDArray[np.int64], refused: int) -> list[str]:
-    notes = []
-    if len(ages):
-        notes.append(f"{len(ages)} missing values filled from at most {ages.max()} days before")
-    if refused:
-        notes.append(
-            f"{refused} windows refused: they hold missing values or bridge a long hole in the "
-            "dates"
-        )
-    return notes
 
 
 # --------------------------------------------------------------------------------------- resolution

@@ -1,7 +1,8 @@
-"""Indicators in tiers: a20 = 20, a50 = 50 columns; a tier holds all rows of the tiers below it."""
+"""Indicators in tiers: each holds the rows of all below; ``+c`` adds the volatility index."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import momentum, trend, volatility, volume
+from trueness.market.indicators import implied, momentum, trend, volatility, volume
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
@@ -19,6 +20,7 @@ FAMILIES = {
     "volatility": volatility,
     "volume": volume,
     "range": day_range,
+    "implied": implied,
 }
 CATALOGUE: dict[str, Row] = {
     row.name: row
@@ -27,15 +29,12 @@ CATALOGUE: dict[str, Row] = {
     )
 }
 TIERS = ("a20", "a50")
+WITH_INDEX = "+c"
 
 
 @dataclass(frozen=True)
 class Table:
-    """Indicator columns with their names.
-
-    `values` (T, C) float64 are NaN where undefined; `names` are in catalogue order; `notes` say
-    what is missing.
-    """
+    """Indicator columns (T, C) float64 in catalogue order, NaN where undefined."""
 
     values: NDArray[np.float64]
     names: tuple[str, ...]
@@ -52,23 +51,42 @@ def tier_rows(tier: str) -> list[Row]:
 
     Examples
     --------
-    >>> len(tier_rows("a20")), len(tier_rows("a50"))
-    (20, 50)
+    >>> len(tier_rows("a20")), len(tier_rows("a50")), len(tier_rows("a20+c"))
+    (20, 50, 28)
     """
-    if tier not in TIERS:
-        raise DataError(f"unknown tier {tier!r}; {nearest(tier, list(TIERS))}")
-    included = TIERS[: TIERS.index(tier) + 1]
+    base = tier.removesuffix(WITH_INDEX)
+    if base not in TIERS:
+        known = [*TIERS, *(name + WITH_INDEX for name in TIERS)]
+        raise DataError(f"unknown tier {tier!r}; {nearest(tier, known)}")
+    included = [*TIERS[: TIERS.index(base) + 1], *(["c"] if base != tier else [])]
     return [row for row in CATALOGUE.values() if row.tier in included]
 
 
-def usable_rows(tier: str, bars: Bars, vix: Volatility | None = None) -> list[Row]:
-    """Rows of a tier whose optional inputs are given."""
+def named_rows(names: Sequence[str]) -> list[Row]:
+    """Rows by name, in catalogue order.
+
+    Raises
+    ------
+    DataError
+        For an unknown or repeated name.
+    """
+    for name in names:
+        if name not in CATALOGUE:
+            raise DataError(f"unknown column {name!r}; {nearest(name, list(CATALOGUE))}")
+    if len(set(names)) != len(names):
+        twice = next(n for n in names if list(names).count(n) > 1)
+        raise DataError(f"column {twice!r} stands twice; name each column once")
+    return sorted((CATALOGUE[name] for name in names), key=lambda row: row.position)
+
+
+def usable_rows(rows: list[Row], bars: Bars, vix: Volatility | None = None) -> list[Row]:
+    """Those of the rows whose optional inputs are given."""
     given = {"volume": bars.volume is not None, "volatility": vix is not None}
-    return [row for row in tier_rows(tier) if all(given[need] for need in row.needs)]
+    return [row for row in rows if all(given[need] for need in row.needs)]
 
 
-def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table:
-    """Indicators of a tier on the full history of the bars.
+def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None = None) -> Table:
+    """Indicators on the full history of the bars.
 
     Columns whose optional input (volume, volatility index) is not given are left out and named in
     `notes`.
@@ -77,7 +95,8 @@ def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table
     ----------
     bars : Bars
         T days; prices are adjusted by their factor.
-    tier : {"a20", "a50"}
+    tier : str or sequence of str
+        A tier, or names of columns.
     vix : Volatility, optional
         Joined by date; days it lacks are NaN.
 
@@ -88,7 +107,8 @@ def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table
     Raises
     ------
     DataError
-        For an unknown tier, or a volatility index without a shared date.
+        For an unknown tier or column, a volatility index without a shared date, or if no column
+        can be computed.
 
     Examples
     --------
@@ -97,23 +117,26 @@ def feature_table(bars: Bars, tier: str, vix: Volatility | None = None) -> Table
     >>> table.values.shape, table.notes[0][:20]
     ((5031, 47), 'a50: 3 of 50 columns')
     """
-    rows = tier_rows(tier)
-    usable = usable_rows(tier, bars, vix)
-    index = None if vix is None else vix.on(bars.dates)
-    frame = Frame(bars, index, CATALOGUE)
+    rows = tier_rows(tier) if isinstance(tier, str) else named_rows(tier)
+    usable = usable_rows(rows, bars, vix)
+    notes = left_out(tier if isinstance(tier, str) else "columns", rows, usable)
+    if not usable:
+        raise DataError(f"{bars.name}: no column is left; {notes[0]}")
+    frame = Frame(bars, None if vix is None else vix.on(bars.dates), CATALOGUE)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.column_stack([frame[row.name] for row in usable])
     values[np.isinf(values)] = np.nan
-    return Table(values, tuple(row.name for row in usable), _left_out(tier, rows, usable))
+    return Table(values, tuple(row.name for row in usable), notes)
 
 
-def _left_out(tier: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:
+def left_out(what: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:
+    """Note that names the columns whose input is missing, if there are any."""
     missing = [row for row in rows if row not in usable]
     if not missing:
         return ()
     needs = sorted({need for row in missing for need in row.needs})
     names = ", ".join(row.name for row in missing)
     return (
-        f"{tier}: {len(missing)} of {len(rows)} columns need {' and '.join(needs)}, not given, "
-        f"and are left out: {names}",
+        f"{what}: {len(missing)} of {len(rows)} columns need {' and '.join(needs)}, not given, and "
+        f"are left out: {names}",
     )

@@ -1,0 +1,308 @@
+"""From bars to the columns a model reads: choice of rows, cache, warm-up, gaps."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError
+from trueness.market.bars import Bars, Volatility
+from trueness.market.indicators import (
+    Row,
+    Table,
+    feature_table,
+    left_out,
+    named_rows,
+    tier_rows,
+    usable_rows,
+)
+from trueness.spec import MarketTask
+
+Array = NDArray[np.float64]
+
+RAW_COLUMNS = ("open", "high", "low", "close", "volume")
+REPEATED = ("same_as:", "affine_of:", "constant_in_reference")
+CACHE_FROM_COLUMNS = 100
+LOSS_LIMIT = 0.05
+"""Share of rows that may be lost to gaps before the columns that cause it are named."""
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Columns (T - first, C) float64 after the warm-up, NaN in gaps that were not filled."""
+
+    values: Array
+    names: tuple[str, ...]
+    first: int
+    notes: tuple[str, ...]
+
+
+def chosen_rows(task: MarketTask) -> list[Row]:
+    """Catalogue rows of a task: its tier or its named columns, repeated ones dropped if asked.
+
+    Raises
+    ------
+    DataError
+        For an unknown tier or column.
+    """
+    rows = tier_rows(task.tier) if task.columns is None else named_rows(task.columns)
+    if not task.dedupe:
+        return rows
+    return [row for row in rows if not any(flag.startswith(REPEATED) for flag in row.flags)]
+
+
+def feature_names(
+    task: MarketTask, bars: Bars, volatility: Volatility | None = None
+) -> tuple[str, ...]:
+    """Columns of a task on these data, in order, missing-indicators apart; computes nothing."""
+    raw = RAW_COLUMNS if task.raw_bars else ()
+    return (*raw, *(row.name for row in usable_rows(chosen_rows(task), bars, volatility)))
+
+
+def build_inputs(task: MarketTask, bars: Bars, volatility: Volatility | None = None) -> Inputs:
+    """Compute, warm up and fill the columns of a task.
+
+    The leading rows that any column lacks are dropped once. Later gaps are filled forward up to
+    ``task.fill_days`` rows; older ones stay open, or with ``task.old_gaps = "median"`` take the
+    median of all earlier values. Nothing is ever filled from the future.
+
+    Raises
+    ------
+    DataError
+        If the bars are too short for the slowest column plus context and horizon.
+    """
+    rows = chosen_rows(task)
+    usable = usable_rows(rows, bars, volatility)
+    table = cached_table(bars, [row.name for row in usable], volatility)
+    table = _with_raw(task, bars, _upright(task, usable, table))
+    first = _warmup(table, bars, task)
+    values = table.values[first:]
+    filled, ages = forward_fill(values, task.fill_days)
+    notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
+    open_gaps = np.isnan(filled)
+    if open_gaps.any():
+        notes += _gap_notes(open_gaps, table.names, task)
+        if task.old_gaps == "median":
+            filled = np.where(open_gaps, earlier_median(values), filled)
+    names = table.names
+    if task.missing_indicators:
+        holed = np.flatnonzero(np.isnan(values).any(axis=0))
+        filled = np.column_stack([filled, np.isnan(values[:, holed]).astype(float)])
+        names = (*names, *(f"{names[i]}_missing" for i in holed))
+    return Inputs(filled, names, first, tuple(notes))
+
+
+def _upright(task: MarketTask, rows: list[Row], table: Table) -> Table:
+    """Published ranks that count from the top, turned so that high means high, if asked for."""
+    inverted = [i for i, row in enumerate(rows) if "rank_inverted" in row.flags]
+    if not task.upright_ranks or not inverted:
+        return table
+    values = table.values.copy()
+    values[:, inverted] = 100 + 100 / 60 - values[:, inverted]  # both are over 60 rows
+    return Table(values, table.names, table.notes)
+
+
+def _with_raw(task: MarketTask, bars: Bars, table: Table) -> Table:
+    """The columns and, if asked for, the five raw ones in front."""
+    if not task.raw_bars:
+        return table
+    adjusted = bars.adjusted()
+    if adjusted.volume is None:
+        raise DataError(f"{bars.name}: raw_bars needs a volume column; set raw_bars: false")
+    raw = np.column_stack([getattr(adjusted, name) for name in RAW_COLUMNS])
+    return Table(np.column_stack([raw, table.values]), (*RAW_COLUMNS, *table.names), table.notes)
+
+
+def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
+    """First row on which every column has had a value."""
+    ever = ~np.isnan(table.values)
+    needed = task.context_days + task.horizon_days
+    never = [table.names[i] for i in np.flatnonzero(~ever.any(axis=0))]
+    first = 0 if never else int(ever.argmax(axis=0).max())
+    if never or len(bars) - first < needed:
+        slowest = never[0] if never else table.names[int(ever.argmax(axis=0).argmax())]
+        raise DataError(
+            f"{bars.name}: {len(bars)} bars are too few for tier {task.tier}: {slowest} takes "
+            f"{'more than all' if never else first} of them to warm up, and context + horizon need "
+            f"{needed} more; give longer data or a smaller context_days"
+        )
+    return first
+
+
+# --------------------------------------------------------------------------------------------- gaps
+
+
+def forward_fill(values: Array, max_age: int) -> tuple[Array, NDArray[np.int64]]:
+    """Fill gaps with the last defined value if it is at most `max_age` rows old.
+
+    Parameters
+    ----------
+    values : (T, C) float64
+    max_age : int
+        Rows; 0 fills nothing.
+
+    Returns
+    -------
+    filled : (T, C) float64
+    ages : (n,) int64
+        Age in rows of every value that was filled in.
+
+    Examples
+    --------
+    >>> filled, ages = forward_fill(np.array([[np.nan], [1.0], [np.nan], [np.nan]]), max_age=1)
+    >>> filled.ravel().tolist(), ages.tolist()
+    ([nan, 1.0, 1.0, nan], [1])
+    """
+    missing = np.isnan(values)
+    rows = np.arange(len(values))[:, None]
+    last = np.maximum.accumulate(np.where(missing, -1, rows), axis=0)
+    age = rows - last
+    fill = missing & (last >= 0) & (age <= max_age)
+    filled = values.copy()
+    filled[fill] = np.take_along_axis(values, last.clip(min=0), axis=0)[fill]
+    return filled, age[fill]
+
+
+def earlier_median(values: Array) -> Array:
+    """Median of all defined values up to each row, (T, C); NaN before the first.
+
+    Examples
+    --------
+    >>> earlier_median(np.array([[3.0], [np.nan], [1.0], [2.0]])).ravel().tolist()
+    [3.0, 3.0, 2.0, 2.0]
+    """
+    out = np.full_like(values, np.nan)
+    for i in np.flatnonzero(np.isnan(values).any(axis=0) | (len(values) < 10)):
+        seen: list[float] = []
+        for t, value in enumerate(values[:, i]):
+            if not np.isnan(value):
+                seen.insert(int(np.searchsorted(seen, value)), value)
+            if seen:
+                half = len(seen) // 2
+                out[t, i] = seen[half] if len(seen) % 2 else (seen[half - 1] + seen[half]) / 2
+    return out
+
+
+def _fill_notes(ages: NDArray[np.int64]) -> list[str]:
+    if not len(ages):
+        return []
+    middle, late = np.percentile(ages, [50, 95])
+    return [
+        f"{len(ages)} missing values filled from at most {ages.max()} days before "
+        f"(median {middle:.0f}, 95 % within {late:.0f})"
+    ]
+
+
+def _gap_notes(gaps: NDArray[np.bool_], names: tuple[str, ...], task: MarketTask) -> list[str]:
+    """Which columns stay undefined for longer than may be filled."""
+    share = gaps.any(axis=1).mean()
+    worst = np.argsort(-gaps.mean(axis=0))[:5]
+    causes = ", ".join(f"{names[i]} {gaps[:, i].mean():.0%}" for i in worst if gaps[:, i].any())
+    how = "their rows are lost" if task.old_gaps == "refuse" else "they take their earlier median"
+    more = "; set old_gaps: median or leave the columns out" if share > LOSS_LIMIT else ""
+    more = more if task.old_gaps == "refuse" else ""
+    return [
+        f"{share:.1%} of the rows hold gaps older than {task.fill_days} days ({causes}); "
+        f"{how}{more}"
+    ]
+
+
+# -------------------------------------------------------------------------------------------- cache
+
+
+def cached_table(bars: Bars, names: list[str], vix: Volatility | None = None) -> Table:
+    """Columns by name, kept on disk if there are many.
+
+    They are found by the content of the bars and the version of the code, in ``TRUENESS_CACHE`` or
+    the user's cache folder, which may be deleted at any time and is done without where it cannot
+    be written.
+    """
+    if len(names) < CACHE_FROM_COLUMNS:
+        return feature_table(bars, names, vix)
+    digests = f"{bars.digest} {vix.digest if vix else None} {catalogue_version()}"
+    content = f"{digests} {' '.join(names)}"
+    path = cache_folder() / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.parquet"
+    if path.exists():
+        frame = pl.read_parquet(path)
+        return Table(frame.to_numpy().astype(np.float64), tuple(frame.columns), ())
+    table = feature_table(bars, names, vix)
+    write_table(table, path)
+    return table
+
+
+def write_table(table: Table, path: Path, dates: NDArray[np.datetime64] | None = None) -> bool:
+    """Write columns as Parquet in one step; False where the folder cannot be written."""
+    frame = pl.DataFrame(table.values, schema=list(table.names))
+    if dates is not None:
+        frame.insert_column(0, pl.Series("Date", dates))
+    temporary = path.with_name(f".{uuid.uuid4().hex}.parquet")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.write_parquet(temporary)
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        return False
+    return True
+
+
+def build_file(
+    bars: Bars, tier: str, vix: Volatility | None, path: Path
+) -> dict[str, str | int | list[str]]:
+    """Write the columns of a tier with their dates as Parquet; say what was written.
+
+    Raises
+    ------
+    DataError
+        For an unknown tier, too few bars for its slowest column, or a file that cannot be written.
+    """
+    rows = tier_rows(tier)
+    usable = usable_rows(rows, bars, vix)
+    table = cached_table(bars, [row.name for row in usable], vix)
+    known = ~np.isnan(table.values)
+    slowest = max(usable, key=lambda row: row.warmup)
+    if not known.any(axis=0).all():
+        raise DataError(
+            f"{bars.name}: {len(bars)} bars are too few for tier {tier}; {slowest.name} needs "
+            f"{slowest.warmup + 1}"
+        )
+    dated = Table(table.values, table.names, ())
+    if not write_table(dated, path, bars.dates):
+        raise DataError(f"{path}: cannot be written")
+    return {
+        "file": str(path),
+        "rows": len(bars),
+        "columns": len(table.names),
+        "leading_rows_lost": int(known.argmax(axis=0).max()),
+        "slowest_column": table.names[int(known.argmax(axis=0).argmax())],
+        "catalogue": catalogue_version(),
+        "notes": [*bars.notes, *left_out(tier, rows, usable)],
+    }
+
+
+def cache_folder() -> Path:
+    """Folder of computed columns."""
+    if "TRUENESS_CACHE" in os.environ:
+        return Path(os.environ["TRUENESS_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trueness"
+
+
+@cache
+def catalogue_version() -> str:
+    """Digest of the code that computes indicators, and of the library behind it."""
+    sha = hashlib.sha256(f"TA-Lib {version('TA-Lib')} numpy {version('numpy')}".encode())
+    here = Path(__file__).parent
+    for file in sorted(
+        [*here.glob("indicators/*.py"), here / "primitives.py", *here.glob("kernels.py")]
+    ):
+        sha.update(file.read_bytes())
+    return sha.hexdigest()[:12]
