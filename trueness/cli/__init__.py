@@ -1,0 +1,79 @@
+"""The command line: one verb, one call of the API. Rooms are loaded when a verb needs them."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+from cyclopts import App, CycloptsError
+
+from trueness.cli import features, runs
+from trueness.errors import TruenessError
+
+EXIT_REFUSED = 2
+
+app = App(
+    name="trueness",
+    help=(
+        "Which classifier of rare events really is better? Precision first, no number without its "
+        "interval."
+    ),
+    help_format="plaintext",
+    help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
+    version_flags=["--version"],
+)
+data_app = App(name="data", help="Look at daily bars before using them.", help_format="plaintext")
+features_app = App(name="features", help_format="plaintext")
+
+app.command(runs.run)
+app.command(runs.list_, name="list")
+app.command(runs.leaderboard_, name="leaderboard")
+app.command(runs.show)
+app.command(data_app)
+app.command(features_app)
+app.command(features.explain)
+data_app.command(features.check)
+features_app.default(features.features)
+features_app.command(features.build)
+features_app.command(features.audit)
+
+
+def _fail(message: str) -> NoReturn:
+    sys.stderr.write(f"trueness: {message}\n")
+    raise SystemExit(EXIT_REFUSED)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Entry point: mistakes print one line and exit with status 2.
+
+    `--trace` shows the traceback.
+    """
+    tokens = list(sys.argv[1:] if arguments is None else arguments)
+    trace = "--trace" in tokens
+    tokens = [t for t in tokens if t != "--trace"]
+    _guarded(
+        lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"),
+        trace,
+    )
+
+
+def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
+    try:
+        status = call()
+    except CycloptsError as error:
+        if trace:
+            raise
+        _fail(" ".join(str(error).split()))
+    except TruenessError as error:
+        if trace:
+            raise
+        _fail(str(error))
+    except KeyboardInterrupt:
+        sys.stderr.write("trueness: interrupted\n")
+        raise SystemExit(runs.EXIT_INTERRUPTED) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(runs.EXIT_INTERRUPTED) from None
+    raise SystemExit(status if isinstance(status, int) else 0)

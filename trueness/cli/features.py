@@ -1,0 +1,179 @@
+"""Verbs about data, indicators and checks: data check, features, explain."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from trueness.cli.options import (
+    Data,
+    Json,
+    Vix,
+    check_output,
+    console,
+    print_facts,
+    print_json,
+    print_rows,
+    progress,
+)
+from trueness.errors import TruenessError
+
+
+def check(
+    source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None, as_json: Json = False
+) -> int:
+    """Check daily bars: dates, prices, volume, and the sessions they lack.
+
+    Example: trueness data check sp500 --calendar XNYS
+
+    Parameters
+    ----------
+    source
+        sp500, synthetic, or a CSV or Parquet file with Date, Open, High, Low, Close, Volume.
+    calendar
+        Exchange calendar to compare the dates with, such as XNYS.
+    """
+    from trueness.market import load_bars, load_volatility
+    from trueness.market.check import bar_facts, compare_sessions, volatility_facts
+
+    bars = load_bars(source)
+    facts = bar_facts(bars)
+    if vix is not None:
+        facts["volatility"] = volatility_facts(bars, load_volatility(vix))
+    if calendar is not None:
+        facts["sessions"] = compare_sessions(bars, calendar)
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+    return 0
+
+
+def features(*, tier: str = "a50", as_json: Json = False) -> int:
+    """List the indicators of a tier with formula, warm-up, scale and what they need.
+
+    Example: trueness features --tier a20
+
+    Parameters
+    ----------
+    tier
+        A tier holds all rows of the tiers below it; +c adds the volatility index, as in a50+c.
+    """
+    from trueness.market.indicators import FAMILIES, tier_rows
+
+    family = {row.name: name for name, module in FAMILIES.items() for row in module.ROWS}
+    rows = [
+        {
+            "position": r.position, "name": r.name, "tier": r.tier, "family": family[r.name],
+            "warmup": r.warmup, "scale": r.scale, "needs": " ".join(r.needs),
+            "flags": " ".join(r.flags), "formula": r.formula,
+        }
+        for r in tier_rows(tier)
+    ]  # fmt: skip
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    return 0
+
+
+def build(
+    *, out: Path, tier: str = "a50", data: Data = None, vix: Vix = None, as_json: Json = False
+) -> int:
+    """Compute the indicators of a tier and write them to a Parquet file with their dates.
+
+    Example: trueness features build --tier a20 --data sp500 --out features.parquet
+
+    Parameters
+    ----------
+    out
+        Parquet file; columns Date and the catalogue names, in order. Rows begin with the first bar.
+    tier
+        See trueness features.
+    """
+    from trueness.market import load_bars, load_volatility
+    from trueness.market.inputs import build_file
+
+    check_output(out)
+    index = None if vix is None else load_volatility(vix)
+    facts = build_file(load_bars(data or "sp500"), tier, index, out)
+    if as_json:
+        print_json(facts)
+    else:
+        print_facts(facts)
+    return 0
+
+
+def audit(
+    *,
+    tier: str = "a50",
+    data: Data = None,
+    vix: Vix = None,
+    protocol: Literal["mission", "walk_forward"] = "mission",
+    block_days: int = 125,
+    report: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Audit the columns of a tier: look-ahead, copies, gaps, tails, drift, relation to the label.
+
+    Exits with status 1 if a column looks ahead.
+
+    Example: trueness features audit --tier a50 --data sp500
+
+    Parameters
+    ----------
+    tier
+        See trueness features.
+    protocol
+        Whose training rows the label (High of the next day reaches +1 %) is compared on.
+    block_days
+        Days per permuted block of the null.
+    report
+        Also write an HTML page to this file.
+    """
+    from trueness.market import load_bars, load_volatility
+    from trueness.report.audit import audit_tier, show_audit, write_audit_page
+
+    check_output(report)
+    if block_days < 1:
+        raise TruenessError(f"--block-days {block_days}: at least 1 day is needed")
+    index = None if vix is None else load_volatility(vix)
+    with progress() as shown:
+        found = audit_tier(load_bars(data or "sp500"), tier, index, protocol, block_days, shown)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        show_audit(console(), found)
+    if report is not None:
+        write_audit_page(found, report)
+        console(err=True).print(f"report: {report}", highlight=False)
+    return 1 if found.looking_ahead else 0
+
+
+def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
+    """Print the page of a check, or the list of checks.
+
+    Example: trueness explain TRU001
+
+    Parameters
+    ----------
+    code
+        Such as TRU001; without it, all checks are listed.
+    """
+    from trueness.report.checks import check_page, check_titles
+
+    if code is None:
+        titles = check_titles()
+        if as_json:
+            print_json(titles)
+        else:
+            print_rows([{"code": c, "title": t} for c, t in titles.items()])
+        return 0
+    page = check_page(code.upper())
+    if as_json:
+        print_json({"code": code.upper(), "page": page})
+    else:
+        from rich.markdown import Markdown
+
+        console().print(Markdown(page))
+    return 0

@@ -1,0 +1,93 @@
+"""Options that verbs share, and how they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DEFAULT_STORE = Path("store")
+ROWS_SHOWN = 50
+
+Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
+Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
+Data = Annotated[
+    str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")
+]
+Vix = Annotated[
+    str | None, Parameter(name="--vix", help="CSV or Parquet file of a volatility index.")
+]
+Ids = Annotated[
+    list[str] | None, Parameter(name="--id", negative=(), help="Only this experiment; repeatable.")
+]
+Priorities = Annotated[
+    list[str] | None,
+    Parameter(name="--priority", negative=(), help="Only this priority; repeatable."),
+]
+Tiers = Annotated[
+    list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
+]
+Protocol = Annotated[
+    Literal["mission", "walk_forward"] | None,
+    Parameter(name="--protocol", help="In place of the campaign's own."),
+]
+Seeds = Annotated[int, Parameter(name="--seeds", help="Replicates of every experiment.")]
+
+
+def check_output(path: Path | None) -> None:
+    """Refuse an output file that cannot be written, before anything is computed."""
+    if path is None:
+        return
+    folder = path.parent if str(path.parent) else Path()
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TruenessError(
+            f"{path}: the file cannot be written there; give one in an existing folder"
+        )
+
+
+def console(err: bool = False) -> Console:
+    """Console on standard output or error; wide enough for a leaderboard in a file."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    return Console(file=stream, width=None if stream.isatty() else 150)
+
+
+def print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print anything that JSON can hold."""
+    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
+
+
+def print_rows(rows: Sequence[dict[str, Any]]) -> None:
+    """Print dictionaries with equal keys as a table."""
+    from trueness.report.tables import rows_table
+
+    console().print(rows_table(rows))
+
+
+def print_facts(facts: dict[str, Any], indent: str = "") -> None:
+    """Print names and values, one a line, nested ones indented."""
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            sys.stdout.write(f"{indent}{name.replace('_', ' ')}:\n")
+            print_facts(value, indent + "  ")
+        else:
+            shown = "; ".join(map(str, value)) or "none" if isinstance(value, list) else value
+            sys.stdout.write(f"{indent}{name.replace('_', ' ')}: {shown}\n")
+
+
+def progress() -> Any:  # noqa: ANN401 - a context manager that yields a Listener
+    """Progress bar that also hears of stored runs, as a context manager."""
+    from trueness.report.progress import ProgressListener
+
+    return ProgressListener(console(err=True))

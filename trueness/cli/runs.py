@@ -1,0 +1,284 @@
+"""Verbs about runs: run, list, leaderboard, show."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    ROWS_SHOWN,
+    Data,
+    Ids,
+    Json,
+    Priorities,
+    Protocol,
+    Seeds,
+    Store_,
+    Tiers,
+    Vix,
+    check_output,
+    console,
+    print_json,
+    print_rows,
+    progress,
+)
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from trueness.campaign import Campaign
+    from trueness.store import Run, Store
+
+EXIT_INTERRUPTED = 130
+
+
+def run(
+    campaign: str,
+    /,
+    *,
+    ids: Ids = None,
+    priorities: Priorities = None,
+    tiers: Tiers = None,
+    seeds: Seeds = 1,
+    protocol: Protocol = None,
+    data: Data = None,
+    vix: Vix = None,
+    store: Store_ = DEFAULT_STORE,
+    device: str = "auto",
+    workers: int | None = None,
+    report: Path | None = None,
+    dry_run: Annotated[bool, Parameter(negative=())] = False,
+    as_json: Json = False,
+) -> int:
+    """Train what is missing of a campaign, baselines first, and print the leaderboard.
+
+    Runs that are stored already are not trained again, so an interrupted call goes on where it
+    stopped.
+
+    Example: trueness run demo --report report.html
+
+    Parameters
+    ----------
+    campaign
+        A bundled campaign (trueness list) or a YAML file.
+    device
+        auto, cpu, cuda or mps.
+    workers
+        Processes on a CPU, one thread each; all cores by default.
+    report
+        Also write an HTML page to this file.
+    dry_run
+        Print parameters, split sizes with positives and estimated work; train and write nothing.
+    """
+    from trueness.report import leaderboard, write_page
+    from trueness.report.tables import show_leaderboard
+    from trueness.run import run as run_campaign
+
+    chosen, opened = (
+        _campaign(campaign, ids, priorities, tiers, seeds, protocol, data, vix),
+        _store(store),
+    )
+    if dry_run:
+        return _dry_run(chosen, opened, as_json)
+    check_output(report)
+    out = console()
+    for key, twins in chosen.twins().items():
+        console(err=True).print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
+    with progress() as shown:
+        summary = run_campaign(chosen, opened, device=device, workers=workers, listener=shown)
+    board = leaderboard(opened, chosen.name)
+    if as_json:
+        print_json({"campaign": chosen.name, **vars(summary), **board.to_dict()})
+    else:
+        for note in summary.notes:
+            out.print(f"note: {note}", highlight=False)
+        out.print(
+            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
+            f"{len(summary.failed)} failed\n"
+        )
+        show_leaderboard(out, board, ROWS_SHOWN)
+    if report is not None and board.arenas:
+        write_page(board, report, chosen.title)
+        console(err=True).print(f"report: {report}", highlight=False)
+    if summary.interrupted:
+        console(err=True).print("interrupted; call again to go on", style="yellow")
+        return EXIT_INTERRUPTED
+    return 1 if summary.failed else 0
+
+
+def list_(
+    campaign: str | None = None,
+    /,
+    *,
+    ids: Ids = None,
+    priorities: Priorities = None,
+    tiers: Tiers = None,
+    protocol: Protocol = None,
+    data: Data = None,
+    vix: Vix = None,
+    as_json: Json = False,
+) -> int:
+    """List the bundled campaigns, or the experiments of one with key, priority and weights.
+
+    Example: trueness list demo
+
+    Parameters
+    ----------
+    campaign
+        A bundled campaign or a YAML file; without it, the campaigns are listed.
+    """
+    if campaign is None:
+        return _list_campaigns(as_json)
+    from trueness.market import feature_names
+    from trueness.models import parameter_count
+    from trueness.spec import PatchTST
+
+    chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, data, vix)
+    rows: list[dict[str, Any]] = []
+    for entry in chosen.experiments:
+        spec = entry.spec
+        columns = len(feature_names(spec.task, chosen.bars, chosen.volatility))
+        weights = 0
+        if isinstance(spec.model, PatchTST):
+            weights = parameter_count(spec.model, columns, spec.task.context_days)
+        rows.append(
+            {
+                "id": entry.id,
+                "priority": entry.priority,
+                "key": spec.key,
+                "label": spec.label(),
+                "parameters": weights,
+            }
+        )
+    if as_json:
+        for row, entry in zip(rows, chosen.experiments, strict=True):
+            row["spec"] = entry.spec.model_dump(mode="json")
+        print_json(rows)
+    else:
+        print_rows(rows)
+        for key, twins in chosen.twins().items():
+            console().print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
+    return 0
+
+
+def leaderboard_(
+    campaign: str | None = None,
+    /,
+    *,
+    sort: str | None = None,
+    limit: int = ROWS_SHOWN,
+    store: Store_ = DEFAULT_STORE,
+    report: Path | None = None,
+    as_json: Json = False,
+) -> int:
+    """Print the stored runs, comparable ones together, sorted by the lower end of a precision.
+
+    Example: trueness leaderboard demo --sort precision_top15
+
+    Parameters
+    ----------
+    campaign
+        Only the runs of this campaign; all runs without it.
+    sort
+        Estimate whose lower end sorts, such as precision_top15, precision_half or auc.
+    limit
+        Networks shown per table; JSON and pages show all.
+    report
+        Also write an HTML page to this file.
+    """
+    from trueness.report.leaderboard import leaderboard
+    from trueness.report.tables import show_leaderboard
+
+    check_output(report)
+    if limit < 1:
+        raise TruenessError(f"--limit {limit}: at least 1 row is needed")
+    board = leaderboard(_store(store), campaign, sort)
+    if as_json:
+        print_json(board.to_dict())
+    else:
+        show_leaderboard(console(), board, limit)
+    if report is not None and board.arenas:
+        from trueness.report.page import write_page
+
+        write_page(board, report, campaign or "trueness")
+        console(err=True).print(f"report: {report}", highlight=False)
+    return 0
+
+
+def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
+    """Show one stored run: data, splits, every estimate with its interval, checks.
+
+    Example: trueness show D-01
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    """
+    from trueness.report.tables import show_run
+
+    opened = _store(store)
+    found, ids = _find(opened, run)
+    if as_json:
+        print_json({"ids": ids, "spec": found.spec.model_dump(mode="json"), **found.record})
+    else:
+        show_run(console(), found, ids)
+    return 0
+
+
+# ------
+
+
+def _campaign(
+    name: str, ids: list[str] | None, priorities: list[str] | None, tiers: list[str] | None,
+    seeds: int, protocol: str | None, data: str | None, vix: str | None,
+) -> Campaign:  # fmt: skip
+    from trueness.campaign import load_campaign
+
+    campaign = load_campaign(name, data=data, vix=vix, protocol=protocol, seeds=seeds)
+    if ids or priorities or tiers:
+        return campaign.select(ids or [], priorities or [], tiers or [])
+    return campaign
+
+
+def _store(path: Path) -> Store:
+    from trueness.store import Store
+
+    return Store(path)
+
+
+def _find(store: Store, wanted: str) -> tuple[Run, list[str]]:
+    """A run by id (or CAMPAIGN/ID) or key, and all ids that share it."""
+    ids = {
+        f"{c}/{id_}": key for c, known in store.campaigns().items() for id_, key in known.items()
+    }
+    meant = {full: key for full, key in ids.items() if wanted in (full, full.split("/", 1)[1])}
+    if len(set(meant.values())) > 1:
+        raise TruenessError(f"{wanted!r} is several runs; choose from {', '.join(meant)}")
+    found = store.run(next(iter(meant.values()), wanted))
+    return found, [full for full, key in ids.items() if key == found.key]
+
+
+def _list_campaigns(as_json: bool) -> int:
+    from trueness.campaign import bundled_campaigns
+
+    rows = bundled_campaigns()
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    return 0
+
+
+def _dry_run(campaign: Campaign, store: Store, as_json: bool) -> int:
+    from trueness.report.tables import show_plan
+    from trueness.run import plan
+
+    todo = plan(campaign, store)
+    if as_json:
+        print_json({"experiments": todo.rows, "notes": todo.notes})
+    else:
+        show_plan(console(), todo.rows, todo.notes)
+    return 0
