@@ -26,7 +26,7 @@ CATALOGUE: dict[str, Row] = {
         (r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position
     )
 }
-TIERS = ("a20", "a50")
+TIERS = ("a20", "a50", "a100", "a200", "a500")
 
 
 @dataclass(frozen=True)
