@@ -140,7 +140,7 @@ def _trend_agreement(f: Frame) -> p.Array:
 
 def _volatility_agreement(f: Frame) -> p.Array:
     """Place of daily ATR in its range of 60 days less that of weekly ATR in 12 weeks."""
-    starts = np.flatnonzero(np.diff(p.week_number(f.dates), prepend=-1))
+    starts = np.flatnonzero(np.append(True, np.diff(p.week_number(f.dates)) != 0))
     high, low = np.maximum.reduceat(f.high, starts), np.minimum.reduceat(f.low, starts)
     weekly = f.weekly(lambda c: p.position(talib.ATR(high, low, c, 4) / c, 12))
     return p.position(f.atr14 / f.close, 60) - weekly
