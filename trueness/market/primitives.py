@@ -113,6 +113,11 @@ def klinger_force(high: Array, low: Array, close: Array, volume: Array) -> Array
     return 100 * volume * np.where(rising, 1.0, -1.0) * np.abs(2 * range_ / cumulated - 1)
 
 
+def week_number(dates: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Number of the week, Monday to Sunday, that each day lies in; (L,) -> (L,)."""
+    return (dates.astype(np.int64) + 3) // 7  # 1970-01-01 was a Thursday
+
+
 def weekly(dates: NDArray[np.datetime64], close: Array, formula: Callable[[Array], Array]) -> Array:
     """Apply `formula` to weekly closes and hand each day the value of the last completed week.
 
@@ -130,7 +135,7 @@ def weekly(dates: NDArray[np.datetime64], close: Array, formula: Callable[[Array
     -------
     (L,) float64
     """
-    week = (dates.astype(np.int64) + 3) // 7  # 1970-01-01 was a Thursday; Mondays start a week
+    week = week_number(dates)
     last_row = np.append(np.flatnonzero(np.diff(week)), len(week) - 1)
     values = formula(close[last_row])
     completed = np.searchsorted(week[last_row], week) - 1

@@ -120,6 +120,18 @@ class Frame:
         line, signal, histogram = talib.MACD(self.close, 12, 26, 9)
         return line, signal, histogram
 
+    @cached_property
+    def supertrend10(self) -> tuple[Array, Array]:
+        """Supertrend line and state, ATR over 10 rows, 3 of them wide."""
+        atr = talib.ATR(self.high, self.low, self.close, 10)
+        return p.supertrend(self.high, self.low, self.close, atr, 3.0)
+
+    @cached_property
+    def ratchet20(self) -> tuple[Array, Array]:
+        """Ratchet line and state, ATR over 20 rows, 3 of them wide."""
+        atr = talib.ATR(self.high, self.low, self.close, 20)
+        return p.ratchet(self.high, self.low, self.close, atr, 3.0)
+
     def sma(self, n: int) -> Array:
         """Simple mean of the close over n rows."""
         return talib.SMA(self.close, n)
