@@ -1,5 +1,6 @@
 """The command line as a user meets it: real processes, real files, real kills."""
 
+import dataclasses
 import json
 import os
 import random
@@ -9,9 +10,11 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from trueness.cli import main
+from trueness.market import synthetic_bars
 
 
 def call(capsys, *arguments):
@@ -31,7 +34,6 @@ def start(*arguments, cwd=None):
 def finished(tmp_path_factory):
     """A store with the tiny campaign, and the JSON that its first call printed."""
     from tests.conftest import TINY
-    from trueness.market import synthetic_bars
 
     folder = tmp_path_factory.mktemp("finished")
     synthetic_bars(1200).frame().write_csv(folder / "bars.csv")
@@ -210,7 +212,7 @@ def test_seeds_and_selection_reach_the_store(tiny, tmp_path, capsys):
     [
         ("list",), ("list", "demo"), ("features", "--tier", "a20"), ("explain",), ("explain", "tru003"),
         ("data", "check", "sp500", "--calendar", "XNYS"), ("leaderboard",), ("leaderboard", "tiny", "--sort", "auc"),
-        ("show", "T-01"),
+        ("show", "T-01"), ("features", "audit", "--tier", "a20"), ("features", "build", "--tier", "a20", "--out", "f.parquet"),
     ],
     ids=" ".join,
 )  # fmt: skip
@@ -222,6 +224,55 @@ def test_every_verb_prints_text_and_json(finished, capsys, monkeypatch, argument
     code, out, err = call(capsys, *arguments, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)
+
+
+def test_audit_exits_1_when_a_column_looks_ahead(capsys, monkeypatch):
+    from trueness.market.indicators import CATALOGUE
+
+    wrong = {
+        **CATALOGUE,
+        "sma_12": dataclasses.replace(CATALOGUE["sma_12"], compute=lambda f: np.roll(f.close, -5)),
+    }
+    monkeypatch.setattr("trueness.market.indicators.CATALOGUE", wrong)
+    code, out, _ = call(capsys, "features", "audit", "--tier", "a20", "--json")
+    assert code == 1
+    assert json.loads(out)["found"]["look ahead"] == ["sma_12"]
+
+
+def test_built_features_are_the_catalogue_in_order(capsys, tmp_path):
+    import polars as pl
+
+    from trueness.market import feature_table, load_bars
+
+    code, _, _ = call(capsys, "features", "build", "--tier", "a20", "--out", tmp_path / "f.parquet")
+    table, bars = pl.read_parquet(tmp_path / "f.parquet"), load_bars("sp500")
+    expected = feature_table(bars, "a20")
+    assert code == 0
+    assert tuple(table.columns) == ("Date", *expected.names)
+    assert table["Date"].to_numpy().astype("datetime64[D]").tolist() == bars.dates.tolist()
+    np.testing.assert_array_equal(table.drop("Date").to_numpy(), expected.values)
+
+
+def test_reduce_writes_a_tier(capsys, tmp_path):
+    arguments = (
+        "--tier",
+        "a20",
+        "--data",
+        "synthetic",
+        "--epochs",
+        1,
+        "--rounds",
+        1,
+        "--seeds",
+        1,
+        "--workers",
+        0,
+    )
+    code, out, err = call(capsys, "features", "reduce", "--out", tmp_path / "r.yaml", *arguments)
+    assert code == 0
+    assert "20 columns" in out
+    assert "verdict" in err
+    assert (tmp_path / "r.yaml").exists()
 
 
 def test_sorting(finished, capsys):
@@ -281,6 +332,21 @@ BAD = {
     "features": (["features", "--tier", "b20"], "unknown tier 'b20'"),
     "data check": (["data", "check", "wrong.csv"], "no column"),
     "calendar": (["data", "check", "sp500", "--calendar", "MARS"], "unknown calendar 'MARS'"),
+    "build tier": (
+        ["features", "build", "--tier", "a21", "--out", "f.parquet"],
+        "unknown tier 'a21'",
+    ),
+    "build out": (["features", "build", "--out", "nowhere/f.parquet"], "cannot be written there"),
+    "build short": (
+        ["features", "build", "--data", "short.csv", "--out", "f.parquet"],
+        "are too few",
+    ),
+    "audit tier": (["features", "audit", "--tier", "a21"], "unknown tier 'a21'"),
+    "audit data": (["features", "audit", "--data", "nothing.csv"], "no such file"),
+    "audit blocks": (["features", "audit", "--block-days", "0"], "at least 1 day"),
+    "reduce out": (["features", "reduce", "--out", "nowhere/r.yaml"], "cannot be written there"),
+    "reduce rounds": (["features", "reduce", "--out", "r.yaml", "--rounds", "0"], "at least 1"),
+    "reduce tier": (["features", "reduce", "--out", "r.yaml", "--tier", "b"], "unknown tier 'b'"),
     "verb": (["trane"], "trane"),
 }
 
@@ -289,6 +355,7 @@ BAD = {
 def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, monkeypatch, capsys, case):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
+    synthetic_bars(60).frame().write_csv(tmp_path / "short.csv")
     (tmp_path / "newer").mkdir()
     (tmp_path / "newer" / "store.json").write_text('{"version": 2}')
     for name, content in (

@@ -190,6 +190,7 @@ def load_campaign(
     entries = []
     for id_, priority, part in _expand(reader, top):
         content = _merge_outside(reader, id_, part, outside)
+        _read_tier(file, reader, id_, part, content["task"])
         content["evaluation"] = _evaluation(content.get("evaluation", {}), protocol, bars)
         spec = _validated(reader, id_, replace(part, content=content))
         for extra in range(seeds):
@@ -216,6 +217,23 @@ def _merge_outside(reader: Reader, id_: str, part: Part, outside: dict[str, Any]
             line = part.line((section,))
             raise reader.fail(line, f"{id_}: {section} must be a mapping of names to values")
     return merge(part.content, outside)
+
+
+def _read_tier(file: Path, reader: Reader, id_: str, part: Part, task: dict[str, Any]) -> None:
+    """Put the name and the columns of a tier file in the place of its path."""
+    tier = task.get("tier")
+    if not isinstance(tier, str) or not tier.endswith((".yaml", ".yml")):
+        return
+    path = Path(_relative(file, tier))
+    content = Reader(path).part_of_root() if path.is_file() else {}
+    columns, name = content.get("columns"), content.get("tier")
+    if not isinstance(columns, list) or not isinstance(name, str):
+        line = part.line(("task", "tier"))
+        raise reader.fail(
+            line,
+            f"{id_}: task.tier: {tier} is not a tier file; `trueness features reduce` makes one",
+        )
+    task |= {"tier": name, "columns": columns}
 
 
 def _relative(file: Path, source: str | Path) -> str | Path:

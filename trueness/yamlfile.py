@@ -102,6 +102,10 @@ class Reader:
             raise self.fail(1, "a campaign is a mapping with `campaign:` and `experiments:`")
         return node
 
+    def part_of_root(self) -> dict[str, Any]:
+        """Whole file as nested dictionaries."""
+        return self.mapping(self.root(), (), {})
+
     def pairs(self, node: yaml.Node, what: str) -> Iterator[tuple[str, yaml.Node, int]]:
         """Keys, values and lines of a mapping; refuses a key that stands twice."""
         if not isinstance(node, yaml.MappingNode):

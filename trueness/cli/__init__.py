@@ -38,6 +38,7 @@ data_app.command(features.check)
 features_app.default(features.features)
 features_app.command(features.build)
 features_app.command(features.audit)
+features_app.command(features.reduce)
 
 
 def _fail(message: str) -> NoReturn:

@@ -150,6 +150,62 @@ def audit(
     return 1 if found.looking_ahead else 0
 
 
+def reduce(
+    *,
+    out: Path,
+    tier: str = "a50",
+    data: Data = None,
+    vix: Vix = None,
+    seeds: int = 2,
+    rounds: int = 20,
+    epochs: int = 10,
+    device: str = "auto",
+    workers: int | None = None,
+    as_json: Json = False,
+) -> int:
+    """Drop the weakest columns round by round while a small network does not suffer.
+
+    Writes a tier file; a campaign takes it as task.tier: FILE.
+
+    Example: trueness features reduce --tier a50 --data sp500 --out reduced.yaml
+
+    Parameters
+    ----------
+    out
+        YAML file; its name becomes the name of the tier.
+    tier
+        See trueness features.
+    seeds
+        Networks per round; their median decides.
+    rounds
+        At most so many.
+    epochs
+        Per network.
+    device
+        auto, cpu, cuda or mps.
+    workers
+        Processes on a CPU; all cores by default.
+    """
+    from trueness.reduce import reduce_file
+    from trueness.report.tables import rows_table, show_reduction
+
+    check_output(out)
+    for name, value in (("seeds", seeds), ("rounds", rounds), ("epochs", epochs)):
+        if value < 1:
+            raise TruenessError(f"--{name} {value}: at least 1 is needed")
+    told = console(err=True)
+    found = reduce_file(
+        data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs,
+        device=device, workers=workers,
+        on_round=lambda one: told.print(rows_table([one]), highlight=False),
+    )  # fmt: skip
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        show_reduction(console(), found.to_dict(), out)
+    return 0
+
+
 def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
     """Print the page of a check, or the list of checks.
 

@@ -331,9 +331,9 @@ def audit(
     """
     told = on_step or (lambda what, done, of: None)
     table = feature_table(bars, tier, vix)
-    columns = structure(table)
-    latest = max(c.warmup for c in columns)
+    latest = max(int((~np.isnan(column)).argmax()) for column in table.values.T)
     points = cut_points(len(bars), min(latest, len(bars) // 2), cuts)
+    columns = structure(table)
     for done, cut in enumerate(points, 1):
         again = feature_table(bars.head(cut), tier, vix)
         for column, rows in zip(columns, look_ahead_rows(table.values, again.values), strict=True):

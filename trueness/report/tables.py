@@ -216,3 +216,31 @@ def _epochs(record: dict[str, Any], fold: int) -> str:
     if "best_epochs" in record:
         return f"; best epoch {record['best_epochs'][fold]} of {record['last_epochs'][fold]}"
     return f"; {record['chosen'][fold]}" if record.get("chosen") else ""
+
+
+def show_reduction(console: Console, found: dict[str, Any], path: object) -> None:
+    """Print the rounds of a feature reduction and its final check."""
+    start = found["rounds"][0]["columns"]
+    console.print(
+        f"tier {found['tier']}: {start} columns, {len(found['columns'])} left", style="bold"
+    )
+    shown = ("columns", "precision", "recall", "auc", "width", "verdict")
+    rows = [{n: _rounded(one[n]) for n in shown} for one in found["rounds"]]
+    console.print(rows_table(rows))
+    console.print(
+        "precision and recall at the alarm rate, medians over seeds, inner validation days"
+    )
+    if found["clusters"]:
+        console.print(
+            f"largest cluster of near-copies: {', '.join(found['clusters'][0])}", highlight=False
+        )
+    for when in ("before", "after"):
+        estimate = Estimate.from_dict(found[when])
+        console.print(
+            f"{when}: out-of-fold AUC {number_text(estimate)}, {estimate.n} days", highlight=False
+        )
+    console.print(f"written to {path}; in a campaign: task.tier: {path}", highlight=False)
+
+
+def _rounded(value: object) -> object:
+    return f"{value:.3f}" if isinstance(value, float) else value
