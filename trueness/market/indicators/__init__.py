@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import momentum, trend, volatility, volume
+from trueness.market.indicators import calendar as day_calendar
+from trueness.market.indicators import candles, momentum, trend, volatility, volume
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
@@ -19,6 +20,8 @@ FAMILIES = {
     "volatility": volatility,
     "volume": volume,
     "range": day_range,
+    "candles": candles,
+    "calendar": day_calendar,
 }
 CATALOGUE: dict[str, Row] = {
     row.name: row
@@ -26,7 +29,7 @@ CATALOGUE: dict[str, Row] = {
         (r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position
     )
 }
-TIERS = ("a20", "a50")
+TIERS = ("a20", "a50", "a100", "a200", "a500")
 
 
 @dataclass(frozen=True)
