@@ -757,6 +757,54 @@ def test_first_value_comes_when_declared_and_no_gap_follows(name, columns):
     assert row.warmup <= 297
 
 
+# Rows whose formula puts a stated value, or "the condition does not hold", where its inputs are not
+# yet known: their look-back, counted by hand. All other rows are NaN by themselves until then.
+FILLED = {
+    1: (
+        "consecutive_volume_increase consecutive_decreasing_vol bullish_engulfing bearish_engulfing "
+        "consecutive_engulfing_count gap_filled_today significant_gap inside_day outside_day "
+        "consecutive_inside_days consecutive_outside_days harami_indicator piercing_line "
+        "dark_cloud_cover"
+    ),
+    2: "morning_star_indicator evening_star_indicator three_white_soldiers three_black_crows",
+    3: "sequential_vol_buildup_3d tweezer_bottom tweezer_top",
+    4: "doji_after_trend pattern_cluster_indicator",
+    9: "narrow_range_day wide_range_day consecutive_narrow_days",
+    10: "range_contraction_score",
+    19: (
+        "days_above_upper_band days_below_lower_band accumulation_dist price_vwap_cross_recency "
+        "donchian_position range_expansion_10d fib_retracement_level range_vs_avg_range "
+        "indecision_at_extreme"
+    ),
+    20: (
+        "expectancy_20d win_rate_20d bb_squeeze_indicator bb_squeeze_duration "
+        "consecutive_high_vol_days volume_price_trend kvo_histogram volume_spike_price_flat "
+        "volume_price_spike_both vol_breakout_confirmation avg_vol_up_vs_down_days "
+        "volume_trend_strength breakout_20d breakdown_20d breakout_strength_20d "
+        "consecutive_new_highs_20d"
+    ),
+    21: "sortino_slope_20d squeeze_fire_recency",
+    24: "obv_slope vwap_price_divergence",
+    38: "high_volume_direction_bias support_test_count_20d",
+    43: "fib_range_position",
+    49: "range_position_50d high_low_range_ratio",
+    251: "range_position_252d",
+    252: "sharpe_252d sortino_252d",
+    254: "nvi_signal pvi_signal",
+}
+
+
+def test_warm_ups_are_true_look_backs(bars, vix):
+    """Unmasked formulas begin exactly where declared; those that fill have a count by hand."""
+    by_hand = {name: rows for rows, names in FILLED.items() for name in names.split()}
+    frame = Frame(bars.head(400), vix[:400], CATALOGUE)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name, row in ROWS.items():
+            raw = np.asarray(row.compute(frame), dtype=float)
+            expected = by_hand.get(name, int(np.argmax(~np.isnan(raw))))
+            assert row.warmup == expected, name
+
+
 @pytest.mark.parametrize("name", list(ROWS))
 def test_no_column_is_constant(name, columns):
     assert np.nanstd(columns[name]) > 0
