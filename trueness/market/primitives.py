@@ -38,6 +38,16 @@ def ratio(a: Array, b: Array) -> Array:
     return np.divide(a, b, out=np.full_like(a, np.nan), where=b != 0)
 
 
+def filled(x: Array, value: float) -> Array:
+    """`x` with `value` where it is NaN."""
+    return np.where(np.isnan(x), value, x)
+
+
+def flag(condition: NDArray[np.bool_]) -> Array:
+    """1 where the condition holds, else 0."""
+    return condition.astype(np.float64)
+
+
 def rolling(x: Array, n: int, reduce: Callable[..., Array]) -> Array:
     """Reduce the last n values, e.g. with ``np.mean``; NaN for the first n - 1 rows."""
     out = np.full_like(x, np.nan)

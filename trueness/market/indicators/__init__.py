@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import implied, momentum, trend, volatility, volume
+from trueness.market.indicators import calendar as day_calendar
+from trueness.market.indicators import candles, implied, momentum, trend, volatility, volume
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
@@ -20,6 +21,8 @@ FAMILIES = {
     "volatility": volatility,
     "volume": volume,
     "range": day_range,
+    "candles": candles,
+    "calendar": day_calendar,
     "implied": implied,
 }
 CATALOGUE: dict[str, Row] = {

@@ -94,12 +94,6 @@ def _divergence(f: Frame) -> p.Array:
     return np.maximum(*parts)
 
 
-def _price_obv_divergence(f: Frame) -> p.Array:
-    signed = f.volume * np.sign(p.diff(f.close, 1))
-    balance = np.cumsum(np.where(np.isnan(signed), 0.0, signed))
-    return p.rank_le(f.close, 20) - p.rank_le(balance, 20)
-
-
 def _weekly(
     position: int, name: str, formula: str, of_week: Callable[[p.Array], p.Array], weeks: int
 ) -> Row:
@@ -225,10 +219,6 @@ ROWS = (
         "divisor replaced by 1 when abs(signal) <= 0.0001", _signal_proximity, 33),
     Row(192, "price_rsi_divergence", "a200", "rank_le(C,20) - rank_le(RSI14,20)",
         lambda f: p.rank_le(f.close, 20) - p.rank_le(f.rsi14, 20), 33),
-    # TEMPORARY: belongs to the volume family; drop this row and its function at the merge.
-    Row(193, "price_obv_divergence", "a200",
-        "rank_le(C,20) - rank_le(B,20), B = running sum of V*sign(C-C[-1]) from 0",
-        _price_obv_divergence, 19, needs=("volume",)),
     Row(194, "divergence_streak", "a200", "run(divergence_magnitude > 0.2)",
         lambda f: p.run(f["divergence_magnitude"] > 0.2), 33, needs=("volume",)),
     Row(195, "divergence_magnitude", "a200",
