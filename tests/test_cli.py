@@ -75,6 +75,28 @@ def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
     assert "accuracy" not in text
 
 
+def test_differences_belong_to_the_store_not_to_the_run(finished, tmp_path, capsys):
+    """A run made beside fewer baselines is compared with the best one as soon as that is there."""
+    import shutil
+
+    folder, content = finished
+    copy = tmp_path / "store"
+    shutil.copytree(folder / "store", copy)
+    shutil.rmtree(copy / "index")
+    (arena,) = content["arenas"]
+    best = max(arena["baselines"], key=lambda r: r["estimates"]["auc"]["value"])
+    assert arena["best_baseline"] == best["key"]
+    for row in arena["networks"]:
+        difference = row["estimates"]["auc"]["value"] - best["estimates"]["auc"]["value"]
+        assert row["difference_to_best_baseline"]["auc"]["value"] == pytest.approx(difference)
+    shutil.rmtree(copy / "runs" / best["key"])
+    _, out, _ = call(capsys, "leaderboard", "--store", copy, "--json")
+    (other,) = json.loads(out)["arenas"]
+    assert other["best_baseline"] != best["key"]
+    _, out, _ = call(capsys, "show", "T-01", "--store", copy)
+    assert "AUC − best baseline" in out
+
+
 def test_a_second_call_trains_nothing(finished, capsys):
     folder, content = finished
     began = time.perf_counter()
@@ -327,7 +349,7 @@ BAD = {
         "no runs of a campaign 'demo'",
     ),
     "leaderboard limit": (["leaderboard", "--limit", "x"], "limit"),
-    "show": (["show", "abcdef"], "no run has the key 'abcdef'"),
+    "show": (["show", "abcdef"], "no run has the id or key 'abcdef'"),
     "check": (["explain", "TRU999"], "unknown check 'TRU999'"),
     "features": (["features", "--tier", "b20"], "unknown tier 'b20'"),
     "data check": (["data", "check", "wrong.csv"], "no column"),

@@ -154,7 +154,7 @@ def test_refusals(tmp_path, store, make_spec):
         Store(tmp_path / "file")
     with pytest.raises(StoreError, match="cannot be written"):
         Store(Path("/proc/nowhere")).prepare()
-    with pytest.raises(StoreError, match="no run has the key 'abc'"):
+    with pytest.raises(StoreError, match="no run has the id or key 'abc'"):
         store.run("abc")
     _write(store, make_spec(seed=1))
     _write(store, make_spec(seed=2))

@@ -137,6 +137,13 @@ def bundled_campaigns() -> list[dict[str, Any]]:
     return rows
 
 
+def campaign_name(name: str | Path) -> str:
+    """Name under which the runs of a campaign are stored."""
+    file = campaign_file(name)
+    reader = Reader(file)
+    return _name(reader, _top_level(reader), file.stem)
+
+
 def load_campaign(
     name: str | Path,
     *,
@@ -417,6 +424,10 @@ def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[KeyPath, s
     if kind == "extra_forbidden":
         fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
         return tuple(path), f"unknown field; {nearest(path[-1], fields)}"
+    if kind == "union_tag_not_found":
+        return tuple(
+            path
+        ), f"it needs a kind, as in {{kind: {'patchtst' if path == ['model'] else '...'}}}"
     if kind == "union_tag_invalid":
         given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
         hint = nearest(str(given), choices)

@@ -33,7 +33,7 @@ def nearest(name: str, choices: list[str]) -> str:
     """
     from difflib import get_close_matches
 
-    if len(choices) <= 12:
+    if len(choices) <= 25:
         return "choose from " + ", ".join(choices)
     close = get_close_matches(name, choices, n=3, cutoff=0.4)
     return f"did you mean {', '.join(close)}?" if close else f"{len(choices)} names are known"

@@ -18,13 +18,12 @@ from trueness.evaluation import (
     Estimate,
     Evidence,
     measure,
-    paired_auc_difference,
     run_checks,
     score_facts,
 )
 from trueness.examples import PARTS, Examples
 from trueness.models import parameter_count
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Baseline, PatchTST, Spec, bootstrap_block
 
 HISTORY = {
     "fold": pl.Int64,
@@ -36,15 +35,13 @@ HISTORY = {
 
 
 @dataclass(frozen=True)
-class Reference:
-    """Best baseline on the measured days: what every network is compared to."""
+class Measured:
+    """Days, labels, scores and folds of the measured part, pooled, in time order; each (n,)."""
 
-    key: str
-    label: str
     when: NDArray[np.datetime64]
     y: NDArray[np.uint8]
     score: NDArray[np.float64]
-    auc: Estimate
+    fold: NDArray[np.int64]
 
 
 def weight_count(spec: Spec, examples: Examples) -> int:
@@ -56,60 +53,47 @@ def weight_count(spec: Spec, examples: Examples) -> int:
 
 def measured_part(
     spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]]
-) -> tuple[NDArray[np.datetime64], NDArray[np.uint8], NDArray[np.float64]]:
-    """Days, labels and scores of the part that is measured, pooled over folds, in time order."""
+) -> Measured:
+    """Pool the part that is measured over the folds; `logits` holds one array (N,) per fold."""
     rows = [examples.members(spec.evaluation.measured_on, fold) for fold in range(examples.n_folds)]
-    every = np.concatenate(rows)
-    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)]).astype(
-        np.float64
-    )
+    every, fold = np.concatenate(rows), np.repeat(np.arange(len(rows)), [len(r) for r in rows])
+    score = np.concatenate([logit[i] for logit, i in zip(logits, rows, strict=True)])
     order = np.argsort(examples.when[every], kind="stable")
-    return examples.when[every][order], examples.y[every][order], score[order]
+    every, score = every[order], score[order].astype(np.float64)
+    return Measured(examples.when[every], examples.y[every], score, fold[order])
 
 
-def estimates_of(spec: Spec, y: NDArray[np.uint8], score: NDArray[np.float64]) -> dict[str, Any]:
-    """Estimates of one set of scores, as dictionaries."""
+def estimates_of(spec: Spec, part: Measured) -> dict[str, Estimate]:
+    """Estimates of one set of scores under the rules of a spec."""
     rule = spec.evaluation
-    measured = measure(
-        y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
-        confidence=rule.confidence_pct / 100, block=max(rule.block_days, spec.task.horizon_days),
-        chosen_on="train" if spec.is_baseline else rule.chosen_on, measured_on=rule.measured_on,
+    plain = isinstance(spec.model, Baseline) and spec.model.kind not in ("logit", "boosting")
+    return measure(
+        part.y, part.score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
+        confidence=rule.confidence_pct / 100, block=bootstrap_block(spec), fold=part.fold,
+        chosen_on="train" if plain else rule.chosen_on, measured_on=rule.measured_on,
     )  # fmt: skip
-    return {name: estimate.to_dict() for name, estimate in measured.items()}
 
 
 def arena_of(spec: Spec, examples: Examples) -> str:
     """Digest of the measured days, labels and measures: runs with equal ones may be compared."""
     blank = [np.zeros(len(examples.y), np.float32)] * examples.n_folds
-    when, y, _ = measured_part(spec, examples, blank)
-    rule = spec.evaluation
+    part, rule = measured_part(spec, examples, blank), spec.evaluation
     measures = f"{rule.alarms} {rule.alarm_rate_pct} {rule.confidence_pct} {rule.block_days}"
-    content = when.astype(np.int64).tobytes() + y.tobytes() + measures.encode()
+    content = part.when.astype(np.int64).tobytes() + part.y.tobytes() + measures.encode()
     return hashlib.sha256(content).hexdigest()[:12]
 
 
 def make_record(
-    spec: Spec,
-    examples: Examples,
-    logits: Sequence[NDArray[np.float32]],
-    reference: Reference | None,
+    spec: Spec, examples: Examples, logits: Sequence[NDArray[np.float32]]
 ) -> dict[str, Any]:
     """Everything a record says that does not depend on how the scores were made.
 
-    `logits` holds one array (N,) per fold; without a `reference` no difference is recorded.
+    It depends on nothing but the run itself: comparisons with other runs are made on reading.
+    `logits` holds one array (N,) per fold.
     """
-    _, y, score = measured_part(spec, examples, logits)
-    estimates = estimates_of(spec, y, score)
-    difference = None
-    if reference is not None:
-        rule = spec.evaluation
-        difference = paired_auc_difference(
-            y, score, reference.score, block=max(rule.block_days, spec.task.horizon_days),
-            confidence=rule.confidence_pct / 100,
-        )  # fmt: skip
-    evidence = Evidence(
-        y, score, {k: Estimate.from_dict(v) for k, v in estimates.items()}, difference
-    )
+    part = measured_part(spec, examples, logits)
+    estimates = estimates_of(spec, part)
+    found = run_checks(Evidence(part.y, part.score, estimates, part.fold))
     return {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": _environment(),
@@ -119,12 +103,10 @@ def make_record(
         "notes": list(examples.notes),
         "folds": [{p: list(c) for p, c in fold.items()} for fold in examples.counts()],
         "arena": arena_of(spec, examples),
-        "estimates": estimates,
-        "scores": score_facts(score),
-        "difference": None if reference is None or difference is None
-        else {"baseline": reference.key, "label": reference.label, "auc": difference.to_dict()},
-        "findings": [] if spec.is_baseline else [f.to_dict() for f in run_checks(evidence)],
-    }  # fmt: skip
+        "estimates": {name: estimate.to_dict() for name, estimate in estimates.items()},
+        "scores": score_facts(part.score),
+        "findings": [] if spec.is_baseline else [f.to_dict() for f in found],
+    }
 
 
 def _environment() -> dict[str, str]:

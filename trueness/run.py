@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from trueness.baselines import BaselineFit, fit_baseline
 from trueness.campaign import Campaign, Entry
 from trueness.errors import DataError, SpecError
-from trueness.evaluation import Estimate
 from trueness.examples import Examples
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit import Device, Fitted, choose_device, fit_stack, stackable
@@ -27,16 +26,14 @@ from trueness.market import market_examples
 from trueness.models import multiply_adds
 from trueness.record import (
     HISTORY,
-    Reference,
-    arena_of,
     estimates_of,
     make_record,
     measured_part,
     predictions_table,
     weight_count,
 )
-from trueness.spec import Baseline, PatchTST, Spec
-from trueness.store import Run, Store
+from trueness.spec import PatchTST, Spec
+from trueness.store import Store
 
 GPU_STACK = 128
 """Members per stack on an accelerator."""
@@ -52,7 +49,6 @@ class Work:
     specs: tuple[Spec, ...]
     device: Device
     width: int
-    reference: Reference | None
 
 
 @dataclass(frozen=True)
@@ -217,7 +213,7 @@ def run(
     with Pool(_pool_size(workers, todo) if where.name == "cpu" else 0) as pool:
         try:
             _baseline_stage(pool, todo, where, scribe)
-            _network_stage(pool, todo, where, scribe, _references(campaign, store, todo))
+            _network_stage(pool, todo, where, scribe)
         except KeyboardInterrupt:
             interrupted = True
     done = {s.key for s in (*todo.baselines, *todo.missing)}
@@ -283,26 +279,24 @@ class _Scribe:
 def _baseline_stage(pool: Pool, todo: Plan, device: Device, scribe: _Scribe) -> None:
     if not todo.baselines:
         return
-    items = [Work(todo.examples[_data_key(s)], (s,), device, 1, None) for s in todo.baselines]
+    items = [Work(todo.examples[_data_key(s)], (s,), device, 1) for s in todo.baselines]
     scribe.listener.start("baselines", len(items))
     for position, answer in pool.map(_work_item, items):
         scribe.take(items[position], answer)
         scribe.listener.advance(1)
 
 
-def _network_stage(
-    pool: Pool, todo: Plan, device: Device, scribe: _Scribe, references: dict[str, Reference]
-) -> None:
+def _network_stage(pool: Pool, todo: Plan, device: Device, scribe: _Scribe) -> None:
     if not todo.missing:
         return
-    items = list(_stacks(todo, device, references))
+    items = list(_stacks(todo, device))
     epochs = [s.recipe.epochs * todo.examples[_data_key(s)].n_folds for s in todo.missing]
     scribe.listener.start("networks", sum(epochs))
     for position, answer in pool.map(_work_item, items, lambda _, n: scribe.listener.advance(n)):
         scribe.take(items[position], answer)
 
 
-def _stacks(todo: Plan, device: Device, references: dict[str, Reference]) -> Iterator[Work]:
+def _stacks(todo: Plan, device: Device) -> Iterator[Work]:
     """Group specs by tensor shape, as many per item as a stack holds."""
     width = CPU_STACK if device.name == "cpu" else GPU_STACK
     groups: dict[tuple[str, ...], list[Spec]] = {}
@@ -313,7 +307,7 @@ def _stacks(todo: Plan, device: Device, references: dict[str, Reference]) -> Ite
         per_item = max(1, width // examples.n_folds)
         for first in range(0, len(specs), per_item):
             chunk = tuple(specs[first : first + per_item])
-            yield Work(examples, chunk, device, width, references.get(arena_of(specs[0], examples)))
+            yield Work(examples, chunk, device, width)
 
 
 def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
@@ -323,14 +317,14 @@ def _work_item(work: Work, report: Callable[[int], None]) -> list[Outcome]:
             _judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs
         ]
     fitted = fit_stack(work.examples, work.specs, work.device, report, work.width)
-    return [_judge_network(one, work.examples, work.reference) for one in fitted]
+    return [_judge_network(one, work.examples) for one in fitted]
 
 
 # ------------------------------------------------------------------------------------------ judging
 
 
 def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
-    record = make_record(fit.spec, examples, list(fit.logits), None)
+    record = make_record(fit.spec, examples, list(fit.logits))
     record |= {
         "chosen": fit.chosen,
         "seconds": fit.seconds,
@@ -341,12 +335,13 @@ def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
     return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=HISTORY), {})
 
 
-def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None) -> Outcome:
+def _judge_network(fit: Fitted, examples: Examples) -> Outcome:
     if fit.failure is not None:
         return Outcome(fit.spec, {}, pl.DataFrame(), pl.DataFrame(), {}, fit.failure)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
-    record = make_record(fit.spec, examples, best, reference)
-    record["estimates_last"] = estimates_of(fit.spec, *measured_part(fit.spec, examples, last)[1:])
+    record = make_record(fit.spec, examples, best)
+    last_part = estimates_of(fit.spec, measured_part(fit.spec, examples, last))
+    record["estimates_last"] = {name: e.to_dict() for name, e in last_part.items()}
     record |= {
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
@@ -362,30 +357,4 @@ def _judge_network(fit: Fitted, examples: Examples, reference: Reference | None)
         predictions_table(examples, best, last),
         pl.DataFrame(history, schema=HISTORY),
         parameters,
-    )
-
-
-def _references(campaign: Campaign, store: Store, todo: Plan) -> dict[str, Reference]:
-    """Baseline with the best AUC on each set of measured days."""
-    best: dict[str, tuple[float, Run]] = {}
-    for entry in campaign.entries:
-        if not isinstance(entry.spec.model, Baseline) or entry.spec.key not in store:
-            continue
-        stored = store.run(entry.spec.key)
-        auc, arena = stored.record["estimates"]["auc"]["value"] or 0.0, stored.record["arena"]
-        if arena not in best or auc > best[arena][0]:
-            best[arena] = (auc, stored)
-    return {arena: _reference(stored) for arena, (_, stored) in best.items()}
-
-
-def _reference(stored: Run) -> Reference:
-    part = stored.spec.evaluation.measured_on
-    rows = stored.predictions().filter(pl.col("split") == part).sort("when", maintain_order=True)
-    return Reference(
-        stored.key,
-        stored.record["label"],
-        rows["when"].to_numpy(),
-        rows["y"].to_numpy(),
-        rows["logit"].to_numpy().astype(np.float64),
-        Estimate.from_dict(stored.record["estimates"]["auc"]),
     )

@@ -395,4 +395,11 @@ class Spec(Shape):
             parts.append(f"e{model.embedding.width}")
         parts.append(f"d{model.d_model} L{model.n_layers} k{model.n_heads}")
         parts.append(self.loss.kind)
+        if not model.revin:
+            parts.append("no revin")
         return " ".join(parts)
+
+
+def bootstrap_block(spec: Spec) -> int:
+    """Days per block of the bootstrap: at least the horizon, whose labels overlap."""
+    return max(spec.evaluation.block_days, spec.task.horizon_days)

@@ -5,6 +5,7 @@
                                  model.safetensors
     STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
     STORE/campaigns/NAME.json    which keys a campaign's ids stand for
+    STORE/index/                 derived numbers; may be deleted at any time
     STORE/damaged/               unreadable run folders that a later run of the same key replaced
 
 A run is written into a temporary folder and renamed. `record.json` names the size and digest of the
@@ -14,6 +15,7 @@ deleted.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -230,8 +232,10 @@ class Store:
         """
         found = [k for k in self._keys() if k.startswith(key)]
         if len(found) != 1:
-            what = f"{len(found)} runs begin with" if found else "no run has the key"
-            raise StoreError(f"{self.root}: {what} {key!r}; `trueness leaderboard` lists the keys")
+            some = f" ({', '.join(found[:5])})" if key and found else ""
+            what = f"{len(found)} runs begin with" if found else "no run has the id or key"
+            hint = "`trueness leaderboard --json` lists both"
+            raise StoreError(f"{self.root}: {what} {key!r}{some}; {hint}")
         opened = self._open(found[0])
         if isinstance(opened, Problem):
             raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
@@ -243,6 +247,20 @@ class Store:
         return [o for o in opened if isinstance(o, Run)], [
             o for o in opened if isinstance(o, Problem)
         ]
+
+    def read_index(self, name: str) -> dict[str, Any]:
+        """Derived numbers kept under a name; empty if there are none or they are damaged."""
+        try:
+            content = json.loads((self.root / "index" / f"{name}.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def write_index(self, name: str, content: dict[str, Any]) -> None:
+        """Keep derived numbers; a store that cannot be written does without."""
+        with contextlib.suppress(OSError):
+            (self.root / "index").mkdir(exist_ok=True)
+            _write_json(self.root / "index" / f"{name}.json", content)
 
     def failures(self) -> dict[str, str]:
         """Last line of the traceback of each run that failed and has not succeeded since."""

@@ -15,7 +15,7 @@ from trueness.evaluation import (
     clopper_pearson,
     expected_calibration_error,
     measure,
-    paired_auc_difference,
+    paired_auc_differences,
     precision_recall_curve,
     reliability_diagram_data,
     roc_auc,
@@ -158,10 +158,11 @@ def test_block_bootstrap_interval_of_the_auc_covers():
 def test_paired_difference_is_zero_for_equals_and_finds_the_better():
     rng = np.random.default_rng(2)
     y, score = _dependent_days(rng, 1500, 1.0)
-    same = paired_auc_difference(y, score, score * 3 - 1, block=20)
+    (same,) = paired_auc_differences(y, [score], score * 3 - 1, block=20)
     assert (same.value, same.low, same.high) == (0.0, 0.0, 0.0)
     worse = score + 2 * rng.standard_normal(1500)
-    better = paired_auc_difference(y, score, worse, block=20)
+    better, none = paired_auc_differences(y, [score, worse], worse, block=20)
+    assert none.value == 0
     assert better.value == pytest.approx(roc_auc(y, score) - roc_auc(y, worse))
     assert 0 < better.low < better.value < better.high
 
@@ -170,7 +171,7 @@ def test_pairing_narrows_the_interval():
     rng = np.random.default_rng(3)
     y, score = _dependent_days(rng, 1500, 1.0)
     near = score + 0.1 * rng.standard_normal(1500)
-    paired = paired_auc_difference(y, score, near, block=20)
+    (paired,) = paired_auc_differences(y, [score], near, block=20)
     alone = measure(y, score, **{**SETTINGS, "block": 20})["auc"]
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
@@ -243,9 +244,9 @@ def test_score_facts_name_the_state():
     assert score_facts(np.linspace(-3, 3, 50))["state"] == "healthy"
 
 
-def _codes(y, score, difference=None):
+def _codes(y, score, difference=None, fold=None):
     estimates = measure(y, score, **SETTINGS)
-    return [f.code for f in run_checks(Evidence(y, score, estimates, difference))]
+    return [f.code for f in run_checks(Evidence(y, score, estimates, fold, difference))]
 
 
 def test_checks_fire_on_what_they_are_for_and_not_otherwise():
@@ -256,8 +257,24 @@ def test_checks_fire_on_what_they_are_for_and_not_otherwise():
     assert _codes(y, good, better) == []
     assert "TRU001" in _codes(y, good / 50)
     assert "TRU002" in _codes(y, good - 20)
+    folds = np.repeat([0, 1, 2, 3], 200)
+    assert _codes(y, np.where(folds == 1, good + 20, good), fold=folds) == ["TRU002"]
     assert "TRU003" in _codes(y, rng.standard_normal(800))
     assert _codes(y, good, Estimate(0.01, -0.02, 0.04, 800)) == ["TRU004"]
     assert "TRU005" in _codes(y[:100], good[:100])
     twice = expit(good)  # a probability taken for a logit
     assert {"TRU002", "TRU006"} <= set(_codes(y, twice))
+
+
+def test_auc_inside_folds_is_their_mean_and_ignores_shifts_between_fits():
+    rng = np.random.default_rng(4)
+    y, score = _dependent_days(rng, 900, 1.0)
+    fold = np.repeat([0, 1, 2], 300)
+    shifted = score + 5.0 * fold
+    found = measure(y, shifted, fold=fold, **SETTINGS)
+    inside = np.mean([roc_auc_score(y[fold == f], score[fold == f]) for f in range(3)])
+    assert found["auc_in_fold"].value == pytest.approx(inside)
+    assert found["auc_in_fold"].low < inside < found["auc_in_fold"].high
+    assert found["auc"].value < inside - 0.05
+    one = measure(y, score, **SETTINGS)
+    assert one["auc_in_fold"].value == one["auc"].value

@@ -167,3 +167,21 @@ def test_planted_signal_has_its_known_strength():
         expected = [roc_auc(draw.astype(np.uint8), z) for draw in draws]
         assert abs(roc_auc(y[known], z) - np.mean(expected)) < 4 * np.std(expected)
         assert abs(y[known].mean() - p.mean()) < 0.02
+
+
+def test_gross_errors_and_long_holes_are_noted(spy, without):
+    from trueness.market.bars import _warnings
+
+    assert _warnings(spy) == ()
+    high = spy.high.copy()
+    high[1000] *= 10
+    (note,) = _warnings(without(spy, high=high))
+    assert "1 bars move by more than 50%" in note
+    assert str(spy.dates[1000]) in note
+    keep = np.ones(len(spy), bool)
+    keep[3000:3060] = False
+    cut = {
+        n: getattr(spy, n)[keep]
+        for n in ("dates", "open", "high", "low", "close", "volume", "factor")
+    }
+    assert "1 holes of more than 10 days" in _warnings(without(spy, **cut))[0]

@@ -88,7 +88,7 @@ def run(
         console(err=True).print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
     with progress() as shown:
         summary = run_campaign(chosen, opened, device=device, workers=workers, listener=shown)
-    board = leaderboard(opened, chosen.name)
+    board = leaderboard(opened, chosen.name, keys={e.spec.key for e in chosen.entries})
     if as_json:
         print_json({"campaign": chosen.name, **vars(summary), **board.to_dict()})
     else:
@@ -194,6 +194,8 @@ def leaderboard_(
     check_output(report)
     if limit < 1:
         raise TruenessError(f"--limit {limit}: at least 1 row is needed")
+    if campaign is not None and campaign.endswith((".yaml", ".yml")):
+        campaign = _campaign_name(campaign)
     board = leaderboard(_store(store), campaign, sort)
     if as_json:
         print_json(board.to_dict())
@@ -217,18 +219,18 @@ def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -
     run
         A key, the beginning of one, or the id of an experiment.
     """
+    from trueness.report.leaderboard import leaderboard
     from trueness.report.tables import show_run
 
     opened = _store(store)
     found, ids = _find(opened, run)
+    (row,) = leaderboard(opened, keys={found.key}).arenas[0].rows
     if as_json:
-        print_json({"ids": ids, "spec": found.spec.model_dump(mode="json"), **found.record})
+        record = {**found.record, **row.to_dict(), "ids": ids}
+        print_json({**record, "spec": found.spec.model_dump(mode="json")})
     else:
-        show_run(console(), found, ids)
+        show_run(console(), row, ids)
     return 0
-
-
-# ------
 
 
 def _campaign(
@@ -241,6 +243,13 @@ def _campaign(
     if ids or priorities or tiers:
         return campaign.select(ids or [], priorities or [], tiers or [])
     return campaign
+
+
+def _campaign_name(file: str) -> str:
+    """Name that a campaign file gives itself."""
+    from trueness.campaign import campaign_name
+
+    return campaign_name(file)
 
 
 def _store(path: Path) -> Store:

@@ -6,7 +6,7 @@ from trueness.evaluation.intervals import Estimate, block_weights, clopper_pears
 from trueness.evaluation.metrics import (
     average_precision,
     measure,
-    paired_auc_difference,
+    paired_auc_differences,
     precision_recall_curve,
     roc_auc,
     score_facts,
@@ -22,7 +22,7 @@ __all__ = [
     "clopper_pearson",
     "expected_calibration_error",
     "measure",
-    "paired_auc_difference",
+    "paired_auc_differences",
     "precision_recall_curve",
     "reliability_diagram_data",
     "roc_auc",

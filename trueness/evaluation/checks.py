@@ -40,13 +40,14 @@ class Finding:
 class Evidence:
     """What a check may look at.
 
-    `y` and `score` (n,) are labels and logits of the measured part; `difference` is the AUC
-    difference to the best baseline.
+    `y`, `score` and `fold` (n,) are labels, logits and folds of the measured part; `difference` is
+    the AUC difference to the best baseline, where there is one to compare with.
     """
 
     y: NDArray[np.uint8]
     score: NDArray[np.float64]
     estimates: dict[str, Estimate]
+    fold: NDArray[np.int64] | None = None
     difference: Estimate | None = None
 
 
@@ -65,11 +66,17 @@ def _collapsed(e: Evidence) -> Finding | None:
 
 
 def _constant_class(e: Evidence) -> Finding | None:
-    alarms, n = e.estimates["precision_half"].n, len(e.y)
-    if 0 < alarms < n:
+    """No alarm at all, or a fold that alarms every day."""
+    alarm, fold = e.score >= 0, np.zeros(len(e.y)) if e.fold is None else e.fold
+    always = [f for f in np.unique(fold) if alarm[fold == f].all()]
+    if alarm.any() and not always:
         return None
-    what = "no day" if alarms == 0 else f"all {n} days"
-    return Finding("TRU002", "warning", "one class at 0.5", f"{what} reach probability 0.5")
+    what = "no day reaches probability 0.5"
+    if always:
+        days = int(np.isin(fold, always).sum())
+        where = "" if len(np.unique(fold)) == 1 else f" of {len(always)} of the folds"
+        what = f"all {days} days{where} reach probability 0.5"
+    return Finding("TRU002", "warning", "one class at 0.5", what)
 
 
 def _no_better_than_chance(e: Evidence) -> Finding | None:
@@ -79,16 +86,20 @@ def _no_better_than_chance(e: Evidence) -> Finding | None:
     return Finding("TRU003", "error", "no better than chance", f"AUC {auc} does not exclude 0.5")
 
 
-def _no_better_than_baseline(e: Evidence) -> Finding | None:
-    d = e.difference
-    if d is None or (d.low is not None and d.low > 0):
+def no_better_than_baseline(difference: Estimate) -> Finding | None:
+    """TRU004, for an AUC difference to the best baseline."""
+    if difference.low is not None and difference.low > 0:
         return None
     return Finding(
         "TRU004",
         "warning",
         "no better than the best baseline",
-        f"AUC difference {d} does not exclude 0",
+        f"AUC difference {difference} does not exclude 0",
     )
+
+
+def _no_better_than_baseline(e: Evidence) -> Finding | None:
+    return None if e.difference is None else no_better_than_baseline(e.difference)
 
 
 def _few_positives(e: Evidence) -> Finding | None:

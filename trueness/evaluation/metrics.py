@@ -7,6 +7,7 @@ apart.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -94,25 +95,42 @@ def _weighted_auc(y: Labels, score: Array, weights: NDArray[np.float32]) -> Arra
         return (positives * beaten).sum(axis=1) / (positives.sum(axis=1) * negatives.sum(axis=1))
 
 
-def paired_auc_difference(
-    y: Labels, score: Array, reference: Array, *, block: int, confidence: float = 0.95
-) -> Estimate:
-    """AUC of `score` minus AUC of `reference`, with a paired block-bootstrap interval.
+def paired_auc_differences(
+    y: Labels, scores: Iterable[Array], reference: Array, *, block: int, confidence: float = 0.95
+) -> Iterator[Estimate]:
+    """AUC of each of `scores` minus AUC of `reference` on the same days, resampled together.
 
     Parameters
     ----------
-    y, score, reference : (n,)
-        Of the same days, in time order.
+    y, reference : (n,)
+        In time order.
+    scores : iterable of (n,)
     block : int
-        Days per block.
+        Days per block of the bootstrap.
     confidence : float
+        Of the percentile interval, in (0, 1).
+
+    Yields
+    ------
+    Estimate
     """
-    _check(y, score)
     _check(y, reference)
     weights = block_weights(len(y), block)
-    draws = _weighted_auc(y, score, weights) - _weighted_auc(y, reference, weights)
-    low, high = percentile_interval(draws, confidence)
-    return Estimate(_number(roc_auc(y, score) - roc_auc(y, reference)), low, high, len(y))
+    against, base = _weighted_auc(y, reference, weights), roc_auc(y, reference)
+    for score in scores:
+        _check(y, score)
+        low, high = percentile_interval(_weighted_auc(y, score, weights) - against, confidence)
+        yield Estimate(_number(roc_auc(y, score) - base), low, high, len(y))
+
+
+def _auc_in_fold(
+    y: Labels, score: Array, fold: NDArray[np.int64], weights: NDArray[np.float32]
+) -> Array:
+    """Mean of the AUCs inside each fold that has both classes, for each row of weights."""
+    parts = [fold == f for f in np.unique(fold)]
+    inside = [_weighted_auc(y[p], score[p], weights[:, p]) for p in parts if 0 < y[p].mean() < 1]
+    with np.errstate(invalid="ignore"):
+        return np.mean(inside, axis=0) if inside else np.full(len(weights), np.nan)
 
 
 def _number(value: float) -> float | None:
@@ -157,7 +175,7 @@ def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
 
 def measure(
     y: Labels, score: Array, *, alarms: tuple[int, ...], alarm_rate_pct: float, confidence: float,
-    block: int, chosen_on: str = "", measured_on: str = "",
+    block: int, fold: NDArray[np.int64] | None = None, chosen_on: str = "", measured_on: str = "",
 ) -> dict[str, Estimate]:  # fmt: skip
     """All estimates of one run on one part.
 
@@ -175,12 +193,15 @@ def measure(
         Of every interval, in (0, 1).
     block : int
         Days per block of the bootstrap behind `auc`, `average_precision` and `calibration_error`.
+    fold : (n,) int64, optional
+        Fold of each day; scores of different folds come from different fits.
 
     Returns
     -------
     dict of str to Estimate
-        ``base_rate, auc, average_precision, calibration_error``, and ``precision_X, recall_X`` for
-        X in ``half`` (probability 0.5), ``top7`` (each budget), ``rate``.
+        ``base_rate, auc, auc_in_fold`` (mean of the AUCs inside each fold), ``average_precision,
+        calibration_error``, and ``precision_X, recall_X`` for X in ``half`` (probability 0.5),
+        ``top7`` (each budget), ``rate``.
     """
     _check(y, score)
     estimate = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
@@ -188,10 +209,16 @@ def measure(
         Estimate.share, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
     )
     n, positives, prob = len(y), int(y.sum()), expit(score)
-    weights = block_weights(n, block)
+    weights, whole = block_weights(n, block), np.ones((1, n), np.float32)
+    fold = np.zeros(n, np.int64) if fold is None else fold
     result = {"base_rate": share(positives, n)}
     for name, value, draws in (
         ("auc", roc_auc(y, score), _weighted_auc(y, score, weights)),
+        (
+            "auc_in_fold",
+            float(_auc_in_fold(y, score, fold, whole)[0]),
+            _auc_in_fold(y, score, fold, weights),
+        ),
         ("average_precision", average_precision(y, score), _weighted_ap(y, score, weights)),
         (
             "calibration_error",

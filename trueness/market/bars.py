@@ -21,6 +21,8 @@ from trueness.errors import DataError
 BUNDLED = ("sp500", "synthetic")
 _ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
 _PRICES = ("open", "high", "low", "close")
+ODD_RATIO = 1.5
+LONG_HOLE_DAYS = 10
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
 
 Array = NDArray[np.float64]
@@ -249,9 +251,33 @@ def _warnings(bars: Bars) -> tuple[str, ...]:
                 f"{bars.name}: volume of the last bar {bars.dates[-1]} is {share:.0%} of usual; "
                 "it may be partial"
             )
+    notes += _oddities(bars)
     if bars.volume is None:
         notes.append(f"{bars.name}: no volume; columns that need it are left out")
     return tuple(notes)
+
+
+def _oddities(bars: Bars) -> list[str]:
+    """Bars that no market is likely to have made, and long holes between them."""
+    notes = []
+    body_high, body_low = np.maximum(bars.open, bars.close), np.minimum(bars.open, bars.close)
+    odd = (bars.high > ODD_RATIO * body_high) | (ODD_RATIO * bars.low < body_low)
+    adjusted = bars.close * bars.factor
+    odd[1:] |= np.abs(np.log(adjusted[1:] / adjusted[:-1])) > np.log(ODD_RATIO)
+    if odd.any():
+        first = bars.dates[int(np.argmax(odd))]
+        notes.append(
+            f"{bars.name}: {int(odd.sum())} bars move by more than {ODD_RATIO - 1:.0%}, first on "
+            f"{first}; check them, a wrong high makes a wrong label"
+        )
+    hole = np.diff(bars.dates).astype(int)
+    if (hole > LONG_HOLE_DAYS).any():
+        after = bars.dates[int(np.argmax(hole))]
+        notes.append(
+            f"{bars.name}: {int((hole > LONG_HOLE_DAYS).sum())} holes of more than "
+            f"{LONG_HOLE_DAYS} days, the longest {hole.max()} days after {after}"
+        )
+    return notes
 
 
 def bars_from_table(table: pl.DataFrame, name: str) -> Bars:

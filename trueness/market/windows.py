@@ -97,6 +97,15 @@ def _block_bounds(rule: WalkForward, dates: NDArray[np.datetime64]) -> list[int]
     return [*(b for b in bounds if b < final), final]
 
 
+def _no_test(evaluation: Mission | WalkForward, bars: Bars) -> tuple[str, ...]:
+    """Note that the data end before the test part begins, if they do."""
+    if isinstance(evaluation, WalkForward) or bars.dates[-1] >= np.datetime64(
+        evaluation.test_start
+    ):
+        return ()
+    return (f"no test part: the data end {bars.dates[-1]}, before {evaluation.test_start}",)
+
+
 def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | WalkForward) -> None:
     needed = ("train", "validation", "oof")[: 3 if isinstance(evaluation, WalkForward) else 2]
     size = task.context_days + task.horizon_days
@@ -176,7 +185,7 @@ def market_examples(
         group=regimes[day],
         parts=parts,
         features=inputs.names,
-        notes=(*bars.notes, *inputs.notes, *lost),
+        notes=(*bars.notes, *inputs.notes, *lost, *_no_test(evaluation, bars)),
     )
     _check_parts(examples, task, evaluation)
     return examples

@@ -8,31 +8,23 @@ from typing import Any
 import numpy as np
 import plotly.graph_objects as go
 import polars as pl
-from numpy.typing import NDArray
 from scipy.special import expit
 
 from trueness.evaluation import clopper_pearson, precision_recall_curve, reliability_diagram_data
+from trueness.report.comparison import measured
 from trueness.report.leaderboard import Arena, Row
-from trueness.store import Run
 
 COLOURS = ("#0b6e99", "#c2571a", "#5b8c2a", "#8a4fa3", "#b8860b", "#2f4b7c", "#a33b52", "#3b7d7d")
 GREY, POSITIVE, NEGATIVE = "#8a8f98", "#c2571a", "#0b6e99"
 MIN_ALARMS_SHOWN = 5
 
 
-def measured(run: Run) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Labels and logits of the measured part of a run, in time order."""
-    part = run.spec.evaluation.measured_on
-    rows = run.predictions().filter(pl.col("split") == part).sort("when", maintain_order=True)
-    return rows["y"].to_numpy(), rows["logit"].to_numpy().astype(np.float64)
-
-
 def _figure(x: str, y: str, **layout: Any) -> go.Figure:  # noqa: ANN401 - plotly's layout options
     figure = go.Figure()
     figure.update_layout(
-        template="simple_white", height=360, margin={"l": 60, "r": 16, "t": 12, "b": 48},
+        template="simple_white", height=380, margin={"l": 60, "r": 16, "t": 12, "b": 48},
         font={"family": "system-ui, sans-serif", "size": 13}, xaxis_title=x, yaxis_title=y,
-        legend={"orientation": "h", "y": -0.22}, hovermode="closest", **layout,
+        legend={"orientation": "h", "y": -0.28}, hovermode="closest", **layout,
     )  # fmt: skip
     return figure
 

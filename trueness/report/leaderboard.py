@@ -7,12 +7,14 @@ from typing import Any
 
 from trueness.errors import StoreError, nearest
 from trueness.evaluation import Estimate, Finding
-from trueness.evaluation.checks import findings_from
+from trueness.evaluation.checks import findings_from, no_better_than_baseline
+from trueness.report.comparison import best_baseline, differences
 from trueness.spec import Spec, WalkForward
 from trueness.store import Problem, Run, Store
 
 MIN_ALARMS = 5
 """Precisions of fewer alarms rank last: they say next to nothing."""
+LESS_IS_BETTER = ("calibration_error",)
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Row:
     ids: list[str]
     run: Run
     estimates: dict[str, Estimate]
+    reference: Run | None
     difference: Estimate | None
     findings: list[Finding]
 
@@ -32,9 +35,10 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What kind of model it is; empty where the id already says it."""
-        label = self.run.record["label"]
-        return "" if self.run.spec.is_baseline and self.ids else label
+        """What kind of model it is; for baselines, what they chose in their folds."""
+        if self.run.spec.is_baseline and self.ids:
+            return " / ".join(dict.fromkeys(self.run.record["chosen"]))
+        return self.run.record["label"]
 
     @property
     def title(self) -> str:
@@ -54,8 +58,12 @@ class Row:
             "estimates": {name: e.to_dict() for name, e in self.estimates.items()},
             "scores": record["scores"],
             "difference_to_best_baseline": None
-            if self.difference is None
-            else {**record["difference"], "auc": self.difference.to_dict()},
+            if self.difference is None or self.reference is None
+            else {
+                "baseline": self.reference.key,
+                "label": self.reference.record["label"],
+                "auc": self.difference.to_dict(),
+            },
             "findings": [f.to_dict() for f in self.findings],
             "seconds": record["seconds"],
         }
@@ -71,16 +79,13 @@ class Arena:
     networks: list[Row]
     baselines: list[Row]
     sort: str
+    candidates: int
+    reference: Run | None
 
     @property
     def rows(self) -> list[Row]:
         """Networks, then baselines."""
         return [*self.networks, *self.baselines]
-
-    @property
-    def best_baseline(self) -> Row | None:
-        """Baseline with the best AUC."""
-        return max(self.baselines, key=lambda r: r.estimates["auc"].value or 0.0, default=None)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -88,8 +93,9 @@ class Arena:
             "title": self.title,
             "data": self.data,
             "base_rate": self.base_rate.to_dict(),
-            "sorted_by": f"lower end of {self.sort}",
-            "candidates": len(self.networks),
+            "sorted_by": f"unfavourable end of {self.sort}",
+            "candidates": self.candidates,
+            "best_baseline": None if self.reference is None else self.reference.key,
             "networks": [row.to_dict() for row in self.networks],
             "baselines": [row.to_dict() for row in self.baselines],
         }
@@ -112,8 +118,13 @@ class Leaderboard:
         }
 
 
-def leaderboard(store: Store, campaign: str | None = None, sort: str | None = None) -> Leaderboard:
-    """Read the records of a store; seconds for thousands of runs, because nothing is computed.
+def leaderboard(
+    store: Store,
+    campaign: str | None = None,
+    sort: str | None = None,
+    keys: set[str] | None = None,
+) -> Leaderboard:
+    """Read a store: records, and differences to the best baseline from an index or the predictions.
 
     Parameters
     ----------
@@ -121,22 +132,30 @@ def leaderboard(store: Store, campaign: str | None = None, sort: str | None = No
     campaign : str, optional
         Only the runs of this campaign, under its ids.
     sort : str, optional
-        Estimate whose lower end sorts; by default the precision at the largest alarm budget.
+        Estimate that sorts, by its unfavourable end; by default the precision at the largest alarm
+        budget.
+    keys : set of str, optional
+        Only these runs.
 
     Raises
     ------
     StoreError
         If nothing of the campaign is stored, or `sort` names no estimate.
     """
-    runs, problems = store.all_runs()
+    every, problems = store.all_runs()
     ids = _ids(store, campaign)
-    if campaign is not None:
-        runs = [run for run in runs if run.key in ids]
+    shown = {
+        r.key for r in every if (campaign is None or r.key in ids) and (not keys or r.key in keys)
+    }
     failures = {k: v for k, v in store.failures().items() if campaign is None or k in ids}
     by_arena: dict[str, list[Run]] = {}
-    for run in runs:
+    for run in every:
         by_arena.setdefault(run.record["arena"], []).append(run)
-    arenas = [_arena(group, ids, sort) for group in by_arena.values()]
+    arenas = [
+        _arena(store, [r for r in group if r.key in shown], best_baseline(group), ids, sort)
+        for group in by_arena.values()
+        if any(r.key in shown for r in group)
+    ]
     arenas.sort(key=lambda arena: -len(arena.rows))
     return Leaderboard(arenas, problems, failures)
 
@@ -158,42 +177,72 @@ def _ids(store: Store, campaign: str | None) -> dict[str, list[str]]:
     return ids
 
 
-def _arena(runs: list[Run], ids: dict[str, list[str]], sort: str | None) -> Arena:
+def _arena(
+    store: Store,
+    runs: list[Run],
+    reference: Run | None,
+    ids: dict[str, list[str]],
+    sort: str | None,
+) -> Arena:
     first = runs[0].spec
     sort = sort or f"precision_top{max(first.evaluation.alarms)}"
     if sort not in runs[0].record["estimates"]:
         raise StoreError(
-            f"no estimate {sort!r}; {nearest(sort, list(runs[0].record['estimates']))}"
+            f"no estimate {sort!r}; choose from {', '.join(runs[0].record['estimates'])}"
         )
-    groups = [[r for r in runs if r.spec.is_baseline == baseline] for baseline in (False, True)]
-    networks, baselines = ([_row(r, ids, len(group)) for r in group] for group in groups)
-    for rows in (networks, baselines):
-        rows.sort(key=lambda row: _rank(row, sort), reverse=True)
-    some = (networks or baselines)[0]
-    return Arena(
-        _title(first, some),
-        runs[0].record["data"],
-        some.estimates["base_rate"],
-        networks,
-        baselines,
-        sort,
+    networks = [run for run in runs if not run.spec.is_baseline]
+    against = {} if reference is None else differences(store, networks, reference)
+    candidates = len({_without_seed(run.spec) for run in networks})
+    groups = (
+        (networks, candidates),
+        ([r for r in runs if r.spec.is_baseline], len(runs) - len(networks)),
     )
+    tables = [
+        sorted(
+            (_row(run, ids, count, reference, against.get(run.key)) for run in group),
+            key=lambda row: _rank(row, sort),
+            reverse=True,
+        )
+        for group, count in groups
+    ]
+    some = next(row for table in tables for row in table)
+    return Arena(
+        _title(first, some), runs[0].record["data"], some.estimates["base_rate"], tables[0],
+        tables[1], sort, candidates, reference,
+    )  # fmt: skip
 
 
-def _row(run: Run, ids: dict[str, list[str]], candidates: int) -> Row:
-    record = run.record
-    estimates = {n: Estimate.from_dict(e).among(candidates) for n, e in record["estimates"].items()}
-    against = record["difference"]
-    difference = None if against is None else Estimate.from_dict(against["auc"]).among(candidates)
-    return Row(ids.get(run.key, []), run, estimates, difference, findings_from(record["findings"]))
+def _without_seed(spec: Spec) -> str:
+    """Seeds are replicates of one candidate."""
+    return spec.model_copy(update={"seed": 42}).canonical_json()
+
+
+def _row(
+    run: Run,
+    ids: dict[str, list[str]],
+    candidates: int,
+    reference: Run | None,
+    difference: Estimate | None,
+) -> Row:
+    estimates = {
+        n: Estimate.from_dict(e).among(candidates) for n, e in run.record["estimates"].items()
+    }
+    findings = findings_from(run.record["findings"])
+    if difference is not None:
+        difference = difference.among(candidates)
+        finding = no_better_than_baseline(difference)
+        findings = sorted([*findings, *([finding] if finding else [])], key=lambda f: f.code)
+    return Row(ids.get(run.key, []), run, estimates, reference, difference, findings)
 
 
 def _rank(row: Row, sort: str) -> tuple[bool, float, float]:
-    """Enough alarms first, then the lower end, then the AUC."""
-    estimate = row.estimates[sort]
+    """Enough alarms first, then the unfavourable end of the interval, then the AUC."""
+    estimate, auc = row.estimates[sort], row.estimates["auc"].value or 0.0
+    if sort in LESS_IS_BETTER:
+        return estimate.high is not None, -(estimate.high or 0.0), auc
     enough = estimate.k is None or estimate.n >= MIN_ALARMS
     low = -1.0 if estimate.value is None or estimate.low is None else estimate.low
-    return enough, low, row.estimates["auc"].value or 0.0
+    return enough, low, auc
 
 
 def _title(spec: Spec, row: Row) -> str:

@@ -54,8 +54,10 @@ def write_page(board: Leaderboard, path: str | Path, title: str = "trueness") ->
 
 def _arena(arena: Arena) -> dict[str, Any]:
     leaders = arena.networks[:RUNS_IN_DETAIL]
-    best = arena.best_baseline
-    compared = [*leaders, *([best] if best else [])]
+    best = [
+        row for row in arena.baselines if arena.reference and row.run.key == arena.reference.key
+    ]
+    compared = [*leaders, *best]
     rate = arena.base_rate.value or 0.0
     return {
         "arena": arena,
@@ -64,6 +66,7 @@ def _arena(arena: Arena) -> dict[str, Any]:
         "precision": _html(figures.threshold_curve(compared, "precision", rate)),
         "recall": _html(figures.threshold_curve(compared, "recall", rate)),
         "ladder": _html(figures.ladder(arena)),
+        "hidden": len(arena.networks) - len(leaders),
         "details": [_detail(row) for row in compared],
     }
 
@@ -80,7 +83,7 @@ def _detail(row: Row) -> dict[str, Any]:
 
 def _html(figure: go.Figure) -> str:
     options = {
-        "displaylogo": False,
+        "displayModeBar": False,
         "responsive": True,
         "modeBarButtonsToRemove": ["lasso2d", "select2d"],
     }

@@ -11,7 +11,6 @@ from rich.text import Text
 
 from trueness.evaluation import Estimate
 from trueness.report.leaderboard import Arena, Leaderboard, Row
-from trueness.store import Run
 
 
 def share_text(estimate: Estimate) -> str:
@@ -40,7 +39,7 @@ def difference_text(estimate: Estimate | None) -> str:
     return f"{estimate.value:+.3f} [{estimate.low:+.2f}, {estimate.high:+.2f}]"
 
 
-WIDE = 170
+WIDE = 190
 """Columns of a terminal from which the leaderboard shows everything."""
 
 
@@ -59,6 +58,11 @@ def _columns(budgets: tuple[int, ...], wide: bool) -> dict[str, Callable[[Row], 
         "precision\nat 0.5": lambda row: share_text(row.estimates["precision_half"]),
         "recall\nat 0.5": lambda row: share_text(row.estimates["recall_half"]),
         "AUC": lambda row: number_text(row.estimates["auc"]),
+        **(
+            {"AUC inside\nfolds": lambda row: number_text(row.estimates["auc_in_fold"])}
+            if wide
+            else {}
+        ),
         "AUC − best\nbaseline": lambda row: difference_text(row.difference),
         **(
             {"score\nwidth": lambda row: f"{row.run.record['scores']['width']:.2f}"} if wide else {}
@@ -67,9 +71,20 @@ def _columns(budgets: tuple[int, ...], wide: bool) -> dict[str, Callable[[Row], 
     }
 
 
+def _sorted_text(sort: str) -> Callable[[Row], str]:
+    """Text of the estimate that sorts."""
+    text = share_text if sort.startswith(("precision", "recall", "base_rate")) else number_text
+    return lambda row: text(row.estimates[sort])
+
+
 def arena_table(arena: Arena, limit: int | None = None, wide: bool = False) -> Group:
     """Networks above baselines; precision and recall in percent with exact intervals."""
     columns = _columns(arena.rows[0].run.spec.evaluation.alarms, wide)
+    if not arena.sort.startswith(("precision_top", "precision_half", "recall_half")) or (
+        arena.sort.startswith("precision_top") and not wide
+    ):
+        name = arena.sort.replace("_", " ")
+        columns = {**dict([*columns.items()][:2]), name: _sorted_text(arena.sort), **columns}
     table = Table(header_style="bold", pad_edge=False, box=None, padding=(0, 1))
     for header in columns:
         table.add_column(
@@ -82,7 +97,8 @@ def arena_table(arena: Arena, limit: int | None = None, wide: bool = False) -> G
         table.add_row(f"… {hidden} more, --limit shows them" if hidden else "")
     for row in arena.baselines:
         table.add_row(*(text(row) for text in columns.values()), style="cyan")
-    return Group(Text(arena.title, style="bold"), Text(_caption(arena)), Text(""), table)
+    title, caption = Text(arena.title, style="bold"), Text(_caption(arena))
+    return Group(title, caption, Text(""), table)
 
 
 PARTS_IN_WORDS = {"oof": "out-of-fold days", "validation": "validation days"}
@@ -95,7 +111,7 @@ def _caption(arena: Arena) -> str:
     return (
         f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · "
         f"precision as hits/alarms, percent and {confidence:g} % interval\n"
-        f"{len(arena.networks)} candidates, weights chosen on {auc.chosen_on}, "
+        f"{_plural(arena.candidates, 'candidate')}, weights chosen on {auc.chosen_on}, "
         f"measured on {measured}; sorted by the lower end of "
         f"{arena.sort.replace('_top', ' at top ').replace('_', ' ')}, not corrected for the choice"
     )
@@ -107,7 +123,7 @@ def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = N
         console.print("no runs yet; `trueness run demo` makes some")
     for arena in board.arenas:
         console.print(arena_table(arena, limit, console.width >= WIDE), highlight=False)
-        console.print(f"\n{verdict(arena)}\n", highlight=False)
+        console.print(f"\n{verdict(arena)}\n", highlight=False, soft_wrap=True)
     for problem in board.problems:
         console.print(f"skipped {problem.name}: {problem.reason}", style="yellow", highlight=False)
     for key, reason in board.failures.items():
@@ -145,7 +161,8 @@ def show_plan(console: Console, rows: list[dict[str, Any]], notes: list[str]) ->
     left = {row["key"]: row for row in rows if not row["stored"]}.values()
     networks = sum(1 for row in left if row["parameters"])
     console.print(
-        f"\n{len(left) - networks} baselines and {networks} networks to train, "
+        f"\n{_plural(len(left) - networks, 'baseline')} and {_plural(networks, 'network')} "
+        "to train, "
         f"at most {sum(row['work_gflop'] for row in left):,.1f} GFLOP"
     )
 
@@ -156,28 +173,24 @@ def _split_text(folds: list[dict[str, Any]], part: str) -> str:
 
 
 def verdict(arena: Arena) -> str:
-    """Whether the first network beats the best baseline, and how many networks do."""
-    leader, best = next(iter(arena.networks), None), arena.best_baseline
+    """Say in a sentence or two whether the first network beats the best baseline."""
+    leader, best = next(iter(arena.networks), None), arena.reference
     if leader is None or best is None or leader.difference is None:
         return "Nothing to compare: a network and a baseline on the same days are needed."
     d = leader.difference
-    beaten = sum(
-        1
-        for r in arena.networks
-        if r.difference and r.difference.low is not None and r.difference.low > 0
-    )
+    lows = [r.difference.low for r in arena.networks if r.difference is not None]
+    beaten = sum(1 for low in lows if low is not None and low > 0)
     word = "beats" if d.low is not None and d.low > 0 else "does not beat"
-    against = leader.run.record["difference"]["label"]
     return (
-        f"{leader.name} {word} the best baseline ({against}): AUC difference {difference_text(d)}. "
-        f"{beaten} of {len(arena.networks)} networks beat it, "
-        "before any correction for their number."
+        f"{leader.name} {word} the best baseline ({best.record['label']}) in ranking days: AUC "
+        f"difference {difference_text(d)}. {beaten} of {len(arena.networks)} networks do, before "
+        "any correction for their number."
     )
 
 
-def show_run(console: Console, run: Run, ids: list[str]) -> None:
-    """Print everything a record says about one run."""
-    record = run.record
+def show_run(console: Console, row: Row, ids: list[str]) -> None:
+    """Print everything that is known about one run."""
+    run, record = row.run, row.run.record
     console.print(f"[bold]{run.key}[/bold] {' = '.join(ids)}  {record['label']}", highlight=False)
     console.print(
         f"{record['data']['bars']} to {record['data']['as_of']} · "
@@ -200,16 +213,20 @@ def show_run(console: Console, run: Run, ids: list[str]) -> None:
         estimate = Estimate.from_dict(content)
         table.add_row(name, str(estimate), estimate.measured_on, estimate.chosen_on)
     console.print(table)
-    if record["difference"] is not None:
-        difference = Estimate.from_dict(record["difference"]["auc"])
+    if row.difference is not None and row.reference is not None:
+        against = row.reference.record["label"]
         console.print(
-            f"AUC − {record['difference']['label']}: {difference_text(difference)}", highlight=False
+            f"AUC − best baseline ({against}): {difference_text(row.difference)}", highlight=False
         )
-    for finding in record["findings"]:
+    for finding in row.findings:
         console.print(
-            f"{finding['code']} {finding['severity']}: {finding['title']}: {finding['evidence']}",
+            f"{finding.code} {finding.severity}: {finding.title}: {finding.evidence}",
             highlight=False,
         )
+
+
+def _plural(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def _epochs(record: dict[str, Any], fold: int) -> str:
