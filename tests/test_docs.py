@@ -58,3 +58,10 @@ def test_links_lead_somewhere(page):
 def test_readme_begins_with_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert text.index("$ make run") < text.index("$ make test") < text.index("## Use it")
+
+
+def test_the_reference_of_the_spec_is_up_to_date():
+    import runpy
+
+    tool = runpy.run_path(str(ROOT / "tools" / "spec_reference.py"))
+    assert (ROOT / "docs" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"

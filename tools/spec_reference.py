@@ -1,0 +1,87 @@
+"""Write docs/spec.md: every field of a spec, its values and its default.
+
+python tools/spec_reference.py
+"""
+
+from __future__ import annotations
+
+import re
+import types
+import typing
+from pathlib import Path
+
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from trueness import spec
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
+SECTIONS = {
+    "task": (spec.MarketTask,),
+    "model": (spec.PatchTST, spec.Baseline),
+    "model.embedding": (spec.NoEmbedding, spec.LinearEmbedding),
+    "loss": (
+        spec.Bce,
+        spec.WeightedBce,
+        spec.LabelSmoothing,
+        spec.Focal,
+        spec.MildFocal,
+        spec.AsymmetricFocal,
+    ),
+    "recipe": (spec.Recipe,),
+    "evaluation": (spec.Mission, spec.WalkForward),
+}
+
+
+def values(field: FieldInfo) -> str:
+    """Type of a field in words, with its choices."""
+    return _words(field.annotation)
+
+
+def _words(kind: object) -> str:
+    if typing.get_origin(kind) is typing.Annotated:
+        return _words(typing.get_args(kind)[0])
+    if typing.get_origin(kind) is typing.Literal:
+        return ", ".join(f"`{value}`" for value in typing.get_args(kind))
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        return " or ".join(_words(one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is tuple:
+        return f"list of {_words(typing.get_args(kind)[0])}"
+    names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    names[type(None)] = "null"
+    return names.get(kind, getattr(kind, "__name__", str(kind)))  # type: ignore[arg-type]
+
+
+def default(field: FieldInfo) -> str:
+    """Default as it would be written in YAML."""
+    if field.default is PydanticUndefined:
+        return "required"
+    if isinstance(field.default, spec.Shape):
+        return "see below"
+    text = {None: "null", True: "true", False: "false"}.get(field.default, str(field.default))
+    return f"`{re.sub(r'[()]', '', text)}`" if isinstance(field.default, tuple) else f"`{text}`"
+
+
+def page() -> str:
+    """Whole page as Markdown."""
+    lines = [
+        "# Fields of a spec",
+        "",
+        "Made by `tools/spec_reference.py`. Unknown fields are refused.",
+        "",
+    ]
+    lines += ["`seed`: whole number, default `42`.", ""]
+    for section, shapes in SECTIONS.items():
+        lines += [f"## {section}", ""]
+        for shape in shapes:
+            lines += [(shape.__doc__ or "").strip().split("\n\n")[0].replace("\n", " "), ""]
+            lines += ["| field | values | default | |", "| --- | --- | --- | --- |"]
+            for name, field in shape.model_fields.items():
+                about = field.description or ""
+                lines.append(f"| `{name}` | {values(field)} | {default(field)} | {about} |")
+            lines.append("")
+    return "\n".join(" ".join(line.split(" ")) for line in lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
