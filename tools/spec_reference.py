@@ -5,7 +5,7 @@ python tools/spec_reference.py
 
 from __future__ import annotations
 
-import re
+import json
 import types
 import typing
 from pathlib import Path
@@ -58,8 +58,8 @@ def default(field: FieldInfo) -> str:
         return "required"
     if isinstance(field.default, spec.Shape):
         return "see below"
-    text = {None: "null", True: "true", False: "false"}.get(field.default, str(field.default))
-    return f"`{re.sub(r'[()]', '', text)}`" if isinstance(field.default, tuple) else f"`{text}`"
+    text = json.dumps(field.default, default=str).strip('"')
+    return f"`{text}`"
 
 
 def page() -> str:
