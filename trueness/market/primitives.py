@@ -8,6 +8,7 @@ them on full history.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def reward_to_risk(returns: Array, risk: Array, n: int) -> Array:
     return np.where(np.isnan(score), 0.0, score)
 
 
-def run_start(state: NDArray[np.bool_]) -> NDArray[np.int64]:
+def run_start(state: NDArray[Any]) -> NDArray[np.int64]:
     """Row at which the current run of equal states began, (L,) -> (L,)."""
     begins = np.append(True, state[1:] != state[:-1])
     return np.maximum.accumulate(np.where(begins, np.arange(len(state)), 0))
@@ -216,7 +217,8 @@ def run(condition: NDArray[np.bool_]) -> Array:
 def age(x: Array, y: Array) -> Array:
     """Signed rows since x crossed y: +1 on the flip row upwards, -1 downwards, then counting on.
 
-    The sign is + while x >= y. 0 while either is undefined; counting starts on the first defined row.
+    The sign is + while x >= y. 0 while either is undefined; counting starts on the first defined
+    row.
 
     Examples
     --------

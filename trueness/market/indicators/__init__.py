@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
-from trueness.market.indicators import momentum, trend, volatility, volume
+from trueness.market.indicators import complexity, momentum, trend, volatility, volume
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
@@ -19,6 +19,7 @@ FAMILIES = {
     "volatility": volatility,
     "volume": volume,
     "range": day_range,
+    "complexity": complexity,
 }
 CATALOGUE: dict[str, Row] = {
     row.name: row
@@ -26,7 +27,7 @@ CATALOGUE: dict[str, Row] = {
         (r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position
     )
 }
-TIERS = ("a20", "a50")
+TIERS = ("a20", "a50", "a100", "a200", "a500")
 
 
 @dataclass(frozen=True)
