@@ -33,7 +33,8 @@ def _plateaus(step: Array, peak: NDArray[np.bool_], dip: NDArray[np.bool_]) -> N
         while end < size and step[end] == 0:
             end += 1
         if t != 1 and t < end < size:
-            middle = round((t + end) / 2)
+            middle = (t + end) // 2
+            middle += (t + end) % 2 and middle % 2  # a half goes to the even row
             peak[middle] |= step[t - 1] > 0 and step[end] < 0
             dip[middle] |= step[t - 1] < 0 and step[end] > 0
         t = max(end, t + 1)
@@ -86,13 +87,21 @@ def _knots(
     s: Array, own: Places, left: Places, left_centre: int, right: Places, right_centre: int
 ) -> tuple[Array, Array]:
     """Times and values an envelope passes through; a time that occurs twice is kept once."""
-    last = len(s) - 1
-    rows = np.concatenate((left[::-1], own, last - right))
-    times = rows.astype(np.float64)
-    times[: len(left)] = 2 * left_centre - rows[: len(left)]
-    times[len(left) + len(own) :] = 2 * (last - right_centre) - rows[len(left) + len(own) :]
-    keep = np.append(times[1:] != times[:-1], True)
-    return times[keep], s[rows[keep]]
+    last, mirrored, inner, count = len(s) - 1, len(left), len(left) + len(own), 0
+    times, values = np.empty(inner + len(right)), np.empty(inner + len(right))
+    for i in range(inner + len(right)):
+        if i < mirrored:
+            row = left[mirrored - 1 - i]
+            time = 2 * left_centre - row
+        elif i < inner:
+            row = time = own[i - mirrored]
+        else:
+            row = last - right[i - inner]
+            time = 2 * (last - right_centre) - row
+        count -= count > 0 and times[count - 1] == time
+        times[count], values[count] = time, s[row]
+        count += 1
+    return times[:count], values[:count]
 
 
 @compiled
