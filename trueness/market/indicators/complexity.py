@@ -37,8 +37,7 @@ def _past(f: Frame, measure: str, n: int, *options: object) -> p.Array:
 
 def _windows(f: Frame, n: int, reduce: Callable[[p.Array], p.Array]) -> p.Array:
     """`reduce`, (windows, n) -> (windows,), over the n closes ending yesterday; inf is missing."""
-    out = p.lag(p.rolling(f.close, n, lambda w, axis: reduce(w)), 1)
-    return np.where(np.isinf(out), np.nan, out)
+    return _finite(p.lag(p.rolling(f.close, n, lambda w, axis: reduce(w)), 1))
 
 
 def _finite(x: p.Array) -> p.Array:
@@ -251,7 +250,7 @@ def _scales(f: Frame) -> p.Array:
 # ------------------------------------------------------------------------------------ market phases
 
 
-def _place(f: Frame) -> p.Array:
+def _price_place(f: Frame) -> p.Array:
     low, high = p.lowest(f.close, 20), p.highest(f.close, 20)
     return (f.close - low) / (high - low + 1e-10)
 
@@ -260,17 +259,17 @@ def _activity(f: Frame) -> p.Array:
     return np.clip(p.ratio(f.volume, p.mean(f.volume, 20)), 0.5, 2)
 
 
-def _wildness(f: Frame) -> p.Array:
+def _volatility_rank(f: Frame) -> p.Array:
     return p.position(p.std(f.returns, 20), 50)
 
 
 def _accumulation(f: Frame) -> p.Array:
-    score = 0.4 * (1 - _place(f)) + 0.15 * _activity(f) + 0.3 * (1 - _wildness(f))
+    score = 0.4 * (1 - _price_place(f)) + 0.15 * _activity(f) + 0.3 * (1 - _volatility_rank(f))
     return np.clip(score, 0, 1)
 
 
 def _distribution(f: Frame) -> p.Array:
-    return np.clip(0.4 * _place(f) + 0.15 * _activity(f) + 0.3 * _wildness(f), 0, 1)
+    return np.clip(0.4 * _price_place(f) + 0.15 * _activity(f) + 0.3 * _volatility_rank(f), 0, 1)
 
 
 def _move(f: Frame, sign: float) -> p.Array:
@@ -473,7 +472,7 @@ ROWS = (
         lambda f: _run_length(f["hurst_regime"]), 30),
     Row(478, "hurst_regime_transition_prob", "a500",
         "mm(std(r,20), 50): a volatility rank, not a probability",
-        _wildness, 69, flags=("name_misleading",)),
+        _volatility_rank, 69, flags=("name_misleading",)),
     Row(479, "sample_entropy_30d", "a500",
         "sample entropy of PW 30, order 2, library default tolerance 0.2*std; infinite -> missing",
         lambda f: _past(f, "sample_entropy", 30), 30, flags=_MISSING),
@@ -492,12 +491,12 @@ ROWS = (
         _accumulation, 69, needs=_VOLUME),
     Row(496, "markup_score", "a500",
         "clip(0.3*[m>0] + 0.3*clip(m,-0.2,0.2)/0.2 + 0.1*clip(u,0.5,2) + 0.2*p, 0, 1); m = "
-        "C/C[-20]-1", lambda f: np.clip(_move(f, 1) + 0.2 * _place(f), 0, 1), 20, needs=_VOLUME),
+        "C/C[-20]-1", lambda f: np.clip(_move(f, 1) + 0.2 * _price_place(f), 0, 1), 20, needs=_VOLUME),
     Row(497, "distribution_score", "a500", "clip(0.4*p + 0.15*clip(u,0.5,2) + 0.3*w, 0, 1)",
         _distribution, 69, needs=_VOLUME),
     Row(498, "markdown_score", "a500",
         "clip(0.3*[m<0] + 0.3*clip(-m,-0.2,0.2)/0.2 + 0.1*clip(u,0.5,2) + 0.2*(1-p), 0, 1)",
-        lambda f: np.clip(_move(f, -1) + 0.2 * (1 - _place(f)), 0, 1), 20, needs=_VOLUME),
+        lambda f: np.clip(_move(f, -1) + 0.2 * (1 - _price_place(f)), 0, 1), 20, needs=_VOLUME),
     Row(499, "cycle_phase", "a500",
         "index (0..3) of the largest of accumulation, markup, distribution, markdown scores",
         _phase, 69, needs=_VOLUME),
