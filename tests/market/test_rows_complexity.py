@@ -505,7 +505,7 @@ def _windows(kind, rng, n):
     if kind == "steps":  # ties and plateaus
         return np.cumsum(rng.integers(-1, 2, n)) + 50.0
     if kind == "tiny":
-        return np.cumsum(rng.standard_normal(n)) * 1e-3 + 50
+        return np.cumsum(rng.standard_normal(n)) * 3e-4 + 50  # near the absolute thresholds
     return rng.standard_normal(n) if kind == "noise" else np.cumsum(rng.standard_normal(n)) + 50
 
 
@@ -573,6 +573,17 @@ def test_hand_computed_values():
     assert complexity._petrosian(np.array([[1.0, 2, 1, 2]])) == pytest.approx(expected)
     w = np.array([[1.0, 2, 4, 3]])  # length 4, mean step 4/3, reach 3
     np.testing.assert_allclose(complexity._katz(w), math.log10(3) / math.log10(9 / 4))
+
+
+def test_states_at_their_borders():
+    """The state functions read finished columns by name, so a dict serves as a frame."""
+    cases = (
+        (complexity._trend_state, "adx_14", [19.9, 20, 25, 25.1, np.nan], [0, 1, 1, 2, np.nan]),
+        (complexity._hurst_state, "hurst_rs_30d", [0.39, 0.4, 0.5, 0.6, np.nan], [0, 1, 2, 3, np.nan]),
+        (complexity._volatility_state, "atr_regime_pct_60d", [0.3, 0.29, 0.7, 0.71, np.nan], [0, -1, 0, 1, np.nan]),
+    )  # fmt: skip
+    for state, name, values, expected in cases:
+        np.testing.assert_array_equal(state({name: np.array(values)}), expected)
 
 
 def test_a_line_segment_leaves_the_multifractal_exponents_undefined():

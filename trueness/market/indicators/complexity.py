@@ -491,7 +491,8 @@ ROWS = (
         _accumulation, 69, needs=_VOLUME),
     Row(496, "markup_score", "a500",
         "clip(0.3*[m>0] + 0.3*clip(m,-0.2,0.2)/0.2 + 0.1*clip(u,0.5,2) + 0.2*p, 0, 1); m = "
-        "C/C[-20]-1", lambda f: np.clip(_move(f, 1) + 0.2 * _price_place(f), 0, 1), 20, needs=_VOLUME),
+        "C/C[-20]-1",
+        lambda f: np.clip(_move(f, 1) + 0.2 * _price_place(f), 0, 1), 20, needs=_VOLUME),
     Row(497, "distribution_score", "a500", "clip(0.4*p + 0.15*clip(u,0.5,2) + 0.3*w, 0, 1)",
         _distribution, 69, needs=_VOLUME),
     Row(498, "markdown_score", "a500",
