@@ -1,7 +1,8 @@
 """Seconds per tier of indicators on 8,038 daily bars, and the peak memory of the whole catalogue.
 
-Each tier is computed from nothing, in a fresh process, compiled code loaded from its cache; the first line of a tier with
-`--cold` clears that cache before. Bars are made up (a random walk of the real length), with a volatility index.
+Each tier is computed from nothing, in a fresh process, compiled code loaded from its cache; with
+`--cold` the whole catalogue is first computed once with an empty cache. Bars are made up (a random
+walk of the real length), with a volatility index.
 
     python benchmarks/features.py [--rounds 3] [--cold]
 """

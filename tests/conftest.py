@@ -3,6 +3,7 @@ import os
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import dataclasses
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,9 @@ from hypothesis import settings
 
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.spec import Spec
+
+# columns that tests compute are kept apart from the user's
+os.environ["TRUENESS_CACHE"] = tempfile.mkdtemp(prefix="trueness-test-cache-")
 
 settings.register_profile("default", deadline=None, max_examples=60, derandomize=True)
 settings.load_profile("default")

@@ -8,6 +8,7 @@ them on full history.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,7 +102,7 @@ def reward_to_risk(returns: Array, risk: Array, n: int) -> Array:
     return np.where(np.isnan(score), 0.0, score)
 
 
-def run_start(state: NDArray[np.bool_]) -> NDArray[np.int64]:
+def run_start(state: NDArray[Any]) -> NDArray[np.int64]:
     """Row at which the current run of equal states began, (L,) -> (L,)."""
     begins = np.append(True, state[1:] != state[:-1])
     return np.maximum.accumulate(np.where(begins, np.arange(len(state)), 0))
@@ -185,7 +186,8 @@ def correlation(x: Array, y: Array, n: int) -> Array:
         return out
     pair = [np.lib.stride_tricks.sliding_window_view(side, n) for side in (x, y)]
     a, b = (window - window.mean(axis=1, keepdims=True) for window in pair)
-    spread = np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1))
+    flat = np.any([np.ptp(window, axis=1) == 0 for window in pair], axis=0)
+    spread = np.where(flat, 0.0, np.sqrt((a * a).sum(axis=1) * (b * b).sum(axis=1)))
     out[n - 1 :] = ratio((a * b).sum(axis=1), spread).clip(-1, 1)
     return out
 

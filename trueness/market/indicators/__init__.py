@@ -11,7 +11,15 @@ from numpy.typing import NDArray
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import calendar as day_calendar
-from trueness.market.indicators import candles, implied, momentum, trend, volatility, volume
+from trueness.market.indicators import (
+    candles,
+    complexity,
+    implied,
+    momentum,
+    trend,
+    volatility,
+    volume,
+)
 from trueness.market.indicators import range as day_range
 from trueness.market.indicators.frame import Frame, Row
 
@@ -23,6 +31,7 @@ FAMILIES = {
     "range": day_range,
     "candles": candles,
     "calendar": day_calendar,
+    "complexity": complexity,
     "implied": implied,
 }
 CATALOGUE: dict[str, Row] = {
@@ -31,7 +40,7 @@ CATALOGUE: dict[str, Row] = {
         (r for family in FAMILIES.values() for r in family.ROWS), key=lambda r: r.position
     )
 }
-TIERS = ("a20", "a50")
+TIERS = ("a20", "a50", "a100", "a200", "a500")
 WITH_INDEX = "+c"
 
 

@@ -132,6 +132,20 @@ class Frame:
         atr = talib.ATR(self.high, self.low, self.close, 20)
         return p.ratchet(self.high, self.low, self.close, atr, 3.0)
 
+    @cached_property
+    def modes(self) -> Array:
+        """Measures of the empirical modes of 40 closes ending yesterday, (T, 4)."""
+        from trueness.market.emd import mode_measures  # loads numba
+
+        return p.lag(mode_measures(self.close, 40), 1)
+
+    @cached_property
+    def multifractal(self) -> Array:
+        """Multifractal exponents h(q), q = -5, -3, .. 5, of 120 closes to yesterday, (T, 6)."""
+        from trueness.market import kernels as k  # loads numba
+
+        return p.lag(k.multifractal_exponents(self.close, 120, k.MFDFA_SCALES, k.MFDFA_POWERS), 1)
+
     def sma(self, n: int) -> Array:
         """Simple mean of the close over n rows."""
         return talib.SMA(self.close, n)
