@@ -62,9 +62,7 @@ def main():
     if arguments.cold:
         with tempfile.TemporaryDirectory() as folder:
             first = fresh(TIERS[-1], {**environment, "NUMBA_CACHE_DIR": folder})
-        print(
-            f"{TIERS[-1]:8}{first['columns']:8}{first['seconds']:10.2f}   the very first time, compiling"
-        )
+        print(f"{TIERS[-1]:8}{first['columns']:8}{first['seconds']:10.2f}   first time, compiling")
     for tier in TIERS:
         runs = [fresh(tier, environment) for _ in range(arguments.rounds + 1)][1:]
         seconds = sorted(run["seconds"] for run in runs)

@@ -133,7 +133,19 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: A, modl: {}}\n", r"c.yaml:4: A: unknown field 'modl'; choose from id, priority"),
         ("experiments:\n  - {id: A, seed: 1, seed: 2}\n", r"c.yaml:4: this entry: seed stands twice"),
         ("experiments:\n  - {priority: P1}\n", r"c.yaml:4: an experiment needs an id"),
-        ("experiments:\n  - {id: A..B}\n  - [1]\n", r"c.yaml:5: this entry must be a mapping"),
+        ("experiments:\n  - {id: A}\n  - [1]\n", r"c.yaml:5: this entry must be a mapping"),
+        ("experiments:\n  - {id: A..B}\n", r"c.yaml:4: id 'A..B': letters, digits"),
+        ("experiments:\n  - {id: a20/logit}\n", r"c.yaml:4: id 'a20/logit': letters, digits"),
+        ("experiments:\n  - {id: '[/x]'}\n", r"letters, digits"),
+        ("experiments:\n  - {id: A-1..A-999999999}\n", r"more than 10000 experiments"),
+        ("experiments:\n  - {id: A, task: {kind: markets, tier: a50}}\n", r"c.yaml:4: A: task.kind: choose from market"),
+        ("experiments:\n  - {id: A, task.bars: x}\n", r"task.bars is set by `data:` or --data"),
+        ("experiments:\n  - {id: A, task.volatility: x}\n", r"task.volatility is set by `vix:` or --vix"),
+        ("experiments:\n  - {id: A, loss: {gamma: 1}}\n", r"c.yaml:4: A: loss: it needs a kind"),
+        ("experiments:\n  - {id: A, model: {kind: patchtst, d_model: 1000000000000000000, n_heads: 7}}\n", r"less than or equal"),
+        ("experiments:\n  - {id: A, seed: !!int a}\n", r"c.yaml:4: seed: 'a' is not a number"),
+        ("experiments:\n  - {id: \"a\\0\"}\n", r"letters, digits|not valid YAML"),
+        ("a: &a [x,x,x,x,x,x,x,x,x]\nexperiments:\n  - {id: A}\n", r"unknown field 'a'"),
         ("experiments:\n  - {id: A-1..A-3, grid: {seed: [1, 2]}}\n", r"c.yaml:4: A-1: 3 ids for 2 experiments"),
         ("experiments:\n  - {id: A-1..B-3}\n", r"c.yaml:4: 'A-1..B-3' is not a range"),
         ("experiments:\n  - {id: A, grid: {seed: 1}}\n", r"c.yaml:4: grid: seed must be a list"),
@@ -234,3 +246,20 @@ def test_baselines_of_two_tasks_keep_their_own_ids(write):
     assert len(set(ids)) == len(ids) == 12
     later = campaign.select(["A-2"], [], [])
     assert [e.id for e in later.baselines] == [i for i in ids if "~2" in i]
+
+
+def test_bombs_are_refused_at_once(write):
+    wide = ", ".join(f"seed{i}" for i in range(3000))
+    grid = f"{{task.tier: [{wide}], recipe.epochs: [{wide}], seed: [{wide}]}}"
+    with pytest.raises(CampaignError, match="more than 10000 cells"):
+        load_campaign(write(HEAD + f"experiments:\n  - {{id: A, grid: {grid}}}\n"))
+    levels = "\n".join(
+        f"  b{i}: &b{i} {{recipe.epochs: [{', '.join([f'*b{i - 1}'] * 10)}]}}" for i in range(1, 8)
+    )
+    bomb = f"bases:\n  b0: &b0 {{seed: 1}}\n{levels}\nexperiments:\n  - {{id: A, base: b7}}\n"
+    with pytest.raises(CampaignError, match=r"are aliases nested|nested deeper"):
+        load_campaign(write(HEAD + bomb))
+    with pytest.raises(CampaignError, match=r"nested deeper|not valid"):
+        load_campaign(write("[" * 5000))
+    with pytest.raises(CampaignError, match="give at most"):
+        load_campaign("demo", seeds=10**20)

@@ -369,6 +369,11 @@ BAD = {
     "reduce out": (["features", "reduce", "--out", "nowhere/r.yaml"], "cannot be written there"),
     "reduce rounds": (["features", "reduce", "--out", "r.yaml", "--rounds", "0"], "at least 1"),
     "reduce tier": (["features", "reduce", "--out", "r.yaml", "--tier", "b"], "unknown tier 'b'"),
+    "device index": (["run", "demo", "--device", "cpu:x"], "device 'cpu:x' is not available"),
+    "empty store": (["leaderboard", "--store", ""], "--store is empty"),
+    "long path": (["leaderboard", "--store", "x" * 5000], "too long"),
+    "nul": (["leaderboard", "--store", "a\0b"], "NUL"),
+    "newline": (["run", "a\nb.yaml"], "unknown campaign"),
     "verb": (["trane"], "trane"),
 }
 

@@ -23,8 +23,15 @@ def store(tmp_path):
     return made
 
 
+RECORD = {
+    "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "arena": "a",
+    "estimates": {"auc": {"value": 0.5}}, "scores": {}, "findings": [], "seconds": 0.1, "device": "cpu",
+    "precision": "float32", "data": {},
+}  # fmt: skip
+
+
 def _write(store, spec, record=None):
-    return store.write(spec, {"label": "x", **(record or {})}, PREDICTIONS, HISTORY, WEIGHTS)
+    return store.write(spec, {**RECORD, **(record or {})}, PREDICTIONS, HISTORY, WEIGHTS)
 
 
 def test_round_trip(store, make_spec):
@@ -56,13 +63,13 @@ def test_the_second_writer_of_a_key_loses_gracefully(store, make_spec):
 
 WRITER = """
 import sys
-from tests.test_store import HISTORY, PREDICTIONS
+from tests.test_store import HISTORY, PREDICTIONS, RECORD
 from trueness.spec import Spec
 from trueness.store import Store
 store = Store(sys.argv[1])
 for seed in range(20):
     spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}, "seed": seed})
-    print(store.write(spec, {"label": sys.argv[2]}, PREDICTIONS, HISTORY))
+    print(store.write(spec, {**RECORD, "label": sys.argv[2]}, PREDICTIONS, HISTORY))
 """
 
 
@@ -163,9 +170,10 @@ def test_refusals(tmp_path, store, make_spec):
     (store.root / "store.json").write_text(json.dumps({"version": 99}))
     with pytest.raises(StoreError, match="written by a newer trueness"):
         Store(store.root)
-    (store.root / "store.json").write_text("[]")
-    with pytest.raises(StoreError, match="damaged"):
-        Store(store.root)
+    for content in ("[]", "null", '{"version": "1"}', '{"version": true}', "x"):
+        (store.root / "store.json").write_text(content)
+        with pytest.raises(StoreError, match="damaged"):
+            Store(store.root)
 
 
 def test_a_full_disk_leaves_nothing_behind(store, make_spec, monkeypatch):
@@ -178,7 +186,52 @@ def test_a_full_disk_leaves_nothing_behind(store, make_spec, monkeypatch):
     assert os.listdir(store.runs) == []
 
 
-def test_campaign_ids_accumulate(store):
+def test_campaign_ids_accumulate_with_all_their_keys(store):
     store.write_campaign("c", {"A": "1"})
     store.write_campaign("c", {"B": "2"})
-    assert store.campaigns() == {"c": {"A": "1", "B": "2"}}
+    store.write_campaign("c", {"A": "3"})
+    assert store.campaigns() == {"c": {"A": ["1", "3"], "B": ["2"]}}
+
+
+NAMER = """
+import sys
+from trueness.store import Store
+for i in range(30):
+    Store(sys.argv[1]).write_campaign("c", {f"{sys.argv[2]}{i}": "k"})
+"""
+
+
+def test_processes_naming_ids_at_once_lose_none(store):
+    both = [subprocess.Popen([sys.executable, "-c", NAMER, str(store.root), n]) for n in "ab"]
+    assert [process.wait() for process in both] == [0, 0]
+    assert len(store.campaigns()["c"]) == 60
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "null", "5", '"x"', '{"A": 5}', ""])
+def test_a_damaged_list_of_names_harms_nobody(store, make_spec, content):
+    _write(store, make_spec())
+    (store.root / "campaigns" / "zz.json").write_text(content)
+    (store.root / "failures" / "abc.json").write_text(content)
+    assert len(store.all_runs()[0]) == 1
+    assert store.campaigns() in ({}, {"zz": {}})
+    assert "damaged" in store.failures()["abc"]
+
+
+@pytest.mark.parametrize("field", ["estimates", "arena", "label", "data", "findings"])
+def test_a_record_without_a_field_is_a_problem(store, make_spec, field):
+    _write(store, make_spec())
+    path = store.runs / make_spec().key / "record.json"
+    record = json.loads(path.read_text())
+    del record[field]
+    path.write_text(json.dumps(record))
+    runs, (problem,) = store.all_runs()
+    assert runs == []
+    assert f"no field {field}" in problem.reason
+
+
+def test_an_exact_key_wins_over_foreign_folders(store, make_spec):
+    _write(store, make_spec())
+    (store.runs / f"{make_spec().key}.bak").mkdir()
+    (store.runs / ".tmp-99999999999999999999-a").mkdir()
+    store.prepare()
+    assert store.run(make_spec().key).key == make_spec().key

@@ -20,6 +20,7 @@ merged. A grid expands to its product, the last entry varying fastest, and its i
 from __future__ import annotations
 
 import itertools
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -31,11 +32,13 @@ from pydantic import ValidationError
 from trueness.errors import CampaignError, DataError, nearest
 from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
 from trueness.market.inputs import chosen_rows
-from trueness.spec import Baseline, Shape, Spec
+from trueness.spec import Baseline, Spec, explain_error
 from trueness.yamlfile import KeyPath, Part, Reader, merge
 
 FOLDER = Path(__file__).parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
+MOST = 10_000
+"""Experiments in one entry, and replicates of one."""
 _SECTIONS = tuple(Spec.model_fields)
 _TOP = ("campaign", "title", "data", "vix", "defaults", "bases", "experiments")
 
@@ -184,6 +187,8 @@ def load_campaign(
     """
     if seeds < 1:
         raise CampaignError(f"{seeds} seeds; give at least 1")
+    if seeds > MOST:
+        raise CampaignError(f"{seeds} seeds; give at most {MOST}")
     file = campaign_file(name)
     reader = Reader(file)
     top = _top_level(reader)
@@ -211,7 +216,7 @@ def load_campaign(
 def _name(reader: Reader, top: Part, stem: str) -> str:
     """Name of the campaign, which also names a file of the store."""
     name = str(top.content.get("campaign", stem))
-    if re.fullmatch(r"\w[\w.-]*", name) is None:
+    if re.fullmatch(r"\w[\w.-]{0,99}", name) is None:
         line = top.line(("campaign",))
         raise reader.fail(line, f"campaign name {name!r}: letters, digits, '.', '-' and '_' only")
     return name
@@ -223,6 +228,13 @@ def _merge_outside(reader: Reader, id_: str, part: Part, outside: dict[str, Any]
         if not isinstance(part.content.get(section, {}), dict):
             line = part.line((section,))
             raise reader.fail(line, f"{id_}: {section} must be a mapping of names to values")
+    task = part.content.get("task", {})
+    if task.get("kind", "market") != "market":
+        raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: choose from market")
+    for name, flag in (("bars", "--data"), ("volatility", "--vix")):
+        if name in task:
+            line = part.line(("task", name))
+            raise reader.fail(line, f"{id_}: task.{name} is set by `{flag[2:]}:` or {flag}")
     return merge(part.content, outside)
 
 
@@ -291,7 +303,7 @@ def _expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
         line, own = entry.lines[()], dict(entry.content)
         if "id" not in own:
             raise reader.fail(line, "an experiment needs an id")
-        ids = _ids(reader, line, str(own.pop("id")))
+        ids = _ids(reader, entry.line(("id",)), str(own.pop("id")))
         priority, grid, base = (
             str(own.pop("priority", "P1")),
             own.pop("grid", {}),
@@ -337,10 +349,14 @@ def _ids(reader: Reader, line: int, text: str) -> list[str]:
     """``FE-65..FE-67`` -> FE-65, FE-66, FE-67."""
     match = re.fullmatch(r"(.*?)(\d+)\.\.(.*?)(\d+)", text)
     if match is None:
+        if re.fullmatch(r"\w[\w.+-]*", text) is None or ".." in text:
+            raise reader.fail(line, f"id {text!r}: letters, digits, '.', '+', '-' and '_' only")
         return [text]
     prefix, first, prefix2, last = match.groups()
     if prefix != prefix2 or int(last) < int(first):
         raise reader.fail(line, f"{text!r} is not a range of ids; write FE-65..FE-67")
+    if int(last) - int(first) >= MOST:
+        raise reader.fail(line, f"{text!r} are more than {MOST} experiments")
     return [f"{prefix}{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)]
 
 
@@ -351,6 +367,8 @@ def _cells(reader: Reader, line: int, grid: Any, lines: dict[KeyPath, int]) -> l
         if not isinstance(values, list) or not values:
             raise reader.fail(line, f"grid: {'.'.join(path)} must be a list of values")
         at = lines.get(("grid", *path), line)
+        if len(values) * math.prod(map(len, axes)) > MOST:
+            raise reader.fail(line, f"the grid has more than {MOST} cells")
         axes.append([Part(_nest(path, value), {path: at}) for value in values])
     cells = []
     for combination in itertools.product(*axes):
@@ -399,60 +417,9 @@ def _validated(reader: Reader, id_: str, part: Part) -> Spec:
         chosen_rows(spec.task)
     except ValidationError as error:
         first = error.errors()[0]
-        path, message = _explain(part.content, dict(first))
+        path, message = explain_error(part.content, dict(first))
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
         raise reader.fail(part.line(path), f"{id_}: {'.'.join(path)}: {message}{more}") from None
     except DataError as error:
         raise reader.fail(part.line(("task", "tier")), f"{id_}: task.tier: {error}") from None
     return spec
-
-
-def _explain(content: dict[str, Any], error: dict[str, Any]) -> tuple[KeyPath, str]:
-    """Path without the union tags that pydantic puts in, and a message with the valid choices."""
-    path, node, tag = [], content, None
-    for element in map(str, error["loc"]):
-        if (
-            isinstance(node, dict)
-            and element in (node.get("kind"), node.get("protocol"))
-            and element not in node
-        ):
-            tag = element
-            continue
-        path.append(element)
-        node = node.get(element) if isinstance(node, dict) else None
-    kind, context = error["type"], error.get("ctx", {})
-    if kind == "extra_forbidden":
-        fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
-        return tuple(path), f"unknown field; {nearest(path[-1], fields)}"
-    if kind == "union_tag_not_found":
-        return tuple(
-            path
-        ), f"it needs a kind, as in {{kind: {'patchtst' if path == ['model'] else '...'}}}"
-    if kind == "union_tag_invalid":
-        given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
-        hint = nearest(str(given), choices)
-        return tuple(path), f"unknown {context['discriminator'].strip(chr(39))} {given!r}; {hint}"
-    message = str(error["msg"]).removeprefix("Value error, ")
-    shown = (
-        "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"
-    )
-    return tuple(path), message[0].lower() + message[1:] + ("" if kind == "value_error" else shown)
-
-
-def _fields_of(tag: str | None, path: list[str]) -> list[str]:
-    """Fields of the shape that refused a field."""
-    if len(path) == 1:
-        return list(_SECTIONS)
-    pending: list[type[Shape]] = list(Shape.__subclasses__())
-    while pending:
-        shape = pending.pop()
-        pending += shape.__subclasses__()
-        field = shape.model_fields.get("kind") or shape.model_fields.get("protocol")
-        if field is not None and tag in get_args(field.annotation):
-            return list(shape.model_fields)
-    annotation = Spec.model_fields[path[0]].annotation
-    return (
-        list(annotation.model_fields)
-        if isinstance(annotation, type) and issubclass(annotation, Shape)
-        else []
-    )

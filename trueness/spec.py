@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from datetime import date
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,6 +22,8 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+
+from trueness.errors import nearest
 
 KEY_DIGITS = 12
 
@@ -36,7 +39,7 @@ def _kind_from_name(value: Any) -> Any:  # noqa: ANN401
     return {"kind": value} if isinstance(value, str) else value
 
 
-Int: TypeAlias = Annotated[int, BeforeValidator(_no_bool)]
+Int: TypeAlias = Annotated[int, BeforeValidator(_no_bool), Field(le=10**9)]
 Bool: TypeAlias = Annotated[bool, Strict()]
 Float: TypeAlias = Annotated[float, BeforeValidator(_no_bool)]
 Fraction: TypeAlias = Annotated[Float, Field(ge=0, lt=1)]
@@ -73,7 +76,7 @@ class MarketTask(Shape):
     dedupe: Bool = Field(False, description="leave out copies, linear maps and constants")
     upright_ranks: Bool = Field(False, description="turn the ranks published upside down")
     raw_bars: Bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")
-    context_days: Int = Field(80, ge=1)
+    context_days: Int = Field(80, ge=2, le=100000)
     fill_days: Int = Field(20, ge=0, description="oldest value that may fill a scattered gap")
     old_gaps: Literal["refuse", "median"] = "refuse"
     missing_indicators: Bool = Field(False, description="a column per column that has gaps")
@@ -98,7 +101,7 @@ class LinearEmbedding(Shape):
     """One affine map of all indicators of a day, LayerNorm, dropout."""
 
     kind: Literal["linear"]
-    width: Int = Field(ge=1)
+    width: Int = Field(ge=1, le=65536)
 
 
 Embedding: TypeAlias = Annotated[
@@ -111,10 +114,10 @@ class PatchTST(Shape):
     """Channel-mixing patch transformer; defaults are the published mission's."""
 
     kind: Literal["patchtst"]
-    d_model: Int = Field(128, ge=1)
-    n_layers: Int = Field(4, ge=1)
+    d_model: Int = Field(128, ge=1, le=65536)
+    n_layers: Int = Field(4, ge=1, le=1024)
     n_heads: Int = Field(8, ge=1)
-    d_ff: Int = Field(512, ge=1)
+    d_ff: Int = Field(512, ge=1, le=262144)
     patch_length: Int = Field(16, ge=1)
     stride: Int = Field(8, ge=1)
     dropout: Fraction = 0.5
@@ -300,9 +303,9 @@ class WalkForward(_Evaluation):
     protocol: Literal["walk_forward"]
     start: date
     end: date | None = Field(None, description="first day that is not predicted any more")
-    block_years: Int = Field(1, ge=1)
+    block_years: Int = Field(1, ge=1, le=100)
     inner_pct: Float = Field(20.0, gt=0, lt=100)
-    embargo_days: Int = Field(0, ge=0)
+    embargo_days: Int = Field(0, ge=0, le=10000)
     measured_on: ClassVar[str] = "oof"
     chosen_on: ClassVar[str] = "inner validation"
 
@@ -403,3 +406,54 @@ class Spec(Shape):
 def bootstrap_block(spec: Spec) -> int:
     """Days per block of the bootstrap: at least the horizon, whose labels overlap."""
     return max(spec.evaluation.block_days, spec.task.horizon_days)
+
+
+def explain_error(content: dict[str, Any], error: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """Path without the union tags that pydantic puts in, and a message with the valid choices."""
+    path, node, tag = [], content, None
+    for element in map(str, error["loc"]):
+        if (
+            isinstance(node, dict)
+            and element in (node.get("kind"), node.get("protocol"))
+            and element not in node
+        ):
+            tag = element
+            continue
+        path.append(element)
+        node = node.get(element) if isinstance(node, dict) else None
+    kind, context = error["type"], error.get("ctx", {})
+    if kind == "extra_forbidden":
+        fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
+        return tuple(path), f"unknown field; {nearest(path[-1], fields)}"
+    if kind == "union_tag_not_found":
+        return tuple(
+            path
+        ), f"it needs a kind, as in {{kind: {'patchtst' if path == ['model'] else '...'}}}"
+    if kind == "union_tag_invalid":
+        given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
+        hint = nearest(str(given), choices)
+        return tuple(path), f"unknown {context['discriminator'].strip(chr(39))} {given!r}; {hint}"
+    message = str(error["msg"]).removeprefix("Value error, ")
+    shown = (
+        "" if isinstance(error["input"], dict) or kind == "missing" else f", not {error['input']!r}"
+    )
+    return tuple(path), message[0].lower() + message[1:] + ("" if kind == "value_error" else shown)
+
+
+def _fields_of(tag: str | None, path: list[str]) -> list[str]:
+    """Fields of the shape that refused a field."""
+    if len(path) == 1:
+        return list(Spec.model_fields)
+    pending: list[type[Shape]] = list(Shape.__subclasses__())
+    while pending:
+        shape = pending.pop()
+        pending += shape.__subclasses__()
+        field = shape.model_fields.get("kind") or shape.model_fields.get("protocol")
+        if field is not None and tag in get_args(field.annotation):
+            return list(shape.model_fields)
+    annotation = Spec.model_fields[path[0]].annotation
+    return (
+        list(annotation.model_fields)
+        if isinstance(annotation, type) and issubclass(annotation, Shape)
+        else []
+    )

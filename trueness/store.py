@@ -21,6 +21,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,10 @@ from trueness.errors import StoreError
 from trueness.spec import Spec
 
 VERSION = 1
+RECORD_FIELDS = (
+    "created", "label", "parameters", "features", "notes", "folds", "arena", "estimates", "scores",
+    "findings", "seconds", "device", "precision", "data", "files",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,9 @@ class Store:
             return
         try:
             version = json.loads(path.read_text())["version"]
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, OSError):
+            version = None
+        if not isinstance(version, int) or isinstance(version, bool):
             raise StoreError(
                 f'{path} is damaged; it should hold {{"version": {VERSION}}}'
             ) from None
@@ -139,9 +146,9 @@ class Store:
             probe = self.runs / f".tmp-{uuid.uuid4().hex}"
             probe.mkdir()
             probe.rmdir()
-        except OSError as error:
+        except (OSError, pl.exceptions.PolarsError) as error:
             raise StoreError(
-                f"{self.root}: cannot be written ({error.strerror}); give another --store"
+                f"{self.root}: cannot be written ({_reason(error)}); give another --store"
             ) from None
         self._sweep()
 
@@ -149,7 +156,7 @@ class Store:
         """Remove temporary folders of processes that are gone."""
         for folder in self.runs.glob(".tmp-*-*"):
             pid = folder.name.split("-")[1]
-            if pid.isdigit() and not _alive(int(pid)):
+            if pid.isdigit() and len(pid) < 10 and not _alive(int(pid)):
                 shutil.rmtree(folder, ignore_errors=True)
 
     # -------------------------------------------------------------------------------------- writing
@@ -183,10 +190,8 @@ class Store:
             }
             _write_json(temporary / "record.json", {**record, "key": spec.key, "files": files})
             won = self._place(temporary, spec.key)
-        except OSError as error:
-            raise StoreError(
-                f"{self.root}: cannot be written ({error.strerror or error})"
-            ) from None
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise StoreError(f"{self.root}: cannot be written ({_reason(error)})") from None
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         (self.root / "failures" / f"{spec.key}.json").unlink(missing_ok=True)
@@ -212,10 +217,12 @@ class Store:
         _write_json(self.root / "failures" / f"{spec.key}.json", content)
 
     def write_campaign(self, name: str, ids: dict[str, str]) -> None:
-        """Remember which key each id of a campaign stands for, on top of what was known."""
-        path = self.root / "campaigns" / f"{name}.json"
-        known = json.loads(path.read_text()) if path.exists() else {}
-        _write_json(path, {**known, **ids})
+        """Remember which keys each id of a campaign has stood for, on top of what was known."""
+        with _locked(self.root / "campaigns" / ".lock"):
+            known = self.campaigns().get(name, {})
+            for id_, key in ids.items():
+                known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
+            _write_json(self.root / "campaigns" / f"{name}.json", known)
 
     # -------------------------------------------------------------------------------------- reading
 
@@ -230,7 +237,8 @@ class Store:
         StoreError
             If there is none, several, or the folder is damaged.
         """
-        found = [k for k in self._keys() if k.startswith(key)]
+        keys = self._keys()
+        found = [key] if key in keys else [k for k in keys if k.startswith(key)]
         if len(found) != 1:
             some = f" ({', '.join(found[:5])})" if key and found else ""
             what = f"{len(found)} runs begin with" if found else "no run has the id or key"
@@ -268,16 +276,26 @@ class Store:
         for path in sorted((self.root / "failures").glob("*.json")):
             try:
                 reasons[path.stem] = json.loads(path.read_text())["reason"].strip().splitlines()[-1]
-            except (ValueError, KeyError, IndexError):
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError, OSError):
                 reasons[path.stem] = f"{path} is damaged"
         return reasons
 
-    def campaigns(self) -> dict[str, dict[str, str]]:
-        """Name of each campaign that was run here -> id -> key."""
-        return {
-            p.stem: json.loads(p.read_text())
-            for p in sorted((self.root / "campaigns").glob("*.json"))
-        }
+    def campaigns(self) -> dict[str, dict[str, list[str]]]:
+        """Name of each campaign that was run here -> id -> keys, the latest last.
+
+        Files that cannot be read are left out; they only hold names.
+        """
+        found = {}
+        for path in sorted((self.root / "campaigns").glob("*.json")):
+            with contextlib.suppress(OSError, ValueError):
+                content = json.loads(path.read_text())
+                if isinstance(content, dict):
+                    found[path.stem] = {
+                        id_: [str(key) for key in keys]
+                        for id_, keys in content.items()
+                        if isinstance(keys, list)
+                    }
+        return found
 
     def _keys(self) -> list[str]:
         if not self.runs.is_dir():
@@ -291,6 +309,7 @@ class Store:
         try:
             record = json.loads((folder / "record.json").read_text())
             spec = Spec.model_validate_json((folder / "spec.json").read_text())
+            _check_record(record)
             for name, expected in record["files"].items():
                 size = (folder / name).stat().st_size
                 if size != expected["bytes"]:
@@ -305,6 +324,33 @@ class Store:
         if spec.key != key:
             return Problem(key, f"its spec has the key {spec.key}")
         return Run(key, spec, record, folder)
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    """Raise KeyError or TypeError unless a record has what its readers use."""
+    missing = [name for name in RECORD_FIELDS if name not in record]
+    if missing:
+        raise KeyError(f"no field {', '.join(missing)}")
+    float(record["estimates"]["auc"]["value"] or 0)
+    for name in ("predictions.parquet", "history.parquet", "spec.json"):
+        record["files"][name]["sha256"]
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error).strip().splitlines()[0]
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Generator[None]:
+    """Hold a file lock where the system has them; one writer at a time."""
+    try:
+        import fcntl
+    except ImportError:  # Windows: a lost name is made again by the next run
+        yield
+        return
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -17,6 +17,7 @@ import yaml
 from trueness.errors import CampaignError
 
 MAX_DEPTH = 20
+MAX_VALUES = 100_000
 
 KeyPath: TypeAlias = tuple[str, ...]
 
@@ -84,6 +85,7 @@ class Reader:
 
     def __init__(self, file: Path) -> None:
         self.file = file
+        self.values = 0
 
     def fail(self, line: int, message: str) -> CampaignError:
         """Error that names the file and a line."""
@@ -96,6 +98,10 @@ class Reader:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise self.fail(line, f"not valid YAML: {error.problem}") from None
+        except RecursionError:
+            raise self.fail(1, f"nested deeper than {MAX_DEPTH} levels") from None
+        except yaml.YAMLError as error:
+            raise self.fail(1, f"not valid YAML: {' '.join(str(error).split())}") from None
         except (OSError, UnicodeDecodeError) as error:
             raise CampaignError(f"{self.file}: cannot be read ({error})") from None
         if not isinstance(node, yaml.MappingNode):
@@ -137,7 +143,14 @@ class Reader:
             return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
         if node.tag not in _SCALARS:
             raise self.fail(lines[path], f"{'.'.join(path)}: the tag {node.tag} is not supported")
-        return _SCALARS[node.tag](str(node.value))
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise self.fail(lines[path], f"more than {MAX_VALUES} values; are aliases nested?")
+        try:
+            return _SCALARS[node.tag](str(node.value))
+        except ValueError:
+            text = str(node.value)[:40]
+            raise self.fail(lines[path], f"{'.'.join(path)}: {text!r} is not a number") from None
 
     def mapping(self, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
         """Nested dictionaries of a mapping, dotted keys taken apart."""

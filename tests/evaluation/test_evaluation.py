@@ -57,7 +57,8 @@ def test_ranking_equals_scikit_learn(case):
 @given(scored(), st.integers(0, 1000))
 def test_weighted_ranking_equals_repeating_the_days(case, seed):
     y, score = case
-    weights = block_weights(len(y), 3, draws=4, seed=seed)
+    rng = np.random.default_rng(seed)
+    weights = rng.multinomial(len(y), np.full(len(y), 1 / len(y)), size=4).astype(np.float32)
     aucs, aps = _weighted_auc(y, score, weights), _weighted_ap(y, score, weights)
     for w, auc, ap in zip(weights.astype(int), aucs, aps, strict=True):
         many_y, many_score = np.repeat(y, w), np.repeat(score, w)
@@ -176,12 +177,31 @@ def test_pairing_narrows_the_interval():
     assert paired.high - paired.low < 0.3 * (alone.high - alone.low)
 
 
-@given(st.integers(1, 50), st.integers(1, 80))
-def test_block_weights_resample_whole_blocks(n, block):
+@given(st.integers(1, 60), st.integers(1, 80))
+def test_block_weights_resample_whole_blocks_or_say_nothing(n, block):
     weights = block_weights(n, block, draws=20)
     assert weights.shape == (20, n)
-    assert (weights.sum(axis=1) == n).all()
     np.testing.assert_array_equal(weights, block_weights(n, block, draws=20))
+    if n < 5 * block:  # rotations of the same days would look certain
+        assert np.isnan(weights).all()
+    else:
+        assert (weights.sum(axis=1) == n).all()
+
+
+def test_too_few_blocks_leave_the_interval_undefined():
+    y, score = np.tile([0, 1], 20).astype(np.uint8), np.arange(40.0)
+    auc = measure(y, score, **{**SETTINGS, "block": 20})["auc"]
+    assert auc.value is not None
+    assert auc.low is auc.high is None
+    assert "TRU003" in [
+        f.code
+        for f in run_checks(Evidence(y, score, {**measure(y, score, **SETTINGS), "auc": auc}))
+    ]
+
+
+def test_small_integers_do_not_wrap():
+    assert roc_auc([0, 1, 1], np.array([0, 5, 9], np.uint8)) == 1.0
+    assert roc_auc([0, 1, 1], np.array([-128, 5, 9], np.int8)) == 1.0
 
 
 @given(scored(min_size=1), st.integers(1, 12), st.sampled_from(["uniform", "quantile"]))
@@ -224,6 +244,23 @@ def test_weighted_calibration_error_with_unit_weights_is_the_plain_one():
             "choose from uniform",
         ),
         (lambda: clopper_pearson(3, 2), "3 hits of 2"),
+        (lambda: clopper_pearson(1.5, 2), "1.5 hits of 2"),
+        (lambda: clopper_pearson(1, 2, 95), "confidence 95"),
+        (lambda: roc_auc(np.array([]), np.array([])), "no examples"),
+        (lambda: roc_auc(np.array([[0, 1]]), np.array([[0, 1]])), "one dimension"),
+        (lambda: roc_auc([0, 1], ["a", "b"]), "real numbers"),
+        (lambda: expected_calibration_error(np.array([0.1]), np.array([5])), "must be 0 or 1"),
+        (
+            lambda: measure(np.array([0, 1]), np.array([0.0, 1.0]), **{**SETTINGS, "alarms": (0,)}),
+            "alarm budgets",
+        ),
+        (
+            lambda: measure(
+                np.array([0, 1]), np.array([0.0, 1.0]), **{**SETTINGS, "confidence": 95}
+            ),
+            "confidence",
+        ),
+        (lambda: block_weights(5, 0), "at least one of each"),
     ],
 )
 def test_bad_input_is_refused(call, words):

@@ -185,3 +185,40 @@ def test_gross_errors_and_long_holes_are_noted(spy, without):
         for n in ("dates", "open", "high", "low", "close", "volume", "factor")
     }
     assert "1 holes of more than 10 days" in _warnings(without(spy, **cut))[0]
+
+
+def test_file_names_are_names_not_patterns(tmp_path):
+    GOOD.write_csv(tmp_path / "spy1.csv")
+    GOOD.head(2).write_csv(tmp_path / "spy[1].csv")
+    assert len(load_bars(tmp_path / "spy[1].csv")) == 2
+    with pytest.raises(DataError, match="no such file"):
+        load_bars(tmp_path / "s*.csv")
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "Pacific/Auckland", "America/New_York", "UTC"])
+def test_dates_with_a_time_zone_keep_their_local_day(tmp_path, zone):
+    dates = GOOD["Date"].str.to_datetime("%Y-%m-%d").dt.replace_time_zone(zone)
+    GOOD.with_columns(dates.alias("Date")).write_parquet(tmp_path / "tz.parquet")
+    assert str(load_bars(tmp_path / "tz.parquet").dates[0]) == "2020-01-02"
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (_with("Date", ["01/31/90", "02/01/90", "02/02/90"]), "is not of the form"),
+        (_with("Date", ["2020-01-02x", "2020-01-03x", "2020-01-06x"]), "is not of the form"),
+        (_with("Close", [True, True, True]), "close holds Boolean"),
+        (_with("Close", [[1.0], [2.0], [3.0]]), "close holds List"),
+        (_with("Date", [[1], [2], [3]]), "date holds List"),
+        (_with("Adj Close", [1e300, 1e300, 1e300]), "adj close lies outside"),
+        (GOOD.with_columns(pl.col("Open", "High", "Low", "Close") * 1e298), "lies outside"),
+    ],
+)
+def test_refuses_odd_types_and_sizes(table, words):
+    with pytest.raises(DataError, match=words):
+        bars_from_table(table, "file")
+
+
+def test_unused_columns_may_be_anything():
+    extra = GOOD.with_columns(pl.lit(1).alias("x"), pl.lit(2).alias("X"))
+    assert bars_from_table(extra, "x").digest == bars_from_table(GOOD, "y").digest

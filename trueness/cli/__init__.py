@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from trueness.cli import features, runs
 from trueness.errors import TruenessError
 
 EXIT_REFUSED = 2
+LONGEST_MESSAGE = 2000
 
 app = App(
     name="trueness",
@@ -42,7 +44,9 @@ features_app.command(features.reduce)
 
 
 def _fail(message: str) -> NoReturn:
-    sys.stderr.write(f"trueness: {message}\n")
+    line = " ".join(message.split())
+    shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
+    sys.stderr.write(f"trueness: {shown}\n")
     raise SystemExit(EXIT_REFUSED)
 
 
@@ -51,7 +55,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     `--trace` shows the traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # terminals that know ASCII only
     tokens = list(sys.argv[1:] if arguments is None else arguments)
+    if any("\0" in token for token in tokens):
+        _fail("an argument holds a NUL character; give plain text")
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
     _guarded(
@@ -63,10 +72,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
     try:
         status = call()
+        sys.stdout.flush()
     except CycloptsError as error:
         if trace:
             raise
-        _fail(" ".join(str(error).split()))
+        _fail(str(error))
     except TruenessError as error:
         if trace:
             raise
@@ -77,4 +87,8 @@ def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(runs.EXIT_INTERRUPTED) from None
+    except OSError as error:
+        if trace:
+            raise
+        _fail(f"{error.filename or 'output'}: {error.strerror or error}; give another path")
     raise SystemExit(status if isinstance(status, int) else 0)

@@ -49,7 +49,8 @@ def check_output(path: Path | None) -> None:
     if path is None:
         return
     folder = path.parent if str(path.parent) else Path()
-    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+    device = path.exists() and not path.is_file()
+    if device or not folder.is_dir() or not os.access(folder, os.W_OK):
         raise TruenessError(
             f"{path}: the file cannot be written there; give one in an existing folder"
         )
@@ -60,7 +61,8 @@ def console(err: bool = False) -> Console:
     from rich.console import Console
 
     stream = sys.stderr if err else sys.stdout
-    return Console(file=stream, width=None if stream.isatty() else 150)
+    width = None if stream.isatty() else 150
+    return Console(file=stream, width=width, markup=False, emoji=False)
 
 
 def print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

@@ -255,13 +255,16 @@ def _campaign_name(file: str) -> str:
 def _store(path: Path) -> Store:
     from trueness.store import Store
 
+    if not str(path).strip(".") and str(path) != ".":
+        raise TruenessError("--store is empty; give a folder")
     return Store(path)
 
 
 def _find(store: Store, wanted: str) -> tuple[Run, list[str]]:
     """A run by id (or CAMPAIGN/ID) or key, and all ids that share it."""
+    named = store.campaigns().items()
     ids = {
-        f"{c}/{id_}": key for c, known in store.campaigns().items() for id_, key in known.items()
+        f"{name}/{id_}": keys[-1] for name, known in named for id_, keys in known.items() if keys
     }
     meant = {full: key for full, key in ids.items() if wanted in (full, full.split("/", 1)[1])}
     if len(set(meant.values())) > 1:

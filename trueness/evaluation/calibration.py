@@ -55,6 +55,9 @@ def reliability_diagram_data(
         ``edges`` (b + 1,), ``mean_probability``, ``positive_share`` (b,; NaN for empty bins),
         ``count`` (b,).
     """
+    prob, y = np.asarray(prob, np.float64), np.asarray(y)
+    if not np.isin(y, (0, 1)).all():
+        raise TruenessError("labels must be 0 or 1")
     if len(prob) != len(y):
         raise TruenessError(f"{len(prob)} probabilities for {len(y)} labels")
     edges, index = _bins(prob, n_bins, strategy)

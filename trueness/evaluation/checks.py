@@ -136,7 +136,8 @@ def run_checks(evidence: Evidence) -> list[Finding]:
 
 def findings_from(content: list[dict[str, Any]]) -> list[Finding]:
     """Back from the dictionaries of a record."""
-    return [Finding(**one) for one in content]
+    names = ("code", "severity", "title", "evidence")
+    return [Finding(*(str(one[name]) for name in names)) for one in content]
 
 
 CHECKS: dict[str, Callable[[Evidence], Finding | None]] = {

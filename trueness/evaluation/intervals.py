@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from trueness.errors import TruenessError
+
+FEWEST_BLOCKS = 5
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Estimate:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
-        return cls(**content)
+        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
 
     def __str__(self) -> str:
         if self.value is None:
@@ -105,8 +107,10 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     >>> round(low, 3), round(high, 3)
     (0.421, 0.996)
     """
-    if not 0 <= k <= n:
+    if not 0 <= k <= n or k != int(k) or n != int(n):
         raise TruenessError(f"{k} hits of {n} is not a share; 0 <= hits <= trials is needed")
+    if not 0 < confidence < 1:
+        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")
     tail = (1 - confidence) / 2
     low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
     high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
@@ -119,25 +123,30 @@ def block_weights(n: int, block: int, draws: int = 1000, seed: int = 0) -> NDArr
     Politis and Romano, "A circular block-resampling procedure for stationary data" (1992). The same
     arguments give the same draws, so statistics of several models on the same days are paired.
 
+    With fewer than five blocks the draws say nothing about chance: all weights are then NaN.
+
     Parameters
     ----------
     n : int
         Days in time order.
     block : int
-        Days per block, clipped to n.
+        Days per block.
     draws : int
 
     Returns
     -------
     (draws, n) float32
-        Rows sum to n.
+        Rows sum to n; NaN if there are fewer than five blocks.
 
     Examples
     --------
-    >>> block_weights(6, 2, draws=3).sum(axis=1)
-    array([6., 6., 6.], dtype=float32)
+    >>> block_weights(10, 2, draws=3).sum(axis=1)
+    array([10., 10., 10.], dtype=float32)
     """
-    block = min(block, n)
+    if n < 1 or block < 1:
+        raise TruenessError(f"{n} days in blocks of {block}: at least one of each is needed")
+    if n < FEWEST_BLOCKS * block:
+        return np.full((draws, n), np.nan, np.float32)
     rng, n_blocks = np.random.default_rng(seed), -(-n // block)
     starts = rng.integers(0, n, (draws, n_blocks))
     days = (starts[..., None] + np.arange(block)).reshape(draws, -1)[:, :n] % n

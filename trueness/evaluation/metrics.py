@@ -23,13 +23,23 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 
 
-def _check(y: Labels, score: Array) -> None:
-    if len(y) != len(score):
-        raise TruenessError(f"{len(score)} scores for {len(y)} labels")
-    if not np.isfinite(score).all():
-        raise TruenessError(f"{int((~np.isfinite(score)).sum())} scores are not finite")
-    if not np.isin(y, (0, 1)).all():
+def _checked(y: object, score: object) -> tuple[Labels, Array]:
+    """Labels as uint8 and scores as float64, (n,) each, n >= 1; anything else is refused."""
+    labels, scores = np.asarray(y), np.asarray(score)
+    if labels.ndim != 1 or scores.ndim != 1 or np.ma.isMaskedArray(y) or np.ma.isMaskedArray(score):
+        raise TruenessError("labels and scores must be plain arrays of one dimension")
+    if len(labels) != len(scores):
+        raise TruenessError(f"{len(scores)} scores for {len(labels)} labels")
+    if not len(labels):
+        raise TruenessError("no examples; at least one is needed")
+    if scores.dtype.kind not in "fiu":
+        raise TruenessError(f"scores are {scores.dtype}; real numbers are needed")
+    if not np.isin(labels, (0, 1)).all():
         raise TruenessError("labels must be 0 or 1")
+    scores = scores.astype(np.float64)
+    if not np.isfinite(scores).all():
+        raise TruenessError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
+    return labels.astype(np.uint8), scores
 
 
 def roc_auc(y: Labels, score: Array) -> float:
@@ -42,9 +52,7 @@ def roc_auc(y: Labels, score: Array) -> float:
     >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
     0.75
     """
-    _check(y, score)
-    if not len(y):
-        return float("nan")
+    y, score = _checked(y, score)
     return float(_weighted_auc(y, score, np.ones((1, len(y)), np.float32))[0])
 
 
@@ -65,12 +73,8 @@ def average_precision(y: Labels, score: Array) -> float:
     >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 3)
     0.833
     """
-    _check(y, score)
-    return (
-        float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0])
-        if len(y)
-        else float("nan")
-    )
+    y, score = _checked(y, score)
+    return float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0])
 
 
 def _weighted_ap(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
@@ -114,11 +118,11 @@ def paired_auc_differences(
     ------
     Estimate
     """
-    _check(y, reference)
+    y, reference = _checked(y, reference)
     weights = block_weights(len(y), block)
     against, base = _weighted_auc(y, reference, weights), roc_auc(y, reference)
     for score in scores:
-        _check(y, score)
+        _, score = _checked(y, score)
         low, high = percentile_interval(_weighted_auc(y, score, weights) - against, confidence)
         yield Estimate(_number(roc_auc(y, score) - base), low, high, len(y))
 
@@ -159,7 +163,7 @@ def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
         ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall``
         (m,).
     """
-    _check(y, score)
+    y, score = _checked(y, score)
     order, ends = _tie_groups(score)
     hits, alarms = np.cumsum(y[order])[ends].astype(float), (ends + 1).astype(float)
     with np.errstate(invalid="ignore"):
@@ -203,7 +207,9 @@ def measure(
         calibration_error``, and ``precision_X, recall_X`` for X in ``half`` (probability 0.5),
         ``top7`` (each budget), ``rate``.
     """
-    _check(y, score)
+    y, score = _checked(y, score)
+    if not (0 < alarm_rate_pct <= 100 and all(budget >= 1 for budget in alarms)):
+        raise TruenessError("alarm budgets must be at least 1 and the rate in (0, 100] percent")
     estimate = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
     share = partial(
         Estimate.share, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
@@ -248,6 +254,7 @@ def score_facts(score: Array) -> dict[str, Any]:
         ``min, max, width``, the 5 and 95 % quantiles ``q05, q95``, the standard deviation ``std``,
         and ``state``: "collapsed", "narrow" or "healthy".
     """
+    _, score = _checked(np.zeros(len(score)), score)
     prob = expit(score)
     width = float(prob.max() - prob.min())
     low, high = np.quantile(prob, [0.05, 0.95])

@@ -48,7 +48,9 @@ def choose_device(name: str = "auto") -> Device:
         name = "cuda" if torch.cuda.is_available() else "mps" if torch.mps.is_available() else "cpu"
     kind = name.split(":")[0]
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.mps.is_available()}
-    if not present.get(kind, False):
+    count = torch.cuda.device_count() if kind == "cuda" else 0
+    known = {kind, *(f"cuda:{index}" for index in range(count))}
+    if not present.get(kind, False) or name not in known:
         here = ", ".join(k for k, there in present.items() if there)
         raise SpecError(f"device {name!r} is not available; choose from auto, {here}")
     if kind == "cuda":

@@ -22,6 +22,7 @@ BUNDLED = ("sp500", "synthetic")
 _ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
 _PRICES = ("open", "high", "low", "close")
 ODD_RATIO = 1.5
+LARGEST_PRICE = 1e12
 LONG_HOLE_DAYS = 10
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
 
@@ -128,14 +129,14 @@ class Volatility:
 
 
 def _read_table(path: Path) -> pl.DataFrame:
-    if path.is_dir() or not path.exists():
+    if not path.is_file():
         raise DataError(
             f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}"
         )
     try:
         if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path)
-        return pl.read_csv(path, infer_schema_length=None)
+            return pl.read_parquet(path, glob=False)
+        return pl.read_csv(path, infer_schema_length=None, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
         raise DataError(
@@ -160,17 +161,22 @@ def _normalise_names(table: pl.DataFrame, name: str, needed: tuple[str, ...]) ->
             f"{name}: {problem}; found {', '.join(table.columns[:12])}; expected "
             f"{', '.join(needed)} in any case, optionally Adj Close and Volume"
         )
-    return table.rename(plain).select(n for n in wanted if n in names)
+    chosen = {n: c for c, n in plain.items() if n in wanted}
+    return table.select(pl.col(chosen[n]).alias(n) for n in wanted if n in chosen)
 
 
 def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
+    if column.dtype.is_nested() or column.dtype in (pl.Duration, pl.Time, pl.Binary, pl.Boolean):
+        raise DataError(f"{name}: date holds {column.dtype}, dates are expected")
     if column.dtype in (pl.Datetime, pl.Date):
-        parsed = column.cast(pl.Date)
+        parsed = column if column.dtype == pl.Date else column.dt.date()  # the local day
     else:
         text = column.cast(pl.String).str.strip_chars()
-        parsed = text.str.slice(0, 10).str.to_date("%Y-%m-%d", strict=False)
+        day = text.str.extract(r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$")
+        parsed = day.str.to_date("%Y-%m-%d", strict=False)
         if parsed.null_count() == len(parsed):
-            parsed = text.str.to_date("%m/%d/%Y", strict=False)
+            american = text.str.extract(r"^(\d{1,2}/\d{1,2}/\d{4})$")
+            parsed = american.str.to_date("%m/%d/%Y", strict=False)
     if parsed.null_count():
         row = int(parsed.is_null().arg_max() or 0)
         raise DataError(
@@ -192,6 +198,8 @@ def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
 
 def _numbers(table: pl.DataFrame, column: str, name: str, days: NDArray[np.datetime64]) -> Array:
     series = table[column]
+    if series.dtype == pl.Boolean or series.dtype.is_nested() or series.dtype == pl.Binary:
+        raise DataError(f"{name}: {column} holds {series.dtype}, numbers are expected")
     values = series.cast(pl.Float64, strict=False)
     array = values.to_numpy().astype(np.float64)
     bad = ~np.isfinite(array)
@@ -216,9 +224,16 @@ def _volume(table: pl.DataFrame, name: str, days: NDArray[np.datetime64]) -> Arr
 def _check_prices(bars: Bars) -> None:
     for column in (*_PRICES, "factor"):
         values = getattr(bars, column)
+        label = "adj close" if column == "factor" else column
+        if (values > LARGEST_PRICE).any() or (
+            (values < 1 / LARGEST_PRICE).any() and (values > 0).all()
+        ):
+            raise DataError(
+                f"{bars.name}: {label} lies outside {1 / LARGEST_PRICE:g} to {LARGEST_PRICE:g}; "
+                "give prices in units of the currency"
+            )
         if (values <= 0).any():
             row = int(np.argmax(values <= 0))
-            label = "adj close" if column == "factor" else column
             raise DataError(
                 f"{bars.name}: {label} on {bars.dates[row]} is not positive; "
                 "indicators and labels need positive prices"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import hashlib
 import os
 import uuid
@@ -85,20 +86,20 @@ def build_inputs(task: MarketTask, bars: Bars, volatility: Volatility | None = N
     table = cached_table(bars, [row.name for row in usable], volatility)
     table = _with_raw(task, bars, _upright(task, usable, table))
     first = _warmup(table, bars, task)
-    values = table.values[first:]
-    filled, ages = forward_fill(values, task.fill_days)
+    filled, ages = forward_fill(table.values, task.fill_days)  # gaps may begin before `first`
     notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
-    open_gaps = np.isnan(filled)
+    open_gaps = np.isnan(filled[first:])
     if open_gaps.any():
         notes += _gap_notes(open_gaps, table.names, task)
         if task.old_gaps == "median":
-            filled = np.where(open_gaps, earlier_median(values), filled)
-    names = table.names
+            filled = np.where(np.isnan(filled), earlier_median(table.values), filled)
+    values, names = filled[first:], table.names
     if task.missing_indicators:
-        holed = np.flatnonzero(np.isnan(values).any(axis=0))
-        filled = np.column_stack([filled, np.isnan(values[:, holed]).astype(float)])
+        missing = np.isnan(table.values[first:])
+        holed = np.flatnonzero(missing.any(axis=0))
+        values = np.column_stack([values, missing[:, holed].astype(float)])
         names = (*names, *(f"{names[i]}_missing" for i in holed))
-    return Inputs(filled, names, first, tuple(notes))
+    return Inputs(values, names, first, tuple(notes))
 
 
 def _upright(task: MarketTask, rows: list[Row], table: Table) -> Table:
@@ -185,7 +186,7 @@ def earlier_median(values: Array) -> Array:
         seen: list[float] = []
         for t, value in enumerate(values[:, i]):
             if not np.isnan(value):
-                seen.insert(int(np.searchsorted(seen, value)), value)
+                bisect.insort(seen, float(value))
             if seen:
                 half = len(seen) // 2
                 out[t, i] = seen[half] if len(seen) % 2 else (seen[half - 1] + seen[half]) / 2

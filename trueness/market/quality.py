@@ -184,15 +184,18 @@ def _mark_copies(table: Table, columns: list[Column]) -> None:
     index = np.flatnonzero(dense)
     rough[np.ix_(index, index)] = np.abs(unit.T @ unit)
     for i, column in enumerate(columns):
+        near = np.flatnonzero((rough[i, :i] > 1 - 1e-7) | ~dense[:i] | ~dense[i])
+        originals = [j for j in near if not (columns[j].constant or columns[j].copy_of)]
         if column.constant:
             continue
-        near = np.flatnonzero((rough[i, :i] > 1 - 1e-7) | ~dense[:i] | ~dense[i])
-        for j in near:
-            if columns[j].constant or columns[j].copy_of or columns[j].affine_of:
-                continue
-            kind = _relation(values[:, j], values[:, i], known[:, j], known[:, i])
-            if kind is not None:
-                setattr(column, kind, columns[j].name)
+        for kind in ("copy_of", "affine_of"):  # a copy of a linear map is first of all a copy
+            for j in originals:
+                if kind == "affine_of" and columns[j].affine_of:
+                    continue
+                if _relation(values[:, j], values[:, i], known[:, j], known[:, i]) == kind:
+                    setattr(column, kind, columns[j].name)
+                    break
+            if column.copy_of or column.affine_of:
                 break
 
 

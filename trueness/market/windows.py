@@ -109,10 +109,11 @@ def _no_test(evaluation: Mission | WalkForward, bars: Bars) -> tuple[str, ...]:
 def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | WalkForward) -> None:
     needed = ("train", "validation", "oof")[: 3 if isinstance(evaluation, WalkForward) else 2]
     size = task.context_days + task.horizon_days
+    why = "".join(f"; {note}" for note in examples.notes if "gaps older than" in note)
     if not examples.n_folds:
         raise DataError(
-            f"walk_forward: no day to predict from {evaluation.model_dump()['start']} on; "
-            f"the data end {examples.when[-1]}; choose an earlier start"
+            f"walk_forward: no day to predict from {evaluation.model_dump()['start']} on; choose "
+            f"an earlier start{why}"
         )
     for fold, counts in enumerate(examples.counts()):
         for part in needed:
@@ -123,7 +124,7 @@ def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | Wal
                     f"{evaluation.protocol}: {where}{part} has {n} windows, {positives} of them "
                     "positive; both classes are needed and each region must hold more than "
                     f"context + horizon = {size} days; move the dates, shorten the context or take "
-                    "longer data"
+                    f"longer data{why}"
                 )
 
 

@@ -51,7 +51,10 @@ def _computed(runs: list[Run], reference: Run) -> dict[str, Estimate]:
             readable.append(run)
         except StoreError:
             continue  # the leaderboard names damaged runs itself
-    y, against = measured(reference)
+    try:
+        y, against = measured(reference)
+    except StoreError:
+        return {}
     rule = reference.spec.evaluation
     found = paired_auc_differences(
         y,

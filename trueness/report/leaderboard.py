@@ -171,9 +171,10 @@ def _ids(store: Store, campaign: str | None) -> dict[str, list[str]]:
     ids: dict[str, list[str]] = {}
     for name, mapping in known.items():
         if campaign in (None, name):
-            for id_, key in mapping.items():
-                if id_ not in ids.setdefault(key, []):
-                    ids[key].append(id_)
+            for id_, keys in mapping.items():
+                for key in keys:
+                    if id_ not in ids.setdefault(key, []):
+                        ids[key].append(id_)
     return ids
 
 

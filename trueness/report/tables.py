@@ -133,7 +133,7 @@ def show_leaderboard(console: Console, board: Leaderboard, limit: int | None = N
 def rows_table(rows: Sequence[dict[str, Any]]) -> Table:
     """Plain table of dictionaries with equal keys; whole numbers right-aligned with separators."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for name, first in rows[0].items():
+    for name, first in (rows[0] if rows else {}).items():
         table.add_column(name, justify="right" if isinstance(first, int | float) else "left")
     for row in rows:
         table.add_row(*(f"{v:,}" if isinstance(v, int) else str(v) for v in row.values()))
@@ -191,7 +191,7 @@ def verdict(arena: Arena) -> str:
 def show_run(console: Console, row: Row, ids: list[str]) -> None:
     """Print everything that is known about one run."""
     run, record = row.run, row.run.record
-    console.print(f"[bold]{run.key}[/bold] {' = '.join(ids)}  {record['label']}", highlight=False)
+    console.print(f"{run.key}  {' = '.join(ids)}  {record['label']}", style="bold", highlight=False)
     console.print(
         f"{record['data']['bars']} to {record['data']['as_of']} · "
         f"{len(record['features'])} columns · {record['parameters']:,} weights · "
