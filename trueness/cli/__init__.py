@@ -90,5 +90,5 @@ def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
     except OSError as error:
         if trace:
             raise
-        _fail(f"{error.filename or 'output'}: {error.strerror or error}; give another path")
+        _fail(f"{error.strerror or error}; give another path than {error.filename or 'this'}")
     raise SystemExit(status if isinstance(status, int) else 0)

@@ -255,8 +255,6 @@ def _campaign_name(file: str) -> str:
 def _store(path: Path) -> Store:
     from trueness.store import Store
 
-    if not str(path).strip(".") and str(path) != ".":
-        raise TruenessError("--store is empty; give a folder")
     return Store(path)
 
 
