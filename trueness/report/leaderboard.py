@@ -35,10 +35,11 @@ class Row:
 
     @property
     def label(self) -> str:
-        """What kind of model it is; for baselines, what they chose in their folds."""
-        if self.run.spec.is_baseline and self.ids:
+        """What kind of model it is; for a one-feature baseline, the columns of its folds."""
+        model = self.run.spec.model
+        if model.kind == "one_feature":
             return " / ".join(dict.fromkeys(self.run.record["chosen"]))
-        return self.run.record["label"]
+        return "" if self.run.spec.is_baseline and self.ids else self.run.record["label"]
 
     @property
     def title(self) -> str:

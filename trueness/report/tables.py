@@ -80,11 +80,11 @@ def _sorted_text(sort: str) -> Callable[[Row], str]:
 def arena_table(arena: Arena, limit: int | None = None, wide: bool = False) -> Group:
     """Networks above baselines; precision and recall in percent with exact intervals."""
     columns = _columns(arena.rows[0].run.spec.evaluation.alarms, wide)
-    if not arena.sort.startswith(("precision_top", "precision_half", "recall_half")) or (
-        arena.sort.startswith("precision_top") and not wide
-    ):
-        name = arena.sort.replace("_", " ")
-        columns = {**dict([*columns.items()][:2]), name: _sorted_text(arena.sort), **columns}
+    budgets = arena.rows[0].run.spec.evaluation.alarms
+    shown = {f"precision_top{b}" for b in (budgets if wide else budgets[-1:])}
+    if arena.sort not in shown | {"precision_half", "recall_half", "auc"}:
+        first = dict([*columns.items()][:2])
+        columns = {**first, arena.sort.replace("_", " "): _sorted_text(arena.sort), **columns}
     table = Table(header_style="bold", pad_edge=False, box=None, padding=(0, 1))
     for header in columns:
         table.add_column(
