@@ -112,7 +112,7 @@ def _caption(arena: Arena) -> str:
         f"base rate {rate.k}/{rate.n} = {100 * (rate.value or 0):.1f} % · "
         f"precision as hits/alarms, percent and {confidence:g} % interval\n"
         f"{_plural(arena.candidates, 'candidate')}, weights chosen on {auc.chosen_on}, "
-        f"measured on {measured}; sorted by the lower end of "
+        f"measured on {measured}; sorted by the unfavourable end of "
         f"{arena.sort.replace('_top', ' at top ').replace('_', ' ')}, not corrected for the choice"
     )
 
