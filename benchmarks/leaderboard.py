@@ -28,9 +28,12 @@ def fill(store, runs):
     when = np.datetime64("2023-04-27") + np.arange(422)
     store.prepare()
     ids = {}
+    kinds = ["one_feature", "logit", "forest"]
     for seed in range(runs):
+        model = kinds[seed] if seed < len(kinds) else "patchtst"
         spec = Spec.model_validate({
             "task": {"kind": "market", "bars": "benchmark"},
+            "model": {"kind": model},
             "evaluation": {"protocol": "mission"},
             "seed": seed,
         })  # fmt: skip
@@ -50,8 +53,11 @@ def fill(store, runs):
             "estimates": {n: e.to_dict() for n, e in estimates.items()},
             "estimates_last": {n: e.to_dict() for n, e in estimates.items()},
             "scores": score_facts(score),
-            "difference": None,
+            "created": "2026-01-01T00:00:00+00:00",
+            "device": "cpu",
+            "precision": "float32",
             "findings": [],
+            "chosen": ["benchmark"],
             "seconds": 1.0,
             "data": {"bars": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
         }
@@ -93,6 +99,10 @@ def main():
                 "-c", trueness, "leaderboard", "--store", f"{folder}/store", "--json",
             ),
         }  # fmt: skip
+        first = median_seconds(1, *cases[f"leaderboard, {arguments.runs} runs"])
+        print(
+            f"first leaderboard, which computes the differences to the best baseline: {first:.2f} s"
+        )
         times = {case: median_seconds(arguments.rounds, *call) for case, call in cases.items()}
     base = times["bare interpreter"]
     for case, seconds in times.items():

@@ -9,7 +9,7 @@ import talib
 
 from trueness.errors import DataError
 from trueness.market import feature_table, load_bars, primitives
-from trueness.market.bars import Volatility
+from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import CATALOGUE, TIERS, tier_rows
 
 EVERYTHING = "a50+c"  # the rest of the catalogue has files of its own
@@ -285,3 +285,38 @@ def test_constant_prices_stay_finite_or_missing():
     flat = dataclasses.replace(bars, open=one, high=one, low=one, close=one, volume=one)
     values = feature_table(flat, "a50").values
     assert not np.isinf(values).any()
+
+
+def _thirty(close):
+    """Thirty daily bars around given closes, Monday 2024-01-01 on."""
+    days = np.datetime64("2024-01-01") + np.arange(30) // 5 * 7 + np.arange(30) % 5
+    close = np.asarray(close, float)
+    return Bars("hand", days, close, close + 1, close - 1, close, np.ones(30), np.ones(30))
+
+
+def test_kama_by_hand():
+    """Straight closes have efficiency 1 and constant (2/3)^2; a zigzag has 0 and (2/31)^2."""
+    straight = feature_table(_thirty(np.arange(1, 31)), ["kama_10"]).values[:, 0]
+    assert np.isnan(straight[:10]).all()
+    level = 10.0  # the average starts from the close before its first value
+    for t in range(10, 30):
+        level += 4 / 9 * ((t + 1) - level)
+        assert straight[t] == pytest.approx(level, abs=1e-9)
+    assert straight[10] == pytest.approx(10 + 4 / 9)
+    zigzag = feature_table(_thirty(100 + np.arange(30) % 2), ["kama_10"]).values[:, 0]
+    level = 101.0
+    for t in range(10, 30):
+        level += (2 / 31) ** 2 * (100 + t % 2 - level)
+        assert zigzag[t] == pytest.approx(level, abs=1e-9)
+
+
+def test_weekly_average_by_hand_on_thirty_days():
+    """Weeks close on days 4, 9, 14, ...; a day shows the mean of the two weeks completed before its own."""
+    close = np.arange(30.0)
+    values = primitives.weekly(_thirty(close).dates, close, lambda c: primitives.mean(c, 2))
+    for t in range(30):
+        week = t // 5
+        if week < 2:
+            assert np.isnan(values[t])
+        else:
+            assert values[t] == ((5 * week - 1) + (5 * (week - 1) - 1)) / 2
