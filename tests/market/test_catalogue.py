@@ -196,3 +196,16 @@ def test_too_few_rows_say_how_many_are_needed(short):
         DataError, match=r"350 bars are too few for tier a200: tema_100 takes 297 .* need 81 more"
     ):
         market_examples(task, Mission(protocol="mission"), bars.head(350), index)
+
+
+def test_library_functions_exist_and_belong_to_known_rows():
+    import talib
+
+    from trueness.market.indicators.libraries import LIBRARIES, LIBRARY_OF
+
+    assert set(LIBRARY_OF) <= set(CATALOGUE)
+    assert len(LIBRARY_OF) == sum(len(names.split()) for names in LIBRARIES.values())  # none twice
+    for library in LIBRARIES:
+        if library.startswith("TA-Lib "):
+            for function in library.removeprefix("TA-Lib ").split(", "):
+                assert function in talib.get_functions(), function

@@ -60,13 +60,15 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
         A tier holds all rows of the tiers below it; +c adds the volatility index, as in a50+c.
     """
     from trueness.market.indicators import FAMILIES, tier_rows
+    from trueness.market.indicators.libraries import LIBRARY_OF
 
     family = {row.name: name for name, module in FAMILIES.items() for row in module.ROWS}
     rows = [
         {
             "position": r.position, "name": r.name, "tier": r.tier, "family": family[r.name],
             "warmup": r.warmup, "scale": r.scale, "needs": " ".join(r.needs),
-            "flags": " ".join(r.flags), "formula": r.formula,
+            "flags": " ".join(r.flags), "library": LIBRARY_OF.get(r.name, ""),
+            "formula": r.formula,
         }
         for r in tier_rows(tier)
     ]  # fmt: skip
