@@ -97,6 +97,26 @@ def test_differences_belong_to_the_store_not_to_the_run(finished, tmp_path, caps
     assert "AUC − best baseline" in out
 
 
+@pytest.mark.parametrize("which", ["networks", "baselines"])
+def test_predictions_changed_on_disk_are_named(finished, tmp_path, capsys, which):
+    import shutil
+
+    folder, content = finished
+    shutil.copytree(folder / "store", tmp_path / "store")
+    shutil.rmtree(tmp_path / "store" / "index")
+    (arena,) = content["arenas"]
+    key = arena["best_baseline"] if which == "baselines" else arena["networks"][0]["key"]
+    path = tmp_path / "store" / "runs" / key / "predictions.parquet"
+    damaged = bytearray(path.read_bytes())
+    damaged[len(damaged) // 2] ^= 1
+    path.write_bytes(damaged)
+    code, out, _ = call(capsys, "leaderboard", "--store", tmp_path / "store", "--json")
+    (problem,) = json.loads(out)["problems"]
+    assert code == 0
+    assert problem["name"] == key
+    assert "content differs" in problem["reason"]
+
+
 def test_a_second_call_trains_nothing(finished, capsys):
     folder, content = finished
     began = time.perf_counter()

@@ -153,7 +153,9 @@ def leaderboard(
     for run in every:
         by_arena.setdefault(run.record["arena"], []).append(run)
     arenas = [
-        _arena(store, [r for r in group if r.key in shown], best_baseline(group), ids, sort)
+        _arena(
+            store, [r for r in group if r.key in shown], best_baseline(group), ids, sort, problems
+        )
         for group in by_arena.values()
         if any(r.key in shown for r in group)
     ]
@@ -185,6 +187,7 @@ def _arena(
     reference: Run | None,
     ids: dict[str, list[str]],
     sort: str | None,
+    problems: list[Problem],
 ) -> Arena:
     first = runs[0].spec
     sort = sort or f"precision_top{max(first.evaluation.alarms)}"
@@ -193,7 +196,10 @@ def _arena(
             f"no estimate {sort!r}; choose from {', '.join(runs[0].record['estimates'])}"
         )
     networks = [run for run in runs if not run.spec.is_baseline]
-    against = {} if reference is None else differences(store, networks, reference)
+    against: dict[str, Estimate] = {}
+    if reference is not None:
+        against, unreadable = differences(store, networks, reference)
+        problems += unreadable
     candidates = len({_without_seed(run.spec) for run in networks})
     groups = (
         (networks, candidates),
