@@ -7,8 +7,6 @@ text, so a new field whose default means "as before" keeps every old key.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from typing import Any, Self, get_args
 
@@ -16,6 +14,7 @@ from pydantic import Field, model_validator
 
 from trueness.errors import nearest
 from trueness.spec.evaluation import Evaluation, Mission, WalkForward
+from trueness.spec.keyed import Keyed
 from trueness.spec.loss import (
     AsymmetricFocal,
     Bce,
@@ -100,12 +99,11 @@ __all__ = [
     "published_stop_on",
 ]
 
-KEY_DIGITS = 12
 PAIRWISE = ("softauc", "weightedsum", "partialauc", "toppush")
 """Losses of pairs of days."""
 
 
-class Spec(Shape):
+class Spec(Keyed):
     """One run, whole.
 
     Examples
@@ -167,16 +165,6 @@ class Spec(Shape):
             if self.model.kind not in ("forest", "boosting"):
                 update["seed"] = 42
         return self.model_copy(update=update)
-
-    def canonical_json(self) -> str:
-        """Text that is hashed: sorted fields, numbers in one spelling, defaults left out."""
-        content = self.canonical().model_dump(mode="json", exclude_defaults=True)
-        return json.dumps(content, sort_keys=True, separators=(",", ":"))
-
-    @property
-    def key(self) -> str:
-        """Address of the run: 12 hexadecimal digits of the SHA-256 of `canonical_json`."""
-        return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:KEY_DIGITS]
 
     def label(self) -> str:
         """Few words that tell runs of one campaign apart.

@@ -1,0 +1,29 @@
+"""A spec's address: the digest of what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Self
+
+from trueness.spec.shape import Shape
+
+KEY_DIGITS = 12
+
+
+class Keyed(Shape):
+    """A description of a run whose digest is its address."""
+
+    def canonical(self) -> Self:
+        """Equal runs brought to one spelling."""
+        return self
+
+    def canonical_json(self) -> str:
+        """Text that is hashed: sorted fields, numbers in one spelling, defaults left out."""
+        content = self.canonical().model_dump(mode="json", exclude_defaults=True)
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def key(self) -> str:
+        """Address of the run: 12 hexadecimal digits of the SHA-256 of `canonical_json`."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()[:KEY_DIGITS]
