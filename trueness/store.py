@@ -27,21 +27,51 @@ import uuid
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, cast
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors.numpy import load_file, save_file
+from typing_extensions import TypeVar
 
 from trueness.errors import StoreError
 from trueness.spec import Spec
+from trueness.spec.keyed import Keyed
+from trueness.spec.titles import TitlesSpec
 
 VERSION = 1
-RECORD_FIELDS = (
-    "created", "label", "parameters", "features", "notes", "folds", "arena", "estimates", "scores",
-    "findings", "seconds", "device", "precision", "data", "files",
+FILES = ("predictions.parquet", "history.parquet", "spec.json")
+"""Files that every run has."""
+S = TypeVar("S", bound=Keyed, default=Spec)
+
+
+@dataclass(frozen=True)
+class Kind(Generic[S]):
+    """What the runs of a store are: the class of their specs, and what their records must say."""
+
+    spec: type[S]
+    fields: tuple[str, ...]
+    estimate: str
+    """One that every record has."""
+
+
+MARKET = Kind(
+    Spec,
+    (
+        "created", "label", "parameters", "features", "notes", "folds", "arena", "estimates",
+        "scores", "findings", "seconds", "device", "precision", "data", "files",
+    ),
+    "auc",
+)  # fmt: skip
+TITLES = Kind(
+    TitlesSpec,
+    (
+        "created", "label", "parameters", "classes", "notes", "arena", "estimates", "slices",
+        "seconds", "device", "precision", "data", "files",
+    ),
+    "mean_language",
 )  # fmt: skip
 
 
@@ -54,14 +84,14 @@ class Problem:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[S]):
     """A stored run: its spec and its record.
 
     Predictions, history and weights are read when asked for.
     """
 
     key: str
-    spec: Spec
+    spec: S
     record: dict[str, Any]
     folder: Path
 
@@ -77,8 +107,8 @@ class Run:
     def predictions(self) -> pl.DataFrame:
         """One row per example and fold.
 
-        Columns split, fold, when, group, y, logit, logit_last, and in market runs y_mirror, the
-        label of the opposite touch.
+        Columns split, fold, when, group, y, logit, logit_last and y_mirror, the label of the
+        opposite touch; for titles split, id, language, cluster, y, logits (K,).
         """
         return pl.read_parquet(self._file("predictions.parquet"))
 
@@ -98,16 +128,18 @@ class Run:
             For baselines, which store none.
         """
         if "model.safetensors" not in self.record["files"]:
-            raise StoreError(f"{self.key}: a {self.spec.model.kind} run stores no weights")
+            raise StoreError(f"{self.key}: a baseline stores no weights")
         return load_file(self._file("model.safetensors"))
 
 
-class Store:
+class Store(Generic[S]):
     """Runs in a folder; opening reads nothing but the version, and creates nothing.
 
     Parameters
     ----------
     root : str or Path
+    kind : Kind
+        What its runs are; runs on the market by default.
 
     Raises
     ------
@@ -115,7 +147,8 @@ class Store:
         If the folder was written by a newer version, or is a file.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, kind: Kind[S] | None = None) -> None:
+        self.kind = cast("Kind[S]", MARKET) if kind is None else kind
         self.root = Path(root)
         self.runs = self.root / "runs"
         if self.root.exists() and not self.root.is_dir():
@@ -173,7 +206,7 @@ class Store:
 
     def write(
         self,
-        spec: Spec,
+        spec: S,
         record: dict[str, Any],
         predictions: pl.DataFrame,
         history: pl.DataFrame,
@@ -221,7 +254,7 @@ class Store:
             return False
         return True
 
-    def write_failure(self, spec: Spec, reason: str) -> None:
+    def write_failure(self, spec: S, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
         write_json(self.root / "failures" / f"{spec.key}.json", content)
@@ -239,7 +272,7 @@ class Store:
     def __contains__(self, key: str) -> bool:
         return isinstance(self._open(key), Run)
 
-    def run(self, key: str) -> Run:
+    def run(self, key: str) -> Run[S]:
         """Stored run of a key or of an unambiguous beginning of one.
 
         Raises
@@ -259,7 +292,7 @@ class Store:
             raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
         return opened
 
-    def all_runs(self, most: int | None = None) -> tuple[list[Run], list[Problem]]:
+    def all_runs(self, most: int | None = None) -> tuple[list[Run[S]], list[Problem]]:
         """Every usable run, and every folder that is not; `most` of them, in order of the keys."""
         opened = [self._open(key) for key in self._keys()[:most]]
         return [o for o in opened if isinstance(o, Run)], [
@@ -341,12 +374,12 @@ class Store:
             entry.name for entry in os.scandir(self.runs) if not entry.name.startswith(".")
         )
 
-    def _open(self, key: str) -> Run | Problem:
+    def _open(self, key: str) -> Run[S] | Problem:
         folder = self.runs / key
         try:
             record = json.loads((folder / "record.json").read_text())
-            spec = Spec.model_validate_json((folder / "spec.json").read_text())
-            _check_record(record)
+            spec = self.kind.spec.model_validate_json((folder / "spec.json").read_text())
+            self._check_record(record)
             for name, expected in record["files"].items():
                 size = (folder / name).stat().st_size
                 if size != expected["bytes"]:
@@ -362,15 +395,14 @@ class Store:
             return Problem(key, f"its spec has the key {spec.key}")
         return Run(key, spec, record, folder)
 
-
-def _check_record(record: dict[str, Any]) -> None:
-    """Raise KeyError or TypeError unless a record has what its readers use."""
-    missing = [name for name in RECORD_FIELDS if name not in record]
-    if missing:
-        raise KeyError(f"no field {', '.join(missing)}")
-    float(record["estimates"]["auc"]["value"] or 0)
-    for name in ("predictions.parquet", "history.parquet", "spec.json"):
-        record["files"][name]["sha256"]
+    def _check_record(self, record: dict[str, Any]) -> None:
+        """Raise KeyError or TypeError unless a record has what its readers use."""
+        missing = [name for name in self.kind.fields if name not in record]
+        if missing:
+            raise KeyError(f"no field {', '.join(missing)}")
+        float(record["estimates"][self.kind.estimate]["value"] or 0)
+        for name in FILES:
+            record["files"][name]["sha256"]
 
 
 def _reason(error: Exception) -> str:
