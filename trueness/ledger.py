@@ -53,7 +53,7 @@ class Look:
     opened: bool
 
 
-def data_of(run: Run) -> str:
+def data_of(run: Run[Any]) -> str:
     """Digest of the data of a run, under which its looks are counted."""
     return str(run.record["data"].get("digest") or run.record["arena"])
 
@@ -66,11 +66,11 @@ class Ledger:
     store : Store
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store[Any]) -> None:
         self.path = store.root / FILE
 
     def look(
-        self, runs: Iterable[Run], what: str, verb: str, question: str = "", opened: bool = False
+        self, runs: Iterable[Run[Any]], what: str, verb: str, question: str = "", opened: bool = False
     ) -> list[Look]:
         """Write down a look, one line per data digest, before anything is shown.
 

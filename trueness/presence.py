@@ -21,7 +21,7 @@ class Presence:
     store : Store
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store[Any]) -> None:
         self.store = store
 
     def claim(self, key: str) -> bool:

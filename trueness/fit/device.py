@@ -1,4 +1,4 @@
-"""Where a stack is trained and in which precision."""
+"""Where networks are trained and in which precision."""
 
 from __future__ import annotations
 
@@ -50,7 +50,8 @@ class Device:
         """Context in which forward passes run."""
         if precision == "float32":
             return contextlib.nullcontext()
-        return torch.autocast(self.name.split(":")[0], dtype=torch.bfloat16, cache_enabled=False)
+        half = torch.float16 if precision == "fp16" else torch.bfloat16
+        return torch.autocast(self.name.split(":")[0], dtype=half, cache_enabled=False)
 
 
 def choose_device(name: str = "auto") -> Device:

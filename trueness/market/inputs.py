@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.cache import cache_folder
 from trueness.errors import DataError
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import (
@@ -288,13 +289,6 @@ def build_file(
         "catalogue": catalogue_version(),
         "notes": [*bars.notes, *left_out(tier, rows, usable)],
     }
-
-
-def cache_folder() -> Path:
-    """Folder of computed columns."""
-    if "TRUENESS_CACHE" in os.environ:
-        return Path(os.environ["TRUENESS_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trueness"
 
 
 @cache

@@ -213,7 +213,9 @@ def bootstrap_block(spec: Spec) -> int:
     return max(spec.evaluation.block_days, spec.task.horizon_days)
 
 
-def explain_error(content: dict[str, Any], error: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+def explain_error(
+    content: dict[str, Any], error: dict[str, Any], root: type[Shape] = Spec
+) -> tuple[tuple[str, ...], str]:
     """Path without the union tags that pydantic puts in, and a message with the valid choices."""
     path, node, tag = [], content, None
     for element in map(str, error["loc"]):
@@ -228,7 +230,7 @@ def explain_error(content: dict[str, Any], error: dict[str, Any]) -> tuple[tuple
         node = node.get(element) if isinstance(node, dict) else None
     kind, context = error["type"], error.get("ctx", {})
     if kind == "extra_forbidden":
-        fields = [f for f in _fields_of(tag, path) if f not in ("kind", "protocol")]
+        fields = [f for f in _fields_at(root, content, path[:-1]) if f not in ("kind", "protocol")]
         hint = nearest(path[-1], fields) if fields else f"{tag} takes none"
         return tuple(path), f"unknown field; {hint}"
     if kind == "union_tag_not_found":
@@ -246,20 +248,28 @@ def explain_error(content: dict[str, Any], error: dict[str, Any]) -> tuple[tuple
     return tuple(path), message[0].lower() + message[1:] + ("" if kind == "value_error" else shown)
 
 
-def _fields_of(tag: str | None, path: list[str]) -> list[str]:
-    """Fields of the shape that refused a field."""
-    if len(path) == 1:
-        return list(Spec.model_fields)
-    pending: list[type[Shape]] = list(Shape.__subclasses__())
-    while pending:
-        shape = pending.pop()
-        pending += shape.__subclasses__()
-        field = shape.model_fields.get("kind") or shape.model_fields.get("protocol")
-        if field is not None and tag in get_args(field.annotation):
-            return list(shape.model_fields)
-    annotation = Spec.model_fields[path[0]].annotation
-    return (
-        list(annotation.model_fields)
-        if isinstance(annotation, type) and issubclass(annotation, Shape)
-        else []
-    )
+def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # noqa: ANN401
+    """Fields of the shape at a path of what was written."""
+    for name in path:
+        node = node.get(name) if isinstance(node, dict) else None
+        field = shape.model_fields.get(name)
+        choices = [] if field is None else _shapes_in(field.annotation)
+        tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
+        meant = [one for one in choices if _tags_of(one) & {*tags}] or choices
+        if len(meant) != 1:
+            return []
+        shape = meant[0]
+    return list(shape.model_fields)
+
+
+def _shapes_in(annotation: Any) -> list[type[Shape]]:  # noqa: ANN401
+    """Shapes that an annotation allows, unions and aliases opened."""
+    if isinstance(annotation, type) and issubclass(annotation, Shape):
+        return [annotation]
+    return [shape for inner in get_args(annotation) for shape in _shapes_in(inner)]
+
+
+def _tags_of(shape: type[Shape]) -> set[str]:
+    """Kinds or protocols that a shape stands for."""
+    fields = [shape.model_fields.get(name) for name in ("kind", "protocol")]
+    return {tag for field in fields if field is not None for tag in get_args(field.annotation)}

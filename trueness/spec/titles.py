@@ -39,12 +39,15 @@ Tokenizer: TypeAlias = Annotated[
 ]
 
 
+_TOKENIZER = TrainedTokenizer(kind="bpe")
+
+
 class TitlesTask(Shape):
     """Texts in many languages, each of one class; the language is a slice, never an input."""
 
     kind: Literal["titles"]
     corpus: str = Field(min_length=1, description="digest of the corpus, its splits included")
-    tokenizer: Tokenizer = TrainedTokenizer(kind="bpe")
+    tokenizer: Tokenizer = _TOKENIZER
     max_tokens: Int = Field(256, ge=2, le=4096, description="longer texts are cut")
 
 
@@ -284,8 +287,9 @@ class TitlesLoss(Shape):
 class TitlesRecipe(Shape):
     """How the weights are found.
 
-    A batch holds `batch_size` texts of similar length; `grad_accum` batches make one update, whose
-    gradient is the mean over all their texts. The rate rises over `warmup_steps` updates, then
+    A batch holds `batch_size` texts of similar length, or as many as `batch_tokens` tokens hold with
+    their padding; `grad_accum` batches make one update, whose gradient is the mean over all their
+    texts. The rate rises over `warmup_steps` updates, then
     falls to `min_scale` of `learning_rate`.
     """
 
@@ -294,6 +298,7 @@ class TitlesRecipe(Shape):
         0.01, ge=0, description="of matrices only: not norms, biases, LayerScale, embeddings"
     )
     batch_size: Int = Field(64, ge=1, le=1_000_000)
+    batch_tokens: Int | None = Field(None, ge=2, description="in place of batch_size")
     grad_accum: Int = Field(1, ge=1, le=10_000)
     bucket: Bool = Field(True, description="batches of texts of similar length")
     epochs: Int = Field(3, ge=1, le=10_000)
@@ -363,8 +368,17 @@ class TitlesSpec(Keyed):
         """Whether the model is a rung of the baseline ladder."""
         return isinstance(self.model, LinearBaseline)
 
+    @property
+    def needs(self) -> set[str]:
+        """Keys of the stored runs that teach this one or lend it their weights."""
+        teacher = self.loss.teacher
+        return {k for k in (teacher.run if teacher else None, self.recipe.start) if k is not None}
+
     def canonical(self) -> TitlesSpec:
-        """Equal runs brought to one spelling: loss identities, and what a baseline never reads."""
+        """Equal runs brought to one spelling.
+
+        Loss identities are taken, and what a baseline never reads is left out.
+        """
         if isinstance(self.model, LinearBaseline):
             task = TitlesTask(kind="titles", corpus=self.task.corpus)
             update = {"task": task, "loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
@@ -380,11 +394,22 @@ class TitlesSpec(Keyed):
         if isinstance(self.model, LinearBaseline):
             return self.model.kind
         model, loss, recipe = self.model, self.canonical().loss, self.recipe
-        words = ["encoder", f"d{model.d_model}", f"L{model.n_layers}", model.head.kind]
-        words += [] if loss.classification.kind == "crossentropy" else [loss.classification.kind]
-        words += [] if loss.class_weights is None else [loss.class_weights.kind]
-        words += [] if loss.groups is None else [loss.groups.kind]
-        words += [] if loss.contrastive is None else [f"contrast {loss.contrastive.positives}"]
-        words += [] if loss.teacher is None else ["teacher"]
+        words = ["encoder", f"d{model.d_model}", f"L{model.n_layers}", *_words(model.head)]
+        words += _words(loss.classification)
+        for part in (loss.class_weights, loss.groups):
+            words += [] if part is None else _words(part)
+        words += [] if loss.contrastive is None else ["contrast", *_words(loss.contrastive)]
+        words += [] if loss.teacher is None else ["taught"]
         words += [] if recipe.sampling_alpha == 1 else [f"sampled {recipe.sampling_alpha:g}"]
-        return " ".join(words)
+        words += [] if recipe.ema is None else [f"ema {recipe.ema:g}"]
+        words += [] if recipe.start is None else ["second stage"]
+        tokenizer = self.task.tokenizer
+        return " ".join([*words, *(_words(tokenizer) if tokenizer != _TOKENIZER else [])])
+
+
+def _words(part: Shape) -> list[str]:
+    """Kind, unless it is cross-entropy, and what is not at its default."""
+    content = part.model_dump(exclude_defaults=True)
+    kind = content.pop("kind", None)
+    words = [] if kind in (None, "crossentropy") else [str(kind)]
+    return [*words, *(f"{name}={value}" for name, value in content.items())]

@@ -23,7 +23,7 @@ from trueness.spec import (
 )
 from trueness.yamlfile import Part, Reader, merge
 
-FOLDER = Path(__file__).parent / "campaigns"
+FOLDER = Path(__file__).parent.parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
 MOST_SEED = 10**9
 

@@ -1,0 +1,24 @@
+"""The engine for titles: one encoder at a time, in batches of similar length."""
+
+from __future__ import annotations
+
+from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
+from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles
+from trueness.fit.titles.objective import Taught
+from trueness.fit.titles.parallel import Ranks, join_ranks
+from trueness.fit.titles.progress import TitlesListener
+
+__all__ = [
+    "Part",
+    "Ranks",
+    "Saving",
+    "Setting",
+    "Taught",
+    "TitlesData",
+    "TitlesFitted",
+    "TitlesListener",
+    "fit_titles",
+    "join_ranks",
+    "load_data",
+    "tokenizer_of",
+]

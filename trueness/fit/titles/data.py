@@ -1,0 +1,123 @@
+"""What a run on titles reads: tokens, classes and languages of every part."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+from trueness.text.corpus import Corpus
+from trueness.text.tokens import (
+    Tokens,
+    encode,
+    load_tokenizer,
+    tokenizer_digest,
+    train_tokenizer,
+)
+
+from trueness.errors import SpecError
+from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PARTS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tokens, classes (n,), languages (n,) and clusters (n,) of one part of a corpus."""
+
+    tokens: Tokens
+    y: NDArray[np.int64]
+    language: NDArray[np.str_]
+    cluster: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class TitlesData:
+    """All parts of a corpus as tokens.
+
+    `languages` are those of the train part; `code` (n,) numbers them for its texts.
+    """
+
+    parts: dict[str, Part]
+    classes: tuple[str, ...]
+    languages: tuple[str, ...]
+    code: NDArray[np.int64]
+    tokenizer: Tokenizer
+    digests: dict[str, str]
+
+    @property
+    def vocabulary(self) -> int:
+        """Entries of the tokenizer."""
+        return self.tokenizer.get_vocab_size(with_added_tokens=True)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Texts of each language and class in the train part, (G, K)."""
+        k = len(self.classes)
+        flat = np.bincount(self.code * k + self.parts["train"].y, minlength=len(self.languages) * k)
+        return flat.reshape(-1, k)
+
+
+def tokenizer_of(task: TitlesTask, corpus: Corpus, file: Path | None) -> Tokenizer:
+    """Tokenizer that a task asks for: trained on the train part, or read from a file.
+
+    Raises
+    ------
+    SpecError
+        If a file is needed and not given, or is another one.
+    """
+    asked = task.tokenizer
+    if isinstance(asked, TrainedTokenizer):
+        train = corpus.part("train")
+        return train_tokenizer(
+            train.texts,
+            train.language,
+            vocabulary=asked.vocabulary,
+            alpha=asked.alpha,
+            min_frequency=asked.min_frequency,
+        )
+    assert isinstance(asked, GivenTokenizer)
+    if file is None:
+        raise SpecError(f"the spec names the tokenizer {asked.digest}; give its file")
+    tokenizer = load_tokenizer(file)
+    if tokenizer_digest(tokenizer) != asked.digest:
+        raise SpecError(
+            f"{file} is the tokenizer {tokenizer_digest(tokenizer)}, not {asked.digest}"
+        )
+    return tokenizer
+
+
+def load_data(
+    task: TitlesTask, corpus: Corpus, *, tokenizer: Tokenizer, cache: Path | None = None
+) -> TitlesData:
+    """Encode every part of a corpus.
+
+    Raises
+    ------
+    SpecError
+        If the corpus is not the one of the task.
+    """
+    if corpus.digest != task.corpus:
+        raise SpecError(f"the spec is about corpus {task.corpus}, this one is {corpus.digest}")
+    parts = {}
+    for name in PARTS:
+        titles = corpus.part(name)
+        tokens = encode(titles.texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
+        parts[name] = Part(tokens, titles.y, titles.language, titles.cluster)
+    languages, code = np.unique(parts["train"].language, return_inverse=True)
+    return TitlesData(
+        parts,
+        corpus.classes,
+        tuple(map(str, languages)),
+        code.astype(np.int64),
+        tokenizer,
+        {"corpus": corpus.digest, "tokenizer": tokenizer_digest(tokenizer)},
+    )

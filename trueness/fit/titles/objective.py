@@ -1,0 +1,184 @@
+"""The loss of an update, as a sum over its batches, whatever switches a spec turns.
+
+An update's loss is the weighted mean over all its texts. Each batch gives its part of the sum,
+divided by totals of the whole update that are known beforehand, so that several small batches have
+the gradient of one large one, and a short last update is not scaled wrongly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from trueness.models.encoder import TitleClassifier
+
+from trueness.fit.titles.batches import Rows
+from trueness.losses import (
+    CrossBatchMemory,
+    GroupDro,
+    class_weights,
+    classification_loss,
+    kl_to_teacher,
+    language_weights,
+    supcon,
+)
+from trueness.spec import titles
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tokens (B, T), mask (B, T), classes (B,), languages (B,), and rows (B,) of the train part."""
+
+    tokens: Tensor
+    mask: Tensor
+    y: Tensor
+    language: Tensor
+    rows: Tensor
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Of an update: weights, texts, and texts that the teacher speaks of."""
+
+    weight: float
+    texts: int
+    taught: int
+
+
+@dataclass(frozen=True)
+class Taught:
+    """Logits of the teacher for some rows: (M, K), and the place of each row, -1 for none, (N,)."""
+
+    logits: Tensor
+    place: Tensor
+
+
+class Objective:
+    """Loss of a batch of an update.
+
+    Parameters
+    ----------
+    loss : TitlesLoss
+    y, language : (N,)
+        Of the train part.
+    counts : (G, K)
+        Texts of each language and class in the train part.
+    width : int or None
+        Of the projection.
+    taught : Taught, optional
+    device : str
+    """
+
+    def __init__(
+        self, loss: titles.TitlesLoss, y: NDArray[np.int64], language: NDArray[np.int64],
+        counts: NDArray[np.int64], width: int | None, taught: Taught | None, device: str,
+    ) -> None:  # fmt: skip
+        self.loss, self.taught = loss, taught
+        self.classify = classification_loss(
+            loss.classification, torch.tensor(counts, dtype=torch.float32, device=device)
+        )
+        self.n_classes = counts.shape[1]
+        weights = _weights(loss, counts)[language, y]
+        self.weight = torch.tensor(weights, dtype=torch.float32, device=device)
+        self.weight_of = weights
+        self.place_of = None if taught is None else taught.place.cpu().numpy()
+        self.robust = _robust(loss.groups, counts, device)
+        contrast = loss.contrastive
+        self.memory = None
+        if contrast is not None and contrast.memory:
+            self.memory = CrossBatchMemory(contrast.memory, width or 1, device)
+
+    def totals(self, update: Sequence[Rows]) -> Totals:
+        """Totals of an update's batches."""
+        rows = np.concatenate(update)
+        taught = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
+        return Totals(float(self.weight_of[rows].sum()), len(rows), taught)
+
+    def __call__(self, model: TitleClassifier, batch: Batch, totals: Totals) -> Tensor:
+        """Part of a batch in the loss of its update, ()."""
+        pooled = model.pooled(batch.tokens, batch.mask)
+        logits = model.classify(pooled).float()
+        each = self.classify(logits, batch.y, batch.language)
+        weight = self.weight[batch.rows]
+        if self.robust is None:
+            value = (each * weight).sum() / totals.weight
+        else:
+            group = self._group(batch)
+            value = self.robust.weigh(each * weight, group) * (len(each) / totals.texts)
+        if self.loss.contrastive is not None:
+            contrast = self._contrast(model.project(pooled).float(), batch)
+            value = value + contrast * (len(each) / totals.texts)
+        if self.loss.teacher is not None and totals.taught:
+            value = value + self._teach(logits, batch) / totals.taught
+        return value
+
+    def _group(self, batch: Batch) -> Tensor:
+        over = getattr(self.loss.groups, "over", "language")
+        by_class = over == "language_label"
+        return batch.language * self.n_classes + batch.y if by_class else batch.language
+
+    def _contrast(self, z: Tensor, batch: Batch) -> Tensor:
+        """Mean over the anchors that have a positive, times the weight of the loss."""
+        contrast = self.loss.contrastive
+        assert contrast is not None
+        crossing = contrast.positives == "cross_language"
+        each, has = supcon(
+            z, batch.y,
+            temperature=contrast.temperature,
+            language=batch.language if crossing else None,
+            cross_weight=contrast.cross_weight if crossing else 1.0,
+            memory=None if self.memory is None else self.memory.content(),
+        )  # fmt: skip
+        if self.memory is not None:
+            self.memory.push(z.detach(), batch.y, batch.language)
+        return contrast.weight * (each * has).sum() / has.sum().clamp(min=1)
+
+    def _teach(self, logits: Tensor, batch: Batch) -> Tensor:
+        teacher = self.loss.teacher
+        assert teacher is not None
+        assert self.taught is not None
+        place = self.taught.place[batch.rows]
+        known = place >= 0
+        told = self.taught.logits[place.clamp(min=0)].float()
+        each = kl_to_teacher(logits, told, teacher.temperature)
+        return teacher.weight * (each * known).sum()
+
+    def state(self) -> dict[str, Any]:
+        """What the losses remember, as tensors."""
+        return {
+            name: part.state_dict()
+            for name, part in (("memory", self.memory), ("robust", self.robust))
+            if part is not None
+        }
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Take `state` back."""
+        for name, content in state.items():
+            getattr(self, name).load_state_dict(content)
+
+
+def _weights(loss: titles.TitlesLoss, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Weight of a text by language and class, (G, K)."""
+    weights = np.ones(counts.shape)
+    if loss.class_weights is not None:
+        by_class = class_weights(loss.class_weights.kind, counts.sum(0), loss.class_weights.beta)
+        weights = weights * np.asarray(by_class)
+    if isinstance(loss.groups, titles.LanguageWeights):
+        groups = loss.groups
+        by_language = language_weights(counts.sum(1), groups.alpha, groups.low, groups.high)
+        weights = weights * np.asarray(by_language)[:, None]
+    return weights
+
+
+def _robust(
+    groups: titles.LanguageWeights | titles.GroupDro | None, counts: NDArray[np.int64], device: str
+) -> GroupDro | None:
+    if not isinstance(groups, titles.GroupDro):
+        return None
+    sizes = counts.sum(1) if groups.over == "language" else counts.reshape(-1)
+    return GroupDro(sizes, eta=groups.eta, adjustment=groups.adjustment, device=device)

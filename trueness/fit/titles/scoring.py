@@ -1,0 +1,64 @@
+"""Logits of many texts, in batches of similar length."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from trueness.text.tokens import Tokens
+
+from trueness.fit.device import Device
+from trueness.fit.titles.parallel import Ranks
+
+BATCH_TOKENS = 16_384
+"""Padded tokens that are scored at once."""
+
+
+def length_batches(lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in order of length, in batches of at most `most` padded tokens."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        ahead = lengths[order[start : start + max(1, most // max(int(lengths[order[start]]), 1))]]
+        padded = np.arange(1, len(ahead) + 1) * ahead
+        size = max(1, int(np.searchsorted(padded, most, side="right")))
+        yield order[start : start + size]
+        start += size
+
+
+@torch.no_grad()
+def logits_of(
+    forward: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, n_classes: int, device: Device,
+    precision: str, ranks: Ranks | None = None,
+) -> NDArray[np.float32]:  # fmt: skip
+    """Logits (n, K) of every text.
+
+    Parameters
+    ----------
+    forward : callable
+        Tokens (B, T) and mask (B, T) to logits (B, K); in evaluation mode already.
+    tokens : Tokens
+    n_classes : int
+    device : Device
+    precision : str
+        As in training.
+    ranks : Ranks, optional
+        Processes that share the work; all of them get all logits.
+    """
+    ranks = Ranks() if ranks is None else ranks
+    out = torch.zeros(len(tokens.offsets) - 1, n_classes)
+    for rows in ranks.share(list(length_batches(tokens.lengths, BATCH_TOKENS))):
+        ids, mask = tokens.batch(rows)
+        with device.autocast(precision):
+            scores = forward(
+                torch.from_numpy(ids).to(device.name), torch.from_numpy(mask).to(device.name)
+            )
+        out[torch.from_numpy(rows)] = scores.float().cpu()
+    if ranks.world > 1:
+        shared = out.to(device.name)
+        ranks.add_up([shared])
+        out = shared.cpu()
+    return out.numpy()

@@ -1,0 +1,1 @@
+"""Campaigns on titles: carried out, judged, stored, and used."""

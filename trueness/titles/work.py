@@ -1,0 +1,158 @@
+"""One run on titles, from its spec to its outcome; what a worker process does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trueness.baselines import fit_titles_baseline
+from trueness.errors import SpecError
+from trueness.fit.device import Device
+from trueness.fit.titles import (
+    Saving,
+    Setting,
+    Taught,
+    TitlesData,
+    TitlesFitted,
+    TitlesListener,
+    fit_titles,
+    load_data,
+)
+from trueness.spec.titles import TitlesSpec
+from trueness.store import TITLES, Store
+from trueness.text.corpus import Corpus, load_corpus
+from trueness.text.tokens import load_tokenizer
+from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
+from trueness.titles.record import HISTORY, make_record, predictions_table
+
+Report: TypeAlias = Callable[[tuple[Any, ...]], None]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A spec and where everything is that its run reads; pickles."""
+
+    spec: TitlesSpec
+    corpus: Path
+    store: Path
+    tokenizer: Path | None
+    cache: Path | None
+    setting: Setting
+    saving: Saving | None
+
+
+@dataclass(frozen=True)
+class TitlesOutcome:
+    """A judged run, ready to be stored."""
+
+    spec: TitlesSpec
+    record: dict[str, Any]
+    predictions: pl.DataFrame
+    history: pl.DataFrame
+    parameters: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
+class _Told(TitlesListener):
+    """Sends what it hears to the process that reads it."""
+
+    def __init__(self, report: Report) -> None:
+        self.report = report
+
+    def begin(self, label: str, updates: int, done: int) -> None:
+        self.report(("begin", label, updates, done))
+
+    def advance(self, updates: int, texts: int, loss: float) -> None:
+        self.report(("advance", updates, texts, loss))
+
+    def epoch(self, row: dict[str, float]) -> None:
+        self.report(("epoch", row))
+
+    def note(self, text: str) -> None:
+        self.report(("note", text))
+
+
+def carry_out(work: Work, report: Report) -> TitlesOutcome:
+    """Fit, then judge."""
+    corpus = load_corpus(work.corpus)
+    if work.spec.is_baseline:
+        return _baseline(work.spec, corpus)
+    assert work.tokenizer is not None
+    tokenizer = load_tokenizer(work.tokenizer)
+    data = load_data(work.spec.task, corpus, tokenizer=tokenizer, cache=work.cache)
+    start, taught = _start(work, data), _taught(work, corpus, data)
+    fitted = fit_titles(
+        work.spec, data, work.setting,
+        saving=work.saving, listener=_Told(report), taught=taught, start=start,
+    )  # fmt: skip
+    return _network(fitted, corpus, data, work.tokenizer.read_bytes())
+
+
+def _baseline(spec: TitlesSpec, corpus: Corpus) -> TitlesOutcome:
+    fit = fit_titles_baseline(spec, corpus)
+    record = make_record(spec, corpus, fit.logits) | {
+        "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
+        "precision": "float64", "data": {"digest": corpus.digest},
+    }  # fmt: skip
+    predictions = predictions_table(corpus, fit.logits)
+    return TitlesOutcome(spec, record, predictions, pl.DataFrame(schema=HISTORY))
+
+
+def _network(
+    fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
+) -> TitlesOutcome:
+    record = make_record(fitted.spec, corpus, fitted.logits) | {
+        "parameters": sum(w.size for w in fitted.parameters.values()),
+        "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
+        "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
+        "data": {"digest": corpus.digest, "tokenizer": data.digests["tokenizer"]},
+    }  # fmt: skip
+    history = pl.DataFrame(fitted.history, schema=HISTORY)
+    predictions = predictions_table(corpus, fitted.logits)
+    files = {TOKENIZER: tokenizer}
+    return TitlesOutcome(fitted.spec, record, predictions, history, fitted.parameters, files)
+
+
+def _stored(work: Work, key: str, corpus_classes: tuple[str, ...]) -> Classifier:
+    """Classifier of another run, which must know the same classes."""
+    other = load_classifier(Store(work.store, TITLES).run(key), work.setting.device)
+    if other.classes != corpus_classes:
+        raise SpecError(f"run {key} knows other classes; it can neither teach nor lend weights")
+    return other
+
+
+def _start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
+    """Weights of the run that this one starts from."""
+    if work.spec.recipe.start is None:
+        return None
+    other = _stored(work, work.spec.recipe.start, data.classes)
+    if other.run.record["data"]["tokenizer"] != data.digests["tokenizer"]:
+        raise SpecError(f"run {other.run.key} has another tokenizer; its weights do not fit")
+    if other.run.spec.model != work.spec.model:
+        raise SpecError(f"run {other.run.key} has another model; its weights do not fit")
+    return dict(other.network.state_dict())
+
+
+def _taught(work: Work, corpus: Corpus, data: TitlesData) -> Taught | None:
+    """Logits of the teacher for the texts of its languages."""
+    teacher = work.spec.loss.teacher
+    if teacher is None:
+        return None
+    train = corpus.part("train")
+    rows = np.flatnonzero(np.isin(train.language, teacher.languages))
+    if not len(rows):
+        raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
+    other = _stored(work, teacher.run, data.classes)
+    place = np.full(len(train), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    name = work.setting.device.name
+    logits = torch.from_numpy(other.logits(train.texts[rows], work.cache)).half()
+    return Taught(logits.to(name), torch.from_numpy(place).to(name))
