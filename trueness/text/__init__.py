@@ -1,0 +1,1 @@
+"""Titles in many languages: corpora, languages, duplicates, splits and tokens."""
