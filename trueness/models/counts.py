@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from trueness import spec
 from trueness.models.embeddings import AttentionEmbedding
+from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.models.noise import Noise, noise_per_example
 from trueness.models.patchtst import PatchTST, build, patch_count
+from trueness.spec import titles
 
 META = torch.device("meta")
 COPIES = 6
@@ -63,7 +65,7 @@ def _each_day(embedding: nn.Module, n: int) -> int:
     if isinstance(embedding, AttentionEmbedding):
         e = embedding.map.out_features
         return 3 * n * e + 2 * n * n * e + n * e * e
-    return sum(m.weight.numel() for m in embedding.modules() if isinstance(m, nn.Linear))
+    return _map_weights(embedding)
 
 
 @lru_cache(maxsize=4096)
@@ -104,3 +106,85 @@ def _saved_bytes(module: nn.Module, x: Tensor, noise_bytes: int) -> int:
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
         module(x, Noise(draws, rates.to(torch.uint8), rates))
     return sum(storage.nbytes() for storage in saved.values())
+
+
+@lru_cache(maxsize=64)
+def _titles_skeleton(model: titles.Encoder, vocabulary: int, n_classes: int) -> TitleClassifier:
+    with META:
+        return build_titles(model, vocabulary, n_classes, torch.Generator("cpu"))
+
+
+def _weights(*modules: nn.Module | None) -> int:
+    return sum(p.numel() for m in modules if m is not None for p in m.parameters())
+
+
+def titles_parameter_split(
+    model: titles.Encoder, vocabulary: int, n_classes: int
+) -> dict[str, int]:
+    """Trainable parameters of a title classifier by part.
+
+    Returns
+    -------
+    dict of str to int
+        ``embedding, blocks, norms`` (after the embedding and at the end), ``head, projection``.
+        The first three are the backbone.
+
+    Examples
+    --------
+    >>> v1 = titles.Encoder.model_validate({"kind": "encoder", "head": "plain"})
+    >>> titles_parameter_split(v1, vocabulary=151_669, n_classes=6)["blocks"]
+    21642240
+    """
+    module = _titles_skeleton(model, vocabulary, n_classes)
+    return {
+        "embedding": _weights(module.embedding),
+        "blocks": _weights(module.blocks),
+        "norms": _weights(module.norm_in, module.norm_out),
+        "head": _weights(module.head),
+        "projection": _weights(module.projection),
+    }
+
+
+def titles_parameter_count(model: titles.Encoder, vocabulary: int, n_classes: int) -> int:
+    """Trainable parameters of the network that `build_titles` would make.
+
+    Examples
+    --------
+    >>> v1 = titles.Encoder.model_validate({"kind": "encoder", "head": "plain"})
+    >>> titles_parameter_count(v1, vocabulary=151_669, n_classes=6)
+    80034054
+    """
+    return _weights(_titles_skeleton(model, vocabulary, n_classes))
+
+
+def titles_flops(
+    model: titles.Encoder, vocabulary: int, n_classes: int, tokens_per_row: float
+) -> float:
+    """Floating-point operations of one forward pass over one text; a training step takes 3 times.
+
+    Matrix products, two operations per multiply-add: linear maps and both products of attention.
+    Lookups, norms and everything else by element are left out, as is usual for the utilisation of
+    a device (Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways", 2022).
+
+    Parameters
+    ----------
+    model : trueness.spec.titles.Encoder
+    vocabulary, n_classes : int
+    tokens_per_row : float
+        Positions of the row, padding included if the work on it is to count.
+
+    Examples
+    --------
+    >>> v2 = titles.Encoder(kind="encoder")
+    >>> round(titles_flops(v2, 32_000, 6, tokens_per_row=32) / 1e9, 2)
+    1.4
+    """
+    module = _titles_skeleton(model, vocabulary, n_classes)
+    each_token = sum(_map_weights(block) for block in module.blocks)
+    attention = 2 * model.n_layers * model.d_model * tokens_per_row**2
+    return 2.0 * (tokens_per_row * each_token + attention + _map_weights(module.head))
+
+
+def _map_weights(module: nn.Module) -> int:
+    """Weights of all linear maps, biases left out."""
+    return sum(m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear))

@@ -1,0 +1,171 @@
+"""Supervised contrastive loss over label, or label and language, with a memory of past batches."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+NOBODY = -1
+"""Label and language of an empty place in the memory."""
+
+
+class Points(NamedTuple):
+    """Projected texts: ``z`` (M, D) of unit length, ``y`` (M,), ``language`` (M,), int64."""
+
+    z: Tensor
+    y: Tensor
+    language: Tensor
+
+
+class CrossBatchMemory(nn.Module):
+    """The last `size` projections with their labels and languages, as further columns of `supcon`.
+
+    Wang et al., "Cross-Batch Memory for Embedding Learning" (2020). They hold no gradient, and were
+    projected by slightly older weights. All state is in buffers, so ``state_dict`` holds the
+    memory whole.
+
+    Parameters
+    ----------
+    size : int
+        Places, M.
+    width : int
+        Of a projection, D.
+
+    Examples
+    --------
+    >>> memory = CrossBatchMemory(size=3, width=2)
+    >>> memory.push(torch.eye(2), torch.tensor([4, 5]), torch.tensor([0, 1]))
+    >>> memory.points().y
+    tensor([ 4,  5, -1])
+    """
+
+    z: Tensor
+    y: Tensor
+    language: Tensor
+    position: Tensor
+
+    def __init__(self, size: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("z", torch.zeros(size, width))
+        self.register_buffer("y", torch.full((size,), NOBODY))
+        self.register_buffer("language", torch.full((size,), NOBODY))
+        self.register_buffer("position", torch.zeros((), dtype=torch.int64))
+
+    def points(self) -> Points:
+        """What is remembered; empty places have label and language -1.
+
+        To be read before the batch at hand is pushed, which would else be compared with itself.
+        """
+        return Points(self.z, self.y, self.language)
+
+    @torch.no_grad()
+    def push(self, z: Tensor, y: Tensor, language: Tensor) -> None:
+        """Take in a batch (B, D), (B,), (B,) in place of the oldest; of a larger one, its end."""
+        size = len(self.y)
+        taken = [part[-size:] for part in (z, y, language)]
+        places = (self.position + torch.arange(len(taken[0]), device=self.y.device)) % size
+        for buffer, part in zip(self.points(), taken, strict=True):
+            buffer[places] = part.to(buffer.dtype)
+        self.position.add_(len(taken[0])).remainder_(size)
+
+
+def supcon(
+    z: Tensor, y: Tensor, *, temperature: float, language: Tensor | None = None,
+    cross_weight: float = 1.0, memory: Points | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Supervised contrastive loss of each anchor, and which anchors have one.
+
+    ``-sum_j w_ij (s_ij - ln sum_a exp s_ia) / sum_j w_ij`` with ``s = z_i . z_j / temperature``, j
+    over the other points with the anchor's label and a over all other points of the pool, which is
+    the batch and the memory. Khosla et al., "Supervised Contrastive Learning" (2020), the form with
+    the sum outside. Without `language` all w are 1, as published with the mission; with it,
+    ``w_ij = cross_weight^[l_i != l_j] / n(l_j)``, n counting the texts of a language in the pool.
+
+    Parameters
+    ----------
+    z : (B, D) float32 or float64
+        Points of unit length.
+    y : (B,) int64
+    temperature : float > 0
+    language : (B,) int64 >= 0, optional
+    cross_weight : float > 0
+        How often a positive of another language counts.
+    memory : Points, optional
+        Further points to compare with, which are no anchors; label and language -1 mark an
+        empty place.
+
+    Returns
+    -------
+    loss : (B,)
+        0 where there is no positive.
+    anchor : (B,) bool
+        Whether there is one. The loss of the batch is the mean over these.
+
+    Notes
+    -----
+    NOTE[DIFF]: the published form clips s to +-20, which kills gradients at temperatures below
+    0.05, and normalises z a second time; here the log-sum-exp is exact and nothing is clipped.
+
+    Examples
+    --------
+    >>> z = torch.tensor([[1.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    >>> loss, anchor = supcon(z, torch.tensor([0, 0, 1]), temperature=0.5)
+    >>> loss, anchor
+    (tensor([0.0181, 0.0181, 0.0000]), tensor([ True,  True, False]))
+    """
+    pool, others = _pool(z, y, language, memory)
+    weights = _positive_weights(y, language, pool, others, cross_weight).to(z.dtype)
+    with torch.autocast(z.device.type, enabled=False):
+        similar = z @ pool.z.to(z.dtype).T / temperature
+    # the lowest number, not -inf: an anchor alone in its pool has a gradient of 0, not NaN
+    log_sum = similar.masked_fill(~others, torch.finfo(z.dtype).min).logsumexp(1, keepdim=True)
+    anchor = (weights > 0).any(1)
+    loss = torch.where(weights > 0, weights * (log_sum - similar), 0.0).sum(1)
+    return loss, anchor
+
+
+def supcon_floor(
+    y: Tensor, *, language: Tensor | None = None, cross_weight: float = 1.0,
+    memory: Points | None = None,
+) -> Tensor:  # fmt: skip
+    """What `supcon` cannot go below, (B,) float32: the entropy of each anchor's weights.
+
+    It is ln of the number of positives where they weigh the same. Reports subtract it, so that 0 is
+    perfect; 0 where there is no positive.
+
+    Examples
+    --------
+    >>> supcon_floor(torch.tensor([0, 0, 0, 1])).exp()
+    tensor([2., 2., 2., 1.])
+    """
+    pool, others = _pool(torch.empty(len(y), 0, device=y.device), y, language, memory)
+    weights = _positive_weights(y, language, pool, others, cross_weight)
+    return torch.special.entr(weights).sum(1)
+
+
+def _pool(
+    z: Tensor, y: Tensor, language: Tensor | None, memory: Points | None
+) -> tuple[Points, Tensor]:
+    """All P points to compare with, and for each anchor which are there and not itself (B, P)."""
+    own = Points(z, y, torch.zeros_like(y) if language is None else language)
+    others = ~torch.eye(len(y), dtype=torch.bool, device=y.device)
+    if memory is None:
+        return own, others
+    filled = (memory.y != NOBODY).expand(len(y), -1)
+    both = (torch.cat(pair) for pair in zip(own, memory, strict=True))
+    return Points(*both), torch.cat((others, filled), 1)
+
+
+def _positive_weights(
+    y: Tensor, language: Tensor | None, pool: Points, others: Tensor, cross_weight: float
+) -> Tensor:
+    """Weights (B, P) float32 of each anchor's positives, of sum 1 if there are any, else 0."""
+    weights = ((y[:, None] == pool.y) & others).to(torch.float32)
+    if language is not None:
+        row = pool.language - NOBODY  # from 0
+        crossing = torch.where(language[:, None] == pool.language, 1.0, cross_weight)
+        weights = weights * crossing / torch.bincount(row)[row]
+    total = weights.sum(1, keepdim=True)
+    return weights / torch.where(total > 0, total, 1.0)
