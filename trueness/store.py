@@ -211,8 +211,11 @@ class Store(Generic[S]):
         predictions: pl.DataFrame,
         history: pl.DataFrame,
         parameters: dict[str, NDArray[np.float32]] | None = None,
+        files: dict[str, bytes] | None = None,
     ) -> bool:
         """Store a run; return False if another process stored the same key first.
+
+        `files` are further ones, by name.
 
         Raises
         ------
@@ -226,12 +229,14 @@ class Store(Generic[S]):
             history.write_parquet(temporary / "history.parquet")
             if parameters:
                 save_file(parameters, temporary / "model.safetensors")
+            for name, content in (files or {}).items():
+                (temporary / name).write_bytes(content)
             write_json(temporary / "spec.json", spec.canonical().model_dump(mode="json"))
-            files = {
+            written = {
                 p.name: {"bytes": p.stat().st_size, "sha256": _sha(p)}
                 for p in sorted(temporary.iterdir())
             }
-            write_json(temporary / "record.json", {**record, "key": spec.key, "files": files})
+            write_json(temporary / "record.json", {**record, "key": spec.key, "files": written})
             won = self._place(temporary, spec.key)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise StoreError(f"{self.root}: cannot be written ({_reason(error)})") from None

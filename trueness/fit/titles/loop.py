@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
-from trueness.evaluation.slices import selection_scores
+from trueness.evaluation.by_language import selection_scores
 from trueness.models.encoder import TitleClassifier, build_titles
 
 from trueness.errors import SpecError, TruenessError
@@ -101,8 +101,8 @@ class _Training:
         self.model: TitleClassifier = network.to(self.name)
         if start is not None:
             self.model.load_state_dict(start)
-        if setting.compiled:
-            self.model.encoder.compile(dynamic=True)
+        pooled = self.model.pooled
+        self.pooled = torch.compile(pooled, dynamic=True) if setting.compiled else pooled
         self.optimizer = make_optimizer(self.model, spec.recipe)
         self.scaler = torch.GradScaler(self.name.split(":")[0], enabled=self.precision == "fp16")
         ema = spec.recipe.ema
@@ -142,7 +142,8 @@ class _Training:
         for rows in self.setting.ranks.share(update):
             batch = self.batch(rows)
             with self.setting.device.autocast(self.precision):
-                value = self.objective(self.model, batch, totals)
+                pooled = self.pooled(batch.tokens, batch.mask)
+                value = self.objective(self.model, pooled, batch, totals)
             self.scaler.scale(value).backward()
             self.loss += value.detach() * totals.texts
         self.step()

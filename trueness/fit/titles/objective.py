@@ -91,7 +91,7 @@ class Objective:
         contrast = loss.contrastive
         self.memory = None
         if contrast is not None and contrast.memory:
-            self.memory = CrossBatchMemory(contrast.memory, width or 1, device)
+            self.memory = CrossBatchMemory(contrast.memory, width or 1).to(device)
 
     def totals(self, update: Sequence[Rows]) -> Totals:
         """Totals of an update's batches."""
@@ -99,9 +99,10 @@ class Objective:
         taught = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
         return Totals(float(self.weight_of[rows].sum()), len(rows), taught)
 
-    def __call__(self, model: TitleClassifier, batch: Batch, totals: Totals) -> Tensor:
-        """Part of a batch in the loss of its update, ()."""
-        pooled = model.pooled(batch.tokens, batch.mask)
+    def __call__(
+        self, model: TitleClassifier, pooled: Tensor, batch: Batch, totals: Totals
+    ) -> Tensor:
+        """Part of a batch in the loss of its update, (); `pooled` (B, d) is what the model made."""
         logits = model.classify(pooled).float()
         each = self.classify(logits, batch.y, batch.language)
         weight = self.weight[batch.rows]
@@ -132,7 +133,7 @@ class Objective:
             temperature=contrast.temperature,
             language=batch.language if crossing else None,
             cross_weight=contrast.cross_weight if crossing else 1.0,
-            memory=None if self.memory is None else self.memory.content(),
+            memory=None if self.memory is None else self.memory.points(),
         )  # fmt: skip
         if self.memory is not None:
             self.memory.push(z.detach(), batch.y, batch.language)
@@ -164,14 +165,13 @@ class Objective:
 
 def _weights(loss: titles.TitlesLoss, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weight of a text by language and class, (G, K)."""
-    weights = np.ones(counts.shape)
+    weights, texts = np.ones(counts.shape), torch.from_numpy(counts)
     if loss.class_weights is not None:
-        by_class = class_weights(loss.class_weights.kind, counts.sum(0), loss.class_weights.beta)
-        weights = weights * np.asarray(by_class)
+        kind, beta = loss.class_weights.kind, loss.class_weights.beta
+        weights = weights * class_weights(kind, texts.sum(0), beta=beta).numpy()
     if isinstance(loss.groups, titles.LanguageWeights):
-        groups = loss.groups
-        by_language = language_weights(counts.sum(1), groups.alpha, groups.low, groups.high)
-        weights = weights * np.asarray(by_language)[:, None]
+        chosen = loss.groups.model_dump(exclude={"kind"})
+        weights = weights * language_weights(texts.sum(1), **chosen).numpy()[:, None]
     return weights
 
 
@@ -180,5 +180,6 @@ def _robust(
 ) -> GroupDro | None:
     if not isinstance(groups, titles.GroupDro):
         return None
-    sizes = counts.sum(1) if groups.over == "language" else counts.reshape(-1)
-    return GroupDro(sizes, eta=groups.eta, adjustment=groups.adjustment, device=device)
+    texts = torch.from_numpy(counts)
+    sizes = texts.sum(1) if groups.over == "language" else texts.flatten()
+    return GroupDro(groups.eta, groups.adjustment, sizes).to(device)

@@ -1,0 +1,281 @@
+"""Carry out a campaign on titles: baselines first, then encoders, each stored when it is done."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from trueness.cache import cache_folder
+from trueness.campaign.titles import TitlesCampaign, TitlesEntry
+from trueness.errors import SpecError
+from trueness.execute import Failure, Pool, keep_memory
+from trueness.fit.device import choose_device
+from trueness.fit.titles import Ranks, Saving, Setting, join_ranks, tokenizer_of
+from trueness.presence import Presence
+from trueness.spec.titles import TitlesSpec, TitlesTask
+from trueness.store import TITLES, Store
+from trueness.text.corpus import Corpus
+from trueness.text.tokens import save_tokenizer
+from trueness.titles.work import TitlesOutcome, Work, carry_out
+
+FOLDER = "titles"
+"""Folder of runs on titles inside a store."""
+
+
+class TitlesRunListener:
+    """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
+
+    def begun(self, entry: TitlesEntry) -> None:
+        """A run begins."""
+
+    def heard(self, entry: TitlesEntry, event: tuple[Any, ...]) -> None:
+        """A run got on: ("begin", label, updates, done), ("advance", updates, texts, loss), ..."""
+
+    def stored(self, entry: TitlesEntry, record: dict[str, Any]) -> None:
+        """A run was stored."""
+
+    def failed(self, entry: TitlesEntry, reason: str) -> None:
+        """A run failed; its traceback is in the store."""
+
+    def note(self, text: str) -> None:
+        """Something else a reader should know."""
+
+
+@dataclass(frozen=True)
+class TitlesSummary:
+    """Keys that were trained, were there already, failed, and are still missing."""
+
+    trained: list[str]
+    reused: list[str]
+    failed: list[str]
+    missing: list[str]
+    interrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a campaign is carried out; nothing here changes what is measured.
+
+    Attributes
+    ----------
+    device : str
+        ``auto``, ``cpu``, ``cuda``, ``cuda:1`` or ``mps``.
+    workers : int, optional
+        Processes on a CPU, one thread each, one per core by default; 0, and a single run, stay in
+        this process.
+    tokenizer : Path, optional
+        File of the tokenizer, where specs name one.
+    compiled : bool
+        Whether the encoder is compiled: minutes at the start, faster updates on a GPU.
+    restart : bool
+        Whether checkpoints are ignored.
+    every_epochs, every_minutes
+        How often a checkpoint is written.
+    retry : bool
+        Whether runs that failed before are tried again.
+    """
+
+    device: str = "auto"
+    workers: int | None = None
+    tokenizer: Path | None = None
+    compiled: bool = False
+    restart: bool = False
+    every_epochs: int = 1
+    every_minutes: float = 5.0
+    retry: bool = False
+    checkpoint: Path | None = None
+
+
+def titles_store(root: str | Path) -> Store[TitlesSpec]:
+    """Runs on titles of a store, in a folder of their own."""
+    return Store(Path(root) / FOLDER, TITLES)
+
+
+def run_titles(
+    campaign: TitlesCampaign, corpus: Corpus, store: Store[TitlesSpec], *,
+    options: Options | None = None, listener: TitlesRunListener | None = None,
+) -> TitlesSummary:  # fmt: skip
+    """Carry out what is missing of a campaign on titles.
+
+    Baselines come first, then encoders, each after the runs that it starts from. Under torchrun all
+    processes train one encoder after the other together.
+
+    Parameters
+    ----------
+    campaign : TitlesCampaign
+    corpus : Corpus
+    store : Store
+        As of `titles_store`.
+    options : Options, optional
+    listener : TitlesRunListener, optional
+
+    Returns
+    -------
+    TitlesSummary
+        Ctrl-C returns it with `interrupted` set; what was finished is stored, the rest goes on
+        from its checkpoint.
+
+    Raises
+    ------
+    SpecError, StoreError, DataError
+        Before anything trains.
+    """
+    options, listener = options or Options(), listener or TitlesRunListener()
+    if options.workers is not None and options.workers < 0:
+        raise SpecError(f"{options.workers} workers; give 0 to stay in this process, or more")
+    device = choose_device(options.device)
+    ranks, name = join_ranks(device.name)
+    setting = Setting(replace(device, name=name), options.compiled, ranks)
+    store.prepare()
+    if ranks.first:
+        store.write_campaign(campaign.name, {e.id: e.spec.key for e in campaign.entries})
+    keep_memory()
+    stage = _Stage(campaign, corpus, store, options, setting, listener)
+    interrupted = False
+    try:
+        stage.carry_out()
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        stage.release()
+        ranks.close()
+    keys = list(dict.fromkeys(e.spec.key for e in campaign.entries))
+    over = {*stage.trained, *stage.failed}
+    reused = [key for key in keys if key not in over and key in store]
+    missing = [key for key in keys if key not in over and key not in reused]
+    return TitlesSummary(stage.trained, reused, stage.failed, missing, interrupted)
+
+
+@dataclass
+class _Stage:
+    """What a campaign still has to do, and what came of the rest."""
+
+    campaign: TitlesCampaign
+    corpus: Corpus
+    store: Store[TitlesSpec]
+    options: Options
+    setting: Setting
+    listener: TitlesRunListener
+    trained: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    claimed: set[str] = field(default_factory=set)
+
+    def carry_out(self) -> None:
+        """Work in waves: everything whose beginnings are stored, then what that makes possible."""
+        pending = self._pending()
+        while pending:
+            ready = [e for e in pending if all(key in self.store for key in e.spec.needs)]
+            baselines = [e for e in ready if e.spec.is_baseline]
+            wave = baselines or ready
+            if not wave:
+                for entry in pending:
+                    lost = ", ".join(k for k in entry.spec.needs if k not in self.store)
+                    self._fail(entry, f"the run it begins with is not stored: {lost}")
+                return
+            self._work(wave)
+            pending = [e for e in pending if e not in wave]
+
+    def _pending(self) -> list[TitlesEntry]:
+        """One entry per key that is not stored; those that failed before are left out."""
+        before = set() if self.options.retry else {*self.store.failures()}
+        first = {e.spec.key: e for e in reversed(self.campaign.entries)}
+        entries = [e for e in self.campaign.entries if first[e.spec.key] is e]
+        missing = [e for e in entries if e.spec.key not in self.store]
+        given_up = [e for e in missing if e.spec.key in before]
+        if given_up:
+            self.listener.note(
+                f"{len(given_up)} failed before and are left out; --retry tries them again"
+            )
+            self.failed += [e.spec.key for e in given_up]
+        return [e for e in missing if e not in given_up]
+
+    def _work(self, wave: Sequence[TitlesEntry]) -> None:
+        items = [self._item(entry.spec) for entry in wave]
+
+        def begin(position: int) -> bool:
+            entry = wave[position]
+            if not self.setting.ranks.first:
+                return True
+            if not Presence(self.store).claim(entry.spec.key):
+                return False
+            self.claimed.add(entry.spec.key)
+            self.listener.begun(entry)
+            return True
+
+        def hear(position: int, event: tuple[Any, ...]) -> None:
+            self.listener.heard(wave[position], event)
+
+        with Pool(self._workers(len(items))) as pool:
+            for position, answer in pool.map(carry_out, items, hear, begin):
+                self._take(wave[position], answer)
+
+    def _workers(self, items: int) -> int:
+        """Processes for so many items; one item has all threads of this one."""
+        if self.setting.device.name != "cpu" or self.setting.ranks.world > 1:
+            return 0
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 1
+        wanted = cores if self.options.workers is None else self.options.workers
+        return 0 if items == 1 else min(wanted, items)
+
+    def _item(self, spec: TitlesSpec) -> Work:
+        options, saving, tokenizer = self.options, None, None
+        if not spec.is_baseline:
+            path = options.checkpoint or self.store.root / "checkpoints" / f"{spec.key}.pt"
+            saving = Saving(path, options.every_epochs, options.every_minutes, not options.restart)
+            tokenizer = tokenizer_file(spec.task, self.corpus, options.tokenizer)
+        cache = cache_folder() / FOLDER
+        return Work(
+            spec, self.corpus.folder, self.store.root, tokenizer, cache, self.setting, saving
+        )
+
+    def _take(self, entry: TitlesEntry, answer: TitlesOutcome | Failure) -> None:
+        key = entry.spec.key
+        try:
+            if isinstance(answer, Failure):
+                self._fail(entry, answer.reason)
+            elif self.setting.ranks.first:
+                self._keep(entry, answer)
+        finally:
+            if key in self.claimed:
+                Presence(self.store).release(key)
+                self.claimed.remove(key)
+
+    def _keep(self, entry: TitlesEntry, outcome: TitlesOutcome) -> None:
+        self.store.write(
+            outcome.spec, outcome.record, outcome.predictions, outcome.history,
+            outcome.parameters, outcome.files,
+        )  # fmt: skip
+        (self.store.root / "checkpoints" / f"{outcome.spec.key}.pt").unlink(missing_ok=True)
+        self.trained.append(entry.spec.key)
+        self.listener.stored(entry, outcome.record)
+
+    def _fail(self, entry: TitlesEntry, reason: str) -> None:
+        self.store.write_failure(entry.spec, reason)
+        self.failed.append(entry.spec.key)
+        self.listener.failed(entry, reason)
+
+    def release(self) -> None:
+        """Give up what is still claimed."""
+        for key in self.claimed:
+            Presence(self.store).release(key)
+
+
+def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:
+    """File of a task's tokenizer; one that is trained is kept in the cache of the user."""
+    if task.tokenizer.kind == "file":
+        tokenizer_of(task, corpus, given)  # refuses another one
+        assert given is not None
+        return given
+    setting = task.tokenizer.model_dump_json()
+    path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
+    if not path.exists():
+        save_tokenizer(tokenizer_of(task, corpus, None), path)
+    return path
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
