@@ -116,6 +116,8 @@ def load_titles_campaign(name: str | Path, corpus_digest: str, *, seeds: int = 1
         Of the corpus that all runs are about.
     seeds : int
         Replicates of every experiment: its seed, the next, and so on.
+    settings : dict, optional
+        Part of a spec that is laid over every experiment, as nested dictionaries.
 
     Raises
     ------
@@ -137,7 +139,8 @@ def load_titles_campaign(name: str | Path, corpus_digest: str, *, seeds: int = 1
         raise CampaignError(f"{file.name} is no campaign on titles; it names no corpus")
     entries: list[TitlesEntry] = []
     keys: Seen = {}
-    for id_, priority, part in expand(reader, top):
+    for id_, priority, declared in expand(reader, top):
+        part = declared.merged(Part(settings or {}, {}))
         for extra in range(seeds):
             spec = _spec(reader, id_, part, corpus_digest, extra, keys)
             keys[id_, extra] = spec.key
