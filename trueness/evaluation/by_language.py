@@ -89,7 +89,7 @@ def check_lengths(**arrays: object) -> None:
     ------
     TruenessError
     """
-    shapes = {name: np.shape(a) for name, a in arrays.items()}
+    shapes = {name: np.asarray(a).shape for name, a in arrays.items()}
     if len({shape[:1] for shape in shapes.values()}) != 1:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise TruenessError(f"one entry per text is needed in every array; shapes are {told}")

@@ -158,7 +158,7 @@ def clustered_shares(
     of = pairs // count
 
     def total(values: Array | Index) -> Array:
-        return np.bincount(of, values, cells)
+        return np.bincount(of, values, cells).astype(np.float64)
 
     trials, hits = total(n), total(k)
     worth = _worth(trials, hits, (total(k * k), total(k * n), total(n * n)), confidence)
