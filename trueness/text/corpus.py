@@ -1,0 +1,270 @@
+"""A corpus on disk: one Parquet file per part, and one JSON file that describes them.
+
+Columns are `id`, `text`, `label`, `language` (lower-case code, ``und`` where undetermined),
+`language_confidence` and `cluster`. Parts never share a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError
+
+VERSION = 1
+PARTS = ("train", "validation", "test")
+FULL = "full"
+"""The part that holds the rows of all others; it is for reading, never for training."""
+DESCRIPTION = "corpus.json"
+COLUMNS: dict[str, Any] = {
+    "id": pl.String,
+    "text": pl.String,
+    "label": pl.String,
+    "language": pl.String,
+    "language_confidence": pl.Float32,
+    "cluster": pl.Int64,
+}
+UNDETERMINED = "und"
+_FIELDS = ("digest", "classes", "statistics", "provenance", "reports", "files")
+
+
+@dataclass(frozen=True)
+class Titles:
+    """Texts of one part, in the order of the corpus.
+
+    Attributes
+    ----------
+    ids, texts : polars.Series of String, (n,)
+    y : (n,) int64
+        Index of the class.
+    language : (n,) str
+        Lower-case code, ``und`` where undetermined.
+    cluster : (n,) int64
+        Texts of one cluster are no independent draws.
+    """
+
+    ids: pl.Series
+    texts: pl.Series
+    y: NDArray[np.int64]
+    language: NDArray[np.str_]
+    cluster: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A corpus folder: what `corpus.json` says; parts are read when asked for.
+
+    Attributes
+    ----------
+    folder : Path
+    digest : str
+        12 hexadecimal digits of the SHA-256 of all values of all parts, in order.
+    classes : tuple of str
+        Sorted names.
+    statistics : dict
+        Counts per part, class and language, clusters, lengths in characters.
+    provenance : dict
+        Source and options it was built with.
+    reports : dict
+        What was skipped, joined and left out on the way.
+    """
+
+    folder: Path
+    digest: str
+    classes: tuple[str, ...]
+    statistics: dict[str, Any]
+    provenance: dict[str, Any]
+    reports: dict[str, Any]
+
+    def part(self, name: str) -> Titles:
+        """Texts of ``train``, ``validation`` or ``test``.
+
+        Raises
+        ------
+        DataError
+            For another part (`full` holds the test texts and is never trained on), or a file that
+            is missing, cannot be read, or holds a label that is none of the classes.
+        """
+        if name not in PARTS:
+            why = "; it holds the test texts" if name == FULL else ""
+            raise DataError(f"{self.folder}: no part {name!r} to train or measure on{why}; "
+                            f"choose from {', '.join(PARTS)}")  # fmt: skip
+        frame = _read_part(self.folder / f"{name}.parquet")
+        return Titles(
+            frame["id"],
+            frame["text"],
+            self._codes(frame["label"], name),
+            frame["language"].to_numpy().astype(np.str_),
+            frame["cluster"].to_numpy(),
+        )
+
+    def _codes(self, labels: pl.Series, name: str) -> NDArray[np.int64]:
+        foreign = labels.unique().filter(~labels.unique().is_in(self.classes))
+        if len(foreign):
+            raise DataError(
+                f"{self.folder}: label {foreign.min()!r} in part {name} is none of the "
+                f"{len(self.classes)} classes; build the corpus again"
+            )
+        return labels.cast(pl.Enum(self.classes)).to_physical().cast(pl.Int64).to_numpy()
+
+    def verify(self) -> None:
+        """Compare all values with the digest.
+
+        Raises
+        ------
+        DataError
+            If a value differs from what was written.
+        """
+        found = corpus_digest(
+            self.classes, {name: _hash_file(self.folder / f"{name}.parquet") for name in PARTS}
+        )
+        if found != self.digest:
+            raise DataError(
+                f"{self.folder}: its texts have the digest {found}, {self.digest} were written; "
+                "build the corpus again"
+            )
+
+
+def load_corpus(folder: str | Path) -> Corpus:
+    """Corpus in a folder that `trueness text build` wrote.
+
+    Raises
+    ------
+    DataError
+        If the folder holds no corpus, one of a newer version, or one with a file missing or cut.
+    """
+    folder = Path(folder)
+    path = folder / DESCRIPTION
+    if not path.is_file():
+        raise DataError(
+            f"{folder}: no corpus (no {DESCRIPTION} there); make one with trueness text build"
+        )
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        version, _ = content["version"], [content[name] for name in _FIELDS]
+        sizes = {str(name): int(told["bytes"]) for name, told in content["files"].items()}
+        classes = tuple(str(name) for name in content["classes"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(
+            f"{path}: cannot be read ({type(error).__name__}: {error}); build the corpus again"
+        ) from None
+    if version != VERSION:
+        raise DataError(f"{path}: version {version}; this trueness reads version {VERSION}")
+    _check_sizes(folder, sizes)
+    return Corpus(
+        folder, str(content["digest"]), classes, content["statistics"], content["provenance"],
+        content["reports"],
+    )  # fmt: skip
+
+
+def _check_sizes(folder: Path, sizes: dict[str, int]) -> None:
+    for name in [f"{part}.parquet" for part in PARTS]:
+        path = folder / name
+        if not path.is_file() or name not in sizes:
+            raise DataError(f"{path}: the file is missing; build the corpus again")
+        if path.stat().st_size != sizes[name]:
+            raise DataError(
+                f"{path}: {path.stat().st_size} bytes, {sizes[name]} were written; "
+                "build the corpus again"
+            )
+
+
+def _read_part(path: Path) -> pl.DataFrame:
+    try:
+        frame = pl.read_parquet(path, glob=False)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise DataError(f"{path}: cannot be read ({reason}); build the corpus again") from None
+    if dict(frame.schema) != COLUMNS:
+        raise DataError(f"{path}: columns {', '.join(frame.columns)}; {', '.join(COLUMNS)} belong "
+                        "there; build the corpus again")  # fmt: skip
+    return frame
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+class PartWriter:
+    """Parquet file of one part, written frame by frame; hashes the values as they pass.
+
+    The hash is that of the columns, one after another, whatever the frames they came in.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.rows = path, 0
+        self._hashes = _ColumnHashes()
+        self._file: Any = None
+
+    def write(self, frame: pl.DataFrame) -> None:
+        """Append rows; the columns are those of the layout, in any order."""
+        import pyarrow.parquet as pq  # comes with the text extra; reading a corpus needs none
+
+        frame = frame.select(pl.col(name).cast(kind) for name, kind in COLUMNS.items())
+        table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+        if self._file is None:
+            self._file = pq.ParquetWriter(self.path, table.schema, compression="zstd")
+        if len(frame):
+            self._file.write_table(table)
+        self._hashes.update(frame)
+        self.rows += len(frame)
+
+    def close(self) -> str:
+        """End the file; the hash of its values."""
+        if self._file is None:
+            self.write(pl.DataFrame(schema=COLUMNS))
+        self._file.close()
+        return self._hashes.hexdigest()
+
+
+class _ColumnHashes:
+    """SHA-256 of the values of every column, independent of how the rows are cut into frames."""
+
+    def __init__(self) -> None:
+        self._of = {name: (hashlib.sha256(), hashlib.sha256()) for name in COLUMNS}
+
+    def update(self, frame: pl.DataFrame) -> None:
+        """Take in the rows of a frame."""
+        for name, (values, lengths) in self._of.items():
+            column = frame[name]
+            if column.dtype == pl.String:
+                values.update(column.str.join("").item().encode())
+                lengths.update(column.str.len_bytes().to_numpy().astype("<u4").tobytes())
+            else:
+                little = column.to_numpy()
+                values.update(little.astype(little.dtype.newbyteorder("<")).tobytes())
+
+    def hexdigest(self) -> str:
+        """Hash of the hashes."""
+        parts = [one.digest() for pair in self._of.values() for one in pair]
+        return hashlib.sha256(b"".join(parts)).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    hashes = _ColumnHashes()
+    hashes.update(_read_part(path))
+    return hashes.hexdigest()
+
+
+def corpus_digest(classes: Iterable[str], parts: dict[str, str]) -> str:
+    """Digest of a corpus from the hashes of its parts: 12 hexadecimal digits.
+
+    The part `full` repeats the others and has no say.
+
+    Examples
+    --------
+    >>> corpus_digest(["Baby", "Books"], {"train": "a", "validation": "b", "test": "c"})
+    '8d6ebc9eba15'
+    """
+    told = [VERSION, list(classes), [parts[name] for name in PARTS]]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
