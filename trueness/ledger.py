@@ -70,7 +70,12 @@ class Ledger:
         self.path = store.root / FILE
 
     def look(
-        self, runs: Iterable[Run[Any]], what: str, verb: str, question: str = "", opened: bool = False
+        self,
+        runs: Iterable[Run[Any]],
+        what: str,
+        verb: str,
+        question: str = "",
+        opened: bool = False,
     ) -> list[Look]:
         """Write down a look, one line per data digest, before anything is shown.
 

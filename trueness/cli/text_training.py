@@ -23,7 +23,9 @@ EXIT_INTERRUPTED = 130
 Settings = Annotated[
     list[str] | None,
     Parameter(
-        name="--set", negative=(), help="Any field of the spec, as loss.groups.kind=dro; repeatable."
+        name="--set",
+        negative=(),
+        help="Any field of the spec, as loss.groups.kind=dro; repeatable.",
     ),
 ]
 CorpusFolder = Annotated[str | None, Parameter(name="--corpus", help="Folder, or synthetic.")]

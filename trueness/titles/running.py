@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -19,7 +20,6 @@ from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store
 from trueness.text.corpus import Corpus
-from trueness.text.tokens import save_tokenizer
 from trueness.titles.work import TitlesOutcome, Work, carry_out
 
 FOLDER = "titles"
@@ -273,7 +273,10 @@ def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path
     setting = task.tokenizer.model_dump_json()
     path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
     if not path.exists():
-        save_tokenizer(tokenizer_of(task, corpus, None), path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{uuid.uuid4().hex}")
+        tokenizer_of(task, corpus, None).save(str(temporary))
+        temporary.replace(path)
     return path
 
 

@@ -5,6 +5,7 @@ One file of tensors and plain values, read with `weights_only`, replaced in one 
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import uuid
 from pathlib import Path
@@ -59,7 +60,8 @@ def save_checkpoint(
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise StoreError(f"{path}: the checkpoint cannot be written ({reason})") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink()
 
 
 def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> dict[str, Any]:
