@@ -1,14 +1,17 @@
-"""Texts as one column, the same check wherever they come in."""
+"""Texts as one column, checked the same way wherever they come in, and the digest of a column."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterator, Sequence
 
+import numpy as np
 import polars as pl
 
 from trueness.errors import DataError
 
 _TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
+_PORTION = 8192
 
 
 def string_column(texts: Sequence[str] | pl.Series) -> pl.Series:
@@ -35,3 +38,23 @@ def string_column(texts: Sequence[str] | pl.Series) -> pl.Series:
         row = int(column.is_null().arg_max() or 0)
         raise DataError(f"text {row + 1} is missing; give every text as a string")
     return column
+
+
+def portions(column: pl.Series) -> Iterator[list[str]]:
+    """Texts of a column in order, a few thousand at a time."""
+    for begin in range(0, len(column), _PORTION):
+        yield column.slice(begin, _PORTION).to_list()
+
+
+def text_digest(column: pl.Series) -> str:
+    """64 hexadecimal digits of the SHA-256 of texts and their order.
+
+    Examples
+    --------
+    >>> text_digest(pl.Series(["ab", "c"])) == text_digest(pl.Series(["a", "bc"]))
+    False
+    """
+    sha = hashlib.sha256(column.str.len_bytes().to_numpy().astype(np.int64).tobytes())
+    for portion in portions(column):
+        sha.update("".join(portion).encode())
+    return sha.hexdigest()
