@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
-import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import DataError, at_least
-from trueness.text.strings import string_column
+from trueness.text.columns import Column, Texts, portions, ranks, string_column, text_digest
+from trueness.text.token_cache import Part, kept, offsets_of
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -27,16 +26,14 @@ MOST_REPEATS = 20
 LEAST_VOCABULARY = 257  # every byte, and the pad token
 _PADS = ("<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<PAD>", "[pad]")
 _ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|im_end|>", "<|end_of_text|>", "[SEP]", "<|eot_id|>")
-_PORTION = 8192
-_NPY = {"fortran_order": False, "descr": np.dtype(np.int32).str}
 
 
 # ------------------------------------------------------------------------------------- tokenizers
 
 
 def train_tokenizer(
-    texts: Sequence[str] | pl.Series,
-    languages: ArrayLike,
+    texts: Texts,
+    languages: Column,
     *,
     vocabulary: int = 32_000,
     alpha: float = 1.0,
@@ -75,12 +72,15 @@ def train_tokenizer(
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    column, languages = string_column(texts), np.asarray(languages)
+    column = string_column(texts)
     size = at_least("vocabulary", vocabulary, LEAST_VOCABULARY)
     least = at_least("min_frequency", min_frequency, 1)
-    if not len(column) or languages.shape != (len(column),):
-        raise DataError(f"{len(column)} texts; at least one is needed, each with its language")
-    read = column if alpha == 1 else column.gather(tempered_rows(languages, alpha, seed))
+    if not 0 < len(column) == len(languages):
+        raise DataError(
+            f"{len(column)} texts and {len(languages)} languages; at least one text is needed, "
+            "each with its language"
+        )
+    read = column.gather(tempered_rows(languages, alpha, seed))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -92,11 +92,11 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_portions(read), trainer, length=len(read))
+    tokenizer.train_from_iterator(portions(read), trainer, length=len(read))
     return tokenizer
 
 
-def tempered_rows(languages: ArrayLike, alpha: float, seed: int = 42) -> NDArray[np.int64]:
+def tempered_rows(languages: Column, alpha: float, seed: int = 42) -> NDArray[np.int64]:
     """Rows in which every language stands in proportion to n ** alpha, sorted, n in all.
 
     A row stands as often as all others of its language, or once more, at most 20 times; whose turn
@@ -109,7 +109,8 @@ def tempered_rows(languages: ArrayLike, alpha: float, seed: int = 42) -> NDArray
     """
     if not 0 <= alpha <= 1:
         raise DataError(f"alpha {alpha}: a number from 0 to 1 is needed")
-    _, language, counts = np.unique(np.asarray(languages), return_inverse=True, return_counts=True)
+    language = ranks("language", languages)
+    counts = np.bincount(language)
     weights = counts.astype(np.float64) ** alpha
     wanted = np.rint(len(language) * weights / max(weights.sum(), 1)).astype(np.int64)
     wanted = np.minimum(np.maximum(wanted, 1), MOST_REPEATS * counts)
@@ -133,12 +134,10 @@ def load_tokenizer(path: Path) -> Tokenizer:
     file = path / "tokenizer.json" if path.is_dir() else path
     try:
         return Tokenizer.from_buffer(file.read_bytes())
-    except OSError:
-        raise DataError(f"{file}: no such file; give a tokenizer.json") from None
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}; give a tokenizer.json") from None
     except ValueError as error:
-        reason = (
-            str(error).splitlines()[0].removeprefix("Cannot instantiate Tokenizer from buffer: ")
-        )
+        reason = str(error).partition("\n")[0].rpartition("from buffer: ")[2]
         raise DataError(
             f"{file}: cannot be read as a tokenizer ({reason}); give a tokenizer.json as the "
             "tokenizers library writes it"
@@ -154,16 +153,15 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
 
 
 def pad_token(tokenizer: Tokenizer) -> tuple[int, str]:
-    """Id that fills up short rows, and what it is called: the pad token, else the end token, else 0.
+    """Id that fills up short rows, with its name: the pad token, else the end token, else 0.
 
     Examples
     --------
     >>> pad_token(train_tokenizer(["a shoe"], ["en"], vocabulary=257))
     (0, '<pad>')
     """
-    padding = tokenizer.padding
-    if padding:
-        return int(padding["pad_id"]), str(padding["pad_token"])
+    if tokenizer.padding:
+        return int(tokenizer.padding["pad_id"]), str(tokenizer.padding["pad_token"])
     for name in (*_PADS, *_ENDS):
         number = tokenizer.token_to_id(name)
         if number is not None:
@@ -238,7 +236,7 @@ class Tokens:
 
 
 def encode(
-    texts: Sequence[str] | pl.Series,
+    texts: Texts,
     tokenizer: Tokenizer,
     *,
     max_tokens: int = 256,
@@ -263,28 +261,23 @@ def encode(
     Raises
     ------
     DataError
-        If `max_tokens` leaves no room beside the special tokens.
+        If `max_tokens` leaves no room beside the special tokens, or the cache cannot be written.
 
     Examples
     --------
-    >>> tokenizer = train_tokenizer(["red shoe", "red hat"], ["en", "en"], vocabulary=300)
+    >>> tokenizer = train_tokenizer(["red shoe"], ["en"], min_frequency=1)
     >>> encode(["red shoe", ""], tokenizer).lengths.tolist()
     [2, 1]
     """
     column = string_column(texts)
     coder = _coder(tokenizer, at_least("max_tokens", max_tokens, 1))
     pad = pad_token(tokenizer)[0]
-    if cache is None:
-        parts = list(_encoded(column, coder, pad))
-        ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in parts)])
-        sizes = np.concatenate([np.zeros(0, np.int64), *(sizes for _, sizes in parts)])
-        return Tokens(ids, _offsets(sizes), pad, max_tokens)
-    content = f"1 {_texts_digest(column)} {tokenizer_digest(tokenizer)} {max_tokens} {pad}"
-    folder = cache / hashlib.sha256(content.encode()).hexdigest()[:24]
-    if not _is_whole(folder):
-        _write(folder, _encoded(column, coder, pad))
-    ids = np.load(folder / "ids.npy", mmap_mode="r")
-    return Tokens(ids, np.load(folder / "offsets.npy"), pad, max_tokens)
+    if cache is not None:
+        content = f"{text_digest(column)} {tokenizer_digest(tokenizer)} {max_tokens} {pad}"
+        return Tokens(*kept(cache, content, lambda: _encoded(column, coder, pad)), pad, max_tokens)
+    parts = list(_encoded(column, coder, pad))
+    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in parts)])
+    return Tokens(ids, offsets_of([sizes for _, sizes in parts]), pad, max_tokens)
 
 
 def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
@@ -301,84 +294,61 @@ def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
     return copy
 
 
-def _portions(column: pl.Series) -> Iterator[list[str]]:
-    for begin in range(0, len(column), _PORTION):
-        yield column.slice(begin, _PORTION).to_list()
-
-
-def _encoded(
-    column: pl.Series, coder: Tokenizer, pad: int
-) -> Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]:
+def _encoded(column: pl.Series, coder: Tokenizer, pad: int) -> Iterator[Part]:
     """Ids and lengths of one portion of texts after the other."""
-    for portion in _portions(column):
+    for portion in portions(column):
         found = [one.ids or [pad] for one in coder.encode_batch_fast(portion)]
         sizes = np.fromiter(map(len, found), np.int64, len(found))
         yield np.fromiter(chain.from_iterable(found), np.int32, int(sizes.sum())), sizes
 
 
-def _offsets(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+def fertility(tokens: Tokens, texts: Texts, languages: Column) -> pl.DataFrame:
+    """How finely the tokenizer cuts each language, a row per language, the largest first.
 
+    Rust et al., "How Good is Your Tokenizer?" (2021). Texts that fill `max_tokens` may have been
+    cut and are counted, not measured.
 
-# ------------------------------------------------------------------------------------------ cache
+    Parameters
+    ----------
+    tokens : Tokens
+    texts, languages : (n,) of str
 
+    Returns
+    -------
+    DataFrame
+        ``language``, ``texts``, ``cut`` (texts that fill `max_tokens`), ``tokens_per_character``
+        and ``tokens_per_word`` (between spaces: of no meaning where a language writes none); null
+        where nothing was measured.
 
-def _texts_digest(column: pl.Series) -> str:
-    sha = hashlib.sha256(column.str.len_bytes().to_numpy().astype(np.int64).tobytes())
-    for portion in _portions(column):
-        sha.update("".join(portion).encode())
-    return sha.hexdigest()
-
-
-def _checksum(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether the kept tokens are those that were written."""
-    try:
-        return json.loads((folder / "checksums.json").read_bytes()) == _checksums(folder)
-    except (OSError, ValueError):
-        return False
-
-
-def _checksums(folder: Path) -> dict[str, str]:
-    return {name: _checksum(folder / name) for name in ("ids.npy", "offsets.npy")}
-
-
-def _write(folder: Path, parts: Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]) -> None:
-    """Write tokens into a folder beside and rename it, so that it exists whole or not at all."""
-    temporary = folder.with_name(f".{uuid.uuid4().hex}")
-    try:
-        temporary.mkdir(parents=True)
-        sizes = _stream(temporary / "ids.npy", parts)
-        np.save(temporary / "offsets.npy", _offsets(sizes))
-        (temporary / "checksums.json").write_text(json.dumps(_checksums(temporary)))
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
-    except OSError as error:
+    Examples
+    --------
+    >>> tokenizer = train_tokenizer(["red shoe"], ["en"], min_frequency=1)
+    >>> fertility(encode(["red shoe"], tokenizer), ["red shoe"], ["en"]).row(0)
+    ('en', 1, 0, 0.25, 1.0)
+    """
+    column = string_column(texts)
+    if not len(tokens) == len(column) == len(languages):
         raise DataError(
-            f"{folder.parent}: tokens cannot be kept there ({error.strerror})"
-        ) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-
-
-def _stream(
-    path: Path, parts: Iterator[tuple[NDArray[np.int32], NDArray[np.int64]]]
-) -> NDArray[np.int64]:
-    """Write ids as they come into one ``.npy`` file; lengths of the texts, (n,)."""
-    sizes = [np.zeros(0, np.int64)]
-    with path.open("wb") as file:
-        _header(file, 0)
-        for ids, lengths in parts:
-            ids.tofile(file)
-            sizes.append(lengths)
-        file.seek(0)
-        _header(file, int(sum(part.sum() for part in sizes)))  # numpy leaves room for the number
-    return np.concatenate(sizes)
-
-
-def _header(file: BinaryIO, total: int) -> None:
-    np.lib.format.write_array_header_1_0(file, {**_NPY, "shape": (total,)})
+            f"{len(tokens)} rows of tokens, {len(column)} texts and {len(languages)} languages; "
+            "one of each per text is needed"
+        )
+    limit = np.inf if tokens.max_tokens is None else tokens.max_tokens
+    frame = pl.DataFrame(
+        {
+            "language": languages,
+            "tokens": tokens.lengths,
+            "cut": tokens.lengths >= limit,
+            "character": column.str.len_chars(),
+            "word": column.str.count_matches(r"\S+"),
+        }
+    )
+    total = {n: pl.col(n).filter(~pl.col("cut")).sum() for n in ("tokens", "character", "word")}
+    grouped = frame.group_by("language").agg(
+        pl.len().cast(pl.Int64).alias("texts"),
+        pl.col("cut").sum().cast(pl.Int64),
+        *(
+            pl.when(total[unit] > 0).then(total["tokens"] / total[unit]).alias(f"tokens_per_{unit}")
+            for unit in ("character", "word")
+        ),
+    )
+    return grouped.sort("texts", "language", descending=[True, False])
