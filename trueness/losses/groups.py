@@ -98,7 +98,7 @@ def class_weights(
     tensor([0.5556, 5.0000])
     """
     n = _texts_of_classes(counts)
-    number = n if kind == "balanced" else -torch.expm1(n * np.log1p(-(1 - beta)))
+    number = n if kind == "balanced" else 1 - beta**n
     return (n.sum() / (n / number).sum() / number).to(torch.float32)
 
 
