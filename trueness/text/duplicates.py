@@ -1,0 +1,204 @@
+"""Texts that say the same, found among millions on one core and joined into clusters.
+
+Texts are compared as sets of pieces of five characters, so that languages without spaces are
+served as well, after taking out what does not matter: spelling variants of Unicode, case,
+punctuation and spaces. Digits matter: models of one product differ in nothing else.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from trueness.errors import DataError
+from trueness.text.strings import string_column
+
+Clusters = NDArray[np.int64]
+
+PERMUTATIONS = 128
+RECALL = 0.995  # of the pairs right at the threshold
+_SEPARATOR = "\n"
+
+
+def normalised(texts: Sequence[str] | pl.Series) -> pl.Series:
+    """Texts as they are compared: NFKC, case folded, runs of other than letters and digits a space.
+
+    A text without letters and digits keeps its signs, so that "!!!" and "???" differ.
+
+    Examples
+    --------
+    >>> normalised(["Ｐhone-12,  ROT", "STRASSE", "straße", "?!"]).to_list()
+    ['phone 12 rot', 'strasse', 'strasse', '?!']
+    """
+    column = string_column(texts)
+    if not len(column):
+        return column
+    joined = _SEPARATOR.join(column.str.replace_all(_SEPARATOR, " ", literal=True).to_list())
+    folded = unicodedata.normalize("NFKC", joined).casefold()
+    plain = pl.Series("text", folded.split(_SEPARATOR))
+    bare = plain.str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.strip_chars()
+    return bare.zip_with(bare != "", plain.str.replace_all(r"\s+", " ").str.strip_chars())
+
+
+class DuplicateFinder:
+    """Finds near-duplicates among texts that come in portions; its memory is that of the numbers.
+
+    MinHash with banding, Broder, "On the Resemblance and Containment of Documents" (1997) and
+    Indyk & Motwani, "Approximate Nearest Neighbors" (1998): texts that share a band are candidates,
+    and a candidate is taken only if its Jaccard similarity, computed from the texts, reaches the
+    threshold. Two texts are in one cluster if a chain of such pairs leads from one to the other.
+
+    Parameters
+    ----------
+    folder : Path
+        Holds the normalised texts and their bands meanwhile, about 170 bytes a text and the text
+        itself; must be empty or new. The caller deletes it.
+    threshold : float in (0, 1]
+        Least Jaccard similarity of the sets of pieces of five characters. A pair right at it is
+        seen with probability 0.995, a pair above it more surely.
+    seed : int
+        Of the permutations.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> finder = DuplicateFinder(Path(tempfile.mkdtemp()))
+    >>> finder.add(["Red running shoes for women, size 38", "Garden hose"])
+    >>> finder.add(["RED running shoes - for women, size 38!"])
+    >>> finder.clusters()
+    array([0, 1, 0])
+    """
+
+    def __init__(self, folder: Path, *, threshold: float = 0.8, seed: int = 42) -> None:
+        if not 0 < threshold <= 1:
+            raise DataError(f"threshold {threshold}: a similarity above 0 and up to 1 is needed")
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            raise DataError(f"{folder}: holds files already; give an empty folder")
+        self.threshold = threshold
+        self.rows = _rows_per_band(threshold)
+        self.n_bands = PERMUTATIONS // self.rows
+        self.pairs_checked = 0
+        self.pairs_left_out = 0
+        self._folder = folder
+        self._sizes: list[NDArray[np.int64]] = []
+        rng = np.random.default_rng(seed)
+        bits = rng.integers(0, 2**64, (2, PERMUTATIONS), np.uint64)
+        self._multipliers, self._shifts = bits[0] | np.uint64(1), bits[1]
+
+    def __len__(self) -> int:
+        return sum(len(sizes) for sizes in self._sizes)
+
+    def add(self, texts: Sequence[str] | pl.Series) -> None:
+        """Take in some more texts, (m,) of str."""
+        from trueness.text.minhash import band_keys
+
+        column = normalised(texts)
+        if not len(column):
+            return
+        sizes = column.str.len_bytes().to_numpy().astype(np.int64)
+        joined = np.frombuffer("".join(column.to_list()).encode(), np.uint8)
+        starts = _starts(sizes)
+        keys = band_keys(joined, starts, self._multipliers, self._shifts, self.rows)
+        _append(self._folder / "texts", joined)
+        for band, column_of_keys in enumerate(keys):
+            _append(self._folder / f"band{band:03}", column_of_keys)
+        self._sizes.append(sizes)
+
+    def clusters(self) -> Clusters:
+        """Cluster of every text in the order they came, (n,), numbered by first appearance."""
+        from trueness.text.minhash import link, roots
+
+        n = len(self)
+        if n == 0:
+            return np.zeros(0, np.int64)
+        starts = _starts(np.concatenate(self._sizes))
+        texts = self._mapped("texts", np.uint8) if starts[-1] else np.zeros(0, np.uint8)
+        parent = np.arange(n)
+        rows = np.arange(n)
+        for band in range(self.n_bands + 1):
+            keys = self._mapped(f"band{band:03}", np.uint64)[rows]
+            order = np.argsort(keys, kind="stable")
+            checked, left = link(keys[order], rows[order], parent, texts, starts, self.threshold)
+            self.pairs_checked += checked
+            self.pairs_left_out += left
+            if band == 0:  # the whole text: one of each copy is enough from here on
+                rows = np.flatnonzero(parent == np.arange(n))
+        return first_appearance(roots(parent))
+
+    def _mapped(self, name: str, dtype: type) -> NDArray[np.generic]:
+        return np.memmap(self._folder / name, dtype, mode="r")
+
+
+def _append(path: Path, values: NDArray[Any]) -> None:
+    with path.open("ab") as file:
+        values.tofile(file)
+
+
+def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where each of the parts begins and the last one ends, (n + 1,)."""
+    return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+
+
+def _rows_per_band(threshold: float) -> int:
+    """Longest bands that let a pair at the threshold meet with the promised probability."""
+    for rows in range(PERMUTATIONS, 0, -1):
+        if 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows) >= RECALL:
+            return rows
+    raise DataError(f"threshold {threshold}: too many texts are this alike; give at least 0.05")
+
+
+# ------------------------------------------------------------------------------------ clusterings
+
+
+def first_appearance(labels: ArrayLike) -> Clusters:
+    """The same clustering, (n,), numbered 0, 1, ... in the order of their first rows.
+
+    Examples
+    --------
+    >>> first_appearance(["shoe", "hat", "shoe"])
+    array([0, 1, 0])
+    """
+    ranks = pl.Series(np.asarray(labels)).rank("dense").to_numpy().astype(np.int64) - 1
+    seen, first = np.unique(ranks, return_index=True)
+    number = np.empty(len(seen), np.int64)
+    number[np.argsort(first)] = np.arange(len(seen))
+    return number[ranks]
+
+
+def join(a: ArrayLike, b: ArrayLike) -> Clusters:
+    """Finest clustering that separates neither what `a` holds together nor what `b` does.
+
+    Parameters
+    ----------
+    a, b : (n,)
+        Cluster of every row, any labels.
+
+    Returns
+    -------
+    (n,) int64
+        Connected components, numbered by first appearance.
+
+    Examples
+    --------
+    >>> join([7, 7, 8, 9], ["x", "y", "y", "z"])
+    array([0, 0, 0, 1])
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    one, other = first_appearance(a), first_appearance(b)
+    if one.shape != other.shape:
+        raise DataError(f"{len(one)} and {len(other)} rows; both must cluster the same rows")
+    if not len(one):
+        return one
+    size = int(max(one.max(), other.max())) + 1
+    edges = coo_array((np.ones(len(one), np.int8), (one, size + other)), shape=(2 * size,) * 2)
+    _, component = connected_components(edges, directed=False)
+    return first_appearance(component[one])

