@@ -33,10 +33,11 @@ BOILERPLATE = {
     "tasks": "lists of packages",
 }
 """Sections left out, and why their texts give them away or say nothing of their own."""
-MIN_CLASS_ROWS = 1000
+MIN_CLASS_ROWS = 2000
 _PACKAGES = re.compile(r"_Packages(?:\.(?:gz|xz|bz2))?$")
 _TRANSLATION = re.compile(r"_i18n_Translation-([A-Za-z]{2,3}(?:(?:_|%5f|@)\w+)?)(?:\.(?:gz|xz|bz2))?$")
 NOT_READ = ".lz4"
+_REPEATED = "description repeats that of another package"
 HOW = (
     "apt-get update with -o Dir::State::Lists=FOLDER, -o Acquire::GzipIndexes=false and "
     "-o Acquire::Languages=en,de,... fetches them (docs/text_corpora.md)"
@@ -46,6 +47,9 @@ HOW = (
 @dataclass(frozen=True)
 class Debian:
     """Package descriptions below a folder of index files.
+
+    A description that several packages share is taken once, and not at all if they are in different
+    sections: such are the texts of transitional packages.
 
     Parameters
     ----------
@@ -84,7 +88,7 @@ class Debian:
         rows = {row[0]: row for path in packages for row in _packages(path)}
         pl.DataFrame(
             list(rows.values()), orient="row",
-            schema=dict.fromkeys(("package", "section", "source"), pl.String),
+            schema=dict.fromkeys(("package", "section", "source", "md5"), pl.String),
         ).write_parquet(kept)  # fmt: skip
         return replace(self, kept=kept, languages=self.languages or tuple(sorted(known)))
 
@@ -110,7 +114,8 @@ class Debian:
         if self.kept is None:
             raise DataError(f"{self.lists}: call prepared() before reading")
         table = pl.read_parquet(self.kept, glob=False)
-        of = {package: (section, source) for package, section, source in table.iter_rows()}
+        of = {package: (section, source) for package, section, source, _ in table.iter_rows()}
+        seen = _ambiguous(table)
         code = _language(piece.name)
         rows: list[tuple[str, ...]] = []
         skipped: Counter[str] = Counter()
@@ -118,12 +123,22 @@ class Debian:
             row = _row(stanza, code, of, self.titles_only)
             if isinstance(row, str):
                 skipped[row] += 1
+            elif reason := seen.get(stanza.get("description-md5", "")):
+                skipped[reason] += 1
             else:
+                seen[stanza.get("description-md5", "")] = _REPEATED
                 rows.append(row)
             if len(rows) == BATCH_ROWS:
                 yield _batch(rows, skipped, self.max_chars)
                 rows, skipped = [], Counter()
         yield _batch(rows, skipped, self.max_chars)
+
+
+def _ambiguous(packages: pl.DataFrame) -> dict[str, str]:
+    """Descriptions that packages of several sections share, and why they are skipped."""
+    sections = packages.group_by("md5").agg(pl.col("section").n_unique())
+    shared = sections.filter((pl.col("section") > 1) & (pl.col("md5") != ""))
+    return dict.fromkeys(shared["md5"], "description shared by packages of several sections")
 
 
 def _batch(rows: list[tuple[str, ...]], skipped: Counter[str], max_chars: int | None) -> Batch:
@@ -196,13 +211,13 @@ def _translations(folder: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _packages(path: Path) -> Iterator[tuple[str, str, str]]:
-    """Package, section and source of every stanza; a section may stand behind an area."""
+def _packages(path: Path) -> Iterator[tuple[str, str, str, str]]:
+    """Package, section, source and description of stanzas; a section may stand behind an area."""
     for stanza in _stanzas(path):
         if "package" in stanza and "section" in stanza:
             section = stanza["section"].rpartition("/")[2]
             source = stanza.get("source", stanza["package"]).partition(" ")[0]
-            yield stanza["package"], section, source
+            yield stanza["package"], section, source, stanza.get("description-md5", "")
 
 
 def _stanzas(path: Path) -> Iterator[dict[str, str]]:
