@@ -1,0 +1,333 @@
+"""From a source to a corpus: read, tell languages, join near-duplicates, split, write."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import uuid
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError, TruenessError, at_least
+from trueness.text.corpus import (
+    COLUMNS,
+    DESCRIPTION,
+    FULL,
+    PARTS,
+    VERSION,
+    Corpus,
+    PartWriter,
+    corpus_digest,
+    load_corpus,
+)
+from trueness.text.duplicates import DuplicateFinder
+from trueness.text.grouping import merge, near_duplicates
+from trueness.text.languages import purity
+from trueness.text.shards import Reading, read_shards, rows_of_shards, shard_paths
+from trueness.text.sources import Source
+from trueness.text.splits import grouped_split
+from trueness.text.statistics import OUT, Rows, statistics
+
+
+class Progress(Protocol):
+    """Hears how far a build is."""
+
+    def start(self, stage: str, total: float) -> None:
+        """Begin a stage of so much work."""
+        ...
+
+    def advance(self, amount: float) -> None:
+        """So much of it is done."""
+        ...
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How texts become a corpus.
+
+    Attributes
+    ----------
+    validation, test : float
+        Fractions of the rows.
+    seed : int
+        Of the splits, the near-duplicates and the rows thinned out.
+    detect : bool
+        Tell the language of texts whose source gives none; they are ``und`` otherwise.
+    gate : float
+        Least confidence of a detected language; below it, it is ``und``.
+    threshold : float or None
+        Similarity from which two texts are near-duplicates; None looks for none.
+    min_class_rows : int or None
+        Classes with fewer rows are left out; None takes the number of the source.
+    english_share : float or None
+        Rows of the train part are left out at random until English has this share of them;
+        validation and test keep all theirs.
+    full : bool
+        Also write the file ``full.parquet`` with the rows of all parts.
+    workers : int
+        Processes that read; the rows do not depend on it.
+    """
+
+    validation: float = 0.05
+    test: float = 0.10
+    seed: int = 42
+    detect: bool = True
+    gate: float = 0.5
+    threshold: float | None = 0.8
+    min_class_rows: int | None = None
+    english_share: float | None = None
+    full: bool = False
+    workers: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "test", "gate", "threshold", "english_share"):
+            value = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise TruenessError(f"{name} {value}: a fraction from 0 to 1 is needed")
+        if not (0 < self.validation and 0 < self.test and self.validation + self.test < 1):
+            raise TruenessError(
+                f"validation {self.validation}, test {self.test}: two fractions above 0 that "
+                "leave something to train on are needed"
+            )
+        at_least("seed", self.seed, 0)
+        at_least("workers", self.workers, 1)
+        if self.min_class_rows is not None:
+            at_least("min_class_rows", self.min_class_rows, 1)
+
+
+def build(
+    source: Source, out: str | Path, plan: Plan | None = None, heard: Progress | None = None
+) -> Corpus:
+    """Make a corpus folder; it is there whole or not at all.
+
+    Parameters
+    ----------
+    source : Source
+        Such as `trueness.text.synthetic.Catalogue`.
+    out : str or Path
+        New or empty folder, or an older corpus, which is replaced.
+    plan : Plan, optional
+    heard : Progress, optional
+
+    Raises
+    ------
+    DataError
+        If `out` is something else, or the source cannot be read, has no usable text, a single
+        class, or too few clusters to split.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from trueness.text.synthetic import Catalogue
+    >>> corpus = build(Catalogue(rows=600), Path(tempfile.mkdtemp()) / "titles")
+    >>> sum(corpus.statistics["rows"].values())
+    600
+    """
+    out, plan = Path(out), plan or Plan()
+    _check_free(out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
+        folder = Path(scratch)
+        written = folder / "corpus"
+        written.mkdir()
+        _build(source, folder, written, plan, heard or _Nobody())
+        _put(written, out)
+    return load_corpus(out)
+
+
+class _Nobody:
+    def start(self, stage: str, total: float) -> None:
+        """Nothing."""
+
+    def advance(self, amount: float) -> None:
+        """Nothing."""
+
+
+def _check_free(out: Path) -> None:
+    """Refuse to replace anything but an older corpus."""
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise DataError(f"{out} is a file; give a folder for the corpus")
+    if any(out.iterdir()) and not (out / DESCRIPTION).is_file():
+        raise DataError(f"{out} is no corpus and not empty; give a new folder")
+
+
+def _put(written: Path, out: Path) -> None:
+    """Move the finished folder to its place; an older corpus there goes."""
+    old = out.with_name(f".{out.name}-old-{uuid.uuid4().hex[:8]}")
+    if out.exists():
+        out.rename(old)
+    try:
+        written.rename(out)
+    except OSError:
+        if old.exists():
+            old.rename(out)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progress) -> None:
+    for name in ("source", "rows", "duplicates"):
+        (folder / name).mkdir()
+    source = source.prepared(folder / "source")
+    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, heard)
+    rows = rows_of_shards(folder / "rows")
+    least = source.min_class_rows if plan.min_class_rows is None else plan.min_class_rows
+    reports: dict[str, Any] = {
+        "read": reading.read,
+        "skipped": dict(reading.skipped.most_common()),
+        "languages": _purity(rows),
+        "small_classes": _drop_small_classes(rows, least),
+        "near_duplicates": None,
+    }
+    _check_enough(rows, reading, source)
+    if plan.threshold is not None:
+        finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
+        found = near_duplicates(finder, folder / "rows", heard)
+        reports["near_duplicates"] = merge(rows, found, folder / "rows", partial(_split, plan=plan))
+    rows.part = _split(rows, plan)
+    reports["thinned_out"] = _thin(rows, plan.english_share, plan.seed)
+    _check_parts(rows)
+    _write(rows, folder / "rows", written, {
+        "provenance": {"source": source.provenance(), "plan": _told(plan, least)},
+        "reports": reports,
+    }, plan.full, heard)  # fmt: skip
+
+
+def _told(plan: Plan, least: int) -> dict[str, Any]:
+    """Options that decide what the corpus holds."""
+    told = asdict(plan) | {"min_class_rows": least}
+    del told["workers"]
+    return told
+
+
+# ------------------------------------------------------------------------------------------- rows
+
+
+def _purity(rows: Rows) -> list[dict[str, Any]]:
+    """What the detector says about its own slices; nothing where every language was given."""
+    found = ~rows.given
+    if not found.any():
+        return []
+    codes = np.array(rows.languages)[rows.language[found]]
+    return purity(codes, rows.confidence[found]).to_dicts()
+
+
+def _drop_small_classes(rows: Rows, least: int) -> dict[str, int]:
+    """Take classes with fewer rows out; their names and rows."""
+    counts = np.bincount(rows.label, minlength=len(rows.classes))
+    small = counts < least
+    if not small.any():
+        return {}
+    rows.part[small[rows.label]] = OUT
+    kept = tuple(name for name, gone in zip(rows.classes, small, strict=True) if not gone)
+    renumbered = np.cumsum(~small) - 1
+    renumbered[small] = 0  # of rows that are out
+    dropped = {rows.classes[i]: int(counts[i]) for i in np.flatnonzero(small)}
+    rows.label = renumbered[rows.label].astype(np.int16)
+    rows.classes = kept
+    return dropped
+
+
+def _check_enough(rows: Rows, reading: Reading, source: Source) -> None:
+    where = source.provenance()["kind"]
+    if not (rows.part != OUT).any():
+        why = "; ".join(f"{reason}: {n:,}" for reason, n in reading.skipped.most_common(3))
+        raise DataError(
+            f"{where}: no text with a class among {reading.read:,} records ({why or 'none'}); "
+            "check the source, its columns and --min-class-rows"
+        )
+    if len(rows.classes) < 2:
+        raise DataError(
+            f"{where}: a single class, {rows.classes[0]!r}; at least two are needed "
+            "(--min-class-rows leaves small ones out)"
+        )
+
+
+def _split(rows: Rows, plan: Plan) -> NDArray[np.int8]:
+    """Part of every row, (n,); clusters stay whole, and rows left out stay out."""
+    kept, part = rows.part != OUT, rows.part.copy()
+    part[kept] = grouped_split(
+        rows.cluster[kept], rows.label[kept], rows.language[kept],
+        validation=plan.validation, test=plan.test, seed=plan.seed,
+    )  # fmt: skip
+    return part
+
+
+def _thin(rows: Rows, share: float | None, seed: int) -> dict[str, int] | None:
+    """Take rows of the train part out until English has `share` of them; how many went."""
+    if share is None:
+        return None
+    train = rows.part == PARTS.index("train")
+    english = train & (np.array(rows.languages)[rows.language] == "en")
+    n, e = int(train.sum()), int(english.sum())
+    if e == 0 or e == n or not 0 < share < 1:
+        raise DataError(
+            f"english_share {share}: {e:,} of {n:,} training texts are English; a share between 0 "
+            "and 1 needs English and other texts"
+        )
+    others = train & ~english
+    too_many, spare = (
+        (others, n - e - round(e * (1 - share) / share))
+        if e / n < share else (english, e - round((n - e) * share / (1 - share)))
+    )  # fmt: skip
+    rng = np.random.default_rng([seed, 1])
+    gone = rng.choice(np.flatnonzero(too_many), max(spare, 0), replace=False)
+    rows.part[gone] = OUT
+    return {"rows": len(gone), "english": int(english[gone].sum())}
+
+
+def _check_parts(rows: Rows) -> None:
+    for p, part in enumerate(PARTS):
+        if not (rows.part == p).any():
+            raise DataError(
+                f"part {part} is empty: {len(np.unique(rows.cluster)):,} clusters are too few, or "
+                "nearly all texts are in one; give more texts or other fractions"
+            )
+    missing = set(range(len(rows.classes))) - set(np.unique(rows.label[rows.part == 0]).tolist())
+    if missing:
+        name = rows.classes[min(missing)]
+        raise DataError(f"class {name!r} has no training text; raise --min-class-rows")
+
+
+# ------------------------------------------------------------------------------------------ writing
+
+
+def _write(
+    rows: Rows, shard_folder: Path, out: Path, told: dict[str, Any], full: bool, heard: Progress
+) -> None:
+    """Write the parts and their description."""
+    names = (*PARTS, FULL) if full else PARTS
+    writers = {name: PartWriter(out / f"{name}.parquet") for name in names}
+    heard.start("writing", len(rows))
+    end = 0
+    for path in shard_paths(shard_folder):
+        frame = pl.read_parquet(path, glob=False)
+        begin, end = end, end + len(frame)
+        part = rows.part[begin:end]
+        frame = frame.with_columns(cluster=pl.Series(rows.cluster[begin:end])).select(*COLUMNS)
+        for p, name in enumerate(PARTS):
+            writers[name].write(frame.filter(part == p))
+        if full:
+            writers[FULL].write(frame.filter(part != OUT))
+        heard.advance(len(frame))
+    hashes = {name: writer.close() for name, writer in writers.items()}
+    files = {
+        f"{name}.parquet": {"rows": w.rows, "bytes": w.path.stat().st_size}
+        for name, w in writers.items()
+    }
+    content = {
+        "version": VERSION, "digest": corpus_digest(rows.classes, hashes),
+        "classes": list(rows.classes), "statistics": statistics(rows), **told, "files": files,
+    }  # fmt: skip
+    (out / DESCRIPTION).write_text(
+        json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+    )

@@ -1,0 +1,303 @@
+"""Texts from tables: CSV, Parquet, JSON lines, and saved dataset folders."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from trueness.errors import DataError, nearest
+from trueness.text.jsonlines import as_text, line_blocks, records
+from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned, opened, readable
+
+GUESSES = {
+    "text": (("text",), ("title", "description"), ("title",), ("name", "description"), ("name",)),
+    "label": (("label",), ("category",), ("class",)),
+    "language": (("language",), ("lang",)),
+    "cluster": (("cluster",), ("cluster_id",)),
+    "id": (("id",),),
+}
+"""Columns taken for a role when none is named: the first group that is there whole."""
+_NEEDED = ("text", "label")
+_FULL = "full"
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which columns play which role; empty ones are guessed by `GUESSES`."""
+
+    text: tuple[str, ...] = ()
+    label: str | None = None
+    language: str | None = None
+    cluster: str | None = None
+    id: str | None = None
+
+    def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
+        """Roles filled from the names of a table.
+
+        Raises
+        ------
+        DataError
+            If a named column, or one for text or label, is not there.
+        """
+        named = [*self.text, self.label, self.language, self.cluster, self.id]
+        for name in named:
+            if name is not None and name not in names:
+                raise DataError(f"{where}: no column {name!r}; {nearest(name, list(names))}")
+        taken = {
+            role: (self.text if role == "text" else _one(getattr(self, role)))
+            or next((g for g in guesses if set(g) <= set(names)), ())
+            for role, guesses in GUESSES.items()
+        }
+        for role in _NEEDED:
+            if not taken[role]:
+                raise DataError(
+                    f"{where}: no column for the {role} among {', '.join(names)[:200]}; "
+                    f"name it with --{role}-column"
+                )
+        if titles_only:
+            taken["text"] = taken["text"][:1]
+        rest = {role: (taken[role] or (None,))[0] for role in GUESSES if role != "text"}
+        return Columns(taken["text"], **rest)
+
+
+def _one(name: str | None) -> tuple[str, ...]:
+    return () if name is None else (name,)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of a CSV, Parquet or JSON-lines file (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``).
+
+    Parameters
+    ----------
+    path : Path
+        ``.jsonl`` may be compressed (``.gz``, ``.xz``, ``.bz2``).
+    columns : Columns
+        Several text columns are joined with a space.
+    titles_only : bool
+        The first text column only.
+    max_chars : int or None
+        Longer texts are cut.
+    """
+
+    path: Path
+    columns: Columns = Columns()
+    titles_only: bool = False
+    max_chars: int | None = None
+    min_class_rows: int = 1
+
+    def prepared(self, folder: Path) -> Self:
+        """The same table, its columns known."""
+        del folder
+        readable(self.path, "a CSV, Parquet or JSONL file")
+        names = _NAMES[_format(self.path)](self.path)
+        return replace(self, columns=self.columns.found(names, str(self.path), self.titles_only))
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the file and the columns taken."""
+        return {"kind": "table", "table": self.path.name, **_told(self)}
+
+    def pieces(self) -> list[Piece]:
+        """The file."""
+        return [Piece(self.path.name, self.path.stat().st_size)]
+
+    def batches(self, piece: Piece) -> Iterator[Batch]:
+        """Rows in the order of the file."""
+        del piece
+        yield from _batches(_FRAMES[_format(self.path)](self.path), self)
+
+
+@dataclass(frozen=True)
+class DatasetFolder:
+    """Rows of a dataset that Hugging Face `datasets` saved with ``save_to_disk``.
+
+    The splits it has are joined, and made anew; a split ``full`` beside others repeats them, and is
+    left out. Class labels become their names.
+
+    Parameters
+    ----------
+    path : Path
+    columns, titles_only, max_chars
+        As for `Table`.
+    """
+
+    path: Path
+    columns: Columns = Columns()
+    titles_only: bool = False
+    max_chars: int | None = None
+    min_class_rows: int = 1
+
+    def prepared(self, folder: Path) -> Self:
+        """The same folder, its columns known."""
+        del folder
+        names = next(iter(self._splits().values())).column_names
+        return replace(self, columns=self.columns.found(names, str(self.path), self.titles_only))
+
+    def provenance(self) -> dict[str, Any]:
+        """Name of the folder and the columns taken."""
+        return {"kind": "dataset", "dataset": self.path.name, **_told(self)}
+
+    def pieces(self) -> list[Piece]:
+        """Splits in the order of their names."""
+        return [Piece(name, len(split)) for name, split in sorted(self._splits().items())]
+
+    def batches(self, piece: Piece) -> Iterator[Batch]:
+        """Rows of a split."""
+        split = self._splits()[piece.name]
+        names = getattr(split.features[self.columns.label], "names", None)
+        yield from _batches(_dataset_frames(split, self.columns, names), self, f"{piece.name}:")
+
+    def _splits(self) -> dict[str, Any]:
+        """Name -> dataset."""
+        import datasets
+
+        if not self.path.is_dir():
+            raise DataError(f"{self.path}: no such folder; give one saved with save_to_disk")
+        try:
+            found = datasets.load_from_disk(str(self.path))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise DataError(f"{self.path}: no saved dataset that can be read ({reason})") from None
+        if not isinstance(found, dict):
+            return {"all": found}
+        return {n: s for n, s in found.items() if n != _FULL or len(found) == 1}
+
+
+def _told(source: Table | DatasetFolder) -> dict[str, Any]:
+    columns = {role: getattr(source.columns, role) for role in GUESSES}
+    return {
+        "columns": {**columns, "text": list(source.columns.text)},
+        "titles_only": source.titles_only, "max_chars": source.max_chars,
+    }  # fmt: skip
+
+
+def _batches(
+    frames: Iterator[tuple[pl.DataFrame, Counter[str]]],
+    source: Table | DatasetFolder,
+    prefix: str = "",
+) -> Iterator[Batch]:
+    """Cleaned batches; rows without an id are called by their number."""
+    begun = 0
+    for frame, skipped in frames:
+        chosen, dropped = cleaned(
+            _roles(frame, source.columns, begun, prefix), source.max_chars
+        )
+        yield Batch(chosen, len(frame) + skipped.total(), skipped + dropped)
+        begun += len(frame)
+
+
+def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl.DataFrame:
+    """Columns id, text, label, language, cluster of a table."""
+    number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
+    whole = frame.schema[columns.cluster].is_integer() if columns.cluster else True
+    return frame.select(
+        id=pl.format("{}{}", pl.lit(prefix), number)
+        if columns.id is None else pl.col(columns.id).cast(pl.String),
+        text=pl.concat_str([pl.col(c).cast(pl.String) for c in columns.text], separator=" ",
+                           ignore_nulls=True),
+        label=pl.col(columns.label or "").cast(pl.String),
+        language=pl.lit(None, pl.String)
+        if columns.language is None else pl.col(columns.language).cast(pl.String),
+        cluster=pl.lit(None, pl.Int64)
+        if columns.cluster is None
+        else pl.col(columns.cluster).cast(pl.Int64 if whole else pl.String),
+    )  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ formats
+
+
+def _format(path: Path) -> str:
+    for ending in path.suffixes[::-1]:
+        if ending.lower() in _NAMES:
+            return ending.lower()
+        if ending.lower() not in (".gz", ".xz", ".bz2"):
+            break
+    raise DataError(f"{path}: {', '.join(_NAMES)} are read; name the file by its format")
+
+
+def _lazy(path: Path) -> pl.LazyFrame:
+    """Columns of text for CSV and TSV; types as stored for Parquet."""
+    if _format(path) in (".parquet", ".pq"):
+        return pl.scan_parquet(path, glob=False)
+    tab = "\t" if _format(path) == ".tsv" else ","
+    return pl.scan_csv(path, separator=tab, infer_schema=False, glob=False)
+
+
+def _scan_names(path: Path) -> list[str]:
+    try:
+        return _lazy(path).collect_schema().names()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _scan_frames(path: Path) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
+    try:
+        for frame in _lazy(path).collect_batches(chunk_size=BATCH_ROWS):
+            yield frame, Counter()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
+
+
+def _unreadable(path: Path, error: Exception) -> DataError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return DataError(f"{path}: cannot be read ({reason}); give a UTF-8 CSV, Parquet or JSONL file")
+
+
+def _line_frames(path: Path) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
+    """Columns of text; a field that a record lacks is null."""
+    skipped: Counter[str] = Counter()
+    rows: list[dict[str, str | None]] = []
+    try:
+        with opened(path) as file:
+            blocks = iter(lambda: file.read(1 << 20), b"")
+            for lines in line_blocks(blocks, skipped):
+                rows += [
+                    {k: as_text(v) or None for k, v in record.items()}
+                    for record in records(lines, skipped)
+                ]
+                if len(rows) >= BATCH_ROWS:
+                    yield _line_frame(rows), Counter(skipped)
+                    rows.clear()
+                    skipped.clear()
+    except (OSError, EOFError) as error:
+        raise _unreadable(path, error) from None
+    yield _line_frame(rows), skipped
+
+
+def _line_frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pl.DataFrame({n: pl.Series([row.get(n) for row in rows], dtype=pl.String) for n in names})
+
+
+def _line_names(path: Path) -> list[str]:
+    return next(_line_frames(path))[0].columns
+
+
+def _dataset_frames(
+    split: Any, columns: Columns, names: list[str] | None  # noqa: ANN401 - datasets.Dataset
+) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
+    label = columns.label or ""
+    for table in split.with_format("arrow").iter(BATCH_ROWS):
+        frame = pl.DataFrame(pl.from_arrow(table))
+        if names is not None:
+            of = {code: name for code, name in enumerate(names)}
+            frame = frame.with_columns(
+                pl.col(label).replace_strict(of, default=None, return_dtype=pl.String)
+            )
+        yield frame, Counter()
+
+
+_NAMES = {
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), _scan_names),
+    **dict.fromkeys((".jsonl", ".ndjson"), _line_names),
+}
+_FRAMES = {
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), _scan_frames),
+    **dict.fromkeys((".jsonl", ".ndjson"), _line_frames),
+}
