@@ -186,6 +186,28 @@ def test_the_published_product_lets_smoothing_die(p, published):
     assert f"{value:.{len(published) - 2}f}" == published
 
 
+def _pull(p, smooth, e=0.05, gamma=1.5, n_classes=6):
+    """Slope of the loss in the true logit, by hand: p (1 - p) times the slope in p."""
+    sure, spread = 1 - e + e / n_classes, e * (n_classes - 1) / n_classes
+    cost = -sure * math.log(p) - spread * math.log((1 - p) / (n_classes - 1))
+    slope = -sure / p + spread / (1 - p)
+    factor, bend = (1 - p) ** gamma, -gamma * (1 - p) ** (gamma - 1)
+    if smooth == "product":
+        return p * (1 - p) * (bend * cost + factor * slope)
+    hard = (1 - e) * (-bend * math.log(p) - factor / p)
+    return p * (1 - p) * (hard - e / n_classes / p + spread / (1 - p))
+
+
+@pytest.mark.parametrize("smooth", ["product", "beside"])
+@pytest.mark.parametrize("p", [0.2, 0.9, BEST_SMOOTHED, 0.99, 0.9999])
+def test_smoothed_focal_gradients_are_those_found_by_hand(p, smooth):
+    """As published nothing pulls a confident text back; beside the focal term smoothing does."""
+    logits = _at(p).requires_grad_()
+    focal(logits, torch.tensor([0]), gamma=1.5, smoothing=0.05, smooth=smooth).sum().backward()
+    assert logits.grad[0, 0].item() == pytest.approx(_pull(p, smooth), rel=1e-9)
+    assert (logits.grad[0, 0] < 0) == (smooth == "product" or p < 0.9)
+
+
 @pytest.mark.parametrize(("smooth", "falls"), [("product", True), ("beside", False)])
 def test_smoothing_beside_the_focal_term_keeps_p_below_one(smooth, falls):
     grid = [1 - 10**-k for k in np.linspace(1, 5, 41)]

@@ -29,6 +29,11 @@ def sampling_probabilities(counts: ArrayLike, alpha: float) -> NDArray[np.float6
     (G,)
         Of sum 1; 0 for a language without texts.
 
+    Raises
+    ------
+    TruenessError
+        If there is no text at all.
+
     Examples
     --------
     >>> sampling_probabilities([900, 100, 0], alpha=0.5)
@@ -140,6 +145,11 @@ def log_priors(
 def class_margins(counts: Tensor, *, max_margin: float) -> Tensor:
     """Margins (K,) float32 in proportion to ``n_c ** -1/4``, `max_margin` for the rarest class.
 
+    Raises
+    ------
+    TruenessError
+        If a class has no text.
+
     Examples
     --------
     >>> class_margins(torch.tensor([16, 1]), max_margin=0.5)
@@ -176,6 +186,11 @@ class GroupDro(nn.Module):
         C; asks small groups for a lower loss, as they overfit.
     counts : (G,)
         Training texts of each group. Groups without any have weight 0, the others start equal.
+
+    Raises
+    ------
+    TruenessError
+        If no group has a text.
 
     Notes
     -----

@@ -166,7 +166,7 @@ class TitleClassifier(nn.Module):
         if model.projection is not None:
             self.projection = Projection(model, model.projection, generator)
 
-    def encoded(self, tokens: Tensor, mask: Tensor) -> Tensor:
+    def _encode(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """One normed vector per position (B, T, d); those of padding mean nothing."""
         # the factor outlives the norm only beside its epsilon; it is kept as published
         h = self.norm_in(math.sqrt(self.model.d_model) * self.embedding(tokens))
@@ -196,7 +196,7 @@ class TitleClassifier(nn.Module):
         -------
         (B, d) float32
         """
-        h = self.encoded(tokens, mask)
+        h = self._encode(tokens, mask)
         if self.model.pooler == "first":
             return h[:, 0]
         real = mask[:, :, None].to(h.dtype)

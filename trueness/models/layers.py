@@ -54,8 +54,8 @@ def working_precision(x: Tensor) -> torch.dtype:
 
 def full_precision(x: Tensor) -> contextlib.AbstractContextManager[object]:
     """Context without autocast on the device of `x`; the meta device knows no autocast."""
-    if x.is_meta:
-        return contextlib.nullcontext()
+    if x.is_meta or not torch.is_autocast_enabled(x.device.type):
+        return contextlib.nullcontext()  # nothing to switch off, nor to leave in an exported graph
     return torch.autocast(x.device.type, enabled=False)
 
 
