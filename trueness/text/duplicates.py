@@ -118,7 +118,7 @@ class DuplicateFinder:
         if n == 0:
             return np.zeros(0, np.int64)
         starts = _starts(np.concatenate(self._sizes))
-        texts = self._mapped("texts", np.uint8) if starts[-1] else np.zeros(0, np.uint8)
+        texts = self._mapped("texts", np.uint8)
         parent = np.arange(n)
         rows = np.arange(n)
         for band in range(self.n_bands + 1):
@@ -132,7 +132,10 @@ class DuplicateFinder:
         return first_appearance(roots(parent))
 
     def _mapped(self, name: str, dtype: type) -> NDArray[np.generic]:
-        return np.memmap(self._folder / name, dtype, mode="r")
+        path = self._folder / name
+        if path.stat().st_size:
+            return np.memmap(path, dtype, mode="r")
+        return np.frombuffer(b"", dtype)
 
 
 def _append(path: Path, values: NDArray[Any]) -> None:
