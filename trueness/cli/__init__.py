@@ -20,6 +20,7 @@ from trueness.cli import (
     search_next,
     search_trials,
     searching,
+    text_corpus,
 )
 from trueness.errors import TruenessError
 
@@ -54,6 +55,7 @@ app.command(judging.tracker)
 app.command(data_app)
 app.command(features_app)
 app.command(searching.search_app)
+app.command(text_corpus.text_app)
 app.command(features.explain)
 app.command(muting.mute)
 data_app.command(features.check)

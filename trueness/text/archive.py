@@ -63,6 +63,11 @@ class Archive:
     kept: Path | None = None
     mapping_report: tuple[tuple[str, int], ...] = ()
 
+    @property
+    def max_bytes(self) -> int:
+        """Bytes that all members may inflate to."""
+        return int(self.max_gb * 1e9)
+
     def prepared(self, folder: Path) -> Self:
         """Archive with its mapping kept as files in a scratch folder."""
         members(self.zip)
@@ -88,7 +93,7 @@ class Archive:
             raise DataError(f"{self.zip}: call prepared() before reading")
         mapping, skipped = _opened_mapping(self.kept), Counter[str]()
         offers, told = _Offers(piece.name), 0
-        blocks = _Counted(_member_blocks(self.zip, piece.name, int(self.max_gb * 1e9)))
+        blocks = _Counted(_member_blocks(self.zip, piece.name, self.max_bytes))
         for lines in line_blocks(blocks, skipped):
             for record in records(lines, skipped):
                 offers.add(record, self.titles_only)
@@ -163,7 +168,7 @@ def _opened_mapping(folder: Path) -> Mapping:
     return kept_mapping(folder)
 
 
-# ------------------------------------------------------------------------------------------ zip file
+# ----------------------------------------------------------------------------------------- zip file
 
 
 def members(path: Path) -> list[zipfile.ZipInfo]:

@@ -91,7 +91,7 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise TruenessError(f"{name} {value}: a fraction from 0 to 1 is needed")
-        if not (0 < self.validation and 0 < self.test and self.validation + self.test < 1):
+        if min(self.validation, self.test) <= 0 or self.validation + self.test >= 1:
             raise TruenessError(
                 f"validation {self.validation}, test {self.test}: two fractions above 0 that "
                 "leave something to train on are needed"

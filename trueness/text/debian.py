@@ -35,7 +35,9 @@ BOILERPLATE = {
 """Sections left out, and why their texts give them away or say nothing of their own."""
 MIN_CLASS_ROWS = 2000
 _PACKAGES = re.compile(r"_Packages(?:\.(?:gz|xz|bz2))?$")
-_TRANSLATION = re.compile(r"_i18n_Translation-([A-Za-z]{2,3}(?:(?:_|%5f|@)\w+)?)(?:\.(?:gz|xz|bz2))?$")
+_TRANSLATION = re.compile(
+    r"_i18n_Translation-([A-Za-z]{2,3}(?:(?:_|%5f|@)\w+)?)(?:\.(?:gz|xz|bz2))?$"
+)
 NOT_READ = ".lz4"
 _REPEATED = "description repeats that of another package"
 HOW = (
@@ -68,13 +70,16 @@ class Debian:
     titles_only: bool = False
     max_chars: int | None = None
     min_class_rows: int = MIN_CLASS_ROWS
+    max_bytes: None = None
     kept: Path | None = None
 
     def prepared(self, folder: Path) -> Self:
         """Lists with their sections and sources kept in one file in a scratch folder."""
         packages = [path for path in _files(self.lists) if _PACKAGES.search(path.name)]
         if not packages:
-            raise DataError(f"{self.lists}: no readable *_Packages file{_unread(self.lists)}; {HOW}")
+            raise DataError(
+                f"{self.lists}: no readable *_Packages file{_unread(self.lists)}; {HOW}"
+            )
         known = _translations(self.lists)
         if not known:
             raise DataError(f"{self.lists}: no *_i18n_Translation file; {HOW}")
@@ -167,11 +172,11 @@ def _row(
 
 
 def without_names(text: str, names: Sequence[str] | set[str]) -> str:
-    """Description as one line, without names that stand in it as whole words, in any case.
+    r"""Description as one line, without names that stand in it as whole words, in any case.
 
     Examples
     --------
-    >>> without_names("The zsh shell\\n Zsh-like, not zshell", {"zsh"})
+    >>> without_names("The zsh shell\n Zsh-like, not zshell", {"zsh"})
     'The shell -like, not zshell'
     """
     text = " ".join(line for line in text.split("\n") if line.strip() != ".")

@@ -23,9 +23,7 @@ EXAMPLES = 5
 _CHARACTERS = 160
 
 
-def near_duplicates(
-    finder: DuplicateFinder, folder: Path, heard: Progress
-) -> NDArray[np.int64]:
+def near_duplicates(finder: DuplicateFinder, folder: Path, heard: Progress) -> NDArray[np.int64]:
     """Cluster of near-duplicates of every text of the shards, (n,)."""
     paths = shard_paths(folder)
     heard.start("near-duplicates", len(paths))

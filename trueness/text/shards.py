@@ -68,6 +68,11 @@ def read_shards(
     whole = Reading()
     for job, reading in zip(jobs, _map(jobs, workers), strict=True):
         whole.add(reading)
+        if source.max_bytes is not None and whole.bytes > source.max_bytes:
+            raise DataError(
+                f"{job.piece.name}: the archive inflates beyond {source.max_bytes:,} bytes so far; "
+                "refused (--max-gb sets the limit)"
+            )
         heard.advance(job.piece.size)
     return whole
 
@@ -92,9 +97,7 @@ def _read_piece(job: _Job) -> Reading:
     for number, batch in enumerate(job.source.batches(job.piece)):
         reading.add(Reading(batch.read, batch.skipped, batch.size))
         frame = _with_languages(batch.frame, job.detect, job.gate)
-        frame.write_parquet(
-            job.folder / f"{job.number:06}-{number:06}.parquet", compression="lz4"
-        )
+        frame.write_parquet(job.folder / f"{job.number:06}-{number:06}.parquet", compression="lz4")
     return reading
 
 

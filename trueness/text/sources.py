@@ -64,8 +64,15 @@ class Batch:
 class Source(Protocol):
     """Where labelled texts come from."""
 
-    min_class_rows: int
-    """Classes with fewer rows are left out, unless the caller says otherwise."""
+    @property
+    def min_class_rows(self) -> int:
+        """Classes with fewer rows are left out, unless the caller says otherwise."""
+        ...
+
+    @property
+    def max_bytes(self) -> int | None:
+        """Most bytes after decompression, if there is a limit."""
+        ...
 
     def prepared(self, folder: Path) -> Self:
         """Source that is cheap to hand to a process; it may keep files in a scratch folder."""

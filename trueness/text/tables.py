@@ -90,6 +90,7 @@ class Table:
     titles_only: bool = False
     max_chars: int | None = None
     min_class_rows: int = 1
+    max_bytes: None = None
 
     def prepared(self, folder: Path) -> Self:
         """The same table, its columns known."""
@@ -131,6 +132,7 @@ class DatasetFolder:
     titles_only: bool = False
     max_chars: int | None = None
     min_class_rows: int = 1
+    max_bytes: None = None
 
     def prepared(self, folder: Path) -> Self:
         """The same folder, its columns known."""
@@ -184,9 +186,7 @@ def _batches(
     """Cleaned batches; rows without an id are called by their number."""
     begun = 0
     for frame, skipped in frames:
-        chosen, dropped = cleaned(
-            _roles(frame, source.columns, begun, prefix), source.max_chars
-        )
+        chosen, dropped = cleaned(_roles(frame, source.columns, begun, prefix), source.max_chars)
         yield Batch(chosen, len(frame) + skipped.total(), skipped + dropped)
         begun += len(frame)
 
@@ -272,7 +272,9 @@ def _line_frames(path: Path) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
 
 def _line_frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
     names = dict.fromkeys(name for row in rows for name in row)
-    return pl.DataFrame({n: pl.Series([row.get(n) for row in rows], dtype=pl.String) for n in names})
+    return pl.DataFrame(
+        {n: pl.Series([row.get(n) for row in rows], dtype=pl.String) for n in names}
+    )
 
 
 def _line_names(path: Path) -> list[str]:
@@ -280,7 +282,9 @@ def _line_names(path: Path) -> list[str]:
 
 
 def _dataset_frames(
-    split: Any, columns: Columns, names: list[str] | None  # noqa: ANN401 - datasets.Dataset
+    split: Any,  # noqa: ANN401 - a Dataset of `datasets`, which is loaded where it is used
+    columns: Columns,
+    names: list[str] | None,
 ) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
     label = columns.label or ""
     for table in split.with_format("arrow").iter(BATCH_ROWS):

@@ -1,0 +1,315 @@
+"""Verbs about corpora of titles: text build, text show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+
+from trueness.cli.options import Json, Whole, print_facts, print_json, print_rows, progress
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from trueness.text.corpus import Corpus
+    from trueness.text.sources import Source
+
+ROWS_SHOWN, DETECTED_SHOWN = 30, 10
+
+text_app = App(name="text", help="Titles in many languages.", help_format="plaintext")
+WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].converter)]
+
+
+@Parameter(name="*", negative=())
+@dataclass(frozen=True)
+class From:
+    """Where texts come from: one of the first five, and the options that it takes.
+
+    Parameters
+    ----------
+    zip
+        Product-corpus archive: a zip of .json.gz members; with --map.
+    table
+        CSV, TSV, Parquet or JSONL file.
+    dataset
+        Folder that Hugging Face datasets saved with save_to_disk.
+    debian
+        Folder of index files of the package client, such as /var/lib/apt/lists.
+    synthetic
+        Catalogue of invented products in seven languages.
+    map
+        Lines of a cluster, a tab and its category, for --zip.
+    max_gb
+        Most gigabytes --zip may inflate to; 1000 by default.
+    text_column
+        Of --table and --dataset; repeatable, joined with spaces. Guessed like the others: text, or
+        title and description.
+    label_column
+        label, category or class by default.
+    language_column
+        language or lang by default, if there is one.
+    cluster_column
+        cluster or cluster_id by default, if there is one; texts of a cluster stay together.
+    id_column
+        id by default, if there is one.
+    languages
+        Of --debian, as in the names of its files: en,de,pt_BR. All by default.
+    titles_only
+        Without descriptions; of several text columns the first.
+    max_chars
+        Longer texts are cut.
+    rows
+        Offers of --synthetic; 20000 by default.
+    noise
+        Fraction of its products with a wrong label; 0.02 by default.
+    difficulty
+        Fraction of its offers that do not name the thing; 0.1 by default.
+    """
+
+    zip: Path | None = None
+    table: Path | None = None
+    dataset: Path | None = None
+    debian: Path | None = None
+    synthetic: bool | None = None
+    map: Path | None = None
+    max_gb: float | None = None
+    text_column: tuple[str, ...] | None = None
+    label_column: str | None = None
+    language_column: str | None = None
+    cluster_column: str | None = None
+    id_column: str | None = None
+    languages: str | None = None
+    titles_only: bool | None = None
+    max_chars: WholeOrNone = None
+    rows: WholeOrNone = None
+    noise: float | None = None
+    difficulty: float | None = None
+
+
+_COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
+_CUTS = ("titles_only", "max_chars")
+TAKES = {
+    "zip": ("map", "max_gb", *_CUTS),
+    "table": (*_COLUMNS, *_CUTS),
+    "dataset": (*_COLUMNS, *_CUTS),
+    "debian": ("languages", *_CUTS),
+    "synthetic": ("rows", "noise", "difficulty"),
+}
+"""Source -> options it takes."""
+
+
+def build(
+    *,
+    origin: From | None = None,
+    out: Path,
+    val_size: float = 0.05,
+    test_size: float = 0.10,
+    seed: Whole = 42,
+    add_language: bool = True,
+    gate: float = 0.5,
+    similarity: float = 0.8,
+    min_class_rows: WholeOrNone = None,
+    english_share: float | None = None,
+    full: bool = False,
+    workers: Whole = 1,
+    as_json: Json = False,
+) -> int:
+    """Make a corpus: clean texts, languages, near-duplicates in one cluster, splits by cluster.
+
+    Example: trueness text build --zip lspcV2020.zip --map PDC2020_map.tsv --out corpus
+
+    Parameters
+    ----------
+    out
+        Folder of the corpus; an older corpus there is replaced.
+    val_size
+        Fraction of the texts for validation.
+    test_size
+        Fraction of the texts for the test.
+    seed
+        Of splits, of the synthetic catalogue, and of what --english-share leaves out.
+    add_language
+        Tell the language of texts whose source gives none.
+    gate
+        Least confidence of a language; below it, it is und.
+    similarity
+        From which texts are near-duplicates (Jaccard, five characters); 0 looks for none.
+    min_class_rows
+        Classes with fewer texts are left out; 2000 for --debian, else 1, by default.
+    english_share
+        Thin the train part out to this share of English; of --synthetic, the share itself.
+    full
+        Also write full.parquet with all rows; nothing trains on it.
+    workers
+        Processes that read; the corpus does not depend on it.
+    """
+    from trueness.text.building import Plan
+    from trueness.text.building import build as build_corpus
+
+    source = _source(origin or From(), seed, english_share)
+    made = origin is not None and origin.synthetic
+    plan = Plan(
+        validation=val_size, test=test_size, seed=seed, detect=add_language, gate=gate,
+        threshold=similarity or None, min_class_rows=min_class_rows,
+        english_share=None if made else english_share, full=full, workers=workers,
+    )  # fmt: skip
+    with progress() as shown:
+        corpus = build_corpus(source, out, plan, shown)
+    _print(corpus, as_json)
+    return 0
+
+
+def show(corpus: Path, /, *, verify: bool = False, as_json: Json = False) -> int:
+    """Show a corpus: texts per class and language, what was skipped, joined and left out.
+
+    Example: trueness text show corpus
+
+    Parameters
+    ----------
+    corpus
+        Folder that trueness text build wrote.
+    verify
+        Compare every value with the digest.
+    """
+    from trueness.text.corpus import load_corpus
+
+    loaded = load_corpus(corpus)
+    if verify:
+        loaded.verify()
+    _print(loaded, as_json)
+    return 0
+
+
+def _source(origin: From, seed: int, english_share: float | None) -> Source:
+    """The one source that the options name.
+
+    Raises
+    ------
+    TruenessError
+        If they name none or several, or an option that the source does not take.
+    """
+    given = {f.name: getattr(origin, f.name) for f in fields(origin)}
+    given = {name: value for name, value in given.items() if value not in (None, False)}
+    named = [name for name in TAKES if name in given]
+    if len(named) != 1:
+        came = " and ".join(f"--{name}" for name in named) or "none"
+        raise TruenessError(f"one source is needed, {came} came; give one of "
+                            + ", ".join(f"--{name}" for name in TAKES))  # fmt: skip
+    kind = named[0]
+    options = {name: value for name, value in given.items() if name != kind}
+    for name in options:
+        if name not in TAKES[kind]:
+            taken = ", ".join(_flag(one) for one in TAKES[kind])
+            raise TruenessError(f"{_flag(name)} is no option of --{kind}, which takes {taken}")
+    if kind == "synthetic":
+        options |= {"seed": seed} | ({} if english_share is None else {
+            "english_share": english_share})  # fmt: skip
+    return _SOURCES[kind](given[kind], options)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
+def _archive(path: Path, options: dict[str, Any]) -> Source:
+    from trueness.text.archive import Archive
+
+    if "map" not in options:
+        raise TruenessError("--zip needs --map: a file of clusters and their categories")
+    return Archive(path, **options)
+
+
+def _table(path: Path, options: dict[str, Any]) -> Source:
+    from trueness.text.tables import Table
+
+    return Table(path, **_columns(options))
+
+
+def _dataset(path: Path, options: dict[str, Any]) -> Source:
+    from trueness.text.tables import DatasetFolder
+
+    return DatasetFolder(path, **_columns(options))
+
+
+def _columns(options: dict[str, Any]) -> dict[str, Any]:
+    from trueness.text.tables import Columns
+
+    named = {name.removesuffix("_column"): options[name] for name in _COLUMNS if name in options}
+    rest = {name: options[name] for name in _CUTS if name in options}
+    return {"columns": Columns(**named), **rest}
+
+
+def _debian(path: Path, options: dict[str, Any]) -> Source:
+    from trueness.text.debian import Debian
+
+    codes = options.pop("languages", "")
+    return Debian(path, tuple(c.strip() for c in codes.split(",") if c.strip()), **options)
+
+
+def _synthetic(wanted: bool, options: dict[str, Any]) -> Source:
+    from trueness.text.synthetic import Catalogue
+
+    del wanted
+    return Catalogue(**options)
+
+
+_SOURCES = {
+    "zip": _archive,
+    "table": _table,
+    "dataset": _dataset,
+    "debian": _debian,
+    "synthetic": _synthetic,
+}
+
+
+def _print(corpus: Corpus, as_json: bool) -> None:
+    told = corpus.statistics
+    if as_json:
+        print_json({
+            "corpus": str(corpus.folder), "digest": corpus.digest, "classes": corpus.classes,
+            "statistics": told, "provenance": corpus.provenance, "reports": corpus.reports,
+        })  # fmt: skip
+        return
+    print_facts({"corpus": corpus.folder, "digest": corpus.digest})
+    for what, counts in (("class", told["classes"]), ("language", told["languages"])):
+        print_rows(_shown(what, counts, sum(told["rows"].values())))
+    print_facts({
+        "rows": told["rows"], "clusters": told["clusters"], "characters": told["characters"],
+    })  # fmt: skip
+    print_facts(_readable(corpus.reports))
+
+
+def _shown(what: str, counts: dict[str, dict[str, int]], whole: int) -> list[dict[str, Any]]:
+    """Rows of a table of counts; what has few texts is one row at its foot."""
+    names = list(counts)
+    foot = names[ROWS_SHOWN:]
+    shown = {name: counts[name] for name in names[:ROWS_SHOWN]}
+    if foot:
+        shown[f"{len(foot)} others"] = {
+            part: sum(counts[name][part] for name in foot) for part in counts[foot[0]]
+        }
+    return [
+        {what: name, **row, "share": f"{100 * sum(row.values()) / whole:.1f} %"}
+        for name, row in shown.items()
+    ]
+
+
+def _readable(reports: dict[str, Any]) -> dict[str, Any]:
+    """Reports as names and values; of the near-duplicates one example."""
+    shown = {name: value for name, value in reports.items() if value}
+    if alike := shown.get("near_duplicates"):
+        pairs = alike["examples"][:1]
+        example = [f"{one['id']}: {one['text']}" for pair in pairs for one in pair]
+        rest = {name: value for name, value in alike.items() if name != "examples"}
+        shown["near_duplicates"] = rest | ({"example": example} if example else {})
+    if slices := shown.pop("languages", None):
+        shown["detected_languages"] = {
+            row["language"]: f"{row['rows']:,} texts, mean confidence {row['mean_confidence']:.3f}"
+            for row in slices[:DETECTED_SHOWN]
+        }
+    return shown
+
+
+text_app.command(build)
+text_app.command(show)
