@@ -12,7 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.evaluation import language_temperatures, measure_slices
+from trueness.evaluation.language_calibration import fit_language_temperatures
+from trueness.evaluation.slices import measure_slices
 from trueness.spec.titles import TitlesSpec
 from trueness.text.corpus import Corpus, Titles
 
@@ -43,6 +44,7 @@ def make_record(
             titles.y, logits[part], titles.language, titles.cluster,
             classes=corpus.classes, min_rows=rule.min_rows,
             confidence=rule.confidence_pct / 100, draws=rule.draws,
+            chosen_on="validation", measured_on=part,
         )  # fmt: skip
     validation = corpus.part("validation")
     return {
@@ -52,11 +54,11 @@ def make_record(
         "classes": list(corpus.classes),
         "notes": [],
         "arena": arena_of(corpus, spec),
-        "estimates": {n: e.to_dict() for n, e in slices["test"].estimates().items()},
+        "estimates": {n: e.to_dict() for n, e in slices["test"].scores.items()},
         "slices": {part: one.to_dict() for part, one in slices.items()},
-        "temperatures": language_temperatures(
+        "temperatures": fit_language_temperatures(
             validation.y, logits["validation"], validation.language
-        ),
+        ).to_dict(),
     }
 
 

@@ -13,7 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trueness.baselines import fit_titles_baseline
 from trueness.errors import SpecError
 from trueness.fit.device import Device
 from trueness.fit.titles import (
@@ -97,6 +96,8 @@ def carry_out(work: Work, report: Report) -> TitlesOutcome:
 
 
 def _baseline(spec: TitlesSpec, corpus: Corpus) -> TitlesOutcome:
+    from trueness.baselines import fit_titles_baseline
+
     fit = fit_titles_baseline(spec, corpus)
     record = make_record(spec, corpus, fit.logits) | {
         "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
