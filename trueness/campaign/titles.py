@@ -105,7 +105,9 @@ def corpus_named_by(name: str | Path) -> str:
     return str(beside) if beside.is_dir() else named
 
 
-def load_titles_campaign(name: str | Path, corpus_digest: str, *, seeds: int = 1) -> TitlesCampaign:
+def load_titles_campaign(
+    name: str | Path, corpus_digest: str, *, seeds: int = 1, settings: dict[str, Any] | None = None
+) -> TitlesCampaign:
     """Expand a campaign on titles and validate every spec before anything starts.
 
     Parameters
@@ -150,6 +152,12 @@ def load_titles_campaign(name: str | Path, corpus_digest: str, *, seeds: int = 1
     title = str(top.content.get("title", label))
     ladder = _ladder(entries)
     return TitlesCampaign(label, title, corpus_digest, ladder, tuple(entries))
+
+
+def campaign_of(spec: TitlesSpec, name: str, id_: str) -> TitlesCampaign:
+    """A campaign of one experiment, with its baselines."""
+    entries = [TitlesEntry(id_, "P1", spec)]
+    return TitlesCampaign(name, name, spec.task.corpus, _ladder(entries), tuple(entries))
 
 
 def _spec(reader: Reader, id_: str, part: Part, digest: str, extra: int, keys: Seen) -> TitlesSpec:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import bisect
 import hashlib
-import os
 import uuid
 from dataclasses import dataclass
 from functools import cache

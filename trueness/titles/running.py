@@ -15,7 +15,7 @@ from trueness.campaign.titles import TitlesCampaign, TitlesEntry
 from trueness.errors import SpecError
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Ranks, Saving, Setting, join_ranks, tokenizer_of
+from trueness.fit.titles import Saving, Setting, join_ranks, tokenizer_of
 from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store

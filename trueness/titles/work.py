@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trueness.errors import SpecError
-from trueness.fit.device import Device
 from trueness.fit.titles import (
     Saving,
     Setting,

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+from trueness.errors import SpecError
+from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
 from trueness.text.corpus import Corpus
 from trueness.text.tokens import (
     Tokens,
@@ -16,9 +19,6 @@ from trueness.text.tokens import (
     tokenizer_digest,
     train_tokenizer,
 )
-
-from trueness.errors import SpecError
-from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer

@@ -13,10 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
-from trueness.evaluation.by_language import selection_scores
-from trueness.models.encoder import TitleClassifier, build_titles
 
 from trueness.errors import SpecError, TruenessError
+from trueness.evaluation.by_language import selection_scores
 from trueness.fit.device import Device
 from trueness.fit.titles.batches import Rows, count_updates, epoch_updates, padded_share
 from trueness.fit.titles.checkpoint import (
@@ -31,6 +30,7 @@ from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
 from trueness.fit.titles.parallel import Ranks
 from trueness.fit.titles.progress import Stop, TitlesListener, stop_on_interrupt
 from trueness.fit.titles.scoring import logits_of
+from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.spec.titles import Encoder, TitlesSpec
 
 TOLD_EVERY_S = 1.0

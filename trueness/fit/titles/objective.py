@@ -15,7 +15,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from trueness.models.encoder import TitleClassifier
 
 from trueness.fit.titles.batches import Rows
 from trueness.losses import (
@@ -27,6 +26,7 @@ from trueness.losses import (
     language_weights,
     supcon,
 )
+from trueness.models.encoder import TitleClassifier
 from trueness.spec import titles
 
 
@@ -146,7 +146,7 @@ class Objective:
         place = self.taught.place[batch.rows]
         known = place >= 0
         told = self.taught.logits[place.clamp(min=0)].float()
-        each = kl_to_teacher(logits, told, teacher.temperature)
+        each = kl_to_teacher(logits, told, temperature=teacher.temperature)
         return teacher.weight * (each * known).sum()
 
     def state(self) -> dict[str, Any]:

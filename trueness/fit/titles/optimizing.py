@@ -42,7 +42,7 @@ def decay_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     shrink without a gradient.
     """
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    every = list(model.parameters())
+    every: list[Tensor] = list(model.parameters())
     decayed = [p for p in every if p.ndim >= 2 and id(p) not in tables]
     kept = {id(p) for p in decayed}
     return decayed, [p for p in every if id(p) not in kept]

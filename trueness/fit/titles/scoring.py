@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from trueness.text.tokens import Tokens
 
 from trueness.fit.device import Device
 from trueness.fit.titles.parallel import Ranks
+from trueness.text.tokens import Tokens
 
 BATCH_TOKENS = 16_384
 """Padded tokens that are scored at once."""
