@@ -287,10 +287,9 @@ class TitlesLoss(Shape):
 class TitlesRecipe(Shape):
     """How the weights are found.
 
-    A batch holds `batch_size` texts of similar length, or as many as `batch_tokens` tokens hold with
+    A batch holds `batch_size` texts of similar length, or as many as fit into `batch_tokens` with
     their padding; `grad_accum` batches make one update, whose gradient is the mean over all their
-    texts. The rate rises over `warmup_steps` updates, then
-    falls to `min_scale` of `learning_rate`.
+    texts. The rate rises over `warmup_steps` updates, then falls to `min_scale` of `learning_rate`.
     """
 
     learning_rate: Positive = 2e-4
