@@ -1,7 +1,7 @@
 """Arrays in, numbers out; never sees a model.
 
-Calibrators, thresholds, certificates and power are loaded when they are first used: a leaderboard
-does without them.
+Calibrators, thresholds, certificates, power and what judges titles are loaded when they are first
+used: a leaderboard does without them.
 """
 
 from importlib import import_module
@@ -60,6 +60,7 @@ from trueness.evaluation.selection import (
 from trueness.evaluation.shrinkage import Shrunk, shrink
 
 if TYPE_CHECKING:
+    from trueness.evaluation.by_language import selection_scores
     from trueness.evaluation.calibrators import (
         BetaCalibration,
         IsotonicCalibration,
@@ -69,12 +70,32 @@ if TYPE_CHECKING:
         out_of_fold_calibration,
     )
     from trueness.evaluation.guarantee import Certificate, certify, certify_many, sequence
+    from trueness.evaluation.language_calibration import (
+        LanguageTemperatures,
+        PrecisionCut,
+        fit_language_temperatures,
+        precision_cuts,
+        taken,
+    )
     from trueness.evaluation.power import (
         alarms_needed,
         auc_standard_error,
         detectable_auc_difference,
         detectable_precision,
         luck_of_the_best,
+    )
+    from trueness.evaluation.slice_comparison import (
+        Method,
+        MethodComparison,
+        SliceComparison,
+        compare_many,
+        compare_slices,
+    )
+    from trueness.evaluation.slices import (
+        ClassScores,
+        Slice,
+        Slices,
+        measure_slices,
     )
     from trueness.evaluation.thresholds import (
         best_precision,
@@ -88,6 +109,7 @@ __all__ = [
     "CHECKS",
     "BetaCalibration",
     "Certificate",
+    "ClassScores",
     "Contrast",
     "Days",
     "Epochs",
@@ -95,12 +117,19 @@ __all__ = [
     "Evidence",
     "Finding",
     "IsotonicCalibration",
+    "LanguageTemperatures",
     "Limits",
     "LossComparison",
+    "Method",
+    "MethodComparison",
     "Overfitting",
     "PlattScaling",
+    "PrecisionCut",
     "Resampled",
     "Shrunk",
+    "Slice",
+    "SliceComparison",
+    "Slices",
     "TemperatureScaling",
     "TwoNulls",
     "VennAbersCalibration",
@@ -121,22 +150,27 @@ __all__ = [
     "class_counts",
     "classwise_calibration_error",
     "clopper_pearson",
+    "compare_many",
+    "compare_slices",
     "contrasts_with_leader",
     "critical_of_pairs",
     "daily_losses",
     "detectable_auc_difference",
     "detectable_precision",
     "expected_calibration_error",
+    "fit_language_temperatures",
     "log_loss",
     "loss_comparison",
     "luck_of_the_best",
     "mean_difference",
     "mean_of",
     "measure",
+    "measure_slices",
     "out_of_fold_calibration",
     "overfitting_of_aucs",
     "precision_at_alarms",
     "precision_bounds",
+    "precision_cuts",
     "precision_recall_curve",
     "reliability_diagram_data",
     "replicated_share",
@@ -145,11 +179,13 @@ __all__ = [
     "roc_auc",
     "run_checks",
     "score_facts",
+    "selection_scores",
     "sequence",
     "shrink",
     "simultaneous_contrasts",
     "simultaneous_differences",
     "smooth_calibration_error",
+    "taken",
     "threshold_sweep",
     "two_nulls",
     "undo_sigmoid",
@@ -167,6 +203,21 @@ _LATER = {
     "certify": "guarantee",
     "certify_many": "guarantee",
     "sequence": "guarantee",
+    "selection_scores": "by_language",
+    "LanguageTemperatures": "language_calibration",
+    "PrecisionCut": "language_calibration",
+    "fit_language_temperatures": "language_calibration",
+    "precision_cuts": "language_calibration",
+    "taken": "language_calibration",
+    "Method": "slice_comparison",
+    "MethodComparison": "slice_comparison",
+    "SliceComparison": "slice_comparison",
+    "compare_many": "slice_comparison",
+    "compare_slices": "slice_comparison",
+    "ClassScores": "slices",
+    "Slice": "slices",
+    "Slices": "slices",
+    "measure_slices": "slices",
     "alarms_needed": "power",
     "auc_standard_error": "power",
     "detectable_auc_difference": "power",

@@ -1,4 +1,4 @@
-"""The ladder that runs before any network.
+"""The ladder for bars, which runs before any network.
 
 Its rungs are base rate, one indicator, logistic regression, forest and boosting. All rungs see the
 same training examples as the networks, each window as its last row and its column means, and hand

@@ -1,0 +1,458 @@
+"""Titles per language: scores against scikit-learn, resampling against a plain loop, error rates."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from scipy.stats import binomtest
+from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+
+from trueness.errors import TruenessError
+from trueness.evaluation import (
+    Slices,
+    compare_many,
+    compare_slices,
+    expected_calibration_error,
+    fit_language_temperatures,
+    measure_slices,
+    precision_cuts,
+    selection_scores,
+    taken,
+)
+from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
+
+CLASSES = ("audio", "books", "cables", "drills")
+K = len(CLASSES)
+
+
+def _corpus(n=1200, seed=0, skill=2.0):
+    """Classes, logits, languages of unequal size and clusters of unequal size."""
+    rng = np.random.default_rng(seed)
+    y = rng.choice(K, n, p=[0.5, 0.3, 0.15, 0.05])
+    logits = rng.normal(size=(n, K)) + skill * np.eye(K)[y]
+    language = rng.choice(["en", "de", "fr", "fi", "und"], n, p=[0.6, 0.2, 0.15, 0.02, 0.03])
+    return y, logits, language, rng.integers(0, n // 2, n)
+
+
+def _noisy(rng, y, right):
+    """Predictions of which so many are right and the others drawn at random."""
+    return np.where(rng.random(len(y)) < right, y, rng.integers(0, K, len(y)))
+
+
+def _measure(data, **options):
+    return measure_slices(*data, classes=CLASSES, **{"draws": 200, **options})
+
+
+def test_scores_are_those_of_scikit_learn_in_every_slice():
+    y, logits, language, cluster = data = _corpus()
+    found, predicted, p = _measure(data), logits.argmax(axis=1), softmax(logits, axis=1)
+    rest = ~np.isin(language, ["en", "de", "fr"])
+    inside = {n: language == n for n in ("en", "de", "fr")} | {"other": rest}
+    assert list(found.languages) == ["en", "de", "fr", "other"]
+    assert found.pooled == {n: int((language == n).sum()) for n in ("und", "fi")}
+    for name, rows in (*inside.items(), ("overall", np.ones(len(y), bool))):
+        one = found.overall if name == "overall" else found.languages[name]
+        yi, pi, every = y[rows], predicted[rows], range(K)
+        assert (one.rows, one.clusters) == (rows.sum(), len(set(cluster[rows])))
+        kinds = precision_recall_fscore_support(yi, pi, labels=every, zero_division=0)
+        for c, scores in enumerate(one.by_class.values()):
+            for what, values in zip(("precision", "recall", "f1"), kinds, strict=False):
+                estimate = getattr(scores, what)
+                assert (estimate.value or 0) == pytest.approx(values[c], abs=1e-12)
+                assert estimate.low <= values[c] <= estimate.high
+            assert scores.recall.n == kinds[3][c]
+        assert one.macro_f1.value == pytest.approx(f1_score(yi, pi, labels=every, average="macro"))
+        np.testing.assert_array_equal(one.confusion, confusion_matrix(yi, pi, labels=every))
+        assert one.calibration["log_loss"].value == pytest.approx(
+            log_loss(yi, p[rows], labels=every)
+        )
+        squared = ((p[rows] - np.eye(K)[yi]) ** 2).sum(axis=1).mean()
+        assert one.calibration["brier"].value == pytest.approx(squared)
+        error = expected_calibration_error(p[rows].max(axis=1), yi == pi, 10, "quantile")
+        assert one.calibration["calibration_error"].value == pytest.approx(error)
+
+
+def test_summaries_are_over_languages_of_their_own():
+    found = _measure(_corpus())
+    scores = {n: s.macro_f1.value for n, s in found.languages.items() if n != "other"}
+    values = np.array(list(scores.values()))
+    assert found.scores["mean_language"].value == pytest.approx(values.mean())
+    assert found.scores["worst_language"].value == pytest.approx(values.min())
+    assert found.scores["low_language"].value == pytest.approx(np.quantile(values, 0.2))
+    assert found.scores["english"].value == pytest.approx(scores["en"])
+    assert found.worst == min(scores, key=scores.__getitem__)
+    assert 0 < found.worst_share <= 1
+
+
+def test_classes_that_are_absent_count_zero_and_are_told():
+    y, logits, language, cluster = _corpus()
+    logits[:, 3] = -50.0
+    few = y < 3
+    found = _measure((y[few], logits[few], language[few], cluster[few]))
+    german = found.languages["de"]
+    assert german.present == 3
+    assert german.macro_f1.value == pytest.approx(german.macro_f1_present.value * 3 / 4)
+    assert german.by_class["drills"].precision.value is None
+
+
+def test_intervals_are_those_of_a_plain_loop_over_clusters():
+    y, logits, language, cluster = data = _corpus(300)
+    found, predicted = _measure(data, draws=50, min_rows=40), logits.argmax(axis=1)
+    names, index = np.unique(cluster, return_inverse=True)
+    rng, whole, worst = np.random.default_rng(0), [], []
+    for _ in range(50):
+        drawn = rng.integers(0, len(names), len(names))
+        rows = np.concatenate([np.flatnonzero(index == c) for c in drawn])
+        parts = [rows, *(rows[language[rows] == n] for n in ("en", "de", "fr"))]
+        scores = [
+            f1_score(y[r], predicted[r], labels=range(K), average="macro", zero_division=0)
+            for r in parts
+        ]
+        whole.append(scores[0])
+        worst.append(min(scores[1:]))
+    for name, draws in (("macro_f1", whole), ("worst_language", worst)):
+        one = found.scores[name]
+        low, high = 2 * one.value - np.quantile(draws, [0.975, 0.025])
+        assert (one.low, one.high) == pytest.approx((max(low, 0), min(high, 1)))
+
+
+def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
+    whole = np.hstack(list(cluster_weights(50, 30, seed=3)))
+    monkeypatch.setattr("trueness.evaluation.clusters.WEIGHTS_AT_ONCE", 350)
+    np.testing.assert_array_equal(np.hstack(list(cluster_weights(50, 30, seed=3))), whole)
+    np.testing.assert_array_equal(whole.sum(axis=0), 50)
+
+
+@hypothesis_settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 2)), min_size=1, max_size=60))
+def test_shares_of_single_rows_are_exact_ones(trials):
+    hit, cell = (np.array(side) for side in zip(*trials, strict=True))
+    k, n, low, high = clustered_shares(hit, cell, np.arange(len(hit)), 3)
+    for c in range(3):
+        inside = hit[cell == c]
+        assert (k[c], n[c]) == (inside.sum(), len(inside))
+        if len(inside):
+            exact = binomtest(int(k[c]), int(n[c])).proportion_ci(0.95, "exact")
+            assert (low[c], high[c]) == pytest.approx((exact.low, exact.high), abs=1e-6)
+        else:
+            assert (low[c], high[c]) == (0, 1)
+
+
+def test_copies_of_rows_bring_nothing_new():
+    rng = np.random.default_rng(0)
+    hit, cluster = rng.random(60) < 0.8, np.arange(60)
+    _, _, low, high = clustered_shares(hit, np.zeros(60, int), cluster, 1)
+    twice = [np.tile(a, 2) for a in (hit, np.zeros(60, int), cluster)]
+    _, n, again_low, again_high = clustered_shares(*twice, 1)
+    assert n[0] == 120
+    assert again_low[0] == pytest.approx(low[0], abs=0.01)
+    assert again_high[0] == pytest.approx(high[0], abs=0.01)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.98])
+def test_shares_of_clusters_are_covered(share):
+    """Rows of a cluster hit together three times out of four."""
+    rng, missed, draws = np.random.default_rng(1), 0, 1000
+    cluster = np.repeat(np.arange(80), rng.integers(1, 6, 80))
+    for _ in range(draws):
+        together, own = rng.random(80)[cluster] < share, rng.random(len(cluster)) < share
+        hit = np.where((rng.random(80) < 0.75)[cluster], together, own)
+        _, _, low, high = clustered_shares(hit, np.zeros(len(hit), int), cluster, 1)
+        missed += not low[0] <= share <= high[0]
+    assert missed / draws <= 0.06
+
+
+@pytest.mark.slow
+def test_macro_f1_and_the_worst_language_are_covered():
+    """Three languages of equal worth; the smallest of three is too small by chance."""
+    rng, runs = np.random.default_rng(2), 300
+    prior, right = np.array([0.4, 0.3, 0.2, 0.1]), 0.7
+    joint = prior[:, None] * ((1 - right) / K + right * np.eye(K))
+    truth = (2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1))).mean()
+    covered = dict.fromkeys(("macro_f1", "mean_language", "worst_language"), 0)
+    for _ in range(runs):
+        cell = rng.choice(K * K, 900, p=joint.ravel())
+        logits = np.eye(K)[cell % K]
+        language = np.repeat(["en", "de", "fr"], 300)
+        found = _measure((cell // K, logits, language, np.arange(900)), draws=400)
+        for name in covered:
+            one = found.scores[name]
+            covered[name] += one.low <= truth <= one.high
+    for name, count in covered.items():
+        assert count / runs >= 0.91, name
+
+
+def test_selection_scores_are_the_summaries():
+    y, logits, language, _ = data = _corpus()
+    plain, found = selection_scores(y, logits.argmax(axis=1), language, K, 100), _measure(data)
+    assert plain == pytest.approx({name: found.scores[name].value for name in plain})
+
+
+def test_json_and_back():
+    found = _measure(_corpus(), chosen_on="validation", measured_on="test")
+    assert Slices.from_dict(json.loads(json.dumps(found.to_dict()))) == found
+    assert found.languages["de"].macro_f1.chosen_on == "validation"
+    assert found.overall.by_class["books"].f1.measured_on == "test"
+
+
+def test_only_small_languages_have_no_summaries_over_languages():
+    data = _corpus(80)
+    found = _measure(data)
+    assert list(found.scores) == ["macro_f1"]
+    assert (found.worst, found.worst_share, list(found.languages)) == ("", None, ["other"])
+    with pytest.raises(TruenessError, match=r"no language has 100 texts.*the largest, en"):
+        selection_scores(data[0], data[0], data[2], K, 100)
+
+
+# ---------------------------------------------------------------------------------------- comparing
+
+
+def test_a_run_against_itself_is_exactly_nothing():
+    y, logits, language, cluster = _corpus()
+    predicted = logits.argmax(axis=1)
+    found = compare_slices(y, predicted, predicted, language, cluster, n_classes=K)
+    for one in (*found.languages.values(), *found.summaries.values()):
+        assert (one.simultaneous.value, one.simultaneous.low, one.simultaneous.high) == (0, 0, 0)
+        assert one.verdict == "tied"
+
+
+def test_a_better_language_is_found_and_turning_the_pair_around_turns_the_verdicts():
+    rng = np.random.default_rng(4)
+    y, _, language, cluster = _corpus(3000)
+    base = _noisy(rng, y, 0.6)
+    better = np.where((language == "de") & (rng.random(3000) < 0.6), y, base)
+    pair = [
+        compare_slices(y, *two, language, cluster, n_classes=K)
+        for two in ((better, base), (base, better))
+    ]
+    assert {n: c.verdict for n, c in pair[0].languages.items()} == {
+        "en": "tied", "de": "better", "fr": "tied", "other": "tied",
+    }  # fmt: skip
+    assert pair[1].languages["de"].verdict == "worse"
+    here, there = (p.languages["de"].simultaneous for p in pair)
+    assert (here.value, here.low, here.high) == pytest.approx(
+        (-there.value, -there.high, -there.low)
+    )
+    assert pair[0].first["worst_language"] == pytest.approx(pair[1].second["worst_language"])
+
+
+def test_differences_and_their_spread_are_those_of_a_plain_loop():
+    rng = np.random.default_rng(5)
+    y, _, language, cluster = _corpus(400)
+    runs = [_noisy(rng, y, right) for right in (0.8, 0.6)]
+    found = compare_slices(y, *runs, language, cluster, n_classes=K, draws=60, min_rows=1000)
+    names, index = np.unique(cluster, return_inverse=True)
+    rng, draws = np.random.default_rng(0), []
+    for _ in range(60):
+        drawn = rng.integers(0, len(names), len(names))
+        rows = np.concatenate([np.flatnonzero(index == c) for c in drawn])
+        one, other = (f1_score(y[rows], r[rows], labels=range(K), average="macro") for r in runs)
+        draws.append(one - other)
+    pointwise = found.summaries["macro_f1"].pointwise
+    assert (pointwise.low, pointwise.high) == pytest.approx(
+        tuple(np.quantile(draws, [0.025, 0.975]))
+    )
+
+
+@pytest.mark.slow
+def test_among_equals_five_of_a_hundred_comparisons_find_a_difference():
+    rng, wrong, draws = np.random.default_rng(6), 0, 300
+    language = np.repeat(["en", "de", "fr", "it", "nl", "pl"], 150)
+    for _ in range(draws):
+        y = rng.integers(0, K, 900)
+        shared = _noisy(rng, y, 0.5)
+        runs = [np.where(rng.random(900) < 0.5, shared, _noisy(rng, y, 0.5)) for _ in range(2)]
+        found = compare_slices(y, *runs, language, np.arange(900), n_classes=K, draws=300)
+        wrong += any(c.verdict != "tied" for c in found.languages.values())
+    assert wrong / draws <= 0.08
+
+
+def _methods(n=6000):
+    """Plain; one that lifts the others and leaves English; one that lifts and hurts; a copy."""
+    rng = np.random.default_rng(7)
+    y = rng.integers(0, K, n)
+    language = np.where(
+        np.arange(n) < n // 2, "en", np.where(np.arange(n) < 3 * n // 4, "de", "fi")
+    )
+    right = np.where(language == "en", 0.9, 0.5)
+    plain = np.array([_noisy(rng, y, right) for _ in range(2)])
+    lifted = np.where((language != "en") & (rng.random(n) < 0.4), y, plain)
+    hurt = np.where((language == "en") & (rng.random(n) < 0.3), (y + 1) % K, lifted)
+    return (
+        y,
+        {"plain": plain, "lifts": lifted, "hurts": hurt, "copy": plain},
+        language,
+        np.arange(n),
+    )
+
+
+def test_the_answer_is_what_lifts_without_hurting_english():
+    found = compare_many(*_methods(), reference="plain", n_classes=K, draws=300)
+    assert set(found.lifting) == {"lifts", "hurts"}
+    assert found.answer == ["lifts"]
+    assert {n: m.hurts_english for n, m in found.methods.items()} == {
+        "plain": "no", "lifts": "no", "hurts": "yes", "copy": "no",
+    }  # fmt: skip
+    assert found.leader == "lifts"
+    assert found.methods["lifts"].behind is None
+    assert found.methods["plain"].behind.verdict == "better"
+    told = json.loads(json.dumps(found.to_dict()))
+    assert told["answer"] == ["lifts"]
+    assert told["methods"]["copy"]["against"]["english"]["verdict"] == "tied"
+
+
+def test_seeds_are_averaged_and_told():
+    y, runs, language, cluster = _methods(2000)
+    found = compare_many(y, runs, language, cluster, reference="plain", n_classes=K, draws=100)
+    plain = found.methods["plain"]
+    alone = [selection_scores(y, one, language, K, 100) for one in runs["plain"]]
+    for name in ("macro_f1", "mean_language", "worst_language"):
+        assert plain.per_seed[name] == pytest.approx([one[name] for one in alone])
+        assert plain.values[name] == pytest.approx(np.mean(plain.per_seed[name]))
+
+
+# -------------------------------------------------------------------------- temperatures and cuts
+
+
+def _one_temperature(y, logits):
+    def cost(log_t):
+        return -log_softmax(logits / np.exp(log_t), axis=1)[np.arange(len(y)), y].sum()
+
+    return np.exp(
+        minimize_scalar(cost, bounds=(-4, 4), method="bounded", options={"xatol": 1e-10}).x
+    )
+
+
+def test_without_pull_each_language_is_fitted_alone_and_with_all_of_it_all_are_one():
+    y, logits, language, _ = _corpus(skill=1.5)
+    logits = logits * np.where(language == "de", 3.0, 0.7)[:, None]
+    alone = fit_language_temperatures(y, logits, language, strength=0.0)
+    for name in set(language):
+        inside = language == name
+        expected = _one_temperature(y[inside], logits[inside])
+        assert alone.by_language[name] == pytest.approx(expected, rel=1e-4)
+    whole = _one_temperature(y, logits)
+    one = fit_language_temperatures(y, logits, language, strength=np.inf)
+    assert set(one.by_language.values()) == {one.common}
+    assert one.common == pytest.approx(whole, rel=1e-4)
+    strong = fit_language_temperatures(y, logits, language, strength=1e7)
+    assert list(strong.by_language.values()) == pytest.approx([whole] * 5, rel=1e-3)
+
+
+def test_pull_shrinks_small_languages_most_and_predictions_stay():
+    y, logits, language, _ = _corpus(skill=1.5)
+    logits = logits * np.where(np.isin(language, ["de", "fi"]), 3.0, 0.7)[:, None]
+    alone, pulled = (
+        fit_language_temperatures(y, logits, language, strength=s) for s in (0.0, 30.0)
+    )
+    moved = {
+        n: abs(np.log(alone.by_language[n] / pulled.by_language[n])) for n in ("de", "fi")
+    }  # fmt: skip
+    assert moved["fi"] > 2 * moved["de"]
+    given_names = np.append(language[:-1], "xx")
+    after = pulled.apply(logits, given_names)
+    np.testing.assert_array_equal(after.argmax(axis=1), logits.argmax(axis=1))
+    np.testing.assert_allclose(after[-1], logits[-1] / pulled.common)
+    assert type(pulled).from_dict(json.loads(json.dumps(pulled.to_dict()))) == pulled
+
+
+def test_cuts_take_what_keeps_the_promise():
+    y, logits, language, cluster = _corpus(4000)
+    p = softmax(logits, axis=1)
+    certified, observed = (
+        precision_cuts(y, p, language, cluster, precision=0.9, confidence=c) for c in (0.95, None)
+    )
+    for name, one in certified.items():
+        assert one.certified
+        if one.cut is not None:
+            assert one.precision.low >= 0.9
+            assert one.taken.k <= observed[name].taken.k
+    right = p.argmax(axis=1) == y
+    inside = (language == "en") & taken(p, language, observed)
+    assert observed["en"].precision.k == (right & inside).sum()
+    assert observed["en"].taken.k == inside.sum()
+    assert observed["en"].precision.value >= 0.9
+
+
+def test_a_precision_out_of_reach_takes_nothing():
+    y, logits, language, cluster = _corpus(400)
+    p = softmax(0 * logits, axis=1)
+    cuts = precision_cuts(y, p, language, cluster, precision=0.99)
+    assert all(one.cut is None and one.precision.value is None for one in cuts.values())
+    assert not taken(p, language, cuts).any()
+
+
+@pytest.mark.slow
+def test_certified_cuts_break_their_promise_at_most_at_the_stated_rate():
+    rng, broken, draws = np.random.default_rng(8), 0, 600
+    for _ in range(draws):
+        top = rng.uniform(0.5, 1, 300)
+        y = (rng.random(300) > top).astype(int)  # right with the stated probability
+        cuts = precision_cuts(
+            y, np.c_[top, 1 - top], np.full(300, "en"), np.arange(300), precision=0.85
+        )
+        if cuts["en"].cut is not None:
+            broken += (1 + cuts["en"].cut) / 2 < 0.85  # the mean of what is taken
+    assert broken / draws <= 0.05
+
+
+# --------------------------------------------------------------------------------- wrong arguments
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"y": np.array([0, 1, 4])}, "y run from 0 to 4; with 4 classes 0 to 3"),
+        ({"y": np.array([0.0, 1, 2])}, "one whole number per text"),
+        ({"y": np.array([], int), "logits": np.zeros((0, 4))}, "no texts"),
+        ({"logits": np.zeros((3, 5))}, r"shape \(3, 5\).*\(3, 4\) are needed"),
+        ({"logits": np.full((3, 4), np.nan)}, "3 texts have logits that are not finite"),
+        ({"language": ["en"] * 2}, r"one entry per text.*language \(2,\)"),
+        ({"cluster": np.arange(4)}, r"cluster \(4,\)"),
+        ({"confidence": 1.0}, "confidence 1.0 must lie between 0 and 1"),
+        ({"min_rows": 0}, "min_rows"),
+        ({"draws": 0}, "draws"),
+    ],
+)
+def test_refusals(change, message):
+    given_ = {
+        "y": np.arange(3),
+        "logits": np.eye(4)[:3],
+        "language": ["en"] * 3,
+        "cluster": [0, 1, 2],
+    }
+    with pytest.raises(TruenessError, match=message):
+        measure_slices(**{**given_, "classes": CLASSES, "min_rows": 1, **change})
+
+
+def test_refusals_of_comparisons_temperatures_and_cuts():
+    y, runs, language, cluster = _methods(400)
+    for options, message in (
+        ({"reference": "none"}, "no run is called 'none'"),
+        ({"target": "luck"}, "no summary 'luck'"),
+        ({"allowed_drop": -1}, "allowed_drop"),
+        ({"min_rows": 1000}, "no summary 'worst_language'"),
+    ):
+        with pytest.raises(TruenessError, match=message):
+            compare_many(
+                y, runs, language, cluster, **{"reference": "plain", "n_classes": K, **options}
+            )
+    with pytest.raises(TruenessError, match="predictions of first of shape"):
+        compare_slices(y, y[:3], y, language, cluster, n_classes=K)
+    with pytest.raises(TruenessError, match="strength"):
+        fit_language_temperatures(y, np.zeros((400, K)), language, strength=-1.0)
+    with pytest.raises(TruenessError, match="softmax logits first"):
+        precision_cuts(y, np.ones((400, K)), language, cluster, precision=0.9)
+    with pytest.raises(TruenessError, match="precision 1"):
+        precision_cuts(y, np.ones((400, K)) / K, language, cluster, precision=1)
+
+
+def test_draws_that_do_not_move_give_no_interval():
+    assert basic_interval(1.0, np.ones(9), 0.95) == (None, None)
+    assert basic_interval(0.5, np.array([0.1, np.nan]), 0.95) == (None, None)

@@ -1,0 +1,192 @@
+"""The ladder for titles: the classes by their frequency, then n-grams under a linear model.
+
+All rungs see the training texts only. What a rung has to choose (a penalty, and the temperature
+that turns its scores into logits) it chooses on the validation part, where a network would stop.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.sparse import csr_array, hstack
+from scipy.special import log_softmax
+from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
+
+from trueness.errors import TruenessError
+from trueness.spec.titles import LinearBaseline, TitlesSpec
+
+Floats = NDArray[np.float32]
+Index = NDArray[np.int64]
+Score: TypeAlias = Callable[[Index, Index, NDArray[np.str_]], float]
+"""What is to be large on validation: (classes, predicted classes, languages) -> score."""
+Rung: TypeAlias = "Callable[[Corpus, Score, int], tuple[dict[str, Floats], str]]"
+
+PARTS = ("validation", "test")
+MAX_CHARACTERS = 1000
+"""Of a text; the rest is not read."""
+PENALTIES = (3e-7, 1e-6, 3e-6, 1e-5, 3e-5)
+COLDEST, HOTTEST = 0.01, 100.0
+NGRAMS = (
+    {"analyzer": "char_wb", "ngram_range": (2, 5), "n_features": 2**20},
+    {"analyzer": "word", "ngram_range": (1, 2), "n_features": 2**18,
+     "token_pattern": r"(?u)\b\w+\b"},
+)  # fmt: skip
+"""Characters inside words, and words; each counted in so many buckets."""
+
+
+class Texts(Protocol):
+    """One part of a corpus: texts (n,), classes (n,), languages (n,)."""
+
+    @property
+    def texts(self) -> pl.Series:
+        """The texts as they are."""
+        ...
+
+    @property
+    def y(self) -> Index:
+        """Positions of their classes."""
+        ...
+
+    @property
+    def language(self) -> NDArray[np.str_]:
+        """Codes of their languages."""
+        ...
+
+
+class Corpus(Protocol):
+    """Texts in three parts, each of one of some classes."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        ...
+
+    def part(self, name: str) -> Texts:
+        """Texts of "train", "validation" or "test"."""
+        ...
+
+
+@dataclass(frozen=True)
+class TitlesFit:
+    """What a rung left behind: logits (n, K) of each part but the first, and what it chose."""
+
+    spec: TitlesSpec
+    logits: dict[str, Floats]
+    chosen: str
+    seconds: float
+
+
+def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> TitlesFit:
+    """Fit one rung on the training texts.
+
+    Parameters
+    ----------
+    spec : TitlesSpec
+        Its model is a `LinearBaseline`.
+    corpus : Corpus
+    score : callable
+        (classes (n,), predicted classes (n,), languages (n,)) -> float, to be large on validation;
+        that of ``spec.evaluation.select_on``.
+
+    Returns
+    -------
+    TitlesFit
+        Logits of the validation and the test part.
+
+    Raises
+    ------
+    TruenessError
+        If the model is no rung.
+    """
+    if not isinstance(spec.model, LinearBaseline):
+        raise TruenessError(
+            f"a {spec.model.kind} is no baseline; {', '.join(TITLES_BASELINES)} are"
+        )
+    began, rung = time.perf_counter(), TITLES_BASELINES[spec.model.kind]
+    logits, chosen = rung(corpus, score, spec.seed)
+    return TitlesFit(spec, logits, chosen, time.perf_counter() - began)
+
+
+def _majority(corpus: Corpus, score: Score, seed: int) -> tuple[dict[str, Floats], str]:
+    """Logarithms of the shares of the classes, one text of each added."""
+    del score, seed
+    count = np.bincount(corpus.part("train").y, minlength=len(corpus.classes))
+    prior = np.log((count + 1) / (count + 1).sum()).astype(np.float32)
+    logits = {name: np.tile(prior, (len(corpus.part(name).y), 1)) for name in PARTS}
+    return logits, corpus.classes[int(count.argmax())]
+
+
+def _tfidf(
+    corpus: Corpus, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
+) -> tuple[dict[str, Floats], str]:
+    """n-grams by frequency and rarity under a linear model, at the temperature of validation."""
+    from trueness.baselines.linear import fit_linear
+
+    train, validation = corpus.part("train"), corpus.part("validation")
+    x = dict(zip(("train", *PARTS), features(*(corpus.part(p).texts for p in ("train", *PARTS))),
+                 strict=True))  # fmt: skip
+    best, top = None, -np.inf
+    for penalty in PENALTIES:
+        fitted = fit_linear(
+            x["train"], train.y, len(corpus.classes), penalty=penalty, loss=loss, seed=seed
+        )
+        scores = {name: x[name] @ fitted[0] + fitted[1] for name in PARTS}
+        found = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
+        if found > top:
+            best, top = (scores, penalty), found
+    if best is None:
+        raise TruenessError("no penalty has a score on validation; is the part empty?")
+    scores, penalty = best
+    temperature = _temperature(scores["validation"], validation.y)
+    logits = {name: (s / temperature).astype(np.float32) for name, s in scores.items()}
+    return logits, f"penalty {penalty:g}, temperature {temperature:.2f}"
+
+
+def features(train: pl.Series, *others: pl.Series) -> list[csr_array]:
+    """TF-IDF of n-grams of characters and of words, (n, buckets) float32 for each series.
+
+    Counts enter as ``1 + log``, rarity is that of the training texts, and each kind of n-gram has
+    length 1. Salton and Buckley, "Term-weighting approaches in automatic text retrieval" (1988);
+    buckets: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (2009).
+
+    Examples
+    --------
+    >>> (x,) = features(pl.Series(["red shoe", "blue shoe"]))
+    >>> x.shape, x.dtype
+    ((2, 1310720), dtype('float32'))
+    """
+    texts = [series.str.slice(0, MAX_CHARACTERS).to_list() for series in (train, *others)]
+    blocks: list[list[csr_array]] = [[] for _ in texts]
+    for kind in NGRAMS:
+        counter = HashingVectorizer(norm=None, alternate_sign=False, dtype=np.float32, **kind)
+        counts = [counter.transform(some) for some in texts]
+        weigh = TfidfTransformer(sublinear_tf=True).fit(counts[0])
+        for block, count in zip(blocks, counts, strict=True):
+            block.append(weigh.transform(count, copy=False))
+    return [csr_array(hstack(block, format="csr", dtype=np.float32)) for block in blocks]
+
+
+def _temperature(scores: Floats, y: Index) -> float:
+    """What scores are divided by to have the smallest log loss."""
+    every = np.arange(len(y))
+
+    def cost(log_temperature: float) -> float:
+        return -float(log_softmax(scores / np.exp(log_temperature), axis=1)[every, y].mean())
+
+    bounds = (np.log(COLDEST), np.log(HOTTEST))
+    return float(np.exp(minimize_scalar(cost, bounds=bounds, method="bounded").x))
+
+
+TITLES_BASELINES: dict[str, Rung] = {
+    "majority": _majority,
+    "tfidf_logit": partial(_tfidf, loss="softmax"),
+    "tfidf_svm": partial(_tfidf, loss="squared_hinge"),
+}
