@@ -54,7 +54,7 @@ def make_record(
         "classes": list(corpus.classes),
         "notes": [],
         "arena": arena_of(corpus, spec),
-        "estimates": {n: e.to_dict() for n, e in slices["test"].scores.items()},
+        "estimates": {n: e.to_dict() for n, e in slices["validation"].scores.items()},
         "slices": {part: one.to_dict() for part, one in slices.items()},
         "temperatures": fit_language_temperatures(
             validation.y, logits["validation"], validation.language

@@ -1,0 +1,345 @@
+"""Verbs that use trained runs on titles: evaluate, compare, predict, latency, export."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import Parameter
+
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    Store_,
+    Whole,
+    check_output,
+    console,
+    print_json,
+    print_rows,
+)
+from trueness.errors import DataError, TruenessError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from trueness.spec.titles import TitlesSpec
+    from trueness.store import Run, Store
+    from trueness.titles.classifier import Classifier
+
+OpenTest = Annotated[
+    bool,
+    Parameter(
+        name="--open-test", negative=(), help="The test part; the ledger remembers who looked."
+    ),
+]
+PORTION = 8192
+"""Texts that are read, classified and written at once."""
+
+
+def evaluate(
+    run: str,
+    /,
+    *,
+    corpus: Annotated[str | None, Parameter(name="--corpus")] = None,
+    open_test: OpenTest = False,
+    report: Path | None = None,
+    device: str = "auto",
+    store: Store_ = DEFAULT_STORE,
+    as_json: Json = False,
+) -> int:
+    """What a run is worth, per language and class, with intervals.
+
+    Example: trueness text evaluate 0575c82ffff4 --open-test
+
+    Parameters
+    ----------
+    run
+        Id or key of a stored run.
+    corpus
+        Another corpus of the same classes, which the run classifies now.
+    report
+        Also write an HTML page to this file.
+    device
+        auto, cpu, cuda or mps; for another corpus.
+    """
+    from trueness.evaluation.slices import Slices
+    from trueness.report.titles import show_slices, write_slices_page
+
+    check_output(report)
+    found, runs = _find(store, run)
+    part = "test" if open_test else "validation"
+    _look(runs, [found], part, "text evaluate", corpus or "", open_test)
+    if corpus is None:
+        slices = Slices.from_dict(found.record["slices"][part])
+    else:
+        slices = _on_corpus(found, corpus, part, device)
+    if report is not None:
+        write_slices_page(report, slices, found, part)
+    if as_json:
+        print_json({"key": found.key, "part": part, **slices.to_dict()})
+    else:
+        show_slices(console(), slices, f"{found.record['label']} on the {part} part")
+    return 0
+
+
+def compare(
+    first: str,
+    second: str,
+    /,
+    *,
+    open_test: OpenTest = False,
+    store: Store_ = DEFAULT_STORE,
+    as_json: Json = False,
+) -> int:
+    """Which languages the first of two runs serves better, worse, or not told apart.
+
+    Example: trueness text compare M-3 M-0
+
+    Parameters
+    ----------
+    first, second
+        Ids or keys of two runs on the same corpus.
+    """
+    from trueness.report.titles import compared, show_comparison
+
+    one, runs = _find(store, first)
+    other, _ = _find(store, second)
+    part = "test" if open_test else "validation"
+    _look(runs, [one, other], part, "text compare", "", open_test)
+    found = compared(one, other, part)
+    if as_json:
+        print_json({"first": one.key, "second": other.key, "part": part, **found.to_dict()})
+    else:
+        show_comparison(console(), found, one.record["label"], other.record["label"])
+    return 0
+
+
+def predict(
+    run: str,
+    source: Annotated[Path, Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.")],
+    /,
+    *,
+    text_column: str = "text",
+    language_column: str | None = None,
+    precision: float | None = None,
+    out: Path | None = None,
+    device: str = "auto",
+    store: Store_ = DEFAULT_STORE,
+) -> int:
+    """Label, probability and calibrated probability of each text, as CSV.
+
+    With a precision, predictions of a language abstain below the cut at which the validation part
+    certifies that precision; all of them where there is no such cut.
+
+    Example: printf 'Rotwein 0,75 l\\n' | trueness text predict M-0 - --precision 0.9
+
+    Parameters
+    ----------
+    text_column
+        Column with the texts; a text file and stdin have one text a line.
+    language_column
+        Column with the languages, which are detected otherwise.
+    precision
+        Wanted in every language, in (0, 1).
+    out
+        CSV, Parquet or JSONL file; standard output by default.
+    device
+        auto, cpu, cuda or mps.
+    """
+    from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
+
+    check_output(out)
+    found, _ = _find(store, run)
+    cuts = None if precision is None else cuts_of(found, precision)
+    predictor = Predictor(_classifier(found, device), temperatures_of(found), cuts)
+    table = _read(source, text_column, language_column)
+    import polars as pl
+
+    if not len(table):
+        raise DataError(f"{source}: no text")
+    answers = [
+        predictor.predict(piece[text_column], _languages(piece, language_column))
+        for piece in table.iter_slices(PORTION)
+    ]
+    answer = pl.concat(answers)
+    kept = table.drop([c for c in answer.columns if c in table.columns])
+    _write(pl.concat([kept, answer], how="horizontal"), out)
+    if cuts is not None:
+        lost = [name for name, one in cuts.items() if one.cut is None]
+        told = f"no cut is certified for {', '.join(lost)}; they abstain" if lost else ""
+        sys.stderr.write(f"{told}\n" if told else "")
+    return 0
+
+
+def latency(
+    run: str,
+    /,
+    *,
+    texts: Annotated[Path | None, Parameter(help="Texts, one a line.")] = None,
+    batch_sizes: Annotated[list[int] | None, Parameter(name="--batch", negative=())] = None,
+    requests: Whole = 200,
+    warmup: Whole = 20,
+    device: str = "auto",
+    store: Store_ = DEFAULT_STORE,
+    as_json: Json = False,
+) -> int:
+    """How long requests take, tokenisation included: p50, p95, p99.
+
+    Example: trueness text latency M-0 --texts titles.txt --batch 1 --batch 32
+
+    Parameters
+    ----------
+    batch_sizes
+        Texts of a request; repeatable. 1, 8 and 32 by default.
+    requests
+        Counted requests of each size.
+    warmup
+        Requests before, not counted.
+    device
+        auto, cpu, cuda or mps.
+    """
+    from trueness.titles.latency import measure_latency
+
+    found, _ = _find(store, run)
+    lines = _read(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
+    sizes = batch_sizes or [1, 8, 32]
+    classifier = _classifier(found, device)
+    rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
+    if as_json:
+        print_json([row.to_dict() for row in rows])
+    else:
+        shown = [
+            {k.replace("_", " "): f"{v:,.2f}" if isinstance(v, float) else v for k, v in r.items()}
+            for r in (row.to_dict() for row in rows)
+        ]
+        print_rows(shown)
+    return 0
+
+
+def export(
+    run: str,
+    out: Annotated[Path, Parameter(help="A folder, or a file that ends in .onnx.")],
+    /,
+    *,
+    store: Store_ = DEFAULT_STORE,
+) -> int:
+    """A trained run for use elsewhere: weights, tokenizer, spec and metrics, or an ONNX graph.
+
+    The graph is compared with the network on texts of several shapes before it is kept.
+
+    Example: trueness text export M-0 model.onnx
+    """
+    from trueness.titles.export import export_folder, export_onnx
+
+    found, _ = _find(store, run)
+    if out.suffix == ".onnx":
+        check_output(out)
+        widest = export_onnx(_classifier(found, "cpu"), out)
+        console().print(f"{out}: logits equal to {widest:.1g}", highlight=False)
+    else:
+        export_folder(found, out)
+        console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
+    return 0
+
+
+EXAMPLES = (
+    "Slim fit cotton shirt, navy, size M", "Damen Laufschuhe atmungsaktiv Gr. 39",
+    "Pendientes de plata con circonita", "Livre de poche, roman policier", "犬用 首輪 レザー S",
+    "Set di chiavi a bussola 1/2 pollice, 24 pezzi", "Baby monitor with night vision",
+    "Gouden ketting met hanger 45 cm",
+)  # fmt: skip
+"""Titles that are timed where none are given."""
+
+
+def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store[TitlesSpec]]:
+    from trueness.cli.stored import find_run
+    from trueness.titles.running import titles_store
+
+    runs = titles_store(store)
+    return find_run(runs, wanted)[0], runs
+
+
+def _look(
+    runs: Store[TitlesSpec], some: list[Run[TitlesSpec]], part: str, verb: str, question: str,
+    opened: bool,
+) -> None:  # fmt: skip
+    from trueness.ledger import Ledger
+
+    Ledger(runs).look(some, part, verb, question, opened)
+
+
+def _classifier(run: Run[TitlesSpec], device: str) -> Classifier:
+    from trueness.fit.device import choose_device
+    from trueness.titles.classifier import load_classifier
+
+    return load_classifier(run, choose_device(device))
+
+
+def _on_corpus(run: Run[TitlesSpec], corpus: str, part: str, device: str) -> Any:  # noqa: ANN401
+    """Slices of a run on a part of another corpus."""
+    from trueness.cli.text_training import open_corpus
+    from trueness.evaluation.slices import measure_slices
+
+    opened = open_corpus(corpus)
+    if list(opened.classes) != run.record["classes"]:
+        raise TruenessError(f"{corpus} has other classes than run {run.key}")
+    titles, rule = opened.part(part), run.spec.evaluation
+    logits = _classifier(run, device).logits(titles.texts)
+    return measure_slices(
+        titles.y, logits, titles.language, titles.cluster, classes=opened.classes,
+        min_rows=rule.min_rows, confidence=rule.confidence_pct / 100, draws=rule.draws,
+        measured_on=part,
+    )  # fmt: skip
+
+
+def _read(source: Path, text_column: str, language_column: str | None) -> pl.DataFrame:
+    """Texts of a file, or of stdin, one a line unless it is a table.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read or lacks a column.
+    """
+    import polars as pl
+
+    try:
+        if str(source) == "-":
+            lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
+            table = pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
+        elif source.suffix in READERS:
+            table = getattr(pl, READERS[source.suffix])(source)
+        else:
+            lines = source.read_text(encoding="utf-8").splitlines()
+            table = pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{source}: cannot be read ({str(error).splitlines()[0]})") from None
+    for column in (text_column, language_column):
+        if column is not None and column not in table.columns:
+            raise DataError(f"{source}: no column {column!r}; it has {', '.join(table.columns)}")
+    missing = table[text_column].null_count()
+    if missing:
+        raise DataError(f"{source}: {missing} rows have no {text_column}")
+    return table.with_columns(pl.col(text_column).cast(pl.String))
+
+
+READERS = {
+    ".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_ndjson", ".ndjson": "read_ndjson",
+}  # fmt: skip
+WRITERS = {
+    ".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson",
+    ".ndjson": "write_ndjson",
+}  # fmt: skip
+
+
+def _languages(table: pl.DataFrame, column: str | None) -> list[str] | None:
+    return None if column is None else table[column].fill_null("und").to_list()
+
+
+def _write(table: pl.DataFrame, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(table.write_csv())
+        return
+    if out.suffix not in WRITERS:
+        raise DataError(f"{out}: choose a file that ends in {', '.join(WRITERS)}")
+    getattr(table, WRITERS[out.suffix])(out)

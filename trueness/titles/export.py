@@ -1,0 +1,111 @@
+"""A stored encoder for use elsewhere: a folder of plain files, or an ONNX graph."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import uuid
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trueness.errors import StoreError, TruenessError
+from trueness.spec.titles import Encoder, TitlesSpec
+from trueness.store import Run
+from trueness.titles.classifier import TOKENIZER, Classifier
+
+WIDEST = 1e-4
+"""Largest difference between logits of the graph and of the network."""
+
+
+def export_folder(run: Run[TitlesSpec], out: Path) -> None:
+    """Copy weights, tokenizer, spec and metrics of a run into a folder; all or nothing.
+
+    Raises
+    ------
+    StoreError
+        If the folder exists and is no earlier export, or cannot be written.
+    """
+    if not isinstance(run.spec.model, Encoder):
+        raise StoreError(f"{run.key} is the baseline {run.spec.model.kind}; it has no weights")
+    if out.exists() and any(out.iterdir()) and not (out / "metrics.json").is_file():
+        raise StoreError(f"{out} exists and holds something else; give a new folder")
+    temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        temporary.mkdir(parents=True)
+        for name in ("model.safetensors", TOKENIZER, "spec.json"):
+            shutil.copyfile(run.folder / name, temporary / name)
+        kept = ("classes", "estimates", "slices", "temperatures", "best_epoch", "data", "label")
+        metrics = {"key": run.key, **{name: run.record[name] for name in kept}}
+        (temporary / "metrics.json").write_text(json.dumps(metrics, indent=1))
+        if out.exists():
+            shutil.rmtree(out)
+        temporary.rename(out)
+    except OSError as error:
+        raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def export_onnx(classifier: Classifier, out: Path) -> float:
+    """Write the network as an ONNX graph, and compare the two.
+
+    Inputs are ``tokens`` (B, T) int64 and ``mask`` (B, T) bool, the output ``logits`` (B, K), with
+    any B and T. The tokenizer stays a file of its own.
+
+    Returns
+    -------
+    float
+        Largest difference of logits on random texts of several shapes.
+
+    Raises
+    ------
+    TruenessError
+        If the graph answers differently; it is not kept.
+    """
+    network = classifier.network.to("cpu")
+    shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
+    temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what the exporter says of itself
+            program = torch.onnx.export(
+                network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
+                input_names=["tokens", "mask"], output_names=["logits"],
+                dynamic_shapes=(shapes, shapes),
+            )  # fmt: skip
+            assert program is not None
+            program.save(str(temporary), external_data=False)
+        widest = _difference(classifier, temporary)
+        if widest > WIDEST:
+            raise TruenessError(f"the graph's logits differ by {widest:.2g}; it is not written")
+        temporary.replace(out)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return widest
+
+
+def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:
+    """Random tokens and a mask of ragged texts."""
+    generator = torch.Generator().manual_seed(seed)
+    vocabulary = classifier.tokenizer.get_vocab_size(with_added_tokens=True)
+    tokens = torch.randint(0, vocabulary, (rows, length), generator=generator)
+    lengths = torch.randint(1, length + 1, (rows, 1), generator=generator)
+    return tokens, torch.arange(length) < lengths
+
+
+def _difference(classifier: Classifier, path: Path) -> float:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    widest = 0.0
+    for seed, (rows, length) in enumerate(((1, 1), (2, 5), (3, 7), (9, 40))):
+        tokens, mask = _example(classifier, rows, length, seed)
+        with torch.no_grad():
+            own = classifier.network(tokens, mask).numpy()
+        (theirs,) = session.run(["logits"], {"tokens": tokens.numpy(), "mask": mask.numpy()})
+        widest = max(widest, float(np.abs(own - np.asarray(theirs)).max()))
+    return widest

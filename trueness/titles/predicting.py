@@ -1,0 +1,108 @@
+"""Labels for texts: probability, calibrated probability, and when to abstain."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.special import softmax
+
+from trueness.errors import StoreError
+from trueness.evaluation.language_calibration import (
+    LanguageTemperatures,
+    PrecisionCut,
+    precision_cuts,
+    taken,
+)
+from trueness.spec.titles import TitlesSpec
+from trueness.store import Run
+from trueness.text.languages import detect
+from trueness.titles.classifier import Classifier
+
+VALIDATION = "validation"
+
+
+def temperatures_of(run: Run[TitlesSpec]) -> LanguageTemperatures:
+    """Temperatures that the run fitted on its validation part.
+
+    Raises
+    ------
+    StoreError
+        If the record does not have them.
+    """
+    try:
+        return LanguageTemperatures.from_dict(run.record["temperatures"])
+    except (KeyError, TypeError):
+        raise StoreError(f"{run.key}: the record has no temperatures; run it again") from None
+
+
+def cuts_of(
+    run: Run[TitlesSpec], precision: float, confidence: float | None = 0.95
+) -> dict[str, PrecisionCut]:
+    """Cuts per language at which the run's predictions keep a precision.
+
+    They are chosen on the validation part, from calibrated probabilities; its epoch was chosen
+    there as well, which the promise does not know of.
+
+    Parameters
+    ----------
+    run : Run
+    precision : float
+        In (0, 1).
+    confidence : float or None
+        Of the promise; None takes what was observed.
+    """
+    table = run.predictions().filter(pl.col("split") == VALIDATION)
+    language = table["language"].to_numpy().astype(np.str_)
+    probabilities = temperatures_of(run).probabilities(table["logits"].to_numpy(), language)
+    return precision_cuts(
+        table["y"].to_numpy().astype(np.int64), probabilities, language,
+        table["cluster"].to_numpy(), precision=precision, confidence=confidence,
+        min_rows=run.spec.evaluation.min_rows,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A classifier with its temperatures and, if a precision is asked for, its cuts."""
+
+    classifier: Classifier
+    temperatures: LanguageTemperatures
+    cuts: dict[str, PrecisionCut] | None = None
+
+    def predict(
+        self, texts: Sequence[str] | pl.Series, languages: Sequence[str] | None = None
+    ) -> pl.DataFrame:
+        """Label of each text, with its probability raw and calibrated.
+
+        Parameters
+        ----------
+        texts : sequence of n str
+        languages : sequence of n str, optional
+            Codes; detected where they are not given. They choose temperature and cut, never the
+            label.
+
+        Returns
+        -------
+        polars.DataFrame
+            Columns language, label, probability, calibrated, and abstain if there are cuts; n rows.
+        """
+        series = pl.Series("text", texts, dtype=pl.String)
+        logits = self.classifier.logits(series).astype(np.float64)
+        codes = np.asarray(
+            detect(series.to_list())[0] if languages is None else languages, dtype=np.str_
+        )
+        raw, scaled = softmax(logits, axis=1), self.temperatures.probabilities(logits, codes)
+        best = logits.argmax(1)
+        columns: dict[str, Any] = {
+            "language": codes,
+            "label": np.array(self.classifier.classes)[best],
+            "probability": raw[np.arange(len(best)), best],
+            "calibrated": scaled[np.arange(len(best)), best],
+        }
+        if self.cuts is not None:
+            columns["abstain"] = ~taken(scaled, codes, self.cuts)
+        return pl.DataFrame(columns)
