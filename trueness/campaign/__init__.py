@@ -179,6 +179,8 @@ def load_campaign(
     file = campaign_file(name)
     reader = Reader(file)
     top = top_level(reader)
+    if "corpus" in top.content:
+        raise CampaignError(f"{file.name} is a campaign on titles; try `trueness text run {name}`")
     ground = make_ground(file, reader, top.content, data, vix, protocol, recipe)
     entries = []
     for id_, priority, part in expand(reader, top):

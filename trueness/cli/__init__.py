@@ -21,6 +21,8 @@ from trueness.cli import (
     search_trials,
     searching,
     text_corpus,
+    text_training,
+    text_use,
 )
 from trueness.errors import TruenessError
 
@@ -56,6 +58,15 @@ app.command(data_app)
 app.command(features_app)
 app.command(searching.search_app)
 app.command(text_corpus.text_app)
+text_corpus.text_app.command(text_training.train)
+text_corpus.text_app.command(text_training.run)
+text_corpus.text_app.command(text_training.demo)
+text_corpus.text_app.command(text_training.list_, name="list")
+text_corpus.text_app.command(text_use.evaluate)
+text_corpus.text_app.command(text_use.compare)
+text_corpus.text_app.command(text_use.predict)
+text_corpus.text_app.command(text_use.latency)
+text_corpus.text_app.command(text_use.export)
 app.command(features.explain)
 app.command(muting.mute)
 data_app.command(features.check)

@@ -53,6 +53,12 @@ Protocol = Annotated[
     Literal["mission", "walk_forward"] | None,
     Parameter(name="--protocol", help="In place of the campaign's own."),
 ]
+OpenTest = Annotated[
+    bool,
+    Parameter(
+        name="--open-test", negative=(), help="The test part; the ledger remembers who looked."
+    ),
+]
 By = Literal["loss", "tier", "embedding", "depth", "width", "heads", "dropout"] | None
 Recipe = Annotated[
     Literal["mission", "fair"] | None,
@@ -66,6 +72,11 @@ Seeds = Annotated[
         help="Replicates of every experiment; the recipe's own by default.",
     ),
 ]
+
+
+def part_of(open_test: bool) -> str:
+    """Part that is shown: the test part only to who opens it."""
+    return "test" if open_test else "validation"
 
 
 def check_output(path: Path | None) -> None:

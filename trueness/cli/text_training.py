@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Json, Store_, Whole, console, print_json
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    Json,
+    OpenTest,
+    Store_,
+    Whole,
+    console,
+    part_of,
+    print_json,
+    print_rows,
+    progress,
+)
 from trueness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -20,6 +32,7 @@ if TYPE_CHECKING:
     from trueness.titles.running import Options, TitlesSummary
 
 EXIT_INTERRUPTED = 130
+SYNTHETIC_ROWS = 60_000
 Settings = Annotated[
     list[str] | None,
     Parameter(
@@ -228,6 +241,7 @@ def train(
     save_every: Whole = 1,
     save_minutes: float = 5.0,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
+    open_test: OpenTest = False,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
     as_json: Json = False,
@@ -277,7 +291,7 @@ def train(
         from trueness.titles.export import export_folder
 
         export_folder(runs.run(spec.key), out)
-    return _tell(campaign, summary, runs, as_json)
+    return _tell(campaign, summary, runs, part_of(open_test), as_json)
 
 
 def run(
@@ -294,6 +308,7 @@ def run(
     workers: Whole | None = None,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     retry: Annotated[bool, Parameter(negative=())] = False,
+    open_test: OpenTest = False,
     store: Store_ = DEFAULT_STORE,
     as_json: Json = False,
 ) -> int:
@@ -333,7 +348,44 @@ def run(
         device=device, workers=workers, tokenizer=tokenizer, compiled=compiled, retry=retry
     )
     summary, runs = _carried_out(chosen, opened, store, options)
-    return _tell(chosen, summary, runs, as_json)
+    return _tell(chosen, summary, runs, part_of(open_test), as_json)
+
+
+def demo(*, store: Store_ = DEFAULT_STORE, rows: Whole = 30_000) -> int:
+    """A synthetic catalogue, baselines, a small encoder, and what each is worth per language.
+
+    Its test part is opened: texts that are made cannot be used up.
+
+    Example: trueness text demo
+
+    Parameters
+    ----------
+    rows
+        Offers of the catalogue.
+    """
+    from trueness.campaign.titles import load_titles_campaign
+    from trueness.titles.running import Options
+
+    opened = _catalogue(rows)
+    chosen = load_titles_campaign("text-demo", opened.digest)
+    summary, runs = _carried_out(chosen, opened, store, Options())
+    return _tell(chosen, summary, runs, "test", as_json=False)
+
+
+def list_(campaign: str = "text", /, *, as_json: Json = False) -> int:
+    """Experiments of a campaign on titles.
+
+    Example: trueness text list text
+    """
+    from trueness.campaign.titles import load_titles_campaign
+
+    found = load_titles_campaign(campaign, "unknown")
+    rows = [{"id": e.id, "priority": e.priority, "run": e.spec.label()} for e in found.experiments]
+    if as_json:
+        print_json(rows)
+    else:
+        print_rows(rows)
+    return 0
 
 
 def open_corpus(name: str) -> Corpus:
@@ -341,10 +393,24 @@ def open_corpus(name: str) -> Corpus:
     from trueness.text.corpus import load_corpus
 
     if name == "synthetic" and not Path(name).is_dir():
-        from trueness.text.building import synthetic_corpus
-
-        return synthetic_corpus()
+        return _catalogue(SYNTHETIC_ROWS)
     return load_corpus(name)
+
+
+def _catalogue(rows: int) -> Corpus:
+    """Synthetic corpus of so many offers, from the cache or built now."""
+    from trueness.cache import cache_folder
+    from trueness.errors import DataError
+    from trueness.text.building import Plan, build
+    from trueness.text.corpus import load_corpus
+    from trueness.text.synthetic import Catalogue
+
+    folder = cache_folder() / "titles" / f"synthetic-{rows}"
+    if folder.exists():
+        with contextlib.suppress(DataError):
+            return load_corpus(folder)
+    with progress() as shown:
+        return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), shown)
 
 
 def _tokenizer_field(file: Path) -> dict[str, str]:
@@ -356,29 +422,35 @@ def _tokenizer_field(file: Path) -> dict[str, str]:
 def _carried_out(
     campaign: TitlesCampaign, corpus: Corpus, store: Path, options: Options
 ) -> tuple[TitlesSummary, Store[TitlesSpec]]:
-    from trueness.report.titles.progress import TitlesProgress
     from trueness.titles.running import run_titles, titles_store
 
     runs = titles_store(store)
-    with TitlesProgress(console(err=True)) as shown:
+    with _progress() as shown:
         summary = run_titles(campaign, corpus, runs, options=options, listener=shown)
     return summary, runs
 
 
+def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listener
+    from trueness.report.titles.progress import TitlesProgress
+
+    return TitlesProgress(console(err=True))
+
+
 def _tell(
-    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store[TitlesSpec], as_json: bool
-) -> int:
+    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store[TitlesSpec], part: str,
+    as_json: bool,
+) -> int:  # fmt: skip
     """Print what a campaign came to; 0, 1 if a run failed, 130 if it was interrupted."""
     from trueness.report.titles import campaign_report
 
-    report = campaign_report(campaign, runs)
+    report = campaign_report(campaign, runs, part)
     if as_json:
         print_json({"campaign": campaign.name, **vars(summary), **report.to_dict()})
     else:
         report.show(console())
-        for key, reason in runs.failures().items():
-            if key in summary.failed:
-                console(err=True).print(f"failed {key}: {reason}", highlight=False)
+    for key, reason in runs.failures().items():
+        if key in summary.failed:
+            console(err=True).print(f"failed {key}: {reason}", highlight=False)
     if summary.interrupted:
         console(err=True).print("interrupted; the same command goes on from here")
         return EXIT_INTERRUPTED

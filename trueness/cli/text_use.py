@@ -11,10 +11,12 @@ from cyclopts import Parameter
 from trueness.cli.options import (
     DEFAULT_STORE,
     Json,
+    OpenTest,
     Store_,
     Whole,
     check_output,
     console,
+    part_of,
     print_json,
     print_rows,
 )
@@ -27,12 +29,6 @@ if TYPE_CHECKING:
     from trueness.store import Run, Store
     from trueness.titles.classifier import Classifier
 
-OpenTest = Annotated[
-    bool,
-    Parameter(
-        name="--open-test", negative=(), help="The test part; the ledger remembers who looked."
-    ),
-]
 PORTION = 8192
 """Texts that are read, classified and written at once."""
 
@@ -68,7 +64,7 @@ def evaluate(
 
     check_output(report)
     found, runs = _find(store, run)
-    part = "test" if open_test else "validation"
+    part = part_of(open_test)
     _look(runs, [found], part, "text evaluate", corpus or "", open_test)
     if corpus is None:
         slices = Slices.from_dict(found.record["slices"][part])
@@ -105,7 +101,7 @@ def compare(
 
     one, runs = _find(store, first)
     other, _ = _find(store, second)
-    part = "test" if open_test else "validation"
+    part = part_of(open_test)
     _look(runs, [one, other], part, "text compare", "", open_test)
     found = compared(one, other, part)
     if as_json:
@@ -127,12 +123,12 @@ def predict(
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
 ) -> int:
-    """Label, probability and calibrated probability of each text, as CSV.
+    r"""Label, probability and calibrated probability of each text, as CSV.
 
     With a precision, predictions of a language abstain below the cut at which the validation part
     certifies that precision; all of them where there is no such cut.
 
-    Example: printf 'Rotwein 0,75 l\\n' | trueness text predict M-0 - --precision 0.9
+    Example: printf 'Rotwein 0,75 l\n' | trueness text predict M-0 - --precision 0.9
 
     Parameters
     ----------
@@ -323,13 +319,8 @@ def _read(source: Path, text_column: str, language_column: str | None) -> pl.Dat
     return table.with_columns(pl.col(text_column).cast(pl.String))
 
 
-READERS = {
-    ".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_ndjson", ".ndjson": "read_ndjson",
-}  # fmt: skip
-WRITERS = {
-    ".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson",
-    ".ndjson": "write_ndjson",
-}  # fmt: skip
+READERS = {".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_ndjson"}
+WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
 
 
 def _languages(table: pl.DataFrame, column: str | None) -> list[str] | None:

@@ -13,7 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from trueness.baselines import fit_titles_baseline
 from trueness.errors import SpecError
+from trueness.evaluation.by_language import selection_scores
 from trueness.fit.titles import (
     Saving,
     Setting,
@@ -31,6 +33,7 @@ from trueness.text.tokens import load_tokenizer
 from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
 from trueness.titles.record import HISTORY, make_record, predictions_table
 
+Index = NDArray[np.int64]
 Report: TypeAlias = Callable[[tuple[Any, ...]], None]
 
 
@@ -95,9 +98,12 @@ def carry_out(work: Work, report: Report) -> TitlesOutcome:
 
 
 def _baseline(spec: TitlesSpec, corpus: Corpus) -> TitlesOutcome:
-    from trueness.baselines import fit_titles_baseline
+    rule, k = spec.evaluation, len(corpus.classes)
 
-    fit = fit_titles_baseline(spec, corpus)
+    def score(y: Index, predicted: Index, language: NDArray[np.str_]) -> float:
+        return selection_scores(y, predicted, language, k, rule.min_rows)[rule.select_on]
+
+    fit = fit_titles_baseline(spec, corpus, score)
     record = make_record(spec, corpus, fit.logits) | {
         "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
         "precision": "float64", "data": {"digest": corpus.digest},
