@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from trueness.cli.options import (
     DEFAULT_STORE,
     Json,
+    OpenTest,
     Store_,
     Whole,
     check_output,
@@ -30,14 +31,6 @@ CampaignName = Annotated[
 On = Annotated[
     Literal["validation", "oof", "test"] | None,
     Parameter(name="--on", help="Part of the data; the one a run is measured on by default."),
-]
-OpenTest = Annotated[
-    bool,
-    Parameter(
-        name="--open-test",
-        negative=(),
-        help="Open the sealed test part; the ledger of the store shows that for ever after.",
-    ),
 ]
 
 

@@ -59,8 +59,16 @@ class Flags:
         Entries of the tokenizer that is trained.
     tokenizer
         A tokenizer.json in place of a trained one.
-    d_model, n_layers, n_heads, n_kv_heads, d_ff
-        Size of the encoder.
+    d_model
+        Width of the encoder.
+    n_layers
+        Blocks of the encoder.
+    n_heads
+        Query heads.
+    n_kv_heads
+        Key and value heads, which query heads share.
+    d_ff
+        Inner width of the feed-forward.
     batch_size
         Texts of a batch.
     batch_tokens
@@ -81,16 +89,30 @@ class Flags:
         Of matrices.
     dropout
         Of embedding and attention.
-    classifier_hidden, classifier_dropout, classifier_layernorm_eps
-        Of the residual head.
+    classifier_hidden
+        Inner width of the residual head; 0 is that of the encoder.
+    classifier_dropout
+        Of the head.
+    classifier_layernorm_eps
+        Of the residual head's norms.
     classifier_no_residual
         Residual head without its skip.
     pooler
         Mean over the tokens, or the first one.
-    contrastive_dim, contrastive_weight, contrastive_temp, projection_dropout
-        Of v3.
-    label_smoothing, focal_gamma, focal_alpha
-        Of the classification loss.
+    contrastive_dim
+        Width of the projection of v3.
+    contrastive_weight
+        Of the contrastive loss of v3.
+    contrastive_temp
+        Temperature of the contrastive loss.
+    projection_dropout
+        Inside the projection.
+    label_smoothing
+        Share of the target spread over all classes.
+    focal_gamma
+        Exponent of the focal factor; 0 is plain cross-entropy.
+    focal_alpha
+        Factor of the focal loss, with --focal-gamma.
     sampling_alpha
         Languages are drawn in proportion to n ** alpha.
     select_on
@@ -232,8 +254,8 @@ def make_spec(content: dict[str, Any]) -> TitlesSpec:
 def train(
     corpus: Annotated[str, Parameter(help="Folder of a corpus, or synthetic.")],
     /,
-    flags: Flags | None = None,
     *,
+    flags: Flags | None = None,
     settings: Settings = None,
     out: Path | None = None,
     resume: Path | None = None,
