@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import trueness
-from trueness.losses import LOSSES
+from trueness.losses import CLASSIFICATION, LOSSES, language_weights
+from trueness.losses.groups import log_priors
 from trueness.spec import Baseline, Focal, MildFocal, Shape, Spec, published_stop_on
 
 TASK = {"kind": "market", "bars": "3b9c6f0d5a1e"}
@@ -196,7 +197,9 @@ def test_every_declared_field_is_read_somewhere():
             if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load):
                 read.add(node.attr)
     scalars = {  # keywords of the losses
-        name for loss in LOSSES.values() for name in inspect.signature(loss).parameters
+        name
+        for loss in (*LOSSES.values(), *CLASSIFICATION.values(), language_weights, log_priors)
+        for name in inspect.signature(loss).parameters
     }
     fields = {name for shape in _shapes() for name in shape.model_fields}
     assert fields - read - scalars == set()

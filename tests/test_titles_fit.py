@@ -1,7 +1,9 @@
 """Training on titles: batches, accumulation, checkpoints, switches, several processes."""
 
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 
 from trueness.errors import SpecError, StoreError
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Saving, Setting, TitlesListener, fit_titles, load_data, tokenizer_of
+from trueness.fit.titles import Saving, Setting, fit_titles, load_data, tokenizer_of
 from trueness.fit.titles.batches import batched, count_updates, drawn, epoch_updates, padded_share
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.fit.titles.loop import _Training
@@ -105,7 +107,7 @@ def test_token_budgets_count_the_padding(n, budget, seed):
     assert (np.concatenate(batches) == np.arange(n)).all()
     for rows in batches:
         assert len(rows) == 1 or lengths[rows].max() * len(rows) <= budget
-    for rows, after in zip(batches, batches[1:], strict=False):  # none could have held one more
+    for rows, after in itertools.pairwise(batches):  # none could have held one more
         more = np.append(rows, after[0])
         assert lengths[more].max() * len(more) > budget
 
@@ -280,21 +282,17 @@ def test_the_best_epoch_s_weights_are_the_ones_that_score(data):
 # ------------------------------------------------------------------------------------- checkpoints
 
 
-class _StopAfter(TitlesListener):
-    """Asks to stop as Ctrl-C does, when so many texts of the second epoch are done."""
+def _stop_after(monkeypatch, updates):
+    """Ctrl-C in the middle of an epoch, after so many updates."""
+    made, real = [0], _Training.make
 
-    def __init__(self, monkeypatch, updates):
-        from trueness.fit.titles import loop
+    def make(training, update):
+        real(training, update)
+        made[0] += 1
+        if made[0] == updates:
+            os.kill(os.getpid(), signal.SIGINT)
 
-        made, real = [0], loop._Training.make
-
-        def make(training, update):
-            real(training, update)
-            made[0] += 1
-            if made[0] == updates:
-                os.kill(os.getpid(), 2)
-
-        monkeypatch.setattr(loop._Training, "make", make)
+    monkeypatch.setattr(_Training, "make", make)
 
 
 @pytest.mark.parametrize("name", ["sampled", "dro", "cross", "ema", "tokens"])
@@ -305,7 +303,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     spec, saving = _spec(**SWITCHES[name]), Saving(tmp_path / "checkpoint.pt")
     whole = fit_titles(spec, data, CPU)
     with monkeypatch.context() as patch:
-        _StopAfter(patch, after)
+        _stop_after(patch, after)
         with pytest.raises(KeyboardInterrupt):
             fit_titles(spec, data, CPU, saving=saving)
     torch.manual_seed(12345)
@@ -318,7 +316,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
     assert np.array_equal(whole.logits["test"], resumed.logits["test"])
 
 
-def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path, monkeypatch):
+def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path):
     spec, path = _spec(), tmp_path / "checkpoint.pt"
     fit_titles(spec, data, CPU, saving=Saving(path))
     with pytest.raises(StoreError, match="belongs to another spec"):
@@ -333,8 +331,8 @@ def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path, 
     torch.save({"version": 1, "key": spec.key, "digests": data.digests, "run": Saving}, path)
     with pytest.raises(StoreError, match="more than tensors"):
         load_checkpoint(path, spec, data.digests)
+    (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
-        (tmp_path / "file").write_text("")
         fit_titles(spec, data, CPU, saving=Saving(tmp_path / "file" / "checkpoint.pt"))
 
 

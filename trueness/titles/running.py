@@ -15,7 +15,7 @@ from trueness.campaign.titles import TitlesCampaign, TitlesEntry
 from trueness.errors import SpecError
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Saving, Setting, join_ranks, tokenizer_of
+from trueness.fit.titles import Event, Saving, Setting, join_ranks, tokenizer_of
 from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store
@@ -32,8 +32,8 @@ class TitlesRunListener:
     def begun(self, entry: TitlesEntry) -> None:
         """A run begins."""
 
-    def heard(self, entry: TitlesEntry, event: tuple[Any, ...]) -> None:
-        """A run got on: ("begin", label, updates, done), ("advance", updates, texts, loss), ..."""
+    def heard(self, entry: TitlesEntry, event: Event) -> None:
+        """A run got on; see `trueness.fit.titles.progress`."""
 
     def stored(self, entry: TitlesEntry, record: dict[str, Any]) -> None:
         """A run was stored."""
@@ -206,7 +206,7 @@ class _Stage:
             self.listener.begun(entry)
             return True
 
-        def hear(position: int, event: tuple[Any, ...]) -> None:
+        def hear(position: int, event: Event) -> None:
             self.listener.heard(wave[position], event)
 
         with Pool(self._workers(len(items))) as pool:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -17,12 +16,12 @@ from trueness.baselines import fit_titles_baseline
 from trueness.errors import SpecError
 from trueness.evaluation.by_language import selection_scores
 from trueness.fit.titles import (
+    Report,
     Saving,
     Setting,
     Taught,
     TitlesData,
     TitlesFitted,
-    TitlesListener,
     fit_titles,
     load_data,
 )
@@ -34,7 +33,6 @@ from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
 from trueness.titles.record import HISTORY, make_record, predictions_table
 
 Index = NDArray[np.int64]
-Report: TypeAlias = Callable[[tuple[Any, ...]], None]
 
 
 @dataclass(frozen=True)
@@ -62,25 +60,6 @@ class TitlesOutcome:
     files: dict[str, bytes] = field(default_factory=dict)
 
 
-class _Told(TitlesListener):
-    """Sends what it hears to the process that reads it."""
-
-    def __init__(self, report: Report) -> None:
-        self.report = report
-
-    def begin(self, label: str, updates: int, done: int) -> None:
-        self.report(("begin", label, updates, done))
-
-    def advance(self, updates: int, texts: int, loss: float) -> None:
-        self.report(("advance", updates, texts, loss))
-
-    def epoch(self, row: dict[str, float]) -> None:
-        self.report(("epoch", row))
-
-    def note(self, text: str) -> None:
-        self.report(("note", text))
-
-
 def carry_out(work: Work, report: Report) -> TitlesOutcome:
     """Fit, then judge."""
     corpus = load_corpus(work.corpus)
@@ -92,7 +71,7 @@ def carry_out(work: Work, report: Report) -> TitlesOutcome:
     start, taught = _start(work, data), _taught(work, corpus, data)
     fitted = fit_titles(
         work.spec, data, work.setting,
-        saving=work.saving, listener=_Told(report), taught=taught, start=start,
+        saving=work.saving, report=report, taught=taught, start=start,
     )  # fmt: skip
     return _network(fitted, corpus, data, work.tokenizer.read_bytes())
 

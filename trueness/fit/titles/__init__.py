@@ -6,17 +6,18 @@ from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
 from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles
 from trueness.fit.titles.objective import Taught
 from trueness.fit.titles.parallel import Ranks, join_ranks
-from trueness.fit.titles.progress import TitlesListener
+from trueness.fit.titles.progress import Event, Report
 
 __all__ = [
+    "Event",
     "Part",
     "Ranks",
+    "Report",
     "Saving",
     "Setting",
     "Taught",
     "TitlesData",
     "TitlesFitted",
-    "TitlesListener",
     "fit_titles",
     "join_ranks",
     "load_data",

@@ -28,7 +28,7 @@ from trueness.fit.titles.data import TitlesData
 from trueness.fit.titles.objective import Batch, Objective, Taught
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
 from trueness.fit.titles.parallel import Ranks
-from trueness.fit.titles.progress import Stop, TitlesListener, stop_on_interrupt
+from trueness.fit.titles.progress import Report, Stop, stop_on_interrupt
 from trueness.fit.titles.scoring import logits_of
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.spec.titles import Encoder, TitlesSpec
@@ -287,7 +287,7 @@ class _Training:
 
 def fit_titles(
     spec: TitlesSpec, data: TitlesData, setting: Setting, *, saving: Saving | None = None,
-    listener: TitlesListener | None = None, taught: Taught | None = None,
+    report: Report | None = None, taught: Taught | None = None,
     start: dict[str, Tensor] | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder; the best epoch's weights are the ones that score.
@@ -300,7 +300,8 @@ def fit_titles(
     setting : Setting
     saving : Saving, optional
         A checkpoint of the same spec and data there is resumed, bit for bit on a CPU.
-    listener : TitlesListener, optional
+    report : callable, optional
+        Hears of events; see `trueness.fit.titles.progress`.
     taught : Taught, optional
         What the teacher says of the train part.
     start : dict of Tensor, optional
@@ -317,15 +318,15 @@ def fit_titles(
     KeyboardInterrupt
         After a wish to stop; the checkpoint is written.
     """
-    listener = listener or TitlesListener()
+    tell = report or (lambda event: None)
     training = _Training(spec, data, setting, taught, start)
     if saving is not None and saving.resume and saving.path.exists():
         training.load(load_checkpoint(saving.path, spec, data.digests))
-        listener.note(f"goes on after epoch {training.place.epoch}, update {training.place.made}")
-    listener.begin(spec.label(), sum(training.counts), sum(training.counts[: training.place.epoch]))
+        tell(("note", f"goes on after epoch {training.place.epoch}, update {training.place.made}"))
+    tell(("begin", spec.label(), sum(training.counts), training.place.made))
     with stop_on_interrupt() as stop:
         while not training.over:
-            _epoch(training, saving, listener, stop)
+            _epoch(training, saving, tell, stop)
     best = training.best
     weights = {name: w.to(training.name) for name, w in best["weights"].items()}
     logits = {part: training.score(part, weights) for part in ("validation", "test")}
@@ -335,9 +336,7 @@ def fit_titles(
     )  # fmt: skip
 
 
-def _epoch(
-    training: _Training, saving: Saving | None, listener: TitlesListener, stop: Stop
-) -> None:
+def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop) -> None:
     """The rest of an epoch, from where the run stands."""
     began = told = saved = time.monotonic()
     earlier, place = training.place.seconds, training.place
@@ -348,7 +347,7 @@ def _epoch(
         unheard, now = unheard + 1, time.monotonic()
         place.seconds = earlier + now - began
         if now - told > TOLD_EVERY_S:
-            listener.advance(unheard, place.texts, training.mean_loss())
+            tell(("advance", unheard, place.texts, training.mean_loss()))
             told, unheard = now, 0
         if saving is not None and now - saved > 60 * saving.every_minutes:
             _save(training, saving)
@@ -356,8 +355,8 @@ def _epoch(
         if stop.asked:
             _save(training, saving)
             raise KeyboardInterrupt
-    listener.advance(unheard, place.texts, training.mean_loss())
-    listener.epoch(training.end_epoch(time.monotonic() - began, _padding(training, updates)))
+    tell(("advance", unheard, place.texts, training.mean_loss()))
+    tell(("epoch", training.end_epoch(time.monotonic() - began, _padding(training, updates))))
     place.seconds = earlier + time.monotonic() - began
     if saving is not None and place.epoch % saving.every_epochs == 0:
         _save(training, saving)

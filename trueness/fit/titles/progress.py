@@ -1,28 +1,28 @@
-"""Who hears of a training run, and how it is asked to stop."""
+"""What a training run tells, and how it is asked to stop."""
 
 from __future__ import annotations
 
 import contextlib
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from types import FrameType
+from typing import Literal, TypeAlias
 
+Event: TypeAlias = (
+    tuple[Literal["begin"], str, int, int]
+    | tuple[Literal["advance"], int, int, float]
+    | tuple[Literal["epoch"], dict[str, float]]
+    | tuple[Literal["note"], str]
+)
+"""What is told.
 
-class TitlesListener:
-    """Hears how a run proceeds; subclass or duck-type it to show progress."""
-
-    def begin(self, label: str, updates: int, done: int) -> None:
-        """A run of so many updates begins, `done` of them before an interruption."""
-
-    def advance(self, updates: int, texts: int, loss: float) -> None:
-        """So many updates over so many texts were made; mean loss of the texts of this epoch."""
-
-    def epoch(self, row: dict[str, float]) -> None:
-        """An epoch ended; its row of the history."""
-
-    def note(self, text: str) -> None:
-        """Something else a reader should know."""
+* ``begin``: label, updates in all, updates made before
+* ``advance``: updates, texts of the epoch so far, their mean loss
+* ``epoch``: its row of the history
+* ``note``: something a reader should know
+"""
+Report: TypeAlias = Callable[[Event], None]
 
 
 class Stop:

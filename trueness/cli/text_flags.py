@@ -1,0 +1,263 @@
+"""What the published commands called their options, as fields of a spec."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from trueness.cli.options import Whole
+from trueness.errors import SpecError
+
+if TYPE_CHECKING:
+    from trueness.spec.titles import TitlesSpec
+
+
+@Parameter(name="*")
+@dataclass
+class Flags:
+    """Settings of one run; what is not given stays as the spec has it.
+
+    Attributes
+    ----------
+    head
+        v1 plain, v2 residual, v3 residual with projection and contrastive loss.
+    seq_len
+        Tokens after which a text is cut.
+    vocabulary
+        Entries of the tokenizer that is trained.
+    tokenizer
+        A tokenizer.json in place of a trained one.
+    d_model
+        Width of the encoder.
+    n_layers
+        Blocks of the encoder.
+    n_heads
+        Query heads.
+    n_kv_heads
+        Key and value heads, which query heads share.
+    d_ff
+        Inner width of the feed-forward.
+    batch_size
+        Texts of a batch.
+    batch_tokens
+        Padded tokens of a batch, in place of batch_size.
+    grad_accum
+        Batches of an update.
+    epochs
+        Passes over the train part.
+    lr
+        Highest learning rate.
+    lr_schedule
+        How the rate falls.
+    lr_warmup_steps
+        Updates in which it rises.
+    lr_min_scale
+        Share of the rate at the end.
+    weight_decay
+        Of matrices.
+    dropout
+        Of embedding and attention.
+    classifier_hidden
+        Inner width of the residual head; 0 is that of the encoder.
+    classifier_dropout
+        Of the head.
+    classifier_layernorm_eps
+        Of the residual head's norms.
+    classifier_no_residual
+        Residual head without its skip.
+    pooler
+        Mean over the tokens, or the first one.
+    contrastive_dim
+        Width of the projection of v3.
+    contrastive_weight
+        Of the contrastive loss of v3.
+    contrastive_temp
+        Temperature of the contrastive loss.
+    projection_dropout
+        Inside the projection.
+    label_smoothing
+        Share of the target spread over all classes.
+    focal_gamma
+        Exponent of the focal factor; 0 is plain cross-entropy.
+    focal_alpha
+        Factor of the focal loss, with --focal-gamma.
+    sampling_alpha
+        Languages are drawn in proportion to n ** alpha.
+    select_on
+        Score on the validation part that picks the epoch.
+    min_rows
+        Texts that a language needs to be a slice.
+    amp
+        Precision: fp16 and bf16 halve, float32 does not, auto is bf16 where the device has it.
+    ema
+        Decay of averaged weights.
+    patience
+        Epochs without a better score after which training ends.
+    seed
+        Of initial weights, order and dropout.
+    """
+
+    head: Literal["v1", "v2", "v3"] = "v2"
+    seq_len: Whole | None = None
+    vocabulary: Whole | None = None
+    tokenizer: Path | None = None
+    d_model: Whole | None = None
+    n_layers: Whole | None = None
+    n_heads: Whole | None = None
+    n_kv_heads: Whole | None = None
+    d_ff: Whole | None = None
+    batch_size: Whole | None = None
+    batch_tokens: Whole | None = None
+    grad_accum: Whole | None = None
+    epochs: Whole | None = None
+    lr: float | None = None
+    lr_schedule: Literal["none", "constant", "cosine", "exponential"] | None = None
+    lr_warmup_steps: Whole | None = None
+    lr_min_scale: float | None = None
+    weight_decay: float | None = None
+    dropout: float | None = None
+    classifier_hidden: Whole | None = None
+    classifier_dropout: float | None = None
+    classifier_layernorm_eps: float | None = None
+    classifier_no_residual: Annotated[bool, Parameter(negative=())] = False
+    pooler: Literal["mean", "first", "cls"] | None = None
+    contrastive_dim: Whole | None = None
+    contrastive_weight: float | None = None
+    contrastive_temp: float | None = None
+    projection_dropout: float | None = None
+    label_smoothing: float | None = None
+    focal_gamma: float | None = None
+    focal_alpha: float | None = None
+    sampling_alpha: float | None = None
+    select_on: Literal["macro_f1", "mean_language", "worst_language"] | None = None
+    min_rows: Whole | None = None
+    amp: Literal["auto", "float32", "bf16", "fp16"] | None = None
+    ema: float | None = None
+    patience: Whole | None = None
+    seed: Whole | None = None
+
+
+def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[str, Any]:
+    """What flags and settings say, as nested dictionaries of a spec."""
+    from trueness.yamlfile import merge
+
+    head = {"v1": "plain"}.get(flags.head, "residual")
+    content: dict[str, Any] = {
+        "task": {"kind": "titles", "corpus": corpus, "tokenizer": {"kind": "bpe"}},
+        "model": {"kind": "encoder", "head": {"kind": head}},
+        "loss": {"classification": {"kind": "crossentropy"}},
+    }
+    if flags.head == "v3":
+        content["loss"]["contrastive"] = {}
+        content["model"]["projection"] = {}
+    for name, path in FIELDS.items():
+        value = getattr(flags, name)
+        if value is not None:
+            content = merge(content, _nested(path, WORDS.get(value, value)))
+    content = merge(content, _focal(flags))
+    if flags.classifier_no_residual:
+        content = merge(content, _nested("model.head.residual", False))
+    return merge(content, parsed_settings(settings))
+
+
+def _focal(flags: Flags) -> dict[str, Any]:
+    if not flags.focal_gamma:
+        if flags.focal_alpha not in (None, 1.0):
+            raise SpecError("--focal-alpha without --focal-gamma changes nothing; give both")
+        return {}
+    alpha = 1.0 if flags.focal_alpha is None else flags.focal_alpha
+    focal = {"kind": "focal", "gamma": flags.focal_gamma, "alpha": alpha}
+    return _nested("loss.classification", focal)
+
+
+def parsed_settings(settings: list[str] | None) -> dict[str, Any]:
+    """``loss.groups.kind=dro`` and the like as nested dictionaries.
+
+    Raises
+    ------
+    SpecError
+        For one without a name or a value.
+    """
+    from trueness.yamlfile import merge
+
+    content: dict[str, Any] = {}
+    for setting in settings or []:
+        path, equals, text = setting.partition("=")
+        if not equals or not all(path.split(".")) or not text:
+            raise SpecError(f"--set {setting!r}: write a field and a value, as seed=7")
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        content = merge(content, _nested(path, value))
+    return content
+
+
+def _nested(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a field holds
+    for name in reversed(path.split(".")):
+        value = {name: value}
+    return value
+
+
+def make_spec(content: dict[str, Any]) -> TitlesSpec:
+    """Validated spec.
+
+    Raises
+    ------
+    SpecError
+        With the field of the first mistake.
+    """
+    from pydantic import ValidationError
+
+    from trueness.spec import explain_error
+    from trueness.spec.titles import TitlesSpec
+
+    try:
+        return TitlesSpec.model_validate(content)
+    except ValidationError as error:
+        path, message = explain_error(content, dict(error.errors()[0]), TitlesSpec)
+        raise SpecError(f"{'.'.join(path) or 'spec'}: {message}") from None
+
+
+WORDS = {"none": "constant", "cls": "first"}
+"""Values of the published commands under their names here."""
+FIELDS = {
+    "seq_len": "task.max_tokens",
+    "vocabulary": "task.tokenizer.vocabulary",
+    "d_model": "model.d_model",
+    "n_layers": "model.n_layers",
+    "n_heads": "model.n_heads",
+    "n_kv_heads": "model.n_kv_heads",
+    "d_ff": "model.d_ff",
+    "batch_size": "recipe.batch_size",
+    "batch_tokens": "recipe.batch_tokens",
+    "grad_accum": "recipe.grad_accum",
+    "epochs": "recipe.epochs",
+    "lr": "recipe.learning_rate",
+    "lr_schedule": "recipe.schedule",
+    "lr_warmup_steps": "recipe.warmup_steps",
+    "lr_min_scale": "recipe.min_scale",
+    "weight_decay": "recipe.weight_decay",
+    "dropout": "model.dropout",
+    "classifier_hidden": "model.head.hidden",
+    "classifier_dropout": "model.head.dropout",
+    "classifier_layernorm_eps": "model.head.norm_eps",
+    "pooler": "model.pooler",
+    "contrastive_dim": "model.projection.width",
+    "contrastive_weight": "loss.contrastive.weight",
+    "contrastive_temp": "loss.contrastive.temperature",
+    "projection_dropout": "model.projection.dropout",
+    "label_smoothing": "loss.classification.smoothing",
+    "sampling_alpha": "recipe.sampling_alpha",
+    "select_on": "evaluation.select_on",
+    "min_rows": "evaluation.min_rows",
+    "amp": "recipe.precision",
+    "ema": "recipe.ema",
+    "patience": "recipe.patience",
+    "seed": "seed",
+}
+"""Where each flag goes."""
