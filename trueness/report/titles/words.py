@@ -22,6 +22,13 @@ SCORES = {
     "english": "English",
 }
 """Summary -> its name in tables."""
+GOALS = SCORES | {
+    "macro_f1": "macro-F1 of all texts",
+    "mean_language": "the mean of languages",
+    "worst_language": "the worst language",
+    "low_language": "the 20 % quantile of languages",
+}
+"""The same in a sentence."""
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -70,11 +77,10 @@ def pooled_note(found: Slices) -> str:
 
 def comparison_verdict(first: str, second: str, found: SliceComparison) -> str:
     """One sentence about two runs: which languages are better, worse, not told apart."""
-    own = [name for name in found.languages if name != "other"]
     groups = [
         f"{word} in {_listed(names)}"
         for word in dict.fromkeys(VERDICTS.values())
-        if (names := [n for n in own if verdict_word(found.languages[n]) == word])
+        if (names := [n for n, c in found.languages.items() if verdict_word(c) == word])
     ]
     told = [
         f"{SCORES[name]} {gain(one.simultaneous)}, {verdict_word(one)}"
@@ -87,15 +93,14 @@ def comparison_verdict(first: str, second: str, found: SliceComparison) -> str:
 
 def methods_verdict(found: MethodComparison) -> str:
     """Answer which method lifts the target without hurting English, in words."""
-    target, drop = SCORES[found.target], 100 * found.allowed_drop
-    lifts = f"lift the {target}" if found.target != "macro_f1" else "lift macro-F1"
+    goal, drop = GOALS[found.target], 100 * found.allowed_drop
     allowed = f"English loses less than {drop:g} points of macro-F1"
     if found.answer:
         told = _listed([_with_gain(n, found.methods[n], found.target) for n in found.answer])
         verb = "lifts" if len(found.answer) == 1 else "lift"
-        first = f"{told} {lifts.replace('lift', verb, 1)} against {found.reference}, and {allowed}"
+        first = f"{told} {verb} {goal} against {found.reference}, and {allowed}"
     else:
-        first = f"No method is shown to {lifts} against {found.reference} while {allowed}"
+        first = f"No method is shown to lift {goal} against {found.reference} while {allowed}"
     return " ".join([f"{first}.", *_but(found), _leader(found)])
 
 
@@ -109,12 +114,14 @@ def _but(found: MethodComparison) -> list[str]:
         "yes": "lifts it but hurts English",
         "unknown": "lifts it, but what English loses is not known well enough",
     }
-    return [
-        f"{name} {words[harm]} ({gain(english.simultaneous)})."
-        for name in found.lifting
-        if (harm := found.methods[name].hurts_english) != "no"
-        and (english := found.methods[name].against.get("english")) is not None
-    ]
+    told = []
+    for name in found.lifting:
+        one = found.methods[name]
+        english = one.against.get("english")
+        if one.hurts_english != "no":
+            loss = "too few English texts" if english is None else gain(english.simultaneous)
+            told.append(f"{name} {words[one.hurts_english]} ({loss}).")
+    return told
 
 
 def _leader(found: MethodComparison) -> str:
