@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 
 from trueness.errors import TruenessError
 from trueness.evaluation import (
+    PrecisionCut,
     Slices,
     compare_many,
     compare_slices,
@@ -379,6 +380,8 @@ def test_cuts_take_what_keeps_the_promise():
     assert observed["en"].precision.k == (right & inside).sum()
     assert observed["en"].taken.k == inside.sum()
     assert observed["en"].precision.value >= 0.9
+    again = {n: json.loads(json.dumps(one.to_dict())) for n, one in certified.items()}
+    assert {n: PrecisionCut.from_dict(one) for n, one in again.items()} == certified
 
 
 def test_a_precision_out_of_reach_takes_nothing():
