@@ -176,8 +176,8 @@ class PrecisionCut:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
-        shares = {n: Estimate.from_dict(content[n]) for n in ("precision", "taken")}
-        return cls(**{**{f.name: content[f.name] for f in fields(cls)}, **shares})
+        precision, taken = (Estimate.from_dict(content[n]) for n in ("precision", "taken"))
+        return cls(content["cut"], precision, taken, content["certified"])
 
 
 def precision_cuts(
