@@ -14,6 +14,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 
 from trueness.errors import TruenessError
 from trueness.evaluation import (
+    PrecisionCut,
     Slices,
     compare_many,
     compare_slices,
@@ -124,6 +125,7 @@ def test_intervals_are_those_of_a_plain_loop_over_clusters():
 def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     whole = np.hstack(list(cluster_weights(50, 30, seed=3)))
     monkeypatch.setattr("trueness.evaluation.clusters.WEIGHTS_AT_ONCE", 350)
+    monkeypatch.setattr("trueness.evaluation.clusters.DRAWS_AT_ONCE", 4)
     np.testing.assert_array_equal(np.hstack(list(cluster_weights(50, 30, seed=3))), whole)
     np.testing.assert_array_equal(whole.sum(axis=0), 50)
 
@@ -232,7 +234,7 @@ def test_a_better_language_is_found_and_turning_the_pair_around_turns_the_verdic
         for two in ((better, base), (base, better))
     ]
     assert {n: c.verdict for n, c in pair[0].languages.items()} == {
-        "en": "tied", "de": "better", "fr": "tied", "other": "tied",
+        "en": "tied", "de": "better", "fr": "tied",
     }  # fmt: skip
     assert pair[1].languages["de"].verdict == "worse"
     here, there = (p.languages["de"].simultaneous for p in pair)
@@ -378,6 +380,8 @@ def test_cuts_take_what_keeps_the_promise():
     assert observed["en"].precision.k == (right & inside).sum()
     assert observed["en"].taken.k == inside.sum()
     assert observed["en"].precision.value >= 0.9
+    again = {n: json.loads(json.dumps(one.to_dict())) for n, one in certified.items()}
+    assert {n: PrecisionCut.from_dict(one) for n, one in again.items()} == certified
 
 
 def test_a_precision_out_of_reach_takes_nothing():
@@ -451,6 +455,19 @@ def test_refusals_of_comparisons_temperatures_and_cuts():
         precision_cuts(y, np.ones((400, K)), language, cluster, precision=0.9)
     with pytest.raises(TruenessError, match="precision 1"):
         precision_cuts(y, np.ones((400, K)) / K, language, cluster, precision=1)
+
+
+def test_few_clusters_give_no_interval_and_take_none_from_others():
+    rng = np.random.default_rng(9)
+    y = rng.integers(0, K, 1200)
+    language = np.repeat(["en", "de"], 600)
+    cluster = np.where(language == "en", np.arange(1200), np.arange(1200) % 4)
+    predicted, better = _noisy(rng, y, 0.3), _noisy(rng, y, 0.9)
+    found = _measure((y, np.eye(K)[predicted], language, cluster))
+    assert found.languages["de"].macro_f1.low is None
+    assert found.languages["en"].macro_f1.low is not None
+    against = compare_slices(y, better, predicted, language, cluster, n_classes=K, draws=200)
+    assert {n: c.verdict for n, c in against.languages.items()} == {"en": "better", "de": "unknown"}
 
 
 def test_draws_that_do_not_move_give_no_interval():

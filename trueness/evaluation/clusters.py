@@ -16,8 +16,8 @@ from trueness.errors import TruenessError, at_least
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-WEIGHTS_AT_ONCE = 4_000_000
-"""Clusters times draws that are held in memory."""
+WEIGHTS_AT_ONCE, DRAWS_AT_ONCE = 4_000_000, 1000
+"""Clusters times draws, and draws, that are held in memory."""
 
 
 def numbered(cluster: object) -> tuple[Index, int]:
@@ -48,7 +48,7 @@ def cluster_weights(clusters: int, draws: int, seed: int = 0) -> Iterator[Array]
     clusters, draws = at_least("clusters", clusters, 1), at_least("draws", draws, 1)
     rng, done = np.random.default_rng(at_least("seed", seed, 0)), 0
     while done < draws:
-        b = min(draws - done, max(1, WEIGHTS_AT_ONCE // clusters))
+        b = min(draws - done, DRAWS_AT_ONCE, max(1, WEIGHTS_AT_ONCE // clusters))
         drawn = rng.integers(0, clusters, (b, clusters)) * b + np.arange(b)[:, None]
         yield np.bincount(drawn.ravel(), minlength=clusters * b).reshape(clusters, b).astype(float)
         done += b

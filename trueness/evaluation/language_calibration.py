@@ -24,6 +24,8 @@ Index = NDArray[np.int64]
 COLDEST, HOTTEST = 0.01, 100.0
 STRENGTH = 8.0
 """Pull of a language towards the others, nats; as of a prior with standard deviation 0.25."""
+SMALLEST_SLOPE = 1e-5
+"""Of the mean log loss; below it rounding may end the search for temperatures."""
 ACCEPTED_PCT = tuple(range(5, 101, 5))
 """Shares of the texts, percent, at which an accepting cut is looked for."""
 
@@ -122,7 +124,7 @@ def fit_language_temperatures(
 
 def _minimum(y: Index, logits: Array, index: Index, strength: float) -> Array:
     """Logarithms of the temperatures, one for each value of `index`."""
-    groups, every = int(index.max()) + 1, np.arange(len(y))
+    n, groups, every = len(y), int(index.max()) + 1, np.arange(len(y))
 
     def cost(logs: Array) -> tuple[float, Array]:
         scaled = logits * np.exp(-logs)[index, None]
@@ -130,14 +132,14 @@ def _minimum(y: Index, logits: Array, index: Index, strength: float) -> Array:
         slope = scaled[every, y] - (np.exp(log_p) * scaled).sum(axis=1)
         pull = logs - logs.mean()
         value = strength * float(pull @ pull) - float(log_p[every, y].sum())
-        return value, np.bincount(index, slope, groups) + 2 * strength * pull
+        return value / n, (np.bincount(index, slope, groups) + 2 * strength * pull) / n
 
     found = minimize(
         cost, np.zeros(groups), jac=True, method="L-BFGS-B",
         bounds=[(np.log(COLDEST), np.log(HOTTEST))] * groups,
-        options={"ftol": 1e-14, "gtol": 1e-7 * max(1, len(y)), "maxiter": 1000},
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
     )  # fmt: skip
-    if not found.success and found.nit >= 1000:
+    if not found.success and np.abs(found.jac).max() > SMALLEST_SLOPE:
         raise TruenessError(f"no temperatures are found after {found.nit} steps: {found.message}")
     return found.x
 
@@ -166,6 +168,16 @@ class PrecisionCut:
     precision: Estimate
     taken: Estimate
     certified: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        precision, taken = (Estimate.from_dict(content[n]) for n in ("precision", "taken"))
+        return cls(content["cut"], precision, taken, content["certified"])
 
 
 def precision_cuts(
@@ -257,7 +269,7 @@ def _cut(
         (k,), (m,), (low,), (high,) = clustered_shares(hit[some], cell, cluster[some], 1, level)
         if (k / m if confidence is None else low) >= precision:
             top_end = float(high) if confidence is None else 1.0
-            share = Estimate(k / m, float(low), top_end, int(m), int(k))
+            share = Estimate(float(k / m), float(low), top_end, int(m), int(k))
             return PrecisionCut(
                 float(cut), share, Estimate.share(int(m), n), confidence is not None
             )

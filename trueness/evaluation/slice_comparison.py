@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -24,7 +25,7 @@ from trueness.evaluation.by_language import (
     summaries,
 )
 from trueness.evaluation.clusters import cluster_weights, numbered
-from trueness.evaluation.intervals import DRAWS
+from trueness.evaluation.intervals import DRAWS, FEWEST_BLOCKS, Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference, mean_of
 from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
 
@@ -43,7 +44,8 @@ class SliceComparison:
     Attributes
     ----------
     languages : dict of str to Contrast
-        Difference of macro-F1 per slice, "other" included; simultaneous over the slices.
+        Difference of macro-F1 per language; simultaneous over the languages. None has an interval
+        with fewer than five clusters.
     summaries : dict of str to Contrast
         Difference of each summary of `by_language.summaries`; simultaneous over these.
     first, second : dict of str to float
@@ -75,12 +77,12 @@ class Method:
     per_seed : dict of str to tuple of float
         The same for each seed.
     languages : dict of str to float
-        Macro-F1 per slice.
+        Macro-F1 per language with enough texts.
     against : dict of str to Contrast
         Summaries minus those of the reference; each simultaneous over the methods. Empty for the
         reference.
     languages_against : dict of str to Contrast
-        The same per slice; simultaneous over methods and slices.
+        The same per language; simultaneous over methods and languages.
     hurts_english : {"no", "yes", "unknown"}
         "no" if the whole simultaneous interval lies above minus the allowed drop, "yes" if it lies
         below it.
@@ -190,7 +192,7 @@ def compare_slices(
     n_classes : int
         K.
     min_rows : int
-        Languages with fewer texts are pooled as "other".
+        Texts a language needs to be compared; the others count among all texts only.
     confidence : float
         In (0, 1).
     draws, seed : int
@@ -300,16 +302,16 @@ def _resampled_runs(
     index, clusters = numbered(cluster)
     sizes = [
         (int((slices.index == g).sum()), len(np.unique(index[slices.index == g])))
-        for g in range(len(slices.slices))
+        for g in range(len(slices.names))
     ]
     counts = {
         (name, i): label_counts(labels, guesses, slices, index, clusters, n_classes)
         for name, run in runs.items()
         for i, guesses in enumerate(_seeds(name, run, labels, n_classes))
     }
-    shape = (3, len(sizes), n_classes, -1)
+    shape = (3, len(slices.slices), n_classes, -1)
     parts: dict[tuple[str, int], list[tuple[Array, Array]]] = {one: [] for one in counts}
-    for weights in (np.ones((clusters, 1)), *cluster_weights(clusters, draws, seed)):
+    for weights in chain([np.ones((clusters, 1))], cluster_weights(clusters, draws, seed)):
         for one, sums in counts.items():
             parts[one].append(macro_f1((sums @ weights).reshape(shape)))
     found: dict[str, list[_Draws]] = {name: [] for name in runs}
@@ -318,7 +320,7 @@ def _resampled_runs(
         whole = summaries(slices.names, scores, overall)
         found[name].append(_Draws(
             {s: _statistic(v, *size)
-             for s, v, size in zip(slices.slices, scores, sizes, strict=True)},
+             for s, v, size in zip(slices.names, scores, sizes, strict=False)},
             {s: _statistic(v, len(labels), clusters) for s, v in whole.items()},
         ))  # fmt: skip
     return found, clusters
@@ -363,9 +365,16 @@ def _minus(one: Resampled, other: Resampled) -> Resampled:
 
 
 def _family(differences: Mapping[Any, Resampled], confidence: float) -> dict[Any, Contrast]:
-    """Contrasts that are simultaneous over these differences."""
-    found = simultaneous_contrasts(list(differences.values()), confidence)
-    return dict(zip(differences, found, strict=True))
+    """Contrasts that are simultaneous over those of these differences with enough clusters."""
+    enough = {n: d for n, d in differences.items() if d.blocks >= FEWEST_BLOCKS}
+    found = simultaneous_contrasts(list(enough.values()), confidence)
+    known = dict(zip(enough, found, strict=True))
+    return {n: known.get(n) or _unknown(d) for n, d in differences.items()}
+
+
+def _unknown(difference: Resampled) -> Contrast:
+    alone = Estimate(difference.value, None, None, difference.n)
+    return Contrast(alone, alone)
 
 
 def _against(

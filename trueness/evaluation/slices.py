@@ -30,7 +30,7 @@ from trueness.evaluation.clusters import (
     clustered_shares,
     numbered,
 )
-from trueness.evaluation.intervals import DRAWS, Estimate
+from trueness.evaluation.intervals import DRAWS, FEWEST_BLOCKS, Estimate
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -161,7 +161,7 @@ def measure_slices(
     Precision, recall and F1 of a class have exact intervals that know of the clusters, see
     `clustered_shares`; F1 is ``2 J / (1 + J)`` with J the share of hits among the texts that are of
     the class or predicted as it. All other intervals come from a bootstrap over clusters, see
-    `basic_interval`.
+    `basic_interval`; a slice with fewer than five clusters has none of these.
 
     NOTE[DIFF]: with fewer than about 15 texts per class macro-F1 lies below that of many texts, and
     its interval covers less often than it says: 88 % instead of 95 % for 300 texts of 24 classes,
@@ -209,22 +209,27 @@ def measure_slices(
     whole, drawn = _resampled(texts, slices, draws, seed)
     made = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
 
-    def estimate(value: float, draws: Array, n: int, most: float = 1.0) -> Estimate:
-        return made(value, *basic_interval(value, draws, confidence, (0.0, most)), n)
+    def estimate(value: float, draws: Array, n: int, clusters: int, most: float = 1.0) -> Estimate:
+        few = clusters < FEWEST_BLOCKS
+        ends = (None, None) if few else basic_interval(value, draws, confidence, (0.0, most))
+        return made(value, *ends, n)
 
     parts: dict[str, Slice] = {}
     for g, name in enumerate((*slices.slices, OVERALL)):
-        inside = slices.index == g if name != OVERALL else np.ones(len(labels), bool)
-        n = int(inside.sum())
+        part = texts if name == OVERALL else texts.only(slices.index == g)
         values = {
-            what: estimate(float(whole[what][g, 0]), drawn[what][g], n, most)
+            what: estimate(
+                float(whole[what][g, 0]), drawn[what][g], len(part.y), part.clusters, most
+            )
             for what, most in MOST.items()
         }
-        parts[name] = _slice(texts.only(inside), classes, values, confidence, made)
-    scores_of = [summaries(slices.names, m["macro_f1"], m["macro_f1"][-1]) for m in (whole, drawn)]
+        parts[name] = _slice(part, classes, values, confidence, made)
+    summed, resummed = (
+        summaries(slices.names, m["macro_f1"], m["macro_f1"][-1]) for m in (whole, drawn)
+    )
     found = {
-        name: estimate(float(value[0]), scores_of[1][name], len(labels))
-        for name, value in scores_of[0].items()
+        name: estimate(float(value[0]), resummed[name], len(labels), texts.clusters)
+        for name, value in summed.items()
     }
     worst, share = _worst(slices.names, whole["macro_f1"], drawn["macro_f1"])
     return Slices(
