@@ -19,7 +19,7 @@ from trueness.models import (
     titles_parameter_count,
     titles_parameter_split,
 )
-from trueness.models.encoder import Attention, drop_path, rotary_tables, rotate
+from trueness.models.encoder import Attention, EncoderBlock, drop_path, rotary_tables, rotate
 from trueness.models.heads import HEADS
 from trueness.spec import titles
 
@@ -327,7 +327,10 @@ def test_real_size_is_padding_invariant():
 def test_a_text_without_tokens_harms_nobody(training, pooler):
     module = _built(_model(pooler=pooler, projection={})).train(training)
     tokens, mask = _texts([4, 0, 2], 6)
+    seen = []
+    module.blocks[0].register_forward_hook(lambda _m, given, _out: seen.append(given[1]))
     pooled = module.pooled(tokens, mask)
+    assert seen[0].any(-1).all()  # kernels differ in what they make of no key at all
     assert pooler == "first" or (pooled[1] == 0).all()
     (module.classify(pooled).sum() + module.project(pooled).sum()).backward()
     assert all(p.grad.isfinite().all() for p in module.parameters())
@@ -378,6 +381,41 @@ def test_dropped_paths_are_whole_rows_and_keep_the_mean(rate):
     deviation = math.sqrt(rate / (1 - rate) / 40_000)
     assert abs(dropped.mean().item() - 1) < 5 * deviation
     assert drop_path(h, rate, training=False) is h
+
+
+def test_each_branch_of_a_block_is_dropped_by_itself():
+    torch.manual_seed(0)
+    block = EncoderBlock(_model(dropout=0.0, layer_scale=1.0), 0.5, torch.Generator()).train()
+    tables = rotary_tables(3, 4, 1e6, dtype=torch.float32, device=torch.device("cpu"))
+    h = torch.randn(1, 3, 24).expand(64, 3, 24)
+    out = block(h, torch.ones(64, 1, 1, 3, dtype=torch.bool), *tables)
+    kinds = {tuple(row.flatten().mul(1e4).round().tolist()) for row in out.detach()}
+    assert len(kinds) == 4  # neither, one, the other, both
+    assert torch.equal(out, h) is False
+    assert any(torch.equal(row, h[0]) for row in out)
+
+
+def test_dropout_falls_on_embedding_and_attention():
+    still = {"drop_path": 0.0, "head": {"kind": "plain", "dropout": 0.0}}
+    tokens, mask = _texts([6, 3])
+    module = _built(_model(layer_scale=1e-30, **still))  # blocks pass everything by
+    assert not torch.equal(module(tokens, mask), module.eval()(tokens, mask))
+    h, visible = torch.randn(2, 5, 24), torch.ones(2, 1, 1, 5, dtype=torch.bool)
+    tables = rotary_tables(5, 4, 1e6, dtype=torch.float32, device=h.device)
+    for rate in (0.0, 0.5):
+        attention = Attention(_model(dropout=rate), torch.Generator()).train()
+        noisy, exact = (attention.train(on)(h, visible, *tables) for on in (True, False))
+        assert torch.allclose(noisy, exact, atol=1e-6) == (rate == 0)
+
+
+@pytest.mark.parametrize(("head", "widths"), [("plain", [24, 24]), ("residual", [20, 24, 24])])
+def test_dropout_of_heads_stands_where_published(head, widths):
+    module, seen = _built(_model(head=HEAD_SPECS[head])).head, []
+    for part in module.modules():
+        if isinstance(part, torch.nn.Dropout):
+            part.register_forward_hook(lambda _m, given, _out: seen.append(given[0].shape[1]))
+    module(torch.randn(2, 24))
+    assert seen == widths
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

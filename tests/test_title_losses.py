@@ -198,6 +198,11 @@ def _pull(p, smooth, e=0.05, gamma=1.5, n_classes=6):
     return p * (1 - p) * (hard - e / n_classes / p + spread / (1 - p))
 
 
+def test_the_published_factor_is_that_of_one_in_a_million_below_it():
+    value = focal(_at(1e-8), torch.tensor([0]), gamma=2.0).item()
+    assert value == pytest.approx((1 - 1e-6) ** 2 * -math.log(1e-8), rel=1e-12)
+
+
 @pytest.mark.parametrize("smooth", ["product", "beside"])
 @pytest.mark.parametrize("p", [0.2, 0.9, BEST_SMOOTHED, 0.99, 0.9999])
 def test_smoothed_focal_gradients_are_those_found_by_hand(p, smooth):

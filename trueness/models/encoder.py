@@ -176,7 +176,7 @@ class TitleClassifier(nn.Module):
         cos, sin = rotary_tables(
             tokens.shape[1], width, self.model.rope_base, dtype=precise, device=h.device
         )
-        # a text without tokens would divide zero by zero: it sees its padding, which is not pooled
+        # a text without tokens sees its padding: of no key at all, some kernels make NaN
         visible = (mask | ~mask.any(1, keepdim=True))[:, None, None]
         for block in self.blocks:
             h = block(h, visible, cos, sin)
