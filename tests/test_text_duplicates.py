@@ -93,6 +93,31 @@ def test_promised_share_of_pairs_at_the_threshold_is_found(tmp_path):
     assert (apart[::2] != apart[1::2]).all()
 
 
+def flat(texts):
+    """Bytes of all texts, and where each begins and the last one ends."""
+    raw = [text.encode() for text in texts]
+    return np.frombuffer(b"".join(raw), np.uint8), np.concatenate(
+        [[0], np.cumsum([len(r) for r in raw])]
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_texts_under_one_key_are_all_compared(seed):
+    from trueness.text.minhash import link, roots
+
+    texts = normalised(catalogue(seed, 90, near=0.7)).to_list()
+    random.Random(seed).shuffle(texts)
+    alike = [(i, j) for i in range(90) for j in range(i) if similarity(texts[i], texts[j]) >= 0.6]
+    parent = np.arange(90)
+    keys = np.repeat(np.array([3, 5], np.uint64), 45)
+    checked, left_out = link(keys, np.arange(90), parent, *flat(texts), 0.6)
+    expected = components(90, [(i, j) for i, j in alike if keys[i] == keys[j]])
+    assert first_appearance(roots(parent)).tolist() == expected
+    assert len(set(expected)) < 80
+    assert left_out == 0
+    assert checked <= 2 * 45 * 44 / 2
+
+
 def test_portions_and_repetition_change_nothing(tmp_path):
     texts = catalogue(3, 200)
     results = [
@@ -157,12 +182,14 @@ def test_digits_are_kept():
 
 
 def test_bad_input_is_refused(tmp_path):
-    for threshold in (0, -1, 1.1, float("nan"), 0.01):
+    for threshold in (0, -1, 1.1, float("nan"), 0.049):
         with pytest.raises(DataError, match="threshold"):
             DuplicateFinder(tmp_path / "new", threshold=threshold)
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="holds files already"):
         DuplicateFinder(tmp_path)
+    with pytest.raises(DataError, match="can be written"):
+        DuplicateFinder(tmp_path / "file" / "below")
     with pytest.raises(DataError, match="missing"):
         DuplicateFinder(tmp_path / "other").add(["a", None])
 
@@ -172,7 +199,7 @@ def test_nothing_has_no_clusters(tmp_path):
     assert found(tmp_path / "b", ["", ""])[1].tolist() == [0, 0]
 
 
-@pytest.mark.parametrize("threshold", [0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0])
+@pytest.mark.parametrize("threshold", [0.05, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0])
 def test_bands_keep_the_promise(threshold):
     rows = duplicates._rows_per_band(threshold)
     bands = duplicates.PERMUTATIONS // rows
@@ -209,9 +236,7 @@ def test_signatures_estimate_the_similarity():
     rng = np.random.default_rng(4)
     bits = rng.integers(0, 2**64, (2, 4000), np.uint64)
     texts = normalised(catalogue(9, 40, near=0.8)).to_list()
-    raw = np.frombuffer("".join(texts).encode(), np.uint8)
-    starts = np.concatenate([[0], np.cumsum([len(t.encode()) for t in texts])])
-    keys = band_keys(raw, starts, bits[0] | np.uint64(1), bits[1], 1)[1:]
+    keys = band_keys(*flat(texts), bits[0] | np.uint64(1), bits[1], 1)[1:]
     errors = [
         (keys[:, i] == keys[:, j]).mean() - similarity(texts[i], texts[j])
         for i in range(40)

@@ -123,6 +123,12 @@ def test_order_of_rows_changes_nothing_and_every_label_is_taught(columns, random
     assert {one for one, p in zip(label, part, strict=True) if p == 0} == set(label)
 
 
+def test_cells_too_small_for_a_share_give_theirs_together():
+    """A thousand languages of one row each: a tenth of the rows is tested all the same."""
+    part = grouped_split(np.arange(1000), np.zeros(1000), np.arange(1000))
+    np.testing.assert_allclose(np.bincount(part), [850, 50, 100], atol=2)
+
+
 def test_seeds_differ_and_repeat():
     cluster, label, language = corpus(1, 500)
     first, again, other = (grouped_split(cluster, label, language, seed=s) for s in (1, 1, 2))

@@ -23,6 +23,7 @@ from trueness.text.tokens import (
     tokenizer_digest,
     train_tokenizer,
 )
+from trueness.text.words import goes_by_words
 
 TEXTS = [
     "Red running shoes for women", "Red hat for women", "Garden hose, 20 m", "Running shorts",
@@ -213,15 +214,90 @@ def one_by_one(tokenizer, texts, max_tokens):
 
 @pytest.mark.parametrize("max_tokens", [1, 3, 256])
 @pytest.mark.parametrize("cached", [False, True])
-def test_tokens_are_those_of_each_text_alone(tokenizer, tmp_path, max_tokens, cached):
-    texts = [*TEXTS, "", "x" * 700, " "] * 300  # several portions
+def test_tokens_are_those_of_each_text_alone(tokenizer, tmp_path, monkeypatch, max_tokens, cached):
+    monkeypatch.setattr("trueness.text.columns._PORTION", 100)
+    texts = [*TEXTS, "", "x" * 700, " "] * 20
     tokens = encode(texts, tokenizer, max_tokens=max_tokens, cache=tmp_path if cached else None)
     assert tokens.ids.dtype == np.int32
     assert tokens.offsets.dtype == np.int64
     assert len(tokens) == len(texts)
-    expected = one_by_one(tokenizer, texts[:43], max_tokens) * 300
+    expected = one_by_one(tokenizer, texts, max_tokens)
     assert tokens.lengths.tolist() == [len(row) for row in expected]
     assert tokens.ids.tolist() == [number for row in expected for number in row]
+
+
+@pytest.mark.parametrize("every", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_words_give_the_ids_of_the_whole_text_for_every_character(tokenizer, every):
+    """White space, controls and marks (by default), and all others, at edges of words and alone."""
+    kinds = ("Zs", "Zl", "Zp", "Cc", "Cf", "Mn", "Nd")
+    points = [chr(i) for i in range(0x30000) if not 0xD800 <= i < 0xE000]
+    points = points if every else [c for c in points if unicodedata.category(c) in kinds]
+    texts = [f"a{c} {c}e{c}\t {c} \u0301{c}  {c}  women{c} {c}women" for c in points]
+    assert goes_by_words(tokenizer)
+    tokens = encode(texts, tokenizer)
+    direct = [one.ids for one in tokenizer.encode_batch(texts)]
+    assert tokens.lengths.tolist() == [len(row) for row in direct]
+    assert tokens.ids.tolist() == [number for row in direct for number in row]
+
+
+PIECES = [
+    "women",
+    "for",
+    "Running",
+    " ",
+    " ",
+    "\n",
+    "\t",
+    "\u00a0",
+    "\u2028",
+    "'s",
+    "20",
+    "é",
+    "\u0301",
+]
+
+
+@given(st.lists(st.lists(st.sampled_from(PIECES), max_size=8).map("".join), min_size=1))
+def test_words_give_the_ids_of_the_whole_text_for_any_spaces(tokenizer, texts):
+    tokens = encode(texts, tokenizer, max_tokens=6)
+    expected = one_by_one(tokenizer, texts, 6)
+    assert tokens.ids.tolist() == [number for row in expected for number in row]
+
+
+def test_a_long_run_of_texts_forgets_words_and_stays_right(tokenizer, monkeypatch):
+    monkeypatch.setattr("trueness.text.words._MOST_WORDS", 50)
+    monkeypatch.setattr("trueness.text.columns._PORTION", 40)
+    texts = [f"{a}{b} {b * a} end" for a in range(20) for b in range(20)]
+    expected = one_by_one(tokenizer, texts, 256)
+    assert encode(texts, tokenizer).ids.tolist() == [i for row in expected for i in row]
+
+
+def test_tokenizers_of_other_rules_do_not_go_by_words(tokenizer):
+    from tokenizers import AddedToken, Tokenizer, normalizers, pre_tokenizers, processors
+
+    def changed(**parts):
+        copy = Tokenizer.from_str(tokenizer.to_str())
+        for name, value in parts.items():
+            setattr(copy, name, value)
+        return copy
+
+    byte_level = pre_tokenizers.ByteLevel
+    assert goes_by_words(changed(normalizer=normalizers.NFC()))
+    template = processors.TemplateProcessing(single="<pad> $A", special_tokens=[("<pad>", 0)])
+    added = changed()
+    added.add_tokens([AddedToken("for women")])
+    others = [
+        changed(normalizer=normalizers.NFKC()),
+        changed(pre_tokenizer=byte_level(add_prefix_space=True)),
+        changed(pre_tokenizer=byte_level(add_prefix_space=False, use_regex=False)),
+        changed(post_processor=template),
+        _word_level("a", "?"),
+        added,
+    ]
+    for other in others:
+        assert not goes_by_words(other)
+        tokens, direct = encode(TEXTS, other), [other.encode(text).ids for text in TEXTS]
+        assert tokens.ids.tolist() == [i for row in direct for i in row]
 
 
 def test_the_tokenizer_is_left_as_it_was(tokenizer):
@@ -292,12 +368,10 @@ def same(a, b):
 def never(monkeypatch):
     """Makes encoding fail, so that only what is kept can answer."""
 
-    def forbid():
-        monkeypatch.setattr(
-            "trueness.text.tokens._encoded", lambda *_: pytest.fail("encoded again")
-        )
+    def failing(*_):
+        yield pytest.fail("encoded again")
 
-    return forbid
+    return lambda: monkeypatch.setattr("trueness.text.tokens._encoded", failing)
 
 
 def test_kept_tokens_are_mapped_and_not_made_again(tokenizer, tmp_path, never):

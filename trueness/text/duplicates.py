@@ -22,6 +22,7 @@ Clusters = NDArray[np.int64]
 
 PERMUTATIONS = 128
 RECALL = 0.995  # of the pairs right at the threshold
+LEAST_THRESHOLD = 0.05  # below it so many permutations do not suffice
 _SEPARATOR = "\n"
 
 
@@ -58,11 +59,22 @@ class DuplicateFinder:
     folder : Path
         Holds the normalised texts and their bands meanwhile, about 170 bytes a text and the text
         itself; must be empty or new. The caller deletes it.
-    threshold : float in (0, 1]
+    threshold : float in [0.05, 1]
         Least Jaccard similarity of the sets of pieces of five characters. A pair right at it is
         seen with probability 0.995, a pair above it more surely.
     seed : int
         Of the permutations.
+
+    Attributes
+    ----------
+    pairs_checked, pairs_left_out : int
+        Pairs compared in `clusters`, and pairs at most that were not looked at because over 100
+        texts between them share the same band.
+
+    Raises
+    ------
+    DataError
+        For a threshold outside its range, a folder that holds files or cannot be written.
 
     Examples
     --------
@@ -75,11 +87,9 @@ class DuplicateFinder:
     """
 
     def __init__(self, folder: Path, *, threshold: float = 0.8, seed: int = 42) -> None:
-        if not 0 < threshold <= 1:
-            raise DataError(f"threshold {threshold}: a similarity above 0 and up to 1 is needed")
-        folder.mkdir(parents=True, exist_ok=True)
-        if any(folder.iterdir()):
-            raise DataError(f"{folder}: holds files already; give an empty folder")
+        if not LEAST_THRESHOLD <= threshold <= 1:
+            raise DataError(f"threshold {threshold}: {LEAST_THRESHOLD} to 1 is needed")
+        _begin(folder)
         self.threshold = threshold
         self.rows = _rows_per_band(threshold)
         self.n_bands = PERMUTATIONS // self.rows
@@ -117,6 +127,7 @@ class DuplicateFinder:
         n = len(self)
         if n == 0:
             return np.zeros(0, np.int64)
+        self.pairs_checked = self.pairs_left_out = 0
         starts = _starts(np.concatenate(self._sizes))
         texts = self._mapped("texts", np.uint8)
         parent = np.arange(n)
@@ -138,9 +149,21 @@ class DuplicateFinder:
         return np.frombuffer(b"", dtype)
 
 
+def _begin(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: {error.strerror}; give a folder that can be written") from None
+    if any(folder.iterdir()):
+        raise DataError(f"{folder}: holds files already; give an empty folder")
+
+
 def _append(path: Path, values: NDArray[Any]) -> None:
-    with path.open("ab") as file:
-        values.tofile(file)
+    try:
+        with path.open("ab") as file:
+            values.tofile(file)
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror or error}; give a folder with room") from None
 
 
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -150,10 +173,11 @@ def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _rows_per_band(threshold: float) -> int:
     """Longest bands that let a pair at the threshold meet with the promised probability."""
-    for rows in range(PERMUTATIONS, 0, -1):
-        if 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows) >= RECALL:
-            return rows
-    raise DataError(f"threshold {threshold}: too many texts are this alike; give at least 0.05")
+    return next(
+        rows
+        for rows in range(PERMUTATIONS, 0, -1)
+        if 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows) >= RECALL
+    )
 
 
 # ------------------------------------------------------------------------------------ clusterings

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from trueness.errors import DataError, at_least
 from trueness.text.columns import Column, Texts, portions, ranks, string_column, text_digest
 from trueness.text.token_cache import Part, kept, offsets_of
+from trueness.text.words import WordEncoder, goes_by_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -92,7 +93,8 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(portions(read), trainer, length=len(read))
+    listed = (portion.to_list() for portion in portions(read))
+    tokenizer.train_from_iterator(listed, trainer, length=len(read))
     return tokenizer
 
 
@@ -272,12 +274,13 @@ def encode(
     column = string_column(texts)
     coder = _coder(tokenizer, at_least("max_tokens", max_tokens, 1))
     pad = pad_token(tokenizer)[0]
+    parts = _encoded(column, coder, max_tokens, pad)
     if cache is not None:
         content = f"{text_digest(column)} {tokenizer_digest(tokenizer)} {max_tokens} {pad}"
-        return Tokens(*kept(cache, content, lambda: _encoded(column, coder, pad)), pad, max_tokens)
-    parts = list(_encoded(column, coder, pad))
-    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in parts)])
-    return Tokens(ids, offsets_of([sizes for _, sizes in parts]), pad, max_tokens)
+        return Tokens(*kept(cache, content, parts), pad, max_tokens)
+    made = list(parts)
+    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in made)])
+    return Tokens(ids, offsets_of([lengths for _, lengths in made]), pad, max_tokens)
 
 
 def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
@@ -294,12 +297,18 @@ def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
     return copy
 
 
-def _encoded(column: pl.Series, coder: Tokenizer, pad: int) -> Iterator[Part]:
+def _encoded(column: pl.Series, coder: Tokenizer, max_tokens: int, pad: int) -> Iterator[Part]:
     """Ids and lengths of one portion of texts after the other."""
+    words = WordEncoder(coder, max_tokens) if goes_by_words(coder) else None
     for portion in portions(column):
-        found = [one.ids or [pad] for one in coder.encode_batch_fast(portion)]
-        sizes = np.fromiter(map(len, found), np.int64, len(found))
-        yield np.fromiter(chain.from_iterable(found), np.int32, int(sizes.sum())), sizes
+        if words is None:
+            found = [one.ids for one in coder.encode_batch_fast(portion.to_list())]
+            lengths = np.fromiter(map(len, found), np.int64, len(found))
+            ids = np.fromiter(chain.from_iterable(found), np.int32, int(lengths.sum()))
+        else:
+            ids, lengths = words.encode(portion)
+        ends = np.cumsum(lengths)
+        yield np.insert(ids, ends[lengths == 0], pad), np.maximum(lengths, 1)
 
 
 def fertility(tokens: Tokens, texts: Texts, languages: Column) -> pl.DataFrame:
