@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.text.corpus import UNDETERMINED
+from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trueness.text.building import Progress
 
 MOST_CLASSES = 10_000
+_SHARD = COLUMNS | {"given": pl.Boolean}
 
 
 @dataclass
@@ -129,7 +130,8 @@ def rows_of_shards(folder: Path) -> Rows:
     DataError
         If there are more classes than a corpus has room for.
     """
-    scan = pl.scan_parquet(shard_paths(folder), glob=False)
+    paths = shard_paths(folder)
+    scan = pl.scan_parquet(paths, glob=False) if paths else pl.LazyFrame(schema=_SHARD)
     classes, languages = (
         tuple(scan.select(pl.col(name).unique().sort()).collect(engine="streaming")[name])
         for name in ("label", "language")

@@ -50,7 +50,7 @@ class Batch:
     read : int
         Records looked at.
     skipped : Counter
-        Reason -> records.
+        Reason -> records. Reasons that begin with "kept" are remarks on rows that are there.
     size : int
         Bytes after decompression.
     """
