@@ -322,7 +322,7 @@ def test_only_an_older_corpus_is_replaced(corpus, tmp_path):
     (tmp_path / "notes" / "text.md").write_text("mine")
     (tmp_path / "file").write_text("mine")
     for taken in ("notes", "file"):
-        with pytest.raises(DataError, match="is no corpus and not empty|is a file"):
+        with pytest.raises(DataError, match=r"is no corpus and not empty|is a file"):
             build(Catalogue(ROWS), tmp_path / taken)
     assert (tmp_path / "notes" / "text.md").read_text() == "mine"
     (tmp_path / "empty").mkdir()
@@ -487,7 +487,7 @@ def test_row_order_does_not_depend_on_workers(tmp_path):
         mapped(tmp_path / "m.tsv", "".join(f"{k}\t{c}\n" for k, c in enumerate(CATEGORIES))),
     )
     clusters = replace(source, map=mapped(tmp_path / "n.tsv", "1\tBooks\n2\tShoes\n3\tBooks\n"))
-    with pytest.raises(DataError, match="empty|clusters"):
+    with pytest.raises(DataError, match=r"empty|clusters"):
         build(clusters, tmp_path / "x")  # three clusters cannot be split
     number = iter(range(10**6))
     many = {
@@ -588,12 +588,10 @@ def test_archives_that_are_none_are_refused(tmp_path):
         members(zipped(tmp_path / "b.zip", {"a.txt": b""}))
     with pytest.raises(DataError, match="no such file"):
         members(tmp_path / "c.zip")
-    with (
-        pytest.warns(UserWarning, match="Duplicate name"),
-        zipfile.ZipFile(tmp_path / "d.zip", "w") as file,
-    ):
+    with zipfile.ZipFile(tmp_path / "d.zip", "w") as file:
         file.writestr("a.json.gz", b"")
-        file.writestr("a.json.gz", b"")
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("a.json.gz", b"")
     with pytest.raises(DataError, match="stands twice"):
         members(tmp_path / "d.zip")
 
@@ -749,7 +747,7 @@ def test_saved_dataset_folders_are_read(tmp_path):
     parts["train"].save_to_disk(tmp_path / "one")
     assert all_rows(DatasetFolder(tmp_path / "one"), tmp_path / "s")[0].height == 2
     for wrong in (tmp_path / "s", tmp_path / "none"):
-        with pytest.raises(DataError, match="no saved dataset|no such folder"):
+        with pytest.raises(DataError, match=r"no saved dataset|no such folder"):
             all_rows(DatasetFolder(wrong), tmp_path / "s2")
 
 
@@ -867,13 +865,13 @@ def test_descriptions_have_sections_as_labels_and_sources_as_clusters(tmp_path, 
 def test_folders_without_lists_are_refused(tmp_path):
     with pytest.raises(DataError, match="no such folder"):
         Debian(tmp_path / "none").prepared(tmp_path)
-    with pytest.raises(DataError, match="no readable .*Acquire::Languages"):
+    with pytest.raises(DataError, match=r"no readable .*Acquire::Languages"):
         Debian(tmp_path).prepared(tmp_path)
     (tmp_path / "x_Packages.lz4").write_bytes(b"")
     with pytest.raises(DataError, match=r"1 of its files are \.lz4"):
         Debian(tmp_path).prepared(tmp_path)
     (tmp_path / "x_Packages").write_text(PACKAGES)
-    with pytest.raises(DataError, match="no .*_i18n_Translation file"):
+    with pytest.raises(DataError, match=r"no .*_i18n_Translation file"):
         Debian(tmp_path).prepared(tmp_path)
     with pytest.raises(DataError, match="no translation into xx; there are de, pt_BR"):
         Debian(lists_folder(tmp_path / "lists"), ("de", "xx")).prepared(tmp_path)
@@ -1067,7 +1065,7 @@ def test_statistics_of_nothing_are_zeros(corpus):
 
     folder = corpus.folder.parent / "empty-shards"
     folder.mkdir(exist_ok=True)
-    frame = pl.DataFrame(schema={**COLUMNS, "given": pl.Boolean})
+    frame = pl.DataFrame(schema={**COLUMNS, "given": pl.Boolean, "characters": pl.Int32})
     frame.write_parquet(folder / "0.parquet")
     told = statistics(rows_of_shards(folder))
     assert told["rows"] == dict.fromkeys(PARTS, 0)

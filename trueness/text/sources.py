@@ -20,7 +20,7 @@ import polars as pl
 
 from trueness.errors import DataError
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 RAW: dict[str, Any] = {
     "id": pl.String,
     "text": pl.String,
