@@ -8,16 +8,15 @@ punctuation and spaces. Digits matter: models of one product differ in nothing e
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.text.strings import string_column
+from trueness.text.columns import Column, Texts, ranks, string_column
 
 Clusters = NDArray[np.int64]
 
@@ -26,7 +25,7 @@ RECALL = 0.995  # of the pairs right at the threshold
 _SEPARATOR = "\n"
 
 
-def normalised(texts: Sequence[str] | pl.Series) -> pl.Series:
+def normalised(texts: Texts) -> pl.Series:
     """Texts as they are compared: NFKC, case folded, runs of other than letters and digits a space.
 
     A text without letters and digits keeps its signs, so that "!!!" and "???" differ.
@@ -95,7 +94,7 @@ class DuplicateFinder:
     def __len__(self) -> int:
         return sum(len(sizes) for sizes in self._sizes)
 
-    def add(self, texts: Sequence[str] | pl.Series) -> None:
+    def add(self, texts: Texts) -> None:
         """Take in some more texts, (m,) of str."""
         from trueness.text.minhash import band_keys
 
@@ -119,7 +118,7 @@ class DuplicateFinder:
         if n == 0:
             return np.zeros(0, np.int64)
         starts = _starts(np.concatenate(self._sizes))
-        texts = self._mapped("texts", np.uint8) if starts[-1] else np.zeros(0, np.uint8)
+        texts = self._mapped("texts", np.uint8)
         parent = np.arange(n)
         rows = np.arange(n)
         for band in range(self.n_bands + 1):
@@ -133,7 +132,10 @@ class DuplicateFinder:
         return first_appearance(roots(parent))
 
     def _mapped(self, name: str, dtype: type) -> NDArray[np.generic]:
-        return np.memmap(self._folder / name, dtype, mode="r")
+        path = self._folder / name
+        if path.stat().st_size:
+            return np.memmap(path, dtype, mode="r")
+        return np.frombuffer(b"", dtype)
 
 
 def _append(path: Path, values: NDArray[Any]) -> None:
@@ -157,7 +159,7 @@ def _rows_per_band(threshold: float) -> int:
 # ------------------------------------------------------------------------------------ clusterings
 
 
-def first_appearance(labels: ArrayLike) -> Clusters:
+def first_appearance(labels: Column) -> Clusters:
     """The same clustering, (n,), numbered 0, 1, ... in the order of their first rows.
 
     Examples
@@ -165,14 +167,14 @@ def first_appearance(labels: ArrayLike) -> Clusters:
     >>> first_appearance(["shoe", "hat", "shoe"])
     array([0, 1, 0])
     """
-    ranks = pl.Series(np.asarray(labels)).rank("dense").to_numpy().astype(np.int64) - 1
-    seen, first = np.unique(ranks, return_index=True)
+    ranked = ranks("cluster", labels)
+    seen, first = np.unique(ranked, return_index=True)
     number = np.empty(len(seen), np.int64)
     number[np.argsort(first)] = np.arange(len(seen))
-    return number[ranks]
+    return number[ranked]
 
 
-def join(a: ArrayLike, b: ArrayLike) -> Clusters:
+def join(a: Column, b: Column) -> Clusters:
     """Finest clustering that separates neither what `a` holds together nor what `b` does.
 
     Parameters

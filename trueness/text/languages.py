@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import DataError, nearest
-from trueness.text.strings import string_column
+from trueness.text.columns import Texts, string_column
 
 UNDETERMINED = "und"
 LONGEST = 300  # characters that are read; more tell the model nothing and cost time
@@ -27,7 +27,7 @@ _CHINESE = {"yue": "zh", "wuu": "zh"}
 
 
 def detect(
-    texts: Sequence[str] | pl.Series, *, gate: float = 0.5, languages: Sequence[str] | None = None
+    texts: Texts, *, gate: float = 0.5, languages: Sequence[str] | None = None
 ) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
     """Code of the most probable language of every text, and its probability.
 

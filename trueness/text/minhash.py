@@ -152,6 +152,7 @@ def _distinct(pieces: Hashes) -> Hashes:
 @compiled
 def _alike(a: Hashes, b: Hashes, threshold: float) -> bool:
     """Whether the Jaccard similarity of two sorted sets reaches the threshold; empty sets do."""
+    needed = threshold * (len(a) + len(b)) / (1 + threshold) - 1e-9  # in common
     shared, i, j = 0, 0, 0
     while i < len(a) and j < len(b):
         if a[i] == b[j]:
@@ -162,7 +163,9 @@ def _alike(a: Hashes, b: Hashes, threshold: float) -> bool:
             i += 1
         else:
             j += 1
-    return shared >= threshold * (len(a) + len(b) - shared) - 1e-9
+        if shared + min(len(a) - i, len(b) - j) < needed:
+            return False
+    return shared >= needed
 
 
 @compiled

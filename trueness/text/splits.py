@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import DataError
+from trueness.text.columns import Column, ranks
 
 PARTS = ("train", "validation", "test")
 _OPEN = -1
@@ -17,8 +15,8 @@ _CARRIED = 0.1
 
 def grouped_split(
     cluster: ArrayLike,
-    label: ArrayLike,
-    language: ArrayLike,
+    label: Column,
+    language: Column,
     *,
     validation: float = 0.05,
     test: float = 0.10,
@@ -32,7 +30,8 @@ def grouped_split(
 
     Parameters
     ----------
-    cluster, label, language : (n,) int or str
+    cluster : (n,) int
+    label, language : (n,) int or str
     validation, test : float in [0, 1)
         Fractions of the rows of every cell; their sum is below 1.
     seed : int
@@ -64,9 +63,8 @@ def grouped_split(
             f"validation {validation} and test {test}: fractions of at least 0 with a sum below 1 "
             "are needed"
         )
-    names, clusters = _numbered("cluster", cluster)
-    _, labels = _numbered("label", label)
-    _, languages = _numbered("language", language)
+    names, clusters = _numbered(cluster)
+    labels, languages = ranks("label", label), ranks("language", language)
     if not len(clusters) == len(labels) == len(languages):
         raise DataError(
             f"{len(clusters)} clusters, {len(labels)} labels and {len(languages)} languages; "
@@ -85,20 +83,19 @@ def grouped_split(
     return part[clusters]
 
 
-def _numbered(name: str, values: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Distinct values in order, (k,), and the number of each row's value, (n,)."""
-    column = values if isinstance(values, pl.Series) else pl.Series(np.asarray(values))
-    if column.is_null().any() or (name == "cluster" and not column.dtype.is_integer()):
-        kind = "whole numbers" if name == "cluster" else "values"
-        raise DataError(f"{name}: {kind} in every row are needed; {column.dtype} came")
-    number = column.cast(pl.String if name != "cluster" else pl.Int64).rank("dense")
-    return column.unique().sort().to_numpy(), number.to_numpy().astype(np.int64) - 1
+def _numbered(cluster: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Distinct labels of clusters in order, (k,), and the number of each row's cluster, (n,)."""
+    labels = np.asarray(cluster)
+    if labels.ndim != 1 or (labels.size and labels.dtype.kind not in "iu"):
+        raise DataError(f"cluster: a whole number in every row is needed; {labels.dtype} came")
+    names, numbers = np.unique(labels.astype(np.int64), return_inverse=True)
+    return names, numbers
 
 
-def _lots(names: NDArray[Any], seed: int) -> NDArray[np.uint64]:
+def _lots(names: NDArray[np.int64], seed: int) -> NDArray[np.uint64]:
     """What each cluster draws, (k,); distinct, after SplitMix64 (Steele et al., 2014)."""
     start = np.random.default_rng(seed).integers(0, 2**64, dtype=np.uint64)
-    lots = names.astype(np.int64).view(np.uint64) ^ start
+    lots = names.view(np.uint64) ^ start
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         lots = (lots ^ (lots >> np.uint64(shift))) * np.uint64(factor)
     return lots ^ (lots >> np.uint64(31))

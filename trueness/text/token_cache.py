@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -23,9 +23,11 @@ _CHECKSUMS = "checksums.json"
 
 
 def kept(
-    cache: Path, content: str, make: Callable[[], Iterator[Part]]
+    cache: Path, content: str, parts: Iterator[Part]
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
-    """Ids, mapped from disk, and offsets of what `content` names; made where they are not whole.
+    """Ids, mapped from disk, and offsets of what `content` names.
+
+    Where they are not whole they are made: `parts` is used up then, and else not begun.
 
     Raises
     ------
@@ -34,7 +36,7 @@ def kept(
     """
     folder = cache / hashlib.sha256(f"{_LAYOUT} {content}".encode()).hexdigest()[:24]
     if not _is_whole(folder):
-        _write(folder, make())
+        _write(folder, parts)
     return np.load(folder / "ids.npy", mmap_mode="r"), np.load(folder / "offsets.npy")
 
 

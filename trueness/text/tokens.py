@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -15,8 +15,9 @@ import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import DataError, at_least
-from trueness.text.strings import portions, string_column, text_digest
+from trueness.text.columns import Column, Texts, portions, ranks, string_column, text_digest
 from trueness.text.token_cache import Part, kept, offsets_of
+from trueness.text.words import WordEncoder, goes_by_words
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -32,8 +33,8 @@ _ENDS = ("<|endoftext|>", "</s>", "<eos>", "<|im_end|>", "<|end_of_text|>", "[SE
 
 
 def train_tokenizer(
-    texts: Sequence[str] | pl.Series,
-    languages: ArrayLike,
+    texts: Texts,
+    languages: Column,
     *,
     vocabulary: int = 32_000,
     alpha: float = 1.0,
@@ -72,12 +73,15 @@ def train_tokenizer(
     """
     from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-    column, languages = string_column(texts), np.asarray(languages)
+    column = string_column(texts)
     size = at_least("vocabulary", vocabulary, LEAST_VOCABULARY)
     least = at_least("min_frequency", min_frequency, 1)
-    if not len(column) or languages.shape != (len(column),):
-        raise DataError(f"{len(column)} texts; at least one is needed, each with its language")
-    read = column if alpha == 1 else column.gather(tempered_rows(languages, alpha, seed))
+    if not 0 < len(column) == len(languages):
+        raise DataError(
+            f"{len(column)} texts and {len(languages)} languages; at least one text is needed, "
+            "each with its language"
+        )
+    read = column.gather(tempered_rows(languages, alpha, seed))
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -89,11 +93,12 @@ def train_tokenizer(
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(portions(read), trainer, length=len(read))
+    listed = (portion.to_list() for portion in portions(read))
+    tokenizer.train_from_iterator(listed, trainer, length=len(read))
     return tokenizer
 
 
-def tempered_rows(languages: ArrayLike, alpha: float, seed: int = 42) -> NDArray[np.int64]:
+def tempered_rows(languages: Column, alpha: float, seed: int = 42) -> NDArray[np.int64]:
     """Rows in which every language stands in proportion to n ** alpha, sorted, n in all.
 
     A row stands as often as all others of its language, or once more, at most 20 times; whose turn
@@ -106,7 +111,8 @@ def tempered_rows(languages: ArrayLike, alpha: float, seed: int = 42) -> NDArray
     """
     if not 0 <= alpha <= 1:
         raise DataError(f"alpha {alpha}: a number from 0 to 1 is needed")
-    _, language, counts = np.unique(np.asarray(languages), return_inverse=True, return_counts=True)
+    language = ranks("language", languages)
+    counts = np.bincount(language)
     weights = counts.astype(np.float64) ** alpha
     wanted = np.rint(len(language) * weights / max(weights.sum(), 1)).astype(np.int64)
     wanted = np.minimum(np.maximum(wanted, 1), MOST_REPEATS * counts)
@@ -232,7 +238,7 @@ class Tokens:
 
 
 def encode(
-    texts: Sequence[str] | pl.Series,
+    texts: Texts,
     tokenizer: Tokenizer,
     *,
     max_tokens: int = 256,
@@ -268,12 +274,13 @@ def encode(
     column = string_column(texts)
     coder = _coder(tokenizer, at_least("max_tokens", max_tokens, 1))
     pad = pad_token(tokenizer)[0]
+    parts = _encoded(column, coder, max_tokens, pad)
     if cache is not None:
         content = f"{text_digest(column)} {tokenizer_digest(tokenizer)} {max_tokens} {pad}"
-        return Tokens(*kept(cache, content, lambda: _encoded(column, coder, pad)), pad, max_tokens)
-    parts = list(_encoded(column, coder, pad))
-    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in parts)])
-    return Tokens(ids, offsets_of([sizes for _, sizes in parts]), pad, max_tokens)
+        return Tokens(*kept(cache, content, parts), pad, max_tokens)
+    made = list(parts)
+    ids = np.concatenate([np.zeros(0, np.int32), *(ids for ids, _ in made)])
+    return Tokens(ids, offsets_of([lengths for _, lengths in made]), pad, max_tokens)
 
 
 def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
@@ -290,17 +297,21 @@ def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
     return copy
 
 
-def _encoded(column: pl.Series, coder: Tokenizer, pad: int) -> Iterator[Part]:
+def _encoded(column: pl.Series, coder: Tokenizer, max_tokens: int, pad: int) -> Iterator[Part]:
     """Ids and lengths of one portion of texts after the other."""
+    words = WordEncoder(coder, max_tokens) if goes_by_words(coder) else None
     for portion in portions(column):
-        found = [one.ids or [pad] for one in coder.encode_batch_fast(portion)]
-        sizes = np.fromiter(map(len, found), np.int64, len(found))
-        yield np.fromiter(chain.from_iterable(found), np.int32, int(sizes.sum())), sizes
+        if words is None:
+            found = [one.ids for one in coder.encode_batch_fast(portion.to_list())]
+            lengths = np.fromiter(map(len, found), np.int64, len(found))
+            ids = np.fromiter(chain.from_iterable(found), np.int32, int(lengths.sum()))
+        else:
+            ids, lengths = words.encode(portion)
+        ends = np.cumsum(lengths)
+        yield np.insert(ids, ends[lengths == 0], pad), np.maximum(lengths, 1)
 
 
-def fertility(
-    tokens: Tokens, texts: Sequence[str] | pl.Series, languages: ArrayLike
-) -> pl.DataFrame:
+def fertility(tokens: Tokens, texts: Texts, languages: Column) -> pl.DataFrame:
     """How finely the tokenizer cuts each language, a row per language, the largest first.
 
     Rust et al., "How Good is Your Tokenizer?" (2021). Texts that fill `max_tokens` may have been
@@ -324,7 +335,7 @@ def fertility(
     >>> fertility(encode(["red shoe"], tokenizer), ["red shoe"], ["en"]).row(0)
     ('en', 1, 0, 0.25, 1.0)
     """
-    column, languages = string_column(texts), np.asarray(languages)
+    column = string_column(texts)
     if not len(tokens) == len(column) == len(languages):
         raise DataError(
             f"{len(tokens)} rows of tokens, {len(column)} texts and {len(languages)} languages; "

