@@ -190,7 +190,9 @@ def _source(origin: From, seed: int, english_share: float | None) -> Source:
         If they name none or several, or an option that the source does not take.
     """
     given = {f.name: getattr(origin, f.name) for f in fields(origin)}
-    given = {name: value for name, value in given.items() if value not in (None, False)}
+    given = {
+        name: value for name, value in given.items() if value is not None and value is not False
+    }
     named = [name for name in TAKES if name in given]
     if len(named) != 1:
         came = " and ".join(f"--{name}" for name in named) or "none"

@@ -28,6 +28,7 @@ LARGEST_RATIO = 200
 """Bytes out per byte in; product offers inflate about tenfold."""
 HARMLESS_BYTES = 64 << 20
 """A member that inflates to less is never a bomb."""
+UNTITLED = "kept, but only a description"
 MOST_MEMBERS = 1_000_000
 DEFAULT_MAX_GB = 1000.0
 _GZIP, _BLOCK_BYTES = 31, 1 << 20
@@ -115,6 +116,7 @@ class _Offers:
     def clear(self) -> None:
         self.ids: list[str] = []
         self.texts: list[str] = []
+        self.titled: list[bool] = []
         self.languages: list[str] = []
         self.clusters: list[int] = []
 
@@ -123,7 +125,8 @@ class _Offers:
         title = as_text(get("title"))
         if not title or title.isspace():
             title = as_text(get("name"))
-        if title and not titles_only and (description := as_text(get("description"))):
+        self.titled.append(bool(title) and not title.isspace())
+        if not titles_only and (description := as_text(get("description"))):
             title = f"{title} {description}"
         self.line += 1
         self.ids.append(as_text(get("id")) or f"{self.member}:{self.line}")
@@ -137,8 +140,10 @@ _NO_CLUSTER = -(2**63)
 
 def _cluster(value: Any) -> int:  # noqa: ANN401 - whatever JSON can hold
     """Cluster id as a number; numbers in quotation marks are numbers too."""
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        return _NO_CLUSTER
     try:
-        number = int(value) if isinstance(value, int | str) else _NO_CLUSTER
+        number = int(value)
     except ValueError:
         return _NO_CLUSTER
     return number if abs(number) < 2**63 else _NO_CLUSTER
@@ -152,14 +157,18 @@ def _batch(
     labels, reasons = mapping.labels(clusters[has])
     read = len(clusters) + skipped.total()
     frame = pl.DataFrame(
-        {"id": offers.ids, "text": offers.texts, "language": offers.languages},
-        schema_overrides=dict.fromkeys(("id", "text", "language"), pl.String),
-    ).filter(has)
+        {
+            "id": offers.ids, "text": offers.texts, "language": offers.languages,
+            "titled": offers.titled,
+        },
+        schema=dict.fromkeys(("id", "text", "language"), pl.String) | {"titled": pl.Boolean},
+    ).filter(has)  # fmt: skip
     frame = frame.with_columns(
         label=pl.Series(labels, dtype=pl.String), cluster=pl.Series(clusters[has])
     ).filter(pl.col("label").is_not_null())
+    untitled = frame.filter(~pl.col("titled") & pl.col("text").str.contains(r"\S"))
     frame, dropped = cleaned(frame, max_chars)
-    missing = Counter({"no cluster": int((~has).sum())})
+    missing = Counter({"no cluster": int((~has).sum()), UNTITLED: len(untitled)})
     return Batch(frame, read, skipped + reasons + dropped + missing, size)
 
 
@@ -261,14 +270,16 @@ def _inflated(stream: BinaryIO) -> Iterator[bytes]:
         data = data or stream.read(_BLOCK_BYTES)
         if not data:
             break
-        begun = True
+        if not begun:
+            data = data.lstrip(b"\0")  # padding between and after parts
+        begun = bool(data) or begun
         block = inflater.decompress(data, _BLOCK_BYTES)
         data = inflater.unconsumed_tail
         if block:
             yield block
         if inflater.eof:
-            data = inflater.unused_data.lstrip(b"\0")
-            inflater, begun = zlib.decompressobj(_GZIP), bool(data)
+            data, begun = inflater.unused_data, False
+            inflater = zlib.decompressobj(_GZIP)
     while block := inflater.decompress(b"", _BLOCK_BYTES):
         yield block
     if begun and not inflater.eof:

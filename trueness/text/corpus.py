@@ -110,7 +110,7 @@ class Corpus:
         )
 
     def _codes(self, labels: pl.Series, name: str) -> NDArray[np.int64]:
-        foreign = labels.unique().filter(~labels.unique().is_in(self.classes))
+        foreign = labels.filter(~labels.is_in(self.classes))
         if len(foreign):
             raise DataError(
                 f"{self.folder}: label {foreign.min()!r} in part {name} is none of the "

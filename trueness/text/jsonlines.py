@@ -71,6 +71,8 @@ def as_text(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
     Half a surrogate pair, which JSON can spell and UTF-8 cannot, becomes U+FFFD.
     """
     if isinstance(value, str):
+        if value.isascii():
+            return value
         try:
             value.encode()
         except UnicodeEncodeError:

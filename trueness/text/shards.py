@@ -16,7 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.text.corpus import UNDETERMINED
+from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trueness.text.building import Progress
 
 MOST_CLASSES = 10_000
+_SHARD = COLUMNS | {"given": pl.Boolean, "characters": pl.Int32}
 
 
 @dataclass
@@ -96,13 +97,13 @@ def _read_piece(job: _Job) -> Reading:
     reading = Reading()
     for number, batch in enumerate(job.source.batches(job.piece)):
         reading.add(Reading(batch.read, batch.skipped, batch.size))
-        frame = _with_languages(batch.frame, job.detect, job.gate)
+        frame = _described(batch.frame, job.detect, job.gate)
         frame.write_parquet(job.folder / f"{job.number:06}-{number:06}.parquet", compression="lz4")
     return reading
 
 
-def _with_languages(frame: pl.DataFrame, detect: bool, gate: float) -> pl.DataFrame:
-    """Columns language, language_confidence and given filled; the given language wins."""
+def _described(frame: pl.DataFrame, detect: bool, gate: float) -> pl.DataFrame:
+    """Frame with a language for every text, the given one if any, and the length of the texts."""
     given = frame["language"].is_not_null()
     language = frame["language"].fill_null(UNDETERMINED)
     confidence = given.cast(pl.Float32)
@@ -113,7 +114,12 @@ def _with_languages(frame: pl.DataFrame, detect: bool, gate: float) -> pl.DataFr
         where = (~given).arg_true()
         language = language.scatter(where, pl.Series(codes))
         confidence = confidence.scatter(where, pl.Series(sure))
-    return frame.with_columns(language=language, language_confidence=confidence, given=given)
+    return frame.with_columns(
+        language=language,
+        language_confidence=confidence,
+        given=given,
+        characters=pl.col("text").str.len_chars().cast(pl.Int32),
+    )
 
 
 def shard_paths(folder: Path) -> list[Path]:
@@ -129,7 +135,8 @@ def rows_of_shards(folder: Path) -> Rows:
     DataError
         If there are more classes than a corpus has room for.
     """
-    scan = pl.scan_parquet(shard_paths(folder), glob=False)
+    paths = shard_paths(folder)
+    scan = pl.scan_parquet(paths, glob=False) if paths else pl.LazyFrame(schema=_SHARD)
     classes, languages = (
         tuple(scan.select(pl.col(name).unique().sort()).collect(engine="streaming")[name])
         for name in ("label", "language")
@@ -144,7 +151,7 @@ def rows_of_shards(folder: Path) -> Rows:
         confidence="language_confidence",
         given="given",
         cluster="cluster",
-        characters=pl.col("text").str.len_chars().cast(pl.Int32),
+        characters="characters",
     ).collect(engine="streaming")
     fixed = {name: table[name].to_numpy() for name in table.columns if name != "cluster"}
     part = np.zeros(len(table), np.int8)

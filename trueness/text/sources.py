@@ -20,7 +20,7 @@ import polars as pl
 
 from trueness.errors import DataError
 
-BATCH_ROWS = 50_000
+BATCH_ROWS = 20_000
 RAW: dict[str, Any] = {
     "id": pl.String,
     "text": pl.String,
@@ -50,7 +50,7 @@ class Batch:
     read : int
         Records looked at.
     skipped : Counter
-        Reason -> records.
+        Reason -> records. Reasons that begin with "kept" are remarks on rows that are there.
     size : int
         Bytes after decompression.
     """
