@@ -18,12 +18,12 @@ from trueness.market import synthetic_bars
 from trueness.report.study import analyze, coverage
 from trueness.run import run as run_campaign
 from trueness.search import load_search
-from trueness.sequel import ranked
+from trueness.search.found import find_study, study_names, study_of
+from trueness.search.sequel import ranked
+from trueness.search.studies import open_storage, open_study
+from trueness.search.trainer import Objective, Trainer
+from trueness.search.trials import Result, search_trials
 from trueness.store import Store
-from trueness.studies import find_study, open_storage, open_study, study_names
-from trueness.studying import study_of
-from trueness.trainer import Objective, Trainer
-from trueness.trials import Result, search_trials
 
 PLANTED = """\
 search: planted
@@ -220,11 +220,8 @@ def test_a_flat_search_stops_early(study):
 WORKER = """
 import sys, time
 from tests.test_search import planted
-from trueness.run import run as run_campaign
-from trueness.search import load_search
-from trueness.sequel import ranked
-from trueness.studies import open_storage, open_study
-from trueness.trials import Result, search_trials
+from trueness.search import load_search, open_storage, open_study, search_trials
+from trueness.search.trials import Result
 folder, url, trials, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 search = load_search(folder)
 study = open_study(search, ("auc",), open_storage(url))

@@ -24,11 +24,11 @@ from trueness.cli.searching import Storage, storage_url
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.search import Search
+    from trueness.search.definition import Search
+    from trueness.search.studies import Opened
+    from trueness.search.trainer import Trainer
+    from trueness.search.trials import Outcome
     from trueness.store import Store
-    from trueness.studies import Opened
-    from trueness.trainer import Trainer
-    from trueness.trials import Outcome
 
 EXIT_INTERRUPTED = 130
 MOST_SEEDS = 100
@@ -121,11 +121,11 @@ def run(
     from trueness.execute import Pool
     from trueness.fit import choose_device
     from trueness.models.budgets import refuse_on_cpu
-    from trueness.search import load_search, named
+    from trueness.search.loading import load_search, named
+    from trueness.search.studies import open_storage, open_study
+    from trueness.search.trainer import Objective, Trainer
+    from trueness.search.trials import search_trials
     from trueness.store import Store
-    from trueness.studies import open_storage, open_study
-    from trueness.trainer import Objective, Trainer
-    from trueness.trials import search_trials
 
     _check_counts(
         precision, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after, epochs=epochs
@@ -219,7 +219,7 @@ def _report(
 
 
 def _best_row(trial: Any, store: Store) -> dict[str, Any]:  # noqa: ANN401 - Optuna's own
-    from trueness.trainer import alarm_estimate
+    from trueness.search.trainer import alarm_estimate
 
     facts = trial.user_attrs["run"]
     run = store.run(facts["keys"][0])
@@ -235,7 +235,7 @@ def _best_row(trial: Any, store: Store) -> dict[str, Any]:  # noqa: ANN401 - Opt
 def _show(report: dict[str, Any], outcome: Outcome, store: Path, storage: str | None) -> None:
     from trueness.evaluation import Estimate
     from trueness.report.tables import number_text, share_text
-    from trueness.studies import shown_url
+    from trueness.search.studies import shown_url
 
     def say(text: str) -> None:
         console().print(text, highlight=False, soft_wrap=True)

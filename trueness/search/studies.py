@@ -15,7 +15,7 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
@@ -26,8 +26,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from trueness.errors import DataError, SpecError, StoreError, nearest
-from trueness.search import Search, described
+from trueness.errors import SpecError, StoreError
+from trueness.search.definition import Search
+from trueness.search.space import described
 from trueness.store import alive
 
 Sampler = Literal["tpe", "gp", "random"]
@@ -295,72 +296,3 @@ def queue_again(study: optuna.Study, trial: FrozenTrial | optuna.trial.Trial) ->
     if trial.params:
         kept = {n: v for n, v in trial.user_attrs.items() if n in KEPT}
         study.enqueue_trial(trial.params, user_attrs={"instead_of": trial.number, **kept})
-
-
-# ------------------------------------------------------------------------------------ reading
-
-
-@dataclass(frozen=True)
-class Found:
-    """A study of a storage as it was left: what it is about, and its trials."""
-
-    name: str
-    about: dict[str, Any]
-    objective: list[str]
-    trials: list[FrozenTrial]
-
-    @property
-    def completed(self) -> list[FrozenTrial]:
-        """Trials with a value."""
-        return [t for t in self.trials if t.state == TrialState.COMPLETE]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Trials that were carried out, as rows for `report.study.from_rows`."""
-        for trial in self.completed:
-            facts = trial.user_attrs.get("run", {})
-            yield {
-                "number": trial.number, "value": (trial.values or [None])[0], "state": "complete",
-                "params": {short(n): _word(v) for n, v in trial.params.items()},
-                "forced": trial.user_attrs.get("forced"), "key": facts.get("keys", [None])[0],
-                **{n: facts.get(n) for n in ("parameters", "scores", "recall", "seconds")},
-            }  # fmt: skip
-
-
-def short(name: str) -> str:
-    """Last part of a leaf's name; below a choice, the choice stays in front.
-
-    Examples
-    --------
-    >>> short("model.d_model"), short("model.embedding[linear].width")
-    ('d_model', 'embedding:linear.width')
-    """
-    above, bracket, rest = name.partition("[")
-    return above.rpartition(".")[2] + (":" if bracket else "") + rest.replace("]", "")
-
-
-def _word(value: Any) -> Any:  # noqa: ANN401 - a level of a choice
-    return str(value) if value is None or isinstance(value, bool) else value
-
-
-def study_names(storage: RDBStorage) -> list[str]:
-    """Names of the studies that trueness made, in order of their making."""
-    studies = storage.get_all_studies()
-    return [one.study_name for one in studies if "made" in one.user_attrs]
-
-
-def find_study(storage: RDBStorage, name: str) -> Found:
-    """Study of a storage.
-
-    Raises
-    ------
-    DataError
-        If the storage has none of that name.
-    """
-    names = study_names(storage)
-    if name not in names:
-        hint = nearest(name, names) if names else "it has none; `trueness search run` makes one"
-        raise DataError(f"no study {name!r} in the storage; {hint}")
-    study = optuna.load_study(study_name=name, storage=storage)
-    attributes = study.user_attrs
-    objective = str(attributes["made"]["objective"]).split()
-    return Found(name, attributes["about"], objective, study.get_trials(deepcopy=False))

@@ -18,10 +18,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from trueness.errors import SpecError
-from trueness.search import TRIED, Search
-from trueness.space import Choice, Leaf
+from trueness.search.definition import TRIED, Search
+from trueness.search.space import Choice, Leaf
+from trueness.search.studies import Opened, heartbeat, queue_again, requeue_orphans
 from trueness.spec import Spec
-from trueness.studies import Opened, heartbeat, queue_again, requeue_orphans
 
 Duplicates = Literal["architecture", "seed"]
 

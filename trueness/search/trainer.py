@@ -11,10 +11,10 @@ from trueness.evaluation import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
 from trueness.run import Listener, Summary, run
-from trueness.search import Search
+from trueness.search.definition import Search
+from trueness.search.trials import Proposal, Result
 from trueness.spec import Spec
 from trueness.store import Run, Store
-from trueness.trials import Proposal, Result
 
 FEW_ALARMS = 5
 """Alarms below which a precision does not count."""
