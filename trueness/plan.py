@@ -36,6 +36,8 @@ class Work:
     device: Device
     width: int = 1
     mode: Mode = "eager"
+    asks: bool = False
+    """Whether the worker asks after every epoch if a network is to be pruned."""
 
     @property
     def members(self) -> int:

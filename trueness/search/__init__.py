@@ -17,6 +17,7 @@ _HOMES = {
     "Trainer": "trainer",
     "find_study": "found",
     "load_search": "loading",
+    "make_pruner": "pruning",
     "open_storage": "studies",
     "open_study": "studies",
     "search_trials": "trials",

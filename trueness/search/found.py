@@ -31,6 +31,11 @@ class Found:
         """Trials with a value."""
         return [t for t in self.trials if t.state == TrialState.COMPLETE]
 
+    @property
+    def pruned(self) -> int:
+        """Trials that were given up for their first epochs."""
+        return sum(t.state == TrialState.PRUNED for t in self.trials)
+
     def rows(self) -> Iterator[dict[str, Any]]:
         """Trials that were carried out, as rows for `report.study.from_rows`."""
         for trial in self.completed:
@@ -98,6 +103,8 @@ def study_of(found: Found, store: Store) -> Study:
     notes = [f"{about['title']}; horizon {about['horizon_days']} d, {about['protocol']}"]
     if len(found.objective) > 1:
         notes.append(f"searched for {' and '.join(found.objective)}; judged by {objective} here")
+    if found.pruned:
+        notes.append(f"{found.pruned} trials were pruned and are left out of everything here")
     return from_rows(
         found.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
         budget=about["budget"] or "?", tier=about["tier"],

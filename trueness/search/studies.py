@@ -44,6 +44,7 @@ START_UP = 10
 """Random trials before the sampler models anything."""
 KEPT = ("forced", "seed", "instead_of")
 """Attributes that a trial hands on to the one that takes its place."""
+COUNTED = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
 FILE = "search.sqlite3"
 """Database of a store's studies, if no other is named."""
 
@@ -86,8 +87,8 @@ class Opened:
         return [t for t in kept if t.number in front]
 
     def counted(self) -> list[FrozenTrial]:
-        """Trials that were carried out, failed ones included, or are at work."""
-        every = self.trials(TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
+        """Trials that were carried out, pruned and failed ones included, or are at work."""
+        every = self.trials(*COUNTED)
         return [t for t in every if t.state != TrialState.FAIL or "failure" in t.user_attrs]
 
 
@@ -155,6 +156,7 @@ def _quiet() -> Generator[None]:
 def open_study(
     search: Search, objective: Sequence[str], storage: RDBStorage, *, sampler: Sampler = "tpe",
     seed: int = 42, about: dict[str, Any] | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
 ) -> Opened:  # fmt: skip
     """Study of a search, made with its forced extremes or found again.
 
@@ -170,6 +172,8 @@ def open_study(
         Of the sampler; a study that is found again goes on with another stream.
     about : dict, optional
         What else must be the same when the study is found again.
+    pruner : BasePruner, optional
+        From `make_pruner`; nothing is pruned by default.
 
     Raises
     ------
@@ -190,6 +194,7 @@ def open_study(
         _check_same(search.name, known.get("made", made), made)
         stream = seed if not study.get_trials(deepcopy=False) else _another(seed, study)
         study.sampler = _sampler(sampler, stream)
+        study.pruner = pruner or optuna.pruners.NopPruner()
         if "made" not in known:
             for which, parameters in search.forced():
                 study.enqueue_trial(parameters, user_attrs={"forced": which}, skip_if_exists=True)

@@ -12,6 +12,7 @@ from trueness.examples import Examples
 from trueness.execute import Pool
 from trueness.run import Listener, Summary, run
 from trueness.search.definition import Search
+from trueness.search.pruning import epoch_judge
 from trueness.search.trials import Proposal, Result
 from trueness.spec import Spec
 from trueness.store import Run, Store
@@ -80,7 +81,8 @@ def alarm_estimate(one: Run, of: str = "precision") -> str:
 class Trainer:
     """Trains and stores proposals, and answers their objective; the mean over replicates.
 
-    Baselines of the data run first, in the first batch. Examples are made once.
+    Baselines of the data run first, in the first batch. Examples are made once. With `prunes`, the
+    pruner of the study sees every epoch.
     """
 
     search: Search
@@ -91,6 +93,7 @@ class Trainer:
     workers: int | None = None
     pool: Pool | None = None
     listener: Any = None
+    prunes: bool = False
     reused: int = 0
     _examples: dict[str, Examples] = field(default_factory=dict, repr=False)
 
@@ -110,6 +113,7 @@ class Trainer:
         summary = run(
             campaign, self.store, device=self.device, workers=self.workers, retry=True,
             listener=listener, pool=self.pool, examples=self._examples,
+            prune=epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None,
         )  # fmt: skip
         results = [self._result(one, summary) for one in proposals]
         return [replace(one, interrupted=summary.interrupted) for one in results]
@@ -123,6 +127,8 @@ class Trainer:
         if not left:
             self.reused += not set(keys) & set(summary.trained)
             return self._values([self.store.run(key) for key in keys])
+        if left[0] in summary.pruned:
+            return Result(pruned=True)
         if summary.interrupted:
             return Result()
         return Result(failure=self.store.failures().get(left[0], "another process trains it"))
@@ -166,6 +172,9 @@ class _Later:
 
     def failed(self, ids: list[str], reason: str) -> None:
         self.of.failed(ids, reason)
+
+    def pruned(self, ids: list[str]) -> None:
+        self.of.pruned(ids)
 
     def note(self, text: str) -> None:
         if not text.partition(" ")[2].startswith("baselines,"):

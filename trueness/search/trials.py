@@ -49,9 +49,9 @@ class Proposal:
 class Result:
     """What came of a proposal: values to maximise, or why there are none.
 
-    `violation` is above 0 where a constraint is broken. `facts` are kept with the trial. Without
-    values and without a failure, it was not carried out and returns to the queue. `interrupted`
-    ends the search, whatever came of it.
+    `violation` is above 0 where a constraint is broken. `facts` are kept with the trial. `pruned`
+    was given up for its epochs, which its trial knows. With none of these, it was not carried out
+    and returns to the queue. `interrupted` ends the search, whatever came of it.
     """
 
     values: tuple[float, ...] | None = None
@@ -59,6 +59,7 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     failure: str | None = None
     interrupted: bool = False
+    pruned: bool = False
 
 
 Evaluate: TypeAlias = Callable[[Sequence[Proposal]], Sequence[Result]]
@@ -74,6 +75,7 @@ class Outcome:
 
     done: int = 0
     failed: int = 0
+    pruned: int = 0
     saved: int = 0
     invalid: int = 0
     interrupted: bool = False
@@ -95,8 +97,8 @@ def search_trials(
     evaluate : callable
         Carries out a list of `Proposal`, answers as many `Result`.
     trials : int
-        Trials in the study, those of earlier calls and of other processes included; failed ones
-        count.
+        Trials in the study, those of earlier calls and of other processes included; failed and
+        pruned ones count.
     batch : int
         Trials asked for at once; those of equal tensor shape train as one stack.
     seeds : int
@@ -262,6 +264,9 @@ def _tell(study: optuna.Study, one: Proposal, result: Result, outcome: Outcome) 
             one.trial.set_constraint("precision", result.violation)
         study.tell(one.trial, list(result.values))
         outcome.done += 1
+    elif result.pruned:
+        study.tell(one.trial, state=TrialState.PRUNED)
+        outcome.pruned += 1
     elif result.failure is not None:
         one.trial.set_user_attr("failure", result.failure)
         study.tell(one.trial, state=TrialState.FAIL)
