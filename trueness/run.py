@@ -106,6 +106,7 @@ def run(
     pool: Pool | None = None,
     examples: dict[str, Examples] | None = None,
     prune: Callable[[str, dict[str, float]], bool] | None = None,
+    announce: bool = True,
 ) -> Summary:
     """Carry out what is missing of a campaign.
 
@@ -129,6 +130,8 @@ def run(
     prune : callable, optional
         Asked after every epoch with the key of a network and its row of history; True gives the
         network up, all its folds.
+    announce : bool
+        Whether the listener is told the size of the work and what the days can resolve.
 
     Returns
     -------
@@ -158,9 +161,8 @@ def run(
         count = len(todo.given_up)
         listener.note(f"{count} failed before and are left out; --retry tries them again")
     size = pool_size(workers, todo) if where.name == "cpu" else 0
-    listener.note(size_text(todo.size(where, size)))
-    if todo.missing:
-        _tell_resolution(campaign, todo, listener)
+    if announce:
+        _announce(campaign, todo, listener, todo.size(where, size))
     interrupted = False
     with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
         try:
@@ -173,8 +175,9 @@ def run(
     return _summary(campaign, todo, scribe, interrupted, out_of_time)
 
 
-def _tell_resolution(campaign: Campaign, todo: Plan, listener: Listener) -> None:
-    for one in resolution(campaign, todo):
+def _announce(campaign: Campaign, todo: Plan, listener: Listener, size: dict[str, Any]) -> None:
+    listener.note(size_text(size))
+    for one in resolution(campaign, todo) if todo.missing else []:
         for line in one["lines"]:
             listener.note(line)
 

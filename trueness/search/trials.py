@@ -118,7 +118,7 @@ def search_trials(
     while not (outcome.interrupted or outcome.exhausted):
         elsewhere = requeue_orphans(opened)
         outcome.flat = flat_after is not None and _is_flat(opened, flat_after)
-        left = trials - len(opened.counted())
+        left = trials - asker.look()
         if outcome.flat or (left <= 0 and not elsewhere):
             break
         if left <= 0:
@@ -145,6 +145,12 @@ class _Asker:
     duplicates: Duplicates
     seeds: int
     outcome: Outcome
+    seen: list[FrozenTrial] = field(default_factory=list)
+
+    def look(self) -> int:
+        """Look at the study again, and say how many trials count."""
+        self.seen = self.opened.counted()
+        return len(self.seen)
 
     def propose(self, count: int) -> list[Proposal]:
         """So many trials, or fewer if there are no more."""
@@ -164,7 +170,7 @@ class _Asker:
 
     def _is_surplus(self, one: Proposal) -> bool:
         """Whether the trials before this one are enough: another process asked meanwhile."""
-        return sum(t.number < one.number for t in self.opened.counted()) >= self.trials
+        return sum(t.number < one.number for t in self.seen) >= self.trials
 
     def _ask(self) -> Proposal | None:
         """Next suggestion if it is new; else what takes its place waits in the queue."""
@@ -182,7 +188,8 @@ class _Asker:
             return None
         if spec.key not in taken:
             trial.set_user_attr("key", spec.key)
-            taken = self._taken(trial.number)  # another process may have had the same idea
+            self.look()  # another process may have had the same idea
+            taken = self._taken(trial.number)
         if spec.key not in taken:
             return Proposal(trial, parameters, spec)
         self.outcome.saved += 1
@@ -197,7 +204,7 @@ class _Asker:
         """Key -> trial that ran or runs it, this one apart."""
         return {
             t.user_attrs["key"]: t.number
-            for t in self.opened.counted()
+            for t in self.seen
             if t.number != number and "key" in t.user_attrs
         }
 
