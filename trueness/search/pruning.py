@@ -91,7 +91,10 @@ def epoch_judge(
         if epoch <= told[key] or not math.isfinite(row["val_auc"]):
             return False
         told[key] = epoch
-        trial.report(row["val_auc"], epoch)
+        try:
+            trial.report(row["val_auc"], epoch)
+        except optuna.exceptions.UpdateFinishedTrialError:  # given away after a long silence
+            return False
         return trial.should_prune() and "forced" not in trial.user_attrs
 
     return judge

@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -29,7 +30,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trueness.errors import SpecError, StoreError
 from trueness.search.definition import Search
 from trueness.search.space import described
-from trueness.store import alive
+from trueness.store import alive, locked
 
 Sampler = Literal["tpe", "gp", "random"]
 
@@ -61,9 +62,22 @@ class Opened:
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
+    @contextlib.contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other processes away from the queue of an SQLite file; servers lock by themselves.
+
+        SQLite knows no ``SELECT ... FOR UPDATE``: two processes could take one queued trial.
+        """
+        file = self.storage.engine.url.database
+        if self.storage.engine.name != "sqlite" or file is None or not Path(file).is_file():
+            yield
+            return
+        with locked(Path(f"{file}.lock")):
+            yield
+
     def ask(self) -> optuna.trial.Trial:
         """Next trial, from the queue or the sampler, marked as this process's own."""
-        with _quiet():  # heartbeats are sent by `heartbeat`
+        with _quiet(), self.alone():  # heartbeats are sent by `heartbeat`
             trial = self.study.ask()
         trial.set_user_attr("owner", {"pid": os.getpid(), "host": platform.node()})
         return trial
@@ -273,8 +287,12 @@ def requeue_orphans(opened: Opened) -> int:
 
     Call it while this process works on none.
     """
-    with _quiet():
+    with _quiet(), opened.alone():
         optuna.storages.fail_stale_trials(opened.study)
+        return _requeue_dead(opened)
+
+
+def _requeue_dead(opened: Opened) -> int:
     elsewhere = 0
     for trial in opened.trials(TrialState.RUNNING):
         owner = trial.user_attrs.get("owner")

@@ -70,12 +70,14 @@ Evaluate: TypeAlias = Callable[[Sequence[Proposal]], Sequence[Result]]
 class Outcome:
     """What a call of `search_trials` did.
 
-    `saved` counts suggestions that would have repeated a run, `invalid` those that no network has.
+    `saved` counts suggestions that would have repeated a run, `invalid` those that no network has,
+    `lost` trials that were given to another process because this one was silent for too long.
     """
 
     done: int = 0
     failed: int = 0
     pruned: int = 0
+    lost: int = 0
     saved: int = 0
     invalid: int = 0
     interrupted: bool = False
@@ -262,18 +264,31 @@ def _seeded(spec: Spec, offset: int) -> Spec:
 
 
 def _tell(study: optuna.Study, one: Proposal, result: Result, outcome: Outcome) -> None:
-    """Tell what a trial gave; what an interruption left undone returns to the queue."""
+    """Tell what a trial gave; what an interruption left undone returns to the queue.
+
+    A process that slept through its heartbeats finds its trial given away: the process that has it
+    finds the run in the store.
+    """
     outcome.interrupted |= result.interrupted
+    try:
+        _tell_own(study, one, result, outcome)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        outcome.lost += 1
+
+
+def _tell_own(study: optuna.Study, one: Proposal, result: Result, outcome: Outcome) -> None:
     if result.facts:
         one.trial.set_user_attr("run", result.facts)
     if result.values is not None:
         if result.violation is not None:
             one.trial.set_constraint("precision", result.violation)
-        study.tell(one.trial, list(result.values))
-        outcome.done += 1
+        told = study.tell(one.trial, list(result.values), skip_if_finished=True)
+        outcome.done += told.state == TrialState.COMPLETE
+        outcome.lost += told.state != TrialState.COMPLETE
     elif result.pruned:
-        study.tell(one.trial, state=TrialState.PRUNED)
-        outcome.pruned += 1
+        told = study.tell(one.trial, state=TrialState.PRUNED, skip_if_finished=True)
+        outcome.pruned += told.state == TrialState.PRUNED
+        outcome.lost += told.state != TrialState.PRUNED
     elif result.failure is not None:
         one.trial.set_user_attr("failure", result.failure)
         study.tell(one.trial, state=TrialState.FAIL)
