@@ -19,11 +19,9 @@ from trueness.execute import Pool
 from trueness.fit import Fitted, FoldFit
 from trueness.market import synthetic_bars
 from trueness.models import build
-from trueness.search import load_search
+from trueness.search import Objective, Trainer, load_search, open_storage, open_study, search_trials
+from trueness.search.trials import Result
 from trueness.store import Store
-from trueness.studies import open_storage, open_study
-from trueness.trainer import Objective, Trainer
-from trueness.trials import Result, search_trials
 
 SPACE = """\
 search: bench

@@ -10,7 +10,7 @@ from rich.console import Console
 from trueness.campaign import load_campaign
 from trueness.errors import SpecError
 from trueness.fit import Device
-from trueness.plan import hours_text, plan, size_text
+from trueness.plan import hours_text, measured_rate, plan, size_text
 from trueness.presence import Presence
 from trueness.report.progress import ProgressListener
 from trueness.run import Listener, run
@@ -89,7 +89,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
         assert done == pytest.approx(total)
     assert Presence(store).statuses("tiny") == []
     again = plan(load_campaign(tiny), store)
-    assert again.gflop_per_second > 0
+    assert measured_rate(again.store) > 0
     assert again.size(CPU, 2)["networks"] == 0
 
 

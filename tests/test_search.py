@@ -1,12 +1,15 @@
 """Searches: forced extremes, repeats, several processes, kills, objectives, refusals, one real one."""
 
+import contextlib
 import json
 import math
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import optuna
 import pytest
@@ -18,12 +21,12 @@ from trueness.market import synthetic_bars
 from trueness.report.study import analyze, coverage
 from trueness.run import run as run_campaign
 from trueness.search import load_search
-from trueness.sequel import ranked
+from trueness.search.found import find_study, study_names, study_of
+from trueness.search.sequel import ranked
+from trueness.search.studies import open_storage, open_study, queue_again
+from trueness.search.trainer import Objective, Trainer
+from trueness.search.trials import Result, search_trials
 from trueness.store import Store
-from trueness.studies import find_study, open_storage, open_study, study_names
-from trueness.studying import study_of
-from trueness.trainer import Objective, Trainer
-from trueness.trials import Result, search_trials
 
 PLANTED = """\
 search: planted
@@ -220,11 +223,8 @@ def test_a_flat_search_stops_early(study):
 WORKER = """
 import sys, time
 from tests.test_search import planted
-from trueness.run import run as run_campaign
-from trueness.search import load_search
-from trueness.sequel import ranked
-from trueness.studies import open_storage, open_study
-from trueness.trials import Result, search_trials
+from trueness.search import load_search, open_storage, open_study, search_trials
+from trueness.search.trials import Result
 folder, url, trials, pause = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
 search = load_search(folder)
 study = open_study(search, ("auc",), open_storage(url))
@@ -281,6 +281,41 @@ def test_a_killed_process_loses_its_trials_to_another_and_nothing_is_lost(folder
     assert not opened.trials(optuna.trial.TrialState.RUNNING)
     lost = {t.user_attrs["forced"] for t in running}
     assert lost <= {t.user_attrs.get("forced") for t in opened.completed()}
+
+
+def test_a_queued_trial_is_taken_once_though_two_ask_at_the_same_moment(study, monkeypatch):
+    """Both processes, threads here, have read that the trial waits before either takes it."""
+    both, barrier = [study("small")[1] for _ in range(2)], threading.Barrier(2)
+    checked = optuna.storages.RDBStorage.check_trial_is_updatable
+
+    def slow(self, *arguments):
+        checked(self, *arguments)
+        with contextlib.suppress(threading.BrokenBarrierError):
+            barrier.wait(1)
+
+    monkeypatch.setattr(optuna.storages.RDBStorage, "check_trial_is_updatable", slow)
+    with ThreadPoolExecutor(2) as threads:
+        taken = list(threads.map(lambda opened: opened.ask().number, both))
+    assert sorted(taken) == [0, 1]
+
+
+def test_a_trial_that_was_given_away_is_told_by_the_other(study):
+    """A process that slept: its first trial was closed and queued again by somebody else."""
+    search, opened = study("small")
+    given_away = []
+
+    def asleep(proposals):
+        if not given_away:
+            given_away.append(proposals[0].number)
+            (trial,) = opened.trials(optuna.trial.TrialState.RUNNING)
+            opened.study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+            queue_again(opened.study, trial)
+        return size_of(proposals)
+
+    outcome = search_trials(search, opened, asleep, trials=6)
+    assert (outcome.lost, outcome.done) == (1, 6)
+    again = [t for t in opened.completed() if t.user_attrs.get("instead_of") == given_away[0]]
+    assert len(again) == 1
 
 
 def test_a_trial_of_a_silent_machine_returns_after_the_heartbeat(study, tmp_path):

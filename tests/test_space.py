@@ -5,8 +5,8 @@ import pytest
 from trueness.errors import CampaignError, SpecError
 from trueness.market import synthetic_bars
 from trueness.models import parameter_count
-from trueness.search import load_search, named
-from trueness.space import Choice, Range, Space, levels
+from trueness.search.loading import load_search, named
+from trueness.search.space import Choice, Range, Space, levels
 from trueness.spec import Spec
 
 PLAIN = """\

@@ -34,6 +34,13 @@ class Failure:
     reason: str
 
 
+@dataclass(frozen=True)
+class Question:
+    """An event whose item waits for an answer: `report` gives what `on_event` answers to it."""
+
+    content: Any
+
+
 class _TimeIsUp(BaseException):
     """Ends an item in this process; no error, so that no item catches it."""
 
@@ -42,11 +49,11 @@ class _TimeIsUp(BaseException):
 class _Heard:
     """Who hears of progress."""
 
-    event: Callable[[int, Any], None]
+    event: Callable[[int, Any], Any]
     start: Callable[[int], bool | None]
 
 
-Function = Callable[[Any, Callable[[Any], None]], Any]
+Function = Callable[[Any, Callable[[Any], Any]], Any]
 """Takes an item and a function that reports progress; both, and the answer, must pickle."""
 
 
@@ -96,15 +103,15 @@ class Pool:
         self,
         function: Function,
         items: Sequence[Any],
-        on_event: Callable[[int, Any], None] | None = None,
+        on_event: Callable[[int, Any], Any] | None = None,
         on_start: Callable[[int], bool | None] | None = None,
         until: float | None = None,
     ) -> Iterator[tuple[int, Any]]:
         """Yield (position, answer or Failure) as items finish.
 
-        `on_event` hears (position, progress), `on_start` the position of an item about to begin; if
-        it answers False, the item is left out. At the time `until` of the monotonic clock the map
-        ends, and what is not finished is given up.
+        `on_event` hears (position, progress) and answers a `Question`; `on_start` hears the
+        position of an item about to begin, and if it answers False, the item is left out. At the
+        time `until` of the monotonic clock the map ends, and what is not finished is given up.
         """
         heard = _Heard(
             on_event or (lambda position, event: None), on_start or (lambda position: None)
@@ -134,7 +141,9 @@ class Pool:
                 assert position is not None
                 kind, content = worker.receive()
                 if kind == "event":
-                    heard.event(position, content)
+                    answer = heard.event(position, content)
+                    if isinstance(content, Question):
+                        worker.answer(answer)
                     continue
                 worker.position = None
                 if kind == "died":
@@ -180,6 +189,10 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):  # a dead worker shows at the next receive
             self.connection.send(work)
 
+    def answer(self, content: Any) -> None:  # noqa: ANN401 - of a Question
+        with contextlib.suppress(BrokenPipeError):
+            self.connection.send(content)
+
     def receive(self) -> tuple[str, Any]:
         try:
             return self.connection.recv()
@@ -217,15 +230,20 @@ def _serve(connection: Connection) -> None:
     parent = mp.parent_process()
     assert parent is not None
     threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
+
+    def report(event: Any) -> Any:  # noqa: ANN401
+        connection.send(("event", event))
+        return connection.recv() if isinstance(event, Question) else None
+
     while True:
         try:
             function, item = connection.recv()
         except EOFError:
             return
-        connection.send(_attempt(function, item, lambda event: connection.send(("event", event))))
+        connection.send(_attempt(function, item, report))
 
 
-def _attempt(function: Function, item: Any, report: Callable[[Any], None]) -> tuple[str, Any]:  # noqa: ANN401
+def _attempt(function: Function, item: Any, report: Callable[[Any], Any]) -> tuple[str, Any]:  # noqa: ANN401
     """The one place where any error is caught: it becomes the record of a failed item."""
     try:
         return "done", function(item, report)
@@ -238,10 +256,11 @@ def _map_here(
 ) -> Iterator[tuple[int, Any]]:
     for position, item in enumerate(items):
 
-        def report(event: Any, position: int = position) -> None:  # noqa: ANN401
-            heard.event(position, event)
+        def report(event: Any, position: int = position) -> Any:  # noqa: ANN401
+            answer = heard.event(position, event)
             if until is not None and time.monotonic() >= until:
                 raise _TimeIsUp
+            return answer
 
         if until is not None and time.monotonic() >= until:
             return

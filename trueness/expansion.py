@@ -4,6 +4,7 @@
     title: ...
     data: sp500                         or a file; `--data` overrides
     corpus: synthetic                   in place of data: a campaign on titles
+    reference: M-0                      and the experiment that its others are compared with
     defaults: {...}                     part of a spec, under every experiment
     bases: {small: {...}}               named parts; `base: small` or `base: [a, b]` applies them
     experiments:
@@ -35,7 +36,17 @@ MOST = 10_000
 WORDS = {"model": "kind", "loss": "kind", "recipe": "name"}
 """Sections that a single word may stand for, and the field that it gives."""
 _SECTIONS = tuple(Spec.model_fields)
-_TOP = ("campaign", "title", "data", "vix", "corpus", "defaults", "bases", "experiments")
+_TOP = (
+    "campaign",
+    "title",
+    "data",
+    "vix",
+    "corpus",
+    "reference",
+    "defaults",
+    "bases",
+    "experiments",
+)
 
 
 def declared_name(reader: Reader, top: Part, stem: str) -> str:

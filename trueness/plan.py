@@ -36,6 +36,8 @@ class Work:
     device: Device
     width: int = 1
     mode: Mode = "eager"
+    asks: bool = False
+    """Whether the worker asks after every epoch if a network is to be pruned."""
 
     @property
     def members(self) -> int:
@@ -58,7 +60,8 @@ class Plan:
     """What is left of a campaign.
 
     `rows` has one dictionary per entry; `missing` are the networks without a stored run, `given_up`
-    those among them that failed before and are not tried again unless asked to.
+    those among them that failed before and are not tried again unless asked to. `store` tells how
+    fast earlier runs were.
     """
 
     rows: list[dict[str, Any]]
@@ -67,7 +70,7 @@ class Plan:
     given_up: list[Spec]
     notes: list[str]
     examples: dict[str, Examples] = field(repr=False)
-    gflop_per_second: float | None = None
+    store: Store = field(repr=False)
 
     def examples_of(self, spec: Spec) -> Examples:
         """Examples that a spec is trained on."""
@@ -113,7 +116,7 @@ class Plan:
         """Stacks, members, work, memory and time at most, of all that is missing."""
         items = self.stacks(device)
         gflop = sum(work_of(s, self.examples_of(s), s.recipe.epochs) for s in self.missing) / 1e9
-        rate = self.gflop_per_second
+        rate = measured_rate(self.store)
         largest = sorted((item.bytes for item in items), reverse=True)[: max(1, workers)]
         return {
             "baselines": len(self.baselines),
@@ -161,7 +164,7 @@ def plan(
     given_up = [s for s in specs if s.key in failed]
     baselines = [s for s in wanted if s.is_baseline]
     missing = [s for s in wanted if not s.is_baseline]
-    return Plan(rows, baselines, missing, given_up, notes, examples, measured_rate(store))
+    return Plan(rows, baselines, missing, given_up, notes, examples, store)
 
 
 def measured_rate(store: Store) -> float | None:

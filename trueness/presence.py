@@ -64,7 +64,8 @@ class Presence:
             if content is None:
                 path.unlink(missing_ok=True)
             else:
-                write_json(path, {**content, "pid": os.getpid(), "host": platform.node()})
+                owner = {"pid": os.getpid(), "host": platform.node()}
+                write_json(path, {**content, **owner}, durable=False)
 
     def statuses(self, name: str) -> list[dict[str, Any]]:
         """What processes that carry out a campaign noted last; those that are gone are left out."""

@@ -11,7 +11,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -24,8 +24,8 @@ from trueness.campaign import Campaign
 from trueness.diagnosis import judged, limits_in
 from trueness.errors import SpecError
 from trueness.examples import Examples
-from trueness.execute import Failure, Pool, keep_memory
-from trueness.fit import Device, Fitted, choose_device, fit_stack
+from trueness.execute import Failure, Pool, Question, keep_memory
+from trueness.fit import Device, Fitted, Member, choose_device, fit_stack
 from trueness.plan import Plan, Work, plan, resolution, size_text, work_of
 from trueness.presence import Presence
 from trueness.record import HISTORY, estimates_of, make_record, measured_part, predictions_table
@@ -39,7 +39,7 @@ TOLD_EVERY_S = 2.0
 
 @dataclass(frozen=True)
 class Outcome:
-    """A judged run, ready to be stored, or the reason why there is none."""
+    """A judged run, ready to be stored, or the reason why there is none; it may be pruned."""
 
     spec: Spec
     record: dict[str, Any]
@@ -47,6 +47,7 @@ class Outcome:
     history: pl.DataFrame
     parameters: dict[str, NDArray[np.float32]]
     failure: str | None = None
+    pruned: bool = False
 
 
 class Listener:
@@ -67,6 +68,9 @@ class Listener:
     def failed(self, ids: list[str], reason: str) -> None:
         """A run failed; its traceback is in the store."""
 
+    def pruned(self, ids: list[str]) -> None:
+        """A network was given up as not worth its training; nothing is stored."""
+
     def note(self, text: str) -> None:
         """Something else a reader should know."""
 
@@ -76,7 +80,8 @@ class Summary:
     """Keys that were trained, were there already, failed now or before, and are still missing.
 
     Runs that another process trained meanwhile were there; those that it still trains are missing.
-    `interrupted` tells that Ctrl-C ended the run, `out_of_time` that its hours were over.
+    `interrupted` tells that Ctrl-C ended the run, `out_of_time` that its hours were over. `pruned`
+    were given up because the caller said so; nothing of them is stored.
     """
 
     trained: list[str]
@@ -86,6 +91,7 @@ class Summary:
     notes: list[str]
     interrupted: bool = False
     out_of_time: bool = False
+    pruned: tuple[str, ...] = ()
 
 
 def run(
@@ -99,6 +105,8 @@ def run(
     listener: Listener | None = None,
     pool: Pool | None = None,
     examples: dict[str, Examples] | None = None,
+    prune: Callable[[str, dict[str, float]], bool] | None = None,
+    announce: bool = True,
 ) -> Summary:
     """Carry out what is missing of a campaign.
 
@@ -119,6 +127,11 @@ def run(
         Workers that outlive this call; made and stopped here by default.
     examples : dict, optional
         Examples of earlier calls on the same data, kept for later ones.
+    prune : callable, optional
+        Asked after every epoch with the key of a network and its row of history; True gives the
+        network up, all its folds.
+    announce : bool
+        Whether the listener is told the size of the work and what the days can resolve.
 
     Returns
     -------
@@ -148,14 +161,13 @@ def run(
         count = len(todo.given_up)
         listener.note(f"{count} failed before and are left out; --retry tries them again")
     size = pool_size(workers, todo) if where.name == "cpu" else 0
-    listener.note(size_text(todo.size(where, size)))
-    if todo.missing:
-        _tell_resolution(campaign, todo, listener)
+    if announce:
+        _announce(campaign, todo, listener, todo.size(where, size))
     interrupted = False
     with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
         try:
             _baseline_stage(workforce, todo, where, scribe, until)
-            _network_stage(workforce, todo, where, scribe, until)
+            _network_stage(workforce, todo, where, scribe, until, prune)
         except KeyboardInterrupt:
             interrupted = True
     scribe.finish()
@@ -163,8 +175,9 @@ def run(
     return _summary(campaign, todo, scribe, interrupted, out_of_time)
 
 
-def _tell_resolution(campaign: Campaign, todo: Plan, listener: Listener) -> None:
-    for one in resolution(campaign, todo):
+def _announce(campaign: Campaign, todo: Plan, listener: Listener, size: dict[str, Any]) -> None:
+    listener.note(size_text(size))
+    for one in resolution(campaign, todo) if todo.missing else []:
         for line in one["lines"]:
             listener.note(line)
 
@@ -175,13 +188,14 @@ def _summary(
     wanted = [s.key for s in (*todo.baselines, *todo.missing)]
     keys = list(dict.fromkeys(e.spec.key for e in campaign.entries))
     given_up = [s.key for s in todo.given_up]
-    over = {*scribe.trained, *scribe.failed}
+    over = {*scribe.trained, *scribe.failed, *scribe.pruned}
     others = [key for key in wanted if key not in over and key in scribe.store]
     missing = [key for key in wanted if key not in over and key not in others]
     reused = [k for k in keys if k not in {*wanted, *given_up} or k in others]
     return Summary(
-        scribe.trained, reused, scribe.failed, missing, todo.notes, interrupted, out_of_time
-    )
+        scribe.trained, reused, scribe.failed, missing, todo.notes, interrupted, out_of_time,
+        tuple(scribe.pruned),
+    )  # fmt: skip
 
 
 def pool_size(workers: int | None, todo: Plan) -> int:
@@ -201,6 +215,7 @@ class _Scribe:
         self.presence = Presence(store)
         self.trained: list[str] = []
         self.failed: list[str] = []
+        self.pruned: list[str] = []
         self.running: dict[str, list[str]] = {}
         self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
         self.began = datetime.now(UTC).isoformat(timespec="seconds")
@@ -249,6 +264,10 @@ class _Scribe:
         for outcome in answer:
             if outcome.failure is not None:
                 self._fail(outcome.spec, outcome.failure)
+                continue
+            if outcome.pruned:
+                self.pruned.append(outcome.spec.key)
+                self.listener.pruned(self._ids(outcome.spec))
                 continue
             record = {**outcome.record, **self._origin()}
             self.store.write(
@@ -313,19 +332,23 @@ def _baseline_stage(
 
 
 def _network_stage(
-    pool: Pool, todo: Plan, device: Device, scribe: _Scribe, until: float | None
-) -> None:
+    pool: Pool, todo: Plan, device: Device, scribe: _Scribe, until: float | None,
+    prune: Callable[[str, dict[str, float]], bool] | None,
+) -> None:  # fmt: skip
     if not todo.missing:
         return
-    items = todo.stacks(device)
+    items = [replace(item, asks=prune is not None) for item in todo.stacks(device)]
     epochs = [item.members * item.specs[0].recipe.epochs for item in items]
     scribe.start("networks", sum(i.gflop_per_epoch * n for i, n in zip(items, epochs, strict=True)))
 
-    def hear(position: int, event: int | str) -> None:
+    def hear(position: int, event: int | str | Question) -> bool:
+        if isinstance(event, Question):
+            return prune is not None and prune(*event.content)
         if isinstance(event, str):
             scribe.listener.note(event)
         else:
             scribe.advance(event * items[position].gflop_per_epoch)
+        return False
 
     def begin(position: int) -> bool:
         started = scribe.begin(items[position])
@@ -337,15 +360,20 @@ def _network_stage(
         scribe.take(items[position], answer)
 
 
-def _work_item(work: Work, report: Callable[[int | str], None]) -> list[Outcome]:
+def _work_item(work: Work, report: Callable[[int | str | Question], Any]) -> list[Outcome]:
     """What a worker does: fit, then judge."""
+
+    def prune(member: Member, row: dict[str, float]) -> bool:
+        return report(Question((member.spec.key, row)))
+
     if work.specs[0].is_baseline:
         return [
             _judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs
         ]
     fitted = fit_stack(
-        work.examples, work.specs, work.device, report, work.width, work.mode, report
-    )
+        work.examples, work.specs, work.device, report, work.width, work.mode, report,
+        prune if work.asks else None,
+    )  # fmt: skip
     return [_judge_network(one, work.examples) for one in fitted]
 
 
@@ -370,8 +398,9 @@ def _mean_epochs(fit: Fitted) -> float:
 
 
 def _judge_network(fit: Fitted, examples: Examples) -> Outcome:
-    if fit.failure is not None:
-        return Outcome(fit.spec, {}, pl.DataFrame(), pl.DataFrame(), {}, fit.failure)
+    if fit.failure is not None or fit.pruned:
+        empty = pl.DataFrame()
+        return Outcome(fit.spec, {}, empty, empty, {}, fit.failure, fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
     record = make_record(fit.spec, examples, best)
     last_part = estimates_of(fit.spec, measured_part(fit.spec, examples, last))

@@ -427,13 +427,16 @@ def locked(path: Path) -> Generator[None]:
         yield
 
 
-def write_json(path: Path, content: dict[str, Any] | list[dict[str, Any]]) -> None:
-    """Replace a file in one step."""
+def write_json(
+    path: Path, content: dict[str, Any] | list[dict[str, Any]], *, durable: bool = True
+) -> None:
+    """Replace a file in one step; one that is not `durable` may be lost with the power."""
     temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     with temporary.open("w") as file:
         json.dump(content, file, indent=1, allow_nan=False)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     temporary.replace(path)
 
 

@@ -47,11 +47,12 @@ class TitlesEntry:
 
 @dataclass(frozen=True)
 class TitlesCampaign:
-    """An expanded campaign, and the baselines its experiments are compared to."""
+    """An expanded campaign, its baselines, and the experiment that others are compared with."""
 
     name: str
     title: str
     corpus: str
+    reference: str
     baselines: tuple[TitlesEntry, ...]
     experiments: tuple[TitlesEntry, ...]
 
@@ -151,13 +152,20 @@ def load_titles_campaign(
     label = declared_name(reader, top, file.stem)
     title = str(top.content.get("title", label))
     ladder = _ladder(entries)
-    return TitlesCampaign(label, title, corpus_digest, ladder, tuple(entries))
+    reference = str(top.content.get("reference", entries[0].id))
+    if (reference, 0) not in keys:
+        known = list(dict.fromkeys(name for name, _ in keys))
+        raise reader.fail(
+            top.line(("reference",)),
+            f"reference: no experiment {reference!r}; {nearest(reference, known)}",
+        )
+    return TitlesCampaign(label, title, corpus_digest, reference, ladder, tuple(entries))
 
 
 def campaign_of(spec: TitlesSpec, name: str, id_: str) -> TitlesCampaign:
     """A campaign of one experiment, with its baselines."""
     entries = [TitlesEntry(id_, "P1", spec)]
-    return TitlesCampaign(name, name, spec.task.corpus, _ladder(entries), tuple(entries))
+    return TitlesCampaign(name, name, spec.task.corpus, id_, _ladder(entries), tuple(entries))
 
 
 def _spec(reader: Reader, id_: str, part: Part, digest: str, extra: int, keys: Seen) -> TitlesSpec:

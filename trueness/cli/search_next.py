@@ -22,8 +22,8 @@ from trueness.cli.searching import Names, Storage, find_studies
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.sequel import Candidate
-    from trueness.studies import Found
+    from trueness.search.found import Found
+    from trueness.search.sequel import Candidate
 
 Output = Annotated[
     Path | None,
@@ -59,8 +59,8 @@ def propose(
     count
         Trials at most.
     """
+    from trueness.search.supplement import supplementary
     from trueness.store import Store
-    from trueness.supplement import supplementary
 
     check_output(output)
     _at_least_one(count=count)
@@ -104,7 +104,7 @@ def promote(
     by
         Estimate whose lower bound ranks; the objective's own by default. Ties go by recall.
     """
-    from trueness.sequel import promoted
+    from trueness.search.sequel import promoted
     from trueness.store import Store
 
     check_output(output)
@@ -142,8 +142,8 @@ def transfer(
     seeds
         Replicates of each cell.
     """
+    from trueness.search.transfer import matrix_rows, measured_cells, transferred
     from trueness.store import Store
-    from trueness.transfer import matrix_rows, measured_cells, transferred
 
     check_output(output)
     _at_least_one(seeds=seeds)
@@ -176,7 +176,7 @@ def _save(
     output: Path | None, label: str, title: str, founds: Sequence[Found],
     candidates: Sequence[Candidate],
 ) -> Path:  # fmt: skip
-    from trueness.sequel import write_sequel
+    from trueness.search.sequel import write_sequel
 
     path = output or Path(f"{label}.yaml")
     check_output(path)

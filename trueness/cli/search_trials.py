@@ -24,11 +24,11 @@ from trueness.cli.searching import Storage, storage_url
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.search import Search
+    from trueness.search.definition import Search
+    from trueness.search.studies import Opened
+    from trueness.search.trainer import Trainer
+    from trueness.search.trials import Outcome
     from trueness.store import Store
-    from trueness.studies import Opened
-    from trueness.trainer import Trainer
-    from trueness.trials import Outcome
 
 EXIT_INTERRUPTED = 130
 MOST_SEEDS = 100
@@ -64,6 +64,7 @@ def run(
     vary: Vary = None,
     epochs: Whole | None = None,
     flat_after: Whole | None = None,
+    prune: Literal["median", "halving"] | None = None,
     name: str | None = None,
     data: Data = None,
     vix: Vix = None,
@@ -111,6 +112,9 @@ def run(
         Shorter training than the recipe's.
     flat_after
         Stop when so many trials in a row did not beat the best by its standard error.
+    prune
+        Give trials up after some epochs: below the median of the others, or by successive halving.
+        Under the protocol mission only.
     name
         Name of the study; made from the options by default.
     device
@@ -121,11 +125,12 @@ def run(
     from trueness.execute import Pool
     from trueness.fit import choose_device
     from trueness.models.budgets import refuse_on_cpu
-    from trueness.search import load_search, named
+    from trueness.search.loading import load_search, named
+    from trueness.search.pruning import make_pruner
+    from trueness.search.studies import open_storage, open_study
+    from trueness.search.trainer import Objective, Trainer
+    from trueness.search.trials import search_trials
     from trueness.store import Store
-    from trueness.studies import open_storage, open_study
-    from trueness.trainer import Objective, Trainer
-    from trueness.trials import search_trials
 
     _check_counts(
         precision, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after, epochs=epochs
@@ -141,13 +146,16 @@ def run(
     for shape in search.shapes.values():
         refuse_on_cpu(shape, where.name)
     size = _processes(where.name, workers)
+    pruner = make_pruner(prune, search, objective=goal.names, seeds=seeds)
     opened_store.prepare()
     study = open_study(
         search, goal.names, open_storage(storage_url(storage, store)), sampler=sampler,
-        seed=sampler_seed, about={"seeds": seeds},
+        seed=sampler_seed, about={"seeds": seeds}, pruner=pruner,
     )  # fmt: skip
     with progress() as shown, Pool(size) as pool:
-        trainer = Trainer(search, opened_store, goal, seeds, device, workers, pool, shown)
+        trainer = Trainer(
+            search, opened_store, goal, seeds, device, workers, pool, shown, prune is not None
+        )
         shown.note(_beginning(search, study, trials))
         outcome = search_trials(
             search, study, trainer, trials=trials, seeds=seeds, duplicates=duplicates,
@@ -219,7 +227,7 @@ def _report(
 
 
 def _best_row(trial: Any, store: Store) -> dict[str, Any]:  # noqa: ANN401 - Optuna's own
-    from trueness.trainer import alarm_estimate
+    from trueness.search.trainer import alarm_estimate
 
     facts = trial.user_attrs["run"]
     run = store.run(facts["keys"][0])
@@ -235,7 +243,7 @@ def _best_row(trial: Any, store: Store) -> dict[str, Any]:  # noqa: ANN401 - Opt
 def _show(report: dict[str, Any], outcome: Outcome, store: Path, storage: str | None) -> None:
     from trueness.evaluation import Estimate
     from trueness.report.tables import number_text, share_text
-    from trueness.studies import shown_url
+    from trueness.search.studies import shown_url
 
     def say(text: str) -> None:
         console().print(text, highlight=False, soft_wrap=True)
@@ -244,8 +252,9 @@ def _show(report: dict[str, Any], outcome: Outcome, store: Path, storage: str | 
     say(
         f"{report['trials']} trials with {report['distinct']} distinct specs"
         + (f", {sizes[0]:,} to {sizes[1]:,} parameters" if sizes else "")
-        + f"; now {outcome.done} done, {outcome.failed} failed, {outcome.saved} repeats saved, "
-        f"{outcome.invalid} invalid suggestions replaced, {report['reused']} found in the store"
+        + f"; now {outcome.done} done, {outcome.failed} failed, {outcome.pruned} pruned, "
+        f"{outcome.saved} repeats saved, {outcome.invalid} invalid suggestions replaced, "
+        f"{report['reused']} found in the store"
     )
     for row in report["best"]:
         estimates = {n: Estimate.from_dict(e) for n, e in row["estimates"].items()}

@@ -21,7 +21,7 @@ from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     from trueness.report.study import Study
-    from trueness.studies import Found
+    from trueness.search.found import Found
 
 search_app = App(
     name="search", help="Search hyper-parameters, and judge what was searched.",
@@ -202,7 +202,7 @@ def _show_space(space: dict[str, object]) -> None:
 
 def storage_url(storage: str | None, store: Path) -> str:
     """Address of the studies: the one given, or the database of the store."""
-    from trueness.studies import FILE
+    from trueness.search.studies import FILE
 
     return storage or f"sqlite:///{(store / FILE).resolve()}"
 
@@ -215,7 +215,8 @@ def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> li
     TruenessError
         If the store has none of a name, or none at all.
     """
-    from trueness.studies import FILE, find_study, open_storage, shown_url, study_names
+    from trueness.search.found import find_study, study_names
+    from trueness.search.studies import FILE, open_storage, shown_url
 
     if storage is None and not (store / FILE).is_file():
         what = f"no study of that name, {names[0]!r}," if names else "no study"
@@ -244,8 +245,8 @@ def _studies(
     if names and (folders or everything):
         raise TruenessError("give names of studies, or --all or --import FOLDER, not both")
     if not folders:
+        from trueness.search.found import study_of
         from trueness.store import Store
-        from trueness.studying import study_of
 
         opened = Store(store)
         return [study_of(one, opened) for one in find_studies(names, store, storage)]

@@ -14,6 +14,7 @@ from trueness.cli.options import (
     OpenTest,
     Store_,
     Whole,
+    check_output,
     console,
     part_of,
     print_json,
@@ -40,6 +41,9 @@ Settings = Annotated[
         help="Any field of the spec, as loss.groups.kind=dro; repeatable.",
     ),
 ]
+Report = Annotated[
+    Path | None, Parameter(name="--report", help="Also write an HTML page to this file.")
+]
 CorpusFolder = Annotated[str | None, Parameter(name="--corpus", help="Folder, or synthetic.")]
 
 
@@ -56,6 +60,7 @@ def train(
     save_minutes: float = 5.0,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     open_test: OpenTest = False,
+    report: Report = None,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
     as_json: Json = False,
@@ -90,6 +95,7 @@ def train(
     flags = flags or Flags()
     if resume is not None and not resume.is_file():
         raise SpecError(f"{resume}: there is no such checkpoint")
+    check_output(report)
     opened = open_corpus(corpus)
     content = spec_content(flags, opened.digest, settings)
     if flags.tokenizer is not None:
@@ -105,7 +111,7 @@ def train(
         from trueness.titles.export import export_folder
 
         export_folder(runs.run(spec.key), out)
-    return _tell(campaign, summary, runs, part_of(open_test), as_json)
+    return _tell(campaign, summary, runs, part_of(open_test), report, as_json)
 
 
 def run(
@@ -123,6 +129,7 @@ def run(
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     retry: Annotated[bool, Parameter(negative=())] = False,
     open_test: OpenTest = False,
+    report: Report = None,
     store: Store_ = DEFAULT_STORE,
     as_json: Json = False,
 ) -> int:
@@ -154,6 +161,7 @@ def run(
     from trueness.campaign.titles import corpus_named_by, load_titles_campaign
     from trueness.titles.running import Options
 
+    check_output(report)
     opened = open_corpus(corpus or corpus_named_by(campaign))
     chosen = load_titles_campaign(
         campaign, opened.digest, seeds=seeds, settings=parsed_settings(settings)
@@ -162,10 +170,10 @@ def run(
         device=device, workers=workers, tokenizer=tokenizer, compiled=compiled, retry=retry
     )
     summary, runs = _carried_out(chosen, opened, store, options)
-    return _tell(chosen, summary, runs, part_of(open_test), as_json)
+    return _tell(chosen, summary, runs, part_of(open_test), report, as_json)
 
 
-def demo(*, store: Store_ = DEFAULT_STORE, rows: Whole = 30_000) -> int:
+def demo(*, rows: Whole = 30_000, report: Report = None, store: Store_ = DEFAULT_STORE) -> int:
     """A synthetic catalogue, baselines, a small encoder, and what each is worth per language.
 
     Its test part is opened: texts that are made cannot be used up.
@@ -180,10 +188,11 @@ def demo(*, store: Store_ = DEFAULT_STORE, rows: Whole = 30_000) -> int:
     from trueness.campaign.titles import load_titles_campaign
     from trueness.titles.running import Options
 
+    check_output(report)
     opened = _catalogue(rows)
     chosen = load_titles_campaign("text-demo", opened.digest)
     summary, runs = _carried_out(chosen, opened, store, Options())
-    return _tell(chosen, summary, runs, "test", as_json=False)
+    return _tell(chosen, summary, runs, "test", report)
 
 
 def list_(campaign: str = "text", /, *, as_json: Json = False) -> int:
@@ -252,16 +261,19 @@ def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listen
 
 def _tell(
     campaign: TitlesCampaign, summary: TitlesSummary, runs: Store[TitlesSpec], part: str,
-    as_json: bool,
+    page: Path | None, as_json: bool = False,
 ) -> int:  # fmt: skip
     """Print what a campaign came to; 0, 1 if a run failed, 130 if it was interrupted."""
-    from trueness.report.titles import campaign_report
+    from trueness.report.study_page import show_sections
+    from trueness.titles.judging import judge_campaign
 
-    report = campaign_report(campaign, runs, part)
+    found = judge_campaign(campaign, runs, part)
     if as_json:
-        print_json({"campaign": campaign.name, **vars(summary), **report.to_dict()})
+        print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
     else:
-        report.show(console())
+        show_sections(console(), found.sections())
+    if page is not None:
+        found.write(page)
     for key, reason in runs.failures().items():
         if key in summary.failed:
             console(err=True).print(f"failed {key}: {reason}", highlight=False)

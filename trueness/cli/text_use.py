@@ -60,7 +60,8 @@ def evaluate(
         auto, cpu, cuda or mps; for another corpus.
     """
     from trueness.evaluation.slices import Slices
-    from trueness.report.titles import show_slices, write_slices_page
+    from trueness.report.study_page import show_sections
+    from trueness.report.titles import slices_sections, write_titles_page
 
     check_output(report)
     found, runs = _find(store, run)
@@ -70,12 +71,13 @@ def evaluate(
         slices = Slices.from_dict(found.record["slices"][part])
     else:
         slices = _on_corpus(found, corpus, part, device)
+    label = found.record["label"]
     if report is not None:
-        write_slices_page(report, slices, found, part)
+        write_titles_page(report, {label: slices}, title=f"{label}, {part} part")
     if as_json:
         print_json({"key": found.key, "part": part, **slices.to_dict()})
     else:
-        show_slices(console(), slices, f"{found.record['label']} on the {part} part")
+        show_sections(console(), [(f"{label}, {part} part", slices_sections(label, slices))])
     return 0
 
 
@@ -97,7 +99,8 @@ def compare(
     first, second
         Ids or keys of two runs on the same corpus.
     """
-    from trueness.report.titles import compared, show_comparison
+    from trueness.report.study_page import show_sections
+    from trueness.titles.judging import compared, compared_sections
 
     one, runs = _find(store, first)
     other, _ = _find(store, second)
@@ -107,7 +110,8 @@ def compare(
     if as_json:
         print_json({"first": one.key, "second": other.key, "part": part, **found.to_dict()})
     else:
-        show_comparison(console(), found, one.record["label"], other.record["label"])
+        sections = compared_sections(one, other, found)
+        show_sections(console(), [(f"{first} and {second}, {part} part", sections)])
     return 0
 
 

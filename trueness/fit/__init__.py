@@ -2,7 +2,7 @@
 
 from trueness.fit.device import Device, choose_device
 from trueness.fit.guard import Incident
-from trueness.fit.member import Fitted, FoldFit, Member, stackable
+from trueness.fit.member import Fitted, FoldFit, Member, Prune, stackable
 from trueness.fit.policy import Mode, choose_mode, members_that_fit
 from trueness.fit.stack import fit_stack
 
@@ -13,6 +13,7 @@ __all__ = [
     "Incident",
     "Member",
     "Mode",
+    "Prune",
     "choose_device",
     "choose_mode",
     "fit_stack",

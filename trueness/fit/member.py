@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,10 @@ class Member:
 
     spec: spec.Spec
     fold: int
+
+
+Prune: TypeAlias = Callable[[Member, dict[str, float]], bool]
+"""Asked after each epoch of a member, with its row of history; True ends it without a result."""
 
 
 @dataclass
@@ -42,7 +48,7 @@ class FoldFit:
 
 @dataclass
 class Fitted:
-    """A spec with all its folds, or the reason why one of them failed."""
+    """A spec with all its folds, or the reason why one of them failed; none if it was pruned."""
 
     spec: spec.Spec
     folds: list[FoldFit]
@@ -50,6 +56,7 @@ class Fitted:
     device: str
     seconds: float
     failure: str | None = None
+    pruned: bool = False
 
 
 def stackable(one: spec.Spec) -> tuple[str, ...]:
@@ -77,6 +84,7 @@ class Trace:
     best_theta: Tensor | None = None
     result: FoldFit | None = None
     failure: str | None = None
+    pruned: bool = False
 
     @classmethod
     def begin(cls, member: Member, examples: Examples, device: str) -> Trace:
@@ -96,7 +104,7 @@ class Trace:
     @property
     def is_over(self) -> bool:
         """Whether the member has left the training."""
-        return self.result is not None or self.failure is not None
+        return self.result is not None or self.failure is not None or self.pruned
 
     def batches(self) -> NDArray[np.int64]:
         """Rows of the next epoch's batches, (steps, B); -1 pads the last one."""
@@ -120,8 +128,14 @@ class Trace:
             self.best, self.best_epoch = score, len(self.history)
             self.best_theta = theta.detach().clone()
 
-    def ends(self) -> bool:
-        """Whether the epoch just judged was the last one."""
+    def ends(self, prune: Prune | None = None) -> bool:
+        """Whether the epoch just judged was the last one; asks `prune` unless it failed."""
+        over = self._is_last()
+        if prune is not None and self.failure is None:
+            self.pruned = prune(self.member, self.history[-1]) and not over
+        return over or self.pruned
+
+    def _is_last(self) -> bool:
         recipe, epoch = self.member.spec.recipe, len(self.history)
         if self.failure is not None or epoch >= recipe.epochs:
             return True

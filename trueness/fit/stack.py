@@ -23,7 +23,7 @@ from trueness.examples import Examples
 from trueness.fit.device import Device
 from trueness.fit.graph import Graph
 from trueness.fit.guard import incidents
-from trueness.fit.member import Fitted, FoldFit, Member, Trace, stackable
+from trueness.fit.member import Fitted, FoldFit, Member, Prune, Trace, stackable
 from trueness.fit.objective import PADDING, Objective
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.policy import Mode
@@ -44,6 +44,7 @@ def fit_stack(
     width: int | None = None,
     mode: Mode = "eager",
     on_note: Callable[[str], None] | None = None,
+    prune: Prune | None = None,
 ) -> list[Fitted]:
     """Train every fold of every spec, at most `width` networks in one pass.
 
@@ -63,6 +64,9 @@ def fit_stack(
         How steps are carried out; see `trueness.fit.policy`.
     on_note : callable, optional
         Told what else a reader should know.
+    prune : callable, optional
+        Asked after each epoch of a member, with its row of history; True ends the member, and its
+        spec has no result.
 
     Returns
     -------
@@ -84,22 +88,23 @@ def fit_stack(
     members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
     traces = _fit_members(
         examples, members, device, width or len(members), mode,
-        on_epoch or (lambda epochs: None), on_note or (lambda note: None),
+        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune,
     )  # fmt: skip
     share = (time.perf_counter() - began) / len(specs)
     fitted = []
     for i, one in enumerate(specs):
         mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
         failure = next((t.failure for t in mine if t.failure), None)
-        folds = [] if failure else [t.result for t in mine if t.result is not None]
+        pruned = any(t.pruned for t in mine)
+        folds = [] if failure or pruned else [t.result for t in mine if t.result is not None]
         precision = device.precision(one.recipe.precision)
-        fitted.append(Fitted(one, folds, precision, device.name, share, failure))
+        fitted.append(Fitted(one, folds, precision, device.name, share, failure, pruned))
     return fitted
 
 
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode,
-    on_epoch: Callable[[int], None], on_note: Callable[[str], None],
+    on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
 ) -> list[Trace]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again."""
     traces: list[Trace] = []
@@ -112,7 +117,7 @@ def _fit_members(
             on_epoch(epochs)
 
         try:
-            stack = Stack(examples, chunk, device, mode)
+            stack = Stack(examples, chunk, device, mode, prune)
             stack.train(count)
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
@@ -130,9 +135,10 @@ class Stack:
     """State of the members still in training; row k of every tensor belongs to ``alive[k]``."""
 
     def __init__(
-        self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager"
-    ) -> None:
-        self.examples, self.device = examples, device
+        self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager",
+        prune: Prune | None = None,
+    ) -> None:  # fmt: skip
+        self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
         assert isinstance(first.model, spec.PatchTST)
         self.precision = device.precision(first.recipe.precision)
@@ -331,7 +337,7 @@ class Stack:
         for k, row in zip(ended, self._validate(ended) if ended else [], strict=True):
             trace = self.traces[self.alive[k]]
             trace.judge(row, self.theta[k])
-            if trace.ends():
+            if trace.ends(self.prune):
                 leaving.append(k)
             else:
                 self._next_epoch(k, trace)
@@ -376,7 +382,7 @@ class Stack:
         """
         for k in leaving:
             trace = self.traces[self.alive[k]]
-            if trace.failure is None:
+            if trace.failure is None and not trace.pruned:
                 trace.result = self._result(trace, self.theta[k].detach())
             trace.best_theta = None
         over = [trace.is_over for trace in self._living()]

@@ -75,13 +75,8 @@ class SolvedShape:
         return multiply_adds(self.model, self.n_features, self.context)
 
     def memory_bytes(self, batch: int) -> int:
-        """Memory of one member in training with so many windows per batch, in float32; estimated.
-
-        Layers are alike, so two small networks tell what a deep one keeps.
-        """
-        shallow = [self.model.model_copy(update={"n_layers": n}) for n in (1, 2)]
-        one, two = (activation_bytes(m, self.n_features, self.context) for m in shallow)
-        kept = one + (self.model.n_layers - 1) * (two - one)
+        """Memory of one member in training with so many windows per batch, in float32."""
+        kept = activation_bytes(self.model, self.n_features, self.context)
         return member_bytes(self.parameters, batch, kept)
 
 

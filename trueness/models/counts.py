@@ -17,6 +17,8 @@ from trueness.spec import titles
 META = torch.device("meta")
 COPIES = 6
 """Tensors as large as the parameters: themselves, gradient, two moments, best epoch, working."""
+SHAPELESS: dict[str, float] = {"dropout": 0.0, "head_dropout": 0.0, "position_std": 1.0}
+"""Fields that decide neither weights nor work nor memory, at one value."""
 
 
 def _skeleton(model: spec.PatchTST, n_features: int, context: int) -> PatchTST:
@@ -24,7 +26,6 @@ def _skeleton(model: spec.PatchTST, n_features: int, context: int) -> PatchTST:
         return build(model, n_features, context, torch.Generator("cpu"))
 
 
-@lru_cache(maxsize=4096)
 def parameter_count(model: spec.PatchTST, n_features: int, context: int) -> int:
     """Trainable parameters of the network that `build` would make.
 
@@ -34,16 +35,25 @@ def parameter_count(model: spec.PatchTST, n_features: int, context: int) -> int:
     >>> parameter_count(spec.PatchTST.model_validate(base), n_features=100, context=80)
     865889
     """
-    return sum(p.numel() for p in _skeleton(model, n_features, context).parameters())
+    return _parameter_count(model.model_copy(update=SHAPELESS), n_features, context)
 
 
 @lru_cache(maxsize=4096)
+def _parameter_count(model: spec.PatchTST, n_features: int, context: int) -> int:
+    return sum(p.numel() for p in _skeleton(model, n_features, context).parameters())
+
+
 def multiply_adds(model: spec.PatchTST, n_features: int, context: int) -> int:
     """Multiply-adds of one forward pass over one window.
 
     Linear maps times their uses. Attention between patches is left out, it is small; attention
     across columns is not, and counts.
     """
+    return _multiply_adds(model.model_copy(update=SHAPELESS), n_features, context)
+
+
+@lru_cache(maxsize=4096)
+def _multiply_adds(model: spec.PatchTST, n_features: int, context: int) -> int:
     width, each_day = n_features, 0
     if not isinstance(model.embedding, spec.NoEmbedding):
         width = model.embedding.width
@@ -68,19 +78,25 @@ def _each_day(embedding: nn.Module, n: int) -> int:
     return _map_weights(embedding)
 
 
-@lru_cache(maxsize=4096)
 def activation_bytes(model: spec.PatchTST, n_features: int, context: int) -> int:
     """Bytes that one more training example keeps for the backward pass, in float32; an estimate.
 
     What torch saves in a forward pass over two examples with dropout, less what it saves for one:
-    tensors made of weights alone cancel. Random bytes and working memory are not in it. Half
-    precision needs about half.
+    tensors made of weights alone cancel. Layers are alike, so two small networks tell what a deep
+    one keeps. Random bytes and working memory are not in it. Half precision needs about half.
 
     Examples
     --------
     >>> activation_bytes(spec.PatchTST(kind="patchtst"), n_features=100, context=80) > 10**5
     True
     """
+    shallow = [model.model_copy(update={**SHAPELESS, "n_layers": n}) for n in (1, 2)]
+    one, two = (_activation_bytes(m, n_features, context) for m in shallow)
+    return one + (model.n_layers - 1) * (two - one)
+
+
+@lru_cache(maxsize=4096)
+def _activation_bytes(model: spec.PatchTST, n_features: int, context: int) -> int:
     module = _skeleton(model, n_features, context)
     one, two = (torch.empty(n, context, n_features, device=META) for n in (1, 2))
     noise_bytes = noise_per_example(module, one)

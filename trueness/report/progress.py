@@ -93,6 +93,11 @@ class ProgressListener:
         self.broken += 1
         self._say(f"{' = '.join(ids)} failed: {reason.strip().splitlines()[-1]}", "red")
 
+    def pruned(self, ids: list[str]) -> None:
+        """Print that a network was given up."""
+        self._over(ids)
+        self._say(f"{' = '.join(ids):<16} pruned", "dim")
+
     def note(self, text: str) -> None:
         """Print a remark."""
         self._say(text, "dim")

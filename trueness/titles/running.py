@@ -29,16 +29,16 @@ FOLDER = "titles"
 class TitlesRunListener:
     """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
 
-    def begun(self, entry: TitlesEntry) -> None:
+    def begun(self, id_: str) -> None:
         """A run begins."""
 
-    def heard(self, entry: TitlesEntry, event: Event) -> None:
+    def heard(self, id_: str, event: Event) -> None:
         """A run got on; see `trueness.fit.titles.progress`."""
 
-    def stored(self, entry: TitlesEntry, record: dict[str, Any]) -> None:
+    def stored(self, id_: str, record: dict[str, Any]) -> None:
         """A run was stored."""
 
-    def failed(self, entry: TitlesEntry, reason: str) -> None:
+    def failed(self, id_: str, reason: str) -> None:
         """A run failed; its traceback is in the store."""
 
     def note(self, text: str) -> None:
@@ -203,11 +203,11 @@ class _Stage:
             if not Presence(self.store).claim(entry.spec.key):
                 return False
             self.claimed.add(entry.spec.key)
-            self.listener.begun(entry)
+            self.listener.begun(entry.id)
             return True
 
         def hear(position: int, event: Event) -> None:
-            self.listener.heard(wave[position], event)
+            self.listener.heard(wave[position].id, event)
 
         with Pool(self._workers(len(items))) as pool:
             for position, answer in pool.map(carry_out, items, hear, begin):
@@ -251,12 +251,12 @@ class _Stage:
         )  # fmt: skip
         (self.store.root / "checkpoints" / f"{outcome.spec.key}.pt").unlink(missing_ok=True)
         self.trained.append(entry.spec.key)
-        self.listener.stored(entry, outcome.record)
+        self.listener.stored(entry.id, outcome.record)
 
     def _fail(self, entry: TitlesEntry, reason: str) -> None:
         self.store.write_failure(entry.spec, reason)
         self.failed.append(entry.spec.key)
-        self.listener.failed(entry, reason)
+        self.listener.failed(entry.id, reason)
 
     def release(self) -> None:
         """Give up what is still claimed."""

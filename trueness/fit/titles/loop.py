@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
+from torch.nn.functional import cross_entropy
 
 from trueness.errors import SpecError, TruenessError
 from trueness.evaluation.by_language import selection_scores
@@ -382,5 +383,4 @@ def _precision(spec: TitlesSpec, device: Device) -> str:
 
 
 def _cross_entropy(logits: NDArray[np.float32], y: NDArray[np.int64]) -> float:
-    tensor = torch.from_numpy(logits)
-    return float(torch.nn.functional.cross_entropy(tensor, torch.from_numpy(y)))
+    return float(cross_entropy(torch.tensor(logits), torch.tensor(y)))

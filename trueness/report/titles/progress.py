@@ -8,7 +8,6 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from trueness.campaign.titles import TitlesEntry
 from trueness.evaluation import Estimate
 
 
@@ -42,35 +41,35 @@ class TitlesProgress:
     ) -> None:
         self.bars.stop()
 
-    def begun(self, entry: TitlesEntry) -> None:
+    def begun(self, id_: str) -> None:
         """A run begins."""
-        self.tasks[entry.id] = self.bars.add_task(entry.id, total=None, loss="")
+        self.tasks[id_] = self.bars.add_task(id_, total=None, loss="")
 
-    def heard(self, entry: TitlesEntry, event: tuple[Any, ...]) -> None:
+    def heard(self, id_: str, event: tuple[Any, ...]) -> None:
         """A run got on."""
-        task = self.tasks.get(entry.id)
+        task = self.tasks.get(id_)
         if event[0] == "note":
-            self._say(f"{entry.id}: {event[1]}")
+            self._say(f"{id_}: {event[1]}")
         elif event[0] == "epoch":
-            self._say(f"{entry.id:<12} {_epoch_text(event[1])}")
+            self._say(f"{id_:<12} {_epoch_text(event[1])}")
         elif task is not None and event[0] == "begin":
             self.bars.update(task, total=event[2], completed=event[3])
         elif task is not None and event[0] == "advance":
             self.bars.update(task, advance=event[1], loss=f"{event[3]:.4f}")
 
-    def stored(self, entry: TitlesEntry, record: dict[str, Any]) -> None:
+    def stored(self, id_: str, record: dict[str, Any]) -> None:
         """A run was stored."""
-        self._end(entry)
+        self._end(id_)
         shown = []
         for name in ("macro_f1", "mean_language", "worst_language"):
             estimate = Estimate.from_dict(record["estimates"][name])
             shown.append(f"{name.replace('_', ' ')} {estimate}")
-        self._say(f"{entry.id:<12} {'  '.join(shown)}  {record['seconds']:.1f} s")
+        self._say(f"{id_:<12} {'  '.join(shown)}  {record['seconds']:.1f} s")
 
-    def failed(self, entry: TitlesEntry, reason: str) -> None:
+    def failed(self, id_: str, reason: str) -> None:
         """A run failed."""
-        self._end(entry)
-        self._say(f"{entry.id}: failed: {reason.strip().splitlines()[-1]}")
+        self._end(id_)
+        self._say(f"{id_}: failed: {reason.strip().splitlines()[-1]}")
 
     def note(self, text: str) -> None:
         """Something else a reader should know."""
@@ -79,8 +78,8 @@ class TitlesProgress:
     def _say(self, text: str) -> None:
         self.console.print(text, highlight=False, soft_wrap=True)
 
-    def _end(self, entry: TitlesEntry) -> None:
-        task = self.tasks.pop(entry.id, None)
+    def _end(self, id_: str) -> None:
+        task = self.tasks.pop(id_, None)
         if task is not None:
             self.bars.remove_task(task)
 

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from trueness.campaign import Campaign, Entry, baselines_of
 from trueness.evaluation import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
 from trueness.run import Listener, Summary, run
-from trueness.search import Search
+from trueness.search.definition import Search
+from trueness.search.pruning import epoch_judge
+from trueness.search.trials import Proposal, Result
 from trueness.spec import Spec
 from trueness.store import Run, Store
-from trueness.trials import Proposal, Result
 
 FEW_ALARMS = 5
 """Alarms below which a precision does not count."""
@@ -80,7 +81,8 @@ def alarm_estimate(one: Run, of: str = "precision") -> str:
 class Trainer:
     """Trains and stores proposals, and answers their objective; the mean over replicates.
 
-    Baselines of the data run first, in the first batch. Examples are made once.
+    Baselines of the data run first, in the first batch. Examples are made once. With `prunes`, the
+    pruner of the study sees every epoch.
     """
 
     search: Search
@@ -90,7 +92,8 @@ class Trainer:
     device: str = "auto"
     workers: int | None = None
     pool: Pool | None = None
-    listener: Any = None
+    listener: Listener | None = None
+    prunes: bool = False
     reused: int = 0
     _examples: dict[str, Examples] = field(default_factory=dict, repr=False)
 
@@ -102,14 +105,15 @@ class Trainer:
             for extra in range(self.seeds)
         ]
         search = self.search
-        listener: Any = _Later(self.listener or Listener()) if self._examples else self.listener
         campaign = Campaign(
             search.name, search.title, baselines_of(entries), tuple(entries), search.ground.bars,
             search.ground.volatility,
         )  # fmt: skip
         summary = run(
             campaign, self.store, device=self.device, workers=self.workers, retry=True,
-            listener=listener, pool=self.pool, examples=self._examples,
+            listener=self.listener, pool=self.pool, examples=self._examples,
+            announce=not self._examples,
+            prune=epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None,
         )  # fmt: skip
         results = [self._result(one, summary) for one in proposals]
         return [replace(one, interrupted=summary.interrupted) for one in results]
@@ -123,6 +127,8 @@ class Trainer:
         if not left:
             self.reused += not set(keys) & set(summary.trained)
             return self._values([self.store.run(key) for key in keys])
+        if left[0] in summary.pruned:
+            return Result(pruned=True)
         if summary.interrupted:
             return Result()
         return Result(failure=self.store.failures().get(left[0], "another process trains it"))
@@ -144,29 +150,3 @@ class Trainer:
 
 def _id(one: Proposal, extra: int) -> str:
     return f"S-{one.number:04d}" + (f"@{one.spec.seed + extra}" if extra else "")
-
-
-@dataclass
-class _Later:
-    """A listener of later batches: what a campaign says when it begins was said."""
-
-    of: Any
-
-    def start(self, stage: str, total: float) -> None:
-        self.of.start(stage, total)
-
-    def begun(self, ids: list[str]) -> None:
-        self.of.begun(ids)
-
-    def advance(self, amount: float) -> None:
-        self.of.advance(amount)
-
-    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
-        self.of.stored(ids, record)
-
-    def failed(self, ids: list[str], reason: str) -> None:
-        self.of.failed(ids, reason)
-
-    def note(self, text: str) -> None:
-        if not text.partition(" ")[2].startswith("baselines,"):
-            self.of.note(text)

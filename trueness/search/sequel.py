@@ -17,10 +17,10 @@ from pydantic import ValidationError
 
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
+from trueness.search.found import Found
+from trueness.search.trainer import alarm_estimate
 from trueness.spec import Spec
 from trueness.store import Run, Store
-from trueness.studies import Found
-from trueness.trainer import alarm_estimate
 
 SECTIONS = ("task", "model", "loss", "recipe", "evaluation", "seed")
 

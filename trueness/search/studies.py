@@ -15,9 +15,10 @@ import threading
 import time
 import warnings
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, Literal
 
 import optuna
@@ -26,9 +27,10 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
 from sqlalchemy.exc import SQLAlchemyError
 
-from trueness.errors import DataError, SpecError, StoreError, nearest
-from trueness.search import Search, described
-from trueness.store import alive
+from trueness.errors import SpecError, StoreError
+from trueness.search.definition import Search
+from trueness.search.space import described
+from trueness.store import alive, locked
 
 Sampler = Literal["tpe", "gp", "random"]
 
@@ -43,6 +45,7 @@ START_UP = 10
 """Random trials before the sampler models anything."""
 KEPT = ("forced", "seed", "instead_of")
 """Attributes that a trial hands on to the one that takes its place."""
+COUNTED = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
 FILE = "search.sqlite3"
 """Database of a store's studies, if no other is named."""
 
@@ -59,9 +62,22 @@ class Opened:
         study_id = self.storage.get_study_id_from_name(self.study.study_name)
         return self.storage.get_trial_id_from_study_id_trial_number(study_id, number)
 
+    @contextlib.contextmanager
+    def alone(self) -> Generator[None]:
+        """Keep other processes away from the queue of an SQLite file; servers lock by themselves.
+
+        SQLite knows no ``SELECT ... FOR UPDATE``: two processes could take one queued trial.
+        """
+        file = self.storage.engine.url.database
+        if self.storage.engine.name != "sqlite" or file is None or not Path(file).is_file():
+            yield
+            return
+        with locked(Path(f"{file}.lock")):
+            yield
+
     def ask(self) -> optuna.trial.Trial:
         """Next trial, from the queue or the sampler, marked as this process's own."""
-        with _quiet():  # heartbeats are sent by `heartbeat`
+        with _quiet(), self.alone():  # heartbeats are sent by `heartbeat`
             trial = self.study.ask()
         trial.set_user_attr("owner", {"pid": os.getpid(), "host": platform.node()})
         return trial
@@ -85,8 +101,8 @@ class Opened:
         return [t for t in kept if t.number in front]
 
     def counted(self) -> list[FrozenTrial]:
-        """Trials that were carried out, failed ones included, or are at work."""
-        every = self.trials(TrialState.COMPLETE, TrialState.RUNNING, TrialState.FAIL)
+        """Trials that were carried out, pruned and failed ones included, or are at work."""
+        every = self.trials(*COUNTED)
         return [t for t in every if t.state != TrialState.FAIL or "failure" in t.user_attrs]
 
 
@@ -154,6 +170,7 @@ def _quiet() -> Generator[None]:
 def open_study(
     search: Search, objective: Sequence[str], storage: RDBStorage, *, sampler: Sampler = "tpe",
     seed: int = 42, about: dict[str, Any] | None = None,
+    pruner: optuna.pruners.BasePruner | None = None,
 ) -> Opened:  # fmt: skip
     """Study of a search, made with its forced extremes or found again.
 
@@ -169,6 +186,8 @@ def open_study(
         Of the sampler; a study that is found again goes on with another stream.
     about : dict, optional
         What else must be the same when the study is found again.
+    pruner : BasePruner, optional
+        From `make_pruner`; nothing is pruned by default.
 
     Raises
     ------
@@ -189,6 +208,7 @@ def open_study(
         _check_same(search.name, known.get("made", made), made)
         stream = seed if not study.get_trials(deepcopy=False) else _another(seed, study)
         study.sampler = _sampler(sampler, stream)
+        study.pruner = pruner or optuna.pruners.NopPruner()
         if "made" not in known:
             for which, parameters in search.forced():
                 study.enqueue_trial(parameters, user_attrs={"forced": which}, skip_if_exists=True)
@@ -267,8 +287,12 @@ def requeue_orphans(opened: Opened) -> int:
 
     Call it while this process works on none.
     """
-    with _quiet():
+    with _quiet(), opened.alone():
         optuna.storages.fail_stale_trials(opened.study)
+        return _requeue_dead(opened)
+
+
+def _requeue_dead(opened: Opened) -> int:
     elsewhere = 0
     for trial in opened.trials(TrialState.RUNNING):
         owner = trial.user_attrs.get("owner")
@@ -295,72 +319,3 @@ def queue_again(study: optuna.Study, trial: FrozenTrial | optuna.trial.Trial) ->
     if trial.params:
         kept = {n: v for n, v in trial.user_attrs.items() if n in KEPT}
         study.enqueue_trial(trial.params, user_attrs={"instead_of": trial.number, **kept})
-
-
-# ------------------------------------------------------------------------------------ reading
-
-
-@dataclass(frozen=True)
-class Found:
-    """A study of a storage as it was left: what it is about, and its trials."""
-
-    name: str
-    about: dict[str, Any]
-    objective: list[str]
-    trials: list[FrozenTrial]
-
-    @property
-    def completed(self) -> list[FrozenTrial]:
-        """Trials with a value."""
-        return [t for t in self.trials if t.state == TrialState.COMPLETE]
-
-    def rows(self) -> Iterator[dict[str, Any]]:
-        """Trials that were carried out, as rows for `report.study.from_rows`."""
-        for trial in self.completed:
-            facts = trial.user_attrs.get("run", {})
-            yield {
-                "number": trial.number, "value": (trial.values or [None])[0], "state": "complete",
-                "params": {short(n): _word(v) for n, v in trial.params.items()},
-                "forced": trial.user_attrs.get("forced"), "key": facts.get("keys", [None])[0],
-                **{n: facts.get(n) for n in ("parameters", "scores", "recall", "seconds")},
-            }  # fmt: skip
-
-
-def short(name: str) -> str:
-    """Last part of a leaf's name; below a choice, the choice stays in front.
-
-    Examples
-    --------
-    >>> short("model.d_model"), short("model.embedding[linear].width")
-    ('d_model', 'embedding:linear.width')
-    """
-    above, bracket, rest = name.partition("[")
-    return above.rpartition(".")[2] + (":" if bracket else "") + rest.replace("]", "")
-
-
-def _word(value: Any) -> Any:  # noqa: ANN401 - a level of a choice
-    return str(value) if value is None or isinstance(value, bool) else value
-
-
-def study_names(storage: RDBStorage) -> list[str]:
-    """Names of the studies that trueness made, in order of their making."""
-    studies = storage.get_all_studies()
-    return [one.study_name for one in studies if "made" in one.user_attrs]
-
-
-def find_study(storage: RDBStorage, name: str) -> Found:
-    """Study of a storage.
-
-    Raises
-    ------
-    DataError
-        If the storage has none of that name.
-    """
-    names = study_names(storage)
-    if name not in names:
-        hint = nearest(name, names) if names else "it has none; `trueness search run` makes one"
-        raise DataError(f"no study {name!r} in the storage; {hint}")
-    study = optuna.load_study(study_name=name, storage=storage)
-    attributes = study.user_attrs
-    objective = str(attributes["made"]["objective"]).split()
-    return Found(name, attributes["about"], objective, study.get_trials(deepcopy=False))

@@ -187,6 +187,13 @@ def levels(leaf: Leaf) -> list[Any]:
     return list(leaf.labels) if isinstance(leaf, Choice) else leaf.levels()
 
 
+def described(leaf: Leaf) -> dict[str, Any]:
+    """Levels or ends of a leaf, as a study remembers them."""
+    if isinstance(leaf, Choice):
+        return {"levels": list(leaf.labels)}
+    return {"low": leaf.low, "high": leaf.high, "log": leaf.log}
+
+
 def _label(option: Any, options: tuple[Any, ...]) -> Scalar:  # noqa: ANN401
     if not isinstance(option, dict | list):
         return option

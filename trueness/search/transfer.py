@@ -16,10 +16,10 @@ from trueness.evaluation import (
     simultaneous_contrasts,
 )
 from trueness.report.comparison import auc_draws
-from trueness.sequel import Candidate, Ranked, ranked, same_days
+from trueness.search.found import Found
+from trueness.search.sequel import Candidate, Ranked, ranked, same_days
 from trueness.spec import PatchTST, Spec
 from trueness.store import Run, Store
-from trueness.studies import Found
 
 TRAINED = ("dropout", "head_dropout")
 """Fields of the model that are training values, not shape."""

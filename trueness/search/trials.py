@@ -18,10 +18,10 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from trueness.errors import SpecError
-from trueness.search import TRIED, Search
-from trueness.space import Choice, Leaf
+from trueness.search.definition import TRIED, Search
+from trueness.search.space import Choice, Leaf
+from trueness.search.studies import Opened, heartbeat, queue_again, requeue_orphans
 from trueness.spec import Spec
-from trueness.studies import Opened, heartbeat, queue_again, requeue_orphans
 
 Duplicates = Literal["architecture", "seed"]
 
@@ -49,9 +49,9 @@ class Proposal:
 class Result:
     """What came of a proposal: values to maximise, or why there are none.
 
-    `violation` is above 0 where a constraint is broken. `facts` are kept with the trial. Without
-    values and without a failure, it was not carried out and returns to the queue. `interrupted`
-    ends the search, whatever came of it.
+    `violation` is above 0 where a constraint is broken. `facts` are kept with the trial. `pruned`
+    was given up for its epochs, which its trial knows. With none of these, it was not carried out
+    and returns to the queue. `interrupted` ends the search, whatever came of it.
     """
 
     values: tuple[float, ...] | None = None
@@ -59,6 +59,7 @@ class Result:
     facts: dict[str, Any] = field(default_factory=dict)
     failure: str | None = None
     interrupted: bool = False
+    pruned: bool = False
 
 
 Evaluate: TypeAlias = Callable[[Sequence[Proposal]], Sequence[Result]]
@@ -69,11 +70,14 @@ Evaluate: TypeAlias = Callable[[Sequence[Proposal]], Sequence[Result]]
 class Outcome:
     """What a call of `search_trials` did.
 
-    `saved` counts suggestions that would have repeated a run, `invalid` those that no network has.
+    `saved` counts suggestions that would have repeated a run, `invalid` those that no network has,
+    `lost` trials that were given to another process because this one was silent for too long.
     """
 
     done: int = 0
     failed: int = 0
+    pruned: int = 0
+    lost: int = 0
     saved: int = 0
     invalid: int = 0
     interrupted: bool = False
@@ -95,8 +99,8 @@ def search_trials(
     evaluate : callable
         Carries out a list of `Proposal`, answers as many `Result`.
     trials : int
-        Trials in the study, those of earlier calls and of other processes included; failed ones
-        count.
+        Trials in the study, those of earlier calls and of other processes included; failed and
+        pruned ones count.
     batch : int
         Trials asked for at once; those of equal tensor shape train as one stack.
     seeds : int
@@ -116,7 +120,7 @@ def search_trials(
     while not (outcome.interrupted or outcome.exhausted):
         elsewhere = requeue_orphans(opened)
         outcome.flat = flat_after is not None and _is_flat(opened, flat_after)
-        left = trials - len(opened.counted())
+        left = trials - asker.look()
         if outcome.flat or (left <= 0 and not elsewhere):
             break
         if left <= 0:
@@ -143,6 +147,12 @@ class _Asker:
     duplicates: Duplicates
     seeds: int
     outcome: Outcome
+    seen: list[FrozenTrial] = field(default_factory=list)
+
+    def look(self) -> int:
+        """Look at the study again, and say how many trials count."""
+        self.seen = self.opened.counted()
+        return len(self.seen)
 
     def propose(self, count: int) -> list[Proposal]:
         """So many trials, or fewer if there are no more."""
@@ -162,7 +172,7 @@ class _Asker:
 
     def _is_surplus(self, one: Proposal) -> bool:
         """Whether the trials before this one are enough: another process asked meanwhile."""
-        return sum(t.number < one.number for t in self.opened.counted()) >= self.trials
+        return sum(t.number < one.number for t in self.seen) >= self.trials
 
     def _ask(self) -> Proposal | None:
         """Next suggestion if it is new; else what takes its place waits in the queue."""
@@ -180,7 +190,8 @@ class _Asker:
             return None
         if spec.key not in taken:
             trial.set_user_attr("key", spec.key)
-            taken = self._taken(trial.number)  # another process may have had the same idea
+            self.look()  # another process may have had the same idea
+            taken = self._taken(trial.number)
         if spec.key not in taken:
             return Proposal(trial, parameters, spec)
         self.outcome.saved += 1
@@ -195,7 +206,7 @@ class _Asker:
         """Key -> trial that ran or runs it, this one apart."""
         return {
             t.user_attrs["key"]: t.number
-            for t in self.opened.counted()
+            for t in self.seen
             if t.number != number and "key" in t.user_attrs
         }
 
@@ -253,15 +264,31 @@ def _seeded(spec: Spec, offset: int) -> Spec:
 
 
 def _tell(study: optuna.Study, one: Proposal, result: Result, outcome: Outcome) -> None:
-    """Tell what a trial gave; what an interruption left undone returns to the queue."""
+    """Tell what a trial gave; what an interruption left undone returns to the queue.
+
+    A process that slept through its heartbeats finds its trial given away: the process that has it
+    finds the run in the store.
+    """
     outcome.interrupted |= result.interrupted
+    try:
+        _tell_own(study, one, result, outcome)
+    except optuna.exceptions.UpdateFinishedTrialError:
+        outcome.lost += 1
+
+
+def _tell_own(study: optuna.Study, one: Proposal, result: Result, outcome: Outcome) -> None:
     if result.facts:
         one.trial.set_user_attr("run", result.facts)
     if result.values is not None:
         if result.violation is not None:
             one.trial.set_constraint("precision", result.violation)
-        study.tell(one.trial, list(result.values))
-        outcome.done += 1
+        told = study.tell(one.trial, list(result.values), skip_if_finished=True)
+        outcome.done += told.state == TrialState.COMPLETE
+        outcome.lost += told.state != TrialState.COMPLETE
+    elif result.pruned:
+        told = study.tell(one.trial, state=TrialState.PRUNED, skip_if_finished=True)
+        outcome.pruned += told.state == TrialState.PRUNED
+        outcome.lost += told.state != TrialState.PRUNED
     elif result.failure is not None:
         one.trial.set_user_attr("failure", result.failure)
         study.tell(one.trial, state=TrialState.FAIL)

@@ -11,11 +11,10 @@ from trueness.errors import DataError
 from trueness.market import feature_names, load_bars, load_volatility
 from trueness.models.budgets import shapes_within
 from trueness.report.study import Study, coverage
-from trueness.sequel import Candidate, ranked, varied
+from trueness.search.found import Found, short, study_of
+from trueness.search.sequel import Candidate, ranked, varied
 from trueness.spec import PatchTST, Spec
 from trueness.store import Store
-from trueness.studies import Found, short
-from trueness.studying import study_of
 
 DROPOUTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
 RATES = (2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 7e-5, 8e-5, 1e-4, 1.2e-4, 1.5e-4, 2e-4, 5e-4, 1e-3)

@@ -1,0 +1,217 @@
+"""Storages besides a local file: PostgreSQL with several processes, and Optuna Dashboard."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import optuna
+import pytest
+
+from tests.test_cli import start
+from tests.test_search import SMALL, size_of, worker
+from trueness.market import synthetic_bars
+from trueness.search import find_study, load_search, open_storage, open_study, search_trials
+
+PATIENCE_S = 180
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("storages")
+    synthetic_bars(1200).frame().write_csv(folder / "bars.csv")
+    (folder / "small.yaml").write_text(SMALL)
+    return folder
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+# -------------------------------------------------------------------------------------- PostgreSQL
+
+
+def _programs():
+    """Folder of initdb and postgres, None without them."""
+    found = [shutil.which("initdb"), *Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    return next(
+        (Path(f).parent for f in found if f and (Path(f).parent / "postgres").exists()), None
+    )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """Address of a PostgreSQL server with an empty database."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed")
+    pytest.importorskip("psycopg")
+    home = Path("/tmp") / f"trueness-postgres-{os.getpid()}"
+    home.mkdir()
+    owner = {}
+    if os.geteuid() == 0:  # the server refuses to run as root
+        shutil.chown(home, "postgres", "postgres")
+        owner = {"user": "postgres", "group": "postgres", "extra_groups": []}
+    options = {**owner, "cwd": home, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(
+        [programs / "initdb", "-D", home / "data", "-U", "me", "--auth=trust"],
+        check=True,
+        **options,
+    )
+    port = free_port()
+    process = subprocess.Popen(
+        [
+            programs / "postgres",
+            "-D",
+            home / "data",
+            "-p",
+            str(port),
+            "-k",
+            home,
+            "-h",
+            "127.0.0.1",
+        ],
+        **options,
+    )
+    try:
+        _await(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
+        yield f"postgresql+psycopg://me@127.0.0.1:{port}/postgres"
+    finally:
+        process.send_signal(signal.SIGINT)  # a fast shutdown
+        process.wait(PATIENCE_S)
+        shutil.rmtree(home)
+
+
+@contextlib.contextmanager
+def opened_storage(url):
+    """A storage whose connections are closed in the end."""
+    storage = open_storage(url)
+    try:
+        yield storage
+    finally:
+        storage.remove_session()
+        storage.engine.dispose()
+
+
+def _await(attempt):
+    """Try until it works."""
+    until = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return attempt()
+        except (OSError, urllib.error.URLError):
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_study_on_postgresql(server, folder):
+    both = [worker(folder, server, 16, 0.05) for _ in range(2)]
+    begun = []
+    for process in both:
+        out, err = process.communicate(timeout=180)
+        assert process.returncode == 0, err
+        begun.append([line.split()[1] for line in out.splitlines()])
+    assert all(begun)
+    together = [key for keys in begun for key in keys]
+    with opened_storage(server) as storage:
+        found = find_study(storage, "small")
+    assert sorted(together) == sorted(t.user_attrs["key"] for t in found.completed)
+    assert len(set(together)) == len(together) == 16
+
+
+@pytest.mark.slow
+def test_trials_of_a_killed_process_return_on_postgresql(server, folder):
+    text = SMALL.replace("search: small", "search: killed")
+    (folder / "killed.yaml").write_text(text)
+    process = worker(folder, server, 16, 600, "killed")
+    keys = {process.stdout.readline().split()[1] for _ in range(2)}
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    search = load_search(folder / "killed.yaml")
+    with opened_storage(server) as storage:
+        opened = open_study(search, ("auc",), storage)
+        assert len(opened.trials(optuna.trial.TrialState.RUNNING)) == 2
+        outcome = search_trials(search, opened, size_of, trials=10)
+        assert outcome.done == len(opened.completed()) == 10
+        assert not opened.trials(optuna.trial.TrialState.RUNNING)
+        assert keys <= {t.user_attrs["key"] for t in opened.completed()}
+
+
+@pytest.mark.slow
+def test_a_real_search_keeps_its_study_on_postgresql(server, folder, tmp_path):
+    def called(*words):
+        process = start("search", *words, "--store", tmp_path / "store", "--json")
+        out, err = process.communicate(timeout=PATIENCE_S)
+        return process.returncode, out, err
+
+    status, out, err = called(
+        "run", folder / "small.yaml", "--trials", 3, "--workers", 0, "--name", "real",
+        "--storage", server,
+    )  # fmt: skip
+    assert status == 0, err
+    assert json.loads(out)["trials"] == 3
+    assert not (tmp_path / "store" / "search.sqlite3").exists()
+    status, out, err = called("analyze", "real", "--storage", server)
+    assert (status, json.loads(out)["studies"][0]["n_trials"]) == (0, 3), err
+    gone = server.replace("/postgres", "/nothing").replace("me@", "me:secret@")
+    status, _, err = called("analyze", "real", "--storage", gone)
+    assert (status, "does not answer" in err, len(err.strip().splitlines())) == (2, True, 1)
+    assert "secret" not in err
+
+
+# --------------------------------------------------------------------------------------- dashboard
+
+
+@contextlib.contextmanager
+def dashboard(url, home):
+    """Optuna Dashboard on a storage, as the guide opens it; yields a function that reads its API."""
+    port = free_port()
+    command = [Path(sys.executable).parent / "optuna-dashboard", url, "--port", str(port)]
+    process = subprocess.Popen(
+        command, env={**os.environ, "HOME": str(home)}, cwd=home, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+
+    def read(path):
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    try:
+        _await(lambda: read("/api/studies"))
+        yield read
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(PATIENCE_S)
+
+
+@pytest.mark.slow
+def test_optuna_dashboard_shows_a_study(folder, tmp_path):
+    pytest.importorskip("optuna_dashboard")
+    url = f"sqlite:///{tmp_path / 'search.sqlite3'}"
+    search = load_search(folder / "small.yaml")
+    opened = open_study(search, ("auc",), open_storage(url))
+    search_trials(search, opened, size_of, trials=8)
+    with dashboard(url, tmp_path) as read:
+        (study,) = read("/api/studies")["study_summaries"]
+        assert study["study_name"] == "small"
+        trials = read(f"/api/studies/{study['study_id']}")["trials"]
+    shown = {t["number"]: t for t in trials if t["state"] == "Complete"}
+    assert len(shown) == 8
+    for trial in opened.completed():
+        one = shown[trial.number]
+        assert [float(v) for v in one["values"]] == trial.values
+        assert {p["name"]: p["param_external_value"] for p in one["params"]} == {
+            name: str(value) for name, value in trial.params.items()
+        }

@@ -1,0 +1,141 @@
+"""Studies as they were left: read back from their storage, and as tables for `report.study`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from optuna.storages import RDBStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from trueness.errors import DataError, StoreError, nearest
+from trueness.report.study import Range, Study, from_rows
+from trueness.store import Run, Store
+
+MEASURES = {"auc": "AUC", "precision": "lower end of the precision"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A study of a storage as it was left: what it is about, and its trials."""
+
+    name: str
+    about: dict[str, Any]
+    objective: list[str]
+    trials: list[FrozenTrial]
+
+    @property
+    def completed(self) -> list[FrozenTrial]:
+        """Trials with a value."""
+        return [t for t in self.trials if t.state == TrialState.COMPLETE]
+
+    @property
+    def pruned(self) -> int:
+        """Trials that were given up for their first epochs."""
+        return sum(t.state == TrialState.PRUNED for t in self.trials)
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Trials that were carried out, as rows for `report.study.from_rows`."""
+        for trial in self.completed:
+            facts = trial.user_attrs.get("run", {})
+            yield {
+                "number": trial.number, "value": (trial.values or [None])[0], "state": "complete",
+                "params": {short(n): _word(v) for n, v in trial.params.items()},
+                "forced": trial.user_attrs.get("forced"), "key": facts.get("keys", [None])[0],
+                **{n: facts.get(n) for n in ("parameters", "scores", "recall", "seconds")},
+            }  # fmt: skip
+
+
+def short(name: str) -> str:
+    """Last part of a leaf's name; below a choice, the choice stays in front.
+
+    Examples
+    --------
+    >>> short("model.d_model"), short("model.embedding[linear].width")
+    ('d_model', 'embedding:linear.width')
+    """
+    above, bracket, rest = name.partition("[")
+    return above.rpartition(".")[2] + (":" if bracket else "") + rest.replace("]", "")
+
+
+def _word(value: Any) -> Any:  # noqa: ANN401 - a level of a choice
+    return str(value) if value is None or isinstance(value, bool) else value
+
+
+def study_names(storage: RDBStorage) -> list[str]:
+    """Names of the studies that trueness made, in order of their making."""
+    studies = storage.get_all_studies()
+    return [one.study_name for one in studies if "made" in one.user_attrs]
+
+
+def find_study(storage: RDBStorage, name: str) -> Found:
+    """Study of a storage.
+
+    Raises
+    ------
+    DataError
+        If the storage has none of that name.
+    """
+    names = study_names(storage)
+    if name not in names:
+        hint = nearest(name, names) if names else "it has none; `trueness search run` makes one"
+        raise DataError(f"no study {name!r} in the storage; {hint}")
+    study = optuna.load_study(study_name=name, storage=storage)
+    attributes = study.user_attrs
+    objective = str(attributes["made"]["objective"]).split()
+    return Found(name, attributes["about"], objective, study.get_trials(deepcopy=False))
+
+
+def study_of(found: Found, store: Store) -> Study:
+    """A study with its true sizes, and the days that decide how sure its values are.
+
+    Raises
+    ------
+    DataError
+        If no trial is complete.
+    """
+    about, rows = found.about, list(found.rows())
+    run = _any_run(rows, store)
+    positives, examples, chosen = (None, None, "validation") if run is None else _days(run)
+    objective = found.objective[0]
+    notes = [f"{about['title']}; horizon {about['horizon_days']} d, {about['protocol']}"]
+    if len(found.objective) > 1:
+        notes.append(f"searched for {' and '.join(found.objective)}; judged by {objective} here")
+    if found.pruned:
+        notes.append(f"{found.pruned} trials were pruned and are left out of everything here")
+    return from_rows(
+        found.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
+        budget=about["budget"] or "?", tier=about["tier"],
+        kind=f"h{about['horizon_days']} {about['protocol']}",
+        measure=MEASURES.get(objective, objective), positives=positives, examples=examples,
+        chosen=chosen, notes=notes,
+        shapes=[(d, depth) for d, depth in about["shapes"]] if about.get("shapes") else None,
+    )  # fmt: skip
+
+
+def _levels(leaf: dict[str, Any]) -> tuple[Any, ...] | Range:
+    if "levels" in leaf:
+        words = (None, True, False)
+        return tuple(str(v) if any(v is w for w in words) else v for v in leaf["levels"])
+    return Range(leaf["low"], leaf["high"], leaf["log"])
+
+
+def _any_run(rows: list[dict[str, Any]], store: Store) -> Run | None:
+    """Some stored run of a study; all of them are measured on the same days."""
+    for row in rows:
+        try:
+            return store.run(row["key"] or "")
+        except StoreError:
+            continue
+    return None
+
+
+def _days(run: Run) -> tuple[int | None, int | None, str]:
+    """Positives, examples and name of the measured part."""
+    part = run.spec.evaluation.measured_on
+    counts = [fold[part] for fold in run.record["folds"] if part in fold]
+    examples, positives = (sum(c[i] for c in counts) for i in (0, 1))
+    known = 0 < positives < examples
+    return (positives if known else None), (examples if known else None), part

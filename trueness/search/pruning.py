@@ -1,0 +1,116 @@
+"""Pruning: trials that fall behind are given up early, where that biases nothing.
+
+What is compared is the AUC of the validation days after each epoch. Under one split that is the
+days' own AUC; under several folds a pruned trial would have seen some of them only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Literal, TypeAlias
+
+import optuna
+
+from trueness.errors import SpecError
+from trueness.search.definition import Search
+
+Prune: TypeAlias = Literal["median", "halving"]
+
+WARM_UP = 5
+"""Epochs that every trial may have."""
+START_UP = 5
+"""Finished trials before a median means anything."""
+KEPT_OF = 3
+"""Successive halving keeps one of so many at each rung."""
+
+
+def make_pruner(
+    kind: Prune | None, search: Search, *, objective: tuple[str, ...] = ("auc",), seeds: int = 1
+) -> optuna.pruners.BasePruner:
+    """Pruner of a study.
+
+    Parameters
+    ----------
+    kind : {"median", "halving"} or None
+        ``median``: a trial whose best epoch so far lies below the median that finished trials had
+        at this epoch. ``halving``: asynchronous successive halving (Li, Jamieson, Rostamizadeh,
+        Gonina, Hardt, Recht and Talwalkar, A system for massively parallel hyperparameter tuning,
+        2020) with rungs at 5, 15, 45, ... epochs. None prunes nothing.
+    search : Search
+    objective : tuple of str
+        Names of what is maximised.
+    seeds : int
+        Replicates of each trial.
+
+    Raises
+    ------
+    SpecError
+        If epochs of this search cannot be compared without bias.
+    """
+    if kind is None:
+        return optuna.pruners.NopPruner()
+    protocol = search.spec(search.any_valid()).evaluation.protocol
+    if protocol != "mission" or any(
+        leaf.name.startswith("evaluation") for leaf in search.space.leaves()
+    ):
+        raise SpecError(
+            f"--prune {kind} under {protocol} would bias pooled estimates: a pruned trial has not "
+            "seen all folds; give --protocol mission"
+        )
+    if objective != ("auc",):
+        raise SpecError(
+            f"--prune {kind} compares the AUC of epochs, not {' and '.join(objective)}; give "
+            "--objective auc"
+        )
+    if seeds > 1:
+        raise SpecError(f"--prune {kind} with {seeds} seeds would bias their mean; give --seeds 1")
+    return _PRUNERS[kind]()
+
+
+def epoch_judge(
+    trials: dict[str, optuna.trial.Trial],
+) -> Callable[[str, dict[str, float]], bool]:
+    """Report epochs of trials to their study, and say which trials end there.
+
+    Parameters
+    ----------
+    trials : dict of str to Trial
+        Key of a spec -> its trial. Forced extremes are reported and never end.
+
+    Returns
+    -------
+    callable
+        Takes a key and a row of history with ``epoch`` and ``val_auc``. An epoch that was reported
+        before, as when a worker died and its network starts again, changes nothing.
+    """
+    told = dict.fromkeys(trials, 0)
+
+    def judge(key: str, row: dict[str, float]) -> bool:
+        trial, epoch = trials[key], int(row["epoch"])
+        if epoch <= told[key] or not math.isfinite(row["val_auc"]):
+            return False
+        told[key] = epoch
+        try:
+            trial.report(row["val_auc"], epoch)
+        except optuna.exceptions.UpdateFinishedTrialError:  # given away after a long silence
+            return False
+        return trial.should_prune() and "forced" not in trial.user_attrs
+
+    return judge
+
+
+def _median() -> optuna.pruners.BasePruner:
+    return optuna.pruners.MedianPruner(
+        n_startup_trials=START_UP, n_warmup_steps=WARM_UP, n_min_trials=START_UP
+    )
+
+
+def _halving() -> optuna.pruners.BasePruner:
+    return optuna.pruners.SuccessiveHalvingPruner(min_resource=WARM_UP, reduction_factor=KEPT_OF)
+
+
+_PRUNERS: dict[Prune, Callable[[], optuna.pruners.BasePruner]] = {
+    "median": _median,
+    "halving": _halving,
+}
