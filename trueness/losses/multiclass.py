@@ -63,7 +63,8 @@ def focal(
     smooth : "product" or "beside"
         "product", as published: the factor multiplies the smoothing as well and the loss falls to 0
         as p_y goes to 1, so nothing holds the confidence back. "beside":
-        ``(1 - e) focal - (e / K) sum_k ln p_k``, whose minimum keeps p_y below 1.
+        ``(1 - e) focal - (e / K) sum_k ln p_k``, whose minimum keeps p_y below 1. It holds back
+        more than smoothing alone: of 6 classes, gamma 1.5 and e 0.05 stop at p_y 0.816, not 0.958.
 
     Examples
     --------
