@@ -187,12 +187,12 @@ def classification_loss(loss: titles.Classification, counts: Tensor) -> Classify
     tensor([0.6931])
     """
     function = CLASSIFICATION[loss.kind]
-    settings: dict[str, Any] = loss.model_dump(exclude={"kind"})
+    settings: dict[str, Any] = loss.model_dump(exclude={"kind", "given", "shrinkage", "max_margin"})
     if isinstance(loss, titles.MarginCrossEntropy):
-        settings["margins"] = class_margins(counts.sum(0), max_margin=settings.pop("max_margin"))
+        settings["margins"] = class_margins(counts.sum(0), max_margin=loss.max_margin)
     if not isinstance(loss, titles.AdjustedCrossEntropy):
         return lambda logits, y, language: function(logits, y, **settings)
-    priors = log_priors(counts, given=settings.pop("given"), shrinkage=settings.pop("shrinkage"))
+    priors = log_priors(counts, given=loss.given, shrinkage=loss.shrinkage)
     return lambda logits, y, language: function(logits, y, log_prior=priors[language], **settings)
 
 
