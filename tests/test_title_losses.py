@@ -224,6 +224,11 @@ def test_smoothing_beside_the_focal_term_keeps_p_below_one(smooth, falls):
     assert falls or values[-1] > min(values) + 0.01
 
 
+def test_smoothing_beside_the_focal_term_stops_where_stated():
+    low, high = (_pull(p, "beside") for p in (0.8155, 0.8165))
+    assert low < 0 < high
+
+
 def test_smoothed_cross_entropy_is_smallest_at_its_published_point():
     assert round(BEST_SMOOTHED, 3) == 0.958
     logits = _at(BEST_SMOOTHED).requires_grad_()
@@ -503,6 +508,8 @@ def test_language_weights_are_clipped_and_bear_empty_languages():
     assert weights[2:].tolist() == [10.0, 10.0]
     assert language_weights(n, alpha=1.0, low=0.2, high=10.0).tolist() == [1.0] * 4
     np.testing.assert_array_equal(sampling_probabilities([5, 0], 0.0), [1.0, 0.0])
+    even = language_weights(torch.tensor([30, 10, 0]), alpha=0.0, low=0.1, high=10.0)
+    np.testing.assert_allclose(even, [2 / 3, 2.0, 10.0], rtol=1e-6)
     with pytest.raises(TruenessError, match="at least one is needed"):
         sampling_probabilities([0, 0], 0.5)
 
@@ -538,9 +545,9 @@ def test_group_dro_follows_its_update():
     counts, generator = torch.tensor([900, 90, 10, 0]), torch.Generator().manual_seed(0)
     dro = GroupDro(eta=0.3, adjustment=2.0, counts=counts)
     q = [1 / 3, 1 / 3, 1 / 3, 0.0]
-    for _ in range(5):
+    for step in range(6):
         losses = torch.rand(16, generator=generator).requires_grad_()
-        group = torch.randint(0, 3, (16,), generator=generator) * 2 % 3
+        group = torch.randint(0, 2, (16,), generator=generator) + step % 2  # one is absent
         means = [losses[group == g].mean().item() if (group == g).any() else None for g in range(4)]
         grown = [
             q[g] if m is None else q[g] * math.exp(0.3 * (m + 2.0 / math.sqrt(counts[g].item())))

@@ -68,7 +68,7 @@ class CrossBatchMemory(nn.Module):
         places = (self.position + torch.arange(len(taken[0]), device=self.y.device)) % size
         for buffer, part in zip(self.points(), taken, strict=True):
             buffer[places] = part.to(buffer.dtype)
-        self.position.add_(len(taken[0])).remainder_(size)
+        self.position.add_(len(taken[0]))
 
 
 def supcon(
@@ -119,8 +119,7 @@ def supcon(
     weights = _positive_weights(y, language, pool, others, cross_weight).to(z.dtype)
     with torch.autocast(z.device.type, enabled=False):
         similar = z @ pool.z.to(z.dtype).T / temperature
-    # the lowest number, not -inf: an anchor alone in its pool has a gradient of 0, not NaN
-    log_sum = similar.masked_fill(~others, torch.finfo(z.dtype).min).logsumexp(1, keepdim=True)
+    log_sum = similar.masked_fill(~others, -torch.inf).logsumexp(1, keepdim=True)
     anchor = (weights > 0).any(1)
     loss = torch.where(weights > 0, weights * (log_sum - similar), 0.0).sum(1)
     return loss, anchor

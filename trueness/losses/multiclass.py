@@ -63,7 +63,8 @@ def focal(
     smooth : "product" or "beside"
         "product", as published: the factor multiplies the smoothing as well and the loss falls to 0
         as p_y goes to 1, so nothing holds the confidence back. "beside":
-        ``(1 - e) focal - (e / K) sum_k ln p_k``, whose minimum keeps p_y below 1.
+        ``(1 - e) focal - (e / K) sum_k ln p_k``, whose minimum keeps p_y below 1. It holds back
+        more than smoothing alone: of 6 classes, gamma 1.5 and e 0.05 stop at p_y 0.816, not 0.958.
 
     Examples
     --------
@@ -186,12 +187,12 @@ def classification_loss(loss: titles.Classification, counts: Tensor) -> Classify
     tensor([0.6931])
     """
     function = CLASSIFICATION[loss.kind]
-    settings: dict[str, Any] = loss.model_dump(exclude={"kind"})
+    settings: dict[str, Any] = loss.model_dump(exclude={"kind", "given", "shrinkage", "max_margin"})
     if isinstance(loss, titles.MarginCrossEntropy):
-        settings["margins"] = class_margins(counts.sum(0), max_margin=settings.pop("max_margin"))
+        settings["margins"] = class_margins(counts.sum(0), max_margin=loss.max_margin)
     if not isinstance(loss, titles.AdjustedCrossEntropy):
         return lambda logits, y, language: function(logits, y, **settings)
-    priors = log_priors(counts, given=settings.pop("given"), shrinkage=settings.pop("shrinkage"))
+    priors = log_priors(counts, given=loss.given, shrinkage=loss.shrinkage)
     return lambda logits, y, language: function(logits, y, log_prior=priors[language], **settings)
 
 
