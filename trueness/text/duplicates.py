@@ -47,7 +47,7 @@ def normalised(texts: Texts) -> pl.Series:
 
 
 class DuplicateFinder:
-    """Finds near-duplicates among texts that come in portions; its memory is that of the numbers.
+    """Finds near-duplicates among texts that come in portions, in about 100 bytes of memory a text.
 
     MinHash with banding, Broder, "On the Resemblance and Containment of Documents" (1997) and
     Indyk & Motwani, "Approximate Nearest Neighbors" (1998): texts that share a band are candidates,
@@ -135,12 +135,14 @@ class DuplicateFinder:
         for band in range(self.n_bands + 1):
             keys = self._mapped(f"band{band:03}", np.uint64)[rows]
             order = np.argsort(keys, kind="stable")
-            checked, left = link(keys[order], rows[order], parent, texts, starts, self.threshold)
+            keys = keys[order]
+            checked, left = link(keys, rows[order], parent, texts, starts, self.threshold)
             self.pairs_checked += checked
             self.pairs_left_out += left
             if band == 0:  # the whole text: one of each copy is enough from here on
                 rows = np.flatnonzero(parent == np.arange(n))
-        return first_appearance(roots(parent))
+        first = roots(parent)
+        return (np.cumsum(first == np.arange(n)) - 1)[first]
 
     def _mapped(self, name: str, dtype: type) -> NDArray[np.generic]:
         path = self._folder / name
