@@ -325,6 +325,8 @@ def test_only_an_older_corpus_is_replaced(corpus, tmp_path):
         with pytest.raises(DataError, match=r"is no corpus and not empty|is a file"):
             build(Catalogue(ROWS), tmp_path / taken)
     assert (tmp_path / "notes" / "text.md").read_text() == "mine"
+    with pytest.raises(DataError, match="the folder you are in"):
+        build(Catalogue(ROWS), ".")
     (tmp_path / "empty").mkdir()
     first = build(Catalogue(ROWS), tmp_path / "empty")
     second = build(Catalogue(ROWS, seed=3), tmp_path / "empty", Plan(full=True))
@@ -852,7 +854,7 @@ def test_descriptions_have_sections_as_labels_and_sources_as_clusters(tmp_path, 
     ]  # fmt: skip
     assert skipped == {
         "section doc": 1, "description shared by packages of several sections": 1,
-        "description repeats that of another package": 1, "package in no *_Packages file": 1,
+        "description repeats that of another package": 1, "package unknown to the index": 1,
         "no package or no description": 1,
     }  # fmt: skip
     assert read == 7

@@ -132,13 +132,13 @@ def build(
     """
     out, plan = Path(out), plan or Plan()
     _check_free(out)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{out.name}-", dir=out.parent) as scratch:
-        folder = Path(scratch)
-        written = folder / "corpus"
+    place = out.absolute()
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
+        written = Path(scratch) / "corpus"
         written.mkdir()
-        _build(source, folder, written, plan, heard or _Nobody())
-        _put(written, out)
+        _build(source, Path(scratch), written, plan, heard or _Nobody())
+        _put(written, place)
     return load_corpus(out)
 
 
@@ -156,6 +156,8 @@ def _check_free(out: Path) -> None:
         return
     if not out.is_dir():
         raise DataError(f"{out} is a file; give a folder for the corpus")
+    if out.samefile(Path()):
+        raise DataError(f"{out} is the folder you are in; give one inside it")
     if any(out.iterdir()) and not (out / DESCRIPTION).is_file():
         raise DataError(f"{out} is no corpus and not empty; give a new folder")
 

@@ -161,7 +161,7 @@ def _row(
     if package is None or described is None:
         return "no package or no description"
     if package not in of:
-        return "package in no *_Packages file"
+        return "package unknown to the index"
     section, source = of[package]
     if section in BOILERPLATE:
         return f"section {section}"
