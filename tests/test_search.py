@@ -441,6 +441,12 @@ def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path, capsys):
         (("--storage", "postgresql://localhost:1/none"), "does not answer"),
         (("--storage", "sqlite:////nowhere/at/all.db"), "does not answer"),
         (("--storage", "what is this"), "does not answer"),
+        (("--storage", ""), "does not answer"),
+        (("--storage", "sqlite://"), "lives in memory"),
+        (("--storage", "sqlite:///:memory:"), "lives in memory"),
+        (("--sampler-seed", "-1"), "--sampler-seed -1"),
+        (("--precision", "nan"), "--precision nan"),
+        (("--trials", "-3"), "at least 1"),
         (("--budget", "1k"), "cannot be met"),
         (("--budget", "2B", "--device", "cpu"), "train on a GPU only"),
         (("--horizon", "soon"), "--horizon soon"),
@@ -455,6 +461,7 @@ def test_what_cannot_be_is_refused_in_one_line(folder, tmp_path, capsys):
         assert (status, out) == (2, ""), options
         assert match in err, (options, err)
         assert len(err.strip().splitlines()) == 1, err
+        assert not (tmp_path / "store").exists(), options
     assert "secret" not in str(_refused("postgresql://me:secret@localhost:1/none"))
     for verb in (("analyze", "nope"), ("coverage", "--all")):
         status, _, err = call(capsys, "search", *verb, *store)
@@ -465,6 +472,45 @@ def _refused(url):
     with pytest.raises(StoreError) as refusal:
         open_storage(url)
     return refusal.value
+
+
+def test_data_that_hold_nothing_are_refused_before_anything_is_written(folder, tmp_path, capsys):
+    text = SMALL.replace("val_start: 1993-03-01, test_start: 1994-03-01", "val_start: 2023-01-01")
+    (folder / "late.yaml").write_text(text)
+    store = tmp_path / "store"
+    status, out, err = call(capsys, "search", "run", folder / "late.yaml", "--store", store)
+    assert (status, out, "validation has 0 windows" in err) == (2, "", True), err
+    assert len(err.strip().splitlines()) == 1
+    assert not store.exists()
+
+
+def test_readers_make_no_database(tmp_path, capsys):
+    url = f"sqlite:///{tmp_path / 'none.sqlite3'}"
+    for verb in (("analyze", "--all"), ("coverage", "x"), ("propose",), ("promote",), ("transfer",)):
+        status, out, err = call(capsys, "search", *verb, "--storage", url)
+        assert (status, out, "there is no file" in err) == (2, "", True), err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_storage_that_fails_on_the_way_is_told_in_one_line(study, tmp_path):
+    search, opened = study("small")
+
+    def breaks(proposals):
+        with sqlite3.connect(tmp_path / "s.sqlite3") as database:
+            database.execute("DROP TABLE trial_values")
+        return size_of(proposals)
+
+    with pytest.raises(StoreError, match="storage of the study small fails: .*no such table"):
+        search_trials(search, opened, breaks, trials=2)
+
+
+def test_a_study_of_somebody_else_is_refused(folder, tmp_path, study):
+    storage = open_storage(f"sqlite:///{tmp_path / 's.sqlite3'}")
+    other = optuna.create_study(storage=storage, study_name="small")
+    other.add_trial(optuna.trial.create_trial(value=0.5))
+    with pytest.raises(SpecError, match="trueness did not make"):
+        study("small")
+    assert len(other.get_trials()) == 1
 
 
 def test_a_study_made_with_another_space_is_refused(folder, study, tmp_path):

@@ -90,6 +90,7 @@ def test_levels_of_ranges():
     [
         ({"one_of": []}, "list of options"),
         ({"one_of": [1, 1]}, "twice"),
+        ({"one_of": [1, 1.0]}, "twice"),
         ({"one_of": [1], "log": True}, "stand alone"),
         ({"between": [3, 1]}, "low < high"),
         ({"between": [1]}, "low < high"),
@@ -97,6 +98,8 @@ def test_levels_of_ranges():
         ({"between": [0, 1], "step": 2}, "within the range"),
         ({"between": [0, 1], "step": "x"}, "a number"),
         ({"between": [0, 1], "logs": True}, "log and step only"),
+        ({"between": [1, 2], "log": "maybe"}, "true or false"),
+        ({"between": [0, 9], "step": 1.5}, "is one too"),
     ],
 )
 def test_malformed_leaves_are_refused(leaf, match):
@@ -208,6 +211,10 @@ def test_what_is_given_takes_the_place_of_the_space_and_shows_in_the_name(load):
     assert named(search, "mine").name == "mine"
     with pytest.raises(SpecError, match="letters, digits"):
         named(search, "../x")
+    for name in ("search: ../x", f"search: {'x' * 101}"):
+        with pytest.raises(SpecError, match="letters, digits"):
+            load("search: tiny", name)
+    assert load("search: tiny", "search:").name == "s"
 
 
 def test_the_bundled_space_holds_the_untested_values():

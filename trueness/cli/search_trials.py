@@ -133,8 +133,9 @@ def run(
     from trueness.store import Store
 
     _check_counts(
-        precision, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after, epochs=epochs
-    )
+        precision, sampler_seed, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after,
+        epochs=epochs,
+    )  # fmt: skip
     goal, opened_store = Objective(objective, precision), Store(store)
     held = None if pin is None else opened_store.run(pin).spec
     search = load_search(
@@ -147,15 +148,17 @@ def run(
         refuse_on_cpu(shape, where.name)
     size = _processes(where.name, workers)
     pruner = make_pruner(prune, search, objective=goal.names, seeds=seeds)
-    opened_store.prepare()
-    study = open_study(
-        search, goal.names, open_storage(storage_url(storage, store)), sampler=sampler,
-        seed=sampler_seed, about={"seeds": seeds}, pruner=pruner,
-    )  # fmt: skip
     with progress() as shown, Pool(size) as pool:
         trainer = Trainer(
             search, opened_store, goal, seeds, device, workers, pool, shown, prune is not None
         )
+        trainer.check()
+        database = None if storage is None else open_storage(storage)
+        opened_store.prepare()
+        study = open_study(
+            search, goal.names, database or open_storage(storage_url(None, store)),
+            sampler=sampler, seed=sampler_seed, about={"seeds": seeds}, pruner=pruner,
+        )  # fmt: skip
         shown.note(_beginning(search, study, trials))
         outcome = search_trials(
             search, study, trainer, trials=trials, seeds=seeds, duplicates=duplicates,
@@ -167,12 +170,14 @@ def run(
     return _status(outcome)
 
 
-def _check_counts(precision: float = 0.5, **counts: int | None) -> None:
+def _check_counts(precision: float, sampler_seed: int, **counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
             raise TruenessError(f"--{name.replace('_', '-')} {count}: at least 1 is needed")
     if not 0 < precision <= 1:
         raise TruenessError(f"--precision {precision:g}: give a share above 0, up to 1")
+    if not 0 <= sampler_seed < 2**32:
+        raise TruenessError(f"--sampler-seed {sampler_seed}: give 0 to {2**32 - 1}")
     if (counts.get("seeds") or 1) > MOST_SEEDS:
         raise TruenessError(f"--seeds {counts['seeds']}: at most {MOST_SEEDS}")
 

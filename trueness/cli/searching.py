@@ -204,7 +204,7 @@ def storage_url(storage: str | None, store: Path) -> str:
     """Address of the studies: the one given, or the database of the store."""
     from trueness.search.studies import FILE
 
-    return storage or f"sqlite:///{(store / FILE).resolve()}"
+    return f"sqlite:///{(store / FILE).resolve()}" if storage is None else storage
 
 
 def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[Found]:
@@ -224,7 +224,7 @@ def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> li
             f"{what} in {store}; `trueness search run` makes one, --import FOLDER reads a "
             "published one"
         )
-    database = open_storage(storage_url(storage, store))
+    database = open_storage(storage_url(storage, store), must_exist=True)
     found = [find_study(database, name) for name in dict.fromkeys(names or study_names(database))]
     found = found if names else [one for one in found if one.completed]
     if not found:

@@ -90,14 +90,14 @@ def load_search(
     elif vary:
         raise SpecError("--vary names what changes around a held configuration; give --pin KEY")
     found = Search(
-        _label(str(top.get("search", file.stem)), budget, tier, horizon_days, protocol, recipe,
+        _label(str(top.get("search") or file.stem), budget, tier, horizon_days, protocol, recipe,
                epochs, pin, vary),
-        str(top.get("title", file.stem)), Space(content), ground, _sources(file, top, data, vix),
+        str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
     )  # fmt: skip
     found = found if budget is None else _with_budget(found, budget)
     found.any_valid()
-    return found
+    return named(found, found.name)
 
 
 def _label(

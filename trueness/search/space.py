@@ -214,7 +214,7 @@ def _leaf(node: dict[str, Any], name: str) -> Leaf:
         if set(node) != {"one_of"} or not isinstance(options, list) or not options:
             raise SpecError(f"{name}: one_of must be a list of options, and stand alone")
         choice = Choice(name, tuple(options))
-        if len(set(map(repr, choice.labels))) != len(options):
+        if len(set(choice.labels)) != len(options):  # 8 and 8.0 are one option
             raise SpecError(f"{name}: one_of holds an option twice")
         return choice
     unknown = set(node) - {"between", "log", "step"}
@@ -226,11 +226,15 @@ def _leaf(node: dict[str, Any], name: str) -> Leaf:
     )
     if unknown or not numbers or not ends[0] < ends[1]:
         raise SpecError(f"{name}: between takes [low, high] with low < high, log and step only")
-    log, step = bool(node.get("log", False)), node.get("step")
+    log, step = node.get("log", False), node.get("step")
+    if not isinstance(log, bool):
+        raise SpecError(f"{name}: log must be true or false, not {log!r}")
     if log and (ends[0] <= 0 or step is not None):
         raise SpecError(f"{name}: a logarithmic range must lie above 0 and has no step")
     if step is not None and (isinstance(step, bool) or not isinstance(step, int | float)):
         raise SpecError(f"{name}: step must be a number, not {step!r}")
+    if all(isinstance(e, int) for e in ends) and step is not None and step != int(step):
+        raise SpecError(f"{name}: between whole numbers the step is one too, not {step}")
     if step is not None and not 0 < step <= ends[1] - ends[0]:
         raise SpecError(f"{name}: step {step} must lie above 0 and within the range")
     return Range(name, ends[0], ends[1], log, step)

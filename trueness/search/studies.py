@@ -106,14 +106,25 @@ class Opened:
         return [t for t in every if t.state != TrialState.FAIL or "failure" in t.user_attrs]
 
 
-def open_storage(url: str) -> RDBStorage:
+def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
     """Storage with a heartbeat, such as ``sqlite:///search.sqlite3`` or ``postgresql://...``.
+
+    Parameters
+    ----------
+    url : str
+    must_exist : bool
+        Whether an SQLite file that is not there is refused instead of made.
 
     Raises
     ------
     StoreError
-        If it does not answer.
+        If it does not answer, or would live in memory only.
     """
+    if re.fullmatch(r"sqlite(\+\w+)?://(/(:memory:)?)?", url):
+        raise StoreError(f"storage {url} lives in memory and is lost; give sqlite:///FILE")
+    file = Path(url.partition(":///")[2])
+    if must_exist and url.startswith("sqlite") and not file.is_file():
+        raise StoreError(f"storage {url} does not answer: there is no file {file}")
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     wait = {"timeout": WAIT_S} if url.startswith("sqlite") else {"connect_timeout": WAIT_S // 6}
     for attempt in range(OPENINGS):
@@ -199,12 +210,17 @@ def open_study(
         "protocol": search.ground.protocol, "recipe": search.ground.recipe,
         "objective": " ".join(objective), **(about or {}),
     }  # fmt: skip
-    try:
+    with answering(search.name):
         study = optuna.create_study(
             storage=storage, study_name=search.name, load_if_exists=True,
             directions=["maximize"] * len(objective),
         )  # fmt: skip
         known = study.user_attrs
+        if "made" not in known and any(t.state != TrialState.WAITING for t in study.get_trials()):
+            raise SpecError(
+                f"the storage holds a study {search.name} that trueness did not make; give another "
+                "--name, or another --storage"
+            )
         _check_same(search.name, known.get("made", made), made)
         stream = seed if not study.get_trials(deepcopy=False) else _another(seed, study)
         study.sampler = _sampler(sampler, stream)
@@ -214,10 +230,23 @@ def open_study(
                 study.enqueue_trial(parameters, user_attrs={"forced": which}, skip_if_exists=True)
             study.set_user_attr("about", _about(search))
             study.set_user_attr("made", made)
-    except SQLAlchemyError as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StoreError(f"the storage of the study {search.name} fails: {reason}") from None
     return Opened(study, storage)
+
+
+@contextlib.contextmanager
+def answering(name: str) -> Generator[None]:
+    """Say in one line that the storage of a study fails.
+
+    Raises
+    ------
+    StoreError
+        In place of what the database or its driver raises.
+    """
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = str(error.__cause__ or error).strip().splitlines()[0]
+        raise StoreError(f"the storage of the study {name} fails: {reason}") from None
 
 
 def _check_same(name: str, known: dict[str, Any], made: dict[str, Any]) -> None:

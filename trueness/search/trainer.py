@@ -10,6 +10,7 @@ from trueness.campaign import Campaign, Entry, baselines_of
 from trueness.evaluation import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
+from trueness.plan import plan
 from trueness.run import Listener, Summary, run
 from trueness.search.definition import Search
 from trueness.search.pruning import epoch_judge
@@ -95,7 +96,19 @@ class Trainer:
     listener: Listener | None = None
     prunes: bool = False
     reused: int = 0
+    announced: bool = False
     _examples: dict[str, Examples] = field(default_factory=dict, repr=False)
+
+    def check(self) -> None:
+        """Refuse data on which nothing can be trained, before anything is written.
+
+        Raises
+        ------
+        DataError
+            If a first spec has no examples.
+        """
+        first = Entry(self.search.name, "search", self.search.spec(self.search.any_valid()))
+        plan(self._campaign([first]), self.store, retry=True, examples=self._examples)
 
     def __call__(self, proposals: Sequence[Proposal]) -> list[Result]:
         """Carry out a batch."""
@@ -104,19 +117,22 @@ class Trainer:
             for one in proposals
             for extra in range(self.seeds)
         ]
+        summary = run(
+            self._campaign(entries), self.store, device=self.device, workers=self.workers,
+            retry=True, listener=self.listener, pool=self.pool, examples=self._examples,
+            announce=not self.announced,
+            prune=epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None,
+        )  # fmt: skip
+        self.announced = True
+        results = [self._result(one, summary) for one in proposals]
+        return [replace(one, interrupted=summary.interrupted) for one in results]
+
+    def _campaign(self, entries: list[Entry]) -> Campaign:
         search = self.search
-        campaign = Campaign(
+        return Campaign(
             search.name, search.title, baselines_of(entries), tuple(entries), search.ground.bars,
             search.ground.volatility,
         )  # fmt: skip
-        summary = run(
-            campaign, self.store, device=self.device, workers=self.workers, retry=True,
-            listener=self.listener, pool=self.pool, examples=self._examples,
-            announce=not self._examples,
-            prune=epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None,
-        )  # fmt: skip
-        results = [self._result(one, summary) for one in proposals]
-        return [replace(one, interrupted=summary.interrupted) for one in results]
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:
         return one.spec.model_copy(update={"seed": one.spec.seed + extra}) if extra else one.spec

@@ -20,7 +20,7 @@ from optuna.trial import FrozenTrial, TrialState
 from trueness.errors import SpecError
 from trueness.search.definition import TRIED, Search
 from trueness.search.space import Choice, Leaf
-from trueness.search.studies import Opened, heartbeat, queue_again, requeue_orphans
+from trueness.search.studies import Opened, answering, heartbeat, queue_again, requeue_orphans
 from trueness.spec import Spec
 
 Duplicates = Literal["architecture", "seed"]
@@ -116,11 +116,16 @@ def search_trials(
     Outcome
     """
     asker = _Asker(search, opened, trials, duplicates, seeds, Outcome())
-    outcome = asker.outcome
+    with answering(search.name):
+        return _searched(asker, evaluate, batch, flat_after)
+
+
+def _searched(asker: _Asker, evaluate: Evaluate, batch: int, flat_after: int | None) -> Outcome:
+    opened, outcome = asker.opened, asker.outcome
     while not (outcome.interrupted or outcome.exhausted):
         elsewhere = requeue_orphans(opened)
         outcome.flat = flat_after is not None and _is_flat(opened, flat_after)
-        left = trials - asker.look()
+        left = asker.trials - asker.look()
         if outcome.flat or (left <= 0 and not elsewhere):
             break
         if left <= 0:
