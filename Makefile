@@ -1,13 +1,17 @@
 # make run   – install, run the demo campaign, print the leaderboard, write report.html
+# make run-text – the same for titles: a synthetic catalogue, baselines, an encoder, per language
 # make test  – install, check style, types and imports, run the tests
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 
-.PHONY: setup run test test-all lint bench clean
+.PHONY: setup run run-text test test-all lint bench clean
 
 setup:
 	@python3 tools/install.py
+
+run-text: setup
+	@$(BIN)/trueness text demo --report text-report.html
 
 run: setup
 	@$(BIN)/trueness run demo --report report.html

@@ -73,8 +73,8 @@ class TitlesReport:
     def sections(self) -> list[tuple[str, list[Any]]]:
         """Titles with their sections, for a terminal."""
         compared = [] if self.comparison is None else methods_sections(self.comparison)
-        head = [(f"{self.title}, {self.part} part", compared)] if compared else []
-        return [*head, *((n, slices_sections(n, self.slices[n])) for n in self.shown())]
+        runs = [section for n in self.shown() for section in slices_sections(n, self.slices[n])]
+        return [(f"{self.title}, {self.part} part", [*compared, *runs])]
 
     def write(self, path: Path) -> None:
         """Write all of it as an HTML page."""
