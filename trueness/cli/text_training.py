@@ -271,9 +271,15 @@ def _tell(
     if as_json:
         print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
     else:
+        left = f", {len(summary.missing)} not yet" if summary.missing else ""
+        console().print(
+            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
+            f"{len(summary.failed)} failed{left}\n"
+        )
         show_sections(console(), found.sections())
     if page is not None:
         found.write(page)
+        console(err=True).print(f"report: {page}", highlight=False)
     for key, reason in runs.failures().items():
         if key in summary.failed:
             console(err=True).print(f"failed {key}: {reason}", highlight=False)

@@ -71,13 +71,13 @@ def evaluate(
         slices = Slices.from_dict(found.record["slices"][part])
     else:
         slices = _on_corpus(found, corpus, part, device)
-    label = found.record["label"]
+    title = f"{_titled(run, found)} · {part} part"
     if report is not None:
-        write_titles_page(report, {label: slices}, title=f"{label}, {part} part")
+        write_titles_page(report, {run: slices}, title=title)
     if as_json:
         print_json({"key": found.key, "part": part, **slices.to_dict()})
     else:
-        show_sections(console(), [(f"{label}, {part} part", slices_sections(label, slices))])
+        show_sections(console(), [(title, slices_sections(run, slices))])
     return 0
 
 
@@ -100,7 +100,8 @@ def compare(
         Ids or keys of two runs on the same corpus.
     """
     from trueness.report.study_page import show_sections
-    from trueness.titles.judging import compared, compared_sections
+    from trueness.report.titles import comparison_sections
+    from trueness.titles.judging import compared
 
     one, runs = _find(store, first)
     other, _ = _find(store, second)
@@ -110,14 +111,17 @@ def compare(
     if as_json:
         print_json({"first": one.key, "second": other.key, "part": part, **found.to_dict()})
     else:
-        sections = compared_sections(one, other, found)
-        show_sections(console(), [(f"{first} and {second}, {part} part", sections)])
+        title = f"{_titled(first, one)} and {_titled(second, other)} · {part} part"
+        show_sections(console(), [(title, comparison_sections(first, second, found))])
     return 0
 
 
 def predict(
     run: str,
-    source: Annotated[Path, Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.")],
+    source: Annotated[
+        Path,
+        Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.", allow_leading_hyphen=True),
+    ],
     /,
     *,
     text_column: str = "text",
@@ -241,6 +245,10 @@ def export(
         export_folder(found, out)
         console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
     return 0
+
+
+def _titled(name: str, run: Run[TitlesSpec]) -> str:
+    return f"{name} ({run.record['label']})"
 
 
 EXAMPLES = (

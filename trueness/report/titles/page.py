@@ -21,10 +21,13 @@ from trueness.report.titles.tables import (
     slices_sections,
 )
 
+MARGIN_PX, CELL_PX = 150, 24
+"""Least width of a confusion: names of classes, then a column for each."""
+
 
 def write_titles_page(
     path: str | Path, runs: Mapping[str, Slices], comparison: MethodComparison | None = None, *,
-    title: str = "Titles",
+    title: str = "Titles", labels: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Write what some runs on titles are worth, and how methods compare.
 
@@ -36,6 +39,8 @@ def write_titles_page(
         At least one, measured on the same texts; shown in this order.
     comparison : MethodComparison, optional
     title : str
+    labels : mapping of str to str, optional
+        What each method is, in few words.
 
     Raises
     ------
@@ -52,7 +57,7 @@ def write_titles_page(
     )
     html = environment.get_template("titles.html.j2").render(
         title=title, plotly=get_plotlyjs(),
-        methods=[] if comparison is None else methods_sections(comparison),
+        methods=[] if comparison is None else methods_sections(comparison, labels),
         differences=None if map_of is None else _html(map_of),
         together={caption: _html(figure) for caption, figure in pictures(runs).items()},
         runs=[_run(name, found) for name, found in runs.items()],
@@ -67,6 +72,7 @@ def _run(name: str, found: Slices) -> dict[str, Any]:
     first, *others = slices_sections(name, found)
     return {
         "name": name, "first": first, "others": others,
+        "width": MARGIN_PX + CELL_PX * len(found.classes),
         "confusions": {caption: _html(figure) for caption, figure in confusions(found).items()},
         "languages": {
             language: Table(CLASS_HEADER, class_rows(one))
