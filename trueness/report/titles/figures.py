@@ -129,11 +129,10 @@ def _cell(value: float | None, verdict: str) -> str:
 
 def pictures(runs: Mapping[str, Slices]) -> dict[str, go.Figure]:
     """Caption -> figure of some runs together."""
+    error = "Calibration error of the largest probability per language; ten bins of equal mass"
     return {
         "Macro-F1 per language, number of texts beneath": scores_by_language(runs),
-        "Calibration error of the largest probability per language; ten bins of equal mass": errors_by_language(
-            runs
-        ),
+        error: errors_by_language(runs),
     }
 
 

@@ -21,8 +21,8 @@ from trueness.report.titles.tables import (
     slices_sections,
 )
 
-MARGIN_PX, CELL_PX = 150, 24
-"""Least width of a confusion: names of classes, then a column for each."""
+MARGIN_PX, CLASS_PX, LANGUAGE_PX = 150, 24, 56
+"""Least width of a picture: names, then a column for each class or language; narrow pages scroll."""
 
 
 def write_titles_page(
@@ -57,6 +57,7 @@ def write_titles_page(
     )
     html = environment.get_template("titles.html.j2").render(
         title=title, plotly=get_plotlyjs(),
+        width=MARGIN_PX + LANGUAGE_PX * max(len(found.languages) for found in runs.values()),
         methods=[] if comparison is None else methods_sections(comparison, labels),
         differences=None if map_of is None else _html(map_of),
         together={caption: _html(figure) for caption, figure in pictures(runs).items()},
@@ -72,7 +73,7 @@ def _run(name: str, found: Slices) -> dict[str, Any]:
     first, *others = slices_sections(name, found)
     return {
         "name": name, "first": first, "others": others,
-        "width": MARGIN_PX + CELL_PX * len(found.classes),
+        "width": MARGIN_PX + CLASS_PX * len(found.classes),
         "confusions": {caption: _html(figure) for caption, figure in confusions(found).items()},
         "languages": {
             language: Table(CLASS_HEADER, class_rows(one))
