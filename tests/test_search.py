@@ -486,7 +486,13 @@ def test_data_that_hold_nothing_are_refused_before_anything_is_written(folder, t
 
 def test_readers_make_no_database(tmp_path, capsys):
     url = f"sqlite:///{tmp_path / 'none.sqlite3'}"
-    for verb in (("analyze", "--all"), ("coverage", "x"), ("propose",), ("promote",), ("transfer",)):
+    for verb in (
+        ("analyze", "--all"),
+        ("coverage", "x"),
+        ("propose",),
+        ("promote",),
+        ("transfer",),
+    ):
         status, out, err = call(capsys, "search", *verb, "--storage", url)
         assert (status, out, "there is no file" in err) == (2, "", True), err
     assert list(tmp_path.iterdir()) == []
