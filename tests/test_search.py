@@ -283,6 +283,7 @@ def test_a_killed_process_loses_its_trials_to_another_and_nothing_is_lost(folder
     assert lost <= {t.user_attrs.get("forced") for t in opened.completed()}
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # filters are not safe across threads
 def test_a_queued_trial_is_taken_once_though_two_ask_at_the_same_moment(study, monkeypatch):
     """Both processes, threads here, have read that the trial waits before either takes it."""
     both, barrier = [study("small")[1] for _ in range(2)], threading.Barrier(2)
@@ -486,7 +487,13 @@ def test_data_that_hold_nothing_are_refused_before_anything_is_written(folder, t
 
 def test_readers_make_no_database(tmp_path, capsys):
     url = f"sqlite:///{tmp_path / 'none.sqlite3'}"
-    for verb in (("analyze", "--all"), ("coverage", "x"), ("propose",), ("promote",), ("transfer",)):
+    for verb in (
+        ("analyze", "--all"),
+        ("coverage", "x"),
+        ("propose",),
+        ("promote",),
+        ("transfer",),
+    ):
         status, out, err = call(capsys, "search", *verb, "--storage", url)
         assert (status, out, "there is no file" in err) == (2, "", True), err
     assert list(tmp_path.iterdir()) == []
@@ -500,7 +507,7 @@ def test_a_storage_that_fails_on_the_way_is_told_in_one_line(study, tmp_path):
             database.execute("DROP TABLE trial_values")
         return size_of(proposals)
 
-    with pytest.raises(StoreError, match="storage of the study small fails: .*no such table"):
+    with pytest.raises(StoreError, match=r"storage of the study small fails: .*no such table"):
         search_trials(search, opened, breaks, trials=2)
 
 
