@@ -66,7 +66,7 @@ def made_up(examples, specs, device, *_):
 
 
 def searched(folder, name, epochs, trials, batch, pool=None, evaluate=None, sampler="tpe"):
-    """Seconds of a search of so many trials: on the wall, and of the processor in this process."""
+    """Seconds per trial, (rounds, 2): on the wall, and of the processor in this process."""
     home = folder / name
     home.mkdir()
     synthetic_bars(1200).frame().write_csv(home / "bars.csv")
@@ -80,16 +80,23 @@ def searched(folder, name, epochs, trials, batch, pool=None, evaluate=None, samp
         search, store, Objective(), device="cpu", workers=pool.size if pool else 0, pool=pool
     )
     search_trials(search, study, evaluate or trainer, trials=2, batch=2)
-    began, worked = time.perf_counter(), time.process_time()
-    outcome = search_trials(search, study, evaluate or trainer, trials=2 + trials, batch=batch)
-    seconds = time.perf_counter() - began, time.process_time() - worked
-    assert outcome.done == trials
-    return np.array(seconds)
+    rounds = []
+    for there in range(2, 2 + trials, batch):
+        began, worked = time.perf_counter(), time.process_time()
+        outcome = search_trials(
+            search, study, evaluate or trainer, trials=there + batch, batch=batch
+        )
+        rounds.append((time.perf_counter() - began, time.process_time() - worked))
+        assert outcome.done == batch
+    return np.array(rounds) / batch
 
 
-def line(what, seconds, trials):
-    wall, work = 1000 * seconds / trials
-    print(f"{what:26}{wall:8.1f} ms per trial, {work:6.1f} ms of the processor")
+def line(what, seconds):
+    (wall, work), (most, _) = 1000 * np.median(seconds, 0), 1000 * np.quantile(seconds, 0.9, 0)
+    print(
+        f"{what:26}{wall:7.1f} ms per trial (median; nine in ten below {most:.0f}), "
+        f"{work:6.1f} ms of the processor"
+    )
 
 
 def main():
@@ -109,18 +116,20 @@ def main():
             asked = searched(
                 folder, f"asked-{sampler}", 1, arguments.trials, 1, None, drawn, sampler
             )
-            line(f"ask and tell, {sampler}", asked, arguments.trials)
+            line(f"ask and tell, {sampler}", asked)
         true_fit, engine.fit_stack = engine.fit_stack, made_up
         whole = searched(folder, "whole", 1, arguments.trials, 1)
         engine.fit_stack = true_fit
-        line("ask, judge, store, tell", whole, arguments.trials)
+        line("ask, judge, store, tell", whole)
         with Pool(2) as pool:
-            single = searched(folder, "single", arguments.epochs, arguments.trained, 1, pool)[0]
-            batched = searched(folder, "batched", arguments.epochs, arguments.trained, 4, pool)[0]
+            single, batched = (
+                searched(folder, name, arguments.epochs, arguments.trained, size, pool)[:, 0].mean()
+                for name, size in (("single", 1), ("batched", 4))
+            )
     print(
         f"{arguments.trained} trials of {arguments.epochs} epochs on 2 workers of "
-        f"{os.cpu_count()} cores: one at a time {single:.1f} s, four at a time {batched:.1f} s, "
-        f"ratio {single / batched:.2f}"
+        f"{os.cpu_count()} cores: one at a time {single:.2f} s per trial, four at a time "
+        f"{batched:.2f} s, ratio {single / batched:.2f}"
     )
 
 

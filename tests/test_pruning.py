@@ -212,6 +212,7 @@ def test_a_pruned_trial_is_no_run_counts_as_tried_and_the_sampler_sees_it(folder
     assert f"{len(pruned)} trials were pruned" in " ".join(study_of(found, store).notes)
 
 
+@pytest.mark.slow
 def test_pruning_from_the_command_line_asks_across_processes(folder, tmp_path, capsys):
     status, out, err = call(
         capsys, "search", "run", folder / "long.yaml", "--trials", 14, "--prune", "halving",
@@ -225,6 +226,7 @@ def test_pruning_from_the_command_line_asks_across_processes(folder, tmp_path, c
     assert err.count(" pruned") == report["pruned"]
 
 
+@pytest.mark.slow
 def test_the_sampler_learns_from_pruned_trials(folder, tmp_path):
     """A planted optimum is found although most of what lies far from it is pruned."""
 

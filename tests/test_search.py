@@ -283,6 +283,7 @@ def test_a_killed_process_loses_its_trials_to_another_and_nothing_is_lost(folder
     assert lost <= {t.user_attrs.get("forced") for t in opened.completed()}
 
 
+@pytest.mark.filterwarnings("ignore:Heartbeat of storage")  # filters are not safe across threads
 def test_a_queued_trial_is_taken_once_though_two_ask_at_the_same_moment(study, monkeypatch):
     """Both processes, threads here, have read that the trial waits before either takes it."""
     both, barrier = [study("small")[1] for _ in range(2)], threading.Barrier(2)
@@ -506,7 +507,7 @@ def test_a_storage_that_fails_on_the_way_is_told_in_one_line(study, tmp_path):
             database.execute("DROP TABLE trial_values")
         return size_of(proposals)
 
-    with pytest.raises(StoreError, match="storage of the study small fails: .*no such table"):
+    with pytest.raises(StoreError, match=r"storage of the study small fails: .*no such table"):
         search_trials(search, opened, breaks, trials=2)
 
 

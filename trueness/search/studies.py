@@ -19,7 +19,7 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import optuna
 from optuna.storages import RDBStorage
@@ -29,10 +29,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from trueness.errors import SpecError, StoreError
 from trueness.search.definition import Search
+from trueness.search.sampling import Sampler, make_sampler
 from trueness.search.space import described
 from trueness.store import alive, locked
-
-Sampler = Literal["tpe", "gp", "random"]
 
 HEARTBEAT_S, GRACE_S = 15, 60
 WAIT_S = 60
@@ -41,8 +40,6 @@ OPENINGS = 5
 """Attempts to open a database while other processes make its tables."""
 IN_THE_MAKING = ("already exists", "UNIQUE constraint", "duplicate key", "no such table", "locked")
 """What a database says while another process makes its tables."""
-START_UP = 10
-"""Random trials before the sampler models anything."""
 KEPT = ("forced", "seed", "instead_of")
 """Attributes that a trial hands on to the one that takes its place."""
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
@@ -223,7 +220,7 @@ def open_study(
             )
         _check_same(search.name, known.get("made", made), made)
         stream = seed if not study.get_trials(deepcopy=False) else _another(seed, study)
-        study.sampler = _sampler(sampler, stream)
+        study.sampler = make_sampler(sampler, stream)
         study.pruner = pruner or optuna.pruners.NopPruner()
         if "made" not in known:
             for which, parameters in search.forced():
@@ -274,16 +271,6 @@ def _another(seed: int, study: optuna.Study) -> int:
     """Seed of a process that goes on with a study, or joins it."""
     text = f"{seed} {len(study.get_trials(deepcopy=False))} {os.getpid()} {platform.node()}"
     return zlib.crc32(text.encode())
-
-
-def _sampler(kind: Sampler, seed: int) -> optuna.samplers.BaseSampler:
-    if kind == "random":
-        return optuna.samplers.RandomSampler(seed=seed)
-    if kind == "gp":
-        return optuna.samplers.GPSampler(
-            seed=seed, n_startup_trials=START_UP, warn_independent_sampling=False
-        )
-    return optuna.samplers.TPESampler(seed=seed, n_startup_trials=START_UP)
 
 
 # ------------------------------------------------------------------------------------ liveness

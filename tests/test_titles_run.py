@@ -1,0 +1,339 @@
+"""Campaigns on titles, from the YAML file to the verbs that use a stored run."""
+
+import csv
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import f1_score
+
+from trueness.campaign import load_campaign
+from trueness.campaign.titles import load_titles_campaign
+from trueness.cli import main
+from trueness.errors import CampaignError, StoreError
+from trueness.fit.device import choose_device
+from trueness.spec.titles import TitlesSpec
+from trueness.text.building import Plan, build
+from trueness.text.corpus import load_corpus
+from trueness.text.synthetic import Catalogue
+from trueness.titles.classifier import load_classifier
+from trueness.titles.judging import judge_campaign
+from trueness.titles.latency import measure_latency
+from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
+from trueness.titles.running import Options, run_titles, titles_store
+
+HEAD = """\
+campaign: tiny
+corpus: corpus
+reference: A
+defaults:
+  task: {kind: titles, tokenizer: {kind: bpe, vocabulary: 500}, max_tokens: 24}
+  model: {kind: encoder, d_model: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, d_ff: 32, head: {kind: residual, hidden: 16}}
+  recipe: {learning_rate: 0.01, batch_size: 64, epochs: 1, warmup_steps: 3, precision: float32}
+  evaluation: {min_rows: 20, draws: 100}
+experiments:
+"""
+EXPERIMENTS = """\
+  - {id: A, priority: P1}
+  - {id: B, priority: P2, recipe: {start: A, learning_rate: 0.001, sampling_alpha: 0.3}, loss.teacher: {run: A}}
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A corpus, a campaign of two stages, and its store; read only."""
+    folder = tmp_path_factory.mktemp("titles")
+    plan = Plan(validation=0.15, test=0.2)
+    corpus = build(Catalogue(rows=1500, english_share=0.7), folder / "corpus", plan)
+    (folder / "tiny.yaml").write_text(HEAD + EXPERIMENTS)
+    campaign = load_titles_campaign(folder / "tiny.yaml", corpus.digest)
+    summary = run_titles(campaign, corpus, titles_store(folder / "store"),
+                         options=Options(device="cpu", workers=0))  # fmt: skip
+    assert summary.failed == summary.missing == []
+    assert len(summary.trained) == 5
+    return folder
+
+
+@pytest.fixture
+def store(folder):
+    return titles_store(folder / "store")
+
+
+def _campaign(folder):
+    return load_titles_campaign(folder / "tiny.yaml", load_corpus(folder / "corpus").digest)
+
+
+def _keys(folder):
+    return {entry.id: entry.spec.key for entry in _campaign(folder).entries}
+
+
+# --------------------------------------------------------------------------------------- campaigns
+
+
+def test_keys_of_titles_do_not_change():
+    """Pinned on 2026-11-20; a new field whose default means "as before" keeps them."""
+    campaign = load_titles_campaign("text", "0123456789ab")
+    keys = {e.id: e.spec.key for e in campaign.entries}
+    pinned = {
+        "majority": "584e32861c17", "tfidf_svm": "9d2776f42b7f", "V-1": "de2af6e34ee0",
+        "V-2": "4b16baf54858", "V-3": "cb7eb2caadbd", "M-0": "b83d3fb90f70",
+        "M-3": "310334beedf8", "M-8": "7200d1c55aaa", "M-13": "7e6434d7be7f",
+        "M-17": "c04c22234ff2",
+    }  # fmt: skip
+    assert {name: keys[name] for name in pinned} == pinned
+    assert len(set(keys.values())) == len(keys)
+
+
+def test_equal_runs_on_titles_have_equal_keys():
+    def key(**loss):
+        content = {"task": {"kind": "titles", "corpus": "x"}, "loss": loss}
+        return TitlesSpec.model_validate(content).key
+
+    plain = key()
+    assert key(classification={"kind": "focal", "gamma": 0}) == plain
+    assert key(classification={"kind": "logitadjusted", "tau": 0}) == plain
+    assert key(classification={"kind": "ldam", "max_margin": 0}) == plain
+    beside = {"kind": "focal", "gamma": 2, "smooth": "beside"}
+    assert key(classification=beside) == key(classification={**beside, "smooth": "product"})
+    smoothed = {**beside, "smoothing": 0.1}
+    assert key(classification=smoothed) != key(classification={**smoothed, "smooth": "product"})
+
+
+def test_every_replicate_begins_with_the_replicate_of_its_seed():
+    campaign = load_titles_campaign("text", "0123456789ab", seeds=3)
+    keys = {e.id: e.spec.key for e in campaign.entries}
+    needs = {e.id: e.needs for e in campaign.entries if e.needs}
+    assert needs["M-17@43"] == {keys["M-0@43"]}
+    assert needs["M-17"] == {keys["M-0"]}
+    chosen = campaign.select(["M-17"], [])
+    assert [e.id for e in chosen.experiments] == [
+        "M-0",
+        "M-0@43",
+        "M-0@44",
+        "M-17",
+        "M-17@43",
+        "M-17@44",
+    ]
+    assert {e.spec.key for e in chosen.baselines} == {e.spec.key for e in campaign.baselines}
+
+
+MISTAKES = [
+    ("  - {id: A, loss.classification: {kind: focall}}", "tiny.yaml:10: A: loss.classification: unknown kind 'focall'"),
+    ("  - {id: A, loss.groups: {kind: dro, etaa: 1}}", "loss.groups.etaa: unknown field; choose from over, eta, adjustment"),
+    ("  - {id: A, model.n_kv_heads: 3}", "n_kv_heads 3 must divide n_heads 2"),
+    ("  - {id: A, model.n_heads: 3}", "n_heads 3 must divide d_model 16 into even widths"),
+    ("  - {id: A, loss.contrastive: {weight: 0.1}}", "go together; give both or neither"),
+    ("  - {id: A, recipe.start: Z}", "recipe.start: no earlier experiment 'Z'; none stands before it"),
+    ("  - {id: A, task.corpus: abc}", "task.corpus is set by `corpus:` or --corpus"),
+    ("  - {id: A, recipe.sampling_alpha: 2}", "recipe.sampling_alpha: input should be less than or equal to 1"),
+    ("  - {id: B}", "tiny.yaml:3: reference: no experiment 'A'; choose from B"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("experiment", "message"), MISTAKES)
+def test_a_mistake_is_told_with_its_line(tmp_path, experiment, message):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(HEAD + experiment + "\n")
+    with pytest.raises(CampaignError) as caught:
+        load_titles_campaign(file, "0123456789ab")
+    assert message in str(caught.value)
+
+
+def test_each_side_refuses_the_other_s_campaigns():
+    with pytest.raises(CampaignError, match="is a campaign on titles"):
+        load_campaign("text")
+    with pytest.raises(CampaignError, match="names no corpus"):
+        load_titles_campaign("demo", "0123456789ab")
+
+
+# -------------------------------------------------------------------------------------------- runs
+
+
+def test_what_is_stored_is_not_trained_again(folder, store):
+    corpus = load_corpus(folder / "corpus")
+    summary = run_titles(_campaign(folder), corpus, store, options=Options(device="cpu"))
+    assert summary.trained == []
+    assert len(summary.reused) == 5
+
+
+def test_stored_logits_are_those_of_the_stored_weights(folder, store):
+    corpus, run = load_corpus(folder / "corpus"), store.run(_keys(folder)["A"])
+    table = run.predictions().filter(pl.col("split") == "test")
+    titles = corpus.part("test")
+    assert table["id"].to_list() == titles.ids.to_list()
+    assert table["y"].to_list() == titles.y.tolist()
+    classifier = load_classifier(run, choose_device("cpu"))
+    one_by_one = np.concatenate([classifier.logits([text]) for text in titles.texts[:20]])
+    assert np.allclose(table["logits"].to_numpy()[:20], one_by_one, atol=1e-5)
+
+
+def test_slices_in_the_record_equal_scikit_learn(folder, store):
+    for key in _keys(folder).values():
+        run = store.run(key)
+        table = run.predictions().filter(pl.col("split") == "validation")
+        predicted, k = table["logits"].to_numpy().argmax(1), len(run.record["classes"])
+        english = (table["language"] == "en").to_numpy()
+        f1 = f1_score(table["y"].to_numpy()[english], predicted[english], labels=range(k),
+                      average="macro", zero_division=0)  # fmt: skip
+        assert np.isclose(run.record["estimates"]["english"]["value"], f1)
+        assert run.record["slices"]["test"]["languages"]["en"]["rows"] > 20
+
+
+def test_a_second_stage_starts_from_the_weights_of_the_first(folder, store):
+    keys = _keys(folder)
+    first, second = (store.run(keys[name]).history() for name in ("A", "B"))
+    fresh = np.log(len(store.run(keys["A"]).record["classes"]))
+    assert first["train_loss"][0] > second["train_loss"][0]
+    assert second["train_loss"][0] < fresh
+
+
+def test_a_run_whose_beginning_failed_is_told(folder, tmp_path):
+    corpus = load_corpus(folder / "corpus")
+    text = HEAD + "  - {id: A, recipe.start: 0123456789ab}\n"
+    (tmp_path / "tiny.yaml").write_text(text)
+    campaign = load_titles_campaign(tmp_path / "tiny.yaml", corpus.digest)
+    runs = titles_store(tmp_path / "store")
+    summary = run_titles(campaign, corpus, runs, options=Options(device="cpu", workers=0))
+    assert summary.failed == [campaign.experiments[0].spec.key]
+    assert "is not stored: 0123456789ab" in runs.failures()[summary.failed[0]]
+
+
+def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store):
+    report = judge_campaign(_campaign(folder), store, "validation")
+    assert set(report.comparison.methods) == {"majority", "tfidf_logit", "tfidf_svm", "A", "B"}
+    assert report.comparison.reference == "A"
+    assert report.comparison.methods["majority"].hurts_english == "yes"
+    before = (store.root / "ledger.jsonl").read_text().count('"test"')
+    judge_campaign(_campaign(folder), store, "test")
+    assert (store.root / "ledger.jsonl").read_text().count('"test"') == before + 1
+
+
+# ------------------------------------------------------------------------------------------- using
+
+
+def test_predictions_carry_probabilities_and_abstain(folder, store):
+    run = store.run(_keys(folder)["A"])
+    cuts = cuts_of(run, 0.3)
+    predictor = Predictor(load_classifier(run, choose_device("cpu")), temperatures_of(run), cuts)
+    titles = load_corpus(folder / "corpus").part("test")
+    table = predictor.predict(titles.texts, titles.language)
+    stored = run.predictions().filter(pl.col("split") == "test")
+    best = stored["logits"].to_numpy().argmax(1)
+    assert table["label"].to_list() == [run.record["classes"][i] for i in best]
+    assert table["probability"].is_between(0, 1).all()
+    english = table.filter(pl.col("language") == "en")
+    limit = cuts["en"].cut
+    assert limit is not None
+    assert english["abstain"].to_list() == [p < limit for p in english["calibrated"]]
+    impossible = Predictor(predictor.classifier, predictor.temperatures, cuts_of(run, 0.999))
+    assert impossible.predict(titles.texts[:9], titles.language[:9])["abstain"].all()
+
+
+def test_latency_times_full_requests(folder, store):
+    classifier = load_classifier(store.run(_keys(folder)["A"]), choose_device("cpu"))
+    rows = measure_latency(classifier, ["a shoe", "ein Buch"], (1, 4), requests=12, warmup=2)
+    assert [row.batch_size for row in rows] == [1, 4]
+    for row in rows:
+        assert 0 < row.p50_ms <= row.p95_ms <= row.p99_ms
+        assert np.isclose(row.texts_per_s, 1000 * row.batch_size / row.mean_ms)
+
+
+def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_path):
+    import shutil
+
+    shutil.copytree(folder / "store", tmp_path / "store")
+    key = _keys(folder)["A"]
+    run = titles_store(tmp_path / "store").run(key)
+    content = json.loads((run.folder / "tokenizer.json").read_text())
+    token = max(content["model"]["vocab"], key=content["model"]["vocab"].get)
+    del content["model"]["vocab"][token]
+    content["model"]["merges"].pop()
+    (run.folder / "tokenizer.json").write_text(json.dumps(content))
+    with pytest.raises(StoreError, match=r"bytes|do not fit"):
+        load_classifier(titles_store(tmp_path / "store").run(key), choose_device("cpu"))
+
+
+# ------------------------------------------------------------------------------------------- verbs
+
+
+def _cli(*words, expect=0):
+    with pytest.raises(SystemExit) as left:
+        main([str(word) for word in words])
+    assert left.value.code == expect, words
+
+
+SMALL = (
+    "--d-model", 16, "--n-layers", 1, "--n-heads", 2, "--n-kv-heads", 1, "--d-ff", 32, "--epochs", 1,
+    "--lr", 0.01, "--lr-warmup-steps", 2, "--vocabulary", 500, "--min-rows", 20, "--seq-len", 24,
+    "--set", "evaluation.draws=100",
+)  # fmt: skip
+
+
+def test_train_predict_and_export_by_command(folder, tmp_path, capsys):
+    store, out = tmp_path / "store", tmp_path / "model"
+    page = tmp_path / "page.html"
+    _cli("text", "train", folder / "corpus", "--head", "v3", *SMALL, "--contrastive-dim", 8,
+         "--classifier-hidden", 16, "--store", store, "--out", out, "--report", page)  # fmt: skip
+    told = capsys.readouterr().out
+    assert "validation part" in told
+    assert "macro-F1" in told
+    assert page.stat().st_size > 10_000
+    metrics = json.loads((out / "metrics.json").read_text())
+    assert {p.name for p in out.iterdir()} == {
+        "metrics.json", "model.safetensors", "spec.json", "tokenizer.json",
+    }  # fmt: skip
+    key = metrics["key"]
+    (tmp_path / "titles.csv").write_text('text,price\n"Baby monitor, night vision",9\nSchuhe,3\n')
+    _cli("text", "predict", key, tmp_path / "titles.csv", "--store", store, "--precision", 0.9)
+    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
+    assert [row["price"] for row in rows] == ["9", "3"]
+    assert {*rows[0]} >= {"label", "probability", "calibrated", "abstain", "language"}
+    _cli("text", "evaluate", key, "--store", store, "--json")
+    assert json.loads(capsys.readouterr().out)["part"] == "validation"
+    _cli("text", "evaluate", key, "--store", store, "--corpus", folder / "corpus", "--json")
+    assert json.loads(capsys.readouterr().out)["overall"]["rows"] > 100
+    _cli("text", "compare", key, "tfidf_svm", "--store", store)
+    assert "minus" in capsys.readouterr().out
+    _cli("text", "latency", key, "--store", store, "--requests", 3, "--warmup", 0, "--json")
+    assert len(json.loads(capsys.readouterr().out)) == 3
+
+
+@pytest.mark.slow
+def test_an_onnx_graph_answers_as_the_network_does(folder, store, tmp_path, capsys):
+    key = _keys(folder)["A"]
+    _cli("text", "export", key, tmp_path / "model.onnx", "--store", folder / "store")
+    assert "logits equal to" in capsys.readouterr().out
+    assert (tmp_path / "model.onnx").stat().st_size > 1000
+
+
+REFUSED = [
+    (("train", "nowhere"), "nowhere"),
+    (("train", "{corpus}", "--head", "v1", "--classifier-hidden", "9"), "model.head.hidden: unknown field"),
+    (("train", "{corpus}", "--focal-alpha", "0.5"), "--focal-alpha without --focal-gamma"),
+    (("train", "{corpus}", "--set", "seed"), "write a field and a value"),
+    (("train", "{corpus}", "--set", "loss.groups.kind=dra"), "loss.groups: unknown kind 'dra'"),
+    (("train", "{corpus}", "--amp", "fp16", "--device", "cpu"), "fp16 needs a CUDA device"),
+    (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
+    (("run", "nowhere"), "unknown campaign 'nowhere'"),
+    (("run", "demo", "--corpus", "{corpus}"), "names no corpus"),
+    (("evaluate", "Z", "--store", "{store}"), "no run has the id or key 'Z'"),
+    (("predict", "A", "nowhere.csv", "--store", "{store}"), "cannot be read"),
+    (("predict", "tfidf_svm", "{corpus}/corpus.json", "--store", "{store}"), "only encoders keep weights"),
+    (("export", "tfidf_svm", "x", "--store", "{store}"), "has no weights"),
+    (("latency", "A", "--requests", "0", "--store", "{store}"), "requests 0"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("words", "message"), REFUSED, ids=lambda w: " ".join(w)[:40] if isinstance(w, tuple) else ""
+)
+def test_mistakes_get_one_line(folder, tmp_path, capsys, monkeypatch, words, message):
+    monkeypatch.chdir(tmp_path)
+    places = {"corpus": folder / "corpus", "store": folder / "store"}
+    expect = 1 if "fp16" in message else 2  # a run that fails is recorded, others go on
+    _cli("text", *(word.format(**places) for word in words), expect=expect)
+    told = capsys.readouterr().err.strip().splitlines()
+    assert message in told[-1]
+    assert expect == 1 or len(told) == 1

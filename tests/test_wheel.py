@@ -1,0 +1,41 @@
+"""What is installed holds all that is read at run time, and works away from the repository."""
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+READ = """
+from trueness.campaign import bundled_campaigns
+from trueness.report.checks import check_page, check_titles
+from trueness.search import load_search
+assert {row["campaign"] for row in bundled_campaigns()} >= {"demo", "precision"}, bundled_campaigns()
+assert all(check_page(code) for code in check_titles())
+assert load_search("mission", tier="a20").name == "mission-a20"
+import trueness
+print(trueness.__file__)
+"""
+
+
+@pytest.mark.slow
+def test_a_wheel_holds_spaces_campaigns_checks_and_templates(tmp_path):
+    command = ("wheel", str(ROOT), "--no-deps", "--quiet", "-w", str(tmp_path))
+    subprocess.run([sys.executable, "-m", "pip", *command], check=True, timeout=200)
+    (wheel,) = tmp_path.glob("*.whl")
+    inside = zipfile.ZipFile(wheel)
+    wanted = {
+        str(p.relative_to(ROOT)) for p in (ROOT / "trueness").rglob("*.*")
+        if p.is_file() and "__pycache__" not in p.parts
+    }  # fmt: skip
+    wanted |= {f"trueness/docs/checks/{p.name}" for p in (ROOT / "docs" / "checks").glob("*.md")}
+    assert wanted <= set(inside.namelist())
+    inside.extractall(tmp_path / "installed")
+    found = subprocess.run(
+        [sys.executable, "-c", READ], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")},
+        capture_output=True, text=True, timeout=100, check=False,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.startswith(str(tmp_path / "installed"))
