@@ -96,8 +96,10 @@ def compare(
 
     Parameters
     ----------
-    first, second
-        Ids or keys of two runs on the same corpus.
+    first
+        Id or key of a stored run.
+    second
+        Another one on the same corpus.
     """
     from trueness.report.study_page import show_sections
     from trueness.report.titles import comparison_sections
@@ -140,6 +142,8 @@ def predict(
 
     Parameters
     ----------
+    run
+        Id or key of a stored run; no baseline, which keeps no weights.
     text_column
         Column with the texts; a text file and stdin have one text a line.
     language_column
@@ -194,6 +198,8 @@ def latency(
 
     Parameters
     ----------
+    run
+        Id or key of a stored run.
     batch_sizes
         Texts of a request; repeatable. 1, 8 and 32 by default.
     requests
@@ -233,6 +239,11 @@ def export(
     The graph is compared with the network on texts of several shapes before it is kept.
 
     Example: trueness text export M-0 model.onnx
+
+    Parameters
+    ----------
+    run
+        Id or key of a stored run.
     """
     from trueness.titles.export import export_folder, export_onnx
 
