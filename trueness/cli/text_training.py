@@ -46,7 +46,10 @@ Settings = Annotated[
 Report = Annotated[
     Path | None, Parameter(name="--report", help="Also write an HTML page to this file.")
 ]
-CorpusFolder = Annotated[str | None, Parameter(name="--corpus", help="Folder, or synthetic.")]
+CorpusFolder = Annotated[
+    str | None,
+    Parameter(name="--corpus", help="Folder, or synthetic; the campaign's own by default."),
+]
 
 
 def train(
