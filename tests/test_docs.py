@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from trueness.campaign import load_campaign
-from trueness.cli import app
+from trueness.campaign.titles import is_titles_campaign, load_titles_campaign
+from trueness.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "LOG.md"]
@@ -32,21 +33,32 @@ def test_python_blocks_run(block):
         assert "6/7 = 85.7 % [42.1, 99.6]" in out.getvalue()
 
 
+def _commands(block):
+    """Arguments of each call of trueness in a block, whatever starts it or feeds it."""
+    lines = [shlex.split(x.removeprefix("$ "), comments=True) for x in block.splitlines()]
+    return [line[line.index("trueness") + 1 :] for line in lines if "trueness" in line]
+
+
+def _expanded(campaign):
+    if is_titles_campaign(campaign):
+        return load_titles_campaign(campaign, "0" * 12)
+    return load_campaign(campaign)
+
+
 @pytest.mark.parametrize("block", _blocks("console"))
 def test_commands_parse(block):
-    for line in block.splitlines():
-        words = shlex.split(line.removeprefix("$ "), comments=True)
-        if words and words[0] == "trueness":
-            command, bound, *_ = app.parse_args(words[1:], exit_on_error=False, print_error=False)
-            assert command is not None
-            if bound.args and command.__name__ in ("run", "list_", "tracker"):
-                load_campaign(bound.args[0])
+    for words in _commands(block):
+        command, bound, *_ = app.parse_args(words, exit_on_error=False, print_error=False)
+        assert command is not None
+        if bound.args and command.__name__ in ("run", "list_", "tracker"):
+            name = bound.args[0]
+            assert name.endswith(".yaml") or _expanded(name).experiments
 
 
 @pytest.mark.parametrize("block", _blocks("yaml"))
 def test_campaigns_in_the_docs_expand(tmp_path, block):
     (tmp_path / "c.yaml").write_text(block)
-    assert load_campaign(tmp_path / "c.yaml").experiments
+    assert _expanded(tmp_path / "c.yaml").experiments
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
@@ -66,3 +78,40 @@ def test_the_reference_of_the_spec_is_up_to_date():
 
     tool = runpy.run_path(str(ROOT / "tools" / "spec_reference.py"))
     assert (ROOT / "docs" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"
+
+
+@pytest.fixture
+def walk(tmp_path, monkeypatch):
+    """The commands of the first walk through titles, in a folder with the files they need."""
+    page = (ROOT / "docs" / "text.md").read_text()
+    section = page.split("## From a corpus to an answer")[1].split("\n## ")[0]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
+    (campaign,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
+    Path("mine.yaml").write_text(campaign)
+    Path("offers.csv").write_text("text,shop\nDamen Laufschuhe Gr. 39,a\n")
+    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
+    return [words for block in blocks for words in _commands(block)]
+
+
+def _status(words):
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    return ended.value.code or 0
+
+
+def test_the_walk_begins_as_written(walk):
+    for words in walk[:3]:
+        assert words[1] in ("build", "show", "list")
+        assert _status([x.replace("6000", "600") for x in words]) == 0
+
+
+@pytest.mark.slow
+def test_the_walk_from_a_corpus_to_an_answer(walk, monkeypatch):
+    for words in walk:
+        lines = io.BytesIO(b"Slim fit shirt, navy\n")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
+        assert _status(words) == 0, words
+    assert "abstain" in Path("answers.csv").read_text().splitlines()[0]
+    for made in ("mine.html", "evaluate.html", "model/model.safetensors", "model.onnx"):
+        assert Path(made).is_file()

@@ -74,6 +74,23 @@ def test_no_answer_is_told_as_well(texts):
     assert methods_verdict(found).startswith("No method is shown to lift the worst language")
 
 
+def test_methods_are_told_in_words(methods):
+    (section,) = methods_sections(methods, {name: f"encoder {name}" for name in methods.methods})
+    legend = section.tables[1]
+    assert [row[0] for row in legend.rows] == methods.ranked
+    assert legend.rows[0][1] == f"encoder {methods.ranked[0]}"
+    names = {name: name for name in methods.methods}
+    assert len(methods_sections(methods, names)[0].tables) == 1
+
+
+def test_a_single_language_is_no_mean_of_languages(texts):
+    y, _, language, cluster = texts
+    one = language == "en"
+    found = measure_slices(y[one], np.eye(3)[y[one]], language[one], cluster[one], classes=CLASSES)
+    assert "in en, the only language" in slices_verdict("run", found)
+    assert "worst" not in slices_verdict("run", found)
+
+
 def test_two_runs_are_told_by_language(texts):
     y, runs, language, cluster = texts
     found = compare_slices(

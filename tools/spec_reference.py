@@ -14,6 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from trueness import spec
+from trueness.spec import titles
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
@@ -50,6 +51,27 @@ SECTIONS = {
     "recipe": (spec.Recipe,),
     "evaluation": (spec.Mission, spec.WalkForward),
 }
+TITLES = {
+    "task": (titles.TitlesTask,),
+    "task.tokenizer": (titles.TrainedTokenizer, titles.GivenTokenizer),
+    "model": (titles.Encoder, titles.LinearBaseline),
+    "model.head": (titles.PlainHead, titles.ResidualHead),
+    "model.projection": (titles.Projection,),
+    "loss": (titles.TitlesLoss,),
+    "loss.classification": (
+        titles.CrossEntropy,
+        titles.FocalCrossEntropy,
+        titles.AdjustedCrossEntropy,
+        titles.MarginCrossEntropy,
+        titles.GeneralisedCrossEntropy,
+    ),
+    "loss.class_weights": (titles.ClassWeights,),
+    "loss.groups": (titles.LanguageWeights, titles.GroupDro),
+    "loss.contrastive": (titles.Contrastive,),
+    "loss.teacher": (titles.Distillation,),
+    "recipe": (titles.TitlesRecipe,),
+    "evaluation": (titles.Slices,),
+}
 
 
 def values(field: FieldInfo) -> str:
@@ -66,6 +88,9 @@ def _words(kind: object) -> str:
         return " or ".join(_words(one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return f"list of {_words(typing.get_args(kind)[0])}"
+    if isinstance(kind, type) and issubclass(kind, spec.Shape):
+        field = kind.model_fields.get("kind")
+        return "fields, see below" if field is None else values(field)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
     names[type(None)] = "null"
     return names.get(kind, getattr(kind, "__name__", str(kind)))  # type: ignore[arg-type]
@@ -86,20 +111,31 @@ def page() -> str:
     lines = [
         "# Fields of a spec",
         "",
-        "Made by `tools/spec_reference.py`. Unknown fields are refused.",
+        "Made by `tools/spec_reference.py`. Unknown fields are refused. Runs on daily bars come",
+        "first, runs on [titles](#titles) after them.",
+        "",
+        "`seed`: whole number, default `42`.",
         "",
     ]
-    lines += ["`seed`: whole number, default `42`.", ""]
     for section, shapes in SECTIONS.items():
-        lines += [f"## {section}", ""]
-        for shape in shapes:
-            lines += [(shape.__doc__ or "").strip().split("\n\n")[0].replace("\n", " "), ""]
-            lines += ["| field | values | default | |", "| --- | --- | --- | --- |"]
-            for name, field in shape.model_fields.items():
-                about = field.description or ""
-                lines.append(f"| `{name}` | {values(field)} | {default(field)} | {about} |")
-            lines.append("")
+        lines += [f"## {section}", "", *_tables(shapes)]
+    lines += ["# Titles", "", "`seed`: whole number, default `42`.", ""]
+    for section, shapes in TITLES.items():
+        lines += [f"## titles: {section}", "", *_tables(shapes)]
     return "\n".join(" ".join(line.split(" ")) for line in lines)
+
+
+def _tables(shapes: tuple[type[spec.Shape], ...]) -> list[str]:
+    """A sentence and a table of fields for each shape."""
+    lines = []
+    for shape in shapes:
+        lines += [(shape.__doc__ or "").strip().split("\n\n")[0].replace("\n", " "), ""]
+        lines += ["| field | values | default | |", "| --- | --- | --- | --- |"]
+        for name, field in shape.model_fields.items():
+            about = field.description or ""
+            lines.append(f"| `{name}` | {values(field)} | {default(field)} | {about} |")
+        lines.append("")
+    return lines
 
 
 if __name__ == "__main__":

@@ -46,9 +46,9 @@ class Flags:
     batch_tokens
         Padded tokens of a batch, in place of batch_size.
     grad_accum
-        Batches of an update.
+        Batches of an update; its gradient is the mean over all their texts.
     epochs
-        Passes over the train part.
+        Passes over the train part, resumed ones included.
     lr
         Highest learning rate.
     lr_schedule
@@ -58,11 +58,11 @@ class Flags:
     lr_min_scale
         Share of the rate at the end.
     weight_decay
-        Of matrices.
+        Of matrices: not of norms, biases, LayerScale and embeddings.
     dropout
         Of embedding and attention.
     classifier_hidden
-        Inner width of the residual head; 0 is that of the encoder.
+        Inner width of the residual head (v2, v3); 0 is that of the encoder.
     classifier_dropout
         Of the head.
     classifier_layernorm_eps
@@ -72,9 +72,9 @@ class Flags:
     pooler
         Mean over the tokens, or the first one.
     contrastive_dim
-        Width of the projection of v3.
+        Width of the projection; with --head v3, like the next three.
     contrastive_weight
-        Of the contrastive loss of v3.
+        Of the contrastive loss.
     contrastive_temp
         Temperature of the contrastive loss.
     projection_dropout

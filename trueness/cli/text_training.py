@@ -10,8 +10,10 @@ from cyclopts import Parameter
 
 from trueness.cli.options import (
     DEFAULT_STORE,
+    Ids,
     Json,
     OpenTest,
+    Priorities,
     Store_,
     Whole,
     check_output,
@@ -67,8 +69,9 @@ def train(
 ) -> int:
     """Train one encoder on a corpus of titles, baselines first, and print what it is worth.
 
-    A run that was interrupted goes on from its checkpoint, bit for bit on a CPU. Under
-    `torchrun --nproc-per-node 8 -m trueness text train ...` several devices share every update.
+    A run that was interrupted goes on from its checkpoint, bit for bit on a CPU. Under torchrun
+    (`torchrun --nproc-per-node 8 -m trueness text train ... --grad-accum 8`) several devices share
+    the batches of every update.
 
     Example: trueness text train corpus --head v2 --epochs 5 --label-smoothing 0.05
 
@@ -85,7 +88,7 @@ def train(
     save_minutes
         Minutes between two checkpoints inside an epoch.
     compiled
-        Compile the encoder: minutes at the start, faster updates on a GPU.
+        Compile the encoder: slow to begin, faster updates on a GPU.
     device
         auto, cpu, cuda or mps.
     """
@@ -119,8 +122,8 @@ def run(
     /,
     *,
     corpus: CorpusFolder = None,
-    ids: Annotated[list[str] | None, Parameter(name="--id", negative=())] = None,
-    priorities: Annotated[list[str] | None, Parameter(name="--priority", negative=())] = None,
+    ids: Ids = None,
+    priorities: Priorities = None,
     seeds: Whole = 1,
     settings: Settings = None,
     tokenizer: Path | None = None,
@@ -135,7 +138,8 @@ def run(
 ) -> int:
     """Carry out a campaign on titles, baselines first, and print which method helps whom.
 
-    Runs that are stored already are not trained again; one that was interrupted goes on.
+    Runs that are stored already are not trained again; one that was interrupted goes on. With --id
+    and --priority come the experiments that the chosen ones begin with.
 
     Example: trueness text run text --corpus corpus --priority minority --seeds 3
 
@@ -143,10 +147,8 @@ def run(
     ----------
     campaign
         A bundled campaign or a YAML file with `corpus:`.
-    ids, priorities
-        Only these experiments, and those they begin with; repeatable.
     seeds
-        Replicates of every experiment.
+        Replicates of every experiment: its seed, the next, and so on.
     tokenizer
         File of the tokenizer, where specs name one.
     device
@@ -173,7 +175,10 @@ def run(
     return _tell(chosen, summary, runs, part_of(open_test), report, as_json)
 
 
-def demo(*, rows: Whole = 30_000, report: Report = None, store: Store_ = DEFAULT_STORE) -> int:
+def demo(
+    *, rows: Whole = 30_000, report: Report = None, store: Store_ = DEFAULT_STORE,
+    as_json: Json = False,
+) -> int:  # fmt: skip
     """A synthetic catalogue, baselines, a small encoder, and what each is worth per language.
 
     Its test part is opened: texts that are made cannot be used up.
@@ -192,13 +197,18 @@ def demo(*, rows: Whole = 30_000, report: Report = None, store: Store_ = DEFAULT
     opened = _catalogue(rows)
     chosen = load_titles_campaign("text-demo", opened.digest)
     summary, runs = _carried_out(chosen, opened, store, Options())
-    return _tell(chosen, summary, runs, "test", report)
+    return _tell(chosen, summary, runs, "test", report, as_json)
 
 
 def list_(campaign: str = "text", /, *, as_json: Json = False) -> int:
-    """Experiments of a campaign on titles.
+    """Experiments of a campaign on titles: id, priority, and what is not at its default.
 
     Example: trueness text list text
+
+    Parameters
+    ----------
+    campaign
+        A bundled campaign or a YAML file with `corpus:`.
     """
     from trueness.campaign.titles import load_titles_campaign
 
@@ -271,9 +281,15 @@ def _tell(
     if as_json:
         print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
     else:
+        left = f", {len(summary.missing)} not yet" if summary.missing else ""
+        console().print(
+            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
+            f"{len(summary.failed)} failed{left}\n"
+        )
         show_sections(console(), found.sections())
     if page is not None:
         found.write(page)
+        console(err=True).print(f"report: {page}", highlight=False)
     for key, reason in runs.failures().items():
         if key in summary.failed:
             console(err=True).print(f"failed {key}: {reason}", highlight=False)

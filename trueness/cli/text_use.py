@@ -71,13 +71,13 @@ def evaluate(
         slices = Slices.from_dict(found.record["slices"][part])
     else:
         slices = _on_corpus(found, corpus, part, device)
-    label = found.record["label"]
+    title = f"{_titled(run, found)} · {part} part"
     if report is not None:
-        write_titles_page(report, {label: slices}, title=f"{label}, {part} part")
+        write_titles_page(report, {run: slices}, title=title)
     if as_json:
         print_json({"key": found.key, "part": part, **slices.to_dict()})
     else:
-        show_sections(console(), [(f"{label}, {part} part", slices_sections(label, slices))])
+        show_sections(console(), [(title, slices_sections(run, slices))])
     return 0
 
 
@@ -96,11 +96,14 @@ def compare(
 
     Parameters
     ----------
-    first, second
-        Ids or keys of two runs on the same corpus.
+    first
+        Id or key of a stored run.
+    second
+        Another one on the same corpus.
     """
     from trueness.report.study_page import show_sections
-    from trueness.titles.judging import compared, compared_sections
+    from trueness.report.titles import comparison_sections
+    from trueness.titles.judging import compared
 
     one, runs = _find(store, first)
     other, _ = _find(store, second)
@@ -110,14 +113,17 @@ def compare(
     if as_json:
         print_json({"first": one.key, "second": other.key, "part": part, **found.to_dict()})
     else:
-        sections = compared_sections(one, other, found)
-        show_sections(console(), [(f"{first} and {second}, {part} part", sections)])
+        title = f"{_titled(first, one)} and {_titled(second, other)} · {part} part"
+        show_sections(console(), [(title, comparison_sections(first, second, found))])
     return 0
 
 
 def predict(
     run: str,
-    source: Annotated[Path, Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.")],
+    source: Annotated[
+        Path,
+        Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.", allow_leading_hyphen=True),
+    ],
     /,
     *,
     text_column: str = "text",
@@ -136,6 +142,8 @@ def predict(
 
     Parameters
     ----------
+    run
+        Id or key of a stored run; no baseline, which keeps no weights.
     text_column
         Column with the texts; a text file and stdin have one text a line.
     language_column
@@ -190,6 +198,8 @@ def latency(
 
     Parameters
     ----------
+    run
+        Id or key of a stored run.
     batch_sizes
         Texts of a request; repeatable. 1, 8 and 32 by default.
     requests
@@ -229,6 +239,11 @@ def export(
     The graph is compared with the network on texts of several shapes before it is kept.
 
     Example: trueness text export M-0 model.onnx
+
+    Parameters
+    ----------
+    run
+        Id or key of a stored run.
     """
     from trueness.titles.export import export_folder, export_onnx
 
@@ -241,6 +256,10 @@ def export(
         export_folder(found, out)
         console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
     return 0
+
+
+def _titled(name: str, run: Run[TitlesSpec]) -> str:
+    return f"{name} ({run.record['label']})"
 
 
 EXAMPLES = (

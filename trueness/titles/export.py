@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import uuid
 import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -70,8 +73,7 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
     temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what the exporter says of itself
+        with _quiet():
             program = torch.onnx.export(
                 network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
                 input_names=["tokens", "mask"], output_names=["logits"],
@@ -86,6 +88,20 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     finally:
         temporary.unlink(missing_ok=True)
     return widest
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Without what the exporter warns of itself."""
+    exporter = logging.getLogger("torch.onnx")
+    level = exporter.level
+    exporter.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        exporter.setLevel(level)
 
 
 def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:

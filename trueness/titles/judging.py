@@ -22,7 +22,6 @@ from trueness.evaluation.slice_comparison import (
 from trueness.evaluation.slices import Slices
 from trueness.ledger import Ledger
 from trueness.report.titles import (
-    comparison_sections,
     methods_sections,
     slices_sections,
     write_titles_page,
@@ -43,6 +42,8 @@ class TitlesReport:
     ----------
     title : str
     part : str
+    labels : dict of str to str
+        What each method is, in few words.
     slices : dict of str to Slices
         By method, of its first seed.
     comparison : MethodComparison or None
@@ -51,14 +52,21 @@ class TitlesReport:
 
     title: str
     part: str
+    labels: dict[str, str]
     slices: dict[str, Slices]
     comparison: MethodComparison | None
+
+    @property
+    def heading(self) -> str:
+        """Title and part."""
+        return f"{self.title} · {self.part} part"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         compared = None if self.comparison is None else self.comparison.to_dict()
         return {
             "part": self.part,
+            "labels": self.labels,
             "comparison": compared,
             "slices": {name: one.to_dict() for name, one in self.slices.items()},
         }
@@ -72,14 +80,14 @@ class TitlesReport:
 
     def sections(self) -> list[tuple[str, list[Any]]]:
         """Titles with their sections, for a terminal."""
-        compared = [] if self.comparison is None else methods_sections(self.comparison)
+        compared = [] if self.comparison is None else methods_sections(self.comparison, self.labels)
         runs = [section for n in self.shown() for section in slices_sections(n, self.slices[n])]
-        return [(f"{self.title}, {self.part} part", [*compared, *runs])]
+        return [(self.heading, [*compared, *runs])]
 
     def write(self, path: Path) -> None:
         """Write all of it as an HTML page."""
         kept = {name: self.slices[name] for name in self.shown()}
-        write_titles_page(path, kept, self.comparison, title=f"{self.title}, {self.part} part")
+        write_titles_page(path, kept, self.comparison, title=self.heading, labels=self.labels)
 
 
 def judge_campaign(
@@ -120,7 +128,8 @@ def judge_campaign(
     reference = campaign.reference if campaign.reference in runs else next(iter(runs))
     if len(runs) > 1:
         comparison = _compared(runs, part, reference, target)
-    return TitlesReport(campaign.title, part, slices, comparison)
+    labels = {name: some[0].record["label"] for name, some in runs.items()}
+    return TitlesReport(campaign.title, part, labels, slices, comparison)
 
 
 def compared(one: TitlesRun, other: TitlesRun, part: str) -> SliceComparison:
@@ -137,11 +146,6 @@ def compared(one: TitlesRun, other: TitlesRun, part: str) -> SliceComparison:
         n_classes=len(one.record["classes"]), min_rows=rule.min_rows,
         confidence=rule.confidence_pct / 100, draws=rule.draws,
     )  # fmt: skip
-
-
-def compared_sections(one: TitlesRun, other: TitlesRun, found: SliceComparison) -> list[Any]:
-    """Sections of a comparison of two runs."""
-    return comparison_sections(one.record["label"], other.record["label"], found)
 
 
 def _compared(

@@ -17,8 +17,8 @@ SHARES = [[0.0, "#ffffff"], [0.02, "#e3eff5"], [1.0, "#0b6e99"]]
 SIGNED = [[0.0, "#c2571a"], [0.5, "#ffffff"], [1.0, "#0b6e99"]]
 MARKS = {"better": "▲", "worse": "▼", "tied": "", "unknown": "?"}
 """Verdict -> what a cell of the heat map shows beside its number."""
-SMALLEST_SCALE = 0.01
-"""Half width of the colours of differences, at least."""
+SMALLEST_SCALE, LARGEST_SCALE = 0.01, 0.10
+"""Half width of the colours of differences; more is as dark as that."""
 
 
 def scores_by_language(runs: Mapping[str, Slices]) -> go.Figure:
@@ -36,7 +36,7 @@ def errors_by_language(runs: Mapping[str, Slices]) -> go.Figure:
             name: {n: s.calibration["calibration_error"] for n, s in run.languages.items()}
             for name, run in runs.items()
         },
-        "calibration error of the largest probability", _names(runs), None,
+        "calibration error", _names(runs), None,
     )  # fmt: skip
 
 
@@ -46,7 +46,7 @@ def _names(runs: Mapping[str, Slices]) -> dict[str, str]:
     for run in runs.values():
         for name, one in run.languages.items():
             rows.setdefault(name, one.rows)
-    return {name: f"{name}<br><sub>{n:,}</sub>" for name, n in rows.items()}
+    return {name: f"{name}<br>{n:,}" for name, n in rows.items()}
 
 
 def _dots(
@@ -86,8 +86,8 @@ def confusion(one: Slice, classes: tuple[str, ...]) -> go.Figure:
         text=[[_percent(v) for v in row] for row in share], texttemplate="%{text}",
         textfont={"size": 10}, showscale=False,
     ))  # fmt: skip
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top", tickangle=-45, automargin=True)
+    figure.update_yaxes(autorange="reversed", automargin=True, dtick=1)
+    figure.update_xaxes(side="top", tickangle=-45, automargin=True, dtick=1)
     figure = _layout(figure, 150 + 24 * len(classes))
     figure.update_layout(margin={"t": 20})
     return figure
@@ -106,7 +106,7 @@ def differences(found: MethodComparison) -> go.Figure | None:
     languages = list(found.methods[names[0]].languages_against)
     contrasts = [[found.methods[n].languages_against[g] for g in languages] for n in names]
     values = np.array([[100 * (c.pointwise.value or 0.0) for c in row] for row in contrasts])
-    widest = max(100 * SMALLEST_SCALE, float(np.abs(values).max()))
+    widest = 100 * min(LARGEST_SCALE, max(SMALLEST_SCALE, float(np.abs(values).max()) / 100))
     figure = go.Figure(go.Heatmap(
         z=values, x=languages, y=names, colorscale=SIGNED, zmin=-widest, zmax=widest, xgap=1,
         ygap=1, text=[[_cell(c.pointwise.value, c.verdict) for c in row] for row in contrasts],
@@ -118,8 +118,8 @@ def differences(found: MethodComparison) -> go.Figure | None:
         ],
         colorbar={"title": "points", "thickness": 12},
     ))  # fmt: skip
-    figure.update_yaxes(autorange="reversed", automargin=True)
-    figure.update_xaxes(side="top")
+    figure.update_yaxes(autorange="reversed", automargin=True, dtick=1)
+    figure.update_xaxes(side="top", dtick=1)
     return _layout(figure, 100 + 34 * len(names))
 
 
@@ -129,9 +129,10 @@ def _cell(value: float | None, verdict: str) -> str:
 
 def pictures(runs: Mapping[str, Slices]) -> dict[str, go.Figure]:
     """Caption -> figure of some runs together."""
+    error = "Calibration error of the largest probability per language; ten bins of equal mass"
     return {
         "Macro-F1 per language, number of texts beneath": scores_by_language(runs),
-        "Calibration error per language; ten bins of equal mass": errors_by_language(runs),
+        error: errors_by_language(runs),
     }
 
 

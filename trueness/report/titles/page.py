@@ -21,10 +21,13 @@ from trueness.report.titles.tables import (
     slices_sections,
 )
 
+MARGIN_PX, CLASS_PX, LANGUAGE_PX = 150, 24, 56
+"""Least width of a picture: names, then a column for each class or language; narrow pages scroll."""
+
 
 def write_titles_page(
     path: str | Path, runs: Mapping[str, Slices], comparison: MethodComparison | None = None, *,
-    title: str = "Titles",
+    title: str = "Titles", labels: Mapping[str, str] | None = None,
 ) -> None:  # fmt: skip
     """Write what some runs on titles are worth, and how methods compare.
 
@@ -36,6 +39,8 @@ def write_titles_page(
         At least one, measured on the same texts; shown in this order.
     comparison : MethodComparison, optional
     title : str
+    labels : mapping of str to str, optional
+        What each method is, in few words.
 
     Raises
     ------
@@ -52,7 +57,8 @@ def write_titles_page(
     )
     html = environment.get_template("titles.html.j2").render(
         title=title, plotly=get_plotlyjs(),
-        methods=[] if comparison is None else methods_sections(comparison),
+        width=MARGIN_PX + LANGUAGE_PX * max(len(found.languages) for found in runs.values()),
+        methods=[] if comparison is None else methods_sections(comparison, labels),
         differences=None if map_of is None else _html(map_of),
         together={caption: _html(figure) for caption, figure in pictures(runs).items()},
         runs=[_run(name, found) for name, found in runs.items()],
@@ -67,6 +73,7 @@ def _run(name: str, found: Slices) -> dict[str, Any]:
     first, *others = slices_sections(name, found)
     return {
         "name": name, "first": first, "others": others,
+        "width": MARGIN_PX + CLASS_PX * len(found.classes),
         "confusions": {caption: _html(figure) for caption, figure in confusions(found).items()},
         "languages": {
             language: Table(CLASS_HEADER, class_rows(one))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from trueness.evaluation import Contrast, Estimate, MethodComparison, Slice, SliceComparison, Slices
 from trueness.report.study.text import Section, Table
 from trueness.report.titles.words import (
@@ -104,8 +106,10 @@ def _ends(one: Contrast) -> str:
     return "–" if low is None or high is None else f"[{low:+.3f}, {high:+.3f}]"
 
 
-def methods_sections(found: MethodComparison) -> list[Section]:
-    """A campaign: the answer, then each method against the reference, the best first."""
+def methods_sections(
+    found: MethodComparison, labels: Mapping[str, str] | None = None
+) -> list[Section]:
+    """A campaign: the answer, each method against the reference, the best first, and its label."""
     target = SCORES[found.target]
     notes = [
         methods_verdict(found),
@@ -119,7 +123,9 @@ def methods_sections(found: MethodComparison) -> list[Section]:
         "mean of languages", "English", "English hurt",
     )  # fmt: skip
     table = Table(header, [_method_row(found, name) for name in found.ranked])
-    return [Section(f"Methods against {found.reference}", notes, [table])]
+    told = [(name, labels[name]) for name in found.ranked if labels and labels[name] != name]
+    legend = [Table(("method", "what it is"), told)] if told else []
+    return [Section(f"Methods against {found.reference}", notes, [table, *legend])]
 
 
 def _method_row(found: MethodComparison, name: str) -> tuple[str, ...]:

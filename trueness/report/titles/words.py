@@ -59,8 +59,13 @@ def slices_verdict(name: str, found: Slices) -> str:
             f"{name}: no language has {found.min_rows} texts, so none is a slice; macro-F1 "
             f"{score(found.scores['macro_f1'])} over all texts."
         )
-    told = [f"macro-F1 {score(found.scores['mean_language'])} as the mean of languages"]
     worst, often = found.scores["worst_language"], found.worst_share or 0.0
+    if len(found.languages) - bool(found.pooled) == 1:
+        return (
+            f"{name}: macro-F1 {score(worst)} in {found.worst}, the only language with "
+            f"{found.min_rows} texts; {score(found.scores['macro_f1'])} over all texts."
+        )
+    told = [f"macro-F1 {score(found.scores['mean_language'])} as the mean of languages"]
     told.append(f"worst is {found.worst} with {score(worst)}, in {100 * often:.0f} % of the draws")
     if "english" in found.scores:
         told.append(f"English {score(found.scores['english'])}")
