@@ -499,6 +499,23 @@ def test_readers_make_no_database(tmp_path, capsys):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_study_that_cannot_be_written_can_be_read(study, tmp_path, monkeypatch):
+    search, opened = study("small")
+    search_trials(search, opened, size_of, trials=2)
+    url = f"sqlite:///{tmp_path / 's.sqlite3'}"
+    monkeypatch.setattr("os.access", lambda path, mode: False)  # root may write everything
+    for at_work in (True, False):
+        assert (tmp_path / "s.sqlite3-wal").exists() == at_work
+        storage = open_storage(url, must_exist=True)
+        assert len(find_study(storage, "small").completed) == 2
+        with pytest.raises(optuna.exceptions.StorageInternalError):
+            storage.create_new_study([optuna.study.StudyDirection.MAXIMIZE])
+        storage.remove_session()
+        storage.engine.dispose()
+        opened.storage.remove_session()
+        opened.storage.engine.dispose()
+
+
 def test_a_storage_that_fails_on_the_way_is_told_in_one_line(study, tmp_path):
     search, opened = study("small")
 

@@ -81,7 +81,7 @@ features_app.command(features.reduce)
 
 
 def _fail(message: str) -> NoReturn:
-    line = " ".join(message.split())
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
     shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
     sys.stderr.write(f"trueness: {shown}\n")
     raise SystemExit(EXIT_REFUSED)

@@ -145,6 +145,8 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
     """What flags and settings say, as nested dictionaries of a spec."""
     from trueness.yamlfile import merge
 
+    if flags.batch_size is not None and flags.batch_tokens is not None:
+        raise SpecError("--batch-tokens stands in place of --batch-size; give one of them")
     head = {"v1": "plain"}.get(flags.head, "residual")
     content: dict[str, Any] = {
         "task": {"kind": "titles", "corpus": corpus, "tokenizer": {"kind": "bpe"}},

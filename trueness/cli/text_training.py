@@ -96,16 +96,21 @@ def train(
         auto, cpu, cuda or mps.
     """
     from trueness.campaign.titles import campaign_of
+    from trueness.titles.export import check_export_folder, export_folder
     from trueness.titles.running import Options
 
     flags = flags or Flags()
     if resume is not None and not resume.is_file():
         raise SpecError(f"{resume}: there is no such checkpoint")
+    if resume is not None and restart:
+        raise SpecError("--resume goes on and --restart begins anew; give one of them")
     check_output(report)
+    if out is not None:
+        check_export_folder(out)
     opened = open_corpus(corpus)
     content = spec_content(flags, opened.digest, settings)
     if flags.tokenizer is not None:
-        content["task"]["tokenizer"] = _tokenizer_field(flags.tokenizer)
+        content["task"]["tokenizer"] = _tokenizer_field(flags.tokenizer, content["task"])
     spec = make_spec(content)
     options = Options(
         device=device, tokenizer=flags.tokenizer, compiled=compiled, restart=restart,
@@ -114,8 +119,6 @@ def train(
     campaign = campaign_of(spec, "train", spec.key)
     summary, runs = _carried_out(campaign, opened, store, options)
     if spec.key in runs and out is not None:
-        from trueness.titles.export import export_folder
-
         export_folder(runs.run(spec.key), out)
     return _tell(campaign, summary, runs, part_of(open_test), report, as_json)
 
@@ -249,9 +252,12 @@ def _catalogue(rows: int) -> Corpus:
         return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), shown)
 
 
-def _tokenizer_field(file: Path) -> dict[str, str]:
+def _tokenizer_field(file: Path, task: dict[str, Any]) -> dict[str, str]:
     from trueness.text.tokens import load_tokenizer, tokenizer_digest
 
+    if task.get("tokenizer") != {"kind": "bpe"}:
+        raise SpecError("--tokenizer brings its own vocabulary; leave out --vocabulary and --set "
+                        "task.tokenizer")  # fmt: skip
     return {"kind": "file", "digest": tokenizer_digest(load_tokenizer(file))}
 
 

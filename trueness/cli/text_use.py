@@ -20,11 +20,16 @@ from trueness.cli.options import (
     print_json,
     print_rows,
 )
-from trueness.errors import DataError, TruenessError
+from trueness.cli.text_files import (
+    beside,
+    check_table_output,
+    languages_of,
+    read_texts,
+    write_table,
+)
+from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from trueness.spec.titles import TitlesSpec
     from trueness.store import Run, Store
     from trueness.titles.classifier import Classifier
@@ -136,7 +141,8 @@ def predict(
     r"""Label, probability and calibrated probability of each text, as CSV.
 
     With a precision, predictions of a language abstain below the cut at which the validation part
-    certifies that precision; all of them where there is no such cut.
+    certifies that precision; all of them where there is no such cut. Columns of a table are kept;
+    one that is called like a column of the answer becomes given_NAME.
 
     Example: printf 'Rotwein 0,75 l\n' | trueness text predict M-0 - --precision 0.9
 
@@ -151,28 +157,22 @@ def predict(
     precision
         Wanted in every language, in (0, 1).
     out
-        CSV, Parquet or JSONL file; standard output by default.
+        CSV, Parquet or JSONL file; standard output, as CSV, by default.
     device
         auto, cpu, cuda or mps.
     """
     from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
 
-    check_output(out)
+    check_table_output(out)
+    table = read_texts(source, text_column, language_column)
     found, _ = _find(store, run)
     cuts = None if precision is None else cuts_of(found, precision)
     predictor = Predictor(_classifier(found, device), temperatures_of(found), cuts)
-    table = _read(source, text_column, language_column)
-    import polars as pl
-
-    if not len(table):
-        raise DataError(f"{source}: no text")
     answers = [
-        predictor.predict(piece[text_column], _languages(piece, language_column))
+        predictor.predict(piece[text_column], languages_of(piece, language_column))
         for piece in table.iter_slices(PORTION)
     ]
-    answer = pl.concat(answers)
-    kept = table.drop([c for c in answer.columns if c in table.columns])
-    _write(pl.concat([kept, answer], how="horizontal"), out)
+    write_table(beside(table, answers), out)
     if cuts is not None:
         lost = [name for name, one in cuts.items() if one.cut is None]
         told = f"no cut is certified for {', '.join(lost)}; they abstain" if lost else ""
@@ -211,8 +211,8 @@ def latency(
     """
     from trueness.titles.latency import measure_latency
 
+    lines = read_texts(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
     found, _ = _find(store, run)
-    lines = _read(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(found, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
@@ -310,50 +310,3 @@ def _on_corpus(run: Run[TitlesSpec], corpus: str, part: str, device: str) -> Any
         min_rows=rule.min_rows, confidence=rule.confidence_pct / 100, draws=rule.draws,
         measured_on=part,
     )  # fmt: skip
-
-
-def _read(source: Path, text_column: str, language_column: str | None) -> pl.DataFrame:
-    """Texts of a file, or of stdin, one a line unless it is a table.
-
-    Raises
-    ------
-    DataError
-        If it cannot be read or lacks a column.
-    """
-    import polars as pl
-
-    try:
-        if str(source) == "-":
-            lines = sys.stdin.buffer.read().decode("utf-8").splitlines()
-            table = pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
-        elif source.suffix in READERS:
-            table = getattr(pl, READERS[source.suffix])(source)
-        else:
-            lines = source.read_text(encoding="utf-8").splitlines()
-            table = pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{source}: cannot be read ({str(error).splitlines()[0]})") from None
-    for column in (text_column, language_column):
-        if column is not None and column not in table.columns:
-            raise DataError(f"{source}: no column {column!r}; it has {', '.join(table.columns)}")
-    missing = table[text_column].null_count()
-    if missing:
-        raise DataError(f"{source}: {missing} rows have no {text_column}")
-    return table.with_columns(pl.col(text_column).cast(pl.String))
-
-
-READERS = {".csv": "read_csv", ".parquet": "read_parquet", ".jsonl": "read_ndjson"}
-WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
-
-
-def _languages(table: pl.DataFrame, column: str | None) -> list[str] | None:
-    return None if column is None else table[column].fill_null("und").to_list()
-
-
-def _write(table: pl.DataFrame, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.write(table.write_csv())
-        return
-    if out.suffix not in WRITERS:
-        raise DataError(f"{out}: choose a file that ends in {', '.join(WRITERS)}")
-    getattr(table, WRITERS[out.suffix])(out)

@@ -59,6 +59,24 @@ def group_languages(language: object, min_rows: int) -> Languages:
     return Languages(tuple(own), position[which], {a: n for a, n in ranked if a not in place})
 
 
+def judged_languages(language: object, min_rows: int) -> Languages:
+    """Slices of texts by language, of which at least one has enough texts.
+
+    Raises
+    ------
+    TruenessError
+        If none has.
+    """
+    slices = group_languages(language, min_rows)
+    if not slices.names:
+        name, most = next(iter(slices.pooled.items()))
+        raise TruenessError(
+            f"no language has {min_rows} texts to be judged on; the largest, {name}, has {most}: "
+            "lower evaluation.min_rows"
+        )
+    return slices
+
+
 def checked_labels(name: str, labels: object, n_classes: int) -> Index:
     """Classes as whole numbers from 0 to K - 1, (n,), n >= 1; anything else is refused.
 
@@ -204,13 +222,7 @@ def selection_scores(
     check_lengths(y=y, predicted=predicted, language=language)
     labels = checked_labels("y", y, n_classes)
     guesses = checked_labels("predicted", predicted, n_classes)
-    slices = group_languages(language, min_rows)
-    if not slices.names:
-        name, most = next(iter(slices.pooled.items()))
-        raise TruenessError(
-            f"no language has {min_rows} texts to be judged on; the largest, {name}, has {most}: "
-            "lower evaluation.min_rows"
-        )
+    slices = judged_languages(language, min_rows)
     one = np.zeros(len(labels), np.int64)
     counts = label_counts(labels, guesses, slices, one, 1, n_classes).toarray()
     scores, overall = macro_f1(counts.reshape(3, len(slices.slices), n_classes, 1))

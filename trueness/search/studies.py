@@ -110,7 +110,8 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
     ----------
     url : str
     must_exist : bool
-        Whether an SQLite file that is not there is refused instead of made.
+        Whether an SQLite file that is not there is refused instead of made; one that cannot be
+        written is then read as it is.
 
     Raises
     ------
@@ -122,6 +123,8 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
     file = Path(url.partition(":///")[2])
     if must_exist and url.startswith("sqlite") and not file.is_file():
         raise StoreError(f"storage {url} does not answer: there is no file {file}")
+    if must_exist and url.startswith("sqlite:///") and not os.access(file, os.W_OK):
+        return _read_only(file)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     wait = {"timeout": WAIT_S} if url.startswith("sqlite") else {"connect_timeout": WAIT_S // 6}
     for attempt in range(OPENINGS):
@@ -148,6 +151,18 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
                 continue
             raise StoreError(f"storage {shown_url(url)} does not answer: {reason}") from None
     raise AssertionError
+
+
+def _read_only(file: Path) -> RDBStorage:
+    """Storage of an SQLite file that belongs to somebody else.
+
+    Without a write-ahead log beside it, nobody is at work, and SQLite need not look for one.
+    """
+    calm = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    return RDBStorage(
+        f"sqlite:///file:{file}?mode=ro&uri=true{calm}",
+        skip_compatibility_check=True, skip_table_creation=True,
+    )  # fmt: skip
 
 
 def _write_ahead(storage: RDBStorage) -> None:

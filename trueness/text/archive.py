@@ -30,7 +30,7 @@ HARMLESS_BYTES = 64 << 20
 """A member that inflates to less is never a bomb."""
 UNTITLED = "kept, but only a description"
 MOST_MEMBERS = 1_000_000
-DEFAULT_MAX_GB = 1000.0
+DEFAULT_MAX_GB, MOST_GB = 1000.0, 1e9
 _GZIP, _BLOCK_BYTES = 31, 1 << 20
 
 
@@ -71,6 +71,10 @@ class Archive:
 
     def prepared(self, folder: Path) -> Self:
         """Archive with its mapping kept as files in a scratch folder."""
+        if not 0 < self.max_gb <= MOST_GB:
+            raise DataError(
+                f"max_gb {self.max_gb}: a number above 0, at most {MOST_GB:g}, is needed"
+            )
         members(self.zip)
         mapping = read_mapping(self.map)
         mapping.save(folder)

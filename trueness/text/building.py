@@ -132,7 +132,7 @@ def build(
     """
     out, plan = Path(out), plan or Plan()
     _check_free(out)
-    place = out.absolute()
+    place = out.resolve()
     place.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
         written = Path(scratch) / "corpus"

@@ -18,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 
 import polars as pl
 
-from trueness.errors import DataError
+from trueness.errors import DataError, at_least
 
 BATCH_ROWS = 20_000
 RAW: dict[str, Any] = {
@@ -106,13 +106,14 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
     max_chars : int or None
         Longer texts are cut.
     """
-    text = pl.col("text").str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()
-    code = pl.col("language").str.strip_chars().str.to_lowercase()
+    text, given = clean_text("text"), pl.col("language").str.strip_chars()
+    if max_chars is not None:
+        at_least("max_chars", max_chars, 1)
     frame = frame.with_columns(
         text=text if max_chars is None else text.str.slice(0, max_chars).str.strip_chars_end(),
         label=pl.col("label").str.strip_chars(),
-        language=code.str.extract(r"^([a-z]{2,3})(?:[-_].*)?$"),
-        foreign=code.str.len_bytes() > 0,
+        language=language_code("language"),
+        foreign=given.str.len_bytes() > 0,
     )
     no_text = pl.col("text").is_null() | (pl.col("text") == "")
     no_label = pl.col("label").is_null() | (pl.col("label") == "")
@@ -126,6 +127,30 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
         frame = frame.with_columns(cluster=hashed(frame["cluster"]))
     skipped = Counter({reason: int(n) for reason, n in counts.items() if n})
     return frame.select(pl.col(name).cast(kind) for name, kind in RAW.items()), skipped
+
+
+def clean_text(column: str) -> pl.Expr:
+    r"""Texts of a column as a corpus keeps them: white space, control characters are one space.
+
+    Examples
+    --------
+    >>> pl.DataFrame({"text": [" red\tshoe\n"]}).select(clean_text("text")).item()
+    'red shoe'
+    """
+    return pl.col(column).str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()
+
+
+def language_code(column: str) -> pl.Expr:
+    """Codes of a column as a corpus keeps them, null for what is none.
+
+    Examples
+    --------
+    >>> frame = pl.DataFrame({"lang": ["pt_BR", "EN ", "English"]})
+    >>> frame.select(language_code("lang"))["lang"].to_list()
+    ['pt', 'en', None]
+    """
+    code = pl.col(column).str.strip_chars().str.to_lowercase()
+    return code.str.extract(r"^([a-z]{2,3})(?:[-_].*)?$")
 
 
 NO_CODE = "kept, but its language is no code"

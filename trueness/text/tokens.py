@@ -154,6 +154,17 @@ def tokenizer_digest(tokenizer: Tokenizer) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:12]
 
 
+def vocabulary_of(tokenizer: Tokenizer) -> int:
+    """Rows that an embedding of its ids needs: the largest id and one, also where ids are missing.
+
+    Examples
+    --------
+    >>> vocabulary_of(train_tokenizer(["a shoe"], ["en"], vocabulary=257))
+    257
+    """
+    return max(tokenizer.get_vocab(with_added_tokens=True).values(), default=-1) + 1
+
+
 def pad_token(tokenizer: Tokenizer) -> tuple[int, str]:
     """Id that fills up short rows, with its name: the pad token, else the end token, else 0.
 

@@ -18,7 +18,7 @@ from trueness.fit.titles.scoring import logits_of
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.spec.titles import Encoder, TitlesSpec
 from trueness.store import Run
-from trueness.text.tokens import encode, load_tokenizer
+from trueness.text.tokens import encode, load_tokenizer, vocabulary_of
 
 TOKENIZER = "tokenizer.json"
 
@@ -58,7 +58,7 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
     tokenizer = load_tokenizer(run.folder / TOKENIZER)
     classes = tuple(run.record["classes"])
     weights = {name: torch.from_numpy(w) for name, w in run.parameters().items()}
-    vocabulary = tokenizer.get_vocab_size(with_added_tokens=True)
+    vocabulary = vocabulary_of(tokenizer)
     with torch.device("meta"):
         network = build_titles(model, vocabulary, len(classes), torch.Generator("cpu"))
     try:

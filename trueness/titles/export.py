@@ -18,10 +18,29 @@ import torch
 from trueness.errors import StoreError, TruenessError
 from trueness.spec.titles import Encoder, TitlesSpec
 from trueness.store import Run
+from trueness.text.tokens import vocabulary_of
 from trueness.titles.classifier import TOKENIZER, Classifier
 
+_COPIED, _METRICS = ("model.safetensors", TOKENIZER, "spec.json"), "metrics.json"
 WIDEST = 1e-4
 """Largest difference between logits of the graph and of the network."""
+
+
+def check_export_folder(out: Path) -> None:
+    """Refuse a folder that an export may not replace: one that holds anything but an export.
+
+    Raises
+    ------
+    StoreError
+    """
+    if not out.exists():
+        return
+    if not out.is_dir():
+        raise StoreError(f"{out} is a file; give a folder for the export")
+    if out.samefile(Path()):
+        raise StoreError(f"{out} is the folder you are in; give one inside it")
+    if any(path.name not in (*_COPIED, _METRICS) for path in out.iterdir()):
+        raise StoreError(f"{out} exists and holds something else; give a new folder")
 
 
 def export_folder(run: Run[TitlesSpec], out: Path) -> None:
@@ -34,23 +53,24 @@ def export_folder(run: Run[TitlesSpec], out: Path) -> None:
     """
     if not isinstance(run.spec.model, Encoder):
         raise StoreError(f"{run.key} is the baseline {run.spec.model.kind}; it has no weights")
-    if out.exists() and any(out.iterdir()) and not (out / "metrics.json").is_file():
-        raise StoreError(f"{out} exists and holds something else; give a new folder")
-    temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+    check_export_folder(out)
+    place = out.resolve()
+    temporary, old = (place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}") for _ in range(2))
     try:
         temporary.mkdir(parents=True)
-        for name in ("model.safetensors", TOKENIZER, "spec.json"):
+        for name in _COPIED:
             shutil.copyfile(run.folder / name, temporary / name)
         kept = ("classes", "estimates", "slices", "temperatures", "best_epoch", "data", "label")
         metrics = {"key": run.key, **{name: run.record[name] for name in kept}}
-        (temporary / "metrics.json").write_text(json.dumps(metrics, indent=1))
-        if out.exists():
-            shutil.rmtree(out)
-        temporary.rename(out)
+        (temporary / _METRICS).write_text(json.dumps(metrics, indent=1))
+        if place.exists():
+            place.rename(old)
+        temporary.rename(place)
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in (temporary, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def export_onnx(classifier: Classifier, out: Path) -> float:
@@ -107,7 +127,7 @@ def _quiet() -> Generator[None]:
 def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:
     """Random tokens and a mask of ragged texts."""
     generator = torch.Generator().manual_seed(seed)
-    vocabulary = classifier.tokenizer.get_vocab_size(with_added_tokens=True)
+    vocabulary = vocabulary_of(classifier.tokenizer)
     tokens = torch.randint(0, vocabulary, (rows, length), generator=generator)
     lengths = torch.randint(1, length + 1, (rows, 1), generator=generator)
     return tokens, torch.arange(length) < lengths

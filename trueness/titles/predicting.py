@@ -20,6 +20,7 @@ from trueness.evaluation.language_calibration import (
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
 from trueness.text.languages import detect
+from trueness.text.sources import clean_text
 from trueness.titles.classifier import Classifier
 
 VALIDATION = "validation"
@@ -81,6 +82,7 @@ class Predictor:
         Parameters
         ----------
         texts : sequence of n str
+            Cleaned here as those of a corpus are.
         languages : sequence of n str, optional
             Codes; detected where they are not given. They choose temperature and cut, never the
             label.
@@ -90,7 +92,9 @@ class Predictor:
         polars.DataFrame
             Columns language, label, probability, calibrated, and abstain if there are cuts; n rows.
         """
-        series = pl.Series("text", texts, dtype=pl.String)
+        series = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).select(
+            clean_text("text")
+        )["text"]
         logits = self.classifier.logits(series).astype(np.float64)
         codes = np.asarray(
             detect(series.to_list())[0] if languages is None else languages, dtype=np.str_

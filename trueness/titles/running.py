@@ -12,15 +12,17 @@ from typing import Any
 
 from trueness.cache import cache_folder
 from trueness.campaign.titles import TitlesCampaign, TitlesEntry
-from trueness.errors import SpecError
+from trueness.errors import SpecError, at_least
+from trueness.evaluation.by_language import judged_languages
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Event, Saving, Setting, join_ranks, tokenizer_of
+from trueness.fit.titles import Event, Saving, Setting, join_ranks, precision_on, tokenizer_of
+from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store
 from trueness.text.corpus import Corpus
-from trueness.titles.work import TitlesOutcome, Work, carry_out
+from trueness.titles.work import TitlesOutcome, Work, carry_out, check_lender
 
 FOLDER = "titles"
 """Folder of runs on titles inside a store."""
@@ -125,9 +127,10 @@ def run_titles(
         Before anything trains.
     """
     options, listener = options or Options(), listener or TitlesRunListener()
-    if options.workers is not None and options.workers < 0:
-        raise SpecError(f"{options.workers} workers; give 0 to stay in this process, or more")
     device = choose_device(options.device)
+    _check(campaign, corpus, store, options)
+    for entry in campaign.entries:
+        precision_on(device, entry.spec)
     ranks, name = join_ranks(device.name)
     setting = Setting(replace(device, name=name), options.compiled, ranks)
     store.prepare()
@@ -148,6 +151,34 @@ def run_titles(
     reused = [key for key in keys if key not in over and key in store]
     missing = [key for key in keys if key not in over and key not in reused]
     return TitlesSummary(stage.trained, reused, stage.failed, missing, interrupted)
+
+
+def _check(
+    campaign: TitlesCampaign, corpus: Corpus, store: Store[TitlesSpec], options: Options
+) -> None:
+    """Refuse what could only fail later, when baselines are stored or hours are gone."""
+    if options.workers is not None and options.workers < 0:
+        raise SpecError(f"{options.workers} workers; give 0 to stay in this process, or more")
+    at_least("save_every", options.every_epochs, 1)
+    if not options.every_minutes > 0:
+        raise SpecError(f"save_minutes {options.every_minutes}: a number above 0 is needed")
+    own = {entry.spec.key for entry in campaign.experiments}
+    for rows in {entry.spec.evaluation.min_rows for entry in campaign.entries}:
+        judged_languages(corpus.part("validation").language, rows)
+    for spec in (entry.spec for entry in campaign.entries):
+        if spec.task.corpus != corpus.digest:
+            raise SpecError(
+                f"the spec is about corpus {spec.task.corpus}, {corpus.folder} is {corpus.digest}"
+            )
+        for key in sorted(spec.needs - own):
+            if key not in store:
+                raise SpecError(
+                    f"{store.root}: run {key}, which is to teach or to lend its weights, is not "
+                    "stored; give the whole key of a stored run"
+                )
+            check_lender(spec, store.run(key), corpus.classes)
+        if options.checkpoint is not None and not spec.is_baseline:
+            load_checkpoint(options.checkpoint, spec, {"corpus": corpus.digest})
 
 
 @dataclass

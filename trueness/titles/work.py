@@ -26,7 +26,7 @@ from trueness.fit.titles import (
     load_data,
 )
 from trueness.spec.titles import TitlesSpec
-from trueness.store import TITLES, Store
+from trueness.store import TITLES, Run, Store
 from trueness.text.corpus import Corpus, load_corpus
 from trueness.text.tokens import load_tokenizer
 from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
@@ -106,12 +106,28 @@ def _network(
     return TitlesOutcome(fitted.spec, record, predictions, history, fitted.parameters, files)
 
 
-def _stored(work: Work, key: str, corpus_classes: tuple[str, ...]) -> Classifier:
-    """Classifier of another run, which must know the same classes."""
-    other = load_classifier(Store(work.store, TITLES).run(key), work.setting.device)
-    if other.classes != corpus_classes:
-        raise SpecError(f"run {key} knows other classes; it can neither teach nor lend weights")
-    return other
+def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
+    """Refuse a stored run that cannot do what a spec wants of it: teach, or lend its weights.
+
+    Raises
+    ------
+    SpecError
+    """
+    if other.spec.is_baseline:
+        raise SpecError(f"run {other.key} is a baseline; only encoders teach and lend weights")
+    if tuple(other.record["classes"]) != classes:
+        raise SpecError(
+            f"run {other.key} knows other classes; it can neither teach nor lend weights"
+        )
+    if other.key == spec.recipe.start and other.spec.model != spec.model:
+        raise SpecError(f"run {other.key} has another model; its weights do not fit")
+
+
+def _stored(work: Work, key: str, classes: tuple[str, ...]) -> Classifier:
+    """Classifier of another run."""
+    other = Store(work.store, TITLES).run(key)
+    check_lender(work.spec, other, classes)
+    return load_classifier(other, work.setting.device)
 
 
 def _start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
@@ -121,8 +137,6 @@ def _start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
     other = _stored(work, work.spec.recipe.start, data.classes)
     if other.run.record["data"]["tokenizer"] != data.digests["tokenizer"]:
         raise SpecError(f"run {other.run.key} has another tokenizer; its weights do not fit")
-    if other.run.spec.model != work.spec.model:
-        raise SpecError(f"run {other.run.key} has another model; its weights do not fit")
     return dict(other.network.state_dict())
 
 

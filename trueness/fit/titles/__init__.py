@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
-from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles
+from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles, precision_on
 from trueness.fit.titles.objective import Taught
 from trueness.fit.titles.parallel import Ranks, join_ranks
 from trueness.fit.titles.progress import Event, Report
@@ -21,5 +21,6 @@ __all__ = [
     "fit_titles",
     "join_ranks",
     "load_data",
+    "precision_on",
     "tokenizer_of",
 ]

@@ -17,6 +17,7 @@ from trueness.errors import StoreError
 from trueness.spec.titles import TitlesSpec
 
 VERSION = 1
+_BROKEN = (OSError, RuntimeError, LookupError, TypeError, AttributeError, EOFError, ValueError)
 
 
 def random_state() -> dict[str, Any]:
@@ -74,21 +75,23 @@ def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> di
     """
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-        version, key = content["version"], content["key"]
+        version, key, digests_then = content["version"], content["key"], content["digests"]
     except FileNotFoundError:
         raise StoreError(f"{path}: there is no such checkpoint") from None
-    except (OSError, RuntimeError, KeyError, TypeError, EOFError, ValueError) as error:
-        raise StoreError(f"{path} is no checkpoint ({_first_line(error)})") from None
     except pickle.UnpicklingError:
         raise StoreError(
             f"{path} is no checkpoint; it holds more than tensors and values"
+        ) from None
+    except _BROKEN as error:
+        raise StoreError(
+            f"{path} is no checkpoint ({_first_line(error)}); start anew without it"
         ) from None
     if version != VERSION:
         raise StoreError(f"{path} has layout {version}; this trueness reads {VERSION}")
     if key != spec.key:
         raise StoreError(f"{path} belongs to another spec ({key}, not {spec.key}); start anew")
     for name, digest in digests.items():
-        if content["digests"].get(name) != digest:
+        if digests_then.get(name) != digest:
             raise StoreError(f"{path} was made with another {name}; start anew")
     return {k: v for k, v in content.items() if k not in ("version", "key", "spec", "digests")}
 

@@ -18,6 +18,7 @@ from trueness.text.tokens import (
     load_tokenizer,
     tokenizer_digest,
     train_tokenizer,
+    vocabulary_of,
 )
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ class TitlesData:
 
     @property
     def vocabulary(self) -> int:
-        """Entries of the tokenizer."""
-        return self.tokenizer.get_vocab_size(with_added_tokens=True)
+        """Rows of an embedding of the tokenizer's ids."""
+        return vocabulary_of(self.tokenizer)
 
     @property
     def counts(self) -> NDArray[np.int64]:

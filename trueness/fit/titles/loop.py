@@ -95,7 +95,7 @@ class _Training:
         assert isinstance(model, Encoder)
         self.spec, self.data, self.setting = spec, data, setting
         self.name = setting.device.name
-        self.precision = _precision(spec, setting.device)
+        self.precision = precision_on(setting.device, spec)
         generator = torch.Generator().manual_seed(spec.seed)
         torch.manual_seed(spec.seed + setting.ranks.rank)
         network = build_titles(model, data.vocabulary, len(data.classes), generator)
@@ -372,8 +372,14 @@ def _save(training: _Training, saving: Saving | None) -> None:
         save_checkpoint(saving.path, training.spec, training.data.digests, training.state())
 
 
-def _precision(spec: TitlesSpec, device: Device) -> str:
-    """Precision of a run; half precision needs a device that has it."""
+def precision_on(device: Device, spec: TitlesSpec) -> str:
+    """Precision of a run.
+
+    Raises
+    ------
+    SpecError
+        For half precision on a device that has none.
+    """
     wanted = spec.recipe.precision
     if wanted == "fp16":
         if not device.is_cuda:

@@ -102,7 +102,9 @@ def _agreement(found: Across) -> Section:
 
 def _levels(group: Group, name: str) -> str:
     levels = group.agreement.get(name)
-    return "–" if levels is None else " / ".join(map(str, levels))
+    if levels is None:
+        return "–"
+    return " / ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in levels)
 
 
 def _ranges(found: Across) -> Section:

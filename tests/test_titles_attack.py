@@ -1,0 +1,337 @@
+"""Bad input to verbs on titles: one clear line, nothing half-written, no silent wrong number."""
+
+import gzip
+import io
+import zipfile
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+
+from trueness.campaign.titles import campaign_of
+from trueness.cli import main
+from trueness.errors import SpecError, StoreError, TruenessError
+from trueness.fit.titles.checkpoint import load_checkpoint
+from trueness.spec.titles import TitlesSpec
+from trueness.text.building import Plan, build
+from trueness.text.corpus import load_corpus
+from trueness.text.synthetic import Catalogue
+from trueness.text.tokens import vocabulary_of
+from trueness.titles.export import check_export_folder, export_folder
+from trueness.titles.running import Options, run_titles, titles_store
+
+TINY = {
+    "model": {
+        "kind": "encoder", "d_model": 16, "n_layers": 1, "n_heads": 2, "n_kv_heads": 1, "d_ff": 32,
+        "head": {"kind": "residual", "hidden": 16},
+    },
+    "recipe": {"epochs": 1, "warmup_steps": 2, "learning_rate": 0.01, "precision": "float32"},
+    "evaluation": {"min_rows": 10, "draws": 100},
+}  # fmt: skip
+
+
+def _spec(corpus, **sections):
+    task = {
+        "kind": "titles",
+        "corpus": corpus.digest,
+        "tokenizer": {"kind": "bpe", "vocabulary": 400},
+    }
+    return TitlesSpec.model_validate({"task": task, **TINY, **sections})
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("attack") / "corpus"
+    return build(Catalogue(rows=700), folder, Plan(validation=0.2, test=0.2, threshold=None))
+
+
+@pytest.fixture(scope="module")
+def stored(corpus, tmp_path_factory):
+    """Store with one encoder and the majority baseline, and their runs; read only."""
+    root = tmp_path_factory.mktemp("attack") / "store"
+    whole = campaign_of(_spec(corpus), "train", "one")
+    small = replace(whole, baselines=whole.baselines[:1])
+    summary = run_titles(small, corpus, titles_store(root), options=Options(device="cpu"))
+    assert not summary.failed
+    majority, one = summary.trained
+    return root, titles_store(root).run(one), titles_store(root).run(majority)
+
+
+@pytest.fixture
+def refused(capsys):
+    """Call a verb that must be refused with one line, which is returned."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main(["text", *map(str, arguments)])
+        told = capsys.readouterr()
+        assert caught.value.code == 2
+        assert told.err.count("\n") == 1
+        assert told.err.startswith("trueness: ")
+        assert not told.out
+        return told.err
+
+    return call
+
+
+@pytest.fixture
+def answered(capsys):
+    """Call a verb that must go well; its standard output."""
+
+    def call(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main(["text", *map(str, arguments)])
+        told = capsys.readouterr()
+        assert caught.value.code == 0, told.err
+        return told.out
+
+    return call
+
+
+# ----------------------------------------------------------------------------------------- building
+
+
+@pytest.mark.parametrize("most", [0, -5])
+def test_texts_cannot_be_cut_to_nothing(tmp_path, refused, most):
+    (tmp_path / "a.csv").write_text("text,label\nabc,b\nabd,c\n")
+    line = refused("build", "--table", tmp_path / "a.csv", "--max-chars", most,
+                   "--out", tmp_path / "out")  # fmt: skip
+    assert f"max_chars {most}" in line
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("most", ["nan", "inf", "-1", "0"])
+def test_an_archive_needs_a_limit_that_is_one(tmp_path, refused, most):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("a.json.gz", gzip.compress(b"{}"))
+    (tmp_path / "m.tsv").write_text("1\tBooks\n2\tBaby\n")
+    line = refused("build", "--zip", tmp_path / "a.zip", "--map", tmp_path / "m.tsv",
+                   "--max-gb", most, "--out", tmp_path / "out")  # fmt: skip
+    assert "max_gb" in line
+
+
+def test_a_corpus_built_through_a_link_leaves_the_link(tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    build(Catalogue(rows=400), tmp_path / "link", Plan(threshold=None))
+    assert (tmp_path / "link").is_symlink()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link", "real"]
+    assert load_corpus(tmp_path / "real").classes
+
+
+def test_a_refusal_never_sends_control_characters_to_the_terminal(tmp_path, refused):
+    (tmp_path / "a.csv").write_text("\x1b[2Jcolumn,b\nx,y\n")
+    line = refused("build", "--table", tmp_path / "a.csv", "--out", tmp_path / "out")
+    assert "\x1b" not in line
+    assert "?[2Jcolumn" in line
+
+
+# ----------------------------------------------------------------------------------------- training
+
+
+def test_a_spec_about_another_corpus_trains_nothing(corpus, tmp_path):
+    spec = _spec(replace(corpus, digest="abcdefabcdef"))
+    with pytest.raises(SpecError, match="abcdefabcdef"):
+        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path))
+    assert not (tmp_path / "titles").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"every_epochs": 0}, {"every_minutes": float("nan")},
+                                   {"every_minutes": -1.0}, {"workers": -1}])  # fmt: skip
+def test_impossible_options_are_refused_before_anything_trains(corpus, tmp_path, wrong):
+    campaign = campaign_of(_spec(corpus), "train", "x")
+    with pytest.raises(TruenessError, match=r"needed|give 0"):
+        run_titles(campaign, corpus, titles_store(tmp_path), options=Options(**wrong))
+    assert not (tmp_path / "titles").exists()
+
+
+def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpus, tmp_path):
+    spec = _spec(corpus, evaluation={"min_rows": 10_000})
+    with pytest.raises(TruenessError, match="no language has 10000 texts"):
+        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path))
+    assert not (tmp_path / "titles").exists()
+
+
+def test_half_precision_on_a_cpu_is_refused_before_the_baselines(corpus, tmp_path):
+    spec = _spec(corpus, recipe={**TINY["recipe"], "precision": "fp16"})
+    with pytest.raises(SpecError, match="fp16 needs a CUDA device"):
+        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path),
+                   options=Options(device="cpu"))  # fmt: skip
+
+
+def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stored):
+    root, one, majority = stored
+    store = titles_store(root)
+
+    def attempt(spec, known=corpus):
+        run_titles(campaign_of(spec, "train", "x"), known, store)
+
+    teacher = {"teacher": {"run": "abcdefabcdef"}}
+    with pytest.raises(SpecError, match=r"abcdefabcdef.* is not stored"):
+        attempt(_spec(corpus, loss=teacher))
+    with pytest.raises(SpecError, match="is not stored; give the whole key"):
+        attempt(_spec(corpus, loss={"teacher": {"run": one.key[:5]}}))
+    with pytest.raises(SpecError, match="is a baseline"):
+        attempt(_spec(corpus, loss={"teacher": {"run": majority.key}}))
+    with pytest.raises(SpecError, match="has another model"):
+        attempt(_spec(corpus, recipe={**TINY["recipe"], "start": one.key},
+                      model={**TINY["model"], "d_ff": 48}))  # fmt: skip
+    with pytest.raises(SpecError, match="knows other classes"):
+        attempt(_spec(corpus, loss={"teacher": {"run": one.key}}),
+                replace(corpus, classes=(*corpus.classes, "Zoo")))  # fmt: skip
+    assert store.failures() == {}
+
+
+def test_contradicting_flags_are_refused(corpus, stored, tmp_path, refused):
+    root, one, _ = stored
+    file = one.folder / "tokenizer.json"
+    train = ("train", corpus.folder, "--store", root)
+    assert "--vocabulary" in refused(*train, "--tokenizer", file, "--vocabulary", 500)
+    assert "--resume" in refused(*train, "--resume", file, "--restart")
+    assert "is no checkpoint" in refused(*train, "--resume", file)
+    assert "give one" in refused(*train, "--batch-size", 8, "--batch-tokens", 99)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "metrics.json").touch()
+    (tmp_path / "mine" / "thesis.tex").touch()
+    assert "holds something else" in refused(*train, "--out", tmp_path / "mine")
+    assert "is a file" in refused(*train, "--out", file)
+
+
+class Evil:
+    """Would run a command when unpickled."""
+
+    def __reduce__(self):
+        return print, ("evil",)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [Evil(), {"version": Evil()}, [1, 2], torch.zeros(3), {}, {"version": 1}, "text", None,
+     {"version": 1, "key": "x", "digests": 3}],
+    ids=str,
+)  # fmt: skip
+def test_what_is_no_checkpoint_is_refused_and_never_run(tmp_path, corpus, capsys, content):
+    torch.save(content, tmp_path / "a.pt")
+    with pytest.raises(StoreError):
+        load_checkpoint(tmp_path / "a.pt", _spec(corpus), {"corpus": corpus.digest})
+    assert "evil" not in capsys.readouterr().out
+
+
+def test_a_cut_or_changed_checkpoint_is_refused(tmp_path, corpus):
+    buffer = io.BytesIO()
+    torch.save(
+        {"version": 1, "key": _spec(corpus).key, "digests": {}, "x": torch.zeros(99)}, buffer
+    )
+    whole = buffer.getvalue()
+    rng = np.random.default_rng(0)
+    for size in [0, 1, 10, *rng.integers(0, len(whole), 20).tolist()]:
+        (tmp_path / "a.pt").write_bytes(whole[:size])
+        with pytest.raises(StoreError):
+            load_checkpoint(tmp_path / "a.pt", _spec(corpus), {"corpus": corpus.digest})
+
+
+def test_an_embedding_has_room_for_tokenizers_with_missing_ids():
+    from tokenizers import Tokenizer, models
+
+    tokenizer = Tokenizer(models.WordLevel({"a": 0, "b": 41}, unk_token="a"))
+    assert vocabulary_of(tokenizer) == 42
+
+
+# ------------------------------------------------------------------------------------------ exports
+
+
+def test_an_export_replaces_an_export_and_nothing_else(stored, tmp_path):
+    _, one, _ = stored
+    export_folder(one, tmp_path / "out")
+    export_folder(one, tmp_path / "out")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+    (tmp_path / "out" / "thesis.tex").touch()
+    with pytest.raises(StoreError, match="holds something else"):
+        export_folder(one, tmp_path / "out")
+    assert (tmp_path / "out" / "thesis.tex").exists()
+
+
+def test_an_export_into_the_folder_one_is_in_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("", ".", "x/.."):
+        (tmp_path / "x").mkdir(exist_ok=True)
+        with pytest.raises(StoreError, match="folder you are in"):
+            check_export_folder(tmp_path / name)
+
+
+# --------------------------------------------------------------------------------------- predictions
+
+
+def _stdin(monkeypatch, content):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_line_of_stdin_is_one_text_whatever_it_holds(stored, monkeypatch, answered):
+    root, one, _ = stored
+    _stdin(monkeypatch, "\ufeffred\x0bshoe\r\nblue\u2028car\nlast\x85one".encode())
+    answer = pl.read_csv(answered("predict", one.key, "-", "--store", root).encode())
+    assert answer["text"].to_list() == ["red\x0bshoe", "blue\u2028car", "last\x85one"]
+
+
+def test_white_space_does_not_change_a_prediction(stored, monkeypatch, answered):
+    root, one, _ = stored
+    _stdin(monkeypatch, b"red running shoe\n  red\t running\x01shoe \n")
+    answer = pl.read_csv(answered("predict", one.key, "-", "--store", root).encode())
+    assert answer["probability"][0] == answer["probability"][1]
+    assert answer["language"][0] == answer["language"][1]
+
+
+def test_columns_of_a_table_are_kept_as_they_are(stored, tmp_path, answered):
+    root, one, _ = stored
+    file = tmp_path / "a.CSV"
+    file.write_text("text,label,language,code\n007,mine,pt_BR,0012\nred shoe,his,,1e3\n")
+    out = tmp_path / "b.parquet"
+    answered("predict", one.key, file, "--language-column", "language", "--out", out,
+             "--store", root)  # fmt: skip
+    answer = pl.read_parquet(out)
+    assert answer["text"].to_list() == ["007", "red shoe"]
+    assert answer["code"].to_list() == ["0012", "1e3"]
+    assert answer["given_label"].to_list() == ["mine", "his"]
+    assert answer["given_language"].to_list() == ["pt_BR", None]
+    assert answer["language"].to_list() == ["pt", "und"]
+    assert set(answer["label"]) <= set(one.record["classes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.csv", b"", "cannot be read"), ("a.csv", b"text\n", "no text"),
+        ("a.csv", b"title\nx\n", "no column 'text'; it has title"),
+        ("a.csv", b'text,b\nx,1\n"",2\n', "1 rows have no text, the first is row 2"),
+        ("a.csv", b"text\n\xff\xfe\n", "cannot be read"), ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.jsonl", b"{", "cannot be read"), ("a.jsonl", b'{"text": [1]}\n', "not text"),
+        ("a.txt", b"", "no text"), ("a.txt", b"x\n\ny", "1 rows have no text, the first is row 2"),
+        ("a.txt", b"\x00\x01", "no text"), ("a.txt", b"\xff", "cannot be read"),
+        ("a.csv", b"text,label,given_label\na,b,c\n", "'given_label' already"),
+    ],
+)  # fmt: skip
+def test_files_without_usable_texts_are_refused(stored, tmp_path, refused, name, content, told):
+    root, one, _ = stored
+    (tmp_path / name).write_bytes(content)
+    assert told in refused("predict", one.key, tmp_path / name, "--store", root)
+
+
+def test_a_table_that_has_no_room_for_a_column_is_refused_whole(stored, tmp_path, refused):
+    root, one, _ = stored
+    pl.DataFrame({"text": ["a"], "tags": [["x", "y"]]}).write_parquet(tmp_path / "a.parquet")
+    line = refused("predict", one.key, tmp_path / "a.parquet", "--out", tmp_path / "b.csv",
+                   "--store", root)  # fmt: skip
+    assert "take .parquet" in line
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet"]
+
+
+@pytest.mark.parametrize("precision", ["0", "1", "2", "nan", "-0.5"])
+def test_a_precision_that_is_none_is_refused(stored, tmp_path, refused, precision):
+    root, one, _ = stored
+    (tmp_path / "a.txt").write_text("x")
+    line = refused(
+        "predict", one.key, tmp_path / "a.txt", "--precision", precision, "--store", root
+    )
+    assert "must lie between 0 and 1" in line

@@ -1,0 +1,137 @@
+"""Texts that verbs read from files, and tables that they write."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from trueness.cli.options import check_output
+from trueness.errors import DataError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+def read_texts(source: Path, text_column: str, language_column: str | None) -> pl.DataFrame:
+    """Texts of a table, or of a text file or stdin (``-``), one a line.
+
+    Columns of a CSV file are text as it stands there: 007 stays 007.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, lacks a column, or a row has no text.
+    """
+    import polars as pl
+
+    try:
+        table = _table(source, text_column)
+    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{source}: cannot be read ({_first_line(error)})") from None
+    for column in (text_column, language_column):
+        if column is None:
+            continue
+        if column not in table.columns:
+            raise DataError(f"{source}: no column {column!r}; it has {', '.join(table.columns)}")
+        if table[column].dtype.is_nested() or table[column].dtype == pl.Binary:
+            raise DataError(f"{source}: column {column!r} holds {table[column].dtype}, not text")
+        table = table.with_columns(pl.col(column).cast(pl.String))
+    _check_texts(source, table[text_column])
+    return table
+
+
+def _table(source: Path, text_column: str) -> pl.DataFrame:
+    import polars as pl
+
+    suffix = source.suffix.lower()
+    if str(source) != "-" and suffix in (".csv", ".tsv"):
+        separator = "\t" if suffix == ".tsv" else ","
+        return pl.read_csv(source, separator=separator, infer_schema=False, glob=False)
+    if str(source) != "-" and suffix in (".parquet", ".pq"):
+        return pl.read_parquet(source, glob=False)
+    if str(source) != "-" and suffix in (".jsonl", ".ndjson"):
+        return pl.read_ndjson(source, infer_schema_length=None)
+    content = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
+    lines = content.decode("utf-8-sig").split("\n")
+    lines = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
+    return pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
+
+
+def _check_texts(source: Path, texts: pl.Series) -> None:
+    if not len(texts):
+        raise DataError(f"{source}: no text")
+    blank = texts.is_null() | ~texts.str.contains(r"[^\s\p{Cc}]").fill_null(False)
+    if blank.any():
+        raise DataError(
+            f"{source}: {blank.sum():,} rows have no text, the first is row "
+            f"{int(blank.arg_max() or 0) + 1:,}; leave them out"
+        )
+
+
+def languages_of(table: pl.DataFrame, column: str | None) -> list[str] | None:
+    """Codes as a corpus spells them, ``und`` where there is none; None without a column."""
+    from trueness.text.sources import language_code
+
+    if column is None:
+        return None
+    return table.select(language_code(column).fill_null("und")).to_series().to_list()
+
+
+def beside(table: pl.DataFrame, answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Answers, portion by portion, to the right of the table they are about.
+
+    Raises
+    ------
+    DataError
+        If a column cannot be kept under another name.
+    """
+    import polars as pl
+
+    answer = pl.concat(answers)
+    names = {c: f"given_{c}" for c in table.columns if c in answer.columns}
+    for name in names.values():
+        if name in table.columns:
+            raise DataError(f"there is a column {name!r} already; rename it")
+    return pl.concat([table.rename(names), answer], how="horizontal")
+
+
+def check_table_output(out: Path | None) -> None:
+    """Refuse an output file that cannot be written, before anything is computed."""
+    if out is not None and out.suffix.lower() not in WRITERS:
+        raise DataError(f"{out}: choose a file that ends in {', '.join(WRITERS)}")
+    check_output(out)
+
+
+def write_table(table: pl.DataFrame, out: Path | None) -> None:
+    """Write a table by the ending of its file, whole or not at all; CSV to standard output.
+
+    Raises
+    ------
+    DataError
+        If the format has no room for a column.
+    """
+    import polars as pl
+
+    try:
+        if out is None:
+            sys.stdout.write(table.write_csv())
+            return
+        temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
+        try:
+            getattr(table, WRITERS[out.suffix.lower()])(temporary)
+            temporary.replace(out)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except pl.exceptions.PolarsError as error:
+        reason = _first_line(error)
+        raise DataError(f"{out or 'CSV'}: cannot be written ({reason}); take .parquet") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}
