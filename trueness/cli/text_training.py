@@ -287,6 +287,9 @@ def _tell(
     from trueness.titles.judging import judge_campaign
 
     found = judge_campaign(campaign, runs, part)
+    if page is not None:
+        found.write(page)
+        console(err=True).print(f"report: {page}", highlight=False)
     if as_json:
         print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
     else:
@@ -296,9 +299,6 @@ def _tell(
             f"{len(summary.failed)} failed{left}\n"
         )
         show_sections(console(), found.sections())
-    if page is not None:
-        found.write(page)
-        console(err=True).print(f"report: {page}", highlight=False)
     for key, reason in runs.failures().items():
         if key in summary.failed:
             console(err=True).print(f"failed {key}: {reason}", highlight=False)
