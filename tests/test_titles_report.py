@@ -98,7 +98,8 @@ def test_a_stored_run_without_a_language_of_its_own_is_told():
     TitlesProgress(Console(file=out, width=200)).stored(
         "A-1", {"estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )
-    assert "macro f1 3/4" in out.getvalue() and "language" not in out.getvalue()
+    assert "macro f1 3/4" in out.getvalue()
+    assert "language" not in out.getvalue()
 
 
 def test_two_runs_are_told_by_language(texts):

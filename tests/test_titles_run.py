@@ -311,6 +311,7 @@ def test_an_onnx_graph_answers_as_the_network_does(folder, store, tmp_path, caps
 REFUSED = [
     (("train", "nowhere"), "nowhere"),
     (("train", "{corpus}", "--head", "v1", "--classifier-hidden", "9"), "model.head.hidden: unknown field"),
+    (("train", "{corpus}", "--contrastive-dim", "8"), "--contrastive-dim belongs to --head v3, not v2"),
     (("train", "{corpus}", "--focal-alpha", "0.5"), "--focal-alpha without --focal-gamma"),
     (("train", "{corpus}", "--set", "seed"), "write a field and a value"),
     (("train", "{corpus}", "--set", "loss.groups.kind=dra"), "loss.groups: unknown kind 'dra'"),

@@ -55,6 +55,8 @@ class Kind(Generic[S]):
     fields: tuple[str, ...]
     estimate: str
     """One that every record has."""
+    listed: str
+    """What shows ids."""
 
 
 MARKET = Kind(
@@ -64,6 +66,7 @@ MARKET = Kind(
         "scores", "findings", "seconds", "device", "precision", "data", "files",
     ),
     "auc",
+    "`trueness leaderboard --json` lists both",
 )  # fmt: skip
 TITLES = Kind(
     TitlesSpec,
@@ -72,6 +75,7 @@ TITLES = Kind(
         "seconds", "device", "precision", "data", "files",
     ),
     "mean_language",
+    "`trueness text list CAMPAIGN` lists ids, `trueness text run CAMPAIGN` makes them",
 )  # fmt: skip
 
 
@@ -290,8 +294,7 @@ class Store(Generic[S]):
         if len(found) != 1:
             some = f" ({', '.join(found[:5])})" if key and found else ""
             what = f"{len(found)} runs begin with" if found else "no run has the id or key"
-            hint = "`trueness leaderboard --json` lists both"
-            raise StoreError(f"{self.root}: {what} {key!r}{some}; {hint}")
+            raise StoreError(f"{self.root}: {what} {key!r}{some}; {self.kind.listed}")
         opened = self._open(found[0])
         if isinstance(opened, Problem):
             raise StoreError(f"{self.runs / opened.name}: {opened.reason}")

@@ -139,7 +139,9 @@ def load_titles_campaign(
     reader = Reader(file)
     top = top_level(reader)
     if "corpus" not in top.content:
-        raise CampaignError(f"{file.name} is no campaign on titles; it names no corpus")
+        raise CampaignError(
+            f"{file.name} is no campaign on titles; it names no corpus; `trueness run`?"
+        )
     entries: list[TitlesEntry] = []
     keys: Seen = {}
     for id_, priority, declared in expand(reader, top):

@@ -35,7 +35,10 @@ def read_texts(source: Path, text_column: str, language_column: str | None) -> p
         if column is None:
             continue
         if column not in table.columns:
-            raise DataError(f"{source}: no column {column!r}; it has {', '.join(table.columns)}")
+            raise DataError(
+                f"{source}: no column {column!r}; name one of {', '.join(table.columns)} with "
+                "--text-column or --language-column"
+            )
         if table[column].dtype.is_nested() or table[column].dtype == pl.Binary:
             raise DataError(f"{source}: column {column!r} holds {table[column].dtype}, not text")
         table = table.with_columns(pl.col(column).cast(pl.String))

@@ -156,6 +156,9 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
     if flags.head == "v3":
         content["loss"]["contrastive"] = {}
         content["model"]["projection"] = {}
+    for name in CONTRASTIVE if flags.head != "v3" else ():
+        if getattr(flags, name) is not None:
+            raise SpecError(f"--{name.replace('_', '-')} belongs to --head v3, not {flags.head}")
     for name, path in FIELDS.items():
         value = getattr(flags, name)
         if value is not None:
@@ -225,6 +228,8 @@ def make_spec(content: dict[str, Any]) -> TitlesSpec:
         raise SpecError(f"{'.'.join(path) or 'spec'}: {message}") from None
 
 
+CONTRASTIVE = ("contrastive_dim", "contrastive_weight", "contrastive_temp", "projection_dropout")
+"""Flags of the projection and its loss, which only v3 has."""
 WORDS = {"none": "constant", "cls": "first"}
 """Values of the published commands under their names here."""
 FIELDS = {
