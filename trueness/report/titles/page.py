@@ -22,7 +22,7 @@ from trueness.report.titles.tables import (
 )
 
 MARGIN_PX, CLASS_PX, LANGUAGE_PX = 150, 24, 56
-"""Least width of a picture: names, then a column for each class or language; narrow pages scroll."""
+"""Least width of a picture: names, then a column per class or language; narrow pages scroll."""
 
 
 def write_titles_page(
