@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from trueness.errors import StoreError, TruenessError
-from trueness.evaluation import compare_many, compare_slices, measure_slices
+from trueness.evaluation import Estimate, compare_many, compare_slices, measure_slices
 from trueness.report.study_page import show_sections
 from trueness.report.titles import (
     comparison_sections,
@@ -21,6 +21,7 @@ from trueness.report.titles import (
     write_titles_page,
 )
 from trueness.report.titles.figures import confusion, differences, scores_by_language
+from trueness.report.titles.progress import TitlesProgress
 
 CLASSES = ("audio & video", "<books>", "cables")
 
@@ -89,6 +90,15 @@ def test_a_single_language_is_no_mean_of_languages(texts):
     found = measure_slices(y[one], np.eye(3)[y[one]], language[one], cluster[one], classes=CLASSES)
     assert "in en, the only language" in slices_verdict("run", found)
     assert "worst" not in slices_verdict("run", found)
+
+
+def test_a_stored_run_without_a_language_of_its_own_is_told():
+    out = io.StringIO()
+    estimate = Estimate.share(3, 4).to_dict()
+    TitlesProgress(Console(file=out, width=200)).stored(
+        "A-1", {"estimates": {"macro_f1": estimate}, "seconds": 1.0}
+    )
+    assert "macro f1 3/4" in out.getvalue() and "language" not in out.getvalue()
 
 
 def test_two_runs_are_told_by_language(texts):

@@ -56,7 +56,7 @@ Protocol = Annotated[
 OpenTest = Annotated[
     bool,
     Parameter(
-        name="--open-test", negative=(), help="The test part; the ledger remembers who looked."
+        name="--open-test", negative=(), help="Show the test part; the ledger remembers who looked."
     ),
 ]
 By = Literal["loss", "tier", "embedding", "depth", "width", "heads", "dropout"] | None

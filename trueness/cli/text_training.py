@@ -46,7 +46,10 @@ Settings = Annotated[
 Report = Annotated[
     Path | None, Parameter(name="--report", help="Also write an HTML page to this file.")
 ]
-CorpusFolder = Annotated[str | None, Parameter(name="--corpus", help="Folder, or synthetic.")]
+CorpusFolder = Annotated[
+    str | None,
+    Parameter(name="--corpus", help="Folder, or synthetic; the campaign's own by default."),
+]
 
 
 def train(
@@ -286,6 +289,9 @@ def _tell(
     if not summary.speaks:
         return EXIT_INTERRUPTED if summary.interrupted else 0
     found = judge_campaign(campaign, runs, part)
+    if page is not None:
+        found.write(page)
+        console(err=True).print(f"report: {page}", highlight=False)
     if as_json:
         print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
     else:
@@ -295,9 +301,6 @@ def _tell(
             f"{len(summary.failed)} failed{left}\n"
         )
         show_sections(console(), found.sections())
-    if page is not None:
-        found.write(page)
-        console(err=True).print(f"report: {page}", highlight=False)
     for key, reason in runs.failures().items():
         if key in summary.failed:
             console(err=True).print(f"failed {key}: {reason}", highlight=False)

@@ -60,10 +60,12 @@ class TitlesProgress:
     def stored(self, id_: str, record: dict[str, Any]) -> None:
         """A run was stored."""
         self._end(id_)
-        shown = []
-        for name in ("macro_f1", "mean_language", "worst_language"):
-            estimate = Estimate.from_dict(record["estimates"][name])
-            shown.append(f"{name.replace('_', ' ')} {estimate}")
+        estimates = record["estimates"]  # no language may have enough texts for the last two
+        shown = [
+            f"{name.replace('_', ' ')} {Estimate.from_dict(estimates[name])}"
+            for name in ("macro_f1", "mean_language", "worst_language")
+            if name in estimates
+        ]
         self._say(f"{id_:<12} {'  '.join(shown)}  {record['seconds']:.1f} s")
 
     def failed(self, id_: str, reason: str) -> None:
