@@ -21,7 +21,7 @@ from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store
-from trueness.text.corpus import Corpus
+from trueness.text.corpus import PARTS, Corpus
 from trueness.titles.work import TitlesOutcome, Work, carry_out, check_lender
 
 FOLDER = "titles"
@@ -167,6 +167,9 @@ def _check(
     at_least("save_every", options.every_epochs, 1)
     if not options.every_minutes > 0:
         raise SpecError(f"save_minutes {options.every_minutes}: a number above 0 is needed")
+    corpus.verify()
+    for part in PARTS:
+        corpus.part(part)  # refuses a label that is no class
     own = {entry.spec.key for entry in campaign.experiments}
     for rows in {entry.spec.evaluation.min_rows for entry in campaign.entries}:
         judged_languages(corpus.part("validation").language, rows)
