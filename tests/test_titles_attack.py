@@ -2,6 +2,8 @@
 
 import gzip
 import io
+import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -12,15 +14,19 @@ import torch
 
 from trueness.campaign.titles import campaign_of
 from trueness.cli import main
-from trueness.errors import SpecError, StoreError, TruenessError
+from trueness.errors import DataError, SpecError, StoreError, TruenessError
+from trueness.evaluation.by_language import judged_languages
 from trueness.fit.titles.checkpoint import load_checkpoint
+from trueness.losses import CrossBatchMemory, supcon
 from trueness.spec.titles import TitlesSpec
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
+from trueness.text.tables import Table
 from trueness.text.tokens import vocabulary_of
 from trueness.titles.export import check_export_folder, export_folder
 from trueness.titles.running import Options, run_titles, titles_store
+from trueness.titles.work import check_lender
 
 TINY = {
     "model": {
@@ -121,11 +127,61 @@ def test_a_corpus_built_through_a_link_leaves_the_link(tmp_path):
     assert load_corpus(tmp_path / "real").classes
 
 
+def test_control_characters_in_labels_become_a_space(tmp_path):
+    rows = [(f"text number {i} {i * 7}", f"\x1b[31mred{i % 2}\nline") for i in range(200)]
+    pl.DataFrame(rows, schema=["text", "label"], orient="row").write_csv(tmp_path / "a.csv")
+    made = build(Table(tmp_path / "a.csv"), tmp_path / "c",
+                 Plan(validation=0.2, test=0.2, detect=False, threshold=None))  # fmt: skip
+    assert made.classes == ("[31mred0 line", "[31mred1 line")
+
+
 def test_a_refusal_never_sends_control_characters_to_the_terminal(tmp_path, refused):
     (tmp_path / "a.csv").write_text("\x1b[2Jcolumn,b\nx,y\n")
     line = refused("build", "--table", tmp_path / "a.csv", "--out", tmp_path / "out")
     assert "\x1b" not in line
     assert "?[2Jcolumn" in line
+
+
+def _changed(corpus, folder, part, change):
+    """Copy of a corpus with a part replaced and its size noted."""
+    shutil.copytree(corpus.folder, folder)
+    path = folder / f"{part}.parquet"
+    change(pl.read_parquet(path)).write_parquet(path)
+    told = json.loads((folder / "corpus.json").read_text())
+    told["files"][path.name]["bytes"] = path.stat().st_size
+    (folder / "corpus.json").write_text(json.dumps(told))
+    return load_corpus(folder)
+
+
+def _at(column, value):
+    return pl.when(pl.int_range(pl.len()) == 3).then(pl.lit(value)).otherwise(column).alias(column)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "told"),
+    [
+        ("test", lambda t: t.with_columns(_at("label", "Alien")), "digest"),
+        ("test", lambda t: t.with_columns(_at("text", "another")), "digest"),
+        ("train", lambda t: t.with_columns(_at("text", None)), "text is missing"),
+        ("train", lambda t: t.with_columns(_at("language", None)), "language is missing"),
+        ("test", lambda t: t.with_columns(_at("label", None)), "label is missing"),
+        ("validation", lambda t: t.with_columns(_at("cluster", None)), "cluster is missing"),
+        ("validation", lambda t: t.head(0), "no rows"),
+    ],
+    ids=["label", "text", "no text", "no language", "no label", "no cluster", "empty"],
+)
+def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
+    edited = _changed(corpus, tmp_path / "edited", part, change)
+    with pytest.raises(DataError, match=told):
+        run_titles(campaign_of(_spec(edited), "train", "x"), edited, titles_store(tmp_path / "s"))
+    assert not (tmp_path / "s" / "titles").exists()
+
+
+def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
+    shutil.copytree(corpus.folder, tmp_path / "c")
+    told = json.loads((tmp_path / "c" / "corpus.json").read_text()) | {"statistics": {}}
+    (tmp_path / "c" / "corpus.json").write_text(json.dumps(told))
+    assert "cannot be read" in refused("show", tmp_path / "c")
 
 
 # ----------------------------------------------------------------------------------------- training
@@ -154,6 +210,11 @@ def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpu
     assert not (tmp_path / "titles").exists()
 
 
+def test_texts_without_any_language_cannot_be_judged_by_language():
+    with pytest.raises(TruenessError, match="no text has a known language"):
+        judged_languages(["und"] * 50, 10)
+
+
 def test_half_precision_on_a_cpu_is_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, recipe={**TINY["recipe"], "precision": "fp16"})
     with pytest.raises(SpecError, match="fp16 needs a CUDA device"):
@@ -165,8 +226,8 @@ def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stor
     root, one, majority = stored
     store = titles_store(root)
 
-    def attempt(spec, known=corpus):
-        run_titles(campaign_of(spec, "train", "x"), known, store)
+    def attempt(spec):
+        run_titles(campaign_of(spec, "train", "x"), corpus, store)
 
     teacher = {"teacher": {"run": "abcdefabcdef"}}
     with pytest.raises(SpecError, match=r"abcdefabcdef.* is not stored"):
@@ -179,8 +240,7 @@ def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stor
         attempt(_spec(corpus, recipe={**TINY["recipe"], "start": one.key},
                       model={**TINY["model"], "d_ff": 48}))  # fmt: skip
     with pytest.raises(SpecError, match="knows other classes"):
-        attempt(_spec(corpus, loss={"teacher": {"run": one.key}}),
-                replace(corpus, classes=(*corpus.classes, "Zoo")))  # fmt: skip
+        check_lender(_spec(corpus, recipe={"start": one.key}), one, (*corpus.classes, "Zoo"))
     assert store.failures() == {}
 
 
@@ -335,3 +395,31 @@ def test_a_precision_that_is_none_is_refused(stored, tmp_path, refused, precisio
         "predict", one.key, tmp_path / "a.txt", "--precision", precision, "--store", root
     )
     assert "must lie between 0 and 1" in line
+
+
+# ------------------------------------------------------------------------------------------- losses
+
+
+def test_no_text_is_compared_with_itself_from_memory_or_drawn_twice():
+    generator = torch.Generator().manual_seed(3)
+    z = torch.nn.functional.normalize(torch.randn(7, 5, generator=generator), dim=1)
+    y, language = torch.tensor([0, 1, 0, 1, 0, 1, 0]), torch.tensor([0, 1, 1, 0, 0, 1, 0])
+    row = torch.tensor([10, 11, 12, 13, 14, 15, 16])
+    memory = CrossBatchMemory(size=6, width=5)
+    memory.push(z[:5], y[:5], language[:5], row[:5])
+    anchors = [4, 5, 6, 5]  # 4 is remembered, 5 is drawn twice
+    options = {"temperature": 0.1, "cross_weight": 2.0}
+    loss, has = supcon(z[anchors], y[anchors], language=language[anchors], row=row[anchors],
+                       memory=memory.points(), **options)  # fmt: skip
+    for place, one in enumerate(anchors):
+        pool = [*anchors, 0, 1, 2, 3, 4]
+        kept = [j for j in pool if j != one]
+        count = {g: sum(int(language[j]) == g for j in pool) for g in (0, 1)}
+        s = {j: float(z[one] @ z[j]) / 0.1 for j in kept}
+        total = np.logaddexp.reduce([s[j] for j in kept])
+        w = {j: (2.0 if language[j] != language[one] else 1.0) / count[int(language[j])]
+             for j in kept if y[j] == y[one]}  # fmt: skip
+        doubled = [(j, w[j]) for j in kept if j in w]
+        wanted = sum(v * (total - s[j]) for j, v in doubled) / sum(v for _, v in doubled)
+        assert bool(has[place])
+        assert loss[place].item() == pytest.approx(wanted, rel=1e-5)

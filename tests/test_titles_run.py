@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 
 import numpy as np
 import polars as pl
@@ -338,3 +341,18 @@ def test_mistakes_get_one_line(folder, tmp_path, capsys, monkeypatch, words, mes
     told = capsys.readouterr().err.strip().splitlines()
     assert message in told[-1]
     assert expect == 1 or len(told) == 1
+
+
+@pytest.mark.slow
+def test_two_processes_of_torchrun_store_one_run(folder, tmp_path):
+    words = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--standalone", "-m", "trueness",
+             "text", "train", folder / "corpus", *SMALL, "--classifier-hidden", 16, "--store",
+             tmp_path / "store", "--device", "cpu"]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True,
+                          env=environment, timeout=220, check=False)  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stdout.count("4 trained") == 1
+    runs, problems = titles_store(tmp_path / "store").all_runs()
+    assert len(runs) == 4
+    assert problems == []

@@ -118,7 +118,7 @@ def train(
     )  # fmt: skip
     campaign = campaign_of(spec, "train", spec.key)
     summary, runs = _carried_out(campaign, opened, store, options)
-    if spec.key in runs and out is not None:
+    if summary.speaks and spec.key in runs and out is not None:
         export_folder(runs.run(spec.key), out)
     return _tell(campaign, summary, runs, part_of(open_test), report, as_json)
 
@@ -286,6 +286,8 @@ def _tell(
     from trueness.report.study_page import show_sections
     from trueness.titles.judging import judge_campaign
 
+    if not summary.speaks:
+        return EXIT_INTERRUPTED if summary.interrupted else 0
     found = judge_campaign(campaign, runs, part)
     if page is not None:
         found.write(page)

@@ -69,7 +69,10 @@ def judged_languages(language: object, min_rows: int) -> Languages:
     """
     slices = group_languages(language, min_rows)
     if not slices.names:
-        name, most = next(iter(slices.pooled.items()))
+        known = {n: k for n, k in slices.pooled.items() if n not in (OTHER, UNDETERMINED)}
+        if not known:
+            raise TruenessError("no text has a known language; build the corpus with languages")
+        name, most = next(iter(known.items()))
         raise TruenessError(
             f"no language has {min_rows} texts to be judged on; the largest, {name}, has {most}: "
             "lower evaluation.min_rows"

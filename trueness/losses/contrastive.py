@@ -8,19 +8,23 @@ import torch
 from torch import Tensor, nn
 
 NOBODY = -1
-"""Label and language of an empty place in the memory."""
+"""Label, language and row of an empty place in the memory; row of a text that has none."""
 
 
 class Points(NamedTuple):
-    """Projected texts: ``z`` (M, D) of unit length, ``y`` (M,), ``language`` (M,), int64."""
+    """Projected texts: ``z`` (M, D) of unit length, ``y`` (M,), ``language`` (M,), int64.
+
+    ``row`` (M,) int64 tells which text each is, so that none is compared with itself.
+    """
 
     z: Tensor
     y: Tensor
     language: Tensor
+    row: Tensor | None = None
 
 
 class CrossBatchMemory(nn.Module):
-    """The last `size` projections with their labels and languages, as further columns of `supcon`.
+    """The last `size` projections and what is known of them, as further columns of `supcon`.
 
     Wang et al., "Cross-Batch Memory for Embedding Learning" (2020). They hold no gradient, and were
     projected by slightly older weights. All state is in buffers, so ``state_dict`` holds the
@@ -44,6 +48,7 @@ class CrossBatchMemory(nn.Module):
     z: Tensor
     y: Tensor
     language: Tensor
+    row: Tensor
     position: Tensor
 
     def __init__(self, size: int, width: int) -> None:
@@ -51,6 +56,7 @@ class CrossBatchMemory(nn.Module):
         self.register_buffer("z", torch.zeros(size, width))
         self.register_buffer("y", torch.full((size,), NOBODY))
         self.register_buffer("language", torch.full((size,), NOBODY))
+        self.register_buffer("row", torch.full((size,), NOBODY))
         self.register_buffer("position", torch.zeros((), dtype=torch.int64))
 
     def points(self) -> Points:
@@ -58,22 +64,22 @@ class CrossBatchMemory(nn.Module):
 
         To be read before the batch at hand is pushed, which would else be compared with itself.
         """
-        return Points(self.z, self.y, self.language)
+        return Points(self.z, self.y, self.language, self.row)
 
     @torch.no_grad()
-    def push(self, z: Tensor, y: Tensor, language: Tensor) -> None:
-        """Take in a batch (B, D), (B,), (B,) in place of the oldest; of a larger one, its end."""
+    def push(self, z: Tensor, y: Tensor, language: Tensor, row: Tensor | None = None) -> None:
+        """Take in a batch (B, D), (B,), (B,), (B,) in place of the oldest; of a larger, its end."""
         size = len(self.y)
-        taken = [part[-size:] for part in (z, y, language)]
+        taken = [part[-size:] for part in (z, y, language, _rows(row, y))]
         places = (self.position + torch.arange(len(taken[0]), device=self.y.device)) % size
-        for buffer, part in zip(self.points(), taken, strict=True):
+        for buffer, part in zip((self.z, self.y, self.language, self.row), taken, strict=True):
             buffer[places] = part.to(buffer.dtype)
         self.position.add_(len(taken[0]))
 
 
 def supcon(
     z: Tensor, y: Tensor, *, temperature: float, language: Tensor | None = None,
-    cross_weight: float = 1.0, memory: Points | None = None,
+    cross_weight: float = 1.0, memory: Points | None = None, row: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Supervised contrastive loss of each anchor, and which anchors have one.
 
@@ -95,6 +101,9 @@ def supcon(
     memory : Points, optional
         Further points to compare with, which are no anchors; label and language -1 mark an
         empty place.
+    row : (B,) int64, optional
+        Number of each text. Other points of the pool with the anchor's number, that is the same
+        text drawn twice or remembered from before, are left out: it would only find itself.
 
     Returns
     -------
@@ -115,7 +124,7 @@ def supcon(
     >>> loss, anchor
     (tensor([0.0181, 0.0181, 0.0000]), tensor([ True,  True, False]))
     """
-    pool, others = _pool(z, y, language, memory)
+    pool, others = _pool(z, y, language, memory, row)
     weights = _positive_weights(y, language, pool, others, cross_weight).to(z.dtype)
     with torch.autocast(z.device.type, enabled=False):
         similar = z @ pool.z.to(z.dtype).T / temperature
@@ -145,16 +154,28 @@ def supcon_floor(
 
 
 def _pool(
-    z: Tensor, y: Tensor, language: Tensor | None, memory: Points | None
+    z: Tensor, y: Tensor, language: Tensor | None, memory: Points | None, row: Tensor | None = None
 ) -> tuple[Points, Tensor]:
     """All P points to compare with, and for each anchor which are there and not itself (B, P)."""
-    own = Points(z, y, torch.zeros_like(y) if language is None else language)
-    others = ~torch.eye(len(y), dtype=torch.bool, device=y.device)
+    rows = _rows(row, y)
+    language = torch.zeros_like(y) if language is None else language
+    others = ~torch.eye(len(y), dtype=torch.bool, device=y.device) & _apart(rows, rows)
     if memory is None:
-        return own, others
-    filled = (memory.y != NOBODY).expand(len(y), -1)
-    both = (torch.cat(pair) for pair in zip(own, memory, strict=True))
-    return Points(*both), torch.cat((others, filled), 1)
+        return Points(z, y, language), others
+    there = (memory.y != NOBODY) & _apart(rows, _rows(memory.row, memory.y))
+    pool = Points(
+        torch.cat((z, memory.z)), torch.cat((y, memory.y)), torch.cat((language, memory.language))
+    )
+    return pool, torch.cat((others, there), 1)
+
+
+def _rows(row: Tensor | None, y: Tensor) -> Tensor:
+    return torch.full_like(y, NOBODY) if row is None else row
+
+
+def _apart(rows: Tensor, others: Tensor) -> Tensor:
+    """Whether texts (B,) and others (P,) are not known to be the same, (B, P)."""
+    return (rows[:, None] != others) | (others == NOBODY)
 
 
 def _positive_weights(

@@ -33,6 +33,7 @@ COLUMNS: dict[str, Any] = {
     "cluster": pl.Int64,
 }
 UNDETERMINED = "und"
+_COUNTS = ("rows", "classes", "languages", "clusters", "characters")
 _FIELDS = ("digest", "classes", "statistics", "provenance", "reports", "files")
 
 
@@ -153,6 +154,7 @@ def load_corpus(folder: str | Path) -> Corpus:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         version, _ = content["version"], [content[name] for name in _FIELDS]
+        _ = [content["statistics"][name] for name in _COUNTS]
         sizes = {str(name): int(told["bytes"]) for name, told in content["files"].items()}
         classes = tuple(str(name) for name in content["classes"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -189,6 +191,10 @@ def _read_part(path: Path) -> pl.DataFrame:
     if dict(frame.schema) != COLUMNS:
         raise DataError(f"{path}: columns {', '.join(frame.columns)}; {', '.join(COLUMNS)} belong "
                         "there; build the corpus again")  # fmt: skip
+    missing = [name for name in frame.columns if frame[name].null_count()]
+    if missing or not len(frame):
+        what = f"{missing[0]} is missing in some rows" if missing else "there are no rows"
+        raise DataError(f"{path}: {what}; build the corpus again")
     return frame
 
 

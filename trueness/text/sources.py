@@ -94,7 +94,7 @@ class Source(Protocol):
 def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataFrame, Counter[str]]:
     """Rows in the form the builder takes, and why the others were dropped.
 
-    White space and control characters become one space. A language is a code, of which the first
+    White space and control characters, also in labels, become one space. A language is a code, of which the first
     part counts (``pt_BR`` is ``pt``); what is no code is taken for unknown, and counted. Clusters
     that are names become numbers by their hash.
 
@@ -111,7 +111,7 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
         at_least("max_chars", max_chars, 1)
     frame = frame.with_columns(
         text=text if max_chars is None else text.str.slice(0, max_chars).str.strip_chars_end(),
-        label=pl.col("label").str.strip_chars(),
+        label=clean_text("label"),
         language=language_code("language"),
         foreign=given.str.len_bytes() > 0,
     )

@@ -21,7 +21,7 @@ from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.presence import Presence
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import TITLES, Store
-from trueness.text.corpus import Corpus
+from trueness.text.corpus import PARTS, Corpus
 from trueness.titles.work import TitlesOutcome, Work, carry_out, check_lender
 
 FOLDER = "titles"
@@ -49,13 +49,17 @@ class TitlesRunListener:
 
 @dataclass(frozen=True)
 class TitlesSummary:
-    """Keys that were trained, were there already, failed, and are still missing."""
+    """Keys that were trained, were there already, failed, and are still missing.
+
+    `speaks` is False in all processes of torchrun but the first.
+    """
 
     trained: list[str]
     reused: list[str]
     failed: list[str]
     missing: list[str]
     interrupted: bool = False
+    speaks: bool = True
 
 
 @dataclass(frozen=True)
@@ -103,8 +107,9 @@ def run_titles(
 ) -> TitlesSummary:  # fmt: skip
     """Carry out what is missing of a campaign on titles.
 
-    Baselines come first, then encoders, each after the runs that it starts from. Under torchrun all
-    processes train one encoder after the other together.
+    Baselines come first, then encoders, each after the runs that it starts from. Under torchrun the
+    first process fits the baselines, then all train one encoder after the other together; no other
+    call should work on the same campaign then.
 
     Parameters
     ----------
@@ -150,7 +155,7 @@ def run_titles(
     over = {*stage.trained, *stage.failed}
     reused = [key for key in keys if key not in over and key in store]
     missing = [key for key in keys if key not in over and key not in reused]
-    return TitlesSummary(stage.trained, reused, stage.failed, missing, interrupted)
+    return TitlesSummary(stage.trained, reused, stage.failed, missing, interrupted, ranks.first)
 
 
 def _check(
@@ -162,6 +167,9 @@ def _check(
     at_least("save_every", options.every_epochs, 1)
     if not options.every_minutes > 0:
         raise SpecError(f"save_minutes {options.every_minutes}: a number above 0 is needed")
+    corpus.verify()
+    for part in PARTS:
+        corpus.part(part)  # refuses a label that is no class
     own = {entry.spec.key for entry in campaign.experiments}
     for rows in {entry.spec.evaluation.min_rows for entry in campaign.entries}:
         judged_languages(corpus.part("validation").language, rows)
@@ -208,6 +216,7 @@ class _Stage:
                     self._fail(entry, f"the run it begins with is not stored: {lost}")
                 return
             self._work(wave)
+            self.setting.ranks.wait()  # for what the first one stores
             pending = [e for e in pending if e not in wave]
 
     def _pending(self) -> list[TitlesEntry]:
@@ -225,20 +234,23 @@ class _Stage:
         return [e for e in missing if e not in given_up]
 
     def _work(self, wave: Sequence[TitlesEntry]) -> None:
+        if wave[0].spec.is_baseline and not self.setting.ranks.first:
+            return
         items = [self._item(entry.spec) for entry in wave]
 
         def begin(position: int) -> bool:
             entry = wave[position]
-            if not self.setting.ranks.first:
-                return True
-            if not Presence(self.store).claim(entry.spec.key):
+            alone = self.setting.ranks.world == 1
+            if alone and not Presence(self.store).claim(entry.spec.key):
                 return False
-            self.claimed.add(entry.spec.key)
-            self.listener.begun(entry.id)
+            if self.setting.ranks.first:
+                self.claimed.add(entry.spec.key)
+                self.listener.begun(entry.id)
             return True
 
         def hear(position: int, event: Event) -> None:
-            self.listener.heard(wave[position].id, event)
+            if self.setting.ranks.first:
+                self.listener.heard(wave[position].id, event)
 
         with Pool(self._workers(len(items))) as pool:
             for position, answer in pool.map(carry_out, items, hear, begin):
@@ -285,9 +297,10 @@ class _Stage:
         self.listener.stored(entry.id, outcome.record)
 
     def _fail(self, entry: TitlesEntry, reason: str) -> None:
-        self.store.write_failure(entry.spec, reason)
         self.failed.append(entry.spec.key)
-        self.listener.failed(entry.id, reason)
+        if self.setting.ranks.first:
+            self.store.write_failure(entry.spec, reason)
+            self.listener.failed(entry.id, reason)
 
     def release(self) -> None:
         """Give up what is still claimed."""

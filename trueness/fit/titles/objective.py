@@ -134,9 +134,10 @@ class Objective:
             language=batch.language if crossing else None,
             cross_weight=contrast.cross_weight if crossing else 1.0,
             memory=None if self.memory is None else self.memory.points(),
+            row=batch.rows,
         )  # fmt: skip
         if self.memory is not None:
-            self.memory.push(z.detach(), batch.y, batch.language)
+            self.memory.push(z.detach(), batch.y, batch.language, batch.rows)
         return contrast.weight * (each * has).sum() / has.sum().clamp(min=1)
 
     def _teach(self, logits: Tensor, batch: Batch) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
@@ -14,6 +15,8 @@ from torch import Tensor
 from trueness.errors import SpecError
 
 T = TypeVar("T")
+PATIENCE = timedelta(days=2)
+"""How long a process waits for the others, such as for the first one's baselines."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class Ranks:
         dist.all_reduce(flat)
         for tensor, piece in zip(tensors, flat.split([t.numel() for t in tensors]), strict=True):
             tensor.copy_(piece.view_as(tensor))
+
+    def wait(self) -> None:
+        """Go on when all processes are here."""
+        if self.world > 1:
+            dist.barrier()
 
     def close(self) -> None:
         """Leave the group."""
@@ -69,5 +77,6 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
     if device.startswith("cuda"):
         device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}"
         torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.startswith("cuda") else "gloo")
+    backend = "nccl" if device.startswith("cuda") else "gloo"
+    dist.init_process_group(backend, timeout=PATIENCE)
     return Ranks(dist.get_rank(), dist.get_world_size()), device
