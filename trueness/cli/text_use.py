@@ -86,6 +86,36 @@ def evaluate(
     return 0
 
 
+def runs(*, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
+    """Stored runs on titles: ids, key, what each is.
+
+    Example: trueness text runs --store store
+    """
+    from trueness.titles.running import titles_store
+
+    opened = titles_store(store)
+    stored, problems = opened.all_runs()
+    ids: dict[str, list[str]] = {}
+    for name, known in opened.campaigns().items():
+        for id_, keys in known.items():
+            if keys:
+                ids.setdefault(keys[-1], []).append(f"{name}/{id_}")
+    rows = [
+        {"key": one.key, "ids": " ".join(ids.get(one.key, [])), "run": one.record["label"],
+         "corpus": one.spec.task.corpus, "created": one.record["created"]}
+        for one in sorted(stored, key=lambda one: one.record["created"])
+    ]  # fmt: skip
+    if as_json:
+        print_json({"runs": rows, "problems": {p.name: p.reason for p in problems}})
+        return 0
+    if not rows:
+        raise TruenessError(f"{store} holds no runs on titles; `trueness text run` makes some")
+    print_rows(rows)
+    for problem in problems:
+        console(err=True).print(f"{problem.name}: {problem.reason}", highlight=False)
+    return 0
+
+
 def compare(
     first: str,
     second: str,

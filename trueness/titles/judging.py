@@ -20,7 +20,8 @@ from trueness.evaluation.slice_comparison import (
     compare_slices,
 )
 from trueness.evaluation.slices import Slices
-from trueness.ledger import Ledger
+from trueness.ledger import Ledger, data_of, times_text
+from trueness.report.study.text import Section
 from trueness.report.titles import (
     methods_sections,
     slices_sections,
@@ -48,6 +49,8 @@ class TitlesReport:
         By method, of its first seed.
     comparison : MethodComparison or None
         None with a single method.
+    looks : str
+        How often the part was looked at before.
     """
 
     title: str
@@ -55,6 +58,7 @@ class TitlesReport:
     labels: dict[str, str]
     slices: dict[str, Slices]
     comparison: MethodComparison | None
+    looks: str
 
     @property
     def heading(self) -> str:
@@ -67,6 +71,7 @@ class TitlesReport:
         return {
             "part": self.part,
             "labels": self.labels,
+            "looks": self.looks,
             "comparison": compared,
             "slices": {name: one.to_dict() for name, one in self.slices.items()},
         }
@@ -82,12 +87,14 @@ class TitlesReport:
         """Titles with their sections, for a terminal."""
         compared = [] if self.comparison is None else methods_sections(self.comparison, self.labels)
         runs = [section for n in self.shown() for section in slices_sections(n, self.slices[n])]
-        return [(self.heading, [*compared, *runs])]
+        return [(self.heading, [*compared, *runs, Section("Looks", [self.looks])])]
 
     def write(self, path: Path) -> None:
         """Write all of it as an HTML page."""
         kept = {name: self.slices[name] for name in self.shown()}
-        write_titles_page(path, kept, self.comparison, title=self.heading, labels=self.labels)
+        write_titles_page(
+            path, kept, self.comparison, title=self.heading, labels=self.labels, note=self.looks
+        )
 
 
 def judge_campaign(
@@ -121,15 +128,28 @@ def judge_campaign(
     if not methods:
         raise TruenessError(f"{campaign.name}: no run is stored yet; nothing can be judged")
     runs = {name: list(found.values()) for name, found in methods.items()}
-    Ledger(store).look([r for some in runs.values() for r in some], part, verb, target,
-                       opened=part == "test")  # fmt: skip
+    every = [run for some in runs.values() for run in some]
+    seen = seen_before(store, every[0], part)
+    Ledger(store).look(every, part, verb, target, opened=part == "test")
     slices = {n: Slices.from_dict(some[0].record["slices"][part]) for n, some in runs.items()}
     comparison = None
     reference = campaign.reference if campaign.reference in runs else next(iter(runs))
     if len(runs) > 1:
         comparison = _compared(runs, part, reference, target)
     labels = {name: some[0].record["label"] for name, some in runs.items()}
-    return TitlesReport(campaign.title, part, labels, slices, comparison)
+    return TitlesReport(campaign.title, part, labels, slices, comparison, seen)
+
+
+def seen_before(store: Store[TitlesSpec], run: TitlesRun, part: str) -> str:
+    """How often a part of a run's corpus was looked at until now, and how many runs were seen."""
+    looks = Ledger(store).looks(data_of(run), part)
+    if not looks:
+        return f"the {part} part of corpus {data_of(run)} was not looked at before"
+    runs = {key for look in looks for key in look.keys}
+    return (
+        f"the {part} part of corpus {data_of(run)} was looked at {times_text(len(looks))} since "
+        f"{looks[0].when[:10]}, {len(runs)} runs"
+    )
 
 
 def compared(one: TitlesRun, other: TitlesRun, part: str) -> SliceComparison:

@@ -324,6 +324,8 @@ def fit_titles(
     if saving is not None and saving.resume and saving.path.exists():
         training.load(load_checkpoint(saving.path, spec, data.digests))
         tell(("note", f"goes on after epoch {training.place.epoch}, update {training.place.made}"))
+    for note in _warnings(spec, sum(training.counts), setting.ranks):
+        tell(("note", note))
     tell(("begin", spec.label(), sum(training.counts), training.place.made))
     with stop_on_interrupt() as stop:
         while not training.over:
@@ -335,6 +337,22 @@ def fit_titles(
         spec, {name: w.numpy() for name, w in best["weights"].items()}, training.history,
         best["epoch"], logits, training.precision, training.name, training.place.seconds,
     )  # fmt: skip
+
+
+def _warnings(spec: TitlesSpec, updates: int, ranks: Ranks) -> list[str]:
+    """What of a recipe does not fit the number of updates or of processes."""
+    recipe, found = spec.recipe, []
+    if 2 * recipe.warmup_steps > updates:
+        found.append(
+            f"the rate rises for {recipe.warmup_steps:,} of {updates:,} updates, most of the run; "
+            "fewer recipe.warmup_steps (--lr-warmup-steps) or more epochs would train it"
+        )
+    if recipe.grad_accum % ranks.world:
+        found.append(
+            f"{recipe.grad_accum} batches of an update are dealt out to {ranks.world} processes, "
+            "some of which wait; give a multiple as recipe.grad_accum (--grad-accum)"
+        )
+    return found
 
 
 def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop) -> None:

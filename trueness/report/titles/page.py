@@ -27,7 +27,7 @@ MARGIN_PX, CLASS_PX, LANGUAGE_PX = 150, 24, 56
 
 def write_titles_page(
     path: str | Path, runs: Mapping[str, Slices], comparison: MethodComparison | None = None, *,
-    title: str = "Titles", labels: Mapping[str, str] | None = None,
+    title: str = "Titles", labels: Mapping[str, str] | None = None, note: str = "",
 ) -> None:  # fmt: skip
     """Write what some runs on titles are worth, and how methods compare.
 
@@ -41,6 +41,8 @@ def write_titles_page(
     title : str
     labels : mapping of str to str, optional
         What each method is, in few words.
+    note : str
+        Stands under the title.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def write_titles_page(
         loader=PackageLoader("trueness.report", "."), autoescape=True, undefined=StrictUndefined
     )
     html = environment.get_template("titles.html.j2").render(
-        title=title, plotly=get_plotlyjs(),
+        title=title, note=note, plotly=get_plotlyjs(),
         width=MARGIN_PX + LANGUAGE_PX * max(len(found.languages) for found in runs.values()),
         methods=[] if comparison is None else methods_sections(comparison, labels),
         differences=None if map_of is None else _html(map_of),
