@@ -117,7 +117,8 @@ def write_table(table: pl.DataFrame, out: Path | None) -> None:
 
     try:
         if out is None:
-            sys.stdout.write(table.write_csv())
+            sys.stdout.flush()
+            sys.stdout.buffer.write(table.write_csv().encode())  # UTF-8 whatever the terminal is
             return
         temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
         try:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import logging
 import shutil
 import uuid
 import warnings
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +93,7 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
     temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _quiet("torch.onnx"):
             warnings.simplefilter("ignore")  # what the exporter says of itself
             program = torch.onnx.export(
                 network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
@@ -106,6 +109,18 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     finally:
         temporary.unlink(missing_ok=True)
     return widest
+
+
+@contextlib.contextmanager
+def _quiet(name: str) -> Generator[None]:
+    """Only errors of a logger and of those below it."""
+    logger = logging.getLogger(name)
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:
