@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import shutil
+import subprocess
+import sys
 import zipfile
 from dataclasses import replace
 
@@ -423,3 +425,29 @@ def test_no_text_is_compared_with_itself_from_memory_or_drawn_twice():
         wanted = sum(v * (total - s[j]) for j, v in doubled) / sum(v for _, v in doubled)
         assert bool(has[place])
         assert loss[place].item() == pytest.approx(wanted, rel=1e-5)
+
+
+def test_requests_of_latency_are_bounded(stored, refused):
+    root, one, _ = stored
+    for size in (0, -1, 10**11):
+        assert "batch size" in refused("latency", one.key, "--batch", size, "--store", root)
+
+
+def test_predictions_are_utf8_whatever_the_terminal_is(stored, monkeypatch):
+    root, one, _ = stored
+    written = io.BytesIO()
+    _stdin(monkeypatch, "süß 犬\n".encode())
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
+    with pytest.raises(SystemExit) as caught:
+        main(["text", "predict", one.key, "-", "--store", str(root)])
+    assert caught.value.code == 0
+    assert written.getvalue().decode().splitlines()[1].startswith("süß 犬,")
+
+
+@pytest.mark.slow
+def test_an_exported_graph_makes_no_noise(stored, tmp_path):
+    root, one, _ = stored
+    command = [sys.executable, "-m", "trueness", "text", "export", one.key, tmp_path / "a.onnx"]
+    done = subprocess.run([*command, "--store", root], check=True, capture_output=True)
+    assert (tmp_path / "a.onnx").stat().st_size
+    assert not done.stderr

@@ -120,7 +120,10 @@ def write_table(table: pl.DataFrame, out: Path | None) -> None:
 
     try:
         if out is None:
-            sys.stdout.write(table.write_csv(float_precision=6))
+            sys.stdout.flush()
+            sys.stdout.buffer.write(
+                table.write_csv(float_precision=6).encode()
+            )  # UTF-8 whatever the terminal is
             return
         temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
         try:

@@ -194,8 +194,8 @@ def predict(
     from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
 
     check_table_output(out)
-    table = read_texts(source, text_column, language_column)
     found, _ = _find(store, run)
+    table = read_texts(source, text_column, language_column)
     cuts = None if precision is None else cuts_of(found, precision)
     predictor = Predictor(_classifier(found, device), temperatures_of(found), cuts)
     answers = [
@@ -241,8 +241,8 @@ def latency(
     """
     from trueness.titles.latency import measure_latency
 
-    lines = read_texts(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
     found, _ = _find(store, run)
+    lines = read_texts(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(found, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)

@@ -94,9 +94,9 @@ class Source(Protocol):
 def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataFrame, Counter[str]]:
     """Rows in the form the builder takes, and why the others were dropped.
 
-    White space and control characters, also in labels, become one space. A language is a code, of which the first
-    part counts (``pt_BR`` is ``pt``); what is no code is taken for unknown, and counted. Clusters
-    that are names become numbers by their hash.
+    White space and control characters, also in labels, become one space. A language is a code, of
+    which the first part counts (``pt_BR`` is ``pt``); what is no code is taken for unknown, and
+    counted. Clusters that are names become numbers by their hash.
 
     Parameters
     ----------

@@ -15,6 +15,8 @@ from trueness.errors import TruenessError, at_least
 from trueness.titles.classifier import Classifier
 
 QUANTILES = (50, 95, 99)
+MOST_TEXTS = 65_536
+"""Of a request."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +70,7 @@ def measure_latency(
     Raises
     ------
     TruenessError
-        Without texts, or for sizes below 1.
+        Without texts, or for sizes that are no such numbers.
     """
     texts = list(texts)
     if not texts:
@@ -76,7 +78,7 @@ def measure_latency(
     requests, warmup = at_least("requests", requests, 1), at_least("warmup", warmup, 0)
     found = []
     for size in batch_sizes:
-        size = at_least("batch size", size, 1)
+        size = at_least("batch size", size, 1, MOST_TEXTS)
         times = [_timed(classifier, texts, size, turn) for turn in range(warmup + requests)]
         counted = 1000 * np.array(times[warmup:])
         quantiles = [float(q) for q in np.percentile(counted, QUANTILES)]
