@@ -3,9 +3,13 @@
 import gzip
 import io
 import json
+import os
+import platform
 import shutil
+import signal
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 
@@ -14,7 +18,7 @@ import polars as pl
 import pytest
 import torch
 
-from trueness.campaign.titles import campaign_of
+from trueness.campaign.titles import TitlesEntry, campaign_of
 from trueness.cli import main
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
 from trueness.evaluation.by_language import judged_languages
@@ -259,6 +263,49 @@ def test_contradicting_flags_are_refused(corpus, stored, tmp_path, refused):
     (tmp_path / "mine" / "thesis.tex").touch()
     assert "holds something else" in refused(*train, "--out", tmp_path / "mine")
     assert "is a file" in refused(*train, "--out", file)
+
+
+def test_a_run_that_another_process_is_at_is_waited_for_not_failed(corpus, tmp_path):
+    first = _spec(corpus)
+    second = _spec(corpus, recipe={**TINY["recipe"], "start": first.key})
+    entries = tuple(TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second)))
+    campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
+    store = titles_store(tmp_path)
+    store.prepare()
+    (store.root / "claims").mkdir()
+    (store.root / "claims" / first.key).write_text(f"{os.getppid()} {platform.node()}")
+    summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
+    assert (summary.failed, summary.trained) == ([], [])
+    assert summary.missing == [first.key, second.key]
+    assert store.failures() == {}
+
+
+def test_what_begins_with_a_run_that_failed_fails(corpus, tmp_path):
+    first = _spec(corpus, recipe={**TINY["recipe"], "learning_rate": 1e30})
+    second = _spec(corpus, recipe={**TINY["recipe"], "start": first.key})
+    third = _spec(corpus, recipe={**TINY["recipe"], "start": second.key})
+    entries = tuple(
+        TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second), ("C", third))
+    )
+    campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
+    store = titles_store(tmp_path)
+    summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
+    assert summary.failed == [first.key, second.key, third.key]
+    assert "is not stored" in store.failures()[third.key]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_build_that_is_stopped_leaves_nothing(tmp_path, number):
+    command = [sys.executable, "-m", "trueness", "text", "build", "--synthetic", "--rows", "200000"]
+    process = subprocess.Popen([*command, "--out", tmp_path / "c"], stderr=subprocess.PIPE)
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    told = process.communicate()[1].decode()
+    assert process.returncode == 130
+    assert "Traceback" not in told
+    assert list(tmp_path.iterdir()) == []
 
 
 class Evil:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
+from types import FrameType
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
@@ -99,12 +102,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if any("\0" in token for token in tokens):
         _fail("an argument holds a NUL character; give plain text")
+    with contextlib.suppress(ValueError):  # outside the main thread nobody listens
+        signal.signal(signal.SIGTERM, _interrupted)
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
     _guarded(
         lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"),
         trace,
     )
+
+
+def _interrupted(signum: int, frame: FrameType | None) -> NoReturn:
+    """Let SIGTERM end a verb as Ctrl-C does, so that scratch folders go."""
+    del signum, frame
+    raise KeyboardInterrupt
 
 
 def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:

@@ -211,13 +211,25 @@ class _Stage:
             baselines = [e for e in ready if e.spec.is_baseline]
             wave = baselines or ready
             if not wave:
-                for entry in pending:
-                    lost = ", ".join(k for k in entry.spec.needs if k not in self.store)
-                    self._fail(entry, f"the run it begins with is not stored: {lost}")
+                self._give_up(pending)
                 return
             self._work(wave)
             self.setting.ranks.wait()  # for what the first one stores
             pending = [e for e in pending if e not in wave]
+
+    def _give_up(self, pending: Sequence[TitlesEntry]) -> None:
+        """Fail what begins with a run that failed; the rest waits for another process."""
+        waiting = 0
+        for entry in pending:
+            lost = ", ".join(key for key in entry.spec.needs if key in self.failed)
+            if lost:
+                self._fail(entry, f"the run it begins with is not stored: {lost}")
+            waiting += not lost
+        if waiting:
+            self.listener.note(
+                f"{waiting} begin with runs that another process is at; the same command goes on "
+                "when they are stored"
+            )
 
     def _pending(self) -> list[TitlesEntry]:
         """One entry per key that is not stored; those that failed before are left out."""
