@@ -137,6 +137,7 @@ def run(
     workers: Whole | None = None,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     retry: Annotated[bool, Parameter(negative=())] = False,
+    restart: Annotated[bool, Parameter(negative=())] = False,
     open_test: OpenTest = False,
     report: Report = None,
     store: Store_ = DEFAULT_STORE,
@@ -165,6 +166,8 @@ def run(
         Compile the encoders.
     retry
         Try runs again that failed before.
+    restart
+        Begin unfinished runs anew, whatever checkpoints there are.
     """
     from trueness.campaign.titles import corpus_named_by, load_titles_campaign
     from trueness.titles.running import Options
@@ -175,7 +178,12 @@ def run(
         campaign, opened.digest, seeds=seeds, settings=parsed_settings(settings)
     ).select(ids or [], priorities or [])
     options = Options(
-        device=device, workers=workers, tokenizer=tokenizer, compiled=compiled, retry=retry
+        device=device,
+        workers=workers,
+        tokenizer=tokenizer,
+        compiled=compiled,
+        retry=retry,
+        restart=restart,
     )
     summary, runs = _carried_out(chosen, opened, store, options)
     return _tell(chosen, summary, runs, part_of(open_test), report, as_json)
