@@ -319,7 +319,7 @@ class Evil:
     "content",
     [Evil(), {"version": Evil()}, [1, 2], torch.zeros(3), {}, {"version": 1}, "text", None,
      {"version": 1, "key": "x", "digests": 3}],
-    ids=str,
+    ids=lambda content: type(content).__name__,
 )  # fmt: skip
 def test_what_is_no_checkpoint_is_refused_and_never_run(tmp_path, corpus, capsys, content):
     torch.save(content, tmp_path / "a.pt")
