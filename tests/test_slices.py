@@ -470,6 +470,12 @@ def test_few_clusters_give_no_interval_and_take_none_from_others():
     assert {n: c.verdict for n, c in against.languages.items()} == {"en": "better", "de": "unknown"}
 
 
+def test_an_interval_holds_its_value():
+    """Draws far below the value, as those of a macro-F1 with rare classes are."""
+    assert basic_interval(0.5, np.linspace(0.2, 0.4, 101), 0.95) == (0.5, pytest.approx(0.795))
+    assert basic_interval(0.5, np.linspace(0.6, 0.8, 101), 0.95) == (pytest.approx(0.205), 0.5)
+
+
 def test_draws_that_do_not_move_give_no_interval():
     assert basic_interval(1.0, np.ones(9), 0.95) == (None, None)
     assert basic_interval(0.5, np.array([0.1, np.nan]), 0.95) == (None, None)

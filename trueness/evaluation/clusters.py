@@ -81,12 +81,13 @@ def by_cluster(
 def basic_interval(
     value: float, draws: Array, confidence: float, bounds: tuple[float, float] = (0.0, 1.0)
 ) -> tuple[float | None, float | None]:
-    """Basic bootstrap interval, ``2 v - q``, inside the range that the statistic can have.
+    """Basic bootstrap interval, ``2 v - q``, around v, in the range that the statistic can have.
 
     Davison and Hinkley, "Bootstrap Methods and their Application" (1997). A class with a single
     row is missing from a third of the draws, so a macro-F1 of draws lies below that of the data by
     about as much as the latter lies below the truth; the percentile interval has that error twice,
-    this one takes it off. None if the draws do not move, which says nothing about chance.
+    this one takes it off. Where it would leave out v itself, it is widened to v. None if the draws
+    do not move, which says nothing about chance.
 
     Parameters
     ----------
@@ -109,6 +110,7 @@ def basic_interval(
         return None, None
     tail = (1 - confidence) / 2
     high, low = 2 * value - np.quantile(draws, [tail, 1 - tail])
+    low, high = min(low, value), max(high, value)
     return float(max(bounds[0], low)), float(min(bounds[1], high))
 
 
