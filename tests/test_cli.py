@@ -168,7 +168,7 @@ def test_sigkill_at_any_moment_loses_and_repeats_nothing(tiny, tmp_path):
     while True:
         process = start("run", tiny, "--store", store, "--json", "--workers", 1)
         try:
-            process.wait(timeout=chance.uniform(2.5, 5.0) + kills)
+            process.wait(timeout=chance.uniform(2.5, 5.0) * 1.3**kills)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.communicate()
