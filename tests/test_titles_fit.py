@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 
 from trueness.errors import SpecError, StoreError
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Saving, Setting, fit_titles, load_data, tokenizer_of
+from trueness.fit.titles import Ranks, Saving, Setting, fit_titles, load_data, tokenizer_of
 from trueness.fit.titles.batches import batched, count_updates, drawn, epoch_updates, padded_share
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.fit.titles.loop import _Training
+from trueness.fit.titles.loop import _Training, _warnings
 from trueness.fit.titles.optimizing import Average, decay_groups, rate_factor
 from trueness.fit.titles.scoring import length_batches, logits_of
 from trueness.models.encoder import build_titles
@@ -342,6 +342,19 @@ def test_half_precision_needs_a_device_that_has_it(data):
 
 
 # --------------------------------------------------------------------------------- several processes
+
+
+@pytest.mark.parametrize("name", ["dro", "cross"])
+def test_losses_that_remember_train_in_one_process(data, name):
+    with pytest.raises(SpecError, match="without torchrun"):
+        fit_titles(_spec(**SWITCHES[name]), data, Setting(CPU.device, False, Ranks(0, 2)))
+
+
+@pytest.mark.parametrize(("recipe", "world", "told"), [
+    ({"warmup_steps": 3}, 1, 0), ({"warmup_steps": 15}, 1, 1), ({"grad_accum": 3}, 2, 1),
+])  # fmt: skip
+def test_a_recipe_that_does_not_fit_is_told(recipe, world, told):
+    assert len(_warnings(_spec(recipe=recipe), 20, Ranks(0, world))) == told
 
 
 SCRIPT = """

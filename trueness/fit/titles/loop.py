@@ -315,11 +315,14 @@ def fit_titles(
     Raises
     ------
     TruenessError
-        If the loss or the scores cease to be finite.
+        If the loss or the scores cease to be finite, or several processes would each remember
+        something else.
     KeyboardInterrupt
         After a wish to stop; the checkpoint is written.
     """
     tell = report or (lambda event: None)
+    if setting.ranks.world > 1:
+        _refuse_what_remembers(spec)
     training = _Training(spec, data, setting, taught, start)
     if saving is not None and saving.resume and saving.path.exists():
         training.load(load_checkpoint(saving.path, spec, data.digests))
@@ -337,6 +340,15 @@ def fit_titles(
         spec, {name: w.numpy() for name, w in best["weights"].items()}, training.history,
         best["epoch"], logits, training.precision, training.name, training.place.seconds,
     )  # fmt: skip
+
+
+def _refuse_what_remembers(spec: TitlesSpec) -> None:
+    """Losses whose state every process would move by its own batches alone."""
+    contrast = spec.loss.contrastive
+    if spec.loss.groups is not None and spec.loss.groups.kind == "dro":
+        raise SpecError("loss.groups dro trains in one process; start it without torchrun")
+    if contrast is not None and contrast.memory:
+        raise SpecError("loss.contrastive.memory is of one process; start it without torchrun")
 
 
 def _warnings(spec: TitlesSpec, updates: int, ranks: Ranks) -> list[str]:
