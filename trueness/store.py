@@ -75,7 +75,7 @@ TITLES = Kind(
         "seconds", "device", "precision", "data", "files",
     ),
     "mean_language",
-    "`trueness text list CAMPAIGN` lists ids, `trueness text run CAMPAIGN` makes them",
+    "`trueness text runs` lists both",
 )  # fmt: skip
 
 
