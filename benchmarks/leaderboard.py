@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from trueness.evaluation import measure, score_facts
-from trueness.evaluation.checks import VERSION
+from trueness.checks.registry import VERSION
 from trueness.spec import Spec
 from trueness.store import Store
 

@@ -15,7 +15,7 @@ from tests.test_store import HISTORY, RECORD
 from trueness.cli.calibrating import Methods
 from trueness.evaluation import out_of_fold_calibration
 from trueness.evaluation.calibrators import METHODS
-from trueness.report.calibrate import compare_calibrations
+from trueness.judge.calibration import compare_calibrations
 from trueness.store import Store
 
 
@@ -71,7 +71,7 @@ def test_every_method_is_measured_on_days_that_did_not_fit_it(stored, capsys):
             expected = brier_score_loss(y, p) - brier_score_loss(y, expit(score))
             assert alone["value"] == joint["value"] == pytest.approx(expected)
             assert joint["low"] < alone["low"] < expected < alone["high"] < joint["high"]
-            assert joint["best_of"] == 5
+            assert joint["n_candidates"] == 5
         inside = [roc_auc_score(y[block == b], p[block == b]) for b in range(5)]
         assert one["estimates"]["auc_in_block"]["value"] == pytest.approx(np.mean(inside))
     assert content["methods"][0]["brier_minus_as_is"] is None

@@ -11,12 +11,12 @@ import pytest
 
 from trueness.campaign import load_campaign
 from trueness.cli import main
-from trueness.diagnosis import Mute, limits_in, mute, mutes_in, stored_findings
+from trueness.checks import Mute, limits_in, mute, mutes_in, stored_findings
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation import CHECKS, Limits
 from trueness.market import synthetic_bars
 from trueness.report import leaderboard, write_page
-from trueness.report.checks import next_move
+from trueness.checks.pages import next_move
 from trueness.run import run
 from trueness.store import Store
 
@@ -119,7 +119,7 @@ def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
     assert limits_in(store) == Limits(few_positives=5000)
     assert set(codes(store)) == {*plain, "TRU005"}
     (index,) = (store.root / "index").glob("findings-*.json")
-    monkeypatch.setattr("trueness.diagnosis.stored.diagnose", None)  # not made twice
+    monkeypatch.setattr("trueness.checks.stored.diagnose", None)  # not made twice
     assert set(codes(store)) == {*plain, "TRU005"}
     monkeypatch.undo()
     index.write_text("{")

@@ -64,7 +64,7 @@ def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
     for row in arena["networks"]:
         auc = row["estimates"]["auc"]
         assert auc["low"] <= auc["value"] <= auc["high"]
-        assert (auc["measured_on"], auc["chosen_on"], auc["best_of"]) == (
+        assert (auc["measured_on"], auc["chosen_on"], auc["n_candidates"]) == (
             "validation",
             "validation",
             2,
@@ -319,7 +319,7 @@ def test_reduce_writes_a_tier(capsys, tmp_path):
 
 
 def test_sorting(finished, capsys):
-    for sort in ("auc", "precision_top15", "recall_half"):
+    for sort in ("auc", "precision@15", "recall@0.5"):
         _, out, _ = call(
             capsys, "leaderboard", "--store", finished[0] / "store", "--sort", sort, "--json"
         )

@@ -11,12 +11,12 @@ import pytest
 from tests.test_cli import call
 from trueness.errors import TruenessError
 from trueness.report import leaderboard
-from trueness.report.axes import AXES, words
-from trueness.report.comparison import auc_draws, measured
-from trueness.report.contrasts import contrasts, natural
+from trueness.judge.axes import AXES, words
+from trueness.judge.comparison import auc_draws, measured
+from trueness.judge.contrasts import contrasts, natural
 from trueness.report.tables import contrast_notes
-from trueness.report.tracker import tracker, tracker_page
-from trueness.report.words import verdict
+from trueness.judge.tracker import tracker, tracker_page
+from trueness.judge.words import verdict
 from trueness.spec import AsymmetricFocal, NoEmbedding
 from trueness.store import Store
 
@@ -90,11 +90,11 @@ def test_a_difference_is_the_mean_over_paired_seeds(store):
     for estimate in (row.contrast.pointwise, row.contrast.simultaneous):
         assert estimate.value == pytest.approx(np.mean(pairs))
     assert row.ahead == sum(d > 0 for d in pairs)
-    assert row.contrast.simultaneous.best_of == len(table.compared) == 3
+    assert row.contrast.simultaneous.n_candidates == len(table.compared) == 3
     shares = [
-        r.record["estimates"]["precision_top30"] for i, r in runs.items() if i.startswith("LF-3")
+        r.record["estimates"]["precision@30"] for i, r in runs.items() if i.startswith("LF-3")
     ]
-    assert (row.measures["precision_top30"].k, row.measures["precision_top30"].n) == (
+    assert (row.measures["precision@30"].k, row.measures["precision@30"].n) == (
         sum(s["k"] for s in shares), sum(s["n"] for s in shares))  # fmt: skip
 
 
@@ -167,7 +167,7 @@ def test_only_equal_days_compare(copy):
     for id_ in ("LF-2", "LF-2@43"):
         path = runs[id_].folder / "record.json"
         record = json.loads(path.read_text())
-        path.write_text(json.dumps({**record, "arena": "elsewhere"}))
+        path.write_text(json.dumps({**record, "comparison_group": "elsewhere"}))
     names = [
         {name for row in table.rows if row.contrast for name in row.experiments}
         for table in contrasts(copy, "judged", "loss").tables

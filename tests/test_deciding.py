@@ -14,11 +14,11 @@ from tests.test_cli import call
 from trueness.baselines import MAX_TREES, PENALTIES
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import PARTS, Examples
-from trueness.ledger import Ledger, ledger_lines
+from trueness.store.ledger import Ledger, ledger_lines
 from trueness.record import HISTORY, make_record, predictions_table
-from trueness.report.guarantee import CHOICES, certify_runs
-from trueness.report.parts import part_of
-from trueness.report.thresholds import Demand, thresholds_of
+from trueness.judge.certificates import CHOICES, certify_runs
+from trueness.judge.parts import part_of
+from trueness.judge.thresholds import Demand, thresholds_of
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -173,7 +173,7 @@ def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
         "oof",
     )
     assert len(carried.probabilities) == 2
-    assert found.choices[0].precision.best_of == len(found.sweep)
+    assert found.choices[0].precision.n_candidates == len(found.sweep)
 
 
 # ------------------------------------------------------------------------------------- test is sealed
@@ -371,7 +371,7 @@ def test_plan_prints_what_422_days_can_tell(capsys):
 
 WRITER = """
 import sys
-from trueness.ledger import Ledger
+from trueness.store.ledger import Ledger
 from trueness.spec import Spec
 from trueness.store import Store
 store = Store(sys.argv[1])

@@ -29,7 +29,7 @@ def test_python_blocks_run(block):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(block, "README", "exec"), {})
-    if "Estimate.share(6, 7)" in block:
+    if "Estimate.proportion(6, 7)" in block:
         assert "6/7 = 85.7 % [42.1, 99.6]" in out.getvalue()
 
 

@@ -10,8 +10,8 @@ from scipy.stats import binom
 
 from tests.test_cli import call
 from trueness.evaluation import Estimate, clopper_pearson
-from trueness.report.comparison import auc_draws
-from trueness.report.replay import Published, best_by_luck, read_published, replay
+from trueness.judge.comparison import auc_draws
+from trueness.judge.published import Published, best_by_luck, read_published, replay
 from trueness.report.replay_page import sentences
 from trueness.store import Store
 
@@ -218,7 +218,7 @@ def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
     rows = {r.published.id: r for r in replay(read_published(path), store, "judged").rows}
     both = [measured["LF-1"], measured["LF-1@43"]]
     assert {run.key for run in rows["LF-1"].runs} == {run.key for run in both}
-    halves = [run.record["estimates"]["recall_half"] for run in both]
+    halves = [run.record["estimates"]["recall@0.5"] for run in both]
     recall = rows["LF-1"].measured["recall"]
     assert (recall.k, recall.n) == (sum(h["k"] for h in halves), sum(h["n"] for h in halves))
     draws, _ = auc_draws(store, both)
@@ -233,7 +233,7 @@ def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
 def test_other_days_than_published_are_said(beside):
     path, store, measured = beside
     found = replay(read_published(path), store, "judged")
-    positives = measured["LF-2"].record["estimates"]["recall_half"]["n"]
+    positives = measured["LF-2"].record["estimates"]["recall@0.5"]["n"]
     assert found.notes == [
         f"not the published days: 11 positives are published, {positives} measured"
     ]

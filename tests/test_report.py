@@ -12,12 +12,12 @@ import pytest
 from tests.test_cli import call
 from tests.test_deciding import MISSION, WALK, _store_run
 from trueness.evaluation import Estimate, resampled_precisions
-from trueness.ledger import Ledger
+from trueness.store.ledger import Ledger
 from trueness.report import leaderboard, write_page
-from trueness.report.comparison import measured
-from trueness.report.figures import alarm_curve
-from trueness.report.slices import slices
-from trueness.report.words import baseline_text, points_text, share_text, verdict
+from trueness.judge.comparison import measured
+from trueness.judge.figures import alarm_curve
+from trueness.judge.slices import slices
+from trueness.judge.words import baseline_text, points_text, share_text, verdict
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -68,7 +68,7 @@ def test_numbers_of_the_page_are_those_of_the_predictions(once):
     assert rows["logit"].n_unique() == len(rows)
     best = rows.sort("logit", descending=True).head(30)
     hits = int(best["y"].sum())
-    assert f"{hits}/30" in share_text(arena.networks[0].estimates["precision_top30"])
+    assert f"{hits}/30" in share_text(arena.networks[0].estimates["precision@30"])
     found = slices(leader)
     for what, parts in (("year", found.years), ("group", found.regimes)):
         column = pl.col("when").dt.year().cast(pl.String) if what == "year" else pl.col("group")

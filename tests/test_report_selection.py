@@ -19,11 +19,11 @@ from trueness.evaluation import (
     shrink,
 )
 from trueness.report import leaderboard
-from trueness.report.comparison import measured, without_seed
+from trueness.judge.comparison import measured, without_seed
 from trueness.report.page import write_page
-from trueness.report.selection import Selected, _distinct
+from trueness.judge.selection import Selected, _distinct
 from trueness.report.tables import show_leaderboard
-from trueness.report.words import selection_lines, verdict
+from trueness.judge.words import selection_lines, verdict
 from trueness.store import Store
 
 
@@ -71,7 +71,7 @@ def test_it_equals_the_statistics_of_the_predictions(arena):
         [mean_of([next(x) for _ in group]) for group in groups] for x in (precisions, aucs)
     )
     counts = [
-        np.mean([(e.k, e.n) for e in (r.estimates["precision_top30"] for r in group)], axis=0)
+        np.mean([(e.k, e.n) for e in (r.estimates["precision@30"] for r in group)], axis=0)
         for group in groups
     ]
     drawn = shrink(*zip(*counts, strict=True))
@@ -81,7 +81,7 @@ def test_it_equals_the_statistics_of_the_predictions(arena):
         one = group[0].selected
         assert (one.shrunk.value, one.shrunk.low) == pytest.approx((s.value, s.low), abs=1e-6)
         assert (one.bound.value, one.bound.low) == pytest.approx((b.value, b.low), abs=1e-6)
-        assert one.bound.best_of == one.shrunk.best_of == 13
+        assert one.bound.n_candidates == one.shrunk.n_candidates == 13
         assert one.bound.measured_on == "validation"
     for ours, theirs in zip(arena.selection.auc, contrasts, strict=True):
         assert ours.simultaneous.low == pytest.approx(theirs.simultaneous.low, abs=1e-9)
@@ -158,7 +158,7 @@ def test_without_its_predictions_a_leader_is_not_compared(copy, arena):
 
 
 def test_candidates_that_rank_all_days_alike_count_once(judged):
-    from trueness.report.comparison import statistics
+    from trueness.judge.comparison import statistics
 
     runs = [r for r in Store(judged / "store").all_runs()[0] if not r.spec.is_baseline][:3]
     found, _ = statistics(Store(judged / "store"), runs)

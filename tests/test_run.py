@@ -11,7 +11,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
-from trueness.presence import Presence
+from trueness.store.leases import Leases
 from trueness.report.progress import ProgressListener
 from trueness.run import Listener, run
 from trueness.store import Store
@@ -87,7 +87,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     assert "stacks" in diary.notes[0]
     for total, done in diary.amounts.values():
         assert done == pytest.approx(total)
-    assert Presence(store).statuses("tiny") == []
+    assert Leases(store).statuses("tiny") == []
     again = plan(load_campaign(tiny), store)
     assert measured_rate(again.store) > 0
     assert again.size(CPU, 2)["networks"] == 0
@@ -152,15 +152,15 @@ def test_status_names_what_runs_now(tmp_path):
     store = Store(tmp_path / "store")
     store.prepare()
     note = {"began": "", "stage": "networks", "done": 1.0, "total": 2.0, "trained": 0, "failed": 0}
-    Presence(store).write_status("c", {**note, "running": ["A"]})
-    Presence(store).write_status("c-2", {**note, "running": ["B"]})
-    (found,) = Presence(store).statuses("c")
+    Leases(store).write_status("c", {**note, "running": ["A"]})
+    Leases(store).write_status("c-2", {**note, "running": ["B"]})
+    (found,) = Leases(store).statuses("c")
     assert found["running"] == ["A"]
     path = next((store.root / "status" / "c").glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "pid": 2**22 + 1}))
-    assert Presence(store).statuses("c") == []  # that process is gone
-    Presence(store).write_status("c-2", None)
-    assert Presence(store).statuses("c-2") == []
+    assert Leases(store).statuses("c") == []  # that process is gone
+    Leases(store).write_status("c-2", None)
+    assert Leases(store).statuses("c-2") == []
 
 
 def test_hours_read_well():

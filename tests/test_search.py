@@ -18,7 +18,7 @@ from tests.test_cli import call, start
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
 from trueness.market import synthetic_bars
-from trueness.report.study import analyze, coverage
+from trueness.judge.studies import analyze, coverage
 from trueness.run import run as run_campaign
 from trueness.search import load_search
 from trueness.search.found import find_study, study_names, study_of

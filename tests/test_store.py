@@ -24,7 +24,7 @@ def store(tmp_path):
 
 
 RECORD = {
-    "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "arena": "a",
+    "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "comparison_group": "a",
     "estimates": {"auc": {"value": 0.5}}, "scores": {}, "findings": [], "seconds": 0.1, "device": "cpu",
     "precision": "float32", "data": {},
 }  # fmt: skip

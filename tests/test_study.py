@@ -23,7 +23,7 @@ from trueness.evaluation.summaries import (
     slope_estimate,
 )
 from trueness.models.budgets import LABELS
-from trueness.report.study import (
+from trueness.judge.studies import (
     Range,
     across,
     analyze,
@@ -32,9 +32,9 @@ from trueness.report.study import (
     read_published,
     study_folders,
 )
-from trueness.report.study.across import verdict
-from trueness.report.study.importance import additive_surrogate, between_share, departures
-from trueness.report.study.text import markdown, sections
+from trueness.judge.studies.across import verdict
+from trueness.judge.studies.importance import additive_surrogate, between_share, departures
+from trueness.judge.studies.text import markdown, sections
 from trueness.report.study_page import write_study_page
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "spec" / "published" / "hpo"
@@ -180,7 +180,7 @@ def test_a_small_study_by_hand(folder):
                                "recalls": 2, "no_recall": 2}  # fmt: skip
     assert any("forced trial won" in note for note in found["notes"])
     best = found["best"]["estimate"]
-    assert (best["n"], best["best_of"]) == (422, 9)
+    assert (best["n"], best["n_candidates"]) == (422, 9)
     half = 1.96 * auc_error(0.72, 76, 346)
     assert best["high"] - best["value"] == pytest.approx(half, rel=1e-3)
 
@@ -275,7 +275,7 @@ def test_the_parameter_that_was_planted_has_the_importance():
 
 
 def _as_codes(found, name):
-    from trueness.report.study.analysis import _codes
+    from trueness.judge.studies.analysis import _codes
 
     study = found.study
     return _codes(study, name, study.completed), np.array([t.value for t in study.completed])
@@ -303,7 +303,7 @@ def test_noise_is_not_explained_and_chance_is_what_noise_gives():
 
 
 def test_ridge_without_a_penalty_is_least_squares():
-    from trueness.report.study.importance import _design, _ridge, _split
+    from trueness.judge.studies.importance import _design, _ridge, _split
 
     codes, y = _planted(50, 1)
     weights = np.bincount(np.random.default_rng(0).integers(0, 50, 50), minlength=50)

@@ -67,7 +67,7 @@ def test_errors_are_caught_broadly_in_one_place_only():
 
 def test_every_check_has_its_page():
     from trueness.evaluation import CHECKS
-    from trueness.report.checks import check_page, check_titles
+    from trueness.checks.pages import check_page, check_titles
 
     assert list(CHECKS) == list(check_titles())
     for code in CHECKS:

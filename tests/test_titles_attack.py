@@ -32,7 +32,8 @@ from trueness.text.synthetic import Catalogue
 from trueness.text.tables import Table
 from trueness.text.tokens import vocabulary_of
 from trueness.titles.export import check_export_folder, export_folder
-from trueness.titles.running import Options, run_titles, titles_store
+from trueness.store import Store
+from trueness.titles.running import Options, run_titles
 from trueness.titles.work import check_lender
 
 TINY = {
@@ -66,10 +67,10 @@ def stored(corpus, tmp_path_factory):
     root = tmp_path_factory.mktemp("attack") / "store"
     whole = campaign_of(_spec(corpus), "train", "one")
     small = replace(whole, baselines=whole.baselines[:1])
-    summary = run_titles(small, corpus, titles_store(root), options=Options(device="cpu"))
+    summary = run_titles(small, corpus, Store(root), options=Options(device="cpu"))
     assert not summary.failed
     majority, one = summary.trained
-    return root, titles_store(root).run(one), titles_store(root).run(majority)
+    return root, Store(root).run(one), Store(root).run(majority)
 
 
 @pytest.fixture
@@ -180,7 +181,7 @@ def _at(column, value):
 def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
     edited = _changed(corpus, tmp_path / "edited", part, change)
     with pytest.raises(DataError, match=told):
-        run_titles(campaign_of(_spec(edited), "train", "x"), edited, titles_store(tmp_path / "s"))
+        run_titles(campaign_of(_spec(edited), "train", "x"), edited, Store(tmp_path / "s"))
     assert not (tmp_path / "s" / "titles").exists()
 
 
@@ -197,7 +198,7 @@ def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
 def test_a_spec_about_another_corpus_trains_nothing(corpus, tmp_path):
     spec = _spec(replace(corpus, digest="abcdefabcdef"))
     with pytest.raises(SpecError, match="abcdefabcdef"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path))
+        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
     assert not (tmp_path / "titles").exists()
 
 
@@ -206,14 +207,14 @@ def test_a_spec_about_another_corpus_trains_nothing(corpus, tmp_path):
 def test_impossible_options_are_refused_before_anything_trains(corpus, tmp_path, wrong):
     campaign = campaign_of(_spec(corpus), "train", "x")
     with pytest.raises(TruenessError, match=r"needed|give 0"):
-        run_titles(campaign, corpus, titles_store(tmp_path), options=Options(**wrong))
+        run_titles(campaign, corpus, Store(tmp_path), options=Options(**wrong))
     assert not (tmp_path / "titles").exists()
 
 
 def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, evaluation={"min_rows": 10_000})
     with pytest.raises(TruenessError, match="no language has 10000 texts"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path))
+        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
     assert not (tmp_path / "titles").exists()
 
 
@@ -225,13 +226,13 @@ def test_texts_without_any_language_cannot_be_judged_by_language():
 def test_half_precision_on_a_cpu_is_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, recipe={**TINY["recipe"], "precision": "fp16"})
     with pytest.raises(SpecError, match="fp16 needs a CUDA device"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, titles_store(tmp_path),
+        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path),
                    options=Options(device="cpu"))  # fmt: skip
 
 
 def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stored):
     root, one, majority = stored
-    store = titles_store(root)
+    store = Store(root)
 
     def attempt(spec):
         run_titles(campaign_of(spec, "train", "x"), corpus, store)
@@ -271,7 +272,7 @@ def test_a_run_that_another_process_is_at_is_waited_for_not_failed(corpus, tmp_p
     second = _spec(corpus, recipe={**TINY["recipe"], "start": first.key})
     entries = tuple(TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second)))
     campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
-    store = titles_store(tmp_path)
+    store = Store(tmp_path)
     store.prepare()
     (store.root / "claims").mkdir()
     (store.root / "claims" / first.key).write_text(f"{os.getppid()} {platform.node()}")
@@ -289,7 +290,7 @@ def test_what_begins_with_a_run_that_failed_fails(corpus, tmp_path):
         TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second), ("C", third))
     )
     campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
-    store = titles_store(tmp_path)
+    store = Store(tmp_path)
     summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
     assert summary.failed == [first.key, second.key, third.key]
     assert "is not stored" in store.failures()[third.key]

@@ -11,7 +11,7 @@ from rich.console import Console
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation import Estimate, compare_many, compare_slices, measure_slices
 from trueness.report.study_page import show_sections
-from trueness.report.titles import (
+from trueness.judge.titles import (
     comparison_sections,
     comparison_verdict,
     methods_sections,
@@ -20,8 +20,8 @@ from trueness.report.titles import (
     slices_verdict,
     write_titles_page,
 )
-from trueness.report.titles.figures import confusion, differences, scores_by_language
-from trueness.report.titles.progress import TitlesProgress
+from trueness.judge.titles.figures import confusion, differences, scores_by_language
+from trueness.report.titles_progress import TitlesProgress
 
 CLASSES = ("audio & video", "<books>", "cables")
 
@@ -94,7 +94,7 @@ def test_a_single_language_is_no_mean_of_languages(texts):
 
 def test_a_stored_run_without_a_language_of_its_own_is_told():
     out = io.StringIO()
-    estimate = Estimate.share(3, 4).to_dict()
+    estimate = Estimate.proportion(3, 4).to_dict()
     TitlesProgress(Console(file=out, width=200)).stored(
         "A-1", {"estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )

@@ -22,10 +22,11 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
-from trueness.titles.judging import judge_campaign
+from trueness.judge.languages import judge_campaign
 from trueness.titles.latency import measure_latency
 from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
-from trueness.titles.running import Options, run_titles, titles_store
+from trueness.store import Store
+from trueness.titles.running import Options, run_titles
 
 HEAD = """\
 campaign: tiny
@@ -52,7 +53,7 @@ def folder(tmp_path_factory):
     corpus = build(Catalogue(rows=1500, english_share=0.7), folder / "corpus", plan)
     (folder / "tiny.yaml").write_text(HEAD + EXPERIMENTS)
     campaign = load_titles_campaign(folder / "tiny.yaml", corpus.digest)
-    summary = run_titles(campaign, corpus, titles_store(folder / "store"),
+    summary = run_titles(campaign, corpus, Store(folder / "store"),
                          options=Options(device="cpu", workers=0))  # fmt: skip
     assert summary.failed == summary.missing == []
     assert len(summary.trained) == 5
@@ -61,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def store(folder):
-    return titles_store(folder / "store")
+    return Store(folder / "store")
 
 
 def _campaign(folder):
@@ -198,7 +199,7 @@ def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
     wild = "  - {id: A, recipe.learning_rate: 1e30}\n  - {id: B, recipe.start: A}\n"
     (tmp_path / "tiny.yaml").write_text(head + wild)
     campaign = load_titles_campaign(tmp_path / "tiny.yaml", corpus.digest)
-    runs = titles_store(tmp_path / "store")
+    runs = Store(tmp_path / "store")
     summary = run_titles(campaign, corpus, runs, options=Options(device="cpu", workers=0))
     first, second = (entry.spec.key for entry in campaign.experiments)
     assert summary.failed == [first, second]
@@ -211,7 +212,7 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     (tmp_path / "tiny.yaml").write_text(HEAD + "  - {id: A, recipe.start: 0123456789ab}\n")
     campaign = load_titles_campaign(tmp_path / "tiny.yaml", corpus.digest)
     with pytest.raises(SpecError, match="run 0123456789ab, which is to teach or to lend"):
-        run_titles(campaign, corpus, titles_store(tmp_path / "store"))
+        run_titles(campaign, corpus, Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 
 
@@ -264,14 +265,14 @@ def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_pa
 
     shutil.copytree(folder / "store", tmp_path / "store")
     key = _keys(folder)["A"]
-    run = titles_store(tmp_path / "store").run(key)
+    run = Store(tmp_path / "store").run(key)
     content = json.loads((run.folder / "tokenizer.json").read_text())
     token = max(content["model"]["vocab"], key=content["model"]["vocab"].get)
     del content["model"]["vocab"][token]
     content["model"]["merges"].pop()
     (run.folder / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(StoreError, match=r"bytes|do not fit"):
-        load_classifier(titles_store(tmp_path / "store").run(key), choose_device("cpu"))
+        load_classifier(Store(tmp_path / "store").run(key), choose_device("cpu"))
 
 
 # ------------------------------------------------------------------------------------------- verbs
@@ -370,6 +371,6 @@ def test_two_processes_of_torchrun_store_one_run(folder, tmp_path):
                           env=environment, timeout=220, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stdout.count("4 trained") == 1
-    runs, problems = titles_store(tmp_path / "store").all_runs()
+    runs, problems = Store(tmp_path / "store").all_runs()
     assert len(runs) == 4
     assert problems == []

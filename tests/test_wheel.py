@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 READ = """
 from trueness.campaign import bundled_campaigns
-from trueness.report.checks import check_page, check_titles
+from trueness.checks.pages import check_page, check_titles
 from trueness.search import load_search
 assert {row["campaign"] for row in bundled_campaigns()} >= {"demo", "precision"}, bundled_campaigns()
 assert all(check_page(code) for code in check_titles())

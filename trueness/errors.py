@@ -2,23 +2,57 @@
 
 
 class TruenessError(Exception):
-    """Base of all refusals; the command line prints its message and exits with status 2."""
+    """Base of all refusals; the command line prints its message and exits with status 2.
+
+    Attributes
+    ----------
+    code : str
+        What kind of refusal it is, a stable word such as ``"one_class"``; tests and programs ask
+        for it, the sentence may change. Each class has one of its own for whatever is not named.
+    """
+
+    code = "refused"
+
+    def __init__(self, message: str = "", code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
 
 
 class SpecError(TruenessError):
     """A description of a run that cannot be carried out."""
 
+    code = "spec"
+
 
 class DataError(TruenessError):
     """Bars, titles or labels that cannot be used as they are."""
+
+    code = "data"
 
 
 class CampaignError(TruenessError):
     """A campaign file that cannot be read or expanded."""
 
+    code = "campaign"
+
 
 class StoreError(TruenessError):
     """A store that cannot be read, written or understood."""
+
+    code = "store"
+
+
+def first_line(error: BaseException) -> str:
+    """First line of what an error says; of a refusal by the system, its words without the path.
+
+    Examples
+    --------
+    >>> first_line(FileNotFoundError(2, "No such file or directory", "a.csv"))
+    'No such file or directory'
+    """
+    lines = str(getattr(error, "strerror", None) or error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def at_least(name: str, value: object, least: int, most: int = 10**15) -> int:

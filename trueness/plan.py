@@ -13,9 +13,9 @@ from trueness.fit import Device, Mode, choose_mode, members_that_fit, stackable
 from trueness.market import market_examples
 from trueness.models import activation_bytes, member_bytes, multiply_adds
 from trueness.record import weight_count
-from trueness.report.comparison import without_seed
-from trueness.report.parts import IN_WORDS
-from trueness.report.power import power_of, resolution_lines
+from trueness.judge.comparison import without_seed
+from trueness.judge.parts import IN_WORDS
+from trueness.judge.power import power_of, resolution_lines
 from trueness.spec import PatchTST, Spec
 from trueness.store import Store
 

@@ -21,14 +21,15 @@ from numpy.typing import NDArray
 
 from trueness.baselines import BaselineFit, fit_baseline
 from trueness.campaign import Campaign
-from trueness.diagnosis import judged, limits_in
+from trueness.checks import checked, limits_in
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Failure, Pool, Question, keep_memory
 from trueness.fit import Device, Fitted, Member, choose_device, fit_stack
 from trueness.plan import Plan, Work, plan, resolution, size_text, work_of
-from trueness.presence import Presence
-from trueness.record import HISTORY, estimates_of, make_record, measured_part, predictions_table
+from trueness.store.leases import Leases
+from trueness.judge.measured import estimates_of, measured
+from trueness.record import HISTORY, facts_of, predictions_of
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -212,7 +213,7 @@ class _Scribe:
 
     def __init__(self, campaign: Campaign, store: Store, listener: Listener) -> None:
         self.campaign, self.store, self.listener = campaign, store, listener
-        self.presence = Presence(store)
+        self.leases = Leases(store)
         self.trained: list[str] = []
         self.failed: list[str] = []
         self.pruned: list[str] = []
@@ -229,9 +230,9 @@ class _Scribe:
         """Claim the runs of an item; False if another process has them or stored them."""
         claimed = []
         for spec in work.specs:
-            if not self.presence.claim(spec.key):
+            if not self.leases.acquire(spec.key):
                 for key in claimed:
-                    self.presence.release(key)
+                    self.leases.release(key)
                 return False
             claimed.append(spec.key)
         for spec in work.specs:
@@ -253,7 +254,7 @@ class _Scribe:
             self._keep(work, answer)
         finally:
             for spec in work.specs:
-                self.presence.release(spec.key)
+                self.leases.release(spec.key)
         self._tell()
 
     def _keep(self, work: Work, answer: list[Outcome] | Failure) -> None:
@@ -278,8 +279,8 @@ class _Scribe:
 
     def finish(self) -> None:
         for key in self.running:
-            self.presence.release(key)
-        self.presence.write_status(self.campaign.name, None)
+            self.leases.release(key)
+        self.leases.write_status(self.campaign.name, None)
 
     def _tell(self) -> None:
         self.told = time.monotonic()
@@ -288,7 +289,7 @@ class _Scribe:
             "running": [" = ".join(ids) for ids in self.running.values()],
             "trained": len(self.trained), "failed": len(self.failed),
         }  # fmt: skip
-        self.presence.write_status(self.campaign.name, content)
+        self.leases.write_status(self.campaign.name, content)
 
     def _fail(self, spec: Spec, reason: str) -> None:
         self.store.write_failure(spec, reason)
@@ -381,16 +382,16 @@ def _work_item(work: Work, report: Callable[[int | str | Question], Any]) -> lis
 
 
 def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
-    record = make_record(fit.spec, examples, list(fit.logits))
+    predictions = predictions_of(examples, list(fit.logits), list(fit.logits))
+    record = facts_of(fit.spec, examples) | measured(fit.spec, predictions)
     record |= {
         "chosen": fit.chosen,
         "seconds": fit.seconds,
         "device": "cpu",
         "precision": "float64",
     }
-    predictions = predictions_table(examples, list(fit.logits), list(fit.logits))
-    record |= judged(fit.spec, record, predictions)
-    return Outcome(fit.spec, record, predictions, pl.DataFrame(schema=HISTORY), {})
+    record |= checked(fit.spec, record, predictions)
+    return Outcome(fit.spec, record, predictions.frame, pl.DataFrame(schema=HISTORY), {})
 
 
 def _mean_epochs(fit: Fitted) -> float:
@@ -402,9 +403,11 @@ def _judge_network(fit: Fitted, examples: Examples) -> Outcome:
         empty = pl.DataFrame()
         return Outcome(fit.spec, {}, empty, empty, {}, fit.failure, fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
-    record = make_record(fit.spec, examples, best)
-    last_part = estimates_of(fit.spec, measured_part(fit.spec, examples, last))
-    record["estimates_last"] = {name: e.to_dict() for name, e in last_part.items()}
+    predictions = predictions_of(examples, best, last)
+    record = facts_of(fit.spec, examples) | measured(fit.spec, predictions)
+    of_last = predictions_of(examples, last, last).part(fit.spec.estimands.measured_on)
+    ended = estimates_of(of_last, fit.spec.estimands)
+    record["estimates_last"] = {name: e.to_dict() for name, e in ended.items()}
     record |= {
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
@@ -412,10 +415,9 @@ def _judge_network(fit: Fitted, examples: Examples) -> Outcome:
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
         "gflop": round(work_of(fit.spec, examples, _mean_epochs(fit)) / 1e9, 3),
     }  # fmt: skip
-    predictions = predictions_table(examples, best, last)
-    record |= judged(fit.spec, record, predictions)
+    record |= checked(fit.spec, record, predictions)
     history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
     parameters = {
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
     }
-    return Outcome(fit.spec, record, predictions, pl.DataFrame(history, schema=HISTORY), parameters)
+    return Outcome(fit.spec, record, predictions.frame, pl.DataFrame(history, schema=HISTORY), parameters)

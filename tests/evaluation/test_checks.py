@@ -17,8 +17,8 @@ from trueness.evaluation import (
     measure,
     run_checks,
 )
-from trueness.evaluation.checks import against_baselines, findings_from
-from trueness.evaluation.evidence import SEVERITIES
+from trueness.checks.registry import against_baselines, findings_from
+from trueness.checks.evidence import SEVERITIES
 
 N, BLOCK = 1000, 20
 RNG = np.random.default_rng(7)

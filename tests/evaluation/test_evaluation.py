@@ -72,7 +72,7 @@ def test_weighted_ranking_equals_repeating_the_days(case, seed):
 def test_shares_at_one_half_equal_scikit_learn(case):
     y, score = case
     result, alarm = measure(y, score, **SETTINGS), score >= 0
-    precision, recall = result["precision_half"], result["recall_half"]
+    precision, recall = result["precision@0.5"], result["recall@0.5"]
     assert (precision.k, precision.n) == (int(y[alarm].sum()), int(alarm.sum()))
     if alarm.any():
         assert precision.value == pytest.approx(precision_score(y, alarm))
@@ -97,13 +97,13 @@ def test_budgets_by_hand():
     y = np.array([1, 0, 1, 1, 0, 0, 0, 0, 0, 0], np.uint8)
     score = np.array([9, 8, 7, 6, 5, 5, 5, 1, 0, -1], float)
     result = measure(y, score, **SETTINGS)
-    assert (result["precision_top3"].k, result["precision_top3"].n) == (2, 3)
-    assert (result["precision_top7"].k, result["precision_top7"].n) == (3, 7)
-    assert (result["recall_top3"].k, result["recall_top3"].n) == (2, 3)
-    assert (result["precision_rate"].k, result["precision_rate"].n) == (1, 1)
+    assert (result["precision@3"].k, result["precision@3"].n) == (2, 3)
+    assert (result["precision@7"].k, result["precision@7"].n) == (3, 7)
+    assert (result["recall@3"].k, result["recall@3"].n) == (2, 3)
+    assert (result["precision@5%"].k, result["precision@5%"].n) == (1, 1)
     constant = measure(y, np.zeros(10), **SETTINGS)
-    assert constant["precision_top7"].n == 0
-    assert constant["precision_top7"].value is None
+    assert constant["precision@7"].n == 0
+    assert constant["precision@7"].value is None
 
 
 @given(scored(min_size=5))
@@ -250,10 +250,10 @@ def test_bad_input_is_refused(call, words):
 
 
 def test_estimate_survives_json_and_says_what_it_is():
-    one = Estimate.share(6, 7, chosen_on="validation", measured_on="validation").among(183)
+    one = Estimate.proportion(6, 7, chosen_on="validation", measured_on="validation").among(183)
     assert Estimate.from_dict(one.to_dict()) == one
     assert str(one) == "6/7 = 85.7 % [42.1, 99.6]"
-    assert str(Estimate.share(0, 0)) == "–"
+    assert str(Estimate.proportion(0, 0)) == "–"
 
 
 def test_score_facts_name_the_state():

@@ -20,7 +20,7 @@ from trueness.evaluation.power import (
     luck_of_the_best,
     lucky_hits,
 )
-from trueness.report.power import Question, plan_power, power_lines, power_rows
+from trueness.judge.power import Question, plan_power, power_lines, power_rows
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared/spec/published/campaign/results.csv"
 

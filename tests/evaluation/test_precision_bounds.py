@@ -106,7 +106,7 @@ def test_alone_and_independent_it_is_the_exact_one_sided_bound():
     k, n = bound.k, bound.n
     exact = betaincinv(k, n - k + 1, 0.05)
     assert exact - 0.03 < bound.low <= exact
-    assert (bound.high, bound.best_of) == (1.0, 1)
+    assert (bound.high, bound.n_candidates) == (1.0, 1)
     assert bound.value - 2.2 * norm.isf(0.05) * np.sqrt(0.25 / n) < bound.low
 
 

@@ -18,7 +18,7 @@ from trueness.evaluation import (
     contrasts_with_leader,
     mean_difference,
     measure,
-    replicated_share,
+    replicated_proportion,
     resampled_aucs,
     roc_auc,
     simultaneous_contrasts,
@@ -75,7 +75,7 @@ def test_identical_candidates_are_tied_at_exactly_zero():
         assert (one.pointwise.low, one.pointwise.high) == (0, 0)
         assert one.verdict == "tied"
     assert different.simultaneous.low < different.simultaneous.value < different.simultaneous.high
-    assert different.simultaneous.best_of == 3
+    assert different.simultaneous.n_candidates == 3
 
 
 def test_a_planted_better_candidate_is_found_among_many():
@@ -162,7 +162,7 @@ def test_the_largest_deviation_among_pairs_equals_a_loop():
         one = mean_difference([found[2]], [found[other]])
         half = critical * one.draws.std(ddof=1)
         assert c.simultaneous.high == pytest.approx(one.value + half, abs=1e-9)
-        assert c.simultaneous.best_of == 6
+        assert c.simultaneous.n_candidates == 6
     assert contrasts_with_leader(found, 1)[-1].simultaneous.high == 0  # its copy
 
 
@@ -245,30 +245,30 @@ def test_two_nulls_counts_ties_and_names_chance():
     siblings = [_contrast(-0.1, 0.1), _contrast(0.01, 0.2), _contrast(-0.3, -0.1)]
     first = _contrast(0.02, 0.2)
     nulls = two_nulls(
-        Estimate.share(21, 30), 0.2, 4, siblings, first, [first, _contrast(-0.1, 0.1)]
+        Estimate.proportion(21, 30), 0.2, 4, siblings, first, [first, _contrast(-0.1, 0.1)]
     )
     assert (nulls.siblings, nulls.tied, nulls.ahead, nulls.precision_tied) == (3, 1, 1, None)
     assert (nulls.beats_chance, nulls.beats_siblings) == (True, False)
     assert (nulls.beating, nulls.candidates) == (1, 2)
     assert nulls.chance_p == pytest.approx(chance_p(21, 30, 0.2, 4))
-    alone = two_nulls(Estimate.share(0, 0), 0.2, 1, [], None, [])
+    alone = two_nulls(Estimate.proportion(0, 0), 0.2, 1, [], None, [])
     assert (alone.chance_p, alone.beats_chance, alone.beats_siblings) == (None, False, False)
-    assert two_nulls(Estimate.share(9, 9), 0.2, 2, siblings[1:2], None, []).beats_siblings
+    assert two_nulls(Estimate.proportion(9, 9), 0.2, 2, siblings[1:2], None, []).beats_siblings
     both = two_nulls(
-        Estimate.share(9, 9), 0.2, 2, siblings[1:2], None, [], siblings_precision=siblings[:1]
+        Estimate.proportion(9, 9), 0.2, 2, siblings[1:2], None, [], siblings_precision=siblings[:1]
     )
     assert (both.tied, both.precision_tied) == (0, 1)
 
 
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=5))
-def test_replicated_shares_sum_counts_and_stay_as_wide_as_one(counts):
-    shares = [Estimate.share(min(k, n), n) for k, n in counts]
-    found = replicated_share(shares)
+def test_replicated_proportions_sum_counts_and_stay_as_wide_as_one(counts):
+    shares = [Estimate.proportion(min(k, n), n) for k, n in counts]
+    found = replicated_proportion(shares)
     assert (found.k, found.n) == (sum(s.k for s in shares), sum(s.n for s in shares))
     assert 0 <= found.low <= found.high <= 1
     if found.n:
         assert found.low <= found.value <= found.high
-    assert replicated_share(shares[:1] * 3).low == clopper_pearson(shares[0].k, shares[0].n)[0]
+    assert replicated_proportion(shares[:1] * 3).low == clopper_pearson(shares[0].k, shares[0].n)[0]
 
 
 @pytest.mark.parametrize(
@@ -283,7 +283,7 @@ def test_replicated_shares_sum_counts_and_stay_as_wide_as_one(counts):
         (lambda: chance_p(3, 2, 0.1), "3 hits of 2"),
         (lambda: chance_p(1, 2, 1.5), "base rate of 1.5"),
         (lambda: chance_p(1, 2, 0.5, 0), "at least one run"),
-        (lambda: replicated_share([]), "no shares"),
+        (lambda: replicated_proportion([]), "no shares"),
         (lambda: contrasts_with_leader([], 0), "no candidate 0 among 0"),
         (lambda: block_weights(9, 1, bootstrap="moving"), "unknown bootstrap 'moving'"),
         (lambda: block_weights(9, 1, 0), "draws 0: a whole number"),
@@ -299,7 +299,7 @@ def test_nothing_to_compare_is_an_empty_answer():
 
 
 def test_the_chance_p_says_whether_days_depend():
-    alarms = Estimate.share(21, 30)
+    alarms = Estimate.proportion(21, 30)
     plain = two_nulls(alarms, 0.2, 4, [], None, [])
     blocks = two_nulls(alarms, 0.2, 4, [], None, [], single_p=0.03)
     assert not plain.in_blocks

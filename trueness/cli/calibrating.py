@@ -39,12 +39,12 @@ def calibrate(
     report
         Also write an HTML page with reliability pictures to this file.
     """
-    from trueness.report.calibrate import (
+    from trueness.judge.calibration import (
         compare_calibrations,
         show_calibration,
         write_calibration_page,
     )
-    from trueness.report.looks import look_at
+    from trueness.judge.access import look_at
 
     check_output(report)
     opened = open_store(store)

@@ -22,7 +22,7 @@ from trueness.cli.stored import campaign_name_of, find_run
 from trueness.errors import StoreError, TruenessError, nearest
 
 if TYPE_CHECKING:
-    from trueness.report.thresholds import RunThresholds
+    from trueness.judge.thresholds import RunThresholds
     from trueness.store import Run, Store
 
 CampaignName = Annotated[
@@ -71,10 +71,10 @@ def thresholds(
     report
         Also write an HTML page to this file.
     """
-    from trueness.report.parts import measured_on
+    from trueness.judge.parts import measured_on
     from trueness.report.threshold_page import write_threshold_page
     from trueness.report.threshold_tables import show_lines, show_thresholds
-    from trueness.report.thresholds import demands_of, thresholds_of, write_csv
+    from trueness.judge.thresholds import demands_of, thresholds_of, write_csv
 
     _check_outputs(csv, report)
     demands, (opened, chosen) = (
@@ -134,7 +134,7 @@ def certify(
     method
         fixed_sequence on the test part (order fixed on validation), holm elsewhere.
     """
-    from trueness.report.guarantee import certificate_lines, certify_runs
+    from trueness.judge.certificates import certificate_lines, certify_runs
 
     opened, chosen = _chosen(store, runs, campaign)
     found = certify_runs(
@@ -185,7 +185,7 @@ def plan(
     power
         Probability of seeing what is there.
     """
-    from trueness.report.power import Question, plan_power, power_lines, power_rows
+    from trueness.judge.power import Question, plan_power, power_lines, power_rows
 
     found = plan_power(
         Question(
@@ -238,11 +238,11 @@ def _of_campaign(store: Store, campaign: str) -> list[tuple[str, Run]]:
 
 def _baselines(store: Store, runs: list[Run]) -> dict[str, Run]:
     """Best baseline measured on the same days as each of some runs, unless it is one of them."""
-    from trueness.report.comparison import best_baseline
+    from trueness.judge.comparison import best_baseline
 
-    arenas = {run.record["arena"] for run in runs if not run.spec.is_baseline}
+    arenas = {run.record["comparison_group"] for run in runs if not run.spec.is_baseline}
     every = store.all_runs()[0]
-    best = [best_baseline([r for r in every if r.record["arena"] == arena]) for arena in arenas]
+    best = [best_baseline([r for r in every if r.record["comparison_group"] == arena]) for arena in arenas]
     keys = {run.key for run in runs}
     found = sorted((r for r in best if r is not None and r.key not in keys), key=lambda r: r.key)
     return {f"best baseline {run.key}": run for run in found}
@@ -269,7 +269,7 @@ def _not_tied(found: list[RunThresholds], asked: int) -> list[RunThresholds]:
 
 def _told_looks(store: Store, runs: list[Run]) -> list[str]:
     """What the ledger says about the data of some runs, or that it cannot be read."""
-    from trueness.ledger import data_of, ledger_lines
+    from trueness.store.ledger import data_of, ledger_lines
 
     digests = dict.fromkeys(data_of(run) for run in runs)
     try:
@@ -280,8 +280,8 @@ def _told_looks(store: Store, runs: list[Run]) -> list[str]:
 
 def _look(store: Store, runs: list[Run], parts: dict[str, str], opened: bool) -> None:
     """Write the look down before anything is read; a store that is read only shows open parts."""
-    from trueness.ledger import SEALED, Ledger
-    from trueness.report.parts import check_part
+    from trueness.store.ledger import SEALED, Ledger
+    from trueness.judge.parts import check_part
 
     for run in runs:
         check_part(run, parts[run.key])

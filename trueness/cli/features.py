@@ -135,7 +135,7 @@ def audit(
         Also write an HTML page to this file.
     """
     from trueness.market import load_bars, load_volatility
-    from trueness.report.audit import audit_tier, show_audit, write_audit_page
+    from trueness.judge.features import audit_tier, show_audit, write_audit_page
 
     check_output(report)
     if block_days < 1:
@@ -220,7 +220,7 @@ def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
         Such as TRU001; without it, all checks are listed.
     """
     from trueness.evaluation import CHECKS
-    from trueness.report.checks import check_page, check_titles
+    from trueness.checks.pages import check_page, check_titles
 
     if code is None:
         titles = check_titles()

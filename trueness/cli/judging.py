@@ -59,9 +59,9 @@ def replay(
     report
         Also write an HTML page to this file.
     """
-    from trueness.report.looks import look_at
-    from trueness.report.replay import read_published
-    from trueness.report.replay import replay as compare
+    from trueness.judge.access import look_at
+    from trueness.judge.published import read_published
+    from trueness.judge.published import replay as compare
     from trueness.report.replay_page import show_replay, write_replay_page
 
     check_output(report)
@@ -103,8 +103,8 @@ def status(
     campaign
         A bundled campaign (trueness list) or a YAML file.
     """
-    from trueness.report.status import show_status
-    from trueness.report.status import status as look
+    from trueness.judge.status import show_status
+    from trueness.judge.status import status as look
 
     chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
     if priorities:
@@ -145,7 +145,7 @@ def top(
     probability
         Threshold beside the alarm budgets; repeatable.
     """
-    from trueness.report.top import PROBABILITIES, show_top, top_models
+    from trueness.judge.top import PROBABILITIES, show_top, top_models
 
     asked = tuple(probability or PROBABILITIES)
     if n < 1 or not all(0 < p < 1 for p in asked):
@@ -187,8 +187,8 @@ def tracker(
     """
     import sys
 
-    from trueness.report.tracker import tracker as track
-    from trueness.report.tracker import tracker_page
+    from trueness.judge.tracker import tracker as track
+    from trueness.judge.tracker import tracker_page
 
     check_output(output)
     chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)

@@ -11,7 +11,7 @@ from trueness.cli.stored import find_run, open_store
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.diagnosis import Mute
+    from trueness.checks import Mute
 
 
 def mute(

@@ -218,7 +218,7 @@ def leaderboard_(
 
     With --by, compare the variants of one axis with a reference, everything else equal.
 
-    Example: trueness leaderboard demo --sort precision_top15
+    Example: trueness leaderboard demo --sort precision@15
 
     Example: trueness leaderboard demo --by embedding
 
@@ -234,13 +234,13 @@ def leaderboard_(
     each
         With --by: a row per experiment instead of the mean over those of a variant.
     sort
-        Estimate whose lower end sorts, such as precision_top15, precision_half or auc.
+        Estimate whose lower end sorts, such as precision@15, precision@0.5 or auc.
     limit
         Networks shown per table; JSON and pages show all.
     report
         Also write an HTML page to this file.
     """
-    from trueness.report.leaderboard import leaderboard
+    from trueness.judge.leaderboard import leaderboard
     from trueness.report.tables import show_leaderboard
 
     check_output(report)
@@ -276,7 +276,7 @@ def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -
     run
         A key, the beginning of one, or the id of an experiment.
     """
-    from trueness.report.leaderboard import leaderboard
+    from trueness.judge.leaderboard import leaderboard
     from trueness.report.tables import show_run
 
     opened = open_store(store)
@@ -298,7 +298,7 @@ def _by_axis(
     report: Path | None, as_json: bool,
 ) -> int:  # fmt: skip
     """Tables of `leaderboard --by`."""
-    from trueness.report.contrasts import contrasts
+    from trueness.judge.contrasts import contrasts
     from trueness.report.tables import show_contrasts
 
     if by is None:

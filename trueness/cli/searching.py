@@ -20,7 +20,7 @@ from trueness.cli.options import (
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.report.study import Study
+    from trueness.judge.studies import Study
     from trueness.search.found import Found
 
 search_app = App(
@@ -81,8 +81,8 @@ def analyze(
     names
         Studies of the store.
     """
-    from trueness.report.study import across
-    from trueness.report.study import analyze as look
+    from trueness.judge.studies import across
+    from trueness.judge.studies import analyze as look
     from trueness.report.study_page import show_across, study_markdown, write_study_page
 
     for output in (markdown, report):
@@ -122,9 +122,9 @@ def coverage(
     names
         Studies of the store.
     """
-    from trueness.report.study import coverage as look
-    from trueness.report.study.text import coverage_section
-    from trueness.report.study.text import markdown as write
+    from trueness.judge.studies import coverage as look
+    from trueness.judge.studies.text import coverage_section
+    from trueness.judge.studies.text import markdown as write
     from trueness.report.study_page import show_sections
 
     check_output(markdown)
@@ -238,7 +238,7 @@ def _studies(
     storage: str | None,
 ) -> list[Study]:  # fmt: skip
     """What was asked for: studies of the store, or published folders, each once."""
-    from trueness.report.study import read_published, study_folders
+    from trueness.judge.studies import read_published, study_folders
 
     if not (names or folders or everything):
         raise TruenessError("give names of studies, --all, or --import FOLDER")

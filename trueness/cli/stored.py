@@ -25,7 +25,7 @@ def open_store(path: Path) -> Store:
     return Store(path)
 
 
-def find_run(store: Store[S], wanted: str) -> tuple[Run[S], list[str]]:
+def find_run(store: Store, wanted: str) -> tuple[Run[S], list[str]]:
     """A run by id (or CAMPAIGN/ID) or key, and all ids that share it."""
     named = store.campaigns().items()
     ids = {

@@ -246,7 +246,7 @@ def open_corpus(name: str) -> Corpus:
 
 def _catalogue(rows: int) -> Corpus:
     """Synthetic corpus of so many offers, from the cache or built now."""
-    from trueness.cache import cache_folder
+    from trueness.files import cache_folder
     from trueness.errors import DataError
     from trueness.text.building import Plan, build
     from trueness.text.corpus import load_corpus
@@ -271,28 +271,29 @@ def _tokenizer_field(file: Path, task: dict[str, Any]) -> dict[str, str]:
 
 def _carried_out(
     campaign: TitlesCampaign, corpus: Corpus, store: Path, options: Options
-) -> tuple[TitlesSummary, Store[TitlesSpec]]:
-    from trueness.titles.running import run_titles, titles_store
+) -> tuple[TitlesSummary, Store]:
+    from trueness.store import Store
+    from trueness.titles.running import run_titles
 
-    runs = titles_store(store)
+    runs = Store(store)
     with _progress() as shown:
         summary = run_titles(campaign, corpus, runs, options=options, listener=shown)
     return summary, runs
 
 
 def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listener
-    from trueness.report.titles.progress import TitlesProgress
+    from trueness.report.titles_progress import TitlesProgress
 
     return TitlesProgress(console(err=True))
 
 
 def _tell(
-    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store[TitlesSpec], part: str,
+    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store, part: str,
     page: Path | None, as_json: bool = False,
 ) -> int:  # fmt: skip
     """Print what a campaign came to; 0, 1 if a run failed, 130 if it was interrupted."""
     from trueness.report.study_page import show_sections
-    from trueness.titles.judging import judge_campaign
+    from trueness.judge.languages import judge_campaign
 
     if not summary.speaks:
         return EXIT_INTERRUPTED if summary.interrupted else 0

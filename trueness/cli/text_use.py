@@ -66,7 +66,7 @@ def evaluate(
     """
     from trueness.evaluation.slices import Slices
     from trueness.report.study_page import show_sections
-    from trueness.report.titles import slices_sections, write_titles_page
+    from trueness.judge.titles import slices_sections, write_titles_page
 
     check_output(report)
     found, runs = _find(store, run)
@@ -91,9 +91,9 @@ def runs(*, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
 
     Example: trueness text runs --store store
     """
-    from trueness.titles.running import titles_store
+    from trueness.store import Store
 
-    opened = titles_store(store)
+    opened = Store(store)
     stored, problems = opened.all_runs()
     ids: dict[str, list[str]] = {}
     for name, known in opened.campaigns().items():
@@ -137,8 +137,8 @@ def compare(
         Another one on the same corpus.
     """
     from trueness.report.study_page import show_sections
-    from trueness.report.titles import comparison_sections
-    from trueness.titles.judging import compared
+    from trueness.judge.titles import comparison_sections
+    from trueness.judge.languages import compared
 
     one, runs = _find(store, first)
     other, _ = _find(store, second)
@@ -301,19 +301,19 @@ EXAMPLES = (
 """Titles that are timed where none are given."""
 
 
-def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store[TitlesSpec]]:
+def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store]:
     from trueness.cli.stored import find_run
-    from trueness.titles.running import titles_store
+    from trueness.store import Store
 
-    runs = titles_store(store)
+    runs = Store(store)
     return find_run(runs, wanted)[0], runs
 
 
 def _look(
-    runs: Store[TitlesSpec], some: list[Run[TitlesSpec]], part: str, verb: str, question: str,
+    runs: Store, some: list[Run[TitlesSpec]], part: str, verb: str, question: str,
     opened: bool,
 ) -> None:  # fmt: skip
-    from trueness.ledger import Ledger
+    from trueness.store.ledger import Ledger
 
     Ledger(runs).look(some, part, verb, question, opened)
 

@@ -16,13 +16,13 @@ from trueness.evaluation.calibration import (
     reliability_diagram_data,
     smooth_calibration_error,
 )
-from trueness.evaluation.checks import CHECKS, run_checks
-from trueness.evaluation.evidence import Days, Epochs, Evidence, Finding, Limits
+from trueness.checks.registry import CHECKS, run_checks
+from trueness.checks.evidence import Days, Epochs, Evidence, Finding, Limits
 from trueness.evaluation.intervals import (
     Estimate,
     block_weights,
     clopper_pearson,
-    replicated_share,
+    replicated_proportion,
 )
 from trueness.evaluation.loss_tests import LossComparison, daily_losses, loss_comparison
 from trueness.evaluation.metrics import (
@@ -173,7 +173,7 @@ __all__ = [
     "precision_cuts",
     "precision_recall_curve",
     "reliability_diagram_data",
-    "replicated_share",
+    "replicated_proportion",
     "resampled_aucs",
     "resampled_precisions",
     "roc_auc",

@@ -295,7 +295,7 @@ class _Facts:
         k, n = self.hits, self.alarms
         effective = self.depends.effective(n, level) if n else 0.0
         return Verdict(
-            self.cut, float(expit(self.cut)), k, n, Estimate.share(k, n), effective,
+            self.cut, float(expit(self.cut)), k, n, Estimate.proportion(k, n), effective,
             self.depends, self.p_value, level, certified,
         )  # fmt: skip
 

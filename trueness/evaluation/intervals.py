@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
+from trueness.document import numbers
 from trueness.errors import TruenessError, at_least
 
 FEWEST_BLOCKS = 5
@@ -32,13 +33,13 @@ class Estimate:
         Hits among the n, where the value is k / n.
     chosen_on, measured_on : str
         Parts of the data that picked the model's weights, and that gave the value.
-    best_of : int
+    n_candidates : int
         Candidates it was picked from.
 
     Examples
     --------
-    >>> print(Estimate.share(6, 7, chosen_on="validation", measured_on="validation"))
-    6/7 = 85.7 % [42.1, 99.6]
+    >>> print(Estimate.proportion(6, 7, chosen_on="validation", measured_on="validation"))
+    86 % (42–100) · 6/7
     """
 
     value: float | None
@@ -48,19 +49,19 @@ class Estimate:
     k: int | None = None
     chosen_on: str = ""
     measured_on: str = ""
-    best_of: int = 1
+    n_candidates: int = 1
 
     @classmethod
-    def share(
+    def proportion(
         cls, k: int, n: int, *, confidence: float = 0.95, chosen_on: str = "", measured_on: str = ""
     ) -> Self:
         """K hits of n with the exact interval; undefined for n = 0."""
         low, high = clopper_pearson(k, n, confidence)
         return cls(k / n if n else None, low, high, n, k, chosen_on, measured_on)
 
-    def among(self, candidates: int) -> Self:
+    def chosen_among(self, n_candidates: int) -> Self:
         """The same number, known to be picked from so many candidates."""
-        return replace(self, best_of=candidates)
+        return replace(self, n_candidates=n_candidates)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -72,17 +73,7 @@ class Estimate:
         return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
 
     def __str__(self) -> str:
-        if self.value is None:
-            return "–"
-        if self.k is not None:
-            return f"{self.k}/{self.n} = {_pct(self.value)} % [{_pct(self.low)}, {_pct(self.high)}]"
-        if self.low is None or self.high is None:
-            return f"{self.value:.3f}"
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
-
-
-def _pct(share: float | None) -> str:
-    return "–" if share is None else f"{100 * share:.1f}"
+        return numbers.estimate(self) if self.k is None else numbers.share(self)
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
@@ -123,15 +114,15 @@ def _exact(k: float, n: float, confidence: float) -> tuple[float, float]:
     return low, high
 
 
-def replicated_share(shares: Sequence[Estimate], confidence: float = 0.95) -> Estimate:
-    """Shares of several replicates on the same days as one: counts summed, interval as for one.
+def replicated_proportion(shares: Sequence[Estimate], confidence: float = 0.95) -> Estimate:
+    """Proportions of several replicates on the same days as one: counts summed, interval as for one.
 
     Another seed brings no new days, so the interval is the exact one of the mean counts.
 
     Examples
     --------
-    >>> print(replicated_share([Estimate.share(5, 7), Estimate.share(7, 7)]))
-    12/14 = 85.7 % [42.1, 99.6]
+    >>> print(replicated_proportion([Estimate.proportion(5, 7), Estimate.proportion(7, 7)]))
+    86 % (42–100) · 12/14
     """
     if not shares:
         raise TruenessError("no shares; at least one is needed")

@@ -271,6 +271,6 @@ def _cut(
             top_end = float(high) if confidence is None else 1.0
             share = Estimate(float(k / m), float(low), top_end, int(m), int(k))
             return PrecisionCut(
-                float(cut), share, Estimate.share(int(m), n), confidence is not None
+                float(cut), share, Estimate.proportion(int(m), n), confidence is not None
             )
-    return PrecisionCut(None, Estimate.share(0, 0), Estimate.share(0, n), confidence is not None)
+    return PrecisionCut(None, Estimate.proportion(0, 0), Estimate.proportion(0, n), confidence is not None)

@@ -177,15 +177,15 @@ def measure(
     -------
     dict of str to Estimate
         ``base_rate, auc, auc_in_fold`` (mean of the AUCs inside each fold), ``average_precision,
-        calibration_error``, and ``precision_X, recall_X`` for X in ``half`` (probability 0.5),
-        ``top7`` (each budget), ``rate``.
+        calibration_error``, and ``precision@X, recall@X`` for X in ``0.5`` (probability), ``30``
+        (each budget), ``5%`` (the alarm rate).
     """
     y, score = _checked(y, score)
     if not (0 < alarm_rate_pct <= 100 and all(budget >= 1 for budget in alarms)):
         raise TruenessError("alarm budgets must be at least 1 and the rate in (0, 100] percent")
     estimate = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
     share = partial(
-        Estimate.share, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
+        Estimate.proportion, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
     )
     n, positives, prob = len(y), int(y.sum()), expit(score)
     weights, whole = block_weights(n, block), np.ones((1, n), np.float32)
@@ -207,14 +207,14 @@ def measure(
     ):
         low, high = percentile_interval(draws, confidence)
         result[name] = estimate(_number(value), low, high, n)
-    cuts = {"half": 0.0, "rate": alarm_cut(score, int(n * alarm_rate_pct / 100))}
-    cuts |= {f"top{budget}": alarm_cut(score, budget) for budget in alarms}
+    cuts = {"0.5": 0.0, f"{alarm_rate_pct:g}%": alarm_cut(score, int(n * alarm_rate_pct / 100))}
+    cuts |= {str(budget): alarm_cut(score, budget) for budget in alarms}
     for name, cut in cuts.items():
-        raised = score >= cut if name == "half" else score > cut
+        raised = score >= cut if name == "0.5" else score > cut
         hits = int(y[raised].sum())
         shares = {"precision": (hits, int(raised.sum())), "recall": (hits, positives)}
         for what, (k, of) in shares.items():
-            result[f"{what}_{name}"] = share(k, of)
+            result[f"{what}@{name}"] = share(k, of)
     return result
 
 

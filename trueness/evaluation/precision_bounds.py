@@ -131,4 +131,4 @@ def _bound(value: float, low: float | None, alarms: int, companions: int) -> Est
     hits = value * alarms
     k = round(hits) if np.isfinite(hits) and abs(hits - round(hits)) < 1e-6 else None
     high = None if low is None else 1.0
-    return Estimate(_number(float(value)), low, high, int(alarms), k, best_of=companions)
+    return Estimate(_number(float(value)), low, high, int(alarms), k, n_candidates=companions)

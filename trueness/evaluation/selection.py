@@ -108,7 +108,7 @@ def contrasts_with_leader(
     Returns
     -------
     list of Contrast
-        In the order of the other candidates; ``best_of`` is the number of candidates.
+        In the order of the other candidates; ``n_candidates`` is the number of candidates.
     """
     _check_confidence(confidence)
     if not 0 <= leader < len(candidates):
@@ -184,9 +184,9 @@ def _at_once(difference: Resampled, half: float, companions: int) -> Estimate:
     value, n = _number(difference.value), difference.n
     still = half <= SMALLEST_ERROR
     if value is None or not np.isfinite(half) or (still and abs(value) > SMALLEST_ERROR):
-        return Estimate(value, None, None, n, best_of=companions)
+        return Estimate(value, None, None, n, n_candidates=companions)
     half = 0.0 if still else half
-    return Estimate(value, value - half, value + half, n, best_of=companions)
+    return Estimate(value, value - half, value + half, n, n_candidates=companions)
 
 
 def simultaneous_differences(

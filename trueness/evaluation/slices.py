@@ -404,7 +404,7 @@ def _f1(share: Estimate) -> Estimate:
 
     Examples
     --------
-    >>> print(_f1(Estimate.share(6, 8)))
+    >>> print(_f1(Estimate.proportion(6, 8)))
     0.857 [0.518, 0.984]
     """
 

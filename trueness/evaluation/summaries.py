@@ -140,7 +140,7 @@ def auc_error(auc: float, positives: int, negatives: int) -> float:
 
 
 def auc_estimate(
-    auc: float, positives: int, negatives: int, *, best_of: int = 1, confidence: float = 0.95,
+    auc: float, positives: int, negatives: int, *, n_candidates: int = 1, confidence: float = 0.95,
     chosen_on: str = "", measured_on: str = "",
 ) -> Estimate:  # fmt: skip
     """AUC with the interval of `auc_error`, cut at 0 and 1.
@@ -153,4 +153,4 @@ def auc_estimate(
     half = float(ndtri((1 + confidence) / 2)) * auc_error(auc, positives, negatives)
     low, high = max(0.0, auc - half), min(1.0, auc + half)
     n = positives + negatives
-    return Estimate(auc, low, high, n, None, chosen_on, measured_on, best_of)
+    return Estimate(auc, low, high, n, None, chosen_on, measured_on, n_candidates)

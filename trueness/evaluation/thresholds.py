@@ -118,8 +118,8 @@ class Sweep:
             "measured_on": self.measured_on,
         }
         return Threshold(
-            cut, float(expit(cut)), alarms, hits, Estimate.share(hits, alarms, **share),
-            Estimate.share(hits, self.positives, **share),
+            cut, float(expit(cut)), alarms, hits, Estimate.proportion(hits, alarms, **share),
+            Estimate.proportion(hits, self.positives, **share),
             None if self.years is None else alarms / self.years,
         )  # fmt: skip
 
@@ -399,7 +399,7 @@ def precision_at_alarms(
     size, hits = int(sweep.alarms[row]) - before[0], int(sweep.hits[row]) - before[1]
     wanted = alarms - before[0]
     fewest, most = before[1] + max(0, wanted - (size - hits)), before[1] + min(wanted, hits)
-    worst, best = (Estimate.share(k, alarms, confidence=confidence) for k in (fewest, most))
+    worst, best = (Estimate.proportion(k, alarms, confidence=confidence) for k in (fewest, most))
     if ties != "expected" or fewest == most:
         return best if ties == "best" else worst
     mean = (before[1] + wanted * hits / size) / alarms

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.cache import cache_folder
+from trueness.files import cache_folder
 from trueness.errors import DataError
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import (

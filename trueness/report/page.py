@@ -12,9 +12,9 @@ from plotly.offline import get_plotlyjs
 
 from trueness.errors import StoreError
 from trueness.report import figures
-from trueness.report.checks import next_move
-from trueness.report.leaderboard import Arena, Leaderboard, Row
-from trueness.report.sections import (
+from trueness.checks.pages import next_move
+from trueness.judge.leaderboard import Arena, Leaderboard, Row
+from trueness.judge.sections import (
     best_row,
     leader_sections,
     leading_runs,
@@ -24,7 +24,7 @@ from trueness.report.sections import (
     told_looks,
 )
 from trueness.report.tables import findings_text
-from trueness.report.words import (
+from trueness.judge.words import (
     at_least_text,
     baseline_text,
     difference_text,
@@ -86,7 +86,7 @@ def _arena(arena: Arena) -> dict[str, Any]:
     best = best_row(arena)
     leaders = arena.networks[:RUNS_IN_DETAIL]
     return {
-        "arena": arena,
+        "comparison_group": arena,
         "leader": leading_runs(arena)[0][0],
         "verdict": verdict(arena),
         "resolved": resolved(arena),

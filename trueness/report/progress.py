@@ -12,7 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.text import Text
 
 from trueness.evaluation import Estimate
-from trueness.report.words import number_text, share_text
+from trueness.judge.words import number_text, share_text
 
 LINES = 12
 """Finished runs that the live picture shows."""
@@ -78,12 +78,12 @@ class ProgressListener:
         self._over(ids)
         self.done += 1
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
-        name, top = " = ".join(ids), "precision_top"
+        name, top = " = ".join(ids), "precision@"
         budget = max(int(n.removeprefix(top)) for n in estimates if n.startswith(top))
         self._keep_best(f"{name}, precision at top {budget}", estimates[f"{top}{budget}"])
         self._say(
             f"{name:<16} {record['label']:<28} AUC {number_text(estimates['auc']):<20} "
-            f"precision at 0.5 {share_text(estimates['precision_half']):<22} "
+            f"precision at 0.5 {share_text(estimates['precision@0.5']):<22} "
             f"{record['seconds']:.1f} s"
         )
 

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from trueness.errors import StoreError
 from trueness.evaluation import Estimate
-from trueness.report.figures import COLOURS, GREY
-from trueness.report.replay import MEASURED, MIN_ALARMS, Luck, Replay, Replayed
-from trueness.report.words import number_text, share_text
+from trueness.judge.figures import COLOURS, GREY
+from trueness.judge.published import MEASURED, MIN_ALARMS, Luck, Replay, Replayed
+from trueness.judge.words import number_text, share_text
 
 BLUE = COLOURS[0]
 
@@ -37,7 +37,7 @@ def _published(row: Replayed, name: str) -> str:
 def _recall(row: Replayed) -> str:
     values = row.published.values
     if {"tp", "fn"} <= set(values) and values["tp"] + values["fn"]:
-        return share_text(Estimate.share(int(values["tp"]), int(values["tp"] + values["fn"])))
+        return share_text(Estimate.proportion(int(values["tp"]), int(values["tp"] + values["fn"])))
     return _published(row, "recall")
 
 

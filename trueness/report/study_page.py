@@ -13,10 +13,10 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 
 from trueness.errors import StoreError
-from trueness.report.study import Across, Analysis
-from trueness.report.study.comparing import across_sections
-from trueness.report.study.figures import pictures, sizes_picture
-from trueness.report.study.text import Section, Table, markdown, sections, title
+from trueness.judge.studies import Across, Analysis
+from trueness.judge.studies.comparing import across_sections
+from trueness.judge.studies.figures import pictures, sizes_picture
+from trueness.judge.studies.text import Section, Table, markdown, sections, title
 
 HEADING = "Search analysis"
 

@@ -12,11 +12,11 @@ from rich.table import Table
 from rich.text import Text
 
 from trueness.evaluation import Contrast, Estimate
-from trueness.report.checks import next_move
-from trueness.report.contrasts import ContrastRow, Contrasts, ContrastTable
-from trueness.report.leaderboard import Arena, Leaderboard, Row
-from trueness.report.selection import Selected
-from trueness.report.words import (
+from trueness.checks.pages import next_move
+from trueness.judge.contrasts import ContrastRow, Contrasts, ContrastTable
+from trueness.judge.leaderboard import Arena, Leaderboard, Row
+from trueness.judge.selection import Selected
+from trueness.judge.words import (
     at_least_text,
     difference_text,
     number_text,
@@ -42,7 +42,7 @@ WIDE = 190
 def _columns(budgets: tuple[int, ...], wide: bool) -> dict[str, Callable[[Row], str]]:
     """Header -> text of a row; narrow terminals get what decides."""
     tops: dict[str, Callable[[Row], str]] = {
-        f"precision\ntop {b}": lambda row, b=b: share_text(row.estimates[f"precision_top{b}"])
+        f"precision\ntop {b}": lambda row, b=b: share_text(row.estimates[f"precision@{b}"])
         for b in (budgets if wide else budgets[-1:])
     }
     weights = {"weights": lambda row: f"{row.run.record['parameters']:,}"}
@@ -51,8 +51,8 @@ def _columns(budgets: tuple[int, ...], wide: bool) -> dict[str, Callable[[Row], 
         "model": lambda row: row.label,
         **(weights if wide else {}),
         **tops,
-        "precision\nat 0.5": lambda row: share_text(row.estimates["precision_half"]),
-        "recall\nat 0.5": lambda row: share_text(row.estimates["recall_half"]),
+        "precision\nat 0.5": lambda row: share_text(row.estimates["precision@0.5"]),
+        "recall\nat 0.5": lambda row: share_text(row.estimates["recall@0.5"]),
         "AUC": lambda row: number_text(row.estimates["auc"]),
         **(
             {"AUC inside\nfolds": lambda row: number_text(row.estimates["auc_in_fold"])}
@@ -114,8 +114,8 @@ def arena_table(arena: Arena, limit: int | None = None, wide: bool = False) -> G
     """Networks above baselines; precision and recall in percent with exact intervals."""
     columns = _columns(arena.rows[0].run.spec.evaluation.alarms, wide)
     budgets = arena.rows[0].run.spec.evaluation.alarms
-    shown = {f"precision_top{b}" for b in (budgets if wide else budgets[-1:])}
-    if arena.sort not in shown | {"precision_half", "recall_half", "auc"}:
+    shown = {f"precision@{b}" for b in (budgets if wide else budgets[-1:])}
+    if arena.sort not in shown | {"precision@0.5", "recall@0.5", "auc"}:
         first = dict([*columns.items()][:2])
         columns = {**first, arena.sort.replace("_", " "): _sorted_text(arena.sort), **columns}
     table = Table(header_style="bold", pad_edge=False, box=None, padding=(0, 1))
@@ -205,13 +205,13 @@ def contrast_notes(table: ContrastTable) -> list[str]:
 
 
 def _contrast_table(found: ContrastTable, limit: int | None) -> Table:
-    top = f"precision_top{found.budget}"
+    top = f"precision@{found.budget}"
     columns: dict[str, Callable[[ContrastRow], str]] = {
         "variant": _variant_text,
         "ahead,\nseeds": lambda row: f"{row.ahead}/{row.pairs}, {row.seeds}" if row.pairs else "",
         f"precision\ntop {found.budget}": lambda row: share_text(row.measures[top]),
-        "precision\nat 0.5": lambda row: share_text(row.measures["precision_half"]),
-        "recall\nat 0.5": lambda row: share_text(row.measures["recall_half"]),
+        "precision\nat 0.5": lambda row: share_text(row.measures["precision@0.5"]),
+        "recall\nat 0.5": lambda row: share_text(row.measures["recall@0.5"]),
         "AUC": lambda row: number_text(row.measures["auc"]),
         "AUC −\nreference": lambda row: (
             row.verdict if row.contrast is None else difference_text(row.contrast.pointwise)

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from plotly.offline import get_plotlyjs
 
 from trueness.errors import StoreError
-from trueness.report.figures import COLOURS, MIN_ALARMS_SHOWN
+from trueness.judge.figures import COLOURS, MIN_ALARMS_SHOWN
 from trueness.report.threshold_tables import base_text, caption, choice_row, sweep_row
-from trueness.report.thresholds import Demand, RunThresholds
+from trueness.judge.thresholds import Demand, RunThresholds
 
 RUNS_IN_DETAIL = 6
 POINTS = 300

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, Threshold, threshold_sweep
-from trueness.report.parts import IN_WORDS
+from trueness.judge.parts import IN_WORDS
 from trueness.report.tables import rows_table
-from trueness.report.thresholds import Choice, Demand, RunThresholds
-from trueness.report.words import share_text
+from trueness.judge.thresholds import Choice, Demand, RunThresholds
+from trueness.judge.words import share_text
 
 ROWS_SHOWN = 30
 

@@ -11,7 +11,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
 from trueness.errors import DataError, StoreError, nearest
-from trueness.report.study import Range, Study, from_rows
+from trueness.judge.studies import Range, Study, from_rows
 from trueness.store import Run, Store
 
 MEASURES = {"auc": "AUC", "precision": "lower end of the precision"}

@@ -191,7 +191,7 @@ def same_days(rows: Sequence[Ranked]) -> None:
     """
     arenas: dict[str, str] = {}
     for row in rows:
-        arenas.setdefault(row.runs[0].record["arena"], row.study)
+        arenas.setdefault(row.runs[0].record["comparison_group"], row.study)
     if len(arenas) > 1:
         raise DataError(
             f"studies {', '.join(arenas.values())} were measured on different days or by other "

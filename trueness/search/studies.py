@@ -31,7 +31,7 @@ from trueness.errors import SpecError, StoreError
 from trueness.search.definition import Search
 from trueness.search.sampling import Sampler, make_sampler
 from trueness.search.space import described
-from trueness.store import alive, locked
+from trueness.files import is_alive, locked
 
 HEARTBEAT_S, GRACE_S = 15, 60
 WAIT_S = 60
@@ -333,7 +333,7 @@ def _requeue_dead(opened: Opened) -> int:
                 _give_back(opened.study, trial)
         elif owner["host"] != platform.node():
             elsewhere += 1
-        elif owner["pid"] == os.getpid() or not alive(int(owner["pid"])):
+        elif owner["pid"] == os.getpid() or not is_alive(int(owner["pid"])):
             _give_back(opened.study, trial)
     return elsewhere
 

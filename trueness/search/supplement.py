@@ -10,7 +10,7 @@ from typing import Any
 from trueness.errors import DataError
 from trueness.market import feature_names, load_bars, load_volatility
 from trueness.models.budgets import shapes_within
-from trueness.report.study import Study, coverage
+from trueness.judge.studies import Study, coverage
 from trueness.search.found import Found, short, study_of
 from trueness.search.sequel import Candidate, ranked, varied
 from trueness.spec import PatchTST, Spec

@@ -15,7 +15,7 @@ from trueness.evaluation import (
     mean_of,
     simultaneous_contrasts,
 )
-from trueness.report.comparison import auc_draws
+from trueness.judge.comparison import auc_draws
 from trueness.search.found import Found
 from trueness.search.sequel import Candidate, Ranked, ranked, same_days
 from trueness.spec import PatchTST, Spec

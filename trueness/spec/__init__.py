@@ -13,8 +13,9 @@ from typing import Any, Self, get_args
 from pydantic import Field, model_validator
 
 from trueness.errors import nearest
+from trueness.spec.estimands import Estimands
 from trueness.spec.evaluation import Evaluation, Mission, WalkForward
-from trueness.spec.keyed import Keyed
+from trueness.spec.keyed import ContentAddressed
 from trueness.spec.loss import (
     AsymmetricFocal,
     Bce,
@@ -103,7 +104,7 @@ PAIRWISE = ("softauc", "weightedsum", "partialauc", "toppush")
 """Losses of pairs of days."""
 
 
-class Spec(Keyed):
+class Spec(ContentAddressed):
     """One run, whole.
 
     Examples
@@ -147,8 +148,26 @@ class Spec(Keyed):
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the model is a rung of the baseline ladder."""
+        """Whether the model is one of the baselines."""
         return isinstance(self.model, Baseline)
+
+    @property
+    def estimands(self) -> Estimands:
+        """What is measured of it, and on which days."""
+        rule = self.evaluation
+        return Estimands(
+            kind="binary",
+            headline=f"precision@{max(rule.alarms)}",
+            measured_on=rule.measured_on,
+            chosen_on=rule.chosen_on,
+            judged_on=rule.judged_on,
+            sealed=rule.sealed,
+            confidence=rule.confidence_pct / 100,
+            block=bootstrap_block(self),
+            horizon=self.task.horizon_days,
+            alarms=rule.alarms,
+            alarm_rate_pct=rule.alarm_rate_pct,
+        )
 
     def canonical(self) -> Spec:
         """Equal runs brought to one spelling: loss identities, and what a baseline never reads."""

@@ -33,6 +33,8 @@ class Mission(_Evaluation):
     val_start: date = date(2023, 1, 1)
     test_start: date = date(2025, 1, 1)
     measured_on: ClassVar[str] = "validation"
+    judged_on: ClassVar[tuple[str, ...]] = ("validation", "test")
+    sealed: ClassVar[tuple[str, ...]] = ("test",)
     chosen_on: ClassVar[str] = "validation"
 
     @model_validator(mode="after")
@@ -59,6 +61,8 @@ class WalkForward(_Evaluation):
     inner_pct: Float = Field(20.0, gt=0, lt=100)
     embargo_days: Int = Field(0, ge=0, le=10000)
     measured_on: ClassVar[str] = "oof"
+    judged_on: ClassVar[tuple[str, ...]] = ("oof",)
+    sealed: ClassVar[tuple[str, ...]] = ()
     chosen_on: ClassVar[str] = "inner validation"
 
     @model_validator(mode="after")

@@ -11,17 +11,26 @@ from trueness.spec.shape import Shape
 KEY_DIGITS = 12
 
 
-class Keyed(Shape):
+class ContentAddressed(Shape):
     """A description of a run whose digest is its address."""
 
     def canonical(self) -> Self:
         """Equal runs brought to one spelling."""
         return self
 
+    def stored(self) -> Self:
+        """What is written down of it."""
+        return self.canonical()
+
     def canonical_json(self) -> str:
         """Text that is hashed: sorted fields, numbers in one spelling, defaults left out."""
         content = self.canonical().model_dump(mode="json", exclude_defaults=True)
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+    @property
+    def candidate(self) -> str:
+        """Equal for runs that are seeds, that is replicates, of one candidate."""
+        return self.model_copy(update={"seed": 42}).canonical_json()
 
     @property
     def key(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated, Any, TypeAlias
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
@@ -29,3 +30,8 @@ class Shape(BaseModel):
     """A frozen record that refuses unknown fields, NaN and infinities."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def canonical_text(self) -> str:
+        """Fields that are not at their default, sorted, as JSON."""
+        content = self.model_dump(mode="json", exclude_defaults=True)
+        return json.dumps(content, sort_keys=True, separators=(",", ":"))

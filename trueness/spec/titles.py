@@ -6,7 +6,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from trueness.spec.keyed import Keyed
+from trueness.spec.estimands import Estimands
+from trueness.spec.keyed import ContentAddressed
 from trueness.spec.shape import Bool, Float, Fraction, Int, Shape, kind_from_name
 
 Positive: TypeAlias = Annotated[Float, Field(gt=0)]
@@ -332,7 +333,7 @@ class Slices(Shape):
     draws: Int = Field(1000, ge=100, le=100_000, description="of the bootstrap over clusters")
 
 
-class TitlesSpec(Keyed):
+class TitlesSpec(ContentAddressed):
     """One run on titles, whole.
 
     Examples
@@ -364,8 +365,18 @@ class TitlesSpec(Keyed):
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the model is a rung of the baseline ladder."""
+        """Whether the model is one of the baselines."""
         return isinstance(self.model, LinearBaseline)
+
+    @property
+    def estimands(self) -> Estimands:
+        """What is measured of it, and on which texts."""
+        rule = self.evaluation
+        return Estimands(
+            kind="classes", headline="mean_group", measured_on="validation",
+            chosen_on="validation", judged_on=("validation", "test"), sealed=("test",),
+            confidence=rule.confidence_pct / 100, min_rows=rule.min_rows, draws=rule.draws,
+        )  # fmt: skip
 
     @property
     def needs(self) -> set[str]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.cache import cache_folder
+from trueness.files import cache_folder
 from trueness.campaign.titles import TitlesCampaign, TitlesEntry
 from trueness.errors import SpecError, at_least
 from trueness.evaluation.by_language import judged_languages
@@ -18,14 +18,14 @@ from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Event, Saving, Setting, join_ranks, precision_on, tokenizer_of
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.presence import Presence
+from trueness.store.leases import Leases
 from trueness.spec.titles import TitlesSpec, TitlesTask
-from trueness.store import TITLES, Store
+from trueness.store import Store
 from trueness.text.corpus import PARTS, Corpus
 from trueness.titles.work import TitlesOutcome, Work, carry_out, check_lender
 
 FOLDER = "titles"
-"""Folder of runs on titles inside a store."""
+"""Folder of what belongs to texts inside a store and the cache."""
 
 
 class TitlesRunListener:
@@ -96,13 +96,8 @@ class Options:
     checkpoint: Path | None = None
 
 
-def titles_store(root: str | Path) -> Store[TitlesSpec]:
-    """Runs on titles of a store, in a folder of their own."""
-    return Store(Path(root) / FOLDER, TITLES)
-
-
 def run_titles(
-    campaign: TitlesCampaign, corpus: Corpus, store: Store[TitlesSpec], *,
+    campaign: TitlesCampaign, corpus: Corpus, store: Store, *,
     options: Options | None = None, listener: TitlesRunListener | None = None,
 ) -> TitlesSummary:  # fmt: skip
     """Carry out what is missing of a campaign on titles.
@@ -116,7 +111,6 @@ def run_titles(
     campaign : TitlesCampaign
     corpus : Corpus
     store : Store
-        As of `titles_store`.
     options : Options, optional
     listener : TitlesRunListener, optional
 
@@ -159,7 +153,7 @@ def run_titles(
 
 
 def _check(
-    campaign: TitlesCampaign, corpus: Corpus, store: Store[TitlesSpec], options: Options
+    campaign: TitlesCampaign, corpus: Corpus, store: Store, options: Options
 ) -> None:
     """Refuse what could only fail later, when baselines are stored or hours are gone."""
     if options.workers is not None and options.workers < 0:
@@ -195,7 +189,7 @@ class _Stage:
 
     campaign: TitlesCampaign
     corpus: Corpus
-    store: Store[TitlesSpec]
+    store: Store
     options: Options
     setting: Setting
     listener: TitlesRunListener
@@ -253,7 +247,7 @@ class _Stage:
         def begin(position: int) -> bool:
             entry = wave[position]
             alone = self.setting.ranks.world == 1
-            if alone and not Presence(self.store).claim(entry.spec.key):
+            if alone and not Leases(self.store).acquire(entry.spec.key):
                 return False
             if self.setting.ranks.first:
                 self.claimed.add(entry.spec.key)
@@ -296,7 +290,7 @@ class _Stage:
                 self._keep(entry, answer)
         finally:
             if key in self.claimed:
-                Presence(self.store).release(key)
+                Leases(self.store).release(key)
                 self.claimed.remove(key)
 
     def _keep(self, entry: TitlesEntry, outcome: TitlesOutcome) -> None:
@@ -317,7 +311,7 @@ class _Stage:
     def release(self) -> None:
         """Give up what is still claimed."""
         for key in self.claimed:
-            Presence(self.store).release(key)
+            Leases(self.store).release(key)
 
 
 def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:

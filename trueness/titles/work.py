@@ -25,12 +25,13 @@ from trueness.fit.titles import (
     fit_titles,
     load_data,
 )
+from trueness.judge.measured import measured
 from trueness.spec.titles import TitlesSpec
-from trueness.store import TITLES, Run, Store
+from trueness.store import Run, Store
 from trueness.text.corpus import Corpus, load_corpus
 from trueness.text.tokens import load_tokenizer
 from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
-from trueness.titles.record import HISTORY, make_record, predictions_table
+from trueness.titles.record import HISTORY, predictions_of
 
 Index = NDArray[np.int64]
 
@@ -83,27 +84,29 @@ def _baseline(spec: TitlesSpec, corpus: Corpus) -> TitlesOutcome:
         return selection_scores(y, predicted, language, k, rule.min_rows)[rule.select_on]
 
     fit = fit_titles_baseline(spec, corpus, score)
-    record = make_record(spec, corpus, fit.logits) | {
+    predictions = predictions_of(corpus, fit.logits)
+    record = measured(spec, predictions) | {
+        "notes": [],
         "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
         "precision": "float64", "data": {"digest": corpus.digest},
     }  # fmt: skip
-    predictions = predictions_table(corpus, fit.logits)
-    return TitlesOutcome(spec, record, predictions, pl.DataFrame(schema=HISTORY))
+    return TitlesOutcome(spec, record, predictions.frame, pl.DataFrame(schema=HISTORY))
 
 
 def _network(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
 ) -> TitlesOutcome:
-    record = make_record(fitted.spec, corpus, fitted.logits) | {
+    predictions = predictions_of(corpus, fitted.logits)
+    record = measured(fitted.spec, predictions) | {
+        "notes": [],
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "data": {"digest": corpus.digest, "tokenizer": data.digests["tokenizer"]},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    predictions = predictions_table(corpus, fitted.logits)
     files = {TOKENIZER: tokenizer}
-    return TitlesOutcome(fitted.spec, record, predictions, history, fitted.parameters, files)
+    return TitlesOutcome(fitted.spec, record, predictions.frame, history, fitted.parameters, files)
 
 
 def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
@@ -125,7 +128,7 @@ def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, .
 
 def _stored(work: Work, key: str, classes: tuple[str, ...]) -> Classifier:
     """Classifier of another run."""
-    other = Store(work.store, TITLES).run(key)
+    other = Store(work.store).run(key)
     check_lender(work.spec, other, classes)
     return load_classifier(other, work.setting.device)
 

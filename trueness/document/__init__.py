@@ -1,0 +1,33 @@
+"""What can be shown: documents, and how numbers are written."""
+
+from trueness.document.model import (
+    Beside,
+    Cell,
+    Column,
+    Document,
+    Figure,
+    Items,
+    Kind,
+    Link,
+    Part,
+    Section,
+    Sentence,
+    Style,
+    Table,
+)
+
+__all__ = [
+    "Beside",
+    "Cell",
+    "Column",
+    "Document",
+    "Figure",
+    "Items",
+    "Kind",
+    "Link",
+    "Part",
+    "Section",
+    "Sentence",
+    "Style",
+    "Table",
+]

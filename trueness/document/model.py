@@ -1,0 +1,230 @@
+"""What can be shown, without saying how: sentences, typed tables, figures as data, notes.
+
+A judgement fills a `Document`; `report` renders it for the terminal, as Markdown, as an HTML page
+or as LaTeX. Cells keep their values: a share is an estimate, not a text, so that each renderer
+writes, aligns and shortens it in its own way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeAlias, get_args
+
+from trueness.errors import TruenessError
+
+Kind: TypeAlias = Literal[
+    "text", "code", "count", "short", "share", "share_only", "bound", "estimate", "difference",
+    "points", "number", "p", "link", "date",
+]  # fmt: skip
+"""How the cells of a column are written and aligned.
+
+``text`` wraps, ``code`` (keys, ids) never does; ``count`` has commas, ``short`` is 1.31M; ``share``
+is an estimate in percent with counts, ``share_only`` without them; ``bound`` its lower end;
+``estimate`` and ``difference`` have decimals, the latter a sign; ``points`` is a difference of
+shares; ``number`` a plain number; ``p`` a p-value; ``link`` a `Link` or several; ``date`` a day.
+"""
+Style: TypeAlias = Literal["", "baseline", "leader", "reference", "total", "muted", "warning"]
+Tone: TypeAlias = Literal["", "verdict", "note", "warning", "error"]
+
+
+@dataclass(frozen=True)
+class Link:
+    """A word that leads somewhere: to the page of a check, or to an anchor of the same document.
+
+    `hint` is shown beside it where there is room, such as the title of a check.
+    """
+
+    text: str
+    target: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a table.
+
+    Attributes
+    ----------
+    title : str
+        Its head; a line break where it may break.
+    kind : str
+        See `Kind`.
+    weight : int
+        How much it is needed: where a terminal is too narrow, columns of the least weight leave
+        first, and their names are told. 9 never leaves.
+    digits : int
+        Decimals of estimates, differences and numbers.
+    help : str
+        What it means, in a sentence.
+    """
+
+    title: str
+    kind: Kind = "text"
+    weight: int = 5
+    digits: int = 3
+    help: str = ""
+
+    def __post_init__(self) -> None:
+        if self.kind not in get_args(Kind):
+            raise TruenessError(f"column {self.title!r}: no kind {self.kind!r}", "column_kind")
+
+
+Cell: TypeAlias = Any
+"""An estimate, number, text, date, `Link` or sequence of them, or None for an empty cell."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Typed columns and rows of values.
+
+    Attributes
+    ----------
+    columns : sequence of Column
+    rows : sequence of sequences of cells
+        Each as long as `columns`.
+    title : str
+    note : str
+        Stands under it.
+    styles : sequence of str, optional
+        One per row, see `Style`; all plain without it.
+    shown : int, optional
+        Rows that a terminal and the open part of a page show; all without it.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    title: str = ""
+    note: str = ""
+    styles: Sequence[Style] = ()
+    shown: int | None = None
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            if len(row) != len(self.columns):
+                raise TruenessError(
+                    f"table {self.title!r}: a row of {len(row)} cells under {len(self.columns)} "
+                    "columns", "row_length",
+                )  # fmt: skip
+        if self.styles and len(self.styles) != len(self.rows):
+            raise TruenessError(
+                f"table {self.title!r}: {len(self.styles)} styles for {len(self.rows)} rows",
+                "row_length",
+            )
+
+    def style(self, row: int) -> Style:
+        """Style of a row."""
+        return self.styles[row] if self.styles else ""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A picture as data: traces and layout of plotly as plain types, and what it shows in words.
+
+    Colours by name, such as ``{"color": "series-0"}``, are those of the renderer's palette:
+    ``series-0`` to ``series-7``, ``grey``, ``positive``, ``negative``, ``ink``, with an opacity
+    after a slash (``series-0/0.15``).
+
+    Attributes
+    ----------
+    data : list of dict
+        Traces.
+    layout : dict
+        What differs from the template: titles of axes, ranges, height.
+    caption : str
+        One or two sentences; where pictures are not shown, it stands for the picture.
+    width : int
+        Least width in pixels; a narrower page scrolls it.
+    """
+
+    data: list[dict[str, Any]]
+    layout: dict[str, Any] = field(default_factory=dict)
+    caption: str = ""
+    width: int = 0
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A paragraph; `tone` says what for: the verdict, a note, a warning, an error."""
+
+    text: str
+    tone: Tone = ""
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of short sentences."""
+
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Parts that belong side by side where there is room: two pictures, two small tables."""
+
+    parts: Sequence[Sentence | Items | Table | Figure]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading with parts under it.
+
+    Attributes
+    ----------
+    title : str
+    parts : sequence
+        Sentences, lists, tables, figures, further sections.
+    anchor : str
+        Where a `Link` of the same document may lead, as ``#anchor``.
+    folded : bool
+        A detail: closed on a page until it is opened, left out by a terminal.
+    """
+
+    title: str
+    parts: Sequence[Part]
+    anchor: str = ""
+    folded: bool = False
+
+
+Part: TypeAlias = Sentence | Items | Table | Figure | Beside | Section
+
+
+@dataclass(frozen=True)
+class Document:
+    """Everything that is shown of one judgement.
+
+    Attributes
+    ----------
+    title : str
+        With the campaign or the run it is about.
+    parts : sequence
+        As those of a `Section`.
+    subtitle : str
+        Facts under the title: data, units, dates.
+    """
+
+    title: str
+    parts: Sequence[Part]
+    subtitle: str = ""
+
+    def tables(self) -> list[Table]:
+        """Every table, in reading order, those of folded sections included."""
+        return _found(self.parts, Table)
+
+    def figures(self) -> list[Figure]:
+        """Every figure, in reading order."""
+        return _found(self.parts, Figure)
+
+    def sentences(self) -> list[str]:
+        """Texts of every sentence, in reading order."""
+        return [one.text for one in _found(self.parts, Sentence)]
+
+
+def _found(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
+    found: list[Any] = []
+    for part in parts:
+        if isinstance(part, kind):
+            found.append(part)
+        elif isinstance(part, Section | Beside):
+            found += _found(part.parts, kind)
+    return found

@@ -1,0 +1,127 @@
+"""How often the units of a table were evaluated, recorded before anything of it is shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from trueness.document.numbers import plural
+from trueness.errors import StoreError
+from trueness.store import AnyStore, Run
+from trueness.store.ledger import Access, Ledger, data_of, times_text
+
+IN_WORDS = {
+    "oof": "out-of-fold days",
+    "validation": "validation part",
+    "inner validation": "inner validation part",
+    "evaluation": "evaluation units",
+    "test": "test part",
+}
+"""Part -> what it is called in a sentence."""
+
+
+def part_in_words(part: str) -> str:
+    """A part in a sentence."""
+    return IN_WORDS.get(part, f"{part} part")
+
+
+@dataclass(frozen=True)
+class AccessLog:
+    """Every access to some data, and how many models were tested on one part of it.
+
+    Attributes
+    ----------
+    part, data : str
+        Part that a table measures, and the digest of its data.
+    every : tuple of Access
+        To any part, the oldest first.
+    n_candidates : int
+        Models tested on the part, baselines apart, seeds of one candidate once, those no longer
+        stored included.
+    unrecorded : str
+        Why the present access could not be recorded; empty if it was.
+    """
+
+    part: str
+    data: str
+    every: tuple[Access, ...]
+    n_candidates: int
+    unrecorded: str = ""
+
+    @property
+    def times(self) -> int:
+        """Accesses to the part."""
+        return sum(one.part == self.part for one in self.every)
+
+    @property
+    def opened(self) -> int:
+        """Accesses to a sealed part."""
+        return sum(one.opened for one in self.every)
+
+    def __str__(self) -> str:
+        told = f"{part_in_words(self.part)} of data {self.data}: "
+        if self.times:
+            since = next(one.when[:10] for one in self.every if one.part == self.part)
+            tested = plural(self.n_candidates, "model")
+            told += f"evaluated {times_text(self.times)} since {since}; {tested} tested on it"
+        else:
+            told += "never evaluated before"
+        opened = f"; test part opened {times_text(self.opened)}" if self.opened else ""
+        lost = f"; this access is not recorded: {self.unrecorded}" if self.unrecorded else ""
+        return told + opened + lost
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "part": self.part, "data": self.data, "times": self.times,
+            "n_candidates": self.n_candidates, "opened": self.opened,
+            "unrecorded": self.unrecorded,
+        }  # fmt: skip
+
+
+def record_access(
+    store: AnyStore, runs: Sequence[Run], verb: str, question: str = "", *,
+    part: str | None = None, opened: bool = False,
+) -> str:  # fmt: skip
+    """Record an access to a part of some runs; the part that each is measured on without `part`.
+
+    Returns
+    -------
+    str
+        Empty, or why it could not be recorded: who may only read a store may still look, though
+        not at a sealed part.
+
+    Raises
+    ------
+    TruenessError
+        If the part is sealed and was not opened.
+    """
+    parts: dict[str, list[Run]] = {}
+    for run in runs:
+        parts.setdefault(part or run.spec.estimands.measured_on, []).append(run)
+    for name, some in parts.items():
+        try:
+            Ledger(store).record(some, name, verb, question, opened=opened)
+        except StoreError as error:
+            if any(name in run.spec.estimands.sealed for run in some):
+                raise
+            return str(error)
+    return ""
+
+
+def access_log(
+    store: AnyStore, run: Run, stored: Sequence[Run], unrecorded: str = ""
+) -> AccessLog:
+    """Accesses to the data of a run; `stored` are the runs whose candidates are known."""
+    part, data = run.spec.estimands.measured_on, data_of(run)
+    try:
+        every = Ledger(store).accesses(data)
+    except StoreError as error:
+        return AccessLog(part, data, (), 0, unrecorded or str(error))
+    keys = {key for one in every if one.part == part for key in one.keys}
+    known = {one.key: one.spec for one in stored if one.key in keys}
+    candidates = {spec.candidate for spec in known.values() if not spec.is_baseline}
+    return AccessLog(
+        part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded
+    )

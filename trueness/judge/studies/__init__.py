@@ -1,0 +1,28 @@
+"""Analysis of a table of trials: coverage, importance, trends, and budgets beside each other."""
+
+from trueness.judge.studies.across import Across, across
+from trueness.judge.studies.analysis import Analysis, analyze
+from trueness.judge.studies.coverage import Coverage, coverage
+from trueness.judge.studies.trials import (
+    Range,
+    Study,
+    Trial,
+    from_rows,
+    read_published,
+    study_folders,
+)
+
+__all__ = [
+    "Across",
+    "Analysis",
+    "Coverage",
+    "Range",
+    "Study",
+    "Trial",
+    "across",
+    "analyze",
+    "coverage",
+    "from_rows",
+    "read_published",
+    "study_folders",
+]

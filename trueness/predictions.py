@@ -1,0 +1,237 @@
+"""Predictions: what a model says about units, and the only form in which results are judged.
+
+One typed view on one table, whoever made it: a stored run, an engine, or a user with a frame of
+polars, pandas, Arrow or NumPy.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError, nearest
+from trueness.evaluation.blocks import Blocks
+
+Scale: TypeAlias = Literal["logit", "rank"]
+"""What scores are: log-odds, or numbers whose order alone means something."""
+COLUMNS = ("split", "fold", "id", "time", "group", "cluster", "y", "score", "scores")
+REQUIRED = ("split", "fold", "id", "y")
+NO_UNITS = "no predictions"
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """A typed view on a table with one row per unit and fold.
+
+    Columns
+    -------
+    split : str
+        Part that the unit plays in the fold: train, validation, test, oof, or any other name.
+    fold : int64
+        Refit that the score comes from.
+    id : str
+        Name of the unit, the same for every model; unique inside a split and fold.
+    time : date or datetime, optional
+        When it happened; units of one time belong together.
+    group : str, optional
+        Series of a panel, language, segment.
+    cluster : any, optional
+        Units that are not independent, such as the offers of one product.
+    y : uint8 or int64
+        Label, 0 or 1; class from 0 to K - 1 where there are K `classes`.
+    score : float
+        Of a binary label.
+    scores : array of K floats
+        Logits of the classes.
+
+    Further columns are kept, such as ``y_mirror``.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+    scale : {"logit", "rank"}
+    classes : tuple of str
+        Names of the K classes; empty for a binary label.
+
+    Examples
+    --------
+    >>> table = pl.DataFrame({"split": "test", "fold": 0, "id": ["a", "b"], "y": [0, 1],
+    ...                       "score": [-1.2, 0.3]})
+    >>> Predictions(table).part("test").score
+    array([-1.2,  0.3])
+    """
+
+    frame: pl.DataFrame
+    scale: Scale = "logit"
+    classes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        known, values = self.frame.columns, "scores" if self.classes else "score"
+        missing = [name for name in (*REQUIRED, values) if name not in known]
+        if missing:
+            raise DataError(f"predictions without {', '.join(missing)}; {nearest(missing[0], known)}",
+                            "missing_column")  # fmt: skip
+        if self.scale not in get_args(Scale):
+            raise DataError(f"no scale {self.scale!r}; choose logit or rank", "scale")
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def __contains__(self, column: str) -> bool:
+        return column in self.frame.columns
+
+    # ------------------------------------------------------------------------------------- columns
+
+    def column(self, name: str) -> NDArray[Any]:
+        """A column as an array (n,)."""
+        return self.frame[name].to_numpy()
+
+    def optional(self, name: str) -> NDArray[Any] | None:
+        """A column as an array (n,), or None if there is none."""
+        return self.column(name) if name in self else None
+
+    @cached_property
+    def y(self) -> NDArray[np.uint8] | NDArray[np.int64]:
+        """Labels (n,)."""
+        return self.column("y").astype(np.int64 if self.classes else np.uint8)
+
+    @cached_property
+    def score(self) -> NDArray[np.float64]:
+        """Scores of a binary label (n,)."""
+        return self.column("score").astype(np.float64)
+
+    @cached_property
+    def scores(self) -> NDArray[np.float32] | NDArray[np.float64]:
+        """Logits of the classes (n, K)."""
+        return self.column("scores")
+
+    @cached_property
+    def fold(self) -> NDArray[np.int64]:
+        """Refits (n,)."""
+        return self.column("fold").astype(np.int64)
+
+    @cached_property
+    def id(self) -> NDArray[np.str_]:
+        """Names of the units (n,)."""
+        return self.column("id").astype(np.str_)
+
+    @cached_property
+    def time(self) -> NDArray[np.datetime64] | None:
+        """Times (n,), None without."""
+        return self.optional("time")
+
+    @cached_property
+    def group(self) -> NDArray[np.str_] | None:
+        """Groups (n,), None without."""
+        found = self.optional("group")
+        return None if found is None else found.astype(np.str_)
+
+    @cached_property
+    def cluster(self) -> NDArray[Any] | None:
+        """Clusters (n,), None without."""
+        return self.optional("cluster")
+
+    # --------------------------------------------------------------------------------------- parts
+
+    @property
+    def splits(self) -> list[str]:
+        """Names of the parts, in order of first appearance."""
+        return self.frame["split"].unique(maintain_order=True).to_list()
+
+    def part(self, name: str) -> Predictions:
+        """Units of one part, pooled over the folds, in order of time where they have one.
+
+        Raises
+        ------
+        DataError
+            If there are none.
+        """
+        rows = self.frame.filter(pl.col("split") == name)
+        if not len(rows):
+            raise DataError(f"no units of a part {name!r}; there are {', '.join(self.splits)}",
+                            "no_part")  # fmt: skip
+        if "time" in self:
+            rows = rows.sort("time", maintain_order=True)
+        return replace(self, frame=rows)
+
+    def has(self, name: str) -> bool:
+        """Whether there is a part of that name."""
+        return bool((self.frame["split"] == name).any())
+
+    def only(self, inside: NDArray[np.bool_]) -> Predictions:
+        """Some of the units; `inside` is (n,)."""
+        return replace(self, frame=self.frame.filter(pl.Series(inside)))
+
+    def blocks(self, length: int = 1) -> Blocks:
+        """What is resampled together: blocks of times, clusters, or clusters inside times."""
+        return Blocks.of(len(self), time=self.time, cluster=self.cluster, length=length)
+
+    def units(self) -> bytes:
+        """Digest of ids and labels: models with equal ones were asked about the same units."""
+        text = "\n".join(self.frame["id"].cast(pl.String).to_list())
+        return hashlib.sha256(text.encode() + b"\0" + self.y.astype(np.int64).tobytes()).digest()
+
+
+def as_frame(table: object) -> pl.DataFrame:
+    """Frame of polars from one of polars, pandas or Arrow, or a mapping of columns.
+
+    Raises
+    ------
+    DataError
+        For anything else.
+    """
+    if isinstance(table, pl.DataFrame):
+        return table
+    if isinstance(table, pl.LazyFrame):
+        return table.collect()
+    try:
+        if isinstance(table, Mapping):
+            return pl.DataFrame({str(k): as_series(str(k), v) for k, v in table.items()})
+        if type(table).__module__.startswith("pandas"):
+            return pl.from_pandas(table)  # ty: ignore[invalid-argument-type]
+        if hasattr(table, "__arrow_c_stream__"):
+            return pl.DataFrame(table)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"the table cannot be read: {error}", "table") from None
+    raise DataError(
+        f"a {type(table).__name__} is no table; give a frame of polars, pandas or Arrow, or a "
+        "mapping of columns", "table",
+    )  # fmt: skip
+
+
+def as_series(name: str, values: object) -> pl.Series:
+    """Column from a list, an array, a series of any library or a tensor.
+
+    Tensors may require gradients, lie on a device or be bfloat16.
+
+    Raises
+    ------
+    DataError
+        If it is no column.
+    """
+    if hasattr(values, "detach"):  # a torch tensor, without importing torch
+        tensor: Any = values
+        tensor = tensor.detach().cpu()
+        values = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    try:
+        if isinstance(values, pl.Series):
+            return values.alias(name)
+        if type(values).__module__.startswith("pandas"):
+            return pl.from_pandas(values).alias(name)  # ty: ignore[invalid-argument-type]
+        if isinstance(values, np.ma.MaskedArray):
+            raise TypeError("masked values; fill or drop them first")
+        content = values if isinstance(values, Sequence) else np.asarray(values)
+        series = pl.Series(name, content)
+    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{name} cannot be read as a column: {error}", "table") from None
+    if isinstance(series.dtype, pl.Array | pl.List):
+        raise DataError(f"{name} has more than one dimension; one value per unit is needed",
+                        "dimensions")  # fmt: skip
+    return series

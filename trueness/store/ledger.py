@@ -1,0 +1,198 @@
+"""The ledger of a store: every evaluation on held-out units, and who opened a sealed part.
+
+Units that were evaluated often cannot judge any more: whatever is best there was chosen there. So
+each access is recorded before anything is shown, in ``STORE/ledger.jsonl``, which only grows. A
+sealed part stays sealed until somebody asks for it by name, and the ledger shows that for ever.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from trueness.errors import StoreError, TruenessError, first_line
+from trueness.files import locked
+from trueness.store.runs import MemoryStore, Run
+
+if TYPE_CHECKING:
+    from trueness.store import AnyStore
+
+FILE = "ledger.jsonl"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Somebody saw measures of some runs on one part of some data.
+
+    Attributes
+    ----------
+    when : str
+        UTC, ISO 8601.
+    part : str
+        The part: validation, test, oof or whatever an external table calls it.
+    data : str
+        Digest of the data.
+    verb : str
+        What showed them.
+    question : str
+        What was asked, such as "precision 0.6".
+    keys : tuple of str
+        The runs.
+    opened : bool
+        Whether a sealed part was opened on purpose.
+    """
+
+    when: str
+    part: str
+    data: str
+    verb: str
+    question: str
+    keys: tuple[str, ...]
+    opened: bool
+
+
+def data_of(run: Run[Any]) -> str:
+    """Digest of the data of a run, under which its accesses are counted."""
+    return str(run.record["data"].get("digest") or run.record["comparison_group"])
+
+
+class Ledger:
+    """Accesses of a store; reading creates nothing.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+        The latter remembers no access.
+    """
+
+    def __init__(self, store: AnyStore) -> None:
+        self.path = None if isinstance(store, MemoryStore) else store.root / FILE
+
+    def record(
+        self, runs: Iterable[Run[Any]], part: str, verb: str, question: str = "", *,
+        opened: bool = False,
+    ) -> list[Access]:  # fmt: skip
+        """Record an access, one line per data digest, before anything is shown.
+
+        Raises
+        ------
+        TruenessError
+            If the part is sealed and `opened` is not set.
+        StoreError
+            If the ledger cannot be written.
+        """
+        keys: dict[str, set[str]] = {}
+        sealed = False
+        for run in runs:
+            keys.setdefault(data_of(run), set()).add(run.key)
+            sealed |= part in run.spec.estimands.sealed
+        if sealed and not opened:
+            raise TruenessError(
+                f"the {part} part is sealed, because results that are looked at stop being a fair "
+                "test; --open-test opens it, and the ledger of the store shows that for ever",
+                "sealed",
+            )
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        accesses = [
+            Access(now, part, data, verb, question, tuple(sorted(some)), sealed and opened)
+            for data, some in keys.items()
+        ]
+        self._append(accesses)
+        return accesses
+
+    def _append(self, accesses: list[Access]) -> None:
+        if not accesses or self.path is None:
+            return
+        lines = "".join(json.dumps(asdict(one), sort_keys=True) + "\n" for one in accesses)
+        try:
+            with locked(self.path.with_name(f".{FILE}.lock")), self.path.open("ab+") as file:
+                if file.seek(0, os.SEEK_END):
+                    file.seek(-1, os.SEEK_END)
+                    torn = file.read(1) != b"\n"  # somebody was killed in the middle of a line
+                    lines = "\n" * torn + lines
+                file.write(lines.encode())
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: accesses cannot be recorded ({first_line(error)})", "read_only"
+            ) from None
+
+    def accesses(self, data: str | None = None, part: str | None = None) -> list[Access]:
+        """Accesses to one digest and part, or all; the oldest first."""
+        return [
+            one
+            for one in self._read()[0]
+            if data in (None, one.data) and part in (None, one.part)
+        ]
+
+    def damaged(self) -> int:
+        """Lines that cannot be read, each of which was an access."""
+        return self._read()[1]
+
+    def asked(self, data: str, part: str) -> set[tuple[str, str]]:
+        """Distinct runs and questions evaluated on one part of some data."""
+        return {(key, one.question) for one in self.accesses(data, part) for key in one.keys}
+
+    def _read(self) -> tuple[list[Access], int]:
+        if self.path is None:
+            return [], 0
+        try:
+            lines = self.path.read_bytes().decode(errors="replace").split("\n")
+        except FileNotFoundError:
+            return [], 0
+        except OSError as error:
+            raise StoreError(f"{self.path}: cannot be read ({first_line(error)})") from None
+        parsed = [_parsed(line) for line in lines if line.strip()]
+        accesses = [one for one in parsed if one is not None]
+        return accesses, len(parsed) - len(accesses)
+
+
+def _parsed(line: str) -> Access | None:
+    """One line of the ledger; None if it is torn or says something else."""
+    try:
+        content = json.loads(line)
+        values: dict[str, Any] = {field.name: content[field.name] for field in fields(Access)}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    texts = [value for name, value in values.items() if name not in ("keys", "opened")]
+    keys = values["keys"]
+    if not isinstance(keys, list) or not all(isinstance(one, str) for one in [*texts, *keys]):
+        return None
+    if not isinstance(values["opened"], bool):
+        return None
+    values["keys"] = tuple(keys)
+    return Access(**values)
+
+
+def ledger_lines(store: AnyStore, data: str | None = None) -> list[str]:
+    """What to print beside every measure: how often each part was evaluated, for which runs.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+    data : str, optional
+        Digest; all of them without it.
+    """
+    ledger = Ledger(store)
+    every = ledger.accesses(data)
+    lines = []
+    for digest, part in dict.fromkeys((one.data, one.part) for one in every):
+        some = [one for one in every if (one.data, one.part) == (digest, part)]
+        runs = len({key for one in some for key in one.keys})
+        word = "opened" if any(one.opened for one in some) else "evaluated"
+        lines.append(
+            f"ledger: {part} part of data {digest} {word} {times_text(len(some))} for "
+            f"{runs} run{'s' * (runs != 1)} since {some[0].when[:10]}"
+        )
+    damaged = ledger.damaged()
+    return lines + [f"ledger: {damaged} more accesses cannot be read any more"] * bool(damaged)
+
+
+def times_text(n: int) -> str:
+    """Once, twice, 3 times."""
+    return {1: "once", 2: "twice"}.get(n, f"{n:,} times")
