@@ -143,3 +143,6 @@ def judged(tmp_path_factory):
     summary = run(campaign, Store(folder / "store"), device="cpu", workers=0)
     assert summary.failed == []
     return folder
+
+
+from tests.golden import golden_market, golden_titles  # noqa: E402, F401 - fixtures for every test
