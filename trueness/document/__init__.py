@@ -12,6 +12,8 @@ from trueness.document.model import (
     Part,
     Section,
     Sentence,
+    Shade,
+    Shaded,
     Style,
     Table,
 )
@@ -28,6 +30,8 @@ __all__ = [
     "Part",
     "Section",
     "Sentence",
+    "Shade",
+    "Shaded",
     "Style",
     "Table",
 ]

@@ -14,16 +14,21 @@ from typing import Any, Literal, TypeAlias, get_args
 from trueness.errors import TruenessError
 
 Kind: TypeAlias = Literal[
-    "text", "code", "count", "short", "share", "share_only", "bound", "estimate", "difference",
-    "points", "number", "p", "link", "date",
+    "text", "code", "count", "short", "share", "share_only", "percent", "bound", "estimate",
+    "difference", "points", "number", "p", "link", "date",
 ]  # fmt: skip
 """How the cells of a column are written and aligned.
 
 ``text`` wraps, ``code`` (keys, ids) never does; ``count`` has commas, ``short`` is 1.31M; ``share``
-is an estimate in percent with counts, ``share_only`` without them; ``bound`` its lower end;
-``estimate`` and ``difference`` have decimals, the latter a sign; ``points`` is a difference of
-shares; ``number`` a plain number; ``p`` a p-value; ``link`` a `Link` or several; ``date`` a day.
+is an estimate in percent with counts, ``share_only`` without them, ``percent`` without its interval
+either; ``bound`` its lower end; ``estimate`` and ``difference`` have decimals, the latter a sign;
+``points`` is a difference of shares (the head names the unit); ``number`` a plain number; ``p`` a
+p-value; ``link`` a `Link` or several; ``date`` a day. A cell that is a text stands as it is in a
+column of any kind, such as "infeasible"; a number may stand where an estimate is expected.
 """
+Shade: TypeAlias = Literal["", "share", "signed"]
+TRACES = ("scatter", "bar", "pie")
+"""Types of traces that every page can draw."""
 Style: TypeAlias = Literal["", "baseline", "leader", "reference", "total", "muted", "warning"]
 Tone: TypeAlias = Literal["", "verdict", "note", "warning", "error"]
 
@@ -41,6 +46,17 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Shaded:
+    """A cell with a text and, apart from it, the number that shades it; see `Column.shade`.
+
+    Without a number the cell is grey: it cannot be, or nothing is known.
+    """
+
+    text: str
+    value: float | None = None
+
+
+@dataclass(frozen=True)
 class Column:
     """One column of a table.
 
@@ -52,11 +68,18 @@ class Column:
         See `Kind`.
     weight : int
         How much it is needed: where a terminal is too narrow, columns of the least weight leave
-        first, and their names are told. 9 never leaves.
+        first (of equal ones the rightmost), and their names are told. 9 leaves last, and the first
+        column never.
     digits : int
         Decimals of estimates, differences and numbers.
     help : str
         What it means, in a sentence.
+    shade : str
+        Cells of a page are shaded by their number: ``share`` from none to full, ``signed`` in two
+        colours around zero. A heat map is a table of such columns.
+    limits : tuple of float, optional
+        Numbers of no and of full shade; of ``signed``, of full shade on both sides. By default 0
+        and 1, or what the column needs.
     """
 
     title: str
@@ -64,14 +87,18 @@ class Column:
     weight: int = 5
     digits: int = 3
     help: str = ""
+    shade: Shade = ""
+    limits: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
             raise TruenessError(f"column {self.title!r}: no kind {self.kind!r}", "column_kind")
+        if self.shade not in get_args(Shade):
+            raise TruenessError(f"column {self.title!r}: no shade {self.shade!r}", "column_shade")
 
 
 Cell: TypeAlias = Any
-"""An estimate, number, text, date, `Link` or sequence of them, or None for an empty cell."""
+"""Estimate, number, text, date, `Shaded`, `Link` or sequence of them; None for an empty cell."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +116,8 @@ class Table:
     styles : sequence of str, optional
         One per row, see `Style`; all plain without it.
     shown : int, optional
-        Rows that a terminal and the open part of a page show; all without it.
+        Rows that a terminal and the open part of a page show; all without it. Rows of a style
+        other than ``muted`` and ``warning`` are always shown.
     """
 
     columns: Sequence[Column]
@@ -128,9 +156,10 @@ class Figure:
     Attributes
     ----------
     data : list of dict
-        Traces.
+        Traces: ``scatter`` (the default), ``bar`` or ``pie``; a heat map is a table with `shade`.
     layout : dict
-        What differs from the template: titles of axes, ranges, height.
+        What differs from the template: titles of axes, ranges, height. An axis with
+        ``"integer": True`` has no ticks between whole numbers.
     caption : str
         One or two sentences; where pictures are not shown, it stands for the picture.
     width : int
@@ -141,6 +170,14 @@ class Figure:
     layout: dict[str, Any] = field(default_factory=dict)
     caption: str = ""
     width: int = 0
+
+    def __post_init__(self) -> None:
+        for trace in self.data:
+            if (kind := trace.get("type", "scatter")) not in TRACES:
+                raise TruenessError(
+                    f"figure {self.caption!r}: no traces {kind!r}; one of {', '.join(TRACES)}",
+                    "figure_type",
+                )
 
 
 @dataclass(frozen=True)

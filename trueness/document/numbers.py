@@ -166,34 +166,40 @@ def interval(low: float | None, high: float | None, digits: int = 3, *, signed: 
     return f"({(' to ' if signed or low < 0 else '–').join(ends)})"
 
 
-def points(e: Bounded) -> str:
-    """Difference of two shares in percentage points.
+def points(e: Bounded, *, unit: bool = True) -> str:
+    """Difference of two shares in percentage points; without `unit` as under a head that has it.
 
     Examples
     --------
     >>> from trueness.evaluation import Estimate
     >>> points(Estimate(0.031, -0.012, 0.074, 422))
     '+3.1 points (−1.2 to +7.4)'
+    >>> points(Estimate(0.031, -0.012, 0.074, 422), unit=False)
+    '+3.1 (−1.2 to +7.4)'
     """
     if e.value is None:
         return UNKNOWN
-    shown = f"{decimal(100 * e.value, 1, signed=True)} points"
+    shown = f"{decimal(100 * e.value, 1, signed=True)}{' points' * unit}"
     if e.low is None or e.high is None:
         return shown
     return f"{shown} {interval(100 * e.low, 100 * e.high, 1, signed=True)}"
 
 
-def p_value(p: float | None) -> str:
-    """P-value with its name.
+def p_value(p: float | None, *, name: bool = True) -> str:
+    """P-value with its name; without `name` as under a head that has it.
 
     Examples
     --------
     >>> p_value(0.0341), p_value(0.00002), p_value(None)
     ('p = 0.034', 'p < 0.001', 'p unknown')
+    >>> p_value(0.0341, name=False), p_value(0.00002, name=False)
+    ('0.034', '< 0.001')
     """
     if p is None or not math.isfinite(p):
-        return "p unknown"
-    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
+        return "p unknown" if name else UNKNOWN
+    if p < 0.001:
+        return f"{'p ' * name}< 0.001"
+    return f"{'p = ' * name}{p:.3f}"
 
 
 def short(n: float | None) -> str:
