@@ -16,8 +16,6 @@ from trueness.evaluation.calibration import (
     reliability_diagram_data,
     smooth_calibration_error,
 )
-from trueness.checks.registry import CHECKS, run_checks
-from trueness.checks.evidence import Days, Epochs, Evidence, Finding, Limits
 from trueness.evaluation.intervals import (
     Estimate,
     block_weights,
@@ -106,19 +104,13 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "CHECKS",
     "BetaCalibration",
     "Certificate",
     "ClassScores",
     "Contrast",
-    "Days",
-    "Epochs",
     "Estimate",
-    "Evidence",
-    "Finding",
     "IsotonicCalibration",
     "LanguageTemperatures",
-    "Limits",
     "LossComparison",
     "Method",
     "MethodComparison",
@@ -177,7 +169,6 @@ __all__ = [
     "resampled_aucs",
     "resampled_precisions",
     "roc_auc",
-    "run_checks",
     "score_facts",
     "selection_scores",
     "sequence",
