@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import TruenessError
-from trueness.evaluation.clusters import cluster_weights, numbered
+from trueness.evaluation.clusters import WEIGHTS_AT_ONCE, cluster_weights, numbered
 from trueness.evaluation.intervals import DRAWS, FEWEST_BLOCKS, Bootstrap, block_weights
 
+Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Weights = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -81,6 +82,17 @@ class Blocks:
         """Whether there are fewer than five, which says nothing about chance."""
         return self.items < FEWEST_BLOCKS * self.length
 
+    @property
+    def atom(self) -> Index:
+        """Units of one number always count alike: those of a cluster, else of a time, (n,)."""
+        index = self.time if self.cluster is None else self.cluster
+        return np.arange(self.n) if index is None else index
+
+    @property
+    def independent(self) -> Index:
+        """Units of one number depend on each other: blocks of times, else clusters, (n,)."""
+        return self.atom if self.time is None else self.time // self.length
+
     def weights(
         self, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
     ) -> Weights:
@@ -89,36 +101,54 @@ class Blocks:
         The same arguments give the same draws, so that statistics of several models on the same
         units are paired.
         """
-        whole = np.ones((self.n, 1), np.uint8)
+        atom = self.atom
+        portions = [_small(some)[atom] for some in self.atom_weights(draws, seed, bootstrap)]
+        return np.ascontiguousarray(np.hstack([np.ones((self.n, 1), np.uint8), *portions]))
+
+    def atom_weights(
+        self, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
+    ) -> Iterator[Array]:
+        """How often each `atom` counts in each draw, as many draws at a time as memory allows.
+
+        Yields
+        ------
+        (atoms, b) float64
+            Nothing if there are few blocks.
+        """
         if self.few:
-            return whole
-        return np.ascontiguousarray(np.hstack([whole, self._drawn(draws, seed, bootstrap)]))
+            return
+        alone = self.length == 1 and bootstrap == "circular"
+        if self.time is None and (alone or self.cluster is not None):
+            yield from cluster_weights(self.items, draws, seed)
+            return
+        by_time = block_weights(self.items, self.length, draws, seed, bootstrap).T
+        inside = None if self.cluster is None else self._inside(draws, seed + 1)
+        step = max(1, WEIGHTS_AT_ONCE // len(by_time))
+        for start in range(0, draws, step):
+            some = by_time[:, start : start + step].astype(np.float64)
+            if inside is None:
+                yield some
+            else:
+                drawn = np.stack([next(inside) for _ in range(some.shape[1])], axis=1)
+                yield some[self._time_of_cluster()] * drawn
 
-    def _drawn(self, draws: int, seed: int, bootstrap: Bootstrap) -> Weights:
-        if self.time is None and self.cluster is not None:
-            by_cluster = np.hstack(list(cluster_weights(self.items, draws, seed)))
-            return _small(by_cluster)[self.cluster]
-        by_time = _small(block_weights(self.items, self.length, draws, seed, bootstrap).T)
-        if self.time is None:
-            return by_time
-        if self.cluster is None:
-            return by_time[self.time]
-        inside = np.hstack(list(self._inside(draws, seed + 1)))
-        return _small(by_time[self.time].astype(np.uint16) * inside[self.cluster])
-
-    def _inside(self, draws: int, seed: int) -> Iterator[NDArray[np.uint16]]:
-        """Clusters drawn anew inside each time, as many as it has; (clusters, draws)."""
+    def _time_of_cluster(self) -> Index:
         assert self.time is not None
         assert self.cluster is not None
-        first = np.full(int(self.cluster.max()) + 1, -1, np.int64)
-        first[self.cluster] = self.time
-        order = np.argsort(first, kind="stable")
-        sizes = np.bincount(first)
+        times = np.zeros(int(self.cluster.max()) + 1, np.int64)
+        times[self.cluster] = self.time
+        return times
+
+    def _inside(self, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
+        """Clusters drawn anew inside each time, as many as it has; (clusters,) for each draw."""
+        times = self._time_of_cluster()
+        order = np.argsort(times, kind="stable")
+        sizes = np.bincount(times)
         starts, rng = np.cumsum(sizes) - sizes, np.random.default_rng(seed)
         base, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
         for _ in range(draws):
             picked = order[base + (rng.random(len(base)) * size).astype(np.int64)]
-            yield np.bincount(picked, minlength=len(first)).astype(np.uint16)[:, None]
+            yield np.bincount(picked, minlength=len(times))
 
 
 def _small(weights: NDArray[np.generic]) -> Weights:
