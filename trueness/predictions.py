@@ -146,7 +146,9 @@ class Predictions:
         return self.frame["split"].unique(maintain_order=True).to_list()
 
     def part(self, name: str) -> Predictions:
-        """Units of one part, pooled over the folds, in order of time where they have one.
+        """Units of one part, pooled over the folds, in order of their times, then of their ids.
+
+        The order is the same for every model, whatever order its table has.
 
         Raises
         ------
@@ -157,9 +159,7 @@ class Predictions:
         if not len(rows):
             raise DataError(f"no units of a part {name!r}; there are {', '.join(self.splits)}",
                             "no_part")  # fmt: skip
-        if "time" in self:
-            rows = rows.sort("time", maintain_order=True)
-        return replace(self, frame=rows)
+        return replace(self, frame=_in_order(rows))
 
     def has(self, name: str) -> bool:
         """Whether there is a part of that name."""
@@ -170,13 +170,27 @@ class Predictions:
         return replace(self, frame=self.frame.filter(pl.Series(inside)))
 
     def blocks(self, length: int = 1) -> Blocks:
-        """What is resampled together: blocks of times, clusters, or clusters inside times."""
+        """What is resampled together: blocks of times, clusters, or clusters inside times.
+
+        Units without a time are independent of each other, or their clusters are.
+        """
+        length = 1 if self.time is None else length
         return Blocks.of(len(self), time=self.time, cluster=self.cluster, length=length)
 
     def units(self) -> bytes:
         """Digest of ids and labels: models with equal ones were asked about the same units."""
         text = "\n".join(self.frame["id"].cast(pl.String).to_list())
         return hashlib.sha256(text.encode() + b"\0" + self.y.astype(np.int64).tobytes()).digest()
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Rows by time and id; those of distinct, ascending times are so already."""
+    if "time" not in rows.columns:
+        return rows.sort("id", maintain_order=True)
+    at = rows["time"].to_numpy()
+    if (at[1:] > at[:-1]).all():
+        return rows
+    return rows.sort("time", "id", maintain_order=True)
 
 
 def as_frame(table: object) -> pl.DataFrame:

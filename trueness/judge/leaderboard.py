@@ -1,19 +1,28 @@
-"""The leaderboard: comparable runs side by side, sorted by the lower end of a precision."""
+"""The leaderboard: comparable runs side by side, sorted by the unfavourable end of an estimate."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
+import polars as pl
+
+from trueness.checks import Finding, Limits
+from trueness.document import Document, numbers
 from trueness.errors import StoreError, nearest
-from trueness.evaluation import Estimate, Finding, Limits, TwoNulls
-from trueness.judge.comparison import best_baseline, differences, statistics, without_seed
+from trueness.evaluation import Estimate
+from trueness.judge.access import AccessLog, access_log, part_in_words, record_access
+from trueness.judge.comparison import best_baseline, differences, statistics
+from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, Muted, findings_of_runs, one_feature_runs
-from trueness.judge.access import Looks, look_at, looks_of
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.languages_group import ClassGroup, class_group
+from trueness.judge.power import power_of
 from trueness.judge.selection import Selected, Selection, nulls_of, selection
-from trueness.spec import Spec, WalkForward
-from trueness.store import Problem, Run, Store
+from trueness.judge.verdict import NOBODY, Verdict, verdict_of
+from trueness.spec.estimands import Estimands
+from trueness.store import AnyStore, Problem, Run
 
 MIN_ALARMS = Limits().few_alarms
 """Precisions of fewer alarms rank last: they say next to nothing."""
@@ -21,30 +30,57 @@ LESS_IS_BETTER = ("calibration_error",)
 
 
 @dataclass(frozen=True)
-class Row:
-    """One run: what it is called, what it is worth, what is wrong with it."""
+class Model:
+    """One run: what it is called, what it is worth, what is wrong with it.
+
+    Attributes
+    ----------
+    ids : list of str
+        Ids that stand for it.
+    run : Run
+    estimates : dict of str to Estimate
+    reference : Run or None
+        The best baseline.
+    difference : Estimate or None
+        Headline minus that of the best baseline: AUC, or the macro-F1 that is ranked.
+    findings, muted : list
+        Checks that fired.
+    selected : Selected or None
+        What remains of it after the choice; None for baselines.
+    """
 
     ids: list[str]
     run: Run
     estimates: dict[str, Estimate]
-    reference: Run | None
-    difference: Estimate | None
-    findings: list[Finding]
+    reference: Run | None = None
+    difference: Estimate | None = None
+    findings: list[Finding] = field(default_factory=list)
     muted: list[Muted] = field(default_factory=list)
     selected: Selected | None = None
 
     @property
+    def key(self) -> str:
+        """Key of its run."""
+        return self.run.key
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others have to beat it."""
+        return self.run.spec.is_baseline
+
+    @property
     def name(self) -> str:
         """Ids that share the run, or its key."""
-        return " = ".join(self.ids) or self.run.key
+        return " = ".join(self.ids) or self.key
 
     @property
     def label(self) -> str:
-        """What kind of model it is; for a one-feature baseline, the columns of its folds."""
-        model = self.run.spec.model
-        if model.kind == "one_feature":
-            return " / ".join(dict.fromkeys(self.run.record["chosen"]))
-        return "" if self.run.spec.is_baseline and self.ids else self.run.record["label"]
+        """What kind of model it is, where the name does not say so, and the columns it chose."""
+        label = self.run.record["label"]
+        chosen = [text for text in self.run.record.get("chosen", ()) if text]
+        if self.is_baseline and chosen and self.run.spec.model.kind == "one_feature":
+            label = f"{label}: {' / '.join(dict.fromkeys(chosen))}"
+        return "" if label in self.ids else label
 
     @property
     def title(self) -> str:
@@ -53,23 +89,23 @@ class Row:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        record = self.run.record
+        record, spec = self.run.record, self.run.spec
+        difference = None if self.difference is None or self.reference is None else {
+            "baseline": self.reference.key,
+            "label": self.reference.record["label"],
+            **self.difference.to_dict(),
+        }  # fmt: skip
         return {
+            "name": self.name,
             "ids": self.ids,
-            "key": self.run.key,
-            "label": self.run.record["label"],
-            "baseline": self.run.spec.is_baseline,
-            "seed": self.run.spec.seed,
+            "key": self.key,
+            "label": record["label"],
+            "baseline": self.is_baseline,
+            "seed": spec.seed,
             "parameters": record["parameters"],
             "estimates": {name: e.to_dict() for name, e in self.estimates.items()},
-            "scores": record["scores"],
-            "difference_to_best_baseline": None
-            if self.difference is None or self.reference is None
-            else {
-                "baseline": self.reference.key,
-                "label": self.reference.record["label"],
-                "auc": self.difference.to_dict(),
-            },
+            "scores": record.get("scores"),
+            "difference_to_best_baseline": difference,
             "selection": None if self.selected is None else self.selected.to_dict(),
             "findings": [f.to_dict() for f in self.findings],
             "muted": [m.to_dict() for m in self.muted],
@@ -78,202 +114,316 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Arena:
-    """Runs measured on the same days and labels, networks and baselines apart, best first."""
+class Group:
+    """A comparison group: runs measured on the same units, candidates and baselines, best first.
+
+    Attributes
+    ----------
+    title : str
+        What is predicted, on which units, by which protocol.
+    rule : Estimands
+        What is measured, and how.
+    part : str
+    data : dict
+        What the record says of the data.
+    base_rate : Estimate or None
+        None for K classes.
+    candidates, baselines : list of Model
+    sort : str
+        Estimate that sorts.
+    n_candidates : int
+        Candidates, seeds of one counted once.
+    reference : Run or None
+        The best baseline.
+    verdict : Verdict
+    selection : Selection or None
+        What remains after the choice; None for K classes.
+    classes : ClassGroup or None
+        Methods compared per group of units, for K classes.
+    power : dict or None
+        What so many units can show, see `power_of`; None for K classes, or if nothing.
+    access : AccessLog or None
+    """
 
     title: str
+    rule: Estimands
+    part: str
     data: dict[str, Any]
-    base_rate: Estimate
-    networks: list[Row]
-    baselines: list[Row]
+    base_rate: Estimate | None
+    candidates: list[Model]
+    baselines: list[Model]
     sort: str
-    candidates: int
+    n_candidates: int
     reference: Run | None
-    nulls: TwoNulls | None
+    verdict: Verdict
     selection: Selection | None = None
-    looks: Looks | None = None
+    classes: ClassGroup | None = None
+    power: dict[str, Any] | None = None
+    access: AccessLog | None = None
 
     @property
-    def rows(self) -> list[Row]:
-        """Networks, then baselines."""
-        return [*self.networks, *self.baselines]
+    def kind(self) -> str:
+        """A binary event, or K classes."""
+        return self.rule.kind
+
+    @property
+    def models(self) -> list[Model]:
+        """Candidates, then baselines."""
+        return [*self.candidates, *self.baselines]
+
+    @property
+    def n(self) -> int:
+        """Units."""
+        return self.models[0].run.record["units"]["n"]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
             "title": self.title,
+            "kind": self.kind,
+            "comparison_group": self.models[0].run.record["comparison_group"],
+            "part": self.part,
+            "n": self.n,
             "data": self.data,
-            "base_rate": self.base_rate.to_dict(),
-            "sorted_by": f"unfavourable end of {self.sort}",
-            "candidates": self.candidates,
+            "base_rate": None if self.base_rate is None else self.base_rate.to_dict(),
+            "confidence": self.rule.confidence,
+            "sorted_by": self.sort,
+            "n_candidates": self.n_candidates,
             "best_baseline": None if self.reference is None else self.reference.key,
-            "leader": None if self.nulls is None else self.nulls.to_dict(),
+            "verdict": self.verdict.to_dict(),
             "selection": None if self.selection is None else self.selection.to_dict(),
-            "networks": [row.to_dict() for row in self.networks],
-            "baselines": [row.to_dict() for row in self.baselines],
+            "classes": None if self.classes is None else self.classes.to_dict(),
+            "power": self.power,
+            "access": None if self.access is None else self.access.to_dict(),
+            "models": [model.to_dict() for model in self.models],
         }
 
 
 @dataclass(frozen=True)
 class Leaderboard:
-    """Arenas of a store or a campaign, the folders that could not be read, the runs that failed."""
+    """Comparison groups of a store or a campaign, folders that cannot be read, runs that failed."""
 
-    arenas: list[Arena]
+    groups: list[Group]
     problems: list[Problem]
     failures: dict[str, str]
+    title: str = "Leaderboard"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
+        """Plain types for JSON; docs/json.md describes them."""
         return {
-            "arenas": [arena.to_dict() for arena in self.arenas],
-            "problems": [{"name": p.name, "reason": p.reason} for p in self.problems],
+            "schema": SCHEMA,
+            "kind": "leaderboard",
+            "title": self.title,
+            "groups": [group.to_dict() for group in self.groups],
+            "problems": [problem.to_dict() for problem in self.problems],
             "failures": self.failures,
-            "looks": [arena.looks.to_dict() for arena in self.arenas if arena.looks],
         }
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per model; a column per estimate and end of its interval."""
+        rows = [_flat(group, model) for group in self.groups for model in group.models]
+        return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
+
+    def document(self) -> Document:
+        """What to show."""
+        from trueness.judge.leaderboard_document import leaderboard_document
+
+        return leaderboard_document(self)
+
+
+def _flat(group: Group, model: Model) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "group": group.models[0].run.record["comparison_group"],
+        "name": model.name,
+        "key": model.key,
+        "label": model.run.record["label"],
+        "baseline": model.is_baseline,
+        "seed": model.run.spec.seed,
+        "parameters": model.run.record["parameters"],
+        "findings": " ".join(finding.code for finding in model.findings),
+    }
+    shown = dict(model.estimates)
+    if model.difference is not None:
+        shown["difference_to_best_baseline"] = model.difference
+    for name, e in shown.items():
+        row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high, f"{name}_n": e.n}
+        row |= {} if e.k is None else {f"{name}_k": e.k}
+    if model.selected is not None:
+        row |= {
+            "shrunk": model.selected.shrunk.value, "bound": model.selected.bound.low,
+            "against_leader": model.selected.against_leader,
+        }  # fmt: skip
+    return row
+
+
+# --------------------------------------------------------------------------------------- from a store
 
 
 def leaderboard(
-    store: Store,
-    campaign: str | None = None,
-    sort: str | None = None,
-    keys: set[str] | None = None,
-    look: tuple[str, str] | None = None,
-) -> Leaderboard:
+    store: AnyStore, campaign: str | None = None, *, sort: str | None = None,
+    keys: set[str] | None = None, access: tuple[str, str] | None = None, part: str | None = None,
+    opened: bool = False, reference: str | None = None, title: str | None = None,
+) -> Leaderboard:  # fmt: skip
     """Read a store: records, and differences to the best baseline from an index or the predictions.
 
     Parameters
     ----------
-    store : Store
+    store : Store or MemoryStore
     campaign : str, optional
         Only the runs of this campaign, under its ids.
     sort : str, optional
-        Estimate that sorts, by its unfavourable end; by default the precision at the largest alarm
-        budget.
+        Estimate that sorts, by the unfavourable end of its interval; by default the precision at
+        the largest alarm budget, or the mean over groups for K classes.
     keys : set of str, optional
         Only these runs.
-    look : tuple of str, optional
-        Verb and question under which the ledger of the store counts this look; not counted without.
+    access : tuple of str, optional
+        Verb and question under which the ledger counts this evaluation; not counted without.
+    part : str, optional
+        Of K classes: in place of the part that is measured on.
+    opened : bool
+        Whether a sealed part was asked for on purpose.
+    reference : str, optional
+        Of K classes: method that the others are compared with.
+    title : str, optional
+        By default the name of the campaign.
 
     Raises
     ------
     StoreError
         If nothing of the campaign is stored, or `sort` names no estimate.
+    TruenessError
+        If `part` is sealed and was not opened.
     """
     every, problems = store.all_runs()
-    ids = _ids(store, campaign)
+    ids = ids_by_key(store, campaign)
     shown = {
         r.key
         for r in every
         if (campaign is None or r.key in ids) and (keys is None or r.key in keys)
     }
     failures = {k: v for k, v in store.failures().items() if campaign is None or k in ids}
-    by_arena: dict[str, list[Run]] = {}
+    by_group: dict[str, list[Run]] = {}
     for run in every:
-        by_arena.setdefault(run.record["comparison_group"], []).append(run)
-    arenas = [
-        _arena(store, [r for r in group if r.key in shown], group, ids, sort, problems)
-        for group in by_arena.values()
-        if any(r.key in shown for r in group)
+        by_group.setdefault(run.record["comparison_group"], []).append(run)
+    some = {
+        name: [r for r in runs if r.key in shown] for name, runs in by_group.items()
+    }  # fmt: skip
+    unrecorded = ""
+    if access:
+        seen = [run for runs in some.values() for run in runs]
+        unrecorded = record_access(store, seen, *access, part=part, opened=opened)
+    groups = [
+        _group(store, runs, by_group[name], ids, sort, problems, part, reference)
+        for name, runs in some.items()
+        if runs
     ]
-    arenas.sort(key=lambda arena: -len(arena.rows))
-    seen = [row.run for arena in arenas for row in arena.rows]
-    unwritten = look_at(store, seen, *look) if look else ""
-    told = [replace(a, looks=looks_of(store, a.rows[0].run, every, unwritten)) for a in arenas]
-    return Leaderboard(told, problems, failures)
+    groups.sort(key=lambda group: -len(group.models))
+    logged = [replace(g, access=access_log(store, g.models[0].run, every, unrecorded)) for g in groups]
+    return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
 
 
-def _ids(store: Store, campaign: str | None) -> dict[str, list[str]]:
-    """Key -> ids, of one campaign or of all."""
-    known = store.campaigns()
-    if campaign is not None and campaign not in known:
-        hint = nearest(campaign, list(known)) if known else "the store holds none yet"
-        raise StoreError(
-            f"{store.root}: no runs of a campaign {campaign!r}; {hint}; `trueness run` makes them"
-        )
-    ids: dict[str, list[str]] = {}
-    for name, mapping in known.items():
-        if campaign in (None, name):
-            for id_, keys in mapping.items():
-                for key in keys:
-                    if id_ not in ids.setdefault(key, []):
-                        ids[key].append(id_)
-    return ids
+def _group(
+    store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
+    sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
+) -> Group:  # fmt: skip
+    if runs[0].spec.estimands.kind == "classes":
+        return _of_classes(store, runs, ids, sort, problems, part, reference)
+    return _of_an_event(store, runs, comparable, ids, sort, problems)
 
 
-def _arena(
-    store: Store,
-    runs: list[Run],
-    comparable: list[Run],
-    ids: dict[str, list[str]],
-    sort: str | None,
-    problems: list[Problem],
-) -> Arena:
-    first = runs[0].spec
-    sort = sort or f"precision@{max(first.evaluation.alarms)}"
-    if sort not in runs[0].record["estimates"]:
-        raise StoreError(
-            f"no estimate {sort!r}; choose from {', '.join(runs[0].record['estimates'])}"
-        )
-    networks, reference = [r for r in runs if not r.spec.is_baseline], best_baseline(comparable)
-    single = one_feature_runs(networks, comparable)
-    others = [reference, *single.values()] if networks and reference else []
-    compared = {run.key: run for run in (*networks, *others)}
-    found, unreadable = statistics(store, list(compared.values()))
-    problems += unreadable
-    draws = {key: one.auc for key, one in found.items()}
-    against = differences(draws, networks, reference) if reference else {}
-    judged, unreadable = findings_of_runs(store, networks, draws, against, single)
-    problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
-    candidates = len({without_seed(run.spec) for run in networks})
-    groups = (
-        (networks, candidates),
-        ([r for r in runs if r.spec.is_baseline], len(runs) - len(networks)),
+def _of_an_event(
+    store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
+    sort: str | None, problems: list[Problem],
+) -> Group:  # fmt: skip
+    """Group of a binary event."""
+    rule = runs[0].spec.estimands
+    sort = sort or rule.headline
+    _check_sort(sort, runs)
+    candidates = [r for r in runs if not r.spec.is_baseline]
+    reference = best_baseline(comparable)
+    single = one_feature_runs(candidates, comparable)
+    others = [reference, *single.values()] if candidates and reference else []
+    known, unreadable = statistics(
+        store, list({run.key: run for run in (*candidates, *others)}.values())
     )
-    tables = [
-        sorted(
-            (
-                _row(run, ids, count, reference, against.get(run.key), judged.get(run.key))
-                for run in group
-            ),
-            key=lambda row: _rank(row, sort),
-            reverse=True,
-        )
-        for group, count in groups
-    ]
-    some = next(row for table in tables for row in table)
-    leader = tables[0][0].run if networks else None
-    among = selection(store, found, networks, leader) if leader else None
-    nulls = nulls_of(found, networks, leader, reference, among) if leader else None
-    by_key = among.by_key if among else {}
-    shown = [replace(row, selected=by_key.get(row.run.key)) for row in tables[0]]
-    return Arena(
-        _title(first, some), runs[0].record["data"], some.estimates["base_rate"], shown,
-        tables[1], sort, candidates, reference, nulls, among,
+    problems += unreadable
+    draws = {key: one.auc for key, one in known.items()}
+    against = differences(draws, candidates, reference) if reference else {}
+    judged, unreadable = findings_of_runs(store, candidates, draws, against, single)
+    problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
+    n_candidates = len({run.spec.candidate for run in candidates})
+    of_candidates = _ranked([
+        _model(run, ids, n_candidates, reference, against.get(run.key), judged.get(run.key))
+        for run in candidates
+    ], sort)  # fmt: skip
+    baselines = [r for r in runs if r.spec.is_baseline]
+    of_baselines = _ranked(
+        [_model(run, ids, len(baselines), reference, None, None) for run in baselines], sort
+    )
+    first = (of_candidates or of_baselines)[0]
+    leader = of_candidates[0] if of_candidates else None
+    chosen = selection(store, known, candidates, leader.run) if leader else None
+    by_key = chosen.by_key if chosen else {}
+    verdict = _verdict(leader, known, candidates, reference, ids, chosen, n_candidates)
+    return Group(
+        _title(first.run), rule, rule.measured_on, first.run.record["data"],
+        first.estimates["base_rate"],
+        [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
+        n_candidates, reference, verdict, chosen, power=_power(first.estimates["base_rate"], rule,
+                                                              n_candidates),
     )  # fmt: skip
 
 
-def _row(
-    run: Run,
-    ids: dict[str, list[str]],
-    candidates: int,
-    reference: Run | None,
-    difference: Estimate | None,
-    judged: Judged | None,
-) -> Row:
+def _verdict(
+    leader: Model | None, known: dict[str, Any], candidates: list[Run], reference: Run | None,
+    ids: dict[str, list[str]], chosen: Selection | None, n_candidates: int,
+) -> Verdict:  # fmt: skip
+    if leader is None:
+        return NOBODY
+    nulls = nulls_of(known, candidates, leader.run, reference, chosen)
+    best = None if reference is None else " = ".join(ids.get(reference.key, [])) or (
+        reference.record["label"])  # fmt: skip
+    return verdict_of(
+        leader.title, nulls, n_candidates, leader.run.spec.estimands.budget, best,
+        chosen.auc if chosen else [],
+    )  # fmt: skip
+
+
+def _power(base_rate: Estimate, rule: Estimands, n_candidates: int) -> dict[str, Any] | None:
+    return power_of(
+        base_rate.k or 0, base_rate.n, max(1, n_candidates), rule.budget, rule.confidence
+    )
+
+
+def _check_sort(sort: str, runs: Sequence[Run]) -> None:
+    known = list(runs[0].record["estimates"])
+    if sort not in known:
+        raise StoreError(f"no estimate {sort!r}; {nearest(sort, known)}", "no_estimate")
+
+
+def _model(
+    run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
+    difference: Estimate | None, judged: Judged | None,
+) -> Model:  # fmt: skip
     estimates = {
-        n: Estimate.from_dict(e).chosen_among(candidates) for n, e in run.record["estimates"].items()
+        n: Estimate.from_dict(e).chosen_among(n_candidates)
+        for n, e in run.record["estimates"].items()
     }
     if difference is not None:
-        difference = difference.chosen_among(candidates)
+        difference = difference.chosen_among(n_candidates)
     judged = judged or Judged([], [])
-    return Row(
+    return Model(
         ids.get(run.key, []), run, estimates, reference, difference, judged.findings, judged.muted
     )
 
 
-def _rank(row: Row, sort: str) -> tuple[bool, float, float]:
+def _ranked(models: list[Model], sort: str) -> list[Model]:
+    return sorted(models, key=lambda model: _rank(model, sort), reverse=True)
+
+
+def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
     """Enough alarms first, then the unfavourable end of the interval, then the AUC."""
-    estimate, auc = row.estimates[sort], row.estimates["auc"].value or 0.0
+    estimate, auc = model.estimates[sort], model.estimates["auc"].value or 0.0
     if sort in LESS_IS_BETTER:
         return estimate.high is not None, -(estimate.high or 0.0), auc
     enough = estimate.k is None or estimate.n >= MIN_ALARMS
@@ -281,17 +431,44 @@ def _rank(row: Row, sort: str) -> tuple[bool, float, float]:
     return enough, low, auc
 
 
-def _title(spec: Spec, row: Row) -> str:
-    """What is predicted, on which days, by which protocol."""
-    task, rule = spec.task, spec.evaluation
-    what = {"high": "Low" if task.mirror else "High", "close": "Close"}[task.price]
-    sign = "-" if task.mirror else "+"
-    days = "the next day" if task.horizon_days == 1 else f"one of the next {task.horizon_days} days"
-    if isinstance(rule, WalkForward):
-        years = f"{rule.block_years} year{'s' * (rule.block_years > 1)}"
-        how = f"walk-forward, refit every {years}, out of fold from {rule.start}"
-    else:
-        how = f"validation {rule.val_start} to {rule.test_start}"
-    n = row.estimates["base_rate"].n
-    event = f"{what} of {days} reaches {sign}{task.threshold_pct:g} %"
-    return f"{Path(row.run.record['data']['bars']).name}: {event} · {how} · {n} days"
+def _title(run: Run) -> str:
+    """What is predicted, on which units, by which protocol."""
+    data, spec, rule = run.record["data"], run.spec, run.spec.estimands
+    name = str(data.get("name") or "").rpartition("/")[2]
+    noun = rule.nouns[0]
+    told = [
+        f"{name}: {spec.question()}" if name else spec.question(),
+        spec.protocol(),
+        f"{numbers.plural(run.record['units']['n'], noun)} ({part_in_words(rule.measured_on)})",
+    ]
+    return " · ".join(one for one in told if one)
+
+
+# ------------------------------------------------------------------------------------------ K classes
+
+
+def _of_classes(
+    store: AnyStore, runs: list[Run], ids: dict[str, list[str]], sort: str | None,
+    problems: list[Problem], part: str | None, reference: str | None,
+) -> Group:  # fmt: skip
+    """Group of K classes."""
+    rule = runs[0].spec.estimands
+    found = class_group(runs, ids, part=part, target=sort, reference=reference)
+    judged, unreadable = findings_of_runs(store, runs, {}, {}, {})
+    problems += unreadable
+    by_key = {run.key: run for run in runs}
+    best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)
+    models = [
+        Model(
+            ids.get(key, []), by_key[key], found.estimates(key), best, found.difference(key),
+            judged[key].findings if key in judged else [],
+            judged[key].muted if key in judged else [],
+        )
+        for key in found.ranked
+    ]  # fmt: skip
+    verdict = NOBODY if found.leader is None else Verdict(found.leader, **found.verdicts)
+    return Group(
+        f"{_title(runs[0])} · {found.title}", rule, found.part, runs[0].record["data"], None,
+        [one for one in models if not one.is_baseline], [one for one in models if one.is_baseline],
+        found.target, found.n_candidates, best, verdict, classes=found,
+    )  # fmt: skip

@@ -1,86 +1,111 @@
-"""Days, labels and scores of one part of a stored run."""
+"""Which parts of a run may be judged, which may choose for another one, and what is counted in it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
-from trueness.errors import TruenessError
-from trueness.spec import Mission
-from trueness.store import Run
+from trueness.document.numbers import count
+from trueness.errors import StoreError, TruenessError
+from trueness.predictions import Predictions
+from trueness.spec.external import ExternalSpec
+from trueness.store import AnyStore, Run
+from trueness.store.ledger import data_of, ledger_lines
 
-IN_WORDS = {
-    "oof": "out-of-fold days",
-    "validation": "validation days",
-    "inner validation": "inner validation days",
-    "test": "test days",
-}
-
-
-@dataclass(frozen=True)
-class Part:
-    """One part of a run, pooled over its folds, in time order; arrays are (n,)."""
-
-    name: str
-    when: NDArray[np.datetime64]
-    y: NDArray[np.uint8]
-    score: NDArray[np.float64]
-    fold: NDArray[np.int64]
+IN_WORDS = {"oof": "out-of-fold"}
+"""Part -> what its units are called; its own name for the others."""
+EARLIER = "validation"
+"""The part that may choose thresholds: before a test part, or inside each fold of the others."""
 
 
-def measured_on(run: Run) -> str:
-    """Part that a run is measured on when nothing else is asked for."""
-    return run.spec.evaluation.measured_on
-
-
-def chosen_on(run: Run) -> str:
-    """Part that picked the weights of a run."""
-    return run.spec.evaluation.chosen_on
-
-
-def earlier_part(run: Run, name: str) -> str | None:
-    """Part whose labels may choose a threshold for another one; None if there is none.
-
-    It is the validation part: that of the mission split for its test part, that inside each fold
-    for the days predicted out of fold.
-    """
-    return {"test": "validation", "oof": "validation"}.get(name)
-
-
-def check_part(run: Run, name: str) -> None:
-    """Refuse a part that a run does not have, or that is inside its training.
+def check_binary(run: Run, what: str) -> None:
+    """Refuse a run of K classes.
 
     Raises
     ------
     TruenessError
+        With code ``not_binary``.
     """
-    mission = isinstance(run.spec.evaluation, Mission)
-    known = ("validation", "test") if mission else ("oof",)
-    if name not in known:
+    if run.spec.estimands.kind != "binary":
         raise TruenessError(
-            f"{run.key}: a {run.spec.evaluation.protocol} run is judged on {' or '.join(known)}, "
-            f"not on {name}"
-        )
-    if not any(name in fold for fold in run.record["folds"]):
-        raise TruenessError(f"{run.key} has no {name} part: the data end before it begins")
+            f"{run.key}: {what} about binary labels, and this run has "
+            f"{len(run.record['classes'])} classes; for titles see `trueness text predict "
+            "--precision`", "not_binary",
+        )  # fmt: skip
 
 
-def part_of(run: Run, name: str) -> Part:
-    """Read one part of the stored predictions.
+def check_probabilities(run: Run, what: str) -> None:
+    """Refuse a run whose scores only rank.
 
     Raises
     ------
-    StoreError
-        If the predictions are damaged.
+    TruenessError
+        With code ``scores_only_rank``.
     """
-    rows = run.predictions().filter(pl.col("split") == name).sort("when", maintain_order=True)
-    return Part(
-        name,
-        rows["when"].to_numpy().astype("datetime64[D]"),
-        rows["y"].to_numpy(),
-        rows["logit"].to_numpy().astype(np.float64),
-        rows["fold"].to_numpy().astype(np.int64),
-    )
+    if not run.spec.estimands.probabilities:
+        raise TruenessError(
+            f"{run.key}: its scores only rank, so {what}; judge probabilities or logits instead",
+            "scores_only_rank",
+        )
+
+
+def check_part(run: Run, predictions: Predictions, name: str) -> None:
+    """Refuse a part that a run does not have, or that is inside its training.
+
+    Whoever brought scores from elsewhere may judge any part of them.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_part``.
+    """
+    known = list(run.spec.estimands.judged_on)
+    if isinstance(run.spec, ExternalSpec):
+        known = predictions.splits
+    if name not in known:
+        raise TruenessError(f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part")
+    if not predictions.has(name):
+        raise TruenessError(f"{run.key} has no {name} part: the data end before it begins", "no_part")
+
+
+def earlier_part(predictions: Predictions, name: str) -> Predictions | None:
+    """Part whose labels may choose a threshold for another one; None if there is none."""
+    if name == EARLIER or not predictions.has(EARLIER):
+        return None
+    return predictions.part(EARLIER)
+
+
+def earlier_name(name: str) -> str:
+    """What that part is called beside another one: inside each fold for units out of fold."""
+    return f"inner {EARLIER}" if name == "oof" else EARLIER
+
+
+def noun(part: Predictions) -> str:
+    """Day, where each unit is the only one of its day; unit otherwise."""
+    times = part.frame["time"] if "time" in part else None
+    daily = times is not None and times.dtype == pl.Date and times.n_unique() == len(times)
+    return "day" if daily else "unit"
+
+
+def nouns(name: str, part: Predictions | None = None) -> str:
+    """Units of a part in a sentence, such as ``out-of-fold days``."""
+    return f"{IN_WORDS.get(name, name)} {'day' if part is None else noun(part)}s"
+
+
+def counted(name: str, part: Predictions) -> str:
+    """How many there are, and when: ``500 out-of-fold days, 2011-01-03 to 2012-12-04``."""
+    shown = f"{count(len(part))} {nouns(name, part)}"
+    if "time" in part:
+        times = part.frame["time"]
+        shown += f", {str(times[0])[:10]} to {str(times[-1])[:10]}"
+    return shown
+
+
+def ledger_sentences(store: AnyStore, runs: Sequence[Run]) -> list[str]:
+    """How often the data of some runs were evaluated, or that the ledger cannot be read."""
+    digests = dict.fromkeys(data_of(run) for run in runs)
+    try:
+        return [line for digest in digests for line in ledger_lines(store, digest)]
+    except StoreError as error:
+        return [f"ledger: {error}"]

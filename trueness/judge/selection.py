@@ -1,7 +1,7 @@
-"""What remains of the candidates of an arena after the choice among them.
+"""What remains of the candidates of a comparison group after the choice among them.
 
-Candidates are specs: seeds of one are replicates, whose AUCs, precisions and counts are averaged.
-Candidates that rank all days alike are one for the bounds, the shrinkage and the overfitting.
+Seeds of a candidate are replicates, whose AUCs, precisions and counts are averaged. Candidates that
+rank all units alike are one for the bounds, the shrinkage and the overfitting.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueness.errors import TruenessError
 from trueness.evaluation import (
@@ -22,7 +23,7 @@ from trueness.evaluation import (
     Shrunk,
     TwoNulls,
     contrasts_with_leader,
-    critical_of_pairs,
+    largest_of_pairs,
     mean_difference,
     mean_of,
     overfitting_of_aucs,
@@ -33,10 +34,10 @@ from trueness.evaluation import (
 )
 from trueness.evaluation.dependence import dependence, precision_p_value
 from trueness.evaluation.metrics import alarm_cut
-from trueness.judge.comparison import Statistics, address, measured, without_seed
-from trueness.spec import bootstrap_block
-from trueness.store import Run, Store
+from trueness.judge.comparison import Statistics, measured_part
+from trueness.store import AnyStore, Run
 
+Array = NDArray[np.float64]
 FEWEST_FOR_OVERFITTING = 8
 """Candidates; fewer leave nothing to overfit."""
 SETS_KEPT = 20
@@ -51,7 +52,7 @@ class Selected:
     Attributes
     ----------
     shrunk : Estimate
-        Precision at the largest alarm budget, drawn towards the pooled one.
+        Precision at the largest alarm budget, shrunk towards the pooled one.
     bound : Estimate
         The same with the lower bound that holds for all candidates at once.
     precision, auc : str
@@ -64,7 +65,7 @@ class Selected:
     auc: str
 
     @property
-    def mark(self) -> str:
+    def against_leader(self) -> str:
         """Where it stands in a word or two: precision decides, then the AUC."""
         if self.precision in OPPOSITE or self.precision == self.auc:
             return self.precision
@@ -77,7 +78,7 @@ class Selected:
 
 @dataclass(frozen=True)
 class Selection:
-    """Candidates of an arena after the choice.
+    """Candidates of a comparison group after the choice.
 
     Attributes
     ----------
@@ -88,7 +89,7 @@ class Selection:
     shrunk : Shrunk
         With the pooled precision, and the variance between candidates.
     overfitting : Estimate or None
-        Share of the splits of the days; None with fewer than eight distinct candidates.
+        Proportion of the splits of the units; None with fewer than eight distinct candidates.
     distinct, budget : int
     """
 
@@ -101,7 +102,7 @@ class Selection:
     budget: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; what belongs to a row stands there."""
+        """Plain types for JSON; what belongs to a model stands there."""
         return {
             "alarms": self.budget,
             "distinct_candidates": self.distinct,
@@ -112,37 +113,41 @@ class Selection:
 
 
 def selection(
-    store: Store, found: dict[str, Statistics], runs: Sequence[Run], leader: Run
+    store: AnyStore, known: dict[str, Statistics], runs: Sequence[Run], leader: Run
 ) -> Selection | None:
-    """Judge the networks of an arena together; None if the leader has no statistics.
+    """Judge the candidates of a comparison group together.
 
     Parameters
     ----------
-    store : Store
+    store : Store or MemoryStore
         Keeps what all pairs and all splits give.
-    found : dict of str to Statistics
+    known : dict of str to Statistics
         By key.
     runs : sequence of Run
-        Networks of the arena.
+        Candidates of the group.
     leader : Run
         One of them.
+
+    Returns
+    -------
+    Selection or None
+        None if the leader has no statistics.
     """
-    if leader.key not in found:
+    if leader.key not in known:
         return None
-    seeds = _replicates(found, runs, leader)
-    parts = [[found[run.key] for run in group] for group in seeds]
-    rule = leader.spec.evaluation
-    confidence, budget = rule.confidence_pct / 100, max(rule.alarms)
+    seeds = replicates(known, runs, leader)
+    parts = [[known[run.key] for run in group] for group in seeds]
+    rule = leader.spec.estimands
     aucs = [mean_of([one.auc for one in part]) for part in parts]
     precisions = [mean_of([one.precision for one in part]) for part in parts]
-    same, kept = _distinct(parts)
-    joint = _joint(store, seeds, [parts[i] for i in kept], aucs, precisions, confidence)
-    by_auc = contrasts_with_leader(aucs, 0, confidence, joint["auc"])
-    by_precision = contrasts_with_leader(precisions, 0, confidence, joint["precision"])
-    bounds = precision_bounds([precisions[i] for i in kept], confidence)
-    counts = [_mean_counts(seeds[i], f"precision@{budget}") for i in kept]
-    shrunk = shrink(*zip(*counts, strict=True), confidence)
-    where = {n: leader.record["estimates"]["auc"][n] for n in ("chosen_on", "measured_on")}
+    place, kept = _distinct(parts)
+    joint = _joint(store, seeds, [parts[i] for i in kept], aucs, precisions)
+    by_auc = contrasts_with_leader(aucs, 0, rule.confidence, joint.auc)
+    by_precision = contrasts_with_leader(precisions, 0, rule.confidence, joint.precision)
+    bounds = precision_bounds([precisions[i] for i in kept], rule.confidence)
+    counts = [_mean_counts(seeds[i], f"precision@{rule.budget}") for i in kept]
+    shrunk = shrink(*zip(*counts, strict=True), rule.confidence)
+    where = {"chosen_on": rule.chosen_on, "measured_on": rule.measured_on}
     by_key = {
         run.key: Selected(
             replace(shrunk.estimates[at], n_candidates=len(kept), **where),
@@ -151,52 +156,67 @@ def selection(
             ranked,
         )
         for group, at, precise, ranked in zip(
-            seeds, same, ["leader", *_seen(by_precision)], ["leader", *_seen(by_auc)], strict=True
+            seeds, place, ["leader", *_from_other_side(by_precision)],
+            ["leader", *_from_other_side(by_auc)], strict=True,
         )
         for run in group
-    }
-    overfitting = joint["overfitting"] and Estimate.from_dict(joint["overfitting"])
-    return Selection(by_key, by_auc, by_precision, shrunk, overfitting, len(kept), budget)
-
-
-def _joint(
-    store: Store, seeds: Sequence[Sequence[Run]], distinct: Sequence[Sequence[Statistics]],
-    aucs: Sequence[Resampled], precisions: Sequence[Resampled], confidence: float,
-) -> dict[str, Any]:  # fmt: skip
-    """Critical values of all pairs, and overfitting, whoever leads; kept in the index."""
-    one = seeds[0][0]
-    name = f"selection-{one.record['arena']}-{bootstrap_block(one.spec)}-{precisions[0].n}"
-    members = sorted(sorted(map(address, group)) for group in seeds)
-    print_ = hashlib.sha256(json.dumps([members, confidence]).encode()).hexdigest()[:24]
-    index = store.read_index(name)
-    known = index.get(print_)
-    if isinstance(known, dict) and _usable(known):
-        return known
-    fresh = {
-        "auc": critical_of_pairs(aucs, confidence),
-        "precision": critical_of_pairs(precisions, confidence),
-        "overfitting": _overfitting(distinct),
-    }
-    others = dict(list(index.items())[-SETS_KEPT:])
-    store.write_index(name, {**others, print_: fresh})
-    return fresh
-
-
-def _usable(known: dict[str, Any]) -> bool:
-    """Whether an entry of the index is whole."""
-    numbers = all(isinstance(known.get(name), float | int) for name in ("auc", "precision"))
-    share = known.get("overfitting", False)
-    return numbers and (
-        share is None or (isinstance(share, dict) and {"value", "low", "high", "n"} <= set(share))
+    }  # fmt: skip
+    return Selection(
+        by_key, by_auc, by_precision, shrunk, joint.overfitting, len(kept), rule.budget
     )
 
 
-def _replicates(found: dict[str, Statistics], runs: Sequence[Run], leader: Run) -> list[list[Run]]:
-    """Runs with statistics, seeds of one spec together, those of the leader first."""
-    groups: dict[str, list[Run]] = {without_seed(leader.spec): []}
+@dataclass(frozen=True)
+class _Joint:
+    """What holds for all pairs of candidates and for all halves of the units, whoever leads."""
+
+    auc: Array
+    precision: Array
+    overfitting: Estimate | None
+
+
+def _joint(
+    store: AnyStore, seeds: Sequence[Sequence[Run]], distinct: Sequence[Sequence[Statistics]],
+    aucs: Sequence[Resampled], precisions: Sequence[Resampled],
+) -> _Joint:  # fmt: skip
+    """From the index of the store, or computed and kept there."""
+    one = seeds[0][0]
+    name = f"selection-{one.record['comparison_group']}-{precisions[0].n}"
+    members = sorted(sorted(run.address for run in group) for group in seeds)
+    address = hashlib.sha256(json.dumps(members).encode()).hexdigest()[:24]
+    index = store.read_index(name)
+    if (known := _from_index(index.get(address))) is not None:
+        return known
+    fresh = _Joint(largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct))
+    content = {
+        "auc": fresh.auc.tolist(),
+        "precision": fresh.precision.tolist(),
+        "overfitting": None if fresh.overfitting is None else fresh.overfitting.to_dict(),
+    }
+    others = dict(list(index.items())[-SETS_KEPT:])
+    store.write_index(name, {**others, address: content})
+    return fresh
+
+
+def _from_index(content: Any) -> _Joint | None:  # noqa: ANN401 - whatever a file holds
+    """None if there is nothing, or it is damaged."""
+    try:
+        auc, precision = (np.array(content[name], np.float64) for name in ("auc", "precision"))
+        kept = content["overfitting"]
+        overfitting = None if kept is None else Estimate.from_dict(kept)
+    except (KeyError, TypeError, ValueError):
+        return None
+    return _Joint(auc, precision, overfitting) if auc.ndim == precision.ndim == 1 else None
+
+
+def replicates(
+    known: dict[str, Statistics], runs: Sequence[Run], leader: Run
+) -> list[list[Run]]:
+    """Runs with statistics, seeds of one candidate together, those of the leader first."""
+    groups: dict[str, list[Run]] = {leader.spec.candidate: []}
     for run in runs:
-        if run.key in found:
-            groups.setdefault(without_seed(run.spec), []).append(run)
+        if run.key in known:
+            groups.setdefault(run.spec.candidate, []).append(run)
     return list(groups.values())
 
 
@@ -204,11 +224,13 @@ def _distinct(parts: Sequence[Sequence[Statistics]]) -> tuple[list[int], list[in
     """For each candidate its place among the distinct ones, and the first candidate of each."""
     prints = [b"".join(x.tobytes() for s in p for x in (s.won, s.auc.draws)) for p in parts]
     place = {one: at for at, one in enumerate(dict.fromkeys(prints))}
-    return [place[one] for one in prints], [prints.index(one) for one in place]
+    first: dict[bytes, int] = {}
+    for i, one in enumerate(prints):
+        first.setdefault(one, i)
+    return [place[one] for one in prints], list(first.values())
 
 
-def _seen(contrasts: Sequence[Contrast]) -> list[str]:
-    """Verdicts from the side of the others."""
+def _from_other_side(contrasts: Sequence[Contrast]) -> list[str]:
     return [OPPOSITE.get(c.verdict, c.verdict) for c in contrasts]
 
 
@@ -219,41 +241,40 @@ def _mean_counts(group: Sequence[Run], name: str) -> tuple[float, float]:
     return hits, alarms
 
 
-def _overfitting(parts: Sequence[Sequence[Statistics]]) -> dict[str, Any] | None:
+def _overfitting(parts: Sequence[Sequence[Statistics]]) -> Estimate | None:
     first = parts[0][0]
     if len(parts) < FEWEST_FOR_OVERFITTING or not first.won.size:
         return None
     won = np.array([np.mean([one.won for one in part], axis=0) for part in parts])
-    return overfitting_of_aucs(won, first.positives, first.negatives).probability.to_dict()
+    return overfitting_of_aucs(won, first.positives, first.negatives).probability
 
 
 def nulls_of(
-    found: dict[str, Statistics], runs: Sequence[Run], leader: Run, reference: Run | None,
+    known: dict[str, Statistics], runs: Sequence[Run], leader: Run, reference: Run | None,
     among: Selection | None,
 ) -> TwoNulls:  # fmt: skip
-    """Whether the leader of comparable networks beats chance, its siblings, the best baseline.
+    """Whether the leader of comparable candidates beats chance, its siblings, the best baseline.
 
     Parameters
     ----------
-    found, runs, leader
+    known, runs, leader
         As for `selection`, whose answer is `among`.
     reference : Run or None
         The best baseline.
     """
-    rule, estimates = leader.spec.evaluation, leader.record["estimates"]
-    confidence = rule.confidence_pct / 100
-    parts = [[found[r.key] for r in group] for group in _replicates(found, runs, leader)]
-    base = found.get(reference.key) if reference is not None else None
-    against = _against(parts, base, "auc", confidence)
-    precise = _against(parts, base, "precision", confidence)
+    rule, estimates = leader.spec.estimands, leader.record["estimates"]
+    parts = [[known[r.key] for r in group] for group in replicates(known, runs, leader)]
+    base = known.get(reference.key) if reference is not None else None
+    against = _against(parts, base, "auc", rule.confidence)
+    precise = _against(parts, base, "precision", rule.confidence)
     return two_nulls(
-        Estimate.from_dict(estimates[f"precision@{max(rule.alarms)}"]),
+        Estimate.from_dict(estimates[f"precision@{rule.budget}"]),
         estimates["base_rate"]["value"],
         len(runs),
         among.auc if among else [],
         against[0] if parts[0] and against else None,
         against,
-        confidence,
+        rule.confidence,
         among.precision if among else None,
         precise[0] if parts[0] and precise else None,
         _p_of_leader(leader),
@@ -261,20 +282,23 @@ def nulls_of(
 
 
 def _p_of_leader(leader: Run) -> float | None:
-    """P-value of the leader's hits at its largest budget against the base rate, days dependent.
+    """P-value of the leader's hits at its largest budget against the base rate.
 
-    None if its predictions cannot be read, raise no alarm, or are fewer than five blocks of days.
+    Adjusted for serial dependence. None if its predictions cannot be read, raise no alarm, or are
+    fewer than five blocks of units.
     """
+    rule = leader.spec.estimands
     try:
-        y, score = measured(leader)
-        alarm = score > alarm_cut(score, max(leader.spec.evaluation.alarms))
-        depends = dependence(y, alarm, bootstrap_block(leader.spec))
+        part = measured_part(leader)
+        y, alarm = part.y, part.score > alarm_cut(part.score, rule.budget)
+        blocks = part.blocks(rule.block)
+        found = dependence(y, alarm, blocks.length * -(-len(part) // blocks.items))
     except TruenessError:
         return None
     base_rate = float(y.mean())
     if not 0 < base_rate < 1:
         return None
-    return precision_p_value(int(y[alarm].sum()), int(alarm.sum()), base_rate, depends)
+    return precision_p_value(int(y[alarm].sum()), int(alarm.sum()), base_rate, found)
 
 
 def _against(

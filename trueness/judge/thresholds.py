@@ -1,181 +1,269 @@
-"""Thresholds of stored runs: sweeps, and the best ones under a demand, chosen here or earlier.
+"""Thresholds of stored runs: sweeps, and the best ones under a demand, chosen here or elsewhere.
 
-A threshold chosen on the days that measure it looks better than it is. Beside it stands the same
-demand met on earlier days: the validation part for the test part, and the days inside each fold
-that were held back from training for the days predicted out of fold.
+A threshold chosen on the units that measure it looks better than it is. Beside it stands the same
+demand met out of sample: on the validation part for the test part, and inside each fold, on what
+was held back from training, for the units predicted out of fold.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike
 
-from trueness.errors import StoreError, TruenessError
+from trueness.document import Document
+from trueness.errors import TruenessError
 from trueness.evaluation import Estimate
 from trueness.evaluation.thresholds import (
     ALARM_RATES_PCT,
     PROBABILITIES,
     Sweep,
     Threshold,
-    best_precision,
-    best_recall,
     threshold_sweep,
 )
-from trueness.judge.parts import Part, check_part, chosen_on, earlier_part, part_of
-from trueness.store import Run
+from trueness.judge.access import record_access
+from trueness.judge.comparison import best_baseline
+from trueness.judge.demands import Choice, Demand, Rule
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.parts import (
+    check_binary,
+    check_part,
+    check_probabilities,
+    earlier_name,
+    earlier_part,
+    ledger_sentences,
+)
+from trueness.predictions import Predictions
+from trueness.store import AnyStore, Run
 
-Grid = Literal["scores", "rates", "probabilities"]
-Rule = Literal["same days", "same days, lower end", "earlier days"]
-FEWEST_ALARMS = 5
-"""Thresholds with fewer alarms are not chosen: their precision says next to nothing."""
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What a threshold must keep; what is left is made as good as possible.
-
-    `value` is a share for "precision" and "recall", a number for "alarms".
-    """
-
-    of: Literal["precision", "recall", "alarms"]
-    value: float
-
-    def __str__(self) -> str:
-        if self.of == "alarms":
-            return f"at most {self.value:g} alarms"
-        return f"{self.of} at least {100 * self.value:g} %"
-
-    @property
-    def sought(self) -> str:
-        """What is made as good as possible."""
-        return "recall" if self.of == "precision" else "precision"
-
-    def best(self, sweep: Sweep, conservative: bool = False) -> Threshold | None:
-        """Threshold that meets the demand best; None if none does."""
-        options = {"conservative": conservative, "fewest_alarms": FEWEST_ALARMS}
-        if self.of == "precision":
-            return best_recall(sweep, self.value, **options)
-        if self.of == "recall":
-            return best_precision(sweep, recall=self.value, **options)
-        return best_precision(sweep, alarms=int(self.value), **options)
-
-    def scaled(self, share: float) -> Demand:
-        """For that share of the days: a budget shrinks with them, the rest stays."""
-        if self.of != "alarms":
-            return self
-        return Demand("alarms", max(FEWEST_ALARMS, round(self.value * share)))
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A threshold for a demand, or that there is none.
-
-    Attributes
-    ----------
-    demand : Demand
-    rule : str
-        Where it was chosen: on the days that measure it, by the value or by the lower end of the
-        interval, or on earlier days.
-    probabilities : tuple of float
-        Of the threshold, one per fold where folds have their own; empty if infeasible.
-    precision, recall : Estimate or None
-        None if infeasible.
-    alarms_per_year : float or None
-    """
-
-    demand: Demand
-    rule: Rule
-    probabilities: tuple[float, ...] = ()
-    precision: Estimate | None = None
-    recall: Estimate | None = None
-    alarms_per_year: float | None = None
-
-    @property
-    def feasible(self) -> bool:
-        """Whether any threshold meets the demand."""
-        return self.precision is not None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        return {
-            "demand": str(self.demand),
-            "best": self.demand.sought,
-            "rule": self.rule,
-            "feasible": self.feasible,
-            "probabilities": list(self.probabilities),
-            "precision": self.precision.to_dict() if self.precision else None,
-            "recall": self.recall.to_dict() if self.recall else None,
-            "alarms_per_year": self.alarms_per_year,
-        }
+Grid: TypeAlias = Literal["scores", "rates", "probabilities"]
 
 
 @dataclass(frozen=True)
 class RunThresholds:
-    """The sweep of one run on one part, and its choices; `name` are its ids, or its key."""
+    """The sweep of one run on one part, and its choices; `name` are its ids, or its key.
+
+    `beside` says that it is there for comparison only, as the best baseline.
+    """
 
     run: Run
     name: str
-    part: Part
+    part: Predictions
+    measured_on: str
     sweep: Sweep
     choices: tuple[Choice, ...]
+    beside: bool = False
+
+    @property
+    def base_rate(self) -> Estimate:
+        """Share of positives."""
+        return Estimate.proportion(
+            self.sweep.positives, self.sweep.n, confidence=self.sweep.confidence
+        )
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether scores are log-odds."""
+        return self.run.spec.estimands.probabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
+        rows = [threshold.to_dict() for threshold in self.sweep]
+        if not self.probabilities:
+            rows = [{n: v for n, v in row.items() if n != "probability"} for row in rows]
         return {
             "key": self.run.key,
             "name": self.name,
             "label": self.run.record["label"],
             "baseline": self.run.spec.is_baseline,
-            "measured_on": self.part.name,
-            "days": self.sweep.n,
+            "measured_on": self.measured_on,
+            "n": self.sweep.n,
             "positives": self.sweep.positives,
-            "choices": [choice.to_dict() for choice in self.choices],
-            "thresholds": [threshold.to_dict() for threshold in self.sweep],
+            "choices": [choice.to_dict(self.probabilities) for choice in self.choices],
+            "thresholds": rows,
         }
 
+    def to_frame(self) -> pl.DataFrame:
+        """One row per threshold of the sweep."""
+        table = pl.DataFrame(self.sweep.columns())
+        if not self.probabilities:
+            table = table.drop("probability")
+        facts = {"key": self.run.key, "name": self.name, "measured_on": self.measured_on}
+        return table.select(*(pl.lit(v).alias(n) for n, v in facts.items()), pl.all())
 
-def thresholds_of(
-    run: Run, part: str, demands: Sequence[Demand], grid: Grid = "scores", name: str = ""
-) -> RunThresholds:
-    """Sweep one part of a stored run and choose a threshold for every demand.
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Sweeps and choices of some runs, those that stand beside them for comparison last.
+
+    Attributes
+    ----------
+    runs : tuple of RunThresholds
+    campaign : str
+        Whose runs were asked for; empty if they were named.
+    ledger : tuple of str
+        How often the data were evaluated.
+    notes : tuple of str
+        Runs without any threshold, an access that could not be recorded.
+    """
+
+    runs: tuple[RunThresholds, ...]
+    campaign: str = ""
+    ledger: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def asked(self) -> list[RunThresholds]:
+        """Those that were asked for."""
+        return [one for one in self.runs if not one.beside]
+
+    @property
+    def demands(self) -> list[Demand]:
+        """What was demanded, in order."""
+        return list(dict.fromkeys(choice.demand for choice in self.runs[0].choices))
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON with ``schema``, ``runs`` (each with its ``choices`` and ``thresholds``), ``ledger``
+        and ``notes``."""
+        return {
+            "schema": SCHEMA,
+            "runs": [one.to_dict() for one in self.runs],
+            "ledger": list(self.ledger),
+            "notes": list(self.notes),
+        }
+
+    def to_frame(self) -> pl.DataFrame:
+        """The sweeps, one row per run and threshold."""
+        return pl.concat([one.to_frame() for one in self.runs], how="diagonal")
+
+    def document(self) -> Document:
+        """Choices, curves and the sweep."""
+        from trueness.judge.thresholds_document import document
+
+        return document(self)
+
+
+def judge_thresholds(
+    store: AnyStore, runs: Mapping[str, Run], demands: Sequence[Demand], *,
+    grid: Grid = "scores", on: str | None = None, opened: bool = False, campaign: str = "",
+) -> Thresholds:  # fmt: skip
+    """Thresholds of some runs of a store, and of the best baseline on the same units.
+
+    The access is recorded first. On a sealed part no baseline is added: it was not asked for.
 
     Parameters
     ----------
-    run : Run
-    part : str
-        oof, validation or test; the last one only after the ledger has it.
+    store : Store or MemoryStore
+    runs : mapping of str to Run
+        By name.
     demands : sequence of Demand
     grid : {"scores", "rates", "probabilities"}
         All distinct scores, alarm rates, or fixed probabilities.
-    name : str
-        Its key by default.
+    on : str, optional
+        Part; the one that each run is measured on without it.
+    opened : bool
+        Whether a sealed part was asked for on purpose.
+    campaign : str
+        Whose runs they are, for the heading.
 
     Raises
     ------
     TruenessError
-        If the run has no such part, or fewer than two positives there.
+        If runs are about classes, have no such part or fewer than two positives there, if the part
+        is sealed, or if all scores of all runs are tied and alarm rates are asked for.
     """
-    check_part(run, part)
-    days, confidence = part_of(run, part), run.spec.evaluation.confidence_pct / 100
-    rules = {"confidence": confidence, "chosen_on": chosen_on(run), "measured_on": part}
-    sweep = _sweep(days.y, days.score, grid, when=days.when, **rules)
-    source = earlier_part(run, part)
-    earlier = None if source is None else part_of(run, source)
+    for run in runs.values():
+        check_binary(run, "thresholds are")
+    beside = {} if _sealed(runs, on) else _best_baselines(store, list(runs.values()))
+    every = [(name, run, False) for name, run in runs.items()]
+    every += [(name, run, True) for name, run in beside.items()]
+    for _, run, _ in every:
+        check_part(run, run.predictions(), on or run.spec.estimands.measured_on)
+    unrecorded = record_access(
+        store, [run for _, run, _ in every], "thresholds", "sweep", part=on, opened=opened
+    )
+    swept = [thresholds_of(run, demands, on, grid, name, beside) for name, run, beside in every]
+    kept, notes = _with_thresholds(swept)
+    ledger = ledger_sentences(store, [run for _, run, _ in every])
+    return Thresholds(tuple(kept), campaign, tuple(ledger), (*notes, *filter(None, [unrecorded])))
+
+
+def _sealed(runs: Mapping[str, Run], on: str | None) -> bool:
+    return any(on in run.spec.estimands.sealed for run in runs.values())
+
+
+def _best_baselines(store: AnyStore, runs: Sequence[Run]) -> dict[str, Run]:
+    """Best baseline of the comparison group of each of some runs, unless it is one of them."""
+    groups = {run.record["comparison_group"] for run in runs if not run.spec.is_baseline}
+    every: dict[str, list[Run]] = {group: [] for group in groups}
+    for run in store.all_runs()[0]:
+        if run.record["comparison_group"] in groups:
+            every[run.record["comparison_group"]].append(run)
+    keys = {run.key for run in runs}
+    found = [one for one in map(best_baseline, every.values()) if one and one.key not in keys]
+    return {f"best baseline {run.key}": run for run in sorted(found, key=lambda r: r.key)}
+
+
+def _with_thresholds(swept: list[RunThresholds]) -> tuple[list[RunThresholds], list[str]]:
+    """Those with any threshold; a rate of alarms has none where all scores are tied."""
+    words = "all scores are tied, so no alarm rate has a threshold"
+    tied = [one.name for one in swept if not len(one.sweep)]
+    if not any(len(one.sweep) for one in swept if not one.beside):
+        raise TruenessError(
+            f"{', '.join(tied[:3])}: {words}; take --grid scores or probabilities", "tied"
+        )
+    return [one for one in swept if len(one.sweep)], [f"{name}: {words}" for name in tied]
+
+
+def thresholds_of(
+    run: Run, demands: Sequence[Demand], on: str | None = None, grid: Grid = "scores",
+    name: str = "", beside: bool = False,
+) -> RunThresholds:  # fmt: skip
+    """Sweep one part of a stored run and choose a threshold for every demand.
+
+    A sealed part is for those only who have recorded the access.
+
+    Parameters
+    ----------
+    run : Run
+    demands : sequence of Demand
+    on : str, optional
+        Part; the one it is measured on without it.
+    grid : {"scores", "rates", "probabilities"}
+    name : str
+        Its key by default.
+    beside : bool
+        See `RunThresholds`.
+
+    Raises
+    ------
+    TruenessError
+        If the run has no such part, fewer than two positives there, or no probabilities and a grid
+        of them is asked for.
+    """
+    rule, predictions = run.spec.estimands, run.predictions()
+    measured_on = on or rule.measured_on
+    check_part(run, predictions, measured_on)
+    if grid == "probabilities":
+        check_probabilities(run, "it has no probabilities to sweep over")
+    part, earlier = predictions.part(measured_on), earlier_part(predictions, measured_on)
+    sweep = _sweep(
+        part.y, part.score, grid, when=part.time, confidence=rule.confidence,
+        chosen_on=rule.chosen_on, measured_on=measured_on,
+    )  # fmt: skip
     choices: list[Choice] = []
     for demand in demands:
         choices += [
-            _chosen(sweep, demand, "same days", demand.best(sweep)),
-            _chosen(sweep, demand, "same days, lower end", demand.best(sweep, conservative=True)),
+            _chosen(sweep, demand, "in-sample", demand.best(sweep)),
+            _chosen(sweep, demand, "in-sample, lower bound", demand.best(sweep, conservative=True)),
         ]
         if earlier is not None:
-            choices.append(_carried(sweep, earlier, days, demand, grid))
-    return RunThresholds(run, name or run.key, days, sweep, tuple(choices))
+            choices.append(_carried(sweep, earlier, part, demand, grid))
+    return RunThresholds(run, name or run.key, part, measured_on, sweep, tuple(choices), beside)
 
 
 def _sweep(y: ArrayLike, score: ArrayLike, grid: Grid, **options: Any) -> Sweep:  # noqa: ANN401
@@ -186,81 +274,40 @@ def _sweep(y: ArrayLike, score: ArrayLike, grid: Grid, **options: Any) -> Sweep:
 
 
 def _chosen(sweep: Sweep, demand: Demand, rule: Rule, best: Threshold | None) -> Choice:
-    """On the measured days: the best of all thresholds of the sweep."""
+    """On the measured units: the best of all thresholds of the sweep."""
     if best is None:
         return Choice(demand, rule)
     return Choice(
-        demand, rule, (best.probability,), best.precision.chosen_among(len(sweep)),
+        demand, rule, (best.cut,), best.precision.chosen_among(len(sweep)),
         best.recall.chosen_among(len(sweep)), best.alarms_per_year,
     )  # fmt: skip
 
 
-def _carried(sweep: Sweep, earlier: Part, days: Part, demand: Demand, grid: Grid) -> Choice:
-    """On earlier days of each fold; folds in which nothing meets the demand raise no alarm."""
+def _carried(
+    sweep: Sweep, earlier: Predictions, part: Predictions, demand: Demand, grid: Grid
+) -> Choice:
+    """Chosen on other units of each fold; folds in which nothing meets the demand do not alarm."""
     alarms = hits = 0
-    probabilities = []
-    for fold in np.unique(days.fold):
-        before, now = earlier.fold == fold, days.fold == fold
+    cuts = []
+    for fold in np.unique(part.fold):
+        before, now = earlier.fold == fold, part.fold == fold
         if earlier.y[before].sum() < 2:
             continue
         options = _sweep(earlier.y[before], earlier.score[before], grid)
-        best = demand.scaled(before.sum() / len(days.y)).best(options)
+        best = demand.scaled(before.sum() / len(part)).best(options)
         if best is not None:
-            raised = now & (days.score >= best.cut)
-            alarms, hits = alarms + int(raised.sum()), hits + int(days.y[raised].sum())
-            probabilities.append(best.probability)
-    if not probabilities:
-        return Choice(demand, "earlier days")
+            raised = now & (part.score >= best.cut)
+            alarms, hits = alarms + int(raised.sum()), hits + int(part.y[raised].sum())
+            cuts.append(best.cut)
+    if not cuts:
+        return Choice(demand, "out-of-sample")
     facts = {
         "confidence": sweep.confidence,
-        "chosen_on": "inner validation" if days.name == "oof" else earlier.name,
-        "measured_on": days.name,
+        "chosen_on": earlier_name(sweep.measured_on),
+        "measured_on": sweep.measured_on,
     }
     return Choice(
-        demand, "earlier days", tuple(probabilities), Estimate.proportion(hits, alarms, **facts),
+        demand, "out-of-sample", tuple(cuts), Estimate.proportion(hits, alarms, **facts),
         Estimate.proportion(hits, sweep.positives, **facts),
         None if sweep.years is None else alarms / sweep.years,
     )  # fmt: skip
-
-
-def demands_of(
-    precision: float | None, recall: float | None, alarms: int | None
-) -> tuple[Demand, ...]:
-    """Demands from the command line; all three with usual values if none is given.
-
-    Examples
-    --------
-    >>> [str(demand) for demand in demands_of(0.6, None, 30)]
-    ['precision at least 60 %', 'at most 30 alarms']
-    """
-    if precision is None and recall is None and alarms is None:
-        precision, recall, alarms = 0.6, 0.2, 30
-    for name, value in (("precision", precision), ("recall", recall)):
-        if value is not None and not 0 < value < 1:
-            raise TruenessError(f"--{name} {value} must lie between 0 and 1")
-    if alarms is not None and alarms < FEWEST_ALARMS:
-        raise TruenessError(f"--alarms {alarms}: at least {FEWEST_ALARMS} are needed")
-    found: list[Demand] = []
-    found += [Demand("precision", precision)] if precision is not None else []
-    found += [Demand("recall", recall)] if recall is not None else []
-    found += [Demand("alarms", alarms)] if alarms is not None else []
-    return tuple(found)
-
-
-def write_csv(found: Sequence[RunThresholds], path: Path) -> None:
-    """Write the sweeps, one row per run and threshold.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be written.
-    """
-    frames = []
-    for one in found:
-        table = pl.DataFrame(one.sweep.columns())
-        named = (pl.lit(one.run.key).alias("key"), pl.lit(one.part.name).alias("measured_on"))
-        frames.append(table.select(*named, pl.all()))
-    try:
-        pl.concat(frames).write_csv(path)
-    except OSError as error:
-        raise StoreError(f"{path}: the table cannot be written ({error.strerror})") from None

@@ -159,7 +159,7 @@ class Spec(ContentAddressed):
             kind="binary",
             headline=f"precision@{max(rule.alarms)}",
             measured_on=rule.measured_on,
-            chosen_on=rule.chosen_on,
+            chosen_on="train" if self._trains_only else rule.chosen_on,
             judged_on=rule.judged_on,
             sealed=rule.sealed,
             confidence=rule.confidence_pct / 100,
@@ -167,7 +167,13 @@ class Spec(ContentAddressed):
             horizon=self.task.horizon_days,
             alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct,
+            nouns=("day", "series"),
         )
+
+    @property
+    def _trains_only(self) -> bool:
+        """Whether the model chooses nothing on days held out for that."""
+        return self.is_baseline and self.model.kind not in ("logit", "boosting")
 
     def canonical(self) -> Spec:
         """Equal runs brought to one spelling: loss identities, and what a baseline never reads."""
@@ -185,46 +191,74 @@ class Spec(ContentAddressed):
                 update["seed"] = 42
         return self.model_copy(update=update)
 
+    def question(self) -> str:
+        """The event that is predicted."""
+        task = self.task
+        what = {"high": "Low" if task.mirror else "High", "close": "Close"}[task.price]
+        sign = "−" if task.mirror else "+"
+        days = "next day" if task.horizon_days == 1 else f"one of the next {task.horizon_days} days"
+        return f"{what} of {days} reaches {sign}{task.threshold_pct:g} %"
+
+    def protocol(self) -> str:
+        """How days are divided."""
+        return self.evaluation.in_words()
+
     def label(self) -> str:
         """Few words that tell runs of one campaign apart.
 
         Examples
         --------
-        >>> Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "model": "logit",
-        ...                      "evaluation": {"protocol": "mission"}}).label()
-        'a20 logit'
+        >>> def label(model):
+        ...     content = {"task": {"kind": "market", "bars": "x"}, "model": model,
+        ...                "evaluation": {"protocol": "mission"}}
+        ...     return Spec.model_validate(content).label()
+        >>> label("logit"), label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
+        ('a20 · logistic regression', 'a20 · PatchTST d64×4, emb 16')
         """
         if isinstance(self.model, Baseline):
-            return f"{self.task.tier} {self.model.kind}"
-        model, parts = self.model, [self.task.tier]
+            return f"{self.task.tier} · {BASELINES[self.model.kind]}"
+        model, recipe = self.model, self.recipe
+        parts = [f"{self.task.tier} · PatchTST d{model.d_model}×{model.n_layers}"]
+        if model.n_heads != _default(PatchTST, "n_heads"):
+            parts.append(f"{model.n_heads} heads")
         if not isinstance(model.embedding, NoEmbedding):
-            parts += _embedding_words(model.embedding)
-        parts.append(f"d{model.d_model} L{model.n_layers} k{model.n_heads}")
-        parts += _loss_words(self.canonical().loss)
-        if model.dropout != PatchTST.model_fields["dropout"].default:
-            parts.append(f"p{model.dropout:g}")
-        if self.recipe.weight_decay:
-            parts.append(f"wd{self.recipe.weight_decay:g}")
-        if not model.revin:
-            parts.append("no revin")
-        return " ".join(parts)
+            parts.append(_embedding_words(model.embedding))
+        if self.canonical().loss != Bce(kind="bce"):
+            parts.append(_loss_words(self.canonical().loss))
+        if model.dropout != _default(PatchTST, "dropout"):
+            parts.append(f"dropout {model.dropout:g}")
+        if recipe.weight_decay != _default(Recipe, "weight_decay"):
+            parts.append(f"weight decay {recipe.weight_decay:g}")
+        return ", ".join(parts + ["no RevIN"] * (not model.revin))
 
 
-def _embedding_words(embedding: Shape) -> list[str]:
-    """Width, kind unless it is the linear one, and whatever is not at its default."""
+BASELINES = {
+    "base_rate": "base rate",
+    "one_feature": "best single feature",
+    "logit": "logistic regression",
+    "forest": "random forest",
+    "boosting": "gradient boosting",
+}
+"""Baseline -> what it is called."""
+
+
+def _default(shape: type[Shape], name: str) -> object:
+    return shape.model_fields[name].default
+
+
+def _embedding_words(embedding: Shape) -> str:
+    """``emb 16``, with its kind unless it is linear, and whatever is not at its default."""
     content = embedding.model_dump(exclude_defaults=True)
     width, kind = content.pop("width"), content.pop("kind")
-    words = [f"e{width}", *([] if kind == "linear" else [kind])]
-    return [*words, *(f"{name}={value}" for name, value in content.items())]
+    words = ["emb", *([] if kind == "linear" else [kind]), str(width)]
+    return " ".join([*words, *(f"{name} {value}" for name, value in content.items())])
 
 
-def _loss_words(loss: Shape) -> list[str]:
+def _loss_words(loss: Shape) -> str:
     """Kind and settings, as in ``focal 2/0.25``."""
     settings = loss.model_dump(exclude={"kind"}, exclude_none=True).values()
-    return [
-        str(getattr(loss, "kind", "")),
-        *(["/".join(f"{v:g}" for v in settings)] if settings else []),
-    ]
+    values = "/".join(f"{value:g}" for value in settings)
+    return f"{getattr(loss, 'kind', '')} {values}".strip()
 
 
 def bootstrap_block(spec: Spec) -> int:

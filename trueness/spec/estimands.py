@@ -41,6 +41,10 @@ class Estimands:
         Units that a group needs to be judged by itself.
     draws : int
         Of the bootstrap over clusters.
+    majority : str
+        Group that must not be degraded; the largest if empty.
+    nouns : tuple of str
+        What a unit and a group are called, such as text and language.
     """
 
     kind: Literal["binary", "classes"]
@@ -57,6 +61,8 @@ class Estimands:
     probabilities: bool = True
     min_rows: int = 100
     draws: int = 1000
+    majority: str = ""
+    nouns: tuple[str, str] = ("unit", "group")
 
     @property
     def budget(self) -> int:

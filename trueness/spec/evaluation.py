@@ -37,6 +37,10 @@ class Mission(_Evaluation):
     sealed: ClassVar[tuple[str, ...]] = ("test",)
     chosen_on: ClassVar[str] = "validation"
 
+    def in_words(self) -> str:
+        """How days are divided."""
+        return f"validation {self.val_start} to {self.test_start}"
+
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.val_start >= self.test_start:
@@ -64,6 +68,11 @@ class WalkForward(_Evaluation):
     judged_on: ClassVar[tuple[str, ...]] = ("oof",)
     sealed: ClassVar[tuple[str, ...]] = ()
     chosen_on: ClassVar[str] = "inner validation"
+
+    def in_words(self) -> str:
+        """How days are divided."""
+        years = f"{self.block_years} year{'s' * (self.block_years > 1)}"
+        return f"walk-forward, refit every {years}, out of fold from {self.start}"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:

@@ -103,6 +103,14 @@ class ExternalSpec(ContentAddressed):
             **common,
         )  # fmt: skip
 
+    def question(self) -> str:
+        """What is predicted."""
+        return "one of K classes" if self.task.classes else "label 1"
+
+    def protocol(self) -> str:
+        """Who made the scores."""
+        return "scores made elsewhere"
+
     def label(self) -> str:
         """Its name."""
         return self.model.name

@@ -376,6 +376,7 @@ class TitlesSpec(ContentAddressed):
             kind="classes", headline="mean_group", measured_on="validation",
             chosen_on="validation", judged_on=("validation", "test"), sealed=("test",),
             confidence=rule.confidence_pct / 100, min_rows=rule.min_rows, draws=rule.draws,
+            majority="en", nouns=("text", "language"),
         )  # fmt: skip
 
     @property
@@ -398,6 +399,14 @@ class TitlesSpec(ContentAddressed):
             return self
         loss = self.loss.model_copy(update={"classification": identity()})
         return self.model_copy(update={"loss": loss})
+
+    def question(self) -> str:
+        """What is predicted."""
+        return f"class of a title, corpus {self.task.corpus}"
+
+    def protocol(self) -> str:
+        """How texts are divided; the corpus says."""
+        return ""
 
     def label(self) -> str:
         """Few words that tell runs of one campaign apart."""

@@ -32,11 +32,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from typing_extensions import TypeVar
 
 from trueness.errors import StoreError, first_line
-from trueness.files import is_alive, locked, sha256_of, write_json
+from trueness.files import is_alive, locked, sha256_of, write_json, written_whole
 from trueness.predictions import Predictions
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.kinds import SPECS
@@ -154,6 +155,7 @@ class MemoryStore:
         self.runs_by_key = {run.key: run for run in runs}
         self._ids = {name: [key] for name, key in ids.items()}
         self._index: dict[str, dict[str, Any]] = {}
+        self._arrays: dict[str, tuple[list[str], dict[str, NDArray[Any]]]] = {}
 
     def __contains__(self, key: str) -> bool:
         return key in self.runs_by_key
@@ -185,6 +187,16 @@ class MemoryStore:
     def write_index(self, name: str, content: dict[str, Any]) -> None:
         """Keep derived numbers."""
         self._index[name] = content
+
+    def read_arrays(self, name: str) -> tuple[list[str], dict[str, NDArray[Any]]]:
+        """Derived numbers of many runs kept under a name."""
+        return self._arrays.get(name, ([], {}))
+
+    def write_arrays(
+        self, name: str, addresses: list[str], arrays: dict[str, NDArray[Any]]
+    ) -> None:
+        """Keep derived numbers of many runs."""
+        self._arrays[name] = (addresses, arrays)
 
 
 class Store:
@@ -373,6 +385,28 @@ class Store:
         with contextlib.suppress(OSError):
             (self.root / "index").mkdir(exist_ok=True)
             write_json(self.root / "index" / f"{name}.json", content)
+
+    def read_arrays(self, name: str) -> tuple[list[str], dict[str, NDArray[Any]]]:
+        """Derived numbers of many runs: their addresses, and arrays with a row for each.
+
+        Empty if there are none or they are damaged.
+        """
+        try:
+            with safe_open(self.root / "index" / f"{name}.safetensors", "numpy") as file:
+                addresses = json.loads(file.metadata()["addresses"])
+                return addresses, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+            return [], {}
+
+    def write_arrays(
+        self, name: str, addresses: list[str], arrays: dict[str, NDArray[Any]]
+    ) -> None:
+        """Keep derived numbers of many runs; a store that cannot be written does without."""
+        with contextlib.suppress(OSError, SafetensorError):
+            (self.root / "index").mkdir(exist_ok=True)
+            path = self.root / "index" / f"{name}.safetensors"
+            with written_whole(path, durable=False) as temporary:
+                save_file(arrays, temporary, {"addresses": json.dumps(addresses)})
 
     def mutes(self) -> list[dict[str, Any]]:
         """Mutes of findings, the oldest first.

@@ -7,7 +7,7 @@ configurations, of which each counts once.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -30,8 +30,8 @@ from trueness.judge.studies.importance import (
 from trueness.judge.studies.trials import (
     ARCHITECTURE,
     TRAINING,
+    Levels,
     Range,
-    Space,
     Study,
     Trial,
     Value,
@@ -44,7 +44,7 @@ MOST_LEVELS, BINS = 12, 5
 """Numbers with more levels than that are put into so many groups of equal size."""
 FLAT = 0.01
 COLLAPSED = 0.2
-MATRICES = (("d_model", "n_layers"), ("d_model", "n_heads"), ("learning_rate", "dropout"))
+PAIRS = (("d_model", "n_layers"), ("d_model", "n_heads"), ("learning_rate", "dropout"))
 
 
 @dataclass(frozen=True)
@@ -182,14 +182,9 @@ class Analysis:
                 {"trial": t.number, "type": t.forced, "value": t.value, "params": dict(t.params)}
                 for t in self.forced
             ],
-            "states": _states(study), "coverage": self.coverage.to_dict(),
+            "states": {"complete": len(study.completed), **study.uncounted}, "coverage": self.coverage.to_dict(),
             "notes": list(study.notes),
         }  # fmt: skip
-
-
-def _states(study: Study) -> dict[str, int]:
-    states = [t.state for t in study.trials]
-    return {state: states.count(state) for state in sorted(set(states))}
 
 
 def _combos(found: Coverage, names: Sequence[str]) -> dict[str, int] | None:
@@ -219,7 +214,7 @@ def _importance_dict(one: Importance) -> dict[str, Any]:
     return {**vars(one), **estimates}
 
 
-def analyze(study: Study, space: Space | None = None) -> Analysis:
+def analyze(study: Study, space: Levels | None = None) -> Analysis:
     """Everything about the completed trials of a study.
 
     Parameters
@@ -298,9 +293,17 @@ def _by_value(study: Study, name: str) -> list[LevelRow]:
         y = np.array(values(inside))
         once = [v for t, v in _with(study, name) if groups[t.params[name]] == level]
         std = float(y.std(ddof=1)) if len(y) > 1 else None
-        low, high, estimate = float(y.min()), float(y.max()), mean_estimate(once)
+        low, high = float(y.min()), float(y.max())
+        estimate = _inside(mean_estimate(once)) if study.is_share else mean_estimate(once)
         rows.append(LevelRow(level, len(y), float(y.mean()), std, low, high, estimate))
     return rows
+
+
+def _inside(estimate: Estimate) -> Estimate:
+    """The same with an interval inside [0, 1], where means of shares lie."""
+    if estimate.low is None or estimate.high is None:
+        return estimate
+    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
 
 
 def _trend(study: Study, name: str, rows: Sequence[LevelRow]) -> Trend | None:
@@ -393,18 +396,26 @@ def _ranges(study: Study) -> Ranges:
 Point: TypeAlias = tuple[Value, ...]
 
 
-def matrices(
-    study: Study,
-) -> list[tuple[tuple[str, str], dict[Point, int], dict[Point, float]]]:
-    """Counts and means of the published pairs of parameters that are discrete here."""
-    found = []
-    for one, two in MATRICES:
-        levels = [study.space.get(name) for name in (one, two)]
-        if all(isinstance(v, tuple) for v in levels):
-            counts = grid_coverage(study.completed, study.space, (one, two), study.shapes).counts
-            inside: dict[Point, list[float]] = {}
-            for t in study.completed:
-                if one in t.params and two in t.params:
-                    inside.setdefault((t.params[one], t.params[two]), []).append(t.value or 0.0)
-            found.append(((one, two), counts, {k: mean([v]) for k, v in inside.items()}))
-    return found
+@dataclass(frozen=True)
+class Pair:
+    """Two discrete parameters: trials of every valid combination, and means of those tried."""
+
+    names: tuple[str, str]
+    counts: dict[Point, int]
+    means: dict[Point, float]
+
+
+def pairs(study: Study) -> list[Pair]:
+    """The published pairs of parameters that are discrete here."""
+    discrete = {name for name, levels in study.space.items() if not isinstance(levels, Range)}
+    return [_pair(study, names) for names in PAIRS if discrete.issuperset(names)]
+
+
+def _pair(study: Study, names: tuple[str, str]) -> Pair:
+    inside: dict[Point, list[float]] = {}
+    for trial in study.completed:
+        if all(name in trial.params for name in names):
+            point = tuple(trial.params[name] for name in names)
+            inside.setdefault(point, []).append(trial.value or 0.0)
+    counts = grid_coverage(study.completed, study.space, names, study.shapes).counts
+    return Pair(names, counts, {point: mean([some]) for point, some in inside.items()})

@@ -14,8 +14,8 @@ import numpy as np
 from trueness.judge.studies.trials import (
     ARCHITECTURE,
     TRAINING,
+    Levels,
     Range,
-    Space,
     Study,
     Trial,
     Value,
@@ -115,7 +115,7 @@ def _grid_dict(grid: GridCoverage | None) -> dict[str, Any] | None:
     }  # fmt: skip
 
 
-def coverage(study: Study, space: Space | None = None) -> Coverage:
+def coverage(study: Study, space: Levels | None = None) -> Coverage:
     """What of a space the completed trials of a study have tried.
 
     Parameters
@@ -139,25 +139,34 @@ def coverage(study: Study, space: Space | None = None) -> Coverage:
     return Coverage(
         study,
         [_parameter(study, name, space[name]) for name in names],
-        [grid_coverage(trials, space, p, study.shapes) for p in combinations(discrete, 2)],
+        [
+            grid for pair in combinations(discrete, 2)
+            if (grid := grid_coverage(trials, space, pair, study.shapes)).counts
+        ],
         *(
             grid_coverage(trials, space, triple, study.shapes)
             if set(triple) <= set(discrete)
             else None
             for triple in (ARCHITECTURE, TRAINING)
         ),
-    )
+    )  # fmt: skip
 
 
 def grid_coverage(
-    trials: Iterable[Trial], space: Space, names: Sequence[str],
+    trials: Iterable[Trial], space: Levels, names: Sequence[str],
     shapes: Collection[tuple[int, int]] | None = None,
 ) -> GridCoverage:  # fmt: skip
     """Counts of all valid combinations of discrete parameters.
 
-    Heads must divide the width, and under a budget width and depth must be one of its `shapes`.
-    A combination that was tried though it is not in the space counts
-    as one of it.
+    Heads must divide the width, under a budget width and depth must be one of its `shapes`, and a
+    setting below a choice, such as ``loss:focal.alpha``, goes with its own branch only. A
+    combination that was tried though it is not in the space counts as one of it.
+
+    Examples
+    --------
+    >>> space = {"loss": ("bce", "focal", "asl"), "loss:focal.alpha": (0.25, 0.5)}
+    >>> list(grid_coverage([], space, ("loss", "loss:focal.alpha")).counts)
+    [('focal', 0.25), ('focal', 0.5)]
     """
     levels = [space[name] for name in names]
     grid: Iterable[tuple[Value, ...]] = product(*(v for v in levels if not isinstance(v, Range)))
@@ -170,12 +179,33 @@ def grid_coverage(
 
 
 def _is_valid(point: Mapping[str, Value], shapes: Collection[tuple[int, int]] | None) -> bool:
-    """Whether heads divide the width, and a budget allows the depth, if they are known."""
-    width, depth, heads = (point.get(name) for name in ARCHITECTURE)
-    known = width is not None and depth is not None
-    if shapes is not None and known and (width, depth) not in shapes:
-        return False
+    """Whether a combination can be, as far as its parameters tell."""
+    return _fits_budget(point, shapes) and _heads_divide(point) and _is_one_branch(point)
+
+
+def _fits_budget(point: Mapping[str, Value], shapes: Collection[tuple[int, int]] | None) -> bool:
+    width, depth = point.get("d_model"), point.get("n_layers")
+    return shapes is None or width is None or depth is None or (width, depth) in shapes
+
+
+def _heads_divide(point: Mapping[str, Value]) -> bool:
+    width, heads = point.get("d_model"), point.get("n_heads")
     return not (isinstance(width, int) and isinstance(heads, int) and heads) or width % heads == 0
+
+
+def _is_one_branch(point: Mapping[str, Value]) -> bool:
+    """Whether all settings below a choice belong to the branch that is chosen."""
+    branches: dict[str, str] = {}
+    for name in point:
+        choice, colon, below = name.partition(":")
+        if not colon:
+            continue
+        branch = below.partition(".")[0]
+        if choice in point and not below.startswith(f"{point[choice]}."):
+            return False
+        if branches.setdefault(choice, branch) != branch:
+            return False
+    return True
 
 
 def _parameter(study: Study, name: str, levels: tuple[Value, ...] | Range) -> ParameterCoverage:

@@ -21,8 +21,12 @@ TRAINING = ("learning_rate", "dropout", "weight_decay")
 PUBLISHED = (*ARCHITECTURE, "d_ff_ratio", *TRAINING)
 """Parameters of a published study, in its own order."""
 PUBLISHED_POSITIVES, PUBLISHED_EXAMPLES = 76, 422
-"""Validation windows of the published mission, and those of them that reached their target."""
-COMPLETE = "complete"
+"""Positives of the published validation part, and all of its windows."""
+COMPLETE, NO_VALUE = "complete", "no value"
+STATES = ("running", COMPLETE, "pruned", "fail", "waiting")
+"""Of a trial, in the order in which Optuna numbers them."""
+UNIT_MEASURES = ("AUC", "lower bound of precision", "recall")
+"""Measures that lie in [0, 1]."""
 FILES = ("all_trials.json", "study.json", "trial_metrics.csv")
 SUFFIX = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
@@ -36,7 +40,8 @@ class Range:
     log: bool = False
 
 
-Space: TypeAlias = Mapping[str, tuple[Value, ...] | Range]
+Levels: TypeAlias = Mapping[str, tuple[Value, ...] | Range]
+"""What each parameter of a search could be."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ class Trial:
     params : mapping
         What was carried out, forced values included.
     state : str
-        "complete", "pruned", "fail" or "running".
+        One of `STATES`, or "no value" for what finished without a number.
     forced : str or None
         Why its values were not sampled, such as "min_d_model".
     key : str or None
@@ -92,7 +97,7 @@ class Study:
 
     name: str
     trials: tuple[Trial, ...]
-    space: Space
+    space: Levels
     budget: str = "?"
     tier: str = "?"
     kind: str = "?"
@@ -115,6 +120,17 @@ class Study:
         for trial in self.completed:
             groups.setdefault(trial.configuration, []).append(trial)
         return tuple((g[0], mean([values(g)]), len(g)) for g in groups.values())
+
+    @property
+    def is_share(self) -> bool:
+        """Whether values lie in [0, 1]."""
+        return self.measure in UNIT_MEASURES
+
+    @property
+    def uncounted(self) -> dict[str, int]:
+        """State -> how many trials are left out."""
+        states = Counter(t.state for t in self.trials if t.state != COMPLETE)
+        return {state: states[state] for state in sorted(states)}
 
     @property
     def budget_size(self) -> float:
@@ -151,7 +167,7 @@ def order(level: Value) -> tuple[bool, float, str]:
 
 
 def from_rows(
-    name: str, rows: Iterable[Mapping[str, Any]], space: Space | None = None, *,
+    name: str, rows: Iterable[Mapping[str, Any]], space: Levels | None = None, *,
     budget: str = "?", tier: str = "?", kind: str = "?", measure: str = "AUC",
     positives: int | None = None, examples: int | None = None, chosen: str = "validation",
     notes: Sequence[str] = (), shapes: Iterable[tuple[int, int]] | None = None,
@@ -214,15 +230,12 @@ def _check_counts(name: str, positives: object, examples: object) -> None:
 
 
 def _trial(name: str, row: dict[str, Any]) -> Trial:
-    """A row as a trial; states may be written as Optuna writes them."""
+    """A row as a trial."""
     number = row.get("number")
     if isinstance(number, bool) or not isinstance(number, int):
         raise DataError(f"{name}: trial number {number!r} is not a whole number")
     where = f"{name}: trial {number}"
-    state = str(row.get("state") or COMPLETE).rpartition(".")[2].lower()
-    value = row.get("value")
-    if state == COMPLETE or value is not None:
-        value = _finite(where, "value", value) if state == COMPLETE else None
+    state, value = _outcome(where, row)
     params = row.get("params")
     if not isinstance(params, Mapping):
         raise DataError(f"{where} has no params; a mapping of names to values is needed")
@@ -241,6 +254,34 @@ def _trial(name: str, row: dict[str, Any]) -> Trial:
     return Trial(number, value, checked, state, **fields)
 
 
+def _outcome(where: str, row: Mapping[str, Any]) -> tuple[str, float | None]:
+    """State and value of a trial; what finished without a finite number has none."""
+    state, value = _state(where, row.get("state")), row.get("value")
+    several = row.get("values")
+    if isinstance(several, list) and value is None:
+        if len(several) > 1:
+            raise DataError(
+                f"{where} has {len(several)} values: a multi-objective study has no best trial; "
+                "give one with a single objective", "multi_objective",
+            )  # fmt: skip
+        value = several[0] if several else None
+    if state != COMPLETE:
+        return state, None
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is None or (is_number and not math.isfinite(value)):
+        return NO_VALUE, None
+    return state, _finite(where, "value", value)
+
+
+def _state(where: str, state: object) -> str:
+    """A state by its name, as Optuna writes it or its number."""
+    if isinstance(state, int) and not isinstance(state, bool):
+        if not 0 <= state < len(STATES):
+            raise DataError(f"{where}: there is no state {state}", "trial_state")
+        return STATES[state]
+    return str(state or COMPLETE).rpartition(".")[2].lower()
+
+
 def _finite(where: str, what: str, value: Any) -> float:  # noqa: ANN401 - whatever a file held
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
@@ -249,6 +290,8 @@ def _finite(where: str, what: str, value: Any) -> float:  # noqa: ANN401 - whate
 
 
 def _level(where: str, what: str, value: Any) -> Value:  # noqa: ANN401
+    if value is None:
+        return str(None)
     if isinstance(value, float) and not math.isfinite(value):
         raise DataError(f"{where}: {what} {value!r} is not a finite number")
     if not isinstance(value, int | float | str):
@@ -266,7 +309,7 @@ def study_folders(folder: Path) -> list[Path]:
     return sorted(one for one in folder.iterdir() if (one / FILES[0]).is_file())
 
 
-def read_published(folder: str | Path) -> Study:
+def read_study(folder: str | Path) -> Study:
     """Read a published study: ``all_trials.json``, and beside it any of the files of `FILES`.
 
     Forced trials have empty parameters; theirs stand in ``user_attrs.forced_*`` and are put in
@@ -289,21 +332,38 @@ def read_published(folder: str | Path) -> Study:
     about = _json(folder / FILES[1]) if (folder / FILES[1]).is_file() else {}
     if not isinstance(about, dict):
         raise DataError(f"{folder / FILES[1]}: an object with tier, budget_label, ... is expected")
+    _check_direction(folder / FILES[1], about)
     measured = _measured(folder / FILES[2])
     budget, tier = _named(folder.name, about)
     positives = about.get("n_positives", PUBLISHED_POSITIVES)
     examples = about.get("n_examples", PUBLISHED_EXAMPLES)
     notes = [
         f"intervals of single values suppose {examples} validation windows with {positives} "
-        "positives" + ("" if "n_positives" in about else ", as published for the mission")
+        "positives" + ("" if "n_positives" in about else ", as published")
     ]
     if about.get("published_best_params") == {}:
-        notes.append("the source names no best parameters, since a forced trial won; resolved here")
+        notes.append("the source names no best parameters, as a forced trial won; resolved here")
     return from_rows(
         folder.name, [_published_row(row, measured) for row in rows], _space(folder, about),
         budget=budget, tier=tier, kind=str(about.get("kind", "?")), positives=positives,
         examples=examples, notes=notes,
     )  # fmt: skip
+
+
+def _check_direction(path: Path, about: Mapping[str, Any]) -> None:
+    """Refuse a study whose lowest value is the best one.
+
+    Raises
+    ------
+    DataError
+    """
+    told = about.get("direction", about.get("directions"))
+    several = told if isinstance(told, list) else [told]
+    if any(str(one).rpartition(".")[2].upper() in ("MINIMIZE", "1") for one in several):
+        raise DataError(
+            f"{path}: the study minimises its value; here the highest is the best, so give one "
+            "that maximises", "minimised",
+        )  # fmt: skip
 
 
 def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -323,7 +383,7 @@ def _named(name: str, about: Mapping[str, Any]) -> tuple[str, str]:
     )
 
 
-def _space(folder: Path, about: Mapping[str, Any]) -> Space | None:
+def _space(folder: Path, about: Mapping[str, Any]) -> Levels | None:
     space = about.get("search_space")
     if space is None:
         return None
@@ -358,7 +418,7 @@ def _published_row(
     line = measured.get(str(row.get("number")), {})
     low, high = (_cell(line, attributes, f"{side}") for side in ("pred_min", "pred_max"))
     return {
-        "number": row.get("number"), "value": row.get("value"), "state": row.get("state"),
+        **{name: row.get(name) for name in ("number", "value", "values", "state")},
         "params": params, "forced": forced, "parameters": _cell(line, {}, "param_count"),
         "scores": None if low is None or high is None else (low, high),
         "recall": _cell(line, attributes, "recall"),
