@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -103,7 +104,8 @@ class Blocks:
         """
         atom = self.atom
         portions = [_small(some)[atom] for some in self.atom_weights(draws, seed, bootstrap)]
-        return np.ascontiguousarray(np.hstack([np.ones((self.n, 1), np.uint8), *portions]))
+        every: Any = np.hstack([np.ones((self.n, 1), np.uint8), *portions])
+        return np.ascontiguousarray(every)
 
     def atom_weights(
         self, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
