@@ -7,13 +7,14 @@ cache; importing this module loads numba: import it where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal
+from functools import partial
+from typing import Literal
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
+
+from trueness.compiling import compiled
 
 Floats = NDArray[np.float32]
 EPOCHS = 5
@@ -21,14 +22,6 @@ STEPS = {"softmax": 4.0, "squared_hinge": 0.1}
 """Step of the first row, for rows of length about 1; it falls linearly to 0 over the epochs."""
 BIAS_RATE = 0.1
 """Step of the intercepts, in steps of the weights; each row moves them."""
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call; cached wherever a folder can be written."""
-    try:
-        return njit(cache=True, nogil=True, fastmath=True)(function)
-    except RuntimeError:  # numba found no folder for its cache
-        return njit(nogil=True, fastmath=True)(function)
 
 
 def fit_linear(
@@ -75,7 +68,7 @@ def fit_linear(
     return weights, bias
 
 
-@compiled
+@partial(compiled, fastmath=True)
 def _descend(
     start: NDArray[np.int32], column: NDArray[np.int32], value: Floats, y: NDArray[np.int64],
     order: NDArray[np.int64], weights: Floats, bias: Floats, step: np.float32, penalty: np.float32,
@@ -111,7 +104,7 @@ def _descend(
     weights *= scale
 
 
-@compiled
+@partial(compiled, fastmath=True)
 def _to_slope(score: Floats, own: int, softmax: bool) -> None:
     """Replace the scores of a row by the derivative of its loss in them."""
     if softmax:

@@ -13,7 +13,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.market.kernels import Array, compiled
+from trueness.compiling import compiled
+from trueness.market.kernels import Array
 
 Places = NDArray[np.int64]
 

@@ -10,26 +10,17 @@ Importing this module compiles nothing, but it loads numba: import it where it i
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from trueness.compiling import compiled
 
 Array = NDArray[np.float64]
 
 MFDFA_SCALES = np.array([4, 5, 7, 10, 15])  # 5 log-spaced points 4..15, truncated to integers
 MFDFA_POWERS = np.array([-5.0, -3.0, -1.0, 1.0, 3.0, 5.0])
 DFA_SCALES = np.array([4, 5, 6, 7, 8, 9])  # nolds' choice for 11 to 70 values
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call, division by zero giving inf or NaN; cached wherever possible."""
-    try:
-        return njit(cache=True, error_model="numpy")(function)
-    except RuntimeError:  # numba found no folder for its cache that can be written
-        return njit(error_model="numpy")(function)
 
 
 @compiled

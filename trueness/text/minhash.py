@@ -8,12 +8,10 @@ nothing, but it loads numba: import it where it is used.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from trueness.compiling import compiled
 
 Bytes = NDArray[np.uint8]
 Hashes = NDArray[np.uint64]
@@ -21,14 +19,6 @@ Rows = NDArray[np.int64]
 
 PIECE = 5
 LOOK_BACK = 100
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call, overflow wrapping round; cached where a folder can be written."""
-    try:
-        return njit(cache=True, nogil=True)(function)
-    except RuntimeError:  # numba found no folder for its cache
-        return njit(nogil=True)(function)
 
 
 @compiled

@@ -1,0 +1,54 @@
+"""Names that a package hands on, loaded when they are first used.
+
+What a package hands on stands in one place, its imports under ``if TYPE_CHECKING:``: tools read
+them as imports, and this module reads them as the homes of the names.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+
+def handed_on(
+    package: str, file: str
+) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
+    """``__all__, __getattr__, __dir__`` of a package.
+
+    Parameters
+    ----------
+    package, file : str
+        Its ``__name__`` and ``__file__``.
+    """
+    homes = _homes(file)
+    names = sorted(homes)
+
+    def load(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(homes[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def listed() -> list[str]:
+        return sorted({*vars(sys.modules[package]), *names})
+
+    return names, load, listed
+
+
+def _homes(file: str) -> dict[str, str]:
+    """Name -> module, of every ``from module import name`` under ``if TYPE_CHECKING:``."""
+    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    blocks = [one for one in tree.body if isinstance(one, ast.If)]
+    return {
+        alias.name: statement.module
+        for block in blocks
+        if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
+        for statement in block.body
+        if isinstance(statement, ast.ImportFrom) and statement.module
+        for alias in statement.names
+    }
