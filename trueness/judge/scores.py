@@ -34,7 +34,9 @@ def check_scale(scale: str, classes: Sequence[str] = ()) -> None:
     DataError
     """
     if scale not in get_args(GivenScale):
-        raise DataError(f"no scale {scale!r}; {nearest(scale, list(get_args(GivenScale)))}", "scale")
+        raise DataError(
+            f"no scale {scale!r}; {nearest(scale, list(get_args(GivenScale)))}", "scale"
+        )
     if classes and scale == "rank":
         raise DataError(
             "the scores of K classes are compared inside a unit, so they cannot only rank; give "
@@ -120,9 +122,9 @@ def matrix(name: str, values: object) -> Array:
 
 
 def scores_by_name(values: object) -> dict[str, pl.Series]:
-    """Model -> its scores, (n,), from a mapping, a frame, a 2-D array (a column per model) or one
-    column alone.
+    """Model -> its scores, (n,).
 
+    They come as a mapping, a frame or a 2-D array with a column per model, or as one column alone.
     Columns of an array are called ``model 1``, ``model 2`` and so on; one column alone is called by
     its own name, or ``model``.
     """
@@ -171,9 +173,9 @@ def check_present(scores: Mapping[str, Array], drop: bool) -> NDArray[np.bool_]:
     counts = {name: int(one.sum()) for name, one in lost.items() if one.any()}
     n = len(next(iter(lost.values())))
     if counts and not drop:
-        told = [f"{name} {count:,}" for name, count in counts.items()]
+        texts = [f"{name} {count:,}" for name, count in counts.items()]
         raise DataError(
-            f"scores are missing (of {n:,} units): {listed(told)}; fill them, or drop these units "
+            f"scores are missing (of {n:,} units): {listed(texts)}; fill them, or drop these units "
             "for all models (missing: drop)", "nan_scores",
         )  # fmt: skip
     kept = ~np.logical_or.reduce(list(lost.values()))

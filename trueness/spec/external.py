@@ -10,6 +10,9 @@ from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.shape import Bool, Float, Int, Shape
 
+OF_EVENTS = ("alarms", "alarm_rate_pct", "block", "horizon")
+"""Fields of the evaluation that K classes never read."""
+
 
 class ExternalTask(Shape):
     """The units that every model was asked about, by the digest of their ids and labels."""
@@ -33,10 +36,12 @@ class ExternalEvaluation(Shape):
     """How scores that were made elsewhere are judged."""
 
     measured_on: str = Field("evaluation", min_length=1, description="the part that is judged")
-    alarms: tuple[Annotated[Int, Field(ge=1)], ...] = (7, 15, 30)
+    parts: tuple[str, ...] = Field((), description="further parts that may be judged")
+    alarms: tuple[Annotated[Int, Field(ge=1)], ...] = Field((7, 15, 30), min_length=1)
     alarm_rate_pct: Float = Field(5.0, gt=0, le=100)
     confidence_pct: Float = Field(95.0, gt=50, lt=100)
     block: Int = Field(20, ge=1, description="consecutive times that are resampled together")
+    horizon: Int = Field(0, ge=0, description="times that a label looks ahead")
     min_rows: Int = Field(100, ge=1, description="units a group needs to be judged by itself")
     draws: Int = Field(1000, ge=100, le=100_000, description="of the bootstrap over clusters")
 
@@ -66,9 +71,13 @@ class ExternalSpec(ContentAddressed):
     seed: Int = 0
 
     def canonical(self) -> Self:
-        """The content is the run: a name does not change its key."""
+        """The content is the run: neither a name changes its key, nor what K classes never read."""
         model = self.model.model_copy(update={"name": "scores"})
-        return self.model_copy(update={"model": model})
+        update: dict[str, Any] = {"model": model, "seed": 0}
+        if self.task.classes:
+            unread = {name: ExternalEvaluation.model_fields[name].default for name in OF_EVENTS}
+            update["evaluation"] = self.evaluation.model_copy(update=unread)
+        return self.model_copy(update=update)
 
     def stored(self) -> Self:
         """All of it: the name is worth keeping."""
@@ -91,16 +100,16 @@ class ExternalSpec(ContentAddressed):
         """What is measured of it, and on which units."""
         rule = self.evaluation
         common: dict[str, Any] = {
-            "measured_on": rule.measured_on, "chosen_on": "", "judged_on": (rule.measured_on,),
-            "confidence": rule.confidence_pct / 100, "min_rows": rule.min_rows,
-            "draws": rule.draws, "block": rule.block,
+            "measured_on": rule.measured_on, "chosen_on": "",
+            "judged_on": (rule.measured_on, *rule.parts), "min_rows": rule.min_rows,
+            "confidence": rule.confidence_pct / 100, "draws": rule.draws,
         }  # fmt: skip
         if self.task.classes:
             return Estimands(kind="classes", headline="mean_group", **common)
         return Estimands(
             kind="binary", headline=f"precision@{max(rule.alarms)}", alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct, probabilities=self.model.scale == "logit",
-            **common,
+            block=max(rule.block, rule.horizon), horizon=rule.horizon, **common,
         )  # fmt: skip
 
     def question(self) -> str:

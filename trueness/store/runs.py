@@ -325,6 +325,10 @@ class Store:
             return False
         return True
 
+    def remove(self, key: str) -> None:
+        """Remove a run, if it is there; ids of campaigns go on naming its key."""
+        shutil.rmtree(self.runs / key, ignore_errors=True)
+
     def write_failure(self, spec: ContentAddressed, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}

@@ -1,0 +1,213 @@
+"""Anybody's scores become runs: measured, checked, stored whole or not at all, and ranked."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import ValidationError
+
+from trueness.checks import checked
+from trueness.document.numbers import listed, plural
+from trueness.errors import DataError, nearest
+from trueness.judge.leaderboard import Leaderboard, leaderboard
+from trueness.judge.measured import measured
+from trueness.judge.tables import ScoreTable, constant_models
+from trueness.predictions import Predictions
+from trueness.spec.external import ExternalEvaluation, ExternalSpec, ExternalTask, Scores
+from trueness.store import MemoryRun, MemoryStore, Store
+
+HISTORY = {"fold": pl.Int64, "epoch": pl.Int64}
+"""Scores that were made elsewhere tell nothing of their training."""
+NO_TRAINING = "train"
+"""Part that may not be judged: models know its labels."""
+DEFAULT_NAME = "scores"
+
+
+@dataclass(frozen=True)
+class JudgedRun:
+    """A run before it is stored: its spec, its record, its predictions."""
+
+    spec: ExternalSpec
+    record: dict[str, Any]
+    predictions: Predictions
+
+    def kept(self) -> MemoryRun[ExternalSpec]:
+        """The same as a run that no folder holds."""
+        files = {"predictions.parquet": {"sha256": self.spec.model.digest, "bytes": 0}}
+        record = {**self.record, "key": self.spec.key, "files": files}
+        return MemoryRun(self.spec.key, self.spec, record, Path(), self.predictions.frame)
+
+
+def judge_table(
+    table: ScoreTable, *, baselines: Sequence[str] = (), rule: Mapping[str, Any] | None = None,
+    name: str = DEFAULT_NAME, source: str = "", store: Store | None = None, sort: str | None = None,
+    access: tuple[str, str] | None = ("judge", ""),
+) -> Leaderboard:  # fmt: skip
+    """Judge models on the same units: the corrected leaderboard of exactly these.
+
+    Parameters
+    ----------
+    table : ScoreTable
+    baselines : sequence of str
+        Models that the others have to beat.
+    rule : mapping, optional
+        Fields of `ExternalEvaluation` that are not at their default.
+    name : str
+        Campaign under which the models can be found in the store.
+    source : str
+        Name of the file, for the title.
+    store : Store, optional
+        Where the runs are kept; in memory without.
+    sort : str, optional
+        Estimate that sorts.
+    access : tuple of str, optional
+        Verb and question for the ledger of the store.
+
+    Returns
+    -------
+    Leaderboard
+        ``title`` is `name`.
+
+    Raises
+    ------
+    TruenessError
+        If the table cannot be judged; then nothing is written.
+    """
+    check_name(name)
+    _check_models(table, baselines)
+    runs = judged_runs(table, baselines, _evaluation(table, rule or {}), source)
+    if store is None:
+        ids = {model: one.spec.key for model, one in runs.items()}
+        kept = MemoryStore([one.kept() for one in runs.values()], ids)
+        return leaderboard(kept, sort=sort, title=name)
+    write_runs(store, runs, name)
+    keys = {one.spec.key for one in runs.values()}
+    return leaderboard(store, name, sort=sort, keys=keys, access=access)
+
+
+def judged_runs(
+    table: ScoreTable, baselines: Sequence[str], rule: ExternalEvaluation, source: str = ""
+) -> dict[str, JudgedRun]:
+    """Model -> its run, measured and checked; nothing is written."""
+    units = units_digest(table.first)
+    common = {
+        "notes": list(table.notes), "seconds": 0.0, "device": "", "precision": "", "parameters": 0,
+        "data": {"name": source, "digest": units, "as_of": _last_time(table.first)},
+    }  # fmt: skip
+    task = ExternalTask(kind="external", units=units, classes=table.first.classes)
+    return {
+        name: _run(spec_of(name, one, task, rule, name in baselines), one, common)
+        for name, one in table.models.items()
+    }
+
+
+def spec_of(
+    name: str, predictions: Predictions, task: ExternalTask, rule: ExternalEvaluation,
+    baseline: bool,
+) -> ExternalSpec:  # fmt: skip
+    """Spec of one model by the content of its scores; ``svm@2`` is the second seed of ``svm``."""
+    values = predictions.scores if predictions.classes else predictions.score
+    digest = hashlib.sha256(np.ascontiguousarray(values, "<f8").tobytes()).hexdigest()[:24]
+    seed = name.rpartition("@")[2]
+    model = Scores(
+        kind="scores", name=name, digest=digest, scale=predictions.scale, baseline=baseline
+    )
+    return ExternalSpec(
+        task=task, model=model, evaluation=rule, seed=int(seed) if seed.isdecimal() else 0
+    )
+
+
+def _run(spec: ExternalSpec, predictions: Predictions, common: dict[str, Any]) -> JudgedRun:
+    record = common | measured(spec, predictions)
+    return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
+
+
+# ------------------------------------------------------------------------------------------- refusing
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of a campaign that could be no name of a file.
+
+    Raises
+    ------
+    DataError
+    """
+    if not re.fullmatch(r"[\w][\w .@+-]{0,99}", name):
+        raise DataError(f"{name[:60]!r} is no name; give letters, digits, spaces and . _ - only",
+                        "name")  # fmt: skip
+
+
+def named_after(stem: str) -> str:
+    """Name of a campaign from that of a file.
+
+    Examples
+    --------
+    >>> named_after("scores (new)")
+    'scores -new-'
+    """
+    return re.sub(r"[^\w .@+-]", "-", stem).lstrip(" .@+-")[:100] or DEFAULT_NAME
+
+
+def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
+    models = list(table.models)
+    for name in baselines:
+        if name not in models:
+            raise DataError(f"no model {name!r} to be a baseline; {nearest(name, models)}",
+                            "unknown_baseline")  # fmt: skip
+    constant = [name for name in constant_models(table) if name not in baselines]
+    if constant:
+        raise DataError(
+            f"{listed(constant)}: the same score for every unit, which ranks nothing; drop "
+            f"{'it' if len(constant) == 1 else 'them'}, or call it a baseline", "constant_scores",
+        )  # fmt: skip
+
+
+def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluation:
+    parts = [name for name in table.first.splits if name not in (table.part, NO_TRAINING)]
+    content = {**rule, "measured_on": table.part, "parts": tuple(sorted(parts))}
+    try:
+        return ExternalEvaluation.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(place) for place in first["loc"])
+        raise DataError(f"{where}: {first['msg'].lower()}", "evaluation") from None
+
+
+# -------------------------------------------------------------------------------------------- writing
+
+
+def write_runs(store: Store, runs: Mapping[str, JudgedRun], name: str) -> None:
+    """Store runs under their names; one that is there is used as it is.
+
+    The same scores under the other role, baseline or not, are replaced.
+    """
+    store.prepare()
+    for run in runs.values():
+        other = run.spec.model.model_copy(update={"baseline": not run.spec.is_baseline})
+        store.remove(run.spec.model_copy(update={"model": other}).key)
+        if run.spec.key not in store:
+            history = pl.DataFrame(schema=HISTORY)
+            store.write(run.spec, run.record, run.predictions.frame, history)
+    store.write_campaign(name, {model: run.spec.key for model, run in runs.items()})
+
+
+def units_digest(predictions: Predictions) -> str:
+    """Digest of everything that is known of the units, 12 hexadecimal digits."""
+    sha = hashlib.sha256()
+    for column in predictions.frame.drop("score", "scores", strict=False).iter_columns():
+        texts = column.cast(pl.String)
+        sha.update(f"{column.name} {len(column)}\n".encode())
+        sha.update(texts.str.len_bytes().to_numpy().astype("<i8").tobytes())
+        sha.update("".join(texts.to_list()).encode())
+    return sha.hexdigest()[:12]
+
+
+def _last_time(predictions: Predictions) -> str:
+    return str(predictions.frame["time"].max()) if "time" in predictions else ""

@@ -1,0 +1,449 @@
+"""Scores that were made elsewhere, read from files and frames: models on the same units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.document.numbers import count, listed, plural
+from trueness.errors import DataError, first_line, nearest
+from trueness.judge.scores import (
+    SCALES,
+    Array,
+    GivenScale,
+    check_distinct,
+    check_present,
+    check_scale,
+    converted,
+    floats,
+    matrix,
+    number_column,
+)
+from trueness.judge.units import ROLES, Units, units_of
+from trueness.predictions import Predictions, as_frame
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table plays which role.
+
+    Attributes
+    ----------
+    label : str
+        0 or 1; class where there are `prefixes`.
+    score : tuple of str
+        Wide tables: a column per model; all that are left without it. With `model`: the one
+        column of scores.
+    prefixes : tuple of str
+        K classes: columns that begin with it, then the name of the class; wide tables have one
+        prefix per model, long ones have one.
+    model : str, optional
+        Long tables: the name of the model.
+    id, time, group, cluster, fold, split : str, optional
+    drop : tuple of str
+        Columns to leave out.
+    """
+
+    label: str
+    score: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+    model: str | None = None
+    id: str | None = None
+    time: str | None = None
+    group: str | None = None
+    cluster: str | None = None
+    fold: str | None = None
+    split: str | None = None
+    drop: tuple[str, ...] = ()
+
+    @property
+    def roles(self) -> dict[str, str]:
+        """Role of a unit -> column, those that are named."""
+        named = {role: self.label if role == "y" else getattr(self, role) for role in ROLES}
+        return {role: column for role, column in named.items() if column is not None}
+
+    def check(self, known: Sequence[str]) -> None:
+        """Refuse columns that are not there, and one column in two roles.
+
+        Raises
+        ------
+        DataError
+        """
+        check_distinct(known)
+        model = [self.model] if self.model is not None else []
+        used = [*self.roles.values(), *model, *self.score]
+        for name in (*used, *self.drop):
+            if name not in known:
+                raise DataError(f"no column {name!r}; {nearest(name, list(known))}",
+                                "unknown_column")  # fmt: skip
+        doubled = [name for i, name in enumerate(used) if name in used[:i]]
+        if doubled:
+            raise DataError(f"column {doubled[0]!r} is named for two roles; one each is needed",
+                            "doubled_column")  # fmt: skip
+        if self.model is not None and len(self.score) + len(self.prefixes) != 1:
+            raise DataError(
+                "a table with a row per model and unit needs the column of the scores (score), or "
+                "the prefix of those of the classes", "which_scores",
+            )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How values are understood.
+
+    Attributes
+    ----------
+    scale : {"probability", "logit", "rank"}
+    missing : {"refuse", "drop"}
+        Units without a score of some model: refused, or left out for all models.
+    pair_common : bool
+        Long tables: keep the units that every model has, where models have different ones.
+    on : str, optional
+        Part that is judged; needed where the split has several.
+    """
+
+    scale: GivenScale = "probability"
+    missing: Literal["refuse", "drop"] = "refuse"
+    pair_common: bool = False
+    on: str | None = None
+
+
+@dataclass(frozen=True)
+class ScoreTable:
+    """Scores of some models on the same units.
+
+    Attributes
+    ----------
+    models : dict of str to Predictions
+    part : str
+        That is judged.
+    notes : tuple of str
+        What was left out.
+    """
+
+    models: dict[str, Predictions]
+    part: str
+    notes: tuple[str, ...] = ()
+
+    @property
+    def first(self) -> Predictions:
+        """Predictions of one of the models: the units are those of all."""
+        return next(iter(self.models.values()))
+
+
+# ----------------------------------------------------------------------------------------- reading
+
+
+def read_frame(path: Path) -> pl.DataFrame:
+    """Table of a file by its suffix; text files keep their columns as text.
+
+    Raises
+    ------
+    DataError
+        If it is missing, empty, unreadable, of another kind, or has a column twice.
+    """
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"{path}: no table by its name; {', '.join(READERS)} are read", "suffix")
+    try:
+        frame = reader(path)
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file", "no_file") from None
+    except pl.exceptions.NoDataError:
+        raise DataError(f"{path}: the file is empty", "empty") from None
+    except pl.exceptions.DuplicateError as error:
+        raise DataError(f"{path}: {first_line(error)}", "doubled_column") from None
+    except (pl.exceptions.PolarsError, OSError, ValueError, RuntimeError) as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable") from None
+    if not len(frame):
+        raise DataError(f"{path}: a table without rows", "empty")
+    return frame
+
+
+def _separated(path: Path, separator: str) -> pl.DataFrame:
+    """Columns of text, under the names in the first line."""
+    read = partial(
+        pl.read_csv, path, separator=separator, infer_schema=False, glob=False, has_header=False
+    )
+    names = [name or "" for name in read(n_rows=1).row(0)]
+    check_distinct(names)
+    return read(skip_rows=1, new_columns=names) if names else pl.DataFrame()
+
+
+READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
+    **dict.fromkeys((".parquet", ".pq"), partial(pl.read_parquet, glob=False)),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), partial(pl.read_ipc, memory_map=False)),
+    ".csv": partial(_separated, separator=","),
+    ".tsv": partial(_separated, separator="\t"),
+    **dict.fromkeys((".jsonl", ".ndjson"), partial(pl.read_ndjson, infer_schema_length=None)),
+}
+"""Suffix of a file -> what reads it."""
+
+
+def frame_of(table: object) -> pl.DataFrame:
+    """Frame from a file, a frame of any library or a mapping of columns.
+
+    Raises
+    ------
+    DataError
+    """
+    if isinstance(table, str | Path):
+        return read_frame(Path(table))
+    names = getattr(table, "columns", None)
+    if names is not None and not isinstance(table, pl.LazyFrame):
+        check_distinct([str(name) for name in names])
+    frame = as_frame(table)
+    if not len(frame):
+        raise DataError("a table without rows", "empty")
+    return frame
+
+
+def score_table(table: object, columns: Columns, reading: Reading = Reading()) -> ScoreTable:
+    """Models in a file or frame, wide (a column per model) or long (a row per model and unit).
+
+    Raises
+    ------
+    DataError
+        For everything that cannot be judged as it is; nothing is guessed silently.
+
+    Examples
+    --------
+    >>> table = {"y": [0, 1, 0, 1], "svm": [0.2, 0.9, 0.1, 0.6]}
+    >>> list(score_table(table, Columns("y")).models)
+    ['svm']
+    """
+    frame = frame_of(table)
+    columns.check(frame.columns)
+    long = columns.model is not None
+    given = frame.drop(columns.drop)
+    return _long(given, columns, reading) if long else _wide(given, columns, reading)
+
+
+def _roles(frame: pl.DataFrame, columns: Columns) -> dict[str, pl.Series]:
+    return {role: frame[column].alias(role) for role, column in columns.roles.items()}
+
+
+# -------------------------------------------------------------------------------------------- wide
+
+
+def _wide(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable:
+    rest = [name for name in frame.columns if name not in columns.roles.values()]
+    if columns.prefixes:
+        by_model, classes = _by_prefix(rest, columns.prefixes)
+        used = {name for names in by_model.values() for name in names}
+        scores = {
+            model: matrix(model, np.stack([_floats(frame, name) for name in names], 1))
+            for model, names in by_model.items()
+        }
+    else:
+        classes, used = (), set(columns.score or rest)
+        scores = {name: _floats(frame, name) for name in rest if name in used}
+    if not scores:
+        raise DataError("no columns of scores are left; name them with score", "no_models")
+    idle = [name for name in rest if name not in used]
+    notes = [f"columns that are not used: {listed(idle)}"] if idle else []
+    return assembled(units_of(_roles(frame, columns), classes), scores, reading, notes)
+
+
+def _floats(frame: pl.DataFrame, name: str) -> Array:
+    numbers = number_column(frame[name])
+    if numbers is None:
+        kind = frame[name].dtype
+        raise DataError(
+            f"column {name!r} holds no scores ({kind}); drop it, name the columns of scores, or "
+            "say what it is (id, time, group, cluster, fold, split, model)", "not_numeric",
+        )  # fmt: skip
+    return floats(name, numbers)
+
+
+def _by_prefix(
+    names: Sequence[str], prefixes: Sequence[str]
+) -> tuple[dict[str, list[str]], tuple[str, ...]]:
+    """Model -> its columns, one per class, and the classes; a column goes to its longest prefix."""
+    own: dict[str, dict[str, str]] = {prefix: {} for prefix in dict.fromkeys(prefixes)}
+    for name in names:
+        matching = [p for p in own if name.startswith(p) and name != p]
+        if matching:
+            prefix = max(matching, key=len)
+            own[prefix][name[len(prefix) :]] = name
+    for prefix, columns in own.items():
+        if len(columns) < 2:
+            raise DataError(
+                f"{plural(len(columns), 'column')} with the prefix {prefix!r}; one per class is "
+                f"needed, at least two; {nearest(prefix, list(names))}", "unknown_column",
+            )  # fmt: skip
+    classes = tuple(own[prefixes[0]])
+    for prefix, columns in own.items():
+        if set(columns) != set(classes):
+            odd = sorted(set(columns) ^ set(classes))
+            raise DataError(
+                f"the columns with the prefixes {prefixes[0]!r} and {prefix!r} have different "
+                f"classes ({listed(odd)})", "different_classes",
+            )  # fmt: skip
+    models = {p.rstrip("_.-: ") or p: [columns[c] for c in classes] for p, columns in own.items()}
+    return models, classes
+
+
+# -------------------------------------------------------------------------------------------- long
+
+
+def _long(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable:
+    """Models of a table with a row per model and unit."""
+    roles = _roles(frame, columns)
+    if columns.id is None and columns.time is None:
+        raise DataError("a table with a row per model and unit needs the column of the id or of "
+                        "the time, which pairs the rows", "no_id")  # fmt: skip
+    names = frame[columns.model or ""].cast(pl.String)
+    if names.null_count():
+        raise DataError(f"{plural(names.null_count(), 'row')} without a model", "missing_value")
+    classes: tuple[str, ...] = ()
+    values = [columns.score[0]] if columns.score else []
+    if columns.prefixes:
+        by_model, classes = _by_prefix(frame.columns, columns.prefixes)
+        values = next(iter(by_model.values()))
+    given = np.stack([_floats(frame, name) for name in values], 1)
+    units = units_of(roles, classes, paired=True)
+    models = names.unique(maintain_order=True).to_list()
+    position = names.replace_strict(models, range(len(models)), return_dtype=pl.Int64).to_numpy()
+    cell = position * len(units.frame) + units.row
+    _check_once(cell, models, units)
+    filled = np.full((len(models) * len(units.frame), given.shape[1]), np.nan, given.dtype)
+    there = np.zeros(len(filled), bool)
+    filled[cell], there[cell] = given, True
+    scores = filled.reshape(len(models), len(units.frame), -1)
+    kept, notes = _common(there.reshape(len(models), -1), models, reading.pair_common)
+    units = replace(units, frame=units.frame.filter(pl.Series(kept)))
+    by_model = {name: one[kept] for name, one in zip(models, scores, strict=True)}
+    if not classes:
+        by_model = {name: one[:, 0] for name, one in by_model.items()}
+    return assembled(units, by_model, reading, notes)
+
+
+def _check_once(cell: NDArray[np.int64], models: Sequence[str], units: Units) -> None:
+    """Refuse two rows of one model on one unit."""
+    order = np.sort(cell)
+    again = order[1:][order[1:] == order[:-1]]
+    if len(again):
+        model, unit = divmod(int(again[0]), len(units.frame))
+        raise DataError(
+            f"{models[model]} has several rows for the unit {units.frame['id'][unit]!r}; one is "
+            "needed", "duplicate_id",
+        )  # fmt: skip
+
+
+def _common(
+    there: NDArray[np.bool_], models: Sequence[str], common: bool
+) -> tuple[NDArray[np.bool_], list[str]]:
+    """Units, (n,), that every model has."""
+    kept = np.logical_and.reduce(there, 0)
+    lost = int((~kept).sum())
+    if lost and not common:
+        few = there.sum(1)
+        fewest = int(few.argmin())
+        raise DataError(
+            f"models have different units: {models[fewest]} {count(few[fewest])} of "
+            f"{count(len(kept))}; give all of them, or ask for those that all models have "
+            "(pair_common)", "different_units",
+        )  # fmt: skip
+    if not kept.any():
+        raise DataError("no unit is there for every model; nothing can be paired",
+                        "different_units")  # fmt: skip
+    return kept, [f"{plural(lost, 'unit')} left out that some models do not have"] * bool(lost)
+
+
+# --------------------------------------------------------------------------------------- assembling
+
+
+def assembled(
+    units: Units, scores: Mapping[str, Array], reading: Reading, notes: Sequence[str] = ()
+) -> ScoreTable:
+    """Predictions of models on some units, checked and on the scale that they are kept in.
+
+    Parameters
+    ----------
+    units : Units
+        n of them.
+    scores : mapping of str to (n,) or (n, K)
+    reading : Reading
+    notes : sequence of str
+        What was left out already.
+
+    Raises
+    ------
+    DataError
+    """
+    classes = units.classes
+    check_scale(reading.scale, classes)
+    for name, values in scores.items():
+        if len(values) != len(units.frame):
+            raise DataError(f"{name}: {count(len(values))} scores for "
+                            f"{count(len(units.frame))} labels", "lengths")  # fmt: skip
+        if classes and values.shape[1:] != (len(classes),):
+            raise DataError(f"{name}: scores of {values.shape[1]} classes, not {len(classes)}",
+                            "different_classes")  # fmt: skip
+    kept = check_present(scores, reading.missing == "drop")
+    lost = int((~kept).sum())
+    notes = [
+        *notes,
+        *[f"{plural(lost, 'unit')} left out without a score of some model"] * bool(lost),
+    ]
+    frame = units.frame.filter(pl.Series(kept)) if lost else units.frame
+    part = _part(frame, reading.on)
+    _check_judged(frame, part, {name: one[kept] for name, one in scores.items()}, units)
+    sorting = [name for name in ("split", "fold", "time", "id") if name in frame.columns]
+    order = frame.with_row_index("__row").sort(sorting)["__row"].to_numpy()
+    frame = frame[order]
+    column, kind = (
+        ("scores", SCALES[reading.scale]) if classes else ("score", SCALES[reading.scale])
+    )
+    return ScoreTable({
+        name: Predictions(
+            frame.with_columns(_series(column, converted(name, one[kept][order], reading.scale))),
+            kind, classes,
+        )
+        for name, one in scores.items()
+    }, part, tuple(notes))  # fmt: skip
+
+
+def _series(name: str, values: Array) -> pl.Series:
+    dtype = pl.Float32 if values.dtype == np.float32 else pl.Float64
+    return pl.Series(name, values, pl.Array(dtype, values.shape[1]) if values.ndim == 2 else dtype)
+
+
+def _part(frame: pl.DataFrame, on: str | None) -> str:
+    parts = frame["split"].unique(maintain_order=True).to_list()
+    if on is not None and on not in parts:
+        raise DataError(f"no units of a part {on!r}; {nearest(on, parts)}", "no_part")
+    if on is None and len(parts) > 1:
+        raise DataError(f"the split has several parts ({listed(parts)}); say which one is judged "
+                        "(on)", "which_part")  # fmt: skip
+    return on or parts[0]
+
+
+def _check_judged(
+    frame: pl.DataFrame, part: str, scores: Mapping[str, Array], units: Units
+) -> None:
+    """Refuse one class only among the judged units."""
+    judged = frame.filter(pl.col("split") == part)["y"]
+    if judged.n_unique() < 2:
+        only = units.classes[judged[0]] if units.classes else judged[0]
+        raise DataError(f"all {count(len(judged))} labels of the {part} part are {only}; units of "
+                        "two classes are needed", "one_class")  # fmt: skip
+
+
+def constant_models(table: ScoreTable) -> list[str]:
+    """Models whose scores are the same for every judged unit: they rank nothing."""
+    inside = (table.first.frame["split"] == table.part).to_numpy()
+    found = []
+    for name, model in table.models.items():
+        scores = (model.scores if model.classes else model.score)[inside]
+        if (scores == scores[0]).all():
+            found.append(name)
+    return found
