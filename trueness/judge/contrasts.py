@@ -1,8 +1,8 @@
-"""Tables by one axis: every variant minus its reference, everything else equal, on the same days.
+"""Variants of one setting against a reference, everything else equal, on the same units.
 
-A pair is two runs whose specs differ on the axis alone, the seed included. A row averages the
-differences of its pairs; the days are resampled once for all, and the intervals of a table hold for
-all of its rows together.
+A pair is two runs whose specs differ in that setting alone, the seed included. A row averages the
+differences of its pairs; the units are resampled once for all, and the intervals of a table hold
+for all of its rows together.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from trueness.errors import TruenessError, nearest
+from trueness.document import Column, Document, Section, Sentence, Table, numbers
+from trueness.errors import TruenessError
 from trueness.evaluation import (
     Contrast,
     Estimate,
@@ -23,10 +25,12 @@ from trueness.evaluation import (
     replicated_proportion,
     simultaneous_contrasts,
 )
-from trueness.judge.axes import AXES, Axis
-from trueness.judge.comparison import Draws, auc_draws, without_seed
-from trueness.judge.leaderboard import Arena, leaderboard
-from trueness.store import Problem, Run, Store
+from trueness.judge.axes import Axis, axis_of
+from trueness.judge.comparison import Draws, auc_draws
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.leaderboard import Group, leaderboard
+from trueness.judge.settings import content_of, value_at, words
+from trueness.store import AnyStore, Problem, Run
 
 
 @dataclass(frozen=True)
@@ -72,7 +76,7 @@ class ContrastRow:
 
 @dataclass(frozen=True)
 class ContrastTable:
-    """Rows of one arena, references first, then by the lower end of the difference."""
+    """Rows of one comparison group, references first, then by the lower end of the difference."""
 
     title: str
     by: str
@@ -107,69 +111,169 @@ class ContrastTable:
             f"for {m}{'; ' if rest else ''}{', '.join(rest)}."
         )
 
+    @property
+    def notes(self) -> list[str]:
+        """What a reader has to know besides."""
+        notes = []
+        if self.compared:
+            notes.append("intervals resample units, not seeds: they hold for these runs as trained")
+        if any(row.runs > 1 for row in self.rows):
+            notes.append("counts are summed over runs; intervals are as wide as those of one run")
+        if stops := [row for row in self.rows if row.note]:
+            names = "; ".join(f"{row.variant} {row.note}" for row in stops)
+            notes.append(f"not everything else is equal: {names}")
+        if self.unpaired:
+            notes.append(
+                f"without a partner in the store, all else equal: {numbers.listed(self.unpaired)}"
+            )
+        return notes
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         rows = [row.to_dict() for row in self.rows]
-        return {**vars(self), "rows": rows, "sentence": self.sentence}
+        return {**vars(self), "rows": rows, "sentence": self.sentence, "notes": self.notes}
+
+    def section(self) -> Section:
+        """What to show."""
+        about = (
+            f"{self.by} against {self.reference}, everything else equal, same seeds; means over "
+            f"pairs, {numbers.level(self.confidence)} confidence intervals"
+        )
+        table = Table(
+            [*COLUMNS[:2], Column(f"precision@{self.budget}", "share", 8), *COLUMNS[2:]],
+            [_cells(row, self.budget) for row in self.rows],
+            styles=["reference" if row.is_reference else "" for row in self.rows],
+        )
+        notes = [Sentence(note, "note") for note in self.notes]
+        answer = Sentence(self.sentence, "verdict")
+        return Section(self.title, [answer, Sentence(about), table, *notes])
+
+
+COLUMNS = (
+    Column("variant", weight=9),
+    Column("ahead,\nseeds", "text", 3, help="pairs in which the variant has the larger AUC"),
+    Column("precision@0.5", "share", 4),
+    Column("recall@0.5", "share", 4),
+    Column("AUC", "estimate", 6),
+    Column("AUC −\nreference", "difference", 7),
+    Column("adjusted interval", "text", 8),
+    Column("p,\nadjusted", "p", 5),
+    Column("verdict", weight=9),
+)
+
+
+def _cells(row: ContrastRow, budget: int) -> list[Any]:
+    ids = row.experiments
+    shown = row.variant + (f" ({' '.join(ids)})" if len(ids) < 3 else f" ({len(ids)} ids)")
+    one = row.contrast
+    ends = None if one is None else numbers.interval(
+        one.simultaneous.low, one.simultaneous.high, signed=True)  # fmt: skip
+    names = (f"precision@{budget}", "precision@0.5", "recall@0.5", "auc")
+    measures = [row.measures.get(name) for name in names]
+    return [
+        shown, f"{row.ahead}/{row.pairs}, {row.seeds}" if row.pairs else None, *measures,
+        None if one is None else one.pointwise, ends, None if one is None else one.p,
+        VERDICTS.get(row.verdict, row.verdict),
+    ]  # fmt: skip
+
+
+VERDICTS = {"tied": "indistinguishable"}
+"""Verdict -> its word."""
 
 
 @dataclass(frozen=True)
 class Contrasts:
     """Tables of a store or a campaign, and the runs that could not be read."""
 
+    title: str
     tables: list[ContrastTable]
     problems: list[Problem]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
+            "schema": SCHEMA,
+            "kind": "contrasts",
+            "title": self.title,
             "tables": [table.to_dict() for table in self.tables],
-            "problems": [{"name": p.name, "reason": p.reason} for p in self.problems],
+            "problems": [problem.to_dict() for problem in self.problems],
         }
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per variant."""
+        rows = []
+        for table in self.tables:
+            for row in table.rows:
+                one = row.contrast
+                flat = {"by": table.by, "reference": table.reference, "variant": row.variant,
+                        "verdict": row.verdict, "pairs": row.pairs, "ahead": row.ahead,
+                        "p": None if one is None else one.p}  # fmt: skip
+                for name, e in {
+                    **row.measures, **({} if one is None else {"difference": one.simultaneous})
+                }.items():  # fmt: skip
+                    flat |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+                rows.append(flat)
+        return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
+
+    def document(self) -> Document:
+        """What to show."""
+        parts: list[Any] = [table.section() for table in self.tables]
+        if not parts:
+            parts = [Sentence("Nothing to compare: no candidates are stored; `trueness run demo` "
+                              "makes some.")]  # fmt: skip
+        parts += [Sentence(f"skipped {p.name}: {p.reason}", "warning") for p in self.problems]
+        return Document(self.title, parts)
 
 
 def contrasts(
-    store: Store, campaign: str | None, by: str, *, each: bool = False,
-    keys: set[str] | None = None, look: tuple[str, str] | None = None,
+    store: AnyStore, campaign: str | None, by: str, *, reference: str | None = None,
+    each: bool = False, keys: set[str] | None = None, access: tuple[str, str] | None = None,
 ) -> Contrasts:  # fmt: skip
-    """Compare the runs of a campaign along one axis, arena by arena.
+    """Compare the runs of a campaign along one setting, group by group.
 
-    References may come from anywhere in the store, if they were measured on the same days.
+    References may come from anywhere in the store, if they were measured on the same units.
 
     Parameters
     ----------
-    store : Store
+    store : Store or MemoryStore
     campaign : str, optional
         Only the runs of this campaign; all without it.
     by : str
-        One of `AXES`.
+        Dotted name of a setting, such as ``loss`` or ``model.embedding``, or its end, such as
+        ``dropout``; one that ends in ``.kind`` compares kinds whose other fields are equal.
+    reference : str, optional
+        Value that the others are compared with; the default of the setting, or the most frequent.
     each : bool
         One row per experiment, instead of the mean over the experiments of a variant.
     keys : set of str, optional
         Only these runs.
-    look : tuple of str, optional
+    access : tuple of str, optional
         As for `leaderboard`.
 
     Raises
     ------
     TruenessError
-        For an unknown axis, or if nothing of the campaign is stored.
+        For an unknown setting or reference, or if nothing of the campaign is stored.
     """
-    if by not in AXES:
-        raise TruenessError(f"unknown comparison {by!r}; {nearest(by, list(AXES))}")
-    board = leaderboard(store, campaign, keys=keys, look=look)
+    board = leaderboard(store, campaign, keys=keys, access=access)
     every = [run for run in store.all_runs()[0] if not run.spec.is_baseline]
     problems = {p.name: p for p in board.problems}
     tables: list[ContrastTable] = []
-    for arena in board.arenas:
-        if arena.networks:
-            place = arena.networks[0].run.record["comparison_group"]
-            comparable = [run for run in every if run.record["comparison_group"] == place]
-            draws, unreadable = auc_draws(store, comparable)
-            problems |= {p.name: p for p in unreadable}
-            view = _View(arena, [run for run in comparable if run.key in draws], draws, each)
-            tables += view.tables(by)
-    return Contrasts(tables, list(problems.values()))
+    for group in board.groups:
+        if not group.candidates or group.kind != "binary":
+            continue
+        place = group.candidates[0].run.record["comparison_group"]
+        comparable = [run for run in every if run.record["comparison_group"] == place]
+        draws, unreadable = auc_draws(store, comparable)
+        problems |= {p.name: p for p in unreadable}
+        runs = [run for run in comparable if run.key in draws]
+        axis = axis_of(by, [m.run for m in group.candidates], reference)
+        tables.append(_View(group, runs, draws, each).table(axis))
+    if board.groups and not tables:
+        raise TruenessError(
+            "no candidates for a binary label are stored, and --by compares those", "kind"
+        )
+    return Contrasts(f"{board.title} by {by}", tables, list(problems.values()))
 
 
 @dataclass(frozen=True)
@@ -184,59 +288,50 @@ class _Group:
 
 @dataclass(frozen=True)
 class _View:
-    """One arena: what is shown of it, and every run that may be a reference."""
+    """One comparison group: what is shown of it, and every run that may be a reference."""
 
-    arena: Arena
+    group: Group
     runs: list[Run]
     draws: Draws
     each: bool
 
-    @property
-    def shown(self) -> list[Run]:
-        names = {row.run.key for row in self.arena.networks}
-        return [run for run in self.runs if run.key in names]
-
-    def tables(self, by: str) -> list[ContrastTable]:
-        """Against the first reference, and against further ones where they have partners."""
-        found = [self.table(by, axis) for axis in AXES[by](self.shown)]
-        return [t for i, t in enumerate(found) if t.compared or (t.rows and i == 0)]
-
-    def table(self, by: str, axis: Axis) -> ContrastTable:
-        rule = self.arena.networks[0].run.spec.evaluation
-        shown = [run for run in self.shown if axis.takes(run.spec)]
-        groups = self._groups(axis, [r for r in shown if not axis.is_reference(r.spec)])
+    def table(self, axis: Axis) -> ContrastTable:
+        rule = self.group.rule
+        names = {model.key for model in self.group.candidates}
+        shown = [r for r in self.runs if r.key in names and axis.applies(r)]
+        groups = self._groups(axis, [r for r in shown if not axis.is_reference(r)])
         paired = [group for group in groups if group.pairs]
         differences = [
             mean_difference(*([self.draws[run.key] for run in side] for side in _sides(group)))
             for group in paired
         ]
-        found = simultaneous_contrasts(differences, rule.confidence_pct / 100)
+        found = simultaneous_contrasts(differences, rule.confidence)
         rows = [self._row(g, contrast) for g, contrast in zip(paired, found, strict=True)]
         rows.sort(key=_lower_end, reverse=True)
         rest = [self._row(group, None) for group in groups if not group.pairs]
         used = {r.key: r for group in paired for _, r in group.pairs}
         if not paired:
-            used = {run.key: run for run in shown if axis.is_reference(run.spec)}
+            used = {run.key: run for run in shown if axis.is_reference(run)}
         references = self._references(axis, list(used.values()))
         matched = {run.key for group in groups for run, _ in group.pairs}
         lonely = [r for group in groups for r in group.runs if r.key not in matched]
         return ContrastTable(
-            self.arena.title, by, axis.reference, [*references, *rows, *rest],
-            rule.confidence_pct / 100, max(rule.alarms), self._ids(lonely),
+            self.group.title, axis.path, axis.reference, [*references, *rows, *rest],
+            rule.confidence, rule.budget, self._ids(lonely),
         )  # fmt: skip
 
     def _groups(self, axis: Axis, variants: list[Run]) -> list[_Group]:
         """Rows in order of first appearance."""
         partners: dict[str, list[Run]] = {}
         for run in self.runs:
-            if axis.is_reference(run.spec):
-                partners.setdefault(axis.signature(run.spec), []).append(run)
+            if axis.is_reference(run):
+                partners.setdefault(axis.signature(run), []).append(run)
         groups: dict[tuple[str, ...], _Group] = {}
         for run in variants:
-            partner = _closest(run, partners.get(axis.signature(run.spec), []))
-            note = _stopping(run, partner)
+            partner = _closest(axis, run, partners.get(axis.signature(run), []))
+            note = _stopping(axis, run, partner)
             address = (*self._address(axis, run), note)
-            empty = _Group(axis.label(run.spec), note, [], [])
+            empty = _Group(axis.label(run), note, [], [])
             group = groups.setdefault(address, empty)
             group.runs.append(run)
             group.pairs.extend([(run, partner)] if partner else [])
@@ -245,29 +340,30 @@ class _View:
     def _references(self, axis: Axis, runs: list[Run]) -> list[ContrastRow]:
         groups: dict[tuple[str, ...], _Group] = {}
         for run in runs:
-            empty = _Group(axis.label(run.spec), "", [], [])
+            empty = _Group(axis.label(run), "", [], [])
             groups.setdefault(self._address(axis, run), empty).runs.append(run)
         return [self._row(group, None, True) for group in groups.values()]
 
     def _address(self, axis: Axis, run: Run) -> tuple[str, ...]:
-        label = axis.label(run.spec)
-        return (label, without_seed(run.spec)) if self.each else (label,)
+        label = axis.label(run)
+        return (label, run.spec.candidate) if self.each else (label,)
 
     def _ids(self, runs: Sequence[Run]) -> list[str]:
-        names = {row.run.key: row.name for row in self.arena.networks}
+        names = {model.key: model.name for model in self.group.candidates}
         return sorted({names.get(run.key, run.key) for run in runs}, key=natural)
 
     def _row(
         self, group: _Group, contrast: Contrast | None, is_reference: bool = False
     ) -> ContrastRow:
         ours, theirs = _sides(group)
-        rule = ours[0].spec.evaluation
-        confidence, budget = rule.confidence_pct / 100, max(rule.alarms)
+        rule = self.group.rule
+        confidence, budget = rule.confidence, rule.budget
         measures = {
             name: replicated_proportion(
                 [Estimate.from_dict(run.record["estimates"][name]) for run in ours], confidence
             )
             for name in (f"precision@{budget}", "precision@0.5", "recall@0.5")
+            if name in ours[0].record["estimates"]
         }
         measures["auc"] = mean_of([self.draws[run.key] for run in ours]).estimate(confidence)
         value = {key: one.value for key, one in self.draws.items()}
@@ -297,17 +393,20 @@ def _sides(group: _Group) -> tuple[list[Run], list[Run]]:
     return [run for run, _ in group.pairs], [partner for _, partner in group.pairs]
 
 
-def _closest(run: Run, partners: list[Run]) -> Run | None:
-    """The partner that stops on the same measure, if there are several."""
-    stop_on = run.spec.recipe.stop_on
-    return min(partners, key=lambda r: (r.spec.recipe.stop_on != stop_on, r.key), default=None)
+def _closest(axis: Axis, run: Run, partners: list[Run]) -> Run | None:
+    """The partner in which the fewest settings differ besides, if there are several."""
+    return min(partners, key=lambda r: (len(axis.besides(run, r)), r.key), default=None)
 
 
-def _stopping(run: Run, partner: Run | None) -> str:
-    """What the two stopped on, if it was not the same."""
-    if partner is None or partner.spec.recipe.stop_on == run.spec.recipe.stop_on:
+def _stopping(axis: Axis, run: Run, partner: Run | None) -> str:
+    """What else differs between the two, because it follows the setting."""
+    if partner is None:
         return ""
-    return f"stops on {run.spec.recipe.stop_on}, reference on {partner.spec.recipe.stop_on}"
+    mine, other = content_of(run.spec), content_of(partner.spec)
+    return ", ".join(
+        f"has {path} {words(value_at(mine, path))}, the reference {words(value_at(other, path))}"
+        for path in axis.besides(run, partner)
+    )
 
 
 def _lower_end(row: ContrastRow) -> float:

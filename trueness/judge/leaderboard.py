@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
+from trueness.judge.languages_group import ClassGroup, class_group
 
 from trueness.checks import Finding, Limits
 from trueness.document import Document, numbers
@@ -17,7 +18,6 @@ from trueness.judge.comparison import best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, Muted, findings_of_runs, one_feature_runs
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.languages_group import ClassGroup, class_group
 from trueness.judge.power import power_of
 from trueness.judge.selection import Selected, Selection, nulls_of, selection
 from trueness.judge.verdict import NOBODY, Verdict, verdict_of
@@ -256,7 +256,7 @@ def _flat(group: Group, model: Model) -> dict[str, Any]:
     return row
 
 
-# --------------------------------------------------------------------------------------- from a store
+# -------------------------------------------------------------------------------------- from a store
 
 
 def leaderboard(
@@ -318,7 +318,9 @@ def leaderboard(
         if runs
     ]
     groups.sort(key=lambda group: -len(group.models))
-    logged = [replace(g, access=access_log(store, g.models[0].run, every, unrecorded)) for g in groups]
+    logged = [
+        replace(g, access=access_log(store, g.models[0].run, every, unrecorded)) for g in groups
+    ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
 
 
@@ -444,7 +446,7 @@ def _title(run: Run) -> str:
     return " · ".join(one for one in told if one)
 
 
-# ------------------------------------------------------------------------------------------ K classes
+# ----------------------------------------------------------------------------------------- K classes
 
 
 def _of_classes(

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from trueness.judge.answers import Answer
+
 from trueness.document import numbers
 from trueness.evaluation import Contrast, TwoNulls
-from trueness.judge.answers import Answer
+
 
 @dataclass(frozen=True)
 class Verdict:

@@ -1,0 +1,359 @@
+"""What a leaderboard shows: the verdict, the table, and what stands behind it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from trueness.checks import next_move
+from trueness.document import (
+    Beside,
+    Column,
+    Document,
+    Items,
+    Link,
+    Part,
+    Section,
+    Sentence,
+    Table,
+    numbers,
+)
+from trueness.errors import TruenessError
+from trueness.judge.access import part_in_words
+from trueness.judge.figures import forest_plot
+from trueness.judge.leaderboard import Group, Leaderboard, Model
+from trueness.judge.power import power_sentences
+from trueness.judge.run_sections import finding_parts, run_parts
+from trueness.judge.settings import content_of, differing, value_at, words
+
+RUNS_IN_DETAIL = 6
+ROWS_ON_A_PAGE = 30
+"""Candidates of the first table; the table of all estimates has every one."""
+NAMES_SHOWN = 60
+ACCESSES_SHOWN = 12
+MOST_SETTINGS = 4
+"""Settings that differ and have a column of their own."""
+TOLD_BY_LABEL = (
+    "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.n_heads",
+    "model.embedding", "model.dropout", "model.revin", "loss", "recipe.weight_decay", "model.kind",
+    "model.name", "model.digest", "model.baseline",
+)  # fmt: skip
+"""Settings that the label of a run names already."""
+
+Cells = tuple[Column, Callable[[Model], Any]]
+
+
+def leaderboard_document(board: Leaderboard) -> Document:
+    """Every comparison group, then what could not be read and what failed."""
+    parts: list[Part] = [
+        Section(group.title, _group_parts(group), anchor=f"group-{i}")
+        for i, group in enumerate(board.groups, 1)
+    ]
+    if not parts:
+        parts.append(Sentence("No runs yet; `trueness run demo` makes some."))
+    parts += [Sentence(f"skipped {p.name}: {p.reason}", "warning") for p in board.problems]
+    parts += [Sentence(f"failed {key}: {why}", "error") for key, why in board.failures.items()]
+    return Document(board.title, parts)
+
+
+def _group_parts(group: Group) -> list[Part]:
+    parts: list[Part] = [Sentence(headline(group), "verdict")]
+    if group.candidates:
+        parts.append(Items(group.verdict.lines))
+    if group.classes is not None:
+        parts += [*_class_table(group), *group.classes.sections()]
+    else:
+        parts += [Sentence(caption(group)), main_table(group), *map(Sentence, selection_lines(group))]
+        parts += _power(group)
+    parts += [*_checks(group), Sentence(_access_line(group), "note")]
+    if group.classes is None:
+        parts += _details(group)
+    return [*parts, *_access(group)]
+
+
+def headline(group: Group) -> str:
+    """Who leads, with what; one sentence."""
+    if not group.candidates:
+        return "Nothing to judge: only baselines are stored for these units."
+    leader = group.candidates[0]
+    seeds = sum(m.run.spec.candidate == leader.run.spec.candidate for m in group.candidates)
+    mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
+    e = leader.estimates[group.sort]
+    value = numbers.estimate(e) if e.k is None else numbers.share(e)
+    return f"{leader.name} leads{mean}: {group.sort} {value}."
+
+
+def caption(group: Group) -> str:
+    """Base rate, units, how the table is sorted."""
+    rate = group.base_rate
+    known = "" if rate is None else f"Base rate {numbers.share(rate)}. "
+    end = "upper" if group.sort == "calibration_error" else "lower"
+    chosen = f"weights chosen on the {part_in_words(group.rule.chosen_on)}, " * bool(
+        group.rule.chosen_on
+    )
+    return (
+        f"{known}{numbers.plural(group.n_candidates, 'candidate')}, {chosen}measured on "
+        f"{part_in_words(group.part)}; sorted by the {end} {numbers.level(group.rule.confidence)} "
+        f"bound of {group.sort}, not adjusted for multiple testing. Intervals are "
+        f"{numbers.level(group.rule.confidence)} confidence intervals."
+    )
+
+
+def selection_lines(group: Group) -> list[str]:
+    """How far the candidates differ, and how often a choice among them fails."""
+    found = group.selection
+    if found is None or found.shrunk.pooled.value is None or found.distinct < 2:
+        return []
+    spread = found.shrunk.deviation
+    differ = "no evidence that the models differ" if 100 * spread < 0.05 else "shrinkage towards it"
+    lines = [
+        f"Pooled precision@{found.budget} {numbers.share(found.shrunk.pooled, counts=False)} over "
+        f"{numbers.plural(found.distinct, 'distinct candidate')}; between-model SD "
+        f"{numbers.decimal(100 * spread, 1)} points: {differ}."
+    ]
+    if found.overfitting is not None and found.overfitting.value is not None:
+        lines.append(
+            f"Probability of backtest overfitting {numbers.percent(found.overfitting.value)} % "
+            f"({numbers.count(found.overfitting.n)} splits): how often the best by AUC on one half "
+            "of the units is not above the median on the other; 50 % is chance."
+        )
+    return lines
+
+
+# --------------------------------------------------------------------------------------------- tables
+
+
+def main_table(group: Group) -> Table:
+    """Candidates above baselines, with what decides."""
+    budget = group.rule.budget
+    columns: list[Cells] = [
+        (Column("id", "text", 9), lambda m: m.name),
+        (Column("model", "text", 7), lambda m: m.label or None),
+        *_settings(group),
+        (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
+        (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
+         lambda m: m.selected and m.selected.shrunk),
+        (Column("adjusted\nbound", "bound", 5,
+                help="lower bound of the precision that holds for all candidates at once"),
+         lambda m: m.selected and m.selected.bound),
+        (Column("AUC", "estimate", 8), lambda m: m.estimates["auc"]),
+        (Column("AUC − best\nbaseline", "difference", 7), lambda m: m.difference),
+        (Column("vs leader", "text", 6), lambda m: against_leader(m)),
+        *_sorted(group, (f"precision@{budget}", "auc")),
+        *_if_there(group, "precision@0.5", "share", 4),
+        *_if_there(group, "recall@0.5", "share", 4),
+        (Column("checks", "link", 6), check_links),
+    ]  # fmt: skip
+    return _table(group, columns, shown=ROWS_ON_A_PAGE)
+
+
+def _settings(group: Group) -> list[Cells]:
+    """A column for each setting that differs and that labels do not name."""
+    specs = [m.run.spec for m in group.candidates]
+    some = [path for path in differing(specs) if path not in TOLD_BY_LABEL][:MOST_SETTINGS]
+
+    def cell(path: str) -> Callable[[Model], Any]:
+        return lambda m: None if m.is_baseline else words(value_at(content_of(m.run.spec), path))
+
+    return [
+        (Column(path.rpartition(".")[2].replace("_", " "), "code", 2), cell(path)) for path in some
+    ]
+
+
+def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
+    """The estimate that sorts, where the table would lack it."""
+    if group.sort in (*shown, "precision@0.5", "recall@0.5"):
+        return []
+    return _if_there(group, group.sort, None, 8)
+
+
+def _if_there(group: Group, name: str, kind: str | None, weight: int) -> list[Cells]:
+    found = group.models[0].estimates.get(name)
+    if found is None:
+        return []
+    kind = kind or ("estimate" if found.k is None else "share")
+    title = name.replace("_", " ")
+    return [(Column(title, kind, weight), lambda m: m.estimates.get(name))]  # ty: ignore[invalid-argument-type]
+
+
+def all_estimates_table(group: Group) -> Table:
+    """Every estimate of every run."""
+    columns: list[Cells] = [
+        (Column("id", "text", 9), lambda m: m.name),
+        (Column("model", "text", 6), lambda m: m.label or None),
+        (Column("weights", "short", 2), lambda m: m.run.record["parameters"] or None),
+    ]
+    for name in group.models[0].estimates:
+        if name != "base_rate":
+            columns += _if_there(group, name, None, 5)
+    if group.models[0].run.record.get("scores"):
+        columns.append((Column("scores", "text", 2), _range))
+    return _table(group, columns)
+
+
+def _range(model: Model) -> str:
+    scores = model.run.record["scores"]
+    return f"{numbers.decimal(scores['min'], 2)} to {numbers.decimal(scores['max'], 2)}"
+
+
+def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Table:
+    rows = [[cell(model) for _, cell in columns] for model in group.models]
+    styles = ["baseline" if model.is_baseline else "" for model in group.models]
+    if group.candidates:
+        styles[0] = "leader"
+    return Table([column for column, _ in columns], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
+
+
+def _class_table(group: Group) -> list[Part]:
+    names = list(group.models[0].estimates)
+    columns: list[Cells] = [
+        (Column("id", "text", 9), lambda m: m.name),
+        (Column("model", "text", 7), lambda m: m.label or None),
+        *(cells for name in names for cells in _if_there(group, name, None, 6)),
+        (Column("− best\nbaseline", "difference", 7), lambda m: m.difference),
+        (Column("checks", "link", 5), check_links),
+    ]
+    return [_table(group, columns, shown=ROWS_ON_A_PAGE)]
+
+
+def against_leader(model: Model) -> str | None:
+    """Where a candidate stands, in a word or two."""
+    if model.selected is None:
+        return "best baseline" if _is_best(model) else None
+    return model.selected.against_leader.replace("tied", "indistinguishable")
+
+
+def _is_best(model: Model) -> bool:
+    return model.is_baseline and model.reference is not None and model.reference.key == model.key
+
+
+def check_links(model: Model) -> list[Link]:
+    """Codes of the checks that fired, then those that are muted."""
+    fired = [Link(f.code, f"#{f.code}", f"{f.title}: {f.evidence}") for f in model.findings]
+    muted = [
+        Link(f"({m.finding.code})", f"#{m.finding.code}", f"muted: {m.mute.reason}")
+        for m in model.muted
+    ]
+    return [*fired, *muted]
+
+
+# -------------------------------------------------------------------------------------------- sections
+
+
+def _power(group: Group) -> list[Part]:
+    if group.power is None:
+        return [Sentence("Power: too few positives to compare anything.", "note")]
+    return [Section("Power", [Items(power_sentences(group.power))])]
+
+
+def _checks(group: Group) -> list[Part]:
+    """Every check that fired, with how many candidates it concerns, the gravest first."""
+    fired = {f.code: f for m in group.models for f in m.findings}
+    if not fired:
+        return []
+    counts = Counter(f.code for m in group.models for f in m.findings)
+    of = len(group.models)
+    codes = sorted(fired, key=lambda code: fired[code].rank)
+    rows = [[Link(c), fired[c].severity, fired[c].title, f"{counts[c]} of {of}"] for c in codes]
+    columns = [Column("check", "link", 9), Column("severity"), Column("title", weight=8),
+               Column("models", "code", 7)]  # fmt: skip
+    pages = [
+        Section(f"{c} {fired[c].title}", [Sentence(next_move(c))], anchor=c, folded=True)
+        for c in codes
+    ]
+    leader = group.models[0]
+    own: list[Part] = []
+    if leader.findings:
+        own = [Section(f"Of {leader.name}", finding_parts(leader.findings, leader.muted),
+                       folded=True)]  # fmt: skip
+    return [Section("Checks", [Table(columns, rows), *own, *pages])]
+
+
+def _access_line(group: Group) -> str:
+    return "" if group.access is None else f"{str(group.access)[0].upper()}{str(group.access)[1:]}."
+
+
+def _details(group: Group) -> list[Part]:
+    """Folded: what stands behind the table of a rare event."""
+    many = numbers.plural(len(group.models), "run")
+    parts: list[Part] = [
+        Section(f"All estimates of {many}", [all_estimates_table(group)], folded=True),
+        *_siblings(group),
+        Section("AUC with intervals", [forest_plot(group.models)]),
+        *_leader_parts(group),
+    ]
+    leaders = group.candidates[:RUNS_IN_DETAIL]
+    best = [m for m in group.baselines if _is_best(m)]
+    detail = [
+        Section(f"{m.title} · {m.key}", run_parts(m), folded=True) for m in (*leaders, *best)
+    ]
+    return [*parts, Section("Run by run", detail)] if detail else parts
+
+
+def _leader_parts(group: Group) -> list[Part]:
+    """Curves, calibration and slices of the leader, the best baseline beside it."""
+    from trueness.judge.calibration import calibration_section
+    from trueness.judge.curves import alarm_curve
+    from trueness.judge.slices import slice_sections
+
+    leader = group.models[0]
+    runs = [(leader.name, leader.run)]
+    if group.candidates and group.reference is not None:
+        names = {m.key: m.name for m in group.baselines}
+        best = group.reference
+        runs.append((names.get(best.key, best.record["label"]), best))
+    try:
+        curves = [alarm_curve(runs, what) for what in ("precision", "recall")]
+        return [
+            Section("Precision and recall over the alarm rate", [Beside(curves)]),
+            *calibration_section(leader.name, leader.run),
+            *slice_sections(runs),
+        ]
+    except TruenessError as error:
+        return [Sentence(f"No curves of {leader.name}: {error}", "warning")]
+
+
+def _siblings(group: Group) -> list[Part]:
+    """Candidates that the leader cannot be told from in precision, and those it can."""
+    sets: dict[str, list[str]] = {}
+    seen: set[str] = set()
+    for model in group.candidates:
+        candidate = model.run.spec.candidate
+        if model.selected is not None and candidate not in seen:
+            sets.setdefault(model.selected.precision, []).append(_with_counts(group, model))
+        seen.add(candidate)
+    sets.pop("leader", None)
+    if not sets:
+        return []
+    titles = {"tied": "indistinguishable from the leader", "worse": "worse than the leader",
+              "better": "better than the leader", "unknown": "not comparable"}  # fmt: skip
+    lines = [
+        f"{titles[name]} ({len(some)}): {numbers.listed(some, NAMES_SHOWN)}"
+        for name, some in sets.items()
+    ]
+    return [Section(f"Candidates against the leader in precision@{group.rule.budget}",
+                    [Items(lines)], folded=True)]  # fmt: skip
+
+
+def _with_counts(group: Group, model: Model) -> str:
+    top = model.estimates[f"precision@{group.rule.budget}"]
+    also = model.selected.against_leader if model.selected else ""
+    return f"{model.name} {top.k}/{top.n}" + (f" ({also})" if also.startswith("AUC") else "")
+
+
+def _access(group: Group) -> list[Part]:
+    """The latest accesses first, and how many more there are."""
+    if group.access is None or not group.access.every:
+        return []
+    latest = list(reversed(group.access.every))
+    rows = [
+        [one.when.replace("T", " ")[:16], one.part, one.verb, one.question or None, len(one.keys)]
+        for one in latest[:ACCESSES_SHOWN]
+    ]
+    columns = [Column("when, UTC", "code", 9), Column("part"), Column("verb"),
+               Column("question", weight=3), Column("runs", "count")]  # fmt: skip
+    styles = ["warning" if one.opened else "" for one in latest[:ACCESSES_SHOWN]]
+    more = len(latest) - len(rows)
+    note = f"{numbers.plural(more, 'earlier access', 'earlier accesses')}." if more else ""
+    return [Section("Access log", [Table(columns, rows, note=note, styles=styles)], folded=True)]  # ty: ignore[invalid-argument-type]
