@@ -40,6 +40,8 @@ UNLIKELY = 5.0
 """Log-likelihood below the largest at which the scatters of an interval end."""
 NODES, NEGLIGIBLE, HALVINGS = 15, 1e-4, 22
 """Scatters, and rates for each, over which an interval averages; weights and widths left out."""
+MANY, EDGE = 5_000, 1e-16
+"""Alarms of a run from which sums become gamma functions; rates nearer to 0 and 1 are theirs."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def shrink(hits: Sequence[float], alarms: Sequence[float], confidence: float = 0
     if not n.any():
         nothing = Estimate(None, None, None, 0)
         return Shrunk(nothing, 0.0, [nothing] * len(k))
-    likelihood = _Likelihood.of(k, n)
+    likelihood = _Likelihood.of(k, n) if n.max() <= MANY else _ManyAlarms(k, n - k, n)
     rate, scatter = likelihood.best()
     keep = n * scatter / (1 + n * scatter)
     values = (1 - keep) * rate + keep * np.divide(k, n, out=np.zeros_like(k), where=n > 0)
@@ -226,6 +228,23 @@ class _Likelihood:
             weight[some] / weight[some].sum(),
         )  # fmt: skip
         return (alpha[None], beta[None], weight.sum(axis=1)), kept
+
+
+class _ManyAlarms(_Likelihood):
+    """The same from the counts of each run, (m,), as a ratio of beta functions.
+
+    The time does not grow with the alarms, and small scatters are less exact.
+    """
+
+    def __call__(self, rate: Array | float, scatter: Array | float) -> Array:
+        """For rates and scatters that broadcast against each other."""
+        m, v = (np.asarray(x, np.float64)[..., None] for x in (rate, scatter))
+        m = np.clip(m, EDGE, 1 - EDGE)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            a, b = m / v, (1 - m) / v
+            spread = betaln(a + self.hits, b + self.false) - betaln(a, b)
+        equal = self.hits * np.log(m) + self.false * np.log1p(-m)
+        return np.where(v > 0, spread, equal).sum(axis=-1)
 
 
 def _log_density(x: Array, alpha: Array, beta: Array) -> Array:

@@ -2,13 +2,13 @@
 
 from trueness.judge.studies.across import Across, across
 from trueness.judge.studies.analysis import Analysis, analyze
-from trueness.judge.studies.coverage import Coverage, coverage
+from trueness.judge.studies.coverage import Coverage, Coverages, coverage
 from trueness.judge.studies.trials import (
     Range,
     Study,
     Trial,
     from_rows,
-    read_published,
+    read_study,
     study_folders,
 )
 
@@ -16,6 +16,7 @@ __all__ = [
     "Across",
     "Analysis",
     "Coverage",
+    "Coverages",
     "Range",
     "Study",
     "Trial",
@@ -23,6 +24,6 @@ __all__ = [
     "analyze",
     "coverage",
     "from_rows",
-    "read_published",
+    "read_study",
     "study_folders",
 ]

@@ -13,16 +13,20 @@ from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
+import polars as pl
 from scipy.special import ndtri
 
-from trueness.evaluation import Estimate
+from trueness.document import Document
+from trueness.document.numbers import count, decimal, estimate, plural
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.summaries import (
     auc_error,
     correlation_estimate,
     difference_estimate,
     slope_estimate,
 )
-from trueness.judge.studies.analysis import Analysis
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.studies.analysis import Analysis, level_rows
 from trueness.judge.studies.trials import Study, Value
 
 AGREED = (
@@ -112,47 +116,61 @@ class Across:
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
-            "studies": [a.to_dict() for a in self.analyses],
-            "groups": [_group_dict(g) for g in self.groups],
-            "sentences": [self.sentence(), *self.about_means()],
-        }
+            "schema": SCHEMA, "studies": [a.to_dict() for a in self.analyses],
+            "groups": [_group_dict(g) for g in self.groups], "sentences": self.sentences(),
+        }  # fmt: skip
 
-    def sentence(self) -> str:
-        """Whether any difference between budgets exceeds its error."""
-        pairs = [(g, d) for g in self.groups for d in g.differences if d.best.low is not None]
-        if not pairs:
-            return (
-                "Nothing is said about size: no two studies differ in their budget only and tell "
-                "how many positives their values rest on."
-            )
-        clear = [(g, d) for g, d in pairs if d.is_clear]
-        of = f"{len(pairs)} comparison{'s' * (len(pairs) != 1)} of budgets"
-        if not clear:
-            _, most = max(pairs, key=lambda pair: abs(pair[1].best.value or 0.0))
-            return (
-                f"No difference between budgets exceeds its error in {of}: the largest is "
-                f"{abs(most.best.value or 0.0):.4f} with a 95 % error of ± {_half(most.best):.3f}, "
-                f"{most.one} against {most.two}. Verdicts on scaling are not supported."
-            )
-        names = "; ".join(f"{d.one} against {d.two}" for _, d in clear)
-        return f"{len(clear)} of {of} exceed their error, not corrected for their number: {names}."
-
-    def about_means(self) -> list[str]:
-        """Whether means over configurations differ by more than the spread between them."""
-        pairs = [d for g in self.groups for d in g.differences if d.mean.low is not None]
-        if not pairs:
-            return []
-        clear = [d for d in pairs if _leaves_zero_out(d.mean)]
-        text = (
-            f"Of {len(pairs)} differences between means over configurations {len(clear)} leave "
-            "zero out of their 95 % interval, not corrected for their number"
+    def to_frame(self) -> pl.DataFrame:
+        """One row for each level of each parameter of each study."""
+        return pl.DataFrame(
+            [row for one in self.analyses for row in level_rows(one)], infer_schema_length=None
         )
-        most = max(pairs, key=lambda d: abs(d.mean.value or 0.0))
-        low, high = most.mean.low or 0.0, most.mean.high or 0.0
-        return [
-            f"{text}; the largest is {most.mean.value:+.4f} [{low:+.4f}, {high:+.4f}], {most.one} "
-            f"less {most.two}. They compare what each search happened to sample."
-        ]
+
+    def document(self) -> Document:
+        """One study whole, or several together and each of them."""
+        from trueness.judge.studies.comparing import analysis_document
+
+        return analysis_document(self)
+
+    def sentences(self) -> list[str]:
+        """Whether any difference between budgets exceeds its error, and whether means differ."""
+        pairs = [(g, d) for g in self.groups for d in g.differences if d.best.low is not None]
+        means = [d for g in self.groups for d in g.differences if d.mean.low is not None]
+        return [_about_best(pairs), *([_about_means(means)] if means else [])]
+
+
+def _about_best(pairs: Sequence[tuple[Group, Difference]]) -> str:
+    if not pairs:
+        return (
+            "Nothing is said about size: no two studies differ in their budget only and tell how "
+            "many positives their values rest on."
+        )
+    clear = [d for _, d in pairs if d.is_clear]
+    of = f"{plural(len(pairs), 'comparison')} of budgets"
+    if not clear:
+        _, most = max(pairs, key=lambda pair: abs(pair[1].best.value or 0.0))
+        return (
+            f"No difference between budgets exceeds its error in {of}: the largest is "
+            f"{decimal(abs(most.best.value or 0.0))} with a 95 % error of "
+            f"±{decimal(_half(most.best))}, {most.one} against {most.two}. Verdicts on scaling are "
+            "not supported."
+        )
+    names = "; ".join(f"{d.one} against {d.two}" for d in clear)
+    return (
+        f"{count(len(clear))} of {of} exceed their error, not adjusted for multiple testing: "
+        f"{names}."
+    )
+
+
+def _about_means(pairs: Sequence[Difference]) -> str:
+    clear = [d for d in pairs if _leaves_zero_out(d.mean)]
+    most = max(pairs, key=lambda d: abs(d.mean.value or 0.0))
+    return (
+        f"{count(len(clear))} of {plural(len(pairs), 'difference')} between means over "
+        "configurations have a 95 % confidence interval that excludes zero, not adjusted for "
+        f"multiple testing; the largest is {estimate(most.mean, signed=True)}, {most.one} less "
+        f"{most.two}. They compare what each search happened to sample."
+    )
 
 
 def _leaves_zero_out(estimate: Estimate) -> bool:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.summaries import (
     auc_estimate,
     correlation_estimate,
@@ -182,8 +183,8 @@ class Analysis:
                 {"trial": t.number, "type": t.forced, "value": t.value, "params": dict(t.params)}
                 for t in self.forced
             ],
-            "states": {"complete": len(study.completed), **study.uncounted}, "coverage": self.coverage.to_dict(),
-            "notes": list(study.notes),
+            "states": {"complete": len(study.completed), **study.uncounted},
+            "coverage": self.coverage.to_dict(), "notes": list(study.notes),
         }  # fmt: skip
 
 
@@ -206,6 +207,18 @@ def _levels_dict(rows: Sequence[LevelRow]) -> dict[str, dict[str, Any]]:
             "estimate": row.estimate.to_dict(),
         } for row in rows
     }  # fmt: skip
+
+
+def level_rows(found: Analysis) -> list[dict[str, Any]]:
+    """A flat row for each level of each parameter."""
+    return [
+        {
+            "study": found.study.name, "parameter": name, "level": str(row.level),
+            "trials": row.count, "mean": row.mean, "std": row.std, "min": row.low, "max": row.high,
+            "configurations": row.estimate.n, "value": row.estimate.value,
+            "low": row.estimate.low, "high": row.estimate.high,
+        } for name, rows in found.by_value.items() for row in rows
+    ]  # fmt: skip
 
 
 def _importance_dict(one: Importance) -> dict[str, Any]:
@@ -251,7 +264,9 @@ def _best_value(study: Study, best: Trial) -> Estimate:
     value, candidates = best.value or 0.0, len(study.configurations)
     if study.measure != "AUC" or study.positives is None or study.examples is None:
         chosen = {"chosen_on": study.chosen, "measured_on": study.chosen}
-        return Estimate(value, None, None, study.examples or 0, None, **chosen, n_candidates=candidates)
+        return Estimate(
+            value, None, None, study.examples or 0, None, **chosen, n_candidates=candidates
+        )
     return auc_estimate(
         value, study.positives, study.examples - study.positives, n_candidates=candidates,
         chosen_on=study.chosen, measured_on=study.chosen,
@@ -406,9 +421,11 @@ class Pair:
 
 
 def pairs(study: Study) -> list[Pair]:
-    """The published pairs of parameters that are discrete here."""
-    discrete = {name for name, levels in study.space.items() if not isinstance(levels, Range)}
-    return [_pair(study, names) for names in PAIRS if discrete.issuperset(names)]
+    """The published pairs of parameters that are discrete here; the first three without any."""
+    discrete = [name for name, levels in study.space.items() if not isinstance(levels, Range)]
+    known = [names for names in PAIRS if set(names) <= set(discrete)]
+    found = [_pair(study, names) for names in known or combinations(discrete, 2)]
+    return [pair for pair in found if pair.means][: len(PAIRS)]
 
 
 def _pair(study: Study, names: tuple[str, str]) -> Pair:

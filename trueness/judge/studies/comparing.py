@@ -1,121 +1,167 @@
-"""Studies beside each other, in words and tables."""
+"""What is shown of several studies beside each other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from trueness.document import Beside, Column, Document, Items, Section, Sentence, Table
+from trueness.document.numbers import count, decimal, estimate, plural, short
 from trueness.judge.studies.across import Across, Group, agree
-from trueness.judge.studies.analysis import Analysis
-from trueness.judge.studies.text import Section, Table, interval, number, share, size
+from trueness.judge.studies.analysis import COLLAPSED, Analysis, pairs
+from trueness.judge.studies.coverage import Coverage, Coverages
+from trueness.judge.studies.figures import size_figures
+from trueness.judge.studies.sections import coverage_section, study_sections, study_title
+from trueness.judge.studies.trials import Value
+from trueness.judge.studies.words import fraction, level_text
+
+SUBTITLE = (
+    "Published measures are taken over all trials; 95 % confidence intervals rest on "
+    "configurations, each counted once. The best of many is optimistically biased: its value was "
+    "chosen and measured on the same examples."
+)
 
 
-def across_sections(found: Across) -> list[Section]:
-    """Summary of all studies, scaling by true size, agreement, score ranges."""
-    scaling = [_scaling(group) for group in found.groups]
-    return [
-        _summary(found),
-        *scaling,
-        *([_agreement(found)] if found.groups else []),
-        _ranges(found),
+def analysis_document(found: Across) -> Document:
+    """One study whole, or several together, each of them folded."""
+    if len(found.analyses) == 1:
+        (one,) = found.analyses
+        return Document(f"Search analysis: {study_title(one)}", study_sections(one), SUBTITLE)
+    each = [Section(study_title(a), study_sections(a), folded=True) for a in found.analyses]
+    title = f"Search analysis: {count(len(each))} studies"
+    return Document(title, [*_together(found), *each], SUBTITLE)
+
+
+def coverage_document(found: Coverages) -> Document:
+    """What each study has tried and what it has not."""
+    sections = [coverage_section(one, pairs(one.study)) for one in found.studies]
+    if len(sections) == 1:
+        title = f"Search coverage: {found.studies[0].study.name}"
+        return Document(title, sections[0].parts, _tried(found.studies[0]))
+    parts = [
+        Section(one.study.name, [Sentence(_tried(one)), *section.parts])
+        for one, section in zip(found.studies, sections, strict=True)
     ]
+    return Document(f"Search coverage: {count(len(parts))} studies", parts)
+
+
+def _tried(one: Coverage) -> str:
+    trials = plural(len(one.study.completed), "trial")
+    return f"{trials}, {plural(len(one.study.configurations), 'configuration')}"
+
+
+def _together(found: Across) -> list[Section]:
+    agreement = [_agreement(found)] if found.groups else []
+    return [_summary(found), *map(_scaling, found.groups), *agreement, _collapse(found)]
+
+
+SUMMARY = (
+    Column("study", "code", 9), Column("label", weight=8), Column("true sizes", weight=6),
+    Column("best, 95 % CI", "estimate", 9), Column("weights of\nthe best", "short", 7),
+    Column("d_model", "number", 4), Column("layers", "number", 4), Column("heads", "number", 3),
+    Column("learning\nrate", "number", 4), Column("dropout", "number", 4),
+    Column("repeats", "share", 5), Column("architectures\ntested", "share", 5),
+)  # fmt: skip
+SETTINGS = ("d_model", "n_layers", "n_heads", "learning_rate", "dropout")
 
 
 def _summary(found: Across) -> Section:
-    header = ("study", "label", "true sizes", "best", "weights of the best", "d_model", "layers",
-              "heads", "learning rate", "dropout", "repeats", "architectures tried")  # fmt: skip
-    return Section(
-        "All studies",
-        [found.sentence(), *found.about_means()],
-        [Table(header, [_row(a) for a in found.analyses])],
-    )
+    pictures = size_figures(found.groups)
+    return Section("All studies", [
+        *(Sentence(text, "verdict") for text in found.sentences()),
+        Table(SUMMARY, [_summary_row(a) for a in found.analyses]),
+        *([Beside(pictures)] if pictures else []),
+    ])  # fmt: skip
 
 
-def _row(one: Analysis) -> tuple[str, ...]:
-    study, best, sizes = one.study, one.best, one.sizes
-    names = ("d_model", "n_layers", "n_heads", "learning_rate", "dropout")
-    grid = one.coverage.architectures
+def _summary_row(one: Analysis) -> tuple[object, ...]:
+    study, best, sizes, grid = one.study, one.best, one.sizes, one.coverage.architectures
     return (
-        study.name, study.budget,
-        f"{size(sizes[0])} to {size(sizes[-1])}" if sizes else "–", interval(one.best_value, 3),
-        size(best.parameters), *(str(best.params.get(n, "–")) for n in names),
-        share(one.wasted, len(study.completed)),
-        "–" if grid is None else share(grid.tested, len(grid.counts)),
+        study.name, study.budget, f"{short(sizes[0])} to {short(sizes[-1])}" if sizes else None,
+        one.best_value, best.parameters, *(level_text(best.params.get(n)) for n in SETTINGS),
+        fraction(one.wasted, len(study.completed)),
+        None if grid is None else fraction(grid.tested, len(grid.counts)),
     )  # fmt: skip
 
 
+SCALING = (
+    Column("budgets", "code", 9),
+    Column("best − best, 95 % CI,\nas if independent", "difference", 9),
+    Column("exceeds\nits error", weight=8), Column("correlation\nneeded", "number", 5, 2),
+    Column("mean − mean of\nconfigurations, 95 % CI", "difference", 7), Column("n", "count", 6),
+)  # fmt: skip
+
+
 def _scaling(group: Group) -> Section:
-    order = ", ".join(
-        f"{m.study.budget} {number(m.best.value)} ({size(m.best.parameters)} weights)"
+    best = ", ".join(
+        f"{m.study.budget} {decimal(m.best.value)} ({short(m.best.parameters)} weights)"
         for m in group.members
     )
-    lines = [f"Best by label: {order}."]
+    lines = [f"Best by label: {best}."]
     if group.verdict is not None:
         lines.append(f"Published verdict on scaling: {group.verdict}; {_support(group)}.")
     if group.sizes_rise is False:
         lines.append("The winners' true sizes do not rise with their labels.")
     if group.slope.value is not None:
         lines.append(_slope(group))
-    header = ("budgets", "best − best, 95 %, as if independent", "exceeds its error",
-              "correlation it would need", "mean − mean of configurations, 95 %", "n")  # fmt: skip
     rows = [
-        (
-            f"{d.one} − {d.two}", interval(d.best, signed=True), "yes" if d.is_clear else "no",
-            number(d.correlation_needed), interval(d.mean, signed=True), str(d.mean.n),
-        ) for d in group.differences
+        (f"{d.one} − {d.two}", d.best, "yes" if d.is_clear else "no", d.correlation_needed,
+         d.mean, d.mean.n)
+        for d in group.differences
     ]  # fmt: skip
-    return Section(f"Scaling: {group.name}", lines, [Table(header, rows)])
+    return Section(f"Scaling: {group.name}", [Items(lines), Table(SCALING, rows)])
 
 
 def _support(group: Group) -> str:
     if all(d.best.low is None for d in group.differences):
         return "whether the differences exceed their error is unknown, as positives are not known"
     if not group.is_supported:
-        return "not supported, no difference between the best values exceeds its error"
+        return "not supported: no difference between the best values exceeds its error"
     return "at least one difference between the best values exceeds its error"
 
 
 def _slope(group: Group) -> str:
     slope, r = group.slope, group.correlation
     clear = slope.low is not None and slope.high is not None and slope.low * slope.high > 0
-    meaning = "leaves zero out" if clear else "holds zero"
     return (
-        f"By true size: {interval(slope, signed=True)} per factor of ten over {slope.n} "
-        f"configurations, whose interval {meaning}; correlation with the logarithm "
-        f"{interval(r, 2)}. It rests on the spread between configurations as this search sampled "
-        "them, with its training values, on one set of days."
+        f"By true size: {estimate(slope, 4, signed=True)} per factor of ten over "
+        f"{count(slope.n)} configurations, an interval that {'excludes' if clear else 'includes'} "
+        f"zero; correlation with the logarithm {estimate(r, 2)}. It rests on the spread between "
+        "configurations as this search sampled them, with its training values, on one evaluation "
+        "set."
     )
 
 
 def _agreement(found: Across) -> Section:
     names = list(dict.fromkeys(n for g in found.groups for n in g.agreement))
-    rows = [
-        (g.name, *(_levels(g, name) for name in names)) for g in found.groups
-    ]  # fmt: skip
     counts = [
         f"{name} {sum(agree(g.agreement[name]) for g in found.groups if name in g.agreement)}"
         for name in names
     ]
     line = (
-        f"Best level by budget, smallest label first. Groups of {len(found.groups)} whose budgets "
-        f"agree: {', '.join(counts)}."
+        "Best level by budget, smallest label first. Groups whose budgets agree, of "
+        f"{count(len(found.groups))}: {', '.join(counts)}."
     )
-    return Section("Agreement of the best", [line], [Table(("group", *names), rows)])
+    columns = [Column("group", weight=9), *(Column(name) for name in names)]
+    rows = [(g.name, *(_levels(g.agreement.get(name)) for name in names)) for g in found.groups]
+    return Section("Agreement of the best", [Sentence(line), Table(columns, rows)])
 
 
-def _levels(group: Group, name: str) -> str:
-    levels = group.agreement.get(name)
-    if levels is None:
-        return "–"
-    return " / ".join(f"{v:.3g}" if isinstance(v, float) else str(v) for v in levels)
+def _levels(levels: Sequence[Value | None] | None) -> str | None:
+    return None if levels is None else " / ".join(map(level_text, levels))
 
 
-def _ranges(found: Across) -> Section:
+def _collapse(found: Across) -> Section:
     known = [a for a in found.analyses if a.ranges.known]
     if not known:
-        return Section("Collapse", ["Score ranges were not recorded in any of these studies."])
+        line = "Score ranges were not recorded in any of these studies."
+        return Section("Collapsed scores", [Sentence(line)])
+    columns = (
+        Column("study", "code", 9), Column(f"narrower\nthan {COLLAPSED}", "share", 9),
+        Column("mean width", "number", 7, 2), Column("recall 0", "share", 6),
+    )  # fmt: skip
     rows = [
-        (
-            a.study.name, share(a.ranges.collapsed, a.ranges.known),
-            number(a.ranges.mean_width, 2), share(a.ranges.no_recall, a.ranges.recalls),
-        ) for a in known
+        (a.study.name, fraction(a.ranges.collapsed, a.ranges.known), a.ranges.mean_width,
+         fraction(a.ranges.no_recall, a.ranges.recalls) if a.ranges.recalls else None)
+        for a in known
     ]  # fmt: skip
-    header = ("study", "narrower than 0.2", "mean width", "recall 0")
-    return Section("Collapse", [], [Table(header, rows)])
+    return Section("Collapsed scores", [Table(columns, rows)])

@@ -10,7 +10,10 @@ from itertools import combinations, pairwise, product
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from trueness.document import Document
+from trueness.judge.judgement import SCHEMA
 from trueness.judge.studies.trials import (
     ARCHITECTURE,
     TRAINING,
@@ -104,6 +107,32 @@ class Coverage:
             "architectures": _grid_dict(self.architectures),
             "training": _grid_dict(self.training),
         }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Coverages:
+    """Coverage of one study or several."""
+
+    studies: list[Coverage]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"schema": SCHEMA, "studies": [one.to_dict() for one in self.studies]}
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row for each level of each parameter of each study."""
+        return pl.DataFrame([
+            {
+                "study": one.study.name, "parameter": p.name, "level": str(level), "trials": n,
+                "configurations": p.configurations[level],
+            } for one in self.studies for p in one.parameters for level, n in p.counts.items()
+        ], infer_schema_length=None)  # fmt: skip
+
+    def document(self) -> Document:
+        """Levels, pairs and architectures that were tried and that were not, study by study."""
+        from trueness.judge.studies.comparing import coverage_document
+
+        return coverage_document(self)
 
 
 def _grid_dict(grid: GridCoverage | None) -> dict[str, Any] | None:

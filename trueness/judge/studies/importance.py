@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.evaluation import Estimate
-from trueness.evaluation.intervals import percentile_interval
+from trueness.evaluation.intervals import Estimate, percentile_interval
 
 Array = NDArray[np.float64]
 Codes = NDArray[np.int64]
