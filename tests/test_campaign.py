@@ -206,7 +206,7 @@ def test_seeds_are_replicates_and_baselines_stay_single():
 def test_equal_experiments_are_one_run(write):
     text = "experiments:\n  - {id: A}\n  - {id: B, recipe.batch_size: 128}\n  - {id: C, seed: 1}\n"
     campaign = load_campaign(write(HEAD + text))
-    assert list(campaign.twins().values()) == [["A", "B"]]
+    assert list(campaign.duplicate_specs().values()) == [["A", "B"]]
 
 
 def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
@@ -240,7 +240,7 @@ def test_campaign_names_are_plain(write, name):
 def test_a_baseline_may_be_an_experiment(write):
     campaign = load_campaign(write(HEAD + "experiments:\n  - {id: A, model: logit}\n"))
     assert [e.id for e in campaign.experiments] == ["A"]
-    assert list(campaign.twins().values()) == [["a20/logit", "A"]]
+    assert list(campaign.duplicate_specs().values()) == [["a20/logit", "A"]]
 
 
 def test_baselines_of_two_tasks_keep_their_own_ids(write):

@@ -303,7 +303,7 @@ class _Scribe:
         bars, vix = self.campaign.bars, self.campaign.volatility
         return {
             "data": {
-                "bars": bars.name,
+                "name": bars.name,
                 "volatility": vix.name if vix else None,
                 "digest": bars.digest,
                 "rows": len(bars),

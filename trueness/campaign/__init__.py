@@ -82,7 +82,7 @@ class Campaign:
         """Baselines, then experiments."""
         return (*self.baselines, *self.experiments)
 
-    def twins(self) -> dict[str, list[str]]:
+    def duplicate_specs(self) -> dict[str, list[str]]:
         """Key -> ids, for every run that several experiments share."""
         by_key: dict[str, list[str]] = {}
         for entry in self.entries:

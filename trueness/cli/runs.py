@@ -9,11 +9,9 @@ from cyclopts import Parameter
 
 from trueness.cli.options import (
     DEFAULT_STORE,
-    ROWS_SHOWN,
-    By,
     Data,
     Ids,
-    Json,
+    OpenTest,
     Priorities,
     Protocol,
     Recipe,
@@ -22,13 +20,9 @@ from trueness.cli.options import (
     Tiers,
     Vix,
     Whole,
-    check_output,
-    console,
-    print_json,
-    print_rows,
     progress,
 )
-from trueness.cli.stored import campaign_name_of, find_run, open_store
+from trueness.cli.output import DEFAULT, Output, check, console, note, present, print_json
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
@@ -59,9 +53,8 @@ def run(
     retry: Annotated[bool, Parameter(negative=())] = False,
     max_hours: float | None = None,
     watch: Annotated[bool, Parameter(negative=())] = False,
-    report: Path | None = None,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Train what is missing of a campaign, baselines first, and print the leaderboard.
 
@@ -86,53 +79,49 @@ def run(
         Begin nothing new after so many hours, and give up what is not finished by then.
     watch
         A live picture in place of a bar: what runs, what is done, the best so far.
-    report
-        Also write an HTML page to this file.
     dry_run
         Print parameters, split sizes with positives and estimated work; train and write nothing.
     """
-    from trueness.report import leaderboard, write_page
-    from trueness.report.tables import show_leaderboard
+    from trueness.judge.leaderboard import leaderboard
     from trueness.run import run as run_campaign
+    from trueness.store import Store
 
-    chosen, opened = (
-        _campaign(campaign, ids, priorities, tiers, seeds, protocol, recipe, data, vix),
-        open_store(store),
-    )
+    check(output)
+    chosen = _campaign(campaign, ids, priorities, tiers, seeds, protocol, recipe, data, vix)
+    opened = Store(store)
     if dry_run:
-        return _dry_run(chosen, opened, device, workers, as_json)
-    check_output(report)
+        return _dry_run(chosen, opened, device, workers, output)
     _ask_for_all(chosen, everything or bool(ids or priorities or tiers))
-    out = console()
-    for key, twins in chosen.twins().items():
-        console(err=True).print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
+    _tell_duplicates(chosen)
     with progress(watch) as shown:
         summary = run_campaign(
             chosen, opened, device=device, workers=workers, retry=retry, max_hours=max_hours,
             listener=shown,
         )  # fmt: skip
     keys = {e.spec.key for e in chosen.entries}
-    board = leaderboard(opened, chosen.name, keys=keys, look=("run", ""))
-    if as_json:
+    board = leaderboard(opened, chosen.name, keys=keys, access=("run", ""), title=chosen.title)
+    for text in summary.notes:
+        note(text)
+    pending = f", {len(summary.missing)} pending" if summary.missing else ""
+    console(err=True).print(
+        f"{len(summary.trained)} trained, {len(summary.reused)} reused, {len(summary.failed)} "
+        f"failed{pending}\n", highlight=False,
+    )  # fmt: skip
+    if output.as_json:
         print_json({"campaign": chosen.name, **vars(summary), **board.to_dict()})
     else:
-        for note in summary.notes:
-            out.print(f"note: {note}", highlight=False)
-        left = f", {len(summary.missing)} not yet" if summary.missing else ""
-        out.print(
-            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
-            f"{len(summary.failed)} failed{left}\n"
-        )
-        show_leaderboard(out, board, ROWS_SHOWN)
-    if report is not None and board.arenas:
-        write_page(board, report, chosen.title)
-        console(err=True).print(f"report: {report}", highlight=False)
+        present(board, output)
     if summary.interrupted:
-        console(err=True).print("interrupted; call again to go on", style="yellow")
+        note("Interrupted. Run the same command to resume.")
         return EXIT_INTERRUPTED
     if summary.out_of_time:
-        console(err=True).print("the hours are over; call again to go on", style="yellow")
+        note("The hours are over. Run the same command to resume.")
     return 1 if summary.failed else 0
+
+
+def _tell_duplicates(campaign: Campaign) -> None:
+    for key, names in campaign.duplicate_specs().items():
+        console(err=True).print(f"{' = '.join(names)}: one run, {key}", highlight=False)
 
 
 def _ask_for_all(campaign: Campaign, asked: bool) -> None:
@@ -156,7 +145,7 @@ def list_(
     recipe: Recipe = None,
     data: Data = None,
     vix: Vix = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """List the bundled campaigns, or the experiments of one with key, priority and weights.
 
@@ -167,106 +156,105 @@ def list_(
     campaign
         A bundled campaign or a YAML file; without it, the campaigns are listed.
     """
+    from trueness.campaign import bundled_campaigns
+    from trueness.judge.listing import Listing
+
+    check(output)
     if campaign is None:
-        return _list_campaigns(as_json)
+        rows = bundled_campaigns()
+        present(Listing("Bundled campaigns", rows), output)
+        return 0
+    chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, recipe, data, vix)
+    present(Listing(chosen.title, _experiments(chosen)), output)
+    if not output.as_json:
+        _tell_duplicates(chosen)
+    return 0
+
+
+def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
+    """Id, key, label and weights of every experiment."""
     from trueness.market import feature_names
     from trueness.models import parameter_count
     from trueness.spec import PatchTST
 
-    chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, recipe, data, vix)
     rows: list[dict[str, Any]] = []
-    for entry in chosen.experiments:
+    for entry in campaign.experiments:
         spec = entry.spec
-        columns = len(feature_names(spec.task, chosen.bars, chosen.volatility))
+        columns = len(feature_names(spec.task, campaign.bars, campaign.volatility))
         weights = 0
         if isinstance(spec.model, PatchTST):
             weights = parameter_count(spec.model, columns, spec.task.context_days)
-        rows.append(
-            {
-                "id": entry.id,
-                "priority": entry.priority,
-                "key": spec.key,
-                "label": spec.label(),
-                "parameters": weights,
-            }
-        )
-    if as_json:
-        for row, entry in zip(rows, chosen.experiments, strict=True):
-            row["spec"] = entry.spec.model_dump(mode="json")
-        print_json(rows)
-    else:
-        print_rows(rows)
-        for key, twins in chosen.twins().items():
-            console().print(f"{' = '.join(twins)}: one run, {key}", highlight=False)
-    return 0
+        rows.append({
+            "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
+            "parameters": weights, "spec": spec.model_dump(mode="json"),
+        })  # fmt: skip
+    return rows
 
 
 def leaderboard_(
     campaign: str | None = None,
     /,
     *,
-    name: Annotated[str | None, Parameter(name="--campaign")] = None,
-    by: By = None,
+    by: str | None = None,
+    reference: str | None = None,
     each: Annotated[bool, Parameter(negative=())] = False,
     sort: str | None = None,
-    limit: Whole = ROWS_SHOWN,
+    open_test: OpenTest = False,
     store: Store_ = DEFAULT_STORE,
-    report: Path | None = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Print the stored runs, comparable ones together, sorted by the lower end of a precision.
+    """Print the stored runs, comparable ones together, sorted by the lower bound of a precision.
 
-    With --by, compare the variants of one axis with a reference, everything else equal.
+    With --by, compare the variants of one setting with a reference, everything else equal.
 
     Example: trueness leaderboard demo --sort precision@15
 
-    Example: trueness leaderboard demo --by embedding
+    Example: trueness leaderboard demo --by model.embedding
 
     Parameters
     ----------
     campaign
-        Only the runs of this campaign; all runs without it.
-    name
-        The same, as an option.
+        Only the runs of this campaign, bundled or a YAML file; all runs without it.
     by
-        Axis whose variants are compared: loss with bce, embedding with none (and with linear of the
-        same width), tier with the smallest, depth, width, heads and dropout with the mission's.
+        Setting whose variants are compared, such as loss, model.embedding, embedding.kind,
+        task.tier, recipe.learning_rate or dropout.
+    reference
+        With --by: value that the others are compared with; the default of the setting without it.
+        For runs with K classes: the run that the others are compared with.
     each
         With --by: a row per experiment instead of the mean over those of a variant.
     sort
-        Estimate whose lower end sorts, such as precision@15, precision@0.5 or auc.
-    limit
-        Networks shown per table; JSON and pages show all.
-    report
-        Also write an HTML page to this file.
+        Estimate whose lower bound sorts, such as precision@15, precision@0.5 or auc.
     """
+    from trueness.judge.contrasts import contrasts
     from trueness.judge.leaderboard import leaderboard
-    from trueness.report.tables import show_leaderboard
+    from trueness.store import Store
 
-    check_output(report)
-    if limit < 1:
-        raise TruenessError(f"--limit {limit}: at least 1 row is needed")
-    if None not in (campaign, name) and campaign != name:
-        raise TruenessError(f"two campaigns, {campaign} and {name}; give one")
-    campaign = campaign or name
+    check(output)
     if campaign is not None and campaign.endswith((".yaml", ".yml")):
-        campaign = campaign_name_of(campaign)
-    if by is not None or each:
-        return _by_axis(campaign, by, each, sort, limit, store, report, as_json)
-    board = leaderboard(open_store(store), campaign, sort, look=("leaderboard", ""))
-    if as_json:
-        print_json(board.to_dict())
-    else:
-        show_leaderboard(console(), board, limit)
-    if report is not None and board.arenas:
-        from trueness.report.page import write_page
+        from trueness.campaign import campaign_name
 
-        write_page(board, report, campaign or "trueness")
-        console(err=True).print(f"report: {report}", highlight=False)
+        campaign = campaign_name(campaign)
+    opened = Store(store)
+    if by is not None:
+        if sort is not None:
+            raise TruenessError("--sort belongs to the whole leaderboard; leave it or --by out",
+                                "by_and_sort")  # fmt: skip
+        present(contrasts(opened, campaign, by, reference=reference, each=each,
+                          access=("leaderboard", f"by {by}")), output)  # fmt: skip
+        return 0
+    if each:
+        raise TruenessError("--each needs --by, which says what is compared", "each_without_by")
+    part = "test" if open_test else None
+    present(leaderboard(opened, campaign, sort=sort, reference=reference, part=part,
+                        opened=open_test, access=("leaderboard", "")), output)  # fmt: skip
     return 0
 
 
-def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
+def show(
+    run: str, /, *, open_test: OpenTest = False, store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:  # fmt: skip
     """Show one stored run: data, splits, every estimate with its interval, checks.
 
     Example: trueness show D-01
@@ -276,41 +264,12 @@ def show(run: str, /, *, store: Store_ = DEFAULT_STORE, as_json: Json = False) -
     run
         A key, the beginning of one, or the id of an experiment.
     """
-    from trueness.judge.leaderboard import leaderboard
-    from trueness.report.tables import show_run
+    from trueness.judge.show import show as show_run
+    from trueness.store import Store
 
-    opened = open_store(store)
-    found, ids = find_run(opened, run)
-    board = leaderboard(opened, keys={found.key}, look=("show", ""))
-    (row,) = board.arenas[0].rows
-    if as_json:
-        looks = {"looks": board.to_dict()["looks"]}
-        record = {**found.record, **row.to_dict(), "ids": ids, **looks}
-        print_json({**record, "spec": found.spec.model_dump(mode="json")})
-    else:
-        show_run(console(), row, ids)
-        console().print(str(board.arenas[0].looks), highlight=False, soft_wrap=True)
-    return 0
-
-
-def _by_axis(
-    campaign: str | None, by: str | None, each: bool, sort: str | None, limit: int, store: Path,
-    report: Path | None, as_json: bool,
-) -> int:  # fmt: skip
-    """Tables of `leaderboard --by`."""
-    from trueness.judge.contrasts import contrasts
-    from trueness.report.tables import show_contrasts
-
-    if by is None:
-        raise TruenessError("--each needs --by, which says what is compared")
-    if sort is not None or report is not None:
-        given = "--sort" if sort is not None else "--report"
-        raise TruenessError(f"{given} belongs to the whole leaderboard; leave it or --by out")
-    found = contrasts(open_store(store), campaign, by, each=each, look=("leaderboard", f"by {by}"))
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_contrasts(console(), found, limit)
+    check(output)
+    part = "test" if open_test else None
+    present(show_run(Store(store), run, part=part, opened=open_test, access=("show", "")), output)
     return 0
 
 
@@ -328,33 +287,14 @@ def _campaign(
     return campaign
 
 
-def _list_campaigns(as_json: bool) -> int:
-    from trueness.campaign import bundled_campaigns
-
-    rows = bundled_campaigns()
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
-    return 0
-
-
 def _dry_run(
-    campaign: Campaign, store: Store, device: str, workers: int | None, as_json: bool
+    campaign: Campaign, store: Store, device: str, workers: int | None, output: Output
 ) -> int:
     from trueness.fit import choose_device
-    from trueness.plan import plan, resolution, size_text
-    from trueness.report.tables import show_plan
+    from trueness.plan import plan, planned
     from trueness.run import pool_size
 
     todo, where = plan(campaign, store), choose_device(device)
-    size = todo.size(where, pool_size(workers, todo) if where.name == "cpu" else 1)
-    resolves = resolution(campaign, todo)
-    for line in (line for one in resolves for line in one["lines"]):
-        console(err=True).print(line, highlight=False, soft_wrap=True)
-    if as_json:
-        plain = {"experiments": todo.rows, "size": size, "notes": todo.notes}
-        print_json({**plain, "resolves": resolves})
-    else:
-        show_plan(console(), todo.rows, todo.notes, size_text(size))
+    workers = pool_size(workers, todo) if where.name == "cpu" else 1
+    present(planned(campaign, todo, where, workers), output)
     return 0
