@@ -1,0 +1,279 @@
+"""A temperature per group, and the confidence below which a classifier should abstain.
+
+Both are fitted on validation units and used on others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+from scipy.special import log_softmax, softmax
+
+from trueness.errors import TruenessError
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import OTHER, check_lengths, group_units
+from trueness.evaluation.class_draws import independent
+from trueness.evaluation.clusters import check_confidence, clustered_shares
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.slices import checked_logits
+
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+COLDEST, HOTTEST = 0.01, 100.0
+STRENGTH = 8.0
+"""Pull of a group towards the others, nats; as of a prior with standard deviation 0.25."""
+SMALLEST_SLOPE = 1e-5
+"""Of the mean log loss; below it rounding may end the search for temperatures."""
+ACCEPTED_PCT = tuple(range(5, 101, 5))
+"""Shares of the units, percent, at which a threshold is looked for."""
+
+
+@dataclass(frozen=True)
+class GroupTemperatures:
+    """Temperatures that logits are divided by.
+
+    Attributes
+    ----------
+    common : float
+        Of groups that were not fitted: the geometric mean of the others.
+    by_group : dict of str to float
+    strength : float
+        Of the pull towards the common one.
+    """
+
+    common: float
+    by_group: dict[str, float]
+    strength: float
+
+    def apply(self, logits: object, group: object) -> Array:
+        """Logits (n, K) divided by the temperature of their group (n,)."""
+        values = np.asarray(logits, np.float64)
+        check_lengths(logits=values, group=group)
+        return values / self._of(group)[:, None]
+
+    def probabilities(self, logits: object, group: object) -> Array:
+        """Softmax of `apply`, (n, K)."""
+        return softmax(self.apply(logits, group), axis=1)
+
+    def _of(self, group: object) -> Array:
+        names, which = np.unique(np.asarray(group), return_inverse=True)
+        return np.array([self.by_group.get(n, self.common) for n in names.tolist()])[which]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        return cls(**{f.name: content[f.name] for f in fields(cls)})
+
+
+def fit_group_temperatures(
+    y: object, logits: object, group: object, *, strength: float = STRENGTH
+) -> GroupTemperatures:
+    """One temperature per group, pulled together: ``log T_g = log T + delta_g``.
+
+    The smallest ``sum_i -log p_i(y_i) + strength * sum_g delta_g^2``. With a strength of 0 each
+    group is fitted alone, with an infinite one all have the same temperature. Predictions do not
+    change. Guo, Pleiss, Sun and Weinberger, "On Calibration of Modern Neural Networks" (2017); the
+    pull is that of a normal prior.
+
+    Parameters
+    ----------
+    y : (n,) int
+        Classes, 0 to K - 1.
+    logits : (n, K)
+    group : (n,) str
+    strength : float
+        At least 0, nats.
+
+    Returns
+    -------
+    GroupTemperatures
+        In [0.01, 100].
+
+    Raises
+    ------
+    TruenessError
+        If shapes, labels or logits cannot be used, or no minimum is found.
+
+    Examples
+    --------
+    >>> logits = np.log([[0.9, 0.1]] * 10)
+    >>> y = np.array([0, 0, 0, 1, 0, 0, 0, 1, 0, 1])  # 7 of 10: ln(9) / T = ln(7 / 3)
+    >>> round(fit_group_temperatures(y, logits, ["de"] * 10).by_group["de"], 3)
+    2.593
+    """
+    if not strength >= 0:
+        raise TruenessError(f"strength {strength}: at least 0 is needed")
+    labels, values = checked_logits(y, logits, np.asarray(logits).shape[-1])
+    check_lengths(y=y, logits=logits, group=group)
+    names, index = np.unique(np.asarray(group), return_inverse=True)
+    together = np.isinf(strength)
+    pieces = np.zeros_like(index) if together else index
+    logs = _minimum(labels, values, pieces, 0.0 if together else strength)
+    by_group = np.exp(logs[0] if together else logs) * np.ones(len(names))
+    common = float(np.exp(logs.mean()))
+    return GroupTemperatures(
+        common, dict(zip(names.tolist(), by_group.tolist(), strict=True)), strength
+    )
+
+
+def _minimum(y: Index, logits: Array, index: Index, strength: float) -> Array:
+    """Logarithms of the temperatures, one for each value of `index`."""
+    n, groups, every = len(y), int(index.max()) + 1, np.arange(len(y))
+
+    def cost(logs: Array) -> tuple[float, Array]:
+        scaled = logits * np.exp(-logs)[index, None]
+        log_p = log_softmax(scaled, axis=1)
+        slope = scaled[every, y] - (np.exp(log_p) * scaled).sum(axis=1)
+        pull = logs - logs.mean()
+        value = strength * float(pull @ pull) - float(log_p[every, y].sum())
+        return value / n, (np.bincount(index, slope, groups) + 2 * strength * pull) / n
+
+    found = minimize(
+        cost, np.zeros(groups), jac=True, method="L-BFGS-B",
+        bounds=[(np.log(COLDEST), np.log(HOTTEST))] * groups,
+        options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
+    )  # fmt: skip
+    if not found.success and np.abs(found.jac).max() > SMALLEST_SLOPE:
+        raise TruenessError(f"no temperatures are found after {found.nit} steps: {found.message}")
+    return found.x
+
+
+# --------------------------------------------------------------------------------------- abstaining
+
+
+@dataclass(frozen=True)
+class AbstentionThreshold:
+    """The smallest probability at which predictions of a group are accepted.
+
+    Attributes
+    ----------
+    threshold : float or None
+        A unit is accepted where its largest probability is at least this; None if no threshold
+        will do, and the classifier abstains on the whole group.
+    precision : Estimate
+        Right ones among those accepted; certified, ``low`` is the bound and ``high`` is 1.
+    accepted : Estimate
+        Share of the units that is accepted.
+    certified : bool
+        Whether the bound was asked for; else the value is the best of several and optimistic.
+    """
+
+    threshold: float | None
+    precision: Estimate
+    accepted: Estimate
+    certified: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: dict[str, Any]) -> Self:
+        """Back from `to_dict`."""
+        precision, share = (Estimate.from_dict(content[n]) for n in ("precision", "accepted"))
+        return cls(content["threshold"], precision, share, content["certified"])
+
+
+def abstention_thresholds(
+    y: object, probabilities: object, group: object, blocks: Blocks | None = None, *,
+    precision: float, confidence: float | None = 0.95, min_rows: int = 100,
+) -> dict[str, AbstentionThreshold]:  # fmt: skip
+    """For each group the threshold that accepts most units at the wanted precision.
+
+    Thresholds are looked for at 5, 10, ..., 100 % of the units with the largest probabilities,
+    places that do not depend on the labels. With a `confidence`, a threshold counts if the lower
+    bound of its precision reaches the target at a twentieth of the error (Bonferroni), so that the
+    threshold of a group keeps its promise with that confidence, for units like these. Without one
+    the observed precision decides.
+
+    Parameters
+    ----------
+    y : (n,) int
+        Classes, 0 to K - 1.
+    probabilities : (n, K)
+        Rows sum to 1; calibrated ones make thresholds comparable, but no promise needs that.
+    group : (n,) str
+    blocks : Blocks, optional
+        Which units depend on each other, see `clustered_shares`; none without.
+    precision : float
+        To be reached, in (0, 1).
+    confidence : float or None
+        In (0, 1).
+    min_rows : int
+        Groups with fewer units share the threshold "other", which is also that of unseen groups.
+
+    Returns
+    -------
+    dict of str to AbstentionThreshold
+        The largest group first.
+
+    Raises
+    ------
+    TruenessError
+        If shapes, labels or probabilities cannot be used.
+
+    Examples
+    --------
+    >>> y, p = np.zeros(400, int), np.linspace(0.5, 1, 400)
+    >>> y[:100:2] = 1  # the lowest quarter is right half of the time
+    >>> found = abstention_thresholds(y, np.c_[p, 1 - p], ["en"] * 400, precision=0.9)
+    >>> print(found["en"].accepted)
+    80 % (76–84) · 320/400
+    """
+    if not 0 < precision < 1:
+        raise TruenessError(f"precision {precision} must lie between 0 and 1", "precision")
+    if confidence is not None:
+        check_confidence(confidence)
+    labels, values = checked_logits(y, probabilities, np.asarray(probabilities).shape[-1])
+    if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-4):
+        raise TruenessError(
+            "probabilities must not be negative and sum to 1; softmax logits first", "probabilities"
+        )
+    blocks = Blocks.of(len(labels)) if blocks is None else blocks
+    check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
+    groups, block = group_units(group, len(labels), min_rows), independent(blocks)
+    hit, top = values.argmax(axis=1) == labels, values.max(axis=1)
+    found = {}
+    for g, name in enumerate(groups.slices):
+        inside = groups.index == g
+        found[name] = _threshold(hit[inside], top[inside], block[inside], precision, confidence)
+    return found
+
+
+def accepted(
+    probabilities: object, group: object, thresholds: dict[str, AbstentionThreshold]
+) -> NDArray[np.bool_]:
+    """Which predictions are accepted, (n,): those at the threshold of their group or above it."""
+    top = np.asarray(probabilities).max(axis=1)
+    check_lengths(probabilities=probabilities, group=group)
+    never = np.inf
+    limits = {n: never if one.threshold is None else one.threshold for n, one in thresholds.items()}
+    rest = limits.get(OTHER, never)
+    return top >= np.array([limits.get(n, rest) for n in np.asarray(group).tolist()])
+
+
+def _threshold(
+    hit: NDArray[np.bool_], top: Array, block: Index, precision: float, confidence: float | None
+) -> AbstentionThreshold:
+    """The threshold that accepts the most; of the units of one group."""
+    n, ranked, certified = len(top), np.sort(top)[::-1], confidence is not None
+    level = 0.95 if confidence is None else 1 - 2 * (1 - confidence) / len(ACCEPTED_PCT)
+    for threshold in np.unique([ranked[max(1, n * pct // 100) - 1] for pct in ACCEPTED_PCT]):
+        some = top >= threshold
+        cell = np.zeros(int(some.sum()), np.int64)
+        (k,), (m,), (low,), (high,) = clustered_shares(hit[some], cell, block[some], 1, level)
+        if (low if certified else k / m) >= precision:
+            share = Estimate(float(k / m), float(low), 1.0 if certified else float(high), int(m),
+                             int(k))  # fmt: skip
+            of_units = Estimate.proportion(int(m), n)
+            return AbstentionThreshold(float(threshold), share, of_units, certified)
+    nothing = Estimate.proportion(0, 0)
+    return AbstentionThreshold(None, nothing, Estimate.proportion(0, n), certified)
