@@ -14,7 +14,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from trueness.checks import checked
-from trueness.document.numbers import listed, plural
+from trueness.document.numbers import listed
 from trueness.errors import DataError, nearest
 from trueness.judge.leaderboard import Leaderboard, leaderboard
 from trueness.judge.measured import measured
@@ -129,7 +129,7 @@ def _run(spec: ExternalSpec, predictions: Predictions, common: dict[str, Any]) -
     return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
 
 
-# ------------------------------------------------------------------------------------------- refusing
+# ----------------------------------------------------------------------------------------- refusing
 
 
 def check_name(name: str) -> None:
@@ -180,7 +180,7 @@ def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluatio
         raise DataError(f"{where}: {first['msg'].lower()}", "evaluation") from None
 
 
-# -------------------------------------------------------------------------------------------- writing
+# ------------------------------------------------------------------------------------------ writing
 
 
 def write_runs(store: Store, runs: Mapping[str, JudgedRun], name: str) -> None:

@@ -12,9 +12,9 @@ from scipy.special import logit
 
 from trueness.document.numbers import decimal, listed
 from trueness.errors import DataError, nearest
-from trueness.predictions import Scale, as_series
+from trueness.predictions import Scale, as_frame, as_series
 
-Array = NDArray[np.float32] | NDArray[np.float64]
+Array: TypeAlias = NDArray[np.float32 | np.float64]
 GivenScale: TypeAlias = Literal["probability", "logit", "rank"]
 """What scores are when they come: probabilities, log-odds, or numbers that only rank."""
 SCALES: dict[GivenScale, Scale] = {"probability": "logit", "logit": "logit", "rank": "rank"}
@@ -121,6 +121,19 @@ def matrix(name: str, values: object) -> Array:
     return array
 
 
+def frame_of(table: object) -> pl.DataFrame:
+    """Frame from one of any library or a mapping of columns, none of which comes twice.
+
+    Raises
+    ------
+    DataError
+    """
+    if hasattr(table, "iloc"):  # pandas, whose columns may share a name
+        frame: Any = table
+        check_distinct([str(name) for name in frame.columns])
+    return as_frame(table)
+
+
 def scores_by_name(values: object) -> dict[str, pl.Series]:
     """Model -> its scores, (n,).
 
@@ -128,16 +141,8 @@ def scores_by_name(values: object) -> dict[str, pl.Series]:
     Columns of an array are called ``model 1``, ``model 2`` and so on; one column alone is called by
     its own name, or ``model``.
     """
-    if isinstance(values, pl.LazyFrame):
-        values = values.collect()
-    if isinstance(values, pl.DataFrame):
-        values = values.to_dict()
-    columns = getattr(values, "columns", None)
-    if columns is not None:  # pandas
-        frame: Any = values
-        names = [str(name) for name in columns]
-        check_distinct(names)
-        values = {name: frame.iloc[:, i] for i, name in enumerate(names)}
+    if hasattr(values, "columns"):
+        values = frame_of(values).to_dict()
     if isinstance(values, Mapping):
         return {str(name): as_series(str(name), column) for name, column in values.items()}
     if getattr(values, "ndim", 1) == 2:
@@ -169,9 +174,9 @@ def check_present(scores: Mapping[str, Array], drop: bool) -> NDArray[np.bool_]:
     DataError
         If scores are missing and none may go, if all would, or if some are infinite.
     """
-    lost = {name: np.isnan(one).reshape(len(one), -1).any(1) for name, one in scores.items()}
+    n = len(next(iter(scores.values())))
+    lost = {name: np.isnan(one).reshape(n, -1).any(1) for name, one in scores.items()}
     counts = {name: int(one.sum()) for name, one in lost.items() if one.any()}
-    n = len(next(iter(lost.values())))
     if counts and not drop:
         texts = [f"{name} {count:,}" for name, count in counts.items()]
         raise DataError(

@@ -23,11 +23,12 @@ from trueness.judge.scores import (
     check_scale,
     converted,
     floats,
+    frame_of,
     matrix,
     number_column,
 )
 from trueness.judge.units import ROLES, Units, units_of
-from trueness.predictions import Predictions, as_frame
+from trueness.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,7 @@ def read_frame(path: Path) -> pl.DataFrame:
     if reader is None:
         raise DataError(f"{path}: no table by its name; {', '.join(READERS)} are read", "suffix")
     try:
-        frame = reader(path)
+        return reader(path)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file", "no_file") from None
     except pl.exceptions.NoDataError:
@@ -162,9 +163,6 @@ def read_frame(path: Path) -> pl.DataFrame:
         raise DataError(f"{path}: {first_line(error)}", "doubled_column") from None
     except (pl.exceptions.PolarsError, OSError, ValueError, RuntimeError) as error:
         raise DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable") from None
-    if not len(frame):
-        raise DataError(f"{path}: a table without rows", "empty")
-    return frame
 
 
 def _separated(path: Path, separator: str) -> pl.DataFrame:
@@ -179,30 +177,12 @@ def _separated(path: Path, separator: str) -> pl.DataFrame:
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
     **dict.fromkeys((".parquet", ".pq"), partial(pl.read_parquet, glob=False)),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), partial(pl.read_ipc, memory_map=False)),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), pl.read_ipc),
     ".csv": partial(_separated, separator=","),
     ".tsv": partial(_separated, separator="\t"),
     **dict.fromkeys((".jsonl", ".ndjson"), partial(pl.read_ndjson, infer_schema_length=None)),
 }
 """Suffix of a file -> what reads it."""
-
-
-def frame_of(table: object) -> pl.DataFrame:
-    """Frame from a file, a frame of any library or a mapping of columns.
-
-    Raises
-    ------
-    DataError
-    """
-    if isinstance(table, str | Path):
-        return read_frame(Path(table))
-    names = getattr(table, "columns", None)
-    if names is not None and not isinstance(table, pl.LazyFrame):
-        check_distinct([str(name) for name in names])
-    frame = as_frame(table)
-    if not len(frame):
-        raise DataError("a table without rows", "empty")
-    return frame
 
 
 def score_table(table: object, columns: Columns, reading: Reading = Reading()) -> ScoreTable:
@@ -219,7 +199,9 @@ def score_table(table: object, columns: Columns, reading: Reading = Reading()) -
     >>> list(score_table(table, Columns("y")).models)
     ['svm']
     """
-    frame = frame_of(table)
+    frame = read_frame(Path(table)) if isinstance(table, str | Path) else frame_of(table)
+    if not len(frame):
+        raise DataError("a table without rows", "empty")
     columns.check(frame.columns)
     long = columns.model is not None
     given = frame.drop(columns.drop)

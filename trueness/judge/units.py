@@ -173,8 +173,8 @@ def _datetimes(column: pl.Series) -> pl.Series:
 
 def _no_time(value: object, kind: str = "") -> DataError:
     return DataError(
-        f"time holds {str(value)[:40]!r}{kind}, which is no time; give dates, datetimes or ISO text "
-        "such as 2024-01-31", "not_a_time",
+        f"time holds {str(value)[:40]!r}{kind}, which is no time; give dates, datetimes or ISO "
+        "text such as 2024-01-31", "not_a_time",
     )  # fmt: skip
 
 
