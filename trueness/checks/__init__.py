@@ -1,17 +1,66 @@
-"""From a run's spec, record and predictions to its findings, under the limits of a store."""
+"""Numbered checks of one run, for every task: each says finding, clean, or not applicable.
 
-from trueness.checks.from_run import diagnose, evidence_of, judged
+To add one, put a module and its page into `trueness.checks.catalogue`.
+"""
+
+from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.mutes import Mute, mute, mutes_in, unmute
+from trueness.checks.pages import CheckList, CheckPage, explained, next_move, page_of
+from trueness.checks.recorded import checked, findings_of_run
+from trueness.checks.registry import (
+    CHECKS,
+    LIMITS,
+    RELATIVE,
+    VERSION,
+    CheckFunction,
+    baselines_compared,
+    findings_from,
+    findings_in,
+    run_checks,
+)
+from trueness.checks.results import (
+    SEVERITIES,
+    Check,
+    CheckResult,
+    Clean,
+    Finding,
+    Limit,
+    NotApplicable,
+    Severity,
+)
 from trueness.checks.stored import limits_in, stored_findings
 
 __all__ = [
+    "CHECKS",
+    "LIMITS",
+    "RELATIVE",
+    "SEVERITIES",
+    "VERSION",
+    "Check",
+    "CheckFunction",
+    "CheckInput",
+    "CheckList",
+    "CheckPage",
+    "CheckResult",
+    "Clean",
+    "Finding",
+    "Limit",
+    "Missing",
     "Mute",
-    "diagnose",
-    "evidence_of",
-    "judged",
+    "NotApplicable",
+    "Severity",
+    "baselines_compared",
+    "checked",
+    "explained",
+    "findings_from",
+    "findings_in",
+    "findings_of_run",
     "limits_in",
     "mute",
     "mutes_in",
+    "next_move",
+    "page_of",
+    "run_checks",
     "stored_findings",
     "unmute",
 ]

@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from trueness.checks.registry import CHECKS, known_code
 from trueness.errors import StoreError, TruenessError, nearest
-from trueness.evaluation import CHECKS
-from trueness.store import Store
+from trueness.store import AnyStore, Store
 
 LONGEST_REASON = 500
 
@@ -42,7 +42,7 @@ class Mute:
         return asdict(self)
 
 
-def mutes_in(store: Store) -> list[Mute]:
+def mutes_in(store: AnyStore) -> list[Mute]:
     """Mutes of a store, the oldest first.
 
     Raises
@@ -53,7 +53,7 @@ def mutes_in(store: Store) -> list[Mute]:
     found = []
     for content in store.mutes():
         if not _is_mute(content):
-            raise StoreError(f"{store.root / 'mutes.json'} is damaged; mend or remove it")
+            raise StoreError(f"{store.root / 'mutes.json'} is damaged; mend or remove it", "damaged")
         found.append(Mute(**content))
     return found
 
@@ -82,7 +82,7 @@ def mute(store: Store, one: Mute) -> Mute:
     reason = " ".join(one.reason.split())
     if not reason or len(reason) > LONGEST_REASON:
         raise TruenessError(
-            f"a mute needs a reason of 1 to {LONGEST_REASON} characters; give --reason"
+            f"a mute needs a reason of 1 to {LONGEST_REASON} characters; give --reason", "no_reason"
         )
     made = replace(one, reason=reason, date=datetime.now(UTC).date().isoformat())
     store.change_mutes(lambda known: [*_others(known, one), made.to_dict()])
@@ -100,20 +100,21 @@ def unmute(store: Store, one: Mute) -> None:
     _check(store, one)
     if not any(_same(m.to_dict(), one) for m in mutes_in(store)):
         raise TruenessError(
-            f"{one.check} is not muted for {one.scope}; `trueness mute --list` shows what is"
+            f"{one.check} is not muted for {one.scope}; `trueness mute --list` shows what is",
+            "not_muted",
         )
     store.change_mutes(lambda known: _others(known, one))
 
 
 def _check(store: Store, one: Mute) -> None:
     if not (store.root / "store.json").exists():
-        raise StoreError(f"{store.root} is no store; give the folder of a store as --store")
-    if one.check not in CHECKS:
-        raise TruenessError(f"unknown check {one.check!r}; {nearest(one.check, list(CHECKS))}")
+        raise StoreError(f"{store.root} is no store; give the folder of a store as --store",
+                         "no_store")  # fmt: skip
+    known_code(one.check)
     known = list(store.campaigns())
     if one.campaign is not None and one.campaign not in known:
         hint = nearest(one.campaign, known) if known else "the store holds none yet"
-        raise TruenessError(f"{store.root}: no campaign {one.campaign!r}; {hint}")
+        raise TruenessError(f"{store.root}: no campaign {one.campaign!r}; {hint}", "no_campaign")
 
 
 def _others(known: list[dict[str, Any]], one: Mute) -> list[dict[str, Any]]:

@@ -1,75 +1,115 @@
-"""Numbered diagnoses of one run, each with its evidence.
-
-`trueness explain TRU001` prints the page of the first. A check is a row of `CHECKS`: its severity,
-its title, and a function in `diagnoses` that looks at the evidence.
-"""
+"""Every check of the catalogue, and how they are asked about a run."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
+import hashlib
+import json
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from importlib import import_module
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import Any, TypeAlias
 
-import numpy as np
+from trueness.checks import catalogue
+from trueness.checks.inputs import CheckInput, Missing
+from trueness.checks.results import Check, CheckResult, Finding, Limit
+from trueness.errors import TruenessError, nearest
 
-from trueness.evaluation import diagnoses as see
-from trueness.checks.diagnoses import Look
-from trueness.checks.evidence import Evidence, Finding
-from trueness.evaluation.intervals import Estimate
+CheckFunction: TypeAlias = Callable[[CheckInput], CheckResult]
 
-VERSION = 2
-"""Goes up when a check is added or sees otherwise; findings of an older one are made anew."""
-
-
-@dataclass(frozen=True)
-class Check:
-    """How grave it is, what it is called, and what it looks for."""
-
-    severity: str
-    title: str
-    look: Look
-
-
-def run_checks(evidence: Evidence, codes: Iterable[str] | None = None) -> list[Finding]:
-    """Findings of all checks, or of some, the gravest first."""
-    found = []
-    for code in CHECKS if codes is None else codes:
-        check = CHECKS[code]
-        seen = check.look(evidence)
-        if seen is not None:
-            found.append(Finding(code, check.severity, check.title, seen.text, seen.numbers))
-    return sorted(found, key=lambda finding: finding.rank)
-
-
-def against_baselines(best: Estimate | None, one_feature: Estimate | None) -> list[Finding]:
-    """Findings that depend on other runs, from the AUC differences to them."""
-    nothing = np.empty(0)
-    evidence = Evidence(nothing.astype(np.uint8), nothing, {}, None, best, one_feature)
-    return run_checks(evidence, ("TRU004", "TRU009"))
-
-
-def findings_from(content: list[dict[str, Any]]) -> list[Finding]:
-    """Back from the dictionaries of a record."""
-    names = ("code", "severity", "title", "evidence")
-    return [Finding(*(str(one[n]) for n in names), one.get("numbers", {})) for one in content]
-
-
-CHECKS: dict[str, Check] = {
-    "TRU001": Check("error", "collapsed scores", see.collapsed),
-    "TRU002": Check("warning", "one class at 0.5", see.one_class),
-    "TRU003": Check("error", "no better than chance", see.no_better_than_chance),
-    "TRU004": Check("warning", "no better than the best baseline", see.no_better_than_best),
-    "TRU005": Check("warning", "few positives", see.few_positives),
-    "TRU006": Check("error", "double sigmoid", see.double_sigmoid),
-    "TRU007": Check("error", "constant scores", see.constant),
-    "TRU008": Check("warning", "base-rate drift", see.drifted),
-    "TRU009": Check("error", "worse than one feature", see.worse_than_one_feature),
-    "TRU010": Check("warning", "volatility, not direction", see.volatility),
-    "TRU011": Check("warning", "calibration worse than the prior", see.worse_than_prior),
-    "TRU012": Check("warning", "precision from too few alarms", see.few_alarms),
-    "TRU013": Check("note", "best epoch at the edge", see.edge_epoch),
-    "TRU014": Check("warning", "went astray in training", see.astray),
-    "TRU015": Check("warning", "memorised", see.memorised),
-    "TRU016": Check("warning", "alarms cluster", see.clustered),
-    "TRU017": Check("error", "labels overlap in time", see.overlapping),
+_MODULES = [
+    import_module(f"{catalogue.__name__}.{found.name}") for found in iter_modules(catalogue.__path__)
+]
+_BY_CODE = {m.CHECK.code: m for m in sorted(_MODULES, key=lambda m: m.CHECK.code)}
+CHECKS: dict[str, Check] = {code: m.CHECK for code, m in _BY_CODE.items()}
+"""By code, in order."""
+FUNCTIONS: dict[str, CheckFunction] = {code: m.check for code, m in _BY_CODE.items()}
+PAGES: dict[str, Path] = {
+    code: Path(str(m.__file__)).with_suffix(".md") for code, m in _BY_CODE.items()
 }
+LIMITS: dict[str, Limit] = {one.name: one for check in CHECKS.values() for one in check.limits}
+RELATIVE = tuple(code for code, check in CHECKS.items() if check.against)
+"""Checks that depend on other runs."""
+
+
+def _version() -> str:
+    told = [[c.code, c.title, c.severity, c.version, c.applies_to,
+             [(one.name, one.default) for one in c.limits]] for c in CHECKS.values()]  # fmt: skip
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
+
+
+VERSION = _version()
+"""Changes when a check is added or decides otherwise; older findings are then made anew."""
+
+
+def run_checks(run: CheckInput, codes: Iterable[str] | None = None) -> list[CheckResult]:
+    """Answers of all checks that are made for such a run, or of some of them, in order of codes."""
+    kinds = {run.rule.kind, run.task}
+    wanted = [CHECKS[code] for code in (CHECKS if codes is None else codes)]
+    return [_answer(check, run) for check in wanted if kinds & {*check.applies_to}]
+
+
+def _answer(check: Check, run: CheckInput) -> CheckResult:
+    try:
+        return FUNCTIONS[check.code](run)
+    except Missing as missing:
+        return check.not_applicable(str(missing))
+
+
+def findings_in(results: Iterable[CheckResult]) -> list[Finding]:
+    """Those that fired, the gravest first."""
+    return sorted((r for r in results if isinstance(r, Finding)), key=lambda one: one.rank)
+
+
+def findings_from(content: Iterable[Mapping[str, Any]]) -> list[Finding]:
+    """Back from the dictionaries of a record."""
+    return [Finding(**one) for one in content]
+
+
+def known_code(code: str) -> str:
+    """Code of a check, in capitals.
+
+    Raises
+    ------
+    TruenessError
+        If there is no such check.
+    """
+    if code.upper() not in CHECKS:
+        raise TruenessError(f"unknown check {code!r}; {nearest(code.upper(), list(CHECKS))}",
+                            "no_check")  # fmt: skip
+    return code.upper()
+
+
+def moved_limits(content: Mapping[str, object]) -> dict[str, float]:
+    """Limits that differ from their defaults.
+
+    Raises
+    ------
+    TruenessError
+        For a name that no limit has, or a value that is no number of its kind.
+
+    Examples
+    --------
+    >>> moved_limits({"few_positives": 50, "few_alarms": 5})
+    {'few_positives': 50}
+    """
+    found = {name: _checked_limit(name, value) for name, value in content.items()}
+    return {name: value for name, value in found.items() if value != LIMITS[name].default}
+
+
+def _checked_limit(name: str, value: object) -> float:
+    if name not in LIMITS:
+        raise TruenessError(f"unknown limit {name!r}; {nearest(name, list(LIMITS))}", "limit")
+    whole = isinstance(LIMITS[name].default, int)
+    if isinstance(value, bool) or not isinstance(value, int if whole else int | float):
+        kind = "whole number" if whole else "number"
+        raise TruenessError(f"limit {name} is {value!r}; a {kind} is needed", "limit")
+    if not math.isfinite(value) or value < 0:
+        raise TruenessError(f"limit {name} is {value!r}; it must be at least 0", "limit")
+    return value
+
+
+def baselines_compared() -> Collection[str]:
+    """Kinds of baselines that some check compares with."""
+    return {kind for check in CHECKS.values() for kind in check.against}

@@ -1,17 +1,28 @@
-"""Findings of the runs of a leaderboard: their own, those against baselines, and what is muted."""
+"""Findings of the runs of a comparison group: their own, those against baselines, the muted ones."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from trueness.checks import Mute, mutes_in, stored_findings
+from trueness.checks import (
+    RELATIVE,
+    CheckInput,
+    CheckResult,
+    Finding,
+    Mute,
+    baselines_compared,
+    findings_in,
+    limits_in,
+    mutes_in,
+    run_checks,
+    stored_findings,
+)
 from trueness.errors import StoreError
-from trueness.evaluation import Estimate, Finding
-from trueness.checks.registry import against_baselines
+from trueness.evaluation import Estimate
 from trueness.judge.comparison import Draws, differences
-from trueness.store import Problem, Run, Store
+from trueness.store import AnyStore, Problem, Run
 
 
 @dataclass(frozen=True)
@@ -30,58 +41,81 @@ class Muted:
 class Judged:
     """Findings of a run that count, and those that are muted; the gravest first."""
 
-    findings: list[Finding]
-    muted: list[Muted]
+    findings: list[Finding] = field(default_factory=list)
+    muted: list[Muted] = field(default_factory=list)
 
 
-def one_feature_runs(networks: Sequence[Run], comparable: Sequence[Run]) -> dict[str, Run]:
-    """Key of a network -> the one-feature baseline on the same columns, where it is stored."""
-    single = [run for run in comparable if run.spec.model.kind == "one_feature"]
-    found = {}
-    for run in networks:
-        for one in single:
-            if (one.spec.task, one.spec.evaluation) == (run.spec.task, run.spec.evaluation):
-                found[run.key] = one
-    return found
+def compared_baselines(
+    candidates: Sequence[Run], comparable: Sequence[Run]
+) -> dict[str, list[Run]]:
+    """Key of a candidate -> baselines on the same inputs that some check compares it with."""
+    wanted = baselines_compared()
+    known = [run for run in comparable if run.spec.is_baseline and run.spec.model.kind in wanted]
+    return {run.key: [one for one in known if _same_inputs(one, run)] for run in candidates}
+
+
+def _same_inputs(one: Run, other: Run) -> bool:
+    return (one.spec.task, one.spec.evaluation) == (other.spec.task, other.spec.evaluation)
 
 
 def findings_of_runs(
-    store: Store,
-    networks: Sequence[Run],
-    draws: Draws,
-    against: Mapping[str, Estimate],
-    single: Mapping[str, Run],
-) -> tuple[dict[str, Judged], list[Problem]]:
-    """Findings of networks by key, and what could not be read.
+    store: AnyStore, runs: Sequence[Run], draws: Draws, against: Mapping[str, Estimate],
+    compared: Mapping[str, Sequence[Run]], best: Run | None = None,
+) -> tuple[dict[str, Judged], list[Problem]]:  # fmt: skip
+    """Findings of runs by key, and what could not be read.
 
     Parameters
     ----------
     store : Store
-    networks : sequence of Run
+    runs : sequence of Run
     draws : dict of str to Resampled
-        Resampled AUCs of the networks and of the baselines they are compared with.
+        Resampled headline of the runs and of the baselines they are compared with.
     against : dict of str to Estimate
-        AUC difference of each network to the best baseline.
-    single : dict of str to Run
-        The one-feature baseline of each network.
+        Headline of each run minus that of the best baseline; None where it is not known.
+    compared : dict of str to sequence of Run
+        See `compared_baselines`.
+    best : Run, optional
+        The best baseline.
     """
-    own, problems = stored_findings(store, networks)
+    own, problems = stored_findings(store, runs)
     try:
         mutes = mutes_in(store)
     except StoreError as error:
         mutes = []
         problems.append(Problem("mutes.json", str(error)))
     campaigns = _campaigns_by_key(store) if any(m.campaign for m in mutes) else {}
-    judged = {}
-    for run in networks:
-        one = differences(draws, [run], single[run.key]) if run.key in single else {}
-        relative = against_baselines(against.get(run.key), one.get(run.key))
+    moved, judged = limits_in(store), {}
+    for run in runs:
+        others = _differences(run, draws, against.get(run.key), compared.get(run.key, ()), best)
+        relative = []
+        if others and not run.spec.is_baseline:
+            asked = CheckInput.of_run(run, differences=others, moved=moved)
+            relative = findings_in(run_checks(asked, RELATIVE))
         found = sorted([*own[run.key], *relative], key=lambda finding: finding.rank)
         judged[run.key] = _apart(found, mutes, run.key, campaigns.get(run.key, set()))
     return judged, problems
 
 
-def _campaigns_by_key(store: Store) -> dict[str, set[str]]:
+def results_of_run(store: AnyStore, run: Run) -> list[CheckResult]:
+    """Every answer about a run on its own, with the reason where a check is not applicable."""
+    return run_checks(CheckInput.of_run(run, moved=limits_in(store)))
+
+
+def _differences(
+    run: Run, draws: Draws, to_best: Estimate | None, compared: Sequence[Run], best: Run | None
+) -> dict[str, Estimate]:
+    """Headline minus that of each baseline, by kind of model, and of the best one."""
+    found = {} if to_best is None else {"best": to_best}
+    if to_best is not None and best is not None:
+        found[best.spec.model.kind] = to_best
+    for one in compared:
+        difference = differences(draws, [run], one).get(run.key)
+        if difference is not None:
+            found[one.spec.model.kind] = difference
+    return found
+
+
+def _campaigns_by_key(store: AnyStore) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for name, ids in store.campaigns().items():
         for key in (key for keys in ids.values() for key in keys):
@@ -91,7 +125,7 @@ def _campaigns_by_key(store: Store) -> dict[str, set[str]]:
 
 def _apart(found: list[Finding], mutes: list[Mute], key: str, campaigns: set[str]) -> Judged:
     """Findings that count, and those that the latest mute of their kind covers."""
-    judged = Judged([], [])
+    judged = Judged()
     for finding in found:
         covering = [m for m in mutes if m.covers(finding.code, key, campaigns)]
         if covering:

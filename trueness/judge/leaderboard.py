@@ -9,14 +9,14 @@ from typing import Any
 import polars as pl
 from trueness.judge.languages_group import ClassGroup, class_group
 
-from trueness.checks import Finding, Limits
+from trueness.checks import LIMITS, Finding
 from trueness.document import Document, numbers
 from trueness.errors import StoreError, nearest
 from trueness.evaluation import Estimate
 from trueness.judge.access import AccessLog, access_log, part_in_words, record_access
 from trueness.judge.comparison import best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
-from trueness.judge.findings import Judged, Muted, findings_of_runs, one_feature_runs
+from trueness.judge.findings import Judged, Muted, compared_baselines, findings_of_runs
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_of
 from trueness.judge.selection import Selected, Selection, nulls_of, selection
@@ -24,7 +24,7 @@ from trueness.judge.verdict import NOBODY, Verdict, verdict_of
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
 
-MIN_ALARMS = Limits().few_alarms
+MIN_ALARMS = LIMITS["few_alarms"].default
 """Precisions of fewer alarms rank last: they say next to nothing."""
 LESS_IS_BETTER = ("calibration_error",)
 
@@ -343,15 +343,16 @@ def _of_an_event(
     _check_sort(sort, runs)
     candidates = [r for r in runs if not r.spec.is_baseline]
     reference = best_baseline(comparable)
-    single = one_feature_runs(candidates, comparable)
-    others = [reference, *single.values()] if candidates and reference else []
+    compared = compared_baselines(candidates, comparable)
+    others = [one for some in compared.values() for one in some]
+    others = [reference, *others] if candidates and reference else []
     known, unreadable = statistics(
         store, list({run.key: run for run in (*candidates, *others)}.values())
     )
     problems += unreadable
     draws = {key: one.auc for key, one in known.items()}
     against = differences(draws, candidates, reference) if reference else {}
-    judged, unreadable = findings_of_runs(store, candidates, draws, against, single)
+    judged, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
     n_candidates = len({run.spec.candidate for run in candidates})
     of_candidates = _ranked([
@@ -360,7 +361,8 @@ def _of_an_event(
     ], sort)  # fmt: skip
     baselines = [r for r in runs if r.spec.is_baseline]
     of_baselines = _ranked(
-        [_model(run, ids, len(baselines), reference, None, None) for run in baselines], sort
+        [_model(run, ids, len(baselines), reference, None, judged.get(run.key)) for run in baselines],
+        sort,
     )
     first = (of_candidates or of_baselines)[0]
     leader = of_candidates[0] if of_candidates else None
@@ -456,10 +458,11 @@ def _of_classes(
     """Group of K classes."""
     rule = runs[0].spec.estimands
     found = class_group(runs, ids, part=part, target=sort, reference=reference)
-    judged, unreadable = findings_of_runs(store, runs, {}, {}, {})
-    problems += unreadable
     by_key = {run.key: run for run in runs}
     best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)
+    against = {k: d for k in found.ranked if (d := found.difference(k)) is not None}
+    judged, unreadable = findings_of_runs(store, runs, {}, against, {}, best)
+    problems += unreadable
     models = [
         Model(
             ids.get(key, []), by_key[key], found.estimates(key), best, found.difference(key),

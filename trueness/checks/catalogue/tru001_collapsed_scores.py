@@ -1,0 +1,32 @@
+"""Probabilities that are nearly the same for every unit."""
+
+import numpy as np
+
+from trueness.checks.inputs import CheckInput
+from trueness.checks.results import Check, CheckResult, Limit
+
+NEAR_MEAN = 0.02
+"""Distance from the mean within which probabilities count as one heap."""
+WIDTH = Limit("collapsed_width", 0.2, "range of the probabilities that is wide enough")
+CORE = Limit(
+    "collapsed_core", 0.125,
+    "range of their central 90 %, in standard deviations of the labels, that is wide enough",
+)  # fmt: skip
+CHECK = Check("TRU001", "collapsed scores", "error", ("binary",), (WIDTH, CORE))
+
+
+def check(run: CheckInput) -> CheckResult:
+    """All of the probabilities in a narrow range, or all but a few at either end."""
+    prob, rate = run.probabilities, run.measured.y.mean()
+    width = float(prob.max() - prob.min())
+    low, high = np.quantile(prob, [0.05, 0.95])
+    least = run.limit(CORE) * (rate * (1 - rate)) ** 0.5
+    if width >= run.limit(WIDTH) and high - low >= least:
+        return CHECK.clean()
+    heap = float((np.abs(prob - prob.mean()) <= NEAR_MEAN).mean())
+    return CHECK.finding(
+        f"probabilities span {width:.3f} ({prob.min():.3f} to {prob.max():.3f}), those of the "
+        f"middle 90 % of the {run.units} {high - low:.3f}; {heap:.0%} lie within {NEAR_MEAN} of "
+        f"the mean; at least {run.limit(WIDTH):g} and {least:.3f} are expected",
+        width=width, core=high - low, near_mean=heap,
+    )  # fmt: skip

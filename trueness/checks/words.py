@@ -1,0 +1,52 @@
+"""Comparisons of estimates with a bound, and their words, shared by several checks."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.checks.inputs import CheckInput
+from trueness.checks.results import Check, CheckResult
+from trueness.document import numbers
+from trueness.evaluation.intervals import Estimate, percentile_interval
+
+Array = NDArray[np.float64]
+
+HEADLINE = {"binary": "AUC", "classes": "macro-F1"}
+"""What the differences to baselines are differences of."""
+
+
+def above(estimate: Estimate, bound: float) -> bool:
+    """Whether the whole interval lies above a bound."""
+    return estimate.low is not None and estimate.low > bound
+
+
+def where(estimate: Estimate, bound: float) -> str:
+    """What an interval that is not above `bound` says of it.
+
+    Examples
+    --------
+    >>> where(Estimate(0.4, 0.3, 0.45, 100), 0.5), where(Estimate(0.55, 0.48, 0.6, 100), 0.5)
+    ('lies below 0.5', 'does not exclude 0.5')
+    """
+    below = estimate.high is not None and estimate.high < bound
+    return f"lies below {bound:g}" if below else f"does not exclude {bound:g}"
+
+
+def difference_of(run: CheckInput, found: Estimate) -> str:
+    """A difference to a baseline with its interval."""
+    return f"{HEADLINE[run.rule.kind]} difference {numbers.estimate(found, signed=True)}"
+
+
+def brier_finding(check: Check, run: CheckInput, own: Array, simple: Array) -> CheckResult:
+    """A finding if squared errors (n,) are larger than those of the base rate, with all of their
+    interval.
+    """
+    draws = run.resampled_mean(own - simple)
+    low, high = percentile_interval(draws, run.rule.confidence)
+    if low is None or low <= 0:
+        return check.clean()
+    found = Estimate(float(np.mean(own - simple)), low, high, len(own))
+    return check.finding(
+        f"Brier score {own.mean():.4f}, {simple.mean():.4f} if all {run.units} get the training "
+        f"base rate; difference {numbers.estimate(found, 4, signed=True)}",
+        brier=own.mean(), prior=simple.mean(), difference=found.value, low=low, high=high,
+    )  # fmt: skip
