@@ -1,4 +1,4 @@
-"""What a campaign would do: stacks, work and memory, before anything is trained or written."""
+"""What a campaign would do: fits, work and memory, before anything is trained or written."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from trueness.fit import Device, Mode, choose_mode, members_that_fit, stackable
 from trueness.market import market_examples
 from trueness.models import activation_bytes, member_bytes, multiply_adds
 from trueness.record import weight_count
-from trueness.judge.comparison import without_seed
-from trueness.judge.parts import IN_WORDS
-from trueness.judge.power import power_of, resolution_lines
 from trueness.spec import PatchTST, Spec
 from trueness.store import Store
 
@@ -113,16 +110,18 @@ class Plan:
         return needed
 
     def size(self, device: Device, workers: int) -> dict[str, Any]:
-        """Stacks, members, work, memory and time at most, of all that is missing."""
+        """Fits, work, memory and time at most, of all that is missing."""
         items = self.stacks(device)
+        folds = {self.examples_of(spec).n_folds for spec in self.missing}
         gflop = sum(work_of(s, self.examples_of(s), s.recipe.epochs) for s in self.missing) / 1e9
         rate = measured_rate(self.store)
         largest = sorted((item.bytes for item in items), reverse=True)[: max(1, workers)]
         return {
             "baselines": len(self.baselines),
             "networks": len(self.missing),
+            "folds": folds.pop() if len(folds) == 1 else None,
+            "fits": sum(item.members for item in items),
             "stacks": len(items),
-            "members": sum(item.members for item in items),
             "widest_stack": max((min(i.width, i.members) for i in items), default=0),
             "modes": sorted({item.mode for item in items}),
             "gflop_at_most": round(gflop, 3),
@@ -182,35 +181,6 @@ def work_of(spec: Spec, examples: Examples, epochs: float) -> float:
     return 6.0 * uses * trained * epochs
 
 
-def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
-    """What each distinct set of measured days can resolve, before anything is trained on it.
-
-    Returns
-    -------
-    list of dict
-        `plan_power` of the set with its ``part`` and two ``lines`` to print; sets on which nothing
-        can be compared have the counts and one line.
-    """
-    sets: dict[tuple[str, int, int], list[Spec]] = {}
-    for entry, row in zip(campaign.entries, todo.rows, strict=True):
-        if not entry.spec.is_baseline:
-            part = entry.spec.evaluation.measured_on
-            counts = [fold[part] for fold in row["folds"] if part in fold]
-            size = [sum(count[name] for count in counts) for name in ("n", "positives")]
-            sets.setdefault((part, size[0], size[1]), []).append(entry.spec)
-    return [_resolved(*key, specs) for key, specs in sets.items()]
-
-
-def _resolved(part: str, days: int, positives: int, specs: list[Spec]) -> dict[str, Any]:
-    rule, words = specs[0].evaluation, IN_WORDS.get(part, part)
-    candidates = len({without_seed(spec) for spec in specs})
-    found = power_of(positives, days, candidates, max(rule.alarms), rule.confidence_pct / 100)
-    if found is None:
-        line = f"{days} {words} with {positives} positives can resolve nothing"
-        return {"part": part, "samples": days, "positives": positives, "lines": [line]}
-    return {"part": part, **found, "lines": resolution_lines(found, words)}
-
-
 def _data_key(spec: Spec) -> str:
     return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
 
@@ -259,26 +229,3 @@ def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
         "work_gflop": round(work_of(spec, examples, spec.recipe.epochs) / 1e9, 3),
         "seed": spec.seed,
     }
-
-
-def size_text(size: dict[str, Any]) -> str:
-    """One line about a plan's size."""
-    hours = size["hours_at_most"]
-    duration = "" if hours is None else f", {hours_text(hours)} at most"
-    return (
-        f"{size['baselines']} baselines, {size['networks']} networks as {size['members']} members "
-        f"in {size['stacks']} stacks ({', '.join(size['modes']) or 'none'}, widest "
-        f"{size['widest_stack']}), {size['gflop_at_most']:,.0f} GFLOP{duration}, "
-        f"{size['memory_bytes'] / 1e9:.1f} GB"
-    )
-
-
-def hours_text(hours: float) -> str:
-    """Duration in minutes or hours.
-
-    Examples
-    --------
-    >>> hours_text(0.25), hours_text(3.14)
-    ('15 min', '3.1 h')
-    """
-    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"

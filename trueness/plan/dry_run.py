@@ -1,0 +1,193 @@
+"""What a dry run shows: fits and their cost, experiments, splits, and what their size can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+
+from trueness.campaign import Campaign
+from trueness.document import Column, Document, Items, Section, Sentence, Table
+from trueness.document.numbers import count, listed, plural
+from trueness.evaluation.intervals import Estimate
+from trueness.fit import Device
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.parts import units_in_words
+from trueness.judge.power import power_of, power_sentences
+from trueness.plan.work import Plan
+from trueness.spec import Spec
+
+
+def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
+    """What each distinct set of measured days can resolve, before anything is trained on it.
+
+    Returns
+    -------
+    list of dict
+        `numbers_of` the set with its ``part`` and ``lines`` to print; sets on which nothing can be
+        compared have the counts and one line.
+    """
+    sets: dict[tuple[str, int, int], list[Spec]] = {}
+    for entry, row in zip(campaign.entries, todo.rows, strict=True):
+        if not entry.spec.is_baseline:
+            part = entry.spec.evaluation.measured_on
+            counts = [fold[part] for fold in row["folds"] if part in fold]
+            size = [sum(count[name] for count in counts) for name in ("n", "positives")]
+            sets.setdefault((part, size[0], size[1]), []).append(entry.spec)
+    return [_resolved(*key, specs) for key, specs in sets.items()]
+
+
+def _resolved(part: str, days: int, positives: int, specs: list[Spec]) -> dict[str, Any]:
+    rule = specs[0].estimands
+    candidates = len({spec.candidate for spec in specs})
+    found = power_of(positives, days, candidates, rule.budget, rule.confidence)
+    if found is None:
+        words = f"{plural(days, units_in_words(rule, part, n=1))} with {positives} positives"
+        line = f"Power: none, {words} cannot show any difference."
+        return {"part": part, "samples": days, "positives": positives, "lines": [line]}
+    lines = power_sentences(found, units_in_words(rule, part, n=1))
+    return {"part": part, **found, "lines": lines}
+
+
+def size_text(size: dict[str, Any]) -> str:
+    """One line about a plan's size.
+
+    Examples
+    --------
+    >>> size = {"baselines": 1, "networks": 6, "folds": 3, "fits": 18, "gflop_at_most": 1200.0,
+    ...         "hours_at_most": 0.25, "memory_bytes": 2e8}
+    >>> size_text(size)
+    '1 baseline; 6 networks × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 0.2 GB'
+    """
+    fits, networks = plural(size["fits"], "fit"), plural(size["networks"], "network")
+    known = size["folds"] is not None and size["folds"] > 1
+    networks += f" × {count(size['folds'])} folds = {fits}" if known else f", {fits}"
+    hours = size["hours_at_most"]
+    duration = "" if hours is None else f", {hours_text(hours)}"
+    return (
+        f"{plural(size['baselines'], 'baseline')}; {networks}, at most "
+        f"{count(size['gflop_at_most'])} GFLOP{duration}, {size['memory_bytes'] / 1e9:.1f} GB"
+    )
+
+
+def hours_text(hours: float) -> str:
+    """Duration in minutes or hours.
+
+    Examples
+    --------
+    >>> hours_text(0.25), hours_text(3.14)
+    ('15 min', '3.1 h')
+    """
+    return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
+
+
+@dataclass(frozen=True)
+class DryRun:
+    """What a run would do: experiments, fits, splits, and what their size can show.
+
+    Attributes
+    ----------
+    name, title, data : str
+        Of the campaign, and its bars in words.
+    rows : list of dict
+        One per experiment and baseline.
+    size : dict
+        See `Plan.size`.
+    power : list of dict
+        See `resolution`.
+    given_up : int
+        Networks that failed before and are left out.
+    notes : list of str
+    """
+
+    name: str
+    title: str
+    data: str
+    rows: list[dict[str, Any]]
+    size: dict[str, Any]
+    power: list[dict[str, Any]]
+    given_up: int
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"schema": SCHEMA, "kind": "dry_run", **vars(self)}
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per experiment and baseline."""
+        flat = [{k: v for k, v in row.items() if k != "folds"} for row in self.rows]
+        return pl.DataFrame(flat, infer_schema_length=None)
+
+    def document(self) -> Document:
+        """Size, experiments, splits, power."""
+        left = plural(self.given_up, "run")
+        lost = [f"{left} failed before and left out; --retry tries them again"] * bool(
+            self.given_up
+        )
+        return Document(
+            f"Dry run: {self.title}",
+            [
+                Sentence(f"To train: {size_text(self.size)}.", "verdict"),
+                *(Sentence(note, "note") for note in (*lost, *self.notes)),
+                Section("Experiments", [_experiments(self.rows)]),
+                Section("Splits", _split_tables(self.rows)),
+                Section("Power", [Items([x for one in self.power for x in one["lines"]])]),
+            ],
+            f"Campaign {self.name} on {self.data}; nothing is trained or written",
+        )  # fmt: skip
+
+
+def planned(campaign: Campaign, todo: Plan, device: Device, workers: int) -> DryRun:
+    """A plan as it is shown and handed on."""
+    data = f"{campaign.bars.name} to {campaign.bars.dates[-1]}"
+    return DryRun(
+        campaign.name, campaign.title, data, todo.rows, todo.size(device, workers),
+        resolution(campaign, todo), len(todo.given_up), todo.notes,
+    )  # fmt: skip
+
+
+EXPERIMENTS = {
+    "id": Column("id", "code", 9), "priority": Column("priority", weight=4),
+    "key": Column("key", "code", 3), "label": Column("model", weight=7),
+    "seed": Column("seed", "count", 5), "features": Column("features", "count", 4),
+    "parameters": Column("weights", "short", 6),
+    "work_gflop": Column("GFLOP\nat most", "number", 6, 1), "stored": Column("stored", weight=8),
+}  # fmt: skip
+
+
+def _experiments(rows: Sequence[dict[str, Any]]) -> Table:
+    """Networks only: baselines cost next to nothing."""
+    words = {True: "yes", False: "no"}
+    cells = [{**row, "stored": words[row["stored"]]} for row in rows if row["parameters"]]
+    columns = list(EXPERIMENTS.values())
+    return Table(columns, [[row[name] for name in EXPERIMENTS] for row in cells])
+
+
+def _split_tables(rows: Sequence[dict[str, Any]]) -> list[Table]:
+    """Windows and positives fold by fold, a table for each way of splitting."""
+    ways: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        ways.setdefault(str(row["folds"]), []).append(row)
+    return [_split_table(some, "" if len(ways) == 1 else _ids(some)) for some in ways.values()]
+
+
+def _ids(rows: Sequence[dict[str, Any]]) -> str:
+    return f"Of {listed([row['id'] for row in rows])}"
+
+
+def _split_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
+    folds = rows[0]["folds"]
+    parts = list(dict.fromkeys(part for fold in folds for part in fold))
+    cells = [
+        [
+            place,
+            *(
+                Estimate(c["positives"] / c["n"], None, None, c["n"], c["positives"])
+                if (c := fold.get(part)) else None for part in parts
+            ),
+        ] for place, fold in enumerate(folds, 1)
+    ]  # fmt: skip
+    columns = [Column("fold", "count", 9), *(Column(part, "share", 8) for part in parts)]
+    return Table(columns, cells, title, "Positives among the windows of each part.")
