@@ -1,0 +1,278 @@
+"""Documents as one self-contained page: opens from a file, needs no network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import cache
+from importlib.metadata import version
+from importlib.resources import files
+from itertools import groupby
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from trueness.document import (
+    Beside,
+    Cell,
+    Column,
+    Document,
+    Figure,
+    Items,
+    Link,
+    Part,
+    Section,
+    Sentence,
+    Shaded,
+    Table,
+    numbers,
+)
+from trueness.report.cells import (
+    GLUED,
+    KINDS,
+    address,
+    anchors_of,
+    clean,
+    links_of,
+    number_of,
+    slug,
+    spans,
+    text_of,
+    visible,
+)
+from trueness.report.figures import has_points, plain, template
+from trueness.report.palette import css_variables, dark_of_light
+
+SECTIONS_IN_CONTENTS = 4
+"""Headings from which a page has a table of contents."""
+LEAST_TEXT_EM, MOST_TEXT_EM = 6, 22
+"""Bounds of the least width of a column of text."""
+EM_PER_LETTER = 0.56
+
+_NUMBER = Markup('<span class="number">{}</span>')
+
+View = dict[str, Any]
+
+
+def to_html(document: Document) -> str:
+    """Document as an HTML page, light or dark as its reader prefers.
+
+    The library that draws is inside, once, if there is a figure.
+    """
+    page = _Page(anchors_of(document.parts))
+    parts = page.views(document.parts, 2)
+    return _environment().get_template("page.html.j2").render(
+        title=document.title, subtitle=document.subtitle, parts=parts,
+        contents=page.contents if len(page.contents) >= SECTIONS_IN_CONTENTS else [],
+        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), version=version("trueness"),
+        light=css_variables(), dark=css_variables(dark=True),
+        swaps=_json(dark_of_light()), template=_json(template()),
+        plotly=_library() if page.draws else "",
+    )  # fmt: skip
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("trueness.report", "static"), autoescape=True,
+        undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
+    )  # fmt: skip
+    environment.filters["words"] = words
+    environment.filters["clean"] = clean
+    return environment
+
+
+def _library() -> Markup:
+    """Source of plotly's basic bundle; no ``</script`` stands in it."""
+    return Markup(
+        files("trueness.report").joinpath("static/plotly-basic.min.js").read_text("utf-8")
+    )
+
+
+def _json(content: Any) -> Markup:  # noqa: ANN401 - whatever JSON can hold
+    """JSON inside of a script: no tag may end it."""
+    return Markup(
+        json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
+    )
+
+
+def words(text: str) -> Markup:
+    """Text of a page: what is in backticks is code, a number and its interval stay in one line.
+
+    Examples
+    --------
+    >>> print(words("run `a < b` for 95 % of <all>"))
+    run <code>a &lt; b</code> for <span class="number">95 %</span> of &lt;all&gt;
+    """
+    return Markup("").join(
+        Markup("<code>{}</code>").format(piece) if code else _numbers(piece)
+        for piece, code in spans(text)
+    )
+
+
+def _numbers(text: str) -> Markup:
+    """Escaped text; whatever could be broken inside of a number is held together."""
+    pieces, end = [], 0
+    for found in GLUED.finditer(text):
+        if re.search("[ –/]", found[0]):
+            pieces += [escape(text[end : found.start()]), _NUMBER.format(found[0])]
+            end = found.end()
+    return Markup("").join([*pieces, escape(text[end:])])
+
+
+@dataclass
+class _Page:
+    """What a page collects while its parts become views: headings, places, whether it draws."""
+
+    anchors: set[str]
+    draws: bool = False
+    contents: list[View] = field(default_factory=list)
+    places: set[str] = field(default_factory=set)
+
+    def views(self, parts: Sequence[Part], depth: int) -> list[View]:
+        """Parts as the template takes them."""
+        return [{"kind": type(p).__name__, **VIEWS[type(p)](self, p, depth)} for p in parts]
+
+    def place(self, section: Section) -> str:
+        """Name of a section in addresses; its own anchor, else its title, never one twice."""
+        base = slug(section.anchor) or f"s-{slug(section.title).lower()}"
+        name, n = base, 1
+        while name in self.places:
+            n += 1
+            name = f"{base}-{n}"
+        self.places.add(name)
+        return name
+
+
+def _sentence(page: _Page, part: Sentence, depth: int) -> View:
+    del page, depth
+    return {"text": part.text, "tone": part.tone}
+
+
+def _items(page: _Page, part: Items, depth: int) -> View:
+    del page, depth
+    return {"lines": part.lines}
+
+
+def _beside(page: _Page, part: Beside, depth: int) -> View:
+    return {"parts": page.views(part.parts, depth)}
+
+
+def _section(page: _Page, part: Section, depth: int) -> View:
+    place = page.place(part)
+    if depth == 2 or (depth == 3 and not part.folded):
+        page.contents.append({"title": part.title, "place": place, "depth": depth})
+    return {
+        "title": part.title, "place": place, "folded": part.folded, "depth": min(depth, 6),
+        "parts": page.views(part.parts, depth + 1),
+    }  # fmt: skip
+
+
+def _figure(page: _Page, part: Figure, depth: int) -> View:
+    del depth
+    if not has_points(part):
+        return {"caption": part.caption, "json": ""}
+    page.draws = True
+    data, layout = plain(part)
+    return {
+        "caption": part.caption, "json": _json({"data": data, "layout": layout}),
+        "width": part.width, "height": layout["height"],
+    }  # fmt: skip
+
+
+def _table(page: _Page, part: Table, depth: int) -> View:
+    del depth
+    shown = set(visible(part, part.shown))
+    limits = [_limits(part, i) for i in range(len(part.columns))]
+    rows = [
+        {
+            "style": part.style(i),
+            "cells": [
+                _cell(page, cell, column, limit)
+                for cell, column, limit in zip(row, part.columns, limits, strict=True)
+            ],
+        }
+        for i, row in enumerate(part.rows)
+    ]  # fmt: skip
+    heads = [_head(part, i) for i in range(len(part.columns))]
+    return {
+        "title": part.title, "note": part.note, "heads": heads,
+        "bodies": [
+            {"more": more, "rows": [rows[i] for i in some]}
+            for more, some in groupby(range(len(rows)), key=lambda i: i not in shown)
+        ],
+        "hidden": len(rows) - len(shown), "total": numbers.count(len(rows)),
+        "helps": [head for head in heads if head["help"]],
+    }  # fmt: skip
+
+
+def _head(table: Table, i: int) -> View:
+    column = table.columns[i]
+    longest = max((len(text_of(row[i], column)) for row in table.rows), default=0)
+    wraps = KINDS[column.kind].wraps and longest
+    least = min(MOST_TEXT_EM, max(LEAST_TEXT_EM, round(EM_PER_LETTER * longest)))
+    return {
+        "title": Markup("<br>").join(words(piece) for piece in column.title.split("\n")),
+        "side": _side(column), "help": column.help,
+        "width": least if wraps else 0,
+    }  # fmt: skip
+
+
+def _side(column: Column) -> str:
+    writing = KINDS[column.kind]
+    return "n" if writing.right else "t" if writing.wraps else ""
+
+
+def _cell(page: _Page, cell: Cell, column: Column, limits: tuple[float, float]) -> View:
+    links = links_of(cell)
+    shown = Markup(" ").join(_link(page, one) for one in links) if links else _text(cell, column)
+    return {"text": shown, "side": _side(column), "shade": _shade(cell, column, limits)}
+
+
+def _text(cell: Cell, column: Column) -> Markup:
+    text = text_of(cell, column)
+    return words(text) if KINDS[column.kind].wraps else escape(text)
+
+
+def _link(page: _Page, link: Link) -> Markup:
+    """Link that leads somewhere, or a word with a hint."""
+    target, text = address(link, page.anchors), clean(link.text)
+    hint = Markup(' title="{}"').format(clean(link.hint)) if link.hint else Markup("")
+    if target:
+        return Markup('<a href="{}"{}>{}</a>').format(target, hint, text)
+    return Markup("<span{}>{}</span>").format(hint, text)
+
+
+def _limits(table: Table, i: int) -> tuple[float, float]:
+    """Numbers of no and of full shade in a column."""
+    column = table.columns[i]
+    if column.limits is not None or column.shade != "signed":
+        return column.limits or (0.0, 1.0)
+    known = [abs(x) for row in table.rows if (x := number_of(row[i])) is not None]
+    return (-max(known, default=1.0), max(known, default=1.0))
+
+
+def _shade(cell: Cell, column: Column, limits: tuple[float, float]) -> Markup:
+    """Class and strength of a shaded cell."""
+    if not column.shade or cell is None:
+        return Markup("")
+    number = number_of(cell)
+    if number is None:
+        return Markup(' data-shade="none"') if isinstance(cell, Shaded) else Markup("")
+    low, high = limits
+    signed = column.shade == "signed"
+    sign = ("below" if number < 0 else "above") if signed else "share"
+    base = 0.0 if signed else low
+    strength = min(1.0, max(0.0, abs(number - base) / (abs(high - base) or 1.0)))
+    return Markup(' data-shade="{}" style="--s:{:.2f}"').format(sign, strength)
+
+
+VIEWS: dict[type, Callable[[_Page, Any, int], View]] = {
+    Sentence: _sentence, Items: _items, Beside: _beside, Section: _section, Figure: _figure,
+    Table: _table,
+}  # fmt: skip
+"""Part -> what the template needs of it."""

@@ -1,0 +1,68 @@
+"use strict";
+const PAPER_PX = 690;
+// Figures: drawn when they come into view, in the colours that the reader prefers.
+const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const content = id => JSON.parse(document.getElementById(id).textContent);
+const plots = [...document.querySelectorAll(".plot")];
+if (plots.length) {
+  const swaps = content("swaps");
+  const template = document.getElementById("template").textContent;
+  const sources = new Map(plots.map(plot => [plot, plot.querySelector("script").textContent]));
+  const coloured = (text, on) => JSON.parse(
+    on ? text.replace(/rgba\((\d+,\d+,\d+),/g, (all, light) => `rgba(${swaps[light] || light},`) : text);
+  const draw = (plot, on, width) => {
+    const figure = coloured(sources.get(plot), on);
+    const base = coloured(template, on);
+    base.layout.dragmode = window.matchMedia("(pointer: coarse)").matches ? false : "zoom";
+    plot.dataset.drawn = "yes";
+    Plotly.react(plot, figure.data, { ...figure.layout, template: base, width }, { displayModeBar: false, responsive: true });
+  };
+  const drawn = () => plots.filter(plot => plot.dataset.drawn);
+  const seen = new IntersectionObserver(entries => entries.forEach(entry => {
+    if (entry.isIntersecting && !entry.target.dataset.drawn) draw(entry.target, dark.matches);
+  }), { rootMargin: "800px" });
+  plots.forEach(plot => seen.observe(plot));
+  dark.addEventListener("change", () => drawn().forEach(plot => draw(plot, dark.matches)));
+  window.addEventListener("beforeprint", () => 
+    plots.filter(plot => plot.offsetWidth).forEach(plot => draw(plot, false, Math.min(PAPER_PX, plot.offsetWidth))));
+  window.addEventListener("afterprint", () => drawn().forEach(plot => draw(plot, dark.matches)));
+}
+// Tables: a shadow says that there is more; rows of less interest open with a button.
+const frames = [...document.querySelectorAll(".frame")];
+const edges = frame => {
+  const box = frame.firstElementChild;
+  frame.classList.toggle("left", box.scrollLeft > 1);
+  frame.classList.toggle("right", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+};
+const sizes = new ResizeObserver(entries => entries.forEach(entry => edges(entry.target.parentElement)));
+frames.forEach(frame => {
+  frame.firstElementChild.addEventListener("scroll", () => edges(frame), { passive: true });
+  sizes.observe(frame.firstElementChild);
+  edges(frame);
+});
+document.querySelectorAll(".all button").forEach(button => {
+  const frame = button.parentElement.previousElementSibling;
+  const more = frame.querySelectorAll("tbody.more");
+  const label = button.textContent;
+  const toggle = hidden => {
+    more.forEach(body => { body.hidden = hidden; });
+    button.textContent = hidden ? label : "Show fewer rows";
+    button.setAttribute("aria-expanded", String(!hidden));
+    edges(frame);
+  };
+  button.hidden = false;
+  button.addEventListener("click", () => toggle(!more[0].hidden));
+  toggle(true);
+});
+// A link into a closed detail opens it; paper shows tables in their whole width.
+const reveal = () => {
+  const place = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let node = place; node; node = node.parentElement) if (node.tagName === "DETAILS") node.open = true;
+  if (place) place.scrollIntoView();
+};
+window.addEventListener("hashchange", reveal);
+if (location.hash) reveal();
+window.addEventListener("beforeprint", () => document.querySelectorAll("table").forEach(table => {
+  table.style.zoom = Math.min(1, PAPER_PX / table.scrollWidth);
+}));
+window.addEventListener("afterprint", () => document.querySelectorAll("table").forEach(table => { table.style.zoom = ""; }));
