@@ -326,7 +326,7 @@ def baselines_of(experiments: list[Entry]) -> tuple[Entry, ...]:
         for kind in get_args(Baseline.model_fields["kind"].annotation):
             one = Spec(task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation)
             if one.key not in rungs:
-                name = one.label().replace(" ", "/")
+                name = f"{spec.task.tier}/{kind}"
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
                 rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)
