@@ -42,7 +42,8 @@ def _titles(n, seed):
         for a, b in zip(language, y, strict=True)
     ]
     ids = pl.Series([f"{seed}-{i}" for i in range(n)])
-    return Titles(ids, pl.Series(texts), y, np.array(LANGUAGES)[language], np.arange(n))
+    sure = np.ones(n, np.float32)
+    return Titles(ids, pl.Series(texts), y, np.array(LANGUAGES)[language], sure, np.arange(n))
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ To add one, put a module and its page into `trueness.checks.catalogue`.
 """
 
 from trueness.checks.inputs import CheckInput, Missing
-from trueness.checks.mutes import Mute, mute, mutes_in, unmute
+from trueness.checks.mutes import Mute, MuteChange, MuteList, add_mute, mutes_in, remove_mute
 from trueness.checks.pages import CheckList, CheckPage, explained, next_move, page_of
 from trueness.checks.recorded import checked, findings_of_run
 from trueness.checks.registry import (
@@ -47,8 +47,11 @@ __all__ = [
     "Limit",
     "Missing",
     "Mute",
+    "MuteChange",
+    "MuteList",
     "NotApplicable",
     "Severity",
+    "add_mute",
     "baselines_compared",
     "checked",
     "explained",
@@ -56,11 +59,10 @@ __all__ = [
     "findings_in",
     "findings_of_run",
     "limits_in",
-    "mute",
     "mutes_in",
     "next_move",
     "page_of",
+    "remove_mute",
     "run_checks",
     "stored_findings",
-    "unmute",
 ]

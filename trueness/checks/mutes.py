@@ -7,11 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
+
 from trueness.checks.registry import CHECKS, known_code
+from trueness.document import Column, Document, Sentence, Table
 from trueness.errors import StoreError, TruenessError, nearest
 from trueness.store import AnyStore, Store
 
 LONGEST_REASON = 500
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,53 @@ class Mute:
         return asdict(self)
 
 
+@dataclass(frozen=True)
+class MuteList:
+    """The mutes of a store, the oldest first."""
+
+    mutes: tuple[Mute, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"schema": SCHEMA, "mutes": [one.to_dict() for one in self.mutes]}
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per mute."""
+        names = ("check", "run", "campaign", "date", "reason")
+        rows = [[getattr(one, name) for name in names] for one in self.mutes]
+        return pl.DataFrame(rows, dict.fromkeys(names, pl.String), orient="row")
+
+    def document(self) -> Document:
+        """What to show of them."""
+        if not self.mutes:
+            return Document("Muted checks", [Sentence("nothing is muted")])
+        columns = [Column("check", "code", 9), Column("for", "text", 8), Column("since", "code"),
+                   Column("reason", "text", 7)]  # fmt: skip
+        rows = [[m.check, m.scope, m.date, m.reason] for m in self.mutes]
+        return Document("Muted checks", [Table(columns, rows)])
+
+
+@dataclass(frozen=True)
+class MuteChange:
+    """A mute that was just added, or taken back."""
+
+    mute: Mute
+    undone: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"schema": SCHEMA, "undone": self.undone, **self.mute.to_dict()}
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row."""
+        return MuteList((self.mute,)).to_frame()
+
+    def document(self) -> Document:
+        """What to show of it."""
+        done = "counts again" if self.undone else "is muted"
+        return Document("Mute", [Sentence(f"{self.mute.check} {done} for {self.mute.scope}")])
+
+
 def mutes_in(store: AnyStore) -> list[Mute]:
     """Mutes of a store, the oldest first.
 
@@ -53,7 +104,7 @@ def mutes_in(store: AnyStore) -> list[Mute]:
     found = []
     for content in store.mutes():
         if not _is_mute(content):
-            raise StoreError(f"{store.root / 'mutes.json'} is damaged; mend or remove it", "damaged")
+            raise StoreError(f"{store.root}/mutes.json is damaged; mend or remove it", "damaged")
         found.append(Mute(**content))
     return found
 
@@ -70,7 +121,7 @@ def _is_mute(content: dict[str, Any]) -> bool:
     )
 
 
-def mute(store: Store, one: Mute) -> Mute:
+def add_mute(store: Store, one: Mute) -> Mute:
     """Write a mute down with today's date; it replaces an earlier one of the same scope.
 
     Raises
@@ -89,7 +140,7 @@ def mute(store: Store, one: Mute) -> Mute:
     return made
 
 
-def unmute(store: Store, one: Mute) -> None:
+def remove_mute(store: Store, one: Mute) -> None:
     """Take a mute back.
 
     Raises

@@ -16,6 +16,7 @@ from cyclopts import App, CycloptsError
 from trueness.cli import (
     calibrating,
     deciding,
+    explaining,
     features,
     judging,
     muting,
@@ -71,7 +72,7 @@ text_corpus.text_app.command(text_use.compare)
 text_corpus.text_app.command(text_use.predict)
 text_corpus.text_app.command(text_use.latency)
 text_corpus.text_app.command(text_use.export)
-app.command(features.explain)
+app.command(explaining.explain)
 app.command(muting.mute)
 data_app.command(features.check)
 searching.search_app.command(search_trials.run)

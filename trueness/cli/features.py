@@ -1,4 +1,4 @@
-"""Verbs about data, indicators and checks: data check, features, explain."""
+"""Verbs about data and indicators: data check, features."""
 
 from __future__ import annotations
 
@@ -206,35 +206,4 @@ def reduce(
         print_json(found.to_dict())
     else:
         show_reduction(console(), found.to_dict(), out)
-    return 0
-
-
-def explain(code: str | None = None, /, *, as_json: Json = False) -> int:
-    """Print the page of a check, or the list of checks.
-
-    Example: trueness explain TRU001
-
-    Parameters
-    ----------
-    code
-        Such as TRU001; without it, all checks are listed.
-    """
-    from trueness.evaluation import CHECKS
-    from trueness.checks.pages import check_page, check_titles
-
-    if code is None:
-        titles = check_titles()
-        if as_json:
-            print_json(titles)
-        else:
-            grave = {code: check.severity for code, check in CHECKS.items()}
-            print_rows([{"code": c, "severity": grave[c], "title": t} for c, t in titles.items()])
-        return 0
-    page = check_page(code.upper())
-    if as_json:
-        print_json({"code": code.upper(), "page": page})
-    else:
-        from rich.markdown import Markdown
-
-        console().print(Markdown(page))
     return 0

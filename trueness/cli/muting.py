@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Json, Store_, console, print_json, print_rows
-from trueness.cli.stored import find_run, open_store
+from trueness.cli.options import DEFAULT_STORE, Store_
+from trueness.cli.output import DEFAULT, Output, check, present
+from trueness.cli.stored import open_store
 from trueness.errors import TruenessError
-
-if TYPE_CHECKING:
-    from trueness.checks import Mute
 
 
 def mute(
-    check: str | None = None,
+    code: str | None = None,
     /,
     *,
     run: Annotated[str | None, Parameter(name="--run")] = None,
@@ -25,7 +23,7 @@ def mute(
     undo: Annotated[bool, Parameter(negative=())] = False,
     listed: Annotated[bool, Parameter(name="--list", negative=())] = False,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Mute a check with a reason that is kept; its findings are shown as muted, not dropped.
 
@@ -33,8 +31,8 @@ def mute(
 
     Parameters
     ----------
-    check
-        Such as TRU005.
+    code
+        Check, such as TRU005.
     run
         For this run: a key, the beginning of one, or the id of an experiment.
     campaign
@@ -48,40 +46,29 @@ def mute(
     listed
         List the mutes of the store.
     """
-    from trueness import diagnosis
+    from trueness.checks import Mute, MuteChange, MuteList, add_mute, mutes_in, remove_mute
+    from trueness.judge.finding import find_run
 
+    check(output)
     opened = open_store(store)
     if listed:
-        if check or run or campaign or everywhere or reason or undo:
-            raise TruenessError("--list stands alone")
-        return _list(diagnosis.mutes_in(opened), as_json)
-    if check is None:
-        raise TruenessError("which check? as in `trueness mute TRU005 --run D-01 --reason ...`")
-    if (run is not None) + (campaign is not None) + everywhere != 1:
-        raise TruenessError("for what? give one of --run, --campaign and --all")
-    if undo and reason is not None:
-        raise TruenessError("--undo needs no --reason")
-    key = None if run is None else find_run(opened, run)[0].key
-    one = diagnosis.Mute(check.upper(), reason or "", key, campaign)
-    if undo:
-        diagnosis.unmute(opened, one)
-    else:
-        one = diagnosis.mute(opened, one)
-    if as_json:
-        print_json({"undone": undo, **one.to_dict()})
-    else:
-        done = "counts again" if undo else "is muted"
-        console().print(f"{one.check} {done} for {one.scope}", highlight=False)
-    return 0
-
-
-def _list(mutes: list[Mute], as_json: bool) -> int:
-    if as_json:
-        print_json([one.to_dict() for one in mutes])
-    elif not mutes:
-        console().print("nothing is muted")
-    else:
-        print_rows(
-            [{"check": m.check, "for": m.scope, "since": m.date, "reason": m.reason} for m in mutes]
+        if code or run or campaign or everywhere or reason or undo:
+            raise TruenessError("--list stands alone", "list_alone")
+        present(MuteList(tuple(mutes_in(opened))), output)
+        return 0
+    if code is None:
+        raise TruenessError(
+            "which check? as in `trueness mute TRU005 --run D-01 --reason ...`", "which_check"
         )
+    if (run is not None) + (campaign is not None) + everywhere != 1:
+        raise TruenessError("for what? give one of --run, --campaign and --all", "which_scope")
+    if undo and reason is not None:
+        raise TruenessError("--undo needs no --reason", "undo_reason")
+    key = None if run is None else find_run(opened, run)[0].key
+    one = Mute(code.upper(), reason or "", key, campaign)
+    if undo:
+        remove_mute(opened, one)
+    else:
+        one = add_mute(opened, one)
+    present(MuteChange(one, undo), output)
     return 0

@@ -48,6 +48,8 @@ class Titles:
         Index of the class.
     language : (n,) str
         Lower-case code, ``und`` where undetermined.
+    confidence : (n,) float32
+        Of the language; 1 where the source gave it.
     cluster : (n,) int64
         Texts of one cluster are no independent draws.
     """
@@ -56,6 +58,7 @@ class Titles:
     texts: pl.Series
     y: NDArray[np.int64]
     language: NDArray[np.str_]
+    confidence: NDArray[np.float32]
     cluster: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -107,6 +110,7 @@ class Corpus:
             frame["text"],
             self._codes(frame["label"], name),
             frame["language"].to_numpy().astype(np.str_),
+            frame["language_confidence"].to_numpy(),
             frame["cluster"].to_numpy(),
         )
 

@@ -1,6 +1,8 @@
-"""What is written down about a run on titles: its predictions."""
+"""What is written down about a run on titles: its predictions, and what it was trained on."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -29,7 +31,33 @@ def _rows(titles: Titles, part: str, logits: NDArray[np.float32]) -> pl.DataFram
         "fold": pl.repeat(0, len(titles), dtype=pl.Int16, eager=True),
         "id": titles.ids,
         "group": titles.language,
+        "group_confidence": titles.confidence,
         "cluster": titles.cluster,
         "y": titles.y.astype(np.int16),
         "scores": pl.Series(logits, dtype=pl.Array(pl.Float32, logits.shape[1])),
     })  # fmt: skip
+
+
+def training_facts(corpus: Corpus) -> dict[str, Any]:
+    """Texts per class of the train part, and what the other parts share with it.
+
+    Returns
+    -------
+    dict
+        ``rows``; ``classes``, a count for each; ``shared``: part -> number of its texts whose id,
+        cluster, or words (apart from case and spaces) stand in the train part as well.
+    """
+    train = corpus.part("train")
+    known = {name: column.unique() for name, column in _columns(train).items()}
+    shared = {
+        part: {name: int(column.is_in(known[name].implode()).sum())
+               for name, column in _columns(corpus.part(part)).items()}
+        for part in MEASURED
+    }  # fmt: skip
+    classes = np.bincount(train.y, minlength=len(corpus.classes)).tolist()
+    return {"rows": len(train), "classes": classes, "shared": shared}
+
+
+def _columns(titles: Titles) -> dict[str, pl.Series]:
+    words = titles.texts.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    return {"ids": titles.ids, "clusters": pl.Series(titles.cluster), "texts": words}

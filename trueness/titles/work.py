@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trueness.baselines import fit_titles_baseline
+from trueness.checks import checked
 from trueness.errors import SpecError
 from trueness.evaluation.by_language import selection_scores
 from trueness.fit.titles import (
@@ -26,12 +27,13 @@ from trueness.fit.titles import (
     load_data,
 )
 from trueness.judge.measured import measured
+from trueness.predictions import Predictions
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run, Store
 from trueness.text.corpus import Corpus, load_corpus
 from trueness.text.tokens import load_tokenizer
 from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
-from trueness.titles.record import HISTORY, predictions_of
+from trueness.titles.record import HISTORY, predictions_of, training_facts
 
 Index = NDArray[np.int64]
 
@@ -84,29 +86,35 @@ def _baseline(spec: TitlesSpec, corpus: Corpus) -> TitlesOutcome:
         return selection_scores(y, predicted, language, k, rule.min_rows)[rule.select_on]
 
     fit = fit_titles_baseline(spec, corpus, score)
-    predictions = predictions_of(corpus, fit.logits)
-    record = measured(spec, predictions) | {
-        "notes": [],
+    facts = {
         "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
         "precision": "float64", "data": {"digest": corpus.digest},
     }  # fmt: skip
-    return TitlesOutcome(spec, record, predictions.frame, pl.DataFrame(schema=HISTORY))
+    history = pl.DataFrame(schema=HISTORY)
+    return _judged(spec, corpus, predictions_of(corpus, fit.logits), facts, history)
 
 
 def _network(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
 ) -> TitlesOutcome:
-    predictions = predictions_of(corpus, fitted.logits)
-    record = measured(fitted.spec, predictions) | {
-        "notes": [],
+    facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "data": {"digest": corpus.digest, "tokenizer": data.digests["tokenizer"]},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    files = {TOKENIZER: tokenizer}
-    return TitlesOutcome(fitted.spec, record, predictions.frame, history, fitted.parameters, files)
+    made = _judged(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    return replace(made, parameters=fitted.parameters, files={TOKENIZER: tokenizer})
+
+
+def _judged(
+    spec: TitlesSpec, corpus: Corpus, predictions: Predictions, facts: dict[str, Any],
+    history: pl.DataFrame,
+) -> TitlesOutcome:  # fmt: skip
+    record = measured(spec, predictions) | {"notes": [], "training": training_facts(corpus)} | facts
+    record |= checked(spec, record, predictions, history)
+    return TitlesOutcome(spec, record, predictions.frame, history)
 
 
 def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
