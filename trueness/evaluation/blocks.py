@@ -7,25 +7,36 @@ of a panel stay together), clusters, or clusters inside the times that were draw
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueness.errors import TruenessError
-from trueness.evaluation.clusters import WEIGHTS_AT_ONCE, cluster_weights, numbered
-from trueness.evaluation.intervals import DRAWS, FEWEST_BLOCKS, Bootstrap, block_weights
+from trueness.errors import at_least
+from trueness.evaluation.clusters import numbered
+from trueness.evaluation.inputs import InputError, choice
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-Weights = NDArray[np.uint8] | NDArray[np.uint16]
+Weights: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Bootstrap: TypeAlias = Literal["circular", "stationary"]
+
+DRAWS = 1000
+"""Bootstrap draws unless said otherwise."""
+FEWEST_BLOCKS = 5
+"""With fewer, draws say nothing about chance."""
+AT_ONCE = 400_000
+"""Units times draws that are counted at once."""
+SETS_KEPT = 4
+"""Sets of weights that are kept for the next model on the same units."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Blocks:
-    """Which of n units are drawn together.
+    """Which of n units are drawn together; equal if they draw the same.
 
     Attributes
     ----------
@@ -34,9 +45,9 @@ class Blocks:
     time : (n,) int64, optional
         Position of each unit among the distinct times, from 0, consecutive.
     cluster : (n,) int64, optional
-        Cluster of each unit, from 0; with `time`, inside its time.
+        Cluster of each unit, from 0; with `time`, inside its time and numbered time by time.
     length : int
-        Consecutive times per block.
+        Consecutive times per block; 1 for clusters without times.
 
     Examples
     --------
@@ -55,23 +66,36 @@ class Blocks:
         cls, n: int, *, time: ArrayLike | None = None, cluster: ArrayLike | None = None,
         length: int = 1,
     ) -> Blocks:  # fmt: skip
-        """Blocks of units from their times and clusters, (n,) each.
+        """Blocks of units from their times and clusters, (n,) each, in any order.
 
-        Without both, each unit stands for itself and the units are taken in the order given.
+        Without both, each unit is a time of its own, in the order given.
+
+        Raises
+        ------
+        InputError
+            With the codes ``length`` (not one per unit) and ``missing``.
         """
-        at = None if time is None else numbered(time)[0]
+        n, length = at_least("units", n, 1), at_least("block", length, 1)
+        at = None if time is None else _numbered("times", time, n)
         if cluster is None:
             return cls(n, at, None, length)
-        own = numbered(cluster)[0]
-        if at is not None:
-            own = numbered(at * (int(own.max(initial=0)) + 1) + own)[0]
-        return cls(n, at, own, length)
+        own = _numbered("clusters", cluster, n)
+        if at is None:
+            return cls(n, None, own, 1)
+        return cls(n, at, numbered(at * (int(own.max()) + 1) + own)[0], length)
+
+    # ------------------------------------------------------------------------------ what is drawn
 
     @property
+    def item(self) -> Index:
+        """Time, cluster or unit that each unit is drawn with, (n,), from 0."""
+        index = self.cluster if self.time is None else self.time
+        return np.arange(self.n) if index is None else index
+
+    @cached_property
     def items(self) -> int:
         """Times, clusters or units that are drawn."""
-        index = self.cluster if self.time is None else self.time
-        return self.n if index is None else int(index.max(initial=-1)) + 1
+        return int(self.item.max()) + 1
 
     @property
     def count(self) -> int:
@@ -84,78 +108,154 @@ class Blocks:
         return self.items < FEWEST_BLOCKS * self.length
 
     @property
-    def atom(self) -> Index:
-        """Units of one number always count alike: those of a cluster, else of a time, (n,)."""
-        index = self.time if self.cluster is None else self.cluster
-        return np.arange(self.n) if index is None else index
+    def alone(self) -> bool:
+        """Whether every unit is independent of every other."""
+        return self.length == 1 and self.items == self.n
 
-    @property
-    def independent(self) -> Index:
-        """Units of one number depend on each other: blocks of times, else clusters, (n,)."""
-        return self.atom if self.time is None else self.time // self.length
+    def totals(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Sum of the values (n,) of the units of each time or cluster, (items,)."""
+        return np.bincount(self.item, np.asarray(values, np.float64), self.items)
+
+    def pieces(self, count: int) -> Index:
+        """Consecutive pieces of about equally many times (or clusters), (n,), from 0.
+
+        Raises
+        ------
+        InputError
+            With the code ``few`` if there are fewer times than pieces.
+        """
+        if self.items < at_least("pieces", count, 1):
+            raise InputError(f"{self.items} times do not make {count} pieces", "few")
+        return self.item * count // self.items
+
+    # --------------------------------------------------------------------------------- resamples
 
     def weights(
         self, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
     ) -> Weights:
         """How often each unit counts: once, then in each draw; (n, 1 + draws), or (n, 1) if few.
 
-        The same arguments give the same draws, so that statistics of several models on the same
-        units are paired.
+        Circular: blocks of equal length, wrapping around at the end. Politis and Romano, "A
+        circular block-resampling procedure for stationary data" (1992). Stationary: lengths are
+        geometric with mean `length`. Politis and Romano, "The Stationary Bootstrap" (1994). As many
+        times (or clusters) are drawn as there are. The same arguments give the same draws, so that
+        statistics of several models on the same units are paired; the last few sets are kept.
+
+        Parameters
+        ----------
+        draws, seed : int
+        bootstrap : {"circular", "stationary"}
+
+        Returns
+        -------
+        (n, 1 + draws) uint8 or uint16
+            Read-only; the first column is 1.
+
+        Examples
+        --------
+        >>> Blocks.of(10, length=2).weights(draws=3).sum(axis=0)
+        array([10, 10, 10, 10], dtype=uint64)
         """
-        atom = self.atom
-        portions = [_small(some)[atom] for some in self.atom_weights(draws, seed, bootstrap)]
-        every: Any = np.hstack([np.ones((self.n, 1), np.uint8), *portions])
-        return np.ascontiguousarray(every)
+        draws, seed = at_least("draws", draws, 1), at_least("seed", seed, 0)
+        choice("bootstrap", bootstrap, get_args(Bootstrap))
+        return _weights(self, 0 if self.few else draws, seed, bootstrap)
 
-    def atom_weights(
-        self, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
-    ) -> Iterator[Array]:
-        """How often each `atom` counts in each draw, as many draws at a time as memory allows.
+    @cached_property
+    def _content(self) -> tuple[object, ...]:
+        arrays = (None if a is None else a.tobytes() for a in (self.time, self.cluster))
+        digests = (None if a is None else hashlib.blake2b(a).digest() for a in arrays)
+        return (self.n, self.length, *digests)
 
-        Yields
-        ------
-        (atoms, b) float64
-            Nothing if there are few blocks.
-        """
-        if self.few:
-            return
-        alone = self.length == 1 and bootstrap == "circular"
-        if self.time is None and (alone or self.cluster is not None):
-            yield from cluster_weights(self.items, draws, seed)
-            return
-        by_time = block_weights(self.items, self.length, draws, seed, bootstrap).T
-        inside = None if self.cluster is None else self._inside(draws, seed + 1)
-        step = max(1, WEIGHTS_AT_ONCE // len(by_time))
-        for start in range(0, draws, step):
-            some = by_time[:, start : start + step].astype(np.float64)
-            if inside is None:
-                yield some
-            else:
-                drawn = np.stack([next(inside) for _ in range(some.shape[1])], axis=1)
-                yield some[self._time_of_cluster()] * drawn
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Blocks) and self._content == other._content
 
-    def _time_of_cluster(self) -> Index:
-        assert self.time is not None
-        assert self.cluster is not None
-        times = np.zeros(int(self.cluster.max()) + 1, np.int64)
-        times[self.cluster] = self.time
-        return times
+    def __hash__(self) -> int:
+        return hash(self._content)
 
-    def _inside(self, draws: int, seed: int) -> Iterator[NDArray[np.int64]]:
-        """Clusters drawn anew inside each time, as many as it has; (clusters,) for each draw."""
-        times = self._time_of_cluster()
-        order = np.argsort(times, kind="stable")
-        sizes = np.bincount(times)
-        starts, rng = np.cumsum(sizes) - sizes, np.random.default_rng(seed)
-        base, size = np.repeat(starts, sizes), np.repeat(sizes, sizes)
-        for _ in range(draws):
-            picked = order[base + (rng.random(len(base)) * size).astype(np.int64)]
-            yield np.bincount(picked, minlength=len(times))
+
+def _numbered(name: str, values: ArrayLike, n: int) -> Index:
+    """Times or clusters as numbers from 0, by rising value, (n,)."""
+    given = np.asarray(values)
+    if given.shape != (n,):
+        raise InputError(f"{name} of shape {given.shape} for {n} units", "length")
+    try:
+        missing = bool((given != given).any()) or any(v is None for v in given.tolist())
+        number = numbered(given)[0]
+    except TypeError:
+        missing, number = True, np.zeros(n, np.int64)
+    if missing:
+        raise InputError(f"{name} must be comparable, none of them missing", "missing")
+    return number
+
+
+@lru_cache(maxsize=SETS_KEPT)
+def _weights(blocks: Blocks, draws: int, seed: int, bootstrap: Bootstrap) -> Weights:
+    drawn = _occurrences(blocks.items, blocks.length, draws, seed, bootstrap)
+    found = drawn[blocks.item]
+    if blocks.time is not None and blocks.cluster is not None and draws:
+        inside = _inside(blocks.time, blocks.cluster, draws, seed + 1)
+        found = _small(found.astype(np.uint32) * inside[blocks.cluster])
+    whole = np.hstack([np.ones((blocks.n, 1), found.dtype), found])
+    whole.flags.writeable = False
+    return whole
+
+
+def _occurrences(n: int, length: int, draws: int, seed: int, bootstrap: Bootstrap) -> Weights:
+    """How often each of n items occurs in each draw of a block bootstrap, (n, draws)."""
+    drawn = _circular if bootstrap == "circular" else _stationary
+    counts, done = np.empty((n, draws), np.uint32), 0
+    for places in drawn(np.random.default_rng(seed), n, length, draws):
+        counts[:, done : done + len(places)] = _counted(places, n)
+        done += len(places)
+    return _small(counts)
+
+
+def _counted(places: Index, n: int) -> NDArray[np.int64]:
+    """How often each of n places occurs in each row of places (b, k), as columns (n, b)."""
+    rows = len(places)
+    flat = places * rows + np.arange(rows)[:, None]
+    return np.bincount(flat.ravel(), minlength=n * rows).reshape(n, rows)
+
+
+def _circular(rng: np.random.Generator, n: int, length: int, draws: int) -> Iterator[Index]:
+    starts = rng.integers(0, n, (draws, -(-n // length)))
+    for some in _some(draws, n):
+        places = starts[some, :, None] + np.arange(length)
+        yield places.reshape(len(places), -1)[:, :n] % n
+
+
+def _stationary(rng: np.random.Generator, n: int, length: int, draws: int) -> Iterator[Index]:
+    """Each item follows the one before it, or is drawn anew with probability 1 / length."""
+    anew = rng.random((draws, n)) < 1 / length
+    anew[:, :1] = True
+    starts = rng.integers(0, n, (draws, n))
+    for some in _some(draws, n):
+        since = np.maximum.accumulate(np.where(anew[some], np.arange(n), 0), axis=1)
+        yield (np.take_along_axis(starts[some], since, axis=1) + np.arange(n) - since) % n
+
+
+def _inside(time: Index, cluster: Index, draws: int, seed: int) -> NDArray[np.uint32]:
+    """Clusters drawn anew inside each time, as many as it has; (clusters, draws)."""
+    first = np.empty(int(cluster.max()) + 1, np.int64)
+    first[cluster] = time
+    sizes = np.bincount(first)
+    base, size = (np.repeat(x, sizes) for x in (np.cumsum(sizes) - sizes, sizes))
+    n, rng, found = len(first), np.random.default_rng(seed), []
+    for some in _some(draws, n):
+        picked = base + (rng.random((some.stop - some.start, n)) * size).astype(np.int64)
+        found.append(_counted(picked, n).astype(np.uint32))
+    return np.hstack(found)
+
+
+def _some(draws: int, n: int) -> Iterator[slice]:
+    """A few draws at a time, so that their places fit the cache."""
+    step = max(1, AT_ONCE // n)
+    return (slice(start, min(start + step, draws)) for start in range(0, draws, step))
 
 
 def _small(weights: NDArray[np.generic]) -> Weights:
     """The same in the smallest type that holds it."""
     largest = int(weights.max(initial=0))
     if largest > np.iinfo(np.uint16).max:
-        raise TruenessError(f"a unit is drawn {largest} times at once; use fewer, larger clusters")
+        raise InputError(f"a unit is drawn {largest} times at once; use fewer, larger clusters")
     return weights.astype(np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16)

@@ -2,83 +2,61 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
+from trueness.evaluation.inputs import (
+    SMALLEST_PROBABILITY,
+    InputError,
+    between,
+    choice,
+    labels_and_probabilities,
+    probabilities,
+)
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Strategy = Literal["uniform", "quantile"]
 
-SMALLEST_PROBABILITY = 1e-7
-"""What a probability of 0 is taken for where a logarithm is needed; 1 minus it for 1."""
+BINS = 10
+"""Bins unless said otherwise."""
 GRID = 4096
 """Cells on [0, 1] in which the smooth calibration error is computed."""
 
 
-def checked_probabilities(prob: object, y: object) -> tuple[Array, Array]:
-    """Probabilities in [0, 1] and labels 0 and 1 as float64, (n,) each; anything else is refused.
-
-    Raises
-    ------
-    TruenessError
-        If the lengths differ, a probability lies outside or is not finite, a label is not 0 or 1.
-    """
-    values, labels = np.asarray(prob), np.asarray(y)
-    masked = np.ma.isMaskedArray(prob) or np.ma.isMaskedArray(y)
-    if values.ndim != 1 or labels.ndim != 1 or masked:
-        raise TruenessError("probabilities and labels must be plain arrays of one dimension")
-    if len(labels) and not np.isin(labels, (0, 1)).all():
-        raise TruenessError("labels must be 0 or 1")
-    if len(values) != len(labels):
-        raise TruenessError(f"{len(values)} probabilities for {len(labels)} labels")
-    return _in_unit(values), labels.astype(np.float64)
-
-
-def _in_unit(values: NDArray[np.generic]) -> Array:
-    """Real numbers in [0, 1] as float64."""
-    if len(values) and values.dtype.kind not in "fiub":
-        raise TruenessError(f"probabilities are {values.dtype}; real numbers are needed")
-    prob = values.astype(np.float64)
-    if not ((prob >= 0) & (prob <= 1)).all():
-        raise TruenessError("probabilities must lie in [0, 1]; apply a sigmoid to logits first")
-    return prob
-
-
-def _some(prob: object, y: object) -> tuple[Array, Array]:
-    """`checked_probabilities`, at least one."""
-    values, labels = checked_probabilities(prob, y)
+def _some(y_true: object, y_prob: object) -> tuple[Array, Array]:
+    """`labels_and_probabilities`, at least one."""
+    labels, values = labels_and_probabilities(y_true, y_prob)
     if not len(values):
-        raise TruenessError("no examples; at least one is needed")
-    return values, labels
+        raise InputError("no examples; at least one is needed", "empty")
+    return labels, values
 
 
 # ------------------------------------------------------------------------------------------ in bins
 
 
-def _bins(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Index]:
+def bins_of(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Index]:
     """Edges and the bin of each probability."""
     n_bins = at_least("n_bins", n_bins, 1)
+    choice("strategy", strategy, get_args(Strategy))
     if strategy == "uniform":
         edges = np.linspace(0, 1, n_bins + 1)
-    elif strategy == "quantile":
+    else:
         edges = (
             np.quantile(prob, np.linspace(0, 1, n_bins + 1)) if len(prob) else np.linspace(0, 1, 2)
         )
         edges = np.unique(edges)
         edges = np.append(edges, edges[-1]) if len(edges) == 1 else edges
-    else:
-        raise TruenessError(f"unknown strategy {strategy!r}; choose from uniform, quantile")
     return edges, np.searchsorted(edges[1:-1], prob, side="right")
 
 
 def reliability_diagram_data(
-    prob: Array,
-    y: NDArray[Any],
-    n_bins: int = 10,
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    n_bins: int = BINS,
     strategy: Strategy = "uniform",
     *,
     bands: float | None = None,
@@ -89,10 +67,10 @@ def reliability_diagram_data(
 
     Parameters
     ----------
-    prob : (n,) float64
-        Probabilities in [0, 1].
-    y : (n,)
+    y_true : (n,)
         Labels 0 and 1.
+    y_prob : (n,)
+        Probabilities in [0, 1].
     n_bins : int
     strategy : {"uniform", "quantile"}
         Bins of equal width on [0, 1], or of equal mass; tied quantiles merge.
@@ -119,11 +97,11 @@ def reliability_diagram_data(
     Examples
     --------
     >>> p, y = np.array([0.1, 0.3, 0.3, 0.9]), np.array([0, 0, 1, 1])
-    >>> reliability_diagram_data(p, y, 2)["positive_share"]
+    >>> reliability_diagram_data(y, p, 2)["positive_share"]
     array([0.33333333, 1.        ])
     """
-    prob, y = checked_probabilities(prob, y)
-    edges, index = _bins(prob, n_bins, strategy)
+    y, prob = labels_and_probabilities(y_true, y_prob)
+    edges, index = bins_of(prob, n_bins, strategy)
     b = len(edges) - 1
     count, mean, share = _bin_means(index, b, prob, y)
     found = {"edges": edges, "mean_probability": mean, "positive_share": share, "count": count}
@@ -143,8 +121,7 @@ def _consistency(
     prob: Array, index: Index, b: int, confidence: float, draws: int, rng: np.random.Generator | int
 ) -> tuple[Array, Array]:
     """Central range of the shares of labels drawn from the probabilities, (b,) each."""
-    if not 0 < confidence < 1:
-        raise TruenessError(f"bands {confidence}: a confidence between 0 and 1 is needed")
+    between("bands", confidence)
     if not isinstance(rng, np.random.Generator):
         rng = at_least("rng", rng, 0)
     source, shares = np.random.default_rng(rng), np.empty((at_least("draws", draws, 1), b))
@@ -160,9 +137,9 @@ def _consistency(
 
 
 def expected_calibration_error(
-    prob: Array,
-    y: NDArray[Any],
-    n_bins: int = 10,
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    n_bins: int = BINS,
     strategy: Strategy = "uniform",
     debiased: bool = False,
 ) -> float:
@@ -173,10 +150,10 @@ def expected_calibration_error(
 
     Parameters
     ----------
-    prob : (n,)
-        Probabilities in [0, 1].
-    y : (n,)
+    y_true : (n,)
         Labels 0 and 1.
+    y_prob : (n,)
+        Probabilities in [0, 1].
     n_bins : int
     strategy : {"uniform", "quantile"}
         Bins of equal width on [0, 1], or of equal mass.
@@ -191,14 +168,14 @@ def expected_calibration_error(
     Examples
     --------
     >>> p, y = np.array([0.2, 0.2, 0.9, 0.9]), np.array([0, 0, 1, 1])
-    >>> expected_calibration_error(p, y)
+    >>> expected_calibration_error(y, p)
     0.15
     >>> p, y = np.full(4, 0.375), np.array([0, 1, 0, 1])  # 2 of 4 are as likely as 1.5 of 4
-    >>> expected_calibration_error(p, y), expected_calibration_error(p, y, debiased=True)
+    >>> expected_calibration_error(y, p), expected_calibration_error(y, p, debiased=True)
     (0.125, 0.0)
     """
-    prob, y = checked_probabilities(prob, y)
-    edges, index = _bins(prob, n_bins, strategy)
+    y, prob = labels_and_probabilities(y_true, y_prob)
+    edges, index = bins_of(prob, n_bins, strategy)
     count, mean, share = _bin_means(index, len(edges) - 1, prob, y)
     gap, n = np.abs(share - mean), max(1, len(prob))
     if debiased:
@@ -208,9 +185,9 @@ def expected_calibration_error(
 
 
 def classwise_calibration_error(
-    probs: NDArray[np.floating],
-    labels: NDArray[np.integer],
-    n_bins: int = 10,
+    y_true: ArrayLike,
+    y_prob: ArrayLike,
+    n_bins: int = BINS,
     strategy: Strategy = "uniform",
     debiased: bool = False,
 ) -> float:
@@ -221,55 +198,49 @@ def classwise_calibration_error(
 
     Parameters
     ----------
-    probs : (n, K)
-        Rows are probabilities of the K >= 2 classes and sum to 1 (to 0.01, for half precision).
-    labels : (n,)
+    y_true : (n,)
         Classes 0 to K - 1.
+    y_prob : (n, K)
+        Rows are probabilities of the K >= 2 classes and sum to 1 (to 0.01, for half precision).
     n_bins, strategy, debiased
         See `expected_calibration_error`.
 
     Examples
     --------
     >>> probs = np.array([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1]])
-    >>> round(classwise_calibration_error(probs, np.array([0, 0])), 3)
+    >>> round(classwise_calibration_error([0, 0], probs), 3)
     0.133
     """
     try:
-        values, classes = np.asarray(probs), np.asarray(labels)
+        values, classes = np.asarray(y_prob), np.asarray(y_true)
     except ValueError:
-        raise TruenessError("rows of different lengths; probabilities (n, K) are needed") from None
+        raise InputError(
+            "rows of different lengths; probabilities (n, K) are needed", "dimensions"
+        ) from None
     if values.ndim != 2 or values.shape[1] < 2 or classes.shape != values.shape[:1]:
-        raise TruenessError(
+        raise InputError(
             f"probabilities of shape {values.shape} for labels of shape {classes.shape}; "
-            "(n, K) with K >= 2 and (n,) are needed"
-        )
+            "(n, K) with K >= 2 and (n,) are needed", "dimensions",
+        )  # fmt: skip
     k = values.shape[1]
     if not np.isin(classes, range(k)).all():
-        raise TruenessError(f"labels must be classes 0 to {k - 1}")
-    columns = [_in_unit(column) for column in values.T]
+        raise InputError(f"labels must be classes 0 to {k - 1}", "labels")
+    columns = [probabilities(column) for column in values.T]
     if len(classes) and not np.allclose(np.sum(columns, axis=0), 1, rtol=0, atol=0.01):
-        raise TruenessError("rows of probabilities must sum to 1; apply a softmax to logits first")
+        raise InputError(
+            "rows of probabilities must sum to 1; apply a softmax to logits first", "scale"
+        )
     errors = [
-        expected_calibration_error(column, classes == c, n_bins, strategy, debiased)
+        expected_calibration_error(classes == c, column, n_bins, strategy, debiased)
         for c, column in enumerate(columns)
     ]
     return float(np.mean(errors))
 
 
-def weighted_calibration_error(
-    prob: Array, y: NDArray[Any], weights: NDArray[np.float32], n_bins: int = 10
-) -> Array:
-    """Equal-width calibration error under each row of `weights` (draws, n); (draws,)."""
-    _, index = _bins(prob, n_bins, "uniform")
-    member = (index[:, None] == np.arange(n_bins)).astype(np.float32)
-    gap = np.abs(weights @ (member * (y - prob)[:, None].astype(np.float32)))
-    return (gap.sum(axis=1) / weights.sum(axis=1)).astype(np.float64)
-
-
 # ------------------------------------------------------------------------------------- without bins
 
 
-def smooth_calibration_error(prob: Array, y: NDArray[Any]) -> float:
+def smooth_calibration_error(y_true: ArrayLike, y_prob: ArrayLike) -> float:
     """Calibration error of smoothed residuals, in [0, 1]; no bins, and continuous in `prob`.
 
     Residuals y - p are spread by a Gaussian of width w that is reflected at 0 and 1; their
@@ -278,10 +249,10 @@ def smooth_calibration_error(prob: Array, y: NDArray[Any]) -> float:
 
     Parameters
     ----------
-    prob : (n,)
-        Probabilities in [0, 1].
-    y : (n,)
+    y_true : (n,)
         Labels 0 and 1.
+    y_prob : (n,)
+        Probabilities in [0, 1].
 
     Notes
     -----
@@ -290,14 +261,14 @@ def smooth_calibration_error(prob: Array, y: NDArray[Any]) -> float:
 
     Examples
     --------
-    >>> round(smooth_calibration_error(np.array([0.5, 0.5]), np.array([0, 1])), 3)
+    >>> round(smooth_calibration_error([0, 1], [0.5, 0.5]), 3)
     0.0
-    >>> round(smooth_calibration_error(np.full(4, 0.3), np.ones(4)), 3)  # one-sided: nearly p - y
+    >>> round(smooth_calibration_error(np.ones(4), np.full(4, 0.3)), 3)  # one-sided: nearly p - y
     0.7
     """
     from scipy.fft import dct, idct
 
-    prob, y = _some(prob, y)
+    y, prob = _some(y_true, y_prob)
     waves = dct(_on_grid(prob, (y - prob) / len(prob)))
     order = np.pi * np.arange(GRID)
 
@@ -325,39 +296,40 @@ def _on_grid(place: Array, mass: Array) -> Array:
     return np.asarray(lower + np.roll(upper, 1), np.float64)
 
 
-def log_loss(prob: Array, y: NDArray[Any]) -> float:
+def log_loss(y_true: ArrayLike, y_prob: ArrayLike) -> float:
     """Mean of -ln of the probability of what happened, probabilities clipped to 1e-7 and 1 - 1e-7.
 
     Examples
     --------
-    >>> round(log_loss(np.array([0.5, 0.5]), np.array([0, 1])), 4)
+    >>> round(log_loss([0, 1], [0.5, 0.5]), 4)
     0.6931
     """
-    return float(log_losses(*_some(prob, y)).mean())
+    return float(log_losses(*_some(y_true, y_prob)).mean())
 
 
-def log_losses(prob: Array, y: NDArray[Any]) -> Array:
+def log_losses(y_true: ArrayLike, y_prob: ArrayLike) -> Array:
     """Loss of each example, (n,); see `log_loss`."""
+    y, prob = labels_and_probabilities(y_true, y_prob)
     safe = np.clip(prob, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     return -np.where(y == 1, np.log(safe), np.log1p(-safe))
 
 
-def brier_score(prob: Array, y: NDArray[Any]) -> float:
+def brier_score(y_true: ArrayLike, y_prob: ArrayLike) -> float:
     """Mean squared distance between probability and label, in [0, 1].
 
     Brier, "Verification of forecasts expressed in terms of probability" (1950).
 
     Examples
     --------
-    >>> brier_score(np.array([0.5, 1.0]), np.array([0, 1]))
+    >>> brier_score([0, 1], [0.5, 1.0])
     0.125
     """
-    prob, y = _some(prob, y)
+    y, prob = _some(y_true, y_prob)
     return float(np.mean((prob - y) ** 2))
 
 
 def brier_decomposition(
-    prob: Array, y: NDArray[Any], n_bins: int | None = None, strategy: Strategy = "uniform"
+    y_true: ArrayLike, y_prob: ArrayLike, n_bins: int | None = None, strategy: Strategy = "uniform"
 ) -> dict[str, float]:
     """Brier score as reliability - resolution + uncertainty, exactly.
 
@@ -367,10 +339,10 @@ def brier_decomposition(
 
     Parameters
     ----------
-    prob : (n,)
-        Probabilities in [0, 1].
-    y : (n,)
+    y_true : (n,)
         Labels 0 and 1.
+    y_prob : (n,)
+        Probabilities in [0, 1].
     n_bins : int, optional
         Without it, examples with equal predictions form a group; with hundreds of distinct
         predictions, reliability and resolution are then mostly noise, and bins say more.
@@ -384,18 +356,18 @@ def brier_decomposition(
 
     Examples
     --------
-    >>> parts = brier_decomposition(np.array([0.2, 0.2, 0.8, 0.8]), np.array([0, 0, 0, 1]))
+    >>> parts = brier_decomposition([0, 0, 0, 1], [0.2, 0.2, 0.8, 0.8])
     >>> {name: round(value, 4) for name, value in parts.items()}
     ... # doctest: +NORMALIZE_WHITESPACE
     {'brier': 0.19, 'reliability': 0.065, 'resolution': 0.0625, 'uncertainty': 0.1875,
      'within_variance': 0.0, 'within_covariance': 0.0}
     """
-    prob, y = _some(prob, y)
+    y, prob = _some(y_true, y_prob)
     if n_bins is None:
         mean, index = np.unique(prob, return_inverse=True)
         _, share = _bin_means(index, len(mean), y)
     else:
-        edges, index = _bins(prob, n_bins, strategy)
+        edges, index = bins_of(prob, n_bins, strategy)
         _, mean, share = _bin_means(index, len(edges) - 1, prob, y)
     f, o, rate = mean[index], share[index], y.mean()
     return {

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import betaincinv
 
 from trueness.document import numbers
-from trueness.errors import TruenessError, at_least
+from trueness.evaluation.inputs import InputError, check_confidence
 
-FEWEST_BLOCKS = 5
-Bootstrap: TypeAlias = Literal["circular", "stationary"]
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -77,10 +76,7 @@ class Estimate:
 
 
 def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Exact interval of a binomial share.
-
-    It covers the true share with at least the stated confidence. Clopper and Pearson, "The use of
-    confidence or fiducial limits illustrated in the case of the binomial" (1934).
+    """Exact interval of a binomial proportion; see `exact_bounds`.
 
     Parameters
     ----------
@@ -100,24 +96,59 @@ def clopper_pearson(k: int, n: int, confidence: float = 0.95) -> tuple[float, fl
     >>> round(low, 3), round(high, 3)
     (0.421, 0.996)
     """
-    if not 0 <= k <= n or k != int(k) or n != int(n):
-        raise TruenessError(f"{k} hits of {n} is not a share; 0 <= hits <= trials is needed")
-    if not 0 < confidence < 1:
-        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")
-    return _exact(k, n, confidence)
+    if k != int(k) or n != int(n):
+        raise InputError(f"{k} hits of {n}: whole numbers are needed", "counts")
+    low, high = exact_bounds(k, n, confidence)
+    return float(low), float(high)
 
 
-def _exact(k: float, n: float, confidence: float) -> tuple[float, float]:
-    tail = (1 - confidence) / 2
-    low = 0.0 if k == 0 else float(betaincinv(k, n - k + 1, tail))
-    high = 1.0 if k == n else float(betaincinv(k + 1, n - k, 1 - tail))
+def exact_bounds(k: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
+    """Exact intervals of binomial proportions; (0, 1) where n is 0.
+
+    They cover the true proportion with at least the stated confidence. Clopper and Pearson, "The
+    use of confidence or fiducial limits illustrated in the case of the binomial" (1934).
+
+    Parameters
+    ----------
+    k, n : array_like
+        Hits and trials, 0 <= k <= n; means over replicates and effective sizes need not be whole.
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    low, high : float64
+        Of the shape of k and n.
+
+    Examples
+    --------
+    >>> low, high = exact_bounds([0, 6], [0, 7])
+    >>> low.round(3), high.round(3)
+    (array([0.   , 0.421]), array([1.   , 0.996]))
+    """
+    check_confidence(confidence)
+    k, n = np.asarray(k, np.float64), np.asarray(n, np.float64)
+    if not ((k >= 0) & (k <= n)).all():
+        raise InputError(
+            f"{k} hits of {n} is no proportion; 0 <= hits <= trials is needed"
+            if k.ndim == 0
+            else "hits must lie between 0 and the number of trials",
+            "counts",
+        )
+    return exact_tails(k, n, (1 - confidence) / 2)
+
+
+def exact_tails(k: Array, n: Array, tail: float) -> tuple[Array, Array]:
+    """Ends that are missed with at most the probability `tail` each; NaN counts give (0, 1)."""
+    low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1.0), 1 - tail), 1.0)
     return low, high
 
 
 def replicated_proportion(shares: Sequence[Estimate], confidence: float = 0.95) -> Estimate:
-    """Proportions of several replicates on the same days as one: counts summed, interval as for one.
+    """Proportions of several replicates on the same units as one: counts summed, interval of one.
 
-    Another seed brings no new days, so the interval is the exact one of the mean counts.
+    Another seed brings no new units, so the interval is the exact one of the mean counts.
 
     Examples
     --------
@@ -125,78 +156,14 @@ def replicated_proportion(shares: Sequence[Estimate], confidence: float = 0.95) 
     86 % (42–100) · 12/14
     """
     if not shares:
-        raise TruenessError("no shares; at least one is needed")
+        raise InputError("no proportions; at least one is needed", "empty")
     hits, trials, first = sum(s.k or 0 for s in shares), sum(s.n for s in shares), shares[0]
-    low, high = _exact(hits / len(shares), trials / len(shares), confidence)
-    value = hits / trials if trials else None
+    ends = exact_bounds(hits / len(shares), trials / len(shares), confidence)
+    value, (low, high) = hits / trials if trials else None, map(float, ends)
     return Estimate(value, low, high, trials, hits, first.chosen_on, first.measured_on)
 
 
-DRAWS = 1000
-"""Bootstrap draws unless said otherwise."""
-
-
-def block_weights(
-    n: int, block: int, draws: int = DRAWS, seed: int = 0, bootstrap: Bootstrap = "circular"
-) -> NDArray[np.float32]:
-    """How often each of n consecutive days occurs in each draw of a block bootstrap.
-
-    Circular: blocks of equal length, wrapping around at the end. Politis and Romano, "A circular
-    block-resampling procedure for stationary data" (1992). Stationary: lengths are geometric with
-    mean `block`. Politis and Romano, "The Stationary Bootstrap" (1994). The same arguments give the
-    same draws, so statistics of several models on the same days are paired.
-
-    With fewer than five blocks the draws say nothing about chance: all weights are then NaN.
-
-    Parameters
-    ----------
-    n : int
-        Days in time order.
-    block : int
-        Days per block, or their mean.
-    draws, seed : int
-    bootstrap : "circular" or "stationary"
-
-    Returns
-    -------
-    (draws, n) float32
-        Rows sum to n; NaN if there are fewer than five blocks.
-
-    Examples
-    --------
-    >>> block_weights(10, 2, draws=3).sum(axis=1)
-    array([10., 10., 10.], dtype=float32)
-    """
-    n, block = at_least("days", n, 1), at_least("block", block, 1)
-    draws, seed = at_least("draws", draws, 1), at_least("seed", seed, 0)
-    if bootstrap not in get_args(Bootstrap):
-        raise TruenessError(
-            f"unknown bootstrap {bootstrap!r}; choose from {', '.join(get_args(Bootstrap))}"
-        )
-    if n < FEWEST_BLOCKS * block:
-        return np.full((draws, n), np.nan, np.float32)
-    rng, drawn = np.random.default_rng(seed), _circular if bootstrap == "circular" else _stationary
-    flat = drawn(rng, n, block, draws) + n * np.arange(draws)[:, None]
-    return np.bincount(flat.ravel(), minlength=draws * n).reshape(draws, n).astype(np.float32)
-
-
-def _circular(rng: np.random.Generator, n: int, block: int, draws: int) -> NDArray[np.int64]:
-    starts = rng.integers(0, n, (draws, -(-n // block)))
-    return (starts[..., None] + np.arange(block)).reshape(draws, -1)[:, :n] % n
-
-
-def _stationary(rng: np.random.Generator, n: int, block: int, draws: int) -> NDArray[np.int64]:
-    """Each day follows the one before it, or is drawn anew with probability 1 / block."""
-    anew = rng.random((draws, n)) < 1 / block
-    anew[:, 0] = True
-    since = np.maximum.accumulate(np.where(anew, np.arange(n), 0), axis=1)  # last fresh position
-    starts = rng.integers(0, n, (draws, n))
-    return (np.take_along_axis(starts, since, axis=1) + np.arange(n) - since) % n
-
-
-def percentile_interval(
-    draws: NDArray[np.float64], confidence: float
-) -> tuple[float | None, float | None]:
+def percentile_interval(draws: Array, confidence: float) -> tuple[float | None, float | None]:
     """Central interval of bootstrap draws, undefined ones left out; None if none is defined."""
     defined = draws[np.isfinite(draws)]
     if not len(defined):

@@ -1,100 +1,105 @@
-"""Compiled statistics of many resamples of the same days, (n, draws) -> (draws,).
+"""Compiled statistics of many resamples of the same units, (n, draws) -> (draws,).
 
-Days are walked once in the order of their scores, all resamples side by side. Sums are of whole
-numbers and exact. Each kernel is compiled on its first call and kept in numba's cache; importing
-this module compiles nothing, but it loads numba: import it where it is used.
+Units are walked once by falling score, all resamples side by side; how often each counts is a row
+of `weights`. Counts are whole numbers and their sums exact. Each kernel is compiled on its first
+call; importing this module compiles nothing, but it loads numba: import it where it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from trueness.compiling import compiled
+
 Array = NDArray[np.float64]
-
-
-def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile on the first call, 0 / 0 giving NaN; cached wherever a folder can be written."""
-    try:
-        return njit(cache=True, error_model="numpy", nogil=True)(function)
-    except RuntimeError:  # numba found no folder for its cache
-        return njit(error_model="numpy", nogil=True)(function)
+Index = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 
 @compiled
-def _add_negatives(
-    total: NDArray[Any], weights: NDArray[np.uint8], positive: NDArray[np.bool_],
-    days: NDArray[np.int64],
-) -> None:  # fmt: skip
-    """Add how often each negative of some days occurs, (draws,)."""
-    for day in days:
-        if not positive[day]:
-            row = weights[day]
+def _add(
+    total: NDArray[Any], weights: NDArray[Any], wanted: bool, positive: Mask, units: Index
+) -> None:
+    """Add how often those of some units occur whose label is as wanted, (draws,)."""
+    for unit in units:
+        if positive[unit] == wanted:
+            row = weights[unit]
             for k in range(len(row)):
                 total[k] += row[k]
 
 
 @compiled
-def auc_of_draws(
-    weights: NDArray[np.uint8], positive: NDArray[np.bool_], order: NDArray[np.int64],
-    ends: NDArray[np.int64], zeros: NDArray[Any],
-) -> Array:  # fmt: skip
-    """AUC of each resample, ties counted half; NaN where a class is missing.
+def ranking_of_draws(
+    weights: NDArray[Any], positive: Mask, order: Index, ends: Index, zeros: NDArray[Any],
+    precision_too: bool,
+) -> tuple[Array, Array]:  # fmt: skip
+    """AUC and average precision of each resample.
 
     Parameters
     ----------
-    weights : (n, draws) uint8
-        How often each day occurs.
+    weights : (n, draws) uint8 or uint16
+        How often each unit occurs.
     positive : (n,) bool
-    order : (n,) int64
-        Days by rising score.
+    order : (m,) int64
+        Units by falling score; those left out do not count.
     ends : (groups,) int64
-        Last position of each group of equal scores.
+        Position after the last of each group of equal scores.
     zeros : (draws,)
-        Zeros of the type that sums; it must hold n * n / 2.
+        Zeros of the type that sums; it must hold twice the largest number of pairs.
+    precision_too : bool
+        Else the second result means nothing.
 
     Returns
     -------
-    (draws,) float64
+    auc, average_precision : (draws,) float64
+        Ties count half; NaN where a class, or every positive, is missing.
     """
-    beaten, won, hits, start = zeros.copy(), zeros.copy(), zeros.copy(), 0
-    for end in ends:  # `beaten`: twice the negatives below, once the tied ones
-        days = order[start : end + 1]
-        _add_negatives(beaten, weights, positive, days)
-        for day in days:
-            if positive[day]:
-                row = weights[day]
-                for k in range(len(row)):
-                    won[k] += row[k] * beaten[k]
-                    hits[k] += row[k]
-        _add_negatives(beaten, weights, positive, days)
-        start = end + 1
-    result = np.empty(len(zeros))
-    for k in range(len(zeros)):
-        result[k] = won[k] / (float(hits[k]) * float(beaten[k]))
-    return result
+    draws, start = len(zeros), 0
+    above, lost, hits = zeros.copy(), zeros.copy(), zeros.copy()  # `above`: twice the negatives
+    fresh, area = zeros.copy(), np.zeros(draws)
+    for end in ends:
+        units = order[start:end]
+        fresh[:] = 0
+        _add(fresh, weights, True, positive, units)
+        _add(above, weights, False, positive, units)
+        some = False
+        for unit in units:
+            if positive[unit]:
+                some, row = True, weights[unit]
+                for k in range(draws):
+                    lost[k] += row[k] * above[k]
+        _add(above, weights, False, positive, units)
+        if some:
+            for k in range(draws):
+                hits[k] += fresh[k]
+            if precision_too:
+                for k in range(draws):
+                    area[k] += fresh[k] * (hits[k] / max(hits[k] + 0.5 * above[k], 1.0))
+        start = end
+    auc = np.empty(draws)
+    for k in range(draws):
+        pairs = float(hits[k]) * float(above[k])
+        auc[k] = (pairs - lost[k]) / pairs
+        area[k] /= hits[k]
+    return auc, area
 
 
 @compiled
-def hits_of_draws(
-    weights: NDArray[np.uint8], positive: NDArray[np.bool_], order: NDArray[np.int64],
-    ends: NDArray[np.int64], alarms: int,
-) -> Array:  # fmt: skip
-    """Hits among the `alarms` highest days of each resample.
+def precision_of_draws(
+    weights: NDArray[Any], positive: Mask, order: Index, ends: Index, alarms: int
+) -> Array:
+    """Share of hits among the `alarms` highest units of each resample.
 
-    A day that occurs more often than the budget has room for counts in part; so does each day of a
-    group of equal scores, as if the order among them were drawn at random.
+    A unit that occurs more often than the budget has room for counts in part; so does each unit of
+    a group of equal scores, as if the order among them were drawn at random.
 
     Parameters
     ----------
-    weights, positive, ends
-        As for `auc_of_draws`.
-    order : (n,) int64
-        Days by falling score.
+    weights, positive, order, ends
+        As for `ranking_of_draws`.
     alarms : int
         At most n.
 
@@ -108,13 +113,11 @@ def hits_of_draws(
     for end in ends:
         size[:] = 0.0
         good[:] = 0.0
-        for i in range(start, end + 1):
-            row = weights[order[i]]
-            for k in range(draws):
-                size[k] += row[k]
-                good[k] += row[k] * positive[order[i]]
+        _add(size, weights, False, positive, order[start:end])
+        _add(good, weights, True, positive, order[start:end])
         open_ = 0.0
         for k in range(draws):
+            size[k] += good[k]
             taken = min(size[k], left[k])
             if taken > 0:
                 hits[k] += good[k] * taken / size[k]
@@ -122,5 +125,127 @@ def hits_of_draws(
             open_ = max(open_, left[k])
         if open_ == 0.0:
             break
-        start = end + 1
+        start = end
+    for k in range(draws):  # resamples of unequal times may hold fewer units than the budget
+        hits[k] /= alarms - left[k]
     return hits
+
+
+@compiled
+def gaps_of_draws(weights: NDArray[Any], gap: Array, order: Index, ends: Index) -> Array:
+    """Sum over bins of the absolute sum of the gaps of their units, in each resample.
+
+    Parameters
+    ----------
+    weights : (n, draws) uint8 or uint16
+    gap : (n,) float64
+    order : (n,) int64
+        Units by bin.
+    ends : (bins,) int64
+        Position after the last unit of each bin.
+
+    Returns
+    -------
+    (draws,) float64
+    """
+    draws, start = weights.shape[1], 0
+    total, inside = np.zeros(draws), np.empty(draws)
+    for end in ends:
+        inside[:] = 0.0
+        for unit in order[start:end]:
+            row, of_unit = weights[unit], gap[unit]
+            for k in range(draws):
+                inside[k] += row[k] * of_unit
+        for k in range(draws):
+            total[k] += abs(inside[k])
+        start = end
+    return total
+
+
+@compiled
+def won_pairs(positive: Mask, order: Index, ends: Index, piece: Index, pieces: int) -> Array:
+    """Pairs of a positive of one piece that outranks a negative of another, ties half.
+
+    Parameters
+    ----------
+    positive, order, ends
+        As for `ranking_of_draws`.
+    piece : (n,) int64
+    pieces : int
+
+    Returns
+    -------
+    (pieces, pieces) float64
+        Rows are pieces of positives, columns of negatives.
+    """
+    above, won, start = np.zeros(pieces), np.zeros((pieces, pieces)), 0
+    positives = np.zeros(pieces)
+    for end in ends:
+        units = order[start:end]
+        for unit in units:
+            if not positive[unit]:
+                above[piece[unit]] += 0.5
+        for unit in units:
+            if positive[unit]:
+                won[piece[unit]] -= above
+                positives[piece[unit]] += 1.0
+        for unit in units:
+            if not positive[unit]:
+                above[piece[unit]] += 0.5
+        start = end
+    for i in range(pieces):
+        won[i] += positives[i] * above
+    return won
+
+
+@compiled
+def largest_deviations(deviation: Array, scale: Array) -> Array:
+    """Largest absolute difference of two rows, times the scale of the pair, for each column.
+
+    Parameters
+    ----------
+    deviation : (m, draws) float64
+    scale : (m, m) float64
+
+    Returns
+    -------
+    (draws,) float64
+    """
+    m, draws = deviation.shape
+    largest = np.zeros(draws)
+    for i in range(m):
+        for j in range(i + 1, m):
+            one, other, times = deviation[i], deviation[j], scale[i, j]
+            for k in range(draws):
+                t = abs((other[k] - one[k]) * times)
+                largest[k] = t if t > largest[k] else largest[k]
+    return largest
+
+
+@compiled
+def ranks_of_best(inside: Array, outside: Array) -> Array:
+    """Rank outside, from 1 for the worst, of the candidate that is best inside.
+
+    Ties have their mean rank; of equally good candidates the mean of their ranks.
+
+    Parameters
+    ----------
+    inside, outside : (splits, m) float64
+
+    Returns
+    -------
+    (splits,) float64
+    """
+    splits, m = inside.shape
+    result = np.empty(splits)
+    for s in range(splits):
+        ranked, top = np.sort(outside[s]), inside[s].max()
+        total, count = 0.0, 0
+        for i in range(m):
+            if inside[s, i] == top:
+                below = np.searchsorted(ranked, outside[s, i])
+                upto = np.searchsorted(ranked, outside[s, i], side="right")
+                total += (below + upto + 1) / 2
+                count += 1
+        result[s] = total / count
+    return result

@@ -1,4 +1,4 @@
-"""What the scores of one run are worth: ranking, alarms and hits, calibration; each an Estimate.
+"""What the scores of one model are worth: ranking, alarms and hits, calibration; all Estimates.
 
 A score is a logit; an alarm is raised where it exceeds a cut. Cuts by number or rate raise at most
 that many alarms: scores tied at the boundary are left out, because no threshold could tell them
@@ -7,128 +7,97 @@ apart.
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from trueness.errors import TruenessError
-from trueness.evaluation.calibration import expected_calibration_error, weighted_calibration_error
-from trueness.evaluation.intervals import Estimate, block_weights, percentile_interval
+from trueness.evaluation.blocks import Blocks, Weights
+from trueness.evaluation.calibration import BINS
+from trueness.evaluation.inputs import (
+    Input,
+    InputError,
+    as_logits,
+    check_confidence,
+    labels_and_scores,
+)
+from trueness.evaluation.intervals import Estimate, exact_bounds, percentile_interval
+from trueness.evaluation.resampling import Ranked, check_size, number, ranking
+from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
-Labels = NDArray[np.uint8]
+Index = NDArray[np.int64]
 
 
-def _checked(y: object, score: object) -> tuple[Labels, Array]:
-    """Labels as uint8 and scores as float64, (n,) each, n >= 1; anything else is refused."""
-    labels, scores = np.asarray(y), np.asarray(score)
-    if labels.ndim != 1 or scores.ndim != 1 or np.ma.isMaskedArray(y) or np.ma.isMaskedArray(score):
-        raise TruenessError("labels and scores must be plain arrays of one dimension")
-    if len(labels) != len(scores):
-        raise TruenessError(f"{len(scores)} scores for {len(labels)} labels")
-    if not len(labels):
-        raise TruenessError("no examples; at least one is needed")
-    if scores.dtype.kind not in "fiu":
-        raise TruenessError(f"scores are {scores.dtype}; real numbers are needed")
-    if not np.isin(labels, (0, 1)).all():
-        raise TruenessError("labels must be 0 or 1")
-    scores = scores.astype(np.float64)
-    if not np.isfinite(scores).all():
-        raise TruenessError(f"{int((~np.isfinite(scores)).sum())} scores are not finite")
-    return labels.astype(np.uint8), scores
-
-
-def roc_auc(y: Labels, score: Array) -> float:
+def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     """Probability that a positive outranks a negative, ties counted half; NaN with one class only.
 
     Hanley and McNeil, "The meaning and use of the area under a ROC curve" (1982).
 
+    Parameters
+    ----------
+    y_true : (n,)
+        Labels 0 and 1.
+    y_score : (n,)
+        The larger, the likelier a positive.
+
     Examples
     --------
-    >>> roc_auc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    y, score = _checked(y, score)
-    return float(_weighted_auc(y, score, np.ones((1, len(y)), np.float32))[0])
+    return float(_of_all(y_true, y_score)[0])
 
 
-def _tie_groups(score: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order by falling score, and the last position of each group of equal scores."""
-    order = np.argsort(-score, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
-    return order, ends
-
-
-def average_precision(y: Labels, score: Array) -> float:
+def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> float:
     """Mean of the precision over the recall steps; NaN without positives.
 
     ``sum (R_i - R_{i-1}) P_i`` over the distinct scores, from the highest down.
 
+    Parameters
+    ----------
+    y_true, y_score : (n,)
+        As for `roc_auc`.
+
     Examples
     --------
-    >>> round(average_precision(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8])), 3)
+    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 3)
     0.833
     """
-    y, score = _checked(y, score)
-    return float(_weighted_ap(y, score, np.ones((1, len(y)), np.float32))[0])
+    return float(_of_all(y_true, y_score)[1])
 
 
-def _weighted_ap(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
-    order, ends = _tie_groups(score)
-    sorted_weights = weights[:, order].astype(np.float64)
-    hits = np.cumsum(sorted_weights * y[order], axis=1)[:, ends]
-    alarms = np.cumsum(sorted_weights, axis=1)[:, ends]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        precision = np.where(alarms > 0, hits / alarms, 0.0)
-        return (np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1]
+def _of_all(y_true: ArrayLike, y_score: ArrayLike) -> tuple[float, float]:
+    """AUC and average precision, every unit counted once."""
+    ranked = Ranked.of(y_true, y_score)
+    auc, area = ranking(ranked, np.ones((len(ranked.y), 1), np.uint8))
+    return float(auc[0]), float(area[0])
 
 
-def _weighted_auc(y: Labels, score: Array, weights: NDArray[np.float32]) -> Array:
-    """AUC for each row of weights (draws, n); exact, as counts of days below 2**24 are."""
-    of_negatives, of_positives = (np.ascontiguousarray(weights[:, y == c].T) for c in (0, 1))
-    negatives, positives = score[y == 0], score[y == 1]
-    order = np.argsort(negatives, kind="stable")
-    below = np.zeros((len(order) + 1, len(weights)), np.float32)
-    np.cumsum(of_negatives[order], axis=0, out=below[1:])
-    low, high = (np.searchsorted(negatives[order], positives, side) for side in ("left", "right"))
-    beaten = (below[low].astype(np.float64) + below[high]) / 2  # ties count half
-    won = np.einsum("ij,ij->j", of_positives.astype(np.float64), beaten)
-    with np.errstate(invalid="ignore"):
-        return won / (of_positives.sum(axis=0, dtype=np.float64) * below[-1])
-
-
-def _auc_in_fold(
-    y: Labels, score: Array, fold: NDArray[np.int64], weights: NDArray[np.float32]
-) -> Array:
-    """Mean of the AUCs inside each fold that has both classes, for each row of weights."""
-    parts = [fold == f for f in np.unique(fold)]
-    inside = [_weighted_auc(y[p], score[p], weights[:, p]) for p in parts if 0 < y[p].mean() < 1]
-    with np.errstate(invalid="ignore"):
-        return np.mean(inside, axis=0) if inside else np.full(len(weights), np.nan)
-
-
-def _number(value: float) -> float | None:
-    return value if np.isfinite(value) else None
-
-
-def alarm_cut(score: Array, alarms: int) -> float:
+def alarm_cut(y_score: ArrayLike, alarms: int) -> float:
     """Highest score that raises no alarm if at most `alarms` are wanted; alarm where score > cut.
 
     Examples
     --------
-    >>> alarm_cut(np.array([3.0, 2.0, 2.0, 1.0]), 2)
+    >>> alarm_cut([3.0, 2.0, 2.0, 1.0], 2)
     2.0
     """
+    score = np.asarray(y_score, np.float64)
     if alarms >= len(score):
         return -np.inf
     return float(np.sort(score)[len(score) - alarms - 1])
 
 
-def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
+def precision_recall_curve(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, Array]:
     """Alarms, hits, precision and recall at every distinct score, from the highest cut down.
+
+    Parameters
+    ----------
+    y_true, y_score : (n,)
+        As for `roc_auc`.
 
     Returns
     -------
@@ -136,13 +105,13 @@ def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
         ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall``
         (m,).
     """
-    y, score = _checked(y, score)
-    order, ends = _tie_groups(score)
-    hits, alarms = np.cumsum(y[order])[ends].astype(float), (ends + 1).astype(float)
+    ranked = Ranked.of(y_true, y_score)
+    hits = np.cumsum(ranked.y[ranked.order])[ranked.ends - 1].astype(float)
+    alarms = ranked.ends.astype(float)
     with np.errstate(invalid="ignore"):
-        recall = hits / y.sum()
+        recall = hits / ranked.y.sum()
     return {
-        "cut": score[order][ends],
+        "cut": ranked.score[ranked.order][ranked.ends - 1],
         "alarms": alarms,
         "hits": hits,
         "precision": hits / alarms,
@@ -150,89 +119,189 @@ def precision_recall_curve(y: Labels, score: Array) -> dict[str, Array]:
     }
 
 
+# ------------------------------------------------------------------------------ everything of one
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """What is measured, and the weights of the resamples of n units."""
+
+    weights: Weights
+    total: NDArray[np.integer]
+    budgets: dict[str, int]
+    confidence: float
+    probabilities: bool
+    fold: Index | None
+    made: dict[str, str]
+
+
 def measure(
-    y: Labels, score: Array, *, alarms: tuple[int, ...], alarm_rate_pct: float, confidence: float,
-    block: int, fold: NDArray[np.int64] | None = None, chosen_on: str = "", measured_on: str = "",
+    y_true: ArrayLike, y_score: ArrayLike, *, alarms: tuple[int, ...], alarm_rate_pct: float,
+    confidence: float, blocks: Blocks, fold: Index | None = None, probabilities: bool = True,
+    input: Input = "logit", chosen_on: str = "", measured_on: str = "",
 ) -> dict[str, Estimate]:  # fmt: skip
-    """All estimates of one run on one part.
+    """All estimates of one model on one part; see `measure_many`.
+
+    Examples
+    --------
+    >>> y = np.tile([0, 0, 1, 0], 50)
+    >>> found = measure(y, 2 * y - 1 + np.sin(np.arange(200)), alarms=(30,), alarm_rate_pct=5.0,
+    ...                 confidence=0.95, blocks=Blocks.of(200, length=5))
+    >>> print(found["precision@30"])
+    100 % (88–100) · 30/30
+    """
+    (found,) = measure_many(
+        y_true, [y_score], alarms=alarms, alarm_rate_pct=alarm_rate_pct, confidence=confidence,
+        blocks=blocks, fold=fold, probabilities=probabilities, input=input, chosen_on=chosen_on,
+        measured_on=measured_on,
+    )  # fmt: skip
+    return found
+
+
+def measure_many(
+    y_true: ArrayLike, scores: Iterable[ArrayLike], *, alarms: tuple[int, ...],
+    alarm_rate_pct: float, confidence: float, blocks: Blocks, fold: Index | None = None,
+    probabilities: bool = True, input: Input = "logit", chosen_on: str = "", measured_on: str = "",
+) -> list[dict[str, Estimate]]:  # fmt: skip
+    """All estimates of several models on the same units, side by side in threads.
 
     Parameters
     ----------
-    y : (n,) uint8
-        In time order.
-    score : (n,) float64
-        Logits.
+    y_true : (n,)
+        Labels 0 and 1.
+    scores : iterable of (n,)
     alarms : tuple of int
         Alarm budgets.
     alarm_rate_pct : float
-        Share of days that may raise an alarm, percent.
+        Share of units that may raise an alarm, percent.
     confidence : float
         Of every interval, in (0, 1).
-    block : int
-        Days per block of the bootstrap behind `auc`, `average_precision` and `calibration_error`.
+    blocks : Blocks
+        Of the bootstrap behind `auc`, `average_precision` and `calibration_error`.
     fold : (n,) int64, optional
-        Fold of each day; scores of different folds come from different fits.
+        Fold of each unit; scores of different folds come from different fits.
+    probabilities : bool
+        Whether scores stand for probabilities; without, `input` does not matter.
+    input : {"logit", "probability", "score"}
+        What the scores are; see `as_logits` for what is refused.
+    chosen_on, measured_on : str
+        See Estimate.
 
     Returns
     -------
-    dict of str to Estimate
+    list of dict of str to Estimate
         ``base_rate, auc, auc_in_fold`` (mean of the AUCs inside each fold), ``average_precision,
         calibration_error``, and ``precision@X, recall@X`` for X in ``0.5`` (probability), ``30``
-        (each budget), ``5%`` (the alarm rate).
+        (each budget), ``5%`` (the alarm rate). Where scores only rank, without
+        ``calibration_error, precision@0.5, recall@0.5``.
+
+    Raises
+    ------
+    InputError
+        With the codes of `labels_and_scores` and `as_logits`, and ``range``, ``length``.
     """
-    y, score = _checked(y, score)
     if not (0 < alarm_rate_pct <= 100 and all(budget >= 1 for budget in alarms)):
-        raise TruenessError("alarm budgets must be at least 1 and the rate in (0, 100] percent")
-    estimate = partial(Estimate, chosen_on=chosen_on, measured_on=measured_on)
-    share = partial(
-        Estimate.proportion, confidence=confidence, chosen_on=chosen_on, measured_on=measured_on
+        raise InputError(
+            "alarm budgets must be at least 1 and the rate in (0, 100] percent", "range"
+        )
+    check_confidence(confidence)
+    several = fold is not None and len(np.unique(fold)) > 1
+    weights = blocks.weights()
+    budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
+    rule = _Rule(
+        weights, weights.sum(axis=0), budgets | {str(budget): budget for budget in alarms},
+        confidence, probabilities, fold if several else None,
+        {"chosen_on": chosen_on, "measured_on": measured_on},
+    )  # fmt: skip
+
+    def one(score: ArrayLike) -> dict[str, Estimate]:
+        labels, values = labels_and_scores(y_true, score)
+        check_size(blocks, len(labels))
+        logits = as_logits(values, input) if probabilities else values
+        return _measured(Ranked.of(labels, logits), rule)
+
+    return in_threads(one, scores)
+
+
+def _measured(ranked: Ranked, rule: _Rule) -> dict[str, Estimate]:
+    auc, area = ranking(ranked, rule.weights)
+    in_fold = auc if rule.fold is None else ranking(ranked, rule.weights, fold=rule.fold)[0]
+    draws = {"auc": auc, "auc_in_fold": in_fold, "average_precision": area}
+    counts = {"base_rate": (int(ranked.y.sum()), len(ranked.y))}
+    raised = {name: ranked.above(budget) for name, budget in rule.budgets.items()}
+    if rule.probabilities:
+        draws["calibration_error"] = _calibration_errors(ranked, rule)
+        raised = {"0.5": int((ranked.score >= 0).sum())} | raised
+    hits = np.append(0, np.cumsum(ranked.y[ranked.order]))
+    for name, k in raised.items():
+        counts[f"precision@{name}"] = (int(hits[k]), k)
+        counts[f"recall@{name}"] = (int(hits[k]), int(hits[-1]))
+    shares = _shares(counts, rule)
+    resampled = {name: _resampled(values, rule, len(ranked.y)) for name, values in draws.items()}
+    return {"base_rate": shares.pop("base_rate")} | resampled | shares
+
+
+def _shares(counts: dict[str, tuple[int, int]], rule: _Rule) -> dict[str, Estimate]:
+    """Proportions with their exact intervals."""
+    k, n = np.array(list(counts.values())).T
+    ends = zip(*(side.tolist() for side in exact_bounds(k, n, rule.confidence)), strict=True)
+    return {
+        name: Estimate(k / n if n else None, low, high, n, k, **rule.made)
+        for (name, (k, n)), (low, high) in zip(counts.items(), ends, strict=True)
+    }
+
+
+def _resampled(values: Array, rule: _Rule, n: int) -> Estimate:
+    """Value of the units as they are, and the percentile interval of the draws."""
+    low, high = percentile_interval(values[1:], rule.confidence)
+    return Estimate(number(values[0]), low, high, n, **rule.made)
+
+
+def _calibration_errors(ranked: Ranked, rule: _Rule) -> Array:
+    """Equal-width calibration error under each column of the weights."""
+    from trueness.evaluation.kernels import gaps_of_draws
+
+    prob = expit(ranked.score)
+    edges = np.linspace(0, 1, BINS + 1)[1:-1]  # a probability on an edge is in the bin above it
+    ends = np.searchsorted(-prob[ranked.order], -edges[::-1], side="right")
+    gaps = gaps_of_draws(
+        rule.weights, ranked.y - prob, ranked.order, np.append(ends, len(prob)).astype(np.int64)
     )
-    n, positives, prob = len(y), int(y.sum()), expit(score)
-    weights, whole = block_weights(n, block), np.ones((1, n), np.float32)
-    fold = np.zeros(n, np.int64) if fold is None else fold
-    result = {"base_rate": share(positives, n)}
-    for name, value, draws in (
-        ("auc", roc_auc(y, score), _weighted_auc(y, score, weights)),
-        (
-            "auc_in_fold",
-            float(_auc_in_fold(y, score, fold, whole)[0]),
-            _auc_in_fold(y, score, fold, weights),
-        ),
-        ("average_precision", average_precision(y, score), _weighted_ap(y, score, weights)),
-        (
-            "calibration_error",
-            expected_calibration_error(prob, y),
-            weighted_calibration_error(prob, y, weights),
-        ),
-    ):
-        low, high = percentile_interval(draws, confidence)
-        result[name] = estimate(_number(value), low, high, n)
-    cuts = {"0.5": 0.0, f"{alarm_rate_pct:g}%": alarm_cut(score, int(n * alarm_rate_pct / 100))}
-    cuts |= {str(budget): alarm_cut(score, budget) for budget in alarms}
-    for name, cut in cuts.items():
-        raised = score >= cut if name == "0.5" else score > cut
-        hits = int(y[raised].sum())
-        shares = {"precision": (hits, int(raised.sum())), "recall": (hits, positives)}
-        for what, (k, of) in shares.items():
-            result[f"{what}@{name}"] = share(k, of)
-    return result
+    return gaps / rule.total
 
 
-def score_facts(score: Array) -> dict[str, Any]:
-    """Range and spread of the probabilities of one run.
+def score_facts(
+    y_score: ArrayLike, *, probabilities: bool = True, input: Input = "score"
+) -> dict[str, Any]:
+    """Range and spread of the probabilities of one model.
+
+    Parameters
+    ----------
+    y_score : (n,)
+    probabilities : bool
+        Whether the scores stand for probabilities.
+    input : {"logit", "probability", "score"}
+        See `as_logits`; anything is taken as logits by default, as this only describes.
 
     Returns
     -------
     dict
         ``min, max, width``, the 5 and 95 % quantiles ``q05, q95``, the standard deviation ``std``,
-        and ``state``: "collapsed", "narrow" or "healthy".
+        and ``state``: "collapsed", "narrow" or "healthy". Of scores that only rank the ``min, max,
+        q05, q95`` as they are, and the state "ranks".
+
+    Examples
+    --------
+    >>> score_facts([-3.0, 0.0, 3.0])["state"]
+    'healthy'
     """
-    _, score = _checked(np.zeros(len(score)), score)
-    prob = expit(score)
-    width = float(prob.max() - prob.min())
-    low, high = np.quantile(prob, [0.05, 0.95])
-    return {
-        "min": float(prob.min()), "max": float(prob.max()), "width": width,
-        "q05": float(low), "q95": float(high), "std": float(prob.std()),
-        "state": "collapsed" if width < 0.2 else "healthy" if width > 0.5 else "narrow",
-    }  # fmt: skip
+    score = labels_and_scores(np.zeros(len(np.asarray(y_score))), y_score)[1]
+    values = expit(as_logits(score, input)) if probabilities else score
+    least, most = float(values.min()), float(values.max())
+    low, high = (float(q) for q in np.quantile(values, [0.05, 0.95]))
+    ends = {"min": least, "max": most, "q05": low, "q95": high}
+    if not probabilities:
+        return ends | {"width": None, "std": None, "state": "ranks"}
+    width = most - least
+    state = "collapsed" if width < 0.2 else "healthy" if width > 0.5 else "narrow"
+    return ends | {"width": width, "std": float(values.std()), "state": state}

@@ -1,36 +1,33 @@
-"""Statistics of many models on the same days and on the same resamples of them.
+"""Statistics of many models on the same units and on the same resamples of them.
 
-The days are resampled once for all models, so that every comparison sees the same days.
+The units are resampled once for all models, so that every comparison sees the same resamples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import TruenessError, at_least
-from trueness.evaluation.intervals import (
-    FEWEST_BLOCKS,
-    Bootstrap,
-    Estimate,
-    block_weights,
-    percentile_interval,
-)
-from trueness.evaluation.metrics import _checked, _number
+from trueness.errors import at_least
+from trueness.evaluation.blocks import DRAWS, Blocks, Bootstrap, Weights
+from trueness.evaluation.inputs import InputError, Labels, labels_and_scores
+from trueness.evaluation.intervals import Estimate, percentile_interval
+from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
-MANY_DAYS = 60_000
-"""Beyond, sums of pairs of days leave 32 bits."""
+Index = NDArray[np.int64]
+MANY_UNITS = 60_000
+"""Beyond, sums of pairs of units leave 32 bits."""
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """A statistic of n days and its values on resampled days, (draws,); NaN where undefined.
+    """A statistic of n units and its values on resamples, (draws,); NaN where undefined.
 
-    The days were resampled in so many `blocks`.
+    The units were resampled in so many `blocks`.
     """
 
     value: float
@@ -41,56 +38,132 @@ class Resampled:
     def estimate(self, confidence: float) -> Estimate:
         """Value with the percentile interval."""
         low, high = percentile_interval(self.draws, confidence)
-        return Estimate(_number(self.value), low, high, self.n)
+        return Estimate(number(self.value), low, high, self.n)
+
+
+def number(value: float) -> float | None:
+    """The number, or None if it is not finite."""
+    return float(value) if np.isfinite(value) else None
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Labels and scores (n,), with the units by falling score.
+
+    Attributes
+    ----------
+    y : (n,) uint8
+    score : (n,) float64
+    order : (n,) int64
+        Units by falling score, equal ones in the order given.
+    ends : (groups,) int64
+        Position after the last of each group of equal scores.
+    """
+
+    y: Labels
+    score: Array
+    order: Index
+    ends: Index
+
+    @classmethod
+    def of(cls, y_true: object, y_score: object) -> Ranked:
+        """Of labels and scores (n,), which are checked.
+
+        Raises
+        ------
+        InputError
+        """
+        y, score = labels_and_scores(y_true, y_score)
+        order = np.argsort(-score, kind="stable")
+        return cls(y, score, order, _ends(score[order]))
+
+    @property
+    def positive(self) -> NDArray[np.bool_]:
+        """Which labels are 1, (n,)."""
+        return self.y.view(np.bool_)
+
+    def only(self, inside: NDArray[np.bool_]) -> tuple[Index, Index]:
+        """Order and ends of some of the units."""
+        order = self.order[inside[self.order]]
+        return order, _ends(self.score[order])
+
+    def above(self, alarms: int) -> int:
+        """Units that score above the one after so many alarms: ties at the edge stay out."""
+        if alarms >= len(self.order):
+            return len(self.order)
+        return int(np.concatenate([[0], self.ends])[np.searchsorted(self.ends, alarms, "right")])
+
+
+def _ends(falling: Array) -> Index:
+    return np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
+
+
+def ranking(
+    ranked: Ranked, weights: Weights, *, fold: Index | None = None, precision_too: bool = True
+) -> tuple[Array, Array]:
+    """AUC and average precision under each column of weights (n, draws), (draws,) each.
+
+    With a `fold` (n,), the AUC is the mean of those inside each fold that has both classes.
+    """
+    from trueness.evaluation.kernels import ranking_of_draws
+
+    small = int(weights.sum(axis=0).max()) <= MANY_UNITS
+    zeros = np.zeros(weights.shape[1], np.int32 if small else np.float64)
+    if fold is None:
+        return ranking_of_draws(
+            weights, ranked.positive, ranked.order, ranked.ends, zeros, precision_too
+        )
+    parts = [fold == f for f in np.unique(fold)]
+    aucs = [
+        ranking_of_draws(weights, ranked.positive, *ranked.only(part), zeros, False)[0]
+        for part in parts
+        if 0 < ranked.y[part].mean() < 1
+    ]
+    mean = np.mean(aucs, axis=0) if aucs else np.full(len(zeros), np.nan)
+    return mean, np.full(len(zeros), np.nan)
 
 
 def resampled_aucs(
-    y: object,
-    scores: Iterable[object],
-    *,
-    block: int,
-    draws: int = 1000,
+    y_true: object, scores: Iterable[object], *, blocks: Blocks, draws: int = DRAWS,
     bootstrap: Bootstrap = "circular",
-) -> Iterator[Resampled]:
-    """AUC of several models on the same days, each on the same resampled days.
+) -> list[Resampled]:  # fmt: skip
+    """AUC of several models on the same units, each on the same resamples.
 
     Parameters
     ----------
-    y : (n,)
-        Labels in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     scores : iterable of (n,)
-    block : int
-        Days per block of the bootstrap.
+    blocks : Blocks
+        Of the n units.
     draws : int
-    bootstrap : "circular" or "stationary"
-        See `block_weights`.
+    bootstrap : {"circular", "stationary"}
+        See `Blocks.weights`.
 
-    Yields
-    ------
-    Resampled
+    Returns
+    -------
+    list of Resampled
         Draws are NaN where a resample lacks a class, all of them with fewer than five blocks.
+
+    Examples
+    --------
+    >>> y = np.tile([0, 0, 1, 0], 50)
+    >>> (auc,) = resampled_aucs(y, [y + np.arange(200) / 100], blocks=Blocks.of(200, length=5))
+    >>> print(auc.estimate(0.95))
+    0.877 (0.828–0.929)
     """
-    from trueness.evaluation.kernels import auc_of_draws
 
-    def auc(weights: NDArray[np.uint8], positive: NDArray[np.bool_], score: Array) -> Array:
-        order, ends = _by_score(score)
-        exact = np.int32 if len(score) <= MANY_DAYS else np.float64
-        return auc_of_draws(weights, positive, order, ends, np.zeros(weights.shape[1], exact))
+    def auc(ranked: Ranked, weights: Weights) -> tuple[Array, int]:
+        return ranking(ranked, weights, precision_too=False)[0], len(ranked.y)
 
-    for values, days in _on_resamples(y, scores, auc, block, draws, bootstrap):
-        yield Resampled(float(values[0]), values[1:], days, -(-days // block))
+    return _on_resamples(y_true, scores, auc, blocks, draws, bootstrap)
 
 
 def resampled_precisions(
-    y: object,
-    scores: Iterable[object],
-    *,
-    alarms: int,
-    block: int,
-    draws: int = 1000,
+    y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks, draws: int = DRAWS,
     bootstrap: Bootstrap = "circular",
-) -> Iterator[Resampled]:
-    """Precision of several models at the same number of alarms, on the same resampled days.
+) -> list[Resampled]:  # fmt: skip
+    """Precision of several models at the same number of alarms, on the same resamples.
 
     The cut is found anew in every resample, so that each raises exactly `alarms` alarms there: a
     fixed cut would raise as many as the resample happens to hold, none where the alarms of one
@@ -101,69 +174,64 @@ def resampled_precisions(
 
     Parameters
     ----------
-    y : (n,)
-        Labels in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     scores : iterable of (n,)
     alarms : int
-        Budget, at least 1; all days if it is larger.
-    block, draws, bootstrap
+        Budget, at least 1; all units if it is larger.
+    blocks, draws, bootstrap
         As for `resampled_aucs`.
 
-    Yields
-    ------
-    Resampled
+    Returns
+    -------
+    list of Resampled
         Its `n` is the number of alarms.
     """
     alarms = at_least("alarms", alarms, 1)
-    from trueness.evaluation.kernels import hits_of_draws
 
-    def hits(weights: NDArray[np.uint8], positive: NDArray[np.bool_], score: Array) -> Array:
-        order, ends = _by_score(-score)
-        return hits_of_draws(weights, positive, order, ends, min(alarms, len(score)))
+    def precision(ranked: Ranked, weights: Weights) -> tuple[Array, int]:
+        from trueness.evaluation.kernels import precision_of_draws
 
-    for values, days in _on_resamples(y, scores, hits, block, draws, bootstrap):
-        budget = min(alarms, days)
-        yield Resampled(float(values[0]) / budget, values[1:] / budget, budget, -(-days // block))
+        n = min(alarms, len(ranked.y))
+        return precision_of_draws(weights, ranked.positive, ranked.order, ranked.ends, n), n
 
-
-def _by_score(score: Array) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Order by rising score, and the last position of each group of equal scores."""
-    order = np.argsort(score, kind="stable")
-    return order, np.append(np.flatnonzero(np.diff(score[order])), len(score) - 1)
+    return _on_resamples(y_true, scores, precision, blocks, draws, bootstrap)
 
 
 def _on_resamples(
-    y: object,
-    scores: Iterable[object],
-    statistic: Callable[[NDArray[np.uint8], NDArray[np.bool_], Array], Array],
-    block: int,
-    draws: int,
+    y_true: object, scores: Iterable[object],
+    statistic: Callable[[Ranked, Weights], tuple[Array, int]], blocks: Blocks, draws: int,
     bootstrap: Bootstrap,
-) -> Iterator[tuple[Array, int]]:
-    """Statistic on the days as they are, then on each resample, (1 + draws,), and their number."""
-    weights: NDArray[np.uint8] | None = None
-    for score in scores:
-        labels, checked = _checked(y, score)
-        n = len(labels)
-        if weights is None:
-            weights = _once_and_resampled(n, block, draws, bootstrap)
-        values = statistic(weights, labels == 1, checked)
-        yield np.append(values, np.full(1 + draws - len(values), np.nan)), n
+) -> list[Resampled]:  # fmt: skip
+    """A statistic of the units as they are and of each resample, with what it is a share of."""
+    weights = blocks.weights(draws, bootstrap=bootstrap)
+
+    def one(score: object) -> Resampled:
+        ranked = Ranked.of(y_true, score)
+        check_size(blocks, len(ranked.y))
+        values, n = statistic(ranked, weights)
+        missing = np.full(1 + draws - len(values), np.nan)
+        return Resampled(float(values[0]), np.append(values[1:], missing), n, blocks.count)
+
+    return in_threads(one, scores)
 
 
-def _once_and_resampled(n: int, block: int, draws: int, bootstrap: Bootstrap) -> NDArray[np.uint8]:
-    """Weights of the days as they are, then of each resample, (n, 1 + draws)."""
-    resampled = block_weights(n, block, draws, bootstrap=bootstrap)
-    whole = np.ones((n, 1), np.uint8)
-    if n < FEWEST_BLOCKS * block:
-        return whole
-    return np.ascontiguousarray(np.hstack([whole, resampled.T.astype(np.uint8)]))
+def check_size(blocks: Blocks, n: int) -> None:
+    """Refuse blocks of another number of units.
+
+    Raises
+    ------
+    InputError
+        With the code ``length``.
+    """
+    if blocks.n != n:
+        raise InputError(f"blocks of {blocks.n} units for {n} labels", "length")
 
 
 def mean_of(replicates: Sequence[Resampled]) -> Resampled:
     """Mean of several, draw by draw."""
     if not replicates:
-        raise TruenessError("nothing to average; at least one model is needed on each side")
+        raise InputError("nothing to average; at least one model is needed on each side", "empty")
     first, draws = replicates[0], np.mean([r.draws for r in replicates], axis=0)
     return Resampled(float(np.mean([r.value for r in replicates])), draws, first.n, first.blocks)
 

@@ -24,7 +24,7 @@ from trueness.evaluation.by_group import (
     majority_of,
     summaries,
 )
-from trueness.evaluation.calibration import _bins
+from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, by_cluster, clustered_shares
 from trueness.evaluation.intervals import Estimate
@@ -349,7 +349,7 @@ def _calibration_sums(
     bins = np.empty(len(index), np.int64)
     for group in range(groups):
         inside = index == group
-        bins[inside] = _bins(top[inside], BINS, "quantile")[1]
+        bins[inside] = bins_of(top[inside], BINS, "quantile")[1]
     values = (
         (0 * bins, 1.0), (0 * bins + 1, 1 - 2 * own + (p**2).sum(axis=1)),
         (0 * bins + 2, -log_p[every, units.y]), (bins + 3, top - (units.predicted == units.y)),
