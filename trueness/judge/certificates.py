@@ -1,263 +1,293 @@
-"""Certificates of stored runs: which part may certify, and everything that was looked at there.
+"""Certificates of stored runs: which part may certify, and everything that was tested there.
 
-On the test part of a mission run the order of the thresholds is fixed on validation, and the error
-is shared among the runs and questions that the ledger has seen there. On the part that a run is
-measured on anyway, all thresholds of all its siblings count, and where that part chose the weights
-too, so does every epoch it chose among.
+On a sealed part the order of the thresholds is fixed on validation, and the error is shared among
+the runs and questions that the ledger has seen there. On the part that a run is measured on anyway,
+all thresholds of all its siblings count, and where that part chose the weights too, so does every
+epoch it chose among.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from trueness.errors import TruenessError
-from trueness.evaluation.guarantee import Certificate, Method, certify_many, sequence, spent
+from trueness.document import Document
+from trueness.document.numbers import count, plural
+from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.guarantee import (
+    Certificate,
+    Method,
+    Verdict,
+    certify_many,
+    sequence,
+    spent,
+)
 from trueness.evaluation.intervals import FEWEST_BLOCKS
 from trueness.evaluation.power import between
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, Array, rate_cuts
-from trueness.store.ledger import SEALED, Ledger, data_of, ledger_lines
-from trueness.judge.parts import IN_WORDS, Part, check_part, chosen_on, measured_on, part_of
-from trueness.spec import Spec, bootstrap_block
-from trueness.store import Run, Store
-
-CHOICES = {"logit": 4, "boosting": 200}
-"""Penalties and numbers of trees that a baseline chose among on validation."""
+from trueness.judge.access import record_access
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.multiplicity import VERB, certification, check_together, tested_before
+from trueness.judge.parts import (
+    check_binary,
+    check_part,
+    earlier_part,
+    ledger_sentences,
+    units_in_words,
+)
+from trueness.predictions import Predictions
+from trueness.store import AnyStore, Run
+from trueness.store.ledger import Ledger
 
 
 @dataclass(frozen=True)
-class Certified:
-    """Certificates of some runs on one part, by key, and how everything was counted.
+class RunCertificate:
+    """The certificate of one run.
 
     Attributes
     ----------
-    part : str
-    certificates : dict of str to Certificate
-    counted : str
-        Among what the error is shared, in words.
-    ledger : list of str
-    years : float
-        Calendar time of the part.
+    run : Run
+    name : str
+        Its ids, or its key.
+    certificate : Certificate
+    years : float or None
+        Calendar time of the part; None without times.
     """
 
-    part: str
-    certificates: dict[str, Certificate]
-    counted: str
-    ledger: list[str]
-    years: float
+    run: Run
+    name: str
+    certificate: Certificate
+    years: float | None
 
     @property
-    def certified(self) -> bool:
-        """Whether any run has a certified threshold."""
-        return any(one.threshold is not None for one in self.certificates.values())
+    def shown(self) -> Verdict | None:
+        """The certified threshold, or the one closest to it."""
+        return self.certificate.threshold or self.certificate.closest
 
-    def years_needed(self, key: str) -> float | None:
-        """Years until a run has the further alarms it needs, at its rate on this part."""
-        one = self.certificates[key]
-        if one.closest is None or one.more_alarms is None:
+    @property
+    def years_needed(self) -> float | None:
+        """Years until the run has the further alarms it needs, at its rate on this part."""
+        one = self.certificate
+        if one.closest is None or one.more_alarms is None or self.years is None:
             return None
         return one.more_alarms / (one.closest.alarms / self.years)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        runs = {
-            key: {**one.to_dict(), "years_needed": self.years_needed(key)}
-            for key, one in self.certificates.items()
-        }
+        content = self.certificate.to_dict()
+        if not self.run.spec.estimands.probabilities:
+            for row in (*content["tested"], content["threshold"], content["closest"]):
+                (row or {}).pop("probability", None)
         return {
-            "measured_on": self.part,
-            "certified": self.certified,
-            "counted": self.counted,
-            "runs": runs,
-            "ledger": self.ledger,
-        }
+            "key": self.run.key, "name": self.name, "label": self.run.record["label"], **content,
+            "years_needed": self.years_needed,
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Certificates:
+    """Certificates of some runs on one part, and how everything was counted.
+
+    Attributes
+    ----------
+    part : str
+    runs : tuple of RunCertificate
+    counted : str
+        Among what the error is shared, in words.
+    call : int
+        Which certification on these units it is.
+    campaign : str
+        Whose runs were asked for; empty if they were named.
+    ledger : tuple of str
+    """
+
+    part: str
+    runs: tuple[RunCertificate, ...]
+    counted: str
+    call: int
+    campaign: str = ""
+    ledger: tuple[str, ...] = ()
+
+    @property
+    def certified(self) -> bool:
+        """Whether any run has a certified threshold."""
+        return any(one.certificate.threshold is not None for one in self.runs)
+
+    @property
+    def error_spent(self) -> float:
+        """Share of the error that this certification uses."""
+        return spent(1.0, self.call)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types: ``runs``, each with ``threshold`` or ``closest``, and all ``tested``."""
+        return {
+            "schema": SCHEMA, "kind": "certificates", "measured_on": self.part,
+            "certified": self.certified, "counted": self.counted, "certification": self.call,
+            "error_spent": self.error_spent, "runs": [one.to_dict() for one in self.runs],
+            "ledger": list(self.ledger),
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row per run and threshold that was tested."""
+        return pl.from_dicts(
+            [_flat(one, row) for one in self.runs for row in one.certificate.tested],
+            infer_schema_length=None,
+        )
+
+    def document(self) -> Document:
+        """Which thresholds are certified, what is missing, what the error was shared among."""
+        from trueness.judge.certificates_document import document
+
+        return document(self)
+
+
+def _flat(one: RunCertificate, row: Verdict) -> dict[str, Any]:
+    share = {"precision": row.share.value, "low": row.share.low, "high": row.share.high}
+    probability = row.probability if one.run.spec.estimands.probabilities else None
+    return {
+        "key": one.run.key, "name": one.name, "cut": row.cut, "probability": probability,
+        "alarms": row.alarms, "hits": row.hits, **share, "effective_sample_size": row.effective,
+        "p_value": row.p_value, "level": row.level, "certified": row.certified,
+    }  # fmt: skip
 
 
 def certify_runs(
-    store: Store, runs: Sequence[Run], precision: float, confidence: float = 0.95, *,
-    on: str | None = None, method: Method | None = None, opened: bool = False,
-) -> Certified:  # fmt: skip
+    store: AnyStore, runs: Mapping[str, Run], precision: float, confidence: float = 0.95, *,
+    on: str | None = None, method: Method | None = None, opened: bool = False, campaign: str = "",
+) -> Certificates:  # fmt: skip
     """Certify a precision for some runs of a store; the ledger is written first.
 
     Parameters
     ----------
-    store : Store
-    runs : sequence of Run
-        On the same data, with the same question and protocol.
+    store : Store or MemoryStore
+    runs : mapping of str to Run
+        By name; with the same question and protocol, or on the same units.
     precision, confidence : float
-    on : {"validation", "oof", "test"}, optional
-        The part they are measured on by default.
+    on : str, optional
+        Part; the one they are measured on by default.
     method : {"fixed_sequence", "holm"}, optional
-        A fixed sequence on the test part, Holm elsewhere.
+        A fixed sequence on a sealed part, Holm elsewhere.
     opened : bool
-        Whether the test part was asked for on purpose.
+        Whether a sealed part was asked for on purpose.
+    campaign : str
+        Whose runs they are, for the heading.
 
     Raises
     ------
     TruenessError
-        If the runs do not belong together, the part is sealed or not theirs, or the method would
-        certify on labels that have chosen before.
+        If the runs do not belong together, the part is sealed, too short or not theirs, or the
+        method would certify on labels that have chosen before.
     """
     between("precision", precision)
     between("confidence", confidence, 0.5)
-    _check_together(runs)
-    part = on or measured_on(runs[0])
-    block = max(bootstrap_block(run.spec) for run in runs)
-    for run in runs:
-        check_part(run, part)
-        _check_enough(run, part, block)
-    method = method or ("fixed_sequence" if part == SEALED else "holm")
-    if method == "fixed_sequence" and part != SEALED:
-        raise TruenessError(_why_not(part))
-    ledger = Ledger(store)
+    some = list(runs.values())
+    check_together(some)
+    part = on or some[0].spec.estimands.measured_on
+    sealed = any(part in run.spec.estimands.sealed for run in some)
+    parts = {run.key: _parts(run, part) for run in some}
+    block = max(now.blocks(run.spec.estimands.block).length
+                for run, (now, _) in zip(some, parts.values(), strict=True))  # fmt: skip
+    for run in some:
+        _check_enough(run, part, parts[run.key][0], block)
+    method = method or ("fixed_sequence" if sealed else "holm")
+    if method == "fixed_sequence" and not sealed:
+        _check_order(some, part, parts)
     question = f"precision {precision!r} by {method}"
-    ledger.look(runs, part, "certify", question, opened and part == SEALED)
-    call = _call(ledger, runs, part, question)
-    if part == SEALED:
-        looks, counted = _looks_at_test(ledger, runs)
-    else:
-        looks, counted = _looks_of_siblings(store, ledger, runs, part)
-    candidates, years = {}, 0.0
-    for run in runs:
-        days = part_of(run, part)
-        cuts = _fixed_cuts(days)
-        if method == "fixed_sequence":
-            before = part_of(run, "validation")
-            cuts = sequence(before.y, before.score, _fixed_cuts(before), precision)
-        candidates[run.key] = (days.y, days.score, cuts)
-        years = (int((days.when[-1] - days.when[0]).astype(int)) + 1) / DAYS_PER_YEAR
+    if unrecorded := record_access(store, some, VERB, question, part=part, opened=opened):
+        raise StoreError(f"a certification that is not counted is none: {unrecorded}", "read_only")
+    ledger = Ledger(store)
+    call = certification(ledger, some, part, question)
+    looks, counted = tested_before(store, ledger, some, part, method, sealed)
     found = certify_many(
-        candidates, precision, confidence, method=method, looks=looks, block=block, call=call,
+        {key: _candidate(*both, precision, method) for key, both in parts.items()},
+        precision, confidence, method=method, looks=looks, block=block, call=call,
         unseen_thresholds=len(ALARM_RATES_PCT),
+        items={key: _items(now) for key, (now, _) in parts.items()},
     )  # fmt: skip
-    counted += f"; call {call} on these days, which spends {spent(1, call):.1%} of the error"
-    return Certified(part, found, counted, ledger_lines(store, data_of(runs[0])), years)
+    return Certificates(
+        part,
+        tuple(RunCertificate(run, name, found[run.key], _years(parts[run.key][0]))
+              for name, run in runs.items()),
+        counted, call, campaign, tuple(ledger_sentences(store, some)),
+    )  # fmt: skip
 
 
-def _fixed_cuts(days: Part) -> Array:
-    """Thresholds at fixed alarm rates; for scores that are all tied, an alarm every day."""
-    cuts = rate_cuts(days.score)
-    return cuts if len(cuts) else days.score[:1]
+# ---------------------------------------------------------------------------------------- the part
 
 
-def _check_enough(run: Run, part: str, block: int) -> None:
+def _parts(run: Run, part: str) -> tuple[Predictions, Predictions | None]:
+    """The part that certifies, and the one that may order its thresholds."""
+    check_binary(run, "certificates are")
+    predictions = run.predictions()
+    check_part(run, predictions, part)
+    return predictions.part(part), earlier_part(predictions, part)
+
+
+def _items(part: Predictions) -> np.ndarray[Any, Any] | None:
+    """Time or cluster of each unit, whose hits depend on each other; None if each has its own."""
+    blocks = part.blocks()
+    found = blocks.cluster if blocks.time is None else blocks.time
+    return None if found is None or blocks.items == blocks.n else found
+
+
+def _candidate(
+    now: Predictions, before: Predictions | None, precision: float, method: Method
+) -> tuple[Any, Any, Array]:
+    """Labels, scores and thresholds, in their order for a fixed sequence."""
+    cuts = _fixed_cuts(now)
+    if method == "fixed_sequence":
+        assert before is not None
+        cuts = sequence(before.y, before.score, _fixed_cuts(before), precision)
+    return now.y, now.score, cuts
+
+
+def _fixed_cuts(part: Predictions) -> Array:
+    """Thresholds at fixed alarm rates; for scores that are all tied, an alarm for every unit."""
+    cuts = rate_cuts(part.score)
+    return cuts if len(cuts) else part.score[:1]
+
+
+def _years(part: Predictions) -> float | None:
+    if part.time is None:
+        return None
+    days = part.time.astype("datetime64[D]")
+    return (int((days.max() - days.min()).astype(int)) + 1) / DAYS_PER_YEAR
+
+
+def _check_enough(run: Run, name: str, part: Predictions, block: int) -> None:
     """Refuse a part that is too short for its blocks, before the ledger is written."""
-    days, positives = np.sum([fold[part] for fold in run.record["folds"] if part in fold], axis=0)
-    if days < FEWEST_BLOCKS * block or positives < 2:
+    items, positives, rule = part.blocks().items, int(part.y.sum()), run.spec.estimands
+    if items < FEWEST_BLOCKS * block or positives < 2:
+        noun = rule.nouns[0] if items == len(part) else "time or cluster"
         raise TruenessError(
-            f"{run.key}: {days} {IN_WORDS[part]} with {positives} positives; a certificate needs "
-            f"{FEWEST_BLOCKS} blocks of {block} days and 2 positives at least: take longer data"
-        )
+            f"{run.key}: {count(items)} {units_in_words(rule, name)} with {positives} positives; a "
+            f"certificate needs {FEWEST_BLOCKS} blocks of {plural(block, noun)} and 2 positives at "
+            "least: take longer data", "too_short",
+        )  # fmt: skip
 
 
-def _why_not(part: str) -> str:
-    if part == "oof":
-        return (
-            "a fixed sequence needs an order from other days, and the inner validation days of "
-            "later folds lie among the out-of-fold days of earlier ones; leave --method away, and "
-            "everything looked at is counted"
-        )
-    return (
-        "the validation part chose the model and the order of the thresholds: certifying there as "
-        "if it were new guarantees nothing; leave --method away, and everything looked at is "
-        "counted, or certify --on test"
-    )
+def _check_order(
+    runs: Sequence[Run], name: str, parts: Mapping[str, tuple[Predictions, Predictions | None]]
+) -> None:
+    """Refuse an order of thresholds that has seen the labels it would be tested on.
 
-
-def _question(spec: Spec) -> tuple[object, ...]:
-    """What makes runs siblings: the same event on the same data under the same protocol."""
-    task, rule = spec.task, spec.evaluation
-    return (
-        task.bars, task.horizon_days, task.threshold_pct, task.price, task.mirror, rule.protocol
-    )  # fmt: skip
-
-
-def _check_together(runs: Sequence[Run]) -> None:
-    if not runs:
-        raise TruenessError("no runs to certify; give a key or --campaign")
-    first = runs[0]
-    for run in runs[1:]:
-        if _question(run.spec) != _question(first.spec):
-            raise TruenessError(
-                f"{first.key} and {run.key} differ in data, event or protocol; certify those that "
-                "answer the same question"
-            )
-
-
-def _looks_at_test(ledger: Ledger, runs: Sequence[Run]) -> tuple[int, str]:
-    """Runs and questions that anybody has ever looked at on the test part, these included."""
-    seen = ledger.seen(data_of(runs[0]), SEALED)
-    looks = len(seen) + _lost(ledger)
-    return looks, (
-        f"{_plural(looks, 'sequence')}: runs and questions ever looked at on the test part"
-    )
-
-
-def _lost(ledger: Ledger) -> int:
-    """Runs behind ledger lines that cannot be read: each may have held as many as any other."""
-    return ledger.damaged() * max([len(look.keys) for look in ledger.looks()] or [1])
-
-
-def _call(ledger: Ledger, runs: Sequence[Run], part: str, question: str) -> int:
-    """Which certificate on this part of these data it is; the same one asked again keeps its place.
-
-    Lines that cannot be read count as calls.
+    It needs a part that chose nothing, and another one whose units all lie elsewhere.
     """
-    asked = [
-        (look.keys, look.question)
-        for look in ledger.looks(data_of(runs[0]), part)
-        if look.verb == "certify"
-    ]
-    places = list(dict.fromkeys(asked))
-    return places.index((tuple(sorted(r.key for r in runs)), question)) + 1 + ledger.damaged()
-
-
-def _looks_of_siblings(
-    store: Store, ledger: Ledger, runs: Sequence[Run], part: str
-) -> tuple[int, str]:
-    """Every stored run of the same question, once for each epoch it was chosen among there."""
-    question, every = _question(runs[0].spec), store.all_runs()[0]
-    siblings = [run for run in every if _question(run.spec) == question]
-    gone = {key for key, _ in ledger.seen(data_of(runs[0]), part)} - {run.key for run in every}
-    most = max(_versions(run, part) for run in siblings)
-    looks = sum(_versions(run, part) for run in siblings) + len(gone) * most
-    epochs = f", {looks:,} with the epochs chosen among" * (looks > len(siblings) + len(gone))
-    total = len(siblings) + len(gone)
-    return looks, (
-        f"thresholds at fixed alarm rates times {_plural(total, 'run')} of the same question, "
-        f"seeds and baselines included{epochs}"
-    )
-
-
-def _versions(run: Run, part: str) -> int:
-    """Versions of a run that a part chose among: its epochs, where that part stopped it."""
-    if chosen_on(run) != part:
-        return 1
-    if run.spec.is_baseline:
-        return CHOICES.get(run.spec.model.kind, 1)
-    return max(1, sum(run.record.get("last_epochs", [1])))
-
-
-def _plural(n: int, what: str) -> str:
-    return f"{n:,} {what}" + "s" * (n != 1)
-
-
-def certificate_lines(found: Certified, names: dict[str, str]) -> list[str]:
-    """What to print: one line per run, then how it was counted."""
-    lines = []
-    for key, one in found.certificates.items():
-        years = found.years_needed(key)
-        wait = f"; about {years:.1f} years of such alarms" if years else ""
-        lines.append(f"{names.get(key, key)}: {one}{wait}")
-    one = next(iter(found.certificates.values()))
-    error, how = 100 * (1 - one.confidence), one.method.replace("_", " ")
-    lines += [
-        f"on {IN_WORDS[found.part]}; error of {error:.3g} % shared by {how} among "
-        f"{one.hypotheses:,}: {found.counted}",
-        f"hits may depend on each other over {_plural(one.block, 'day')}; the guarantee speaks "
-        "about days like these",
-    ]
-    return lines + found.ledger
+    for run in runs:
+        now, before = parts[run.key]
+        if before is None:
+            raise TruenessError(
+                "the validation part chose the model and the order of the thresholds: certifying "
+                "there as if it were new guarantees nothing; leave --method away, and everything "
+                "tested is counted, or certify a part that is kept for it", "order",
+            )  # fmt: skip
+        if name == "oof" or len(np.unique(now.fold)) > 1:
+            raise TruenessError(
+                "a fixed sequence needs an order from other units, and the inner validation part "
+                "of later folds lies among the out-of-fold units of earlier ones; leave --method "
+                "away, and everything tested is counted", "order",
+            )  # fmt: skip

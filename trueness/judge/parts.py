@@ -1,14 +1,13 @@
-"""Which parts of a run may be judged, which may choose for another one, and what is counted in it."""
+"""Which parts of a run may be judged, which may choose for others, and what is counted in them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import polars as pl
-
 from trueness.document.numbers import count
 from trueness.errors import StoreError, TruenessError
 from trueness.predictions import Predictions
+from trueness.spec.estimands import Estimands
 from trueness.spec.external import ExternalSpec
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import data_of, ledger_lines
@@ -64,9 +63,13 @@ def check_part(run: Run, predictions: Predictions, name: str) -> None:
     if isinstance(run.spec, ExternalSpec):
         known = predictions.splits
     if name not in known:
-        raise TruenessError(f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part")
+        raise TruenessError(
+            f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part"
+        )
     if not predictions.has(name):
-        raise TruenessError(f"{run.key} has no {name} part: the data end before it begins", "no_part")
+        raise TruenessError(
+            f"{run.key} has no {name} part: the data end before it begins", "no_part"
+        )
 
 
 def earlier_part(predictions: Predictions, name: str) -> Predictions | None:
@@ -81,21 +84,21 @@ def earlier_name(name: str) -> str:
     return f"inner {EARLIER}" if name == "oof" else EARLIER
 
 
-def noun(part: Predictions) -> str:
-    """Day, where each unit is the only one of its day; unit otherwise."""
-    times = part.frame["time"] if "time" in part else None
-    daily = times is not None and times.dtype == pl.Date and times.n_unique() == len(times)
-    return "day" if daily else "unit"
+def units_in_words(rule: Estimands, name: str, *, n: int = 2) -> str:
+    """Units of a part in a sentence, such as ``out-of-fold days``.
+
+    Examples
+    --------
+    >>> rule = Estimands("binary", "auc", "oof", "", ("oof",), nouns=("day", "series"))
+    >>> units_in_words(rule, "oof"), units_in_words(rule, "test", n=1)
+    ('out-of-fold days', 'test day')
+    """
+    return f"{IN_WORDS.get(name, name)} {rule.nouns[0]}{'s' * (n != 1)}"
 
 
-def nouns(name: str, part: Predictions | None = None) -> str:
-    """Units of a part in a sentence, such as ``out-of-fold days``."""
-    return f"{IN_WORDS.get(name, name)} {'day' if part is None else noun(part)}s"
-
-
-def counted(name: str, part: Predictions) -> str:
-    """How many there are, and when: ``500 out-of-fold days, 2011-01-03 to 2012-12-04``."""
-    shown = f"{count(len(part))} {nouns(name, part)}"
+def counted(rule: Estimands, name: str, part: Predictions) -> str:
+    """How many units, and when: ``500 out-of-fold days, 2011-01-03 to 2012-12-04``."""
+    shown = f"{count(len(part))} {units_in_words(rule, name, n=len(part))}"
     if "time" in part:
         times = part.frame["time"]
         shown += f", {str(times[0])[:10]} to {str(times[-1])[:10]}"

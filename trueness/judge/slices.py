@@ -1,102 +1,135 @@
-"""The alarms of a run by calendar year and by regime, beside those of a baseline."""
+"""The alarms of a run by calendar year, by regime and by group, beside those of a baseline."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
+from trueness.document import Cell, Column, Section, Sentence, Style, Table
+from trueness.document.numbers import count
 from trueness.evaluation import Estimate
 from trueness.evaluation.metrics import alarm_cut
+from trueness.judge.comparison import measured_part
+from trueness.predictions import Predictions
 from trueness.store import Run
 
 REGIMES = ("calm", "normal", "turbulent")
+"""Their order; others follow by name."""
+MOST_GROUPS = 30
+"""Groups that a table lists: the largest."""
 
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of the measured days: share of positives, and precision of the alarms on them.
+    """Some of the measured units: share of positives, and precision of the alarms on them.
 
     `others` are the alarms of the baseline; None without one.
     """
 
     name: str
-    days: int
-    base: Estimate
+    n: int
+    base_rate: Estimate
     alarms: Estimate
     others: Estimate | None
 
 
 @dataclass(frozen=True)
 class Slices:
-    """Years and regimes, each with all days as last row; `budget` is the estimate behind the cut.
+    """Tables of slices by title (year, regime, group), each with all units as last row.
 
-    One cut is taken over all measured days, so that the alarms of the rows add up to those of the
-    estimate.
+    One cut is taken over all measured units, so that the alarms of the rows add up to those of
+    `estimate`, which has that name in a record.
     """
 
-    budget: str
-    words: str
-    years: list[Slice]
-    regimes: list[Slice]
+    estimate: str
+    alarms: int
+    n: int
+    unit: str
+    by: dict[str, list[Slice]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "estimate": self.estimate, "alarms": self.alarms, "n": self.n,
+            "by": {title: [_plain(one) for one in rows] for title, rows in self.by.items()},
+        }  # fmt: skip
+
+
+def _plain(one: Slice) -> dict[str, Any]:
+    return {
+        "name": one.name, "n": one.n, "base_rate": one.base_rate.to_dict(),
+        "alarms": one.alarms.to_dict(),
+        "baseline": None if one.others is None else one.others.to_dict(),
+    }  # fmt: skip
 
 
 def slices(run: Run, baseline: Run | None = None) -> Slices:
-    """Alarms of a run and of a baseline, by year and by regime.
+    """Alarms of a run and of a baseline, by year, regime and group where there are some.
 
-    The largest alarm budget, or the alarm rate if that allows more on so many days.
+    The largest alarm budget, or the alarm rate if that allows more on so many units.
+
+    Parameters
+    ----------
+    run, baseline : Run
+        On the same units.
 
     Raises
     ------
     StoreError
         If predictions are damaged.
     """
-    rule, days = run.spec.evaluation, _days(run)
-    rate, top = int(len(days["y"]) * rule.alarm_rate_pct / 100), max(rule.alarms)
-    budget, name = (rate, "rate") if rate > top else (top, f"top{top}")
-    raised = [_raised(days, budget)]
+    part, rule = measured_part(run), run.spec.estimands
+    at_rate = int(len(part) * rule.alarm_rate_pct / 100)
+    budget, name = max((at_rate, rule.rate_name), (rule.budget, str(rule.budget)))
+    raised = [_raised(part, budget)]
     if baseline is not None:
-        raised.append(_raised(_days(baseline), budget))
-    years = days["when"].astype("datetime64[Y]").astype(str)
-    groups = days["group"]
-    present = set(groups.tolist())
-    order = [*(r for r in REGIMES if r in present), *sorted(present - set(REGIMES))]
-    confidence = rule.confidence_pct / 100
-    return Slices(
-        f"precision_{name}",
-        f"the {budget} days of {len(days['y']):,} with the highest scores",
-        _rows(years, np.unique(years).tolist(), days["y"], raised, confidence),
-        _rows(groups, order, days["y"], raised, confidence),
-    )
+        raised.append(_raised(measured_part(baseline), budget))
+    whole, unit = np.ones(len(part), bool), rule.nouns[0]
+    by = {
+        title: _rows(column, order, whole, unit, part.y, raised, rule.confidence)
+        for title, (column, order) in _columns(part).items()
+    }
+    return Slices(f"precision@{name}", budget, len(part), unit, by)
 
 
-def _days(run: Run) -> dict[str, NDArray[Any]]:
-    """Measured days in time order: when, group, y, logit."""
-    part = run.spec.evaluation.measured_on
-    rows = run.predictions().filter(pl.col("split") == part).sort("when", maintain_order=True)
-    return {name: rows[name].to_numpy() for name in ("when", "group", "y", "logit")}
+def _raised(part: Predictions, budget: int) -> NDArray[np.bool_]:
+    return part.score > alarm_cut(part.score, budget)
 
 
-def _raised(days: dict[str, NDArray[Any]], budget: int) -> NDArray[np.bool_]:
-    score = days["logit"].astype(np.float64)
-    return score > alarm_cut(score, budget)
+def _columns(part: Predictions) -> dict[str, tuple[NDArray[Any], list[str]]]:
+    """Title -> what each unit belongs to, (n,), and the names of the slices in order."""
+    found = {}
+    if part.time is not None:
+        years = part.time.astype("datetime64[Y]").astype(str)
+        found["year"] = (years, np.unique(years).tolist())
+    if "regime" in part:
+        regimes = part.column("regime").astype(np.str_)
+        present = set(regimes.tolist())
+        order = [*(r for r in REGIMES if r in present), *sorted(present - set(REGIMES))]
+        found["regime"] = (regimes, order)
+    if part.group is not None:
+        names, sizes = np.unique(part.group, return_counts=True)
+        largest = np.argsort(-sizes, kind="stable")[:MOST_GROUPS]
+        found["group"] = (part.group, names[np.sort(largest)].tolist())
+    return found
 
 
 def _rows(
-    of: NDArray[Any], names: list[str], y: NDArray[np.uint8], raised: list[NDArray[np.bool_]],
-    confidence: float,
+    of: NDArray[Any], names: list[str], whole: NDArray[np.bool_], unit: str, y: NDArray[Any],
+    raised: list[NDArray[np.bool_]], confidence: float,
 ) -> list[Slice]:  # fmt: skip
     rows = [(name, of == name) for name in names]
     if len(rows) > 1:
-        rows.append(("all days", np.ones(len(y), bool)))
+        rows.append((f"all {unit}s", whole))
     return [_slice(name, inside, y, raised, confidence) for name, inside in rows]
 
 
 def _slice(
-    name: str, inside: NDArray[np.bool_], y: NDArray[np.uint8], raised: list[NDArray[np.bool_]],
+    name: str, inside: NDArray[np.bool_], y: NDArray[Any], raised: list[NDArray[np.bool_]],
     confidence: float,
 ) -> Slice:  # fmt: skip
     def share(of: NDArray[np.bool_]) -> Estimate:
@@ -104,3 +137,42 @@ def _slice(
 
     own, *others = [share(inside & alarm) for alarm in raised]
     return Slice(name, int(inside.sum()), share(inside), own, others[0] if others else None)
+
+
+def slice_sections(runs: Sequence[tuple[str, Run]]) -> list[Section]:
+    """A table per kind of slice, of a run and perhaps a baseline beside it.
+
+    Parameters
+    ----------
+    runs : sequence of (name, run)
+        One or two, on the same units.
+    """
+    (name, run), *beside = runs
+    found = slices(run, *(other for _, other in beside[:1]))
+    baseline = beside[0][0] if beside else ""
+    told = Sentence(
+        f"Precision of the alarms for the {count(found.alarms)} of {count(found.n)} {found.unit}s "
+        f"with the highest scores ({found.estimate}), {found.unit}s taken as independent."
+    )
+    tables = {t: _table(t, rows, found, name, baseline) for t, rows in found.by.items()}
+    return [
+        Section(f"By {title}", [table] if i else [told, table])
+        for i, (title, table) in enumerate(tables.items())
+    ]
+
+
+def _table(title: str, rows: list[Slice], found: Slices, name: str, baseline: str) -> Table:
+    listed = sum(one.n for one in rows if one.name != f"all {found.unit}s")
+    note = f"The {MOST_GROUPS} largest groups." if listed < found.n else ""
+    columns = [
+        Column(title, weight=9), Column(f"{found.unit}s", "count", 4),
+        Column("base rate", "share", 6), Column(name, "share", 9),
+    ]  # fmt: skip
+    beside = any(one.others is not None for one in rows)
+    columns += [Column(baseline or "baseline", "share", 8)] if beside else []
+    cells: list[list[Cell]] = [
+        [one.name, one.n, one.base_rate, one.alarms, *([one.others] if beside else [])]
+        for one in rows
+    ]
+    styles: list[Style] = ["total" if one.name == f"all {found.unit}s" else "" for one in rows]
+    return Table(columns, cells, note=note, styles=styles)

@@ -127,10 +127,10 @@ class Thresholds:
         return list(dict.fromkeys(choice.demand for choice in self.runs[0].choices))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON with ``schema``, ``runs`` (each with its ``choices`` and ``thresholds``), ``ledger``
-        and ``notes``."""
+        """Plain types: ``runs``, each with ``choices`` and ``thresholds``; ``ledger``; ``notes``."""
         return {
             "schema": SCHEMA,
+            "kind": "thresholds",
             "runs": [one.to_dict() for one in self.runs],
             "ledger": list(self.ledger),
             "notes": list(self.notes),

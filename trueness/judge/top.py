@@ -1,38 +1,50 @@
-"""The best distinct configurations of a store, with confusion counts at several thresholds."""
+"""The best distinct candidates of a store, with confusion counts at several thresholds."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from rich.console import Console
-from scipy.special import logit
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import expit, logit
 
-from trueness.errors import StoreError
+from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
+from trueness.document.numbers import decimal, estimate, plain, plural
+from trueness.errors import StoreError, TruenessError
 from trueness.evaluation import Estimate
 from trueness.evaluation.metrics import alarm_cut
-from trueness.judge.comparison import measured, without_seed
-from trueness.judge.leaderboard import Row, leaderboard
-from trueness.report.tables import rows_table
-from trueness.judge.words import number_text, share_text
-from trueness.store import Store
+from trueness.judge.comparison import measured_part
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.leaderboard import Group, Leaderboard, Model, leaderboard
+from trueness.store import AnyStore, Run
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6)
 NOMINAL = {"750k": 750e3, "2M": 2e6, "20M": 20e6, "200M": 200e6, "2B": 2e9}
-"""Sizes that a network may be filed under, by its true number of parameters."""
+"""Sizes that a network may be filed under, by its true number of weights."""
 
-Per = Literal["budget", "tier", "loss"]
+Per: TypeAlias = Literal["budget", "tier", "loss"]
 
 
 @dataclass(frozen=True)
-class Cut:
-    """Confusion counts where alarms are raised by one rule."""
+class Confusion:
+    """Counts where alarms are raised by one rule.
+
+    Attributes
+    ----------
+    rule : str
+        Such as "probability ≥ 0.5" or "top 30".
+    cut : float
+        Lowest score that raises an alarm; infinite if none does.
+    tp, fp, fn, tn : int
+    precision, recall : Estimate
+    """
 
     rule: str
-    probability: float
+    cut: float
     tp: int
     fp: int
     fn: int
@@ -40,142 +52,246 @@ class Cut:
     precision: Estimate
     recall: Estimate
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        shares = {"precision": self.precision.to_dict(), "recall": self.recall.to_dict()}
-        return {**vars(self), **shares}
+    def to_dict(self, probabilities: bool) -> dict[str, Any]:
+        """Plain types for JSON; without a probability where scores only rank."""
+        raised = math.isfinite(self.cut)
+        return {
+            "rule": self.rule, "cut": self.cut if raised else None,
+            "probability": float(expit(self.cut)) if probabilities and raised else None,
+            "tp": self.tp, "fp": self.fp, "fn": self.fn, "tn": self.tn,
+            "precision": self.precision.to_dict(), "recall": self.recall.to_dict(),
+        }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class Top:
-    """One configuration: its row of the leaderboard and what it does at each threshold."""
+class TopModel:
+    """One candidate: its row of the leaderboard, and what it does at each threshold.
 
-    group: str
-    row: Row
-    cuts: list[Cut]
+    `filed` is the budget, tier or loss that it is the best of; empty where all stand together.
+    """
+
+    filed: str
+    model: Model
+    thresholds: list[Confusion]
+
+    @property
+    def probabilities(self) -> bool:
+        """Whether scores are log-odds."""
+        return self.model.run.spec.estimands.probabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        cuts = [cut.to_dict() for cut in self.cuts]
-        return {"group": self.group, **self.row.to_dict(), "thresholds": cuts}
+        rows = [one.to_dict(self.probabilities) for one in self.thresholds]
+        return {"filed_under": self.filed, **self.model.to_dict(), "thresholds": rows}
+
+
+@dataclass(frozen=True)
+class TopModels:
+    """The best of each comparison group.
+
+    Attributes
+    ----------
+    groups : list of (Group, list of TopModel)
+    campaign : str
+        Whose runs were asked for; empty for all of the store.
+    """
+
+    groups: list[tuple[Group, list[TopModel]]]
+    campaign: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types: ``groups``, each with ``models``, each with ``thresholds``."""
+        groups = [
+            {"title": group.title, "part": group.part, "models": [one.to_dict() for one in top]}
+            for group, top in self.groups
+        ]
+        return {"schema": SCHEMA, "kind": "top", "campaign": self.campaign or None,
+                "groups": groups}  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row per model and threshold."""
+        rows = [_flat(group, one, cut) for group, top in self.groups for one in top
+                for cut in one.thresholds]  # fmt: skip
+        return pl.from_dicts(rows, infer_schema_length=None)
+
+    def document(self) -> Document:
+        """A table per model."""
+        title = "Best models" + f" of campaign {self.campaign}" * bool(self.campaign)
+        parts: list[Part] = [_group_section(group, top) for group, top in self.groups]
+        notes = [
+            "Precision and recall with exact confidence intervals, units taken as independent.",
+            "Chosen as the best of many: optimistically biased, not adjusted for multiple testing.",
+        ]
+        return Document(title, [*parts, Items(notes)])
+
+
+def _flat(group: Group, one: TopModel, cut: Confusion) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "group": group.title, "filed_under": one.filed, "key": one.model.key,
+        "name": one.model.name, "label": one.model.run.record["label"], "rule": cut.rule,
+        "cut": cut.cut, "tp": cut.tp, "fp": cut.fp, "fn": cut.fn, "tn": cut.tn,
+    }  # fmt: skip
+    for name, e in (("precision", cut.precision), ("recall", cut.recall)):
+        row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high}
+    return row
 
 
 def top_models(
-    store: Store, *, campaign: str | None = None, tiers: Sequence[str] = (), n: int = 3,
+    store: AnyStore, *, campaign: str | None = None, tiers: Sequence[str] = (), n: int = 3,
     per: Per | None = None, probabilities: Sequence[float] = PROBABILITIES,
-    look: tuple[str, str] | None = None,
-) -> dict[str, list[Top]]:  # fmt: skip
-    """Best networks by the lower end of their precision; repeated specs and seeds count once.
+    access: tuple[str, str] | None = None,
+) -> TopModels:  # fmt: skip
+    """Best candidates by the lower end of their precision; repeated specs and seeds count once.
 
     Parameters
     ----------
-    store : Store
+    store : Store or MemoryStore
     campaign : str, optional
         Only its runs.
     tiers : sequence of str
-        Only these tiers.
+        Only these tiers, of runs on bars.
     n : int
-        Configurations per arena and group.
+        Candidates per comparison group, and per file where there are some.
     per : {"budget", "tier", "loss"}, optional
-        The best of each group; a budget is the nominal size nearest to the true one.
+        The best of each, of runs on bars; a budget is the nominal size nearest to the true one.
     probabilities : sequence of float
-        Thresholds beside the alarm budgets.
-    look : tuple of str, optional
+        Thresholds beside the alarm budgets; left out where scores only rank.
+    access : tuple of str, optional
         As for `leaderboard`.
-
-    Returns
-    -------
-    dict of str to list of Top
-        Title of each set of days -> the best on them.
 
     Raises
     ------
     StoreError
-        If the store holds no such network.
+        If the store holds no such candidate of a binary label.
+    TruenessError
+        If there are titles only, or nothing that can be filed.
     """
-    found: dict[str, list[Top]] = {}
-    for arena in leaderboard(store, campaign, look=look).arenas:
-        rows = [r for r in arena.networks if not tiers or r.run.spec.task.tier in tiers]
-        kept = _best(rows, n, per)
-        if kept:
-            tops = [Top(group, row, _cuts(row, probabilities)) for group, row in kept]
-            found.setdefault(arena.title, []).extend(tops)
-    if not found:
-        where = f" of tier {', '.join(tiers)}" if tiers else ""
-        raise StoreError(f"{store.root}: no network{where}; `trueness run` makes some")
-    return found
+    if n < 1 or not all(0 < p < 1 for p in probabilities):
+        raise TruenessError(
+            "-n must be at least 1, and every --probability inside (0, 1)", "top_options"
+        )
+    board = leaderboard(store, campaign, access=access)
+    groups = []
+    for group in board.groups:
+        models = [] if group.kind != "binary" else _asked(group.candidates, tiers, per)
+        if top := _best(models, n, per):
+            judged = [TopModel(f, m, _confusions(m.run, probabilities)) for f, m in top]
+            groups.append((group, judged))
+    if not groups:
+        raise _nothing(store, board, tiers, per)
+    return TopModels(groups, campaign or "")
 
 
-def _best(rows: Sequence[Row], n: int, per: Per | None) -> list[tuple[str, Row]]:
-    """First `n` distinct configurations of each group, groups in order of their best."""
-    groups: dict[str, list[Row]] = {}
+def _asked(models: Sequence[Model], tiers: Sequence[str], per: Per | None) -> list[Model]:
+    """Models of some tiers that can be filed."""
+    wanted = [model for model in models if not tiers or _tier(model) in tiers]
+    return [model for model in wanted if per is None or _file(model, per)]
+
+
+def _nothing(
+    store: AnyStore, board: Leaderboard, tiers: Sequence[str], per: Per | None
+) -> TruenessError:
+    """Why there is nothing to show."""
+    if board.groups and all(group.kind != "binary" for group in board.groups):
+        return TruenessError(
+            "confusion counts at thresholds are about binary labels; for titles see `trueness "
+            "leaderboard` and `trueness text predict --precision`", "not_binary",
+        )  # fmt: skip
+    if per is not None and not tiers and any(group.candidates for group in board.groups):
+        return TruenessError(
+            f"no stored candidate has a {per}: --per is about networks on bars; leave it away",
+            "per",
+        )
+    where = f" of tier {', '.join(tiers)}" if tiers else ""
+    return StoreError(
+        f"{store.root}: no candidate{where}; `trueness run` makes some", "no_candidates"
+    )
+
+
+def _best(models: Sequence[Model], n: int, per: Per | None) -> list[tuple[str, Model]]:
+    """First `n` distinct candidates of each file, files in order of their best."""
+    files: dict[str, list[Model]] = {}
     seen: set[str] = set()
-    for row in rows:
-        same = without_seed(row.run.spec)
-        group = groups.setdefault(_group(row, per), [])
-        if same not in seen and len(group) < n:
-            group.append(row)
-            seen.add(same)
-    return [(name, row) for name, kept in groups.items() for row in kept]
+    for model in models:
+        candidate = model.run.spec.candidate
+        kept = files.setdefault(_file(model, per), [])
+        if candidate not in seen and len(kept) < n:
+            kept.append(model)
+            seen.add(candidate)
+    return [(name, model) for name, kept in files.items() for model in kept]
 
 
-def _group(row: Row, per: Per | None) -> str:
+def _tier(model: Model) -> str:
+    return str(getattr(model.run.spec.task, "tier", ""))
+
+
+def _file(model: Model, per: Per | None) -> str:
+    """Where a model is filed; empty if nowhere."""
     if per == "budget":
-        true = max(1, row.run.record["parameters"])
-        return min(NOMINAL, key=lambda name: abs(math.log(true / NOMINAL[name])))
+        true = model.run.record["parameters"]
+        near = min(NOMINAL, key=lambda name: abs(math.log(max(1, true) / NOMINAL[name])))
+        return near if true else ""
     if per == "tier":
-        return row.run.spec.task.tier
-    return row.run.spec.canonical().loss.kind if per == "loss" else ""
+        return _tier(model)
+    if per == "loss":
+        return str(getattr(getattr(model.run.spec.canonical(), "loss", None), "kind", ""))
+    return ""
 
 
-def _cuts(row: Row, probabilities: Sequence[float]) -> list[Cut]:
+def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     """What the run does at each probability and at each alarm budget."""
-    y, score = measured(row.run)
-    rule = row.run.spec.evaluation
-    raised = {f"p >= {p:g}": (score >= logit(p), p) for p in probabilities}
+    part, rule = measured_part(run), run.spec.estimands
+    y, score = part.y == 1, part.score
+    cuts = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
+    cuts = cuts if rule.probabilities else {}
     for budget in rule.alarms:
-        cut = alarm_cut(score, budget)
-        above = score > cut
-        lowest = float(score[above].min()) if above.any() else np.inf
-        raised[f"top {budget}"] = (above, float(1 / (1 + np.exp(-lowest))))
-    return [
-        _cut(name, p, y == 1, alarm, rule.confidence_pct / 100)
-        for name, (alarm, p) in raised.items()
-    ]
+        above = score[score > alarm_cut(score, budget)]
+        cuts[f"top {budget}"] = float(above.min()) if len(above) else math.inf
+    return [_confusion(name, cut, y, score >= cut, rule.confidence) for name, cut in cuts.items()]
 
 
-def _cut(rule: str, probability: float, y: Any, alarm: Any, confidence: float) -> Cut:  # noqa: ANN401
+def _confusion(
+    rule: str, cut: float, y: NDArray[np.bool_], alarm: NDArray[np.bool_], confidence: float
+) -> Confusion:
     tp, fp = int((alarm & y).sum()), int((alarm & ~y).sum())
     fn, tn = int(y.sum()) - tp, int((~y).sum()) - fp
     precision = Estimate.proportion(tp, tp + fp, confidence=confidence)
     recall = Estimate.proportion(tp, tp + fn, confidence=confidence)
-    return Cut(rule, probability, tp, fp, fn, tn, precision, recall)
+    return Confusion(rule, cut, tp, fp, fn, tn, precision, recall)
 
 
-def show_top(console: Console, found: dict[str, list[Top]]) -> None:
-    """Print each configuration with its thresholds."""
-    for title, tops in found.items():
-        console.print(title, style="bold", highlight=False)
-        for top in tops:
-            record, scores = top.row.run.record, top.row.run.record["scores"]
-            group = f"{top.group}: " if top.group else ""
-            console.print(
-                f"\n{group}{top.row.title} · {record['parameters']:,} weights · AUC "
-                f"{number_text(top.row.estimates['auc'])} · probabilities {scores['min']:.3f} to "
-                f"{scores['max']:.3f}, {scores['state']}",
-                highlight=False,
-            )
-            console.print(rows_table([_line(cut) for cut in top.cuts]))
-    console.print(
-        "\nprecision as hits/alarms and recall as hits/positives, percent and interval, days taken "
-        "as independent; chosen as the best of many and not corrected for it",
-        highlight=False,
-    )
+# ------------------------------------------------------------------------------------------- shown
 
 
-def _line(cut: Cut) -> dict[str, Any]:
-    return {
-        "alarms": cut.rule, "from probability": f"{cut.probability:.3f}", "tp": cut.tp,
-        "fp": cut.fp, "fn": cut.fn, "tn": cut.tn, "precision": share_text(cut.precision),
-        "recall": share_text(cut.recall),
-    }  # fmt: skip
+def _group_section(group: Group, top: Sequence[TopModel]) -> Section:
+    return Section(group.title, [_model_section(one) for one in top])
+
+
+def _model_section(one: TopModel) -> Section:
+    model, record = one.model, one.model.run.record
+    filed = f"{one.filed}: " * bool(one.filed)
+    facts = [f"AUC {estimate(model.estimates['auc'])}"]
+    if record["parameters"]:
+        facts.insert(0, plural(record["parameters"], "weight"))
+    if scores := record.get("scores"):
+        what = "probabilities" if one.probabilities else "scores"
+        facts.append(f"{what} {decimal(scores['min'])} to {decimal(scores['max'])}")
+        facts += [scores["state"]] if scores.get("state") else []
+    key = "" if model.key in model.title else f" · {model.key}"
+    return Section(f"{filed}{model.title}{key}", [Sentence("; ".join(facts)), _table(one)])
+
+
+def _table(one: TopModel) -> Table:
+    what = "probability" if one.probabilities else "score"
+    columns = [
+        Column("alarms", weight=9), Column(f"from\n{what}", "number", 6),
+        Column("TP", "count", 7), Column("FP", "count", 7), Column("FN", "count", 5),
+        Column("TN", "count", 5), Column("precision", "share", 9), Column("recall", "share", 8),
+    ]  # fmt: skip
+    rows = []
+    for cut in one.thresholds:
+        place = None
+        if math.isfinite(cut.cut):
+            place = float(expit(cut.cut)) if one.probabilities else cut.cut
+        rows.append([cut.rule, place, cut.tp, cut.fp, cut.fn, cut.tn, cut.precision, cut.recall])
+    return Table(columns, rows)

@@ -1,0 +1,139 @@
+"""What is shown of certificates."""
+
+from __future__ import annotations
+
+from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
+from trueness.document.numbers import count, decimal, level, percent, plain, plural, short
+from trueness.evaluation.guarantee import Verdict
+from trueness.judge.certificates import Certificates, RunCertificate
+from trueness.judge.parts import units_in_words
+
+RUNS_IN_DETAIL = 6
+"""Runs whose tested thresholds a page lists."""
+METHODS = {"holm": "Holm", "fixed_sequence": "a fixed sequence"}
+
+
+def document(found: Certificates) -> Document:
+    """Answers, a row per run, what the error was shared among, and every threshold tested."""
+    first = found.runs[0]
+    one = first.certificate
+    claim = f"Precision above {level(one.precision)} at {level(one.confidence)} confidence"
+    if found.campaign:
+        of = f"campaign {found.campaign}"
+    elif len(found.runs) == 1:
+        of = f"{first.name} · {first.run.record['label']}"
+    else:
+        of = plural(len(found.runs), "run")
+    subtitle = units_in_words(first.run.spec.estimands, found.part)
+    if len(found.runs) == 1 and first.run.key not in of:
+        subtitle = f"{first.run.key} · {subtitle}"
+    tested = [_tested(run) for run in found.runs[:RUNS_IN_DETAIL]]
+    return Document(
+        f"{claim}: {of}",
+        [Sentence(_answer(found), "verdict"), _table(found), Items(_notes(found)), *tested],
+        subtitle,
+    )
+
+
+def _answer(found: Certificates) -> str:
+    """Whether it is certified; for one run from where on, or what is missing."""
+    if len(found.runs) > 1:
+        n = sum(one.certificate.threshold is not None for one in found.runs)
+        return f"Certified for {count(n)} of {plural(len(found.runs), 'run')}."
+    (one,) = found.runs
+    shown, more = one.shown, one.certificate.more_alarms
+    if shown is None:
+        return "Not certified: no threshold raises an alarm."
+    facts = f"{_from(one, shown)}: {shown.share}, {_against(shown)}"
+    if shown.certified:
+        return f"Certified from {facts}."
+    needs = (
+        "no number of further alarms would be enough at the observed precision"
+        if more is None
+        else f"it needs about {plural(more, 'more alarm')} if the observed precision is the true "
+        "one" + _wait(one.years_needed)
+    )
+    return f"Not certified: {needs}. Closest from {facts}."
+
+
+def _wait(years: float | None) -> str:
+    return "" if years is None else f", about {decimal(years, 1)} years of such alarms"
+
+
+def _from(one: RunCertificate, row: Verdict) -> str:
+    if one.run.spec.estimands.probabilities:
+        return f"probability {decimal(row.probability)} on"
+    return f"score {decimal(row.cut)} on"
+
+
+def _against(row: Verdict) -> str:
+    return f"p = {short(row.p_value)} against a level of {short(row.level)}"
+
+
+def _columns(found: Certificates) -> list[Column]:
+    """Of a threshold: where it lies and what it showed."""
+    ranks = any(not one.run.spec.estimands.probabilities for one in found.runs)
+    return [
+        Column(f"from\n{'score' if ranks else 'probability'}", "number", 7),
+        Column("precision", "share", 9),
+        Column("effective\nsample size", "number", 5, digits=1,
+               help="Independent alarms that say as much as these, whose hits come in runs."),
+        Column("p", "short", 6, help="Of the hypothesis that the precision is not above it."),
+        Column("level", "short", 4, help="What p must not exceed: its share of the error."),
+    ]  # fmt: skip
+
+
+def _cells(one: RunCertificate, row: Verdict | None) -> list[Cell]:
+    if row is None:
+        return [None] * 5
+    place = row.probability if one.run.spec.estimands.probabilities else row.cut
+    return [place, row.share, row.effective, row.p_value, row.level]
+
+
+def _table(found: Certificates) -> Table:
+    """A row per run: the certified threshold, or the closest one and what is missing."""
+    columns = [
+        Column("run", weight=9), Column("model", weight=2), Column("certified", weight=9),
+        *_columns(found),
+        Column("more alarms\nneeded", "count", 8,
+               help="Until it would be certified, if the observed precision is the true one."),
+        Column("years", "number", 3, digits=1, help="Until it has them at its present rate."),
+    ]  # fmt: skip
+    rows = []
+    for one in found.runs:
+        certified = one.certificate.threshold is not None
+        more: Cell = one.certificate.more_alarms
+        if one.shown is not None and more is None:
+            more = "no number"
+        rows.append([
+            one.name, one.run.record["label"], "yes" if certified else "no",
+            *_cells(one, one.shown), None if certified else more, one.years_needed,
+        ])  # fmt: skip
+    return Table(columns, rows)
+
+
+def _notes(found: Certificates) -> list[str]:
+    """How the error was shared, what is assumed, what the ledger says."""
+    first = found.runs[0]
+    one, noun = first.certificate, first.run.spec.estimands.nouns[0]
+    budget = f"{plain(round(100 * (1 - one.confidence), 6))} %"
+    notes = [
+        f"certification {found.call} on this sample; uses {percent(found.error_spent, like=0.05)} "
+        f"% of the {budget} error budget",
+        f"error shared by {METHODS[one.method]} among {plural(one.hypotheses, 'hypothesis', 'hypotheses')}: "  # noqa: E501
+        f"{found.counted}",
+    ]
+    if one.block > 1:
+        notes.append(f"adjusted for serial dependence over {plural(one.block, noun)}")
+    return [*notes, "valid only if future data resemble this sample", *found.ledger]
+
+
+def _tested(one: RunCertificate) -> Section:
+    """Every threshold that was tested."""
+    columns = [*_columns_of(one), Column("certified", weight=8)]
+    rows = [[*_cells(one, row), "yes" if row.certified else "no"] for row in one.certificate.tested]
+    return Section(f"Thresholds tested: {one.name}", [Table(columns, rows)], folded=True)
+
+
+def _columns_of(one: RunCertificate) -> list[Column]:
+    return _columns(Certificates("", (one,), "", 1))
