@@ -155,6 +155,23 @@ def named_after(stem: str) -> str:
     return re.sub(r"[^\w .@+-]", "-", stem).lstrip(" .@+-")[:100] or DEFAULT_NAME
 
 
+def rule_of(
+    *, alarms: Sequence[int] | None = None, alarm_rate: float | None = None,
+    confidence: float | None = None, block: int | None = None, horizon: int | None = None,
+    min_rows: int | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Fields of `ExternalEvaluation` from what was asked for; the rest keeps its default."""
+    fields = {
+        "alarms": None if alarms is None else tuple(alarms),
+        "alarm_rate_pct": alarm_rate,
+        "confidence_pct": None if confidence is None else round(100 * confidence, 6),
+        "block": block,
+        "horizon": horizon,
+        "min_rows": min_rows,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
+
+
 def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
     models = list(table.models)
     for name in baselines:

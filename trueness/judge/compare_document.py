@@ -1,0 +1,203 @@
+"""What is shown of two runs on the same units."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from trueness.document import (
+    Cell,
+    Column,
+    Document,
+    Figure,
+    Part,
+    Section,
+    Sentence,
+    Table,
+    numbers,
+)
+from trueness.evaluation.selection import Contrast
+from trueness.judge.access import part_in_words
+from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDifference
+
+VERDICTS = {"better": "better", "worse": "worse", "tied": "indistinguishable", "unknown": "too few"}
+"""Verdict about the first run -> how it is called in a table."""
+ROWS_SHOWN = 30
+NAMES_DRAWN = 24
+"""Slices of a kind beyond which a picture would be a blur."""
+
+
+def comparison_document(found: Comparison) -> Document:
+    """Who is better, where they differ, which alarms only one raised."""
+    unit = found.first.run.spec.estimands.nouns[0]
+    parts: list[Part] = [
+        *(Sentence(sentence(found, one), "verdict") for one in found.measures),
+        _measures(found),
+        Section("Alarms", [_raised(found), _units(found)]),
+    ]
+    if found.slices:
+        kinds = dict.fromkeys(one.of for one in found.slices)
+        parts.append(Section("Where they differ", [p for of in kinds for p in _kind(found, of)]))
+    parts.append(Sentence(
+        f"{numbers.level(found.confidence)} confidence intervals; differences are paired: both "
+        f"runs are measured on the same resamples of the {unit}s, which keep their dependence.",
+        "note",
+    ))  # fmt: skip
+    base = numbers.plural(found.n, unit)
+    return Document(
+        f"{found.first.name} minus {found.second.name}", parts,
+        f"{_labels(found)} · {base} ({part_in_words(found.part)}), "
+        f"{numbers.plural(found.positives, 'positive')}",
+    )  # fmt: skip
+
+
+def _labels(found: Comparison | ClassComparison) -> str:
+    shown = []
+    for named in (found.first, found.second):
+        label = named.run.record["label"]
+        shown.append(named.name if label == named.name else f"{named.name} ({label})")
+    return " against ".join(shown)
+
+
+def sentence(found: Comparison, one: Measure) -> str:
+    """One measure of both, and whether they differ."""
+    c = one.contrast
+    shown = _difference(one)
+    first, second = found.first.name, found.second.name
+    if c.verdict == "unknown":
+        return f"{one.name}: too few units to compare {first} with {second}; difference {shown}."
+    if c.verdict == "tied":
+        return (
+            f"{one.name}: no difference between {first} and {second} is shown; difference {shown}"
+            f"{_p(c)}."
+        )
+    return f"{one.name}: {first} is {c.verdict} than {second}; difference {shown}{_p(c)}."
+
+
+def _difference(one: Measure) -> str:
+    e = one.contrast.simultaneous
+    is_share = one.name.startswith("precision")
+    return numbers.points(e) if is_share else numbers.estimate(e, signed=True)
+
+
+def _p(contrast: Contrast) -> str:
+    return "" if contrast.p is None else f", {numbers.p_value(contrast.p)}"
+
+
+def _measures(found: Comparison) -> Table:
+    columns = [
+        Column("measure", "code", 9), Column(found.first.name, "code", 8),
+        Column(found.second.name, "code", 8), Column("difference", "code", 9),
+        Column("p", "p", 5), Column("verdict", "text", 7),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [one.name, _value(one, one.first), _value(one, one.second), _difference(one),
+         one.contrast.p, VERDICTS[one.contrast.verdict]]
+        for one in found.measures
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+def _value(one: Measure, e: Any) -> str:  # noqa: ANN401 - an estimate
+    return numbers.share(e) if one.name.startswith("precision") else numbers.estimate(e)
+
+
+def _raised(found: Comparison) -> Table:
+    """Alarms that both raise, and that only one of them raises."""
+    only = [f"only {named.name}" for named in (found.first, found.second)]
+    rows = [
+        [name, found.hits(who).n, found.hits(who)]
+        for name, who in zip(["both", *only], ("both", "first", "second"), strict=True)
+    ]
+    columns = [Column("raised by", "text", 9), Column("alarms", "count", 8),
+               Column("precision", "share", 9)]  # fmt: skip
+    return Table(columns, rows, title=f"The {found.budget} highest scores of each",
+                 note="Precision with exact intervals, alarms taken as independent.")  # fmt: skip
+
+
+def _units(found: Comparison) -> Table:
+    """Each unit that one of them raises an alarm on, and the other does not."""
+    table = found.alarms.filter(found.alarms["raised"] != "both")
+    names = {"first": found.first.name, "second": found.second.name}
+    time = [Column("time", "date", 9)] if "time" in table.columns else []
+    group = [Column("group", "text", 8)] if "group" in table.columns else []
+    columns = [
+        Column("id", "code", 4 if time else 9), *time, *group, Column("label", "count", 8),
+        Column("raised by", "text", 9), Column(f"rank under\n{names['first']}", "count", 6),
+        Column(f"rank under\n{names['second']}", "count", 6),
+    ]  # fmt: skip
+    known = [name for name in ("time", "group") if name in table.columns]
+    rows = [
+        [row["id"], *(row[name] for name in known), row["y"], names[row["raised"]],
+         row["rank_first"], row["rank_second"]]
+        for row in table.iter_rows(named=True)
+    ]  # fmt: skip
+    return Table(columns, rows, title="Alarms that only one raises", shown=ROWS_SHOWN)
+
+
+# ------------------------------------------------------------------------------- where they differ
+
+
+def _kind(found: Comparison, of: str) -> list[Part]:
+    """Table and picture of the slices of one kind."""
+    slices = [one for one in found.slices if one.of == of]
+    unit = found.first.run.spec.estimands.nouns[0]
+    names = [found.first.name, found.second.name]
+    columns = [
+        Column(of, "text", 9), Column(f"{unit}s", "count", 6), Column("base rate", "share", 4),
+        *(Column(f"AUC\n{name}", "number", 7) for name in names),
+        Column("AUC\ndifference", "difference", 9, help="adjusted for the rows of the table"),
+        *(Column(f"hits of alarms\n{name}", "code", 8) for name in names),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [one.name, one.base_rate.n, one.base_rate, one.first, one.second,
+         one.contrast and one.contrast.simultaneous,
+         *(f"{numbers.count(e.k or 0)}/{numbers.count(e.n)}" for e in one.alarms)]
+        for one in slices
+    ]  # fmt: skip
+    compared = sum(one.contrast is not None for one in slices)
+    note = (
+        f"Differences adjusted for {numbers.plural(compared, 'row')} (Bonferroni); without enough "
+        f"{unit}s of both classes there is no AUC. Alarms are the {found.budget} highest scores of "
+        f"all {unit}s."
+    )
+    table = Table(columns, rows, title=f"By {of}", note=note, shown=ROWS_SHOWN)
+    return [table, *_picture(found, of, slices)]
+
+
+def _picture(found: Comparison, of: str, slices: list[SliceDifference]) -> list[Figure]:
+    drawn = [
+        (one.name, one.contrast.simultaneous)
+        for one in slices
+        if one.contrast is not None and one.contrast.simultaneous.low is not None
+    ]
+    if not 2 <= len(drawn) <= NAMES_DRAWN:
+        return []
+    values = [e.value for _, e in drawn]
+    trace = {
+        "x": [name for name, _ in drawn], "y": values, "mode": "markers",
+        "marker": {"color": "series-0"}, "showlegend": False,
+        "error_y": {
+            "type": "data", "symmetric": False, "color": "series-0",
+            "array": [(e.high or 0) - (e.value or 0) for _, e in drawn],
+            "arrayminus": [(e.value or 0) - (e.low or 0) for _, e in drawn],
+        },
+    }  # fmt: skip
+    layout = {
+        "xaxis": {"title": of, "type": "category"},
+        "yaxis": {"title": f"AUC: {found.first.name} minus {found.second.name}", "zeroline": True},
+    }
+    level = numbers.level(found.confidence)
+    return [Figure([trace], layout, f"Difference of AUC by {of}, with simultaneous {level} "
+                   "intervals; above 0 the first is better.")]  # fmt: skip
+
+
+def class_comparison_document(found: ClassComparison) -> Document:
+    """Differences of macro-F1 per group."""
+    from trueness.judge.languages_tables import compare_sections
+    from trueness.judge.languages_words import words_of
+
+    sections = compare_sections(
+        found.first.name, found.second.name, found.found, words_of(found.first.run.spec)
+    )
+    title = f"{found.first.name} minus {found.second.name}"
+    return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")
