@@ -6,13 +6,15 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueness.document import Figure
+from trueness.document import Figure, numbers
 from trueness.report.cells import clean
 from trueness.report.palette import rgba
 
 HEIGHT = 380
 MOST_WHOLE = 12
 """Span of an axis of whole numbers up to which each has a tick; beyond, plotly's are whole."""
+MOST_DECADES = 2.6
+"""Span of a logarithmic axis up to which 2 and 5 of each decade have a tick as well."""
 AXIS = {
     "automargin": True, "showline": True, "linecolor": "grey", "ticks": "outside", "ticklen": 4,
     "tickcolor": "grey", "gridcolor": "line", "zeroline": False,
@@ -99,18 +101,43 @@ def _trace(trace: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _axis(axis: Mapping[str, Any], name: str, data: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Axis without our own word for whole numbers, which becomes ticks of plotly."""
-    rest = {key: value for key, value in axis.items() if key != "integer"}
-    if not axis.get("integer"):
-        return rest
+    """Axis with ticks that do not collide: whole numbers, and 1, 2, 5 of decades."""
     side = name[0]
     values = [
         value for trace in data if trace.get(f"{side}axis", side) == side + name[5:]
         for value in _listed(trace.get(side, []))
         if isinstance(value, int | float) and _known(value)
     ]  # fmt: skip
-    narrow = not values or max(values) - min(values) <= MOST_WHOLE
-    return {"tickformat": ",d", **({"dtick": 1} if narrow else {}), **rest}
+    rest = {key: value for key, value in axis.items() if key != "integer"}
+    if axis.get("integer"):
+        narrow = not values or max(values) - min(values) <= MOST_WHOLE
+        return {"tickformat": ",d", **({"dtick": 1} if narrow else {}), **rest}
+    if axis.get("type") == "log":
+        ends = axis.get("range") or [math.log10(x) for x in values if x > 0]
+        return {**_log_ticks(ends), **rest}
+    return rest
+
+
+def _log_ticks(ends: Sequence[float]) -> dict[str, Any]:
+    """Ticks of a logarithmic axis between powers of ten; few enough to be read.
+
+    Examples
+    --------
+    >>> _log_ticks([-4, -2])["ticktext"]
+    ['0.0001', '0.0002', '0.0005', '0.001', '0.002', '0.005', '0.01']
+    >>> _log_ticks([2, 7])["ticktext"]
+    ['100', '1k', '10k', '100k', '1M', '10M']
+    """
+    if not ends:
+        return {}
+    low, high = min(ends), max(ends)
+    digits = (1, 2, 5) if high - low <= MOST_DECADES else (1,)
+    powers = range(math.floor(low), math.ceil(high) + 1)
+    ticks = [d * 10.0**k for k in powers for d in digits]
+    margin = 0.05 * (high - low) + 1e-9
+    shown = [x for x in ticks if low - margin <= math.log10(x) <= high + margin]
+    text = [numbers.short(x) if x >= 1000 else numbers.plain(x) for x in shown]
+    return {"tickvals": shown, "ticktext": text}
 
 
 def _resolved(content: Any, dark: bool, key: str = "") -> Any:  # noqa: ANN401 - plotly's JSON

@@ -1,5 +1,5 @@
 "use strict";
-const PAPER_PX = 690;
+const PAPER_PX = 1000, HALF_PAPER_PX = 480;
 // Figures: drawn when they come into view, in the colours that the reader prefers.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
 const content = id => JSON.parse(document.getElementById(id).textContent);
@@ -24,7 +24,7 @@ if (plots.length) {
   plots.forEach(plot => seen.observe(plot));
   dark.addEventListener("change", () => drawn().forEach(plot => draw(plot, dark.matches)));
   window.addEventListener("beforeprint", () => 
-    plots.filter(plot => plot.offsetWidth).forEach(plot => draw(plot, false, Math.min(PAPER_PX, plot.offsetWidth))));
+    plots.filter(plot => plot.offsetWidth).forEach(plot => draw(plot, false, Math.min(plot.closest(".beside") ? HALF_PAPER_PX : PAPER_PX, plot.offsetWidth))));
   window.addEventListener("afterprint", () => drawn().forEach(plot => draw(plot, dark.matches)));
 }
 // Tables: a shadow says that there is more; rows of less interest open with a button.

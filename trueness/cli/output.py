@@ -1,0 +1,127 @@
+"""Where a judgement goes: the terminal or JSON, and files that are named beside."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
+
+from cyclopts import Parameter
+
+from trueness.cli.options import ROWS_SHOWN, Whole, console, print_json
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from trueness.document import Document
+
+__all__ = ["DEFAULT", "Output", "check", "console", "note", "present", "print_json", "show"]
+
+SUFFIXES = {"markdown": ".md", "report": ".html", "csv": ".csv", "latex": ".tex"}
+"""Option of a file -> how its name ends."""
+
+
+class Judgement(Protocol):
+    """An answer that can be shown, written and read by programs."""
+
+    def to_dict(self) -> dict[str, Any]: ...
+    def to_frame(self) -> pl.DataFrame: ...
+    def document(self) -> Document: ...
+
+
+def _file(what: str) -> Parameter:
+    return Parameter(help=f"Also write {what} to this file.")
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Output:
+    """Options of every verb that answers with a judgement."""
+
+    as_json: Annotated[
+        bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")
+    ] = False
+    markdown: Annotated[Path | None, _file("Markdown (.md)")] = None
+    report: Annotated[Path | None, _file("an HTML page with figures (.html)")] = None
+    csv: Annotated[Path | None, _file("every number (.csv)")] = None
+    latex: Annotated[Path | None, _file("the tables as LaTeX (.tex)")] = None
+    limit: Annotated[Whole, Parameter(help="Rows of a table that the terminal shows.")] = ROWS_SHOWN
+
+    def files(self) -> dict[str, Path]:
+        """Option -> file, of those that were asked for."""
+        paths = {name: getattr(self, name) for name in SUFFIXES}
+        return {name: path for name, path in paths.items() if path is not None}
+
+
+DEFAULT = Output()
+
+
+def check(output: Output) -> None:
+    """Refuse what could not be written, before anything is computed.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``limit``, ``output_suffix``, ``output_twice`` or ``output_path``.
+    """
+    if output.limit < 1:
+        raise TruenessError(f"--limit {output.limit}: at least 1 row is needed", "limit")
+    seen: dict[Path, str] = {}
+    for name, path in output.files().items():
+        if path.suffix.lower() != SUFFIXES[name]:
+            raise TruenessError(
+                f"--{name} {path}: the name must end in {SUFFIXES[name]}", "output_suffix"
+            )
+        check_path(path)
+        if (other := seen.setdefault(path.resolve(), name)) != name:
+            raise TruenessError(f"--{other} and --{name} name one file, {path}", "output_twice")
+
+
+def check_path(path: Path) -> None:
+    """Refuse a file that cannot be written: no folder, no right, or not a file.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``output_path``.
+    """
+    folder, taken = path.parent, path.exists() and not path.is_file()
+    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TruenessError(
+            f"{path}: the file cannot be written there; give one in an existing folder",
+            "output_path",
+        )
+
+
+def present(judgement: Judgement, output: Output = DEFAULT) -> None:
+    """Print a judgement, write the files that were asked for, and tell of each."""
+    files = output.files()
+    needed = not output.as_json or bool(set(files) - {"csv"})
+    document = judgement.document() if needed else None
+    if output.as_json:
+        print_json(judgement.to_dict())
+    elif document is not None:
+        show(document, output.limit)
+    for name, path in files.items():
+        _write(judgement.to_frame() if name == "csv" else document, path)
+
+
+def _write(content: Any, path: Path) -> None:  # noqa: ANN401 - a document or a frame
+    from trueness.report import write
+
+    write(content, path)
+    console(err=True).print(f"wrote {path}", highlight=False, soft_wrap=True)
+
+
+def show(document: Document, limit: int | None = None) -> None:
+    """Print a document on standard output, of long tables the first rows."""
+    from trueness.report import show as show_on
+
+    show_on(document, console(), limit)
+
+
+def note(text: str) -> None:
+    """Say something on standard error that is no part of the answer."""
+    console(err=True).print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True)
