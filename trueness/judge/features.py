@@ -1,27 +1,28 @@
-"""The feature audit as a table and as a page."""
+"""The feature audit: what is wrong with the columns of a tier, and which tell of the label."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import plotly.graph_objects as go
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from plotly.offline import get_plotlyjs
-from rich.console import Console
-from rich.table import Table
+import polars as pl
 
-from trueness.errors import StoreError
+from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Table
+from trueness.document.numbers import count, decimal, level, plural
+from trueness.judge.judgement import SCHEMA
 from trueness.market import Bars, Volatility, market_examples, resolve_evaluation, touch_labels
-from trueness.market.quality import Audit, Column, audit
-from trueness.judge.figures import COLOURS, GREY
+from trueness.market.quality import Audit, audit
+from trueness.market.quality import Column as Feature
 from trueness.spec import Spec
 
 LATE = {"scattered_missing", "start_depends_on_first_event"}
-"""Flags of columns whose first value may come after the warm-up."""
+"""Flags of features whose first value may come after the warm-up."""
 NEAR_CONSTANT, DRIFTED, HEAVY, FALSE_DISCOVERY = 0.99, 0.5, 20.0, 0.05
+STRONGEST, BARS = 20, 30
+"""Features of the first table, and bars of a picture."""
 
 
 class Progress(Protocol):
@@ -37,22 +38,22 @@ class Progress(Protocol):
 
 
 @dataclass(frozen=True)
-class AuditReport:
-    """An audit and the sentences that sum it up."""
+class FeatureAudit:
+    """An audit of the features of a tier, and what it comes to."""
 
     audit: Audit
 
     @property
-    def looking_ahead(self) -> list[Column]:
-        """Columns that look ahead."""
+    def looking_ahead(self) -> list[Feature]:
+        """Features whose values depend on what comes later."""
         return self.audit.looking_ahead
 
     def groups(self) -> dict[str, list[str]]:
-        """What was found -> names of the columns."""
+        """What was found -> names of the features."""
         c = self.audit.columns
         return {
-            "look ahead": [x.name for x in self.looking_ahead],
-            "first value later or earlier than declared": [
+            "look-ahead": [f"{x.name} ({x.look_ahead_rows} rows)" for x in self.looking_ahead],
+            "first value later than declared": [
                 x.name for x in c if x.warmup > x.warmup_declared and not set(x.flags) & LATE
             ],
             "exact copies": [f"{x.name} = {x.copy_of}" for x in c if x.copy_of],
@@ -60,16 +61,17 @@ class AuditReport:
             "constants": [x.name for x in c if x.constant],
             "near constants": [x.name for x in c if NEAR_CONSTANT <= x.top_share < 1],
             "scattered gaps": [
-                f"{x.name} {x.missing} rows, longest {x.longest_gap}" for x in c if x.missing
+                f"{x.name} {count(x.missing)} rows, longest {count(x.longest_gap)}"
+                for x in c if x.missing
             ],
-            "heavy tails": [f"{x.name} {x.tail:.0f} sd" for x in c if x.tail > HEAVY],
+            "heavy tails": [f"{x.name} {decimal(x.tail, 0)} SD" for x in c if x.tail > HEAVY],
             "drift between training and validation": [
-                f"{x.name} {x.drift:.2f}" for x in c if x.drift > DRIFTED
+                f"{x.name} {decimal(x.drift, 2)}" for x in c if x.drift > DRIFTED
             ],
         }  # fmt: skip
 
-    def related(self) -> list[Column]:
-        """Columns whose relation to the training labels survives the false-discovery control."""
+    def associated(self) -> list[Feature]:
+        """Features whose association with the training labels survives, the strongest first."""
         found = [
             x for x in self.audit.columns
             if x.auc_q <= FALSE_DISCOVERY or x.mi_q <= FALSE_DISCOVERY
@@ -80,24 +82,48 @@ class AuditReport:
         """Plain types for JSON."""
         a = self.audit
         return {
-            "tier": a.tier, "data": a.source, "cuts": a.cuts,
-            "columns": [c.to_dict() for c in a.columns],
+            "schema": SCHEMA, "kind": "feature_audit", "tier": a.tier, "data": a.source,
+            "cuts": a.cuts, "features": [c.to_dict() for c in a.columns],
             "training_rows": a.n_train, "validation_rows": a.n_validation, "found": self.groups(),
-            "related_to_label": [c.name for c in self.related()], "notes": list(a.notes),
+            "associated_with_label": [c.name for c in self.associated()], "notes": list(a.notes),
         }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row for each feature."""
+        rows = [{**c.to_dict(), "flags": " ".join(c.flags)} for c in self.audit.columns]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def document(self) -> Document:
+        """What was found, the association with the label, and every feature."""
+        a, related = self.audit, self.associated()
+        n, q = len(a.columns), f"FDR {level(FALSE_DISCOVERY)}"
+        several = "feature is" if n == 1 else "features are"
+        associated = (
+            f"{count(len(related))} of {count(n)} {several} associated with the label ({q})."
+        )
+        pictures = [_scatter(a.columns), *_bars(a.columns)]
+        return Document(
+            f"Feature audit: tier {a.tier}",
+            [
+                Sentence(f"{_look_ahead(self.looking_ahead)} {associated}", "verdict"),
+                *(Sentence(note, "note") for note in a.notes),
+                Section("Findings", [_findings(self.groups())]),
+                Section("Association with the label", [_label_table(related), Beside(pictures)]),
+                Section("All features", [_every(a.columns)], folded=True),
+            ],
+            f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "
+            f"{plural(len(a.cuts), 'point')}; label and drift on {count(a.n_train)} training and "
+            f"{count(a.n_validation)} validation rows",
+        )
 
 
 def audit_tier(
-    bars: Bars,
-    tier: str,
-    vix: Volatility | None,
-    protocol: str,
-    block_days: int,
-    progress: Progress,
-) -> AuditReport:
-    """Audit a tier with the mission's label: High of the next day reaches +1 %.
+    bars: Bars, tier: str, vix: Volatility | None, protocol: str, block: int, progress: Progress
+) -> FeatureAudit:
+    """Audit a tier with the published label: High of the next day reaches +1 %.
 
-    Under `walk_forward` the training and validation rows are those of the first fold.
+    Under `walk_forward` the training and validation rows are those of the first fold; `block` is
+    the number of days per permuted block of the null.
     """
     rule = resolve_evaluation({"protocol": protocol}, bars)
     task = {"kind": "market", "bars": bars.digest, "columns": ("return_1d",)}
@@ -115,120 +141,101 @@ def audit_tier(
             started.append(what)
         progress.advance(1)
 
-    return AuditReport(audit(bars, tier, vix, parts=parts, y=y, block=block_days, on_step=step))
+    return FeatureAudit(audit(bars, tier, vix, parts=parts, y=y, block=block, on_step=step))
 
 
-def show_audit(console: Console, found: AuditReport) -> None:
-    """Print what was found, then the columns that have to do with the label."""
-    a = found.audit
-    console.print(
-        f"{a.source}, tier {a.tier}: {len(a.columns)} columns, truncated and recomputed at "
-        f"{len(a.cuts)} points",
-        style="bold",
-        highlight=False,
-    )
-    for note in a.notes:
-        console.print(f"note: {note}", highlight=False)
-    for what, names in found.groups().items():
-        console.print(
-            f"{what}: {len(names)}" + (f"  {'; '.join(names)}" if names else ""), highlight=False
-        )
-    related = found.related()
-    console.print(
-        f"\n{len(related)} of {len(a.columns)} columns have to do with the label on {a.n_train} "
-        f"training rows (false-discovery rate {FALSE_DISCOVERY:.0%}); the strongest:",
-        highlight=False,
-    )
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("column", "AUC alone", "q", "mutual information, nats", "q", "drift"):
-        table.add_column(header, justify="left" if header == "column" else "right")
-    for x in related[:20]:
-        table.add_row(
-            x.name,
-            f"{x.auc:.3f}",
-            f"{x.auc_q:.3f}",
-            f"{x.mi:.4f}",
-            f"{x.mi_q:.3f}",
-            f"{x.drift:.2f}",
-        )
-    console.print(table)
+# ------------------------------------------------------------------------------------------- shown
 
 
-# --------------------------------------------------------------------------------------------- page
+def _look_ahead(found: Sequence[Feature]) -> str:
+    if not found:
+        return "No feature looks ahead."
+    names = ", ".join(f"{c.name} ({c.look_ahead_rows} rows)" for c in found)
+    return f"{plural(len(found), 'feature looks', 'features look')} ahead: {names}."
 
 
-def _scatter(columns: list[Column]) -> go.Figure:
-    """AUC of each column alone against its drift."""
-    figure = go.Figure()
-    for significant, name, colour in (
-        (False, "not distinguishable", GREY),
-        (True, "q at most 5 %", COLOURS[0]),
-    ):
-        chosen = [
-            c
-            for c in columns
-            if (c.auc_q <= FALSE_DISCOVERY) == significant and not np.isnan(c.auc)
-        ]
-        figure.add_scatter(
-            x=[c.drift for c in chosen], y=[c.auc for c in chosen], text=[c.name for c in chosen],
-            mode="markers", name=name, marker={"color": colour, "size": 7, "opacity": 0.7},
-        )  # fmt: skip
-    figure.add_hline(y=0.5, line={"color": "#444", "dash": "dot", "width": 1})
-    figure.update_layout(
-        template="simple_white", height=420, legend={"orientation": "h", "y": -0.2},
-        xaxis_title="drift between training and validation (KS distance)",
-        yaxis_title="AUC alone, training rows",
-        margin={"l": 60, "r": 16, "t": 12, "b": 48},
-        font={"family": "system-ui, sans-serif", "size": 13},
+def _findings(groups: dict[str, list[str]]) -> Table:
+    columns = (
+        Column("finding", weight=9), Column("features", "count", 9), Column("which", weight=8),
     )  # fmt: skip
-    return figure
+    rows = [(what, len(names), "; ".join(names) or None) for what, names in groups.items()]
+    styles = ["warning" if names and what == "look-ahead" else "" for what, names in groups.items()]
+    return Table(columns, rows, styles=styles)
 
 
-def _bars(columns: list[Column], of: str, label: str) -> go.Figure:
-    """The thirty columns with the largest value of one field."""
-    top = sorted((c for c in columns if getattr(c, of) > 0), key=lambda c: getattr(c, of))[-30:]
-    figure = go.Figure(go.Bar(
-        x=[getattr(c, of) for c in top], y=[c.name for c in top], orientation="h",
-        marker={"color": COLOURS[0]},
-    ))  # fmt: skip
-    figure.update_layout(
-        template="simple_white", height=80 + 18 * max(1, len(top)), xaxis_title=label,
-        yaxis={"automargin": True}, margin={"l": 60, "r": 16, "t": 12, "b": 48},
-        font={"family": "system-ui, sans-serif", "size": 12},
+LABEL = (
+    Column("feature", "code", 9),
+    Column("univariate\nAUC", "number", 9, help="On training rows; below 0.5 where it falls."),
+    Column("q", "number", 8, help="Of the AUC, after Benjamini and Hochberg."),
+    Column("mutual information,\nnats", "number", 7, 4),
+    Column("q", "number", 6, help="Of the mutual information."),
+    Column("drift", "number", 7, 2, help="KS distance between training and validation."),
+)
+
+
+def _label_cells(c: Feature) -> tuple[Any, ...]:
+    return c.auc, c.auc_q, c.mi, c.mi_q, c.drift
+
+
+def _label_table(related: Sequence[Feature]) -> Table:
+    rows = [(c.name, *_label_cells(c)) for c in related]
+    return Table(LABEL, rows, "Associated features, the strongest first", shown=STRONGEST)
+
+
+def _every(columns: Sequence[Feature]) -> Table:
+    shape = (
+        Column("warm-up", "count"), Column("gaps", "count"),
+        Column("most frequent\nvalue", "percent", 3), Column("tail,\nSD", "number", 4, 1),
     )  # fmt: skip
-    return figure
+    rows = [
+        (c.name, c.warmup, c.missing, c.top_share, c.tail, *_label_cells(c),
+         c.copy_of or c.affine_of)
+        for c in columns
+    ]  # fmt: skip
+    return Table([LABEL[0], *shape, *LABEL[1:], Column("repeats", "code", 4)], rows)
 
 
-def write_audit_page(found: AuditReport, path: Path) -> None:
-    """Write the audit as one self-contained HTML page.
-
-    Raises
-    ------
-    StoreError
-        If the file cannot be written.
-    """
-    columns = found.audit.columns
-    options = {"displaylogo": False, "responsive": True}
-    figures = {
-        "Alone against the label, and how far it drifts": _scatter(columns),
-        "Gaps after the warm-up, rows": _bars(
-            columns, "missing", "undefined rows after the warm-up"
-        ),
-        "Tails": _bars(columns, "tail", "largest distance from the median, robust deviations"),
-    }
-    environment = Environment(
-        loader=PackageLoader("trueness.report", "."), autoescape=True, undefined=StrictUndefined
-    )
-    html = environment.get_template("audit.html.j2").render(
-        found=found,
-        figures={
-            name: figure.to_html(full_html=False, include_plotlyjs=False, config=options)
-            for name, figure in figures.items()
-            if any(len(trace.x) for trace in figure.data)
+def _scatter(columns: Sequence[Feature]) -> Figure:
+    """Univariate AUC of each feature against its drift."""
+    known = [c for c in columns if not math.isnan(c.auc)]
+    traces = [
+        {
+            "x": [c.drift for c in some], "y": [c.auc for c in some], "mode": "markers",
+            "name": name, "text": [c.name for c in some],
+            "marker": {"color": colour, "size": 7, "opacity": 0.7},
+        }
+        for name, colour, significant in (
+            (f"q above {FALSE_DISCOVERY}", "grey", False),
+            (f"q at most {FALSE_DISCOVERY}", "series-0", True),
+        )
+        if (some := [c for c in known if (c.auc_q <= FALSE_DISCOVERY) == significant])
+    ]  # fmt: skip
+    chance = {"type": "line", "xref": "paper", "x0": 0, "x1": 1, "y0": 0.5, "y1": 0.5,
+              "line": {"color": "ink", "dash": "dot", "width": 1}}  # fmt: skip
+    return Figure(
+        traces,
+        {
+            "xaxis": {"title": "drift between training and validation (KS distance)"},
+            "yaxis": {"title": "univariate AUC, training rows"}, "shapes": [chance],
         },
-        plotly=get_plotlyjs(),
+        "Univariate AUC of each feature and how far it drifts.",
     )  # fmt: skip
-    try:
-        path.write_text(html, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"{path}: the page cannot be written ({error.strerror})") from None
+
+
+def _bars(columns: Sequence[Feature]) -> list[Figure]:
+    """The features with the largest gaps and the heaviest tails."""
+    wanted = (
+        ("missing", "undefined rows after the warm-up", "Gaps after the warm-up."),
+        ("tail", "largest distance from the median, robust SD", "Tails."),
+    )
+    pictures = []
+    for field, axis, caption in wanted:
+        some = [c for c in columns if getattr(c, field) > 0]
+        top = sorted(some, key=lambda c: getattr(c, field))[-BARS:]
+        if top:
+            bar = {"type": "bar", "orientation": "h", "marker": {"color": "series-0"},
+                   "x": [getattr(c, field) for c in top], "y": [c.name for c in top]}  # fmt: skip
+            layout = {"xaxis": {"title": axis}, "yaxis": {"automargin": True},
+                      "height": 100 + 18 * len(top)}  # fmt: skip
+            pictures.append(Figure([bar], layout, caption))
+    return pictures

@@ -7,31 +7,73 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Console
+import polars as pl
 
-from trueness.store.leases import Leases
-from trueness.judge.leaderboard import leaderboard
-from trueness.report.tables import rows_table
-from trueness.judge.tracker import Declared, counts_by, run_states
-from trueness.judge.words import share_text
+from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.leaderboard import Group, leaderboard
+from trueness.judge.tracker import (
+    Declared,
+    counts_by,
+    run_states,
+    state_table,
+    state_text,
+    summed,
+)
 from trueness.store import Store
+from trueness.store.leases import Leases
 
 
 @dataclass(frozen=True)
 class Status:
-    """Counts per priority, processes at work, best runs and failures of a campaign."""
+    """Counts per priority, processes at work, best runs and failures of a campaign.
 
+    `command` is what carries on.
+    """
+
+    name: str
     priorities: dict[str, dict[str, int]]
-    at_work: list[dict[str, Any]]
-    best: list[str]
+    processes: list[dict[str, Any]]
+    best: list[Group]
     failures: dict[str, str]
+    command: str
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return dict(vars(self))
+        return {
+            "schema": SCHEMA, "kind": "status", "campaign": self.name,
+            "priorities": self.priorities, "processes": self.processes,
+            "best": [{"title": g.title, "model": g.candidates[0].to_dict()} for g in self.best],
+            "failures": self.failures, "command": self.command,
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per priority."""
+        rows = [{"priority": name, **counts} for name, counts in self.priorities.items()]
+        return pl.DataFrame(rows)
+
+    def document(self) -> Document:
+        """Counts, what runs, the best so far, and what carries on."""
+        total = summed(self.priorities)
+        left = total["pending"] + total["failed"]
+        failed = [
+            Sentence(f"{id_} failed: {reason}", "error") for id_, reason in self.failures.items()
+        ]
+        parts: list[Part] = [
+            Sentence(f"{state_text(total)}.", "verdict"),
+            state_table("priority", self.priorities),
+            Section("Running", [_processes(self.processes)]),
+            *([Section("Best so far", [_best(self.best)])] if self.best else []),
+            *failed,
+            *([Section("To carry on", [Items([f"`{self.command}`"])])] if left else []),
+        ]
+        return Document(f"Status of {self.name}", parts)
 
 
-def status(name: str, experiments: Sequence[Declared], store: Store) -> Status:
+def status(
+    name: str, experiments: Sequence[Declared], store: Store, command: str = "", *,
+    access: tuple[str, str] | None = None,
+) -> Status:  # fmt: skip
     """Compare what a campaign declares with what a store holds and what runs now.
 
     Parameters
@@ -40,27 +82,29 @@ def status(name: str, experiments: Sequence[Declared], store: Store) -> Status:
         Of the campaign.
     experiments : sequence of Declared
     store : Store
+    command : str
+        What carries on.
+    access : tuple of str, optional
+        As for `leaderboard`.
     """
     runs, failures = store.all_runs()[0], store.failures()
     keys = {e.spec.key for e in experiments}
     done = {run.key for run in runs} & keys
     states = run_states(experiments, done, failures)
-    known = name in store.campaigns()
-    board = leaderboard(store, name, keys=done, look=("status", "")) if done and known else None
+    known = done and name in store.campaigns()
+    groups = leaderboard(store, name, keys=done, access=access).groups if known else []
+    failed = {e.id: failures[e.spec.key] for e in experiments if states[e.id] == "failed"}
     return Status(
+        name,
         counts_by(experiments, states, lambda e: e.priority),
-        [_at_work(one) for one in Leases(store).statuses(name)],
-        [] if board is None else [
-            f"{arena.title}: {arena.networks[0].title}, precision at top "
-            f"{arena.sort.removeprefix('precision@')} "
-            f"{share_text(arena.networks[0].estimates[arena.sort])}"
-            for arena in board.arenas if arena.networks
-        ],
-        {e.id: failures[e.spec.key] for e in experiments if states[e.id] == "failed"},
-    )  # fmt: skip
+        [_process(one) for one in Leases(store).statuses(name)],
+        [group for group in groups if group.candidates],
+        failed,
+        f"{command} --retry" if failed and command else command,
+    )
 
 
-def _at_work(note: dict[str, Any]) -> dict[str, Any]:
+def _process(note: dict[str, Any]) -> dict[str, Any]:
     """A process's note, with the share done and the seconds since it was written."""
     total = float(note["total"])
     percent = 100 * float(note["done"]) / total if total else 0.0
@@ -68,23 +112,35 @@ def _at_work(note: dict[str, Any]) -> dict[str, Any]:
     return {**note, "percent": round(percent, 1), "quiet_seconds": round(quiet)}
 
 
-def show_status(console: Console, found: Status, left: str) -> None:
-    """Print a status; `left` is the command that goes on."""
-    rows = [{"priority": p, **counts} for p, counts in found.priorities.items()]
-    console.print(rows_table(rows))
-    for one in found.at_work:
-        console.print(
-            f"\nprocess {one['pid']} on {one['host']}, since {one['began']}: {one['stage']} "
-            f"{one['percent']} %, {one['trained']} trained, {one['failed']} failed; running "
-            f"{', '.join(one['running']) or 'nothing'} (noted {one['quiet_seconds']} s ago)",
-            highlight=False,
-        )
-    if not found.at_work:
-        console.print("\nnothing runs now", highlight=False)
-    for line in found.best:
-        console.print(f"best so far: {line}", highlight=False)
-    for id_, reason in found.failures.items():
-        console.print(f"{id_} failed: {reason}", style="red", highlight=False)
-    retry = " --retry" if found.failures else ""
-    if any(row["missing"] or row["failed"] for row in rows):
-        console.print(f"to go on: {left}{retry}", highlight=False)
+PROCESSES = (
+    Column("process", "code", 9), Column("host", "code", 3), Column("since", "code", 4),
+    Column("stage", weight=7), Column("done", "percent", 9), Column("trained", "count", 8),
+    Column("failed", "count", 8), Column("running", weight=6),
+    Column("heard from,\nseconds ago", "count", 5),
+)  # fmt: skip
+
+
+def _processes(found: Sequence[dict[str, Any]]) -> Table | Sentence:
+    if not found:
+        return Sentence("Nothing runs now.")
+    rows = [
+        (str(one["pid"]), one["host"], one["began"][:16].replace("T", " "), one["stage"],
+         one["percent"] / 100, one["trained"], one["failed"],
+         ", ".join(one["running"]) or None, one["quiet_seconds"])
+        for one in found
+    ]  # fmt: skip
+    return Table(PROCESSES, rows)
+
+
+def _best(groups: Sequence[Group]) -> Table:
+    """The leader of each comparison group by what sorts it."""
+    columns = (
+        Column("evaluated on", weight=6), Column("id", "code", 9), Column("model", weight=7),
+        Column("sorted by", "code", 5), Column("95 % CI", "estimate", 9),
+    )  # fmt: skip
+    rows = [
+        (g.title, m.name, m.label or None, g.sort, str(m.estimates[g.sort]))
+        for g in groups
+        for m in g.candidates[:1]
+    ]
+    return Table(columns, rows)

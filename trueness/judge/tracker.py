@@ -1,22 +1,26 @@
-"""Where a campaign stands: one Markdown page that is the same for the same store."""
+"""Where a campaign stands: what is done, what is best, what holds after correction, what is left."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from trueness.judge.axes import AXES
-from trueness.judge.comparison import without_seed
+import polars as pl
+
+from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
+from trueness.document.numbers import count, plural
+from trueness.evaluation.intervals import Estimate
 from trueness.judge.contrasts import contrasts, natural
-from trueness.judge.leaderboard import Arena, Leaderboard, leaderboard
-from trueness.judge.words import difference_text, number_text, share_text, verdict
-from trueness.spec import Spec
-from trueness.store import Store
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.leaderboard import Group, Leaderboard, leaderboard
+from trueness.judge.settings import COUPLED, differing
+from trueness.spec.kinds import AnySpec
+from trueness.store import AnyStore
 
 BEST_SHOWN = 10
-STATES = ("declared", "done", "failed", "missing")
+STATES = ("declared", "done", "failed", "pending")
 
 
 class Declared(Protocol):
@@ -33,14 +37,50 @@ class Declared(Protocol):
         ...
 
     @property
-    def spec(self) -> Spec:
+    def spec(self) -> AnySpec:
         """Its description."""
         ...
 
 
 @dataclass(frozen=True)
+class SettingEffect:
+    """A difference along a setting that holds after correction for the variants of its table.
+
+    Attributes
+    ----------
+    setting, variant, reference : str
+    verdict : str
+        Better or worse.
+    difference : Estimate
+        In AUC, with the interval that holds for all variants of the table.
+    ahead, pairs : int
+        Pairs in which the variant has the larger AUC, of so many.
+    experiments : list of str
+    n_candidates : int
+        Variants that were compared.
+    note : str
+        What else differs.
+    """
+
+    setting: str
+    variant: str
+    reference: str
+    verdict: str
+    difference: Estimate
+    ahead: int
+    pairs: int
+    experiments: list[str]
+    n_candidates: int
+    note: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {**vars(self), "difference": self.difference.to_dict()}
+
+
+@dataclass(frozen=True)
 class Tracker:
-    """Counts by family and priority, the best runs, findings and commands that are left."""
+    """Counts by family and priority, the best runs, effects of settings, commands that are left."""
 
     name: str
     title: str
@@ -49,53 +89,92 @@ class Tracker:
     priorities: dict[str, dict[str, int]]
     baselines: dict[str, int]
     board: Leaderboard
-    findings: list[str]
+    effects: list[SettingEffect]
+    settings: list[str]
     pending: list[str]
     failures: dict[str, str]
+
+    @property
+    def groups(self) -> list[Group]:
+        """Comparison groups that have candidates."""
+        return [group for group in self.board.groups if group.candidates]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         best = [
-            {"comparison_group": arena.title, "verdict": verdict(arena),
-             "rows": [row.to_dict() for row in arena.networks[:BEST_SHOWN]]}
-            for arena in self.board.arenas if arena.networks
+            {"title": group.title, "verdict": group.verdict.to_dict(),
+             "models": [model.to_dict() for model in group.candidates[:BEST_SHOWN]]}
+            for group in self.groups
         ]  # fmt: skip
-        return {**vars(self), "board": None, "best": best}
+        return {
+            "schema": SCHEMA, "kind": "tracker", "campaign": self.name, "title": self.title,
+            "data": self.data, "families": self.families, "priorities": self.priorities,
+            "baselines": self.baselines, "best": best,
+            "effects": [effect.to_dict() for effect in self.effects],
+            "settings": self.settings, "pending": self.pending, "failures": self.failures,
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per family and per priority."""
+        return pl.DataFrame([
+            {"by": by, "name": name, **counts}
+            for by, groups in (("family", self.families), ("priority", self.priorities))
+            for name, counts in groups.items()
+        ])  # fmt: skip
+
+    def document(self) -> Document:
+        """The same for the same store."""
+        total = summed(self.families)
+        done, of = count(self.baselines["done"]), plural(self.baselines["declared"], "baseline")
+        return Document(
+            self.title,
+            [
+                Sentence(
+                    f"{plural(total['declared'], 'experiment')}: {state_text(total)}; {done} of "
+                    f"{of} done.", "verdict",
+                ),
+                Section("Families", [state_table("family", self.families)]),
+                Section("Priorities", [state_table("priority", self.priorities)]),
+                Section("Best results", _best(self.groups)),
+                Section("What holds after correction", _holding(self)),
+                Section("Pending", _pending(self)),
+            ],
+            f"Campaign {self.name} on {self.data}",
+        )  # fmt: skip
 
 
 def tracker(
     name: str, title: str, data: str, experiments: Sequence[Declared],
-    baselines: Sequence[Declared], store: Store, command: str,
-    look: tuple[str, str] | None = None,
+    baselines: Sequence[Declared], store: AnyStore, command: str, *,
+    access: tuple[str, str] | None = None,
 ) -> Tracker:  # fmt: skip
     """Compare what a campaign declares with what a store holds.
 
     Parameters
     ----------
     name, title, data : str
-        Of the campaign, and its bars in words.
+        Of the campaign, and its data in words.
     experiments, baselines : sequence of Declared
-    store : Store
+    store : Store or MemoryStore
     command : str
         What trains the campaign; ``--priority P`` is put behind it.
-    look : tuple of str, optional
+    access : tuple of str, optional
         As for `leaderboard`.
     """
-    runs, _ = store.all_runs()
-    failures = store.failures()
+    runs, failures = store.all_runs()[0], store.failures()
     states = run_states((*experiments, *baselines), {run.key for run in runs}, failures)
-    specs = {without_seed(e.spec) for e in (*experiments, *baselines)}
-    keys = {run.key for run in runs if without_seed(run.spec) in specs}
-    known = name if name in store.campaigns() else None
+    candidates = {e.spec.candidate for e in (*experiments, *baselines)}
+    keys = {run.key for run in runs if run.spec.candidate in candidates}
     board = Leaderboard([], [], {})
-    if keys and known:
-        board = leaderboard(store, known, keys=keys, look=look)
+    if keys and name in store.campaigns():
+        board = leaderboard(store, name, keys=keys, access=access)
+    settings = _settings(board)
     priorities = counts_by(experiments, states, lambda e: e.priority)
     return Tracker(
         name, title, data,
         counts_by(experiments, states, lambda e: e.id.partition("-")[0]), priorities,
         _total([states[e.id] for e in baselines]), board,
-        _findings(store, name, keys) if board.arenas else [],
+        [effect for path in settings for effect in _effects(store, name, path, keys)], settings,
         [line for p, counts in priorities.items() for line in _commands(command, p, counts)],
         {e.id: failures[e.spec.key] for e in experiments if states[e.id] == "failed"},
     )  # fmt: skip
@@ -103,20 +182,19 @@ def tracker(
 
 def _commands(command: str, priority: str, counts: dict[str, int]) -> list[str]:
     """What trains the rest of a priority; failed runs only run again if they are asked for."""
-    if not counts["failed"] + counts["missing"]:
+    if not counts["failed"] + counts["pending"]:
         return []
-    return [
-        f"{command} --priority {shlex.quote(priority)}" + (" --retry" if counts["failed"] else "")
-    ]
+    retry = " --retry" if counts["failed"] else ""
+    return [f"{command} --priority {shlex.quote(priority)}{retry}"]
 
 
 def run_states(
     entries: Sequence[Declared], done: set[str], failures: dict[str, str]
 ) -> dict[str, str]:
-    """Id -> done, failed or missing, by the keys that are stored and that failed."""
+    """Id -> done, failed or pending, by the keys that are stored and that failed."""
     keys = {e.id: e.spec.key for e in entries}
     return {
-        id_: "done" if key in done else "failed" if key in failures else "missing"
+        id_: "done" if key in done else "failed" if key in failures else "pending"
         for id_, key in keys.items()
     }
 
@@ -135,127 +213,98 @@ def counts_by(
     return {name: _total(by[name]) for name in sorted(by, key=natural)}
 
 
-def _findings(store: Store, campaign: str, keys: set[str]) -> list[str]:
-    """Differences along any axis that remain after correction for the variants of their table."""
-    found = []
-    for by in AXES:
-        for table in contrasts(store, campaign, by, keys=keys).tables:
-            for row in table.found:
-                m = len(table.compared)
-                difference = difference_text(row.contrast.simultaneous if row.contrast else None)
-                found.append(
-                    f"{by}: {row.variant} is {row.verdict} than {table.reference}, AUC "
-                    f"{difference}, the larger one in {row.ahead} of {row.pairs} pairs "
-                    f"({', '.join(row.experiments)}); corrected for {m} "
-                    f"{'variant' if m == 1 else 'variants'}" + (f"; {row.note}" if row.note else "")
-                )
-    return found
-
-
-# --------------------------------------------------------------------------------------------- page
-
-
-def tracker_page(found: Tracker) -> str:
-    """Markdown page of a tracker."""
-    networks = _total_row(found.families)
-    lines = [
-        f"# {found.title}", "",
-        f"Campaign `{found.name}` on {found.data}: {networks['declared']} experiments, "
-        f"{networks['done']} done, {networks['failed']} failed, {networks['missing']} missing; "
-        f"{found.baselines['done']} of {found.baselines['declared']} baselines done.", "",
-        "## Families", "", *_state_table("family", found.families), "",
-        "## Priorities", "", *_state_table("priority", found.priorities), "",
-        "## Best results", "", *_best(found), "",
-        "## Findings that hold after correction", "", *_finding_lines(found), "",
-        "## Pending", "", *_pending(found),
-    ]  # fmt: skip
-    return "\n".join(lines) + "\n"
-
-
-def _total_row(groups: dict[str, dict[str, int]]) -> dict[str, int]:
+def summed(groups: dict[str, dict[str, int]]) -> dict[str, int]:
+    """How many of all groups together are in each state."""
     return {state: sum(counts[state] for counts in groups.values()) for state in STATES}
 
 
-def _state_table(what: str, groups: dict[str, dict[str, int]]) -> list[str]:
-    rows = [[name, *map(str, counts.values())] for name, counts in groups.items()]
-    return _table([what, *STATES], rows)
+def _settings(board: Leaderboard) -> list[str]:
+    """Settings in which candidates for a rare event differ, without those that follow another."""
+    groups = [group for group in board.groups if group.kind == "binary"]
+    paths = dict.fromkeys(
+        path for group in groups for path in differing([m.run.spec for m in group.candidates])
+    )
+    followers = {follower for path in paths for follower in COUPLED.get(path, ())}
+    return [path for path in paths if path not in followers]
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Lines of a Markdown table."""
-    cells = [header, ["---"] * len(header), *rows]
-    return ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in cells]
-
-
-def _best(found: Tracker) -> list[str]:
-    arenas = [arena for arena in found.board.arenas if arena.networks]
-    if not arenas:
-        return ["No runs yet."]
-    lines: list[str] = []
-    for arena in arenas:
-        rows = [_row(i, arena) for i in range(len(arena.networks[:BEST_SHOWN]))]
-        budget = max(arena.networks[0].run.spec.evaluation.alarms)
-        header = (
-            "", "id", "model", "hits", "alarms", f"precision, top {budget}",
-            f"recall, top {budget}",
-            "precision at 0.5", "recall at 0.5", "AUC",
-        )  # fmt: skip
-        lines += [
-            *([""] if lines else []), f"**{arena.title}.** {_plural(arena.candidates)}, by the "
-            "lower end of the precision; hits/alarms, percent and "
-            f"{arena.networks[0].run.spec.evaluation.confidence_pct:g} % interval, not corrected "
-            f"for the choice. Base rate {arena.base_rate}.", "", *_table(header, rows), "",
-            verdict(arena),
-        ]  # fmt: skip
-    return lines
-
-
-def _plural(candidates: int) -> str:
-    return f"{candidates} candidate{'s' * (candidates != 1)}"
-
-
-def _row(i: int, arena: Arena) -> list[str]:
-    row = arena.networks[i]
-    budget = max(row.run.spec.evaluation.alarms)
-    top = row.estimates[f"precision@{budget}"]
-    shares = (f"precision@{budget}", f"recall@{budget}", "precision@0.5", "recall@0.5")
-    texts = [share_text(row.estimates[name]) for name in shares]
-    auc = number_text(row.estimates["auc"])
-    return [str(i + 1), row.name, row.label, str(top.k), str(top.n), *texts, auc]
-
-
-def _finding_lines(found: Tracker) -> list[str]:
-    """What remains of the leaders and along the axes, or that nothing does."""
-    arenas = [arena for arena in found.board.arenas if arena.networks]
-    if not arenas:
-        return ["None: nothing has run."]
-    remains = [line for arena in arenas for line in _leads(arena)]
-    remains += [f"* {line}." for line in found.findings]
-    if not remains:
-        return [
-            "None: no leader beats all of its siblings or the best baseline, and along "
-            f"{', '.join(AXES)} no difference to a reference remains after correction."
-        ]
+def _effects(store: AnyStore, campaign: str, path: str, keys: set[str]) -> list[SettingEffect]:
+    """Differences along a setting that remain after correction for the variants of their table."""
     return [
-        *remains, "",
-        "Corrected within each comparison, not over all of them; intervals resample days, not "
-        "seeds.",
+        SettingEffect(
+            path, row.variant, table.reference, row.verdict, row.contrast.simultaneous, row.ahead,
+            row.pairs, row.experiments, len(table.compared), row.note,
+        )
+        for table in contrasts(store, campaign, path, keys=keys).tables
+        for row in table.found
+        if row.contrast is not None
     ]  # fmt: skip
 
 
-def _leads(arena: Arena) -> list[str]:
-    leader, nulls = arena.networks[0], arena.nulls
-    found = []
-    if nulls is not None and nulls.beats_siblings:
-        found.append(f"* {leader.name} is better in AUC than all {nulls.siblings} siblings.")
-    if nulls is not None and nulls.baseline is not None and nulls.baseline.verdict == "better":
-        difference = difference_text(nulls.baseline.simultaneous)
-        found.append(f"* {leader.name} is better than the best baseline, AUC {difference}.")
-    return found
+# ------------------------------------------------------------------------------------------- shown
 
 
-def _pending(found: Tracker) -> list[str]:
-    failed = [f"* {id_} failed: {reason}" for id_, reason in found.failures.items()]
+def state_text(counts: dict[str, int]) -> str:
+    """``3 done, 1 failed, 0 pending``."""
+    return ", ".join(f"{count(counts[state])} {state}" for state in STATES[1:])
+
+
+def state_table(what: str, groups: dict[str, dict[str, int]]) -> Table:
+    """A row per group, and all together where there are several."""
+    columns = [Column(what, "code", 9), *(Column(state, "count", 9) for state in STATES)]
+    rows = [(name, *counts.values()) for name, counts in groups.items()]
+    styles = ["" for _ in rows]
+    if len(rows) > 1:
+        rows.append(("all", *summed(groups).values()))
+        styles.append("total")
+    return Table(columns, rows, styles=styles)  # ty: ignore[invalid-argument-type]
+
+
+def _best(groups: Sequence[Group]) -> list[Part]:
+    from trueness.judge.leaderboard_document import caption, headline, main_table
+
+    parts: list[Part] = []
+    for group in groups:
+        few = replace(group, candidates=group.candidates[:BEST_SHOWN], baselines=[])
+        shown: list[Part] = [Sentence(headline(group), "verdict")]
+        if group.kind == "binary":
+            shown += [Sentence(caption(group)), main_table(few)]
+        shown.append(Items(group.verdict.lines))
+        parts.append(Section(group.title, shown))
+    return parts or [Sentence("No runs yet.")]
+
+
+EFFECTS = (
+    Column("setting", "code", 9), Column("variant", weight=9), Column("against", weight=8),
+    Column("AUC difference,\nadjusted 95 % CI", "difference", 9), Column("verdict", weight=7),
+    Column("ahead", "code", 4), Column("experiments", weight=3),
+    Column("variants\ncompared", "count", 4), Column("besides", weight=2),
+)  # fmt: skip
+
+
+def _holding(found: Tracker) -> list[Part]:
+    """Effects of settings that remain, or that none does."""
+    if not found.groups:
+        return [Sentence("None: nothing has run.")]
+    if not found.effects:
+        along = f" along {', '.join(found.settings)}" if found.settings else ""
+        return [Sentence(f"None: no difference to a reference remains{along}.")]
+    rows = [
+        (e.setting, e.variant, e.reference, e.difference, e.verdict, f"{e.ahead}/{e.pairs}",
+         ", ".join(e.experiments), e.n_candidates, e.note or None)
+        for e in found.effects
+    ]  # fmt: skip
+    note = (
+        "Adjusted for the variants of each comparison, not over all of them; intervals resample "
+        "units, not seeds."
+    )
+    return [Table(EFFECTS, rows, note=note)]
+
+
+def _pending(found: Tracker) -> list[Part]:
+    failed = [
+        Sentence(f"{id_} failed: {reason}", "error") for id_, reason in found.failures.items()
+    ]
     if not found.pending:
-        return ["Nothing: every experiment is done."]
-    return [*failed, *([""] if failed else []), "```", *found.pending, "```"]
+        return [Sentence("Nothing: every experiment is done.")]
+    return [*failed, Items([f"`{line}`" for line in found.pending])]
