@@ -1,36 +1,26 @@
-"""Verbs about decisions: thresholds, certify, plan."""
+"""Verbs about decisions: thresholds, certify, plan, top."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Json,
-    OpenTest,
-    Store_,
-    Whole,
-    check_output,
-    console,
-    print_json,
-    print_rows,
-)
-from trueness.cli.stored import campaign_name_of, find_run
-from trueness.errors import StoreError, TruenessError, nearest
-
-if TYPE_CHECKING:
-    from trueness.judge.thresholds import RunThresholds
-    from trueness.store import Run, Store
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
+from trueness.cli.output import DEFAULT, Output, check, present
+from trueness.cli.stored import campaign_name_of, open_store
 
 CampaignName = Annotated[
-    str | None, Parameter(name="--campaign", help="All stored runs of a campaign.")
+    str | None,
+    Parameter(name="--campaign", help="All stored runs of a campaign, by its name or its file."),
 ]
 On = Annotated[
-    Literal["validation", "oof", "test"] | None,
-    Parameter(name="--on", help="Part of the data; the one a run is measured on by default."),
+    str | None,
+    Parameter(
+        name="--on",
+        help="Part of the data, such as validation, oof or test; by default the one that a run is "
+        "measured on.",
+    ),
 ]
 
 
@@ -43,10 +33,8 @@ def thresholds(
     on: On = None,
     open_test: OpenTest = False,
     grid: Literal["scores", "rates", "probabilities"] = "scores",
-    csv: Path | None = None,
-    report: Path | None = None,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Sweep thresholds of stored runs; best recall at a precision, best precision at a recall.
 
@@ -66,43 +54,19 @@ def thresholds(
         Best precision among thresholds with at most so many alarms.
     grid
         All distinct scores, alarm rates of 1 to 50 %, or probabilities of 0.05 to 0.95.
-    csv
-        Also write every threshold to this file.
-    report
-        Also write an HTML page to this file.
     """
-    from trueness.judge.parts import measured_on
-    from trueness.report.threshold_page import write_threshold_page
-    from trueness.report.threshold_tables import show_lines, show_thresholds
-    from trueness.judge.thresholds import demands_of, thresholds_of, write_csv
+    from trueness.judge.demands import demands_of
+    from trueness.judge.finding import find_runs
+    from trueness.judge.thresholds import judge_thresholds
 
-    _check_outputs(csv, report)
-    demands, (opened, chosen) = (
-        demands_of(precision, recall, alarms),
-        _chosen(store, runs, campaign),
-    )
-    asked = len(chosen)
-    if on != "test":
-        chosen |= _baselines(opened, list(chosen.values()))
-    parts = {run.key: on or measured_on(run) for run in chosen.values()}
-    _look(opened, list(chosen.values()), parts, open_test)
-    every = [thresholds_of(run, parts[run.key], demands, grid, n) for n, run in chosen.items()]
-    found = _not_tied(every, asked)
-    ledger = _told_looks(opened, list(chosen.values()))
-    if as_json:
-        print_json({"runs": [one.to_dict() for one in found], "ledger": ledger})
-    else:
-        if asked > 1:
-            show_lines(console(), found)
-        else:
-            show_thresholds(console(), found[0], found[1:])
-        for line in ledger:
-            console().print(line, highlight=False)
-    if csv is not None:
-        write_csv(found, csv)
-    if report is not None:
-        write_threshold_page(found, ledger, report)
-        console(err=True).print(f"report: {report}", highlight=False)
+    check(output)
+    demands = demands_of(precision, recall, alarms)
+    opened, name = open_store(store), _name(campaign)
+    found = judge_thresholds(
+        opened, find_runs(opened, runs, name), demands, grid=grid, on=on, opened=open_test,
+        campaign=name or "",
+    )  # fmt: skip
+    present(found, output)
     return 0
 
 
@@ -115,9 +79,9 @@ def certify(
     open_test: OpenTest = False,
     method: Literal["fixed_sequence", "holm"] | None = None,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Guarantee a precision: a threshold, and everything that was looked at counted.
+    """Guarantee a precision by a threshold, adjusted for everything that was ever tested.
 
     Exits with status 1 if nothing is certified.
 
@@ -134,18 +98,16 @@ def certify(
     method
         fixed_sequence on the test part (order fixed on validation), holm elsewhere.
     """
-    from trueness.judge.certificates import certificate_lines, certify_runs
+    from trueness.judge.certificates import certify_runs
+    from trueness.judge.finding import find_runs
 
-    opened, chosen = _chosen(store, runs, campaign)
+    check(output)
+    opened, name = open_store(store), _name(campaign)
     found = certify_runs(
-        opened, list(chosen.values()), precision, confidence, on=on, method=method,
-        opened=open_test,
+        opened, find_runs(opened, runs, name), precision, confidence, on=on, method=method,
+        opened=open_test, campaign=name or "",
     )  # fmt: skip
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        for line in certificate_lines(found, {run.key: name for name, run in chosen.items()}):
-            console().print(line, highlight=False, soft_wrap=True)
+    present(found, output)
     return 0 if found.certified else 1
 
 
@@ -160,18 +122,18 @@ def plan(
     correlation: float = 0.5,
     confidence: float = 0.95,
     power: float = 0.8,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Tell before a run what so many days can resolve, and what luck alone would show.
+    """Tell before a run what so many units can show, and what chance alone would show.
 
     Example: trueness plan --positives 76 --samples 422 --candidates 183
 
     Parameters
     ----------
     positives
-        Days of the part that will judge on which the event happens.
+        Units of the part that will judge with label 1.
     samples
-        All its days.
+        All its units.
     candidates
         Models that will be compared there.
     alarms
@@ -181,115 +143,56 @@ def plan(
     auc
         Where the models are expected to lie.
     correlation
-        Of the AUCs of two models on the same days.
+        Of the AUCs of two models on the same units.
     power
-        Probability of seeing what is there.
+        Probability of detecting a difference that is there.
     """
-    from trueness.judge.power import Question, plan_power, power_lines, power_rows
+    from trueness.judge.power import Question, plan_power
 
-    found = plan_power(
-        Question(
-            positives, samples, candidates, alarms, precision, auc, correlation, confidence, power
-        )
+    check(output)
+    asked = Question(
+        positives, samples, candidates, alarms, precision, auc, correlation, confidence, power
     )
-    if as_json:
-        print_json(found)
-    else:
-        for line in power_lines(found):
-            console().print(line, highlight=False, soft_wrap=True)
-        print_rows(power_rows(found))
+    present(plan_power(asked), output)
     return 0
 
 
-def _chosen(
-    folder: Path, wanted: tuple[str, ...], campaign: str | None
-) -> tuple[Store, dict[str, Run]]:
-    """The store, and name -> run, each run once."""
-    from trueness.store import Store
+def top(
+    *,
+    n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 3,
+    campaign: CampaignName = None,
+    tiers: Tiers = None,
+    per: Literal["budget", "tier", "loss"] | None = None,
+    probability: Annotated[list[float] | None, Parameter(negative=())] = None,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Show the best stored candidates with confusion counts at several thresholds; trains nothing.
 
-    if bool(wanted) == (campaign is not None):
-        raise TruenessError("give keys or ids of runs, or --campaign NAME")
-    store, found = Store(folder), {}
-    if campaign is None:
-        for one in wanted:
-            run, ids = find_run(store, one)
-            found[run.key] = (" = ".join(ids) or run.key, run)
-    else:
-        for name, run in _of_campaign(store, campaign):
-            known = found.get(run.key)
-            found[run.key] = (f"{known[0]} = {name}" if known else name, run)
-    return store, dict(found.values())
+    Example: trueness top -n 1
 
+    Parameters
+    ----------
+    n
+        Distinct candidates per comparison group, and per size, tier or loss.
+    per
+        The best networks of each nominal size, tier or loss.
+    probability
+        Threshold beside the alarm budgets; repeatable.
+    """
+    from trueness.judge.top import PROBABILITIES, top_models
 
-def _of_campaign(store: Store, campaign: str) -> list[tuple[str, Run]]:
-    """Ids of a campaign and the runs they stand for now; those not stored are left out."""
-    name = campaign_name_of(campaign) if campaign.endswith((".yaml", ".yml")) else campaign
-    known = store.campaigns()
-    if name not in known:
-        hint = nearest(name, list(known)) if known else "the store holds none yet"
-        raise StoreError(f"{store.root}: no runs of a campaign {name!r}; {hint}")
-    stored = {run.key: run for run in store.all_runs()[0]}
-    ids = {id_: keys[-1] for id_, keys in known[name].items() if keys}
-    found = [(id_, stored[key]) for id_, key in ids.items() if key in stored]
-    if not found:
-        raise StoreError(f"{store.root}: no run of {name!r} is stored; `trueness run` makes them")
-    return found
-
-
-def _baselines(store: Store, runs: list[Run]) -> dict[str, Run]:
-    """Best baseline measured on the same days as each of some runs, unless it is one of them."""
-    from trueness.judge.comparison import best_baseline
-
-    arenas = {run.record["comparison_group"] for run in runs if not run.spec.is_baseline}
-    every = store.all_runs()[0]
-    best = [best_baseline([r for r in every if r.record["comparison_group"] == arena]) for arena in arenas]
-    keys = {run.key for run in runs}
-    found = sorted((r for r in best if r is not None and r.key not in keys), key=lambda r: r.key)
-    return {f"best baseline {run.key}": run for run in found}
+    check(output)
+    found = top_models(
+        open_store(store), campaign=_name(campaign), tiers=tiers or (), n=n, per=per,
+        probabilities=tuple(probability or PROBABILITIES), access=("top", ""),
+    )  # fmt: skip
+    present(found, output)
+    return 0
 
 
-def _check_outputs(csv: Path | None, report: Path | None) -> None:
-    """Refuse files that cannot be written, and one for both."""
-    check_output(csv)
-    check_output(report)
-    if csv is not None and report is not None and csv.resolve() == report.resolve():
-        raise TruenessError(f"--csv and --report both name {csv}; give two files")
-
-
-def _not_tied(found: list[RunThresholds], asked: int) -> list[RunThresholds]:
-    """Those with any threshold; a rate of alarms has none where all scores are tied."""
-    tied = [one.name for one in found[:asked] if not len(one.sweep)]
-    words = "all scores are tied, so no alarm rate has a threshold"
-    if len(tied) == asked:
-        raise TruenessError(f"{', '.join(tied[:3])}: {words}; take --grid scores or probabilities")
-    for name in tied:
-        console(err=True).print(f"note: {name}: {words}", style="yellow", highlight=False)
-    return [one for one in found if len(one.sweep)]
-
-
-def _told_looks(store: Store, runs: list[Run]) -> list[str]:
-    """What the ledger says about the data of some runs, or that it cannot be read."""
-    from trueness.store.ledger import data_of, ledger_lines
-
-    digests = dict.fromkeys(data_of(run) for run in runs)
-    try:
-        return [line for digest in digests for line in ledger_lines(store, digest)]
-    except StoreError as error:
-        return [f"ledger: {error}"]
-
-
-def _look(store: Store, runs: list[Run], parts: dict[str, str], opened: bool) -> None:
-    """Write the look down before anything is read; a store that is read only shows open parts."""
-    from trueness.store.ledger import SEALED, Ledger
-    from trueness.judge.parts import check_part
-
-    for run in runs:
-        check_part(run, parts[run.key])
-    for part in dict.fromkeys(parts.values()):
-        some = [run for run in runs if parts[run.key] == part]
-        try:
-            Ledger(store).look(some, part, "thresholds", "sweep", opened and part == SEALED)
-        except StoreError as error:
-            if part == SEALED:
-                raise
-            console(err=True).print(f"note: {error}", style="yellow", highlight=False)
+def _name(campaign: str | None) -> str | None:
+    """Name of a campaign that is given by name or file."""
+    if campaign is not None and campaign.endswith((".yaml", ".yml")):
+        return campaign_name_of(campaign)
+    return campaign

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
@@ -18,7 +18,6 @@ from trueness.cli.options import (
     Recipe,
     Seeds,
     Store_,
-    Tiers,
     Vix,
     Whole,
     check_output,
@@ -117,47 +116,6 @@ def status(
         print_json(found.to_dict())
     else:
         show_status(console(), found, command)
-    return 0
-
-
-def top(
-    *,
-    n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 3,
-    campaign: str | None = None,
-    tiers: Tiers = None,
-    per: Literal["budget", "tier", "loss"] | None = None,
-    probability: Annotated[list[float] | None, Parameter(negative=())] = None,
-    store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
-) -> int:
-    """Show the best stored networks with confusion counts at several thresholds; trains nothing.
-
-    Example: trueness top -n 1
-
-    Parameters
-    ----------
-    n
-        Distinct configurations per group.
-    campaign
-        Only the runs of this campaign.
-    per
-        The best of each nominal size, tier or loss.
-    probability
-        Threshold beside the alarm budgets; repeatable.
-    """
-    from trueness.judge.top import PROBABILITIES, show_top, top_models
-
-    asked = tuple(probability or PROBABILITIES)
-    if n < 1 or not all(0 < p < 1 for p in asked):
-        raise TruenessError("-n must be at least 1, and every --probability inside (0, 1)")
-    found = top_models(
-        open_store(store), campaign=campaign, tiers=tiers or (), n=n, per=per, probabilities=asked,
-        look=("top", ""),
-    )  # fmt: skip
-    if as_json:
-        print_json({title: [one.to_dict() for one in tops] for title, tops in found.items()})
-    else:
-        show_top(console(), found)
     return 0
 
 

@@ -15,18 +15,17 @@ from scipy.special import expit
 from trueness.document import Document, Section, Sentence
 from trueness.document.numbers import decimal, estimate, percent, plural
 from trueness.errors import TruenessError
-from trueness.evaluation import (
-    Contrast,
-    Estimate,
-    Resampled,
+from trueness.evaluation.blocks import DRAWS
+from trueness.evaluation.calibration import (
     brier_decomposition,
     expected_calibration_error,
-    roc_auc,
-    simultaneous_contrasts,
+    log_losses,
     smooth_calibration_error,
 )
-from trueness.evaluation.calibration import log_losses
-from trueness.evaluation.intervals import DRAWS
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.metrics import roc_auc
+from trueness.evaluation.resampling import Resampled
+from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
 from trueness.judge.comparison import measured_part
 from trueness.judge.judgement import SCHEMA
@@ -257,11 +256,10 @@ def calibration_section(name: str, run: Run) -> list[Section]:
 def _blocks(part: Predictions) -> NDArray[np.int64]:
     """Block of each unit, (n,): of consecutive times, else a random fold of units or clusters."""
     drawn = part.blocks()
-    place = np.arange(drawn.items) * BLOCKS // drawn.items
     if drawn.time is not None:
-        return place[drawn.time]
-    place = np.random.default_rng(0).permutation(place)
-    return place if drawn.cluster is None else place[drawn.cluster]
+        return drawn.pieces(BLOCKS)
+    place = np.arange(drawn.items) * BLOCKS // drawn.items
+    return np.random.default_rng(0).permutation(place)[drawn.item]
 
 
 def _mean(part: Predictions, rule: Estimands) -> Callable[[Array], Resampled]:
@@ -293,15 +291,15 @@ def _estimates(
         found = mean_of(loss).estimate(rule.confidence)
         return replace(found, chosen_on=rule.chosen_on, measured_on=rule.measured_on)
 
-    parts = brier_decomposition(p, y, BINS, "quantile")
-    error = partial(expected_calibration_error, p, y, BINS)
+    parts = brier_decomposition(y, p, BINS, "quantile")
+    error = partial(expected_calibration_error, y, p, BINS)
     return {
         "brier": mean((p - y) ** 2),
-        "log_loss": mean(log_losses(p, y)),
+        "log_loss": mean(log_losses(y, p)),
         "calibration_error": plain(error()),
         "calibration_error_equal_mass": plain(error("quantile")),
         "calibration_error_debiased": plain(error("quantile", debiased=True)),
-        "smooth_calibration_error": plain(smooth_calibration_error(p, y)),
+        "smooth_calibration_error": plain(smooth_calibration_error(y, p)),
         "reliability": plain(parts["reliability"]),
         "resolution": plain(parts["resolution"]),
         "auc": plain(roc_auc(y, p)),

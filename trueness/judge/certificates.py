@@ -26,7 +26,7 @@ from trueness.evaluation.guarantee import (
     sequence,
     spent,
 )
-from trueness.evaluation.intervals import FEWEST_BLOCKS
+from trueness.evaluation.blocks import FEWEST_BLOCKS
 from trueness.evaluation.power import between
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, Array, rate_cuts
 from trueness.judge.access import record_access

@@ -11,8 +11,9 @@ from scipy.special import expit
 
 from trueness.document import Figure
 from trueness.document.numbers import count, interval, level, plain
-from trueness.evaluation import precision_recall_curve, reliability_diagram_data
-from trueness.evaluation.thresholds import exact_bounds
+from trueness.evaluation.calibration import reliability_diagram_data
+from trueness.evaluation.intervals import exact_bounds
+from trueness.evaluation.metrics import precision_recall_curve
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
 from trueness.store import Run
@@ -130,7 +131,7 @@ def _curve(
 
 def axis_end(y: ArrayLike, probability: ArrayLike, confidence: float) -> float:
     """End of the axes of a calibration curve that shows all of it."""
-    bins = reliability_diagram_data(probability, y, BINS, "quantile", bands=confidence)
+    bins = reliability_diagram_data(y, probability, BINS, "quantile", bands=confidence)
     names = ("mean_probability", "positive_share", "band_high")
     return min(1.02, 1.05 * max(0.3, *(float(np.nanmax(bins[name])) for name in names)))
 
@@ -150,7 +151,7 @@ def calibration_curve(
     title : str
         Of the panel.
     """
-    bins = reliability_diagram_data(probability, y, BINS, "quantile", bands=confidence)
+    bins = reliability_diagram_data(y, probability, BINS, "quantile", bands=confidence)
     full = bins["count"] > 0
     mean, share, low, high, size = (
         bins[name][full]
@@ -178,7 +179,7 @@ def calibration_curve(
 def reliability(part: Predictions, confidence: float) -> Figure:
     """Share of positives against mean probability in ten bins of equal mass, intervals exact."""
     y = part.y
-    bins = reliability_diagram_data(expit(part.score), y, BINS, "quantile")
+    bins = reliability_diagram_data(y, expit(part.score), BINS, "quantile")
     full = bins["count"] > 0
     mean, share, size = (bins[k][full] for k in ("mean_probability", "positive_share", "count"))
     low, high = exact_bounds(np.round(share * size), size, confidence)

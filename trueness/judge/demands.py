@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from trueness.errors import TruenessError
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import Sweep, Threshold, best_precision, best_recall
 
 Rule: TypeAlias = Literal["in-sample", "in-sample, lower bound", "out-of-sample"]

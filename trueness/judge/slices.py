@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions

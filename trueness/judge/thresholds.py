@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from trueness.document import Document
 from trueness.errors import TruenessError
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import (
     ALARM_RATES_PCT,
     PROBABILITIES,
@@ -127,7 +127,7 @@ class Thresholds:
         return list(dict.fromkeys(choice.demand for choice in self.runs[0].choices))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types: ``runs``, each with ``choices`` and ``thresholds``; ``ledger``; ``notes``."""
+        """Plain types: ``runs`` with ``choices`` and ``thresholds``, ``ledger``, ``notes``."""
         return {
             "schema": SCHEMA,
             "kind": "thresholds",

@@ -20,7 +20,7 @@ from trueness.document import (
     Table,
 )
 from trueness.document.numbers import count, decimal, level, plural
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_sweep
 from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
 from trueness.judge.demands import Choice, Demand

@@ -15,7 +15,7 @@ from scipy.special import expit, logit
 from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
 from trueness.document.numbers import decimal, estimate, plain, plural
 from trueness.errors import StoreError, TruenessError
-from trueness.evaluation import Estimate
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.comparison import measured_part
 from trueness.judge.judgement import SCHEMA
