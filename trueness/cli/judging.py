@@ -6,8 +6,6 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cyclopts import Parameter
-
 from trueness.cli.options import (
     DEFAULT_STORE,
     ROWS_SHOWN,
