@@ -133,7 +133,7 @@ class Flags:
     focal_gamma: float | None = None
     focal_alpha: float | None = None
     sampling_alpha: float | None = None
-    select_on: Literal["macro_f1", "mean_language", "worst_language"] | None = None
+    select_on: Literal["macro_f1", "mean_group", "worst_group"] | None = None
     min_rows: Whole | None = None
     amp: Literal["auto", "float32", "bf16", "fp16"] | None = None
     ema: float | None = None

@@ -1,214 +1,313 @@
-"""What a campaign on titles came to: each run per language, and methods against each other."""
+"""Classifiers of K classes per group of units, from what stored runs predicted."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
-from trueness.campaign.titles import TitlesCampaign
-from trueness.errors import TruenessError
+from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import Groups, group_units
+from trueness.evaluation.class_draws import ClassDraws, Sizes, macro_f1_draws, sizes_of
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slice_comparison import (
     MethodComparison,
     SliceComparison,
-    compare_many,
-    compare_slices,
+    compare_draws,
+    compare_pair,
 )
-from trueness.evaluation.slices import Slices
-from trueness.store.ledger import Ledger, data_of, times_text
-from trueness.judge.studies.text import Section
-from trueness.judge.titles import (
-    methods_sections,
-    slices_sections,
-    write_titles_page,
-)
-from trueness.spec.titles import TitlesSpec
-from trueness.store import Run, Store
+from trueness.evaluation.slices import Slices, measure_slices
+from trueness.predictions import Predictions
+from trueness.spec.estimands import Estimands
+from trueness.store import AnyStore, Problem, Run
 
-TitlesRun = Run[TitlesSpec]
-SHOWN = 3
-"""Runs whose languages are shown one by one: the best baseline, the reference, the leader."""
+Array = NDArray[np.float64]
+Index = NDArray[np.int64]
+CONSTANT = "constant"
+"""The prediction that is always the most frequent class."""
 
 
-@dataclass(frozen=True)
-class TitlesReport:
-    """Runs of a campaign on one part of a corpus.
-
-    Attributes
-    ----------
-    title : str
-    part : str
-    labels : dict of str to str
-        What each method is, in few words.
-    slices : dict of str to Slices
-        By method, of its first seed.
-    comparison : MethodComparison or None
-        None with a single method.
-    looks : str
-        How often the part was looked at before.
-    """
-
-    title: str
-    part: str
-    labels: dict[str, str]
-    slices: dict[str, Slices]
-    comparison: MethodComparison | None
-    looks: str
-
-    @property
-    def heading(self) -> str:
-        """Title and part."""
-        return f"{self.title} · {self.part} part"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        compared = None if self.comparison is None else self.comparison.to_dict()
-        return {
-            "part": self.part,
-            "labels": self.labels,
-            "looks": self.looks,
-            "comparison": compared,
-            "slices": {name: one.to_dict() for name, one in self.slices.items()},
-        }
-
-    def shown(self) -> list[str]:
-        """Methods worth a table of their own."""
-        if self.comparison is None or len(self.slices) <= SHOWN:
-            return list(self.slices)
-        found = self.comparison
-        return list(dict.fromkeys([found.leader, found.reference, *found.ranked]))[:SHOWN]
-
-    def sections(self) -> list[tuple[str, list[Any]]]:
-        """Titles with their sections, for a terminal."""
-        compared = [] if self.comparison is None else methods_sections(self.comparison, self.labels)
-        runs = [section for n in self.shown() for section in slices_sections(n, self.slices[n])]
-        return [(self.heading, [*compared, *runs, Section("Looks", [self.looks])])]
-
-    def write(self, path: Path) -> None:
-        """Write all of it as an HTML page."""
-        kept = {name: self.slices[name] for name in self.shown()}
-        write_titles_page(
-            path, kept, self.comparison, title=self.heading, labels=self.labels, note=self.looks
-        )
-
-
-def judge_campaign(
-    campaign: TitlesCampaign, store: Store, part: str, *,
-    target: str = "worst_language", verb: str = "text run",
-) -> TitlesReport:  # fmt: skip
-    """Judge what is stored of a campaign; the ledger remembers the look.
-
-    Methods are experiments with their seeds, and the baselines. Intervals hold for all methods
-    together.
+def slices_of(part: Predictions, rule: Estimands, measured_on: str) -> Slices:
+    """Everything about one run on one part, overall and per group.
 
     Parameters
     ----------
-    campaign : TitlesCampaign
-    store : Store
-    part : {"validation", "test"}
-    target : str
-        Score in which methods are ranked.
-    verb : str
-        What asks, for the ledger.
-
-    Raises
-    ------
-    TruenessError
-        If nothing is stored.
+    part : Predictions
+        Of K classes.
+    rule : Estimands
+    measured_on : str
+        Name of the part.
     """
-    methods: dict[str, dict[str, TitlesRun]] = {}
-    for entry in campaign.entries:
-        if entry.spec.key in store:
-            methods.setdefault(entry.method, {})[entry.spec.key] = store.run(entry.spec.key)
-    if not methods:
-        raise TruenessError(f"{campaign.name}: no run is stored yet; nothing can be judged")
-    runs = {name: list(found.values()) for name, found in methods.items()}
-    every = [run for some in runs.values() for run in some]
-    seen = seen_before(store, every[0], part)
-    Ledger(store).look(every, part, verb, target, opened=part == "test")
-    slices = {n: Slices.from_dict(some[0].record["slices"][part]) for n, some in runs.items()}
-    comparison = None
-    reference = campaign.reference if campaign.reference in runs else next(iter(runs))
-    if len(runs) > 1:
-        comparison = _compared(runs, part, reference, target)
-    labels = {name: some[0].record["label"] for name, some in runs.items()}
-    return TitlesReport(campaign.title, part, labels, slices, comparison, seen)
-
-
-def seen_before(store: Store, run: TitlesRun, part: str) -> str:
-    """How often a part of a run's corpus was looked at until now, and how many runs were seen."""
-    looks = Ledger(store).looks(data_of(run), part)
-    if not looks:
-        return f"the {part} part of corpus {data_of(run)} was not looked at before"
-    runs = {key for look in looks for key in look.keys}
-    return (
-        f"the {part} part of corpus {data_of(run)} was looked at {times_text(len(looks))} since "
-        f"{looks[0].when[:10]}, {len(runs)} runs"
-    )
-
-
-def compared(one: TitlesRun, other: TitlesRun, part: str) -> SliceComparison:
-    """First run minus second, per language, on the same texts.
-
-    Raises
-    ------
-    TruenessError
-        If they were measured on other texts.
-    """
-    table, rule = _same_texts([one, other], part), one.spec.evaluation
-    return compare_slices(
-        table.y, _predicted(one, part), _predicted(other, part), table.language, table.cluster,
-        n_classes=len(one.record["classes"]), min_rows=rule.min_rows,
-        confidence=rule.confidence_pct / 100, draws=rule.draws,
+    return measure_slices(
+        part.y, part.scores, part.group, part.blocks(rule.block), classes=part.classes,
+        majority=rule.majority, probabilities=rule.probabilities, min_rows=rule.min_rows,
+        confidence=rule.confidence, draws=rule.draws, chosen_on=rule.chosen_on,
+        measured_on=measured_on,
     )  # fmt: skip
 
 
-def _compared(
-    runs: dict[str, list[TitlesRun]], part: str, reference: str, target: str
-) -> MethodComparison:
-    every = [run for some in runs.values() for run in some]
-    table, rule = _same_texts(every, part), every[0].spec.evaluation
-    predicted = {
-        name: np.stack([_predicted(run, part) for run in some]) for name, some in runs.items()
-    }
-    return compare_many(
-        table.y, predicted, table.language, table.cluster, reference=reference,
-        n_classes=len(every[0].record["classes"]), target=target, min_rows=rule.min_rows,
-        confidence=rule.confidence_pct / 100, draws=rule.draws,
-    )  # fmt: skip
+def recorded_slices(run: Run[Any], part: str) -> Slices:
+    """What the record of a run says of one part.
+
+    Raises
+    ------
+    StoreError
+        If it says nothing.
+    """
+    return Slices.from_dict(_recorded(run, part))
+
+
+def recorded_scores(run: Run[Any], part: str) -> dict[str, Estimate]:
+    """Estimates of a run on one part, as its record has them.
+
+    Raises
+    ------
+    StoreError
+        If it has none.
+    """
+    return {n: Estimate.from_dict(e) for n, e in _recorded(run, part)["scores"].items()}
+
+
+def _recorded(run: Run[Any], part: str) -> dict[str, Any]:
+    known = run.record.get("slices", {})
+    if part not in known:
+        raise StoreError(
+            f"{run.key} was not measured on a part {part!r}; there are {', '.join(known)}",
+            "no_part",
+        )
+    return known[part]
+
+
+# ------------------------------------------------------------------------------------- common units
 
 
 @dataclass(frozen=True)
-class _Texts:
-    """Classes, languages and clusters (n,) of one part."""
+class CommonUnits:
+    """Units that several runs were asked about, and how they are resampled.
 
-    y: NDArray[np.int64]
-    language: NDArray[np.str_]
-    cluster: NDArray[np.int64]
+    Attributes
+    ----------
+    y : (n,) int64
+    groups : Groups
+    blocks : Blocks
+    rule : Estimands
+    n_classes : int
+    digest : bytes
+        Of ids and labels.
+    """
+
+    y: Index
+    groups: Groups
+    blocks: Blocks
+    rule: Estimands
+    n_classes: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, part: Predictions, rule: Estimands) -> CommonUnits:
+        """From the predictions of one of the runs."""
+        y = part.y.astype(np.int64)
+        groups = group_units(part.group, len(part), rule.min_rows)
+        blocks = part.blocks(rule.block)
+        return cls(y, groups, blocks, rule, len(part.classes), part.units())
+
+    @property
+    def sizes(self) -> Sizes:
+        """Sizes of groups."""
+        return sizes_of(self.groups, self.blocks, self.rule.majority)
+
+    @property
+    def most_frequent(self) -> int:
+        """Position of the most frequent class."""
+        return int(np.bincount(self.y, minlength=self.n_classes).argmax())
+
+    @property
+    def name(self) -> str:
+        """Under which draws of these units are kept."""
+        rule, blocks = self.rule, self.blocks
+        arrays = (self.groups.index, blocks.item, blocks.cluster)
+        content = [self.digest, *(a.tobytes() for a in arrays if a is not None)]
+        settings = (self.groups.names, blocks.length, rule.draws, self.n_classes)
+        digest = hashlib.sha256(b"\0".join([*content, repr(settings).encode()]))
+        return f"classes-{digest.hexdigest()[:12]}"
 
 
-def _same_texts(runs: Sequence[TitlesRun], part: str) -> _Texts:
-    """The texts that all of some runs were measured on."""
-    arenas = {run.record["comparison_group"] for run in runs}
-    if len(arenas) > 1:
+@dataclass
+class Compared:
+    """Draws of several runs on common units.
+
+    Attributes
+    ----------
+    units : CommonUnits
+    draws : dict of str to ClassDraws
+        By key; that of the `CONSTANT` prediction too.
+    problems : list of Problem
+        Runs whose predictions cannot be read.
+    """
+
+    units: CommonUnits
+    draws: dict[str, ClassDraws] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+
+def draws_of(runs: Sequence[Run[Any]], part: str, store: AnyStore | None = None) -> Compared:
+    """Macro-F1 of runs per group on the same resamples, from the index of a store or computed.
+
+    Parameters
+    ----------
+    runs : sequence of Run
+        Measured on the same units; groups and clusters are those of the first that has groups.
+    part : str
+    store : Store or MemoryStore, optional
+        Its index keeps draws; nothing is kept without.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``other_units`` if they were measured on other units.
+    StoreError
+        If the predictions of none can be read.
+    """
+    parts, problems = _first_parts(runs, part)
+    units = _common(parts, runs)
+    addresses, known = _usable(units, *([], {}) if store is None else store.read_arrays(units.name))
+    place = {address: row for row, address in enumerate(addresses)}
+    wanted = [run for run in runs if run.address not in place and run.key not in
+              {p.name for p in problems}]  # fmt: skip
+    predicted: dict[str, tuple[Index, bytes]] = {}
+    for run in wanted:
+        try:
+            one = parts.get(run.key) or run.predictions().part(part)
+        except StoreError as error:
+            problems.append(Problem(run.key, str(error)))
+            continue
+        predicted[run.address] = one.scores.argmax(axis=1), one.units()
+    _check_units(units, (digest for _, digest in predicted.values()))
+    if CONSTANT not in place:
+        predicted[CONSTANT] = np.full(len(units.y), units.most_frequent), units.digest
+    if predicted:
+        addresses, known = _extended(units, predicted, addresses, known)
+        place = {address: row for row, address in enumerate(addresses)}
+        if store is not None:
+            store.write_arrays(units.name, addresses, known)
+    rows = {run.key: place.get(run.address) for run in runs} | {CONSTANT: place[CONSTANT]}
+    found = {key: row for key, row in rows.items() if row is not None}
+    _check_units(units, (known["units"][row].tobytes() for row in found.values()))
+    sizes = units.sizes
+    draws = {key: ClassDraws.of(known["scores"][row], sizes) for key, row in found.items()}
+    return Compared(units, draws, problems)
+
+
+def _first_parts(
+    runs: Sequence[Run[Any]], part: str
+) -> tuple[dict[str, Predictions], list[Problem]]:
+    """Predictions up to the first that has groups, of those of a task of its own before others."""
+    parts: dict[str, Predictions] = {}
+    problems: list[Problem] = []
+    for run in sorted(runs, key=lambda one: not one.spec.estimands.majority):
+        try:
+            parts[run.key] = run.predictions().part(part)
+        except StoreError as error:
+            problems.append(Problem(run.key, str(error)))
+            continue
+        if parts[run.key].group is not None:
+            break
+    if not parts:
+        raise StoreError(f"no predictions can be read: {problems[0].reason}", "damaged")
+    return parts, problems
+
+
+def _common(parts: Mapping[str, Predictions], runs: Sequence[Run[Any]]) -> CommonUnits:
+    grouped = next((key for key, one in parts.items() if one.group is not None), next(iter(parts)))
+    rule = next(run.spec.estimands for run in runs if run.key == grouped)
+    return CommonUnits.of(parts[grouped], rule)
+
+
+def _check_units(units: CommonUnits, digests: Iterable[bytes]) -> None:
+    if any(digest != units.digest for digest in digests):
         raise TruenessError(
-            "these runs were measured on other texts or by other rules; compare runs of one corpus "
-            "and one evaluation"
-        )
-    table = runs[0].predictions().filter(pl.col("split") == part)
-    return _Texts(
-        table["y"].to_numpy().astype(np.int64),
-        table["language"].to_numpy().astype(np.str_),
-        table["cluster"].to_numpy(),
+            "these runs were measured on other units; compare runs on one data set, one part and "
+            "one evaluation", "other_units",
+        )  # fmt: skip
+
+
+def _usable(
+    units: CommonUnits, addresses: list[str], known: dict[str, NDArray[Any]]
+) -> tuple[list[str], dict[str, NDArray[Any]]]:
+    """The same if an index is whole, else nothing."""
+    draws = 0 if units.blocks.few else units.rule.draws
+    shapes = {"scores": (len(addresses), len(units.groups.names) + 1, 1 + draws),
+              "units": (len(addresses), len(units.digest))}  # fmt: skip
+    whole = {name: rows.shape for name, rows in known.items()} == shapes
+    return (addresses, known) if whole else ([], {})
+
+
+def _extended(
+    units: CommonUnits, predicted: Mapping[str, tuple[Index, bytes]], addresses: list[str],
+    known: dict[str, NDArray[Any]],
+) -> tuple[list[str], dict[str, NDArray[Any]]]:  # fmt: skip
+    """An index with the draws of further predictions."""
+    scores = macro_f1_draws(
+        units.y, {name: y for name, (y, _) in predicted.items()}, units.groups, units.blocks,
+        n_classes=units.n_classes, draws=units.rule.draws,
+    )  # fmt: skip
+    digests = [np.frombuffer(digest, np.uint8) for _, digest in predicted.values()]
+    fresh = {"scores": np.stack(list(scores.values())), "units": np.stack(digests)}
+    if known:
+        fresh = {name: np.concatenate([known[name], rows]) for name, rows in fresh.items()}
+    return [*addresses, *predicted], fresh
+
+
+# ---------------------------------------------------------------------------------------- comparing
+
+
+def compare_groups(
+    runs: Mapping[str, Sequence[Run[Any]]], part: str, reference: str, target: str,
+    store: AnyStore | None = None,
+) -> MethodComparison:  # fmt: skip
+    """Methods against a reference, per group, on the same units.
+
+    Parameters
+    ----------
+    runs : mapping of str to sequence of Run
+        Seeds of each method.
+    part : str
+    reference : str
+        Method that the others are compared with.
+    target : str
+        Estimate in which methods are ranked.
+    store : Store or MemoryStore, optional
+        Its index keeps draws.
+
+    Raises
+    ------
+    TruenessError
+        With the codes ``other_units``, ``no_reference``, ``no_estimate``.
+    """
+    found = draws_of([run for some in runs.values() for run in some], part, store)
+    seeds = {name: [found.draws[run.key] for run in some] for name, some in runs.items()}
+    return compare_draws(
+        seeds, reference=reference, target=target, confidence=found.units.rule.confidence
     )
 
 
-def _predicted(run: TitlesRun, part: str) -> NDArray[np.int64]:
-    """Predicted classes (n,)."""
-    logits = run.predictions().filter(pl.col("split") == part)["logits"].to_numpy()
-    return logits.argmax(1)
+def compare_two(
+    one: Run[Any], other: Run[Any], part: str, store: AnyStore | None = None
+) -> SliceComparison:
+    """First run minus second, per group, on the same units.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``other_units`` if they were measured on other units.
+    """
+    found = draws_of([one, other], part, store)
+    if found.problems:
+        raise StoreError(found.problems[0].reason, "damaged")
+    first, second = ([found.draws[run.key]] for run in (one, other))
+    return compare_pair(first, second, found.units.rule.confidence)

@@ -457,7 +457,8 @@ def _of_classes(
 ) -> Group:  # fmt: skip
     """Group of K classes."""
     rule = runs[0].spec.estimands
-    found = class_group(runs, ids, part=part, target=sort, reference=reference)
+    found = class_group(store, runs, ids, part=part, target=sort, reference=reference)
+    problems += found.problems
     by_key = {run.key: run for run in runs}
     best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)
     against = {k: d for k in found.ranked if (d := found.difference(k)) is not None}

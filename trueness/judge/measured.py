@@ -57,7 +57,7 @@ def measured(spec: AnySpec, predictions: Predictions) -> dict[str, Any]:
 
 def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
     """Slices of every part that may be judged, and temperatures where labels are left for them."""
-    from trueness.evaluation.language_calibration import fit_language_temperatures
+    from trueness.evaluation.group_calibration import fit_group_temperatures
     from trueness.judge.languages import slices_of
 
     parts = [name for name in rule.judged_on if predictions.has(name)]
@@ -70,7 +70,7 @@ def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
     if rule.chosen_on == "validation" and predictions.has("validation"):
         part = predictions.part("validation")
         groups = part.group if part.group is not None else np.full(len(part), "all")
-        found["temperatures"] = fit_language_temperatures(part.y, part.scores, groups).to_dict()
+        found["temperatures"] = fit_group_temperatures(part.y, part.scores, groups).to_dict()
     return found
 
 

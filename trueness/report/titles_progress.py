@@ -10,6 +10,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 
 from trueness.evaluation import Estimate
 
+SCORES = {"macro_f1": "macro-F1", "mean_group": "mean of languages", "worst_group": "worst"}
+"""Estimates that a line about a stored run shows, and what they are called there."""
+
 
 class TitlesProgress:
     """A bar per run that trains, and a line per epoch and stored run; a context manager.
@@ -62,8 +65,8 @@ class TitlesProgress:
         self._end(id_)
         estimates = record["estimates"]  # no language may have enough texts for the last two
         shown = [
-            f"{name.replace('_', ' ')} {Estimate.from_dict(estimates[name])}"
-            for name in ("macro_f1", "mean_language", "worst_language")
+            f"{title} {Estimate.from_dict(estimates[name])}"
+            for name, title in SCORES.items()
             if name in estimates
         ]
         self._say(f"{id_:<12} {'  '.join(shown)}  {record['seconds']:.1f} s")
@@ -91,5 +94,5 @@ def _epoch_text(row: dict[str, float]) -> str:
     return (
         f"epoch {row['epoch']:.0f}  loss {row['train_loss']:.4f}, validation "
         f"{row['val_loss']:.4f}  macro-F1 {row['macro_f1']:.3f}, mean of languages "
-        f"{row['mean_language']:.3f}, worst {row['worst_language']:.3f}"
+        f"{row['mean_group']:.3f}, worst {row['worst_group']:.3f}"
     )

@@ -105,7 +105,7 @@ class ExternalSpec(ContentAddressed):
             "confidence": rule.confidence_pct / 100, "draws": rule.draws,
         }  # fmt: skip
         if self.task.classes:
-            return Estimands(kind="classes", headline="mean_group", **common)
+            return Estimands(kind="classes", headline="macro_f1", **common)
         return Estimands(
             kind="binary", headline=f"precision@{max(rule.alarms)}", alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct, probabilities=self.model.scale == "logit",

@@ -325,8 +325,8 @@ class Slices(Shape):
     """How runs are chosen and measured, per language and class."""
 
     protocol: Literal["slices"] = "slices"
-    select_on: Literal["macro_f1", "mean_language", "worst_language"] = Field(
-        "mean_language", description="score on the validation part that picks the epoch"
+    select_on: Literal["macro_f1", "mean_group", "worst_group"] = Field(
+        "mean_group", description="score on the validation part that picks the epoch"
     )
     min_rows: Int = Field(100, ge=1, description="texts a language needs to be a slice")
     confidence_pct: Float = Field(95.0, gt=50, lt=100)
@@ -373,7 +373,7 @@ class TitlesSpec(ContentAddressed):
         """What is measured of it, and on which texts."""
         rule = self.evaluation
         return Estimands(
-            kind="classes", headline="mean_group", measured_on="validation",
+            kind="classes", headline="worst_group", measured_on="validation",
             chosen_on="validation", judged_on=("validation", "test"), sealed=("test",),
             confidence=rule.confidence_pct / 100, min_rows=rule.min_rows, draws=rule.draws,
             majority="en", nouns=("text", "language"),

@@ -13,7 +13,7 @@ from typing import Any
 from trueness.files import cache_folder
 from trueness.campaign.titles import TitlesCampaign, TitlesEntry
 from trueness.errors import SpecError, at_least
-from trueness.evaluation.by_language import judged_languages
+from trueness.evaluation.by_group import judged_groups
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Event, Saving, Setting, join_ranks, precision_on, tokenizer_of
@@ -165,8 +165,9 @@ def _check(
     for part in PARTS:
         corpus.part(part)  # refuses a label that is no class
     own = {entry.spec.key for entry in campaign.experiments}
+    nouns = campaign.entries[0].spec.estimands.nouns
     for rows in {entry.spec.evaluation.min_rows for entry in campaign.entries}:
-        judged_languages(corpus.part("validation").language, rows)
+        judged_groups(corpus.part("validation").language, rows, nouns)
     for spec in (entry.spec for entry in campaign.entries):
         if spec.task.corpus != corpus.digest:
             raise SpecError(

@@ -15,7 +15,7 @@ from torch import Tensor
 from trueness.baselines import fit_titles_baseline
 from trueness.checks import checked
 from trueness.errors import SpecError
-from trueness.evaluation.by_language import selection_scores
+from trueness.evaluation.by_group import selection_scores
 from trueness.fit.titles import (
     Report,
     Saving,

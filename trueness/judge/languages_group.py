@@ -1,0 +1,350 @@
+"""A comparison group of classifiers of K classes: methods, verdict, groups of units."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from trueness.document import Section, numbers
+from trueness.errors import StoreError
+from trueness.evaluation.class_draws import ClassDraws
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import Resampled, mean_difference
+from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
+from trueness.evaluation.slice_comparison import MethodComparison, check_target, compare_draws
+from trueness.evaluation.slices import Slices
+from trueness.judge.answers import Answer
+from trueness.judge.languages import CONSTANT, Compared, draws_of, recorded_scores, recorded_slices
+from trueness.judge.languages_words import Words, methods_verdict, words_of
+from trueness.spec.estimands import Estimands
+from trueness.store import AnyStore, Problem, Run
+
+SHOWN = 3
+"""Methods whose groups are shown one by one: the leader, the best baseline, the reference."""
+
+
+@dataclass(frozen=True)
+class ClassGroup:
+    """Runs of K classes on the same units, as methods: the seeds of one candidate together.
+
+    Attributes
+    ----------
+    part : str
+    target : str
+        Estimate that ranks and compares.
+    runs : dict of str to Run
+        By key; those whose predictions can be read.
+    names : dict of str to str
+        Key of a run -> name of its method.
+    words : Words
+        What units and groups are called.
+    comparison : MethodComparison or None
+        None with a single method.
+    leader : str or None
+        The best candidate; None if only baselines are there.
+    best_baseline : str or None
+    n_candidates : int
+        Methods that are no baselines.
+    verdicts : dict of str to Answer
+        ``better_than_chance``, ``better_than_siblings``, ``better_than_best_baseline``; empty
+        without a candidate.
+    against_baseline : dict of str to Contrast
+        Candidate -> target minus that of the best baseline, simultaneous over the candidates.
+    problems : list of Problem
+        Runs that are left out because their predictions cannot be read.
+    """
+
+    part: str
+    target: str
+    runs: dict[str, Run[Any]]
+    names: dict[str, str]
+    words: Words
+    comparison: MethodComparison | None
+    leader: str | None
+    best_baseline: str | None
+    n_candidates: int
+    verdicts: dict[str, Answer]
+    against_baseline: dict[str, Contrast]
+    problems: list[Problem] = field(default_factory=list)
+
+    @property
+    def methods(self) -> dict[str, list[Run[Any]]]:
+        """Name -> runs of its seeds, the best method first."""
+        some: dict[str, list[Run[Any]]] = {}
+        for key, run in self.runs.items():
+            some.setdefault(self.names[key], []).append(run)
+        ranked = self.comparison.ranked if self.comparison else list(some)
+        return {name: some[name] for name in ranked}
+
+    @property
+    def ranked(self) -> list[str]:
+        """Keys of the runs, those of the best method first."""
+        return [run.key for some in self.methods.values() for run in some]
+
+    @property
+    def shown(self) -> dict[str, Run[Any]]:
+        """Name -> first seed of the methods that are shown group by group."""
+        reference = self.comparison.reference if self.comparison else None
+        first = [name for name in (self.leader, self.best_baseline, reference) if name]
+        names = list(dict.fromkeys([*first, *self.methods]))[: max(SHOWN, len(set(first)))]
+        return {name: self.methods[name][0] for name in names}
+
+    @property
+    def title(self) -> str:
+        """Classes and groups."""
+        found = self.slices(next(iter(self.runs)))
+        classes = numbers.plural(len(found.classes), "class", "classes")
+        own = len(found.own)
+        return f"{classes}, {numbers.plural(own, self.words.group)}" if own else classes
+
+    @property
+    def verdict_text(self) -> str:
+        """Which methods lift the target without degrading the majority group."""
+        return "" if self.comparison is None else methods_verdict(self.comparison, self.words)
+
+    def slices(self, key: str) -> Slices:
+        """What the record of a run says per group and class."""
+        return recorded_slices(self.runs[key], self.part)
+
+    def estimates(self, key: str) -> dict[str, Estimate]:
+        """Estimates of a run on the part; of a candidate, chosen among all of them."""
+        run = self.runs[key]
+        many = 1 if run.spec.is_baseline else self.n_candidates
+        return {n: e.chosen_among(many) for n, e in recorded_scores(run, self.part).items()}
+
+    def difference(self, key: str) -> Estimate | None:
+        """Target of the method of a run minus that of the best baseline."""
+        found = self.against_baseline.get(self.names[key])
+        return None if found is None else found.simultaneous
+
+    def sections(self) -> list[Section]:
+        """Everything to show besides the table of runs."""
+        from trueness.judge.languages_tables import group_sections
+
+        return group_sections(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        compared = None if self.comparison is None else self.comparison.to_dict()
+        return {
+            "part": self.part,
+            "target": self.target,
+            "leader": self.leader,
+            "best_baseline": self.best_baseline,
+            "methods": {name: [run.key for run in some] for name, some in self.methods.items()},
+            "text": self.verdict_text,
+            "comparison": compared,
+        }
+
+
+def class_group(
+    store: AnyStore | None, runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]], *,
+    part: str | None = None, target: str | None = None, reference: str | None = None,
+) -> ClassGroup:  # fmt: skip
+    """Judge runs of one comparison group of K classes.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore, optional
+        Its index keeps draws.
+    runs : sequence of Run
+    ids : mapping of str to sequence of str
+        Key -> ids.
+    part : str, optional
+        The one they are measured on by default.
+    target : str, optional
+        Estimate that ranks and compares; the headline by default, macro-F1 where that is not known.
+    reference : str, optional
+        Name, id or key of the method that others are compared with; by default the best baseline,
+        without one the best method.
+
+    Raises
+    ------
+    TruenessError
+        With the codes ``other_units``, ``no_estimate``, ``no_reference``, ``no_part``.
+    """
+    part = part or runs[0].spec.estimands.measured_on
+    known = [list(recorded_scores(run, part)) for run in runs]
+    common = [name for name in known[0] if all(name in one for one in known)]
+    headline = runs[0].spec.estimands.headline
+    target = target or (headline if headline in common else "macro_f1")
+    check_target(target, common)
+    found = draws_of(runs, part, store)
+    kept = {run.key: run for run in runs if run.key in found.draws}
+    names = _names(list(kept.values()), ids)
+    seeds = _seeds(found, names)
+    means = {name: ClassDraws.mean(some) for name, some in seeds.items()}
+    values = {name: one.summaries[target] for name, one in means.items()}
+    candidates, baselines = _sorted_out(kept, names, values)
+    best = baselines[0] if baselines else None
+    comparison = None
+    if len(means) > 1:
+        comparison = compare_draws(
+            seeds, reference=_reference(reference, names, ids, best), target=target,
+            confidence=found.units.rule.confidence,
+        )  # fmt: skip
+    words = words_of(found.units.rule, found.units.sizes.majority)
+    against = _against(candidates, best, values, found.units.rule.confidence)
+    verdicts = _verdicts(found, means, candidates, best, against, target, words, kept)
+    return ClassGroup(
+        part, target, kept, names, words, comparison,
+        candidates[0] if candidates else None, best, len(candidates), verdicts, against,
+        found.problems,
+    )  # fmt: skip
+
+
+def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
+    """Key -> name of its method: the id without the replicate, told apart where it has to be."""
+    first: dict[str, str] = {}
+    for run in runs:
+        own = next(iter(ids.get(run.key, ())), run.key)
+        first.setdefault(run.spec.candidate, own.rpartition("@")[0] or own)
+    taken: dict[str, str] = {}
+    for candidate, name in first.items():
+        key = next(run.key for run in runs if run.spec.candidate == candidate)
+        taken[candidate] = name if name not in taken.values() else f"{name} {key}"
+    return {run.key: taken[run.spec.candidate] for run in runs}
+
+
+def _seeds(found: Compared, names: Mapping[str, str]) -> dict[str, list[ClassDraws]]:
+    """Draws of the seeds of each method."""
+    seeds: dict[str, list[ClassDraws]] = {}
+    for key, name in names.items():
+        seeds.setdefault(name, []).append(found.draws[key])
+    return seeds
+
+
+def _sorted_out(
+    runs: Mapping[str, Run[Any]], names: Mapping[str, str], values: Mapping[str, Resampled]
+) -> tuple[list[str], list[str]]:
+    """Candidates and baselines, each the best first."""
+    baselines = {names[key] for key, run in runs.items() if run.spec.is_baseline}
+    ranked = sorted(values, key=lambda name: -values[name].value)
+    return (
+        [name for name in ranked if name not in baselines],
+        [name for name in ranked if name in baselines],
+    )
+
+
+def _reference(
+    wanted: str | None, names: Mapping[str, str], ids: Mapping[str, Sequence[str]],
+    best: str | None,
+) -> str:  # fmt: skip
+    """Name of the method that others are compared with."""
+    if wanted is None:
+        return best or next(iter(names.values()))
+    known = {**{name: name for name in names.values()}, **names}
+    known |= {id_: names[key] for key, some in ids.items() if key in names for id_ in some}
+    if wanted not in known:
+        raise StoreError(
+            f"no method {wanted!r} among these runs; choose from "
+            f"{numbers.listed(sorted(set(names.values())), 20)}", "no_reference",
+        )  # fmt: skip
+    return known[wanted]
+
+
+# ------------------------------------------------------------------------------------------ verdict
+
+
+def _against(
+    candidates: Sequence[str], best: str | None, values: Mapping[str, Resampled], confidence: float
+) -> dict[str, Contrast]:
+    """Each candidate minus the best baseline, simultaneous over the candidates."""
+    if best is None or not candidates:
+        return {}
+    differences = [mean_difference([values[name]], [values[best]]) for name in candidates]
+    return dict(zip(candidates, simultaneous_contrasts(differences, confidence), strict=True))
+
+
+def _verdicts(
+    found: Compared, means: Mapping[str, ClassDraws], candidates: Sequence[str], best: str | None,
+    against: Mapping[str, Contrast], target: str, words: Words, runs: Mapping[str, Run[Any]],
+) -> dict[str, Answer]:  # fmt: skip
+    if not candidates:
+        return {}
+    rule = found.units.rule
+    classes = next(iter(runs.values())).record["classes"]
+    return {
+        "better_than_chance": _chance(
+            means, found.draws[CONSTANT], candidates, classes[found.units.most_frequent], rule
+        ),
+        "better_than_siblings": _siblings(
+            {n: means[n].summaries[target] for n in candidates}, words.goal(target), rule
+        ),
+        "better_than_best_baseline": _baseline(candidates, best, against, words.goal(target)),
+    }
+
+
+def _chance(
+    means: Mapping[str, ClassDraws], constant: ClassDraws, candidates: Sequence[str],
+    most_frequent: str, rule: Estimands,
+) -> Answer:  # fmt: skip
+    """Leader against always predicting the most frequent class, in macro-F1 of all units."""
+    base = constant.summaries["macro_f1"]
+    differences = [mean_difference([means[n].summaries["macro_f1"]], [base]) for n in candidates]
+    leader = simultaneous_contrasts(differences, rule.confidence)[0]
+    text = (
+        f"Macro-F1 {numbers.decimal(means[candidates[0]].summaries['macro_f1'].value)} against "
+        f"{numbers.decimal(base.value)} of always predicting {most_frequent}: "
+        f"{numbers.estimate(leader.simultaneous, signed=True)}{_p(leader, len(candidates))}."
+    )
+    return _answer(leader, text)
+
+
+def _siblings(values: Mapping[str, Resampled], goal: str, rule: Estimands) -> Answer:
+    """Leader against every other candidate, corrected for leading."""
+    names = list(values)
+    if len(names) == 1:
+        return Answer("too_few", None, "There is no other candidate.")
+    found = contrasts_with_leader(list(values.values()), 0, rule.confidence)
+    others = dict(zip(names[1:], found, strict=True))
+    tied = [name for name, one in others.items() if one.verdict != "better"]
+    if all(one.verdict == "unknown" for one in found):
+        return Answer("too_few", None, "Too few units to compare it with the other candidates.")
+    told = f"not distinguishable from {numbers.listed(tied)}" if tied else ""
+    behind = len(others) - len(tied)
+    better = f"better than {numbers.count(behind)} of {numbers.count(len(others))}" * bool(behind)
+    text = f"{_capital(goal)}: {', '.join(one for one in (told, better) if one)}"
+    known = [one.p for one in found if one.p is not None]
+    p = max(known) if len(known) == len(found) else None
+    return Answer("not_shown" if tied else "yes", p, f"{text}{_p_text(p, len(names))}.")
+
+
+def _baseline(
+    candidates: Sequence[str], best: str | None, against: Mapping[str, Contrast], goal: str
+) -> Answer:
+    """Leader against the best baseline, corrected for the number of candidates."""
+    if best is None:
+        return Answer("too_few", None, "No baseline is stored for these units.")
+    leader = against[candidates[0]]
+    beating = sum(one.verdict == "better" for one in against.values())
+    worse = ", worse" if leader.verdict == "worse" else ""
+    text = (
+        f"{_capital(goal)} minus that of {best}: "
+        f"{numbers.estimate(leader.simultaneous, signed=True)}{worse}"
+        f"{_p(leader, len(candidates))}; "
+        f"{numbers.plural(beating, 'candidate beats', 'candidates beat')} it."
+    )
+    return _answer(leader, text)
+
+
+def _answer(contrast: Contrast, text: str) -> Answer:
+    if contrast.verdict == "unknown":
+        return Answer("too_few", None, text)
+    return Answer("yes" if contrast.verdict == "better" else "not_shown", contrast.p, text)
+
+
+def _p(contrast: Contrast, many: int) -> str:
+    return _p_text(contrast.p, many)
+
+
+def _p_text(p: float | None, many: int) -> str:
+    if p is None:
+        return ""
+    adjusted = f", adjusted for {numbers.plural(many, 'model')}" if many > 1 else ""
+    return f", {numbers.p_value(p)}{adjusted}"
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"

@@ -1,0 +1,347 @@
+"""What is shown of classifiers of K classes: one run, two runs, the methods of a group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from trueness.document import (
+    Cell,
+    Column,
+    Document,
+    Items,
+    Part,
+    Section,
+    Sentence,
+    Style,
+    Table,
+)
+from trueness.document.numbers import count, decimal, level
+from trueness.evaluation.selection import Contrast
+from trueness.evaluation.slice_comparison import MethodComparison, SliceComparison
+from trueness.evaluation.slices import Slice, Slices
+from trueness.judge.access import part_in_words
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.languages import recorded_slices
+from trueness.judge.languages_figures import (
+    calibration_dots,
+    confusion_tables,
+    difference_table,
+    score_dots,
+)
+from trueness.judge.languages_words import (
+    Words,
+    comparison_verdict,
+    methods_verdict,
+    pooled_note,
+    seeds_note,
+    slices_note,
+    slices_verdict,
+    verdict_word,
+    words_of,
+)
+from trueness.store import Run
+
+if TYPE_CHECKING:
+    from trueness.judge.languages_group import ClassGroup
+
+MOST_GROUPS = 60
+"""Groups whose classes have a table of their own."""
+CALIBRATION = {
+    "calibration_error": ("calibration\nerror", 5),
+    "brier": ("Brier", 3),
+    "log_loss": ("log loss", 2),
+}
+
+
+# ------------------------------------------------------------------------------------------ one run
+
+
+@dataclass(frozen=True)
+class ClassRun:
+    """What one classifier of K classes is worth on one part: a judgement.
+
+    Attributes
+    ----------
+    name, key, label : str
+    part : str
+    slices : Slices
+    words : Words
+    data : str
+        What it was measured on, where that is not the data of the run.
+    """
+
+    name: str
+    key: str
+    label: str
+    part: str
+    slices: Slices
+    words: Words
+    data: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "schema": SCHEMA, "kind": "class_run", "name": self.name, "key": self.key,
+            "label": self.label, "part": self.part, "data": self.data, **self.slices.to_dict(),
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per estimate of each slice and class; the slice is empty for all units."""
+        found = self.slices
+        rows = [_row("", "", name, e) for name, e in found.scores.items()]
+        for name, one in (("", found.overall), *found.groups.items()):
+            measured = {"macro_f1": one.macro_f1, "macro_f1_present": one.macro_f1_present}
+            rows += [_row(name, "", n, e) for n, e in (measured | one.calibration).items() if name]
+            rows += [
+                _row(name, label, what, getattr(scores, what))
+                for label, scores in one.by_class.items()
+                for what in ("precision", "recall", "f1")
+            ]
+        return pl.from_dicts(rows, infer_schema_length=None)
+
+    def document(self) -> Document:
+        """What to show."""
+        title = f"{self.name} · {self.label}" if self.label != self.name else self.name
+        about = [part_in_words(self.part), *([f"of {self.data}"] if self.data else [])]
+        return Document(title, slices_parts(self.name, self.slices, self.words), " ".join(about))
+
+
+def _row(group: str, label: str, what: str, e: Any) -> dict[str, Any]:  # noqa: ANN401 - an Estimate
+    return {
+        "group": group, "class": label, "estimate": what, "value": e.value, "low": e.low,
+        "high": e.high, "n": e.n, "k": e.k,
+    }  # fmt: skip
+
+
+def class_run(name: str, run: Run[Any], part: str) -> ClassRun:
+    """Judgement of a stored run on one part.
+
+    Raises
+    ------
+    StoreError
+        If it was not measured there.
+    """
+    found = recorded_slices(run, part)
+    words = words_of(run.spec.estimands, found.majority)
+    return ClassRun(name, run.key, run.record["label"], part, found, words)
+
+
+def class_run_sections(name: str, run: Run[Any], part: str) -> list[Part]:
+    """A stored run: its verdict, its groups, its classes, its confusions, how it was trained."""
+    from trueness.judge.figures import learning_curves
+
+    found = class_run(name, run, part)
+    curves = learning_curves(run)
+    trained = [] if curves is None else [Section("Training", [curves])]
+    return [*slices_parts(name, found.slices, found.words), *trained]
+
+
+def slices_parts(name: str, found: Slices, words: Words) -> list[Part]:
+    """A run: its verdict, its groups, its classes, its confusions."""
+    parts: list[Part] = [
+        Sentence(slices_verdict(name, found, words), "verdict"),
+        Sentence(slices_note(found, words)),
+        *_noted(pooled_note(found, words)),
+        group_table(found, words),
+    ]
+    if found.groups:
+        figures = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
+        parts += [figure for figure in figures if figure is not None]
+    parts += [
+        Section(f"Classes, all {words.units}", [class_table(found.overall, words)]),
+        Section("Confusions", confusion_tables(found, words), folded=True),
+    ]
+    return [*parts, *_classes_by_group(found, words)]
+
+
+def _classes_by_group(found: Slices, words: Words) -> list[Section]:
+    some = list(found.groups.items())[:MOST_GROUPS]
+    inside = [Section(name, [class_table(one, words)]) for name, one in some]
+    return [Section(f"Classes in each {words.group}", inside, folded=True)] if inside else []
+
+
+def _noted(text: str) -> list[Part]:
+    return [Sentence(text, "note")] if text else []
+
+
+Cells = tuple[Column, Callable[[str, Slice], Cell]]
+
+
+def group_table(found: Slices, words: Words) -> Table:
+    """A row per group, all units last; then the summaries over groups."""
+    k, every = len(found.classes), [*found.groups.values(), found.overall]
+    blocks = {"clusters": "clusters", "blocks": "blocks", "units": ""}[found.resampled]
+    columns: list[Cells] = [
+        (Column(words.group, "text", 9), lambda name, _: name),
+        (Column(words.units, "count", 8), lambda _, one: one.rows),
+    ]
+    if blocks:
+        columns.append((Column(blocks, "count", 4), lambda _, one: one.blocks))
+    if any(one.present < k for one in every):
+        columns.append((Column("classes", "code", 4), lambda _, one: f"{one.present} of {k}"))
+    columns.append((Column("macro-F1", "estimate", 9), lambda _, one: one.macro_f1))
+    if any(one.present < k for one in every):
+        columns.append((Column("over those\npresent", "estimate", 3),
+                        lambda _, one: one.macro_f1_present))  # fmt: skip
+    for what, (title, weight) in CALIBRATION.items():
+        if what in found.overall.calibration:
+            columns.append((Column(title, "estimate", weight), _calibration(what)))
+    named = [*found.groups.items(), (f"all {words.units}", found.overall)]
+    rows = [[cell(name, one) for _, cell in columns] for name, one in named]
+    styles: list[Style] = [*("" for _ in found.groups), "total"]
+    return Table([column for column, _ in columns], rows, styles=styles)
+
+
+def _calibration(what: str) -> Callable[[str, Slice], Cell]:
+    return lambda _, one: one.calibration[what]
+
+
+def class_table(one: Slice, words: Words) -> Table:
+    """Precision, recall and F1 of each class of a slice."""
+    columns = [
+        Column("class", "text", 9), Column(words.units, "count", 6),
+        Column("precision", "share", 8), Column("recall", "share", 8), Column("F1", "estimate", 7),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [name, c.recall.n, c.precision if c.precision.n else "none predicted",
+         c.recall if c.recall.n else "none", c.f1 if c.f1.n else None]
+        for name, c in one.by_class.items()
+    ]  # fmt: skip
+    return Table(columns, rows)
+
+
+# ----------------------------------------------------------------------------------------- two runs
+
+
+def compare_sections(
+    first: str, second: str, found: SliceComparison, words: Words | None = None
+) -> list[Section]:
+    """Two runs: the verdict, then differences in summaries and per group."""
+    words = words or Words()
+    summaries = [
+        [words.score(n), found.first[n], found.second[n], *_difference(one)]
+        for n, one in found.summaries.items()
+    ]
+    parts: list[Part] = [
+        Sentence(comparison_verdict(first, second, found, words), "verdict"),
+        Sentence(
+            f"Differences of macro-F1, {first} minus {second}; the same {count(found.blocks)} "
+            "resampled for both. Adjusted intervals hold for all rows of a table together."
+        ),
+        Table([Column("macro-F1 of", "text", 9), Column(first, "number", 6),
+               Column(second, "number", 6), *DIFFERENCE], summaries),
+    ]  # fmt: skip
+    if found.groups:
+        rows = [[name, *_difference(one)] for name, one in found.groups.items()]
+        parts.append(Table([Column(words.group, "text", 9), *DIFFERENCE], rows))
+    return [Section(f"{first} against {second}", parts)]
+
+
+DIFFERENCE = (
+    Column("difference", "difference", 8), Column("adjusted", "difference", 7),
+    Column("verdict", "text", 9),
+)  # fmt: skip
+
+
+def _difference(one: Contrast) -> list[Cell]:
+    return [one.pointwise, one.simultaneous, verdict_word(one)]
+
+
+# ------------------------------------------------------------------------------------------ methods
+
+
+def group_sections(group: ClassGroup) -> list[Section]:
+    """Methods against the reference, their groups, then run by run."""
+    words, shown = group.words, {n: group.slices(run.key) for n, run in group.shown.items()}
+    sections = [] if group.comparison is None else [_methods_section(group.comparison, words)]
+    first = next(iter(shown.values()))
+    notes = [Sentence(slices_note(first, words)), *_noted(pooled_note(first, words))]
+    if first.groups:
+        figures = [score_dots(shown, words), calibration_dots(shown, words)]
+        sections.append(Section(
+            _capital(words.groups),
+            [*notes, _scores_table(shown, words), *(one for one in figures if one is not None)],
+        ))  # fmt: skip
+    else:
+        sections.append(Section("How it is measured", notes))
+    return [
+        *sections,
+        *(Section(f"{name} in detail", slices_parts(name, found, words), folded=True)
+          for name, found in shown.items()),
+    ]  # fmt: skip
+
+
+def _methods_section(found: MethodComparison, words: Words) -> Section:
+    drop = decimal(found.allowed_drop)
+    unhurt = f"; {words.majority} is not degraded if its interval lies above −{drop}"
+    note = (
+        f"Differences from {found.reference} with {level(found.confidence)} confidence intervals "
+        "that hold for all methods together"
+        f"{unhurt if found.methods[found.reference].groups else ''}."
+    )
+    parts: list[Part] = [
+        Sentence(methods_verdict(found, words), "verdict"),
+        Items([note, seeds_note(found.methods, found.target, words)]),
+        _methods_table(found, words),
+    ]
+    differences = difference_table(found, words)
+    return Section(
+        f"Methods against {found.reference}", [*parts, *([differences] if differences else [])]
+    )
+
+
+def _methods_table(found: MethodComparison, words: Words) -> Table:
+    first = found.methods[found.reference]
+    several = any(len(one.per_seed[found.target]) > 1 for one in found.methods.values())
+    others = [
+        n for n in ("mean_group", "majority_group") if n in first.values and n != found.target
+    ]
+    columns = [
+        Column("method", "text", 9), *([Column("seeds", "count", 3)] if several else []),
+        Column(words.score(found.target), "number", 8),
+        Column("minus\nreference", "difference", 8), Column("verdict", "text", 7),
+        Column("best of all\nminus it", "difference", 4),
+        *(Column(f"{words.score(n)}\nminus reference", "difference", 5) for n in others),
+        *([Column(f"{words.majority}\ndegraded", "text", 6)] if first.groups else []),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = []
+    styles: list[Style] = []
+    for name in found.ranked:
+        one = found.methods[name]
+        own = one.against.get(found.target)
+        rows.append([
+            name, *([len(one.per_seed[found.target])] if several else []),
+            one.values[found.target], own and own.simultaneous,
+            "reference" if own is None else verdict_word(own),
+            "best" if one.behind is None else one.behind.simultaneous,
+            *(one.against[n].simultaneous if n in one.against else None for n in others),
+            *([None if own is None else one.majority_degraded] if first.groups else []),
+        ])  # fmt: skip
+        styles.append("reference" if name == found.reference else "")
+    return Table(columns, rows, styles=styles)
+
+
+def _scores_table(shown: Mapping[str, Slices], words: Words) -> Table:
+    """Macro-F1 per group, the methods that are shown side by side."""
+    first = next(iter(shown.values()))
+    columns = [
+        Column(words.group, "text", 9), Column(words.units, "count", 7),
+        *(Column(name, "estimate", 8 - i) for i, name in enumerate(shown)),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [name, one.rows, *(s.groups[name].macro_f1 if name in s.groups else None
+                           for s in shown.values())]
+        for name, one in first.groups.items()
+    ]  # fmt: skip
+    rows.append([f"all {words.units}", first.overall.rows,
+                 *(s.overall.macro_f1 for s in shown.values())])  # fmt: skip
+    styles: list[Style] = [*("" for _ in first.groups), "total"]
+    return Table(columns, rows, f"Macro-F1 per {words.group}", styles=styles)
+
+
+def _capital(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}"

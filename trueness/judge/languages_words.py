@@ -1,0 +1,217 @@
+"""What was measured per group of units, in sentences; for texts a group is a language."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from trueness.document.numbers import count, decimal, estimate, level, listed, percent, plural
+from trueness.evaluation.selection import Contrast
+from trueness.evaluation.slice_comparison import Method, MethodComparison, SliceComparison
+from trueness.evaluation.slices import Slices
+from trueness.spec.estimands import Estimands
+
+LANGUAGES = {"en": "English"}
+"""Majority group -> what it is called where groups are languages."""
+VERDICTS = {
+    "better": "better",
+    "worse": "worse",
+    "tied": "not distinguishable",
+    "unknown": "unknown",
+}
+
+
+@dataclass(frozen=True)
+class Words:
+    """What units and groups are called.
+
+    Attributes
+    ----------
+    unit, group : str
+    majority : str
+        Name of the majority group.
+    """
+
+    unit: str = "unit"
+    group: str = "group"
+    majority: str = "the majority group"
+
+    @property
+    def units(self) -> str:
+        """Several of them."""
+        return f"{self.unit}s"
+
+    @property
+    def groups(self) -> str:
+        """Several of them."""
+        return f"{self.group}s"
+
+    def score(self, name: str) -> str:
+        """An estimate in a table."""
+        return {
+            "macro_f1": f"all {self.units}",
+            "mean_group": f"mean of {self.groups}",
+            "worst_group": f"worst {self.group}",
+            "low_group": f"20 % quantile of {self.groups}",
+            "majority_group": self.majority,
+        }.get(name, name.replace("_", " "))
+
+    def goal(self, name: str) -> str:
+        """The same in a sentence."""
+        told = self.score(name)
+        named = {"macro_f1": f"macro-F1 of {told}", "majority_group": told}
+        return named.get(name, f"the {told}")
+
+
+def words_of(rule: Estimands, majority: str = "") -> Words:
+    """Words of a kind of task; `majority` is the name of its majority group.
+
+    Examples
+    --------
+    >>> from trueness.spec.titles import TitlesSpec
+    >>> spec = TitlesSpec.model_validate({"task": {"kind": "titles", "corpus": "x"}})
+    >>> words_of(spec.estimands, "en").goal("worst_group"), words_of(spec.estimands, "en").majority
+    ('the worst language', 'English')
+    """
+    unit, group = rule.nouns
+    name = majority or rule.majority
+    known = LANGUAGES.get(name, name) if group == "language" else name
+    return Words(unit, group, known or f"the majority {group}")
+
+
+def gain(contrast: Contrast) -> str:
+    """Difference with its simultaneous interval."""
+    return estimate(contrast.simultaneous, signed=True)
+
+
+def verdict_word(contrast: Contrast) -> str:
+    """Better, worse, or not distinguishable, by the simultaneous interval."""
+    return VERDICTS[contrast.verdict]
+
+
+def slices_verdict(name: str, found: Slices, words: Words) -> str:
+    """One sentence about a run: the mean of its groups, its worst group, its majority group."""
+    whole = f"macro-F1 {estimate(found.scores['macro_f1'])} over all {words.units}"
+    if not found.worst:
+        small = f"; no {words.group} has {count(found.min_rows)} {words.units}" * bool(found.pooled)
+        return f"{name}: {whole}{small}."
+    worst = estimate(found.scores["worst_group"])
+    if len(found.own) == 1:
+        return (
+            f"{name}: macro-F1 {worst} in {found.worst}, the only {words.group} with "
+            f"{count(found.min_rows)} {words.units}; {whole}."
+        )
+    often = "" if found.worst_share is None else (
+        f", the worst in {percent(found.worst_share)} % of the draws")  # fmt: skip
+    parts = [
+        f"macro-F1 {estimate(found.scores['mean_group'])} as the mean of {words.groups}",
+        f"worst is {found.worst} with {worst}{often}",
+    ]
+    if "majority_group" in found.scores:
+        parts.append(f"{words.majority} {estimate(found.scores['majority_group'])}")
+    return f"{name}: {'; '.join(parts)}."
+
+
+def slices_note(found: Slices, words: Words) -> str:
+    """How scores are computed and what was resampled."""
+    kept = {
+        "clusters": f"clusters of {words.units} kept together",
+        "blocks": f"blocks of consecutive times resampled, with all their {words.units}",
+        "units": f"{words.units} resampled one by one",
+    }[found.resampled]
+    return (
+        f"Macro-F1 is the mean over all {plural(len(found.classes), 'class', 'classes')}, absent "
+        f"ones count 0. {level(found.confidence)} confidence intervals, {kept}."
+    )
+
+
+def pooled_note(found: Slices, words: Words) -> str:
+    """Which groups are in "other", and why; empty if there is none."""
+    if not found.pooled:
+        return ""
+    names = listed([f"{name} {count(n)}" for name, n in found.pooled.items()])
+    few = f"fewer than {count(found.min_rows)} {words.units} each"
+    return f"other: {names}; {few}, or no {words.group}."
+
+
+def comparison_verdict(first: str, second: str, found: SliceComparison, words: Words) -> str:
+    """One sentence about two runs: which groups are better, worse, not distinguishable."""
+    sets = [
+        f"{word} in {listed(names)}"
+        for word in dict.fromkeys(VERDICTS.values())
+        if (names := [n for n, c in found.groups.items() if verdict_word(c) == word])
+    ]
+    shown = ("worst_group", "majority_group") if found.groups else ("macro_f1",)
+    summaries = [
+        f"{words.score(name)} {gain(one)}, {verdict_word(one)}"
+        for name, one in found.summaries.items()
+        if name in shown
+    ]
+    clauses = [*([", ".join(sets)] if sets else []), *summaries]
+    return f"{first} against {second}: {'; '.join(clauses)}."
+
+
+def methods_verdict(found: MethodComparison, words: Words) -> str:
+    """Answer which method lifts the target without degrading the majority group, in words."""
+    goal, grouped = words.goal(found.target), _grouped(found)
+    drop = decimal(100 * found.allowed_drop, 1)
+    allowed = f"{words.majority} loses less than {drop} points of macro-F1"
+    if found.answer:
+        names = listed([_with_gain(n, found.methods[n], found.target) for n in found.answer])
+        verb = "lifts" if len(found.answer) == 1 else "lift"
+        first = f"{names} {verb} {goal} against {found.reference}"
+        first += f", and {allowed}" * grouped
+    else:
+        first = f"No method is shown to lift {goal} against {found.reference}"
+        first += f" while {allowed}" * grouped
+    return " ".join([f"{first}.", *(_but(found, words) if grouped else []), _leader(found)])
+
+
+def _grouped(found: MethodComparison) -> bool:
+    """Whether there are groups that a method could degrade."""
+    return bool(found.methods[found.reference].groups)
+
+
+def _with_gain(name: str, method: Method, target: str) -> str:
+    return f"{name} ({gain(method.against[target])})"
+
+
+def _but(found: MethodComparison, words: Words) -> list[str]:
+    """Methods that lift the target, but degrade the majority group or are not known not to."""
+    clauses = {
+        "yes": f"lifts it but degrades {words.majority}",
+        "unknown": f"lifts it, but what {words.majority} loses is not known well enough",
+    }
+    sentences = []
+    for name in found.lifting:
+        one = found.methods[name]
+        majority = one.against.get("majority_group")
+        if one.majority_degraded != "no":
+            few = f"too few {words.units} of {words.majority}"
+            loss = few if majority is None else gain(majority)
+            sentences.append(f"{name} {clauses[one.majority_degraded]} ({loss}).")
+    return sentences
+
+
+def _leader(found: MethodComparison) -> str:
+    value, others = found.methods[found.leader].values[found.target], len(found.methods) - 1
+    if found.tied:
+        told = f"not distinguishable from {listed(found.tied)}"
+    else:
+        told = f"better than {'the other' if others == 1 else f'all {others} others'}"
+    return f"{found.leader} has the largest of all methods, {decimal(value)}, {told}."
+
+
+def seeds_note(methods: Mapping[str, Method], target: str, words: Words) -> str:
+    """How seeds enter, and how far they scatter."""
+    seeds = {len(one.per_seed[target]) for one in methods.values()}
+    if seeds == {1}:
+        return (
+            f"One seed per method: intervals resample {words.units}, and hold for these fits only."
+        )
+    widest = max(max(v) - min(v) for one in methods.values() if (v := one.per_seed[target]))
+    return (
+        f"Values are means over seeds; intervals resample {words.units}, not seeds, and hold for "
+        f"these fits; seeds of one method differ by up to {decimal(widest)} in "
+        f"{words.goal(target)}."
+    )
