@@ -23,7 +23,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic
@@ -120,7 +120,9 @@ class Run(Generic[S]):
             For models that store none.
         """
         if "model.safetensors" not in self.record["files"]:
-            raise StoreError(f"{self.key}: a {self.record['label']} stores no weights", "no_weights")
+            raise StoreError(
+                f"{self.key}: a {self.record['label']} stores no weights", "no_weights"
+            )
         return load_file(self._file("model.safetensors"))
 
 
@@ -140,29 +142,33 @@ class MemoryRun(Run[S]):
 
 
 class MemoryStore:
-    """Runs that live as long as the process; what reads a store can read it too.
-
-    Parameters
-    ----------
-    runs : sequence of MemoryRun
-    ids : mapping of str to str
-        Name -> key.
-    """
+    """Runs that live as long as the process; what reads a store can read it too."""
 
     root = None
 
-    def __init__(self, runs: list[MemoryRun[Any]], ids: Mapping[str, str]) -> None:
-        self.runs_by_key = {run.key: run for run in runs}
-        self._ids = {name: [key] for name, key in ids.items()}
+    def __init__(self) -> None:
+        self.runs_by_key: dict[str, MemoryRun[Any]] = {}
+        self._ids: dict[str, list[str]] = {}
         self._index: dict[str, dict[str, Any]] = {}
         self._arrays: dict[str, tuple[list[str], dict[str, NDArray[Any]]]] = {}
+
+    def add(self, runs: Iterable[MemoryRun[Any]], ids: Mapping[str, str]) -> None:
+        """Keep runs; `ids` are their names and keys."""
+        self.runs_by_key |= {run.key: run for run in runs}
+        self._ids |= {name: [key] for name, key in ids.items()}
 
     def __contains__(self, key: str) -> bool:
         return key in self.runs_by_key
 
     def run(self, key: str) -> Run[Any]:
-        """Run of a key."""
-        return self.runs_by_key[key]
+        """Run of a key or of an unambiguous beginning of one.
+
+        Raises
+        ------
+        StoreError
+            If there is none, or several.
+        """
+        return self.runs_by_key[_only(key, list(self.runs_by_key), "what was judged")]
 
     def all_runs(self, most: int | None = None) -> tuple[list[Run[Any]], list[Problem]]:
         """Every run, and no problems."""
@@ -355,16 +361,7 @@ class Store:
         StoreError
             If there is none, several, or the folder is damaged.
         """
-        keys = self._keys()
-        found = [key] if key in keys else [k for k in keys if k.startswith(key)]
-        if len(found) != 1:
-            some = f" ({', '.join(found[:5])})" if key and found else ""
-            what = f"{len(found)} runs begin with" if found else "no run has the id or key"
-            raise StoreError(
-                f"{self.root}: {what} {key!r}{some}; `trueness leaderboard` lists ids, "
-                "with --json also keys", "no_run",
-            )  # fmt: skip
-        opened = self._open(found[0])
+        opened = self._open(_only(key, self._keys(), str(self.root)))
         if isinstance(opened, Problem):
             raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
         return opened
@@ -492,6 +489,19 @@ class Store:
         if spec.key != key:
             return Problem(key, f"its spec has the key {spec.key}")
         return Run(key, spec, record, folder)
+
+
+def _only(key: str, keys: Sequence[str], where: str) -> str:
+    """The key that a word stands for."""
+    found = [key] if key in keys else [k for k in keys if k.startswith(key)]
+    if len(found) != 1:
+        some = f" ({', '.join(found[:5])})" if key and found else ""
+        what = f"{len(found)} runs begin with" if found else "no run has the id or key"
+        raise StoreError(
+            f"{where}: {what} {key!r}{some}; `trueness leaderboard` lists ids, with --json also "
+            "keys", "no_run",
+        )  # fmt: skip
+    return found[0]
 
 
 def _spec_from(text: str) -> ContentAddressed:
