@@ -13,7 +13,8 @@ from scipy.special import expit
 
 from trueness.errors import DataError
 from trueness.judge.scores import floats, log_odds, log_probabilities, scores_by_name
-from trueness.judge.tables import Columns, Reading, constant_models, read_frame, score_table
+from trueness.judge.readers import read_frame
+from trueness.judge.tables import Columns, Reading, constant_models, score_table
 
 N = 40
 DAYS = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 1, 1) + dt.timedelta(N - 1), eager=True)

@@ -1,35 +1,46 @@
-"""Precision-first experiments on rare events: which classifier really is better.
+"""Judges classifiers of rare events, whoever made them: what is better, and what is not shown.
 
 Names are loaded when they are first used, so that importing the package is immediate.
 """
 
-from __future__ import annotations
-
+# ruff: noqa: F401 - what stands here is handed on
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-_HOMES = {
-    "Campaign": "campaign",
-    "Estimate": "evaluation",
-    "Examples": "examples",
-    "Spec": "spec",
-    "Store": "store",
-    "TruenessError": "errors",
-    "leaderboard": "report",
-    "load_bars": "market",
-    "load_campaign": "campaign",
-    "load_volatility": "market",
-    "market_examples": "market",
-    "write_page": "report",
-}
+from trueness.lazy import handed_on
 
-__all__ = sorted([*_HOMES, "run_campaign"])
+if TYPE_CHECKING:
+    from trueness.api import (
+        Answer,
+        calibrate,
+        certify,
+        compare,
+        judge,
+        leaderboard,
+        load,
+        show,
+        thresholds,
+    )
+    from trueness.campaign import Campaign, load_campaign
+    from trueness.errors import TruenessError
+    from trueness.evaluation import Estimate
+    from trueness.examples import Examples
+    from trueness.market import load_bars, load_volatility, market_examples
+    from trueness.predictions import Predictions
+    from trueness.run import run as run_campaign
+    from trueness.spec import Spec
+    from trueness.store import Store
+
+__version__: str
+__all__, _load, __dir__ = handed_on(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
     """Load a public name from the room it lives in."""
-    if name == "run_campaign":
-        return import_module("trueness.run").run
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trueness' has no attribute {name!r}")
-    return getattr(import_module(f"trueness.{_HOMES[name]}"), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("trueness")
+    if name == "judge":  # a room of that name, which calls the function
+        return import_module("trueness.judge")
+    return _load(name)

@@ -30,7 +30,8 @@ def handed_on(
     def load(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
         if name not in homes:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(homes[name]), name)
+        home, known_as = homes[name]
+        value = getattr(import_module(home), known_as)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -40,12 +41,12 @@ def handed_on(
     return names, load, listed
 
 
-def _homes(file: str) -> dict[str, str]:
-    """Name -> module, of every ``from module import name`` under ``if TYPE_CHECKING:``."""
+def _homes(file: str) -> dict[str, tuple[str, str]]:
+    """Name -> module and name there, of imports from modules under ``if TYPE_CHECKING:``."""
     tree = ast.parse(Path(file).read_text(encoding="utf-8"))
     blocks = [one for one in tree.body if isinstance(one, ast.If)]
     return {
-        alias.name: statement.module
+        alias.asname or alias.name: (statement.module, alias.name)
         for block in blocks
         if isinstance(block.test, ast.Name) and block.test.id == "TYPE_CHECKING"
         for statement in block.body

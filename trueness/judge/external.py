@@ -21,7 +21,7 @@ from trueness.judge.measured import measured
 from trueness.judge.tables import ScoreTable, constant_models
 from trueness.predictions import Predictions
 from trueness.spec.external import ExternalEvaluation, ExternalSpec, ExternalTask, Scores
-from trueness.store import MemoryRun, MemoryStore, Store
+from trueness.store import AnyStore, MemoryRun, MemoryStore
 
 HISTORY = {"fold": pl.Int64, "epoch": pl.Int64}
 """Scores that were made elsewhere tell nothing of their training."""
@@ -47,8 +47,8 @@ class JudgedRun:
 
 def judge_table(
     table: ScoreTable, *, baselines: Sequence[str] = (), rule: Mapping[str, Any] | None = None,
-    name: str = DEFAULT_NAME, source: str = "", store: Store | None = None, sort: str | None = None,
-    access: tuple[str, str] | None = ("judge", ""),
+    name: str = DEFAULT_NAME, source: str = "", store: AnyStore | None = None,
+    sort: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Judge models on the same units: the corrected leaderboard of exactly these.
 
@@ -63,12 +63,10 @@ def judge_table(
         Campaign under which the models can be found in the store.
     source : str
         Name of the file, for the title.
-    store : Store, optional
-        Where the runs are kept; in memory without.
+    store : Store or MemoryStore, optional
+        Where the runs are kept; the ledger of a folder counts the access.
     sort : str, optional
         Estimate that sorts.
-    access : tuple of str, optional
-        Verb and question for the ledger of the store.
 
     Returns
     -------
@@ -83,13 +81,11 @@ def judge_table(
     check_name(name)
     _check_models(table, baselines)
     runs = judged_runs(table, baselines, _evaluation(table, rule or {}), source)
-    if store is None:
-        ids = {model: one.spec.key for model, one in runs.items()}
-        kept = MemoryStore([one.kept() for one in runs.values()], ids)
-        return leaderboard(kept, sort=sort, title=name)
-    write_runs(store, runs, name)
+    kept = MemoryStore() if store is None else store
+    keep(kept, runs, name)
     keys = {one.spec.key for one in runs.values()}
-    return leaderboard(store, name, sort=sort, keys=keys, access=access)
+    campaign = None if isinstance(kept, MemoryStore) else name
+    return leaderboard(kept, campaign, sort=sort, keys=keys, access=("judge", ""), title=name)
 
 
 def judged_runs(
@@ -200,11 +196,15 @@ def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluatio
 # ------------------------------------------------------------------------------------------ writing
 
 
-def write_runs(store: Store, runs: Mapping[str, JudgedRun], name: str) -> None:
+def keep(store: AnyStore, runs: Mapping[str, JudgedRun], name: str) -> None:
     """Store runs under their names; one that is there is used as it is.
 
     The same scores under the other role, baseline or not, are replaced.
     """
+    ids = {model: run.spec.key for model, run in runs.items()}
+    if isinstance(store, MemoryStore):
+        store.add([run.kept() for run in runs.values()], ids)
+        return
     store.prepare()
     for run in runs.values():
         other = run.spec.model.model_copy(update={"baseline": not run.spec.is_baseline})
@@ -212,7 +212,7 @@ def write_runs(store: Store, runs: Mapping[str, JudgedRun], name: str) -> None:
         if run.spec.key not in store:
             history = pl.DataFrame(schema=HISTORY)
             store.write(run.spec, run.record, run.predictions.frame, history)
-    store.write_campaign(name, {model: run.spec.key for model, run in runs.items()})
+    store.write_campaign(name, ids)
 
 
 def units_digest(predictions: Predictions) -> str:

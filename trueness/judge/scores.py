@@ -166,6 +166,19 @@ def check_distinct(names: Sequence[str]) -> None:
                         "doubled_column")  # fmt: skip
 
 
+def check_index(columns: Sequence[object]) -> None:
+    """Refuse columns of pandas whose rows are named differently: they would be paired by place.
+
+    Raises
+    ------
+    DataError
+    """
+    known = [c.index for c in columns if hasattr(c, "iloc")]  # ty: ignore[unresolved-attribute]
+    if any(not one.equals(known[0]) for one in known[1:]):
+        raise DataError("the rows of the columns have different indexes; align them first, as with "
+                        "reindex, or give arrays (to_numpy())", "different_index")  # fmt: skip
+
+
 def check_present(scores: Mapping[str, Array], drop: bool) -> NDArray[np.bool_]:
     """Units, (n,), that every model has a score for; all of them unless `drop` lets some go.
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,12 +12,14 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
-from trueness.errors import DataError, first_line, nearest
+from trueness.errors import DataError, nearest
+from trueness.judge.readers import read_frame
 from trueness.judge.scores import (
     SCALES,
     Array,
     GivenScale,
     check_distinct,
+    check_index,
     check_present,
     check_scale,
     converted,
@@ -26,9 +27,10 @@ from trueness.judge.scores import (
     frame_of,
     matrix,
     number_column,
+    scores_by_name,
 )
 from trueness.judge.units import ROLES, Units, units_of
-from trueness.predictions import Predictions
+from trueness.predictions import Predictions, as_series
 
 
 @dataclass(frozen=True)
@@ -139,52 +141,6 @@ class ScoreTable:
         return next(iter(self.models.values()))
 
 
-# ----------------------------------------------------------------------------------------- reading
-
-
-def read_frame(path: Path) -> pl.DataFrame:
-    """Table of a file by its suffix; text files keep their columns as text.
-
-    Raises
-    ------
-    DataError
-        If it is missing, empty, unreadable, of another kind, or has a column twice.
-    """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: no table by its name; {', '.join(READERS)} are read", "suffix")
-    try:
-        return reader(path)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file", "no_file") from None
-    except pl.exceptions.NoDataError:
-        raise DataError(f"{path}: the file is empty", "empty") from None
-    except pl.exceptions.DuplicateError as error:
-        raise DataError(f"{path}: {first_line(error)}", "doubled_column") from None
-    except (pl.exceptions.PolarsError, OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable") from None
-
-
-def _separated(path: Path, separator: str) -> pl.DataFrame:
-    """Columns of text, under the names in the first line."""
-    read = partial(
-        pl.read_csv, path, separator=separator, infer_schema=False, glob=False, has_header=False
-    )
-    names = [name or "" for name in read(n_rows=1).row(0)]
-    check_distinct(names)
-    return read(skip_rows=1, new_columns=names) if names else pl.DataFrame()
-
-
-READERS: dict[str, Callable[[Path], pl.DataFrame]] = {
-    **dict.fromkeys((".parquet", ".pq"), partial(pl.read_parquet, glob=False)),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), pl.read_ipc),
-    ".csv": partial(_separated, separator=","),
-    ".tsv": partial(_separated, separator="\t"),
-    **dict.fromkeys((".jsonl", ".ndjson"), partial(pl.read_ndjson, infer_schema_length=None)),
-}
-"""Suffix of a file -> what reads it."""
-
-
 def score_table(table: object, columns: Columns, reading: Reading = Reading()) -> ScoreTable:
     """Models in a file or frame, wide (a column per model) or long (a row per model and unit).
 
@@ -206,6 +162,44 @@ def score_table(table: object, columns: Columns, reading: Reading = Reading()) -
     long = columns.model is not None
     given = frame.drop(columns.drop)
     return _long(given, columns, reading) if long else _wide(given, columns, reading)
+
+
+def score_arrays(
+    y: object, scores: object, roles: Mapping[str, object], *, classes: Sequence[str] | None = None,
+    reading: Reading = Reading(),
+) -> ScoreTable:  # fmt: skip
+    """Models from columns of any library.
+
+    Parameters
+    ----------
+    y : (n,)
+    scores : see `scores_by_name`; for K classes a mapping of model to (n, K), or (n, K) alone
+    roles : mapping of str to (n,)
+        ``id, time, group, cluster, fold, split``; None for those that are not known.
+    classes : sequence of str, optional
+        Names of K classes, in the order of their scores.
+    reading : Reading
+
+    Raises
+    ------
+    DataError
+
+    Examples
+    --------
+    >>> table = score_arrays([0, 1, 0, 1], {"svm": [0.2, 0.9, 0.1, 0.6]}, {})
+    >>> table.first.y
+    array([0, 1, 0, 1], dtype=uint8)
+    """
+    given = {role: values for role, values in roles.items() if values is not None}
+    several = scores.values() if isinstance(scores, Mapping) else [scores]
+    check_index([y, *several, *given.values()])
+    columns = {role: as_series(role, values) for role, values in {**given, "y": y}.items()}
+    if classes is None:
+        by_name = {name: _numbers(name, one) for name, one in scores_by_name(scores).items()}
+    else:
+        several = scores if isinstance(scores, Mapping) else {"model": scores}
+        by_name = {str(name): matrix(str(name), one) for name, one in several.items()}
+    return assembled(units_of(columns, tuple(map(str, classes or ()))), by_name, reading)
 
 
 def _roles(frame: pl.DataFrame, columns: Columns) -> dict[str, pl.Series]:
@@ -235,9 +229,13 @@ def _wide(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
 
 
 def _floats(frame: pl.DataFrame, name: str) -> Array:
-    numbers = number_column(frame[name])
+    return _numbers(name, frame[name])
+
+
+def _numbers(name: str, column: pl.Series) -> Array:
+    numbers = number_column(column)
     if numbers is None:
-        kind = frame[name].dtype
+        kind = column.dtype
         raise DataError(
             f"column {name!r} holds no scores ({kind}); drop it, name the columns of scores, or "
             "say what it is (id, time, group, cluster, fold, split, model)", "not_numeric",

@@ -172,7 +172,8 @@ class MemoryStore:
 
     def all_runs(self, most: int | None = None) -> tuple[list[Run[Any]], list[Problem]]:
         """Every run, and no problems."""
-        return list(self.runs_by_key.values())[:most], []
+        runs: list[Run[Any]] = [*self.runs_by_key.values()]
+        return runs[:most], []
 
     def campaigns(self) -> dict[str, dict[str, list[str]]]:
         """The names of its runs, as one campaign without a name."""

@@ -1,0 +1,240 @@
+"""The functions about stored runs, named as the verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from trueness.api.answer import Answer, Where, opened, several
+from trueness.errors import StoreError
+from trueness.store import AnyStore, Run, Store
+
+if TYPE_CHECKING:
+    from trueness.judge.calibration import CalibrationComparison
+    from trueness.judge.certificates import Certificates
+    from trueness.judge.compare import ClassComparison, Comparison
+    from trueness.judge.contrasts import Contrasts
+    from trueness.judge.leaderboard import Leaderboard
+    from trueness.judge.show import Shown
+    from trueness.judge.thresholds import Thresholds
+
+DEFAULT_STORE = "store"
+
+
+def load(folder: str | Path = DEFAULT_STORE) -> Store:
+    """A store of runs that is there.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Raises
+    ------
+    StoreError
+        With the code ``no_store`` if there is none, ``store_version`` if it is of another version.
+    """
+    store = Store(folder)
+    if not (store.root / "store.json").exists():
+        raise StoreError(f"{folder}: no store is there; `trueness run` or `judge` make one",
+                         "no_store")  # fmt: skip
+    return store
+
+
+def _runs(store: AnyStore, runs: Sequence[str], campaign: str | None) -> dict[str, Run]:
+    from trueness.judge.finding import find_runs
+
+    return find_runs(store, runs, campaign)
+
+
+def leaderboard(
+    campaign: str | None = None, *, by: str | None = None, reference: str | None = None,
+    each: bool = False, sort: str | None = None, open_test: bool = False,
+    store: Where = DEFAULT_STORE,
+) -> Answer[Leaderboard | Contrasts]:  # fmt: skip
+    """Stored runs, comparable ones together; with `by`, the variants of a setting compared.
+
+    Parameters
+    ----------
+    campaign : str, optional
+        Only its runs.
+    by : str, optional
+        Setting whose variants are compared, such as ``loss`` or ``model.embedding``.
+    reference : str, optional
+        With `by`, the value that the others are compared with; for K classes, the run.
+    each : bool
+        With `by`: a row per experiment instead of the mean over those of a variant.
+    sort : str, optional
+        Estimate whose lower bound sorts, such as ``precision@15`` or ``auc``.
+    open_test : bool
+        For K classes: show the sealed test part; the ledger of the store remembers it.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.contrasts import contrasts
+    from trueness.judge.leaderboard import leaderboard as ranked
+
+    kept = opened(store)
+    if by is not None:
+        found = contrasts(kept, campaign, by, reference=reference, each=each,
+                          access=("leaderboard", f"by {by}"))  # fmt: skip
+        return Answer(found, kept)
+    part = "test" if open_test else None
+    board = ranked(kept, campaign, sort=sort, reference=reference, part=part, opened=open_test,
+                   access=("leaderboard", ""))  # fmt: skip
+    return Answer(board, kept)
+
+
+def show(run: str, *, open_test: bool = False, store: Where = DEFAULT_STORE) -> Answer[Shown]:
+    """One stored run: data, parts, every estimate with its interval, checks.
+
+    Parameters
+    ----------
+    run : str
+        Id, key or the beginning of a key.
+    open_test : bool
+        Show the sealed test part; the ledger of the store remembers it.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.show import show as shown
+
+    kept, part = opened(store), "test" if open_test else None
+    return Answer(shown(kept, run, part=part, opened=open_test, access=("show", "")), kept)
+
+
+def compare(
+    first: str, second: str, *, on: str | None = None, open_test: bool = False,
+    store: Where = DEFAULT_STORE,
+) -> Answer[Comparison | ClassComparison]:  # fmt: skip
+    """Two stored runs on the same units, first minus second.
+
+    Parameters
+    ----------
+    first, second : str
+        Ids, keys or beginnings of keys.
+    on : str, optional
+        Part of the data; the measured one by default.
+    open_test : bool
+        Show the sealed test part; the ledger of the store remembers it.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.compare import compare as compared
+
+    kept, part = opened(store), "test" if open_test and on is None else on
+    found = compared(kept, first, second, part=part, opened=open_test, access=("compare", ""))
+    return Answer(found, kept)
+
+
+def thresholds(
+    *runs: str, campaign: str | None = None, precision: float | None = None,
+    recall: float | None = None, alarms: int | None = None, on: str | None = None,
+    open_test: bool = False, grid: Literal["scores", "rates", "probabilities"] = "scores",
+    store: Where = DEFAULT_STORE,
+) -> Answer[Thresholds]:  # fmt: skip
+    """Thresholds of stored runs; best recall at a precision, best precision at a recall.
+
+    Parameters
+    ----------
+    *runs : str
+        Ids, keys or beginnings of keys.
+    campaign : str, optional
+        All its runs instead.
+    precision, recall : float, optional
+        Demands, 0 to 1.
+    alarms : int, optional
+        Demand: at most so many.
+    on : str, optional
+        Part of the data; the measured one by default.
+    open_test : bool
+        Open the sealed test part; the ledger of the store remembers it.
+    grid : {"scores", "rates", "probabilities"}
+        All distinct scores, alarm rates of 1 to 50 %, or probabilities of 0.05 to 0.95.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.demands import demands_of
+    from trueness.judge.thresholds import judge_thresholds
+
+    kept = opened(store)
+    found = judge_thresholds(
+        kept, _runs(kept, runs, campaign), demands_of(precision, recall, alarms), grid=grid, on=on,
+        opened=open_test, campaign=campaign or "",
+    )  # fmt: skip
+    return Answer(found, kept)
+
+
+def certify(
+    *runs: str, precision: float, confidence: float = 0.95, campaign: str | None = None,
+    on: str | None = None, open_test: bool = False,
+    method: Literal["fixed_sequence", "holm"] | None = None, store: Where = DEFAULT_STORE,
+) -> Answer[Certificates]:  # fmt: skip
+    """Guarantee a precision by a threshold, adjusted for everything that was ever tested.
+
+    Parameters
+    ----------
+    *runs : str
+        Ids, keys or beginnings of keys.
+    precision : float
+        That the certified threshold exceeds, 0 to 1.
+    confidence : float
+        That it does, 0.5 to 1.
+    campaign : str, optional
+        All its runs instead.
+    on : str, optional
+        Part of the data; the measured one by default.
+    open_test : bool
+        Open the sealed test part; the ledger of the store remembers it.
+    method : {"fixed_sequence", "holm"}, optional
+        A fixed sequence on a sealed part, Holm elsewhere.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.certificates import certify_runs
+
+    kept = opened(store)
+    found = certify_runs(
+        kept, _runs(kept, runs, campaign), precision, confidence, on=on, method=method,
+        opened=open_test, campaign=campaign or "",
+    )  # fmt: skip
+    return Answer(found, kept)
+
+
+def calibrate(
+    run: str, *, methods: str | Sequence[str] | None = None, store: Where = DEFAULT_STORE
+) -> Answer[CalibrationComparison]:
+    """Compare calibrations of one stored run on units that fitted none of them.
+
+    Parameters
+    ----------
+    run : str
+        Id, key or the beginning of a key.
+    methods : str or sequence of str, optional
+        Of ``platt, isotonic, temperature, beta, venn_abers``; all without it.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+    """
+    from trueness.judge.calibration import judge_calibration
+
+    kept = opened(store)
+    ((name, found),) = _runs(kept, [run], None).items()
+    return Answer(judge_calibration(kept, name, found, several(methods) or None), kept)
