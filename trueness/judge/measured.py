@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from trueness.evaluation import Estimate, measure, score_facts
+from trueness.evaluation import Estimate
+from trueness.evaluation.metrics import measure, score_facts
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.kinds import AnySpec
