@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any, Self
 
@@ -30,6 +32,13 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--disable-extensions", "--remote-debugging-pipe",
 )  # fmt: skip
+LAUNCHER = """
+import fcntl, os, sys
+reads, writes = (fcntl.fcntl(int(end), fcntl.F_DUPFD, 10) for end in sys.argv[1:3])
+os.dup2(reads, 3), os.dup2(writes, 4)
+os.execvp(sys.argv[3], sys.argv[3:])
+"""
+"""Chromium reads from descriptor 3 and writes to 4."""
 SETTLED = """new Promise(done => {
   document.querySelectorAll(OPENED).forEach(one => { one.open = true; });
   setTimeout(() => requestAnimationFrame(() => requestAnimationFrame(done)), 700);
@@ -43,9 +52,8 @@ class Browser:
         to_browser, self.to_browser = os.pipe()
         self.from_browser, from_browser = os.pipe()
         command = [_chromium(), *FLAGS, f"--user-data-dir={folder}", "about:blank"]
-        # Chromium reads from descriptor 3 and writes to 4
         self.process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$@" 3<&{to_browser} 4>&{from_browser}', "sh", *command],
+            [sys.executable, "-c", LAUNCHER, str(to_browser), str(from_browser), *command],
             pass_fds=(to_browser, from_browser), stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(to_browser)
@@ -96,6 +104,17 @@ class Browser:
         while not any(event.get("method") == method for event in self.events):
             self.events.append(self._read())
 
+    def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - JSON
+        """Value of an expression of JavaScript, awaited."""
+        answer = self.call(
+            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True
+        )
+        return answer["result"].get("value")
+
+    def height(self) -> int:
+        """Pixels of the whole page."""
+        return int(self.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
+
     def said(self) -> list[str]:
         """Errors and messages of the page so far."""
         told = []
@@ -114,10 +133,9 @@ def _chromium() -> str:
     return found or sys.exit("tools/screenshots.py: no Chromium on the path; set CHROMIUM")
 
 
-def screenshots(
-    page: Path, width: int, scheme: str, opened: str = "", piece: int = 0
-) -> tuple[list[bytes], list[str]]:
-    """PNG of a whole page or of its pieces, and what it wrote to its console.
+@contextlib.contextmanager
+def opened(page: Path, width: int, scheme: str, details: str = "") -> Generator[Browser]:
+    """Browser with a page, all of it in view and drawn.
 
     Parameters
     ----------
@@ -126,10 +144,8 @@ def screenshots(
         Pixels.
     scheme : {"light", "dark"}
         What the reader prefers.
-    opened : str
-        CSS selector of details that are opened before.
-    piece : int
-        Height in pixels of the pieces that a long page is cut into; 0 for one picture.
+    details : str
+        CSS selector of details that are opened.
     """
     folder = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
     with folder as profile, Browser(profile) as browser:
@@ -141,15 +157,19 @@ def screenshots(
         browser.call("Emulation.setDeviceMetricsOverride", height=900, **device)
         browser.call("Page.navigate", url=page.resolve().as_uri())
         browser.wait_for("Page.loadEventFired")
-        settled = SETTLED.replace("OPENED", json.dumps(opened or "none"))
-        browser.call("Runtime.evaluate", expression=settled, awaitPromise=True)
-        height = int(browser.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
-        browser.call("Emulation.setDeviceMetricsOverride", height=min(TALLEST_PX, height), **device)
-        browser.call("Runtime.evaluate", expression=settled, awaitPromise=True)
-        height = int(browser.call("Page.getLayoutMetrics")["cssContentSize"]["height"])
-        tops = range(0, height, piece or height)
-        pictures = [_clip(browser, width, y, min(height - y, piece or height)) for y in tops]
-        return pictures, browser.said()
+        settled = SETTLED.replace("OPENED", json.dumps(details or "none"))
+        browser.evaluate(settled)
+        height = min(TALLEST_PX, browser.height())
+        browser.call("Emulation.setDeviceMetricsOverride", height=height, **device)
+        browser.evaluate(settled)
+        yield browser
+
+
+def screenshots(browser: Browser, width: int, piece: int = 0) -> list[bytes]:
+    """PNG of the whole page, or of its pieces of so many pixels."""
+    height = browser.height()
+    tops = range(0, height, piece or height)
+    return [_clip(browser, width, y, min(height - y, piece or height)) for y in tops]
 
 
 def _clip(browser: Browser, width: int, top: int, height: int) -> bytes:
@@ -172,7 +192,8 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for width in WIDTHS:
         for scheme in SCHEMES:
-            pictures, told = screenshots(chosen.page, width, scheme, chosen.open, chosen.piece)
+            with opened(chosen.page, width, scheme, chosen.open) as browser:
+                pictures, told = screenshots(browser, width, chosen.piece), browser.said()
             for i, picture in enumerate(pictures):
                 number = f"-{i + 1}" if len(pictures) > 1 else ""
                 path = folder / f"{chosen.page.stem}-{width}-{scheme}{number}.png"

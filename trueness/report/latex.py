@@ -13,7 +13,8 @@ SPECIAL = str.maketrans({
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': r"\textquotedbl{}",
     "`": r"\textasciigrave{}", "−": "$-$", "–": "--", "—": "---", "≥": r"$\geq$", "≤": r"$\leq$",
     "×": r"$\times$", "·": r"$\cdot$", "•": r"\textbullet{}", "…": r"\dots{}", "→": r"$\to$",
-    "▲": r"$\uparrow$", "▼": r"$\downarrow$", "\u00a0": "~", "’": "'",
+    "▲": r"$\uparrow$", "▼": r"$\downarrow$", "\u00a0": "~", "’": "'", "[": "{[}", "]": "{]}",
+    "*": "{*}",
 })  # fmt: skip
 STYLES: dict[Style, str] = {"leader": r"\textbf", "total": r"\textbf", "baseline": r"\textit"}
 WIDE = 36
@@ -50,10 +51,8 @@ def to_latex(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Text whose characters stand for themselves; what is in backticks is set as code."""
-    return "".join(
-        rf"\texttt{{{piece.translate(SPECIAL)}}}" if code else piece.translate(SPECIAL)
-        for piece, code in spans(text)
-    )
+    pieces = [(piece.translate(SPECIAL), code) for piece, code in spans(text)]
+    return "".join(rf"\texttt{{{piece}}}" if code else piece for piece, code in pieces)
 
 
 def _table(table: Table) -> str:

@@ -74,7 +74,7 @@ def show(document: Document, console: Console, limit: int | None = None) -> None
 
 
 def _document(document: Document, screen: Screen) -> Lines:
-    title = _paragraph(document.title, screen, "bold")
+    title = _paragraph(document.title, screen, "bold") if document.title else []
     subtitle = _paragraph(document.subtitle, screen, "dim") if document.subtitle else []
     blocks = [title + subtitle, *_blocks(document.parts, screen)]
     if left_out := _left_out(document):
