@@ -24,7 +24,8 @@ def estimates_of(part: Predictions, rule: Estimands) -> dict[str, Estimate]:
     return measure(
         part.y, part.score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
         confidence=rule.confidence, blocks=part.blocks(rule.block), fold=part.fold,
-        probabilities=rule.probabilities, chosen_on=rule.chosen_on, measured_on=rule.measured_on,
+        probabilities=rule.probabilities, input="score", chosen_on=rule.chosen_on,
+        measured_on=rule.measured_on,
     )  # fmt: skip
 
 
