@@ -7,11 +7,110 @@ from trueness.lazy import handed_on
 
 if TYPE_CHECKING:
     from trueness.evaluation.blocks import Blocks
+    from trueness.evaluation.by_group import selection_scores
+    from trueness.evaluation.calibration import (
+        brier_decomposition,
+        brier_score,
+        classwise_calibration_error,
+        expected_calibration_error,
+        log_loss,
+        reliability_diagram_data,
+        smooth_calibration_error,
+    )
+    from trueness.evaluation.calibrators import (
+        BetaCalibration,
+        IsotonicCalibration,
+        PlattScaling,
+        TemperatureScaling,
+        VennAbersCalibration,
+    )
+    from trueness.evaluation.dependence import Dependence, dependence, precision_p_value
+    from trueness.evaluation.forecast_comparison import (
+        LossComparison,
+        loss_comparison,
+        unit_losses,
+    )
+    from trueness.evaluation.group_calibration import (
+        AbstentionThreshold,
+        GroupTemperatures,
+        abstention_thresholds,
+        accepted,
+        fit_group_temperatures,
+    )
+    from trueness.evaluation.guarantee import (
+        Candidate,
+        Certificate,
+        certify,
+        certify_many,
+        sequence,
+    )
+    from trueness.evaluation.inputs import InputError
     from trueness.evaluation.intervals import (
         Estimate,
         clopper_pearson,
         exact_bounds,
         replicated_proportion,
     )
+    from trueness.evaluation.metrics import (
+        average_precision,
+        measure,
+        measure_many,
+        precision_recall_curve,
+        roc_auc,
+        score_facts,
+    )
+    from trueness.evaluation.operating_points import (
+        best_precision,
+        best_recall,
+        precision_at_alarms,
+    )
+    from trueness.evaluation.out_of_fold import out_of_fold_calibration
+    from trueness.evaluation.overfitting import (
+        Overfitting,
+        auc_counts,
+        backtest_overfitting,
+        class_counts,
+        overfitting_of_aucs,
+    )
+    from trueness.evaluation.power import (
+        alarms_needed,
+        auc_standard_error,
+        detectable_auc_difference,
+        detectable_precision,
+        luck_of_the_best,
+    )
+    from trueness.evaluation.precision_bounds import adjusted_precision_bounds, precision_bounds
+    from trueness.evaluation.resampling import (
+        Resampled,
+        mean_difference,
+        mean_of,
+        resampled_aucs,
+        resampled_precisions,
+    )
+    from trueness.evaluation.selection import (
+        Contrast,
+        contrasts_with_leader,
+        largest_of_pairs,
+        max_t_critical,
+        simultaneous_contrasts,
+        simultaneous_differences,
+    )
+    from trueness.evaluation.shrinkage import Shrunk, shrink
+    from trueness.evaluation.slice_comparison import (
+        Method,
+        MethodComparison,
+        SliceComparison,
+        compare_many,
+        compare_slices,
+    )
+    from trueness.evaluation.slices import ClassScores, Slice, Slices, measure_slices
+    from trueness.evaluation.thresholds import (
+        Sweep,
+        Threshold,
+        rate_cuts,
+        threshold_sweep,
+        undo_sigmoid,
+    )
+    from trueness.evaluation.two_nulls import TwoNulls, chance_p, sidak, two_nulls
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

@@ -10,9 +10,11 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.special import betaincinv, stdtrit
+from scipy.special import stdtrit
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
+from trueness.evaluation.inputs import check_confidence
+from trueness.evaluation.intervals import exact_tails
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -164,7 +166,8 @@ def clustered_shares(
 
     trials, hits = total(n), total(k)
     worth = _worth(trials, hits, (total(k * k), total(k * n), total(n * n)), confidence)
-    low, high = _exact(hits, trials, worth, confidence)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        low, high = exact_tails(hits / trials * worth, worth, (1 - confidence) / 2)
     return hits.astype(np.int64), trials.astype(np.int64), low, high
 
 
@@ -183,23 +186,3 @@ def _worth(
         tail = (1 - confidence) / 2
         alone, few = (stdtrit(np.fmax(1.0, m - 1), tail) for m in (trials, trials / size))
         return trials / effect * (alone / few) ** 2
-
-
-def _exact(hits: Array, trials: Array, worth: Array, confidence: float) -> tuple[Array, Array]:
-    tail = (1 - confidence) / 2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        k = hits / trials * worth
-        low = np.where(hits > 0, betaincinv(k, worth - k + 1, tail), 0.0)
-        high = np.where(hits < trials, betaincinv(k + 1, worth - k, 1 - tail), 1.0)
-    return low, high
-
-
-def check_confidence(confidence: float) -> None:
-    """Refuse a confidence outside of (0, 1).
-
-    Raises
-    ------
-    TruenessError
-    """
-    if not 0 < confidence < 1:
-        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
-from trueness.errors import TruenessError, at_least
-from trueness.evaluation.intervals import FEWEST_BLOCKS
-from trueness.evaluation.power import between, binomial_tail
+from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
+from trueness.evaluation.inputs import InputError, between
+from trueness.evaluation.power import binomial_tail
 
 Array = NDArray[np.float64]
 LEVELS = (1e-12, 0.49)
@@ -30,7 +30,7 @@ class Dependence:
     effect : float
         Variance of the hits over that of independent ones, at least 1.
     blocks : float
-        Effective number of blocks of days that hold the alarms.
+        Effective number of blocks that hold the alarms.
     """
 
     effect: float
@@ -68,39 +68,43 @@ class Dependence:
 INDEPENDENT = Dependence(1.0, np.inf)
 
 
-def _rolled(values: Array, block: int) -> Array:
-    """Sum over every run of `block` days, the last day followed by the first; (n,) -> (n,)."""
-    total = np.append(0.0, np.cumsum(np.append(values, values[:block])))
-    return total[block : block + len(values)] - total[: len(values)]
+def _rolled(values: Array, length: int) -> Array:
+    """Sum over every run of `length` items, the last followed by the first; (m,) -> (m,)."""
+    total = np.append(0.0, np.cumsum(np.append(values, values[:length])))
+    return total[length : length + len(values)] - total[: len(values)]
 
 
-def _block_variance(values: Array, block: int) -> float:
-    """Variance of the sum of values whose mean is 0 that depend on each other up to `block` days.
+def _block_variance(values: Array, length: int) -> float:
+    """Variance of the sum of values whose mean is 0 that depend on each other up to `length` times.
 
     The larger of two. The circular block bootstrap has it in closed form, with weights on the
-    products of two days that fall from 1 to 0 over the block: Politis and Romano, "A circular
+    products of two times that fall from 1 to 0 over the block: Politis and Romano, "A circular
     block-resampling procedure for stationary data" (1992). Twice that of double blocks less that of
-    single ones keeps the weight 1 up to `block` days: Politis and Romano, "Bias-corrected
-    nonparametric spectral estimation" (1995).
+    single ones keeps the weight 1 up to `length` times: Politis and Romano, "Bias-corrected
+    nonparametric spectral estimation" (1995). Times or clusters that are independent of each other
+    need the first only.
     """
-    single, double = (np.square(_rolled(values, b)).mean() / b for b in (block, 2 * block))
+    single = np.square(_rolled(values, length)).mean() / length
+    if length == 1:
+        return float(len(values) * single)
+    double = np.square(_rolled(values, 2 * length)).mean() / (2 * length)
     return float(len(values) * max(single, 2 * double - single))
 
 
-def dependence(y: ArrayLike, alarm: ArrayLike, block: int) -> Dependence:
-    """Design effect of hits that come in runs, from the variance of blocks of days.
+def dependence(y_true: ArrayLike, alarm: ArrayLike, blocks: Blocks) -> Dependence:
+    """Design effect of hits that come in runs, from the variance of blocks.
 
     One block of alarms that all miss is added to those there are: alarms that never missed would
     otherwise look independent, however few blocks they lie in.
 
     Parameters
     ----------
-    y : (n,)
-        Labels 0 and 1, consecutive days in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     alarm : (n,) bool
         At least one of them set.
-    block : int
-        Days over which hits depend on each other; 1 for independent days.
+    blocks : Blocks
+        Times over which hits depend on each other, or clusters.
 
     Returns
     -------
@@ -108,39 +112,40 @@ def dependence(y: ArrayLike, alarm: ArrayLike, block: int) -> Dependence:
 
     Raises
     ------
-    TruenessError
-        If there are fewer than five blocks of days.
+    InputError
+        With the code ``few`` if there are fewer than five blocks, ``no_alarms`` without any.
 
     Examples
     --------
     >>> y = np.repeat(np.random.default_rng(0).random(100) < 0.5, 10)  # ten days alike, 100 times
-    >>> round(dependence(y, np.ones(1000, bool), 10).effect)
+    >>> round(dependence(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
     9
     """
-    if at_least("block", block, 1) == 1:
+    if blocks.alone:
         return INDEPENDENT
-    raised, hit = np.asarray(alarm, np.float64), np.asarray(y, np.float64)
-    if len(raised) < FEWEST_BLOCKS * block:
-        raise TruenessError(
-            f"{len(raised)} days are fewer than {FEWEST_BLOCKS} blocks of {block}: too few to tell "
-            "how much hits depend on each other; take longer data"
-        )
-    alarms, hits = raised.sum(), (raised * hit).sum()
+    if blocks.few:
+        raise InputError(
+            f"{blocks.items} times are fewer than {FEWEST_BLOCKS} blocks of {blocks.length}: too "
+            "few to tell how much hits depend on each other; take longer data", "few",
+        )  # fmt: skip
+    raised, hit = np.asarray(alarm, np.float64), np.asarray(y_true, np.float64)
+    alarm_sums, hit_sums = blocks.totals(raised), blocks.totals(raised * hit)
+    alarms, hits, length = alarm_sums.sum(), hit_sums.sum(), blocks.length
     if not alarms:
-        raise TruenessError("no alarms; at least one is needed")
-    fellows = np.square(_rolled(raised, block)).mean() / block * len(raised) / alarms
+        raise InputError("no alarms; at least one is needed", "no_alarms")
+    fellows = np.square(_rolled(alarm_sums, length)).mean() / length * blocks.items / alarms
     share = hits / (alarms + fellows)
     if not hits:
         return Dependence(float(fellows), float(alarms / fellows))
-    found = _block_variance(raised * (hit - share), block) + (fellows * share) ** 2
-    effect = found / ((alarms + fellows) * share * (1 - share))
+    variance = _block_variance(hit_sums - share * alarm_sums, length) + (fellows * share) ** 2
+    effect = variance / ((alarms + fellows) * share * (1 - share))
     return Dependence(float(max(1.0, effect)), float(alarms / fellows))
 
 
-def precision_p_value(k: int, n: int, precision: float, found: Dependence = INDEPENDENT) -> float:
+def precision_p_value(k: int, n: int, precision: float, depends: Dependence = INDEPENDENT) -> float:
     """P-value of "the precision is at most p", given k hits of n alarms.
 
-    The exact binomial tail; for dependent days the larger of it and of the tail of as many
+    The exact binomial tail; for dependent units the larger of it and of the tail of as many
     independent alarms as the dependent ones are worth, the smallest level at which that test
     rejects.
 
@@ -149,7 +154,7 @@ def precision_p_value(k: int, n: int, precision: float, found: Dependence = INDE
     k, n : int
     precision : float
         In (0, 1).
-    found : Dependence
+    depends : Dependence
 
     Returns
     -------
@@ -164,11 +169,11 @@ def precision_p_value(k: int, n: int, precision: float, found: Dependence = INDE
     0.07
     """
     exact = float(binomial_tail(k, n, between("precision", precision)))
-    if found == INDEPENDENT or not n:
+    if depends == INDEPENDENT or not n:
         return exact
 
     def tail(level: float) -> float:
-        size = found.effective(n, level)
+        size = depends.effective(n, level)
         return float(binomial_tail(k / n * size, size, precision))
 
     if k <= n * precision:

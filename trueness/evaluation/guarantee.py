@@ -1,4 +1,4 @@
-"""Certificates: a threshold whose precision is guaranteed, everything that was looked at counted.
+"""Certificates: a threshold whose precision is guaranteed, everything that was tested counted.
 
 For each threshold the hypothesis "its precision is at most p" is tested on its alarms. Rejecting
 with a familywise error of ``1 - confidence`` means: the probability that any certified threshold
@@ -9,44 +9,73 @@ Two ways of sharing the error:
 
 ``fixed_sequence``
     Thresholds are tested one after another at the full level, up to the first that fails. Their
-    order must be fixed in advance on *other* days (`sequence` does that on validation); an order
+    order must be fixed in advance on *other* units (`sequence` does that on validation); an order
     that has seen the labels it is tested on guarantees nothing.
 ``holm``
-    Needs no order and no other days, and pays for every threshold of every candidate. Holm, "A
+    Needs no order and no other units, and pays for every threshold of every candidate. Holm, "A
     simple sequentially rejective multiple test procedure" (1979).
 
-The guarantee speaks about days like those that were tested: a market that changes is not covered.
+A certificate is valid only if future data resemble this sample: a market that changes is not
+covered.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from trueness.errors import TruenessError
+from trueness.errors import at_least
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.dependence import (
     INDEPENDENT,
     Dependence,
     dependence,
     precision_p_value,
 )
+from trueness.evaluation.inputs import (
+    Input,
+    InputError,
+    as_logits,
+    between,
+    choice,
+    labels_and_scores,
+)
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.power import alarms_needed, at_least, between, binomial_tail
-from trueness.evaluation.thresholds import Array, threshold_sweep
+from trueness.evaluation.power import alarms_needed, binomial_tail
+from trueness.evaluation.resampling import check_size
+from trueness.evaluation.thresholds import Array, threshold_logits, threshold_sweep
 
-Method = Literal["fixed_sequence", "holm"]
-METHODS = ("fixed_sequence", "holm")
-Candidate: TypeAlias = tuple[ArrayLike, ArrayLike, ArrayLike]
-"""Labels (n,), scores (n,), thresholds (m,)."""
+Method: TypeAlias = Literal["fixed_sequence", "holm"]
+
+
+class Candidate(NamedTuple):
+    """What is to be certified.
+
+    Attributes
+    ----------
+    y_true : (n,)
+        Labels 0 and 1.
+    y_score : (n,)
+    thresholds : (m,)
+        On the scale of the scores; they must not depend on these labels. In the order of the
+        sequence, fixed on other units, or in any order for Holm.
+    blocks : Blocks, optional
+        Units whose hits depend on each other; without it all are independent.
+    """
+
+    y_true: ArrayLike
+    y_score: ArrayLike
+    thresholds: ArrayLike
+    blocks: Blocks | None = None
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ThresholdTest:
     """One threshold on the part that certifies.
 
     Attributes
@@ -94,16 +123,16 @@ class Certificate:
         Among how many the error is shared: candidates for a fixed sequence, thresholds times
         candidates for Holm.
     block : int
-        Days over which hits may depend on each other.
-    threshold : Verdict or None
+        Times over which hits may depend on each other.
+    threshold : ThresholdTest or None
         The certified threshold with the most hits.
-    closest : Verdict or None
+    closest : ThresholdTest or None
         Where none is certified: the one with the smallest p-value; None if no threshold raises an
         alarm.
     more_alarms : int or None
         Further alarms that would certify the closest one, with a power of 80 %, if the observed
         precision is the true one; None if no number is enough, 0 if one is certified.
-    tested : tuple of Verdict
+    tested : tuple of ThresholdTest
         In the order of the thresholds given.
     """
 
@@ -112,59 +141,41 @@ class Certificate:
     method: Method
     hypotheses: int
     block: int
-    threshold: Verdict | None
-    closest: Verdict | None
+    threshold: ThresholdTest | None
+    closest: ThresholdTest | None
     more_alarms: int | None
-    tested: tuple[Verdict, ...]
-
-    def __str__(self) -> str:
-        claim = (
-            f"precision above {100 * self.precision:g} % at {100 * self.confidence:g} % confidence"
-        )
-        if self.threshold is not None:
-            return f"{claim}: certified from probability {_facts(self.threshold)}"
-        if self.closest is None:
-            return f"{claim}: not certified, no threshold raises an alarm"
-        more = self.more_alarms
-        needs = (
-            f"needs about {more:,} more alarms if the precision is the observed one"
-            if more is not None
-            else "no number of further alarms would do at the observed precision"
-        )
-        return f"{claim}: not certified, {needs}; closest from probability {_facts(self.closest)}"
+    tested: tuple[ThresholdTest, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return asdict(self)
 
 
-def _facts(one: Verdict) -> str:
-    worth = f" (there worth {one.effective:.1f} independent alarms)"
-    return (
-        f"{one.probability:.3f} on: {one.share}, p {one.p_value:.2g} against {one.level:.2g}"
-        f"{worth if one.depends != INDEPENDENT else ''}"
-    )
+def sequence(
+    y_true: ArrayLike, y_score: ArrayLike, thresholds: ArrayLike, precision: float, *,
+    input: Input = "logit",
+) -> Array:  # fmt: skip
+    """Order of thresholds for a fixed sequence, from units that will not certify.
 
-
-def sequence(y: ArrayLike, score: ArrayLike, thresholds: ArrayLike, precision: float) -> Array:
-    """Order of thresholds for a fixed sequence, from days that will not certify.
-
-    Those that these days speak for most clearly come first: by the exact p-value, the one with more
-    alarms first among equals. Any order fixed on other days keeps the guarantee; this one certifies
-    often.
+    Those that these units speak for most clearly come first: by the exact p-value, the one with
+    more alarms first among equals. Any order fixed on other units keeps the guarantee; this one
+    certifies often.
 
     Parameters
     ----------
-    y, score : (n,)
-        Labels and logits of the other part.
+    y_true, y_score : (n,)
+        Labels and scores of the other part.
     thresholds : (m,) float64
-        Cuts, logits.
+        On the scale of the scores.
     precision : float
+        In (0, 1).
+    input : {"logit", "probability", "score"}
+        What the scores are; see `as_logits` for what is refused.
 
     Returns
     -------
     (m,) float64
-        The same cuts, without repetition.
+        The same thresholds, without repetition.
 
     Examples
     --------
@@ -172,16 +183,17 @@ def sequence(y: ArrayLike, score: ArrayLike, thresholds: ArrayLike, precision: f
     >>> sequence(y, score, [8.0, 6.0, 4.0], 0.5)
     array([6., 4., 8.])
     """
-    cuts = _cuts(thresholds)[::-1]
-    alarms, hits = _counts(y, score, cuts)
+    given = _thresholds(thresholds)[::-1]
+    labels, scores = labels_and_scores(y_true, y_score)
+    alarms, hits = _counts(labels, as_logits(scores, input), threshold_logits(given, input))
     p = binomial_tail(hits, alarms, between("precision", precision))
-    return cuts[np.lexsort((-alarms, p))]
+    return given[np.lexsort((-alarms, p))]
 
 
 def certify(
-    y: ArrayLike, score: ArrayLike, thresholds: ArrayLike, precision: float,
-    confidence: float = 0.95, *, method: Method = "fixed_sequence", looks: int = 1, block: int = 1,
-    call: int = 0,
+    y_true: ArrayLike, y_score: ArrayLike, thresholds: ArrayLike, precision: float,
+    confidence: float = 0.95, *, method: Method = "fixed_sequence", looks: int = 1,
+    blocks: Blocks | None = None, call: int = 0, input: Input = "logit",
 ) -> Certificate:  # fmt: skip
     """Certify one candidate; see `certify_many`. Asked for once, it has the whole error.
 
@@ -189,30 +201,28 @@ def certify(
     --------
     >>> y = np.r_[np.ones(26), np.zeros(4), np.ones(4), np.zeros(66)]
     >>> score = np.linspace(3, -3, 100)
-    >>> print(certify(y, score, [score[29]], 0.6))
-    precision above 60 % at 95 % confidence: certified from probability 0.776 on: 26/30 = 86.7 % [69.3, 96.2], p 0.0015 against 0.05
-    >>> print(certify(y, score, [score[29]], 0.8))
-    precision above 80 % at 95 % confidence: not certified, needs about 168 more alarms if the precision is the observed one; closest from probability 0.776 on: 26/30 = 86.7 % [69.3, 96.2], p 0.26 against 0.05
-    """  # noqa: E501
-    one = {"": (y, score, thresholds)}
+    >>> certificate = certify(y, score, [score[29]], 0.6)
+    >>> print(certificate.threshold.share, round(certificate.threshold.p_value, 4))
+    87 % (69–96) · 26/30 0.0015
+    >>> certify(y, score, [score[29]], 0.8).more_alarms
+    168
+    """
+    one = {"": Candidate(y_true, y_score, thresholds, blocks)}
     return certify_many(
-        one, precision, confidence, method=method, looks=looks, block=block, call=call
+        one, precision, confidence, method=method, looks=looks, call=call, input=input
     )[""]
 
 
 def certify_many(
     candidates: Mapping[str, Candidate], precision: float, confidence: float = 0.95, *,
-    method: Method = "fixed_sequence", looks: int = 1, block: int = 1, call: int = 0,
-    unseen_thresholds: int = 1,
+    method: Method = "fixed_sequence", looks: int = 1, call: int = 0, unseen_thresholds: int = 1,
+    input: Input = "logit",
 ) -> dict[str, Certificate]:  # fmt: skip
     """Certify thresholds of several candidates together.
 
     Parameters
     ----------
-    candidates : mapping of str to (y, score, thresholds)
-        Labels (n,) of consecutive days, scores (n,), and thresholds (m,): in the order of the
-        sequence, fixed on other days, or in any order for Holm. Thresholds must not depend on the
-        labels of these days.
+    candidates : mapping of str to Candidate
     precision : float
         To be exceeded, in (0, 1).
     confidence : float
@@ -221,37 +231,42 @@ def certify_many(
         See the head of this module. Each fixed sequence gets its share of the error, and passes
         over thresholds with so few alarms that even all hits would not do.
     looks : int
-        Candidates that were looked at on these days, seeds and epochs included, those given here
+        Candidates that were evaluated on these units, seeds and epochs included, those given here
         among them; never counted as fewer than those given.
-    block : int
-        Days over which hits may depend on each other; 1 for independent days.
     call : int
-        How many times a certificate was asked for on these days, this time included. The k-th call
+        How many times a certificate was asked for on these units, this time included. The k-th call
         spends ``6 / (pi k)^2`` of the error, so that all calls together spend no more than it; a
         call that stays the only one may spend all of it with 0.
     unseen_thresholds : int
-        Thresholds of each candidate that was looked at and is not given here; as many as the
+        Thresholds of each candidate that was evaluated and is not given here; as many as the
         longest list that is, if that is longer.
+    input : {"logit", "probability", "score"}
+        What scores and thresholds are; see `as_logits` for what is refused.
 
     Returns
     -------
     dict of str to Certificate
+
+    Raises
+    ------
+    InputError
+        With the codes of `threshold_sweep` and `dependence`, and ``range, choice, empty``.
     """
     between("precision", precision)
-    if method not in METHODS:
-        raise TruenessError(f"unknown method {method!r}; choose from {', '.join(METHODS)}")
+    choice("method", method, get_args(Method))
     if not candidates:
-        raise TruenessError("no candidates; at least one is needed")
+        raise InputError("no candidates; at least one is needed", "empty")
     error = spent(1 - between("confidence", confidence, 0.5), call)
     unseen = max(0, at_least("looks", looks, 1) - len(candidates))
     shared = _fixed_sequences if method == "fixed_sequence" else _holm
-    found = {name: _Facts.every(one, precision, block) for name, one in candidates.items()}
-    widest = max(unseen_thresholds, *(len(rows) for rows in found.values()))
+    facts = {name: _Facts.every(one, precision, input) for name, one in candidates.items()}
+    widest = max(unseen_thresholds, *(len(rows) for rows in facts.values()))
     hypotheses, tested = shared(
-        found, unseen * (widest if method == "holm" else 1), error, precision
+        facts, unseen * (widest if method == "holm" else 1), error, precision
     )
+    lengths = {n: 1 if one.blocks is None else one.blocks.length for n, one in candidates.items()}
     return {
-        name: _certificate(rows, precision, confidence, method, hypotheses, block)
+        name: _certificate(rows, precision, confidence, method, hypotheses, lengths[name])
         for name, rows in tested.items()
     }
 
@@ -280,33 +295,36 @@ class _Facts:
     p_value: float
 
     @classmethod
-    def every(cls, candidate: Candidate, precision: float, block: int) -> list[_Facts]:
+    def every(cls, candidate: Candidate, precision: float, input: Input) -> list[_Facts]:
         """One for each threshold of a candidate."""
-        y, score = np.asarray(candidate[0]), np.asarray(candidate[1])
-        cuts, found = _cuts(candidate[2]), []
-        for cut, n, k in zip(cuts, *_counts(y, score, cuts), strict=True):
-            depends = dependence(y, score >= cut, block) if n else INDEPENDENT
+        y, scores = labels_and_scores(candidate.y_true, candidate.y_score)
+        logits = as_logits(scores, input)
+        cuts = threshold_logits(_thresholds(candidate.thresholds), input)
+        blocks, facts = candidate.blocks or Blocks.of(len(y)), []
+        check_size(blocks, len(y))
+        for cut, n, k in zip(cuts, *_counts(y, logits, cuts), strict=True):
+            depends = dependence(y, logits >= cut, blocks) if n else INDEPENDENT
             p = precision_p_value(int(k), int(n), precision, depends)
-            found.append(cls(float(cut), int(k), int(n), depends, p))
-        return found
+            facts.append(cls(float(cut), int(k), int(n), depends, p))
+        return facts
 
-    def tested(self, level: float, certified: bool) -> Verdict:
+    def tested(self, level: float, certified: bool) -> ThresholdTest:
         """With the verdict."""
         k, n = self.hits, self.alarms
         effective = self.depends.effective(n, level) if n else 0.0
-        return Verdict(
+        return ThresholdTest(
             self.cut, float(expit(self.cut)), k, n, Estimate.proportion(k, n), effective,
             self.depends, self.p_value, level, certified,
         )  # fmt: skip
 
 
 def _fixed_sequences(
-    found: dict[str, list[_Facts]], unseen: int, error: float, precision: float
-) -> tuple[int, dict[str, list[Verdict]]]:
+    facts: dict[str, list[_Facts]], unseen: int, error: float, precision: float
+) -> tuple[int, dict[str, list[ThresholdTest]]]:
     """Each sequence at its share of the error, up to the first failure."""
-    hypotheses = len(found) + unseen
+    hypotheses = len(facts) + unseen
     level, tested = error / hypotheses, {}
-    for name, rows in found.items():
+    for name, rows in facts.items():
         able = [row for row in rows if precision**row.alarms <= level] or rows
         failed = next((i for i, row in enumerate(able) if row.p_value > level), len(able))
         tested[name] = [row.tested(level, i < failed) for i, row in enumerate(able[: failed + 1])]
@@ -314,27 +332,27 @@ def _fixed_sequences(
 
 
 def _holm(
-    found: dict[str, list[_Facts]], unseen: int, error: float, precision: float
-) -> tuple[int, dict[str, list[Verdict]]]:
+    facts: dict[str, list[_Facts]], unseen: int, error: float, precision: float
+) -> tuple[int, dict[str, list[ThresholdTest]]]:
     """All thresholds of all candidates, p-values from the smallest up; unseen ones count as well.
 
     What is not given here can only have larger positions in the order, or smaller p-values that
     pass as well.
     """
-    hypotheses = sum(len(rows) for rows in found.values()) + unseen
-    every = sorted((r.p_value, name, i) for name, rows in found.items() for i, r in enumerate(rows))
-    verdicts: dict[str, dict[int, Verdict]] = {name: {} for name in found}
+    hypotheses = sum(len(rows) for rows in facts.values()) + unseen
+    every = sorted((r.p_value, name, i) for name, rows in facts.items() for i, r in enumerate(rows))
+    verdicts: dict[str, dict[int, ThresholdTest]] = {name: {} for name in facts}
     passed, level = True, error / hypotheses
     for position, (p, name, i) in enumerate(every):
         if passed:
             level = error / (hypotheses - position)
             passed = p <= level
-        verdicts[name][i] = found[name][i].tested(level, passed)
+        verdicts[name][i] = facts[name][i].tested(level, passed)
     return hypotheses, {name: [rows[i] for i in sorted(rows)] for name, rows in verdicts.items()}
 
 
 def _certificate(
-    rows: list[Verdict], precision: float, confidence: float, method: Method, hypotheses: int,
+    rows: list[ThresholdTest], precision: float, confidence: float, method: Method, hypotheses: int,
     block: int,
 ) -> Certificate:  # fmt: skip
     best = max((r for r in rows if r.certified), key=lambda r: (r.hits, -r.alarms), default=None)
@@ -346,24 +364,24 @@ def _certificate(
     )
 
 
-def _further(one: Verdict, precision: float) -> int | None:
+def _further(one: ThresholdTest, precision: float) -> int | None:
     """Alarms that are missing at the observed precision, as dependent as those there are."""
     needed = alarms_needed(precision, one.hits / one.alarms, level=one.level)
     return None if needed is None else one.depends.further(one.alarms, needed, one.level)
 
 
-def _cuts(thresholds: ArrayLike) -> Array:
+def _thresholds(thresholds: ArrayLike) -> Array:
     """Distinct thresholds in the order given."""
-    cuts = np.asarray(thresholds, np.float64)
-    if cuts.ndim != 1 or not len(cuts) or np.isnan(cuts).any():
-        raise TruenessError("thresholds must be a list of at least one number")
-    return cuts[np.sort(np.unique(cuts, return_index=True)[1])]
+    given = np.asarray(thresholds, np.float64)
+    if given.ndim != 1 or not len(given) or np.isnan(given).any():
+        raise InputError("thresholds must be a list of at least one number", "thresholds")
+    return given[np.sort(np.unique(given, return_index=True)[1])]
 
 
 def _counts(
-    y: ArrayLike, score: ArrayLike, cuts: Array
+    y_true: ArrayLike, logits: Array, cuts: Array
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Alarms and hits at each cut; labels and scores are checked on the way."""
-    sweep = threshold_sweep(y, score)
+    """Alarms and hits at each cut."""
+    sweep = threshold_sweep(y_true, logits, input="score")
     last = np.searchsorted(-sweep.cut, -cuts, side="right")
     return np.append(0, sweep.alarms)[last], np.append(0, sweep.hits)[last]

@@ -1,8 +1,8 @@
-"""How often the best candidate of one half of the days is below the median on the other half.
+"""How often the best candidate of one half of the times is below the median on the other half.
 
 Bailey, Borwein, López de Prado and Zhu, "The Probability of Backtest Overfitting" (2017):
-combinatorially symmetric cross-validation. The days are cut into blocks; each choice of half of the
-blocks picks the best candidate, the other half ranks it.
+combinatorially symmetric cross-validation. The times are cut into consecutive pieces; each choice
+of half of the pieces picks the best candidate, the other half ranks it.
 """
 
 from __future__ import annotations
@@ -14,19 +14,25 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.stats import rankdata
+from numpy.typing import ArrayLike, NDArray
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.inputs import InputError, Labels, binary, labels_and_scores
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.metrics import _checked, alarm_cut
+from trueness.evaluation.metrics import alarm_cut
+from trueness.evaluation.resampling import Ranked
+from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 Performance = Callable[[Array], Array]
-"""Halves as rows of 0 and 1, (splits, blocks) -> performance of each candidate, (splits, m)."""
+"""Halves as rows of 0 and 1, (splits, pieces) -> performance of each candidate, (splits, m)."""
+PIECES = 16
+"""They can be halved in 12,870 ways."""
+MOST_PIECES = 20
+"""They can be halved in 184,756 ways."""
 AT_ONCE = 1024
-MOST_BLOCKS = 20
-"""20 blocks can be halved in 184,756 ways."""
 AT_THE_MEDIAN = 1e-9
 """Logits below it are not above the median, up to rounding."""
 
@@ -43,13 +49,13 @@ class Overfitting:
         one half, with wide scatter.
     logits : (splits,) float64
         ``log(w / (1 - w))`` of the relative rank w of the chosen candidate on the other half.
-    candidates, blocks : int
+    candidates, pieces : int
     """
 
     probability: Estimate
     logits: Array
     candidates: int
-    blocks: int
+    pieces: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON, with quantiles of the logits instead of all of them."""
@@ -57,27 +63,30 @@ class Overfitting:
         some = np.quantile(self.logits, levels) if len(self.logits) else []
         return {
             "probability": self.probability.to_dict(), "candidates": self.candidates,
-            "blocks": self.blocks, "splits": len(self.logits),
+            "pieces": self.pieces, "splits": len(self.logits),
             "logit_quantiles": dict(zip(map(str, levels), map(float, some), strict=False)),
         }  # fmt: skip
 
 
 def backtest_overfitting(
-    y: object, scores: Iterable[object], *, blocks: int = 16, alarms: int | None = None
-) -> Overfitting:
+    y_true: ArrayLike, scores: Iterable[object], *, blocks: Blocks, pieces: int = PIECES,
+    alarms: int | None = None,
+) -> Overfitting:  # fmt: skip
     """Probability of backtest overfitting of a choice among candidates.
 
     Parameters
     ----------
-    y : (n,)
-        Labels in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     scores : iterable of m arrays (n,)
         At least two.
-    blocks : int
+    blocks : Blocks
+        Of the n units; what is drawn together stays together.
+    pieces : int
         Even, 4 to 20; 16 give 12,870 splits.
     alarms : int, optional
         Candidates are chosen and ranked by the precision of the alarms that they raise in a half,
-        with the cut of so many alarms on all days; by AUC without it. A half without alarms of a
+        with the cut of so many alarms on all units; by AUC without it. A half without alarms of a
         candidate ranks it last.
 
     Examples
@@ -85,59 +94,58 @@ def backtest_overfitting(
     >>> y = np.tile([0, 0, 1, 0], 80)
     >>> skill = y + np.random.default_rng(0).standard_normal((5, 320))
     >>> skill[3] += y
-    >>> backtest_overfitting(y, skill, blocks=8).probability.value
+    >>> backtest_overfitting(y, skill, blocks=Blocks.of(320), pieces=8).probability.value
     0.0
     """
-    blocks = _whole_blocks(blocks)
+    piece = blocks.pieces(_halvable(pieces))
     if alarms is None:
-        counts = [auc_counts(y, score, blocks) for score in scores]
-        return overfitting_of_aucs(_stacked(counts), *class_counts(y, blocks))
-    counts = [alarm_counts(y, score, blocks, alarms) for score in scores]
+        won = in_threads(lambda score: auc_counts(y_true, score, piece), scores)
+        return overfitting_of_aucs(_stacked(won), *class_counts(y_true, piece))
+    counts = [alarm_counts(y_true, score, piece, alarms) for score in scores]
     hits, raised = (_stacked([c[i] for c in counts]) for i in (0, 1))
 
     def precision(halves: Array) -> Array:
         with np.errstate(invalid="ignore"):
             return halves @ hits.T / (halves @ raised.T)
 
-    return _probability(precision, len(hits), blocks)
+    return _probability(precision, len(hits), pieces)
 
 
-def class_counts(y: object, blocks: int) -> tuple[Array, Array]:
-    """Positives and negatives of each block of consecutive days, (blocks,) each."""
-    labels = np.asarray(y)
-    if labels.ndim != 1 or not np.isin(labels, (0, 1)).all():
-        raise TruenessError("labels must be a plain array of 0 and 1, of one dimension")
-    labels = labels.astype(np.uint8)
-    where = _block_of(len(labels), blocks)
-    positives, every = np.bincount(where, labels, blocks), np.bincount(where, minlength=blocks)
-    return positives.astype(np.float64), (every - positives).astype(np.float64)
+def class_counts(y_true: ArrayLike, piece: Index) -> tuple[Array, Array]:
+    """Positives and negatives of each piece, (pieces,) each; `piece` (n,) is of `Blocks.pieces`."""
+    labels = np.asarray(y_true)
+    if labels.shape != piece.shape:
+        raise InputError(f"labels of shape {labels.shape} for {len(piece)} units", "length")
+    positives, every = np.bincount(piece, binary(labels)), np.bincount(piece)
+    return positives, every - positives
 
 
-def auc_counts(y: object, score: object, blocks: int) -> Array:
-    """Won pairs of a positive of one block and a negative of another, ties half, (blocks, blocks).
+def auc_counts(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> Array:
+    """Won pairs of a positive of one piece and a negative of another, ties half, (pieces, pieces).
 
-    They are all that the AUC of any union of blocks needs.
+    They are all that the AUC of any union of pieces needs; `piece` (n,) is of `Blocks.pieces`.
     """
-    labels, checked = _checked(y, score)
-    where, positive = _block_of(len(labels), blocks), labels == 1
-    order = np.argsort(checked[~positive], kind="stable")
-    below = np.zeros((len(order) + 1, blocks))
-    below[np.arange(1, len(order) + 1), where[~positive][order]] = 1
-    np.cumsum(below, axis=0, out=below)
-    negatives = checked[~positive][order]
-    left, right = (np.searchsorted(negatives, checked[positive], s) for s in ("left", "right"))
-    beaten, won = (below[left] + below[right]) / 2, np.zeros((blocks, blocks))
-    np.add.at(won, where[positive], beaten)
-    return won
+    from trueness.evaluation.kernels import won_pairs
+
+    ranked = Ranked.of(*_fitting(y_true, y_score, piece))
+    return won_pairs(ranked.positive, ranked.order, ranked.ends, piece, int(piece.max()) + 1)
 
 
-def alarm_counts(y: object, score: object, blocks: int, alarms: int) -> tuple[Array, Array]:
-    """Hits and alarms of each block, (blocks,) each, with the cut of so many alarms on all days."""
-    labels, checked = _checked(y, score)
-    raised = checked > alarm_cut(checked, at_least("alarms", alarms, 1))
-    where = _block_of(len(labels), blocks)
-    hits, every = np.bincount(where[raised], labels[raised], blocks), where[raised]
-    return hits.astype(np.float64), np.bincount(every, minlength=blocks).astype(np.float64)
+def alarm_counts(
+    y_true: ArrayLike, y_score: ArrayLike, piece: Index, alarms: int
+) -> tuple[Array, Array]:
+    """Hits and alarms of each piece, (pieces,) each, by the cut of so many alarms on all units."""
+    labels, scores = _fitting(y_true, y_score, piece)
+    raised, pieces = scores > alarm_cut(scores, at_least("alarms", alarms, 1)), int(piece.max()) + 1
+    hits = np.bincount(piece[raised], labels[raised], pieces)
+    return hits.astype(np.float64), np.bincount(piece[raised], minlength=pieces).astype(np.float64)
+
+
+def _fitting(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> tuple[Labels, Array]:
+    labels, scores = labels_and_scores(y_true, y_score)
+    if labels.shape != piece.shape:
+        raise InputError(f"{len(labels)} labels for {len(piece)} units", "length")
+    return labels, scores
 
 
 def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overfitting:
@@ -145,14 +153,14 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
 
     Parameters
     ----------
-    won : (m, blocks, blocks)
+    won : (m, pieces, pieces)
         `auc_counts` of each candidate; means over seeds serve as well.
-    positives, negatives : (blocks,)
+    positives, negatives : (pieces,)
         `class_counts`.
     """
-    m, blocks, _ = won.shape
-    one, other = np.triu_indices(blocks)
-    both = won + won.transpose(0, 2, 1) * (1 - np.eye(blocks))
+    m, pieces, _ = won.shape
+    one, other = np.triu_indices(pieces)
+    both = won + won.transpose(0, 2, 1) * (1 - np.eye(pieces))
     pairs = both[:, one, other].T
 
     def auc(halves: Array) -> Array:
@@ -160,49 +168,45 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
             of = (halves @ positives) * (halves @ negatives)
             return (halves[:, one] * halves[:, other]) @ pairs / of[:, None]
 
-    return _probability(auc, m, blocks)
+    return _probability(auc, m, pieces)
 
 
 def _stacked(counts: list[Array]) -> Array:
     if not counts:
-        raise TruenessError("no candidates; at least two are needed")
+        raise InputError("no candidates; at least two are needed", "few")
     return np.array(counts)
 
 
-def _whole_blocks(blocks: int) -> int:
-    """Number of blocks that can be halved; anything else is refused."""
-    number = at_least("blocks", blocks, 0)
-    if not 4 <= number <= MOST_BLOCKS or number % 2:
-        raise TruenessError(f"{number} blocks cannot be halved; an even number from 4 to 20 can")
-    return number
+def _halvable(pieces: int) -> int:
+    """Number of pieces that can be halved; anything else is refused."""
+    count = at_least("pieces", pieces, 0)
+    if not 4 <= count <= MOST_PIECES or count % 2:
+        raise InputError(
+            f"{count} pieces cannot be halved; an even number from 4 to 20 can", "range"
+        )
+    return count
 
 
-def _block_of(n: int, blocks: int) -> NDArray[np.int64]:
-    """Block of each of n days; sizes differ by at most one."""
-    blocks = _whole_blocks(blocks)
-    if n < blocks:
-        raise TruenessError(f"{n} days do not make {blocks} blocks")
-    return np.arange(n) * blocks // n
-
-
-def _probability(performance: Performance, m: int, blocks: int) -> Overfitting:
+def _probability(performance: Performance, m: int, pieces: int) -> Overfitting:
     """Choose on each half, rank on the other; halves in which nothing is defined are left out."""
+    from trueness.evaluation.kernels import ranks_of_best
+
     if m < 2:
-        raise TruenessError("one candidate leaves nothing to choose; at least two are needed")
-    chosen = np.array(list(combinations(range(blocks), blocks // 2)))
-    halves = np.zeros((math.comb(blocks, blocks // 2), blocks))
+        raise InputError("one candidate leaves nothing to choose; at least two are needed", "few")
+    pieces = _halvable(pieces)
+    chosen = np.array(list(combinations(range(pieces), pieces // 2)))
+    halves = np.zeros((math.comb(pieces, pieces // 2), pieces))
     np.put_along_axis(halves, chosen, 1.0, axis=1)
-    parts = []
-    for start in range(0, len(halves), AT_ONCE):
-        part = halves[start : start + AT_ONCE]
-        inside, outside = performance(part), performance(1 - part)
+
+    def part(start: int) -> Array:
+        some = halves[start : start + AT_ONCE]
+        inside, outside = performance(some), performance(1 - some)
         defined = ~np.isnan(inside).all(axis=1) & ~np.isnan(outside).all(axis=1)
         inside, outside = (np.nan_to_num(x[defined], nan=-1.0) for x in (inside, outside))
-        best = inside == inside.max(axis=1, keepdims=True)
-        ranks = rankdata(outside, axis=1)
-        rank = (ranks * best).sum(axis=1) / best.sum(axis=1)  # equally good ones: their mean rank
-        parts.append(np.log(rank) - np.log(m + 1 - rank))
-    logits = np.concatenate(parts)
+        rank = ranks_of_best(inside, outside)
+        return np.log(rank) - np.log(m + 1 - rank)
+
+    logits = np.concatenate(in_threads(part, range(0, len(halves), AT_ONCE)))
     below = int((logits <= AT_THE_MEDIAN).sum())
     value = below / len(logits) if len(logits) else None
-    return Overfitting(Estimate(value, None, None, len(logits), below), logits, m, blocks)
+    return Overfitting(Estimate(value, None, None, len(logits), below), logits, m, pieces)

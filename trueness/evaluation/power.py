@@ -1,4 +1,4 @@
-"""What so many days can tell: errors, smallest differences that show, alarms that are needed, luck.
+"""What so many units can tell: errors, smallest differences, alarms that are needed, luck.
 
 Everything here is known before anything is trained.
 """
@@ -6,13 +6,14 @@ Everything here is known before anything is trained.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincinv, ndtri
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
+from trueness.evaluation.inputs import InputError, between, choice
 
 Correction = Literal["bonferroni", "sidak"]
 POWER = 0.8
@@ -22,24 +23,11 @@ MOST_ALARMS = 20_000
 """An alarm on every session of eighty years."""
 
 
-def between(name: str, value: float, low: float = 0.0, high: float = 1.0) -> float:
-    """Number strictly between two others; anything else is refused.
-
-    Examples
-    --------
-    >>> between("precision", 0.6)
-    0.6
-    """
-    if not low < value < high:
-        raise TruenessError(f"{name} {value} must lie between {low:g} and {high:g}")
-    return float(value)
-
-
 def _above(power: float, level: float) -> float:
     """Power that a test can be planned for; one without any difference has its error level."""
     if not level < between("power", power):
-        raise TruenessError(
-            f"power {power:g} must lie above the error level of the test, {level:g}"
+        raise InputError(
+            f"power {power:g} must lie above the error level of the test, {level:g}", "range"
         )
     return float(power)
 
@@ -70,36 +58,38 @@ def binomial_tail(k: ArrayLike, n: ArrayLike, p: ArrayLike) -> NDArray[np.float6
     """
     k, n, p = (np.asarray(value, np.float64) for value in (k, n, p))
     if not ((k >= 0) & (k <= n)).all():
-        raise TruenessError("hits must lie between 0 and the number of trials")
+        raise InputError("hits must lie between 0 and the number of trials", "counts")
     if not ((p > 0) & (p < 1)).all():
-        raise TruenessError("the probability of a hit must lie between 0 and 1")
+        raise InputError("the probability of a hit must lie between 0 and 1", "range")
     inside = betainc(np.where(k > 0, k, 1.0), n - k + 1, p)
     return np.where(k > 0, inside, 1.0)
 
 
 def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an area under the ROC curve, days taken as independent.
+    """Standard error of an AUC whose scores are not at hand, by an exponential model of them.
 
     Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic
-    (ROC) curve" (1982).
+    (ROC) curve" (1982). Units count as independent.
 
     Parameters
     ----------
     auc : float
-        In (0, 1).
+        In [0, 1]; 0 or 1 have no error.
     positives, negatives : int
-        Days of either class.
+        Units of either class, at least one.
 
     Examples
     --------
     >>> round(auc_standard_error(0.7, 76, 346), 3)
     0.036
     """
-    a = between("AUC", auc)
+    a = float(auc)
+    if not 0 <= a <= 1:
+        raise InputError(f"AUC {auc} must lie in [0, 1]", "range")
     m, n = at_least("positives", positives, 1, MOST), at_least("negatives", negatives, 1, MOST)
     both_positive, both_negative = a / (2 - a), 2 * a * a / (1 + a)
     spread = (m - 1) * (both_positive - a * a) + (n - 1) * (both_negative - a * a)
-    return float(np.sqrt((a * (1 - a) + spread) / (m * n)))
+    return float(np.sqrt(max(0.0, a * (1 - a) + spread) / (m * n)))
 
 
 def corrected(level: float, comparisons: int, how: Correction = "bonferroni") -> float:
@@ -114,8 +104,7 @@ def corrected(level: float, comparisons: int, how: Correction = "bonferroni") ->
     (0.005, 0.00512)
     """
     level, m = between("level", level), at_least("comparisons", comparisons, 1, MOST)
-    if how not in ("bonferroni", "sidak"):
-        raise TruenessError(f"unknown correction {how!r}; choose from bonferroni, sidak")
+    choice("correction", how, get_args(Correction))
     return level / m if how == "bonferroni" else float(-np.expm1(np.log1p(-level) / m))
 
 
@@ -149,6 +138,7 @@ def detectable_auc_difference(
     >>> round(detectable_auc_difference(0.7, 76, 346, candidates=183), 2)
     0.16
     """
+    between("AUC", auc)
     between("correlation", correlation, -1.0)
     level = corrected(1 - between("confidence", confidence), candidates, correction)
     deviations = -ndtri(level / 2) + ndtri(_above(power, level))
@@ -271,7 +261,7 @@ def luck_of_the_best(
     n, k = at_least("alarms", n, 1, MOST), at_least("hits", k, 0, MOST)
     p, times = between("precision", precision), at_least("models", models, 1, MOST)
     if k > n:
-        raise TruenessError(f"{k} hits of {n} is not a share")
+        raise InputError(f"{k} hits of {n} is no proportion", "counts")
     each = np.array([n]) if alarms is None else _alarms(alarms)
     tail = binomial_tail(-((-k * each) // n), each, p)
     if (tail == 1).any():
@@ -283,9 +273,11 @@ def _alarms(alarms: Sequence[int]) -> NDArray[np.int64]:
     """Alarms of every model; whole numbers of at least 1."""
     each = np.asarray(alarms)
     if each.ndim != 1 or not len(each) or each.dtype.kind not in "iuf":
-        raise TruenessError("alarms of the models: a list of whole numbers is needed")
+        raise InputError("alarms of the models: a list of whole numbers is needed", "type")
     if not ((each >= 1) & (each <= MOST) & (each == np.floor(each))).all():
-        raise TruenessError(f"every model needs at least 1 alarm, a whole number up to {MOST:,}")
+        raise InputError(
+            f"every model needs at least 1 alarm, a whole number up to {MOST:,}", "range"
+        )
     return each.astype(np.int64)
 
 

@@ -15,28 +15,22 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtr
+from scipy.special import ndtr
 
-from trueness.errors import TruenessError
-from trueness.evaluation.intervals import Bootstrap, Estimate
-from trueness.evaluation.metrics import _number
-from trueness.evaluation.resampling import Resampled, resampled_precisions
-from trueness.evaluation.selection import stretched
+from trueness.evaluation.blocks import DRAWS, Blocks, Bootstrap
+from trueness.evaluation.inputs import check_confidence
+from trueness.evaluation.intervals import Estimate, exact_tails
+from trueness.evaluation.resampling import Resampled, number, resampled_precisions
+from trueness.evaluation.selection import small_sample_critical
 
 Array = NDArray[np.float64]
 SMALLEST_ERROR = 1e-9
 
 
 def adjusted_precision_bounds(
-    y: object,
-    scores: Iterable[object],
-    *,
-    alarms: int,
-    block: int,
-    confidence: float = 0.95,
-    draws: int = 1000,
-    bootstrap: Bootstrap = "circular",
-) -> list[Estimate]:
+    y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks,
+    confidence: float = 0.95, draws: int = DRAWS, bootstrap: Bootstrap = "circular",
+) -> list[Estimate]:  # fmt: skip
     """Precision of each candidate at the same number of alarms, bounded below all at once.
 
     With at least the stated confidence no bound lies above the true precision of its candidate at
@@ -44,13 +38,13 @@ def adjusted_precision_bounds(
 
     Parameters
     ----------
-    y : (n,)
-        Labels in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     scores : iterable of m arrays (n,)
     alarms : int
         Budget of each candidate; the cut is found anew in every resample.
-    block : int
-        Days per block of the bootstrap; at least the horizon of the labels.
+    blocks : Blocks
+        Of the n units; blocks at least as long as the horizon of the labels.
     confidence : float
         Of all bounds together, in (0, 1).
     draws : int
@@ -64,20 +58,20 @@ def adjusted_precision_bounds(
     Examples
     --------
     >>> y = np.tile([0, 1, 0, 0, 1], 60)
-    >>> (bound,) = adjusted_precision_bounds(y, [y + np.arange(300) / 1e3], alarms=30, block=20)
+    >>> scores, blocks = [y + np.arange(300) / 1e3], Blocks.of(300, length=20)
+    >>> (bound,) = adjusted_precision_bounds(y, scores, alarms=30, blocks=blocks)
     >>> print(bound)
-    30/30 = 100.0 % [90.5, 100.0]
+    100 % (90–100) · 30/30
     """
     found = resampled_precisions(
-        y, scores, alarms=alarms, block=block, draws=draws, bootstrap=bootstrap
+        y_true, scores, alarms=alarms, blocks=blocks, draws=draws, bootstrap=bootstrap
     )
-    return precision_bounds(list(found), confidence)
+    return precision_bounds(found, confidence)
 
 
 def precision_bounds(candidates: Sequence[Resampled], confidence: float = 0.95) -> list[Estimate]:
     """Lower bounds of precisions that were resampled together; see `adjusted_precision_bounds`."""
-    if not 0 < confidence < 1:
-        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")
+    check_confidence(confidence)
     if not candidates:
         return []
     values = np.array([c.value for c in candidates])
@@ -88,7 +82,7 @@ def precision_bounds(candidates: Sequence[Resampled], confidence: float = 0.95) 
     if draws.shape[1] > 1:
         level = _level(values, draws, alarms, min(c.blocks for c in candidates), 1 - confidence)
         worth = alarms / _design_effects(values, draws, alarms)
-        lows = _exact_lows(values * worth, worth, level).tolist()
+        lows = exact_tails(values * worth, worth, level)[0].tolist()
     return [_bound(*one, len(values)) for one in zip(values, lows, alarms, strict=True)]
 
 
@@ -106,7 +100,7 @@ def _level(
     if not moving.any():
         return alpha / len(values)
     t = (scaled[moving] - centre[moving, None]) / error[moving, None]
-    critical = stretched(float(np.quantile(t.max(axis=0), 1 - alpha)), blocks)
+    critical = small_sample_critical(float(np.quantile(t.max(axis=0), 1 - alpha)), blocks)
     return float(np.clip(ndtr(-critical), alpha / len(values), alpha))
 
 
@@ -121,14 +115,8 @@ def _design_effects(values: Array, draws: Array, alarms: NDArray[np.int_]) -> Ar
     return np.minimum(np.maximum(np.maximum(own, pooled), 1), alarms)
 
 
-def _exact_lows(hits: Array, alarms: Array, level: float) -> Array:
-    """Lower ends of the exact one-sided intervals of counts that need not be whole, (m,)."""
-    some = hits > 0
-    return np.where(some, betaincinv(np.where(some, hits, 1), alarms - hits + 1, level), 0.0)
-
-
 def _bound(value: float, low: float | None, alarms: int, companions: int) -> Estimate:
     hits = value * alarms
     k = round(hits) if np.isfinite(hits) and abs(hits - round(hits)) < 1e-6 else None
     high = None if low is None else 1.0
-    return Estimate(_number(float(value)), low, high, int(alarms), k, n_candidates=companions)
+    return Estimate(number(value), low, high, int(alarms), k, n_candidates=companions)

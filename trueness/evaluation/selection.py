@@ -1,6 +1,6 @@
-"""What remains of a difference when it was one of many: joint resampling, and the two nulls.
+"""What remains of a difference when it was one of many: simultaneous intervals and p-values.
 
-The days are resampled once for all models, so that every comparison sees the same days. The
+The units are resampled once for all models, so that every comparison sees the same resamples. The
 simultaneous intervals are those of the studentised maximum: White, "A Reality Check for Data
 Snooping" (2000); Romano and Wolf, "Stepwise Multiple Testing as Formalized Data Snooping" (2005),
 its first step, so that the verdict is what the interval shows.
@@ -13,28 +13,42 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import betainc, ndtr, stdtrit
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from trueness.errors import TruenessError
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.metrics import _number
-from trueness.evaluation.resampling import Resampled, mean_difference, resampled_aucs
+from trueness.evaluation.resampling import Resampled, mean_difference, number, resampled_aucs
+from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
 Verdict: TypeAlias = Literal["better", "worse", "tied", "unknown"]
 SMALLEST_ERROR = 1e-12
-"""Standard errors below it are rounding: the two rank the days alike."""
+"""Standard errors below it are rounding: the two rank the units alike."""
 SMALLEST_PAIR_ERROR = 1e-9
-"""The same where it comes from a covariance; one pair of days moves an AUC by more."""
+"""The same where it comes from a covariance; one pair of units moves an AUC by more."""
+DRAWS_AT_ONCE = 128
+"""Draws of all pairs that stay in the cache."""
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """A difference with the interval it has alone, and the one it has among its companions."""
+    """A difference with the interval it has alone, and the one it has among its companions.
+
+    Attributes
+    ----------
+    pointwise, simultaneous : Estimate
+    p : float or None
+        Adjusted for the companions: the share of draws whose largest studentised deviation is at
+        least that of this difference from 0. It is at most 1 minus the confidence where the
+        simultaneous interval leaves out 0 (up to the interpolation of its quantile); 0 says that no
+        draw went so far. None where there is no interval.
+    """
 
     pointwise: Estimate
     simultaneous: Estimate
+    p: float | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -49,6 +63,46 @@ class Contrast:
         return {**asdict(self), "verdict": self.verdict}
 
 
+@dataclass(frozen=True)
+class _Joint:
+    """How far the differences of a family deviate in each draw, in standard errors.
+
+    Attributes
+    ----------
+    largest : (draws,) float64
+        Largest of the family; NaN where one of them is undefined.
+    blocks, size : int
+        Of the resamples; members of the family.
+    """
+
+    largest: Array
+    blocks: int
+    size: int
+
+    def contrasts(
+        self, differences: Sequence[Resampled], error: Array, confidence: float
+    ) -> list[Contrast]:
+        """Contrasts of differences with their standard errors, (m,)."""
+        critical = self.critical(confidence)
+        found = []
+        for difference, e in zip(differences, error.tolist(), strict=True):
+            together = _simultaneous(difference, critical * e, self.size)
+            p = None if together.low is None else self.p_value(difference.value, e)
+            found.append(Contrast(difference.estimate(confidence), together, p))
+        return found
+
+    def critical(self, confidence: float) -> float:
+        """Standard errors within which all deviate, at that confidence; 0 if none moves."""
+        return max_t_critical(self.largest, self.blocks, confidence)
+
+    def p_value(self, difference: float, error: float) -> float:
+        """Share of the draws that deviate as far as a difference lies from 0."""
+        if error <= SMALLEST_ERROR:
+            return 1.0
+        defined = self.largest[np.isfinite(self.largest)]
+        return float((defined >= large_sample(abs(difference) / error, self.blocks)).mean())
+
+
 def simultaneous_contrasts(
     differences: Sequence[Resampled], confidence: float = 0.95
 ) -> list[Contrast]:
@@ -59,7 +113,7 @@ def simultaneous_contrasts(
     ``|d* - d| / s`` of a draw. A difference that no resample moves from 0 is exactly [0, 0].
 
     NOTE[DIFF]: with few blocks the draws scatter too little (20 blocks: 9 % errors instead of 5 %);
-    c is stretched from the normal to Student's quantile of as many blocks.
+    c goes from the normal to Student's quantile of as many blocks, see `small_sample_critical`.
 
     Examples
     --------
@@ -67,27 +121,23 @@ def simultaneous_contrasts(
     >>> simultaneous_contrasts([same])[0].verdict
     'tied'
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if not differences:
         return []
     values, draws = _together(differences)
-    error = draws.std(axis=1, ddof=1) if draws.shape[1] > 1 else np.full(len(values), np.nan)
+    error = _errors(draws)
     moving = error > SMALLEST_ERROR
-    critical = 0.0
-    if moving.any():
-        t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
-        largest = float(np.quantile(t.max(axis=0), confidence))
-        critical = stretched(largest, min(d.blocks for d in differences))
-    return _contrasts(differences, error, critical, confidence, len(differences))
+    t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
+    largest = t.max(axis=0, initial=0.0)
+    joint = _Joint(largest, min(d.blocks for d in differences), len(differences))
+    return joint.contrasts(differences, error, confidence)
 
 
 def contrasts_with_leader(
-    candidates: Sequence[Resampled],
-    leader: int,
-    confidence: float = 0.95,
-    critical: float | None = None,
-) -> list[Contrast]:
-    """Leader minus each other candidate, corrected for the leader being the best of the same days.
+    candidates: Sequence[Resampled], leader: int, confidence: float = 0.95,
+    largest: Array | None = None,
+) -> list[Contrast]:  # fmt: skip
+    """Leader minus each other candidate, corrected for the leader being the best of the same units.
 
     Who leads is chance too, so the critical value is that of all pairs of candidates, not only of
     those with this leader: no candidate of equal worth is told from whichever one leads, with about
@@ -97,48 +147,105 @@ def contrasts_with_leader(
     Parameters
     ----------
     candidates : sequence of Resampled
-        On the same resampled days.
+        On the same resampled units.
     leader : int
         Position of the leader among them.
     confidence : float
         In (0, 1).
-    critical : float, optional
-        `critical_of_pairs` of the same candidates, if it is known.
+    largest : (draws,) float64, optional
+        `largest_of_pairs` of the same candidates, if it is known.
 
     Returns
     -------
     list of Contrast
         In the order of the other candidates; ``n_candidates`` is the number of candidates.
     """
-    _check_confidence(confidence)
+    check_confidence(confidence)
     if not 0 <= leader < len(candidates):
-        raise TruenessError(f"no candidate {leader} among {len(candidates)} to be the leader")
-    own = candidates[leader]
-    found = [mean_difference([own], [o]) for i, o in enumerate(candidates) if i != leader]
-    values, draws = _together(candidates)
-    few = draws.shape[1] < 2
-    error = np.full(len(values), np.nan) if few else (draws[leader] - draws).std(axis=1, ddof=1)
-    if critical is None:
-        critical = critical_of_pairs(candidates, confidence)
-    return _contrasts(found, np.delete(error, leader), critical, confidence, len(candidates))
+        raise InputError(
+            f"no candidate {leader} among {len(candidates)} to be the leader", "leader"
+        )
+    others = [one for i, one in enumerate(candidates) if i != leader]
+    differences = [mean_difference([candidates[leader]], [other]) for other in others]
+    draws = _together(candidates)[1]
+    error = np.delete(_errors(draws[leader] - draws), leader)
+    known = largest_of_pairs(candidates) if largest is None else largest
+    joint = _Joint(known, min(c.blocks for c in candidates), len(candidates))
+    return joint.contrasts(differences, error, confidence)
 
 
-def critical_of_pairs(candidates: Sequence[Resampled], confidence: float = 0.95) -> float:
-    """Standard errors by which the differences of all pairs deviate at most, at that confidence.
+def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
+    """Largest studentised deviation of a difference of two candidates, in each draw.
 
-    0 if no resample moves any of them, or fewer than two resamples are defined.
+    It does not depend on who leads, so it can be kept.
+
+    Returns
+    -------
+    (draws,) float64
+        NaN in draws in which one of them is undefined, and all NaN with fewer than two candidates;
+        0 where no difference moves.
     """
-    _check_confidence(confidence)
-    values, draws = _together(candidates)
-    if draws.shape[1] < 2 or len(values) < 2:
+    from trueness.evaluation.kernels import largest_deviations
+
+    every = np.array([c.draws for c in candidates])
+    defined = np.isfinite(every).all(axis=0)
+    largest = np.full(every.shape[1], np.nan)
+    if len(every) < 2 or defined.sum() < 2:
+        return largest
+    draws = every[:, defined]
+    deviation = draws - np.array([c.value for c in candidates])[:, None]
+    spread = np.cov(draws)
+    square = spread.diagonal() + spread.diagonal()[:, None] - 2 * spread
+    moving = square > SMALLEST_PAIR_ERROR**2
+    scale = np.divide(1.0, np.sqrt(np.abs(square)), out=np.zeros_like(square), where=moving)
+
+    def part(start: int) -> Array:
+        some = np.ascontiguousarray(deviation[:, start : start + DRAWS_AT_ONCE])
+        return largest_deviations(some, scale)
+
+    largest[defined] = np.concatenate(in_threads(part, range(0, draws.shape[1], DRAWS_AT_ONCE)))
+    return largest
+
+
+def max_t_critical(largest: Array, blocks: int, confidence: float = 0.95) -> float:
+    """Critical value of the largest deviation, from its values in the draws; 0 if none is defined.
+
+    Examples
+    --------
+    >>> round(max_t_critical(np.linspace(0, 4, 101), blocks=40), 2)
+    4.27
+    """
+    check_confidence(confidence)
+    defined = largest[np.isfinite(largest)]
+    if not len(defined):
         return 0.0
-    largest = float(np.quantile(_largest_among_pairs(values, draws), confidence))
-    return stretched(largest, min(c.blocks for c in candidates)) if largest else 0.0
+    return small_sample_critical(float(np.quantile(defined, confidence)), blocks)
 
 
-def _check_confidence(confidence: float) -> None:
-    if not 0 < confidence < 1:
-        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")
+def small_sample_critical(critical: float, blocks: int) -> float:
+    """Critical value of a mean of few blocks whose spread is estimated, from the normal one.
+
+    Student's quantile at the same level with ``blocks - 1`` degrees of freedom, times
+    ``sqrt(blocks / (blocks - 1))`` as the spread of the resamples is that of a population.
+
+    Examples
+    --------
+    >>> round(small_sample_critical(1.96, 20), 2)
+    2.15
+    """
+    t = -stdtrit(blocks - 1, ndtr(-critical))
+    return float(t * np.sqrt(blocks / (blocks - 1)))
+
+
+def large_sample(critical: float, blocks: int) -> float:
+    """The normal value behind a critical value of few blocks; undoes `small_sample_critical`.
+
+    Examples
+    --------
+    >>> round(large_sample(small_sample_critical(1.96, 20), 20), 2)
+    1.96
+    """
+    return float(-ndtri(stdtr(blocks - 1, -critical * np.sqrt((blocks - 1) / blocks))))
 
 
 def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
@@ -147,41 +254,14 @@ def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
     return np.array([s.value for s in statistics]), draws[:, np.isfinite(draws).all(axis=0)]
 
 
-def _largest_among_pairs(values: Array, draws: Array) -> Array:
-    """Largest studentised deviation of a difference of two, for each draw, (draws,)."""
-    deviation = draws - values[:, None]
-    spread = np.cov(draws)
-    square = spread.diagonal() + spread.diagonal()[:, None] - 2 * spread
-    moving = square > SMALLEST_PAIR_ERROR**2
-    scale = np.divide(1.0, np.sqrt(np.abs(square)), out=np.zeros_like(square), where=moving)
-    largest = np.zeros(draws.shape[1])
-    for start in range(0, draws.shape[1], 128):  # so many draws stay in the cache
-        part = np.ascontiguousarray(deviation[:, start : start + 128])
-        top, room = largest[start : start + 128], np.empty_like(part)
-        for i in range(len(part) - 1):
-            t = np.subtract(part[i + 1 :], part[i], out=room[i + 1 :])
-            t *= scale[i, i + 1 :, None]
-            np.maximum(top, np.abs(t, out=t).max(axis=0), out=top)
-    return largest
+def _errors(draws: Array) -> Array:
+    """Standard deviation over the draws (m, draws), (m,); NaN with fewer than two."""
+    return draws.std(axis=1, ddof=1) if draws.shape[1] > 1 else np.full(len(draws), np.nan)
 
 
-def _contrasts(
-    differences: Sequence[Resampled], error: Array, critical: float, confidence: float, of: int
-) -> list[Contrast]:
-    return [
-        Contrast(d.estimate(confidence), _at_once(d, critical * e, of))
-        for d, e in zip(differences, error, strict=True)
-    ]
-
-
-def stretched(critical: float, blocks: int) -> float:
-    """Quantile of a mean of few blocks whose spread is estimated, from the normal one."""
-    return float(-stdtrit(blocks - 1, ndtr(-critical)) * np.sqrt(blocks / (blocks - 1)))
-
-
-def _at_once(difference: Resampled, half: float, companions: int) -> Estimate:
+def _simultaneous(difference: Resampled, half: float, companions: int) -> Estimate:
     """Difference ± half; no interval if it is undefined, or away from 0 without any spread."""
-    value, n = _number(difference.value), difference.n
+    value, n = number(difference.value), difference.n
     still = half <= SMALLEST_ERROR
     if value is None or not np.isfinite(half) or (still and abs(value) > SMALLEST_ERROR):
         return Estimate(value, None, None, n, n_candidates=companions)
@@ -190,23 +270,19 @@ def _at_once(difference: Resampled, half: float, companions: int) -> Estimate:
 
 
 def simultaneous_differences(
-    y: object,
-    scores: Sequence[Sequence[object]],
-    references: Sequence[Sequence[object]],
-    *,
-    block: int,
-    confidence: float = 0.95,
-) -> list[Contrast]:
+    y_true: ArrayLike, scores: Sequence[Sequence[object]], references: Sequence[Sequence[object]],
+    *, blocks: Blocks, confidence: float = 0.95,
+) -> list[Contrast]:  # fmt: skip
     """AUC of each candidate minus that of its reference, corrected for their number.
 
     Parameters
     ----------
-    y : (n,)
-        Labels in time order.
+    y_true : (n,)
+        Labels 0 and 1.
     scores, references : m sequences of (n,) arrays
         Replicates (seeds) of each candidate and of what it is compared to; their AUCs are averaged.
-    block : int
-        Days per block of the bootstrap.
+    blocks : Blocks
+        Of the n units.
     confidence : float
         Of the pointwise, and of all simultaneous intervals together, in (0, 1).
 
@@ -215,164 +291,12 @@ def simultaneous_differences(
     list of m Contrast
     """
     if len(scores) != len(references):
-        raise TruenessError(f"{len(references)} references for {len(scores)} candidates")
+        raise InputError(f"{len(references)} references for {len(scores)} candidates", "length")
     distinct = {id(s): s for group in (*scores, *references) for s in group}
-    known = dict(zip(distinct, resampled_aucs(y, distinct.values(), block=block), strict=True))
-    found = [
+    aucs = resampled_aucs(y_true, distinct.values(), blocks=blocks)
+    known = dict(zip(distinct, aucs, strict=True))
+    differences = [
         mean_difference([known[id(s)] for s in ours], [known[id(s)] for s in theirs])
         for ours, theirs in zip(scores, references, strict=True)
     ]
-    return simultaneous_contrasts(found, confidence)
-
-
-# ------------------------------------------------------------------------------------ the two nulls
-
-
-@dataclass(frozen=True)
-class TwoNulls:
-    """Whether the leader of a leaderboard is more than luck, and more than the best of many.
-
-    Attributes
-    ----------
-    alarms : Estimate
-        The leader's hits of alarms.
-    base_rate : float
-        Share of positives among all days, in [0, 1].
-    chance_p : float or None
-        Probability that the best of `looked_at` guessers has as many hits; None without alarms.
-    looked_at : int
-        Runs among which the leader was found.
-    siblings, tied, ahead : int
-        Other candidates; those that the leader cannot be told from in AUC; those better than it.
-    precision_tied : int or None
-        Those that it cannot be told from in precision at the same number of alarms.
-    baseline : Contrast or None
-        Leader minus best baseline.
-    beating, candidates : int
-        Candidates better than the best baseline after correction, and all that were compared to it.
-    alpha : float
-        One minus the confidence.
-    baseline_precision : Contrast or None
-        Leader minus best baseline in precision at the same number of alarms.
-    in_blocks : bool
-        Whether `chance_p` knows that days depend on each other; else it takes them as independent.
-    """
-
-    alarms: Estimate
-    base_rate: float
-    chance_p: float | None
-    looked_at: int
-    siblings: int
-    tied: int
-    ahead: int
-    precision_tied: int | None
-    baseline: Contrast | None
-    beating: int
-    candidates: int
-    alpha: float
-    baseline_precision: Contrast | None = None
-    in_blocks: bool = False
-
-    @property
-    def beats_chance(self) -> bool:
-        """Whether guessing is refused."""
-        return self.chance_p is not None and self.chance_p <= self.alpha
-
-    @property
-    def beats_siblings(self) -> bool:
-        """Whether the leader is better than every other candidate."""
-        return self.siblings > 0 and self.tied == self.ahead == 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        against = {
-            name: None if one is None else one.to_dict()
-            for name, one in (
-                ("baseline", self.baseline), ("baseline_precision", self.baseline_precision),
-            )
-        }  # fmt: skip
-        yes = {"beats_chance": self.beats_chance, "beats_siblings": self.beats_siblings}
-        return {**asdict(self), **against, **yes}
-
-
-def chance_p(hits: int, alarms: int, base_rate: float, looked_at: int = 1) -> float:
-    """Probability that the best of several guessers has at least so many hits.
-
-    Exact binomial tail, days taken as independent, after Šidák: ``1 - (1 - p) ** looked_at``.
-
-    Examples
-    --------
-    >>> round(chance_p(6, 7, 0.18), 6), round(chance_p(6, 7, 0.18, 183), 3)
-    (0.000201, 0.036)
-    """
-    if not 0 <= hits <= alarms or not 0 <= base_rate <= 1 or looked_at < 1:
-        raise TruenessError(
-            f"{hits} hits of {alarms} alarms at a base rate of {base_rate} among {looked_at} "
-            "runs: 0 <= hits <= alarms, a rate in [0, 1] and at least one run are needed"
-        )
-    p = 1.0 if hits == 0 else float(betainc(hits, alarms - hits + 1, base_rate))
-    return among(p, looked_at)
-
-
-def among(p: float, looked_at: int) -> float:
-    """Smallest of so many p-values, by Sidak.
-
-    Examples
-    --------
-    >>> round(among(0.01, 10), 3)
-    0.096
-    """
-    return 1.0 if p >= 1 else float(-np.expm1(looked_at * np.log1p(-p)))
-
-
-def two_nulls(
-    alarms: Estimate,
-    base_rate: float,
-    looked_at: int,
-    siblings: Sequence[Contrast],
-    baseline: Contrast | None,
-    against_baseline: Sequence[Contrast],
-    confidence: float = 0.95,
-    siblings_precision: Sequence[Contrast] | None = None,
-    baseline_precision: Contrast | None = None,
-    single_p: float | None = None,
-) -> TwoNulls:
-    """Compare a leader with chance, with its siblings, and with the best baseline.
-
-    Parameters
-    ----------
-    alarms : Estimate
-        Hits of alarms of the leader.
-    base_rate : float
-        In [0, 1].
-    looked_at : int
-        Runs among which the leader was found.
-    siblings : sequence of Contrast
-        Leader minus each other candidate, simultaneous, as of `contrasts_with_leader`.
-    baseline : Contrast or None
-        Leader minus the best baseline; one of `against_baseline`.
-    against_baseline : sequence of Contrast
-        Every candidate minus the best baseline, simultaneous.
-    siblings_precision : sequence of Contrast, optional
-        As `siblings`, in precision at the same number of alarms.
-    baseline_precision : Contrast, optional
-        As `baseline`, in precision at the same number of alarms.
-    single_p : float, optional
-        P-value of the leader's hits against the base rate before the correction for `looked_at`;
-        that of independent days by default.
-    """
-    verdicts = [c.verdict for c in siblings]
-    p = chance_p(alarms.k or 0, alarms.n, base_rate, looked_at) if alarms.n else None
-    if p is not None and single_p is not None:
-        p = among(single_p, looked_at)
-    return TwoNulls(
-        alarms, base_rate, p, looked_at,
-        len(verdicts), _ties(siblings), verdicts.count("worse"),
-        None if siblings_precision is None else _ties(siblings_precision),
-        baseline, sum(c.verdict == "better" for c in against_baseline), len(against_baseline),
-        1 - confidence, baseline_precision, p is not None and single_p is not None,
-    )  # fmt: skip
-
-
-def _ties(contrasts: Sequence[Contrast]) -> int:
-    return sum(c.verdict in ("tied", "unknown") for c in contrasts)
+    return simultaneous_contrasts(differences, confidence)

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import betainc, betaincinv, betaln
 
-from trueness.errors import TruenessError
+from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
 
 Array = NDArray[np.float64]
@@ -99,16 +99,17 @@ def shrink(hits: Sequence[float], alarms: Sequence[float], confidence: float = 0
     try:
         k, n = (np.asarray(one) for one in (hits, alarms))
     except ValueError:
-        raise TruenessError("hits and alarms must be lists of numbers, one of each run") from None
+        raise InputError(
+            "hits and alarms must be lists of numbers, one of each run", "dimensions"
+        ) from None
     if any(one.size and one.dtype.kind not in "iuf" for one in (k, n)):
-        raise TruenessError(f"hits are {k.dtype}, alarms are {n.dtype}; numbers are needed")
+        raise InputError(f"hits are {k.dtype}, alarms are {n.dtype}; numbers are needed", "type")
     k, n = k.astype(np.float64), n.astype(np.float64)
     if k.shape != n.shape or k.ndim != 1 or not len(k):
-        raise TruenessError(f"{k.size} hits for {n.size} runs; one of each run is needed")
+        raise InputError(f"{k.size} hits for {n.size} runs; one of each run is needed", "length")
     if not ((k >= 0) & (k <= n) & np.isfinite(n)).all():
-        raise TruenessError("0 <= hits <= alarms is needed of every run")
-    if not 0 < confidence < 1:
-        raise TruenessError(f"confidence {confidence} must lie between 0 and 1")
+        raise InputError("0 <= hits <= alarms is needed of every run", "counts")
+    check_confidence(confidence)
     if not n.any():
         nothing = Estimate(None, None, None, 0)
         return Shrunk(nothing, 0.0, [nothing] * len(k))

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
-from trueness.errors import TruenessError
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.power import auc_standard_error
 
 Array = NDArray[np.float64]
 
@@ -35,7 +35,7 @@ def mean_estimate(values: object, confidence: float = 0.95) -> Estimate:
     Examples
     --------
     >>> print(mean_estimate([0.70, 0.71, 0.72]))
-    0.710 [0.685, 0.735]
+    0.710 (0.685–0.735)
     """
     x = np.asarray(values, np.float64)
     if not len(x):
@@ -55,7 +55,7 @@ def difference_estimate(first: object, second: object, confidence: float = 0.95)
     Examples
     --------
     >>> print(difference_estimate([0.72, 0.74], [0.70, 0.71, 0.72]))
-    0.020 [-0.040, 0.080]
+    0.020 (−0.040 to 0.080)
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if not len(a) or not len(b):
@@ -79,7 +79,7 @@ def correlation_estimate(x: object, y: object, confidence: float = 0.95) -> Esti
     Examples
     --------
     >>> print(correlation_estimate([1, 2, 3, 4, 5], [1, 2, 3, 5, 4]))
-    0.900 [0.086, 0.993]
+    0.900 (0.086–0.993)
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
@@ -98,7 +98,7 @@ def slope_estimate(x: object, y: object, confidence: float = 0.95) -> Estimate:
     Examples
     --------
     >>> print(slope_estimate([0, 1, 2, 3], [0.70, 0.71, 0.71, 0.73]))
-    0.009 [-0.002, 0.020]
+    0.009 (−0.002 to 0.020)
     """
     a, b = np.asarray(x, np.float64), np.asarray(y, np.float64)
     if len(a) < 2 or np.ptp(a) == 0:
@@ -111,46 +111,18 @@ def slope_estimate(x: object, y: object, confidence: float = 0.95) -> Estimate:
     return _around(slope, half, len(a))
 
 
-def auc_error(auc: float, positives: int, negatives: int) -> float:
-    """Standard error of an AUC whose scores are not at hand, by an exponential model of them.
-
-    Hanley and McNeil, "The meaning and use of the area under a receiver operating characteristic
-    (ROC) curve" (1982). Days count as independent.
-
-    Parameters
-    ----------
-    auc : float
-        In [0, 1].
-    positives, negatives : int
-        Examples of each class, at least one.
-
-    Examples
-    --------
-    >>> round(auc_error(0.73, positives=76, negatives=346), 4)
-    0.0349
-    """
-    if not 0 <= auc <= 1 or positives < 1 or negatives < 1:
-        raise TruenessError(
-            f"an AUC of {auc} with {positives} positives and {negatives} negatives; an AUC in "
-            "[0, 1] and at least one of each are needed"
-        )
-    q1, q2 = auc / (2 - auc), 2 * auc**2 / (1 + auc)
-    spread = auc * (1 - auc) + (positives - 1) * (q1 - auc**2) + (negatives - 1) * (q2 - auc**2)
-    return math.sqrt(max(0.0, spread) / (positives * negatives))
-
-
 def auc_estimate(
     auc: float, positives: int, negatives: int, *, n_candidates: int = 1, confidence: float = 0.95,
     chosen_on: str = "", measured_on: str = "",
 ) -> Estimate:  # fmt: skip
-    """AUC with the interval of `auc_error`, cut at 0 and 1.
+    """AUC with the interval of `auc_standard_error`, cut at 0 and 1.
 
     Examples
     --------
     >>> print(auc_estimate(0.73, positives=76, negatives=346))
-    0.730 [0.662, 0.798]
+    0.730 (0.662–0.798)
     """
-    half = float(ndtri((1 + confidence) / 2)) * auc_error(auc, positives, negatives)
+    half = float(ndtri((1 + confidence) / 2)) * auc_standard_error(auc, positives, negatives)
     low, high = max(0.0, auc - half), min(1.0, auc + half)
     n = positives + negatives
     return Estimate(auc, low, high, n, None, chosen_on, measured_on, n_candidates)

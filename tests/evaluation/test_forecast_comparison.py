@@ -1,0 +1,97 @@
+"""Tests by daily loss: the same as arch's own, duplicates, refusals."""
+
+import numpy as np
+import pytest
+from arch.bootstrap import MCS, SPA, StepM
+from scipy.special import expit
+from sklearn.metrics import brier_score_loss, log_loss
+
+from trueness.errors import TruenessError
+from trueness.evaluation import daily_losses, loss_comparison
+
+
+@pytest.fixture(scope="module")
+def losses():
+    """Six candidates on 300 days; the last two are better than the first."""
+    rng = np.random.default_rng(0)
+    y = (rng.random(300) < 0.3).astype(np.uint8)
+    quality = np.array([0.5, 0.5, 0.4, 0.5, 1.5, 2.5])[:, None]
+    return daily_losses(y, quality * (2 * y - 1.0) + rng.standard_normal((6, 300)))
+
+
+@pytest.mark.parametrize("bootstrap", ["stationary", "circular"])
+def test_results_equal_direct_calls(losses, bootstrap):
+    options = {"block_size": 20, "reps": 400, "bootstrap": bootstrap, "seed": 3}
+    found = loss_comparison(losses, 0, block=20, draws=400, bootstrap=bootstrap, seed=3)
+    distinct, order = np.unique(losses, axis=1, return_index=True)
+    own = int(np.flatnonzero(order == 0)[0])
+    rivals = [i for i in range(6) if i != own]
+    direct = SPA(distinct[:, own], distinct[:, rivals], **options)
+    direct.compute()
+    assert found.better_p == pytest.approx(direct.pvalues.to_dict())
+    steps = StepM(distinct[:, own], distinct[:, rivals], size=0.05, **options)
+    steps.compute()
+    assert found.better == sorted(order[rivals[i]] for i in steps.superior_models)
+    best = MCS(distinct, 0.05, method="max", **options)
+    best.compute()
+    assert found.among_best == sorted(order[i] for i in best.included)
+    assert found.better == [4, 5]
+    assert found.among_best == [5]
+    assert found.mean == pytest.approx(losses.mean(axis=0))
+    assert found.to_dict()["days"] == 300
+
+
+def test_daily_losses_average_to_the_usual_ones():
+    rng = np.random.default_rng(1)
+    y, z = rng.integers(0, 2, 50), rng.standard_normal(50) * 3
+    assert daily_losses(y, [z]).mean() == pytest.approx(log_loss(y, expit(z)))
+    assert daily_losses(y, [z], "brier").mean() == pytest.approx(brier_score_loss(y, expit(z)))
+    assert np.isfinite(daily_losses([0, 1], [[900.0, -900.0]])).all()
+
+
+def test_all_rivals_may_be_better(losses):
+    found = loss_comparison(losses[:, [0, 4, 5]] + [1.0, 0.0, 0.0], 0, block=20, draws=300)
+    assert found.better == [1, 2]
+    assert found.better_p["consistent"] < 0.01
+
+
+def test_copies_count_once(losses):
+    single = loss_comparison(losses, 0, block=20, draws=300)
+    double = loss_comparison(np.hstack([losses, losses]), 0, block=20, draws=300)
+    assert double.better_p == single.better_p
+    assert double.better == [4, 5, 10, 11]
+    assert double.among_best_p == single.among_best_p * 2
+    alone = loss_comparison(losses[:, [0, 0]], 1, block=20)
+    assert (alone.better, alone.among_best, alone.better_p["upper"]) == ([], [0, 1], 1.0)
+
+
+def test_equal_candidates_are_rarely_called_better():
+    rng, wrong = np.random.default_rng(2), 0
+    for seed in range(40):
+        table = rng.standard_normal((200, 6)) ** 2
+        wrong += bool(loss_comparison(table, 0, block=20, draws=100, seed=seed).better)
+    assert wrong <= 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options", "words"),
+    [
+        (([1.0, 2.0], 0), {}, "a table of numbers"),
+        (([["a"]], 0), {}, "a table of numbers"),
+        (([[np.nan, 1.0]] * 9, 0), {}, "9 losses are not finite"),
+        ((np.ones((9, 2)), 2), {}, "no column 2 among 2"),
+        ((np.ones((9, 2)), 0), {"block": 2}, "9 days in blocks of 2"),
+        ((np.ones((9, 2)), 0), {"confidence": 0}, "confidence 0"),
+        ((np.ones((9, 2)) * [1, 2], 0), {}, "differ by a constant"),
+    ],
+)
+def test_bad_input_is_refused(arguments, options, words):
+    with pytest.raises(TruenessError, match=words):
+        loss_comparison(*arguments, **{"block": 1, **options})
+
+
+def test_unknown_losses_are_refused():
+    with pytest.raises(TruenessError, match="unknown daily loss 'hinge'; choose from log, brier"):
+        daily_losses([0], [[1.0]], "hinge")
+    with pytest.raises(TruenessError, match="no candidates"):
+        daily_losses([0], [])
