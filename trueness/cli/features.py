@@ -5,24 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from trueness.cli.options import (
-    Data,
-    Json,
-    Vix,
-    Whole,
-    check_output,
-    console,
-    print_facts,
-    print_json,
-    print_rows,
-    progress,
-)
+from trueness.cli.options import Data, Vix, Whole, progress
+from trueness.cli.output import DEFAULT, Output, check, check_path, present
 from trueness.errors import TruenessError
 
 
-def check(
-    source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None, as_json: Json = False
-) -> int:
+def check_bars(
+    source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None,
+    output: Output = DEFAULT,
+) -> int:  # fmt: skip
     """Check daily bars: dates, prices, volume, and the sessions they lack.
 
     Example: trueness data check sp500 --calendar XNYS
@@ -34,23 +25,22 @@ def check(
     calendar
         Exchange calendar to compare the dates with, such as XNYS.
     """
+    from trueness.judge.facts import Facts
     from trueness.market import load_bars, load_volatility
     from trueness.market.check import bar_facts, compare_sessions, volatility_facts
 
+    check(output)
     bars = load_bars(source)
     facts = bar_facts(bars)
     if vix is not None:
         facts["volatility"] = volatility_facts(bars, load_volatility(vix))
     if calendar is not None:
         facts["sessions"] = compare_sessions(bars, calendar)
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    present(Facts(f"Bars: {bars.name}", facts), output)
     return 0
 
 
-def features(*, tier: str = "a50", as_json: Json = False) -> int:
+def features(*, tier: str = "a50", output: Output = DEFAULT) -> int:
     """List the indicators of a tier with formula, warm-up, scale and what they need.
 
     Example: trueness features --tier a20
@@ -60,9 +50,11 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
     tier
         A tier holds all rows of the tiers below it; +c adds the volatility index, as in a50+c.
     """
+    from trueness.judge.listing import Listing
     from trueness.market.indicators import FAMILIES, tier_rows
     from trueness.market.indicators.libraries import LIBRARY_OF
 
+    check(output)
     family = {row.name: name for name, module in FAMILIES.items() for row in module.ROWS}
     rows = [
         {
@@ -73,15 +65,12 @@ def features(*, tier: str = "a50", as_json: Json = False) -> int:
         }
         for r in tier_rows(tier)
     ]  # fmt: skip
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
+    present(Listing(f"Features of tier {tier}", rows), output)
     return 0
 
 
 def build(
-    *, out: Path, tier: str = "a50", data: Data = None, vix: Vix = None, as_json: Json = False
+    *, out: Path, tier: str = "a50", data: Data = None, vix: Vix = None, output: Output = DEFAULT
 ) -> int:
     """Compute the indicators of a tier and write them to a Parquet file with their dates.
 
@@ -94,16 +83,15 @@ def build(
     tier
         See trueness features.
     """
+    from trueness.judge.facts import Facts
     from trueness.market import load_bars, load_volatility
     from trueness.market.inputs import build_file
 
-    check_output(out)
+    check(output)
+    check_path(out)
     index = None if vix is None else load_volatility(vix)
     facts = build_file(load_bars(data or "sp500"), tier, index, out)
-    if as_json:
-        print_json(facts)
-    else:
-        print_facts(facts)
+    present(Facts(f"Features of tier {tier}", facts), output)
     return 0
 
 
@@ -114,12 +102,11 @@ def audit(
     vix: Vix = None,
     protocol: Literal["mission", "walk_forward"] = "mission",
     block_days: Whole = 125,
-    report: Path | None = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Audit the columns of a tier: look-ahead, copies, gaps, tails, drift, relation to the label.
+    """Audit the features of a tier: look-ahead, copies, gaps, tails, drift, relation to the label.
 
-    Exits with status 1 if a column looks ahead.
+    Exits with status 1 if a feature looks ahead.
 
     Example: trueness features audit --tier a50 --data sp500
 
@@ -131,25 +118,17 @@ def audit(
         Whose training rows the label (High of the next day reaches +1 %) is compared on.
     block_days
         Days per permuted block of the null.
-    report
-        Also write an HTML page to this file.
     """
+    from trueness.judge.features import audit_tier
     from trueness.market import load_bars, load_volatility
-    from trueness.judge.features import audit_tier, show_audit, write_audit_page
 
-    check_output(report)
+    check(output)
     if block_days < 1:
-        raise TruenessError(f"--block-days {block_days}: at least 1 day is needed")
+        raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
     index = None if vix is None else load_volatility(vix)
     with progress() as shown:
         found = audit_tier(load_bars(data or "sp500"), tier, index, protocol, block_days, shown)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_audit(console(), found)
-    if report is not None:
-        write_audit_page(found, report)
-        console(err=True).print(f"report: {report}", highlight=False)
+    present(found, output)
     return 1 if found.looking_ahead else 0
 
 
@@ -164,9 +143,9 @@ def reduce(
     epochs: Whole = 10,
     device: str = "auto",
     workers: Whole | None = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Drop the weakest columns round by round while a small network does not suffer.
+    """Drop the weakest features round by round while a small network does not suffer.
 
     Writes a tier file; a campaign takes it as task.tier: FILE.
 
@@ -190,20 +169,16 @@ def reduce(
         Processes on a CPU; all cores by default.
     """
     from trueness.reduce import reduce_file
-    from trueness.report.tables import rows_table, show_reduction
 
-    check_output(out)
+    check(output)
+    check_path(out)
     for name, value in (("seeds", seeds), ("rounds", rounds), ("epochs", epochs)):
         if value < 1:
-            raise TruenessError(f"--{name} {value}: at least 1 is needed")
-    told = console(err=True)
-    found = reduce_file(
-        data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs,
-        device=device, workers=workers,
-        on_round=lambda one: told.print(rows_table([one]), highlight=False),
-    )  # fmt: skip
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_reduction(console(), found.to_dict(), out)
+            raise TruenessError(f"--{name} {value}: at least 1 is needed", "count")
+    with progress() as shown:
+        found = reduce_file(
+            data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs,
+            device=device, workers=workers, on_round=lambda one: shown.note(str(one)),
+        )  # fmt: skip
+    present(found, output)
     return 0

@@ -1,4 +1,4 @@
-"""Verbs about where a campaign stands: status, tracker, replay."""
+"""Verbs about where a campaign stands: status, tracker, compare-published."""
 
 from __future__ import annotations
 
@@ -8,41 +8,34 @@ from typing import TYPE_CHECKING
 
 from trueness.cli.options import (
     DEFAULT_STORE,
-    ROWS_SHOWN,
     Data,
-    Json,
     Priorities,
     Protocol,
     Recipe,
     Seeds,
     Store_,
     Vix,
-    Whole,
-    check_output,
-    console,
-    print_json,
 )
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.cli.runs import MANY
-from trueness.cli.stored import open_store
-from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     from trueness.campaign import Campaign
 
 
-def replay(
+def compare_published(
     file: Path,
     /,
     *,
     campaign: str = "precision",
-    limit: Whole = ROWS_SHOWN,
     store: Store_ = DEFAULT_STORE,
-    report: Path | None = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Set published results beside the stored runs of the same ids, with intervals and luck.
+    """Set published results beside the stored runs of the same ids, with intervals.
 
-    Example: trueness replay results.csv --campaign precision
+    The best published precision stands beside the maximum that equally good models would show.
+
+    Example: trueness compare-published results.csv --campaign precision
 
     Parameters
     ----------
@@ -51,30 +44,15 @@ def replay(
         precision_ci95_low, precision_ci95_high.
     campaign
         Whose ids are meant; all stored seeds of an id count.
-    limit
-        Experiments shown; JSON and pages show all.
-    report
-        Also write an HTML page to this file.
     """
-    from trueness.judge.access import look_at
+    from trueness.judge.published import compare_published as compared
     from trueness.judge.published import read_published
-    from trueness.judge.published import replay as compare
-    from trueness.report.replay_page import show_replay, write_replay_page
+    from trueness.store import Store
 
-    check_output(report)
-    if limit < 1:
-        raise TruenessError(f"--limit {limit}: at least 1 row is needed")
-    opened = open_store(store)
-    found = compare(read_published(file), opened, campaign, file.name)
-    if unwritten := look_at(opened, [run for row in found.rows for run in row.runs], "replay"):
-        console(err=True).print(f"note: {unwritten}", style="yellow", highlight=False)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_replay(console(), found, limit)
-    if report is not None:
-        write_replay_page(found, report)
-        console(err=True).print(f"report: {report}", highlight=False)
+    check(output)
+    rows, opened = read_published(file), Store(store)
+    access = ("compare-published", file.name)
+    present(compared(rows, opened, campaign, file.name, access=access), output)
     return 0
 
 
@@ -89,7 +67,7 @@ def status(
     data: Data = None,
     vix: Vix = None,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Say what a campaign is doing: counts per priority, what runs now, the best so far.
 
@@ -100,20 +78,18 @@ def status(
     campaign
         A bundled campaign (trueness list) or a YAML file.
     """
-    from trueness.judge.status import show_status
-    from trueness.judge.status import status as look
+    from trueness.judge.status import status as stands
+    from trueness.store import Store
 
+    check(output)
     chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
     if priorities:
         chosen = chosen.select([], priorities, [])
         command += "".join(f" --priority {shlex.quote(p)}" for p in priorities)
     elif len(chosen.experiments) > MANY:
         command += " --all"
-    found = look(chosen.name, chosen.experiments, open_store(store))
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_status(console(), found, command)
+    access = ("status", "")
+    present(stands(chosen.name, chosen.experiments, Store(store), command, access=access), output)
     return 0
 
 
@@ -121,45 +97,33 @@ def tracker(
     campaign: str,
     /,
     *,
-    output: Path | None = None,
     seeds: Seeds = None,
     protocol: Protocol = None,
     recipe: Recipe = None,
     data: Data = None,
     vix: Vix = None,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Write where a campaign stands as Markdown: counts, best results, findings, what is left.
+    """Say where a campaign stands: counts, best results, what holds, what is left.
 
-    Example: trueness tracker demo --output tracker.md
+    Example: trueness tracker demo --markdown tracker.md
 
     Parameters
     ----------
     campaign
         A bundled campaign (trueness list) or a YAML file.
-    output
-        Markdown file; printed without it.
     """
-    import sys
+    from trueness.judge.tracker import tracker as stands
+    from trueness.store import Store
 
-    from trueness.judge.tracker import tracker as track
-    from trueness.judge.tracker import tracker_page
-
-    check_output(output)
+    check(output)
     chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
-    found = track(
+    found = stands(
         chosen.name, chosen.title, f"{chosen.bars.name} to {chosen.bars.dates[-1]}",
-        chosen.experiments, chosen.baselines, open_store(store), command, ("tracker", ""),
+        chosen.experiments, chosen.baselines, Store(store), command, access=("tracker", ""),
     )  # fmt: skip
-    page = tracker_page(found)
-    if output is not None:
-        output.write_text(page, encoding="utf-8")
-        console(err=True).print(f"tracker: {output}", highlight=False)
-    if as_json:
-        print_json(found.to_dict())
-    elif output is None:
-        sys.stdout.write(page)
+    present(found, output)
     return 0
 
 

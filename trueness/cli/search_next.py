@@ -8,24 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Json,
-    Store_,
-    Whole,
-    check_output,
-    console,
-    print_json,
-    print_rows,
-)
+from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.output import DEFAULT, Output, check, check_path, present
 from trueness.cli.searching import Names, Storage, find_studies
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.search.found import Found
-    from trueness.search.sequel import Candidate
+    from trueness.search.follow_up import Candidate
+    from trueness.search.stored import StoredStudy
 
-Output = Annotated[
+CampaignFile = Annotated[
     Path | None,
     Parameter(name=("--output", "-o"), help="Campaign file to write; named after its content."),
 ]  # fmt: skip
@@ -41,12 +33,12 @@ def propose(
     *,
     tier: str | None = None,
     count: Count = 27,
-    output: Output = None,
+    file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Write supplementary trials as a campaign: sweeps around the best, depths, gaps.
+    """Suggest further trials and write them as a campaign: sweeps around the best, depths, gaps.
 
     Example: trueness search propose --tier a50 -o more.yaml
 
@@ -59,21 +51,21 @@ def propose(
     count
         Trials at most.
     """
-    from trueness.search.supplement import supplementary
+    from trueness.search.suggest import suggestions
     from trueness.store import Store
 
-    check_output(output)
+    check(output)
     _at_least_one(count=count)
-    founds = find_studies((name,) if name else (), store, storage)
-    of_tier = [f for f in founds if tier is None or f.about["tier"] == tier]
-    chosen = founds if name else of_tier
+    studies = find_studies((name,) if name else (), store, storage)
+    of_tier = [f for f in studies if tier is None or f.about["tier"] == tier]
+    chosen = studies if name else of_tier
     if len(chosen) != 1:
-        known = ", ".join(f.name for f in chosen or founds)
+        known = ", ".join(f.name for f in chosen or studies)
         what = "several studies" if chosen else f"no study of tier {tier}"
-        raise TruenessError(f"{what}; name one of {known}")
-    candidates = supplementary(chosen[0], Store(store), count=count or 27, tier=tier)
-    title = f"Supplementary trials around the best of {chosen[0].name}"
-    return _write(output, f"{chosen[0].name}-more", title, chosen, candidates, as_json)
+        raise TruenessError(f"{what}; name one of {known}", "which_study")
+    candidates = suggestions(chosen[0], Store(store), count=count or 27, tier=tier)
+    title = f"Suggested trials around the best of {chosen[0].name}"
+    return _write(file, f"{chosen[0].name}-more", title, chosen, candidates, output)
 
 
 def promote(
@@ -84,10 +76,10 @@ def promote(
     tiers: Tiers = None,
     seeds: Whole = 5,
     by: Literal["auc", "precision"] | None = None,
-    output: Output = None,
+    file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Write the best distinct configurations of each tier as a campaign with new seeds.
 
@@ -104,19 +96,19 @@ def promote(
     by
         Estimate whose lower bound ranks; the objective's own by default. Ties go by recall.
     """
-    from trueness.search.sequel import promoted
+    from trueness.search.follow_up import promoted
     from trueness.store import Store
 
-    check_output(output)
+    check(output)
     _at_least_one(count=count, seeds=seeds)
-    founds = find_studies(names, store, storage)
+    studies = find_studies(names, store, storage)
     candidates = promoted(
-        founds, Store(store), count=count or 10, tiers=tiers or [], seeds=seeds, by=by
+        studies, Store(store), count=count or 10, tiers=tiers or [], seeds=seeds, by=by
     )
-    wanted = [f for f in founds if not tiers or f.about["tier"] in tiers]
+    wanted = [f for f in studies if not tiers or f.about["tier"] in tiers]
     label = "-".join(["promoted", *dict.fromkeys(str(f.about["tier"]) for f in wanted)])
     title = f"Best configurations of {', '.join(f.name for f in wanted)} with new seeds"
-    return _write(output, label, title, wanted, candidates, as_json)
+    return _write(file, label, title, wanted, candidates, output)
 
 
 def transfer(
@@ -124,10 +116,10 @@ def transfer(
     /,
     *,
     seeds: Whole = 1,
-    output: Output = None,
+    file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Put each budget's best training values on each other's best network: campaign and matrix.
 
@@ -142,60 +134,48 @@ def transfer(
     seeds
         Replicates of each cell.
     """
-    from trueness.search.transfer import matrix_rows, measured_cells, transferred
+    from trueness.search.transfer import Transfer, measured_cells, transferred
     from trueness.store import Store
 
-    check_output(output)
+    check(output)
     _at_least_one(seeds=seeds)
-    founds = find_studies(names, store, storage)
-    cells = transferred(founds, Store(store), seeds=seeds)
-    title = f"Training values of each of {', '.join(f.name for f in founds)} on the others"
-    label = "-".join(["transfer", *dict.fromkeys(str(f.about["tier"]) for f in founds)])
-    path = _save(output, label, title, founds, [c.candidate for c in cells])
-    cells = measured_cells(cells, Store(store))
-    if as_json:
-        print_json({"file": str(path), "cells": [c.to_dict() for c in cells]})
-        return 0
-    print_rows(matrix_rows(cells))
-    out = console()
-    out.print(
-        "AUC; off the diagonal the paired difference to the network's own training values, with an "
-        "interval that holds for all cells together.", highlight=False, soft_wrap=True,
-    )  # fmt: skip
-    out.print(f"trueness run {path}", highlight=False, soft_wrap=True)
+    studies = find_studies(names, store, storage)
+    cells = transferred(studies, Store(store), seeds=seeds)
+    title = f"Training values of each of {', '.join(f.name for f in studies)} on the others"
+    label = "-".join(["transfer", *dict.fromkeys(str(f.about["tier"]) for f in studies)])
+    path = _save(file, label, title, studies, [c.candidate for c in cells])
+    present(Transfer(str(path), measured_cells(cells, Store(store))), output)
     return 0
 
 
 def _at_least_one(**counts: int | None) -> None:
     for name, count in counts.items():
         if count is not None and count < 1:
-            raise TruenessError(f"--{name} {count}: at least 1 is needed")
+            raise TruenessError(f"--{name} {count}: at least 1 is needed", "count")
 
 
 def _save(
-    output: Path | None, label: str, title: str, founds: Sequence[Found],
+    file: Path | None, label: str, title: str, studies: Sequence[StoredStudy],
     candidates: Sequence[Candidate],
 ) -> Path:  # fmt: skip
-    from trueness.search.sequel import write_sequel
+    from trueness.search.follow_up import write_follow_up
 
-    path = output or Path(f"{label}.yaml")
-    check_output(path)
-    write_sequel(path, label[:100], title, founds, candidates)
+    path = file or Path(f"{label}.yaml")
+    check_path(path)
+    write_follow_up(path, label[:100], title, studies, candidates)
     return path
 
 
 def _write(
-    output: Path | None, label: str, title: str, founds: Sequence[Found],
-    candidates: Sequence[Candidate], as_json: bool,
+    file: Path | None, label: str, title: str, studies: Sequence[StoredStudy],
+    candidates: Sequence[Candidate], output: Output,
 ) -> int:  # fmt: skip
-    path = _save(output, label, title, founds, candidates)
+    from trueness.judge.listing import Listing
+
+    path = _save(file, label, title, studies, candidates)
     rows = [
         {"id": c.id, "label": c.spec.label(), "runs": len(c.specs), "why": c.why}
         for c in candidates
     ]
-    if as_json:
-        print_json({"file": str(path), "experiments": rows})
-    else:
-        print_rows(rows)
-        console().print(f"trueness run {path}", highlight=False, soft_wrap=True)
+    present(Listing(title, rows, [f"`trueness run {path}` trains them"]), output)
     return 0

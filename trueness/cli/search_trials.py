@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Data,
-    Json,
-    Protocol,
-    Recipe,
-    Store_,
-    Vix,
-    Whole,
-    console,
-    print_json,
-    progress,
-)
+from trueness.cli.options import DEFAULT_STORE, Data, Protocol, Recipe, Store_, Vix, Whole, progress
+from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.cli.searching import Storage, storage_url
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     from trueness.search.definition import Search
     from trueness.search.studies import Opened
-    from trueness.search.trainer import Trainer
     from trueness.search.trials import Outcome
-    from trueness.store import Store
 
 EXIT_INTERRUPTED = 130
 MOST_SEEDS = 100
-MOST_BEST = 5
-"""Trials of the front of two objectives that are shown."""
 GPU_BATCH = 8
 """Trials asked for at once on an accelerator, where those of equal shape train as one stack."""
 
@@ -72,7 +58,7 @@ def run(
     storage: Storage = None,
     device: str = "auto",
     workers: Whole | None = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Search a space: baselines, forced extremes, then what the sampler asks for.
 
@@ -98,7 +84,7 @@ def run(
     seeds
         Replicates of every trial; its value is their mean.
     objective
-        auc; precision: lower end at the largest alarm budget; recall: with --precision reached;
+        auc; precision: lower bound at the largest alarm budget; recall: with --precision reached;
         both: auc and precision, as two objectives.
     sampler_seed
         Seed of the sampler.
@@ -128,10 +114,12 @@ def run(
     from trueness.search.loading import load_search, named
     from trueness.search.pruning import make_pruner
     from trueness.search.studies import open_storage, open_study
+    from trueness.search.summary import summary_of
     from trueness.search.trainer import Objective, Trainer
     from trueness.search.trials import search_trials
     from trueness.store import Store
 
+    check(output)
     _check_counts(
         precision, sampler_seed, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after,
         epochs=epochs,
@@ -165,8 +153,8 @@ def run(
             batch=batch or (max(1, size) if where.name == "cpu" else GPU_BATCH),
             flat_after=flat_after,
         )  # fmt: skip
-    report = _report(search, study, trainer, outcome, opened_store)
-    print_json(report) if as_json else _show(report, outcome, store, storage)
+    command = _command(search.name, store, storage)
+    present(summary_of(search.name, study, trainer, outcome, opened_store, command), output)
     return _status(outcome)
 
 
@@ -206,83 +194,29 @@ def _processes(device: str, workers: int | None) -> int:
 
 
 def _beginning(search: Search, study: Opened, trials: int) -> str:
+    from trueness.document.numbers import count, plural
+
     done = len(study.counted())
-    there = f", {done} of them there already" if done else ""
+    there = f", {count(done)} of them done" if done else ""
     sizes = [shape.parameters for shape in search.shapes.values()]
     size = (
-        f"; {len(sizes)} widths and depths with {min(sizes):,} to {max(sizes):,} parameters"
-        if sizes else ""
+        f"; {plural(len(sizes), 'shape')} with {count(min(sizes))} to {count(max(sizes))} "
+        "parameters" if sizes else ""
     )  # fmt: skip
-    return f"study {search.name}: {trials} trials{there}{size}"
+    return f"study {search.name}: {plural(trials, 'trial')}{there}{size}"
 
 
-def _report(
-    search: Search, study: Opened, trainer: Trainer, outcome: Outcome, store: Store
-) -> dict[str, Any]:
-    """What a search came to, for a table or JSON."""
-    done = study.completed()
-    sizes = [t.user_attrs["run"]["parameters"] for t in done]
-    best = [_best_row(trial, store) for trial in study.best()[:MOST_BEST]]
-    return {
-        "study": search.name, **vars(outcome), "reused": trainer.reused,
-        "trials": len(done), "distinct": len({t.user_attrs["key"] for t in done}),
-        "parameters": [min(sizes), max(sizes)] if sizes else None,
-        "objective": study.study.user_attrs["made"]["objective"], "best": best,
-    }  # fmt: skip
-
-
-def _best_row(trial: Any, store: Store) -> dict[str, Any]:  # noqa: ANN401 - Optuna's own
-    from trueness.search.trainer import alarm_estimate
-
-    facts = trial.user_attrs["run"]
-    run = store.run(facts["keys"][0])
-    wanted = ("auc", alarm_estimate(run), alarm_estimate(run, "recall"))
-    return {
-        "trial": trial.number, "key": run.key, "label": facts["label"],
-        "parameters": facts["parameters"], "values": trial.values,
-        "forced": trial.user_attrs.get("forced"), "params": trial.params,
-        "estimates": {name: run.record["estimates"][name] for name in wanted},
-    }  # fmt: skip
-
-
-def _show(report: dict[str, Any], outcome: Outcome, store: Path, storage: str | None) -> None:
-    from trueness.evaluation import Estimate
-    from trueness.report.tables import number_text, share_text
+def _command(name: str, store: Path, storage: str | None) -> str:
+    """What analyses a study."""
     from trueness.search.studies import shown_url
 
-    def say(text: str) -> None:
-        console().print(text, highlight=False, soft_wrap=True)
-
-    sizes = report["parameters"]
-    say(
-        f"{report['trials']} trials with {report['distinct']} distinct specs"
-        + (f", {sizes[0]:,} to {sizes[1]:,} parameters" if sizes else "")
-        + f"; now {outcome.done} done, {outcome.failed} failed, {outcome.pruned} pruned, "
-        f"{outcome.saved} repeats saved, {outcome.invalid} invalid suggestions replaced, "
-        f"{report['reused']} found in the store"
-    )
-    for row in report["best"]:
-        estimates = {n: Estimate.from_dict(e) for n, e in row["estimates"].items()}
-        auc, *shares = estimates
-        words = [f"{n.replace('_', ' ')} {share_text(estimates[n])}" for n in shares]
-        say(
-            f"best of {report['trials']}: trial {row['trial']} {row['label']} ({row['key']}), "
-            f"{row['parameters']:,} parameters: AUC {number_text(estimates[auc])}, "
-            + ", ".join(words)
-        )
-    if report["best"]:
-        say("The best of many looks better than it is: promote it and measure it with new seeds.")
-    if outcome.exhausted:
-        say("the space is exhausted: nothing in it is left untested")
-    if outcome.flat:
-        say("stopped early: the last trials did not beat the best by its standard error")
-    given = f" --store {store}" if store != DEFAULT_STORE else ""
-    given += f" --storage {shown_url(storage)}" if storage else ""
-    say(f"trueness search analyze {report['study']}{given}")
+    given = ["--store", str(store)] if store != DEFAULT_STORE else []
+    given += ["--storage", shown_url(storage)] if storage else []
+    return shlex.join(["trueness", "search", "analyze", name, *given])
 
 
 def _status(outcome: Outcome) -> int:
     if outcome.interrupted:
-        console(err=True).print("interrupted; call again to go on", style="yellow")
+        note("Interrupted. Run the same command to resume.")
         return EXIT_INTERRUPTED
     return 1 if outcome.failed and not outcome.done else 0

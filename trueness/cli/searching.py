@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Json,
-    Store_,
-    Whole,
-    check_output,
-    console,
-    print_json,
-    print_rows,
-)
+from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    from trueness.judge.listing import Listing
     from trueness.judge.studies import Study
-    from trueness.search.found import Found
+    from trueness.search.stored import StoredStudy
 
 search_app = App(
     name="search", help="Search hyper-parameters, and judge what was searched.",
@@ -42,9 +35,6 @@ Every = Annotated[
         name="--all", negative=(), help="All studies of the store, or of each imported folder."
     ),
 ]
-Markdown = Annotated[
-    Path | None, Parameter(name="--markdown", help="Also write everything to a Markdown file.")
-]
 Storage = Annotated[
     str | None,
     Parameter(
@@ -52,7 +42,6 @@ Storage = Annotated[
         help="Address of the database of studies; search.sqlite3 in the store by default.",
     ),
 ]  # fmt: skip
-Page = Annotated[Path | None, Parameter(name="--report", help="Also write an HTML page.")]
 
 
 @search_app.command
@@ -62,13 +51,11 @@ def analyze(
     *,
     folders: Imported = None,
     everything: Every = False,
-    markdown: Markdown = None,
-    report: Page = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Say what a search found: best, repeats, coverage, importance, trends; several by true size.
+    """Say what a search came to: best, repeats, coverage, importance, trends; several by true size.
 
     Example: trueness search analyze mission-2M-a20-h1
 
@@ -82,22 +69,11 @@ def analyze(
         Studies of the store.
     """
     from trueness.judge.studies import across
-    from trueness.judge.studies import analyze as look
-    from trueness.report.study_page import show_across, study_markdown, write_study_page
+    from trueness.judge.studies import analyze as analysis
 
-    for output in (markdown, report):
-        check_output(output)
-    found = across([look(study) for study in _studies(names, folders, everything, store, storage)])
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        show_across(console(), found)
-    if markdown is not None:
-        markdown.write_text(study_markdown(found), encoding="utf-8")
-        console(err=True).print(f"markdown: {markdown}", highlight=False)
-    if report is not None:
-        write_study_page(found, report)
-        console(err=True).print(f"report: {report}", highlight=False)
+    check(output)
+    studies = _studies(names, folders, everything, store, storage)
+    present(across([analysis(study) for study in studies]), output)
     return 0
 
 
@@ -108,10 +84,9 @@ def coverage(
     *,
     folders: Imported = None,
     everything: Every = False,
-    markdown: Markdown = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Say what a search has tried and what it has not: levels, pairs, architectures, gaps.
 
@@ -122,21 +97,12 @@ def coverage(
     names
         Studies of the store.
     """
-    from trueness.judge.studies import coverage as look
-    from trueness.judge.studies.text import coverage_section
-    from trueness.judge.studies.text import markdown as write
-    from trueness.report.study_page import show_sections
+    from trueness.judge.studies import Coverages
+    from trueness.judge.studies import coverage as covered
 
-    check_output(markdown)
-    found = [look(study) for study in _studies(names, folders, everything, store, storage)]
-    parts = [(one.study.name, [coverage_section(one)]) for one in found]
-    if as_json:
-        print_json([one.to_dict() for one in found])
-    else:
-        show_sections(console(), parts)
-    if markdown is not None:
-        markdown.write_text(write("Search coverage", parts), encoding="utf-8")
-        console(err=True).print(f"markdown: {markdown}", highlight=False)
+    check(output)
+    studies = _studies(names, folders, everything, store, storage)
+    present(Coverages([covered(study) for study in studies]), output)
     return 0
 
 
@@ -150,7 +116,7 @@ def shapes(
     embedding: Whole | None = None,
     every: Annotated[bool, Parameter(negative=())] = False,
     batch: Whole = 128,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """List networks that have a budget's number of parameters, from shallow and wide to deep.
 
@@ -171,43 +137,44 @@ def shapes(
     batch
         Windows per batch, for the estimate of memory.
     """
-    from trueness.models.budgets import label_space, one_per_width, shape_rows, shapes_within
+    from trueness.judge.listing import Listing
+    from trueness.models.budgets import one_per_width, shape_rows, shapes_within
     from trueness.spec import LinearEmbedding, NoEmbedding
 
+    check(output)
     if budget.startswith("label:"):
-        space = label_space(budget)
-        print_json(vars(space)) if as_json else _show_space(vars(space))
+        present(_published_space(budget), output)
         return 0
     if batch < 1 or (embedding is not None and embedding < 1):
-        raise TruenessError("--batch and --embedding must be at least 1")
+        raise TruenessError("--batch and --embedding must be at least 1", "count")
     none = NoEmbedding(kind="none")
     kind = none if embedding is None else LinearEmbedding(kind="linear", width=embedding)
     found = shapes_within(budget, features, context, kind)
     rows = shape_rows(found if every else one_per_width(found), batch)
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
+    present(Listing(f"Networks of {budget} parameters", rows), output)
     return 0
 
 
-def _show_space(space: dict[str, object]) -> None:
-    from trueness.cli.options import print_facts
+def _published_space(budget: str) -> Listing:
+    from trueness.judge.listing import Listing
+    from trueness.models.budgets import label_space
 
-    levels = space["levels"]
-    assert isinstance(levels, dict)
-    print_facts({name: list(values) for name, values in levels.items()})
-    console().print(str(space["note"]), highlight=False, soft_wrap=True)
+    space = label_space(budget)
+    rows = [
+        {"parameter": name, "levels": ", ".join(map(str, levels))}
+        for name, levels in space.levels.items()
+    ]
+    return Listing(f"Published space {budget}", rows, [space.note])
 
 
 def storage_url(storage: str | None, store: Path) -> str:
     """Address of the studies: the one given, or the database of the store."""
-    from trueness.search.studies import FILE
+    from trueness.search.studies import FILE, file_url
 
-    return f"sqlite:///{(store / FILE).resolve()}" if storage is None else storage
+    return file_url((store / FILE).resolve()) if storage is None else storage
 
 
-def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[Found]:
+def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[StoredStudy]:
     """Studies of a store by name, or all of them that have trials.
 
     Raises
@@ -215,15 +182,15 @@ def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> li
     TruenessError
         If the store has none of a name, or none at all.
     """
-    from trueness.search.found import find_study, study_names
+    from trueness.search.stored import find_study, study_names
     from trueness.search.studies import FILE, open_storage, shown_url
 
     if storage is None and not (store / FILE).is_file():
         what = f"no study of that name, {names[0]!r}," if names else "no study"
         raise TruenessError(
             f"{what} in {store}; `trueness search run` makes one, --import FOLDER reads a "
-            "published one"
-        )
+            "published one", "no_study",
+        )  # fmt: skip
     database = open_storage(storage_url(storage, store), must_exist=True)
     found = [find_study(database, name) for name in dict.fromkeys(names or study_names(database))]
     found = found if names else [one for one in found if one.completed]
@@ -238,14 +205,14 @@ def _studies(
     storage: str | None,
 ) -> list[Study]:  # fmt: skip
     """What was asked for: studies of the store, or published folders, each once."""
-    from trueness.judge.studies import read_published, study_folders
+    from trueness.judge.studies import read_study, study_folders
 
     if not (names or folders or everything):
         raise TruenessError("give names of studies, --all, or --import FOLDER")
     if names and (folders or everything):
         raise TruenessError("give names of studies, or --all or --import FOLDER, not both")
     if not folders:
-        from trueness.search.found import study_of
+        from trueness.search.stored import study_of
         from trueness.store import Store
 
         opened = Store(store)
@@ -257,4 +224,4 @@ def _studies(
         if empty is not None:
             raise TruenessError(f"{empty}: no study inside; one is a folder with all_trials.json")
         wanted = [one for _, some in inside for one in some]
-    return [read_published(one) for one in {one.resolve(): one for one in wanted}.values()]
+    return [read_study(one) for one in {one.resolve(): one for one in wanted}.values()]

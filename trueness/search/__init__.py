@@ -3,33 +3,19 @@
 Names are loaded when they are first used: reading a space takes neither torch nor Optuna.
 """
 
-from __future__ import annotations
+# ruff: noqa: F401 - what stands here is handed on
+from typing import TYPE_CHECKING
 
-from importlib import import_module
-from typing import Any
+from trueness.lazy import handed_on
 
-_HOMES = {
-    "Found": "found",
-    "Objective": "trainer",
-    "Outcome": "trials",
-    "Search": "definition",
-    "Space": "space",
-    "Trainer": "trainer",
-    "find_study": "found",
-    "load_search": "loading",
-    "make_pruner": "pruning",
-    "open_storage": "studies",
-    "open_study": "studies",
-    "search_trials": "trials",
-    "study_names": "found",
-    "study_of": "found",
-}
+if TYPE_CHECKING:
+    from trueness.search.definition import Search
+    from trueness.search.loading import load_search
+    from trueness.search.pruning import make_pruner
+    from trueness.search.space import Space
+    from trueness.search.stored import StoredStudy, find_study, study_names, study_of
+    from trueness.search.studies import open_storage, open_study
+    from trueness.search.trainer import Objective, Trainer
+    from trueness.search.trials import Outcome, search_trials
 
-__all__ = sorted(_HOMES)
-
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
-    """Load a public name from the module it lives in."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'trueness.search' has no attribute {name!r}")
-    return getattr(import_module(f"trueness.search.{_HOMES[name]}"), name)
+__all__, __getattr__, __dir__ = handed_on(__name__, __file__)

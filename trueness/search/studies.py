@@ -20,18 +20,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy import event
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trueness.errors import SpecError, StoreError
+from trueness.files import is_alive, locked
 from trueness.search.definition import Search
 from trueness.search.sampling import Sampler, make_sampler
 from trueness.search.space import described
-from trueness.files import is_alive, locked
 
 HEARTBEAT_S, GRACE_S = 15, 60
 WAIT_S = 60
@@ -120,7 +122,7 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
     """
     if re.fullmatch(r"sqlite(\+\w+)?://(/(:memory:)?)?", url):
         raise StoreError(f"storage {url} lives in memory and is lost; give sqlite:///FILE")
-    file = Path(url.partition(":///")[2])
+    file = _file_of(url)
     if must_exist and url.startswith("sqlite") and not file.is_file():
         raise StoreError(f"storage {url} does not answer: there is no file {file}")
     if must_exist and url.startswith("sqlite:///") and not os.access(file, os.W_OK):
@@ -153,16 +155,37 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
     raise AssertionError
 
 
+def file_url(path: Path) -> str:
+    """Address of an SQLite file, whatever characters its path has.
+
+    Examples
+    --------
+    >>> file_url(Path("/stores/a?b/search.sqlite3"))
+    'sqlite:////stores/a%3Fb/search.sqlite3'
+    """
+    return URL.create("sqlite", database=str(path)).render_as_string()
+
+
+def _file_of(url: str) -> Path:
+    """File that an address names; of no use for servers."""
+    try:
+        return Path(make_url(url).database or "")
+    except ArgumentError:
+        return Path(url.partition(":///")[2])
+
+
 def _read_only(file: Path) -> RDBStorage:
     """Storage of an SQLite file that belongs to somebody else.
 
     Without a write-ahead log beside it, nobody is at work, and SQLite need not look for one.
     """
-    calm = "" if Path(f"{file}-wal").exists() else "&immutable=1"
+    calm = {} if Path(f"{file}-wal").exists() else {"immutable": "1"}
+    url = URL.create(
+        "sqlite", database=f"file:{quote(str(file))}", query={"mode": "ro", "uri": "true", **calm}
+    )
     return RDBStorage(
-        f"sqlite:///file:{file}?mode=ro&uri=true{calm}",
-        skip_compatibility_check=True, skip_table_creation=True,
-    )  # fmt: skip
+        url.render_as_string(), skip_compatibility_check=True, skip_table_creation=True
+    )
 
 
 def _write_ahead(storage: RDBStorage) -> None:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trueness.campaign import Campaign, Entry, baselines_of
-from trueness.evaluation import precision_recall_curve
+from trueness.evaluation.metrics import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
+from trueness.judge.comparison import measured_part
 from trueness.plan import plan
 from trueness.run import Listener, Summary, run
 from trueness.search.definition import Search
@@ -28,9 +29,9 @@ WIDTH_OF_95 = 3.92
 class Objective:
     """What a search maximises, from stored runs.
 
-    ``auc``: pooled AUC. ``precision``: lower end of the precision at the largest alarm budget.
+    ``auc``: pooled AUC. ``precision``: lower bound of the precision at the largest alarm budget.
     ``recall``: best recall of a threshold with precision at least `precision`; without one, 0 and
-    a violated constraint. ``both``: AUC and the lower end of the precision, as two objectives.
+    a violated constraint. ``both``: AUC and the lower bound of the precision, as two objectives.
     """
 
     kind: Literal["auc", "precision", "recall", "both"] = "auc"
@@ -55,9 +56,8 @@ class Objective:
         return tuple(float(known[name] or 0.0) for name in self.names), None
 
     def _recall(self, one: Run) -> tuple[tuple[float, ...], float]:
-        rows = one.predictions()
-        rows = rows.filter(rows["split"] == one.spec.evaluation.measured_on)
-        curve = precision_recall_curve(rows["y"].to_numpy(), rows["logit"].to_numpy())
+        part = measured_part(one)
+        curve = precision_recall_curve(part.y, part.score)
         enough = curve["alarms"] >= FEW_ALARMS
         reached = enough & (curve["precision"] >= self.precision)
         if reached.any():
@@ -75,7 +75,7 @@ class Objective:
 
 def alarm_estimate(one: Run, of: str = "precision") -> str:
     """Name of the estimate at the largest alarm budget."""
-    return f"{of}_top{max(one.spec.evaluation.alarms)}"
+    return f"{of}@{one.spec.estimands.budget}"
 
 
 @dataclass

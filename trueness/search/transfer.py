@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import polars as pl
+
+from trueness.document import Column, Document, Items, Kind, Section, Shade, Table
 from trueness.errors import DataError, StoreError
-from trueness.evaluation import (
-    Contrast,
-    Resampled,
-    mean_difference,
-    mean_of,
-    simultaneous_contrasts,
-)
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import Resampled, mean_difference, mean_of
+from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.comparison import auc_draws
-from trueness.search.found import Found
-from trueness.search.sequel import Candidate, Ranked, ranked, same_days
+from trueness.judge.judgement import SCHEMA
+from trueness.search.follow_up import Candidate, Ranked, ranked, same_units
+from trueness.search.stored import StoredStudy
 from trueness.spec import PatchTST, Spec
 from trueness.store import Run, Store
 
@@ -49,12 +49,12 @@ class Cell:
         }  # fmt: skip
 
 
-def transferred(founds: Sequence[Found], store: Store, *, seeds: int = 1) -> list[Cell]:
+def transferred(studies: Sequence[StoredStudy], store: Store, *, seeds: int = 1) -> list[Cell]:
     """Best training values of each study on the best network of each other.
 
     Parameters
     ----------
-    founds : sequence of Found
+    studies : sequence of StoredStudy
         Studies that differ in their budget, at least two.
     store : Store
     seeds : int
@@ -65,13 +65,13 @@ def transferred(founds: Sequence[Found], store: Store, *, seeds: int = 1) -> lis
     DataError
         If the studies cannot be compared.
     """
-    if len(founds) < 2:
+    if len(studies) < 2:
         raise DataError("a transfer needs at least two studies, one for each budget")
-    names = [_short(found) for found in founds]
+    names = [_short(study) for study in studies]
     if len(set(names)) < len(names):
-        raise DataError(f"two studies have the same budget: {', '.join(f.name for f in founds)}")
-    best = {name: ranked(f, store)[0] for name, f in zip(names, founds, strict=True)}
-    same_days(list(best.values()))
+        raise DataError(f"two studies have the same budget: {', '.join(f.name for f in studies)}")
+    best = {name: ranked(f, store)[0] for name, f in zip(names, studies, strict=True)}
+    same_units(list(best.values()))
     return [
         Cell(source, target, _candidate(source, target, best, seeds))
         for source in names
@@ -79,8 +79,8 @@ def transferred(founds: Sequence[Found], store: Store, *, seeds: int = 1) -> lis
     ]
 
 
-def _short(found: Found) -> str:
-    return re.sub(r"[^\w.]+", "_", found.about["budget"] or found.name)
+def _short(study: StoredStudy) -> str:
+    return re.sub(r"[^\w.]+", "_", study.about["budget"] or study.name)
 
 
 def _candidate(source: str, target: str, best: dict[str, Ranked], seeds: int) -> Candidate:
@@ -105,7 +105,7 @@ def measured_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
     """Cells with what the store holds of them, and paired differences to the diagonal.
 
     The difference of a column's cell is to the cell on the diagonal of that column, on the same
-    resampled days; the simultaneous intervals hold for all cells together.
+    resampled units; the simultaneous intervals hold for all cells together.
     """
     runs = {(c.source, c.target): _stored(c, store) for c in cells}
     draws, _ = auc_draws(store, list({r.key: r for some in runs.values() for r in some}.values()))
@@ -120,48 +120,88 @@ def measured_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
     }  # fmt: skip
     off = [p for p in whole if p[0] != p[1] and (p[1], p[1]) in whole]
     differences = [mean_difference(complete[p], complete[p[1], p[1]]) for p in off]
-    found = dict(zip(off, simultaneous_contrasts(differences), strict=True))
-    return [_measured(c, complete, whole, found) for c in cells]
+    contrasts = dict(zip(off, simultaneous_contrasts(differences), strict=True))
+    return [_measured(c, complete, whole, contrasts) for c in cells]
 
 
 def _measured(
     cell: Cell, draws: dict[tuple[str, str], list[Resampled]], whole: set[tuple[str, str]],
-    found: dict[tuple[str, str], Contrast],
+    contrasts: dict[tuple[str, str], Contrast],
 ) -> Cell:  # fmt: skip
     place = (cell.source, cell.target)
     auc = mean_of(draws[place]).value if place in whole else None
     count = len(draws.get(place, []))
-    return Cell(cell.source, cell.target, cell.candidate, count, auc, found.get(place))
+    return Cell(cell.source, cell.target, cell.candidate, count, auc, contrasts.get(place))
 
 
 def _stored(cell: Cell, store: Store) -> list[Run]:
-    found = []
+    runs = []
     for spec in cell.candidate.specs:
         try:
-            found.append(store.run(spec.key))
+            runs.append(store.run(spec.key))
         except StoreError:
             continue
-    return found
+    return runs
 
 
-def matrix_rows(cells: Sequence[Cell]) -> list[dict[str, str]]:
-    """One row per source, one column per target.
+@dataclass(frozen=True)
+class Transfer:
+    """The matrix of a transfer, and the campaign file that trains the rest of it."""
 
-    AUC, and off the diagonal the difference with its simultaneous interval.
-    """
-    rows: dict[str, dict[str, str]] = {}
-    for cell in cells:
-        row = rows.setdefault(cell.source, {"training values of": cell.source})
-        row[f"on {cell.target}"] = _text(cell)
-    return list(rows.values())
+    file: str
+    cells: Sequence[Cell]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        cells = [cell.to_dict() for cell in self.cells]
+        return {"schema": SCHEMA, "kind": "transfer", "file": self.file, "cells": cells}
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per cell."""
+        rows = []
+        for cell in self.cells:
+            flat = {k: v for k, v in cell.to_dict().items() if k != "difference"}
+            one = None if cell.contrast is None else cell.contrast.simultaneous
+            ends = ("value", "low", "high")
+            rows.append({**flat, **{f"difference_{e}": one and getattr(one, e) for e in ends}})
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def document(self) -> Document:
+        """AUC of every cell, and paired differences off the diagonal."""
+        difference = (
+            "Paired difference to the network's own training values, with an interval that holds "
+            "for all cells together."
+        )
+        return Document(
+            "Transfer of training values",
+            [
+                Table(self._columns("number", "share"), self._rows(_auc), "AUC"),
+                Table(self._columns("difference", "signed"), self._rows(_difference),
+                      "AUC difference", difference),
+                Section("To train the rest", [Items([f"`trueness run {self.file}`"])]),
+            ],
+            "Rows: training values of; columns: network of",
+        )  # fmt: skip
+
+    def _columns(self, kind: Kind, shade: Shade) -> list[Column]:
+        targets = dict.fromkeys(cell.target for cell in self.cells)
+        return [
+            Column("training\nvalues of", "code", 9),
+            *(Column(f"on {target}", kind, 8, shade=shade) for target in targets),
+        ]
+
+    def _rows(self, value: Callable[[Cell], object]) -> list[list[object]]:
+        rows: dict[str, list[object]] = {}
+        for cell in self.cells:
+            rows.setdefault(cell.source, [cell.source]).append(value(cell))
+        return list(rows.values())
 
 
-def _text(cell: Cell) -> str:
+def _auc(cell: Cell) -> float | str:
     if cell.auc is None:
         return f"{cell.runs} of {len(cell.candidate.specs)} trained"
-    if cell.contrast is None:
-        return f"{cell.auc:.3f}"
-    one = cell.contrast.simultaneous
-    if one.value is None or one.low is None or one.high is None:
-        return f"{cell.auc:.3f}"
-    return f"{cell.auc:.3f}, {one.value:+.3f} [{one.low:+.3f}, {one.high:+.3f}]"
+    return cell.auc
+
+
+def _difference(cell: Cell) -> Estimate | None:
+    return None if cell.contrast is None else cell.contrast.simultaneous

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
-from trueness.search.found import Found
+from trueness.search.stored import StoredStudy
 from trueness.search.trainer import alarm_estimate
 from trueness.spec import Spec
 from trueness.store import Run, Store
@@ -57,12 +57,12 @@ class Ranked:
         return self.runs[0].spec
 
 
-def ranked(found: Found, store: Store, by: str | None = None) -> list[Ranked]:
+def ranked(study: StoredStudy, store: Store, by: str | None = None) -> list[Ranked]:
     """Distinct configurations, the best lower bound first, ties by recall.
 
     Parameters
     ----------
-    found : Found
+    study : StoredStudy
     store : Store
     by : {"auc", "precision"}, optional
         Estimate whose lower bound ranks: the objective's own by default, the precision at the
@@ -73,25 +73,24 @@ def ranked(found: Found, store: Store, by: str | None = None) -> list[Ranked]:
     DataError
         If no run of the study is in the store.
     """
-    chosen = by or ("auc" if found.objective[0] == "auc" else "precision")
+    chosen = by or ("auc" if study.objective[0] == "auc" else "precision")
     configurations: dict[str, list[Run]] = {}
-    for trial in found.completed:
+    for trial in study.completed:
         try:
             runs = [store.run(key) for key in trial.user_attrs["run"]["keys"]]
         except StoreError:
             continue
-        plain = runs[0].spec.model_copy(update={"seed": 42}).key
-        configurations.setdefault(plain, []).extend(runs)
+        configurations.setdefault(runs[0].spec.candidate, []).extend(runs)
     if not configurations:
-        raise DataError(f"no run of the study {found.name} is in the store {store.root}")
-    rows = [_ranked(found.name, runs, chosen) for runs in configurations.values()]
+        raise DataError(f"no run of the study {study.name} is in the store {store.root}")
+    rows = [_ranked(study.name, runs, chosen) for runs in configurations.values()]
     return sorted(rows, key=lambda r: (-r.low, -r.recall, -r.value, r.spec.key))
 
 
 def _ranked(study: str, runs: list[Run], by: str) -> Ranked:
     def mean(name: str, field: str) -> float:
-        found = [run.record["estimates"][name][field] for run in runs]
-        return sum(v or 0.0 for v in found) / len(found)
+        values = [run.record["estimates"][name][field] for run in runs]
+        return sum(v or 0.0 for v in values) / len(values)
 
     name = "auc" if by == "auc" else alarm_estimate(runs[0])
     recall = alarm_estimate(runs[0], "recall")
@@ -127,7 +126,7 @@ def varied(spec: Spec, changes: dict[str, Any]) -> Spec | None:
 
 
 def promoted(
-    founds: Sequence[Found], store: Store, *, count: int = 10, tiers: Sequence[str] = (),
+    studies: Sequence[StoredStudy], store: Store, *, count: int = 10, tiers: Sequence[str] = (),
     seeds: int = 5, by: str | None = None,
 ) -> list[Candidate]:  # fmt: skip
     """Best configurations of each tier, for full training with new seeds.
@@ -136,7 +135,7 @@ def promoted(
 
     Parameters
     ----------
-    founds : sequence of Found
+    studies : sequence of StoredStudy
     store : Store
     count : int
         Configurations of each tier.
@@ -150,60 +149,60 @@ def promoted(
     Raises
     ------
     DataError
-        If a tier has no study, or studies that were measured on different days.
+        If a tier has no study, or studies that were measured on different units.
     """
-    known = list(dict.fromkeys(str(f.about["tier"]) for f in founds))
+    known = list(dict.fromkeys(str(f.about["tier"]) for f in studies))
     chosen: list[Candidate] = []
     for tier in tiers or known:
-        inside = [f for f in founds if f.about["tier"] == tier]
+        inside = [f for f in studies if f.about["tier"] == tier]
         if not inside:
             raise DataError(f"no study of tier {tier!r}; there are {', '.join(known) or 'none'}")
-        rows = [(row, found) for found in inside for row in ranked(found, store, by)]
-        same_days([row for row, _ in rows])
+        rows = [(row, study) for study in inside for row in ranked(study, store, by)]
+        same_units([row for row, _ in rows])
         rows.sort(key=lambda one: (-one[0].low, -one[0].recall, -one[0].value))
-        unique = {_plain(_full(row, found)).key: (row, found) for row, found in reversed(rows)}
-        for place, (row, found) in enumerate(list(reversed(unique.values()))[:count], 1):
-            spec = _full(row, found)
+        unique = {_full(row, study).candidate: (row, study) for row, study in reversed(rows)}
+        for place, (row, study) in enumerate(list(reversed(unique.values()))[:count], 1):
+            spec = _full(row, study)
             first = max(run.spec.seed for run in row.runs) + 1
-            why = f"{found.name}: lower bound {row.low:.3f}, AUC {row.value:.3f}"
+            why = f"{study.name}: lower bound {row.low:.3f}, AUC {row.value:.3f}"
             numbers = tuple(range(first, first + seeds))
             chosen.append(Candidate(f"{tier}-{place:02d}", "P1", spec, why, numbers))
     return chosen
 
 
-def _plain(spec: Spec) -> Spec:
-    return spec.model_copy(update={"seed": 42})
-
-
-def _full(row: Ranked, found: Found) -> Spec:
-    epochs = found.about.get("full_epochs")
+def _full(row: Ranked, study: StoredStudy) -> Spec:
+    epochs = study.about.get("full_epochs")
     changed = None if epochs is None else varied(row.spec, {"recipe.epochs": epochs})
     return changed or row.spec
 
 
-def same_days(rows: Sequence[Ranked]) -> None:
-    """Refuse configurations that were not measured on the same days.
+def same_units(rows: Sequence[Ranked]) -> None:
+    """Refuse configurations that were not measured on the same units.
 
     Raises
     ------
     DataError
         If they were not.
     """
-    arenas: dict[str, str] = {}
+    groups: dict[str, str] = {}
     for row in rows:
-        arenas.setdefault(row.runs[0].record["comparison_group"], row.study)
-    if len(arenas) > 1:
+        groups.setdefault(row.runs[0].record["comparison_group"], row.study)
+    if len(groups) > 1:
         raise DataError(
-            f"studies {', '.join(arenas.values())} were measured on different days or by other "
-            "rules; name those that belong together"
-        )
+            f"studies {', '.join(groups.values())} were measured on different units or by other "
+            "rules; name those that belong together", "different_units",
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------ writing
 
 
-def write_sequel(
-    path: Path, name: str, title: str, founds: Sequence[Found], candidates: Sequence[Candidate]
+def write_follow_up(
+    path: Path,
+    name: str,
+    title: str,
+    studies: Sequence[StoredStudy],
+    candidates: Sequence[Candidate],
 ) -> None:
     """Write candidates as a campaign file, and make sure that it holds their specs.
 
@@ -212,7 +211,7 @@ def write_sequel(
     SpecError
         If the data are not those of the search any more.
     """
-    sources = founds[0].about["sources"]
+    sources = studies[0].about["sources"]
     lines = [f"campaign: {name}", f"title: {json.dumps(title)}"]
     lines += [f"{key}: {json.dumps(_beside(path, source))}" for key, source in sources.items()]
     contents = [_content(c.spec) for c in candidates]
@@ -226,8 +225,8 @@ def write_sequel(
     if [entry.spec.key for entry in load_campaign(path, seeds=1).experiments] != wanted:
         raise SpecError(
             f"{path}: the data named there ({', '.join(sources.values())}) are not those of the "
-            "search any more"
-        )
+            "search any more", "other_data",
+        )  # fmt: skip
 
 
 def _entry(candidate: Candidate, content: dict[str, Any]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Supplementary trials: around the best configuration of a search, and in its gaps."""
+"""Suggested trials: around the best configuration of a search, and in its gaps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from trueness.errors import DataError
+from trueness.judge.studies import Study, coverage
 from trueness.market import feature_names, load_bars, load_volatility
 from trueness.models.budgets import shapes_within
-from trueness.judge.studies import Study, coverage
-from trueness.search.found import Found, short, study_of
-from trueness.search.sequel import Candidate, ranked, varied
+from trueness.search.follow_up import Candidate, ranked, varied
+from trueness.search.stored import StoredStudy, short, study_of
 from trueness.spec import PatchTST, Spec
 from trueness.store import Store
 
@@ -26,8 +26,8 @@ SMALLEST = 1e-6
 """What stands for a weight decay of 0 where distances are logarithmic."""
 
 
-def supplementary(
-    found: Found, store: Store, *, count: int = 27, tier: str | None = None
+def suggestions(
+    stored: StoredStudy, store: Store, *, count: int = 27, tier: str | None = None
 ) -> list[Candidate]:
     """Experiments around the best of a study, none of which is in the store.
 
@@ -37,7 +37,7 @@ def supplementary(
 
     Parameters
     ----------
-    found : Found
+    stored : StoredStudy
     store : Store
     count : int
     tier : str, optional
@@ -48,18 +48,18 @@ def supplementary(
     DataError
         If nothing is left to propose.
     """
-    best, study = ranked(found, store)[0].spec, study_of(found, store)
+    best, study = ranked(stored, store)[0].spec, study_of(stored, store)
     base = best if tier is None else varied(best, {"task.tier": tier, "task.columns": None})
     if base is None or not isinstance(base.model, PatchTST):
-        raise DataError(f"{found.name}: its best run is no network")
+        raise DataError(f"{stored.name}: its best run is no network")
     makers: dict[str, Callable[[], Iterator[tuple[str, Spec | None]]]] = {
         "A": lambda: _sweep(base, "model.dropout"),
         "B": lambda: _sweep(base, "recipe.learning_rate"),
         "C": lambda: _sweep(base, "recipe.weight_decay"),
-        "D": lambda: _depths(base, found, shallow=True),
-        "E": lambda: _depths(base, found, shallow=False),
+        "D": lambda: _depths(base, stored, shallow=True),
+        "E": lambda: _depths(base, stored, shallow=False),
         "F": lambda: _combined(base, study),
-        "G": lambda: _gaps(base, found, study),
+        "G": lambda: _gaps(base, stored, study),
     }
     seen: set[str] = set() if base.key in store else {base.key}
     groups = {name: list(_new(make(), store, seen)) for name, make in makers.items()}
@@ -68,7 +68,7 @@ def supplementary(
     )))  # fmt: skip
     chosen = sorted(itertools.islice((t for t in turns if t is not None), count), key=_group)
     if not chosen:
-        raise DataError(f"{found.name}: everything around its best is in the store already")
+        raise DataError(f"{stored.name}: everything around its best is in the store already")
     numbered: dict[str, int] = {}
     candidates = []
     for name, (why, spec) in chosen:
@@ -110,39 +110,39 @@ def _sweep(base: Spec, path: str) -> Iterator[tuple[str, Spec | None]]:
         yield f"best with {short(path)} {value:g}", varied(base, {path: value})
 
 
-def _depths(base: Spec, found: Found, shallow: bool) -> Iterator[tuple[str, Spec | None]]:
+def _depths(base: Spec, stored: StoredStudy, shallow: bool) -> Iterator[tuple[str, Spec | None]]:
     """Fewer or more layers; under a budget, shapes that meet it."""
     model, word = base.model, "shallow" if shallow else "deep"
     assert isinstance(model, PatchTST)
-    for shape in _shapes(base, found):
+    for shape in _shapes(base, stored):
         if (shape["n_layers"] < model.n_layers) == shallow and shape["n_layers"] != model.n_layers:
             changes = {f"model.{name}": value for name, value in shape.items()}
             why = f"{word}: {shape['n_layers']} layers of width {shape['d_model']}"
             yield why, varied(base, changes)
 
 
-def _shapes(base: Spec, found: Found) -> list[dict[str, int]]:
+def _shapes(base: Spec, stored: StoredStudy) -> list[dict[str, int]]:
     """Other shapes, the nearest depth first."""
-    model, budget = base.model, found.about["budget"]
+    model, budget = base.model, stored.about["budget"]
     assert isinstance(model, PatchTST)
     now = {name: getattr(model, name) for name in ("d_model", "n_layers", "n_heads", "d_ff")}
     if budget is None or budget.startswith("label:"):
         depths = {max(1, round(model.n_layers * share)) for share in (0.25, 0.5, 1.5, 2)}
-        found_ = [{**now, "n_layers": depth} for depth in depths]
-        found_ += [
+        shapes = [{**now, "n_layers": depth} for depth in depths]
+        shapes += [
             {**now, "n_layers": max(1, model.n_layers // 2), "d_model": 2 * model.d_model,
              "d_ff": 2 * model.d_ff},
             {**now, "n_layers": 2 * model.n_layers, "d_model": max(2, model.d_model // 2),
              "d_ff": max(1, model.d_ff // 2)},
         ]  # fmt: skip
     else:
-        sources = found.about["sources"]
+        sources = stored.about["sources"]
         vix = load_volatility(sources["vix"]) if "vix" in sources else None
         columns = len(feature_names(base.task, load_bars(sources["data"]), vix))
         solved = shapes_within(budget, columns, base.task.context_days, model.embedding, base=model)
-        found_ = [s.fields for s in solved]
+        shapes = [s.fields for s in solved]
     return sorted(
-        found_, key=lambda s: (abs(math.log(s["n_layers"] / model.n_layers)), -s["d_model"])
+        shapes, key=lambda s: (abs(math.log(s["n_layers"] / model.n_layers)), -s["d_model"])
     )[:8]
 
 
@@ -164,9 +164,9 @@ def _combined(base: Spec, study: Study) -> Iterator[tuple[str, Spec | None]]:
             yield f"next best values together: {words}", varied(base, changes)
 
 
-def _gaps(base: Spec, found: Found, study: Study) -> Iterator[tuple[str, Spec | None]]:
+def _gaps(base: Spec, stored: StoredStudy, study: Study) -> Iterator[tuple[str, Spec | None]]:
     """The middle of the widest gap of each parameter, and architectures that nobody tried."""
-    paths = {short(path): path for path in found.about["leaves"] if "[" not in path}
+    paths = {short(path): path for path in stored.about["leaves"] if "[" not in path}
     covered = coverage(study)
     gaps = [p for p in covered.parameters if p.gap is not None and p.name in paths]
     gaps.sort(key=lambda p: -(p.gap.share if p.gap else 0))
@@ -178,7 +178,7 @@ def _gaps(base: Spec, found: Found, study: Study) -> Iterator[tuple[str, Spec | 
             why = f"gap of {one.name} from {one.gap.low:g} to {one.gap.high:g}"
             yield why, varied(base, {path: value})
     grid = covered.architectures
-    if grid is None or (found.about["budget"] and not found.about["budget"].startswith("label:")):
+    if grid is None or (stored.about["budget"] and not stored.about["budget"].startswith("label:")):
         return
     untested = grid.untested
     step = max(1, len(untested) // PER_GAP)

@@ -1,4 +1,4 @@
-"""Studies as they were left: read back from their storage, and as tables for `report.study`."""
+"""Studies as they were left: read back from their storage, and as tables of trials."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import optuna
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from trueness.document.numbers import plural
 from trueness.errors import DataError, StoreError, nearest
 from trueness.judge.studies import Range, Study, from_rows
 from trueness.store import Run, Store
 
-MEASURES = {"auc": "AUC", "precision": "lower end of the precision"}
+MEASURES = {"auc": "AUC", "precision": "lower bound of precision"}
 
 
 @dataclass(frozen=True)
-class Found:
+class StoredStudy:
     """A study of a storage as it was left: what it is about, and its trials."""
 
     name: str
@@ -37,7 +38,7 @@ class Found:
         return sum(t.state == TrialState.PRUNED for t in self.trials)
 
     def rows(self) -> Iterator[dict[str, Any]]:
-        """Trials that were carried out, as rows for `report.study.from_rows`."""
+        """Trials that were carried out, as rows for `judge.studies.from_rows`."""
         for trial in self.completed:
             facts = trial.user_attrs.get("run", {})
             yield {
@@ -70,7 +71,7 @@ def study_names(storage: RDBStorage) -> list[str]:
     return [one.study_name for one in studies if "made" in one.user_attrs]
 
 
-def find_study(storage: RDBStorage, name: str) -> Found:
+def find_study(storage: RDBStorage, name: str) -> StoredStudy:
     """Study of a storage.
 
     Raises
@@ -85,10 +86,10 @@ def find_study(storage: RDBStorage, name: str) -> Found:
     study = optuna.load_study(study_name=name, storage=storage)
     attributes = study.user_attrs
     objective = str(attributes["made"]["objective"]).split()
-    return Found(name, attributes["about"], objective, study.get_trials(deepcopy=False))
+    return StoredStudy(name, attributes["about"], objective, study.get_trials(deepcopy=False))
 
 
-def study_of(found: Found, store: Store) -> Study:
+def study_of(stored: StoredStudy, store: Store) -> Study:
     """A study with its true sizes, and the days that decide how sure its values are.
 
     Raises
@@ -96,17 +97,17 @@ def study_of(found: Found, store: Store) -> Study:
     DataError
         If no trial is complete.
     """
-    about, rows = found.about, list(found.rows())
+    about, rows = stored.about, list(stored.rows())
     run = _any_run(rows, store)
     positives, examples, chosen = (None, None, "validation") if run is None else _days(run)
-    objective = found.objective[0]
+    objective = stored.objective[0]
     notes = [f"{about['title']}; horizon {about['horizon_days']} d, {about['protocol']}"]
-    if len(found.objective) > 1:
-        notes.append(f"searched for {' and '.join(found.objective)}; judged by {objective} here")
-    if found.pruned:
-        notes.append(f"{found.pruned} trials were pruned and are left out of everything here")
+    if len(stored.objective) > 1:
+        notes.append(f"searched for {' and '.join(stored.objective)}; judged by {objective} here")
+    if stored.pruned:
+        notes.append(f"{plural(stored.pruned, 'trial')} pruned, left out of everything here")
     return from_rows(
-        found.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
+        stored.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
         budget=about["budget"] or "?", tier=about["tier"],
         kind=f"h{about['horizon_days']} {about['protocol']}",
         measure=MEASURES.get(objective, objective), positives=positives, examples=examples,
