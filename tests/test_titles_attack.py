@@ -34,7 +34,7 @@ from trueness.text.tokens import vocabulary_of
 from trueness.titles.export import check_export_folder, export_folder
 from trueness.store import Store
 from trueness.titles.running import Options, run_titles
-from trueness.titles.work import check_lender
+from trueness.titles.work import check_source_run
 
 TINY = {
     "model": {
@@ -248,7 +248,7 @@ def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stor
         attempt(_spec(corpus, recipe={**TINY["recipe"], "start": one.key},
                       model={**TINY["model"], "d_ff": 48}))  # fmt: skip
     with pytest.raises(SpecError, match="knows other classes"):
-        check_lender(_spec(corpus, recipe={"start": one.key}), one, (*corpus.classes, "Zoo"))
+        check_source_run(_spec(corpus, recipe={"start": one.key}), one, (*corpus.classes, "Zoo"))
     assert store.failures() == {}
 
 

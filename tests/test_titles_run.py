@@ -108,7 +108,7 @@ def test_equal_runs_on_titles_have_equal_keys():
 def test_every_replicate_begins_with_the_replicate_of_its_seed():
     campaign = load_titles_campaign("text", "0123456789ab", seeds=3)
     keys = {e.id: e.spec.key for e in campaign.entries}
-    needs = {e.id: e.needs for e in campaign.entries if e.needs}
+    needs = {e.id: e.depends_on for e in campaign.entries if e.depends_on}
     assert needs["M-17@43"] == {keys["M-0@43"]}
     assert needs["M-17"] == {keys["M-0"]}
     chosen = campaign.select(["M-17"], [])

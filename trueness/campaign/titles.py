@@ -40,9 +40,9 @@ class TitlesEntry:
         return self.id.split("@")[0]
 
     @property
-    def needs(self) -> set[str]:
+    def depends_on(self) -> set[str]:
         """Keys of the runs that teach it or lend it their weights."""
-        return self.spec.needs
+        return self.spec.depends_on
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,8 @@ class TitlesCampaign:
             raise CampaignError(f"{self.name}: no experiment has all of the given ids, priorities")
         keys = {e.spec.key for e in kept}
         while True:
-            needed = {k for e in self.experiments if e.spec.key in keys for k in e.needs} - keys
+            chosen = [e for e in self.experiments if e.spec.key in keys]
+            needed = {key for e in chosen for key in e.depends_on} - keys
             found = needed & {e.spec.key for e in self.experiments}
             if not found:
                 break

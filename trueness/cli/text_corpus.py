@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import Json, Whole, print_facts, print_json, print_rows, progress
+from trueness.cli.options import Whole, progress
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     from trueness.text.corpus import Corpus
     from trueness.text.sources import Source
 
-ROWS_SHOWN, DETECTED_SHOWN = 30, 10
 
 text_app = App(name="text", help="Titles in many languages.", help_format="plaintext")
 WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].converter)]
@@ -23,7 +23,7 @@ WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].co
 
 @Parameter(name="*", negative=())
 @dataclass(frozen=True)
-class From:
+class SourceOptions:
     """Where texts come from: one of the first five, and the options that it takes.
 
     Parameters
@@ -101,7 +101,7 @@ TAKES = {
 
 def build(
     *,
-    origin: From | None = None,
+    origin: SourceOptions | None = None,
     out: Path,
     val_size: float = 0.05,
     test_size: float = 0.10,
@@ -113,7 +113,7 @@ def build(
     english_share: float | None = None,
     full: bool = False,
     workers: Whole = 1,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Make a corpus: clean texts, languages, near-duplicates in one cluster, splits by cluster.
 
@@ -147,7 +147,8 @@ def build(
     from trueness.text.building import Plan
     from trueness.text.building import build as build_corpus
 
-    source = _source(origin or From(), seed, english_share)
+    check(output)
+    source = _source(origin or SourceOptions(), seed, english_share)
     made = origin is not None and origin.synthetic
     plan = Plan(
         validation=val_size, test=test_size, seed=seed, detect=add_language, gate=gate,
@@ -156,11 +157,11 @@ def build(
     )  # fmt: skip
     with progress() as shown:
         corpus = build_corpus(source, out, plan, shown)
-    _print(corpus, as_json)
+    _present(corpus, output)
     return 0
 
 
-def show(corpus: Path, /, *, verify: bool = False, as_json: Json = False) -> int:
+def show(corpus: Path, /, *, verify: bool = False, output: Output = DEFAULT) -> int:
     """Show a corpus: texts per class and language, what was skipped, joined and left out.
 
     Example: trueness text show corpus
@@ -174,14 +175,15 @@ def show(corpus: Path, /, *, verify: bool = False, as_json: Json = False) -> int
     """
     from trueness.text.corpus import load_corpus
 
+    check(output)
     loaded = load_corpus(corpus)
     if verify:
         loaded.verify()
-    _print(loaded, as_json)
+    _present(loaded, output)
     return 0
 
 
-def _source(origin: From, seed: int, english_share: float | None) -> Source:
+def _source(origin: SourceOptions, seed: int, english_share: float | None) -> Source:
     """The one source that the options name.
 
     Raises
@@ -265,52 +267,10 @@ _SOURCES = {
 }
 
 
-def _print(corpus: Corpus, as_json: bool) -> None:
-    told = corpus.statistics
-    if as_json:
-        print_json({
-            "corpus": str(corpus.folder), "digest": corpus.digest, "classes": corpus.classes,
-            "statistics": told, "provenance": corpus.provenance, "reports": corpus.reports,
-        })  # fmt: skip
-        return
-    print_facts({"corpus": corpus.folder, "digest": corpus.digest})
-    for what, counts in (("class", told["classes"]), ("language", told["languages"])):
-        print_rows(_shown(what, counts, sum(told["rows"].values())))
-    print_facts({
-        "rows": told["rows"], "clusters": told["clusters"], "characters": told["characters"],
-    })  # fmt: skip
-    print_facts(_readable(corpus.reports))
+def _present(corpus: Corpus, output: Output) -> None:
+    from trueness.judge.corpora import CorpusSummary
 
-
-def _shown(what: str, counts: dict[str, dict[str, int]], whole: int) -> list[dict[str, Any]]:
-    """Rows of a table of counts; what has few texts is one row at its foot."""
-    names = list(counts)
-    foot = names[ROWS_SHOWN:]
-    shown = {name: counts[name] for name in names[:ROWS_SHOWN]}
-    if foot:
-        shown[f"{len(foot)} others"] = {
-            part: sum(counts[name][part] for name in foot) for part in counts[foot[0]]
-        }
-    return [
-        {what: name, **row, "share": f"{100 * sum(row.values()) / whole:.1f} %"}
-        for name, row in shown.items()
-    ]
-
-
-def _readable(reports: dict[str, Any]) -> dict[str, Any]:
-    """Reports as names and values; of the near-duplicates one example."""
-    shown = {name: value for name, value in reports.items() if value}
-    if alike := shown.get("near_duplicates"):
-        pairs = alike["examples"][:1]
-        example = [f"{one['id']}: {one['text']}" for pair in pairs for one in pair]
-        rest = {name: value for name, value in alike.items() if name != "examples"}
-        shown["near_duplicates"] = rest | ({"example": example} if example else {})
-    if slices := shown.pop("languages", None):
-        shown["detected_languages"] = {
-            row["language"]: f"{row['rows']:,} texts, mean confidence {row['mean_confidence']:.3f}"
-            for row in slices[:DETECTED_SHOWN]
-        }
-    return shown
+    present(CorpusSummary(corpus), output)
 
 
 text_app.command(build)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-import uuid
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueness.cli.options import check_output
-from trueness.errors import DataError
+from trueness.cli.output import check_path
+from trueness.errors import DataError, first_line
+from trueness.files import written_whole
 
 if TYPE_CHECKING:
     import polars as pl
@@ -30,7 +30,7 @@ def read_texts(source: Path, text_column: str, language_column: str | None) -> p
     try:
         table = _table(source, text_column)
     except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{source}: cannot be read ({_first_line(error)})") from None
+        raise DataError(f"{source}: cannot be read ({first_line(error)})") from None
     for column in (text_column, language_column):
         if column is None:
             continue
@@ -83,7 +83,7 @@ def languages_of(table: pl.DataFrame, column: str | None) -> list[str] | None:
     return table.select(language_code(column).fill_null("und")).to_series().to_list()
 
 
-def beside(table: pl.DataFrame, answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
+def hconcat(table: pl.DataFrame, answers: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Answers, portion by portion, to the right of the table they are about.
 
     Raises
@@ -105,7 +105,8 @@ def check_table_output(out: Path | None) -> None:
     """Refuse an output file that cannot be written, before anything is computed."""
     if out is not None and out.suffix.lower() not in WRITERS:
         raise DataError(f"{out}: choose a file that ends in {', '.join(WRITERS)}")
-    check_output(out)
+    if out is not None:
+        check_path(out)
 
 
 def write_table(table: pl.DataFrame, out: Path | None) -> None:
@@ -121,23 +122,14 @@ def write_table(table: pl.DataFrame, out: Path | None) -> None:
     try:
         if out is None:
             sys.stdout.flush()
-            sys.stdout.buffer.write(
-                table.write_csv(float_precision=6).encode()
-            )  # UTF-8 whatever the terminal is
+            content = table.write_csv(float_precision=6)
+            sys.stdout.buffer.write(content.encode())  # UTF-8 whatever the terminal is
             return
-        temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
-        try:
+        with written_whole(out) as temporary:
             getattr(table, WRITERS[out.suffix.lower()])(temporary)
-            temporary.replace(out)
-        finally:
-            temporary.unlink(missing_ok=True)
     except pl.exceptions.PolarsError as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         raise DataError(f"{out or 'CSV'}: cannot be written ({reason}); take .parquet") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 WRITERS = {".csv": "write_csv", ".parquet": "write_parquet", ".jsonl": "write_ndjson"}

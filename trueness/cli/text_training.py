@@ -11,24 +11,18 @@ from cyclopts import Parameter
 from trueness.cli.options import (
     DEFAULT_STORE,
     Ids,
-    Json,
     OpenTest,
     Priorities,
     Store_,
     Whole,
-    check_output,
-    console,
-    part_of,
-    print_json,
-    print_rows,
     progress,
 )
+from trueness.cli.output import DEFAULT, Output, check, console, note, present, print_json
 from trueness.cli.text_flags import Flags, make_spec, parsed_settings, spec_content
 from trueness.errors import SpecError
 
 if TYPE_CHECKING:
     from trueness.campaign.titles import TitlesCampaign
-    from trueness.spec.titles import TitlesSpec
     from trueness.store import Store
     from trueness.text.corpus import Corpus
     from trueness.titles.running import Options, TitlesSummary
@@ -42,9 +36,6 @@ Settings = Annotated[
         negative=(),
         help="Any field of the spec, as loss.groups.kind=dro; repeatable.",
     ),
-]
-Report = Annotated[
-    Path | None, Parameter(name="--report", help="Also write an HTML page to this file.")
 ]
 CorpusFolder = Annotated[
     str | None,
@@ -65,10 +56,9 @@ def train(
     save_minutes: float = 5.0,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     open_test: OpenTest = False,
-    report: Report = None,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """Train one encoder on a corpus of titles, baselines first, and print what it is worth.
 
@@ -104,7 +94,7 @@ def train(
         raise SpecError(f"{resume}: there is no such checkpoint")
     if resume is not None and restart:
         raise SpecError("--resume goes on and --restart begins anew; give one of them")
-    check_output(report)
+    check(output)
     if out is not None:
         check_export_folder(out)
     opened = open_corpus(corpus)
@@ -120,7 +110,7 @@ def train(
     summary, runs = _carried_out(campaign, opened, store, options)
     if summary.speaks and spec.key in runs and out is not None:
         export_folder(runs.run(spec.key), out)
-    return _tell(campaign, summary, runs, part_of(open_test), report, as_json)
+    return _present(campaign, summary, runs, open_test, output)
 
 
 def run(
@@ -139,11 +129,10 @@ def run(
     retry: Annotated[bool, Parameter(negative=())] = False,
     restart: Annotated[bool, Parameter(negative=())] = False,
     open_test: OpenTest = False,
-    report: Report = None,
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """Carry out a campaign on titles, baselines first, and print which method helps whom.
+    """Carry out a campaign on titles, baselines first, and compare its methods per language.
 
     Runs that are stored already are not trained again; one that was interrupted goes on. With --id
     and --priority come the experiments that the chosen ones begin with.
@@ -172,7 +161,7 @@ def run(
     from trueness.campaign.titles import corpus_named_by, load_titles_campaign
     from trueness.titles.running import Options
 
-    check_output(report)
+    check(output)
     opened = open_corpus(corpus or corpus_named_by(campaign))
     chosen = load_titles_campaign(
         campaign, opened.digest, seeds=seeds, settings=parsed_settings(settings)
@@ -186,13 +175,10 @@ def run(
         restart=restart,
     )
     summary, runs = _carried_out(chosen, opened, store, options)
-    return _tell(chosen, summary, runs, part_of(open_test), report, as_json)
+    return _present(chosen, summary, runs, open_test, output)
 
 
-def demo(
-    *, rows: Whole = 30_000, report: Report = None, store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
-) -> int:  # fmt: skip
+def demo(*, rows: Whole = 30_000, store: Store_ = DEFAULT_STORE, output: Output = DEFAULT) -> int:
     """A synthetic catalogue, baselines, a small encoder, and what each is worth per language.
 
     Its test part is opened: texts that are made cannot be used up.
@@ -207,15 +193,15 @@ def demo(
     from trueness.campaign.titles import load_titles_campaign
     from trueness.titles.running import Options
 
-    check_output(report)
+    check(output)
     opened = _catalogue(rows)
     chosen = load_titles_campaign("text-demo", opened.digest)
     summary, runs = _carried_out(chosen, opened, store, Options())
-    return _tell(chosen, summary, runs, "test", report, as_json)
+    return _present(chosen, summary, runs, True, output)
 
 
-def list_(campaign: str = "text", /, *, as_json: Json = False) -> int:
-    """Experiments of a campaign on titles: id, priority, and what is not at its default.
+def list_(campaign: str = "text", /, *, output: Output = DEFAULT) -> int:
+    """List the experiments of a campaign on titles: id, priority, what is not at its default.
 
     Example: trueness text list text
 
@@ -225,13 +211,12 @@ def list_(campaign: str = "text", /, *, as_json: Json = False) -> int:
         A bundled campaign or a YAML file with `corpus:`.
     """
     from trueness.campaign.titles import load_titles_campaign
+    from trueness.judge.listing import Listing
 
+    check(output)
     found = load_titles_campaign(campaign, "unknown")
     rows = [{"id": e.id, "priority": e.priority, "run": e.spec.label()} for e in found.experiments]
-    if as_json:
-        print_json(rows)
-    else:
-        print_rows(rows)
+    present(Listing(found.title, rows), output)
     return 0
 
 
@@ -246,8 +231,8 @@ def open_corpus(name: str) -> Corpus:
 
 def _catalogue(rows: int) -> Corpus:
     """Synthetic corpus of so many offers, from the cache or built now."""
-    from trueness.files import cache_folder
     from trueness.errors import DataError
+    from trueness.files import cache_folder
     from trueness.text.building import Plan, build
     from trueness.text.corpus import load_corpus
     from trueness.text.synthetic import Catalogue
@@ -287,33 +272,29 @@ def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listen
     return TitlesProgress(console(err=True))
 
 
-def _tell(
-    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store, part: str,
-    page: Path | None, as_json: bool = False,
-) -> int:  # fmt: skip
+def _present(
+    campaign: TitlesCampaign, summary: TitlesSummary, runs: Store, opened: bool, output: Output
+) -> int:
     """Print what a campaign came to; 0, 1 if a run failed, 130 if it was interrupted."""
-    from trueness.report.study_page import show_sections
-    from trueness.judge.languages import judge_campaign
+    from trueness.judge.leaderboard import leaderboard
 
     if not summary.speaks:
         return EXIT_INTERRUPTED if summary.interrupted else 0
-    found = judge_campaign(campaign, runs, part)
-    if page is not None:
-        found.write(page)
-        console(err=True).print(f"report: {page}", highlight=False)
-    if as_json:
-        print_json({"campaign": campaign.name, **vars(summary), **found.to_dict()})
+    pending = f", {len(summary.missing)} pending" if summary.missing else ""
+    console(err=True).print(
+        f"{len(summary.trained)} trained, {len(summary.reused)} reused, {len(summary.failed)} "
+        f"failed{pending}\n", highlight=False,
+    )  # fmt: skip
+    keys = {entry.spec.key for entry in campaign.entries}
+    board = leaderboard(
+        runs, campaign.name, keys=keys, access=("text run", ""), part="test" if opened else None,
+        opened=opened, reference=campaign.reference, title=campaign.title,
+    )  # fmt: skip
+    if output.as_json:
+        print_json({"campaign": campaign.name, **vars(summary), **board.to_dict()})
     else:
-        left = f", {len(summary.missing)} not yet" if summary.missing else ""
-        console().print(
-            f"{len(summary.trained)} trained, {len(summary.reused)} there already, "
-            f"{len(summary.failed)} failed{left}\n"
-        )
-        show_sections(console(), found.sections())
-    for key, reason in runs.failures().items():
-        if key in summary.failed:
-            console(err=True).print(f"failed {key}: {reason}", highlight=False)
+        present(board, output)
     if summary.interrupted:
-        console(err=True).print("interrupted; the same command goes on from here")
+        note("Interrupted. Run the same command to resume.")
         return EXIT_INTERRUPTED
     return 1 if summary.failed else 0

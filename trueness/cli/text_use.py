@@ -1,28 +1,19 @@
-"""Verbs that use trained runs on titles: evaluate, compare, predict, latency, export."""
+"""Verbs that use trained runs on titles: evaluate, predict, latency, export."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Json,
-    OpenTest,
-    Store_,
-    Whole,
-    check_output,
-    console,
-    part_of,
-    print_json,
-    print_rows,
-)
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
+from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.cli.text_files import (
-    beside,
     check_table_output,
+    hconcat,
     languages_of,
     read_texts,
     write_table,
@@ -30,6 +21,7 @@ from trueness.cli.text_files import (
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    from trueness.judge.languages_tables import ClassRun
     from trueness.spec.titles import TitlesSpec
     from trueness.store import Run, Store
     from trueness.titles.classifier import Classifier
@@ -42,114 +34,31 @@ def evaluate(
     run: str,
     /,
     *,
-    corpus: Annotated[str | None, Parameter(name="--corpus")] = None,
+    corpus: Annotated[str, Parameter(help="Folder of a corpus with the same classes.")],
     open_test: OpenTest = False,
-    report: Path | None = None,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
-    """What a run is worth, per language and class, with intervals.
+    """Classify another corpus now: what a run is worth there, per language and class.
 
-    Example: trueness text evaluate 0575c82ffff4 --open-test
+    `trueness show RUN` tells what it is worth on its own.
+
+    Example: trueness text evaluate M-0 --corpus other
 
     Parameters
     ----------
     run
-        Id or key of a stored run.
-    corpus
-        Another corpus of the same classes, which the run classifies now.
-    report
-        Also write an HTML page to this file.
+        Id or key of a stored run; no baseline, which keeps no weights.
     device
-        auto, cpu, cuda or mps; for another corpus.
+        auto, cpu, cuda or mps.
     """
-    from trueness.evaluation.slices import Slices
-    from trueness.report.study_page import show_sections
-    from trueness.judge.titles import slices_sections, write_titles_page
-
-    check_output(report)
+    check(output)
     found, runs = _find(store, run)
-    part = part_of(open_test)
-    _look(runs, [found], part, "text evaluate", corpus or "", open_test)
-    if corpus is None:
-        slices = Slices.from_dict(found.record["slices"][part])
-    else:
-        slices = _on_corpus(found, corpus, part, device)
-    title = f"{_titled(run, found)} · {part} part"
-    if report is not None:
-        write_titles_page(report, {run: slices}, title=title)
-    if as_json:
-        print_json({"key": found.key, "part": part, **slices.to_dict()})
-    else:
-        show_sections(console(), [(title, slices_sections(run, slices))])
-    return 0
-
-
-def runs(*, store: Store_ = DEFAULT_STORE, as_json: Json = False) -> int:
-    """Stored runs on titles: ids, key, what each is.
-
-    Example: trueness text runs --store store
-    """
-    from trueness.store import Store
-
-    opened = Store(store)
-    stored, problems = opened.all_runs()
-    ids: dict[str, list[str]] = {}
-    for name, known in opened.campaigns().items():
-        for id_, keys in known.items():
-            if keys:
-                ids.setdefault(keys[-1], []).append(f"{name}/{id_}")
-    rows = [
-        {"key": one.key, "ids": " ".join(ids.get(one.key, [])), "run": one.record["label"],
-         "corpus": one.spec.task.corpus, "created": one.record["created"]}
-        for one in sorted(stored, key=lambda one: one.record["created"])
-    ]  # fmt: skip
-    if as_json:
-        print_json({"runs": rows, "problems": {p.name: p.reason for p in problems}})
-        return 0
-    if not rows:
-        raise TruenessError(f"{store} holds no runs on titles; `trueness text run` makes some")
-    print_rows(rows)
-    for problem in problems:
-        console(err=True).print(f"{problem.name}: {problem.reason}", highlight=False)
-    return 0
-
-
-def compare(
-    first: str,
-    second: str,
-    /,
-    *,
-    open_test: OpenTest = False,
-    store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
-) -> int:
-    """Which languages the first of two runs serves better, worse, or not told apart.
-
-    Example: trueness text compare M-3 M-0
-
-    Parameters
-    ----------
-    first
-        Id or key of a stored run.
-    second
-        Another one on the same corpus.
-    """
-    from trueness.report.study_page import show_sections
-    from trueness.judge.titles import comparison_sections
-    from trueness.judge.languages import compared
-
-    one, runs = _find(store, first)
-    other, _ = _find(store, second)
-    part = part_of(open_test)
-    _look(runs, [one, other], part, "text compare", "", open_test)
-    found = compared(one, other, part)
-    if as_json:
-        print_json({"first": one.key, "second": other.key, "part": part, **found.to_dict()})
-    else:
-        title = f"{_titled(first, one)} and {_titled(second, other)} · {part} part"
-        show_sections(console(), [(title, comparison_sections(first, second, found))])
+    part = "test" if open_test else "validation"
+    judged = _on_corpus(run, found, corpus, part, device)
+    _record(runs, found, part, corpus, open_test)
+    present(judged, output)
     return 0
 
 
@@ -170,9 +79,9 @@ def predict(
 ) -> int:
     r"""Label, probability and calibrated probability of each text, as CSV.
 
-    With a precision, predictions of a language abstain below the cut at which the validation part
-    certifies that precision; all of them where there is no such cut. Columns of a table are kept;
-    one that is called like a column of the answer becomes given_NAME.
+    With a precision, predictions of a language abstain below the threshold at which the validation
+    part certifies that precision; all of them where there is no such threshold. Columns of a table
+    are kept; one that is called like a column of the answer becomes given_NAME.
 
     Example: printf 'Rotwein 0,75 l\n' | trueness text predict M-0 - --precision 0.9
 
@@ -191,22 +100,21 @@ def predict(
     device
         auto, cpu, cuda or mps.
     """
-    from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
+    from trueness.titles.predicting import Predictor, abstention_thresholds_of, temperatures_of
 
     check_table_output(out)
     found, _ = _find(store, run)
     table = read_texts(source, text_column, language_column)
-    cuts = None if precision is None else cuts_of(found, precision)
-    predictor = Predictor(_classifier(found, device), temperatures_of(found), cuts)
+    limits = None if precision is None else abstention_thresholds_of(found, precision)
+    predictor = Predictor(_classifier(found, device), temperatures_of(found), limits)
     answers = [
         predictor.predict(piece[text_column], languages_of(piece, language_column))
         for piece in table.iter_slices(PORTION)
     ]
-    write_table(beside(table, answers), out)
-    if cuts is not None:
-        lost = [name for name, one in cuts.items() if one.cut is None]
-        told = f"no cut is certified for {', '.join(lost)}; they abstain" if lost else ""
-        sys.stderr.write(f"{told}\n" if told else "")
+    write_table(hconcat(table, answers), out)
+    lost = [name for name, one in (limits or {}).items() if one.threshold is None]
+    if lost:
+        sys.stderr.write(f"no threshold is certified for {', '.join(lost)}; they abstain\n")
     return 0
 
 
@@ -220,7 +128,7 @@ def latency(
     warmup: Whole = 20,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
-    as_json: Json = False,
+    output: Output = DEFAULT,
 ) -> int:
     """How long requests take, tokenisation included: p50, p95, p99.
 
@@ -239,21 +147,17 @@ def latency(
     device
         auto, cpu, cuda or mps.
     """
+    from trueness.judge.listing import Listing
     from trueness.titles.latency import measure_latency
 
+    check(output)
     found, _ = _find(store, run)
     lines = read_texts(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(found, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
-    if as_json:
-        print_json([row.to_dict() for row in rows])
-    else:
-        shown = [
-            {k.replace("_", " "): f"{v:,.2f}" if isinstance(v, float) else v for k, v in r.items()}
-            for r in (row.to_dict() for row in rows)
-        ]
-        print_rows(shown)
+    where = classifier.device.name
+    present(Listing(f"Latency of {run} on {where}", [row.to_dict() for row in rows]), output)
     return 0
 
 
@@ -279,17 +183,13 @@ def export(
 
     found, _ = _find(store, run)
     if out.suffix == ".onnx":
-        check_output(out)
+        check_path(out)
         widest = export_onnx(_classifier(found, "cpu"), out)
         console().print(f"{out}: logits equal to {widest:.1g}", highlight=False)
     else:
         export_folder(found, out)
         console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
     return 0
-
-
-def _titled(name: str, run: Run[TitlesSpec]) -> str:
-    return f"{name} ({run.record['label']})"
 
 
 EXAMPLES = (
@@ -302,20 +202,24 @@ EXAMPLES = (
 
 
 def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store]:
-    from trueness.cli.stored import find_run
+    """Run on titles by id or key, and its store."""
+    from trueness.judge.finding import find_run
     from trueness.store import Store
 
     runs = Store(store)
-    return find_run(runs, wanted)[0], runs
+    found = find_run(runs, wanted)[0]
+    if found.spec.task.kind != "titles":
+        raise TruenessError(
+            f"{wanted} is a run on {found.spec.task.kind}; `trueness show {wanted}` shows it",
+            "other_task",
+        )
+    return found, runs
 
 
-def _look(
-    runs: Store, some: list[Run[TitlesSpec]], part: str, verb: str, question: str,
-    opened: bool,
-) -> None:  # fmt: skip
-    from trueness.store.ledger import Ledger
+def _record(runs: Store, run: Run[TitlesSpec], part: str, corpus: str, opened: bool) -> None:
+    from trueness.judge.access import record_access
 
-    Ledger(runs).look(some, part, verb, question, opened)
+    record_access(runs, [run], "text evaluate", corpus, part=part, opened=opened)
 
 
 def _classifier(run: Run[TitlesSpec], device: str) -> Classifier:
@@ -325,18 +229,21 @@ def _classifier(run: Run[TitlesSpec], device: str) -> Classifier:
     return load_classifier(run, choose_device(device))
 
 
-def _on_corpus(run: Run[TitlesSpec], corpus: str, part: str, device: str) -> Any:  # noqa: ANN401
-    """Slices of a run on a part of another corpus."""
+def _on_corpus(name: str, run: Run[TitlesSpec], corpus: str, part: str, device: str) -> ClassRun:
+    """Judgement of a run on a part of another corpus."""
     from trueness.cli.text_training import open_corpus
-    from trueness.evaluation.slices import measure_slices
+    from trueness.judge.languages import slices_of
+    from trueness.judge.languages_tables import ClassRun
+    from trueness.judge.languages_words import words_of
+    from trueness.predictions import Predictions
+    from trueness.titles.record import rows_of
 
     opened = open_corpus(corpus)
     if list(opened.classes) != run.record["classes"]:
-        raise TruenessError(f"{corpus} has other classes than run {run.key}")
-    titles, rule = opened.part(part), run.spec.evaluation
+        raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
+    titles, rule = opened.part(part), run.spec.estimands
     logits = _classifier(run, device).logits(titles.texts)
-    return measure_slices(
-        titles.y, logits, titles.language, titles.cluster, classes=opened.classes,
-        min_rows=rule.min_rows, confidence=rule.confidence_pct / 100, draws=rule.draws,
-        measured_on=part,
-    )  # fmt: skip
+    rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
+    found = slices_of(rows.part(part), replace(rule, chosen_on=""), part)
+    words = words_of(rule, found.majority)
+    return ClassRun(name, run.key, run.record["label"], part, found, words, f"corpus {corpus}")

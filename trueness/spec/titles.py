@@ -380,7 +380,7 @@ class TitlesSpec(ContentAddressed):
         )  # fmt: skip
 
     @property
-    def needs(self) -> set[str]:
+    def depends_on(self) -> set[str]:
         """Keys of the stored runs that teach this one or lend it their weights."""
         teacher = self.loss.teacher
         return {k for k in (teacher.run if teacher else None, self.recipe.start) if k is not None}

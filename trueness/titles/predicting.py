@@ -11,11 +11,11 @@ import polars as pl
 from scipy.special import softmax
 
 from trueness.errors import StoreError
-from trueness.evaluation.language_calibration import (
-    LanguageTemperatures,
-    PrecisionCut,
-    precision_cuts,
-    taken,
+from trueness.evaluation.group_calibration import (
+    AbstentionThreshold,
+    GroupTemperatures,
+    abstention_thresholds,
+    accepted,
 )
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
@@ -26,7 +26,7 @@ from trueness.titles.classifier import Classifier
 VALIDATION = "validation"
 
 
-def temperatures_of(run: Run[TitlesSpec]) -> LanguageTemperatures:
+def temperatures_of(run: Run[TitlesSpec]) -> GroupTemperatures:
     """Temperatures that the run fitted on its validation part.
 
     Raises
@@ -35,15 +35,15 @@ def temperatures_of(run: Run[TitlesSpec]) -> LanguageTemperatures:
         If the record does not have them.
     """
     try:
-        return LanguageTemperatures.from_dict(run.record["temperatures"])
+        return GroupTemperatures.from_dict(run.record["temperatures"])
     except (KeyError, TypeError):
         raise StoreError(f"{run.key}: the record has no temperatures; run it again") from None
 
 
-def cuts_of(
+def abstention_thresholds_of(
     run: Run[TitlesSpec], precision: float, confidence: float | None = 0.95
-) -> dict[str, PrecisionCut]:
-    """Cuts per language at which the run's predictions keep a precision.
+) -> dict[str, AbstentionThreshold]:
+    """Thresholds per language at which the run's predictions keep a precision.
 
     They are chosen on the validation part, from calibrated probabilities; its epoch was chosen
     there as well, which the promise does not know of.
@@ -56,23 +56,21 @@ def cuts_of(
     confidence : float or None
         Of the promise; None takes what was observed.
     """
-    table = run.predictions().filter(pl.col("split") == VALIDATION)
-    language = table["language"].to_numpy().astype(np.str_)
-    probabilities = temperatures_of(run).probabilities(table["logits"].to_numpy(), language)
-    return precision_cuts(
-        table["y"].to_numpy().astype(np.int64), probabilities, language,
-        table["cluster"].to_numpy(), precision=precision, confidence=confidence,
-        min_rows=run.spec.evaluation.min_rows,
+    part = run.predictions().part(VALIDATION)
+    probabilities = temperatures_of(run).probabilities(part.scores, part.group)
+    return abstention_thresholds(
+        part.y, probabilities, part.group, part.blocks(), precision=precision,
+        confidence=confidence, min_rows=run.spec.estimands.min_rows,
     )  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A classifier with its temperatures and, if a precision is asked for, its cuts."""
+    """A classifier with its temperatures and, if a precision is asked for, its thresholds."""
 
     classifier: Classifier
-    temperatures: LanguageTemperatures
-    cuts: dict[str, PrecisionCut] | None = None
+    temperatures: GroupTemperatures
+    thresholds: dict[str, AbstentionThreshold] | None = None
 
     def predict(
         self, texts: Sequence[str] | pl.Series, languages: Sequence[str] | None = None
@@ -84,13 +82,14 @@ class Predictor:
         texts : sequence of n str
             Cleaned here as those of a corpus are.
         languages : sequence of n str, optional
-            Codes; detected where they are not given. They choose temperature and cut, never the
-            label.
+            Codes; detected where they are not given. They choose temperature and threshold,
+            never the label.
 
         Returns
         -------
         polars.DataFrame
-            Columns language, label, probability, calibrated, and abstain if there are cuts; n rows.
+            Columns language, label, probability, calibrated, and abstain if there are thresholds; n
+            rows.
         """
         series = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).select(
             clean_text("text")
@@ -107,6 +106,6 @@ class Predictor:
             "probability": raw[np.arange(len(best)), best],
             "calibrated": scaled[np.arange(len(best)), best],
         }
-        if self.cuts is not None:
-            columns["abstain"] = ~taken(scaled, codes, self.cuts)
+        if self.thresholds is not None:
+            columns["abstain"] = ~accepted(scaled, codes, self.thresholds)
         return pl.DataFrame(columns)

@@ -21,11 +21,12 @@ HISTORY = {
 
 def predictions_of(corpus: Corpus, logits: dict[str, NDArray[np.float32]]) -> Predictions:
     """One row per text of the validation and test parts; languages are the groups."""
-    parts = [_rows(corpus.part(part), part, logits[part]) for part in MEASURED]
+    parts = [rows_of(corpus.part(part), part, logits[part]) for part in MEASURED]
     return Predictions(pl.concat(parts), classes=tuple(corpus.classes))
 
 
-def _rows(titles: Titles, part: str, logits: NDArray[np.float32]) -> pl.DataFrame:
+def rows_of(titles: Titles, part: str, logits: NDArray[np.float32]) -> pl.DataFrame:
+    """One row per text of a part."""
     return pl.DataFrame({
         "split": pl.repeat(part, len(titles), eager=True),
         "fold": pl.repeat(0, len(titles), dtype=pl.Int16, eager=True),

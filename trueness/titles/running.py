@@ -10,19 +10,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.files import cache_folder
 from trueness.campaign.titles import TitlesCampaign, TitlesEntry
 from trueness.errors import SpecError, at_least
 from trueness.evaluation.by_group import judged_groups
 from trueness.execute import Failure, Pool, keep_memory
+from trueness.files import cache_folder
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Event, Saving, Setting, join_ranks, precision_on, tokenizer_of
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.store.leases import Leases
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Store
+from trueness.store.leases import Leases
 from trueness.text.corpus import PARTS, Corpus
-from trueness.titles.work import TitlesOutcome, Work, carry_out, check_lender
+from trueness.titles.work import TitlesOutcome, Work, carry_out, check_source_run
 
 FOLDER = "titles"
 """Folder of what belongs to texts inside a store and the cache."""
@@ -152,9 +152,7 @@ def run_titles(
     return TitlesSummary(stage.trained, reused, stage.failed, missing, interrupted, ranks.first)
 
 
-def _check(
-    campaign: TitlesCampaign, corpus: Corpus, store: Store, options: Options
-) -> None:
+def _check(campaign: TitlesCampaign, corpus: Corpus, store: Store, options: Options) -> None:
     """Refuse what could only fail later, when baselines are stored or hours are gone."""
     if options.workers is not None and options.workers < 0:
         raise SpecError(f"{options.workers} workers; give 0 to stay in this process, or more")
@@ -173,13 +171,13 @@ def _check(
             raise SpecError(
                 f"the spec is about corpus {spec.task.corpus}, {corpus.folder} is {corpus.digest}"
             )
-        for key in sorted(spec.needs - own):
+        for key in sorted(spec.depends_on - own):
             if key not in store:
                 raise SpecError(
                     f"{store.root}: run {key}, which is to teach or to lend its weights, is not "
                     "stored; give the whole key of a stored run"
                 )
-            check_lender(spec, store.run(key), corpus.classes)
+            check_source_run(spec, store.run(key), corpus.classes)
         if options.checkpoint is not None and not spec.is_baseline:
             load_checkpoint(options.checkpoint, spec, {"corpus": corpus.digest})
 
@@ -202,7 +200,7 @@ class _Stage:
         """Work in waves: everything whose beginnings are stored, then what that makes possible."""
         pending = self._pending()
         while pending:
-            ready = [e for e in pending if all(key in self.store for key in e.spec.needs)]
+            ready = [e for e in pending if all(key in self.store for key in e.spec.depends_on)]
             baselines = [e for e in ready if e.spec.is_baseline]
             wave = baselines or ready
             if not wave:
@@ -216,7 +214,7 @@ class _Stage:
         """Fail what begins with a run that failed; the rest waits for another process."""
         waiting = 0
         for entry in pending:
-            lost = ", ".join(key for key in entry.spec.needs if key in self.failed)
+            lost = ", ".join(key for key in entry.spec.depends_on if key in self.failed)
             if lost:
                 self._fail(entry, f"the run it begins with is not stored: {lost}")
             waiting += not lost

@@ -20,7 +20,7 @@ from trueness.fit.titles import (
     Report,
     Saving,
     Setting,
-    Taught,
+    TeacherTargets,
     TitlesData,
     TitlesFitted,
     fit_titles,
@@ -71,10 +71,10 @@ def carry_out(work: Work, report: Report) -> TitlesOutcome:
     assert work.tokenizer is not None
     tokenizer = load_tokenizer(work.tokenizer)
     data = load_data(work.spec.task, corpus, tokenizer=tokenizer, cache=work.cache)
-    start, taught = _start(work, data), _taught(work, corpus, data)
+    start, teacher = _warm_start(work, data), _teacher_targets(work, corpus, data)
     fitted = fit_titles(
         work.spec, data, work.setting,
-        saving=work.saving, report=report, taught=taught, start=start,
+        saving=work.saving, report=report, teacher=teacher, start=start,
     )  # fmt: skip
     return _network(fitted, corpus, data, work.tokenizer.read_bytes())
 
@@ -117,7 +117,7 @@ def _judged(
     return TitlesOutcome(spec, record, predictions.frame, history)
 
 
-def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
+def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
     """Refuse a stored run that cannot do what a spec wants of it: teach, or lend its weights.
 
     Raises
@@ -137,11 +137,11 @@ def check_lender(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, .
 def _stored(work: Work, key: str, classes: tuple[str, ...]) -> Classifier:
     """Classifier of another run."""
     other = Store(work.store).run(key)
-    check_lender(work.spec, other, classes)
+    check_source_run(work.spec, other, classes)
     return load_classifier(other, work.setting.device)
 
 
-def _start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
+def _warm_start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
     """Weights of the run that this one starts from."""
     if work.spec.recipe.start is None:
         return None
@@ -151,7 +151,7 @@ def _start(work: Work, data: TitlesData) -> dict[str, Tensor] | None:
     return dict(other.network.state_dict())
 
 
-def _taught(work: Work, corpus: Corpus, data: TitlesData) -> Taught | None:
+def _teacher_targets(work: Work, corpus: Corpus, data: TitlesData) -> TeacherTargets | None:
     """Logits of the teacher for the texts of its languages."""
     teacher = work.spec.loss.teacher
     if teacher is None:
@@ -165,4 +165,4 @@ def _taught(work: Work, corpus: Corpus, data: TitlesData) -> Taught | None:
     place[rows] = np.arange(len(rows))
     name = work.setting.device.name
     logits = torch.from_numpy(other.logits(train.texts[rows], work.cache)).half()
-    return Taught(logits.to(name), torch.from_numpy(place).to(name))
+    return TeacherTargets(logits.to(name), torch.from_numpy(place).to(name))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
 from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles, precision_on
-from trueness.fit.titles.objective import Taught
+from trueness.fit.titles.objective import TeacherTargets
 from trueness.fit.titles.parallel import Ranks, join_ranks
 from trueness.fit.titles.progress import Event, Report
 
@@ -15,7 +15,7 @@ __all__ = [
     "Report",
     "Saving",
     "Setting",
-    "Taught",
+    "TeacherTargets",
     "TitlesData",
     "TitlesFitted",
     "fit_titles",

@@ -26,7 +26,7 @@ from trueness.fit.titles.checkpoint import (
     set_random_state,
 )
 from trueness.fit.titles.data import TitlesData
-from trueness.fit.titles.objective import Batch, Objective, Taught
+from trueness.fit.titles.objective import Batch, Objective, TeacherTargets
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
 from trueness.fit.titles.parallel import Ranks
 from trueness.fit.titles.progress import Report, Stop, stop_on_interrupt
@@ -88,7 +88,7 @@ class _Training:
     """All that changes while a run trains."""
 
     def __init__(
-        self, spec: TitlesSpec, data: TitlesData, setting: Setting, taught: Taught | None,
+        self, spec: TitlesSpec, data: TitlesData, setting: Setting, teacher: TeacherTargets | None,
         start: dict[str, Tensor] | None,
     ) -> None:  # fmt: skip
         model, train = spec.model, data.parts["train"]
@@ -110,7 +110,7 @@ class _Training:
         self.average = None if ema is None else Average(self.model, ema)
         self.objective = Objective(
             spec.loss, train.y, data.code, data.counts,
-            None if model.projection is None else model.projection.width, taught, self.name,
+            None if model.projection is None else model.projection.width, teacher, self.name,
         )  # fmt: skip
         self.place, self.history = _Place(), []
         self.best: dict[str, Any] = {}
@@ -288,7 +288,7 @@ class _Training:
 
 def fit_titles(
     spec: TitlesSpec, data: TitlesData, setting: Setting, *, saving: Saving | None = None,
-    report: Report | None = None, taught: Taught | None = None,
+    report: Report | None = None, teacher: TeacherTargets | None = None,
     start: dict[str, Tensor] | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder; the best epoch's weights are the ones that score.
@@ -303,7 +303,7 @@ def fit_titles(
         A checkpoint of the same spec and data there is resumed, bit for bit on a CPU.
     report : callable, optional
         Hears of events; see `trueness.fit.titles.progress`.
-    taught : Taught, optional
+    teacher : TeacherTargets, optional
         What the teacher says of the train part.
     start : dict of Tensor, optional
         Weights to begin with.
@@ -323,7 +323,7 @@ def fit_titles(
     tell = report or (lambda event: None)
     if setting.ranks.world > 1:
         _refuse_what_remembers(spec)
-    training = _Training(spec, data, setting, taught, start)
+    training = _Training(spec, data, setting, teacher, start)
     if saving is not None and saving.resume and saving.path.exists():
         training.load(load_checkpoint(saving.path, spec, data.digests))
         tell(("note", f"goes on after epoch {training.place.epoch}, update {training.place.made}"))
@@ -369,7 +369,7 @@ def _warnings(spec: TitlesSpec, updates: int, ranks: Ranks) -> list[str]:
 
 def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop) -> None:
     """The rest of an epoch, from where the run stands."""
-    began = told = saved = time.monotonic()
+    began = reported = saved = time.monotonic()
     earlier, place = training.place.seconds, training.place
     training.model.train()
     updates, unheard = training.updates(), 0
@@ -377,9 +377,9 @@ def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop)
         training.make(update)
         unheard, now = unheard + 1, time.monotonic()
         place.seconds = earlier + now - began
-        if now - told > TOLD_EVERY_S:
+        if now - reported > TOLD_EVERY_S:
             tell(("advance", unheard, place.texts, training.mean_loss()))
-            told, unheard = now, 0
+            reported, unheard = now, 0
         if saving is not None and now - saved > 60 * saving.every_minutes:
             _save(training, saving)
             saved = now

@@ -51,7 +51,7 @@ class Totals:
 
 
 @dataclass(frozen=True)
-class Taught:
+class TeacherTargets:
     """Logits of the teacher for some rows: (M, K), and the place of each row, -1 for none, (N,)."""
 
     logits: Tensor
@@ -70,15 +70,15 @@ class Objective:
         Texts of each language and class in the train part.
     width : int or None
         Of the projection.
-    taught : Taught, optional
+    teacher : TeacherTargets, optional
     device : str
     """
 
     def __init__(
         self, loss: titles.TitlesLoss, y: NDArray[np.int64], language: NDArray[np.int64],
-        counts: NDArray[np.int64], width: int | None, taught: Taught | None, device: str,
+        counts: NDArray[np.int64], width: int | None, teacher: TeacherTargets | None, device: str,
     ) -> None:  # fmt: skip
-        self.loss, self.taught = loss, taught
+        self.loss, self.teacher = loss, teacher
         self.classify = classification_loss(
             loss.classification, torch.tensor(counts, dtype=torch.float32, device=device)
         )
@@ -86,7 +86,7 @@ class Objective:
         weights = _weights(loss, counts)[language, y]
         self.weight = torch.tensor(weights, dtype=torch.float32, device=device)
         self.weight_of = weights
-        self.place_of = None if taught is None else taught.place.cpu().numpy()
+        self.place_of = None if teacher is None else teacher.place.cpu().numpy()
         self.robust = _robust(loss.groups, counts, device)
         contrast = loss.contrastive
         self.memory = None
@@ -143,11 +143,11 @@ class Objective:
     def _teach(self, logits: Tensor, batch: Batch) -> Tensor:
         teacher = self.loss.teacher
         assert teacher is not None
-        assert self.taught is not None
-        place = self.taught.place[batch.rows]
+        assert self.teacher is not None
+        place = self.teacher.place[batch.rows]
         known = place >= 0
-        told = self.taught.logits[place.clamp(min=0)].float()
-        each = kl_to_teacher(logits, told, temperature=teacher.temperature)
+        targets = self.teacher.logits[place.clamp(min=0)].float()
+        each = kl_to_teacher(logits, targets, temperature=teacher.temperature)
         return teacher.weight * (each * known).sum()
 
     def state(self) -> dict[str, Any]:

@@ -1,0 +1,83 @@
+"""Golden answers on titles: what the first edition said about texts, this one says to the digit."""
+
+import numpy as np
+import pytest
+
+from tests.golden import equal, estimate_name, expected, models, named
+from trueness.evaluation.group_calibration import abstention_thresholds, accepted
+from trueness.judge.languages import compare_groups, compare_two, recorded_slices
+from trueness.titles.predicting import temperatures_of
+
+RENAMED = {
+    "languages": "groups", "clusters": "blocks", "hurts_english": "majority_degraded",
+    "languages_against": "groups_against", "by_language": "by_group", "best_of": "n_candidates",
+    "cut": "threshold", "taken": "accepted",
+}  # fmt: skip
+
+
+def today(content):
+    """Expected content under the names of today."""
+    if isinstance(content, dict):
+        return {_name(name): today(value) for name, value in content.items()}
+    if isinstance(content, list):
+        return [today(one) for one in content]
+    return estimate_name(content) if isinstance(content, str) else content
+
+
+def _name(name):
+    return RENAMED.get(name, estimate_name(name))
+
+
+@pytest.fixture
+def runs(golden_titles):
+    names = named(golden_titles, "golden-titles")
+    return {name: golden_titles.run(key) for key, name in names.items()}
+
+
+@pytest.fixture
+def methods(runs):
+    found = {}
+    for model in models()["titles"]["models"]:
+        found.setdefault(model["candidate"], []).append(runs[model["name"]])
+    return {name: found[name] for name in ("tfidf", "plain", "adjusted", "dro")}
+
+
+def test_estimates_and_temperatures(runs):
+    for name, wanted in expected()["titles"]["runs"].items():
+        equal(runs[name].record, today(wanted), name)
+
+
+def test_slices(runs):
+    for name, parts in expected()["titles"]["slices"].items():
+        for part, wanted in parts.items():
+            equal(recorded_slices(runs[name], part).to_dict(), today(wanted), f"{name}.{part}")
+
+
+@pytest.mark.parametrize("part", ["validation", "test"])
+@pytest.mark.parametrize("target", ["worst_language", "mean_language"])
+def test_methods(golden_titles, methods, part, target):
+    wanted = today(expected()["titles"]["compare_many"][part][target])
+    for store in (None, golden_titles, golden_titles):  # computed, kept, read
+        found = compare_groups(methods, part, "plain", estimate_name(target), store)
+        equal(found.to_dict(), wanted, f"{part}.{target}")
+
+
+def test_two_runs(runs):
+    wanted = today(expected()["titles"]["compare_slices"])
+    assert wanted.pop("part") == "test"
+    equal(compare_two(runs["adjusted_1"], runs["plain"], "test").to_dict(), wanted)
+
+
+@pytest.mark.parametrize("name", ["plain", "dro"])
+@pytest.mark.parametrize(("kind", "confidence"), [("certified", 0.95), ("observed", None)])
+def test_abstention_thresholds(runs, name, kind, confidence):
+    wanted = expected()["titles"]["precision_cuts"][name][kind]
+    run, temperatures = runs[name], temperatures_of(runs[name])
+    valid, test = (run.predictions().part(part) for part in ("validation", "test"))
+    found = abstention_thresholds(
+        valid.y, temperatures.probabilities(valid.scores, valid.group), valid.group,
+        valid.blocks(), precision=0.8, confidence=confidence,
+    )  # fmt: skip
+    equal({group: one.to_dict() for group, one in found.items()}, today(wanted["cuts"]), kind)
+    took = accepted(temperatures.probabilities(test.scores, test.group), test.group, found)
+    assert int(np.sum(took)) == wanted["taken_of_test"]
