@@ -1,20 +1,12 @@
-"""Options that verbs share, and how they print."""
+"""Options that verbs share, and what shows their progress."""
 
 from __future__ import annotations
 
-import json
-import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
-
-from trueness.errors import TruenessError
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 DEFAULT_STORE = Path("store")
 ROWS_SHOWN = 50
@@ -79,52 +71,9 @@ def part_of(open_test: bool) -> str:
     return "test" if open_test else "validation"
 
 
-def check_output(path: Path | None) -> None:
-    """Refuse an output file that cannot be written, before anything is computed."""
-    if path is None:
-        return
-    folder = path.parent if str(path.parent) else Path()
-    device = path.exists() and not path.is_file()
-    if device or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TruenessError(
-            f"{path}: the file cannot be written there; give one in an existing folder"
-        )
-
-
-def console(err: bool = False) -> Console:
-    """Console on standard output or error; wide enough for a leaderboard in a file."""
-    from rich.console import Console
-
-    stream = sys.stderr if err else sys.stdout
-    width = None if stream.isatty() else 150
-    return Console(file=stream, width=width, markup=False, emoji=False)
-
-
-def print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
-    """Print anything that JSON can hold."""
-    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")
-
-
-def print_rows(rows: Sequence[dict[str, Any]]) -> None:
-    """Print dictionaries with equal keys as a table."""
-    from trueness.report.tables import rows_table
-
-    console().print(rows_table(rows))
-
-
-def print_facts(facts: dict[str, Any], indent: str = "") -> None:
-    """Print names and values, one a line, nested ones indented."""
-    for name, value in facts.items():
-        if isinstance(value, dict):
-            sys.stdout.write(f"{indent}{name.replace('_', ' ')}:\n")
-            print_facts(value, indent + "  ")
-        else:
-            shown = "; ".join(map(str, value)) or "none" if isinstance(value, list) else value
-            sys.stdout.write(f"{indent}{name.replace('_', ' ')}: {shown}\n")
-
-
 def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Listener
     """What hears of a campaign's progress, as a context manager: a bar, or a live picture."""
+    from trueness.cli.output import console
     from trueness.report.progress import ProgressListener
 
     return ProgressListener(console(err=True), watch)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from cyclopts import Parameter
 
-from trueness.cli.options import ROWS_SHOWN, Whole, console, print_json
+from trueness.cli.options import ROWS_SHOWN, Whole
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     import polars as pl
+    from rich.console import Console
 
     from trueness.document import Document
 
-__all__ = ["DEFAULT", "Output", "check", "console", "note", "present", "print_json", "show"]
-
+PIPED_WIDTH = 160
+"""Columns of output that is no terminal's."""
 SUFFIXES = {"markdown": ".md", "report": ".html", "csv": ".csv", "latex": ".tex"}
 """Option of a file -> how its name ends."""
 
@@ -26,9 +29,17 @@ SUFFIXES = {"markdown": ".md", "report": ".html", "csv": ".csv", "latex": ".tex"
 class Judgement(Protocol):
     """An answer that can be shown, written and read by programs."""
 
-    def to_dict(self) -> dict[str, Any]: ...
-    def to_frame(self) -> pl.DataFrame: ...
-    def document(self) -> Document: ...
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        ...
+
+    def to_frame(self) -> pl.DataFrame:
+        """The same flat, for CSV."""
+        ...
+
+    def document(self) -> Document:
+        """What is shown."""
+        ...
 
 
 def _file(what: str) -> Parameter:
@@ -125,3 +136,17 @@ def show(document: Document, limit: int | None = None) -> None:
 def note(text: str) -> None:
     """Say something on standard error that is no part of the answer."""
     console(err=True).print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True)
+
+
+def console(err: bool = False) -> Console:
+    """Console on standard output or error; wide where it is no terminal."""
+    from rich.console import Console
+
+    stream = sys.stderr if err else sys.stdout
+    width = None if stream.isatty() else PIPED_WIDTH
+    return Console(file=stream, width=width, markup=False, emoji=False)
+
+
+def print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    """Print anything that JSON can hold."""
+    sys.stdout.write(json.dumps(content, indent=1, allow_nan=False, default=str) + "\n")

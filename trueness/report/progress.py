@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from trueness.document import numbers
 from trueness.evaluation import Estimate
-from trueness.judge.words import number_text, share_text
 
 LINES = 12
 """Finished runs that the live picture shows."""
@@ -82,8 +82,8 @@ class ProgressListener:
         budget = max(int(n.removeprefix(top)) for n in estimates if n.startswith(top))
         self._keep_best(f"{name}, precision at top {budget}", estimates[f"{top}{budget}"])
         self._say(
-            f"{name:<16} {record['label']:<28} AUC {number_text(estimates['auc']):<20} "
-            f"precision at 0.5 {share_text(estimates['precision@0.5']):<22} "
+            f"{name:<16} {record['label']:<28} AUC {numbers.estimate(estimates['auc']):<20} "
+            f"precision at 0.5 {numbers.share(estimates['precision@0.5']):<22} "
             f"{record['seconds']:.1f} s"
         )
 
@@ -109,7 +109,7 @@ class ProgressListener:
 
     def _keep_best(self, what: str, found: Estimate) -> None:
         if found.low is not None and (self.best is None or found.low > self.best[0]):
-            self.best = found.low, f"{what}: {share_text(found)}"
+            self.best = found.low, f"{what}: {numbers.share(found)}"
 
     def _say(self, line: str, style: str = "") -> None:
         if self.watch and self.console.is_terminal:

@@ -8,6 +8,7 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from trueness.document import numbers
 from trueness.evaluation import Estimate
 
 SCORES = {"macro_f1": "macro-F1", "mean_group": "mean of languages", "worst_group": "worst"}
@@ -65,7 +66,7 @@ class TitlesProgress:
         self._end(id_)
         estimates = record["estimates"]  # no language may have enough texts for the last two
         shown = [
-            f"{title} {Estimate.from_dict(estimates[name])}"
+            f"{title} {numbers.estimate(Estimate.from_dict(estimates[name]))}"
             for name, title in SCORES.items()
             if name in estimates
         ]
