@@ -1,0 +1,122 @@
+"""Settings of runs by their dotted names: which differ, and what their values are called."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from trueness.document import numbers
+from trueness.errors import TruenessError, nearest
+
+MISSING = object()
+"""Stands for a field that a spec does not have, such as `loss.gamma` of a loss without one."""
+NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.corpus", "task.units")
+"""Fields that are no settings."""
+COUPLED = {
+    "loss": ("recipe.stop_on",),
+    "task.tier": ("task.columns",),
+    "model.d_model": ("model.d_ff",),
+}
+"""Setting -> those that may differ with it, because they follow it."""
+
+
+def content_of(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any kind of spec
+    """A spec in its canonical spelling as plain types."""
+    return spec.canonical().model_dump(mode="json")
+
+
+def value_at(content: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
+    """Value of a dotted field; `MISSING` if there is none.
+
+    Examples
+    --------
+    >>> value_at({"model": {"embedding": {"kind": "none"}}}, "model.embedding.kind")
+    'none'
+    """
+    node: Any = content
+    for name in path.split("."):
+        if not isinstance(node, Mapping) or name not in node:
+            return MISSING
+        node = node[name]
+    return node
+
+
+def flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    """Dotted name -> value, of leaves and of everything that has a kind.
+
+    Examples
+    --------
+    >>> sorted(flat({"loss": {"kind": "focal", "gamma": 2.0}, "seed": 1}))
+    ['loss', 'loss.gamma', 'loss.kind', 'seed']
+    """
+    found: dict[str, Any] = {}
+    for name, value in content.items():
+        path = f"{before}{name}"
+        if isinstance(value, Mapping):
+            found |= {path: value} if "kind" in value and before + name != "task" else {}
+            found |= flat(value, f"{path}.")
+        else:
+            found[path] = value
+    return found
+
+
+def differing(specs: Sequence[Any]) -> list[str]:
+    """Dotted names of the settings in which some specs differ, the outermost of each."""
+    every = [flat(content_of(spec)) for spec in specs]
+    paths = dict.fromkeys(path for one in every for path in one)
+    found: list[str] = []
+    for path in paths:
+        values = {json.dumps(one.get(path, "–"), sort_keys=True) for one in every}
+        inside = any(path.startswith(f"{outer}.") for outer in found)
+        if len(values) > 1 and path not in NEVER and not inside:
+            found.append(path)
+    return found
+
+
+def resolve(path: str, specs: Sequence[Any]) -> str:
+    """Full dotted name of a setting from its end, such as ``dropout`` or ``embedding.kind``.
+
+    Raises
+    ------
+    TruenessError
+        If no spec has such a field, or several fields end in that way.
+    """
+    known = dict.fromkeys(p for spec in specs for p in flat(content_of(spec)) if p not in NEVER)
+    if path in known:
+        return path
+    matches = [one for one in known if one.endswith(f".{path}")]
+    if len(matches) == 1:
+        return matches[0]
+    if matches:
+        raise TruenessError(f"{path!r} is several settings: {', '.join(matches)}", "ambiguous")
+    some = differing(specs)
+    hint = f"these differ here: {', '.join(some)}" if some else "no setting differs here"
+    raise TruenessError(f"no setting {path!r}; {nearest(path, list(known))}; {hint}",
+                        "unknown_setting")  # fmt: skip
+
+
+def words(value: Any) -> str:  # noqa: ANN401 - whatever a spec can hold
+    """A value in few words.
+
+    Examples
+    --------
+    >>> words({"kind": "focal", "gamma": 2.0}), words({"kind": "linear", "width": 16})
+    ('focal gamma 2', 'linear 16')
+    >>> words(1e-4), words(True), words(None)
+    ('0.0001', 'true', 'none')
+    """
+    if isinstance(value, Mapping):
+        rest = [
+            words(v) if name == "width" else f"{name.replace('_', ' ')} {words(v)}"
+            for name, v in value.items()
+            if name != "kind"
+        ]
+        return " ".join([str(value.get("kind", "")), *rest]).strip()
+    if isinstance(value, bool):
+        return str(value).lower()
+    if value is None:
+        return "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(words, value))
+    return numbers.plain(value) if isinstance(value, int | float) else str(value)
