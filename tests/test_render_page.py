@@ -1,5 +1,7 @@
 """Pages: well-formed, self-contained, small, escaped; figures with our colours and ticks."""
 
+import base64
+import gzip
 import json
 import math
 import re
@@ -26,7 +28,7 @@ from trueness.report.figures import has_points
 from trueness.report.palette import DARK, LIGHT, dark_of_light, rgba
 
 VOID = {"meta", "br", "hr", "img", "input", "link"}
-MOST_BYTES = 1_500_000
+MOST_BYTES = 700_000
 
 
 class Page(HTMLParser):
@@ -81,21 +83,15 @@ def picture(**trace):
 
 def test_a_page_is_well_formed_small_and_needs_no_network(text, page):
     assert len(text.encode()) < MOST_BYTES
-    own = text.replace(_library(text), "")
-    assert "http:" not in own
-    assert "https:" not in own
+    assert "http:" not in text
+    assert "https:" not in text
     assert not page.of("link")
     assert not any("src" in attributes for _, attributes, _ in page.elements)
 
 
-def _library(text):
-    return next(
-        s for s in re.findall(r"<script>(.*?)</script>", text, re.DOTALL) if "plotly.js" in s
-    )
-
-
 def test_plotly_is_inside_once_and_only_for_figures(text):
-    assert text.count("plotly.js (basic - minified)") == 1
+    (library,) = re.findall(r'id="plotly">([\w+/=]*)<', text)
+    assert b"plotly.js (basic - minified)" in gzip.decompress(base64.b64decode(library))
     alone = parts(Sentence("no picture"), Figure([{"x": [None], "y": [1.0]}]))
     assert "Plotly, Inc." not in alone
     assert len(alone) < 30_000

@@ -2,14 +2,21 @@
 const PAPER_PX = 1000, HALF_PAPER_PX = 480;
 // Figures: drawn when they come into view, in the colours that the reader prefers.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const content = id => JSON.parse(document.getElementById(id).textContent);
+const text = id => document.getElementById(id).textContent;
 const plots = [...document.querySelectorAll(".plot")];
-if (plots.length) {
-  const swaps = content("swaps");
-  const template = document.getElementById("template").textContent;
+const library = async () => {
+  const bytes = Uint8Array.from(atob(text("plotly")), letter => letter.charCodeAt(0));
+  const whole = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  const script = document.createElement("script");
+  script.textContent = await new Response(whole).text();
+  document.head.append(script);
+};
+const figures = () => {
+  const swaps = JSON.parse(text("swaps"));
+  const template = text("template");
   const sources = new Map(plots.map(plot => [plot, plot.querySelector("script").textContent]));
-  const coloured = (text, on) => JSON.parse(
-    on ? text.replace(/rgba\((\d+,\d+,\d+),/g, (all, light) => `rgba(${swaps[light] || light},`) : text);
+  const coloured = (source, on) => JSON.parse(
+    on ? source.replace(/rgba\((\d+,\d+,\d+),/g, (all, light) => `rgba(${swaps[light] || light},`) : source);
   const draw = (plot, on, width) => {
     const figure = coloured(sources.get(plot), on);
     const base = coloured(template, on);
@@ -23,10 +30,11 @@ if (plots.length) {
   }), { rootMargin: "800px" });
   plots.forEach(plot => seen.observe(plot));
   dark.addEventListener("change", () => drawn().forEach(plot => draw(plot, dark.matches)));
-  window.addEventListener("beforeprint", () => 
-    plots.filter(plot => plot.offsetWidth).forEach(plot => draw(plot, false, Math.min(plot.closest(".beside") ? HALF_PAPER_PX : PAPER_PX, plot.offsetWidth))));
+  window.addEventListener("beforeprint", () => plots.filter(plot => plot.offsetWidth).forEach(
+    plot => draw(plot, false, Math.min(plot.closest(".beside") ? HALF_PAPER_PX : PAPER_PX, plot.offsetWidth))));
   window.addEventListener("afterprint", () => drawn().forEach(plot => draw(plot, dark.matches)));
-}
+};
+if (plots.length) library().then(figures);
 // Tables: a shadow says that there is more; rows of less interest open with a button.
 const frames = [...document.querySelectorAll(".frame")];
 const edges = frame => {
