@@ -23,6 +23,7 @@ from trueness.evaluation import (
     resampled_aucs,
     resampled_precisions,
 )
+from trueness.evaluation.threads import in_threads
 from trueness.predictions import Predictions
 from trueness.store import AnyStore, Problem, Run
 
@@ -115,12 +116,14 @@ def _computed(parts: Sequence[Predictions], block: int, budget: int) -> dict[str
     """Statistics of models on the same units, a row for each."""
     first, scores = parts[0], [part.score for part in parts]
     blocks = first.blocks(block)
-    aucs = list(resampled_aucs(first.y, scores, blocks=blocks))
-    precisions = list(resampled_precisions(first.y, scores, alarms=budget, blocks=blocks))
-    halves = min(MOST_BLOCKS, len(first) // blocks.length // 2 * 2)
-    counts = class_counts(first.y, halves) if halves >= 4 else (np.empty(0), np.empty(0))
-    halves = len(counts[0])
-    won = [auc_counts(first.y, s, halves) if halves else np.empty((0, 0)) for s in scores]
+    aucs = resampled_aucs(first.y, scores, blocks=blocks)
+    precisions = resampled_precisions(first.y, scores, alarms=budget, blocks=blocks)
+    pieces = min(MOST_BLOCKS, blocks.items // blocks.length // 2 * 2)
+    counts, won = (np.empty(0), np.empty(0)), [np.empty((0, 0)) for _ in scores]
+    if pieces >= 4:
+        piece = blocks.pieces(pieces)
+        counts = class_counts(first.y, piece)
+        won = in_threads(lambda score: auc_counts(first.y, score, piece), scores)
     return {
         "auc": np.array([np.append(one.value, one.draws) for one in aucs]),
         "precision": np.array([np.append(one.value, one.draws) for one in precisions]),
