@@ -15,8 +15,10 @@ from cyclopts import App, CycloptsError
 
 from trueness.cli import (
     calibrating,
+    comparing,
     deciding,
     explaining,
+    external,
     features,
     judging,
     muting,
@@ -51,6 +53,8 @@ app.command(judging.status)
 app.command(runs.list_, name="list")
 app.command(runs.leaderboard_, name="leaderboard")
 app.command(runs.show)
+app.command(external.judge)
+app.command(comparing.compare)
 app.command(deciding.thresholds)
 app.command(deciding.certify)
 app.command(deciding.plan)

@@ -81,6 +81,7 @@ def judge_table(
     check_name(name)
     _check_models(table, baselines)
     runs = judged_runs(table, baselines, _evaluation(table, rule or {}), source)
+    _check_sort(sort, next(iter(runs.values())))
     kept = MemoryStore() if store is None else store
     keep(kept, runs, name)
     keys = {one.spec.key for one in runs.values()}
@@ -180,6 +181,12 @@ def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
             f"{listed(constant)}: the same score for every unit, which ranks nothing; drop "
             f"{'it' if len(constant) == 1 else 'them'}, or call it a baseline", "constant_scores",
         )  # fmt: skip
+
+
+def _check_sort(sort: str | None, run: JudgedRun) -> None:
+    known = list(run.record["estimates"])
+    if sort is not None and sort not in known:
+        raise DataError(f"no estimate {sort!r} to sort by; {nearest(sort, known)}", "no_estimate")
 
 
 def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluation:
