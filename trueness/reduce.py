@@ -8,24 +8,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from scipy.cluster.hierarchy import fcluster, linkage
 from scipy.spatial.distance import squareform
 from scipy.special import expit
 from scipy.stats import rankdata
 
-from trueness.errors import DataError, TruenessError
-from trueness.evaluation import Estimate, measure, roc_auc
-from trueness.evaluation.metrics import alarm_cut
+from trueness.errors import TruenessError
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.metrics import alarm_cut, measure, roc_auc
 from trueness.examples import Examples
 from trueness.execute import Failure, Pool, keep_memory
 from trueness.fit import Device, choose_device, fit_stack
+from trueness.judge.reduction import Decision, Reduction, Round
 from trueness.market import (
     Bars,
     Volatility,
@@ -50,72 +50,6 @@ SMALL = {"d_model": 32, "n_layers": 2, "n_heads": 4, "d_ff": 64, "dropout": 0.3}
 RECIPE = {"optimizer": "adamw", "learning_rate": 5e-4, "weight_decay": 1e-3}
 CLUSTER_CORRELATION = 0.95
 SCORED_DRAWS = 20
-
-Verdict = Literal["start", "keep", "warn", "abort"]
-
-
-@dataclass(frozen=True)
-class Round:
-    """One set of columns, what was dropped to get there, and what the network made of it.
-
-    `precision`, `recall` (at the alarm rate), `auc` and `width` are medians over seeds on the inner
-    validation days.
-    """
-
-    columns: int
-    dropped: list[str]
-    precision: float
-    recall: float
-    auc: float
-    width: float
-    verdict: Verdict
-
-    def summary(self) -> dict[str, Any]:
-        """Numbers of the round, rounded, for a progress line."""
-        numbers = {n: round(getattr(self, n), 3) for n in ("precision", "recall", "auc", "width")}
-        return {
-            "columns": self.columns,
-            "dropped": len(self.dropped),
-            **numbers,
-            "verdict": self.verdict,
-        }
-
-
-@dataclass
-class Reduction:
-    """Columns that are left, the rounds that led there, and clusters of near-copies.
-
-    `before` and `after` are out-of-fold AUC estimates of the first seed; those days decide nothing.
-    """
-
-    tier: str
-    columns: list[str]
-    rounds: list[Round]
-    clusters: list[list[str]]
-    stability: dict[str, float]
-    before: Estimate
-    after: Estimate
-    notes: list[str] = field(default_factory=list)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON and YAML."""
-        content = asdict(self)
-        return {**content, "before": self.before.to_dict(), "after": self.after.to_dict()}
-
-    def write(self, path: Path, name: str) -> None:
-        """Write a tier file; `task.tier: FILE` in a campaign takes its columns.
-
-        Raises
-        ------
-        DataError
-            If the file cannot be written.
-        """
-        content = {"tier": name, "based_on": self.tier, "columns": self.columns}
-        content["rounds"] = [asdict(r) for r in self.rounds]
-        try:
-            path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
-        except OSError as error:
-            raise DataError(f"{path}: cannot be written ({error.strerror})") from None
 
 
 @dataclass(frozen=True)
@@ -200,7 +134,7 @@ def reduce_file(
     epochs: int,
     device: str = "auto",
     workers: int | None = None,
-    on_round: Callable[[dict[str, Any]], None] | None = None,
+    on_round: Callable[[Round], None] | None = None,
 ) -> Reduction:
     """Reduce a tier on bars from a file with a small network, and write the tier file."""
     bars = load_bars(data)
@@ -221,10 +155,10 @@ def reduce_file(
     with Pool(size) as pool:
         found = reduce_tier(
             spec, bars, index, device=where, pool=pool, seeds=seeds, max_rounds=rounds,
-            on_round=None if on_round is None else lambda one: on_round(one.summary()),
+            on_round=on_round,
         )  # fmt: skip
     found.write(out, out.stem)
-    return found
+    return replace(found, file=str(out))
 
 
 # ------------------------------------------------------------------------------------------ scoring
@@ -352,7 +286,7 @@ def _train(
     return one if first is None else replace(one, verdict=_verdict(one, first))
 
 
-def _verdict(now: Round, first: Round) -> Verdict:
+def _verdict(now: Round, first: Round) -> Decision:
     """Keep, warn or abort by the worst of the four ratios."""
     worst = 0
     for name, (good, tolerable) in LIMITS.items():
@@ -370,9 +304,9 @@ def _out_of_fold(
     narrow = _narrow(examples, columns)
     (logits,) = _fits(narrow, [spec], device, pool)
     y, score = _pooled(narrow, logits, "oof")
-    rule = spec.evaluation
+    rule = spec.estimands
     return measure(
         y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
-        confidence=rule.confidence_pct / 100, block=rule.block_days,
+        confidence=rule.confidence, blocks=Blocks.of(len(y), length=rule.block),
         chosen_on=rule.chosen_on, measured_on=rule.measured_on,
     )["auc"]  # fmt: skip

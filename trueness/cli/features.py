@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from trueness.cli.options import Data, Vix, Whole, progress
-from trueness.cli.output import DEFAULT, Output, check, check_path, present
+from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
 
@@ -175,10 +175,10 @@ def reduce(
     for name, value in (("seeds", seeds), ("rounds", rounds), ("epochs", epochs)):
         if value < 1:
             raise TruenessError(f"--{name} {value}: at least 1 is needed", "count")
-    with progress() as shown:
-        found = reduce_file(
-            data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs,
-            device=device, workers=workers, on_round=lambda one: shown.note(str(one)),
-        )  # fmt: skip
+    told = console(err=True)
+    found = reduce_file(
+        data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs, device=device,
+        workers=workers, on_round=lambda one: told.print(str(one), highlight=False),
+    )  # fmt: skip
     present(found, output)
     return 0

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Table
+from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.judge.judgement import SCHEMA
 from trueness.market import Bars, Volatility, market_examples, resolve_evaluation, touch_labels
@@ -159,7 +159,9 @@ def _findings(groups: dict[str, list[str]]) -> Table:
         Column("finding", weight=9), Column("features", "count", 9), Column("which", weight=8),
     )  # fmt: skip
     rows = [(what, len(names), "; ".join(names) or None) for what, names in groups.items()]
-    styles = ["warning" if names and what == "look-ahead" else "" for what, names in groups.items()]
+    styles: list[Style] = [
+        "warning" if names and what == "look-ahead" else "" for what, names in groups.items()
+    ]
     return Table(columns, rows, styles=styles)
 
 

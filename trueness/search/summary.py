@@ -147,6 +147,6 @@ def _best(trial: FrozenTrial, store: Store) -> BestTrial:
     wanted = ("auc", alarm_estimate(run), alarm_estimate(run, "recall"))
     estimates = {n: Estimate.from_dict(run.record["estimates"][n]) for n in wanted}
     return BestTrial(
-        trial.number, run.key, facts["label"], facts["parameters"], trial.values,
+        trial.number, run.key, facts["label"], facts["parameters"], trial.values or [],
         trial.user_attrs.get("forced"), trial.params, estimates,
     )  # fmt: skip

@@ -19,8 +19,8 @@ from scipy.special import ndtri
 from trueness.document import Document
 from trueness.document.numbers import count, decimal, estimate, plural
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.power import auc_standard_error
 from trueness.evaluation.summaries import (
-    auc_error,
     correlation_estimate,
     difference_estimate,
     slope_estimate,
@@ -300,4 +300,5 @@ def _error(one: Analysis) -> float | None:
     study = one.study
     if study.measure != "AUC" or study.positives is None or study.examples is None:
         return None
-    return auc_error(one.best.value or 0.0, study.positives, study.examples - study.positives)
+    negatives = study.examples - study.positives
+    return auc_standard_error(one.best.value or 0.0, study.positives, negatives)

@@ -6,8 +6,8 @@ configurations, of which each counts once.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, TypeAlias
 
@@ -17,8 +17,6 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.summaries import (
     auc_estimate,
     correlation_estimate,
-    difference_estimate,
-    mean_estimate,
 )
 from trueness.judge.studies.coverage import Coverage, coverage, grid_coverage
 from trueness.judge.studies.importance import (
@@ -27,6 +25,15 @@ from trueness.judge.studies.importance import (
     Surrogate,
     between_share,
     surrogate_importance,
+)
+from trueness.judge.studies.levels import (
+    LevelRow,
+    Trend,
+    by_value,
+    grouped,
+    level_codes,
+    trend,
+    with_parameter,
 )
 from trueness.judge.studies.trials import (
     ARCHITECTURE,
@@ -37,48 +44,11 @@ from trueness.judge.studies.trials import (
     Trial,
     Value,
     mean,
-    order,
     values,
 )
 
-MOST_LEVELS, BINS = 12, 5
-"""Numbers with more levels than that are put into so many groups of equal size."""
-FLAT = 0.01
 COLLAPSED = 0.2
 PAIRS = (("d_model", "n_layers"), ("d_model", "n_heads"), ("learning_rate", "dropout"))
-
-
-@dataclass(frozen=True)
-class LevelRow:
-    """Trials of one level: published measures over trials, an interval over configurations."""
-
-    level: Value
-    count: int
-    mean: float
-    std: float | None
-    low: float
-    high: float
-    estimate: Estimate
-
-
-@dataclass(frozen=True)
-class Trend:
-    """Last level against first: the published word, and the difference with its interval."""
-
-    word: str
-    difference: float
-    estimate: Estimate
-    best: Value
-    worst: Value
-
-    @property
-    def is_supported(self) -> bool:
-        """Whether the whole interval lies on the side of the word; within 0.01 of zero for flat."""
-        low, high = self.estimate.low, self.estimate.high
-        if low is None or high is None:
-            return False
-        flat = low > -FLAT and high < FLAT
-        return {"increasing": low > 0, "decreasing": high < 0}.get(self.word, flat)
 
 
 @dataclass(frozen=True)
@@ -249,12 +219,12 @@ def analyze(study: Study, space: Levels | None = None) -> Analysis:
     y = np.array(values(study.completed))
     names = [name for name in study.space if any(name in t.params for t in study.completed)]
     importance, surrogate = _importance(study, names)
-    by_value = {name: _by_value(study, name) for name in names}
-    trends = {name: _trend(study, name, rows) for name, rows in by_value.items()}
+    levels = {name: by_value(study, name) for name in names}
+    trends = {name: trend(study, name, rows) for name, rows in levels.items()}
     return Analysis(
         study, best, _best_value(study, best),
         float(y.std(ddof=1)) if len(y) > 1 else None, _correlations(study),
-        importance, surrogate, by_value, {n: t for n, t in trends.items() if t is not None},
+        importance, surrogate, levels, {n: t for n, t in trends.items() if t is not None},
         coverage(study, space), _ranges(study),
     )  # fmt: skip
 
@@ -271,69 +241,6 @@ def _best_value(study: Study, best: Trial) -> Estimate:
         value, study.positives, study.examples - study.positives, n_candidates=candidates,
         chosen_on=study.chosen, measured_on=study.chosen,
     )  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------- levels
-
-
-def grouped(study: Study, name: str) -> dict[Value, Value]:
-    """Level of each tried value: itself, or its group of equal size where there are too many.
-
-    Examples
-    --------
-    >>> from trueness.judge.studies import from_rows
-    >>> rows = [{"number": i, "value": 0.7, "params": {"learning_rate": i / 100}}
-    ...         for i in range(1, 21)]
-    >>> sorted(set(grouped(from_rows("many", rows), "learning_rate").values()))[:2]
-    ['0.01 to 0.04', '0.05 to 0.08']
-    """
-    tried = sorted({t.params[name] for t in study.completed if name in t.params}, key=order)
-    if len(tried) <= MOST_LEVELS or any(isinstance(v, str) for v in tried):
-        return {v: v for v in tried}
-    bins = [list(part) for part in np.array_split(np.array(tried), BINS)]
-    names = {float(v): f"{part[0]:.4g} to {part[-1]:.4g}" for part in bins for v in part}
-    return {v: names[float(v)] for v in tried}
-
-
-def _with(study: Study, name: str) -> list[tuple[Trial, float]]:
-    """Configurations that have a parameter, with their values."""
-    return [(t, value) for t, value, _ in study.configurations if name in t.params]
-
-
-def _by_value(study: Study, name: str) -> list[LevelRow]:
-    groups = grouped(study, name)
-    rows = []
-    for level in dict.fromkeys(groups.values()):
-        inside = [t for t in study.completed if groups.get(t.params.get(name, "")) == level]
-        y = np.array(values(inside))
-        once = [v for t, v in _with(study, name) if groups[t.params[name]] == level]
-        std = float(y.std(ddof=1)) if len(y) > 1 else None
-        low, high = float(y.min()), float(y.max())
-        estimate = _inside(mean_estimate(once)) if study.is_share else mean_estimate(once)
-        rows.append(LevelRow(level, len(y), float(y.mean()), std, low, high, estimate))
-    return rows
-
-
-def _inside(estimate: Estimate) -> Estimate:
-    """The same with an interval inside [0, 1], where means of shares lie."""
-    if estimate.low is None or estimate.high is None:
-        return estimate
-    return replace(estimate, low=max(0.0, estimate.low), high=min(1.0, estimate.high))
-
-
-def _trend(study: Study, name: str, rows: Sequence[LevelRow]) -> Trend | None:
-    """Published rule: flat if the means of the last and first level differ by less than 0.01."""
-    groups = grouped(study, name)
-    if len(rows) < 2 or any(isinstance(v, str) for v in groups):
-        return None
-    once: Mapping[Value, list[float]] = {row.level: [] for row in rows}
-    for trial, value in _with(study, name):
-        once[groups[trial.params[name]]].append(value)
-    difference = rows[-1].mean - rows[0].mean
-    word = "flat" if abs(difference) < FLAT else "increasing" if difference > 0 else "decreasing"
-    estimate = difference_estimate(once[rows[-1].level], once[rows[0].level])
-    best, worst = max(rows, key=lambda r: r.mean), min(rows, key=lambda r: r.mean)
-    return Trend(word, difference, estimate, best.level, worst.level)
 
 
 # ------------------------------------------------------------------------- correlations, importance
@@ -378,25 +285,18 @@ def _importance(study: Study, names: Sequence[str]) -> tuple[list[Importance], S
     y = np.array([value for _, value, _ in study.configurations])
     if len(y) < FEWEST or not varying or not np.ptp(y):
         return published, None
-    codes = [_codes(study, n, [t for t, _, _ in study.configurations]) for n in varying]
+    codes = [level_codes(study, n, [t for t, _, _ in study.configurations]) for n in varying]
     start = [p for p in published if p.name in varying]
     surrogate, found = surrogate_importance(start, codes, y)
     filled = {p.name: p for p in found}
     return [filled.get(p.name, p) for p in published], surrogate
 
 
-def _codes(study: Study, name: str, trials: Sequence[Trial]) -> np.ndarray:
-    """Number of the level of each trial, counted over the levels that were tried."""
-    groups = grouped(study, name)
-    index = {level: i for i, level in enumerate(dict.fromkeys(groups.values()))}
-    return np.array([index[groups[t.params[name]]] for t in trials])
-
-
 def _published_importance(study: Study, name: str) -> Importance:
     """Over all trials; by chance it is (levels - 1) / configurations, as repeats add nothing."""
     trials = [t for t in study.completed if name in t.params]
-    codes = _codes(study, name, trials)
-    chance = (len(set(codes)) - 1) / max(1, len(_with(study, name)))
+    codes = level_codes(study, name, trials)
+    chance = (len(set(codes)) - 1) / max(1, len(with_parameter(study, name)))
     return Importance(name, between_share(codes, np.array(values(trials))), chance)
 
 

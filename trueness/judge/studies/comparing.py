@@ -28,7 +28,7 @@ def analysis_document(found: Across) -> Document:
         return Document(f"Search analysis: {study_title(one)}", study_sections(one), SUBTITLE)
     each = [Section(study_title(a), study_sections(a), folded=True) for a in found.analyses]
     title = f"Search analysis: {count(len(each))} studies"
-    return Document(title, [*_together(found), *each], SUBTITLE)
+    return Document(title, [*_together(found), Section("Study by study", each)], SUBTITLE)
 
 
 def coverage_document(found: Coverages) -> Document:

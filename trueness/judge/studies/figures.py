@@ -11,7 +11,8 @@ from trueness.document import Figure
 from trueness.document.numbers import plural, short
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.studies.across import Group
-from trueness.judge.studies.analysis import Analysis, LevelRow, grouped
+from trueness.judge.studies.analysis import Analysis
+from trueness.judge.studies.levels import LevelRow, grouped
 from trueness.judge.studies.trials import Trial
 from trueness.judge.studies.words import level_text
 
@@ -99,8 +100,9 @@ def _level_figure(
     jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(some))
     estimates = [row.estimate for row in rows]
     dots = {
-        "x": [v for _, v in some], "mode": "markers", "text": [_hover(t) for t, _ in some],
-        "y": [place[groups[t.params[name]]] + float(s)
+        "x": [v for _, v in some], "mode": "markers",
+        "text": [f"trial {t.number}" for t, _ in some],
+        "y": [place[groups[t.params[name]]] + round(float(s), 3)
               for (t, _), s in zip(some, jitter, strict=True)],
         "marker": {"color": "grey", "size": 5, "opacity": 0.7},
     }  # fmt: skip

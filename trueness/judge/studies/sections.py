@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from statistics import median
 
 from trueness.document import Beside, Column, Items, Section, Sentence, Shaded, Table
 from trueness.document.numbers import count, decimal, estimate, listed, percent, plural, short
 from trueness.judge.studies.analysis import (
     COLLAPSED,
-    FLAT,
     Analysis,
-    LevelRow,
     Pair,
     Point,
     pairs,
@@ -18,7 +17,8 @@ from trueness.judge.studies.analysis import (
 from trueness.judge.studies.coverage import Coverage
 from trueness.judge.studies.figures import convergence, importance_figure, level_figures
 from trueness.judge.studies.importance import FEWEST, Importance
-from trueness.judge.studies.trials import order
+from trueness.judge.studies.levels import FLAT, LevelRow
+from trueness.judge.studies.trials import Value, order
 from trueness.judge.studies.words import (
     configuration,
     fraction,
@@ -147,34 +147,54 @@ def _by_pair(found: Coverage) -> Table:
 
 def _maps(pair: Pair) -> Beside:
     """Trials of each combination, and the mean of their values."""
-    (one, two), most = pair.names, max([1, *pair.counts.values()])
-    means = list(pair.means.values())
-    return Beside([
-        _map(pair, f"Trials of {one} × {two}", lambda p: str(pair.counts[p]), pair.counts,
-             (0, most)),
-        _map(pair, f"Mean value of {one} × {two}", lambda p: decimal(pair.means[p]), pair.means,
-             (min(means), max(means)) if len(set(means)) > 1 else None),
-    ])  # fmt: skip
+    names, most = f"{pair.names[0]} (rows) × {pair.names[1]}", max([1, *pair.counts.values()])
+    invalid = any((a, b) not in pair.counts for a in _side(pair, 0) for b in _side(pair, 1))
+    notes = ["×, grey: invalid"] * invalid + ["empty, white: untested"] * (
+        0 in pair.counts.values()
+    )
+    trials = _map(
+        pair, f"Trials of {names}", lambda p: str(pair.counts[p]), pair.counts, (0, most),
+        "; ".join(notes),
+    )  # fmt: skip
+    means = _map(
+        pair, f"Mean of {names}", lambda p: decimal(pair.means[p]), pair.means,
+        _limits(list(pair.means.values())),
+    )  # fmt: skip
+    return Beside([trials, means])
+
+
+def _side(pair: Pair, which: int) -> list[Value]:
+    """Levels of one of the two parameters."""
+    return sorted({point[which] for point in pair.counts}, key=order)
+
+
+def _limits(values: Sequence[float]) -> tuple[float, float] | None:
+    """No and full shade: the lowest values, if they are far off, do not pale all others."""
+    middle, high = median(values), max(values)
+    low = max(min(values), middle - 2 * (high - middle))
+    return (low - (high - low) / 4, high) if high > low else None
 
 
 def _map(
     pair: Pair, title: str, text: Callable[[Point], str], values: Mapping[Point, float],
-    limits: tuple[float, float] | None,
+    limits: tuple[float, float] | None, note: str = "",
 ) -> Table:  # fmt: skip
-    """One row and one column per level; grey where a combination is invalid."""
+    """One row and one column per level."""
 
     def cell(point: Point) -> Shaded | None:
         if point not in pair.counts:
             return Shaded("×", None)
         return Shaded(text(point), values[point]) if pair.counts[point] else None
 
-    down, right = (sorted({point[i] for point in pair.counts}, key=order) for i in (0, 1))
     columns = [
-        Column("\\".join(pair.names), "code", 9),
-        *(Column(level_text(b), "number", 5, shade="share", limits=limits) for b in right),
+        Column(pair.names[0], "code", 9),
+        *(
+            Column(level_text(b), "number", 5, shade="share", limits=limits)
+            for b in _side(pair, 1)
+        ),
     ]  # fmt: skip
-    rows = [(level_text(a), *(cell((a, b)) for b in right)) for a in down]
-    return Table(columns, rows, title, "× (grey): invalid; empty (white): untested.")
+    rows = [(level_text(a), *(cell((a, b)) for b in _side(pair, 1))) for a in _side(pair, 0)]
+    return Table(columns, rows, title, note)
 
 
 # --------------------------------------------------------------------------------------- importance

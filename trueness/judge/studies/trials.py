@@ -1,16 +1,13 @@
-"""A table of trials, wherever it comes from: a published folder, or the runs of a search here."""
+"""A table of trials, wherever it comes from, checked row by row."""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any, TypeAlias
 
 from trueness.errors import DataError
@@ -20,14 +17,11 @@ ARCHITECTURE = ("d_model", "n_layers", "n_heads")
 TRAINING = ("learning_rate", "dropout", "weight_decay")
 PUBLISHED = (*ARCHITECTURE, "d_ff_ratio", *TRAINING)
 """Parameters of a published study, in its own order."""
-PUBLISHED_POSITIVES, PUBLISHED_EXAMPLES = 76, 422
-"""Positives of the published validation part, and all of its windows."""
 COMPLETE, NO_VALUE = "complete", "no value"
 STATES = ("running", COMPLETE, "pruned", "fail", "waiting")
 """Of a trial, in the order in which Optuna numbers them."""
 UNIT_MEASURES = ("AUC", "lower bound of precision", "recall")
 """Measures that lie in [0, 1]."""
-FILES = ("all_trials.json", "study.json", "trial_metrics.csv")
 SUFFIX = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 
 
@@ -242,15 +236,15 @@ def _trial(name: str, row: dict[str, Any]) -> Trial:
     fields = {k: row[k] for k in ("forced", "key") if row.get(k) is not None}
     for known in ("recall", "seconds"):
         if row.get(known) is not None:
-            fields[known] = _finite(where, known, row[known])
+            fields[known] = finite(where, known, row[known])
     if row.get("scores") is not None:
-        low, high = (_finite(where, "scores", s) for s in row["scores"])
+        low, high = (finite(where, "scores", s) for s in row["scores"])
         fields["scores"] = (low, high)
     if row.get("parameters") is not None:
-        fields["parameters"] = int(_finite(where, "parameters", row["parameters"]))
+        fields["parameters"] = int(finite(where, "parameters", row["parameters"]))
     if state == COMPLETE and not params:
         raise DataError(f"{where} is complete and has no parameters")
-    checked = {str(k): _level(where, str(k), v) for k, v in params.items()}
+    checked = {str(k): level_of(where, str(k), v) for k, v in params.items()}
     return Trial(number, value, checked, state, **fields)
 
 
@@ -270,7 +264,7 @@ def _outcome(where: str, row: Mapping[str, Any]) -> tuple[str, float | None]:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if value is None or (is_number and not math.isfinite(value)):
         return NO_VALUE, None
-    return state, _finite(where, "value", value)
+    return state, finite(where, "value", value)
 
 
 def _state(where: str, state: object) -> str:
@@ -282,14 +276,28 @@ def _state(where: str, state: object) -> str:
     return str(state or COMPLETE).rpartition(".")[2].lower()
 
 
-def _finite(where: str, what: str, value: Any) -> float:  # noqa: ANN401 - whatever a file held
+def finite(where: str, what: str, value: Any) -> float:  # noqa: ANN401 - whatever a file held
+    """A number of a file.
+
+    Raises
+    ------
+    DataError
+        If it is none, or not finite.
+    """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
         raise DataError(f"{where}: {what} {value!r} is not a finite number")
     return float(value)
 
 
-def _level(where: str, what: str, value: Any) -> Value:  # noqa: ANN401
+def level_of(where: str, what: str, value: Any) -> Value:  # noqa: ANN401
+    """A level of a parameter; None is one.
+
+    Raises
+    ------
+    DataError
+        If it is neither a finite number nor a word.
+    """
     if value is None:
         return str(None)
     if isinstance(value, float) and not math.isfinite(value):
@@ -297,141 +305,3 @@ def _level(where: str, what: str, value: Any) -> Value:  # noqa: ANN401
     if not isinstance(value, int | float | str):
         raise DataError(f"{where}: {what} {value!r} is neither a number nor a word")
     return value
-
-
-# -------------------------------------------------------------------------------- published folders
-
-
-def study_folders(folder: Path) -> list[Path]:
-    """Subfolders that hold a published study, by name."""
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a folder with {FILES[0]}")
-    return sorted(one for one in folder.iterdir() if (one / FILES[0]).is_file())
-
-
-def read_study(folder: str | Path) -> Study:
-    """Read a published study: ``all_trials.json``, and beside it any of the files of `FILES`.
-
-    Forced trials have empty parameters; theirs stand in ``user_attrs.forced_*`` and are put in
-    their place. Without ``study.json`` the space is what was tried; without
-    ``trial_metrics.csv`` true sizes and score ranges are unknown.
-
-    Raises
-    ------
-    DataError
-        If the folder is no study, or its files cannot be read.
-    """
-    folder = Path(folder)
-    if not (folder / FILES[0]).is_file():
-        inside = len(study_folders(folder))
-        hint = f"; it holds {inside} studies, --all reads them" if inside else ""
-        raise DataError(f"{folder}: not a study, {FILES[0]} is missing{hint}")
-    rows = _json(folder / FILES[0])
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{folder / FILES[0]}: a list of trials is expected")
-    about = _json(folder / FILES[1]) if (folder / FILES[1]).is_file() else {}
-    if not isinstance(about, dict):
-        raise DataError(f"{folder / FILES[1]}: an object with tier, budget_label, ... is expected")
-    _check_direction(folder / FILES[1], about)
-    measured = _measured(folder / FILES[2])
-    budget, tier = _named(folder.name, about)
-    positives = about.get("n_positives", PUBLISHED_POSITIVES)
-    examples = about.get("n_examples", PUBLISHED_EXAMPLES)
-    notes = [
-        f"intervals of single values suppose {examples} validation windows with {positives} "
-        "positives" + ("" if "n_positives" in about else ", as published")
-    ]
-    if about.get("published_best_params") == {}:
-        notes.append("the source names no best parameters, as a forced trial won; resolved here")
-    return from_rows(
-        folder.name, [_published_row(row, measured) for row in rows], _space(folder, about),
-        budget=budget, tier=tier, kind=str(about.get("kind", "?")), positives=positives,
-        examples=examples, notes=notes,
-    )  # fmt: skip
-
-
-def _check_direction(path: Path, about: Mapping[str, Any]) -> None:
-    """Refuse a study whose lowest value is the best one.
-
-    Raises
-    ------
-    DataError
-    """
-    told = about.get("direction", about.get("directions"))
-    several = told if isinstance(told, list) else [told]
-    if any(str(one).rpartition(".")[2].upper() in ("MINIMIZE", "1") for one in several):
-        raise DataError(
-            f"{path}: the study minimises its value; here the highest is the best, so give one "
-            "that maximises", "minimised",
-        )  # fmt: skip
-
-
-def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not a JSON file ({error})") from None
-
-
-def _named(name: str, about: Mapping[str, Any]) -> tuple[str, str]:
-    """Budget and tier by the description, else by the folder's name, such as a50_2m_forced."""
-    budget = re.search(r"(?:^|_)(\d+(?:\.\d+)?[kmb])(?:_|$)", name, re.IGNORECASE)
-    tier = re.search(r"(?:^|_)(a\d+)(?:_|$)", name)
-    return (
-        str(about.get("budget_label", budget[1].upper() if budget else "?")),
-        str(about.get("tier", tier[1] if tier else "?")),
-    )
-
-
-def _space(folder: Path, about: Mapping[str, Any]) -> Levels | None:
-    space = about.get("search_space")
-    if space is None:
-        return None
-    if not isinstance(space, dict) or not all(isinstance(v, list) and v for v in space.values()):
-        raise DataError(f"{folder / FILES[1]}: search_space must be names with lists of levels")
-    where = str(folder / FILES[1])
-    return {k: tuple(sorted((_level(where, k, v) for v in space[k]), key=order)) for k in space}
-
-
-def _measured(path: Path) -> dict[str, dict[str, str]]:
-    """Trial number -> its line in the table of measures, empty if there is none."""
-    if not path.is_file():
-        return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row.get("trial") or "": row for row in csv.DictReader(file)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file ({error})") from None
-
-
-def _published_row(
-    row: Mapping[str, Any], measured: Mapping[str, Mapping[str, Any]]
-) -> dict[str, Any]:
-    """A published trial with its forced parameters resolved."""
-    attributes, params, forced = row.get("user_attrs") or {}, row.get("params") or {}, None
-    for what, found in (("user_attrs", attributes), ("params", params)):
-        if not isinstance(found, dict):
-            raise DataError(f"trial {row.get('number')}: {what} {found!r} are not names and values")
-    if attributes.get("forced_extreme"):
-        forced = str(attributes.get("extreme_type", "forced"))
-        params = {k: attributes[f"forced_{k}"] for k in PUBLISHED if f"forced_{k}" in attributes}
-    line = measured.get(str(row.get("number")), {})
-    low, high = (_cell(line, attributes, f"{side}") for side in ("pred_min", "pred_max"))
-    return {
-        **{name: row.get(name) for name in ("number", "value", "values", "state")},
-        "params": params, "forced": forced, "parameters": _cell(line, {}, "param_count"),
-        "scores": None if low is None or high is None else (low, high),
-        "recall": _cell(line, attributes, "recall"),
-        "seconds": _cell(line, attributes, "duration_sec"),
-    }  # fmt: skip
-
-
-def _cell(line: Mapping[str, Any], attributes: Mapping[str, Any], name: str) -> float | None:
-    """A measure by the table, else by the trial's attributes; None if neither has it."""
-    for found in (line.get(name), attributes.get(name), attributes.get(f"val_{name}")):
-        if found not in (None, ""):
-            try:
-                return float(found)
-            except (TypeError, ValueError):
-                raise DataError(f"{name} {found!r} is not a number") from None
-    return None
