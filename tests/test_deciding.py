@@ -12,15 +12,23 @@ import pytest
 
 from tests.test_cli import call
 from trueness.baselines import MAX_TREES, PENALTIES
+from trueness.checks import checked
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import PARTS, Examples
-from trueness.store.ledger import Ledger, ledger_lines
-from trueness.record import HISTORY, make_record, predictions_table
-from trueness.judge.certificates import CHOICES, certify_runs
-from trueness.judge.parts import part_of
-from trueness.judge.thresholds import Demand, thresholds_of
+from trueness.judge.certificates import certify_runs
+from trueness.judge.demands import Demand, demands_of
+from trueness.judge.external import judge_table
+from trueness.judge.finding import find_runs
+from trueness.judge.measured import measured
+from trueness.judge.multiplicity import CHOICES
+from trueness.judge.tables import Columns, Reading, score_table
+from trueness.judge.thresholds import judge_thresholds, thresholds_of
+from trueness.judge.top import top_models
+from trueness.record import HISTORY, facts_of, predictions_of
+from trueness.report import to_html
 from trueness.spec import Spec
 from trueness.store import Store
+from trueness.store.ledger import Ledger, ledger_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = {"bars": "made up", "digest": "0123456789ab", "as_of": "2005-01-01"}
@@ -55,14 +63,25 @@ def _store_run(store, spec, examples, noise, epochs=3, scale=3.0):
     rng = np.random.default_rng(spec.seed)
     signal = scale * (examples.series[19:, 0] - 1) + noise * rng.standard_normal(len(examples.y))
     logits = [signal.astype(np.float32)] * examples.n_folds
-    record = make_record(spec, examples, logits) | {
+    predictions = predictions_of(examples, logits, logits)
+    record = facts_of(spec, examples) | measured(spec, predictions) | {
         "data": DATA, "seconds": 1.0, "device": "cpu", "precision": "float32",
         "last_epochs": [epochs] * examples.n_folds, "best_epochs": [1] * examples.n_folds,
-        "findings": [],
     }  # fmt: skip
-    frame = predictions_table(examples, logits, logits)
-    assert store.write(spec, record, frame, pl.DataFrame(schema=HISTORY))
+    record |= checked(spec, record, predictions)
+    assert store.write(spec, record, predictions.frame, pl.DataFrame(schema=HISTORY))
     return store.run(spec.key)
+
+
+def _part(run, name):
+    return run.predictions().part(name)
+
+
+def _refused(code, function, *arguments, **options):
+    with pytest.raises(TruenessError) as error:
+        function(*arguments, **options)
+    assert error.value.code == code
+    assert "\n" not in str(error.value)
 
 
 @pytest.fixture(scope="module")
@@ -96,6 +115,30 @@ def walk(tmp_path, make_spec):
     return store, _store_run(store, spec, WALK, 0.5)
 
 
+@pytest.fixture
+def external(tmp_path):
+    """A store of scores from elsewhere: three models and a baseline, validation and test."""
+    rng = np.random.default_rng(5)
+    n = 800
+    signal = rng.standard_normal(n)
+    table = pl.DataFrame({
+        "y": (signal + rng.standard_normal(n) > 1).astype(int),
+        "part": np.where(np.arange(n) < 400, "validation", "test"),
+        **{f"m{i}": signal + 0.5 * rng.standard_normal(n) for i in range(3)},
+        "base": signal + 4 * rng.standard_normal(n),
+    })  # fmt: skip
+
+    def make(scale="logit", baselines=("base",), frame=table, rule=None, **columns):
+        store = Store(tmp_path / f"external-{scale}")
+        roles = Columns("y", score=("m0", "m1", "m2", "base"), split="part", **columns)
+        read = score_table(frame, roles, Reading(scale=scale, on="test"))
+        judge_table(read, baselines=baselines, rule=rule or {}, name="mine", store=store)
+        return store
+
+    make.table = table
+    return make
+
+
 # --------------------------------------------------------------------------------------- thresholds
 
 
@@ -109,10 +152,10 @@ def test_thresholds_prints_choices_with_counts_and_writes_tables_and_a_page(
         "--store", store.root,
     )  # fmt: skip
     assert code == 0
-    assert "same days, lower end" in out
+    assert "in-sample, lower bound" in out
     assert "best baseline" in out
-    assert "ledger: validation part of data 0123456789ab looked at once for 2 runs" in out
-    table, part = pl.read_csv(csv), part_of(runs[0], "validation")
+    assert "ledger: validation part of data 0123456789ab evaluated once for 2 runs" in out
+    table, part = pl.read_csv(csv), _part(runs[0], "validation")
     assert table["key"].n_unique() == 2
     table = table.filter(pl.col("key") == runs[0].key)
     assert table.height == len(np.unique(part.score))
@@ -120,7 +163,7 @@ def test_thresholds_prints_choices_with_counts_and_writes_tables_and_a_page(
         raised = part.score >= row["cut"]
         assert (row["alarms"], row["hits"]) == (raised.sum(), part.y[raised].sum())
         assert row["precision_low"] <= row["precision"] <= row["precision_high"]
-    assert "<h2>trial/S-1" in page.read_text()
+    assert "Thresholds of trial/S-1" in page.read_text()
 
 
 def test_thresholds_of_a_campaign_is_one_line_a_run(mission, capsys):
@@ -129,6 +172,7 @@ def test_thresholds_of_a_campaign_is_one_line_a_run(mission, capsys):
         capsys, "thresholds", "--campaign", "trial", "--precision", "0.6", "--store", store.root
     )
     assert code == 0
+    assert "Thresholds of campaign trial" in out
     assert [line.split()[0] for line in out.splitlines() if line.startswith("S-")] == [
         "S-1", "S-2", "S-3",
     ]  # fmt: skip
@@ -136,6 +180,7 @@ def test_thresholds_of_a_campaign_is_one_line_a_run(mission, capsys):
         capsys, "thresholds", "--campaign", "trial", "--json", "--store", store.root
     )
     content = json.loads(out)
+    assert (content["schema"], content["kind"]) == (1, "thresholds")
     assert [len(run["choices"]) for run in content["runs"]] == [6, 6, 6, 6]
     assert [run["baseline"] for run in content["runs"]] == [False, False, False, True]
     some = [c["precision"] for run in content["runs"] for c in run["choices"] if c["feasible"]]
@@ -149,15 +194,15 @@ def test_a_demand_that_nothing_meets_is_infeasible(mission, capsys):
         capsys, "thresholds", "S-1", "--precision", "0.999", "--json", "--store", store.root
     )
     lower = json.loads(out)["runs"][0]["choices"][1]
-    assert lower["rule"] == "same days, lower end"
+    assert lower["rule"] == "in-sample, lower bound"
     assert (lower["feasible"], lower["precision"]) == (False, None)
 
 
 def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
     _, run = walk
-    found = thresholds_of(run, "oof", [Demand("precision", 0.7)])
-    carried = next(c for c in found.choices if c.rule == "earlier days")
-    inner, oof = part_of(run, "validation"), part_of(run, "oof")
+    found = thresholds_of(run, [Demand("precision", 0.7)])
+    carried = next(c for c in found.choices if c.rule == "out-of-sample")
+    inner, oof = _part(run, "validation"), _part(run, "oof")
     alarms = hits = 0
     for fold in (0, 1):
         y, score = inner.y[inner.fold == fold], inner.score[inner.fold == fold]
@@ -172,8 +217,56 @@ def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
         "inner validation",
         "oof",
     )
-    assert len(carried.probabilities) == 2
+    assert len(carried.cuts) == 2
     assert found.choices[0].precision.n_candidates == len(found.sweep)
+
+
+def test_scores_from_elsewhere_have_thresholds_on_any_of_their_parts(external):
+    store = external()
+    for part, rules in (("test", 3), ("validation", 2)):
+        found = judge_thresholds(
+            store, find_runs(store, ["m0"]), demands_of(0.5, None, None), on=part
+        )
+        (asked, beside) = found.runs
+        assert (asked.measured_on, asked.sweep.n, beside.name) == (part, 400, "best baseline base")
+        assert len(asked.choices) == rules  # nothing comes before validation
+        assert asked.choices[0].alarms_per_year is None
+        assert "alarms a year" not in to_html(found.document())
+    _refused("no_part", thresholds_of, store.run(asked.run.key), [], "oof")
+
+
+def test_scores_that_only_rank_have_thresholds_but_no_probabilities(external):
+    store = external("rank")
+    found = judge_thresholds(store, find_runs(store, ["m0"]), demands_of(0.5, None, None))
+    content = found.to_dict()["runs"][0]
+    assert content["choices"][0]["probabilities"] is None
+    assert content["choices"][0]["cuts"][0] == found.runs[0].choices[0].cuts[0]
+    assert all("probability" not in row for row in content["thresholds"])
+    assert "probability" not in found.to_frame().columns
+    assert "probability" not in to_html(found.document()).partition("<script")[0]
+    some = find_runs(store, ["m0"])
+    _refused("scores_only_rank", judge_thresholds, store, some, [], grid="probabilities")
+
+
+def test_runs_of_k_classes_have_no_thresholds(golden_titles):
+    runs = find_runs(golden_titles, ["plain"])
+    _refused("not_binary", judge_thresholds, golden_titles, runs, [])
+    _refused("not_binary", certify_runs, golden_titles, runs, 0.6)
+    _refused("not_binary", top_models, golden_titles)
+    assert not (golden_titles.root / "ledger.jsonl").exists()
+
+
+def test_tied_scores_have_no_threshold_at_a_rate(external):
+    n = len(external.table)
+    tied = external.table.with_columns(base=pl.lit(0.5), m2=pl.Series(np.arange(n) // 400))
+    store = external("rank", baselines=("base", "m2"), frame=tied)
+    runs = find_runs(store, ["base"])
+    _refused("tied", judge_thresholds, store, runs, demands_of(None, None, None), grid="rates")
+    both = find_runs(store, ["base", "m0"])
+    found = judge_thresholds(store, both, demands_of(None, None, None), grid="rates")
+    assert [one.name for one in found.asked] == ["mine/m0"]
+    assert any("tied" in note for note in found.notes)
+    assert any("tied" in text for text in found.document().sentences())
 
 
 # ------------------------------------------------------------------------------------- test is sealed
@@ -190,7 +283,8 @@ def test_the_test_part_is_sealed_until_opened_and_that_is_shown_for_ever_after(m
         capsys, "thresholds", "S-1", "--on", "test", "--open-test", "--store", store.root
     )
     assert code == 0
-    assert "earlier days" in out
+    assert "out-of-sample" in out
+    assert "best baseline" not in out
     code, out, _ = call(capsys, "thresholds", "S-2", "--store", store.root)
     assert "ledger: test part of data 0123456789ab opened once for 1 run since" in out
 
@@ -202,99 +296,96 @@ def test_a_mistake_opens_nothing(mission, capsys):
             capsys, "certify", "S-1", *wrong, "--on", "test", "--open-test", "--store", store.root
         )
         assert code == 2
-    call(
-        capsys,
-        "thresholds",
-        "S-1",
-        "--alarms",
-        "1",
-        "--open-test",
-        "--on",
-        "test",
-        "--store",
-        store.root,
-    )
-    assert Ledger(store).looks() == []
+    code, *_ = call(
+        capsys, "thresholds", "S-1", "--alarms", "1", "--open-test", "--on", "test",
+        "--store", store.root,
+    )  # fmt: skip
+    assert code == 2
+    assert Ledger(store).accesses() == []
 
 
 def test_a_sealed_part_stays_sealed_if_the_ledger_cannot_be_written(mission, capsys):
-    store, _ = mission
+    store, runs = mission
     (store.root / "ledger.jsonl").mkdir()
     code, out, err = call(
         capsys, "thresholds", "S-1", "--on", "test", "--open-test", "--store", store.root
     )
     assert (code, out) == (2, "")
     assert "ledger.jsonl" in err
+    code, out, _ = call(capsys, "thresholds", "S-1", "--store", store.root)
+    assert code == 0  # an open part may be looked at, and it is told that nobody counts it
+    assert "this access is not recorded" in out
+    with pytest.raises(StoreError) as error:
+        certify_runs(store, {"S-1": runs[0]}, 0.6)
+    assert error.value.code == "read_only"  # a certificate has to be counted
 
 
 # -------------------------------------------------------------------------------------- certificates
 
 
-def test_certify_on_the_opened_test_part_counts_what_was_looked_at(mission, capsys):
+def _certified(capsys, *arguments):
+    code, out, _ = call(capsys, "certify", *arguments, "--json")
+    content = json.loads(out)
+    assert (content["schema"], content["kind"]) == (1, "certificates")
+    (one,) = content["runs"]
+    return code, one
+
+
+def test_certify_on_the_opened_test_part_counts_what_was_tested(mission, capsys):
     store, runs = mission
     arguments = ["--precision", "0.6", "--on", "test", "--open-test", "--store", store.root]
-    code, out, _ = call(capsys, "certify", "S-1", *arguments, "--json")
-    first = json.loads(out)
-    (one,) = first["runs"].values()
+    code, one = _certified(capsys, "S-1", *arguments)
     assert code == 0
     assert (one["hypotheses"], one["method"], one["block"]) == (1, "fixed_sequence", 20)
     assert one["threshold"]["p_value"] <= 0.05
-    part = part_of(runs[0], "test")
+    part = _part(runs[0], "test")
     raised = part.score >= one["threshold"]["cut"]
     assert (one["threshold"]["hits"], one["threshold"]["alarms"]) == (
         part.y[raised].sum(),
         raised.sum(),
     )
     call(capsys, "thresholds", "--campaign", "trial", *arguments[2:])
-    code, out, _ = call(capsys, "certify", "S-1", *arguments, "--json")
-    (again,) = json.loads(out)["runs"].values()
+    _, again = _certified(capsys, "S-1", *arguments)
     assert again["hypotheses"] == 4  # three sweeps, and one certificate asked twice
     shown = again["threshold"] or again["closest"]
-    assert shown["level"] == pytest.approx(0.05 * 6 / np.pi**2 / 4)  # still the first call
-    code, out, _ = call(capsys, "certify", "S-1", *arguments, "--method", "holm", "--json")
-    (other,) = json.loads(out)["runs"].values()
+    assert shown["level"] == pytest.approx(0.05 * 6 / np.pi**2 / 4)  # still the first certification
+    _, other = _certified(capsys, "S-1", *arguments, "--method", "holm")
     shown = other["threshold"] or other["closest"]
-    assert shown["level"] <= 0.05 * 6 / np.pi**2 / 4 / 5  # another method is another call
+    assert shown["level"] <= 0.05 * 6 / np.pi**2 / 4 / 5  # another method is another one
 
 
 def test_certify_where_the_model_was_chosen_counts_every_epoch_of_every_sibling(mission, capsys):
-    store, _ = mission
-    code, out, _ = call(
-        capsys, "certify", "S-1", "--precision", "0.4", "--json", "--store", store.root
-    )
-    (one,) = json.loads(out)["runs"].values()
+    store, runs = mission
+    code, one = _certified(capsys, "S-1", "--precision", "0.4", "--store", store.root)
     thresholds = len(one["tested"])
     assert one["method"] == "holm"
     assert one["hypotheses"] == (3 * 3 + 1) * thresholds  # three seeds of three epochs, a forest
     assert code == (0 if one["threshold"] else 1)
-    code, out, err = call(
-        capsys, "certify", "S-1", "--precision", "0.4", "--method", "fixed_sequence",
-        "--store", store.root,
-    )  # fmt: skip
-    assert (code, out) == (2, "")
-    assert "chose the model" in err
+    _refused("order", certify_runs, store, {"S-1": runs[0]}, 0.4, method="fixed_sequence")
 
 
 def test_certify_says_no_with_status_1_and_what_is_missing(mission, capsys):
     store, _ = mission
-    code, out, _ = call(
-        capsys, "certify", "S-1", "S-2", "--precision", "0.93", "--on", "test", "--open-test",
-        "--store", store.root,
-    )  # fmt: skip
+    arguments = ["--precision", "0.93", "--on", "test", "--open-test", "--store", store.root]
+    code, out, _ = call(capsys, "certify", "S-1", "S-2", *arguments)
     assert code == 1
-    assert out.count("not certified") == 2
-    assert "more alarms" in out or "no number of further alarms" in out
+    assert "Certified for 0 of 2 runs." in out
+    code, out, _ = call(capsys, "certify", "S-1", *arguments)
+    text = " ".join(out.split())
+    assert code == 1
+    assert "Not certified: " in text
+    assert "more alarms" in text or "no number of further alarms" in text
+    assert "certification 2 on this sample; uses 15.2 % of the 5 % error budget" in text
+    assert "valid only if future data resemble this sample" in text
 
 
 def test_walk_forward_counts_siblings_but_no_epochs_and_refuses_an_order(walk):
     store, run = walk
-    found = certify_runs(store, [run], 0.6)
-    one = found.certificates[run.key]
+    found = certify_runs(store, {"one": run}, 0.6)
+    one = found.runs[0].certificate
     assert (found.part, one.method, one.hypotheses) == ("oof", "holm", len(one.tested))
-    with pytest.raises(TruenessError, match="inner validation days"):
-        certify_runs(store, [run], 0.6, method="fixed_sequence")
-    with pytest.raises(TruenessError, match="judged on oof"):
-        certify_runs(store, [run], 0.6, on="test", opened=True)
+    _refused("order", certify_runs, store, {"one": run}, 0.6, method="fixed_sequence")
+    _refused("no_part", certify_runs, store, {"one": run}, 0.6, on="test", opened=True)
 
 
 def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
@@ -302,24 +393,61 @@ def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
     store.prepare()
     spec = make_spec(evaluation={"block_days": 120})
     run = _store_run(store, spec, MISSION, 0.5)
-    with pytest.raises(TruenessError, match="5 blocks of 120 days"):
-        certify_runs(store, [run], 0.6, on="test", opened=True)
-    assert Ledger(store).looks() == []
+    _refused("too_short", certify_runs, store, {"one": run}, 0.6, on="test", opened=True)
+    assert Ledger(store).accesses() == []
 
 
 def test_constant_scores_are_one_threshold(mission):
     store, runs = mission
     flat = Spec.model_validate({**runs[0].spec.model_dump(), "model": "base_rate"})
     run = _store_run(store, flat, MISSION, 0.0, scale=0.0)
-    found = certify_runs(store, [run], 0.6).certificates[run.key]
+    found = certify_runs(store, {"flat": run}, 0.6).runs[0].certificate
     assert [row.alarms for row in found.tested] == [500]
 
 
 def test_runs_of_different_questions_are_not_certified_together(mission, make_spec):
     store, runs = mission
-    other = _store_run(store, make_spec(task={"mirror": True}), MISSION, 0.5)
-    with pytest.raises(TruenessError, match="same question"):
-        certify_runs(store, [runs[0], other], 0.6)
+    other = _store_run(store, make_spec(task={"mirror": True}), _mirrored(), 0.5)
+    both = {"one": runs[0], "other": other}
+    _refused("other_question", certify_runs, store, both, 0.6)
+
+
+def _mirrored():
+    from dataclasses import replace
+
+    return replace(MISSION, y=1 - MISSION.y)
+
+
+def test_scores_from_elsewhere_are_certified_with_all_their_siblings(external):
+    store = external()
+    found = certify_runs(store, find_runs(store, ["m0"]), 0.4)
+    one = found.runs[0].certificate
+    assert (found.part, one.method, one.block) == ("test", "holm", 1)
+    assert one.hypotheses == 4 * len(one.tested)  # three models and the baseline
+    assert found.runs[0].years_needed is None
+    assert found.certified
+    again = certify_runs(store, find_runs(store, ["m0"]), 0.4, method="fixed_sequence")
+    assert again.call == 2
+    # four runs were judged, and m0 was certified twice
+    assert again.runs[0].certificate.hypotheses == 6
+    assert "serial" not in to_html(again.document()).partition("<script")[0]
+
+
+def test_rows_of_one_cluster_say_less(external):
+    """Every row four times under one cluster: as many alarms, a quarter of the information."""
+    table = external.table
+    copies = pl.concat([table] * 4).with_columns(
+        cluster=pl.Series(np.tile(np.arange(len(table)), 4))
+    )
+    plain = external("logit", frame=copies)
+    one = certify_runs(plain, find_runs(plain, ["m0"]), 0.4).runs[0].certificate.tested[5]
+    shutil.rmtree(plain.root)
+    clustered = external("logit", frame=copies, cluster="cluster")
+    other = certify_runs(clustered, find_runs(clustered, ["m0"]), 0.4).runs[0].certificate.tested[5]
+    assert (one.alarms, one.hits) == (other.alarms, other.hits)
+    assert one.effective == one.alarms
+    assert other.effective < one.alarms / 3
+    assert other.p_value > one.p_value
 
 
 def test_choices_of_baselines_are_those_that_they_make():
@@ -345,6 +473,11 @@ def test_choices_of_baselines_are_those_that_they_make():
         (["plan", "--positives", "500", "--samples", "422"], "500 positives among 422"),
         (["plan", "--positives", "1", "--samples", "422"], "--positives 1"),
         (["plan", "--positives", "9", "--samples", "99", "--auc", "1.2"], "--auc 1.2"),
+        (["top", "-n", "0"], "-n must be at least 1"),
+        (["top", "--probability", "1.5"], "inside (0, 1)"),
+        (["top", "--tier", "a500"], "no candidate of tier a500"),
+        (["top", "--campaign", "trail"], "choose from trial"),
+        (["calibrate", "S-1", "--report", "nowhere/x.html"], "existing folder"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(mission, capsys, arguments, words):
@@ -354,17 +487,21 @@ def test_bad_input_is_one_line_and_status_2(mission, capsys, arguments, words):
     assert (code, out) == (2, "")
     assert words in err
     assert err.count("\n") == 1
+    assert not (store.root / "ledger.jsonl").exists()
 
 
-def test_plan_prints_what_422_days_can_tell(capsys):
+def test_plan_prints_what_422_units_can_show(capsys):
     code, out, _ = call(
         capsys, "plan", "--positives", "76", "--samples", "422", "--candidates", "183"
     )
     assert code == 0
-    for words in ("76/422 = 18.0 %", "0.160 among 183 candidates", "25/30", "1,742"):
-        assert words in out
+    text = " ".join(out.split())
+    for words in ("base rate 18 % · 76/422", "(183 models: 0.160)", "25/30", "1,742"):
+        assert words in text
     _, out, _ = call(capsys, "plan", "--positives", "76", "--samples", "422", "--json")
-    assert json.loads(out)["alarms_to_certify"][1] == {"truth": 0.7, "one": 143, "all": 143}
+    content = json.loads(out)
+    assert (content["schema"], content["kind"]) == (1, "plan")
+    assert content["alarms_to_certify"][1] == {"truth": 0.7, "one": 143, "all": 143}
 
 
 # --------------------------------------------------------------------------------------------- ledger
@@ -377,7 +514,7 @@ from trueness.store import Store
 store = Store(sys.argv[1])
 run, ledger = store.run(sys.argv[2]), Ledger(store)
 for _ in range(60):
-    ledger.look([run], "validation", "thresholds", sys.argv[3])
+    ledger.record([run], "validation", "thresholds", sys.argv[3])
 """
 
 
@@ -386,48 +523,48 @@ def test_two_processes_writing_the_ledger_lose_nothing(mission):
     command = [sys.executable, "-c", WRITER, str(store.root), runs[0].key]
     both = [subprocess.Popen([*command, name], cwd=ROOT) for name in "ab"]
     assert [process.wait() for process in both] == [0, 0]
-    looks = Ledger(store).looks("0123456789ab", "validation")
-    assert len(looks) == 120
+    accesses = Ledger(store).accesses("0123456789ab", "validation")
+    assert len(accesses) == 120
     assert Ledger(store).damaged() == 0
-    assert Ledger(store).seen("0123456789ab", "validation") == {(runs[0].key, n) for n in "ab"}
+    assert Ledger(store).asked("0123456789ab", "validation") == {(runs[0].key, n) for n in "ab"}
 
 
 def test_a_torn_last_line_is_counted_and_does_not_spoil_the_next(mission):
     store, runs = mission
     ledger = Ledger(store)
-    ledger.look(runs, "validation", "thresholds")
+    ledger.record(runs, "validation", "thresholds")
     path = store.root / "ledger.jsonl"
     path.write_bytes(path.read_bytes() + path.read_bytes()[:40])
-    assert (len(ledger.looks()), ledger.damaged()) == (1, 1)
-    ledger.look(runs[:1], "test", "certify", "precision 0.6", opened=True)
-    assert [look.what for look in ledger.looks()] == ["validation", "test"]
+    assert (len(ledger.accesses()), ledger.damaged()) == (1, 1)
+    ledger.record(runs[:1], "test", "certify", "precision 0.6", opened=True)
+    assert [one.part for one in ledger.accesses()] == ["validation", "test"]
     assert ledger.damaged() == 1
-    assert ledger_lines(store)[-1] == "ledger: 1 more looks cannot be read any more"
+    assert ledger_lines(store)[-1] == "ledger: 1 more accesses cannot be read any more"
 
 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"when": 5}, {"when": None}, {"what": ["test"]}, {"question": ["a"]}, {"keys": "abc"},
+        {"when": 5}, {"when": None}, {"part": ["test"]}, {"question": ["a"]}, {"keys": "abc"},
         {"keys": [1]}, {"data": 7}, {"verb": None}, {"opened": "yes"},
     ],
 )  # fmt: skip
 def test_lines_of_wrong_types_cannot_be_read_and_harm_nobody(mission, capsys, wrong):
     store, runs = mission
-    (look,) = Ledger(store).look(runs, "validation", "thresholds")
+    (access,) = Ledger(store).record(runs, "validation", "thresholds")
     path = store.root / "ledger.jsonl"
     path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}) + "\n")
-    assert (Ledger(store).looks(), Ledger(store).damaged()) == ([], 1)
+    assert (Ledger(store).accesses(), Ledger(store).damaged()) == ([], 1)
     assert call(capsys, "thresholds", "S-1", "--store", store.root)[0] == 0
-    assert [one.data for one in Ledger(store).looks()] == [look.data]
+    assert [one.data for one in Ledger(store).accesses()] == [access.data]
 
 
 def test_thresholds_goes_on_without_a_ledger_that_can_be_read(mission, capsys):
     store, _ = mission
     (store.root / "ledger.jsonl").mkdir()
-    code, out, err = call(capsys, "thresholds", "S-1", "--store", store.root)
+    code, out, _ = call(capsys, "thresholds", "S-1", "--store", store.root)
     assert code == 0
-    assert "note: " in err
+    assert "Warning: this access is not recorded: " in out
     assert "ledger.jsonl: cannot be read" in out
 
 
@@ -442,16 +579,15 @@ def test_tied_scores_have_no_alarm_rates(mission, make_spec, tmp_path, capsys):
     assert "all scores are tied" in err
     assert not csv.exists()
     assert not page.exists()
-    code, _, err = call(capsys, "thresholds", flat.key, "S-1", *rates)
+    code, out, _ = call(capsys, "thresholds", flat.key, "S-1", *rates)
     assert code == 0
-    assert f"note: {flat.key}: all scores are tied" in err
+    assert f"Warning: {flat.key}: all scores are tied" in out
     assert page.exists()
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["thresholds", "S-1", "--csv", "a.x", "--report", "./a.x"], "both name a.x"),
         (["thresholds", "S-1", "--alarms", "7.5"], '"7.5" is not a whole number'),
         (["plan", "--positives", "76", "--samples", "7.5"], '"7.5" is not a whole number'),
         (["plan", "--positives", "76", "--samples", "9" * 5000], "is not a whole number"),
@@ -471,11 +607,9 @@ def test_what_cannot_be_meant_is_refused_in_one_line(
 
 def test_reading_a_ledger_creates_nothing(tmp_path):
     store = Store(tmp_path / "nowhere")
-    assert Ledger(store).looks() == []
+    assert Ledger(store).accesses() == []
     assert ledger_lines(store) == []
     assert not (tmp_path / "nowhere").exists()
-    with pytest.raises(TruenessError, match="sealed"):
-        Ledger(store).look([], "test", "certify")
 
 
 def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeypatch, capsys):
@@ -485,7 +619,7 @@ def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeyp
         raise StoreError("read only")
 
     monkeypatch.setattr(Ledger, "_append", refuse)
-    code, out, err = call(capsys, "thresholds", "S-1", "--store", store.root)
+    code, out, _ = call(capsys, "thresholds", "S-1", "--store", store.root)
     assert code == 0
-    assert "same days" in out
-    assert "read only" in err
+    assert "in-sample" in out
+    assert "Warning: this access is not recorded: read only" in out

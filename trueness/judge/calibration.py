@@ -29,7 +29,7 @@ from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
 from trueness.judge.comparison import measured_part
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.parts import check_binary, check_probabilities, counted
+from trueness.judge.parts import check_binary, check_probabilities, counted, unrecorded_notes
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Run
@@ -199,8 +199,7 @@ def judge_calibration(
         See `compare_calibrations`.
     """
     found = compare_calibrations(run, methods, name)
-    unrecorded = record_access(store, [run], "calibrate")
-    return replace(found, notes=tuple(filter(None, [unrecorded])))
+    return replace(found, notes=unrecorded_notes(record_access(store, [run], "calibrate")))
 
 
 def compare_calibrations(

@@ -18,16 +18,17 @@ import polars as pl
 from trueness.document import Document
 from trueness.document.numbers import count, plural
 from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.blocks import FEWEST_BLOCKS
 from trueness.evaluation.guarantee import (
+    Candidate,
     Certificate,
     Method,
-    Verdict,
+    ThresholdTest,
     certify_many,
     sequence,
     spent,
 )
-from trueness.evaluation.blocks import FEWEST_BLOCKS
-from trueness.evaluation.power import between
+from trueness.evaluation.inputs import between
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, Array, rate_cuts
 from trueness.judge.access import record_access
 from trueness.judge.judgement import SCHEMA
@@ -64,7 +65,7 @@ class RunCertificate:
     years: float | None
 
     @property
-    def shown(self) -> Verdict | None:
+    def shown(self) -> ThresholdTest | None:
         """The certified threshold, or the one closest to it."""
         return self.certificate.threshold or self.certificate.closest
 
@@ -145,7 +146,7 @@ class Certificates:
         return document(self)
 
 
-def _flat(one: RunCertificate, row: Verdict) -> dict[str, Any]:
+def _flat(one: RunCertificate, row: ThresholdTest) -> dict[str, Any]:
     share = {"precision": row.share.value, "low": row.share.low, "high": row.share.high}
     probability = row.probability if one.run.spec.estimands.probabilities else None
     return {
@@ -189,10 +190,8 @@ def certify_runs(
     part = on or some[0].spec.estimands.measured_on
     sealed = any(part in run.spec.estimands.sealed for run in some)
     parts = {run.key: _parts(run, part) for run in some}
-    block = max(now.blocks(run.spec.estimands.block).length
-                for run, (now, _) in zip(some, parts.values(), strict=True))  # fmt: skip
     for run in some:
-        _check_enough(run, part, parts[run.key][0], block)
+        _check_enough(run, part, parts[run.key][0])
     method = method or ("fixed_sequence" if sealed else "holm")
     if method == "fixed_sequence" and not sealed:
         _check_order(some, part, parts)
@@ -203,10 +202,9 @@ def certify_runs(
     call = certification(ledger, some, part, question)
     looks, counted = tested_before(store, ledger, some, part, method, sealed)
     found = certify_many(
-        {key: _candidate(*both, precision, method) for key, both in parts.items()},
-        precision, confidence, method=method, looks=looks, block=block, call=call,
+        {run.key: _candidate(run, *parts[run.key], precision, method) for run in some},
+        precision, confidence, method=method, looks=looks, call=call, input="score",
         unseen_thresholds=len(ALARM_RATES_PCT),
-        items={key: _items(now) for key, (now, _) in parts.items()},
     )  # fmt: skip
     return Certificates(
         part,
@@ -227,22 +225,15 @@ def _parts(run: Run, part: str) -> tuple[Predictions, Predictions | None]:
     return predictions.part(part), earlier_part(predictions, part)
 
 
-def _items(part: Predictions) -> np.ndarray[Any, Any] | None:
-    """Time or cluster of each unit, whose hits depend on each other; None if each has its own."""
-    blocks = part.blocks()
-    found = blocks.cluster if blocks.time is None else blocks.time
-    return None if found is None or blocks.items == blocks.n else found
-
-
 def _candidate(
-    now: Predictions, before: Predictions | None, precision: float, method: Method
-) -> tuple[Any, Any, Array]:
-    """Labels, scores and thresholds, in their order for a fixed sequence."""
+    run: Run, now: Predictions, before: Predictions | None, precision: float, method: Method
+) -> Candidate:
+    """Thresholds, in their order for a fixed sequence, and what their hits depend on."""
     cuts = _fixed_cuts(now)
     if method == "fixed_sequence":
         assert before is not None
-        cuts = sequence(before.y, before.score, _fixed_cuts(before), precision)
-    return now.y, now.score, cuts
+        cuts = sequence(before.y, before.score, _fixed_cuts(before), precision, input="score")
+    return Candidate(now.y, now.score, cuts, now.blocks(run.spec.estimands.block))
 
 
 def _fixed_cuts(part: Predictions) -> Array:
@@ -258,16 +249,18 @@ def _years(part: Predictions) -> float | None:
     return (int((days.max() - days.min()).astype(int)) + 1) / DAYS_PER_YEAR
 
 
-def _check_enough(run: Run, name: str, part: Predictions, block: int) -> None:
+def _check_enough(run: Run, name: str, part: Predictions) -> None:
     """Refuse a part that is too short for its blocks, before the ledger is written."""
-    items, positives, rule = part.blocks().items, int(part.y.sum()), run.spec.estimands
-    if items < FEWEST_BLOCKS * block or positives < 2:
-        noun = rule.nouns[0] if items == len(part) else "time or cluster"
+    rule, positives = run.spec.estimands, int(part.y.sum())
+    blocks = part.blocks(rule.block)
+    if blocks.few or positives < 2:
+        noun = rule.nouns[0] if blocks.items == len(part) else "time or cluster"
         raise TruenessError(
-            f"{run.key}: {count(items)} {units_in_words(rule, name)} with {positives} positives; a "
-            f"certificate needs {FEWEST_BLOCKS} blocks of {plural(block, noun)} and 2 positives at "
-            "least: take longer data", "too_short",
-        )  # fmt: skip
+            f"{run.key}: {count(blocks.items)} {units_in_words(rule, name)} with {positives} "
+            f"positives; a certificate needs {FEWEST_BLOCKS} blocks of "
+            f"{plural(blocks.length, noun)} and 2 positives at least: take longer data",
+            "too_short",
+        )
 
 
 def _check_order(

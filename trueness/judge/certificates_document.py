@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, level, percent, plain, plural, short
-from trueness.evaluation.guarantee import Verdict
+from trueness.evaluation.guarantee import ThresholdTest
 from trueness.judge.certificates import Certificates, RunCertificate
 from trueness.judge.parts import units_in_words
 
@@ -60,13 +60,13 @@ def _wait(years: float | None) -> str:
     return "" if years is None else f", about {decimal(years, 1)} years of such alarms"
 
 
-def _from(one: RunCertificate, row: Verdict) -> str:
+def _from(one: RunCertificate, row: ThresholdTest) -> str:
     if one.run.spec.estimands.probabilities:
         return f"probability {decimal(row.probability)} on"
     return f"score {decimal(row.cut)} on"
 
 
-def _against(row: Verdict) -> str:
+def _against(row: ThresholdTest) -> str:
     return f"p = {short(row.p_value)} against a level of {short(row.level)}"
 
 
@@ -83,7 +83,7 @@ def _columns(found: Certificates) -> list[Column]:
     ]  # fmt: skip
 
 
-def _cells(one: RunCertificate, row: Verdict | None) -> list[Cell]:
+def _cells(one: RunCertificate, row: ThresholdTest | None) -> list[Cell]:
     if row is None:
         return [None] * 5
     place = row.probability if one.run.spec.estimands.probabilities else row.cut

@@ -10,7 +10,8 @@ from scipy.special import expit
 
 from trueness.errors import TruenessError
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.thresholds import Sweep, Threshold, best_precision, best_recall
+from trueness.evaluation.operating_points import best_precision, best_recall
+from trueness.evaluation.thresholds import Sweep, Threshold
 
 Rule: TypeAlias = Literal["in-sample", "in-sample, lower bound", "out-of-sample"]
 FEWEST_ALARMS = 5
@@ -31,6 +32,13 @@ class Demand:
         if self.of == "alarms":
             return f"at most {self.value:g} alarms"
         return f"{self.of} at least {100 * self.value:g} %"
+
+    @property
+    def short(self) -> str:
+        """The same with signs, for a narrow column."""
+        if self.of == "alarms":
+            return f"≤ {self.value:g} alarms"
+        return f"{self.of} ≥ {100 * self.value:g} %"
 
     @property
     def maximised(self) -> str:

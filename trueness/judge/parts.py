@@ -8,7 +8,6 @@ from trueness.document.numbers import count
 from trueness.errors import StoreError, TruenessError
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
-from trueness.spec.external import ExternalSpec
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import data_of, ledger_lines
 
@@ -52,16 +51,12 @@ def check_probabilities(run: Run, what: str) -> None:
 def check_part(run: Run, predictions: Predictions, name: str) -> None:
     """Refuse a part that a run does not have, or that is inside its training.
 
-    Whoever brought scores from elsewhere may judge any part of them.
-
     Raises
     ------
     TruenessError
         With code ``no_part``.
     """
-    known = list(run.spec.estimands.judged_on)
-    if isinstance(run.spec, ExternalSpec):
-        known = predictions.splits
+    known = run.spec.estimands.judged_on
     if name not in known:
         raise TruenessError(
             f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part"
@@ -112,3 +107,8 @@ def ledger_sentences(store: AnyStore, runs: Sequence[Run]) -> list[str]:
         return [line for digest in digests for line in ledger_lines(store, digest)]
     except StoreError as error:
         return [f"ledger: {error}"]
+
+
+def unrecorded_notes(why: str) -> tuple[str, ...]:
+    """A note that an access could not be recorded; none without a reason."""
+    return (f"this access is not recorded: {why}",) if why else ()

@@ -11,12 +11,12 @@ from scipy.special import ndtri
 from trueness.document import Column, Document, Items, Table
 from trueness.document.numbers import count, decimal, percent, plain, plural
 from trueness.errors import TruenessError, at_least
+from trueness.evaluation.inputs import between
 from trueness.evaluation.power import (
     MOST,
     POWER,
     alarms_needed,
     auc_standard_error,
-    between,
     detectable_auc_difference,
     detectable_precision,
     lucky_hits,

@@ -28,6 +28,7 @@ from trueness.evaluation.thresholds import (
 from trueness.judge.access import record_access
 from trueness.judge.comparison import best_baseline
 from trueness.judge.demands import Choice, Demand, Rule
+from trueness.judge.finding import ids_by_key
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import (
     check_binary,
@@ -36,6 +37,7 @@ from trueness.judge.parts import (
     earlier_name,
     earlier_part,
     ledger_sentences,
+    unrecorded_notes,
 )
 from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
@@ -189,7 +191,7 @@ def judge_thresholds(
     swept = [thresholds_of(run, demands, on, grid, name, beside) for name, run, beside in every]
     kept, notes = _with_thresholds(swept)
     ledger = ledger_sentences(store, [run for _, run, _ in every])
-    return Thresholds(tuple(kept), campaign, tuple(ledger), (*notes, *filter(None, [unrecorded])))
+    return Thresholds(tuple(kept), campaign, tuple(ledger), (*notes, *unrecorded_notes(unrecorded)))
 
 
 def _sealed(runs: Mapping[str, Run], on: str | None) -> bool:
@@ -203,9 +205,12 @@ def _best_baselines(store: AnyStore, runs: Sequence[Run]) -> dict[str, Run]:
     for run in store.all_runs()[0]:
         if run.record["comparison_group"] in groups:
             every[run.record["comparison_group"]].append(run)
-    keys = {run.key for run in runs}
+    keys, ids = {run.key for run in runs}, ids_by_key(store)
     found = [one for one in map(best_baseline, every.values()) if one and one.key not in keys]
-    return {f"best baseline {run.key}": run for run in sorted(found, key=lambda r: r.key)}
+    return {
+        f"best baseline {' = '.join(ids.get(run.key, [])) or run.key}": run
+        for run in sorted(found, key=lambda r: r.key)
+    }
 
 
 def _with_thresholds(swept: list[RunThresholds]) -> tuple[list[RunThresholds], list[str]]:
@@ -252,7 +257,7 @@ def thresholds_of(
         check_probabilities(run, "it has no probabilities to sweep over")
     part, earlier = predictions.part(measured_on), earlier_part(predictions, measured_on)
     sweep = _sweep(
-        part.y, part.score, grid, when=part.time, confidence=rule.confidence,
+        part.y, part.score, grid, time=part.time, confidence=rule.confidence,
         chosen_on=rule.chosen_on, measured_on=measured_on,
     )  # fmt: skip
     choices: list[Choice] = []
@@ -269,7 +274,7 @@ def thresholds_of(
 def _sweep(y: ArrayLike, score: ArrayLike, grid: Grid, **options: Any) -> Sweep:  # noqa: ANN401
     return threshold_sweep(
         y, score, grid=PROBABILITIES if grid == "probabilities" else None,
-        rates_pct=ALARM_RATES_PCT if grid == "rates" else None, **options,
+        rates_pct=ALARM_RATES_PCT if grid == "rates" else None, input="score", **options,
     )  # fmt: skip
 
 

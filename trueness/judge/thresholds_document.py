@@ -111,12 +111,12 @@ def _from(one: RunThresholds, cuts: Sequence[float]) -> str:
     """One threshold, or the range of those of several folds, as probabilities where there are."""
     values = 1 / (1 + np.exp(-np.array(cuts))) if one.probabilities else np.array(cuts)
     low, high = decimal(float(values.min())), decimal(float(values.max()))
-    return low if len(cuts) == 1 else f"{low} to {high}"
+    return low if len(cuts) == 1 else f"{low}–{high}" if values.min() >= 0 else f"{low} to {high}"
 
 
 def _from_column(one: RunThresholds) -> Column:
     what = "probability" if one.probabilities else "score"
-    return Column(f"from\n{what}", "number", 7, help=f"Lowest {what} that raises an alarm.")
+    return Column(f"from\n{what}", "number", 9, help=f"Lowest {what} that raises an alarm.")
 
 
 YEARLY = Column("alarms\na year", "number", 2, digits=1)
@@ -130,17 +130,24 @@ def _choices(one: RunThresholds) -> Table:
         Column("threshold", weight=9, help="How it was chosen."),
         _from_column(one),
         Column("precision", "share", 9),
-        Column("recall", "share", 8),
+        Column("recall", "share_only", 7),
     ]
-    rows = [_choice_row(one, choice) for choice in one.choices]
+    rows: list[list[Cell]] = []
+    for i, choice in enumerate(one.choices):
+        again = i and one.choices[i - 1].demand == choice.demand
+        rows.append([*([None, None] if again else _demand_cells(choice)), *_chosen(one, choice)])
     return _yearly(one, columns, rows, [choice.alarms_per_year for choice in one.choices])
 
 
-def _choice_row(one: RunThresholds, choice: Choice) -> list[Cell]:
-    first = [str(choice.demand), choice.demand.maximised, choice.rule]
+def _demand_cells(choice: Choice) -> list[Cell]:
+    return [choice.demand.short, choice.demand.maximised]
+
+
+def _chosen(one: RunThresholds, choice: Choice) -> list[Cell]:
+    """How a threshold was chosen, where it lies, what it reaches."""
     if not choice.feasible:
-        return [*first, None, "infeasible", None]
-    return [*first, _from(one, choice.cuts), choice.precision, choice.recall]
+        return [choice.rule, None, "infeasible", None]
+    return [choice.rule, _from(one, choice.cuts), choice.precision, choice.recall]
 
 
 def _yearly(
@@ -158,8 +165,8 @@ def _sweep(one: RunThresholds) -> Section:
     """The sweep, or what of it lies at fixed alarm rates."""
     sweep = one.sweep if len(one.sweep) <= ROWS_SHOWN else _at_rates(one)
     columns = [
-        _from_column(one), Column("alarms", "count", 9), Column("hits", "count", 3),
-        Column("precision", "share", 9), Column("recall", "share", 8),
+        _from_column(one), Column("alarms", "count", 9), Column("hits", "count", 9),
+        Column("precision", "share_only", 9), Column("recall", "share_only", 7),
     ]  # fmt: skip
     some = [row for row in sweep if np.isfinite(row.cut)]
     rows = [[_from(one, [r.cut]), r.alarms, r.hits, r.precision, r.recall] for r in some]
@@ -176,18 +183,23 @@ def _sweep(one: RunThresholds) -> Section:
 def _at_rates(one: RunThresholds) -> Sweep:
     part = one.part
     return threshold_sweep(
-        part.y, part.score, part.time, rates_pct=ALARM_RATES_PCT, confidence=one.sweep.confidence
-    )
+        part.y, part.score, part.time, rates_pct=ALARM_RATES_PCT, input="score",
+        confidence=one.sweep.confidence,
+    )  # fmt: skip
 
 
 def _per_demand(found: Thresholds, demand: Demand) -> Section:
     """One line per run: what each rule reaches under one demand."""
     rules = list(dict.fromkeys(choice.rule for one in found.runs for choice in one.choices))
-    columns = [Column("run", weight=9), Column("model", weight=4), Column("base rate", "share", 2)]
+    columns = [
+        Column("run", weight=9),
+        Column("model", weight=3),
+        Column("base rate", "percent", 2),
+    ]
     for rule in rules:
-        weight = {"in-sample": 6, "in-sample, lower bound": 1}.get(rule, 8)
+        weight = {"in-sample": 6, "in-sample, lower bound": 2}.get(rule, 8)
         columns.append(Column(f"{rule}:\nprecision", "share", weight))
-        columns.append(Column(f"{rule}:\nrecall", "share", weight - 1))
+        columns.append(Column(f"{rule}:\nrecall", "share_only", weight - 1))
     rows = []
     for one in found.runs:
         row: list[Cell] = [one.name, one.run.record["label"], one.base_rate]

@@ -1,0 +1,153 @@
+"""Thresholds, certificates, calibration, slices, power and top: as the first edition said them."""
+
+import shutil
+
+import pytest
+
+from tests.golden import equal, estimate_name, expected, named
+from trueness.judge.calibration import UNCALIBRATED, compare_calibrations
+from trueness.judge.certificates import certify_runs
+from trueness.judge.demands import demands_of
+from trueness.judge.finding import find_runs
+from trueness.judge.power import power_of
+from trueness.judge.slices import slices
+from trueness.judge.thresholds import thresholds_of
+from trueness.judge.top import top_models
+from trueness.store import Store
+
+RULES = {
+    "same days": "in-sample", "same days, lower end": "in-sample, lower bound",
+    "earlier days": "out-of-sample",
+}  # fmt: skip
+
+
+@pytest.fixture
+def wanted():
+    return expected()["market"]
+
+
+@pytest.fixture(scope="module")
+def runs(golden_market):
+    return {name: golden_market.run(key) for key, name in named(golden_market).items()}
+
+
+def _estimate(old):
+    """An estimate of the first edition with the names of today.
+
+    What says where weights were chosen is tested elsewhere: a forest chooses none.
+    """
+    if old is None:
+        return None
+    kept = {name: value for name, value in old.items() if name != "chosen_on"}
+    return {("n_candidates" if name == "best_of" else name): v for name, v in kept.items()}
+
+
+@pytest.mark.parametrize("grid", ["scores", "rates"])
+@pytest.mark.parametrize("name", ["deep16", "forest"])
+def test_thresholds(runs, wanted, name, grid):
+    found = thresholds_of(runs[name], demands_of(None, None, None), grid=grid, name=name).to_dict()
+    old = wanted["thresholds"][name][grid]
+    assert (found["name"], found["baseline"]) == (name, old["baseline"])
+    assert (found["measured_on"], found["n"]) == (old["measured_on"], old["days"])
+    assert found["positives"] == old["positives"]
+    choices = [
+        {
+            "demand": one["demand"], "maximised": one["best"], "rule": RULES[one["rule"]],
+            "feasible": one["feasible"], "probabilities": one["probabilities"],
+            "precision": _estimate(one["precision"]), "recall": _estimate(one["recall"]),
+            "alarms_per_year": one["alarms_per_year"],
+        }
+        for one in old["choices"]
+    ]  # fmt: skip
+    equal(found["choices"], choices)
+    assert any(one["rule"] == "out-of-sample" and one["feasible"] for one in choices)
+    if grid == "scores":
+        assert len(found["thresholds"]) == old["rows"]
+    else:
+        rows = [
+            {**row, "precision": _estimate(row["precision"]), "recall": _estimate(row["recall"])}
+            for row in old["thresholds"]
+        ]
+        equal(found["thresholds"], rows)
+
+
+def _verdict(old):
+    return None if old is None else {**old, "share": _estimate(old["share"])}
+
+
+def test_certificates(golden_market, wanted, tmp_path):
+    store = Store(shutil.copytree(golden_market.root, tmp_path / "store"))
+    (store.root / "ledger.jsonl").unlink(missing_ok=True)
+    for label in ("one", "all", "one"):
+        old = wanted["certificates"][label]
+        some = find_runs(store, list(old["runs"]))
+        found = certify_runs(store, some, old["precision"], method="holm", on="oof").to_dict()
+        assert (found["certified"], found["certification"]) == (old["certified"], old["call"])
+        assert found["measured_on"] == old["measured_on"]
+        assert "14 runs of the same question" in found["counted"]
+        by_name = {one["name"].removeprefix("golden/"): one for one in found["runs"]}
+        equal(by_name, {
+            name: {
+                **one, "threshold": _verdict(one["threshold"]), "closest": _verdict(one["closest"]),
+                "tested": [_verdict(row) for row in one["tested"]],
+            }
+            for name, one in old["runs"].items()
+        })  # fmt: skip
+
+
+def test_calibration(runs, wanted):
+    found, old = compare_calibrations(runs["linear16"]).to_dict(), wanted["calibrations"]
+    names = ("n", "positives", "blocks", "best")
+    assert [found[name] for name in names] == [old[name] for name in names]
+    assert found["gap"] == old["gap_days"]
+    equal(found["methods"], [
+        {
+            "method": UNCALIBRATED if one["method"] == "as is" else one["method"],
+            "estimates": {name: _estimate(e) for name, e in one["estimates"].items()},
+            "brier_minus_uncalibrated": one["brier_minus_as_is"] and {
+                name: _estimate(e) for name, e in one["brier_minus_as_is"].items()
+            },
+        }
+        for one in old["methods"]
+    ])  # fmt: skip
+    assert "0.1705" in found["facts"][-1]
+
+
+def test_slices(runs, wanted):
+    old = wanted["slices"]
+    found = slices(runs[old["run"]], runs[old["baseline"]]).to_dict()
+    assert found["estimate"] == estimate_name(old["budget"])
+    assert list(found["by"]) == ["year", "regime"]
+    for title, rows in (("year", old["years"]), ("regime", old["regimes"])):
+        equal(found["by"][title], [
+            {
+                "name": one["name"], "n": one["days"], "base_rate": _estimate(one["base"]),
+                "alarms": _estimate(one["alarms"]), "baseline": _estimate(one["others"]),
+            }
+            for one in rows
+        ])  # fmt: skip
+
+
+def test_power(wanted):
+    asked, old = wanted["power"]["asked"], dict(wanted["power"]["found"])
+    found = power_of(*asked.values())
+    old["maximum_under_null"] = [
+        {"truth": one["truth"], "median": one["half"], "upper": one["rarely"]}
+        for one in old.pop("luck")
+    ]
+    equal(found, old)
+
+
+def test_top(golden_market, wanted):
+    ((_, top),) = top_models(golden_market, n=2).groups
+    found = [one.to_dict() for one in top]
+    names = named(golden_market)
+    assert [names[one["key"]] for one in found] == [one["key"] for one in wanted["top"]]
+    for one, old in zip(found, wanted["top"], strict=True):
+        equal(one["thresholds"], [
+            {
+                **cut, "rule": cut["rule"].replace("p >= ", "probability ≥ "),
+                "precision": _estimate(cut["precision"]), "recall": _estimate(cut["recall"]),
+            }
+            for cut in old["thresholds"]
+        ])  # fmt: skip
