@@ -111,10 +111,13 @@ def record_access(
 
 
 def access_log(
-    store: AnyStore, run: Run, stored: Sequence[Run], unrecorded: str = ""
+    store: AnyStore, run: Run, stored: Sequence[Run], unrecorded: str = "", part: str | None = None
 ) -> AccessLog:
-    """Accesses to the data of a run; `stored` are the runs whose candidates are known."""
-    part, data = run.spec.estimands.measured_on, data_of(run)
+    """Accesses to the data of a run; `stored` are the runs whose candidates are known.
+
+    The part is the one that the run is measured on by default.
+    """
+    part, data = part or run.spec.estimands.measured_on, data_of(run)
     try:
         every = Ledger(store).accesses(data)
     except StoreError as error:

@@ -91,6 +91,11 @@ class ClassGroup:
         return {name: self.methods[name][0] for name in names}
 
     @property
+    def n(self) -> int:
+        """Units of the part."""
+        return self.slices(next(iter(self.runs))).overall.rows
+
+    @property
     def title(self) -> str:
         """Classes and groups."""
         found = self.slices(next(iter(self.runs)))

@@ -62,6 +62,10 @@ class Words:
         named = {"macro_f1": f"macro-F1 of {told}", "majority_group": told}
         return named.get(name, f"the {told}")
 
+    def measure(self, name: str) -> str:
+        """What the number is, in a sentence."""
+        return self.goal(name) if name == "macro_f1" else f"macro-F1 of {self.goal(name)}"
+
 
 def words_of(rule: Estimands, majority: str = "") -> Words:
     """Words of a kind of task; `majority` is the name of its majority group.
@@ -199,7 +203,7 @@ def _leader(found: MethodComparison) -> str:
         told = f"not distinguishable from {listed(found.tied)}"
     else:
         told = f"better than {'the other' if others == 1 else f'all {others} others'}"
-    return f"{found.leader} has the largest of all methods, {decimal(value)}, {told}."
+    return f"Best of all methods is {found.leader} with {decimal(value)}, {told}."
 
 
 def seeds_note(methods: Mapping[str, Method], target: str, words: Words) -> str:

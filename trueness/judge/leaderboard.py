@@ -174,7 +174,7 @@ class Group:
     @property
     def n(self) -> int:
         """Units."""
-        return self.models[0].run.record["units"]["n"]
+        return self.models[0].run.record["units"]["n"] if self.classes is None else self.classes.n
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -319,7 +319,8 @@ def leaderboard(
     ]
     groups.sort(key=lambda group: -len(group.models))
     logged = [
-        replace(g, access=access_log(store, g.models[0].run, every, unrecorded)) for g in groups
+        replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
+        for g in groups
     ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
 
@@ -370,7 +371,8 @@ def _of_an_event(
     by_key = chosen.by_key if chosen else {}
     verdict = _verdict(leader, known, candidates, reference, ids, chosen, n_candidates)
     return Group(
-        _title(first.run), rule, rule.measured_on, first.run.record["data"],
+        _title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
+        rule.measured_on, first.run.record["data"],
         first.estimates["base_rate"],
         [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
         n_candidates, reference, verdict, chosen, power=_power(first.estimates["base_rate"], rule,
@@ -435,7 +437,7 @@ def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
     return enough, low, auc
 
 
-def _title(run: Run) -> str:
+def _title(run: Run, part: str, n: int) -> str:
     """What is predicted, on which units, by which protocol."""
     data, spec, rule = run.record["data"], run.spec, run.spec.estimands
     name = str(data.get("name") or "").rpartition("/")[2]
@@ -443,7 +445,7 @@ def _title(run: Run) -> str:
     told = [
         f"{name}: {spec.question()}" if name else spec.question(),
         spec.protocol(),
-        f"{numbers.plural(run.record['units']['n'], noun)} ({part_in_words(rule.measured_on)})",
+        f"{numbers.plural(n, noun)} ({part_in_words(part)})",
     ]
     return " · ".join(one for one in told if one)
 
@@ -474,7 +476,8 @@ def _of_classes(
     ]  # fmt: skip
     verdict = NOBODY if found.leader is None else Verdict(found.leader, **found.verdicts)
     return Group(
-        f"{_title(runs[0])} · {found.title}", rule, found.part, runs[0].record["data"], None,
+        f"{_title(runs[0], found.part, found.n)} · {found.title}", rule, found.part,
+        runs[0].record["data"], None,
         [one for one in models if not one.is_baseline], [one for one in models if one.is_baseline],
         found.target, found.n_candidates, best, verdict, classes=found,
     )  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from trueness.checks import next_move
@@ -22,6 +23,7 @@ from trueness.document import (
 from trueness.errors import TruenessError
 from trueness.judge.access import part_in_words
 from trueness.judge.figures import forest_plot
+from trueness.judge.languages_group import ClassGroup
 from trueness.judge.leaderboard import Group, Leaderboard, Model
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
@@ -62,7 +64,7 @@ def _group_parts(group: Group) -> list[Part]:
     if group.candidates:
         parts.append(Items(group.verdict.lines))
     if group.classes is not None:
-        parts += [*_class_table(group), *group.classes.sections()]
+        parts += [_class_table(group, group.classes), *group.classes.sections()]
     else:
         parts += [Sentence(caption(group)), main_table(group), *map(Sentence, selection_lines(group))]
         parts += _power(group)
@@ -81,7 +83,8 @@ def headline(group: Group) -> str:
     mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
     e = leader.estimates[group.sort]
     value = numbers.estimate(e) if e.k is None else numbers.share(e)
-    return f"{leader.name} leads{mean}: {group.sort} {value}."
+    what = group.sort if group.classes is None else group.classes.words.measure(group.sort)
+    return f"{leader.name} leads{mean}: {what} {value}."
 
 
 def caption(group: Group) -> str:
@@ -205,16 +208,24 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
     return Table([column for column, _ in columns], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
 
 
-def _class_table(group: Group) -> list[Part]:
-    names = list(group.models[0].estimates)
+def _class_table(group: Group, found: ClassGroup) -> Table:
+    """Macro-F1 of every run over all units and over groups; what ranks comes first."""
+    names = sorted(group.models[0].estimates, key=lambda name: name != group.sort)
+
+    def estimate(name: str, weight: int) -> Cells:
+        column = Column(found.words.score(name), "estimate", weight)
+        return column, lambda m: m.estimates.get(name)
+
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
-        (Column("model", "text", 7), lambda m: m.label or None),
-        *(cells for name in names for cells in _if_there(group, name, None, 6)),
-        (Column("− best\nbaseline", "difference", 7), lambda m: m.difference),
-        (Column("checks", "link", 5), check_links),
+        (Column("model", "text", 3), lambda m: m.label or None),
+        estimate(names[0], 9),
+        (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
+        *(estimate(name, 5) for name in names[1:]),
+        (Column("checks", "link", 7), check_links),
     ]
-    return [_table(group, columns, shown=ROWS_ON_A_PAGE)]
+    table = _table(group, columns, shown=ROWS_ON_A_PAGE)
+    return replace(table, title="Macro-F1")
 
 
 def against_leader(model: Model) -> str | None:
