@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
@@ -64,7 +64,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return asdict(self)
+        return vars(self).copy()
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:

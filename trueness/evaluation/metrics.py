@@ -224,8 +224,10 @@ def measure_many(
 
 
 def _measured(ranked: Ranked, rule: _Rule) -> dict[str, Estimate]:
-    auc, area = ranking(ranked, rule.weights)
-    in_fold = auc if rule.fold is None else ranking(ranked, rule.weights, fold=rule.fold)[0]
+    total = int(rule.total.max())
+    auc, area = in_fold, _ = ranking(ranked, rule.weights, total=total)
+    if rule.fold is not None:
+        in_fold, _ = ranking(ranked, rule.weights, fold=rule.fold, total=total)
     draws = {"auc": auc, "auc_in_fold": in_fold, "average_precision": area}
     counts = {"base_rate": (int(ranked.y.sum()), len(ranked.y))}
     raised = {name: ranked.above(budget) for name, budget in rule.budgets.items()}

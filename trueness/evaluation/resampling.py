@@ -94,20 +94,27 @@ class Ranked:
         return int(np.concatenate([[0], self.ends])[np.searchsorted(self.ends, alarms, "right")])
 
 
+def largest_total(weights: Weights) -> int:
+    """Largest sum of a column of weights (n, draws)."""
+    return int(weights.sum(axis=0).max())
+
+
 def _ends(falling: Array) -> Index:
     return np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
 
 
 def ranking(
-    ranked: Ranked, weights: Weights, *, fold: Index | None = None, precision_too: bool = True
-) -> tuple[Array, Array]:
+    ranked: Ranked, weights: Weights, *, fold: Index | None = None, precision_too: bool = True,
+    total: int | None = None,
+) -> tuple[Array, Array]:  # fmt: skip
     """AUC and average precision under each column of weights (n, draws), (draws,) each.
 
-    With a `fold` (n,), the AUC is the mean of those inside each fold that has both classes.
+    With a `fold` (n,), the AUC is the mean of those inside each fold that has both classes. `total`
+    is the largest sum of a column, where it is known.
     """
     from trueness.evaluation.kernels import ranking_of_draws
 
-    small = int(weights.sum(axis=0).max()) <= MANY_UNITS
+    small = (largest_total(weights) if total is None else total) <= MANY_UNITS
     zeros = np.zeros(weights.shape[1], np.int32 if small else np.float64)
     if fold is None:
         return ranking_of_draws(
@@ -152,9 +159,10 @@ def resampled_aucs(
     >>> print(auc.estimate(0.95))
     0.877 (0.828–0.929)
     """
+    total = largest_total(blocks.weights(draws, bootstrap=bootstrap))
 
     def auc(ranked: Ranked, weights: Weights) -> tuple[Array, int]:
-        return ranking(ranked, weights, precision_too=False)[0], len(ranked.y)
+        return ranking(ranked, weights, precision_too=False, total=total)[0], len(ranked.y)
 
     return _on_resamples(y_true, scores, auc, blocks, draws, bootstrap)
 

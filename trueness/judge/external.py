@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from trueness.checks import checked
 from trueness.document.numbers import listed
 from trueness.errors import DataError, nearest
+from trueness.evaluation.threads import in_threads
 from trueness.judge.leaderboard import Leaderboard, leaderboard
-from trueness.judge.measured import measured
+from trueness.judge.measured import measured_many
 from trueness.judge.tables import ScoreTable, constant_models
 from trueness.predictions import Predictions
 from trueness.spec.external import ExternalEvaluation, ExternalSpec, ExternalTask, Scores
@@ -99,10 +100,17 @@ def judged_runs(
         "data": {"name": source, "digest": units, "as_of": _last_time(table.first)},
     }  # fmt: skip
     task = ExternalTask(kind="external", units=units, classes=table.first.classes)
-    return {
-        name: _run(spec_of(name, one, task, rule, name in baselines), one, common)
-        for name, one in table.models.items()
-    }
+    specs = [
+        spec_of(name, one, task, rule, name in baselines) for name, one in table.models.items()
+    ]
+    records = [common | one for one in measured_many(specs, list(table.models.values()))]
+
+    def judged(place: int) -> JudgedRun:
+        spec, record = specs[place], records[place]
+        predictions = table.models[spec.model.name]
+        return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
+
+    return dict(zip(table.models, in_threads(judged, range(len(specs))), strict=True))
 
 
 def spec_of(
@@ -119,11 +127,6 @@ def spec_of(
     return ExternalSpec(
         task=task, model=model, evaluation=rule, seed=int(seed) if seed.isdecimal() else 0
     )
-
-
-def _run(spec: ExternalSpec, predictions: Predictions, common: dict[str, Any]) -> JudgedRun:
-    record = common | measured(spec, predictions)
-    return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
 
 
 # ----------------------------------------------------------------------------------------- refusing

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
 
 from trueness.evaluation import Estimate
-from trueness.evaluation.metrics import measure, score_facts
+from trueness.evaluation.metrics import measure_many, score_facts
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.kinds import AnySpec
@@ -21,9 +23,16 @@ PACKAGES = ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib", "tokenizers"
 
 def estimates_of(part: Predictions, rule: Estimands) -> dict[str, Estimate]:
     """Estimates of a rare event on one part, under the rules of a spec."""
-    return measure(
-        part.y, part.score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct,
-        confidence=rule.confidence, blocks=part.blocks(rule.block), fold=part.fold,
+    (found,) = estimates_of_many([part], rule)
+    return found
+
+
+def estimates_of_many(parts: Sequence[Predictions], rule: Estimands) -> list[dict[str, Estimate]]:
+    """The same for models on the same units, which are resampled once."""
+    part = parts[0]
+    return measure_many(
+        part.y, [one.score for one in parts], alarms=rule.alarms, confidence=rule.confidence,
+        alarm_rate_pct=rule.alarm_rate_pct, blocks=part.blocks(rule.block), fold=part.fold,
         probabilities=rule.probabilities, input="score", chosen_on=rule.chosen_on,
         measured_on=rule.measured_on,
     )  # fmt: skip
@@ -41,20 +50,33 @@ def measured(spec: AnySpec, predictions: Predictions) -> dict[str, Any]:
 
     It depends on nothing but the run itself: comparisons with other runs are made on reading.
     """
-    rule = spec.estimands
-    part = predictions.part(rule.measured_on)
+    (found,) = measured_many([spec], [predictions])
+    return found
+
+
+def measured_many(
+    specs: Sequence[AnySpec], predictions: Sequence[Predictions]
+) -> list[dict[str, Any]]:
+    """The same for models on the same units, under the rules of the first spec."""
+    rule = specs[0].estimands
+    parts = [one.part(rule.measured_on) for one in predictions]
     common = {
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "environment": environment(),
-        "label": spec.label(),
-        "comparison_group": comparison_group(part, rule),
-        "units": {"n": len(part), "folds": len(np.unique(part.fold))},
+        "comparison_group": comparison_group(parts[0], rule),
+        "units": {"n": len(parts[0]), "folds": len(np.unique(parts[0].fold))},
     }
     if rule.kind == "classes":
-        return common | _of_classes(predictions, rule)
-    estimates = {name: e.to_dict() for name, e in estimates_of(part, rule).items()}
-    scores = score_facts(part.score, probabilities=rule.probabilities)
-    return common | {"estimates": estimates, "scores": scores}
+        own = [_of_classes(one, rule) for one in predictions]
+    else:
+        own = [
+            {"estimates": {name: e.to_dict() for name, e in estimates.items()},
+             "scores": score_facts(part.score, probabilities=rule.probabilities)}
+            for part, estimates in zip(parts, estimates_of_many(parts, rule), strict=True)
+        ]  # fmt: skip
+    return [
+        common | {"label": spec.label()} | one for spec, one in zip(specs, own, strict=True)
+    ]  # fmt: skip
 
 
 def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
@@ -76,6 +98,7 @@ def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
     return found
 
 
+@cache
 def environment() -> dict[str, str]:
     """Versions that a result may depend on; packages that are not installed are left out."""
     found = {
