@@ -157,6 +157,11 @@ def spans(text: str) -> list[tuple[str, bool]]:
     return [(piece, bool(i % 2)) for i, piece in enumerate(pieces) if piece]
 
 
+def stands_right(column: Column) -> bool:
+    """Whether cells stand at the right edge: numbers, and whatever is shaded by one."""
+    return KINDS[column.kind].right or bool(column.shade)
+
+
 def slug(anchor: str) -> str:
     """Anchor as an address can hold it."""
     return re.sub(r"[^\w-]+", "-", clean(anchor)).strip("-")

@@ -43,6 +43,7 @@ from trueness.report.cells import (
     number_of,
     slug,
     spans,
+    stands_right,
     text_of,
     visible,
 )
@@ -73,8 +74,8 @@ def to_html(document: Document) -> str:
         contents=page.contents if len(page.contents) >= SECTIONS_IN_CONTENTS else [],
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), version=version("trueness"),
         light=css_variables(), dark=css_variables(dark=True),
-        swaps=_json(dark_of_light()), template=_json(template()),
-        plotly=_library() if page.draws else "",
+        figures=_packed(_figures(page)) if page.figures else "",
+        plotly=_library() if page.figures else "",
     )  # fmt: skip
 
 
@@ -91,16 +92,19 @@ def _environment() -> Environment:
 
 @cache
 def _library() -> str:
-    """Plotly's basic bundle, compressed: a page is a third of what it would be."""
-    script = files("trueness.report").joinpath("static/plotly-basic.min.js").read_bytes()
-    return base64.b64encode(gzip.compress(script, mtime=0)).decode("ascii")
+    """Plotly's basic bundle, a third of its size."""
+    return _packed(files("trueness.report").joinpath("static/plotly-basic.min.js").read_bytes())
 
 
-def _json(content: Any) -> Markup:  # noqa: ANN401 - whatever JSON can hold
-    """JSON inside of a script: no tag may end it."""
-    return Markup(
-        json.dumps(content, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")
-    )
+def _figures(page: _Page) -> bytes:
+    """Figures in their order, with what they have in common, as JSON."""
+    content = {"figures": page.figures, "template": template(), "dark": dark_of_light()}
+    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+def _packed(content: bytes) -> str:
+    """Compressed, in letters that may stand in a page."""
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode("ascii")
 
 
 def words(text: str) -> Markup:
@@ -129,10 +133,10 @@ def _numbers(text: str) -> Markup:
 
 @dataclass
 class _Page:
-    """What a page collects while its parts become views: headings, places, whether it draws."""
+    """What a page collects while its parts become views: headings, figures, places."""
 
     anchors: set[str]
-    draws: bool = False
+    figures: list[View] = field(default_factory=list)
     contents: list[View] = field(default_factory=list)
     places: set[str] = field(default_factory=set)
 
@@ -178,11 +182,11 @@ def _section(page: _Page, part: Section, depth: int) -> View:
 def _figure(page: _Page, part: Figure, depth: int) -> View:
     del depth
     if not has_points(part):
-        return {"caption": part.caption, "json": ""}
-    page.draws = True
+        return {"caption": part.caption, "index": None}
     data, layout = plain(part)
+    page.figures.append({"data": data, "layout": layout})
     return {
-        "caption": part.caption, "json": _json({"data": data, "layout": layout}),
+        "caption": part.caption, "index": len(page.figures) - 1,
         "width": part.width, "height": layout["height"],
     }  # fmt: skip
 
@@ -220,8 +224,7 @@ def _head(table: Table, i: int) -> View:
 
 
 def _side(column: Column) -> str:
-    writing = KINDS[column.kind]
-    return "n" if writing.right else "t" if writing.wraps else ""
+    return "n" if stands_right(column) else "t" if KINDS[column.kind].wraps else ""
 
 
 def _row(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from trueness.document import Cell, Column, Document, Style, Table
-from trueness.report.cells import KINDS, clean, spans, text_of
+from trueness.report.cells import KINDS, clean, spans, stands_right, text_of
 
 SPECIAL = str.maketrans({
     "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#",
@@ -74,10 +74,9 @@ def _places(table: Table) -> list[str]:
     """How each column stands: right, left, or as a paragraph where its texts are long."""
     places = []
     for i, column in enumerate(table.columns):
-        writing = KINDS[column.kind]
         longest = max((len(text_of(row[i], column)) for row in table.rows), default=0)
-        paragraph = writing.wraps and longest > WIDE
-        places.append(r"p{0.3\linewidth}" if paragraph else "r" if writing.right else "l")
+        paragraph = KINDS[column.kind].wraps and longest > WIDE
+        places.append(r"p{0.3\linewidth}" if paragraph else "r" if stands_right(column) else "l")
     return places
 
 
@@ -86,7 +85,7 @@ def _head(column: Column) -> str:
     lines = [escaped(line) for line in column.title.split("\n")]
     if len(lines) == 1:
         return lines[0]
-    place = "r" if KINDS[column.kind].right else "l"
+    place = "r" if stands_right(column) else "l"
     stacked = r" \\ ".join(lines)
     return rf"\begin{{tabular}}[b]{{@{{}}{place}@{{}}}}{stacked}\end{{tabular}}"
 

@@ -21,7 +21,16 @@ from trueness.document import (
     Sentence,
     Table,
 )
-from trueness.report.cells import KINDS, address, anchors_of, head, links_of, slug, spans, text_of
+from trueness.report.cells import (
+    address,
+    anchors_of,
+    head,
+    links_of,
+    slug,
+    spans,
+    stands_right,
+    text_of,
+)
 
 SPECIAL = re.compile(r"[\\*\[\]<>|~$`]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
 AT_START = re.compile(r"^(\s*)([#+=-]|\d+(?=[.)]))")
@@ -108,7 +117,7 @@ def _figure(part: Figure, place: Place) -> list[str]:
 
 
 def _table(part: Table, place: Place) -> list[str]:
-    rules = ["---:" if KINDS[column.kind].right else "---" for column in part.columns]
+    rules = ["---:" if stands_right(column) else "---" for column in part.columns]
     rows = [[escaped(head(column)) for column in part.columns], rules]
     rows += [
         [_cell(cell, column, place) for cell, column in zip(row, part.columns, strict=True)]

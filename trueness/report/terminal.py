@@ -23,7 +23,7 @@ from trueness.document import (
     Table,
     numbers,
 )
-from trueness.report.cells import KINDS, NBSP, glued, head, spans, text_of, visible
+from trueness.report.cells import KINDS, NBSP, glued, head, spans, stands_right, text_of, visible
 from trueness.report.grid import GAP, Grid, fit, head_lines, wrapped
 
 STYLES: dict[Style, str] = {
@@ -203,7 +203,7 @@ def _laid(
         for i, width, texts in zip(grid.columns, grid.widths, cells, strict=True):
             cell = Text(texts[k] if k < len(texts) else "")
             free = width - cell.cell_len
-            (cell.pad_left if KINDS[columns[i].kind].right else cell.pad_right)(free)
+            (cell.pad_left if stands_right(columns[i]) else cell.pad_right)(free)
             cell.pad_right(GAP)
             line.append_text(cell)
         line.rstrip()

@@ -2,24 +2,21 @@
 const PAPER_PX = 1000, HALF_PAPER_PX = 480;
 // Figures: drawn when they come into view, in the colours that the reader prefers.
 const dark = window.matchMedia("(prefers-color-scheme: dark)");
-const text = id => document.getElementById(id).textContent;
 const plots = [...document.querySelectorAll(".plot")];
-const library = async () => {
-  const bytes = Uint8Array.from(atob(text("plotly")), letter => letter.charCodeAt(0));
-  const whole = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  const script = document.createElement("script");
-  script.textContent = await new Response(whole).text();
-  document.head.append(script);
+const unpacked = async id => {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), letter => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
 };
-const figures = () => {
-  const swaps = JSON.parse(text("swaps"));
-  const template = text("template");
-  const sources = new Map(plots.map(plot => [plot, plot.querySelector("script").textContent]));
-  const coloured = (source, on) => JSON.parse(
-    on ? source.replace(/rgba\((\d+,\d+,\d+),/g, (all, light) => `rgba(${swaps[light] || light},`) : source);
+const drawing = async () => {
+  const script = document.createElement("script");
+  script.textContent = await unpacked("plotly");
+  document.head.append(script);
+  const content = JSON.parse(await unpacked("figures"));
+  const coloured = (part, on) => JSON.parse(on ? JSON.stringify(part).replace(
+    /rgba\((\d+,\d+,\d+),/g, (all, light) => `rgba(${content.dark[light] || light},`) : JSON.stringify(part));
   const draw = (plot, on, width) => {
-    const figure = coloured(sources.get(plot), on);
-    const base = coloured(template, on);
+    const figure = coloured(content.figures[plot.dataset.figure], on);
+    const base = coloured(content.template, on);
     base.layout.dragmode = window.matchMedia("(pointer: coarse)").matches ? false : "zoom";
     plot.dataset.drawn = "yes";
     Plotly.react(plot, figure.data, { ...figure.layout, template: base, width }, { displayModeBar: false, responsive: true });
@@ -34,7 +31,10 @@ const figures = () => {
     plot => draw(plot, false, Math.min(plot.closest(".beside") ? HALF_PAPER_PX : PAPER_PX, plot.offsetWidth))));
   window.addEventListener("afterprint", () => drawn().forEach(plot => draw(plot, dark.matches)));
 };
-if (plots.length) library().then(figures);
+if (plots.length) drawing().catch(error => {
+  console.error(error);
+  plots.filter(plot => !plot.dataset.drawn).forEach(plot => { plot.textContent = "This browser is too old to draw the figure."; });
+});
 // Tables: a shadow says that there is more; rows of less interest open with a button.
 const frames = [...document.querySelectorAll(".frame")];
 const edges = frame => {
