@@ -32,7 +32,7 @@ def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Callabl
     >>> half(3)
     1.5
     """
-    options = {"error_model": "numpy", "nogil": True, "fastmath": fastmath}
+    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "fastmath": fastmath}
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:  # numba found no folder for its cache

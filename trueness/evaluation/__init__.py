@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         TemperatureScaling,
         VennAbersCalibration,
     )
-    from trueness.evaluation.dependence import Dependence, dependence, precision_p_value
+    from trueness.evaluation.design_effects import Dependence, dependence, precision_p_value
     from trueness.evaluation.forecast_comparison import (
         LossComparison,
         loss_comparison,
@@ -111,6 +111,6 @@ if TYPE_CHECKING:
         threshold_sweep,
         undo_sigmoid,
     )
-    from trueness.evaluation.two_nulls import TwoNulls, chance_p, sidak, two_nulls
+    from trueness.evaluation.nulls import TwoNulls, chance_p, sidak, two_nulls
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

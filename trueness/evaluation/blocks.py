@@ -21,7 +21,7 @@ from trueness.evaluation.clusters import numbered
 from trueness.evaluation.inputs import InputError, choice
 
 Index = NDArray[np.int64]
-Weights: TypeAlias = NDArray[np.uint8] | NDArray[np.uint16]
+Weights: TypeAlias = NDArray[np.uint8 | np.uint16]
 Bootstrap: TypeAlias = Literal["circular", "stationary"]
 
 DRAWS = 1000
@@ -114,7 +114,8 @@ class Blocks:
 
     def totals(self, values: ArrayLike) -> NDArray[np.float64]:
         """Sum of the values (n,) of the units of each time or cluster, (items,)."""
-        return np.bincount(self.item, np.asarray(values, np.float64), self.items)
+        sums = np.bincount(self.item, np.asarray(values, np.float64), self.items)
+        return np.asarray(sums, np.float64)
 
     def pieces(self, count: int) -> Index:
         """Consecutive pieces of about equally many times (or clusters), (n,), from 0.
@@ -179,7 +180,8 @@ def _numbered(name: str, values: ArrayLike, n: int) -> Index:
     if given.shape != (n,):
         raise InputError(f"{name} of shape {given.shape} for {n} units", "length")
     try:
-        missing = bool((given != given).any()) or any(v is None for v in given.tolist())
+        nothing = given.dtype == object and any(v is None for v in given.tolist())
+        missing = nothing or bool((given != given).any())
         number = numbered(given)[0]
     except TypeError:
         missing, number = True, np.zeros(n, np.int64)

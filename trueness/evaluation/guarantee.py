@@ -31,7 +31,7 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.dependence import (
+from trueness.evaluation.design_effects import (
     INDEPENDENT,
     Dependence,
     dependence,

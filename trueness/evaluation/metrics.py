@@ -132,7 +132,7 @@ class _Rule:
     confidence: float
     probabilities: bool
     fold: Index | None
-    made: dict[str, str]
+    made: dict[str, Any]
 
 
 def measure(

@@ -69,7 +69,7 @@ class Overfitting:
 
 
 def backtest_overfitting(
-    y_true: ArrayLike, scores: Iterable[object], *, blocks: Blocks, pieces: int = PIECES,
+    y_true: ArrayLike, scores: Iterable[ArrayLike], *, blocks: Blocks, pieces: int = PIECES,
     alarms: int | None = None,
 ) -> Overfitting:  # fmt: skip
     """Probability of backtest overfitting of a choice among candidates.
@@ -116,8 +116,9 @@ def class_counts(y_true: ArrayLike, piece: Index) -> tuple[Array, Array]:
     labels = np.asarray(y_true)
     if labels.shape != piece.shape:
         raise InputError(f"labels of shape {labels.shape} for {len(piece)} units", "length")
-    positives, every = np.bincount(piece, binary(labels)), np.bincount(piece)
-    return positives, every - positives
+    labels, most = binary(labels), int(piece.max()) + 1
+    positives, every = np.bincount(piece[labels == 1], minlength=most), np.bincount(piece)
+    return positives.astype(np.float64), (every - positives).astype(np.float64)
 
 
 def auc_counts(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> Array:
