@@ -70,9 +70,11 @@ def at_least(name: str, value: object, least: int, most: int = 10**15) -> int:
         whole, fits = 0, False
     if not fits or whole < least:
         text = repr(value) if isinstance(value, str) else "" if whole < -most else str(value)
-        raise TruenessError(f"{name} {text[:60]}: a whole number of at least {least} is needed")
+        raise TruenessError(
+            f"{name} {text[:60]}: a whole number of at least {least} is needed", "number"
+        )
     if whole > most:
-        raise TruenessError(f"{name}: a whole number of {least} to {most:,} is needed")
+        raise TruenessError(f"{name}: a whole number of {least} to {most:,} is needed", "number")
     return whole
 
 
