@@ -168,6 +168,16 @@ def percentile_interval(draws: Array, confidence: float) -> tuple[float | None, 
     defined = draws[np.isfinite(draws)]
     if not len(defined):
         return None, None
-    tail = 100 * (1 - confidence) / 2
-    low, high = np.percentile(defined, [tail, 100 - tail])
-    return float(low), float(high)
+    tail, ordered = 100 * (1 - confidence) / 2, np.sort(defined)
+    return _between_draws(ordered, tail / 100), _between_draws(ordered, (100 - tail) / 100)
+
+
+def _between_draws(ordered: Array, share: float) -> float:
+    """Linear quantile of sorted draws as `numpy.quantile` rounds it, without its overhead."""
+    place = (len(ordered) - 1) * share
+    below = min(int(place), len(ordered) - 1)
+    left, right = float(ordered[below]), float(ordered[min(below + 1, len(ordered) - 1)])
+    beyond = place - below
+    if beyond >= 0.5:
+        return right - (right - left) * (1 - beyond)
+    return left + (right - left) * beyond
