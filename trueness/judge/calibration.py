@@ -221,7 +221,8 @@ def compare_calibrations(
         If the run is about classes, its scores only rank, or a block leaves fewer than two
         positives or negatives to fit on.
     """
-    from trueness.evaluation.calibrators import METHODS, out_of_fold_calibration
+    from trueness.evaluation.calibrators import METHODS
+    from trueness.evaluation.out_of_fold import out_of_fold_calibration
 
     check_binary(run, "calibration methods are")
     check_probabilities(run, "there is nothing to calibrate")
@@ -230,7 +231,7 @@ def compare_calibrations(
     block, probability = _blocks(part), {UNCALIBRATED: expit(part.score)}
     for method in dict.fromkeys(methods or METHODS):
         probability[method] = out_of_fold_calibration(
-            part.score, part.y, block, method, gap_days=gap, when=part.time
+            part.y, part.score, block, method, gap=gap, time=part.time, input="score"
         )
     mean, squares = _mean(part, rule), [(p - part.y) ** 2 for p in probability.values()]
     differences = [mean(square - squares[0]) for square in squares[1:]]

@@ -17,9 +17,11 @@ from trueness.document.numbers import decimal, estimate, plain, plural
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
+from trueness.judge.access import record_access
 from trueness.judge.comparison import measured_part
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.leaderboard import Group, Leaderboard, Model, leaderboard
+from trueness.judge.parts import unrecorded_notes
 from trueness.store import AnyStore, Run
 
 PROBABILITIES = (0.3, 0.4, 0.5, 0.6)
@@ -94,10 +96,13 @@ class TopModels:
     groups : list of (Group, list of TopModel)
     campaign : str
         Whose runs were asked for; empty for all of the store.
+    notes : tuple of str
+        An access that could not be recorded.
     """
 
     groups: list[tuple[Group, list[TopModel]]]
     campaign: str = ""
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types: ``groups``, each with ``models``, each with ``thresholds``."""
@@ -106,7 +111,7 @@ class TopModels:
             for group, top in self.groups
         ]
         return {"schema": SCHEMA, "kind": "top", "campaign": self.campaign or None,
-                "groups": groups}  # fmt: skip
+                "groups": groups, "notes": list(self.notes)}  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
         """One row per model and threshold."""
@@ -117,7 +122,8 @@ class TopModels:
     def document(self) -> Document:
         """A table per model."""
         title = "Best models" + f" of campaign {self.campaign}" * bool(self.campaign)
-        parts: list[Part] = [_group_section(group, top) for group, top in self.groups]
+        parts: list[Part] = [Sentence(note, "warning") for note in self.notes]
+        parts += [_group_section(group, top) for group, top in self.groups]
         notes = [
             "Precision and recall with exact confidence intervals, units taken as independent.",
             "Chosen as the best of many: optimistically biased, not adjusted for multiple testing.",
@@ -157,7 +163,7 @@ def top_models(
     probabilities : sequence of float
         Thresholds beside the alarm budgets; left out where scores only rank.
     access : tuple of str, optional
-        As for `leaderboard`.
+        Verb and question under which the ledger counts this evaluation; not counted without.
 
     Raises
     ------
@@ -170,8 +176,7 @@ def top_models(
         raise TruenessError(
             "-n must be at least 1, and every --probability inside (0, 1)", "top_options"
         )
-    board = leaderboard(store, campaign, access=access)
-    groups = []
+    board, groups = leaderboard(store, campaign), []
     for group in board.groups:
         models = [] if group.kind != "binary" else _asked(group.candidates, tiers, per)
         if top := _best(models, n, per):
@@ -179,7 +184,9 @@ def top_models(
             groups.append((group, judged))
     if not groups:
         raise _nothing(store, board, tiers, per)
-    return TopModels(groups, campaign or "")
+    ranked = [model.run for group, _ in groups for model in group.models]
+    unrecorded = record_access(store, ranked, *access) if access else ""
+    return TopModels(groups, campaign or "", unrecorded_notes(unrecorded))
 
 
 def _asked(models: Sequence[Model], tiers: Sequence[str], per: Per | None) -> list[Model]:
