@@ -37,7 +37,9 @@ def expected():
 def estimate_name(old):
     """Name of an estimate today."""
     what, _, cut = old.rpartition("_")
-    return f"{what}@{ESTIMATES[cut]}" if cut in ESTIMATES else GROUPS.get(old, old)
+    if what in ("precision", "recall"):
+        return f"{what}@{ESTIMATES[cut]}"
+    return GROUPS.get(old, old)
 
 
 def market_predictions(name):

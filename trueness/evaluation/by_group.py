@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
 from trueness.evaluation.clusters import by_cluster
+from trueness.evaluation.inputs import InputError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -82,7 +83,7 @@ def judged_groups(
 
     Raises
     ------
-    TruenessError
+    InputError
         If none has.
     """
     slices = group_units(group, len(np.asarray(group)), min_rows)
@@ -90,9 +91,9 @@ def judged_groups(
     if not slices.names:
         known = {n: k for n, k in slices.pooled.items() if n not in (OTHER, UNDETERMINED)}
         if not known:
-            raise TruenessError(f"no {unit} has a known {noun}; each needs one", "no_groups")
+            raise InputError(f"no {unit} has a known {noun}; each needs one", "no_groups")
         name, most = next(iter(known.items()))
-        raise TruenessError(
+        raise InputError(
             f"no {noun} has {min_rows} {unit}s to be judged on; the largest, {name}, has {most}: "
             "lower evaluation.min_rows", "small_groups",
         )  # fmt: skip
@@ -117,18 +118,18 @@ def checked_labels(name: str, labels: object, n_classes: int) -> Index:
 
     Raises
     ------
-    TruenessError
+    InputError
     """
     values = np.asarray(labels)
     if values.ndim != 1 or values.dtype.kind not in "iu":
-        raise TruenessError(
+        raise InputError(
             f"{name} must be one whole number per unit; an array of shape {values.shape} and type "
             f"{values.dtype} came", "labels",
         )  # fmt: skip
     if not len(values):
-        raise TruenessError("no units; at least one is needed", "no_units")
+        raise InputError("no units; at least one is needed", "no_units")
     if values.min() < 0 or values.max() >= n_classes:
-        raise TruenessError(
+        raise InputError(
             f"{name} run from {values.min()} to {values.max()}; with {n_classes} classes 0 to "
             f"{n_classes - 1} are possible", "labels",
         )  # fmt: skip
@@ -140,12 +141,12 @@ def check_lengths(**arrays: object) -> None:
 
     Raises
     ------
-    TruenessError
+    InputError
     """
     shapes = {name: np.asarray(a).shape for name, a in arrays.items() if a is not None}
     if len({shape[:1] for shape in shapes.values()}) != 1:
         told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise TruenessError(
+        raise InputError(
             f"one entry per unit is needed in every array; shapes are {told}", "lengths"
         )
 
@@ -273,7 +274,7 @@ def selection_scores(
 
     Raises
     ------
-    TruenessError
+    InputError
         If no group has enough units.
 
     Examples

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse import csr_array, vstack
 
-from trueness.errors import TruenessError, at_least
+from trueness.errors import at_least
 from trueness.evaluation.blocks import DRAWS, Blocks
 from trueness.evaluation.by_group import (
     Groups,
@@ -24,6 +24,7 @@ from trueness.evaluation.by_group import (
     summaries,
 )
 from trueness.evaluation.clusters import WEIGHTS_AT_ONCE, cluster_weights
+from trueness.evaluation.inputs import InputError
 from trueness.evaluation.resampling import Resampled, mean_of
 
 Array = NDArray[np.float64]
@@ -210,7 +211,7 @@ def _seeds(
     for name, run in runs.items():
         every = np.atleast_2d(np.asarray(run))
         if every.ndim != 2 or not len(every) or every.shape[1] != len(y):
-            raise TruenessError(
+            raise InputError(
                 f"predictions of {name} of shape {np.shape(run)}; ({len(y)},) or "
                 f"(seeds, {len(y)}) are needed", "lengths",
             )  # fmt: skip

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
-from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import OTHER, check_lengths, group_units
 from trueness.evaluation.class_draws import independent
-from trueness.evaluation.clusters import check_confidence, clustered_shares
+from trueness.evaluation.clusters import clustered_shares
+from trueness.evaluation.inputs import InputError, between, check_confidence
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slices import checked_logits
 
@@ -99,7 +99,7 @@ def fit_group_temperatures(
 
     Raises
     ------
-    TruenessError
+    InputError
         If shapes, labels or logits cannot be used, or no minimum is found.
 
     Examples
@@ -110,7 +110,7 @@ def fit_group_temperatures(
     2.593
     """
     if not strength >= 0:
-        raise TruenessError(f"strength {strength}: at least 0 is needed")
+        raise InputError(f"strength {strength}: at least 0 is needed", "range")
     labels, values = checked_logits(y, logits, np.asarray(logits).shape[-1])
     check_lengths(y=y, logits=logits, group=group)
     names, index = np.unique(np.asarray(group), return_inverse=True)
@@ -142,7 +142,9 @@ def _minimum(y: Index, logits: Array, index: Index, strength: float) -> Array:
         options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
     )  # fmt: skip
     if not found.success and np.abs(found.jac).max() > SMALLEST_SLOPE:
-        raise TruenessError(f"no temperatures are found after {found.nit} steps: {found.message}")
+        raise InputError(
+            f"no temperatures are found after {found.nit} steps: {found.message}", "no_minimum"
+        )
     return found.x
 
 
@@ -217,7 +219,7 @@ def abstention_thresholds(
 
     Raises
     ------
-    TruenessError
+    InputError
         If shapes, labels or probabilities cannot be used.
 
     Examples
@@ -228,13 +230,12 @@ def abstention_thresholds(
     >>> print(found["en"].accepted)
     80 % (76–84) · 320/400
     """
-    if not 0 < precision < 1:
-        raise TruenessError(f"precision {precision} must lie between 0 and 1", "precision")
+    between("precision", precision)
     if confidence is not None:
         check_confidence(confidence)
     labels, values = checked_logits(y, probabilities, np.asarray(probabilities).shape[-1])
     if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-4):
-        raise TruenessError(
+        raise InputError(
             "probabilities must not be negative and sum to 1; softmax logits first", "probabilities"
         )
     blocks = Blocks.of(len(labels)) if blocks is None else blocks

@@ -13,9 +13,10 @@ from typing import Any, Literal, TypeAlias
 
 from numpy.typing import ArrayLike
 
-from trueness.errors import TruenessError, nearest
+from trueness.errors import nearest
 from trueness.evaluation.blocks import DRAWS, FEWEST_BLOCKS, Blocks
 from trueness.evaluation.class_draws import ClassDraws, class_draws
+from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference
 from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
@@ -255,7 +256,7 @@ def compare_many(
 
     Raises
     ------
-    TruenessError
+    InputError
         If names, shapes or labels cannot be used, or no group has `min_rows` units.
     """
     _check_reference(reference, runs)
@@ -275,7 +276,9 @@ def compare_draws(
     """Methods against a reference from the draws of their seeds; see `compare_many`."""
     _check_reference(reference, runs)
     if not 0 <= allowed_drop < 1:
-        raise TruenessError(f"allowed_drop {allowed_drop} must lie in [0, 1), a drop of macro-F1")
+        raise InputError(
+            f"allowed_drop {allowed_drop} must lie in [0, 1), a drop of macro-F1", "range"
+        )
     means = {name: ClassDraws.mean(seeds) for name, seeds in runs.items()}
     check_target(target, list(means[reference].summaries))
     against, by_group = _against(means, reference, confidence)
@@ -300,17 +303,17 @@ def check_target(target: str, known: list[str]) -> None:
 
     Raises
     ------
-    TruenessError
+    InputError
     """
     if target not in known:
-        raise TruenessError(
+        raise InputError(
             f"no estimate {target!r} for these units; {nearest(target, known)}", "no_estimate"
         )
 
 
 def _check_reference(reference: str, runs: Mapping[str, Any]) -> None:
     if reference not in runs:
-        raise TruenessError(
+        raise InputError(
             f"no method is called {reference!r}; {nearest(reference, list(runs))}", "no_reference"
         )
 

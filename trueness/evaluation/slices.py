@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 from scipy.special import log_softmax
 
-from trueness.errors import TruenessError
 from trueness.evaluation.blocks import DRAWS, FEWEST_BLOCKS, Blocks
 from trueness.evaluation.by_group import (
     Groups,
@@ -27,6 +26,7 @@ from trueness.evaluation.by_group import (
 from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, by_cluster, clustered_shares
+from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
 
 Array = NDArray[np.float64]
@@ -208,7 +208,7 @@ def measure_slices(
 
     Raises
     ------
-    TruenessError
+    InputError
         If shapes, labels or logits cannot be used.
 
     Examples
@@ -259,18 +259,18 @@ def checked_logits(y: object, logits: object, n_classes: int) -> tuple[Index, Ar
 
     Raises
     ------
-    TruenessError
+    InputError
     """
     labels, values = checked_labels("y", y, n_classes), np.asarray(logits)
     if values.shape != (len(labels), n_classes) or values.dtype.kind not in "fiu":
-        raise TruenessError(
+        raise InputError(
             f"logits of shape {values.shape} and type {values.dtype}; real numbers of shape "
             f"({len(labels)}, {n_classes}) are needed", "logits",
         )  # fmt: skip
     values = values.astype(np.float64)
     if not np.isfinite(values).all():
         wrong = int((~np.isfinite(values)).any(axis=1).sum())
-        raise TruenessError(f"{wrong} units have logits that are not finite", "not_finite")
+        raise InputError(f"{wrong} units have logits that are not finite", "not_finite")
     return labels, values
 
 

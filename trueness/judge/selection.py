@@ -32,7 +32,7 @@ from trueness.evaluation import (
     simultaneous_contrasts,
     two_nulls,
 )
-from trueness.evaluation.dependence import dependence, precision_p_value
+from trueness.evaluation.design_effects import dependence, precision_p_value
 from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.comparison import Statistics, measured_part
 from trueness.store import AnyStore, Run
@@ -189,13 +189,18 @@ def _joint(
         return known
     fresh = _Joint(largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct))
     content = {
-        "auc": fresh.auc.tolist(),
-        "precision": fresh.precision.tolist(),
+        "auc": _plain(fresh.auc),
+        "precision": _plain(fresh.precision),
         "overfitting": None if fresh.overfitting is None else fresh.overfitting.to_dict(),
     }
     others = dict(list(index.items())[-SETS_KEPT:])
     store.write_index(name, {**others, address: content})
     return fresh
+
+
+def _plain(values: Array) -> list[float | None]:
+    """Plain types for JSON, which has no NaN."""
+    return [x if np.isfinite(x) else None for x in values.tolist()]
 
 
 def _from_index(content: Any) -> _Joint | None:  # noqa: ANN401 - whatever a file holds
@@ -291,8 +296,7 @@ def _p_of_leader(leader: Run) -> float | None:
     try:
         part = measured_part(leader)
         y, alarm = part.y, part.score > alarm_cut(part.score, rule.budget)
-        blocks = part.blocks(rule.block)
-        found = dependence(y, alarm, blocks.length * -(-len(part) // blocks.items))
+        found = dependence(y, alarm, part.blocks(rule.block))
     except TruenessError:
         return None
     base_rate = float(y.mean())
