@@ -14,28 +14,30 @@ from hypothesis import strategies as st
 from tests.test_cli import call
 from trueness.errors import DataError, TruenessError
 from trueness.evaluation import Estimate
+from trueness.evaluation.power import auc_standard_error
 from trueness.evaluation.summaries import (
-    auc_error,
     auc_estimate,
     correlation_estimate,
     difference_estimate,
     mean_estimate,
     slope_estimate,
 )
-from trueness.models.budgets import LABELS
 from trueness.judge.studies import (
+    Coverages,
     Range,
     across,
     analyze,
     coverage,
     from_rows,
-    read_published,
+    read_study,
     study_folders,
 )
 from trueness.judge.studies.across import verdict
+from trueness.judge.studies.figures import level_figures
 from trueness.judge.studies.importance import additive_surrogate, between_share, departures
-from trueness.judge.studies.text import markdown, sections
-from trueness.report.study_page import write_study_page
+from trueness.judge.studies.levels import level_codes
+from trueness.models.budgets import LABELS
+from trueness.report import to_html, to_markdown
 
 PUBLISHED = Path(__file__).resolve().parents[2] / "shared" / "spec" / "published" / "hpo"
 NAMES = ("d_model", "n_layers", "n_heads", "d_ff_ratio", "learning_rate", "dropout", "weight_decay")
@@ -134,13 +136,13 @@ def test_published_spaces_are_those_of_the_labels():
     if not PUBLISHED.exists():
         pytest.skip("the published studies are not here")
     for one in study_folders(PUBLISHED):
-        study = read_published(one)
+        study = read_study(one)
         levels = LABELS[study.budget][:3]
         assert tuple(study.space[n] for n in NAMES[:3]) == levels
 
 
 def test_a_small_study_by_hand(folder):
-    found = analyze(read_published(folder)).to_dict()
+    found = analyze(read_study(folder)).to_dict()
     assert found["best"]["trial"] == 1  # the first of three equal ones
     assert (found["n_trials"], found["unique_configs"], found["repeated_configs"]) == (10, 9, 1)
     assert (found["wasted_trials"], found["max_repeat"], found["distinct_auc_values"]) == (1, 2, 6)
@@ -181,12 +183,12 @@ def test_a_small_study_by_hand(folder):
     assert any("forced trial won" in note for note in found["notes"])
     best = found["best"]["estimate"]
     assert (best["n"], best["n_candidates"]) == (422, 9)
-    half = 1.96 * auc_error(0.72, 76, 346)
+    half = 1.96 * auc_standard_error(0.72, 76, 346)
     assert best["high"] - best["value"] == pytest.approx(half, rel=1e-3)
 
 
 def test_forced_trials_count_as_what_was_carried_out(folder):
-    study = read_published(folder)
+    study = read_study(folder)
     assert study.trials[0].params == dict(zip(NAMES, TRIALS[0][1:], strict=True))
     assert study.trials[0].parameters == 32_000
     assert [t.forced for t in study.trials[:2]] == ["min_d_model", None]
@@ -196,7 +198,7 @@ def test_a_folder_with_trials_alone_is_enough(tmp_path):
     folder = tmp_path / "a100_20m_tpe"
     folder.mkdir()
     (folder / "all_trials.json").write_text(json.dumps(_published_form()))
-    study = read_published(folder)
+    study = read_study(folder)
     assert (study.tier, study.budget, study.budget_size) == ("a100", "20M", 20e6)
     assert study.space["n_heads"] == (2, 4)
     assert study.trials[0].parameters is None
@@ -207,7 +209,7 @@ def test_a_folder_with_trials_alone_is_enough(tmp_path):
 
 
 def test_only_architectures_whose_heads_divide_the_width_can_be_untested(folder):
-    grid = coverage(read_published(folder)).architectures
+    grid = coverage(read_study(folder)).architectures
     assert len(grid.counts) == 30  # 32 heads divide 32 and 64, not 48 and 80
     assert all(d % k == 0 for d, _, k in grid.counts)
     assert grid.tested == len({(t[1], t[2], t[3]) for t in TRIALS}) == 9
@@ -216,7 +218,7 @@ def test_only_architectures_whose_heads_divide_the_width_can_be_untested(folder)
 
 
 def test_gaps_lie_on_the_scale_that_spaces_levels_evenly(folder):
-    found = {p.name: p for p in coverage(read_published(folder)).parameters}
+    found = {p.name: p for p in coverage(read_study(folder)).parameters}
     assert found["d_model"].counts == {32: 4, 48: 4, 64: 2, 80: 0}
     assert found["d_model"].configurations == {32: 4, 48: 3, 64: 2, 80: 0}
     assert found["d_model"].untested == [80]
@@ -275,10 +277,8 @@ def test_the_parameter_that_was_planted_has_the_importance():
 
 
 def _as_codes(found, name):
-    from trueness.judge.studies.analysis import _codes
-
     study = found.study
-    return _codes(study, name, study.completed), np.array([t.value for t in study.completed])
+    return level_codes(study, name, study.completed), np.array([t.value for t in study.completed])
 
 
 def test_a_companion_does_not_take_the_credit():
@@ -328,7 +328,7 @@ def test_numbers_with_many_levels_are_grouped():
     assert sum(r.count for r in found.by_value["learning_rate"]) == 40
     assert found.trends["learning_rate"].word == "flat"
     assert "k" not in found.trends
-    assert "1e-05 to" in markdown("x", [("y", sections(found))])
+    assert "1e-05 to" in _text(across([found]))
 
 
 # ------------------------------------------------------------------------------------- summaries
@@ -374,10 +374,10 @@ def test_error_of_an_auc_is_that_of_hanley_and_mcneil():
     for _ in range(2000):
         positive, negative = 2.7 * rng.exponential(size=76), rng.exponential(size=346)
         draws.append((positive[:, None] > negative).mean())
-    assert np.std(draws) == pytest.approx(auc_error(2.7 / 3.7, 76, 346), rel=0.05)
+    assert np.std(draws) == pytest.approx(auc_standard_error(2.7 / 3.7, 76, 346), rel=0.05)
     for wrong in ((1.1, 5, 5), (0.5, 0, 5), (0.5, 5, 0)):
-        with pytest.raises(TruenessError, match="at least one of each"):
-            auc_error(*wrong)
+        with pytest.raises(TruenessError):
+            auc_standard_error(*wrong)
 
 
 # ---------------------------------------------------------------------------------------- across
@@ -398,13 +398,15 @@ def test_budgets_that_differ_less_than_their_error_support_no_verdict():
     (group,) = found.groups
     assert [m.study.budget for m in group.members] == ["2M", "20M", "200M"]
     assert (group.verdict, group.is_supported, group.sizes_rise) == ("HOLDS", False, True)
-    assert "No difference between budgets exceeds its error in 3 comparisons" in found.sentence()
+    assert (
+        "No difference between budgets exceeds its error in 3 comparisons" in found.sentences()[0]
+    )
     best = next(d for d in group.differences if (d.one, d.two) == ("s0", "s2"))
-    error = np.hypot(auc_error(0.72, 76, 346), auc_error(0.73, 76, 346))
+    error = np.hypot(auc_standard_error(0.72, 76, 346), auc_standard_error(0.73, 76, 346))
     assert best.best.value == pytest.approx(-0.01)
     assert best.best.high - best.best.value == pytest.approx(1.96 * error, rel=1e-3)
     r = best.correlation_needed
-    a, b = auc_error(0.72, 76, 346), auc_error(0.73, 76, 346)
+    a, b = auc_standard_error(0.72, 76, 346), auc_standard_error(0.73, 76, 346)
     assert math.sqrt(a * a + b * b - 2 * r * a * b) == pytest.approx(0.01 / 1.959964)
     assert group.slope.value == pytest.approx(0.005, abs=1e-4)
     assert group.agreement["dropout"] == [0.3, 0.3, 0.3]
@@ -413,17 +415,15 @@ def test_budgets_that_differ_less_than_their_error_support_no_verdict():
 def test_budgets_that_differ_more_are_said_to():
     found = _three(0.005, positives=400_000, examples=2_000_000)
     assert found.groups[0].is_supported
-    assert found.sentence().startswith("3 of 3 comparisons of budgets exceed their error")
+    assert found.sentences()[0].startswith("3 of 3 comparisons of budgets exceed their error")
     unknown = _three(0.005, positives=None, examples=None)
-    assert unknown.sentence().startswith("Nothing is said about size")
+    assert unknown.sentences()[0].startswith("Nothing is said about size")
     assert "is unknown, as positives are not known" in _text(unknown)
     assert verdict([0.1, 0.2]) is None
 
 
 def _text(found):
-    from trueness.report.study_page import study_markdown
-
-    return study_markdown(found)
+    return to_markdown(found.document())
 
 
 def test_studies_of_other_kinds_are_not_compared():
@@ -441,15 +441,40 @@ def test_one_study_is_printed_and_written(folder, tmp_path, capsys):
         capsys, "search", "analyze", "--import", folder, "--markdown", text, "--report", page
     )
     assert code == 0, err
-    assert "Trial 1: AUC 0.7200 [0.6510, 0.7890], the best of 9 configurations" in out
-    assert "9 of 30, 30 % valid combinations tried" in out
-    for part in ("## a50_2m_forced", "### Importance", "### Forced trials", "| min_d_model |"):
-        assert part in text.read_text()
-    rows = [line for line in text.read_text().splitlines() if line.startswith("|")]
+    assert "Trial 1: AUC 0.720 (0.651–0.789), the best of 9 configurations" in out
+    assert "9 of 30 (30 %) valid combinations tested" in out
+    assert "9 configurations, 1 of them repeated: 1 of 10 (10 %) trials are repeats." in out
+    written = text.read_text()
+    for part in ("# Search analysis: a50_2m_forced", "## Importance", "## Forced trials"):
+        assert part in written
+    assert re.search(r"^\| 0 \| min_d_model", re.sub(r" +", " ", written), re.MULTILINE)
+    rows = [line for line in written.splitlines() if line.startswith("|")]
     assert all(line.endswith("|") for line in rows)
-    html = page.read_text()
-    assert html.count("plotly-graph-div") >= 4
-    assert re.search(r"<script[^>]*src=.http", html) is None
+    assert re.search(r"<script[^>]*src=.http", page.read_text()) is None
+
+
+def test_everything_about_a_study_is_in_its_document(folder):
+    found = across([analyze(read_study(folder))])
+    document = found.document()
+    titles = [table.title for table in document.tables()]
+    assert [t.partition(":")[0] for t in titles if t.partition(":")[0] in NAMES] == list(NAMES)
+    assert len(document.figures()) == 2 + len(NAMES)  # trials, importance, one per parameter
+    trials, means = (
+        next(t for t in document.tables() if t.title == f"{what} of d_model (rows) × n_heads")
+        for what in ("Trials", "Mean")
+    )
+    assert [c.title for c in trials.columns] == ["d_model", "2", "4", "32"]
+    rows = {row[0]: row[1:] for row in trials.rows}
+    assert [cell and (cell.text, cell.value) for cell in rows["48"]] == [
+        ("1", 1), ("3", 3), ("×", None)]  # fmt: skip
+    assert rows["80"][0] is None  # not tried
+    assert trials.note == "×, grey: invalid; empty, white: untested"
+    assert means.rows[1][2].value == pytest.approx(np.mean([0.72, 0.71, 0.72]))
+    frame = found.to_frame()
+    assert frame.filter(parameter="dropout", level="0.1")["trials"].to_list() == [5]
+    coverage_ = Coverages([coverage(read_study(folder))])
+    assert "9 of 30 (30 %)" in to_markdown(coverage_.document())
+    assert coverage_.to_frame().filter(parameter="d_model", level="80")["trials"].to_list() == [0]
 
 
 def test_several_studies_are_compared(folder, tmp_path, capsys):
@@ -465,7 +490,8 @@ def test_several_studies_are_compared(folder, tmp_path, capsys):
     )
     assert code == 0
     assert "No difference between budgets exceeds its error in 1 comparison of budgets" in out
-    assert "Scaling: a50 forced" in page.read_text()
+    for part in ("Scaling: a50 forced", "Agreement of the best", "Study by study"):
+        assert part in page.read_text()
     twice = call(capsys, "search", "analyze", "--import", folder, "--import", folder, "--json")
     assert len(json.loads(twice[1])["studies"]) == 1
 
@@ -477,14 +503,14 @@ def test_coverage_is_printed(folder, tmp_path, capsys):
     assert "9 of 30" in out
     assert "9 of 30" in text.read_text()
     code, out, _ = call(capsys, "search", "coverage", "--import", folder, "--json")
-    (one,) = json.loads(out)
+    (one,) = json.loads(out)["studies"]
     assert one["architectures"]["valid"] == 30
     assert one["parameters"]["d_model"]["untested"] == [80]
 
 
 def test_shapes_are_listed(capsys):
     code, out, _ = call(capsys, "search", "shapes", "2M", "--json")
-    rows = json.loads(out)
+    rows = json.loads(out)["rows"]
     assert code == 0
     assert all(abs(row["parameters"] / 2e6 - 1) <= 0.1 for row in rows)
     code, out, _ = call(capsys, "search", "shapes", "label:2M")
@@ -494,45 +520,52 @@ def test_shapes_are_listed(capsys):
 ALL = "all_trials.json"
 GOOD = json.dumps(_published_form())
 REFUSED = {
-    "no folder": (None, "no such folder"),
-    "no trials": ({}, "not a study, all_trials.json is missing"),
-    "broken": ({ALL: "[{"}, "not a JSON file"),
-    "bytes": ({ALL: b"\xff\xfe\x00"}, "not a JSON file"),
-    "object": ({ALL: "{}"}, "a list of trials is expected"),
-    "empty": ({ALL: "[]"}, "no completed trials among 0"),
-    "unfinished": ({ALL: json.dumps([{"number": 0, "state": "TrialState.PRUNED", "params": {}, "value": None}])}, "no completed trials among 1"),
-    "nan": ({ALL: GOOD.replace("0.68,", "NaN,")}, "trial 5: value nan is not a finite number"),
-    "infinite": ({ALL: GOOD.replace("0.68,", "Infinity,")}, "trial 5: value inf"),
-    "null": ({ALL: GOOD.replace("0.68,", "null,")}, "trial 5: value None"),
-    "text": ({ALL: GOOD.replace("0.68,", '"high",')}, "trial 5: value 'high'"),
-    "twice": ({ALL: GOOD.replace('"number": 4', '"number": 3')}, "two trials have the number 3"),
-    "nameless": ({ALL: GOOD.replace('"number": 4', '"number": null')}, "trial number None"),
-    "no params": ({ALL: json.dumps([{"number": 0, "value": 0.7, "state": "COMPLETE", "params": {}}])}, "trial 0 is complete and has no parameters"),
-    "odd level": ({ALL: GOOD.replace('"dropout": 0.5', '"dropout": [0.5]')}, "neither a number nor a word"),
-    "nan level": ({ALL: GOOD.replace('"dropout": 0.5', '"dropout": NaN')}, "dropout nan is not a finite number"),
+    "no folder": (None, "no_folder"),
+    "no trials": ({}, "no_study"),
+    "broken": ({ALL: "[{"}, "unreadable"),
+    "bytes": ({ALL: b"\xff\xfe\x00"}, "unreadable"),
+    "object": ({ALL: "{}"}, "no_list"),
+    "empty": ({ALL: "[]"}, "no_trials"),
+    "unfinished": ({ALL: json.dumps([{"number": 0, "state": "TrialState.PRUNED", "params": {}, "value": None}])}, "no_trials"),
+    "without values": ({ALL: json.dumps([{"number": 0, "state": 1, "params": {"a": 1}, "value": None}])}, "no_trials"),
+    "no such state": ({ALL: GOOD.replace('"TrialState.COMPLETE"', "9", 1)}, "trial_state"),
+    "two objectives": ({ALL: json.dumps([{"number": 0, "values": [0.1, 0.2], "state": "COMPLETE", "params": {"lr": 0.1}}])}, "multi_objective"),
+    "minimised": ({ALL: GOOD, "study.json": '{"direction": "MINIMIZE"}'}, "minimised"),
+    "text": ({ALL: GOOD.replace("0.68,", '"high",')}, "not_finite"),
+    "twice": ({ALL: GOOD.replace('"number": 4', '"number": 3')}, "duplicate_trial"),
+    "nameless": ({ALL: GOOD.replace('"number": 4', '"number": null')}, "trial_number"),
+    "no params": ({ALL: json.dumps([{"number": 0, "value": 0.7, "state": "COMPLETE", "params": {}}])}, "params"),
+    "odd level": ({ALL: GOOD.replace('"dropout": 0.5', '"dropout": [0.5]')}, "level"),
+    "nan level": ({ALL: GOOD.replace('"dropout": 0.5', '"dropout": NaN')}, "not_finite"),
     "params list": ({ALL: GOOD.replace('"params": {}', '"params": [1]')}, "params"),
-    "attributes": ({ALL: GOOD.replace('"user_attrs": {', '"user_attrs": 3, "x": {', 1)}, "user_attrs"),
-    "odd study": ({ALL: GOOD, "study.json": "[]"}, "an object with tier"),
-    "odd space": ({ALL: GOOD, "study.json": '{"search_space": {"dropout": 0.1}}'}, "search_space must be"),
-    "odd positives": ({ALL: GOOD, "study.json": '{"n_positives": 500}'}, "500 positives of 422"),
-    "odd words": ({ALL: GOOD, "study.json": '{"n_positives": "many"}'}, "many"),
-    "odd size": ({ALL: GOOD, "trial_metrics.csv": "trial,param_count\n3,big\n"}, "param_count 'big' is not a number"),
-    "value above one": ({ALL: GOOD.replace("0.68,", "1.68,")}, "trial 5: an AUC of 1.68 is not in"),
+    "attributes": ({ALL: GOOD.replace('"user_attrs": {', '"user_attrs": 3, "x": {', 1)}, "params"),
+    "odd study": ({ALL: GOOD, "study.json": "[]"}, "no_object"),
+    "odd space": ({ALL: GOOD, "study.json": '{"search_space": {"dropout": 0.1}}'}, "space"),
+    "odd positives": ({ALL: GOOD, "study.json": '{"n_positives": 500}'}, "counts"),
+    "odd words": ({ALL: GOOD, "study.json": '{"n_positives": "many"}'}, "counts"),
+    "odd size": ({ALL: GOOD, "trial_metrics.csv": "trial,param_count\n3,big\n"}, "number"),
+    "value above one": ({ALL: GOOD.replace("0.68,", "1.68,")}, "range"),
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", REFUSED)
-def test_what_is_no_study_is_refused_in_one_line(tmp_path, capsys, case):
-    files, message = REFUSED[case]
-    folder = tmp_path / "study"
+def _written(folder, files):
     if files is not None:
         folder.mkdir()
         for name, content in files.items():
             (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_is_no_study_is_refused_in_one_line(tmp_path, capsys, case):
+    files, error_code = REFUSED[case]
+    folder = _written(tmp_path / "study", files)
+    with pytest.raises(DataError) as refusal:
+        read_study(folder)
+    assert refusal.value.code == error_code
     for verb in ("analyze", "coverage"):
         code, out, err = call(capsys, "search", verb, "--import", folder)
-        assert (code, out, err.count("\n")) == (2, "", 1), err
-        assert message in err
+        assert (code, out, err) == (2, "", f"trueness: {refusal.value}\n")
 
 
 def test_other_mistakes_are_refused(folder, tmp_path, capsys):
@@ -573,10 +606,74 @@ def test_rows_of_our_own_studies_are_checked():
     with pytest.raises(DataError, match="scores"):
         from_rows("ours", [{**rows[0], "scores": (0.1, math.nan)}])
     write = across([analyze(study)])
-    assert "Run 0123 in the store." in _text(write)
+    assert "Run `0123` in the store." in _text(write)
 
 
-def test_a_page_of_one_trial_can_be_drawn(tmp_path):
+def test_a_page_of_one_trial_can_be_drawn():
     one = from_rows("one", [{"number": 3, "value": 0.7, "params": {"loss": "bce"}}])
-    write_study_page(across([analyze(one)]), tmp_path / "one.html")
-    assert "Not recorded for any of 1 trial." in (tmp_path / "one.html").read_text()
+    html = to_html(across([analyze(one)]).document())
+    assert "Not recorded for any of 1 trial." in html
+    assert "1 configuration, no duplicates." in html
+
+
+# ----------------------------------------------------------------------------- odd but right inputs
+
+
+def test_states_are_names_or_numbers_and_what_has_no_value_is_counted_and_left_out():
+    params = {"lr": 0.1}
+    rows = [
+        {"number": 0, "value": 0.7, "state": 1, "params": params},
+        {"number": 1, "value": None, "state": 0, "params": params},
+        {"number": 2, "value": None, "state": "TrialState.PRUNED", "params": params},
+        {"number": 3, "value": float("nan"), "state": "COMPLETE", "params": params},
+        {"number": 4, "values": [0.6], "state": "complete", "params": {"lr": 0.2}},
+        {"number": 5, "value": math.inf, "state": "COMPLETE", "params": params},
+    ]
+    study = from_rows("odd", rows)
+    assert [t.number for t in study.completed] == [0, 4]
+    assert study.uncounted == {"no value": 2, "pruned": 1, "running": 1}
+    assert "Not counted: 2 without a value, 1 pruned, 1 running." in _text(across([analyze(study)]))
+
+
+def test_none_is_a_level():
+    rows = [{"number": 0, "value": 0.7, "params": {"class_weight": None}},
+            {"number": 1, "value": 0.6, "params": {"class_weight": "balanced"}}]  # fmt: skip
+    assert from_rows("none", rows).space == {"class_weight": ("None", "balanced")}
+
+
+def test_intervals_of_level_means_of_shares_stay_inside_0_and_1():
+    rows = [{"number": i, "value": v, "params": {"a": 0}} for i, v in enumerate((0.99, 0.9, 0.99))]
+    for measure, inside in (("AUC", True), ("macro_f1", False)):
+        found = analyze(from_rows("high", [{**r, "params": {"a": 0, "i": r["number"]}} for r in rows],
+                                  measure=measure))  # fmt: skip
+        (row,) = found.by_value["a"]
+        assert (row.estimate.high <= 1) == inside
+        assert row.estimate.value == pytest.approx(0.96)
+
+
+def test_a_setting_below_a_choice_pairs_with_its_own_branch_only():
+    space = {"loss": ("bce", "focal", "asl"), "loss:focal.alpha": (0.25, 0.5, 0.75),
+             "loss:asl.clip": (0, 0.05)}  # fmt: skip
+    rows = [{"number": i, "value": 0.7, "params": {"loss": "focal", "loss:focal.alpha": a}}
+            for i, a in enumerate((0.25, 0.5))]  # fmt: skip
+    found = {grid.names: grid for grid in coverage(from_rows("below", rows, space)).pairs}
+    alpha = found["loss", "loss:focal.alpha"]
+    assert (alpha.tested, len(alpha.counts)) == (2, 3)
+    assert len(found["loss", "loss:asl.clip"].counts) == 2
+    assert ("loss:focal.alpha", "loss:asl.clip") not in found
+
+
+def test_a_coverage_map_is_drawn_where_only_other_pairs_are_discrete():
+    rows = [{"number": i, "value": 0.7 + i / 100, "params": {"loss": "ab"[i % 2], "tier": "a20"}}
+            for i in range(4)]  # fmt: skip
+    titles = [t.title for t in across([analyze(from_rows("x", rows))]).document().tables()]
+    assert "Trials of loss (rows) × tier" in titles
+
+
+def test_labels_of_levels_do_not_share_a_place_and_axes_are_the_same(folder):
+    figures = level_figures(analyze(read_study(folder)))
+    assert len({tuple(f.layout["xaxis"]["range"]) for f in figures}) == 1
+    for figure in figures:
+        axis = figure.layout["yaxis"]
+        assert len(axis["tickvals"]) == len(set(axis["ticktext"]))
+        assert figure.layout["height"] >= 30 * len(axis["tickvals"])

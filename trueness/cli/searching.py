@@ -196,7 +196,7 @@ def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> li
     found = found if names else [one for one in found if one.completed]
     if not found:
         where = shown_url(storage) if storage else store
-        raise TruenessError(f"no study in {where} has a completed trial yet")
+        raise TruenessError(f"no study in {where} has a completed trial yet", "no_trials")
     return found
 
 
@@ -208,9 +208,11 @@ def _studies(
     from trueness.judge.studies import read_study, study_folders
 
     if not (names or folders or everything):
-        raise TruenessError("give names of studies, --all, or --import FOLDER")
+        raise TruenessError("give names of studies, --all, or --import FOLDER", "which_study")
     if names and (folders or everything):
-        raise TruenessError("give names of studies, or --all or --import FOLDER, not both")
+        raise TruenessError(
+            "give names of studies, or --all or --import FOLDER, not both", "which_study"
+        )
     if not folders:
         from trueness.search.stored import study_of
         from trueness.store import Store
@@ -222,6 +224,8 @@ def _studies(
         inside = [(folder, study_folders(folder)) for folder in wanted]
         empty = next((folder for folder, some in inside if not some), None)
         if empty is not None:
-            raise TruenessError(f"{empty}: no study inside; one is a folder with all_trials.json")
+            raise TruenessError(
+                f"{empty}: no study inside; one is a folder with all_trials.json", "no_study"
+            )
         wanted = [one for _, some in inside for one in some]
     return [read_study(one) for one in {one.resolve(): one for one in wanted}.values()]

@@ -52,7 +52,7 @@ class FeatureAudit:
         """What was found -> names of the features."""
         c = self.audit.columns
         return {
-            "look-ahead": [f"{x.name} ({x.look_ahead_rows} rows)" for x in self.looking_ahead],
+            "look-ahead": [x.name for x in self.looking_ahead],
             "first value later than declared": [
                 x.name for x in c if x.warmup > x.warmup_declared and not set(x.flags) & LATE
             ],

@@ -75,12 +75,12 @@ def read_published(path: str | Path) -> list[PublishedResult]:
     """
     path = Path(path)
     if not path.is_file():
-        raise DataError(f"{path}: no such file; give a CSV file of published results")
+        raise DataError(f"{path}: no such file; give a CSV file of published results", "no_file")
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return _rows(path, csv.DictReader(file, strict=True))
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file ({error})") from None
+        raise DataError(f"{path}: not a CSV file ({error})", "unreadable") from None
 
 
 def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
@@ -88,24 +88,26 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
     reader.fieldnames = header
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{path}: the column {twice} stands twice in the header")
+        raise DataError(f"{path}: the column {twice} stands twice in the header", "doubled_column")
     known = [name for name in (*SHARES, *COUNTS) if name in header]
     if "exp_id" not in header or not known:
         missing = "column exp_id" if "exp_id" not in header else "known measure"
         raise DataError(
             f"{path}: no {missing}; a column exp_id and at least one of "
-            f"{', '.join((*SHARES, *COUNTS))} are needed"
-        )
+            f"{', '.join((*SHARES, *COUNTS))} are needed", "missing_column",
+        )  # fmt: skip
     rows: dict[str, PublishedResult] = {}
     for row in reader:
         where = f"{path}:{reader.line_num}"
         if None in row:
-            raise DataError(f"{where}: more cells than the {len(header)} columns of the header")
+            raise DataError(
+                f"{where}: more cells than the {len(header)} columns of the header", "row_length"
+            )
         id_ = (row["exp_id"] or "").strip()
         if not id_:
-            raise DataError(f"{where}: no exp_id")
+            raise DataError(f"{where}: no exp_id", "no_id")
         if not id_.isprintable():
-            raise DataError(f"{where}: exp_id {id_!r} is no name")
+            raise DataError(f"{where}: exp_id {id_!r} is no name", "no_id")
         if id_ in rows:
             raise DataError(
                 f"{where}: {id_} stands twice, first in line {rows[id_].line}; name seeds "
@@ -113,7 +115,7 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
             )  # fmt: skip
         rows[id_] = PublishedResult(id_, reader.line_num, _values(where, row, known))
     if not rows:
-        raise DataError(f"{path}: no experiments under the header")
+        raise DataError(f"{path}: no experiments under the header", "empty")
     return list(rows.values())
 
 

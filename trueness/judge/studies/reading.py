@@ -20,7 +20,7 @@ FILES = ("all_trials.json", "study.json", "trial_metrics.csv")
 def study_folders(folder: Path) -> list[Path]:
     """Subfolders that hold a published study, by name."""
     if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; give a folder with {FILES[0]}")
+        raise DataError(f"{folder}: no such folder; give a folder with {FILES[0]}", "no_folder")
     return sorted(one for one in folder.iterdir() if (one / FILES[0]).is_file())
 
 
@@ -40,13 +40,15 @@ def read_study(folder: str | Path) -> Study:
     if not (folder / FILES[0]).is_file():
         inside = len(study_folders(folder))
         hint = f"; it holds {inside} studies, --all reads them" if inside else ""
-        raise DataError(f"{folder}: not a study, {FILES[0]} is missing{hint}")
+        raise DataError(f"{folder}: not a study, {FILES[0]} is missing{hint}", "no_study")
     rows = _json(folder / FILES[0])
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f"{folder / FILES[0]}: a list of trials is expected")
+        raise DataError(f"{folder / FILES[0]}: a list of trials is expected", "no_list")
     about = _json(folder / FILES[1]) if (folder / FILES[1]).is_file() else {}
     if not isinstance(about, dict):
-        raise DataError(f"{folder / FILES[1]}: an object with tier, budget_label, ... is expected")
+        raise DataError(
+            f"{folder / FILES[1]}: an object with tier, budget_label, ... is expected", "no_object"
+        )
     _check_direction(folder / FILES[1], about)
     measured = _measured(folder / FILES[2])
     budget, tier = _named(folder.name, about)
@@ -85,7 +87,7 @@ def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not a JSON file ({error})") from None
+        raise DataError(f"{path}: not a JSON file ({error})", "unreadable") from None
 
 
 def _named(name: str, about: Mapping[str, Any]) -> tuple[str, str]:
@@ -103,7 +105,9 @@ def _space(folder: Path, about: Mapping[str, Any]) -> Levels | None:
     if space is None:
         return None
     if not isinstance(space, dict) or not all(isinstance(v, list) and v for v in space.values()):
-        raise DataError(f"{folder / FILES[1]}: search_space must be names with lists of levels")
+        raise DataError(
+            f"{folder / FILES[1]}: search_space must be names with lists of levels", "space"
+        )
     where = str(folder / FILES[1])
     return {k: tuple(sorted((level_of(where, k, v) for v in space[k]), key=order)) for k in space}
 
@@ -116,7 +120,7 @@ def _measured(path: Path) -> dict[str, dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             return {row.get("trial") or "": row for row in csv.DictReader(file)}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file ({error})") from None
+        raise DataError(f"{path}: not a CSV file ({error})", "unreadable") from None
 
 
 def _published_row(
@@ -126,7 +130,9 @@ def _published_row(
     attributes, params, forced = row.get("user_attrs") or {}, row.get("params") or {}, None
     for what, found in (("user_attrs", attributes), ("params", params)):
         if not isinstance(found, dict):
-            raise DataError(f"trial {row.get('number')}: {what} {found!r} are not names and values")
+            raise DataError(
+                f"trial {row.get('number')}: {what} {found!r} are not names and values", "params"
+            )
     if attributes.get("forced_extreme"):
         forced = str(attributes.get("extreme_type", "forced"))
         params = {k: attributes[f"forced_{k}"] for k in PUBLISHED if f"forced_{k}" in attributes}
@@ -148,5 +154,5 @@ def _cell(line: Mapping[str, Any], attributes: Mapping[str, Any], name: str) -> 
             try:
                 return float(found)
             except (TypeError, ValueError):
-                raise DataError(f"{name} {found!r} is not a number") from None
+                raise DataError(f"{name} {found!r} is not a number", "number") from None
     return None

@@ -18,7 +18,7 @@ from trueness.judge.studies.coverage import Coverage
 from trueness.judge.studies.figures import convergence, importance_figure, level_figures
 from trueness.judge.studies.importance import FEWEST, Importance
 from trueness.judge.studies.levels import FLAT, LevelRow
-from trueness.judge.studies.trials import Value, order
+from trueness.judge.studies.trials import NO_VALUE, Value, order
 from trueness.judge.studies.words import (
     configuration,
     fraction,
@@ -32,6 +32,8 @@ from trueness.judge.studies.words import (
 
 MILESTONES = (10, 20, 30, 40, 50, 100, 200, 500, 1000)
 MOST_REPEATED = 3
+IN_WORDS = {NO_VALUE: "without a value", "fail": "failed"}
+"""State of a trial in a sentence."""
 
 
 def study_title(found: Analysis) -> str:
@@ -83,7 +85,9 @@ def _trials(found: Analysis) -> Section:
         f"The best value came with completed trial {count(gain)} of {count(n)}.",
     ]
     if study.uncounted:
-        left_out = ", ".join(f"{count(k)} {state}" for state, k in study.uncounted.items())
+        left_out = ", ".join(
+            f"{count(k)} {IN_WORDS.get(state, state)}" for state, k in study.uncounted.items()
+        )
         lines.insert(1, f"Not counted: {left_out}.")
     stops = sorted({m for m in MILESTONES if m < n} | {n})
     reached = Table(

@@ -195,14 +195,18 @@ def from_rows(
     numbers = Counter(t.number for t in trials)
     twice = next((n for n, count in numbers.items() if count > 1), None)
     if twice is not None:
-        raise DataError(f"{name}: two trials have the number {twice}")
+        raise DataError(f"{name}: two trials have the number {twice}", "duplicate_trial")
     completed = [t for t in trials if t.state == COMPLETE]
     if not completed:
-        raise DataError(f"{name}: no completed trials among {len(trials)}; nothing to analyse")
+        raise DataError(
+            f"{name}: no completed trials among {len(trials)}; nothing to analyse", "no_trials"
+        )
     _check_counts(name, positives, examples)
     odd = next((t for t in completed if measure == "AUC" and not 0 <= (t.value or 0) <= 1), None)
     if odd is not None:
-        raise DataError(f"{name}: trial {odd.number}: an AUC of {odd.value} is not in [0, 1]")
+        raise DataError(
+            f"{name}: trial {odd.number}: an AUC of {odd.value} is not in [0, 1]", "range"
+        )
     known = dict(space or {})
     for key in dict.fromkeys(key for t in completed for key in t.params):
         tried = {t.params[key] for t in completed if key in t.params}
@@ -220,19 +224,19 @@ def _check_counts(name: str, positives: object, examples: object) -> None:
     counts = (positives, examples)
     whole = [c for c in counts if isinstance(c, int) and not isinstance(c, bool)]
     if len(whole) < 2 or not 0 < whole[0] < whole[1]:
-        raise DataError(f"{name}: {positives} positives of {examples} examples cannot be")
+        raise DataError(f"{name}: {positives} positives of {examples} examples cannot be", "counts")
 
 
 def _trial(name: str, row: dict[str, Any]) -> Trial:
     """A row as a trial."""
     number = row.get("number")
     if isinstance(number, bool) or not isinstance(number, int):
-        raise DataError(f"{name}: trial number {number!r} is not a whole number")
+        raise DataError(f"{name}: trial number {number!r} is not a whole number", "trial_number")
     where = f"{name}: trial {number}"
     state, value = _outcome(where, row)
     params = row.get("params")
     if not isinstance(params, Mapping):
-        raise DataError(f"{where} has no params; a mapping of names to values is needed")
+        raise DataError(f"{where} has no params; a mapping of names to values is needed", "params")
     fields = {k: row[k] for k in ("forced", "key") if row.get(k) is not None}
     for known in ("recall", "seconds"):
         if row.get(known) is not None:
@@ -243,7 +247,7 @@ def _trial(name: str, row: dict[str, Any]) -> Trial:
     if row.get("parameters") is not None:
         fields["parameters"] = int(finite(where, "parameters", row["parameters"]))
     if state == COMPLETE and not params:
-        raise DataError(f"{where} is complete and has no parameters")
+        raise DataError(f"{where} is complete and has no parameters", "params")
     checked = {str(k): level_of(where, str(k), v) for k, v in params.items()}
     return Trial(number, value, checked, state, **fields)
 
@@ -286,7 +290,7 @@ def finite(where: str, what: str, value: Any) -> float:  # noqa: ANN401 - whatev
     """
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
-        raise DataError(f"{where}: {what} {value!r} is not a finite number")
+        raise DataError(f"{where}: {what} {value!r} is not a finite number", "not_finite")
     return float(value)
 
 
@@ -301,7 +305,7 @@ def level_of(where: str, what: str, value: Any) -> Value:  # noqa: ANN401
     if value is None:
         return str(None)
     if isinstance(value, float) and not math.isfinite(value):
-        raise DataError(f"{where}: {what} {value!r} is not a finite number")
+        raise DataError(f"{where}: {what} {value!r} is not a finite number", "not_finite")
     if not isinstance(value, int | float | str):
-        raise DataError(f"{where}: {what} {value!r} is neither a number nor a word")
+        raise DataError(f"{where}: {what} {value!r} is neither a number nor a word", "level")
     return value
