@@ -1,4 +1,4 @@
-"""Titles per language: scores against scikit-learn, resampling against a plain loop, error rates."""
+"""K classes per group: scores against scikit-learn, resampling against a plain loop, error rates."""
 
 import json
 
@@ -13,19 +13,19 @@ from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
 from trueness.errors import TruenessError
-from trueness.evaluation import (
-    PrecisionCut,
-    Slices,
-    compare_many,
-    compare_slices,
-    expected_calibration_error,
-    fit_language_temperatures,
-    measure_slices,
-    precision_cuts,
-    selection_scores,
-    taken,
-)
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import judged_groups, selection_scores
+from trueness.evaluation.calibration import expected_calibration_error
+from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
+from trueness.evaluation.group_calibration import (
+    AbstentionThreshold,
+    abstention_thresholds,
+    accepted,
+    fit_group_temperatures,
+)
+from trueness.evaluation.slice_comparison import compare_many, compare_slices
+from trueness.evaluation.slices import Slices, measure_slices
 
 CLASSES = ("audio", "books", "cables", "drills")
 K = len(CLASSES)
@@ -45,8 +45,16 @@ def _noisy(rng, y, right):
     return np.where(rng.random(len(y)) < right, y, rng.integers(0, K, len(y)))
 
 
+def _clusters(cluster):
+    return Blocks.of(len(cluster), cluster=cluster)
+
+
 def _measure(data, **options):
-    return measure_slices(*data, classes=CLASSES, **{"draws": 200, **options})
+    y, logits, group, cluster = data
+    return measure_slices(
+        y, logits, group, _clusters(cluster), classes=CLASSES,
+        **{"draws": 200, "majority": "en", **options},
+    )  # fmt: skip
 
 
 def test_scores_are_those_of_scikit_learn_in_every_slice():
@@ -54,12 +62,12 @@ def test_scores_are_those_of_scikit_learn_in_every_slice():
     found, predicted, p = _measure(data), logits.argmax(axis=1), softmax(logits, axis=1)
     rest = ~np.isin(language, ["en", "de", "fr"])
     inside = {n: language == n for n in ("en", "de", "fr")} | {"other": rest}
-    assert list(found.languages) == ["en", "de", "fr", "other"]
+    assert list(found.groups) == ["en", "de", "fr", "other"]
     assert found.pooled == {n: int((language == n).sum()) for n in ("und", "fi")}
     for name, rows in (*inside.items(), ("overall", np.ones(len(y), bool))):
-        one = found.overall if name == "overall" else found.languages[name]
+        one = found.overall if name == "overall" else found.groups[name]
         yi, pi, every = y[rows], predicted[rows], range(K)
-        assert (one.rows, one.clusters) == (rows.sum(), len(set(cluster[rows])))
+        assert (one.rows, one.blocks) == (rows.sum(), len(set(cluster[rows])))
         kinds = precision_recall_fscore_support(yi, pi, labels=every, zero_division=0)
         for c, scores in enumerate(one.by_class.values()):
             for what, values in zip(("precision", "recall", "f1"), kinds, strict=False):
@@ -74,18 +82,18 @@ def test_scores_are_those_of_scikit_learn_in_every_slice():
         )
         squared = ((p[rows] - np.eye(K)[yi]) ** 2).sum(axis=1).mean()
         assert one.calibration["brier"].value == pytest.approx(squared)
-        error = expected_calibration_error(p[rows].max(axis=1), yi == pi, 10, "quantile")
+        error = expected_calibration_error(yi == pi, p[rows].max(axis=1), 10, "quantile")
         assert one.calibration["calibration_error"].value == pytest.approx(error)
 
 
 def test_summaries_are_over_languages_of_their_own():
     found = _measure(_corpus())
-    scores = {n: s.macro_f1.value for n, s in found.languages.items() if n != "other"}
+    scores = {n: s.macro_f1.value for n, s in found.groups.items() if n != "other"}
     values = np.array(list(scores.values()))
-    assert found.scores["mean_language"].value == pytest.approx(values.mean())
-    assert found.scores["worst_language"].value == pytest.approx(values.min())
-    assert found.scores["low_language"].value == pytest.approx(np.quantile(values, 0.2))
-    assert found.scores["english"].value == pytest.approx(scores["en"])
+    assert found.scores["mean_group"].value == pytest.approx(values.mean())
+    assert found.scores["worst_group"].value == pytest.approx(values.min())
+    assert found.scores["low_group"].value == pytest.approx(np.quantile(values, 0.2))
+    assert found.scores["majority_group"].value == pytest.approx(scores["en"])
     assert found.worst == min(scores, key=scores.__getitem__)
     assert 0 < found.worst_share <= 1
 
@@ -95,7 +103,7 @@ def test_classes_that_are_absent_count_zero_and_are_told():
     logits[:, 3] = -50.0
     few = y < 3
     found = _measure((y[few], logits[few], language[few], cluster[few]))
-    german = found.languages["de"]
+    german = found.groups["de"]
     assert german.present == 3
     assert german.macro_f1.value == pytest.approx(german.macro_f1_present.value * 3 / 4)
     assert german.by_class["drills"].precision.value is None
@@ -116,10 +124,84 @@ def test_intervals_are_those_of_a_plain_loop_over_clusters():
         ]
         whole.append(scores[0])
         worst.append(min(scores[1:]))
-    for name, draws in (("macro_f1", whole), ("worst_language", worst)):
+    for name, draws in (("macro_f1", whole), ("worst_group", worst)):
         one = found.scores[name]
         low, high = 2 * one.value - np.quantile(draws, [0.975, 0.025])
         assert (one.low, one.high) == pytest.approx((max(low, 0), min(high, 1)))
+
+
+@pytest.mark.parametrize("given_", ["cluster", "time", "both", "units"])
+@pytest.mark.parametrize("length", [1, 3])
+def test_atoms_are_drawn_as_their_units_are(monkeypatch, given_, length):
+    rng = np.random.default_rng(1)
+    time, cluster = np.sort(rng.integers(0, 30, 120)), rng.integers(0, 40, 120)
+    known = {"cluster": {"cluster": cluster}, "time": {"time": time}, "units": {},
+             "both": {"time": time, "cluster": cluster}}[given_]  # fmt: skip
+    blocks = Blocks.of(120, length=length, **known)
+    monkeypatch.setattr("trueness.evaluation.class_draws.WEIGHTS_AT_ONCE", 350)
+    drawn = np.hstack(list(atom_weights(blocks, 20, seed=2)))
+    np.testing.assert_array_equal(drawn[atom_of(blocks)], blocks.weights(20, seed=2)[:, 1:])
+    assert len(np.unique(independent(blocks))) == blocks.count
+
+
+def test_intervals_are_those_of_a_plain_loop_over_blocks_of_times():
+    """Three series of a panel: whole times are drawn, three together, with all their rows."""
+    rng = np.random.default_rng(3)
+    times, series = np.repeat(np.arange(60), 3), np.tile(["a", "b", "c"], 60)
+    y = rng.integers(0, K, 180)
+    logits = rng.normal(size=(180, K)) + 1.5 * np.eye(K)[y]
+    blocks = Blocks.of(180, time=times, length=3)
+    found = measure_slices(y, logits, series, blocks, classes=CLASSES, draws=40, min_rows=50)
+    rng, drawn = np.random.default_rng(0), []
+    starts = rng.integers(0, 60, (40, 20))
+    for some in starts:
+        days = (some[:, None] + np.arange(3)).ravel()[:60] % 60
+        rows = np.concatenate([np.flatnonzero(times == day) for day in days])
+        drawn.append(f1_score(y[rows], logits[rows].argmax(1), labels=range(K), average="macro"))
+    one = found.scores["macro_f1"]
+    low, high = 2 * one.value - np.quantile(drawn, [0.975, 0.025])
+    assert (one.low, one.high) == pytest.approx((low, high))
+    assert (found.resampled, found.overall.blocks, found.groups["a"].blocks) == ("blocks", 20, 20)
+
+
+def test_times_that_are_few_give_no_intervals_at_all():
+    rng, y = np.random.default_rng(5), np.arange(400) % K
+    logits = rng.normal(size=(400, K)) + 2 * np.eye(K)[y]
+    blocks = Blocks.of(400, time=np.arange(400) // 40, length=3)
+    found = measure_slices(y, logits, np.repeat(["a", "b"], 200), blocks, classes=CLASSES)
+    for one in (*found.scores.values(), found.groups["a"].macro_f1):
+        assert (one.low, one.high) == (None, None)
+    assert (found.worst in "ab", found.worst_share) == (True, None)
+    against = compare_slices(y, y, logits.argmax(1), None, blocks, n_classes=K)
+    assert against.summaries["macro_f1"].verdict == "unknown"
+
+
+def test_without_groups_there_is_macro_f1_alone():
+    y, logits, _, _ = _corpus()
+    found = measure_slices(y, logits, None, classes=CLASSES, draws=100)
+    assert list(found.scores) == ["macro_f1"]
+    assert (found.groups, found.own, found.majority, found.worst) == ({}, {}, "", "")
+    assert found.resampled == "units"
+    compared = compare_many(
+        y, {"a": logits.argmax(1), "b": y}, None, reference="a", target="macro_f1", n_classes=K,
+        draws=100,
+    )  # fmt: skip
+    assert compared.methods["b"].majority_degraded == "unknown"
+    assert compared.lifting == ["b"]
+
+
+def test_scores_that_only_rank_have_no_calibration():
+    found = _measure(_corpus(), probabilities=False)
+    assert found.overall.calibration == {}
+    assert found.scores == _measure(_corpus()).scores
+
+
+def test_the_majority_group_is_the_largest_unless_it_is_named():
+    data = _corpus()
+    largest, named, absent = (_measure(data, majority=name) for name in ("", "de", "xx"))
+    assert (largest.majority, named.majority, absent.majority) == ("en", "de", "")
+    assert named.scores["majority_group"].value == named.groups["de"].macro_f1.value
+    assert "majority_group" not in absent.scores
 
 
 def test_draws_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
@@ -171,13 +253,13 @@ def test_shares_of_clusters_are_covered(share):
 
 
 @pytest.mark.slow
-def test_macro_f1_and_the_worst_language_are_covered():
+def test_macro_f1_and_the_worst_group_are_covered():
     """Three languages of equal worth; the smallest of three is too small by chance."""
     rng, runs = np.random.default_rng(2), 300
     prior, right = np.array([0.4, 0.3, 0.2, 0.1]), 0.7
     joint = prior[:, None] * ((1 - right) / K + right * np.eye(K))
     truth = (2 * np.diag(joint) / (joint.sum(axis=0) + joint.sum(axis=1))).mean()
-    covered = dict.fromkeys(("macro_f1", "mean_language", "worst_language"), 0)
+    covered = dict.fromkeys(("macro_f1", "mean_group", "worst_group"), 0)
     for _ in range(runs):
         cell = rng.choice(K * K, 900, p=joint.ravel())
         logits = np.eye(K)[cell % K]
@@ -199,7 +281,7 @@ def test_selection_scores_are_the_summaries():
 def test_json_and_back():
     found = _measure(_corpus(), chosen_on="validation", measured_on="test")
     assert Slices.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    assert found.languages["de"].macro_f1.chosen_on == "validation"
+    assert found.groups["de"].macro_f1.chosen_on == "validation"
     assert found.overall.by_class["books"].f1.measured_on == "test"
 
 
@@ -207,9 +289,15 @@ def test_only_small_languages_have_no_summaries_over_languages():
     data = _corpus(80)
     found = _measure(data)
     assert list(found.scores) == ["macro_f1"]
-    assert (found.worst, found.worst_share, list(found.languages)) == ("", None, ["other"])
-    with pytest.raises(TruenessError, match=r"no language has 100 texts.*the largest, en"):
+    assert (found.worst, found.worst_share, list(found.groups)) == ("", None, ["other"])
+    with pytest.raises(TruenessError, match=r"no group has 100 units.*the largest, en") as caught:
         selection_scores(data[0], data[0], data[2], K, 100)
+    assert caught.value.code == "small_groups"
+    with pytest.raises(TruenessError, match=r"no language has 100 texts"):
+        judged_groups(data[2], 100, ("text", "language"))
+    with pytest.raises(TruenessError) as caught:
+        judged_groups(["und"] * 50, 10)
+    assert caught.value.code == "no_groups"
 
 
 # ---------------------------------------------------------------------------------------- comparing
@@ -218,8 +306,8 @@ def test_only_small_languages_have_no_summaries_over_languages():
 def test_a_run_against_itself_is_exactly_nothing():
     y, logits, language, cluster = _corpus()
     predicted = logits.argmax(axis=1)
-    found = compare_slices(y, predicted, predicted, language, cluster, n_classes=K)
-    for one in (*found.languages.values(), *found.summaries.values()):
+    found = compare_slices(y, predicted, predicted, language, _clusters(cluster), n_classes=K)
+    for one in (*found.groups.values(), *found.summaries.values()):
         assert (one.simultaneous.value, one.simultaneous.low, one.simultaneous.high) == (0, 0, 0)
         assert one.verdict == "tied"
 
@@ -230,25 +318,27 @@ def test_a_better_language_is_found_and_turning_the_pair_around_turns_the_verdic
     base = _noisy(rng, y, 0.6)
     better = np.where((language == "de") & (rng.random(3000) < 0.6), y, base)
     pair = [
-        compare_slices(y, *two, language, cluster, n_classes=K)
+        compare_slices(y, *two, language, _clusters(cluster), n_classes=K)
         for two in ((better, base), (base, better))
     ]
-    assert {n: c.verdict for n, c in pair[0].languages.items()} == {
+    assert {n: c.verdict for n, c in pair[0].groups.items()} == {
         "en": "tied", "de": "better", "fr": "tied",
     }  # fmt: skip
-    assert pair[1].languages["de"].verdict == "worse"
-    here, there = (p.languages["de"].simultaneous for p in pair)
+    assert pair[1].groups["de"].verdict == "worse"
+    here, there = (p.groups["de"].simultaneous for p in pair)
     assert (here.value, here.low, here.high) == pytest.approx(
         (-there.value, -there.high, -there.low)
     )
-    assert pair[0].first["worst_language"] == pytest.approx(pair[1].second["worst_language"])
+    assert pair[0].first["worst_group"] == pytest.approx(pair[1].second["worst_group"])
 
 
 def test_differences_and_their_spread_are_those_of_a_plain_loop():
     rng = np.random.default_rng(5)
     y, _, language, cluster = _corpus(400)
     runs = [_noisy(rng, y, right) for right in (0.8, 0.6)]
-    found = compare_slices(y, *runs, language, cluster, n_classes=K, draws=60, min_rows=1000)
+    found = compare_slices(
+        y, *runs, language, _clusters(cluster), n_classes=K, draws=60, min_rows=1000
+    )
     names, index = np.unique(cluster, return_inverse=True)
     rng, draws = np.random.default_rng(0), []
     for _ in range(60):
@@ -270,8 +360,8 @@ def test_among_equals_five_of_a_hundred_comparisons_find_a_difference():
         y = rng.integers(0, K, 900)
         shared = _noisy(rng, y, 0.5)
         runs = [np.where(rng.random(900) < 0.5, shared, _noisy(rng, y, 0.5)) for _ in range(2)]
-        found = compare_slices(y, *runs, language, np.arange(900), n_classes=K, draws=300)
-        wrong += any(c.verdict != "tied" for c in found.languages.values())
+        found = compare_slices(y, *runs, language, n_classes=K, draws=300)
+        wrong += any(c.verdict != "tied" for c in found.groups.values())
     assert wrong / draws <= 0.08
 
 
@@ -290,15 +380,15 @@ def _methods(n=6000):
         y,
         {"plain": plain, "lifts": lifted, "hurts": hurt, "copy": plain},
         language,
-        np.arange(n),
+        None,
     )
 
 
-def test_the_answer_is_what_lifts_without_hurting_english():
+def test_the_answer_is_what_lifts_without_degrading_the_majority_group():
     found = compare_many(*_methods(), reference="plain", n_classes=K, draws=300)
     assert set(found.lifting) == {"lifts", "hurts"}
     assert found.answer == ["lifts"]
-    assert {n: m.hurts_english for n, m in found.methods.items()} == {
+    assert {n: m.majority_degraded for n, m in found.methods.items()} == {
         "plain": "no", "lifts": "no", "hurts": "yes", "copy": "no",
     }  # fmt: skip
     assert found.leader == "lifts"
@@ -306,15 +396,15 @@ def test_the_answer_is_what_lifts_without_hurting_english():
     assert found.methods["plain"].behind.verdict == "better"
     told = json.loads(json.dumps(found.to_dict()))
     assert told["answer"] == ["lifts"]
-    assert told["methods"]["copy"]["against"]["english"]["verdict"] == "tied"
+    assert told["methods"]["copy"]["against"]["majority_group"]["verdict"] == "tied"
 
 
 def test_seeds_are_averaged_and_told():
-    y, runs, language, cluster = _methods(2000)
-    found = compare_many(y, runs, language, cluster, reference="plain", n_classes=K, draws=100)
+    y, runs, language, _ = _methods(2000)
+    found = compare_many(y, runs, language, reference="plain", n_classes=K, draws=100)
     plain = found.methods["plain"]
     alone = [selection_scores(y, one, language, K, 100) for one in runs["plain"]]
-    for name in ("macro_f1", "mean_language", "worst_language"):
+    for name in ("macro_f1", "mean_group", "worst_group"):
         assert plain.per_seed[name] == pytest.approx([one[name] for one in alone])
         assert plain.values[name] == pytest.approx(np.mean(plain.per_seed[name]))
 
@@ -334,27 +424,25 @@ def _one_temperature(y, logits):
 def test_without_pull_each_language_is_fitted_alone_and_with_all_of_it_all_are_one():
     y, logits, language, _ = _corpus(skill=1.5)
     logits = logits * np.where(language == "de", 3.0, 0.7)[:, None]
-    alone = fit_language_temperatures(y, logits, language, strength=0.0)
+    alone = fit_group_temperatures(y, logits, language, strength=0.0)
     for name in set(language):
         inside = language == name
         expected = _one_temperature(y[inside], logits[inside])
-        assert alone.by_language[name] == pytest.approx(expected, rel=1e-4)
+        assert alone.by_group[name] == pytest.approx(expected, rel=1e-4)
     whole = _one_temperature(y, logits)
-    one = fit_language_temperatures(y, logits, language, strength=np.inf)
-    assert set(one.by_language.values()) == {one.common}
+    one = fit_group_temperatures(y, logits, language, strength=np.inf)
+    assert set(one.by_group.values()) == {one.common}
     assert one.common == pytest.approx(whole, rel=1e-4)
-    strong = fit_language_temperatures(y, logits, language, strength=1e7)
-    assert list(strong.by_language.values()) == pytest.approx([whole] * 5, rel=1e-3)
+    strong = fit_group_temperatures(y, logits, language, strength=1e7)
+    assert list(strong.by_group.values()) == pytest.approx([whole] * 5, rel=1e-3)
 
 
 def test_pull_shrinks_small_languages_most_and_predictions_stay():
     y, logits, language, _ = _corpus(skill=1.5)
     logits = logits * np.where(np.isin(language, ["de", "fi"]), 3.0, 0.7)[:, None]
-    alone, pulled = (
-        fit_language_temperatures(y, logits, language, strength=s) for s in (0.0, 30.0)
-    )
+    alone, pulled = (fit_group_temperatures(y, logits, language, strength=s) for s in (0.0, 30.0))
     moved = {
-        n: abs(np.log(alone.by_language[n] / pulled.by_language[n])) for n in ("de", "fi")
+        n: abs(np.log(alone.by_group[n] / pulled.by_group[n])) for n in ("de", "fi")
     }  # fmt: skip
     assert moved["fi"] > 2 * moved["de"]
     given_names = np.append(language[:-1], "xx")
@@ -368,28 +456,29 @@ def test_cuts_take_what_keeps_the_promise():
     y, logits, language, cluster = _corpus(4000)
     p = softmax(logits, axis=1)
     certified, observed = (
-        precision_cuts(y, p, language, cluster, precision=0.9, confidence=c) for c in (0.95, None)
+        abstention_thresholds(y, p, language, _clusters(cluster), precision=0.9, confidence=c)
+        for c in (0.95, None)
     )
     for name, one in certified.items():
         assert one.certified
-        if one.cut is not None:
+        if one.threshold is not None:
             assert one.precision.low >= 0.9
-            assert one.taken.k <= observed[name].taken.k
+            assert one.accepted.k <= observed[name].accepted.k
     right = p.argmax(axis=1) == y
-    inside = (language == "en") & taken(p, language, observed)
+    inside = (language == "en") & accepted(p, language, observed)
     assert observed["en"].precision.k == (right & inside).sum()
-    assert observed["en"].taken.k == inside.sum()
+    assert observed["en"].accepted.k == inside.sum()
     assert observed["en"].precision.value >= 0.9
     again = {n: json.loads(json.dumps(one.to_dict())) for n, one in certified.items()}
-    assert {n: PrecisionCut.from_dict(one) for n, one in again.items()} == certified
+    assert {n: AbstentionThreshold.from_dict(one) for n, one in again.items()} == certified
 
 
 def test_a_precision_out_of_reach_takes_nothing():
     y, logits, language, cluster = _corpus(400)
     p = softmax(0 * logits, axis=1)
-    cuts = precision_cuts(y, p, language, cluster, precision=0.99)
-    assert all(one.cut is None and one.precision.value is None for one in cuts.values())
-    assert not taken(p, language, cuts).any()
+    cuts = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.99)
+    assert all(one.threshold is None and one.precision.value is None for one in cuts.values())
+    assert not accepted(p, language, cuts).any()
 
 
 @pytest.mark.slow
@@ -398,11 +487,9 @@ def test_certified_cuts_break_their_promise_at_most_at_the_stated_rate():
     for _ in range(draws):
         top = rng.uniform(0.5, 1, 300)
         y = (rng.random(300) > top).astype(int)  # right with the stated probability
-        cuts = precision_cuts(
-            y, np.c_[top, 1 - top], np.full(300, "en"), np.arange(300), precision=0.85
-        )
-        if cuts["en"].cut is not None:
-            broken += (1 + cuts["en"].cut) / 2 < 0.85  # the mean of what is taken
+        cuts = abstention_thresholds(y, np.c_[top, 1 - top], np.full(300, "en"), precision=0.85)
+        if cuts["en"].threshold is not None:
+            broken += (1 + cuts["en"].threshold) / 2 < 0.85  # the mean of what is taken
     assert broken / draws <= 0.05
 
 
@@ -410,51 +497,50 @@ def test_certified_cuts_break_their_promise_at_most_at_the_stated_rate():
 
 
 @pytest.mark.parametrize(
-    ("change", "message"),
+    ("change", "code"),
     [
-        ({"y": np.array([0, 1, 4])}, "y run from 0 to 4; with 4 classes 0 to 3"),
-        ({"y": np.array([0.0, 1, 2])}, "one whole number per text"),
-        ({"y": np.array([], int), "logits": np.zeros((0, 4))}, "no texts"),
-        ({"logits": np.zeros((3, 5))}, r"shape \(3, 5\).*\(3, 4\) are needed"),
-        ({"logits": np.full((3, 4), np.nan)}, "3 texts have logits that are not finite"),
-        ({"language": ["en"] * 2}, r"one entry per text.*language \(2,\)"),
-        ({"cluster": np.arange(4)}, r"cluster \(4,\)"),
-        ({"confidence": 1.0}, "confidence 1.0 must lie between 0 and 1"),
-        ({"min_rows": 0}, "min_rows"),
-        ({"draws": 0}, "draws"),
+        ({"y": np.array([0, 1, 4])}, "labels"),
+        ({"y": np.array([0.0, 1, 2])}, "labels"),
+        ({"y": np.array([], int), "logits": np.zeros((0, 4))}, "no_units"),
+        ({"logits": np.zeros((3, 5))}, "logits"),
+        ({"logits": np.full((3, 4), np.nan)}, "not_finite"),
+        ({"group": ["en"] * 2}, "lengths"),
+        ({"blocks": Blocks.of(4)}, "lengths"),
+        ({"confidence": 1.0}, "range"),
+        ({"min_rows": 0}, "number"),
+        ({"draws": 0}, "number"),
     ],
 )
-def test_refusals(change, message):
-    given_ = {
-        "y": np.arange(3),
-        "logits": np.eye(4)[:3],
-        "language": ["en"] * 3,
-        "cluster": [0, 1, 2],
-    }
-    with pytest.raises(TruenessError, match=message):
+def test_refusals(change, code):
+    given_ = {"y": np.arange(3), "logits": np.eye(4)[:3], "group": ["en"] * 3}
+    with pytest.raises(TruenessError) as caught:
         measure_slices(**{**given_, "classes": CLASSES, "min_rows": 1, **change})
+    assert caught.value.code == code
 
 
-def test_refusals_of_comparisons_temperatures_and_cuts():
-    y, runs, language, cluster = _methods(400)
-    for options, message in (
-        ({"reference": "none"}, "no run is called 'none'"),
-        ({"target": "luck"}, "no summary 'luck'"),
-        ({"allowed_drop": -1}, "allowed_drop"),
-        ({"min_rows": 1000}, "no summary 'worst_language'"),
-    ):
-        with pytest.raises(TruenessError, match=message):
-            compare_many(
-                y, runs, language, cluster, **{"reference": "plain", "n_classes": K, **options}
-            )
-    with pytest.raises(TruenessError, match="predictions of first of shape"):
-        compare_slices(y, y[:3], y, language, cluster, n_classes=K)
-    with pytest.raises(TruenessError, match="strength"):
-        fit_language_temperatures(y, np.zeros((400, K)), language, strength=-1.0)
-    with pytest.raises(TruenessError, match="softmax logits first"):
-        precision_cuts(y, np.ones((400, K)), language, cluster, precision=0.9)
-    with pytest.raises(TruenessError, match="precision 1"):
-        precision_cuts(y, np.ones((400, K)) / K, language, cluster, precision=1)
+def test_refusals_of_comparisons_temperatures_and_thresholds():
+    y, runs, language, _ = _methods(400)
+    given_ = {"reference": "plain", "n_classes": K}
+    probabilities = np.ones((400, K)) / K
+
+    def limits(p, precision):
+        return abstention_thresholds(y, p, language, precision=precision)
+
+    calls = [
+        ("no_reference", lambda: compare_many(y, runs, language, **given_ | {"reference": "?"})),
+        ("no_estimate", lambda: compare_many(y, runs, language, **given_, target="luck")),
+        ("range", lambda: compare_many(y, runs, language, **given_, allowed_drop=-1)),
+        ("lengths", lambda: compare_slices(y, y[:3], y, language, n_classes=K)),
+        ("range", lambda: fit_group_temperatures(y, probabilities, language, strength=-1.0)),
+        ("probabilities", lambda: limits(K * probabilities, 0.9)),
+        ("range", lambda: limits(probabilities, 1)),
+    ]
+    for code, call in calls:
+        with pytest.raises(TruenessError) as caught:
+            call()
+        assert caught.value.code == code
+    with pytest.raises(TruenessError, match="no estimate 'worst_group' for these units"):
+        compare_many(y, runs, language, **given_, min_rows=1000)
 
 
 def test_few_clusters_give_no_interval_and_take_none_from_others():
@@ -464,10 +550,12 @@ def test_few_clusters_give_no_interval_and_take_none_from_others():
     cluster = np.where(language == "en", np.arange(1200), np.arange(1200) % 4)
     predicted, better = _noisy(rng, y, 0.3), _noisy(rng, y, 0.9)
     found = _measure((y, np.eye(K)[predicted], language, cluster))
-    assert found.languages["de"].macro_f1.low is None
-    assert found.languages["en"].macro_f1.low is not None
-    against = compare_slices(y, better, predicted, language, cluster, n_classes=K, draws=200)
-    assert {n: c.verdict for n, c in against.languages.items()} == {"en": "better", "de": "unknown"}
+    assert found.groups["de"].macro_f1.low is None
+    assert found.groups["en"].macro_f1.low is not None
+    against = compare_slices(
+        y, better, predicted, language, _clusters(cluster), n_classes=K, draws=200
+    )
+    assert {n: c.verdict for n, c in against.groups.items()} == {"en": "better", "de": "unknown"}
 
 
 def test_an_interval_holds_its_value():
