@@ -196,8 +196,11 @@ def class_comparison_document(found: ClassComparison) -> Document:
     from trueness.judge.languages_tables import compare_sections
     from trueness.judge.languages_words import words_of
 
+    run = found.first.run
+    majority = run.record["slices"].get(found.part, {}).get("majority") or ""
     sections = compare_sections(
-        found.first.name, found.second.name, found.found, words_of(found.first.run.spec)
-    )
+        found.first.name, found.second.name, found.found,
+        words_of(run.spec.estimands, majority),
+    )  # fmt: skip
     title = f"{found.first.name} minus {found.second.name}"
     return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")
