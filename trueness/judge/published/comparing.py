@@ -158,8 +158,8 @@ class PublishedComparison:
         """Plain types for JSON."""
         best = self.expected_maximum
         return {
-            "schema": SCHEMA, "file": self.source, "campaign": self.campaign,
-            "summary": self.counts(), "notes": self.notes,
+            "schema": SCHEMA, "kind": "published_comparison", "file": self.source,
+            "campaign": self.campaign, "summary": self.counts(), "notes": self.notes,
             "expected_maximum": None if best is None else best.to_dict(),
             "common_precision": None if self.shrunk is None else self.shrunk.pooled.to_dict(),
             "between_model_sd": None if self.shrunk is None else self.shrunk.deviation,
@@ -292,7 +292,7 @@ def expected_maximum(rows: Iterable[PublishedResult]) -> ExpectedMaximum | None:
     >>> rows = [PublishedResult(str(k), k, {"tp": k, "n_pred_pos": 10}) for k in (3, 5, 6)]
     >>> best = expected_maximum(rows)
     >>> best.best.id, round(best.value, 2), round(best.p, 2)
-    ('6', 0.6, 0.66)
+    ('6', 0.6, 0.65)
     """
     counted = [(one, e.k or 0, e.n) for one in rows if (e := one.alarms) is not None]
     enough = [row for row in counted if row[2] >= MIN_ALARMS]

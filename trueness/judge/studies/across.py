@@ -116,7 +116,8 @@ class Across:
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
-            "schema": SCHEMA, "studies": [a.to_dict() for a in self.analyses],
+            "schema": SCHEMA, "kind": "search_analysis",
+            "studies": [a.to_dict() for a in self.analyses],
             "groups": [_group_dict(g) for g in self.groups], "sentences": self.sentences(),
         }  # fmt: skip
 

@@ -117,7 +117,8 @@ class Coverages:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return {"schema": SCHEMA, "studies": [one.to_dict() for one in self.studies]}
+        studies = [one.to_dict() for one in self.studies]
+        return {"schema": SCHEMA, "kind": "search_coverage", "studies": studies}
 
     def to_frame(self) -> pl.DataFrame:
         """One row for each level of each parameter of each study."""
