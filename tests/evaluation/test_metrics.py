@@ -1,0 +1,239 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.special import expit, logit
+from sklearn.metrics import average_precision_score, precision_score, recall_score, roc_auc_score
+
+from tests.evaluation.cases import dependent_days, refused, scored
+from trueness.evaluation import (
+    Blocks,
+    average_precision,
+    expected_calibration_error,
+    measure,
+    measure_many,
+    precision_recall_curve,
+    resampled_aucs,
+    roc_auc,
+    score_facts,
+)
+from trueness.evaluation.metrics import alarm_cut
+
+
+def measured(y, score, length=5, **options):
+    rule = {"alarms": (3, 7), "alarm_rate_pct": 10.0, "confidence": 0.95, "input": "score",
+            "blocks": Blocks.of(len(y), length=length)}  # fmt: skip
+    return measure(y, score, **rule | options)
+
+
+@given(scored())
+def test_ranking_equals_scikit_learn(case):
+    y, score = case
+    if 0 < y.sum() < len(y):
+        assert roc_auc(y, score) == pytest.approx(roc_auc_score(y, score), abs=1e-12)
+    else:
+        assert np.isnan(roc_auc(y, score))
+    if y.sum():
+        assert average_precision(y, score) == pytest.approx(
+            average_precision_score(y, score), abs=1e-12
+        )
+    else:
+        assert np.isnan(average_precision(y, score))
+
+
+@given(scored())
+def test_shares_at_one_half_equal_scikit_learn(case):
+    y, score = case
+    result, alarm = measured(y, score), score >= 0
+    precision, recall = result["precision@0.5"], result["recall@0.5"]
+    assert (precision.k, precision.n) == (int(y[alarm].sum()), int(alarm.sum()))
+    if alarm.any():
+        assert precision.value == pytest.approx(precision_score(y, alarm))
+    else:
+        assert precision.value is None
+    if y.sum():
+        assert recall.value == pytest.approx(recall_score(y, alarm))
+
+
+@given(scored(min_size=10), st.integers(1, 70))
+def test_a_budget_is_never_exceeded_and_ties_at_its_edge_stay_out(case, budget):
+    y, score = case
+    raised = score > alarm_cut(score, budget)
+    assert raised.sum() <= budget
+    left = np.sort(score[~raised])
+    if len(left):  # one more distinct score would break the budget
+        assert raised.sum() + (left == left[-1]).sum() > budget
+        assert score[raised].min(initial=np.inf) > left[-1]
+    found = measured(y, score, alarms=(budget,))
+    precision, recall = found[f"precision@{budget}"], found[f"recall@{budget}"]
+    assert (precision.k, precision.n) == (y[raised].sum(), raised.sum())
+    assert (recall.k, recall.n) == (y[raised].sum(), y.sum())
+
+
+def test_budgets_by_hand():
+    y = np.array([1, 0, 1, 1, 0, 0, 0, 0, 0, 0], np.uint8)
+    score = np.array([9, 8, 7, 6, 5, 5, 5, 1, 0, -1], float)
+    result = measured(y, score)
+    assert (result["precision@3"].k, result["precision@3"].n) == (2, 3)
+    assert (result["precision@7"].k, result["precision@7"].n) == (3, 7)
+    assert (result["recall@3"].k, result["recall@3"].n) == (2, 3)
+    assert (result["precision@10%"].k, result["precision@10%"].n) == (1, 1)
+    constant = measured(y, np.zeros(10))
+    assert constant["precision@7"].n == 0
+    assert constant["precision@7"].value is None
+
+
+@given(scored(min_size=5))
+def test_curve_equals_counting_at_every_cut(case):
+    y, score = case
+    curve = precision_recall_curve(y, score)
+    np.testing.assert_array_equal(curve["cut"], np.unique(score)[::-1])
+    for cut, alarms, hits in zip(curve["cut"], curve["alarms"], curve["hits"], strict=True):
+        assert (alarms, hits) == ((score >= cut).sum(), y[score >= cut].sum())
+
+
+@given(scored(min_size=10), st.integers(0, 99))
+def test_intervals_are_those_of_repeated_units(case, seed):
+    y, score = case
+    if y.min() == y.max():
+        return
+    probability = np.round(expit(score), np.random.default_rng(seed).integers(1, 4))
+    blocks = Blocks.of(len(y), length=2)
+    found = measured(y, probability, length=2, input="probability")
+    draws = []
+    for w in blocks.weights().T[1:60]:
+        ys, ps = np.repeat(y, w), np.repeat(np.clip(probability, 1e-7, 1 - 1e-7), w)
+        draws.append(expected_calibration_error(ys, expit(logit(ps))))
+    assert found["calibration_error"].value == pytest.approx(
+        expected_calibration_error(y, expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)))), abs=1e-12
+    )
+    low, high = found["calibration_error"].low, found["calibration_error"].high
+    outside = np.mean([(d < low - 1e-9) or (d > high + 1e-9) for d in draws])
+    assert outside <= 0.25  # 5 % are expected
+    (auc,) = resampled_aucs(y, [score], blocks=blocks)
+    same = measured(y, score, length=2)["auc"]
+    assert (same.low, same.high) == (auc.estimate(0.95).low, auc.estimate(0.95).high)
+
+
+def test_draws_of_the_calibration_error_are_those_of_repeated_units():
+    """The interval of so many draws holds all but the outermost of them."""
+    rng = np.random.default_rng(0)
+    y, score = (rng.random(90) < 0.4).astype(np.uint8), rng.standard_normal(90)
+    blocks = Blocks.of(90, length=3)
+    draws = [
+        expected_calibration_error(np.repeat(y, w), np.repeat(expit(score), w))
+        for w in blocks.weights().T[1:]
+    ]
+    found = measured(y, score, blocks=blocks, confidence=0.9)["calibration_error"]
+    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [5, 95])), abs=1e-12)
+
+
+def test_block_bootstrap_interval_of_the_auc_covers():
+    rng = np.random.default_rng(1)
+    y, score = dependent_days(rng, 200_000, 0.7)
+    truth = roc_auc(y, score)
+    inside = 0
+    for _ in range(120):
+        y, score = dependent_days(rng, 600, 0.7)
+        auc = measured(y, score, length=20)["auc"]
+        inside += auc.low <= truth <= auc.high
+    assert inside / 120 > 0.88  # 95 % nominal, four standard errors below
+
+
+def test_series_of_a_panel_widen_the_interval_where_they_move_together():
+    rng, ratio = np.random.default_rng(2), []
+    for _ in range(20):
+        common = np.repeat(rng.standard_normal(150), 8)
+        score = common + 0.3 * rng.standard_normal(1200)
+        y = (np.repeat(rng.random(150), 8) < expit(common)).astype(np.uint8)
+        widths = []
+        for blocks in (Blocks.of(1200), Blocks.of(1200, time=np.repeat(np.arange(150), 8))):
+            auc = measured(y, score, blocks=blocks)["auc"]
+            widths.append(auc.high - auc.low)
+        ratio.append(widths[1] / widths[0])
+    assert np.mean(ratio) > 2  # eight series that move together say as much as one
+
+
+def test_too_few_blocks_leave_the_interval_undefined():
+    y, score = np.tile([0, 1], 20).astype(np.uint8), np.arange(40.0)
+    found = measured(y, score, length=20)
+    for name in ("auc", "auc_in_fold", "average_precision", "calibration_error"):
+        assert found[name].value is not None
+        assert found[name].low is found[name].high is None
+    assert found["precision@3"].low is not None
+
+
+def test_auc_inside_folds_is_their_mean_and_ignores_shifts_between_fits():
+    rng = np.random.default_rng(4)
+    y, score = dependent_days(rng, 900, 1.0)
+    fold = np.repeat([0, 1, 2], 300)
+    found = measured(y, score + 5.0 * fold, fold=fold)
+    inside = np.mean([roc_auc_score(y[fold == f], score[fold == f]) for f in range(3)])
+    assert found["auc_in_fold"].value == pytest.approx(inside)
+    assert found["auc_in_fold"].low < inside < found["auc_in_fold"].high
+    assert found["auc"].value < inside - 0.05
+    for one in (None, np.full(900, 7)):
+        alone = measured(y, score, fold=one)
+        assert alone["auc_in_fold"] == alone["auc"]
+
+
+def test_many_are_measured_as_each_alone():
+    rng = np.random.default_rng(5)
+    y = (rng.random(200) < 0.3).astype(np.uint8)
+    scores = list(rng.standard_normal((4, 200)))
+    rule = {"alarms": (5,), "alarm_rate_pct": 5.0, "confidence": 0.9, "measured_on": "test",
+            "chosen_on": "validation", "blocks": Blocks.of(200, length=3)}  # fmt: skip
+    found = measure_many(y, scores, **rule)
+    assert found == [measure(y, score, **rule) for score in scores]
+    assert {(e.chosen_on, e.measured_on) for e in found[0].values()} == {("validation", "test")}
+    assert list(found[0])[:5] == [
+        "base_rate", "auc", "auc_in_fold", "average_precision", "calibration_error",
+    ]  # fmt: skip
+
+
+def test_scores_that_only_rank_have_no_probability():
+    y, score = np.tile([0, 1, 0], 40), np.arange(120.0)
+    plain = measured(y, score - 60)
+    ranks = measured(y, score, probabilities=False)
+    missing = {"calibration_error", "precision@0.5", "recall@0.5"}
+    assert set(plain) - set(ranks) == missing
+    assert ranks == {name: e for name, e in plain.items() if name not in missing}
+
+
+def test_small_integers_do_not_wrap():
+    assert roc_auc([0, 1, 1], np.array([0, 5, 9], np.uint8)) == 1.0
+    assert roc_auc([0, 1, 1], np.array([-128, 5, 9], np.int8)) == 1.0
+
+
+def test_score_facts_name_the_state():
+    assert score_facts(np.linspace(-0.2, 0.2, 50))["state"] == "collapsed"
+    assert score_facts(np.linspace(-0.8, 0.8, 50))["state"] == "narrow"
+    facts = score_facts(np.linspace(-3, 3, 50))
+    assert facts["state"] == "healthy"
+    assert facts["width"] == pytest.approx(expit(3) - expit(-3))
+    ranks = score_facts(np.arange(101.0), probabilities=False)
+    assert ranks == {"min": 0.0, "max": 100.0, "q05": 5.0, "q95": 95.0, "width": None,
+                     "std": None, "state": "ranks"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ({"alarms": (0,)}, "range"), ({"alarm_rate_pct": 0}, "range"),
+        ({"alarm_rate_pct": 101}, "range"), ({"confidence": 95}, "range"),
+        ({"blocks": Blocks.of(3)}, "length"),
+    ],
+)  # fmt: skip
+def test_bad_rules_are_refused(options, code):
+    with refused(code):
+        measured(np.array([0, 1]), np.array([0.0, 2.0]), **options)
+
+
+def test_every_public_name_is_there():
+    import trueness.evaluation
+
+    for name in trueness.evaluation.__all__:
+        assert getattr(trueness.evaluation, name) is not None
+        assert name in dir(trueness.evaluation)
+    with pytest.raises(AttributeError, match="no attribute 'f1'"):
+        _ = trueness.evaluation.f1
