@@ -67,11 +67,18 @@ def differing(specs: Sequence[Any]) -> list[str]:
     paths = dict.fromkeys(path for one in every for path in one)
     found: list[str] = []
     for path in paths:
-        values = {json.dumps(one.get(path, "–"), sort_keys=True) for one in every}
+        given = [one.get(path, MISSING) for one in every]
+        values = {json.dumps(value, sort_keys=True, default=str) for value in given}
         inside = any(path.startswith(f"{outer}.") for outer in found)
-        if len(values) > 1 and path not in NEVER and not inside:
+        if len(values) > 1 and path not in NEVER and not inside and not _of_one_kind(given):
             found.append(path)
     return found
+
+
+def _of_one_kind(values: Sequence[Any]) -> bool:
+    """Whether all are settings of one kind, which differ further inside."""
+    kinds = {value["kind"] if isinstance(value, Mapping) else MISSING for value in values}
+    return len(kinds) == 1 and MISSING not in kinds
 
 
 def resolve(path: str, specs: Sequence[Any]) -> str:

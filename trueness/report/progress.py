@@ -79,7 +79,8 @@ class ProgressListener:
         self.done += 1
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
         name, top = " = ".join(ids), "precision@"
-        budget = max(int(n.removeprefix(top)) for n in estimates if n.startswith(top))
+        cuts = [n.removeprefix(top) for n in estimates if n.startswith(top)]
+        budget = max(int(cut) for cut in cuts if cut.isdecimal())
         self._keep_best(f"{name}, precision at top {budget}", estimates[f"{top}{budget}"])
         self._say(
             f"{name:<16} {record['label']:<28} AUC {numbers.estimate(estimates['auc']):<20} "
