@@ -63,14 +63,20 @@ def sentence(found: Comparison, one: Measure) -> str:
     c = one.contrast
     shown = _difference(one)
     first, second = found.first.name, found.second.name
+    title = title_of(one)
     if c.verdict == "unknown":
-        return f"{one.name}: too few units to compare {first} with {second}; difference {shown}."
+        return f"{title}: too few units to compare {first} with {second}; difference {shown}."
     if c.verdict == "tied":
         return (
-            f"{one.name}: no difference between {first} and {second} is shown; difference {shown}"
+            f"{title}: no difference between {first} and {second} is shown; difference {shown}"
             f"{_p(c)}."
         )
-    return f"{one.name}: {first} is {c.verdict} than {second}; difference {shown}{_p(c)}."
+    return f"{title}: {first} is {c.verdict} than {second}; difference {shown}{_p(c)}."
+
+
+def title_of(one: Measure) -> str:
+    """What a measure is called in a sentence."""
+    return "AUC" if one.name == "auc" else one.name
 
 
 def _difference(one: Measure) -> str:
@@ -85,12 +91,12 @@ def _p(contrast: Contrast) -> str:
 
 def _measures(found: Comparison) -> Table:
     columns = [
-        Column("measure", "code", 9), Column(found.first.name, "code", 8),
+        Column("measure", "text", 9), Column(found.first.name, "code", 8),
         Column(found.second.name, "code", 8), Column("difference", "code", 9),
         Column("p", "p", 5), Column("verdict", "text", 7),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
-        [one.name, _value(one, one.first), _value(one, one.second), _difference(one),
+        [title_of(one), _value(one, one.first), _value(one, one.second), _difference(one),
          one.contrast.p, VERDICTS[one.contrast.verdict]]
         for one in found.measures
     ]  # fmt: skip
@@ -118,16 +124,19 @@ def _units(found: Comparison) -> Table:
     """Each unit that one of them raises an alarm on, and the other does not."""
     table = found.alarms.filter(found.alarms["raised"] != "both")
     names = {"first": found.first.name, "second": found.second.name}
-    time = [Column("time", "date", 9)] if "time" in table.columns else []
-    group = [Column("group", "text", 8)] if "group" in table.columns else []
+    known = [name for name in ("id", "time", "group") if name in table.columns]
+    if "time" in known and all(
+        name.startswith(str(time)) for name, time in table.select("id", "time").iter_rows()
+    ):
+        known.remove("id")  # units are called by their time
     columns = [
-        Column("id", "code", 4 if time else 9), *time, *group, Column("label", "count", 8),
+        *(Column(name, "date" if name == "time" else "text", 8) for name in known),
+        Column("label", "count", 8),
         Column("raised by", "text", 9), Column(f"rank under\n{names['first']}", "count", 6),
         Column(f"rank under\n{names['second']}", "count", 6),
     ]  # fmt: skip
-    known = [name for name in ("time", "group") if name in table.columns]
     rows = [
-        [row["id"], *(row[name] for name in known), row["y"], names[row["raised"]],
+        [*(row[name] for name in known), row["y"], names[row["raised"]],
          row["rank_first"], row["rank_second"]]
         for row in table.iter_rows(named=True)
     ]  # fmt: skip
