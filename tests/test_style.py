@@ -63,14 +63,3 @@ def test_errors_are_caught_broadly_in_one_place_only():
         )
     ]
     assert places == ["execute.py"]
-
-
-def test_every_check_has_its_page():
-    from trueness.evaluation import CHECKS
-    from trueness.checks.pages import check_page, check_titles
-
-    assert list(CHECKS) == list(check_titles())
-    for code in CHECKS:
-        page = check_page(code)
-        for part in ("**Severity**", "**What it saw.**", "**Likely causes.**", "**Next move.**"):
-            assert part in page, code

@@ -27,7 +27,7 @@ PORTION = 100
 """Draws that are summed at once."""
 
 
-class Missing(Exception):  # noqa: N818 - an answer, not an error
+class Missing(Exception):
     """Something that a check needs is not there; says what."""
 
 
@@ -195,7 +195,7 @@ class CheckInput:
         """Headline minus that of a baseline; of several, the one that leaves the least."""
         known = [self.differences[name] for name in against if name in self.differences]
         if not known:
-            raise Missing(f"no baseline {numbers.listed(list(against))} on the same {self.units}")
+            raise Missing(f"nothing to compare with on these {self.units}: {' or '.join(against)}")
         return min(known, key=lambda one: np.inf if one.value is None else one.value)
 
     # ----------------------------------------------------------------------------------- dependence

@@ -37,8 +37,9 @@ def difference_of(run: CheckInput, found: Estimate) -> str:
 
 
 def brier_finding(check: Check, run: CheckInput, own: Array, simple: Array) -> CheckResult:
-    """A finding if squared errors (n,) are larger than those of the base rate, with all of their
-    interval.
+    """A finding if squared errors are larger than those of the base rate, both (n,).
+
+    The interval of the mean difference, in blocks of units, lies above 0.
     """
     draws = run.resampled_mean(own - simple)
     low, high = percentile_interval(draws, run.rule.confidence)

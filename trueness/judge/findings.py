@@ -1,4 +1,4 @@
-"""Findings of the runs of a comparison group: their own, those against baselines, the muted ones."""
+"""Findings of the runs of a comparison group: own ones, those against baselines, muted ones."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from trueness.checks.inputs import CheckInput
 from trueness.checks.results import Check, CheckResult, Limit
+from trueness.document import numbers
 
 NEAR_MEAN = 0.02
 """Distance from the mean within which probabilities count as one heap."""
@@ -26,7 +27,7 @@ def check(run: CheckInput) -> CheckResult:
     heap = float((np.abs(prob - prob.mean()) <= NEAR_MEAN).mean())
     return CHECK.finding(
         f"probabilities span {width:.3f} ({prob.min():.3f} to {prob.max():.3f}), those of the "
-        f"middle 90 % of the {run.units} {high - low:.3f}; {heap:.0%} lie within {NEAR_MEAN} of "
-        f"the mean; at least {run.limit(WIDTH):g} and {least:.3f} are expected",
+        f"middle 90 % of the {run.units} {high - low:.3f}; {numbers.percent(heap)} % lie within "
+        f"{NEAR_MEAN} of the mean; at least {run.limit(WIDTH):g} and {least:.3f} are expected",
         width=width, core=high - low, near_mean=heap,
     )  # fmt: skip

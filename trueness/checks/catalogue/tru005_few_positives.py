@@ -5,7 +5,7 @@ from trueness.checks.results import Check, CheckResult, Limit
 from trueness.document import numbers
 
 FEW = Limit("few_positives", 100, "measured positives that are enough")
-CHECK = Check("TRU005", "few positives", "warning", ("binary",), (FEW,))
+CHECK = Check("TRU005", "few positives", "note", ("binary",), (FEW,))
 
 
 def check(run: CheckInput) -> CheckResult:

@@ -9,7 +9,10 @@ CHECK = Check("TRU012", "precision from too few alarms", "warning", ("binary",),
 
 def check(run: CheckInput) -> CheckResult:
     """At least one alarm but too few, at probability 0.5 or at the alarm rate."""
-    cuts = {"half": ("0.5", "at probability 0.5"), "rate": (run.rule.rate_name, "at the alarm rate")}
+    cuts = {
+        "half": ("0.5", "at probability 0.5"),
+        "rate": (run.rule.rate_name, "at the alarm rate"),
+    }
     found = {}
     for name, (cut, where) in cuts.items():
         precision = run.estimates.get(f"precision@{cut}")

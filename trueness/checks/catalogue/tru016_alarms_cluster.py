@@ -36,9 +36,9 @@ def check(run: CheckInput) -> CheckResult:
     low, high = clopper_pearson(round(hits / n * few), few, run.rule.confidence)
     held = int((counts > 0).sum())
     return CHECK.finding(
-        f"{n} alarms fall in {held} of {numbers.plural(len(sizes), 'block')} of {run.blocks.length} and "
-        f"count as {effective:.1f} if those of a block are right or wrong together (random "
-        f"{run.units}: {random:.1f}); {hits}/{n} is then known to "
+        f"{n} alarms fall in {held} of {numbers.plural(len(sizes), 'block')} of "
+        f"{run.blocks.length} and count as {effective:.1f} if those of a block are right or wrong "
+        f"together (random {run.units}: {random:.1f}); {hits}/{n} is then known to "
         f"{numbers.percent(low)}–{numbers.percent(high)} %",
         alarms=n, effective=effective, random=random, blocks=held,
     )  # fmt: skip

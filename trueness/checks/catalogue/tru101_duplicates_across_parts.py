@@ -8,7 +8,6 @@ import polars as pl
 
 from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.results import Check, CheckResult, Limit
-from trueness.document import numbers
 
 SHARE = Limit(
     "shared_texts", 0.01, "share of measured texts whose words stand in the training part as well"
@@ -44,7 +43,9 @@ def _between_stored(run: CheckInput) -> dict[tuple[str, str], int]:
         if other != run.rule.measured_on:
             for what, column in (("ids", "id"), ("clusters", "cluster")):
                 if column in frame.columns:
-                    found[other, what] = int(frame[column].is_in(rows[column].unique()).sum())
+                    found[other, what] = int(
+                        frame[column].is_in(rows[column].unique().implode()).sum()
+                    )
     return found
 
 

@@ -7,7 +7,7 @@ from trueness.checks.results import Check, CheckResult, Limit
 from trueness.document import numbers
 from trueness.evaluation.by_group import group_units
 
-SURE = Limit("language_confidence", 0.8, "mean confidence of the labels of a language that is enough")
+SURE = Limit("language_confidence", 0.8, "mean confidence in a language that is enough")
 CHECK = Check("TRU110", "language labels of low confidence", "warning", ("titles",), (SURE,))
 
 
@@ -29,8 +29,8 @@ def check(run: CheckInput) -> CheckResult:
     ranked = sorted(doubtful.items(), key=lambda one: one[1])
     told = [f"{name} ({numbers.decimal(mean, 2)})" for name, mean in ranked]
     return CHECK.finding(
-        f"{numbers.plural(len(doubtful), 'language')} of {len(groups.names)} with a mean confidence "
-        f"below {run.limit(SURE):g}: {numbers.listed(told)}; that many texts are expected to be of "
-        "another language",
+        f"{numbers.plural(len(doubtful), 'language')} of {len(groups.names)} with a mean "
+        f"confidence below {run.limit(SURE):g}: {numbers.listed(told)}; the rest of their texts is "
+        "expected to be of another language",
         languages=len(doubtful), lowest=ranked[0][1],
     )  # fmt: skip

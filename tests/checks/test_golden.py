@@ -1,0 +1,37 @@
+"""Findings of the golden models are what the first edition found."""
+
+import pytest
+
+from tests.golden import equal, expected, named
+from trueness.checks import CHECKS, CheckInput, findings_in, run_checks
+
+
+def by_code(findings):
+    return {one["code"]: one["numbers"] for one in findings}
+
+
+def test_findings_of_the_golden_market(golden_market):
+    names = named(golden_market)
+    runs, _ = golden_market.all_runs()
+    assert len(runs) == 14
+    for run in runs:
+        wanted = by_code(expected()["market"]["runs"][names[run.key]]["findings"])
+        found = by_code(run.record["findings"])
+        assert set(found) == set(wanted), names[run.key]
+        equal(found, wanted, names[run.key])
+
+
+def test_findings_of_the_golden_market_are_the_same_when_made_anew(golden_market):
+    for run in golden_market.all_runs()[0]:
+        if not run.spec.is_baseline:
+            again = [f.to_dict() for f in findings_in(run_checks(CheckInput.of_run(run)))]
+            assert again == run.record["findings"]
+
+
+@pytest.mark.parametrize("name", ["plain", "dro", "adjusted_1"])
+def test_the_golden_titles_have_a_language_that_is_too_small(golden_titles, name):
+    names = named(golden_titles, "golden-titles")
+    (run,) = [r for r in golden_titles.all_runs()[0] if names[r.key] == name]
+    found = by_code(run.record["findings"])
+    assert found["TRU105"] == {"groups": 1, "rows": 30}
+    assert {CHECKS[code].severity for code in found} == {"note"}
