@@ -23,9 +23,17 @@ def handed_on(
     ----------
     package, file : str
         Its ``__name__`` and ``__file__``.
+
+    Raises
+    ------
+    ImportError
+        If a name is that of a module of the package too: importing the module would hide it.
     """
     homes = _homes(file)
     names = sorted(homes)
+    hidden = {home.removeprefix(f"{package}.") for home, _ in homes.values()} & set(names)
+    if hidden:
+        raise ImportError(f"{package} hands on names of its modules: {', '.join(sorted(hidden))}")
 
     def load(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
         if name not in homes:

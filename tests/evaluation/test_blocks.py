@@ -71,7 +71,7 @@ def test_rows_of_one_time_are_drawn_together(seed, length):
 
 @given(st.integers(0, 2**31), st.integers(5, 40))
 def test_clusters_are_drawn_one_by_one(seed, clusters):
-    rng, cluster = panel(seed, 100, clusters)
+    _, cluster = panel(seed, 100, clusters)
     names = np.array([f"c{i:02d}" for i in cluster])
     found = Blocks.of(100, cluster=names, length=20)  # without times there is no next one
     weights = found.weights(9, seed=3)

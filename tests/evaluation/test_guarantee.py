@@ -6,7 +6,12 @@ from scipy.signal import lfilter
 from scipy.stats import binom, norm
 
 from trueness.errors import TruenessError
-from trueness.evaluation.design_effects import INDEPENDENT, Dependence, dependence, precision_p_value
+from trueness.evaluation.design_effects import (
+    INDEPENDENT,
+    Dependence,
+    dependence,
+    precision_p_value,
+)
 from trueness.evaluation.guarantee import certify, certify_many, sequence, spent
 from trueness.evaluation.power import alarms_needed, binomial_tail
 from trueness.evaluation.thresholds import rate_cuts

@@ -8,19 +8,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import rankdata
 
-from trueness.errors import TruenessError
+from tests.evaluation.cases import refused
 from trueness.evaluation import (
+    Blocks,
     auc_counts,
     backtest_overfitting,
     class_counts,
     overfitting_of_aucs,
     roc_auc,
 )
+from trueness.evaluation.kernels import ranks_of_best
 from trueness.evaluation.metrics import alarm_cut
 
 
-def _days(n, blocks, chosen):
-    return np.isin(np.arange(n) * blocks // n, chosen)
+def _days(n, pieces, chosen):
+    return np.isin(np.arange(n) * pieces // n, chosen)
+
+
+def overfitting(y, scores, pieces=16, **options):
+    return backtest_overfitting(y, scores, blocks=Blocks.of(len(y)), pieces=pieces, **options)
 
 
 def _precision(y, score, part, alarms):
@@ -51,7 +57,7 @@ def test_splits_equal_a_double_loop(seed, blocks, m, tied):
     y = (rng.random(41) < 0.4).astype(np.uint8)
     scores = rng.integers(0, 5, (m, 41)) if tied else rng.standard_normal((m, 41))
     for alarms in (None, 6):
-        found = backtest_overfitting(y, scores, blocks=blocks, alarms=alarms)
+        found = overfitting(y, scores, blocks, alarms=alarms)
         expected = _loop(y, scores.astype(float), blocks, alarms)
         assert np.sort(found.logits) == pytest.approx(np.sort(expected), abs=1e-9)
         if len(expected):
@@ -61,7 +67,8 @@ def test_splits_equal_a_double_loop(seed, blocks, m, tied):
 def test_counts_of_blocks_give_the_auc_of_any_union():
     rng = np.random.default_rng(0)
     y, score = (rng.random(103) < 0.3).astype(np.uint8), rng.integers(0, 9, 103).astype(float)
-    won, (positives, negatives) = auc_counts(y, score, 8), class_counts(y, 8)
+    piece = Blocks.of(103).pieces(8)
+    won, (positives, negatives) = auc_counts(y, score, piece), class_counts(y, piece)
     assert (positives.sum(), negatives.sum()) == (y.sum(), 103 - y.sum())
     for chosen in ([0, 3], [1, 2, 6], list(range(8))):
         part = _days(103, 8, chosen)
@@ -74,7 +81,7 @@ def test_without_skill_it_is_one_half_on_average():
     for _ in range(60):
         y = (rng.random(320) < 0.25).astype(np.uint8)
         scores = rng.standard_normal((12, 320)) + 0.5 * y
-        found.append(backtest_overfitting(y, scores, blocks=8).probability.value)
+        found.append(overfitting(y, scores, 8).probability.value)
     assert np.mean(found) == pytest.approx(0.5, abs=0.08)
     assert 0.1 < np.std(found) < 0.3
 
@@ -85,9 +92,9 @@ def test_a_better_candidate_is_chosen_and_stays_ahead():
     scores = rng.standard_normal((20, 1600)) + 0.5 * y
     scores[7] += 0.6 * y
     for alarms in (None, 300):
-        found = backtest_overfitting(y, scores, alarms=alarms)
+        found = overfitting(y, scores, alarms=alarms)
         assert found.probability.value < 0.02
-        assert (found.probability.n, found.candidates, found.blocks) == (12_870, 20, 16)
+        assert (found.probability.n, found.candidates, found.pieces) == (12_870, 20, 16)
     content = found.to_dict()
     assert content["logit_quantiles"]["0.5"] > 2
     assert content["splits"] == 12_870
@@ -97,39 +104,69 @@ def test_means_over_seeds_serve_as_candidates():
     rng = np.random.default_rng(3)
     y = (rng.random(200) < 0.4).astype(np.uint8)
     scores = rng.standard_normal((4, 200))
-    won = np.array([auc_counts(y, s, 6) for s in scores])
-    same = overfitting_of_aucs(won, *class_counts(y, 6))
-    assert same.logits == pytest.approx(backtest_overfitting(y, scores, blocks=6).logits)
-    mean = overfitting_of_aucs(won.reshape(2, 2, 6, 6).mean(axis=1), *class_counts(y, 6))
+    piece = Blocks.of(200).pieces(6)
+    won = np.array([auc_counts(y, s, piece) for s in scores])
+    same = overfitting_of_aucs(won, *class_counts(y, piece))
+    assert same.logits == pytest.approx(overfitting(y, scores, 6).logits)
+    mean = overfitting_of_aucs(won.reshape(2, 2, 6, 6).mean(axis=1), *class_counts(y, piece))
     assert mean.candidates == 2
 
 
 def test_identical_candidates_share_the_middle():
     y = np.tile([0, 1, 1, 0], 20)
-    found = backtest_overfitting(y, [np.arange(80.0)] * 3, blocks=4)
+    found = overfitting(y, [np.arange(80.0)] * 3, 4)
     assert found.probability.value == 1.0  # none is above the median
     assert set(found.logits.round(12)) == {0.0}
 
 
 def test_a_class_that_is_missing_leaves_nothing():
-    found = backtest_overfitting(np.zeros(40), np.random.default_rng(0).random((3, 40)), blocks=4)
+    found = overfitting(np.zeros(40), np.random.default_rng(0).random((3, 40)), 4)
     assert (found.probability.value, found.probability.n) == (None, 0)
     assert found.to_dict()["logit_quantiles"] == {}
 
 
+def test_series_of_a_panel_stay_in_one_piece():
+    """A time that is cut in two would show the same day to both halves."""
+    rng = np.random.default_rng(4)
+    time = np.repeat(np.arange(40), 3)
+    y, scores = (rng.random(120) < 0.4).astype(np.uint8), rng.standard_normal((4, 120))
+    order = rng.permutation(120)
+    blocks = Blocks.of(120, time=time[order], length=5)
+    found = backtest_overfitting(y[order], scores[:, order], blocks=blocks, pieces=8)
+    whole = _loop(y, scores, 8)  # 15 rows each, so five times
+    assert np.sort(found.logits) == pytest.approx(np.sort(whole))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 9))
+def test_the_rank_of_the_best_is_that_of_scipy(seed, m):
+    rng = np.random.default_rng(seed)
+    inside, outside = (rng.integers(0, 4, (7, m)).astype(float) for _ in range(2))
+    ranks = rankdata(outside, axis=1)
+    expected = [r[row == row.max()].mean() for r, row in zip(ranks, inside, strict=True)]
+    assert ranks_of_best(inside, outside) == pytest.approx(expected)
+
+
 @pytest.mark.parametrize(
-    ("options", "words"),
+    ("options", "code"),
     [
-        ({"blocks": 5}, "5 blocks cannot be halved"),
-        ({"blocks": 22}, "22 blocks cannot be halved"),
-        ({"blocks": 12}, "10 days do not make 12 blocks"),
-        ({"blocks": 4, "alarms": 0}, "alarms 0"),
-        ({"blocks": 4, "scores": [np.arange(10.0)]}, "one candidate leaves nothing"),
-        ({"blocks": 4, "scores": []}, "no candidates"),
-        ({"blocks": 4, "scores": [np.arange(9.0)]}, "9 scores for 10 labels"),
+        ({"pieces": 5}, "range"),
+        ({"pieces": 22}, "range"),
+        ({"pieces": 8.5}, "number"),
+        ({"pieces": 12}, "few"),
+        ({"pieces": 4, "alarms": 0}, "number"),
+        ({"pieces": 4, "scores": [np.arange(10.0)]}, "few"),
+        ({"pieces": 4, "scores": []}, "few"),
+        ({"pieces": 4, "scores": [np.arange(9.0)]}, "length"),
     ],
 )
-def test_bad_input_is_refused(options, words):
+def test_bad_input_is_refused(options, code):
     scores = options.pop("scores", [np.arange(10.0), np.ones(10)])
-    with pytest.raises(TruenessError, match=words):
-        backtest_overfitting([0, 1] * 5, scores, **options)
+    with refused(code):
+        overfitting([0, 1] * 5, scores, **options)
+
+
+def test_pieces_of_other_units_are_refused():
+    piece = Blocks.of(8).pieces(4)
+    for call in (lambda: class_counts([0, 1], piece), lambda: auc_counts([0, 1], [1, 2], piece)):
+        with refused("length"):
+            call()

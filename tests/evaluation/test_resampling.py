@@ -99,7 +99,9 @@ def test_units_tied_at_the_edge_share_what_is_left():
 def test_a_resample_with_fewer_units_than_alarms_takes_them_all():
     y = np.r_[np.ones(90, int), np.tile([0, 1], 5)]  # one time has ninety units
     time = np.r_[np.zeros(90, int), np.arange(1, 11)]
-    (found,) = resampled_precisions(y, [np.arange(100.0)], alarms=95, blocks=Blocks.of(100, time=time))
+    (found,) = resampled_precisions(
+        y, [np.arange(100.0)], alarms=95, blocks=Blocks.of(100, time=time)
+    )
     weights = Blocks.of(100, time=time).weights()[:, 1:]
     small = weights.sum(axis=0) < 95
     shares = (y @ weights) / weights.sum(axis=0)

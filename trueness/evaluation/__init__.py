@@ -59,6 +59,7 @@ if TYPE_CHECKING:
         roc_auc,
         score_facts,
     )
+    from trueness.evaluation.nulls import TwoNulls, chance_p, sidak, two_nulls
     from trueness.evaluation.operating_points import (
         best_precision,
         best_recall,
@@ -79,7 +80,6 @@ if TYPE_CHECKING:
         detectable_precision,
         luck_of_the_best,
     )
-    from trueness.evaluation.precision_bounds import adjusted_precision_bounds, precision_bounds
     from trueness.evaluation.resampling import (
         Resampled,
         mean_difference,
@@ -96,6 +96,7 @@ if TYPE_CHECKING:
         simultaneous_differences,
     )
     from trueness.evaluation.shrinkage import Shrunk, shrink
+    from trueness.evaluation.simultaneous_bounds import adjusted_precision_bounds, precision_bounds
     from trueness.evaluation.slice_comparison import (
         Method,
         MethodComparison,
@@ -111,6 +112,5 @@ if TYPE_CHECKING:
         threshold_sweep,
         undo_sigmoid,
     )
-    from trueness.evaluation.nulls import TwoNulls, chance_p, sidak, two_nulls
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

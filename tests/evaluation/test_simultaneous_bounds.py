@@ -7,16 +7,14 @@ from hypothesis import strategies as st
 from scipy.special import betaincinv
 from scipy.stats import norm
 
-from tests.evaluation.test_evaluation import scored
-from trueness.errors import TruenessError
+from tests.evaluation.cases import refused
 from trueness.evaluation import (
+    Blocks,
     Resampled,
     adjusted_precision_bounds,
-    block_weights,
     precision_bounds,
     resampled_precisions,
 )
-from trueness.evaluation.metrics import alarm_cut
 
 
 def _world(rng, n, m, kind):
@@ -38,12 +36,17 @@ TRUTH = {("independent", 422, 7): 0.628, ("independent", 422, 30): 0.510,
 """Precision of the alarm rate in two million days."""
 
 
+def bounds_of(y, scores, length=20, **options):
+    blocks = Blocks.of(len(y), length=length)
+    return adjusted_precision_bounds(y, scores, blocks=blocks, **options)
+
+
 def _wrong(case, m, draws, seed):
     """Share of tables with a bound above the truth."""
     (kind, n, alarms), rng, wrong = case, np.random.default_rng(seed), 0
     for _ in range(draws):
         y, scores = _world(rng, n, m, kind)
-        bounds = adjusted_precision_bounds(y, scores, alarms=alarms, block=20, draws=500)
+        bounds = bounds_of(y, scores, alarms=alarms, draws=500)
         wrong += any(b.low > TRUTH[case] for b in bounds)
     return wrong / draws
 
@@ -60,49 +63,10 @@ def test_family_wise_error_of_the_bounds(case):
     assert _wrong(case, 60, 300, 1) <= 0.06
 
 
-def test_the_cut_of_each_resample_gives_the_spread_of_the_precision():
-    """Held fixed, the cut hides part of it."""
-    rng, seen, new, fixed = np.random.default_rng(2), [], [], []
-    for _ in range(150):
-        y, (score,) = _world(rng, 1000, 1, "independent")
-        (one,) = resampled_precisions(y, [score], alarms=50, block=20, draws=200)
-        seen.append(one.value)
-        new.append(one.draws.std())
-        raised = score > alarm_cut(score, 50)
-        weights = block_weights(1000, 20, 200)[:, raised]
-        fixed.append((weights @ y[raised] / weights.sum(axis=1)).std())
-    assert np.mean(new) == pytest.approx(np.std(seen), rel=0.12)
-    assert np.mean(fixed) < np.mean(new)
-
-
-@given(scored(min_size=10, tied=False), st.integers(1, 70))
-def test_precision_of_a_resample_equals_repeating_the_days(case, alarms):
-    y, score = case
-    (found,) = resampled_precisions(y, [score], alarms=alarms, block=2, draws=5)
-    budget = min(alarms, len(y))
-    assert found.n == budget
-    assert found.value == pytest.approx(y[np.argsort(-score)][:budget].mean())
-    for weights, draw in zip(block_weights(len(y), 2, 5).astype(int), found.draws, strict=True):
-        days = np.repeat(np.arange(len(y)), weights)
-        top = days[np.argsort(-score[days], kind="stable")][:budget]
-        assert draw == pytest.approx(y[top].mean())
-
-
-def test_days_tied_at_the_edge_share_what_is_left():
-    y = np.array([1, 1, 0, 0, 0, 1] + [0] * 94)
-    score = np.array([9.0, 5, 5, 5, 5, 5] + [0] * 94)
-    (found,) = resampled_precisions(y, [score], alarms=3, block=5)
-    assert found.value == pytest.approx((1 + 2 * 2 / 5) / 3)
-    (bound,) = precision_bounds([found])
-    assert bound.k is None
-    (level,) = resampled_precisions(y, [np.zeros(100)], alarms=7, block=5)
-    assert level.value == pytest.approx(0.03)
-
-
 def test_alone_and_independent_it_is_the_exact_one_sided_bound():
     rng = np.random.default_rng(3)
     y, scores = _world(rng, 6000, 1, "independent")
-    (bound,) = adjusted_precision_bounds(y, scores, alarms=300, block=20)
+    (bound,) = bounds_of(y, scores, alarms=300)
     k, n = bound.k, bound.n
     exact = betaincinv(k, n - k + 1, 0.05)
     assert exact - 0.03 < bound.low <= exact
@@ -113,7 +77,7 @@ def test_alone_and_independent_it_is_the_exact_one_sided_bound():
 def test_hits_without_exception_are_no_certainty_and_copies_cost_little():
     y = np.tile([0, 1, 0, 0, 1], 80)
     perfect = y + np.arange(400) / 1e3
-    (one,) = adjusted_precision_bounds(y, [perfect], alarms=7, block=20)
+    (one,) = bounds_of(y, [perfect], alarms=7)
     assert (one.k, one.n) == (7, 7)
     assert one.low == pytest.approx(0.05 ** (1 / 7))
     rng = np.random.default_rng(4)
@@ -121,8 +85,7 @@ def test_hits_without_exception_are_no_certainty_and_copies_cost_little():
     near = score + 0.05 * rng.standard_normal((50, 1500))
     far = _world(np.random.default_rng(4), 1500, 50, "turbulent")[1]
     alone, copies, others = (
-        adjusted_precision_bounds(y, x, alarms=100, block=20)[0].low
-        for x in ([near[0]], near, [near[0], *far[1:]])
+        bounds_of(y, x, alarms=100)[0].low for x in ([near[0]], near, [near[0], *far[1:]])
     )
     assert others < copies < alone
 
@@ -132,28 +95,34 @@ def test_bounds_stay_below_their_precision(seed, m, alarms):
     rng = np.random.default_rng(seed)
     y, scores = _world(rng, 80, m, "independent")
     for kind in ("circular", "stationary"):
-        for bound in adjusted_precision_bounds(
-            y, scores, alarms=alarms, block=5, draws=50, bootstrap=kind
-        ):
+        for bound in bounds_of(y, scores, 5, alarms=alarms, draws=50, bootstrap=kind):
             assert 0 <= bound.low <= bound.value <= bound.high == 1
             assert (bound.low == 0) == (bound.k == 0)
             assert bound.k / bound.n == pytest.approx(bound.value)
 
 
 def test_too_few_days_have_no_bound():
-    (bound,) = adjusted_precision_bounds([0, 1] * 20, [np.arange(40.0)], alarms=4, block=20)
+    (bound,) = bounds_of([0, 1] * 20, [np.arange(40.0)], alarms=4)
     assert (bound.value, bound.low, bound.high) == (0.5, None, None)
     assert precision_bounds([]) == []
 
 
+def test_a_precision_that_is_no_whole_number_of_hits_has_a_bound():
+    y, blocks = np.array([1, 1, 0, 0, 0, 1] + [0] * 94), Blocks.of(100, length=5)
+    found = resampled_precisions(y, [[9.0, 5, 5, 5, 5, 5] + [0] * 94], alarms=3, blocks=blocks)
+    (bound,) = precision_bounds(found)
+    assert bound.k is None
+    assert 0 < bound.low < bound.value
+
+
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "code"),
     [
-        (lambda: adjusted_precision_bounds([0, 1], [[1.0, 2.0]], alarms=0, block=1), "alarms 0"),
-        (lambda: adjusted_precision_bounds([0, 1], [[1.0]], alarms=1, block=1), "1 scores for 2"),
-        (lambda: precision_bounds([Resampled(1.0, np.ones(9), 9, 9)], 1.0), "confidence 1.0"),
+        (lambda: bounds_of([0, 1], [[1.0, 2.0]], alarms=0), "number"),
+        (lambda: bounds_of([0, 1], [[1.0]], alarms=1), "length"),
+        (lambda: precision_bounds([Resampled(1.0, np.ones(9), 9, 9)], 1.0), "range"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(TruenessError, match=words):
+def test_bad_input_is_refused(call, code):
+    with refused(code):
         call()
