@@ -28,8 +28,6 @@ from trueness.store import AnyStore, Problem, Run
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
-CONSTANT = "constant"
-"""The prediction that is always the most frequent class."""
 
 
 def slices_of(part: Predictions, rule: Estimands, measured_on: str) -> Slices:
@@ -122,9 +120,14 @@ class CommonUnits:
         return sizes_of(self.groups, self.blocks, self.rule.majority)
 
     @property
-    def most_frequent(self) -> int:
-        """Position of the most frequent class."""
-        return int(np.bincount(self.y, minlength=self.n_classes).argmax())
+    def chance(self) -> float:
+        """The largest macro-F1 to expect of a guess that does not look at the units.
+
+        Guessing class c with frequency q_c has F1 of ``2 p_c q_c / (p_c + q_c)``; the mean over the
+        classes is largest at q = p, where it is 1 / K whatever the prior p. Always the most
+        frequent class is a weaker guess: 2 p / (1 + p) / K.
+        """
+        return 1 / self.n_classes
 
     @property
     def name(self) -> str:
@@ -145,7 +148,7 @@ class Compared:
     ----------
     units : CommonUnits
     draws : dict of str to ClassDraws
-        By key; that of the `CONSTANT` prediction too.
+        By key.
     problems : list of Problem
         Runs whose predictions cannot be read.
     """
@@ -188,15 +191,12 @@ def draws_of(runs: Sequence[Run[Any]], part: str, store: AnyStore | None = None)
             continue
         predicted[run.address] = one.scores.argmax(axis=1), one.units()
     _check_units(units, (digest for _, digest in predicted.values()))
-    if CONSTANT not in place:
-        predicted[CONSTANT] = np.full(len(units.y), units.most_frequent), units.digest
     if predicted:
         addresses, known = _extended(units, predicted, addresses, known)
         place = {address: row for row, address in enumerate(addresses)}
         if store is not None:
             store.write_arrays(units.name, addresses, known)
-    rows = {run.key: place.get(run.address) for run in runs} | {CONSTANT: place[CONSTANT]}
-    found = {key: row for key, row in rows.items() if row is not None}
+    found = {run.key: place[run.address] for run in runs if run.address in place}
     _check_units(units, (known["units"][row].tobytes() for row in found.values()))
     sizes = units.sizes
     draws = {key: ClassDraws.of(known["scores"][row], sizes) for key, row in found.items()}

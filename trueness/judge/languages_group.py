@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from trueness.document import Section, numbers
@@ -15,7 +15,13 @@ from trueness.evaluation.selection import Contrast, contrasts_with_leader, simul
 from trueness.evaluation.slice_comparison import MethodComparison, check_target, compare_draws
 from trueness.evaluation.slices import Slices
 from trueness.judge.answers import Answer
-from trueness.judge.languages import CONSTANT, Compared, draws_of, recorded_scores, recorded_slices
+from trueness.judge.languages import (
+    CommonUnits,
+    Compared,
+    draws_of,
+    recorded_scores,
+    recorded_slices,
+)
 from trueness.judge.languages_words import Words, methods_verdict, words_of
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
@@ -191,7 +197,7 @@ def class_group(
         )  # fmt: skip
     words = words_of(found.units.rule, found.units.sizes.majority)
     against = _against(candidates, best, values, found.units.rule.confidence)
-    verdicts = _verdicts(found, means, candidates, best, against, target, words, kept)
+    verdicts = _verdicts(found.units, means, candidates, best, against, target, words)
     return ClassGroup(
         part, target, kept, names, words, comparison,
         candidates[0] if candidates else None, best, len(candidates), verdicts, against,
@@ -241,6 +247,8 @@ def _reference(
         return best or next(iter(names.values()))
     known = {**{name: name for name in names.values()}, **names}
     known |= {id_: names[key] for key, some in ids.items() if key in names for id_ in some}
+    if wanted not in known and any(wanted in (key, *some) for key, some in ids.items()):
+        return _reference(None, names, ids, best)  # it was measured on other units
     if wanted not in known:
         raise StoreError(
             f"no method {wanted!r} among these runs; choose from "
@@ -263,16 +271,15 @@ def _against(
 
 
 def _verdicts(
-    found: Compared, means: Mapping[str, ClassDraws], candidates: Sequence[str], best: str | None,
-    against: Mapping[str, Contrast], target: str, words: Words, runs: Mapping[str, Run[Any]],
+    units: CommonUnits, means: Mapping[str, ClassDraws], candidates: Sequence[str],
+    best: str | None, against: Mapping[str, Contrast], target: str, words: Words,
 ) -> dict[str, Answer]:  # fmt: skip
     if not candidates:
         return {}
-    rule = found.units.rule
-    classes = next(iter(runs.values())).record["classes"]
+    rule = units.rule
     return {
         "better_than_chance": _chance(
-            means, found.draws[CONSTANT], candidates, classes[found.units.most_frequent], rule
+            [means[name].summaries["macro_f1"] for name in candidates], units, words
         ),
         "better_than_siblings": _siblings(
             {n: means[n].summaries[target] for n in candidates}, words.goal(target), rule
@@ -281,18 +288,16 @@ def _verdicts(
     }
 
 
-def _chance(
-    means: Mapping[str, ClassDraws], constant: ClassDraws, candidates: Sequence[str],
-    most_frequent: str, rule: Estimands,
-) -> Answer:  # fmt: skip
-    """Leader against always predicting the most frequent class, in macro-F1 of all units."""
-    base = constant.summaries["macro_f1"]
-    differences = [mean_difference([means[n].summaries["macro_f1"]], [base]) for n in candidates]
-    leader = simultaneous_contrasts(differences, rule.confidence)[0]
+def _chance(values: Sequence[Resampled], units: CommonUnits, words: Words) -> Answer:
+    """Leader against the best blind guess, in macro-F1 of all units."""
+    level = units.chance
+    differences = [replace(one, value=one.value - level, draws=one.draws - level) for one in values]
+    leader = simultaneous_contrasts(differences, units.rule.confidence)[0]
     text = (
-        f"Macro-F1 {numbers.decimal(means[candidates[0]].summaries['macro_f1'].value)} against "
-        f"{numbers.decimal(base.value)} of always predicting {most_frequent}: "
-        f"{numbers.estimate(leader.simultaneous, signed=True)}{_p(leader, len(candidates))}."
+        f"Macro-F1 {numbers.decimal(values[0].value)} against {numbers.decimal(level)}, the most "
+        f"that guesses blind to the {words.units} can reach with "
+        f"{numbers.plural(units.n_classes, 'class', 'classes')}: "
+        f"{numbers.estimate(leader.simultaneous, signed=True)}{_p(leader, len(values))}."
     )
     return _answer(leader, text)
 
@@ -307,13 +312,18 @@ def _siblings(values: Mapping[str, Resampled], goal: str, rule: Estimands) -> An
     tied = [name for name, one in others.items() if one.verdict != "better"]
     if all(one.verdict == "unknown" for one in found):
         return Answer("too_few", None, "Too few units to compare it with the other candidates.")
-    told = f"not distinguishable from {numbers.listed(tied)}" if tied else ""
-    behind = len(others) - len(tied)
-    better = f"better than {numbers.count(behind)} of {numbers.count(len(others))}" * bool(behind)
-    text = f"{_capital(goal)}: {', '.join(one for one in (told, better) if one)}"
+    text = f"{_capital(goal)}: {_against_others(tied, len(others))}"
     known = [one.p for one in found if one.p is not None]
     p = max(known) if len(known) == len(found) else None
     return Answer("not_shown" if tied else "yes", p, f"{text}{_p_text(p, len(names))}.")
+
+
+def _against_others(tied: list[str], of: int) -> str:
+    if not tied:
+        return "better than the other" if of == 1 else f"better than all {numbers.count(of)} others"
+    behind = of - len(tied)
+    better = f", better than {numbers.count(behind)} of {numbers.count(of)}" * bool(behind)
+    return f"not distinguishable from {numbers.listed(tied)}{better}"
 
 
 def _baseline(

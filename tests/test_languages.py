@@ -1,0 +1,484 @@
+"""Classifiers of K classes as they are judged and shown: what is said is what was measured."""
+
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+from rich.console import Console
+
+from tests.golden import named, titles_predictions
+from trueness.document import Document, Section, Shaded, numbers
+from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.slice_comparison import compare_many, compare_slices
+from trueness.evaluation.slices import measure_slices
+from trueness.judge.languages import compare_groups, compare_two, slices_of
+from trueness.judge.languages_figures import confusion_table, difference_table, score_dots
+from trueness.judge.languages_group import class_group
+from trueness.judge.languages_tables import (
+    ClassRun,
+    class_run,
+    class_run_sections,
+    class_table,
+    compare_sections,
+    group_table,
+)
+from trueness.judge.languages_words import (
+    Words,
+    comparison_verdict,
+    methods_verdict,
+    slices_verdict,
+    words_of,
+)
+from trueness.judge.leaderboard import leaderboard
+from trueness.judge.measured import measured
+from trueness.predictions import Predictions
+from trueness.report import show, to_html
+from trueness.report.titles_progress import TitlesProgress
+from trueness.spec.external import ExternalSpec
+from trueness.store import MemoryRun, MemoryStore, Store
+
+CLASSES = ("audio & video", "<books>", "cables")
+TEXTS = Words("text", "language", "English")
+
+
+@pytest.fixture(scope="module")
+def texts():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 3, 3000)
+    language = np.repeat(["en", "de", "fi", "ja"], [1500, 900, 540, 60])
+    plain = np.where(rng.random(3000) < np.where(language == "en", 0.9, 0.5), y, (y + 1) % 3)
+    lifted = np.where((language != "en") & (rng.random(3000) < 0.4), y, plain)
+    hurt = np.where((language == "en") & (rng.random(3000) < 0.3), (y + 1) % 3, lifted)
+    blocks = Blocks.of(3000, cluster=np.arange(3000) // 2)
+    return y, {"plain": plain, "lifted": lifted, "hurt": hurt}, language, blocks
+
+
+@pytest.fixture(scope="module")
+def runs(texts):
+    y, predicted, language, blocks = texts
+    return {
+        name: measure_slices(y, 3.0 * np.eye(3)[p], language, blocks, classes=CLASSES, draws=100)
+        for name, p in predicted.items()
+    }
+
+
+@pytest.fixture(scope="module")
+def methods(texts):
+    return compare_many(*texts, reference="plain", n_classes=3, draws=200)
+
+
+def _printed(*parts):
+    console = Console(file=io.StringIO(), width=200)
+    show(Document("texts", parts), console)
+    return console.file.getvalue()
+
+
+# ------------------------------------------------------------------------------------------ sentences
+
+
+def test_the_answer_is_one_sentence(methods):
+    text = methods_verdict(methods, TEXTS)
+    gain = methods.methods["lifted"].against["worst_group"].simultaneous
+    assert text.startswith(
+        f"lifted ({numbers.estimate(gain, signed=True)}) lifts the worst language"
+    )
+    assert "English loses less than 0.3 points" in text
+    assert "hurt lifts it but degrades English" in text
+    assert "Best of all methods is lifted" in text
+
+
+def test_no_answer_is_told_as_well(texts):
+    y, runs, language, blocks = texts
+    pair = {name: runs[name] for name in ("plain", "hurt")}
+    found = compare_many(y, pair, language, blocks, reference="plain", n_classes=3, draws=200)
+    assert methods_verdict(found, TEXTS).startswith("No method is shown to lift the worst language")
+
+
+def test_other_groups_have_other_words(texts, runs):
+    y, predicted, _, blocks = texts
+    words = words_of(ExternalSpec.model_validate(EXTERNAL).estimands, runs["plain"].majority)
+    assert "as the mean of groups" in slices_verdict("a", runs["plain"], words)
+    assert "; en 0." in slices_verdict("a", runs["plain"], words)
+    found = compare_many(
+        y, predicted, None, blocks, reference="plain", target="macro_f1", n_classes=3, draws=200
+    )
+    text = methods_verdict(found, words)
+    assert "macro-F1 of all units against plain" in text
+    assert "loses less" not in text
+    assert "degrades" not in text
+
+
+def test_a_single_language_is_no_mean_of_languages(texts):
+    y, _, language, _ = texts
+    one = language == "en"
+    found = measure_slices(y[one], np.eye(3)[y[one]], language[one], classes=CLASSES)
+    assert "in en, the only language" in slices_verdict("run", found, TEXTS)
+    assert "worst" not in slices_verdict("run", found, TEXTS)
+
+
+def test_without_a_language_of_its_own_that_is_told(texts):
+    y, runs, language, blocks = texts
+    found = measure_slices(
+        y, np.eye(3)[runs["plain"]], language, blocks, classes=CLASSES, draws=20, min_rows=5000
+    )
+    assert "no language has 5,000 texts" in slices_verdict("plain", found, TEXTS)
+    whole = measure_slices(y, np.eye(3)[runs["plain"]], None, blocks, classes=CLASSES, draws=20)
+    assert "language" not in slices_verdict("plain", whole, TEXTS)
+    document = ClassRun("plain", "k", "svm", "test", whole, TEXTS).document()
+    assert not document.figures()
+    assert len(group_table(whole, TEXTS).rows) == 1
+
+
+def test_a_stored_run_without_a_language_of_its_own_is_told():
+    out = io.StringIO()
+    estimate = Estimate.proportion(3, 4).to_dict()
+    TitlesProgress(Console(file=out, width=200)).stored(
+        "A-1", {"estimates": {"macro_f1": estimate}, "seconds": 1.0}
+    )
+    assert "macro-F1 0.750 (" in out.getvalue()
+    assert "languages" not in out.getvalue()
+
+
+def test_two_runs_are_told_by_language(texts):
+    y, runs, language, blocks = texts
+    found = compare_slices(
+        y, runs["lifted"], runs["plain"], language, blocks, n_classes=3, draws=200
+    )
+    text = comparison_verdict("lifted", "plain", found, TEXTS)
+    assert text.startswith("lifted against plain: better in de and fi, not distinguishable in en;")
+    assert "English +0.000 (+0.000 to +0.000), not distinguishable" in text
+    printed = _printed(*compare_sections("lifted", "plain", found, TEXTS))
+    assert "1,500" in printed
+    assert "worst language" in printed
+
+
+# --------------------------------------------------------------------------------- tables and figures
+
+
+def test_tables_hold_the_estimates(runs):
+    found = runs["plain"]
+    table = group_table(found, TEXTS)
+    titles = [column.title for column in table.columns]
+    assert titles[:4] == ["language", "texts", "clusters", "macro-F1"]  # no class is absent
+    assert [row[0] for row in table.rows] == ["en", "de", "fi", "other", "all texts"]
+    assert table.rows[2][3] == found.groups["fi"].macro_f1
+    assert table.styles[-1] == "total"
+    row = next(row for row in class_table(found.overall, TEXTS).rows if row[0] == "<books>")
+    assert row[2] == found.overall.by_class["<books>"].precision
+
+
+def test_absent_classes_have_a_column_of_their_own(texts):
+    y, _, language, _ = texts
+    some = y < 2
+    found = measure_slices(
+        y[some], np.eye(3)[y[some]], language[some], Blocks.of(int(some.sum())), classes=CLASSES,
+        draws=50,
+    )  # fmt: skip
+    titles = [column.title for column in group_table(found, TEXTS).columns]
+    assert "classes" in titles
+    assert any("present" in title for title in titles)
+    assert class_table(found.overall, TEXTS).rows[2][2:] == ["none predicted", "none", None]
+    assert confusion_table(found.overall, CLASSES, "x", TEXTS).rows[2][2] == Shaded("", None)
+
+
+def test_pictures_hold_the_numbers(runs, methods):
+    dots = score_dots(runs, TEXTS).data[0]
+    found = runs["plain"].groups
+    np.testing.assert_allclose(dots["y"], [one.macro_f1.value for one in found.values()])
+    low = np.array(dots["y"]) - np.array(dots["error_y"]["arrayminus"])
+    np.testing.assert_allclose(low, [one.macro_f1.low for one in found.values()])
+    confusion = confusion_table(runs["plain"].overall, CLASSES, "all texts", TEXTS)
+    for row, counts in zip(confusion.rows, runs["plain"].overall.confusion, strict=True):
+        assert [cell.value for cell in row[2:]] == pytest.approx(np.array(counts) / sum(counts))
+        assert row[1] == sum(counts)
+    cells = difference_table(methods, TEXTS)
+    assert [row[0] for row in cells.rows] == [n for n in methods.ranked if n != "plain"]
+    at = [column.title for column in cells.columns].index("fi")
+    expected = methods.methods[cells.rows[0][0]].groups_against["fi"]
+    assert cells.rows[0][at].value == pytest.approx(expected.pointwise.value)
+    assert ("▲" in cells.rows[0][at].text) == (expected.verdict == "better")
+
+
+def test_a_run_is_json_a_frame_and_a_page(runs):
+    found = ClassRun("A & B", "0123", "svm", "test", runs["plain"], TEXTS)
+    content = json.loads(json.dumps(found.to_dict()))
+    assert content["schema"] == 1
+    assert content["groups"]["fi"]["macro_f1"] == runs["plain"].groups["fi"].macro_f1.to_dict()
+    frame = found.to_frame()
+    one = frame.filter(group="fi", estimate="macro_f1")
+    assert one["value"].item() == runs["plain"].groups["fi"].macro_f1.value
+    f1 = frame.filter(pl.col("class") == "<books>", group="", estimate="f1")
+    assert f1["high"].item() == runs["plain"].overall.by_class["<books>"].f1.high
+    html = to_html(found.document())
+    assert "A &amp; B" in html
+    assert "<books>" not in html.replace("\\u003cbooks\\u003e", "")
+
+
+# --------------------------------------------------------------------------- runs of a comparison group
+
+
+@pytest.fixture
+def stored(golden_titles):
+    names = named(golden_titles, "golden-titles")
+    return (
+        golden_titles,
+        [golden_titles.run(key) for key in names],
+        {k: [n] for k, n in names.items()},
+    )
+
+
+def test_methods_are_candidates_with_their_seeds(stored):
+    store, runs, ids = stored
+    found = class_group(store, runs, ids, reference="plain")
+    assert set(found.methods) == {"tfidf", "plain", "adjusted_1", "dro"}
+    assert [run.spec.seed for run in found.methods["adjusted_1"]] == [42, 43]
+    assert (found.best_baseline, found.leader, found.target) == ("tfidf", "dro", "worst_group")
+    assert found.n_candidates == 3
+    key = next(key for key, name in ids.items() if name == ["dro"])
+    assert found.estimates(key)["macro_f1"].n_candidates == 3
+    minus = found.difference(key)
+    values = found.comparison.methods
+    assert minus.value == pytest.approx(
+        values["dro"].values["worst_group"] - values["tfidf"].values["worst_group"]
+    )
+    assert found.difference(next(k for k, n in ids.items() if n == ["tfidf"])) is None
+    assert found.comparison.reference == "plain"
+    assert class_group(store, runs, ids).comparison.reference == "tfidf"
+    assert json.loads(json.dumps(found.to_dict()))["methods"]["plain"]
+
+
+def test_the_verdict_of_a_leader(stored):
+    store, runs, ids = stored
+    answers = class_group(store, runs, ids, part="test").verdicts
+    assert {name: one.answer for name, one in answers.items()} == {
+        "better_than_chance": "yes", "better_than_siblings": "yes",
+        "better_than_best_baseline": "yes",
+    }  # fmt: skip
+    assert all(one.p is not None and one.p <= 0.05 for one in answers.values())
+    assert "against 0.200" in answers["better_than_chance"].text
+    assert "better than all 2 others" in answers["better_than_siblings"].text
+    alike = class_group(store, runs, ids, target="macro_f1").verdicts
+    assert alike["better_than_siblings"].answer == "not_shown"
+    assert alike["better_than_siblings"].p > 0.05
+    alone = [run for run in runs if not run.spec.is_baseline][:1]
+    only = class_group(store, alone, ids).verdicts
+    assert only["better_than_siblings"].answer == only["better_than_best_baseline"].answer == (
+        "too_few")  # fmt: skip
+    baselines = [run for run in runs if run.spec.is_baseline]
+    assert class_group(store, baselines, ids).verdicts == {}
+
+
+@pytest.mark.parametrize("prior", [[0.4, 0.3, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1]])
+def test_no_blind_guess_has_a_larger_macro_f1_than_one_of_the_number_of_classes(prior):
+    rng, p = np.random.default_rng(0), np.array(prior)
+    guesses = [p, np.eye(4)[0], *rng.dirichlet(np.ones(4), 200)]
+    f1 = [(2 * p * q / (p + q)).mean() for q in guesses]
+    assert f1[0] == pytest.approx(1 / 4)
+    assert max(f1) <= 1 / 4 + 1e-12
+
+
+@pytest.mark.slow
+def test_blind_guesses_are_seldom_better_than_chance():
+    """Guesses at the frequencies of the classes; nearly all beat the most frequent class."""
+    rng, wrong, times = np.random.default_rng(1), 0, 200
+    prior = np.array([0.4, 0.3, 0.2, 0.1])
+    for _ in range(times):
+        y = rng.choice(4, 400, p=prior)
+        runs = [_guesser(y, rng.choice(4, 400, p=prior), str(i)) for i in range(3)]
+        verdicts = class_group(None, runs, {}).verdicts
+        wrong += verdicts["better_than_chance"].answer == "yes"
+    assert wrong / times <= 0.06
+
+
+def _guesser(y, guess, name):
+    n = len(y)
+    frame = pl.DataFrame({
+        "split": "evaluation", "fold": 0, "id": [f"{i:05}" for i in range(n)], "y": y,
+        "scores": pl.Series(np.eye(4)[guess], dtype=pl.Array(pl.Float64, 4)),
+    })  # fmt: skip
+    return _external(name, Predictions(frame, classes=tuple("abcd")), draws=200)
+
+
+def test_draws_are_kept_and_a_damaged_index_is_made_again(stored, tmp_path):
+    import shutil
+
+    _, runs, ids = stored
+    shutil.copytree(stored[0].root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    shutil.rmtree(store.root / "index", ignore_errors=True)
+    fresh = class_group(store, runs[:2], ids).to_dict()
+    (kept,) = (store.root / "index").glob("classes-*")
+    all_of_them = class_group(store, runs, ids).to_dict()
+    assert all_of_them == class_group(None, runs, ids).to_dict() == (
+        class_group(store, runs, ids).to_dict())  # fmt: skip
+    assert class_group(store, runs[:2], ids).to_dict() == fresh
+    kept.write_bytes(b"x")
+    assert class_group(store, runs, ids).to_dict() == all_of_them
+
+
+def test_runs_that_cannot_be_read_are_left_out(stored, tmp_path):
+    import shutil
+
+    shutil.copytree(stored[0].root, tmp_path / "store")
+    store = Store(tmp_path / "store")
+    runs = [store.run(run.key) for run in stored[1]]
+    path = runs[0].folder / "predictions.parquet"
+    path.write_bytes(path.read_bytes()[::-1])
+    shutil.rmtree(store.root / "index", ignore_errors=True)
+    found = class_group(store, runs, stored[2])
+    assert [problem.name for problem in found.problems] == [runs[0].key]
+    assert runs[0].key not in found.ranked
+    with pytest.raises(StoreError) as caught:
+        class_group(store, runs[:1], stored[2])
+    assert caught.value.code == "damaged"
+
+
+def test_wrong_names_are_refused(stored):
+    store, runs, ids = stored
+    for options, code in (
+        ({"target": "auc"}, "no_estimate"), ({"reference": "nobody"}, "no_reference"),
+        ({"part": "train"}, "no_part"),
+    ):  # fmt: skip
+        with pytest.raises(TruenessError) as caught:
+            class_group(store, runs, ids, **options)
+        assert caught.value.code == code
+
+
+def test_a_reference_that_is_measured_elsewhere_is_none_here(stored):
+    """A campaign may hold several evaluations; its reference stands in one of them."""
+    store, runs, ids = stored
+    others = {**ids, "abc": ["elsewhere"]}
+    found = class_group(store, runs, others, reference="elsewhere")
+    assert found.comparison.reference == "tfidf"
+
+
+def test_the_document_of_a_leaderboard_holds_methods_and_languages(stored):
+    store, _, _ = stored
+    board = leaderboard(store, "golden-titles", reference="plain")
+    document = board.document()
+    titles = [table.title for table in document.tables()]
+    assert "Macro-F1 per language" in titles
+    assert "Points of macro-F1 against plain, per language" in titles
+    assert any("lifts the worst language against plain" in text for text in document.sentences())
+    folded = [s for s in _sections(document.parts) if s.folded]
+    assert {"dro in detail", "tfidf in detail", "plain in detail"} <= {s.title for s in folded}
+    assert len(document.figures()) >= 2
+    html = to_html(document)
+    assert "Points of macro-F1 against plain" in html
+    opened = leaderboard(store, "golden-titles", part="test", opened=True)
+    assert "480 texts (test part)" in opened.groups[0].title
+    with pytest.raises(TruenessError) as caught:
+        leaderboard(store, "golden-titles", part="test", access=("leaderboard", ""))
+    assert caught.value.code == "sealed"
+
+
+def _sections(parts):
+    for part in parts:
+        if isinstance(part, Section):
+            yield part
+            yield from _sections(part.parts)
+
+
+def test_a_stored_run_is_shown(stored):
+    _, runs, ids = stored
+    run = next(run for run in runs if ids[run.key] == ["dro"])
+    printed = _printed(*class_run_sections("dro", run, "test"))
+    assert "Classes, all texts" in printed
+    assert class_run("dro", run, "test").slices.overall.rows == 480
+    with pytest.raises(StoreError) as caught:
+        class_run("dro", run, "train")
+    assert caught.value.code == "no_part"
+
+
+# ------------------------------------------------------------------------------- runs from elsewhere
+
+EXTERNAL = {
+    "task": {"kind": "external", "units": "u", "classes": ["a", "b", "c", "d", "e"]},
+    "model": {"kind": "scores", "name": "mine", "digest": "1"},
+}
+
+
+def _external(name, predictions, draws=1000, **model):
+    content = {"kind": "scores", "name": name, "digest": name, **model}
+    task = {**EXTERNAL["task"], "classes": predictions.classes}
+    spec = ExternalSpec.model_validate(
+        {"task": task, "model": content, "evaluation": {"draws": draws}}
+    )
+    record = {
+        "notes": [], "seconds": 0.0, "device": "", "precision": "", "parameters": 0, "key": spec.key,
+        "data": {"digest": "u"}, "files": {"predictions.parquet": {"sha256": name * 12, "bytes": 0}},
+    } | measured(spec, predictions)  # fmt: skip
+    return MemoryRun(spec.key, spec, record, None, predictions.frame)
+
+
+def _validation(name, drop=()):
+    frame = titles_predictions(name).frame.filter(split="validation")
+    frame = frame.with_columns(pl.lit("evaluation").alias("split")).drop(*drop)
+    return Predictions(frame, classes=("a", "b", "c", "d", "e"))
+
+
+def test_scores_from_elsewhere_are_judged_alike(stored):
+    _, runs, ids = stored
+    theirs = {n: _external(n, _validation(n)) for n in ("plain", "dro")}
+    found = compare_groups(
+        {n: [r] for n, r in theirs.items()}, "evaluation", "plain", "worst_group"
+    )
+    ours = {ids[r.key][0]: [r] for r in runs if ids[r.key][0] in theirs}
+    same = compare_groups({n: ours[n] for n in theirs}, "validation", "plain", "worst_group")
+    assert found.to_dict() == same.to_dict()
+
+
+def test_scores_without_groups_and_clusters(stored):
+    runs = [_external(n, _validation(n, ("group", "cluster")), baseline=n == "tfidf")
+            for n in ("tfidf", "plain", "dro")]  # fmt: skip
+    store = MemoryStore()
+    store.add(runs, {r.spec.model.name: r.key for r in runs})
+    found = class_group(store, runs, {r.key: [r.spec.model.name] for r in runs})
+    assert found.target == "macro_f1"
+    assert list(found.estimates(runs[0].key)) == ["macro_f1"]
+    assert found.title == "5 classes"
+    group = leaderboard(store).groups[0]
+    assert group.verdict.better_than_chance.answer == "yes"
+    document = leaderboard(store).document()
+    assert not any("language" in text for text in document.sentences())
+    assert not any("per group" in table.title for table in document.tables())
+
+
+def test_groups_of_one_run_serve_those_without(stored):
+    with_, without = _external("plain", _validation("plain")), _external(
+        "dro", _validation("dro", ("group",)))  # fmt: skip
+    found = compare_two(without, with_, "evaluation")
+    assert set(found.groups) == {"en", "de", "fr", "ja"}
+
+
+def test_runs_on_other_units_are_refused(stored):
+    one = _external("plain", _validation("plain"))
+    cut = _validation("dro")
+    fewer = _external("dro", Predictions(cut.frame.head(400), classes=cut.classes))
+    with pytest.raises(TruenessError) as caught:
+        compare_two(one, fewer, "evaluation")
+    assert caught.value.code == "other_units"
+
+
+def test_series_of_a_panel_are_groups(stored):
+    """Units with a time: days are drawn, the series of a day together."""
+    rng = np.random.default_rng(2)
+    n, y = 1200, rng.integers(0, 3, 1200)
+    frame = pl.DataFrame({
+        "split": "evaluation", "fold": 0, "id": [f"{i:05}" for i in range(n)],
+        "time": np.datetime64("2020-01-01") + np.arange(n) // 4,
+        "group": np.tile(["AAPL", "MSFT", "NVDA", "AMZN"], n // 4), "y": y,
+        "scores": pl.Series(rng.normal(size=(n, 3)) + np.eye(3)[y], dtype=pl.Array(pl.Float64, 3)),
+    })  # fmt: skip
+    part = Predictions(frame, classes=("down", "flat", "up"))
+    spec = ExternalSpec.model_validate(EXTERNAL)
+    found = slices_of(part, spec.estimands, "evaluation")
+    assert (found.resampled, found.overall.blocks) == ("blocks", 15)  # 300 days in twenties
+    assert found.groups["AAPL"].macro_f1.low is not None
+    words = words_of(spec.estimands, found.majority)
+    assert words.majority in found.groups
+    assert [c.title for c in group_table(found, words).columns][:3] == ["group", "units", "blocks"]
