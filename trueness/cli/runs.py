@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -173,12 +172,14 @@ def list_(
 
 def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     """Id, key, label and weights of every experiment."""
+    from trueness.judge.settings import short_name, shown_settings
     from trueness.market import feature_names
     from trueness.models import parameter_count
     from trueness.spec import PatchTST
 
     rows: list[dict[str, Any]] = []
-    for entry in campaign.experiments:
+    settings = shown_settings([entry.spec for entry in campaign.experiments])
+    for i, entry in enumerate(campaign.experiments):
         spec = entry.spec
         columns = len(feature_names(spec.task, campaign.bars, campaign.volatility))
         weights = 0
@@ -186,7 +187,8 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
             weights = parameter_count(spec.model, columns, spec.task.context_days)
         rows.append({
             "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
-            "parameters": weights, "spec": spec.model_dump(mode="json"),
+            "parameters": weights, **{short_name(path): known[i] for path, known in settings.items()},
+            "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
     return rows
 

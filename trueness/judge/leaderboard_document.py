@@ -27,22 +27,13 @@ from trueness.judge.languages_group import ClassGroup
 from trueness.judge.leaderboard import Group, Leaderboard, Model
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
-from trueness.judge.settings import content_of, differing, value_at, words
+from trueness.judge.settings import short_name, shown_settings
 
 RUNS_IN_DETAIL = 6
 ROWS_ON_A_PAGE = 30
 """Candidates of the first table; the table of all estimates has every one."""
 NAMES_SHOWN = 60
 ACCESSES_SHOWN = 12
-MOST_SETTINGS = 4
-"""Settings that differ and have a column of their own."""
-TOLD_BY_LABEL = (
-    "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.n_heads",
-    "model.embedding", "model.dropout", "model.revin", "loss", "recipe.weight_decay", "model.kind",
-    "model.name", "model.digest", "model.baseline",
-)  # fmt: skip
-"""Settings that the label of a run names already."""
-
 Cells = tuple[Column, Callable[[Model], Any]]
 
 
@@ -153,15 +144,14 @@ def main_table(group: Group) -> Table:
 
 def _settings(group: Group) -> list[Cells]:
     """A column for each setting that differs and that labels do not name."""
-    specs = [m.run.spec for m in group.candidates]
-    some = [path for path in differing(specs) if path not in TOLD_BY_LABEL][:MOST_SETTINGS]
-
-    def cell(path: str) -> Callable[[Model], Any]:
-        return lambda m: None if m.is_baseline else words(value_at(content_of(m.run.spec), path))
-
-    return [
-        (Column(path.rpartition(".")[2].replace("_", " "), "code", 2), cell(path)) for path in some
-    ]
+    keys = [model.key for model in group.candidates]
+    columns: list[Cells] = []
+    for path, values in shown_settings([m.run.spec for m in group.candidates]).items():
+        by_key = dict(zip(keys, values, strict=True))
+        columns.append(
+            (Column(short_name(path), "code", 2), lambda m, by_key=by_key: by_key.get(m.key))
+        )
+    return columns
 
 
 def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
@@ -240,8 +230,12 @@ def _is_best(model: Model) -> bool:
 
 
 def check_links(model: Model) -> list[Link]:
-    """Codes of the checks that fired, then those that are muted."""
-    fired = [Link(f.code, f"#{f.code}", f"{f.title}: {f.evidence}") for f in model.findings]
+    """Codes of the checks that fired, notes apart, then those that are muted."""
+    fired = [
+        Link(f.code, f"#{f.code}", f"{f.title}: {f.evidence}")
+        for f in model.findings
+        if f.severity != "note"
+    ]
     muted = [
         Link(f"({m.finding.code})", f"#{m.finding.code}", f"muted: {m.mute.reason}")
         for m in model.muted
@@ -255,7 +249,7 @@ def check_links(model: Model) -> list[Link]:
 def _power(group: Group) -> list[Part]:
     if group.power is None:
         return [Sentence("Power: too few positives to compare anything.", "note")]
-    return [Section("Power", [Items(power_sentences(group.power))])]
+    return [Items(power_sentences(group.power))]
 
 
 def _checks(group: Group) -> list[Part]:

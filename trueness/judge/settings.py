@@ -13,6 +13,13 @@ MISSING = object()
 """Stands for a field that a spec does not have, such as `loss.gamma` of a loss without one."""
 NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.corpus", "task.units")
 """Fields that are no settings."""
+LABELLED = (
+    "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.embedding",
+    "loss", "model.kind", "model.name", "model.digest", "model.baseline",
+)  # fmt: skip
+"""Settings that the label of a run names already."""
+MOST_SHOWN = 4
+"""Settings that differ and have a column of their own."""
 COUPLED = {
     "loss": ("recipe.stop_on",),
     "task.tier": ("task.columns",),
@@ -73,6 +80,29 @@ def differing(specs: Sequence[Any]) -> list[str]:
         if len(values) > 1 and path not in NEVER and not inside and not _of_one_kind(given):
             found.append(path)
     return found
+
+
+def shown_settings(specs: Sequence[Any]) -> dict[str, list[str | None]]:
+    """Dotted name of each setting that differs and that no label names -> its value per spec."""
+    some = [path for path in differing(specs) if path not in LABELLED][:MOST_SHOWN]
+    every = [content_of(spec) for spec in specs]
+    return {path: [_value(content, path) for content in every] for path in some}
+
+
+def _value(content: Mapping[str, Any], path: str) -> str | None:
+    value = value_at(content, path)
+    return None if value is MISSING else words(value)
+
+
+def short_name(path: str) -> str:
+    """Last part of a dotted name, in words.
+
+    Examples
+    --------
+    >>> short_name("recipe.learning_rate")
+    'learning rate'
+    """
+    return path.rpartition(".")[2].replace("_", " ")
 
 
 def _of_one_kind(values: Sequence[Any]) -> bool:

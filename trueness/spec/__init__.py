@@ -204,7 +204,7 @@ class Spec(ContentAddressed):
         return self.evaluation.in_words()
 
     def label(self) -> str:
-        """Few words that tell runs of one campaign apart.
+        """What kind of model it is, in few words; a leaderboard shows what else differs.
 
         Examples
         --------
@@ -217,19 +217,12 @@ class Spec(ContentAddressed):
         """
         if isinstance(self.model, Baseline):
             return f"{self.task.tier} · {BASELINES[self.model.kind]}"
-        model, recipe = self.model, self.recipe
-        parts = [f"{self.task.tier} · PatchTST d{model.d_model}×{model.n_layers}"]
-        if model.n_heads != _default(PatchTST, "n_heads"):
-            parts.append(f"{model.n_heads} heads")
-        if not isinstance(model.embedding, NoEmbedding):
-            parts.append(_embedding_words(model.embedding))
+        parts = [f"{self.task.tier} · PatchTST d{self.model.d_model}×{self.model.n_layers}"]
+        if not isinstance(self.model.embedding, NoEmbedding):
+            parts.append(_embedding_words(self.model.embedding))
         if self.canonical().loss != Bce(kind="bce"):
             parts.append(_loss_words(self.canonical().loss))
-        if model.dropout != _default(PatchTST, "dropout"):
-            parts.append(f"dropout {model.dropout:g}")
-        if recipe.weight_decay != _default(Recipe, "weight_decay"):
-            parts.append(f"weight decay {recipe.weight_decay:g}")
-        return ", ".join(parts + ["no RevIN"] * (not model.revin))
+        return ", ".join(parts)
 
 
 BASELINES = {
@@ -240,10 +233,6 @@ BASELINES = {
     "boosting": "gradient boosting",
 }
 """Baseline -> what it is called."""
-
-
-def _default(shape: type[Shape], name: str) -> object:
-    return shape.model_fields[name].default
 
 
 def _embedding_words(embedding: Shape) -> str:
