@@ -26,6 +26,7 @@ TEMPLATE: dict[str, Any] = {"layout": {
     "paper_bgcolor": "paper", "plot_bgcolor": "paper",
     "margin": {"l": 56, "r": 16, "t": 30, "b": 44},
     "colorway": [f"series-{i}" for i in range(8)],
+    "title": {"font": {"size": 14}, "x": 0.5, "xanchor": "center", "y": 0.98, "yanchor": "top"},
     "hovermode": "closest",
     "hoverlabel": {"bgcolor": "wash", "bordercolor": "grey", "align": "left",
                    "font": {"color": "ink", "size": 12.5}},

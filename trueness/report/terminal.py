@@ -11,7 +11,6 @@ from rich.text import Text
 
 from trueness.document import (
     Beside,
-    Cell,
     Column,
     Document,
     Figure,
@@ -23,7 +22,7 @@ from trueness.document import (
     Table,
     numbers,
 )
-from trueness.report.cells import KINDS, NBSP, glued, head, spans, stands_right, text_of, visible
+from trueness.report.cells import NBSP, glued, head, spans, stands_right, text_of, visible
 from trueness.report.grid import GAP, Grid, fit, head_lines, wrapped
 
 STYLES: dict[Style, str] = {
@@ -158,9 +157,12 @@ def _table(part: Table, screen: Screen) -> Lines:
     cut = [n for n in (screen.limit, part.shown) if n is not None]
     rows = visible(part, min(cut, default=None))
     columns = [replace(column, title=_head_text(column, screen)) for column in part.columns]
-    texts = [[_cell(part.rows[row][i], c, screen) for row in rows] for i, c in enumerate(columns)]
+    texts = [
+        [screen.plain(text_of(part.rows[row][i], column)) for row in rows]
+        for i, column in enumerate(columns)
+    ]
     grid = fit(columns, texts, screen.width)
-    lines = _paragraph(part.title, screen, "bold") if part.title else []
+    lines = _paragraph(part.title, screen, "italic") if part.title else []
     lines += _head(columns, grid, screen)
     for k, row in enumerate(rows):
         lines += _gap(part, rows, k, screen)
@@ -172,12 +174,6 @@ def _table(part: Table, screen: Screen) -> Lines:
 
 def _head_text(column: Column, screen: Screen) -> str:
     return "\n".join(screen.plain(piece) for piece in column.title.split("\n"))
-
-
-def _cell(cell: Cell, column: Column, screen: Screen) -> str:
-    """Text of a cell; one that may not wrap has no place to."""
-    text = screen.plain(text_of(cell, column))
-    return text if KINDS[column.kind].wraps else text.replace(" ", NBSP)
 
 
 def _head(columns: Sequence[Column], grid: Grid, screen: Screen) -> Lines:
