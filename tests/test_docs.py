@@ -25,7 +25,8 @@ def _blocks(language):
 
 
 @pytest.mark.parametrize("block", _blocks("python"))
-def test_python_blocks_run(block):
+def test_python_blocks_run(block, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         exec(compile(block, "README", "exec"), {})
