@@ -4,8 +4,10 @@ import csv
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -17,15 +19,15 @@ from trueness.campaign.titles import load_titles_campaign
 from trueness.cli import main
 from trueness.errors import CampaignError, SpecError, StoreError
 from trueness.fit.device import choose_device
+from trueness.judge.leaderboard import leaderboard
 from trueness.spec.titles import TitlesSpec
+from trueness.store import Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
-from trueness.judge.languages import judge_campaign
 from trueness.titles.latency import measure_latency
-from trueness.titles.predicting import Predictor, cuts_of, temperatures_of
-from trueness.store import Store
+from trueness.titles.predicting import Predictor, abstention_thresholds_of, temperatures_of
 from trueness.titles.running import Options, run_titles
 
 HEAD = """\
@@ -164,25 +166,24 @@ def test_what_is_stored_is_not_trained_again(folder, store):
 
 def test_stored_logits_are_those_of_the_stored_weights(folder, store):
     corpus, run = load_corpus(folder / "corpus"), store.run(_keys(folder)["A"])
-    table = run.predictions().filter(pl.col("split") == "test")
+    table = run.table().filter(pl.col("split") == "test")
     titles = corpus.part("test")
     assert table["id"].to_list() == titles.ids.to_list()
     assert table["y"].to_list() == titles.y.tolist()
     classifier = load_classifier(run, choose_device("cpu"))
     one_by_one = np.concatenate([classifier.logits([text]) for text in titles.texts[:20]])
-    assert np.allclose(table["logits"].to_numpy()[:20], one_by_one, atol=1e-5)
+    assert np.allclose(table["scores"].to_numpy()[:20], one_by_one, atol=1e-5)
 
 
 def test_slices_in_the_record_equal_scikit_learn(folder, store):
     for key in _keys(folder).values():
         run = store.run(key)
-        table = run.predictions().filter(pl.col("split") == "validation")
-        predicted, k = table["logits"].to_numpy().argmax(1), len(run.record["classes"])
-        english = (table["language"] == "en").to_numpy()
-        f1 = f1_score(table["y"].to_numpy()[english], predicted[english], labels=range(k),
-                      average="macro", zero_division=0)  # fmt: skip
-        assert np.isclose(run.record["estimates"]["english"]["value"], f1)
-        assert run.record["slices"]["test"]["languages"]["en"]["rows"] > 20
+        part = run.predictions().part("validation")
+        predicted, k, english = part.scores.argmax(1), len(part.classes), part.group == "en"
+        f1 = f1_score(part.y[english], predicted[english], labels=range(k), average="macro",
+                      zero_division=0)  # fmt: skip
+        assert np.isclose(run.record["estimates"]["majority_group"]["value"], f1)
+        assert run.record["slices"]["test"]["groups"]["en"]["rows"] > 20
 
 
 def test_a_second_stage_starts_from_the_weights_of_the_first(folder, store):
@@ -217,17 +218,34 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
 
 
 def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store):
-    report = judge_campaign(_campaign(folder), store, "validation")
-    again = judge_campaign(_campaign(folder), store, "validation")
-    assert "was not looked at before" in report.looks
-    assert "looked at once" in again.looks
-    assert "5 runs" in again.looks
-    assert set(report.comparison.methods) == {"majority", "tfidf_logit", "tfidf_svm", "A", "B"}
-    assert report.comparison.reference == "A"
-    assert report.comparison.methods["majority"].hurts_english == "yes"
-    before = (store.root / "ledger.jsonl").read_text().count('"test"')
-    judge_campaign(_campaign(folder), store, "test")
-    assert (store.root / "ledger.jsonl").read_text().count('"test"') == before + 1
+    def judged(**options):
+        return leaderboard(store, "tiny", access=("text run", ""), reference="A", **options).groups
+
+    (before,), (group,) = judged(), judged()
+    assert (group.access.times - before.access.times, group.access.n_candidates) == (1, 2)
+    methods = group.classes.comparison.methods
+    assert set(methods) == {"majority", "tfidf_logit", "tfidf_svm", "A", "B"}
+    assert group.classes.comparison.reference == "A"
+    assert methods["majority"].majority_degraded == "yes"
+    assert group.sort == "worst_group"
+    seen = (store.root / "ledger.jsonl").read_text().count('"test"')
+    (opened,) = judged(part="test", opened=True)
+    assert (store.root / "ledger.jsonl").read_text().count('"test"') == seen + 1
+    assert opened.n == len(load_corpus(folder / "corpus").part("test"))
+
+
+def test_campaigns_of_two_tasks_share_a_store_but_no_name(folder, golden_market, tmp_path):
+    shutil.copytree(golden_market.root, tmp_path / "store")
+    store, corpus = Store(tmp_path / "store"), load_corpus(folder / "corpus")
+    campaign = replace(_campaign(folder), name="golden")
+    with pytest.raises(SpecError) as caught:
+        run_titles(campaign, corpus, store)
+    assert caught.value.code == "campaign_kind"
+    baselines = replace(campaign, name="mine", experiments=())
+    run_titles(baselines, corpus, store, options=Options(device="cpu", workers=0))
+    groups = leaderboard(store).groups
+    assert {group.kind for group in groups} == {"binary", "classes"}
+    assert leaderboard(store, "mine").groups[0].kind == "classes"
 
 
 # ------------------------------------------------------------------------------------------- using
@@ -235,19 +253,20 @@ def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store)
 
 def test_predictions_carry_probabilities_and_abstain(folder, store):
     run = store.run(_keys(folder)["A"])
-    cuts = cuts_of(run, 0.3)
-    predictor = Predictor(load_classifier(run, choose_device("cpu")), temperatures_of(run), cuts)
+    limits = abstention_thresholds_of(run, 0.3)
+    predictor = Predictor(load_classifier(run, choose_device("cpu")), temperatures_of(run), limits)
     titles = load_corpus(folder / "corpus").part("test")
     table = predictor.predict(titles.texts, titles.language)
-    stored = run.predictions().filter(pl.col("split") == "test")
-    best = stored["logits"].to_numpy().argmax(1)
+    stored = run.table().filter(pl.col("split") == "test")
+    best = stored["scores"].to_numpy().argmax(1)
     assert table["label"].to_list() == [run.record["classes"][i] for i in best]
     assert table["probability"].is_between(0, 1).all()
     english = table.filter(pl.col("language") == "en")
-    limit = cuts["en"].cut
+    limit = limits["en"].threshold
     assert limit is not None
     assert english["abstain"].to_list() == [p < limit for p in english["calibrated"]]
-    impossible = Predictor(predictor.classifier, predictor.temperatures, cuts_of(run, 0.999))
+    never = abstention_thresholds_of(run, 0.999)
+    impossible = Predictor(predictor.classifier, predictor.temperatures, never)
     assert impossible.predict(titles.texts[:9], titles.language[:9])["abstain"].all()
 
 
@@ -261,8 +280,6 @@ def test_latency_times_full_requests(folder, store):
 
 
 def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_path):
-    import shutil
-
     shutil.copytree(folder / "store", tmp_path / "store")
     key = _keys(folder)["A"]
     run = Store(tmp_path / "store").run(key)
@@ -310,17 +327,21 @@ def test_train_predict_and_export_by_command(folder, tmp_path, capsys):
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["price"] for row in rows] == ["9", "3"]
     assert {*rows[0]} >= {"label", "probability", "calibrated", "abstain", "language"}
-    _cli("text", "evaluate", key, "--store", store, "--json")
+    _cli("show", key, "--store", store, "--json")
     assert json.loads(capsys.readouterr().out)["part"] == "validation"
     _cli("text", "evaluate", key, "--store", store, "--corpus", folder / "corpus", "--json")
-    assert json.loads(capsys.readouterr().out)["overall"]["rows"] > 100
-    _cli("text", "runs", "--store", store, "--json")
-    listed = json.loads(capsys.readouterr().out)["runs"]
-    assert {f"train/{key}", "train/majority"} <= {row["ids"] for row in listed}
-    _cli("text", "compare", key, "tfidf_svm", "--store", store)
+    judged = json.loads(capsys.readouterr().out)
+    assert judged["overall"]["rows"] > 100
+    assert judged["data"] == f"corpus {folder / 'corpus'}"
+    _cli("text", "evaluate", "tfidf_svm", "--store", store, "--corpus", folder / "corpus", expect=2)
+    assert "only encoders keep weights" in capsys.readouterr().err
+    _cli("leaderboard", "--store", store, "--json")
+    (group,) = json.loads(capsys.readouterr().out)["groups"]
+    assert {key, "majority"} <= {name for model in group["models"] for name in model["ids"]}
+    _cli("compare", key, "tfidf_svm", "--store", store)
     assert "minus" in capsys.readouterr().out
     _cli("text", "latency", key, "--store", store, "--requests", 3, "--warmup", 0, "--json")
-    assert len(json.loads(capsys.readouterr().out)) == 3
+    assert len(json.loads(capsys.readouterr().out)["rows"]) == 3
 
 
 @pytest.mark.slow
@@ -342,7 +363,8 @@ REFUSED = [
     (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
     (("run", "nowhere"), "unknown campaign 'nowhere'"),
     (("run", "demo", "--corpus", "{corpus}"), "names no corpus"),
-    (("evaluate", "Z", "--store", "{store}"), "no run has the id or key 'Z'"),
+    (("evaluate", "Z", "--corpus", "{corpus}", "--store", "{store}"), "no run has the id or key 'Z'"),
+    (("evaluate", "A", "--store", "{store}"), "--corpus"),
     (("predict", "A", "nowhere.csv", "--store", "{store}"), "cannot be read"),
     (("predict", "tfidf_svm", "{corpus}/corpus.json", "--store", "{store}"), "only encoders keep weights"),
     (("export", "tfidf_svm", "x", "--store", "{store}"), "has no weights"),
@@ -370,7 +392,7 @@ def test_two_processes_of_torchrun_store_one_run(folder, tmp_path):
     done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True,
                           env=environment, timeout=220, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stdout.count("4 trained") == 1
+    assert done.stderr.count("4 trained") == 1
     runs, problems = Store(tmp_path / "store").all_runs()
     assert len(runs) == 4
     assert problems == []

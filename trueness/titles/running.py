@@ -154,6 +154,7 @@ def run_titles(
 
 def _check(campaign: TitlesCampaign, corpus: Corpus, store: Store, options: Options) -> None:
     """Refuse what could only fail later, when baselines are stored or hours are gone."""
+    _check_name(campaign.name, store)
     if options.workers is not None and options.workers < 0:
         raise SpecError(f"{options.workers} workers; give 0 to stay in this process, or more")
     at_least("save_every", options.every_epochs, 1)
@@ -180,6 +181,18 @@ def _check(campaign: TitlesCampaign, corpus: Corpus, store: Store, options: Opti
             check_source_run(spec, store.run(key), corpus.classes)
         if options.checkpoint is not None and not spec.is_baseline:
             load_checkpoint(options.checkpoint, spec, {"corpus": corpus.digest})
+
+
+def _check_name(name: str, store: Store) -> None:
+    """Refuse a name that a campaign of another task has in this store: ids would be mixed up."""
+    keys = [key for some in store.campaigns().get(name, {}).values() for key in some]
+    known = (store.run(key).spec.task.kind for key in keys if key in store)
+    other = next((kind for kind in known if kind != "titles"), None)
+    if other is not None:
+        raise SpecError(
+            f"{store.root}: a campaign {name!r} on {other} is there; call this one differently, or "
+            "give another --store", "campaign_kind",
+        )  # fmt: skip
 
 
 @dataclass
