@@ -22,7 +22,7 @@ import torch
 from trueness.campaign.titles import TitlesEntry, campaign_of
 from trueness.cli import main
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
-from trueness.evaluation.by_language import judged_languages
+from trueness.evaluation.by_group import judged_groups
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.losses import CrossBatchMemory, supcon
 from trueness.spec.titles import TitlesSpec
@@ -182,7 +182,7 @@ def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
     edited = _changed(corpus, tmp_path / "edited", part, change)
     with pytest.raises(DataError, match=told):
         run_titles(campaign_of(_spec(edited), "train", "x"), edited, Store(tmp_path / "s"))
-    assert not (tmp_path / "s" / "titles").exists()
+    assert not (tmp_path / "s").exists()
 
 
 def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
@@ -199,7 +199,7 @@ def test_a_spec_about_another_corpus_trains_nothing(corpus, tmp_path):
     spec = _spec(replace(corpus, digest="abcdefabcdef"))
     with pytest.raises(SpecError, match="abcdefabcdef"):
         run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
-    assert not (tmp_path / "titles").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"every_epochs": 0}, {"every_minutes": float("nan")},
@@ -208,19 +208,20 @@ def test_impossible_options_are_refused_before_anything_trains(corpus, tmp_path,
     campaign = campaign_of(_spec(corpus), "train", "x")
     with pytest.raises(TruenessError, match=r"needed|give 0"):
         run_titles(campaign, corpus, Store(tmp_path), options=Options(**wrong))
-    assert not (tmp_path / "titles").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, evaluation={"min_rows": 10_000})
     with pytest.raises(TruenessError, match="no language has 10000 texts"):
         run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
-    assert not (tmp_path / "titles").exists()
+    assert not (tmp_path / "runs").exists()
 
 
 def test_texts_without_any_language_cannot_be_judged_by_language():
-    with pytest.raises(TruenessError, match="no text has a known language"):
-        judged_languages(["und"] * 50, 10)
+    with pytest.raises(TruenessError, match="no text has a known language") as caught:
+        judged_groups(["und"] * 50, 10, ("text", "language"))
+    assert caught.value.code == "no_groups"
 
 
 def test_half_precision_on_a_cpu_is_refused_before_the_baselines(corpus, tmp_path):
@@ -274,8 +275,8 @@ def test_a_run_that_another_process_is_at_is_waited_for_not_failed(corpus, tmp_p
     campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
     store = Store(tmp_path)
     store.prepare()
-    (store.root / "claims").mkdir()
-    (store.root / "claims" / first.key).write_text(f"{os.getppid()} {platform.node()}")
+    (store.root / "leases").mkdir()
+    (store.root / "leases" / first.key).write_text(f"{os.getppid()} {platform.node()}")
     summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
     assert (summary.failed, summary.trained) == ([], [])
     assert summary.missing == [first.key, second.key]

@@ -270,7 +270,7 @@ def test_a_seed_gives_the_same_run_again_and_another_seed_another(data):
 def test_the_best_epoch_s_weights_are_the_ones_that_score(data):
     spec = _spec(recipe={"epochs": 6, "learning_rate": 0.05, "min_scale": 1.0, "patience": 2})
     fitted = fit_titles(spec, data, CPU)
-    scores = [row["mean_language"] for row in fitted.history]
+    scores = [row["mean_group"] for row in fitted.history]
     assert fitted.best_epoch == int(np.argmax(scores)) + 1
     network = build_titles(spec.model, data.vocabulary, 4, torch.Generator())
     network.load_state_dict({n: torch.from_numpy(w) for n, w in fitted.parameters.items()})
