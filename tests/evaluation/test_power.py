@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, norm
 
-from trueness.errors import TruenessError, at_least
+from tests.evaluation.cases import refused
+from trueness.errors import at_least
 from trueness.evaluation import roc_auc
 from trueness.evaluation.power import (
     alarms_needed,
@@ -20,7 +21,7 @@ from trueness.evaluation.power import (
     luck_of_the_best,
     lucky_hits,
 )
-from trueness.judge.power import Question, plan_power, power_lines, power_rows
+from trueness.judge.power import Question, plan_power
 
 PUBLISHED = Path(__file__).resolve().parents[3] / "shared/spec/published/campaign/results.csv"
 
@@ -129,50 +130,51 @@ def test_a_billion_candidates_cost_no_more_than_one():
     assert lucky_hits(10**9, 0.5, models=10**9) > lucky_hits(10**9, 0.5) == 5 * 10**8
     same = luck_of_the_best(19, 30, 0.4, alarms=[30] * 20)
     assert luck_of_the_best(19, 30, 0.4, models=20) == pytest.approx(same, rel=1e-12)
-    assert plan_power(Question(76, 10**9, 10**9, alarms=10**9))["candidates"] == 10**9
+    assert plan_power(Question(76, 10**9, 10**9, alarms=10**9)).numbers["candidates"] == 10**9
 
 
 def test_a_plan_says_never_where_no_number_is_enough():
-    found = plan_power(Question(50, 100, 1000, alarms=5))
+    found = plan_power(Question(50, 100, 1000, alarms=5)).numbers
     assert found["precision_above_base_rate"]["all"] is None
-    assert "never among 1,000 candidates" in " ".join(power_lines(found))
-    far = plan_power(Question(76, 422, 183, precision=0.97))
-    assert power_rows(far) == []
 
 
 @pytest.mark.parametrize(
-    ("call", "words"),
+    ("call", "code"),
     [
-        (lambda: auc_standard_error(1.0, 76, 346), "AUC 1.0"),
-        (lambda: auc_standard_error(0.7, 0, 346), "positives 0"),
-        (lambda: auc_standard_error(0.7, 3.5, 346), "positives 3.5"),
-        (lambda: auc_standard_error(float("nan"), 3, 346), "AUC nan"),
-        (lambda: corrected(0.05, 10, "holm"), "choose from bonferroni"),
-        (lambda: detectable_auc_difference(0.7, 9, 9, correlation=1.0), "correlation"),
-        (lambda: detectable_precision(0, 0.5), "alarms 0"),
-        (lambda: alarms_needed(1.0, 1.0), "precision 1.0"),
-        (lambda: alarms_needed(0.6, 0.7, power=1.0), "level|power"),
-        (lambda: binomial_tail(3, 2, 0.5), "between 0 and"),
-        (lambda: binomial_tail(1, 2, 1.0), "probability of a hit"),
-        (lambda: luck_of_the_best(8, 7, 0.5), "8 hits of 7"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, 0]), "at least 1 alarm"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, float("nan")]), "at least 1 alarm"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=["a"]), "whole numbers"),
-        (lambda: luck_of_the_best(6, 7, 0.5, models=10**30), "models: a whole number of 1 to"),
-        (lambda: detectable_auc_difference(0.7, 76, 346, power=0.01), "power 0.01 must lie above"),
-        (lambda: detectable_precision(30, 0.18, power=0.05), "power 0.05 must lie above"),
-        (lambda: at_least("alarms", float("nan"), 1), "alarms nan"),
-        (lambda: at_least("alarms", float("inf"), 1), "alarms inf"),
-        (lambda: at_least("alarms", "8", 1), "alarms '8'"),
-        (lambda: at_least("alarms", -(10**5000), 1), "at least 1"),
-        (lambda: at_least("alarms", 10**5000, 1), "a whole number of 1 to"),
-        (lambda: Question(5, 10**5000), "--samples"),
-        (lambda: Question(5, 50, 10**10), "--candidates: a whole number of 1 to 1,000,000,000"),
-        (lambda: plan_power(Question(76, 422, power=0.01)), "power 0.01 must lie above"),
-        (lambda: Question(5, 5), "5 positives among 5"),
-        (lambda: Question(5, 50, alarms=60), "60 alarms on 50"),
+        (lambda: auc_standard_error(1.1, 76, 346), "range"),
+        (lambda: auc_standard_error(-0.1, 76, 346), "range"),
+        (lambda: auc_standard_error(float("nan"), 3, 346), "range"),
+        (lambda: auc_standard_error(0.7, 0, 346), "number"),
+        (lambda: auc_standard_error(0.7, 3.5, 346), "number"),
+        (lambda: corrected(0.05, 10, "holm"), "choice"),
+        (lambda: detectable_auc_difference(1.0, 9, 9), "range"),
+        (lambda: detectable_auc_difference(0.7, 9, 9, correlation=1.0), "range"),
+        (lambda: detectable_auc_difference(0.7, 76, 346, power=0.01), "range"),
+        (lambda: detectable_precision(0, 0.5), "number"),
+        (lambda: detectable_precision(30, 0.18, power=0.05), "range"),
+        (lambda: alarms_needed(1.0, 1.0), "range"),
+        (lambda: alarms_needed(0.6, 0.7, power=1.0), "range"),
+        (lambda: binomial_tail(3, 2, 0.5), "counts"),
+        (lambda: binomial_tail(1, 2, 1.0), "range"),
+        (lambda: luck_of_the_best(8, 7, 0.5), "counts"),
+        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, 0]), "range"),
+        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, float("nan")]), "range"),
+        (lambda: luck_of_the_best(6, 7, 0.5, alarms=["a"]), "type"),
+        (lambda: luck_of_the_best(6, 7, 0.5, models=10**30), "number"),
+        (lambda: at_least("alarms", float("nan"), 1), "number"),
+        (lambda: at_least("alarms", float("inf"), 1), "number"),
+        (lambda: at_least("alarms", "8", 1), "number"),
+        (lambda: at_least("alarms", -(10**5000), 1), "number"),
+        (lambda: at_least("alarms", 10**5000, 1), "number"),
+        (lambda: Question(5, 10**5000), "number"),
+        (lambda: Question(5, 50, 10**10), "number"),
+        (lambda: plan_power(Question(76, 422, power=0.01)), "range"),
     ],
 )
-def test_bad_input_is_refused(call, words):
-    with pytest.raises(TruenessError, match=words):
+def test_bad_input_is_refused(call, code):
+    with refused(code):
         call()
+
+
+def test_a_certain_auc_has_no_error():
+    assert auc_standard_error(1.0, 5, 5) == auc_standard_error(0.0, 5, 5) == 0.0

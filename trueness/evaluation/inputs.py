@@ -177,7 +177,7 @@ def as_logits(scores: Array, input: Input) -> Array:
         return logit(np.clip(scores, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
     if inside and low < high:
         raise InputError(
-            f"scores span [{low:.4g}, {high:.4g}] and look like probabilities; logits are needed, "
-            "or input='probability'", "scale",
+            f"scores span [{low:.4g}, {high:.4g}] and look like probabilities: say "
+            "input='probability', or input='score' to take them as they are", "scale",
         )  # fmt: skip
     return scores
