@@ -973,7 +973,7 @@ def test_verbs_build_and_show(tmp_path, capsys):
     )
     assert code == 0
     assert "Clothing" in text
-    assert "near duplicates:" in text
+    assert "near duplicates · joined" in text
     code, text, _ = run(capsys, "show", out, "--json", "--verify")
     told = json.loads(text)
     assert (code, told["digest"]) == (0, load_corpus(out).digest)
