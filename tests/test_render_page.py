@@ -141,6 +141,8 @@ def test_links_cannot_run_programs():
 
 def test_long_documents_have_contents_and_short_ones_have_none(page):
     assert page.of("nav")
+    folded = [Section(f"F{i}", [Section("Inside", [Sentence("x")])], folded=True) for i in range(4)]
+    assert re.findall("F.|Inside", Page(parts(*folded)).words["nav"]) == ["F0", "F1", "F2", "F3"]
     assert not Page(parts(Section("One", [Sentence("x")]))).of("nav")
 
 

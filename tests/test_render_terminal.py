@@ -219,6 +219,13 @@ def test_folded_sections_and_figures_are_told_in_one_line():
     )
 
 
+def test_many_folded_sections_are_counted_and_not_named():
+    folded = [Section("A long name of a detail" * 2, [Sentence("x")], folded=True)] * 5
+    assert shown(folded, 160).splitlines()[-1] == (
+        "Left out here: 5 details; --report FILE.html shows them."
+    )
+
+
 def test_tables_stand_side_by_side_only_where_there_is_room():
     text = shown(document(), 100)
     assert re.search(r"^By year +By regime$", text, re.MULTILINE)

@@ -138,6 +138,7 @@ class _Page:
     anchors: set[str]
     figures: list[View] = field(default_factory=list)
     contents: list[View] = field(default_factory=list)
+    folds: int = 0
     places: set[str] = field(default_factory=set)
 
     def views(self, parts: Sequence[Part], depth: int) -> list[View]:
@@ -171,11 +172,14 @@ def _beside(page: _Page, part: Beside, depth: int) -> View:
 
 def _section(page: _Page, part: Section, depth: int) -> View:
     place = page.place(part)
-    if depth == 2 or (depth == 3 and not part.folded):
+    if depth == 2 or (depth == 3 and not part.folded and not page.folds):
         page.contents.append({"title": part.title, "place": place, "depth": depth})
+    page.folds += part.folded
+    parts = page.views(part.parts, depth + 1)
+    page.folds -= part.folded
     return {
         "title": part.title, "place": place, "folded": part.folded, "depth": min(depth, 6),
-        "parts": page.views(part.parts, depth + 1),
+        "parts": parts,
     }  # fmt: skip
 
 

@@ -38,6 +38,8 @@ ASCII = str.maketrans({
 })  # fmt: skip
 """For terminals that know nothing else."""
 BESIDE_GAP = 4
+MOST_NAMES = 72
+"""Letters up to which the folded sections are named."""
 
 Lines = list[Text]
 
@@ -233,7 +235,8 @@ def _left_out(document: Document) -> str:
     told = []
     if folded:
         names = numbers.listed([section.title for section in folded], 4)
-        told.append(f"{numbers.plural(len(folded), 'detail')} ({names})")
+        told.append(numbers.plural(len(folded), "detail"))
+        told[0] += f" ({names})" * (len(names) <= MOST_NAMES)
     if figures:
         told.append(numbers.plural(figures, "figure"))
     return f"Left out here: {' and '.join(told)}; --report FILE.html shows them." if told else ""
