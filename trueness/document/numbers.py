@@ -152,7 +152,9 @@ def estimate(e: Bounded, digits: int = 3, *, signed: bool = False) -> str:
     return f"{value} {interval(e.low, e.high, digits, signed=signed)}"
 
 
-def interval(low: float | None, high: float | None, digits: int = 3, *, signed: bool = False) -> str:
+def interval(
+    low: float | None, high: float | None, digits: int = 3, *, signed: bool = False
+) -> str:
     """Interval in round brackets.
 
     Examples
