@@ -152,7 +152,7 @@ def test_two_runs_are_told_by_language(texts):
     assert text.startswith("lifted against plain: better in de and fi, not distinguishable in en;")
     assert "English +0.000 (+0.000 to +0.000), not distinguishable" in text
     printed = _printed(*compare_sections("lifted", "plain", found, TEXTS))
-    assert "1,500" in printed
+    assert "the same resamples of 3,000 texts" in printed
     assert "worst language" in printed
 
 

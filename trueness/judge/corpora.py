@@ -102,7 +102,7 @@ def _facts(facts: dict[str, Any]) -> Table:
         for field, one in inside.items():
             fact = " · ".join(text.replace("_", " ") for text in (name, field) if text)
             rows.append([fact, _value(one)])
-    return Table([Column("fact", "text", 9), Column("value", "text", 9)], rows)
+    return Table([Column("fact", "code", 9), Column("value", "text", 9)], rows)
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold

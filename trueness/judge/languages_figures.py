@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueness.document import Cell, Column, Figure, Shaded, Table
-from trueness.document.numbers import UNKNOWN, count, decimal, percent
+from trueness.document.numbers import UNKNOWN, count, decimal
 from trueness.document.numbers import estimate as interval
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slice_comparison import MethodComparison
@@ -92,11 +92,10 @@ def _trace(
 
 
 def confusion_table(one: Slice, classes: tuple[str, ...], caption: str, words: Words) -> Table:
-    """How the units of each class were predicted, in percent of the class."""
+    """How the units of each class (row) were predicted (columns), in percent of the class."""
     columns = [
         Column("class", "text", 9), Column(words.units, "count", 8),
-        *(Column(str(i), "code", 5, shade="share", help=f"predicted as {name}")
-          for i, name in enumerate(classes, 1)),
+        *(Column(str(i), "code", 5, shade="share") for i in range(1, 1 + len(classes))),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     for i, (name, counts) in enumerate(zip(classes, one.confusion, strict=True), 1):
@@ -108,7 +107,7 @@ def confusion_table(one: Slice, classes: tuple[str, ...], caption: str, words: W
 
 def _percent(share: float | None) -> str:
     """Whole percent; nothing below one half."""
-    return percent(round(share, 2)) if share is not None and share >= 0.005 else ""
+    return decimal(100 * share, 0) if share is not None and share >= 0.005 else ""
 
 
 def difference_table(found: MethodComparison, words: Words) -> Table | None:

@@ -140,7 +140,7 @@ def class_run_sections(name: str, run: Run[Any], part: str) -> list[Part]:
     return [*slices_parts(name, found.slices, found.words), *trained]
 
 
-def slices_parts(name: str, found: Slices, words: Words) -> list[Part]:
+def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True) -> list[Part]:
     """A run: its verdict, its groups, its classes, its confusions."""
     parts: list[Part] = [
         Sentence(slices_verdict(name, found, words), "verdict"),
@@ -148,9 +148,9 @@ def slices_parts(name: str, found: Slices, words: Words) -> list[Part]:
         *_noted(pooled_note(found, words)),
         group_table(found, words),
     ]
-    if found.groups:
-        figures = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
-        parts += [figure for figure in figures if figure is not None]
+    if figures and found.groups:
+        dots = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
+        parts += [figure for figure in dots if figure is not None]
     parts += [
         Section(f"Classes, all {words.units}", [class_table(found.overall, words)]),
         Section("Confusions", confusion_tables(found, words), folded=True),
@@ -229,8 +229,9 @@ def compare_sections(
     parts: list[Part] = [
         Sentence(comparison_verdict(first, second, found, words), "verdict"),
         Sentence(
-            f"Differences of macro-F1, {first} minus {second}; the same {count(found.blocks)} "
-            "resampled for both. Adjusted intervals hold for all rows of a table together."
+            f"Differences of macro-F1, {first} minus {second}, on the same resamples of "
+            f"{count(found.rows)} {words.units}. Adjusted intervals hold for all rows of a table "
+            "together."
         ),
         Table([Column("macro-F1 of", "text", 9), Column(first, "number", 6),
                Column(second, "number", 6), *DIFFERENCE], summaries),
@@ -270,7 +271,8 @@ def group_sections(group: ClassGroup) -> list[Section]:
         sections.append(Section("How it is measured", notes))
     return [
         *sections,
-        *(Section(f"{name} in detail", slices_parts(name, found, words), folded=True)
+        *(Section(f"{name} in detail", slices_parts(name, found, words, figures=False),
+                  folded=True)
           for name, found in shown.items()),
     ]  # fmt: skip
 

@@ -59,15 +59,16 @@ class Shown:
         """What to show."""
         run = self.model.run
         title = f"{' = '.join(self.ids) or run.key} · {run.record['label']}"
+        log = [] if self.access is None else [Sentence(f"{self.access}", "note")]
         if run.spec.estimands.kind == "classes":
             from trueness.judge.languages_tables import class_run_sections
 
             parts: list[Any] = [
                 *class_run_sections(self.model.name, run, self.part),
-                *finding_parts(self.model.findings, self.model.muted),
+                *finding_parts(self.model.findings, self.model.muted), *log,
             ]
-            return Document(title, parts, " · ".join(facts(self.model)))
-        log = [] if self.access is None else [Sentence(f"{self.access}", "note")]
+            about = [part_in_words(self.part).capitalize(), *facts(self.model)]
+            return Document(title, parts, " · ".join(about))
         return Document(title, [*run_sections(self.model), *log], part_in_words(self.part))
 
 

@@ -402,7 +402,7 @@ class TitlesSpec(ContentAddressed):
 
     def question(self) -> str:
         """What is predicted."""
-        return f"class of a title, corpus {self.task.corpus}"
+        return f"Class of a title, corpus {self.task.corpus}"
 
     def protocol(self) -> str:
         """How texts are divided; the corpus says."""
