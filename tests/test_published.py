@@ -163,7 +163,7 @@ def test_without_any_run_the_counts_and_the_expected_maximum_remain(results, mon
     assert (code, err) == (0, "")
     assert "86 % (42–100) · 6/7" in out
     assert "5 published experiments, 3 with counts, 0 measured" in out
-    assert "Shrunk towards the pooled " in out
+    assert "Shrunk towards the model mean " in out
     assert re.search(r"A-1 is at \d+\.\d % \(.*\): not distinguishable from its siblings\.", out)
     assert "the store has no campaign 'precision'" in out
     assert "measured" not in out.split("Every experiment")[1]
@@ -236,7 +236,7 @@ def test_the_best_of_the_published_campaign_is_not_distinguishable():
     assert (row.shrunk.value, row.shrunk.n) == (pytest.approx(0.409, abs=0.001), 7)
     assert not best.is_distinguishable
     assert found.document().sentences()[2] == (
-        "Shrunk towards the pooled 39.4 % (37.8–41.8) (between-model SD 3.3 points), LF-40 is at "
+        "Shrunk towards the model mean 39.4 % (37.8–41.8), between-model SD 3.3 points, LF-40 is at "
         "40.9 % (34.4–51.4): not distinguishable from its siblings."
     )
     silent = [row.shrunk for row in found.rows if row.published.values.get("n_pred_pos") == 0]

@@ -46,18 +46,16 @@ class Diary(Listener):
 def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
     todo = plan(load_campaign(tiny, seeds=3), Store(tmp_path / "store"))
     size = todo.size(CPU, 2)
-    assert (size["networks"], size["stacks"], size["members"]) == (
-        6,
-        6,
-        6,
-    )  # one member each on a CPU
+    assert (size["networks"], size["stacks"], size["fits"]) == (6, 6, 6)  # one fit each on a CPU
     assert size["baselines"] == 5
     assert size["modes"] == ["eager"]
     assert size["gflop_at_most"] == pytest.approx(
         sum(r["work_gflop"] for r in todo.rows if r["parameters"]), abs=0.01
     )
     assert size["hours_at_most"] is None  # nothing was measured yet
-    assert "6 networks as 6 members in 6 stacks (eager, widest 1)" in size_text(size)
+    assert size["folds"] == 1
+    assert size_text(size).startswith("5 baselines; 6 networks, at most ")
+    assert "2 networks × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
 
 
 def test_on_an_accelerator_seeds_losses_and_dropout_share_a_stack(tiny, tmp_path, monkeypatch):
@@ -84,7 +82,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     summary = run(load_campaign(tiny), store, workers=0, listener=diary)
     assert diary.begins[5:] == diary.ends[5:] == ["Z-01", "T-01", "T-02", "Z-02"]
     assert len(summary.trained) == 9
-    assert "stacks" in diary.notes[0]
+    assert diary.notes[0].startswith("5 baselines; 4 networks, at most ")
     for total, done in diary.amounts.values():
         assert done == pytest.approx(total)
     assert Leases(store).statuses("tiny") == []

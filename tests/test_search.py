@@ -21,8 +21,8 @@ from trueness.market import synthetic_bars
 from trueness.judge.studies import analyze, coverage
 from trueness.run import run as run_campaign
 from trueness.search import load_search
-from trueness.search.found import find_study, study_names, study_of
-from trueness.search.sequel import ranked
+from trueness.search.stored import find_study, study_names, study_of
+from trueness.search.follow_up import ranked
 from trueness.search.studies import open_storage, open_study, queue_again
 from trueness.search.trainer import Objective, Trainer
 from trueness.search.trials import Result, search_trials
@@ -405,7 +405,7 @@ def test_our_studies_are_analysed_like_published_ones(searched, capsys):
     status, out, _ = call(capsys, "search", "analyze", "small", *store)
     assert (status, len(json.loads(out)["studies"])) == (0, 1)
     status, out, _ = call(capsys, "search", "coverage", "--all", *store)
-    assert (status, json.loads(out)[0]["n_trials"]) == (0, 10)
+    assert (status, json.loads(out)["studies"][0]["n_trials"]) == (0, 10)
 
 
 def test_ctrl_c_ends_a_search_with_status_130_and_keeps_what_is_done(folder, tmp_path):
@@ -560,7 +560,7 @@ def test_proposals_are_a_campaign_of_new_runs(searched, capsys, tmp_path):
     command = ("search", "propose", "-n", 14, "-o", path, "--store", folder / "store", "--json")
     status, out, err = call(capsys, *command)
     assert status == 0, err
-    rows, store = json.loads(out)["experiments"], Store(folder / "store")
+    rows, store = json.loads(out)["rows"], Store(folder / "store")
     assert 7 <= len(rows) <= 14
     assert {row["id"][0] for row in rows} >= {"A", "B", "C"}
     campaign = load_campaign(path)
@@ -624,7 +624,8 @@ def test_a_transfer_is_trained_and_becomes_a_matrix(folder, tmp_path, capsys):
         assert cell["auc"] is not None
         assert (cell["difference"] is None) == (cell["source"] == cell["target"])
     status, out, _ = call(capsys, "search", "transfer", "-o", path, *store)
-    assert "training values of" in out
+    assert "Transfer of training values" in out
+    assert f"trueness run {path}" in " ".join(out.split())
     status, _, err = call(capsys, "search", "promote", "-n", 1, "--seeds", 2, "-o", path, *store)
     assert status == 0, err
     assert {e.spec.recipe.epochs for e in load_campaign(path).experiments} == {2}  # the space's own

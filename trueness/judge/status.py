@@ -135,8 +135,8 @@ def _processes(found: Sequence[dict[str, Any]]) -> Table | Sentence:
 def _best(groups: Sequence[Group]) -> Table:
     """The leader of each comparison group by what sorts it."""
     columns = (
-        Column("evaluated on", weight=6), Column("id", "code", 9), Column("model", weight=7),
-        Column("sorted by", "code", 5), Column("95 % CI", "estimate", 9),
+        Column("evaluated on", weight=4), Column("id", "code", 9), Column("model", weight=6),
+        Column("sorted by", "code", 8), Column("value, 95 % CI", "estimate", 9),
     )  # fmt: skip
     rows = [
         (g.title, m.name, m.label or None, g.sort, str(m.estimates[g.sort]))

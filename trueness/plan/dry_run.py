@@ -10,7 +10,7 @@ import polars as pl
 
 from trueness.campaign import Campaign
 from trueness.document import Column, Document, Items, Section, Sentence, Table
-from trueness.document.numbers import count, listed, plural
+from trueness.document.numbers import count, listed, plural, short
 from trueness.evaluation.intervals import Estimate
 from trueness.fit import Device
 from trueness.judge.judgement import SCHEMA
@@ -59,17 +59,23 @@ def size_text(size: dict[str, Any]) -> str:
     >>> size = {"baselines": 1, "networks": 6, "folds": 3, "fits": 18, "gflop_at_most": 1200.0,
     ...         "hours_at_most": 0.25, "memory_bytes": 2e8}
     >>> size_text(size)
-    '1 baseline; 6 networks × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 0.2 GB'
+    '1 baseline; 6 networks × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 200 MB'
     """
-    fits, networks = plural(size["fits"], "fit"), plural(size["networks"], "network")
-    known = size["folds"] is not None and size["folds"] > 1
-    networks += f" × {count(size['folds'])} folds = {fits}" if known else f", {fits}"
-    hours = size["hours_at_most"]
-    duration = "" if hours is None else f", {hours_text(hours)}"
-    return (
-        f"{plural(size['baselines'], 'baseline')}; {networks}, at most "
-        f"{count(size['gflop_at_most'])} GFLOP{duration}, {size['memory_bytes'] / 1e9:.1f} GB"
-    )
+    fits, networks, folds = size["fits"], plural(size["networks"], "network"), size["folds"]
+    if fits != size["networks"]:
+        networks += f" × {count(folds)} folds =" if folds is not None else ","
+        networks += f" {plural(fits, 'fit')}"
+    hours, work = size["hours_at_most"], size["gflop_at_most"]
+    cost = [
+        f"at most {count(work) if work >= 10 else short(work)} GFLOP",
+        *([] if hours is None else [hours_text(hours)]),
+        _bytes(size["memory_bytes"]),
+    ]
+    return f"{plural(size['baselines'], 'baseline')}; {networks}, {', '.join(cost)}"
+
+
+def _bytes(n: float) -> str:
+    return f"{n / 1e9:.1f} GB" if n >= 1e9 else f"{n / 1e6:.0f} MB"
 
 
 def hours_text(hours: float) -> str:
@@ -77,9 +83,11 @@ def hours_text(hours: float) -> str:
 
     Examples
     --------
-    >>> hours_text(0.25), hours_text(3.14)
-    ('15 min', '3.1 h')
+    >>> hours_text(0.25), hours_text(3.14), hours_text(0.001)
+    ('15 min', '3.1 h', 'under a minute')
     """
+    if hours < 1 / 60:
+        return "under a minute"
     return f"{60 * hours:.0f} min" if hours < 2 else f"{hours:.1f} h"
 
 
@@ -111,6 +119,11 @@ class DryRun:
     given_up: int
     notes: list[str]
 
+    @property
+    def power_lines(self) -> list[str]:
+        """What each evaluation set can show, in sentences."""
+        return [line for one in self.power for line in one["lines"]]
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {"schema": SCHEMA, "kind": "dry_run", **vars(self)}
@@ -133,7 +146,7 @@ class DryRun:
                 *(Sentence(note, "note") for note in (*lost, *self.notes)),
                 Section("Experiments", [_experiments(self.rows)]),
                 Section("Splits", _split_tables(self.rows)),
-                Section("Power", [Items([x for one in self.power for x in one["lines"]])]),
+                Section("What the evaluation set can show", [Items(self.power_lines)]),
             ],
             f"Campaign {self.name} on {self.data}; nothing is trained or written",
         )  # fmt: skip

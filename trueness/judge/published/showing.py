@@ -70,8 +70,8 @@ def _about_best(found: PublishedComparison, best: ExpectedMaximum) -> list[str]:
     own = {row.published.id: row.shrunk for row in found.rows}[best.best.id]
     if found.shrunk is not None and own is not None:
         lines.append(
-            f"Shrunk towards the pooled {_percent(found.shrunk.pooled)} (between-model SD "
-            f"{decimal(100 * found.shrunk.deviation, 1)} points), {best.best.id} is at "
+            f"Shrunk towards the model mean {_percent(found.shrunk.pooled)}, between-model SD "
+            f"{decimal(100 * found.shrunk.deviation, 1)} points, {best.best.id} is at "
             f"{_percent(own)}: {'' if best.is_distinguishable else 'not '}distinguishable from "
             "its siblings."
         )
