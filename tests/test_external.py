@@ -266,6 +266,14 @@ def test_constant_models_are_refused_unless_they_are_baselines():
     assert {m.name for m in group.baselines} == {"prior", "vix"}
 
 
+def test_models_need_names():
+    with pytest.raises(DataError) as error:
+        judge_table(table(scores().rename({"good": "x" * 101})))
+    assert error.value.code == "name"
+    numbered = judge_table(table(scores().rename({"good": "7", "coin": "net@2"}))).groups[0]
+    assert {m.name: m.run.spec.seed for m in numbered.models} == {"7": 0, "net@2": 2, "vix": 0}
+
+
 def test_names_of_campaigns():
     assert named_after("scores (1)/x") == "scores -1--x"
     assert named_after("...") == "scores"
@@ -302,14 +310,15 @@ def test_a_run_that_is_there_is_used_as_it_is(tmp_path):
     assert store.campaigns()["again"].keys() == {"good"}
 
 
-def test_the_other_role_replaces_the_run(tmp_path):
-    store = Store(tmp_path / "store")
+@pytest.mark.parametrize("where", ["folder", "memory"])
+def test_the_other_role_replaces_the_run(tmp_path, where):
+    store = Store(tmp_path / "store") if where == "folder" else MemoryStore()
     judge_table(table(), store=store)
     judge_table(table(), baselines=["vix"], store=store)
     runs = store.all_runs()[0]
     assert len(runs) == 3
     assert {run.spec.model.name for run in runs if run.spec.is_baseline} == {"vix"}
-    (group,) = leaderboard(store, "scores").groups
+    (group,) = leaderboard(store).groups
     assert len(group.baselines) == 1
 
 

@@ -28,7 +28,7 @@ HISTORY = {"fold": pl.Int64, "epoch": pl.Int64}
 """Scores that were made elsewhere tell nothing of their training."""
 NO_TRAINING = "train"
 """Part that may not be judged: models know its labels."""
-DEFAULT_NAME = "scores"
+DEFAULT_NAME, LONGEST_NAME = "scores", 100
 
 
 @dataclass(frozen=True)
@@ -81,46 +81,61 @@ def judge_table(
     """
     check_name(name)
     _check_models(table, baselines)
-    runs = judged_runs(table, baselines, _evaluation(table, rule or {}), source)
-    _check_sort(sort, next(iter(runs.values())))
     kept = MemoryStore() if store is None else store
-    keep(kept, runs, name)
-    keys = {one.spec.key for one in runs.values()}
+    specs = specs_of(table, baselines, _evaluation(table, rule or {}))
+    keys = {model: spec.key for model, spec in specs.items()}
+    fresh = judged_runs(
+        table, {m: spec for m, spec in specs.items() if keys[m] not in kept}, source
+    )  # fmt: skip
+    _check_sort(sort, fresh[0].record if fresh else kept.run(next(iter(keys.values()))).record)
+    keep(kept, fresh, name, keys)
     campaign = None if isinstance(kept, MemoryStore) else name
-    return leaderboard(kept, campaign, sort=sort, keys=keys, access=("judge", ""), title=name)
+    return leaderboard(
+        kept, campaign, sort=sort, keys=set(keys.values()), access=("judge", ""), title=name
+    )
+
+
+def specs_of(
+    table: ScoreTable, baselines: Sequence[str], rule: ExternalEvaluation
+) -> dict[str, ExternalSpec]:
+    """Spec of every model."""
+    classes = table.first.classes
+    task = ExternalTask(kind="external", units=units_digest(table.first), classes=classes)
+    return {
+        name: _spec_of(name, one, task, rule, name in baselines)
+        for name, one in table.models.items()
+    }
 
 
 def judged_runs(
-    table: ScoreTable, baselines: Sequence[str], rule: ExternalEvaluation, source: str = ""
-) -> dict[str, JudgedRun]:
-    """Model -> its run, measured and checked; nothing is written."""
-    units = units_digest(table.first)
+    table: ScoreTable, specs: Mapping[str, ExternalSpec], source: str = ""
+) -> list[JudgedRun]:
+    """Runs of some models of a table, measured and checked; nothing is written."""
+    if not specs:
+        return []
+    units = next(iter(specs.values())).task.units
     common = {
         "notes": list(table.notes), "seconds": 0.0, "device": "", "precision": "", "parameters": 0,
         "data": {"name": source, "digest": units, "as_of": _last_time(table.first)},
     }  # fmt: skip
-    task = ExternalTask(kind="external", units=units, classes=table.first.classes)
-    specs = [
-        spec_of(name, one, task, rule, name in baselines) for name, one in table.models.items()
-    ]
-    records = [common | one for one in measured_many(specs, list(table.models.values()))]
+    records = measured_many(list(specs.values()), [table.models[name] for name in specs])
 
-    def judged(place: int) -> JudgedRun:
-        spec, record = specs[place], records[place]
-        predictions = table.models[spec.model.name]
+    def judged(one: tuple[ExternalSpec, dict[str, Any]]) -> JudgedRun:
+        spec, predictions = one[0], table.models[one[0].model.name]
+        record = common | one[1]
         return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
 
-    return dict(zip(table.models, in_threads(judged, range(len(specs))), strict=True))
+    return in_threads(judged, zip(specs.values(), records, strict=True))
 
 
-def spec_of(
+def _spec_of(
     name: str, predictions: Predictions, task: ExternalTask, rule: ExternalEvaluation,
     baseline: bool,
 ) -> ExternalSpec:  # fmt: skip
     """Spec of one model by the content of its scores; ``svm@2`` is the second seed of ``svm``."""
     values = predictions.scores if predictions.classes else predictions.score
     digest = hashlib.sha256(np.ascontiguousarray(values, "<f8").tobytes()).hexdigest()[:24]
-    seed = name.rpartition("@")[2]
+    seed = name.rpartition("@")[2] if "@" in name else ""
     model = Scores(
         kind="scores", name=name, digest=digest, scale=predictions.scale, baseline=baseline
     )
@@ -139,7 +154,7 @@ def check_name(name: str) -> None:
     ------
     DataError
     """
-    if not re.fullmatch(r"[\w][\w .@+-]{0,99}", name):
+    if not re.fullmatch(r"\w[\w .@+-]{0,99}", name):
         raise DataError(f"{name[:60]!r} is no name; give letters, digits, spaces and . _ - only",
                         "name")  # fmt: skip
 
@@ -174,6 +189,10 @@ def rule_of(
 
 def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
     models = list(table.models)
+    unnamed = [name for name in models if not 0 < len(name) <= LONGEST_NAME]
+    if unnamed:
+        raise DataError(f"a model needs a name of 1 to {LONGEST_NAME} letters, not "
+                        f"{unnamed[0][:60]!r}", "name")  # fmt: skip
     for name in baselines:
         if name not in models:
             raise DataError(f"no model {name!r} to be a baseline; {nearest(name, models)}",
@@ -186,8 +205,8 @@ def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
         )  # fmt: skip
 
 
-def _check_sort(sort: str | None, run: JudgedRun) -> None:
-    known = list(run.record["estimates"])
+def _check_sort(sort: str | None, record: Mapping[str, Any]) -> None:
+    known = list(record["estimates"])
     if sort is not None and sort not in known:
         raise DataError(f"no estimate {sort!r} to sort by; {nearest(sort, known)}", "no_estimate")
 
@@ -206,23 +225,21 @@ def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluatio
 # ------------------------------------------------------------------------------------------ writing
 
 
-def keep(store: AnyStore, runs: Mapping[str, JudgedRun], name: str) -> None:
-    """Store runs under their names; one that is there is used as it is.
+def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[str, str]) -> None:
+    """Store runs, and the names of all that were judged, as a campaign.
 
     The same scores under the other role, baseline or not, are replaced.
     """
-    ids = {model: run.spec.key for model, run in runs.items()}
-    if isinstance(store, MemoryStore):
-        store.add([run.kept() for run in runs.values()], ids)
-        return
-    store.prepare()
-    for run in runs.values():
+    for run in runs:
         other = run.spec.model.model_copy(update={"baseline": not run.spec.is_baseline})
         store.remove(run.spec.model_copy(update={"model": other}).key)
-        if run.spec.key not in store:
-            history = pl.DataFrame(schema=HISTORY)
-            store.write(run.spec, run.record, run.predictions.frame, history)
-    store.write_campaign(name, ids)
+    if isinstance(store, MemoryStore):
+        store.add([run.kept() for run in runs], keys)
+        return
+    store.prepare()
+    for run in runs:
+        store.write(run.spec, run.record, run.predictions.frame, pl.DataFrame(schema=HISTORY))
+    store.write_campaign(name, dict(keys))
 
 
 def units_digest(predictions: Predictions) -> str:
