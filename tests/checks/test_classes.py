@@ -162,15 +162,17 @@ def test_fires_on_the_planted_case_and_not_on_the_near_miss(case):
     assert answer(code, given(**miss)) == Clean(code)
 
 
+MADE = {code for code, one in CHECKS.items() if {"classes", "titles"} & {*one.applies_to}}
+
+
 def test_every_check_of_classes_has_a_planted_case():
-    made = {c for c, check in CHECKS.items() if {"classes", "titles"} & {*check.applies_to}}
-    assert {case[:6] for case in CASES} == made
+    assert {case[:6] for case in CASES} == MADE
 
 
 def test_a_healthy_run_has_no_findings():
     results = run_checks(given(differences={"tfidf_logit": estimate(0.01, 0.02)}))
     assert {type(one) for one in results} == {Clean}
-    assert len(results) == 10
+    assert {one.code for one in results} == MADE
 
 
 LACKING = {
@@ -204,7 +206,7 @@ def test_scores_from_elsewhere_are_checked_as_far_as_they_go():
     record = {"estimates": {}}
     answers = {r.code: r for r in run_checks(CheckInput.of(spec, record, predictions))}
     assert {c for c, r in answers.items() if isinstance(r, Finding)} == {"TRU102", "TRU104"}
-    assert {c for c, r in answers.items() if isinstance(r, NotApplicable)} == {
+    assert {c for c, r in answers.items() if isinstance(r, NotApplicable)} >= {
         "TRU004", "TRU101", "TRU105", "TRU106", "TRU107", "TRU108",
     }  # fmt: skip
     assert [f["code"] for f in checked(spec, record, predictions)["findings"]] == [

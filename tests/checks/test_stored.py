@@ -316,7 +316,7 @@ def test_show_prints_each_finding_with_its_next_move(store, capsys):
 def test_every_answer_about_a_run_can_be_had(made):
     run_ = network(made).run
     results = {one.code: one for one in results_of_run(made, run_)}
-    assert len(results) == 17
+    assert set(results) > {f"TRU{n:03}" for n in range(1, 17)}
     assert results["TRU004"].why
     fired = [f.code for f in findings_of_run(run_, {})]
     assert fired == [f["code"] for f in run_.record["findings"]]
