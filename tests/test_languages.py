@@ -482,3 +482,12 @@ def test_series_of_a_panel_are_groups(stored):
     words = words_of(spec.estimands, found.majority)
     assert words.majority in found.groups
     assert [c.title for c in group_table(found, words).columns][:3] == ["group", "units", "blocks"]
+
+
+def test_a_run_alone_is_compared_with_the_baselines_of_its_units(stored):
+    store, runs, ids = stored
+    key = next(run.key for run in runs if ids[run.key] == ["dro"])
+    (group,) = leaderboard(store, keys={key}).groups
+    (model,) = group.models
+    assert model.reference.spec.is_baseline
+    assert model.difference.value > 0.3

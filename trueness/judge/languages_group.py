@@ -209,7 +209,8 @@ def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[s
     """Key -> name of its method: the id without the replicate, told apart where it has to be."""
     first: dict[str, str] = {}
     for run in runs:
-        own = next(iter(ids.get(run.key, ())), run.key)
+        unnamed = run.spec.label() if run.spec.is_baseline else run.key
+        own = next(iter(ids.get(run.key, ())), unnamed)
         first.setdefault(run.spec.candidate, own.rpartition("@")[0] or own)
     taken: dict[str, str] = {}
     for candidate, name in first.items():

@@ -330,7 +330,7 @@ def _group(
     sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
 ) -> Group:  # fmt: skip
     if runs[0].spec.estimands.kind == "classes":
-        return _of_classes(store, runs, ids, sort, problems, part, reference)
+        return _of_classes(store, runs, comparable, ids, sort, problems, part, reference)
     return _of_an_event(store, runs, comparable, ids, sort, problems)
 
 
@@ -454,11 +454,13 @@ def _title(run: Run, part: str, n: int) -> str:
 
 
 def _of_classes(
-    store: AnyStore, runs: list[Run], ids: dict[str, list[str]], sort: str | None,
-    problems: list[Problem], part: str | None, reference: str | None,
+    store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
+    sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
 ) -> Group:  # fmt: skip
-    """Group of K classes."""
-    rule = runs[0].spec.estimands
+    """Group of K classes; where no baseline is shown, all of them are compared with."""
+    rule, shown = runs[0].spec.estimands, {run.key for run in runs}
+    if not any(run.spec.is_baseline for run in runs):
+        runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]
     found = class_group(store, runs, ids, part=part, target=sort, reference=reference)
     problems += found.problems
     by_key = {run.key: run for run in runs}
@@ -473,6 +475,7 @@ def _of_classes(
             judged[key].muted if key in judged else [],
         )
         for key in found.ranked
+        if key in shown
     ]  # fmt: skip
     verdict = NOBODY if found.leader is None else Verdict(found.leader, **found.verdicts)
     return Group(
