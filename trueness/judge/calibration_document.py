@@ -9,7 +9,7 @@ from trueness.judge.calibration import (
     Calibrated,
     CalibrationComparison,
 )
-from trueness.judge.curves import axis_end, calibration_curve
+from trueness.judge.curves import axis_end, calibration_curve, curve_explained
 
 NOTES = (
     "Brier score and log loss: mean over the units, smaller is better; the difference is to the "
@@ -41,11 +41,11 @@ def document(found: CalibrationComparison) -> Document:
         f"Calibration of {found.name} · {record['label']}",
         [
             *(Sentence(note, "warning") for note in found.notes),
-            Items(found.facts()),
             Sentence(found.verdict, "verdict"),
+            Items(found.facts()),
             comparison_table(found),
             Items(NOTES),
-            Section("Calibration curves", [curves(found)]),
+            Section("Calibration curves", [_explained(found), curves(found)]),
         ],
         found.run.key if found.run.key not in found.name else "",
     )
@@ -55,8 +55,14 @@ def section(found: CalibrationComparison) -> Section:
     """The same in short, for the page of a leaderboard."""
     facts = [f"Of {found.name}. {found.verdict}", *found.facts()[1:]]
     return Section(
-        "Calibration", [Items(facts), comparison_table(found, errors=False), curves(found)]
+        "Calibration",
+        [Items(facts), comparison_table(found, errors=False), _explained(found), curves(found)],
     )
+
+
+def _explained(found: CalibrationComparison) -> Sentence:
+    shown = curve_explained(found.rule.confidence)
+    return Sentence(f"{shown[0].upper()}{shown[1:]}.", "note")
 
 
 def comparison_table(found: CalibrationComparison, *, errors: bool = True) -> Table:

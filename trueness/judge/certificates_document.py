@@ -10,7 +10,6 @@ from trueness.judge.parts import units_in_words
 
 RUNS_IN_DETAIL = 6
 """Runs whose tested thresholds a page lists."""
-METHODS = {"holm": "Holm", "fixed_sequence": "a fixed sequence"}
 
 
 def document(found: Certificates) -> Document:
@@ -27,10 +26,15 @@ def document(found: Certificates) -> Document:
     subtitle = units_in_words(first.run.spec.estimands, found.part)
     if len(found.runs) == 1 and first.run.key not in of:
         subtitle = f"{first.run.key} · {subtitle}"
-    tested = [_tested(run) for run in found.runs[:RUNS_IN_DETAIL]]
+    tested = [_tested(run) for run in sorted(found.runs, key=_order)[:RUNS_IN_DETAIL]]
     return Document(
         f"{claim}: {of}",
-        [Sentence(_answer(found), "verdict"), _table(found), Items(_notes(found)), *tested],
+        [
+            Sentence(_answer(found), "verdict"),
+            _table(found),
+            Items(_notes(found)),
+            Section("Thresholds tested", tested, folded=True),
+        ],
         subtitle,
     )
 
@@ -100,7 +104,7 @@ def _table(found: Certificates) -> Table:
         Column("years", "number", 3, digits=1, help="Until it has them at its present rate."),
     ]  # fmt: skip
     rows = []
-    for one in found.runs:
+    for one in sorted(found.runs, key=_order):
         certified = one.certificate.threshold is not None
         more: Cell = one.certificate.more_alarms
         if one.shown is not None and more is None:
@@ -109,7 +113,14 @@ def _table(found: Certificates) -> Table:
             one.name, one.run.record["label"], "yes" if certified else "no",
             *_cells(one, one.shown), None if certified else more, one.years_needed,
         ])  # fmt: skip
-    return Table(columns, rows)
+    kept = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]
+    return Table([columns[i] for i in kept], [[row[i] for i in kept] for row in rows])
+
+
+def _order(one: RunCertificate) -> tuple[bool, float]:
+    """Certified ones first, then those that are nearest to it."""
+    shown = one.shown
+    return one.certificate.threshold is None, 1.0 if shown is None else shown.p_value
 
 
 def _notes(found: Certificates) -> list[str]:
@@ -117,22 +128,27 @@ def _notes(found: Certificates) -> list[str]:
     first = found.runs[0]
     one, noun = first.certificate, first.run.spec.estimands.nouns[0]
     budget = f"{plain(round(100 * (1 - one.confidence), 6))} %"
+    hypotheses = plural(one.hypotheses, "hypothesis", "hypotheses")
+    shared = (
+        f"Holm correction over {hypotheses}: {found.counted}"
+        if one.method == "holm"
+        else f"fixed-sequence testing; error shared among {found.counted}"
+    )
     notes = [
         f"certification {found.call} on this sample; uses {percent(found.error_spent, like=0.05)} "
         f"% of the {budget} error budget",
-        f"error shared by {METHODS[one.method]} among {plural(one.hypotheses, 'hypothesis', 'hypotheses')}: "  # noqa: E501
-        f"{found.counted}",
+        shared,
     ]
     if one.block > 1:
         notes.append(f"adjusted for serial dependence over {plural(one.block, noun)}")
     return [*notes, "valid only if future data resemble this sample", *found.ledger]
 
 
-def _tested(one: RunCertificate) -> Section:
-    """Every threshold that was tested."""
+def _tested(one: RunCertificate) -> Table:
+    """Every threshold of a run that was tested."""
     columns = [*_columns_of(one), Column("certified", weight=8)]
     rows = [[*_cells(one, row), "yes" if row.certified else "no"] for row in one.certificate.tested]
-    return Section(f"Thresholds tested: {one.name}", [Table(columns, rows)], folded=True)
+    return Table(columns, rows, title=one.name)
 
 
 def _columns_of(one: RunCertificate) -> list[Column]:

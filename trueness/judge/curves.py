@@ -149,7 +149,7 @@ def calibration_curve(
     end : float
         End of both axes, the same for panels that are compared; by default what the bins need.
     title : str
-        Of the panel.
+        Caption of the panel, where several are explained together by `curve_explained`.
     """
     bins = reliability_diagram_data(y, probability, BINS, "quantile", bands=confidence)
     full = bins["count"] > 0
@@ -169,10 +169,16 @@ def calibration_curve(
     observed = _observed(mean, share, size)
     return Figure(
         [dotted([0, end], [0, end], "perfect calibration"), expected, observed],
-        _square(end, title),
-        f"{title + ': ' * bool(title)}share of positives over the mean predicted probability in "
-        f"ten bins of equal mass; grey bars: {level(confidence)} of the shares that perfect "
-        "calibration would give.",
+        _square(end),
+        title or f"Calibration curve: {curve_explained(confidence)}",
+    )
+
+
+def curve_explained(confidence: float) -> str:
+    """What a calibration curve shows."""
+    return (
+        "share of positives over the mean predicted probability in ten bins of equal mass; grey "
+        f"bars: {level(confidence)} of the shares that a perfect calibration would give"
     )
 
 
@@ -208,12 +214,11 @@ def _observed(mean: Array, share: Array, size: Array) -> Trace:
     }  # fmt: skip
 
 
-def _square(end: float, title: str = "") -> dict[str, Any]:
-    layout = axes(
+def _square(end: float) -> dict[str, Any]:
+    return axes(
         "mean predicted probability", "share of positives", xaxis={"range": [0, end]},
         yaxis={"range": [0, end]}, showlegend=False,
     )  # fmt: skip
-    return layout | ({"title": {"text": title}} if title else {})
 
 
 def histogram(part: Predictions) -> Figure:

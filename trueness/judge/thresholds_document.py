@@ -33,6 +33,7 @@ ROWS_SHOWN = 30
 """Rows of a sweep beyond which alarm rates stand for it."""
 SYMBOLS = {"in-sample": "circle", "in-sample, lower bound": "diamond", "out-of-sample": "x"}
 """Rule -> mark of its choices in the curves."""
+BOUND = "in-sample, lower bound"
 
 
 def document(found: Thresholds) -> Document:
@@ -54,10 +55,9 @@ def document(found: Thresholds) -> Document:
         parts.append(Sentence(caption(widest, "up to "), "note"))
         bases = dict.fromkeys(base_sentence(one) for one in found.runs)
         parts.append(Items([*bases, f"{plural(len(asked), 'run')}, not adjusted for their number"]))
-        parts += [
-            _section(one, folded=True, detailed=i < RUNS_IN_DETAIL)
-            for i, one in enumerate(found.runs)
-        ]
+        runs = enumerate(found.runs)
+        detail = [_section(one, folded=True, detailed=i < RUNS_IN_DETAIL) for i, one in runs]
+        parts.append(Section("Run by run", detail))
     return Document(title, [*parts, *_ledger(found)], subtitle)
 
 
@@ -161,7 +161,7 @@ def _yearly(
     return Table(columns, rows, title, note)
 
 
-def _sweep(one: RunThresholds) -> Section:
+def _sweep(one: RunThresholds) -> Table:
     """The sweep, or what of it lies at fixed alarm rates."""
     sweep = one.sweep if len(one.sweep) <= ROWS_SHOWN else _at_rates(one)
     columns = [
@@ -176,8 +176,7 @@ def _sweep(one: RunThresholds) -> Section:
         if left_out
         else ""
     )
-    table = _yearly(one, columns, rows, [r.alarms_per_year for r in some], note=note)
-    return Section("Sweep", [table])
+    return _yearly(one, columns, rows, [r.alarms_per_year for r in some], "Sweep", note)
 
 
 def _at_rates(one: RunThresholds) -> Sweep:
@@ -191,21 +190,18 @@ def _at_rates(one: RunThresholds) -> Sweep:
 def _per_demand(found: Thresholds, demand: Demand) -> Section:
     """One line per run: what each rule reaches under one demand."""
     rules = list(dict.fromkeys(choice.rule for one in found.runs for choice in one.choices))
-    columns = [
-        Column("run", weight=9),
-        Column("model", weight=3),
-        Column("base rate", "percent", 2),
-    ]
+    columns = [Column("run", weight=9), Column("model", weight=3)]
     for rule in rules:
         weight = {"in-sample": 6, "in-sample, lower bound": 2}.get(rule, 8)
         columns.append(Column(f"{rule}:\nprecision", "share", weight))
-        columns.append(Column(f"{rule}:\nrecall", "share_only", weight - 1))
+        if rule != BOUND:
+            columns.append(Column(f"{rule}:\nrecall", "share_only", weight - 1))
     rows = []
     for one in found.runs:
-        row: list[Cell] = [one.name, one.run.record["label"], one.base_rate]
+        row: list[Cell] = [one.name, one.run.record["label"]]
         known = {choice.rule: choice for choice in one.choices if choice.demand == demand}
         for rule in rules:
-            row += _reached(known.get(rule))
+            row += _reached(known.get(rule))[: 1 if rule == BOUND else 2]
         rows.append(row)
     styles = ["baseline" if one.run.spec.is_baseline else "" for one in found.runs]
     return Section(f"{demand}: best {demand.maximised}", [Table(columns, rows, styles=styles)])
@@ -235,7 +231,7 @@ def _shown(one: RunThresholds, what: str) -> NDArray[np.int64]:
 
 
 TITLES = {
-    "probability": "alarm from this probability on", "cut": "alarm from this score on",
+    "probability": "probability threshold", "cut": "score threshold",
     "alarms_per_year": "alarms a year", "alarms": "alarms",
 }  # fmt: skip
 
@@ -265,15 +261,15 @@ def curve(one: RunThresholds, what: str, over: str) -> Figure:
         ends = [float(x.min()), float(x.max())]
         traces.append(dotted(ends, [rate, rate], "base rate"))
     axis = {"probability": {"range": [0, 1]}, "cut": {}}.get(over, {"type": "log"})
-    marks = ", ".join(f"{symbol}: {rule}" for rule, symbol in SYMBOLS.items())
+    marks = "; ".join(f"{symbol}: {rule}" for rule, symbol in SYMBOLS.items())
     return Figure(
         [*traces, *_marks(one, what, over)],
         axes(
             TITLES[over], what, xaxis=axis, yaxis={"range": [0, 1.04]},
             legend={"orientation": "h"},
         ),
-        f"{what.capitalize()} over {TITLES[over]}, with exact {level(one.sweep.confidence)} CI, "
-        f"and the thresholds chosen ({marks}).",
+        f"{what.capitalize()} by {TITLES[over]} with exact {level(one.sweep.confidence)} CI; "
+        f"chosen thresholds ({marks}).",
     )  # fmt: skip
 
 

@@ -291,14 +291,16 @@ def _model_section(one: TopModel) -> Section:
 def _table(one: TopModel) -> Table:
     what = "probability" if one.probabilities else "score"
     columns = [
-        Column("alarms", weight=9), Column(f"from\n{what}", "number", 6),
-        Column("TP", "count", 7), Column("FP", "count", 7), Column("FN", "count", 5),
-        Column("TN", "count", 5), Column("precision", "share", 9), Column("recall", "share", 8),
+        Column("alarms", weight=9), Column(f"from\n{what}", "number", 8),
+        Column("TP", "count", 7), Column("FP", "count", 7), Column("FN", "count", 6),
+        Column("TN", "count", 5), Column("precision", "share_only", 9),
+        Column("recall", "share_only", 8),
     ]  # fmt: skip
     rows = []
     for cut in one.thresholds:
         place = None
         if math.isfinite(cut.cut):
             place = float(expit(cut.cut)) if one.probabilities else cut.cut
-        rows.append([cut.rule, place, cut.tp, cut.fp, cut.fn, cut.tn, cut.precision, cut.recall])
+        name = cut.rule.removeprefix("probability ")
+        rows.append([name, place, cut.tp, cut.fp, cut.fn, cut.tn, cut.precision, cut.recall])
     return Table(columns, rows)
