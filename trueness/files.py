@@ -76,9 +76,7 @@ def write_text(path: str | Path, text: str) -> None:
         raise StoreError(f"{path}: the file cannot be written ({first_line(error)})") from None
 
 
-def write_json(
-    path: Path, content: dict[str, Any] | list[Any], *, durable: bool = True
-) -> None:
+def write_json(path: Path, content: dict[str, Any] | list[Any], *, durable: bool = True) -> None:
     """Replace a JSON file in one step."""
     with written_whole(path, durable=durable) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False))

@@ -26,12 +26,12 @@ from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Failure, Pool, Question, keep_memory
 from trueness.fit import Device, Fitted, Member, choose_device, fit_stack
-from trueness.plan import Plan, Work, plan, resolution, size_text, work_of
-from trueness.store.leases import Leases
 from trueness.judge.measured import estimates_of, measured
+from trueness.plan import Plan, Work, plan, resolution, size_text, work_of
 from trueness.record import HISTORY, facts_of, predictions_of
 from trueness.spec import Spec
 from trueness.store import Store
+from trueness.store.leases import Leases
 
 MOST_HOURS = 100_000
 TOLD_EVERY_S = 2.0
@@ -420,4 +420,6 @@ def _judge_network(fit: Fitted, examples: Examples) -> Outcome:
     parameters = {
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
     }
-    return Outcome(fit.spec, record, predictions.frame, pl.DataFrame(history, schema=HISTORY), parameters)
+    return Outcome(
+        fit.spec, record, predictions.frame, pl.DataFrame(history, schema=HISTORY), parameters
+    )

@@ -6,7 +6,7 @@ To add one, put a module and its page into `trueness.checks.catalogue`.
 from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.mutes import Mute, MuteChange, MuteList, add_mute, mutes_in, remove_mute
 from trueness.checks.pages import CheckList, CheckPage, explained, next_move, page_of
-from trueness.checks.recorded import checked, findings_of_run
+from trueness.checks.recorded import checked, findings_of_run, is_checked
 from trueness.checks.registry import (
     CHECKS,
     LIMITS,
@@ -58,6 +58,7 @@ __all__ = [
     "findings_from",
     "findings_in",
     "findings_of_run",
+    "is_checked",
     "limits_in",
     "mutes_in",
     "next_move",

@@ -39,8 +39,10 @@ def findings_of_run(run: Run[Any], moved: Mapping[str, float]) -> list[Finding]:
     return _own(run.spec, CheckInput.of_run(run, moved=moved))
 
 
+def is_checked(spec: AnySpec) -> bool:
+    """Whether a run is checked: baselines that trueness makes are known, others are not."""
+    return spec.task.kind == "external" or not spec.is_baseline
+
+
 def _own(spec: AnySpec, run: CheckInput) -> list[Finding]:
-    """Baselines that trueness makes are known and not checked; those made elsewhere are."""
-    if spec.is_baseline and run.task != "external":
-        return []
-    return findings_in(run_checks(run))
+    return findings_in(run_checks(run)) if is_checked(spec) else []

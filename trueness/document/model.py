@@ -215,12 +215,15 @@ class Section:
         Where a `Link` of the same document may lead, as ``#anchor``.
     folded : bool
         A detail: closed on a page until it is opened, left out by a terminal.
+    detail : bool
+        Open on a page, left out by a terminal.
     """
 
     title: str
     parts: Sequence[Part]
     anchor: str = ""
     folded: bool = False
+    detail: bool = False
 
 
 Part: TypeAlias = Sentence | Items | Table | Figure | Beside | Section

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from trueness import spec
+import trueness.spec as spec
 
 GRACE = 10
 """Epochs in a row after which a state is an incident."""

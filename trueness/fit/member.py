@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.examples import Examples
 from trueness.fit.guard import GRACE, Incident, incidents
 from trueness.fit.streams import Streams

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.losses import LOSSES
 
 PADDING = -1.0

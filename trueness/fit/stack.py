@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.device import Device

@@ -125,6 +125,4 @@ def access_log(
     keys = {key for one in every if one.part == part for key in one.keys}
     known = {one.key: one.spec for one in stored if one.key in keys}
     candidates = {spec.candidate for spec in known.values() if not spec.is_baseline}
-    return AccessLog(
-        part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded
-    )
+    return AccessLog(part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded)

@@ -61,9 +61,7 @@ class Statistics:
     negatives: Array
 
 
-def statistics(
-    store: AnyStore, runs: Sequence[Run]
-) -> tuple[dict[str, Statistics], list[Problem]]:
+def statistics(store: AnyStore, runs: Sequence[Run]) -> tuple[dict[str, Statistics], list[Problem]]:
     """Statistics of runs of one comparison group by key, from the index or the predictions.
 
     Runs whose predictions cannot be read have none; they are named as problems.

@@ -21,7 +21,10 @@ def forest_plot(models: Sequence[Model]) -> Figure:
     places = {m.key: i for i, m in enumerate(shown)}
     traces = [
         _dots(name, [m for m in shown if m.is_baseline == baseline], places, colour)
-        for name, baseline, colour in (("candidates", False, "series-0"), ("baselines", True, "grey"))
+        for name, baseline, colour in (
+            ("candidates", False, "series-0"),
+            ("baselines", True, "grey"),
+        )
         if any(m.is_baseline == baseline for m in shown)
     ]
     layout = {
@@ -70,7 +73,9 @@ def learning_curves(run: Run) -> Figure | None:
     history = run.history()
     if not len(history):
         return None
-    folds = history["fold"].unique(maintain_order=True).to_list() if "fold" in history.columns else [0]
+    folds = (
+        history["fold"].unique(maintain_order=True).to_list() if "fold" in history.columns else [0]
+    )
     traces: list[dict[str, Any]] = []
     best = run.record.get("best_epochs", [run.record.get("best_epoch")])
     for fold in folds:

@@ -9,11 +9,12 @@ from typing import Any
 from trueness.checks import (
     RELATIVE,
     CheckInput,
-    CheckResult,
     Finding,
     Mute,
+    NotApplicable,
     baselines_compared,
     findings_in,
+    is_checked,
     limits_in,
     mutes_in,
     run_checks,
@@ -96,9 +97,18 @@ def findings_of_runs(
     return judged, problems
 
 
-def results_of_run(store: AnyStore, run: Run) -> list[CheckResult]:
-    """Every answer about a run on its own, with the reason where a check is not applicable."""
-    return run_checks(CheckInput.of_run(run, moved=limits_in(store)))
+def not_applicable(store: AnyStore, run: Run) -> list[NotApplicable]:
+    """Checks that could not look at a run on its own, and why; none for runs that are not checked.
+
+    Raises
+    ------
+    TruenessError
+        If its predictions cannot be read.
+    """
+    if not is_checked(run.spec):
+        return []
+    results = run_checks(CheckInput.of_run(run, moved=limits_in(store)))
+    return [r for r in results if isinstance(r, NotApplicable) and r.code not in RELATIVE]
 
 
 def _differences(

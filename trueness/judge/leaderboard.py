@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
-from trueness.judge.languages_group import ClassGroup, class_group
 
 from trueness.checks import LIMITS, Finding
 from trueness.document import Document, numbers
@@ -18,6 +17,7 @@ from trueness.judge.comparison import best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, Muted, compared_baselines, findings_of_runs
 from trueness.judge.judgement import SCHEMA
+from trueness.judge.languages_group import ClassGroup, class_group
 from trueness.judge.power import power_of
 from trueness.judge.selection import Selected, Selection, nulls_of, selection
 from trueness.judge.verdict import NOBODY, Verdict, verdict_of
@@ -362,7 +362,10 @@ def _of_an_event(
     ], sort)  # fmt: skip
     baselines = [r for r in runs if r.spec.is_baseline]
     of_baselines = _ranked(
-        [_model(run, ids, len(baselines), reference, None, judged.get(run.key)) for run in baselines],
+        [
+            _model(run, ids, len(baselines), reference, None, judged.get(run.key))
+            for run in baselines
+        ],
         sort,
     )
     first = (of_candidates or of_baselines)[0]

@@ -57,7 +57,11 @@ def _group_parts(group: Group) -> list[Part]:
     if group.classes is not None:
         parts += [_class_table(group, group.classes), *group.classes.sections()]
     else:
-        parts += [Sentence(caption(group)), main_table(group), *map(Sentence, selection_lines(group))]
+        parts += [
+            Sentence(caption(group)),
+            main_table(group),
+            *map(Sentence, selection_lines(group)),
+        ]
         parts += _power(group)
     parts += [*_checks(group), Sentence(_access_line(group), "note")]
     if group.classes is None:
@@ -290,9 +294,7 @@ def _details(group: Group) -> list[Part]:
     ]
     leaders = group.candidates[:RUNS_IN_DETAIL]
     best = [m for m in group.baselines if _is_best(m)]
-    detail = [
-        Section(f"{m.title} · {m.key}", run_parts(m), folded=True) for m in (*leaders, *best)
-    ]
+    detail = [Section(f"{m.title} · {m.key}", run_parts(m), folded=True) for m in (*leaders, *best)]
     return [*parts, Section("Run by run", detail)] if detail else parts
 
 
@@ -310,11 +312,12 @@ def _leader_parts(group: Group) -> list[Part]:
         runs.append((names.get(best.key, best.record["label"]), best))
     try:
         curves = [alarm_curve(runs, what) for what in ("precision", "recall")]
-        return [
+        sections = [
             Section("Precision and recall over the alarm rate", [Beside(curves)]),
             *calibration_section(leader.name, leader.run),
             *slice_sections(runs),
         ]
+        return [replace(section, detail=True) for section in sections]
     except TruenessError as error:
         return [Sentence(f"No curves of {leader.name}: {error}", "warning")]
 

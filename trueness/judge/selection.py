@@ -214,9 +214,7 @@ def _from_index(content: Any) -> _Joint | None:  # noqa: ANN401 - whatever a fil
     return _Joint(auc, precision, overfitting) if auc.ndim == precision.ndim == 1 else None
 
 
-def replicates(
-    known: dict[str, Statistics], runs: Sequence[Run], leader: Run
-) -> list[list[Run]]:
+def replicates(known: dict[str, Statistics], runs: Sequence[Run], leader: Run) -> list[list[Run]]:
     """Runs with statistics, seeds of one candidate together, those of the leader first."""
     groups: dict[str, list[Run]] = {leader.spec.candidate: []}
     for run in runs:

@@ -65,7 +65,8 @@ class Shown:
 
             parts: list[Any] = [
                 *class_run_sections(self.model.name, run, self.part),
-                *finding_parts(self.model.findings, self.model.muted), *log,
+                *finding_parts(self.model.findings, self.model.muted),
+                *log,
             ]
             about = [part_in_words(self.part).capitalize(), *facts(self.model)]
             return Document(title, parts, " · ".join(about))

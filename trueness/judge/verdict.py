@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from trueness.judge.answers import Answer
-
 from trueness.document import numbers
 from trueness.evaluation import Contrast, TwoNulls
+from trueness.judge.answers import Answer
 
 
 @dataclass(frozen=True)
@@ -89,8 +88,9 @@ def _chance(nulls: TwoNulls, n_candidates: int) -> Answer:
     many = numbers.plural(nulls.looked_at, "run" if nulls.looked_at > n_candidates else "model")
     adjusted = f"adjusted for {many}" if nulls.looked_at > 1 else ""
     serial = "serial dependence" if nulls.in_blocks else ""
-    how = " and ".join(x for x in (adjusted, serial and (
-        serial if adjusted else f"adjusted for {serial}")) if x)
+    how = " and ".join(
+        x for x in (adjusted, serial and (serial if adjusted else f"adjusted for {serial}")) if x
+    )
     text = (
         f"{nulls.alarms.k} of {nulls.alarms.n} alarms are right at a base rate of "
         f"{numbers.percent(nulls.base_rate)} %: {numbers.p_value(nulls.chance_p)}"

@@ -14,8 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.files import cache_folder
 from trueness.errors import DataError
+from trueness.files import cache_folder
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import (
     Row,

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.errors import SpecError, nearest
 from trueness.models.counts import activation_bytes, member_bytes, multiply_adds, parameter_count
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.models.embeddings import AttentionEmbedding
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.models.noise import Noise, noise_per_example

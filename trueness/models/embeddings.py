@@ -19,7 +19,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.models.columns import attend_columns
 from trueness.models.layers import (
     RevIN,

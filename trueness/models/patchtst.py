@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trueness import spec
+import trueness.spec as spec
 from trueness.models.embeddings import embed
 from trueness.models.layers import (
     RevIN,

@@ -128,7 +128,7 @@ def _items(part: Items, screen: Screen) -> Lines:
 
 def _section(part: Section, screen: Screen) -> Lines:
     """Title over what it holds; nothing if all of it is folded or a picture."""
-    blocks = [] if part.folded else _blocks(part.parts, screen)
+    blocks = [] if part.folded or part.detail else _blocks(part.parts, screen)
     if not blocks:
         return []
     heading = _paragraph(part.title, screen, "bold underline")
@@ -243,11 +243,11 @@ def _left_out(document: Document) -> str:
 
 
 def _folded(parts: Sequence[Any]) -> list[Section]:
-    """Outermost folded sections."""
+    """Outermost sections that are left out."""
     found: list[Section] = []
     for part in parts:
         if isinstance(part, Section):
-            found += [part] if part.folded else _folded(part.parts)
+            found += [part] if part.folded or part.detail else _folded(part.parts)
     return found
 
 

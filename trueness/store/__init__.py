@@ -1,8 +1,9 @@
-"""What is kept: runs by key, the ledger of accesses, leases of processes at work, derived numbers."""
+"""What is kept: runs by key, the ledger of accesses, leases of processes, derived numbers."""
 
 from typing import TypeAlias
 
-from trueness.store.runs import MemoryRun, MemoryStore, Problem, Run, S, Store
+from trueness.store.memory import MemoryRun, MemoryStore
+from trueness.store.runs import Problem, Run, S, Store
 
 AnyStore: TypeAlias = Store | MemoryStore
 """What can be judged."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import locked
-from trueness.store.runs import MemoryStore, Run
+from trueness.store.memory import MemoryStore
+from trueness.store.runs import Run
 
 if TYPE_CHECKING:
     from trueness.store import AnyStore
@@ -125,9 +126,7 @@ class Ledger:
     def accesses(self, data: str | None = None, part: str | None = None) -> list[Access]:
         """Accesses to one digest and part, or all; the oldest first."""
         return [
-            one
-            for one in self._read()[0]
-            if data in (None, one.data) and part in (None, one.part)
+            one for one in self._read()[0] if data in (None, one.data) and part in (None, one.part)
         ]
 
     def damaged(self) -> int:

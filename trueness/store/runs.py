@@ -282,7 +282,7 @@ class Store:
         StoreError
             If there is none, several, or the folder is damaged.
         """
-        opened = self._open(_only(key, self._keys(), str(self.root)))
+        opened = self._open(only_key(key, self._keys(), str(self.root)))
         if isinstance(opened, Problem):
             raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
         return opened
@@ -412,7 +412,7 @@ class Store:
         return Run(key, spec, record, folder)
 
 
-def _only(key: str, keys: Sequence[str], where: str) -> str:
+def only_key(key: str, keys: Sequence[str], where: str) -> str:
     """The key that a word stands for."""
     found = [key] if key in keys else [k for k in keys if k.startswith(key)]
     if len(found) != 1:
