@@ -21,7 +21,7 @@ from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDi
 
 VERDICTS = {"better": "better", "worse": "worse", "tied": "indistinguishable", "unknown": "too few"}
 """Verdict about the first run -> how it is called in a table."""
-ROWS_SHOWN = 30
+ROWS_SHOWN, ALARMS_SHOWN = 30, 15
 NAMES_DRAWN = 24
 """Slices of a kind beyond which a picture would be a blur."""
 
@@ -125,6 +125,8 @@ def _units(found: Comparison) -> Table:
     table = found.alarms.filter(found.alarms["raised"] != "both")
     names = {"first": found.first.name, "second": found.second.name}
     known = [name for name in ("id", "time", "group") if name in table.columns]
+    if "group" in known and found.alarms["group"].n_unique() == 1:
+        known.remove("group")
     if "time" in known and all(
         name.startswith(str(time)) for name, time in table.select("id", "time").iter_rows()
     ):
@@ -140,7 +142,7 @@ def _units(found: Comparison) -> Table:
          row["rank_first"], row["rank_second"]]
         for row in table.iter_rows(named=True)
     ]  # fmt: skip
-    return Table(columns, rows, title="Alarms that only one raises", shown=ROWS_SHOWN)
+    return Table(columns, rows, title="Alarms that only one raises", shown=ALARMS_SHOWN)
 
 
 # ------------------------------------------------------------------------------- where they differ
