@@ -10,7 +10,6 @@ import ast
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 
@@ -51,7 +50,8 @@ def handed_on(
 
 def _homes(file: str) -> dict[str, tuple[str, str]]:
     """Name -> module and name there, of imports from modules under ``if TYPE_CHECKING:``."""
-    tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    with open(file, encoding="utf-8") as source:
+        tree = ast.parse(source.read())
     blocks = [one for one in tree.body if isinstance(one, ast.If)]
     return {
         alias.asname or alias.name: (statement.module, alias.name)
