@@ -1,6 +1,5 @@
 """The command line as a user meets it: real processes, real files, real kills."""
 
-import dataclasses
 import json
 import os
 import random
@@ -218,19 +217,6 @@ def test_a_failing_member_is_recorded_and_the_campaign_goes_on(tiny, tmp_path, c
     assert "failed" in out
 
 
-def test_dry_run_writes_nothing(tiny, tmp_path, capsys):
-    code, out, _ = call(capsys, "run", tiny, "--store", tmp_path / "store", "--dry-run", "--json")
-    rows = json.loads(out)["experiments"]
-    assert code == 0
-    assert not (tmp_path / "store").exists()
-    network = next(row for row in rows if row["id"] == "T-01")
-    assert network["parameters"] > 0
-    assert network["work_gflop"] > 0
-    assert network["folds"][0]["validation"]["positives"] > 0
-    code, out, _ = call(capsys, "run", tiny, "--store", tmp_path / "store", "--dry-run")
-    assert "to train: 5 baselines, 2 networks" in out
-
-
 def test_seeds_and_selection_reach_the_store(tiny, tmp_path, capsys):
     arguments = (
         "run",
@@ -267,55 +253,6 @@ def test_every_verb_prints_text_and_json(finished, capsys, monkeypatch, argument
     code, out, err = call(capsys, *arguments, "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)
-
-
-def test_audit_exits_1_when_a_column_looks_ahead(capsys, monkeypatch):
-    from trueness.market.indicators import CATALOGUE
-
-    wrong = {
-        **CATALOGUE,
-        "sma_12": dataclasses.replace(CATALOGUE["sma_12"], compute=lambda f: np.roll(f.close, -5)),
-    }
-    monkeypatch.setattr("trueness.market.indicators.CATALOGUE", wrong)
-    code, out, _ = call(capsys, "features", "audit", "--tier", "a20", "--json")
-    assert code == 1
-    assert json.loads(out)["found"]["look ahead"] == ["sma_12"]
-
-
-def test_built_features_are_the_catalogue_in_order(capsys, tmp_path):
-    import polars as pl
-
-    from trueness.market import feature_table, load_bars
-
-    code, _, _ = call(capsys, "features", "build", "--tier", "a20", "--out", tmp_path / "f.parquet")
-    table, bars = pl.read_parquet(tmp_path / "f.parquet"), load_bars("sp500")
-    expected = feature_table(bars, "a20")
-    assert code == 0
-    assert tuple(table.columns) == ("Date", *expected.names)
-    assert table["Date"].to_numpy().astype("datetime64[D]").tolist() == bars.dates.tolist()
-    np.testing.assert_array_equal(table.drop("Date").to_numpy(), expected.values)
-
-
-def test_reduce_writes_a_tier(capsys, tmp_path):
-    arguments = (
-        "--tier",
-        "a20",
-        "--data",
-        "synthetic",
-        "--epochs",
-        1,
-        "--rounds",
-        1,
-        "--seeds",
-        1,
-        "--workers",
-        0,
-    )
-    code, out, err = call(capsys, "features", "reduce", "--out", tmp_path / "r.yaml", *arguments)
-    assert code == 0
-    assert "20 columns" in out
-    assert "verdict" in err
-    assert (tmp_path / "r.yaml").exists()
 
 
 def test_sorting(finished, capsys):
@@ -461,7 +398,7 @@ def test_every_verb_has_an_example_in_its_help(capsys):
         ["list"],
         ["leaderboard"],
         ["show"],
-        ["replay"],
+        ["compare-published"],
         ["tracker"],
         ["data", "check"],
         ["features"],
@@ -503,41 +440,6 @@ def test_the_demo_finishes_under_a_seed_and_protocol(tmp_path):
     assert len(json.loads(out)["arenas"][0]["networks"]) == 8
 
 
-def test_status_counts_by_priority_and_names_the_best(finished, tmp_path, capsys):
-    folder, _ = finished
-    code, out, _ = call(
-        capsys, "status", folder / "tiny.yaml", "--store", folder / "store", "--json"
-    )
-    content = json.loads(out)
-    assert code == 0
-    assert content["priorities"] == {"P1": {"declared": 2, "done": 2, "failed": 0, "missing": 0}}
-    assert content["at_work"] == []
-    assert "precision at top 30" in content["best"][0]
-    code, out, _ = call(capsys, "status", folder / "tiny.yaml", "--store", tmp_path / "none")
-    assert code == 0
-    assert "nothing runs now" in out
-    assert "to go on: trueness run" in out
-
-
-def test_status_sees_a_run_at_work(tiny, tmp_path, capsys):
-    tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 100000, patience: 100000"))
-    process = start("run", tiny, "--store", tmp_path / "store", "--workers", 1)
-    try:
-        for _ in range(120):
-            time.sleep(0.5)
-            _, out, _ = call(capsys, "status", tiny, "--store", tmp_path / "store", "--json")
-            (found,) = json.loads(out)["at_work"] or [{"stage": "nothing yet"}]
-            if found["stage"] == "networks" and found["running"] and found["done"]:
-                break
-        assert (found["running"], found["stage"]) == (["T-01"], "networks")
-        assert 0 < found["done"] < found["total"]
-    finally:
-        process.kill()
-        process.communicate()
-    _, out, _ = call(capsys, "status", tiny, "--store", tmp_path / "store", "--json")
-    assert json.loads(out)["at_work"] == []  # killed: its note is not believed
-
-
 def test_a_large_campaign_asks_for_all(capsys, tmp_path):
     code, _, err = call(capsys, "run", "precision", "--store", tmp_path / "store")
     assert code == 2
@@ -576,28 +478,3 @@ def test_two_processes_share_a_campaign(tiny, tmp_path):
     assert len(trained) == len(set(trained)) == 11
     assert not list((tmp_path / "store" / "claims").glob("[0-9a-f]*"))
     assert len(list((tmp_path / "store" / "runs").glob("[0-9a-f]*"))) == 11
-
-
-def test_top_counts_from_the_stored_predictions(finished, capsys):
-    import polars as pl
-
-    folder, _ = finished
-    code, out, _ = call(capsys, "top", "-n", 2, "--store", folder / "store", "--json")
-    ((_, tops),) = json.loads(out).items()
-    assert code == 0
-    assert len(tops) == 2
-    for one in tops:
-        rows = pl.read_parquet(folder / "store" / "runs" / one["key"] / "predictions.parquet")
-        rows = rows.filter(pl.col("split") == "validation")
-        y, logit = rows["y"].to_numpy() == 1, rows["logit"].to_numpy()
-        for cut in one["thresholds"]:
-            if cut["rule"].startswith("p >= "):
-                alarm = 1 / (1 + np.exp(-logit.astype(float))) >= cut["probability"]
-                assert (cut["tp"], cut["fp"]) == ((alarm & y).sum(), (alarm & ~y).sum())
-                assert (cut["fn"], cut["tn"]) == ((~alarm & y).sum(), (~alarm & ~y).sum())
-            else:
-                assert cut["tp"] + cut["fp"] <= int(cut["rule"].split()[1])
-    code, out, _ = call(capsys, "top", "--per", "budget", "--store", folder / "store")
-    assert (code, out.count("750k: ")) == (0, 2)
-    assert call(capsys, "top", "--tier", "a500", "--store", folder / "store")[0] == 2
-    assert call(capsys, "top", "--probability", 1.5, "--store", folder / "store")[0] == 2

@@ -33,7 +33,7 @@ from trueness.report.cells import (
 )
 
 SPECIAL = re.compile(r"[\\*\[\]<>|~$`]|(?<![^\W_])_|_(?![^\W_])|&(?=#?\w+;)")
-AT_START = re.compile(r"^(\s*)([#+=-]|\d+(?=[.)]))")
+AT_START = re.compile(r"^(\s*)([#+=-]|\d+(?=[.)](?:\s|$)))")
 EMPHASIS = {"verdict": "**", "note": "", "warning": "", "error": ""}
 PREFIXES = {"warning": "**Warning:** ", "error": "**Error:** "}
 DEEPEST = 6
