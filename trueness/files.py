@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, locks between processes, digests, the cache folder."""
+"""Files written whole or not at all, locks between processes, digests, the cache folder."""
 
 from __future__ import annotations
 

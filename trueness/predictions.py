@@ -76,7 +76,8 @@ class Predictions:
         known, values = self.frame.columns, "scores" if self.classes else "score"
         missing = [name for name in (*REQUIRED, values) if name not in known]
         if missing:
-            raise DataError(f"predictions without {', '.join(missing)}; {nearest(missing[0], known)}",
+            hint = nearest(missing[0], known)
+            raise DataError(f"predictions without {', '.join(missing)}; {hint}",
                             "missing_column")  # fmt: skip
         if self.scale not in get_args(Scale):
             raise DataError(f"no scale {self.scale!r}; choose logit or rank", "scale")
@@ -209,9 +210,11 @@ def as_frame(table: object) -> pl.DataFrame:
         if isinstance(table, Mapping):
             return pl.DataFrame({str(k): as_series(str(k), v) for k, v in table.items()})
         if type(table).__module__.startswith("pandas"):
-            return pl.from_pandas(table)  # ty: ignore[invalid-argument-type]
+            pandas: Any = table
+            return pl.DataFrame(pl.from_pandas(pandas))
         if hasattr(table, "__arrow_c_stream__"):
-            return pl.DataFrame(table)
+            arrow: Any = table
+            return pl.DataFrame(arrow)
     except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
         raise DataError(f"the table cannot be read: {error}", "table") from None
     raise DataError(
@@ -238,7 +241,7 @@ def as_series(name: str, values: object) -> pl.Series:
         if isinstance(values, pl.Series):
             return values.alias(name)
         if type(values).__module__.startswith("pandas"):
-            return pl.from_pandas(values).alias(name)  # ty: ignore[invalid-argument-type]
+            return pl.from_pandas(values).alias(name)
         if isinstance(values, np.ma.MaskedArray):
             raise TypeError("masked values; fill or drop them first")
         content = values if isinstance(values, Sequence) else np.asarray(values)

@@ -187,7 +187,8 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
             weights = parameter_count(spec.model, columns, spec.task.context_days)
         rows.append({
             "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
-            "parameters": weights, **{short_name(path): known[i] for path, known in settings.items()},
+            "parameters": weights,
+            **{short_name(path): known[i] for path, known in settings.items()},
             "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
     return rows

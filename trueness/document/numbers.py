@@ -18,15 +18,29 @@ class Bounded(Protocol):
     """What an estimate looks like from here: a value, the ends of its interval, its counts."""
 
     @property
-    def value(self) -> float | None: ...
+    def value(self) -> float | None:
+        """The estimate; None if it is undefined."""
+        ...
+
     @property
-    def low(self) -> float | None: ...
+    def low(self) -> float | None:
+        """Lower end of its interval."""
+        ...
+
     @property
-    def high(self) -> float | None: ...
+    def high(self) -> float | None:
+        """Upper end of its interval."""
+        ...
+
     @property
-    def n(self) -> int: ...
+    def n(self) -> int:
+        """Units it rests on."""
+        ...
+
     @property
-    def k(self) -> int | None: ...
+    def k(self) -> int | None:
+        """Hits among them, for a proportion."""
+        ...
 
 
 def count(n: float) -> str:

@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
-from trueness.document import Beside, Cell, Column, Document, Items, Section, Sentence, Table
+from trueness.document import (
+    Beside,
+    Cell,
+    Column,
+    Document,
+    Items,
+    Section,
+    Sentence,
+    Style,
+    Table,
+)
 from trueness.judge.calibration import (
     BINS,
     UNCALIBRATED,
@@ -75,7 +85,9 @@ def comparison_table(found: CalibrationComparison, *, errors: bool = True) -> Ta
         *(Column(title, "number", weight, digits=4) for title, weight in values.values()),
     ]
     rows = [_row(one, list(values)) for one in found.methods]
-    styles = ["reference" if one.method == UNCALIBRATED else "" for one in found.methods]
+    styles: list[Style] = [
+        "reference" if one.method == UNCALIBRATED else "" for one in found.methods
+    ]
     return Table(columns, rows, styles=styles)
 
 

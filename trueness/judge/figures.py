@@ -82,7 +82,8 @@ def learning_curves(run: Run) -> Figure | None:
         rows = history.filter(pl.col("fold") == fold) if "fold" in history.columns else history
         traces += _fold_curves(int(fold), rows, best[int(fold)], len(folds) > 1)
     layout = {
-        "xaxis": {"title": {"text": "epoch"}, "integer": True}, "yaxis": {"title": {"text": "loss"}},
+        "xaxis": {"title": {"text": "epoch"}, "integer": True},
+        "yaxis": {"title": {"text": "loss"}},
     }  # fmt: skip
     return Figure(traces, layout, "Loss per epoch; the marked epoch is kept.")
 

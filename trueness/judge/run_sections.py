@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from trueness.checks import Finding, next_move
+from trueness.checks import CHECKS, Finding, NotApplicable, next_move
 from trueness.document import (
     Beside,
     Column,
@@ -100,6 +100,12 @@ def finding_parts(findings: Sequence[Finding], muted: Sequence[Muted] = ()) -> l
             )
         )  # fmt: skip
     return parts
+
+
+def not_applicable_parts(unseen: Sequence[NotApplicable]) -> list[Part]:
+    """Checks that could not look at a run, with the reason; folded."""
+    lines = [f"{one.code} {CHECKS[one.code].title}: {one.why}" for one in unseen]
+    return [Section("Checks that are not applicable", [Items(lines)], folded=True)] if lines else []
 
 
 def warnings_of(model: Model) -> list[Part]:

@@ -173,7 +173,7 @@ def check_index(columns: Sequence[object]) -> None:
     ------
     DataError
     """
-    known = [c.index for c in columns if hasattr(c, "iloc")]  # ty: ignore[unresolved-attribute]
+    known = [c.index for c in columns if hasattr(c, "iloc")]  # ty: ignore[missing-attribute]
     if any(not one.equals(known[0]) for one in known[1:]):
         raise DataError("the rows of the columns have different indexes; align them first, as with "
                         "reindex, or give arrays (to_numpy())", "different_index")  # fmt: skip

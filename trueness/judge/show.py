@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, field
 from typing import Any
 
 import polars as pl
 
+from trueness.checks import NotApplicable
 from trueness.document import Document, Sentence
 from trueness.errors import TruenessError
 from trueness.judge.access import AccessLog, part_in_words
 from trueness.judge.finding import find_run
+from trueness.judge.findings import not_applicable
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.leaderboard import Model, leaderboard
-from trueness.judge.run_sections import facts, finding_parts, run_sections
+from trueness.judge.run_sections import (
+    facts,
+    finding_parts,
+    not_applicable_parts,
+    run_sections,
+)
 from trueness.store import AnyStore
 
 
@@ -29,12 +37,15 @@ class Shown:
     part : str
         The part that is shown.
     access : AccessLog or None
+    not_applicable : list of NotApplicable
+        Checks that could not look at it.
     """
 
     ids: list[str]
     model: Model
     part: str
     access: AccessLog | None
+    not_applicable: list[NotApplicable] = field(default_factory=list)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON: the record, the model of a leaderboard, the spec."""
@@ -48,6 +59,7 @@ class Shown:
             "ids": self.ids,
             "spec": run.spec.model_dump(mode="json"),
             "access": None if self.access is None else self.access.to_dict(),
+            "not_applicable": {one.code: one.why for one in self.not_applicable},
         }
 
     def to_frame(self) -> pl.DataFrame:
@@ -60,6 +72,7 @@ class Shown:
         run = self.model.run
         title = f"{' = '.join(self.ids) or run.key} · {run.record['label']}"
         log = [] if self.access is None else [Sentence(f"{self.access}", "note")]
+        log = [*not_applicable_parts(self.not_applicable), *log]
         if run.spec.estimands.kind == "classes":
             from trueness.judge.languages_tables import class_run_sections
 
@@ -106,4 +119,7 @@ def show(
     board = leaderboard(store, keys={run.key}, access=access, part=part, opened=opened)
     (group,) = board.groups
     (model,) = group.models
-    return Shown(ids, model, part or rule.measured_on, group.access)
+    unseen = []
+    with contextlib.suppress(TruenessError):  # damaged predictions are told elsewhere
+        unseen = not_applicable(store, run)
+    return Shown(ids, model, part or rule.measured_on, group.access, unseen)

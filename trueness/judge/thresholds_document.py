@@ -17,6 +17,7 @@ from trueness.document import (
     Part,
     Section,
     Sentence,
+    Style,
     Table,
 )
 from trueness.document.numbers import count, decimal, level, plural
@@ -203,7 +204,7 @@ def _per_demand(found: Thresholds, demand: Demand) -> Section:
         for rule in rules:
             row += _reached(known.get(rule))[: 1 if rule == BOUND else 2]
         rows.append(row)
-    styles = ["baseline" if one.run.spec.is_baseline else "" for one in found.runs]
+    styles: list[Style] = ["baseline" if one.run.spec.is_baseline else "" for one in found.runs]
     return Section(f"{demand}: best {demand.maximised}", [Table(columns, rows, styles=styles)])
 
 

@@ -1,4 +1,4 @@
-"""Where a campaign stands: what is done, what is best, what holds after correction, what is left."""
+"""Where a campaign stands: what is done, what is best, what holds, what is left."""
 
 from __future__ import annotations
 

@@ -212,8 +212,10 @@ class Spec(ContentAddressed):
         ...     content = {"task": {"kind": "market", "bars": "x"}, "model": model,
         ...                "evaluation": {"protocol": "mission"}}
         ...     return Spec.model_validate(content).label()
-        >>> label("logit"), label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
-        ('a20 · logistic regression', 'a20 · PatchTST d64×4, emb 16')
+        >>> label("logit")
+        'a20 · logistic regression'
+        >>> label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
+        'a20 · PatchTST d64×4, emb 16'
         """
         if isinstance(self.model, Baseline):
             return f"{self.task.tier} · {BASELINES[self.model.kind]}"

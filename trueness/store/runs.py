@@ -39,6 +39,7 @@ from typing_extensions import TypeVar
 from trueness.errors import StoreError, first_line
 from trueness.files import is_alive, locked, sha256_of, write_json, written_whole
 from trueness.predictions import Predictions
+from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.kinds import SPECS
 
@@ -101,7 +102,8 @@ class Run(Generic[S]):
         StoreError
             If they are damaged.
         """
-        scale = "logit" if self.spec.estimands.probabilities else "rank"
+        rule: Estimands = self.spec.estimands  # ty: ignore[missing-attribute] - every spec has them
+        scale = "logit" if rule.probabilities else "rank"
         return Predictions(self.table(), scale, tuple(self.record.get("classes", ())))
 
     def history(self) -> pl.DataFrame:
