@@ -21,7 +21,7 @@ from trueness.checks import (
 from trueness.cli import main
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation import Estimate
-from trueness.judge.findings import findings_of_runs, results_of_run
+from trueness.judge.findings import findings_of_runs, not_applicable
 from trueness.judge.leaderboard import leaderboard
 from trueness.market import synthetic_bars
 from trueness.run import run
@@ -313,13 +313,23 @@ def test_show_prints_each_finding_with_its_next_move(store, capsys):
         assert " ".join(text.replace("`", "").split()) in shown
 
 
-def test_every_answer_about_a_run_can_be_had(made):
+def test_findings_made_anew_are_those_of_the_record(made):
     run_ = network(made).run
-    results = {one.code: one for one in results_of_run(made, run_)}
-    assert set(results) > {f"TRU{n:03}" for n in range(1, 17)}
-    assert results["TRU004"].why
     fired = [f.code for f in findings_of_run(run_, {})]
     assert fired == [f["code"] for f in run_.record["findings"]]
+
+
+def test_what_is_not_applicable_is_told_with_its_reason(store, capsys):
+    assert not_applicable(store, network(store).run) == []
+    (baseline,) = (m.run for m in leaderboard(store).groups[0].baselines)
+    assert not_applicable(store, baseline) == []
+    unwatched = older(store, without=("checks", "incidents"))
+    lacking = {one.code: one.why for one in not_applicable(store, unwatched)}
+    assert lacking.keys() == {"TRU010", "TRU014"}
+    _, out, _ = call(capsys, "show", "P-01", "--json", "--store", store.root)
+    assert json.loads(out)["not_applicable"] == lacking
+    call(capsys, "show", "P-01", "--report", store.root / "page.html", "--store", store.root)
+    assert lacking["TRU010"] in (store.root / "page.html").read_text()
 
 
 # ------------------------------------------------------------------------------------------ K classes
