@@ -237,8 +237,8 @@ def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[st
         store.add([run.kept() for run in runs], keys)
         return
     store.prepare()
-    for run in runs:
-        store.write(run.spec, run.record, run.predictions.frame, pl.DataFrame(schema=HISTORY))
+    history = pl.DataFrame(schema=HISTORY)
+    in_threads(lambda run: store.write(run.spec, run.record, run.predictions.frame, history), runs)
     store.write_campaign(name, dict(keys))
 
 
