@@ -116,7 +116,7 @@ def test_memory_of_a_deep_network_is_found_on_shallow_ones():
         kept = activation_bytes(shape.model, 50, 80)
         assert shape.memory_bytes(128) == member_bytes(shape.parameters, 128, kept)
     (row,) = shape_rows(shapes_within("2M", 50, 80)[:1])
-    assert {"d_model", "n_layers", "d_ff", "heads", "parameters", "deviation %"} < set(row)
+    assert {"d_model", "n_layers", "d_ff", "heads", "parameters", "deviation_pct"} < set(row)
 
 
 def test_published_spaces_keep_their_levels_and_do_not_reach_their_names():

@@ -12,7 +12,10 @@ import polars as pl
 from trueness.document import Column, Document, Items, Kind, Part, Table
 from trueness.judge.judgement import SCHEMA
 
-KINDS: dict[str, Kind] = {"id": "code", "key": "code", "parameters": "short", "name": "code"}
+KINDS: dict[str, Kind] = {
+    **dict.fromkeys(("id", "key", "name"), "code"),
+    **dict.fromkeys(("parameters", "multiply_adds", "bytes_per_member"), "short"),
+}
 """Columns that are no plain texts or counts."""
 
 

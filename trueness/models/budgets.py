@@ -262,17 +262,17 @@ def shape_rows(shapes: Sequence[SolvedShape], batch: int = 128) -> list[dict[str
 
     Examples
     --------
-    >>> shape_rows(shapes_within("2M", 50, 80)[:1])[0]["deviation %"]
-    '+0.2'
+    >>> shape_rows(shapes_within("2M", 50, 80)[:1])[0]["deviation_pct"]
+    0.2
     """
     return [
         {
-            **{name: str(value) for name, value in s.fields.items() if name != "n_heads"},
+            **{name: value for name, value in s.fields.items() if name != "n_heads"},
             "heads": " ".join(map(str, s.heads)),
             "parameters": s.parameters,
-            "deviation %": f"{round(s.deviation_pct, 1) + 0.0:+.1f}",
-            "mega multiply-adds": f"{s.multiply_adds / 1e6:,.1f}",
-            "GB per member": f"{s.memory_bytes(batch) / 1e9:,.2f}",
+            "deviation_pct": round(s.deviation_pct, 1) + 0.0,
+            "multiply_adds": s.multiply_adds,
+            "bytes_per_member": s.memory_bytes(batch),
         }
         for s in shapes
     ]
