@@ -83,9 +83,8 @@ def _printed(*parts):
 def test_the_answer_is_one_sentence(methods):
     text = methods_verdict(methods, TEXTS)
     gain = methods.methods["lifted"].against["worst_group"].simultaneous
-    assert text.startswith(
-        f"lifted ({numbers.estimate(gain, signed=True)}) lifts the worst language"
-    )
+    value, low, high = (numbers.decimal(x, signed=True) for x in (gain.value, gain.low, gain.high))
+    assert text.startswith(f"lifted ({value}, {low} to {high}) lifts the worst language")
     assert "English loses less than 0.3 points" in text
     assert "hurt lifts it but degrades English" in text
     assert "Best of all methods is lifted" in text

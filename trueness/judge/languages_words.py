@@ -88,6 +88,11 @@ def gain(contrast: Contrast) -> str:
     return estimate(contrast.simultaneous, signed=True)
 
 
+def _bracketed(contrast: Contrast) -> str:
+    """The same for inside of brackets."""
+    return gain(contrast).replace(" (", ", ").removesuffix(")")
+
+
 def verdict_word(contrast: Contrast) -> str:
     """Better, worse, or not distinguishable, by the simultaneous interval."""
     return VERDICTS[contrast.verdict]
@@ -177,7 +182,7 @@ def _grouped(found: MethodComparison) -> bool:
 
 
 def _with_gain(name: str, method: Method, target: str) -> str:
-    return f"{name} ({gain(method.against[target])})"
+    return f"{name} ({_bracketed(method.against[target])})"
 
 
 def _but(found: MethodComparison, words: Words) -> list[str]:
@@ -192,7 +197,7 @@ def _but(found: MethodComparison, words: Words) -> list[str]:
         majority = one.against.get("majority_group")
         if one.majority_degraded != "no":
             few = f"too few {words.units} of {words.majority}"
-            loss = few if majority is None else gain(majority)
+            loss = few if majority is None else _bracketed(majority)
             sentences.append(f"{name} {clauses[one.majority_degraded]} ({loss}).")
     return sentences
 
