@@ -49,6 +49,20 @@ def test_a_page_says_what_its_check_is(code):
     assert set(check.applies_to) <= KINDS
 
 
+FIELDS = {
+    name
+    for spec in SPECS.values()
+    for shape in spec.model_json_schema()["$defs"].values()
+    for name in shape.get("properties", {})
+}
+
+
+@pytest.mark.parametrize("code", CHECKS)
+def test_a_page_names_settings_that_exist(code):
+    named = re.findall(r"`(?:task|model|loss|recipe|evaluation)\.(\w+)", page_of(code))
+    assert set(named) <= FIELDS
+
+
 def test_codes_limits_and_names_are_distinct():
     assert list(CHECKS) == sorted(CHECKS)
     names = [limit.name for check in CHECKS.values() for limit in check.limits]
