@@ -623,3 +623,53 @@ def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeyp
     assert code == 0
     assert "in-sample" in out
     assert "Warning: this access is not recorded: read only" in out
+
+
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("thresholds", ["S-1"]), ("certify", ["S-1", "--precision", "0.6"]), ("calibrate", ["S-1"]),
+        ("top", ["-n", "1"]), ("plan", ["--positives", "76", "--samples", "422"]),
+    ],
+)  # fmt: skip
+def test_json_has_the_fields_that_are_documented(mission, capsys, verb, arguments):
+    store, _ = mission
+    where = [] if verb == "plan" else ["--store", store.root]
+    _, out, _ = call(capsys, verb, *arguments, *where, "--json")
+    documented = (ROOT / "docs" / "json.md").read_text().partition("## Decisions")[2]
+    start = documented.index(f"`trueness {verb} --json`")
+    stop = documented.find("`trueness ", start + 1)
+    section = documented[start : stop if stop > 0 else None]
+    content = json.loads(out)
+    rows = [content, *content.get("runs", [])[:1], *content.get("methods", [])[:1]]
+    rows += [row for run in content.get("runs", [])[:1] for row in run.get("choices", [])[:1]]
+    rows += [row for run in content.get("runs", [])[:1] for row in run.get("thresholds", [])[:1]]
+    rows += [row for run in content.get("runs", [])[:1] for row in run.get("tested", [])[:1]]
+    for group in content.get("groups", []):
+        rows += [group, *group["models"][0]["thresholds"][:1]]
+    missing = [name for row in rows for name in row if f"`{name}`" not in section]
+    assert set(missing) <= {"schema", "kind"}
+
+
+@pytest.mark.parametrize("suffix", ["md", "html", "csv", "tex"])
+@pytest.mark.parametrize(
+    ("verb", "arguments"),
+    [
+        ("thresholds", ["--campaign", "trial"]), ("certify", ["S-1", "--precision", "0.6"]),
+        ("calibrate", ["S-1", "--method", "platt"]), ("top", []),
+        ("plan", ["--positives", "76", "--samples", "422", "--candidates", "3"]),
+    ],
+)  # fmt: skip
+def test_every_decision_is_written_in_every_form(
+    mission, tmp_path, capsys, verb, arguments, suffix
+):
+    store, _ = mission
+    where = [] if verb == "plan" else ["--store", store.root]
+    option = {"md": "markdown", "html": "report", "csv": "csv", "tex": "latex"}[suffix]
+    path = tmp_path / f"out.{suffix}"
+    code, out, _ = call(capsys, verb, *arguments, f"--{option}", path, *where)
+    assert code in (0, 1)
+    content = path.read_text()
+    assert len(content) > 80
+    assert "None" not in content.partition("<script")[0]
+    assert all(line == line.rstrip() for line in out.splitlines())
