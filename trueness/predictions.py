@@ -141,7 +141,7 @@ class Predictions:
 
     # --------------------------------------------------------------------------------------- parts
 
-    @property
+    @cached_property
     def splits(self) -> list[str]:
         """Names of the parts, in order of first appearance."""
         return self.frame["split"].unique(maintain_order=True).to_list()
@@ -156,15 +156,16 @@ class Predictions:
         DataError
             If there are none.
         """
-        rows = self.frame.filter(pl.col("split") == name)
-        if not len(rows):
+        if not self.has(name):
             raise DataError(f"no units of a part {name!r}; there are {', '.join(self.splits)}",
                             "no_part")  # fmt: skip
+        whole = len(self.splits) == 1
+        rows = self.frame if whole else self.frame.filter(pl.col("split") == name)
         return replace(self, frame=_in_order(rows))
 
     def has(self, name: str) -> bool:
         """Whether there is a part of that name."""
-        return bool((self.frame["split"] == name).any())
+        return name in self.splits
 
     def only(self, inside: NDArray[np.bool_]) -> Predictions:
         """Some of the units; `inside` is (n,)."""
