@@ -19,7 +19,7 @@ from trueness.evaluation import (
 )
 from trueness.evaluation import resampling as module
 from trueness.evaluation.metrics import alarm_cut
-from trueness.evaluation.resampling import Ranked, ranking
+from trueness.evaluation.resampling import SortedScores, Resamples, auc_in_folds, ranking
 from trueness.evaluation.threads import in_threads, threads
 
 
@@ -28,11 +28,11 @@ def multinomial(rng, n, draws, dtype=np.uint8):
     return np.ascontiguousarray(drawn.astype(dtype))
 
 
-@given(scored(), st.integers(0, 1000), st.sampled_from([np.uint8, np.uint16]), st.booleans())
-def test_weights_equal_repeating_the_units(case, seed, dtype, many):
+@given(scored(), st.integers(0, 1000), st.sampled_from([np.uint8, np.uint16]))
+def test_weights_equal_repeating_the_units(case, seed, dtype):
     y, score = case
     weights = multinomial(np.random.default_rng(seed), len(y), 4, dtype)
-    aucs, areas = ranking(Ranked.of(y, score), weights, total=10**6 if many else None)
+    aucs, areas = ranking(SortedScores.of(y, score), Resamples.of(weights))
     for w, auc, area in zip(weights.T, aucs, areas, strict=True):
         ys, scores = np.repeat(y, w), np.repeat(score, w)
         if 0 < ys.sum() < len(ys):
@@ -50,7 +50,7 @@ def test_the_auc_inside_folds_is_the_mean_of_their_aucs(case, seed):
     y, score = case
     rng = np.random.default_rng(seed)
     fold, weights = rng.integers(3, 6, len(y)), multinomial(rng, len(y), 3)
-    found, _ = ranking(Ranked.of(y, score), weights, fold=fold)
+    found = auc_in_folds(SortedScores.of(y, score), Resamples.of(weights), fold)
     parts = [fold == f for f in range(3, 6)]
     parts = [p for p in parts if len(set(y[p])) == 2]
     for w, value in zip(weights.T, found, strict=True):

@@ -32,6 +32,21 @@ def _add(
 
 
 @compiled
+def _lose(fresh: NDArray[Any], above: NDArray[Any], lost: NDArray[Any], hits: NDArray[Any]) -> None:
+    """Count what `fresh` positives lose to the negatives above them, and the hits, (draws,)."""
+    for k in range(len(hits)):
+        lost[k] += fresh[k] * above[k]
+        hits[k] += fresh[k]
+
+
+@compiled
+def _gain(fresh: NDArray[Any], above: NDArray[Any], hits: NDArray[Any], area: Array) -> None:
+    """Add the precision that `fresh` positives see, each, (draws,)."""
+    for k in range(len(hits)):
+        area[k] += fresh[k] * (hits[k] / max(hits[k] + 0.5 * above[k], 1.0))
+
+
+@compiled
 def ranking_of_draws(
     weights: NDArray[Any], positive: Mask, order: Index, ends: Index, zeros: NDArray[Any],
     precision_too: bool,
@@ -62,22 +77,22 @@ def ranking_of_draws(
     fresh, area = zeros.copy(), np.zeros(draws)
     for end in ends:
         units = order[start:end]
-        fresh[:] = 0
-        _add(fresh, weights, True, positive, units)
-        _add(above, weights, False, positive, units)
-        some = False
-        for unit in units:
-            if positive[unit]:
-                some, row = True, weights[unit]
-                for k in range(draws):
-                    lost[k] += row[k] * above[k]
-        _add(above, weights, False, positive, units)
-        if some:
-            for k in range(draws):
-                hits[k] += fresh[k]
+        if len(units) > 1:
+            fresh[:] = 0
+            _add(fresh, weights, True, positive, units)
+            _add(above, weights, False, positive, units)
+            _lose(fresh, above, lost, hits)
+            _add(above, weights, False, positive, units)
             if precision_too:
-                for k in range(draws):
-                    area[k] += fresh[k] * (hits[k] / max(hits[k] + 0.5 * above[k], 1.0))
+                _gain(fresh, above, hits, area)
+        elif positive[units[0]]:
+            _lose(weights[units[0]], above, lost, hits)
+            if precision_too:
+                _gain(weights[units[0]], above, hits, area)
+        else:
+            row = weights[units[0]]
+            for k in range(draws):
+                above[k] += 2 * row[k]
         start = end
     auc = np.empty(draws)
     for k in range(draws):

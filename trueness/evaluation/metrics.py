@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from trueness.evaluation.blocks import Blocks, Weights
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.calibration import BINS
 from trueness.evaluation.inputs import (
     Input,
@@ -25,7 +25,14 @@ from trueness.evaluation.inputs import (
     labels_and_scores,
 )
 from trueness.evaluation.intervals import Estimate, exact_bounds, percentile_interval
-from trueness.evaluation.resampling import Ranked, check_size, number, ranking
+from trueness.evaluation.resampling import (
+    SortedScores,
+    Resamples,
+    auc_in_folds,
+    check_size,
+    number,
+    ranking,
+)
 from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
@@ -72,8 +79,8 @@ def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> float:
 
 def _of_all(y_true: ArrayLike, y_score: ArrayLike) -> tuple[float, float]:
     """AUC and average precision, every unit counted once."""
-    ranked = Ranked.of(y_true, y_score)
-    auc, area = ranking(ranked, np.ones((len(ranked.y), 1), np.uint8))
+    ranked = SortedScores.of(y_true, y_score)
+    auc, area = ranking(ranked, Resamples.of(np.ones((len(ranked.y), 1), np.uint8)))
     return float(auc[0]), float(area[0])
 
 
@@ -105,7 +112,7 @@ def precision_recall_curve(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, A
         ``cut`` (m,): the lowest alarming score; ``alarms``, ``hits``, ``precision``, ``recall``
         (m,).
     """
-    ranked = Ranked.of(y_true, y_score)
+    ranked = SortedScores.of(y_true, y_score)
     hits = np.cumsum(ranked.y[ranked.order])[ranked.ends - 1].astype(float)
     alarms = ranked.ends.astype(float)
     with np.errstate(invalid="ignore"):
@@ -124,10 +131,9 @@ def precision_recall_curve(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Rule:
-    """What is measured, and the weights of the resamples of n units."""
+    """What is measured, and the resamples of n units."""
 
-    weights: Weights
-    total: NDArray[np.integer]
+    resamples: Resamples
     budgets: dict[str, int]
     confidence: float
     probabilities: bool
@@ -206,10 +212,9 @@ def measure_many(
         )
     check_confidence(confidence)
     several = fold is not None and len(np.unique(fold)) > 1
-    weights = blocks.weights()
     budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
     rule = _Rule(
-        weights, weights.sum(axis=0), budgets | {str(budget): budget for budget in alarms},
+        Resamples.of(blocks.weights()), budgets | {str(budget): budget for budget in alarms},
         confidence, probabilities, fold if several else None,
         {"chosen_on": chosen_on, "measured_on": measured_on},
     )  # fmt: skip
@@ -218,16 +223,14 @@ def measure_many(
         labels, values = labels_and_scores(y_true, score)
         check_size(blocks, len(labels))
         logits = as_logits(values, input) if probabilities else values
-        return _measured(Ranked.of(labels, logits), rule)
+        return _measured(SortedScores.of_checked(labels, logits), rule)
 
     return in_threads(one, scores)
 
 
-def _measured(ranked: Ranked, rule: _Rule) -> dict[str, Estimate]:
-    total = int(rule.total.max())
-    auc, area = in_fold, _ = ranking(ranked, rule.weights, total=total)
-    if rule.fold is not None:
-        in_fold, _ = ranking(ranked, rule.weights, fold=rule.fold, total=total)
+def _measured(ranked: SortedScores, rule: _Rule) -> dict[str, Estimate]:
+    auc, area = ranking(ranked, rule.resamples)
+    in_fold = auc if rule.fold is None else auc_in_folds(ranked, rule.resamples, rule.fold)
     draws = {"auc": auc, "auc_in_fold": in_fold, "average_precision": area}
     counts = {"base_rate": (int(ranked.y.sum()), len(ranked.y))}
     raised = {name: ranked.above(budget) for name, budget in rule.budgets.items()}
@@ -259,7 +262,7 @@ def _resampled(values: Array, rule: _Rule, n: int) -> Estimate:
     return Estimate(number(values[0]), low, high, n, **rule.made)
 
 
-def _calibration_errors(ranked: Ranked, rule: _Rule) -> Array:
+def _calibration_errors(ranked: SortedScores, rule: _Rule) -> Array:
     """Equal-width calibration error under each column of the weights."""
     from trueness.evaluation.kernels import gaps_of_draws
 
@@ -267,9 +270,9 @@ def _calibration_errors(ranked: Ranked, rule: _Rule) -> Array:
     edges = np.linspace(0, 1, BINS + 1)[1:-1]  # a probability on an edge is in the bin above it
     ends = np.searchsorted(-prob[ranked.order], -edges[::-1], side="right")
     gaps = gaps_of_draws(
-        rule.weights, ranked.y - prob, ranked.order, np.append(ends, len(prob)).astype(np.int64)
+        rule.resamples.weights, ranked.y - prob, ranked.order, np.append(ends, len(prob))
     )
-    return gaps / rule.total
+    return gaps / rule.resamples.total
 
 
 def score_facts(

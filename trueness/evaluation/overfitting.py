@@ -21,7 +21,7 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.inputs import InputError, Labels, binary, labels_and_scores
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
-from trueness.evaluation.resampling import Ranked
+from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
@@ -128,7 +128,7 @@ def auc_counts(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> Array:
     """
     from trueness.evaluation.kernels import won_pairs
 
-    ranked = Ranked.of(*_fitting(y_true, y_score, piece))
+    ranked = SortedScores.of(*_fitting(y_true, y_score, piece))
     return won_pairs(ranked.positive, ranked.order, ranked.ends, piece, int(piece.max()) + 1)
 
 

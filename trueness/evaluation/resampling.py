@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,7 +48,7 @@ def number(value: float) -> float | None:
 
 
 @dataclass(frozen=True)
-class Ranked:
+class SortedScores:
     """Labels and scores (n,), with the units by falling score.
 
     Attributes
@@ -66,14 +67,18 @@ class Ranked:
     ends: Index
 
     @classmethod
-    def of(cls, y_true: object, y_score: object) -> Ranked:
+    def of(cls, y_true: object, y_score: object) -> SortedScores:
         """Of labels and scores (n,), which are checked.
 
         Raises
         ------
         InputError
         """
-        y, score = labels_and_scores(y_true, y_score)
+        return cls.of_checked(*labels_and_scores(y_true, y_score))
+
+    @classmethod
+    def of_checked(cls, y: Labels, score: Array) -> SortedScores:
+        """Of labels and scores (n,) that `labels_and_scores` has let through."""
         order = np.argsort(-score, kind="stable")
         return cls(y, score, order, _ends(score[order]))
 
@@ -82,52 +87,74 @@ class Ranked:
         """Which labels are 1, (n,)."""
         return self.y.view(np.bool_)
 
-    def only(self, inside: NDArray[np.bool_]) -> tuple[Index, Index]:
-        """Order and ends of some of the units."""
-        order = self.order[inside[self.order]]
-        return order, _ends(self.score[order])
+    def in_folds(self, fold: Index) -> list[tuple[Index, Index]]:
+        """Order and ends of the units of each fold (n,) that has both classes."""
+        by_fold = self.order[np.argsort(fold[self.order], kind="stable")]
+        parts = np.split(by_fold, np.flatnonzero(np.diff(fold[by_fold])) + 1)
+        return [
+            (part, _ends(self.score[part]))
+            for part in parts
+            if 0 < np.count_nonzero(self.y[part]) < len(part)
+        ]
 
     def above(self, alarms: int) -> int:
         """Units that score above the one after so many alarms: ties at the edge stay out."""
         if alarms >= len(self.order):
             return len(self.order)
-        return int(np.concatenate([[0], self.ends])[np.searchsorted(self.ends, alarms, "right")])
-
-
-def largest_total(weights: Weights) -> int:
-    """Largest sum of a column of weights (n, draws)."""
-    return int(weights.sum(axis=0).max())
+        return int(np.append(0, self.ends)[np.searchsorted(self.ends, alarms, "right")])
 
 
 def _ends(falling: Array) -> Index:
     return np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
 
 
-def ranking(
-    ranked: Ranked, weights: Weights, *, fold: Index | None = None, precision_too: bool = True,
-    total: int | None = None,
-) -> tuple[Array, Array]:  # fmt: skip
-    """AUC and average precision under each column of weights (n, draws), (draws,) each.
+@dataclass(frozen=True)
+class Resamples:
+    """How often each of n units counts in each draw, and what is the same for all models.
 
-    With a `fold` (n,), the AUC is the mean of those inside each fold that has both classes. `total`
-    is the largest sum of a column, where it is known.
+    Attributes
+    ----------
+    weights : (n, draws) uint8 or uint16
+    total : (draws,)
+        Units of each draw.
+    zeros : (draws,)
+        Of the type that sums pairs of units exactly.
     """
+
+    weights: Weights
+    total: NDArray[np.integer]
+    zeros: NDArray[Any]
+
+    @classmethod
+    def of(cls, weights: Weights) -> Resamples:
+        """Of weights (n, draws)."""
+        total = weights.sum(axis=0)
+        exact = np.int32 if total.max() <= MANY_UNITS else np.float64
+        return cls(weights, total, np.zeros(weights.shape[1], exact))
+
+
+def ranking(
+    ranked: SortedScores, resamples: Resamples, *, precision_too: bool = True
+) -> tuple[Array, Array]:
+    """AUC and average precision of each draw, (draws,) each; the second only if asked for."""
     from trueness.evaluation.kernels import ranking_of_draws
 
-    small = (largest_total(weights) if total is None else total) <= MANY_UNITS
-    zeros = np.zeros(weights.shape[1], np.int32 if small else np.float64)
-    if fold is None:
-        return ranking_of_draws(
-            weights, ranked.positive, ranked.order, ranked.ends, zeros, precision_too
-        )
-    parts = [fold == f for f in np.unique(fold)]
+    return ranking_of_draws(
+        resamples.weights, ranked.positive, ranked.order, ranked.ends, resamples.zeros,
+        precision_too,
+    )  # fmt: skip
+
+
+def auc_in_folds(ranked: SortedScores, resamples: Resamples, fold: Index) -> Array:
+    """Mean of the AUCs inside each fold (n,) that has both classes, (draws,)."""
+    from trueness.evaluation.kernels import ranking_of_draws
+
+    weights, positive, zeros = resamples.weights, ranked.positive, resamples.zeros
     aucs = [
-        ranking_of_draws(weights, ranked.positive, *ranked.only(part), zeros, False)[0]
-        for part in parts
-        if 0 < ranked.y[part].mean() < 1
+        ranking_of_draws(weights, positive, order, ends, zeros, False)[0]
+        for order, ends in ranked.in_folds(fold)
     ]
-    mean = np.mean(aucs, axis=0) if aucs else np.full(len(zeros), np.nan)
-    return mean, np.full(len(zeros), np.nan)
+    return np.mean(aucs, axis=0) if aucs else np.full(len(zeros), np.nan)
 
 
 def resampled_aucs(
@@ -159,10 +186,9 @@ def resampled_aucs(
     >>> print(auc.estimate(0.95))
     0.877 (0.828–0.929)
     """
-    total = largest_total(blocks.weights(draws, bootstrap=bootstrap))
 
-    def auc(ranked: Ranked, weights: Weights) -> tuple[Array, int]:
-        return ranking(ranked, weights, precision_too=False, total=total)[0], len(ranked.y)
+    def auc(ranked: SortedScores, resamples: Resamples) -> tuple[Array, int]:
+        return ranking(ranked, resamples, precision_too=False)[0], len(ranked.y)
 
     return _on_resamples(y_true, scores, auc, blocks, draws, bootstrap)
 
@@ -197,27 +223,30 @@ def resampled_precisions(
     """
     alarms = at_least("alarms", alarms, 1)
 
-    def precision(ranked: Ranked, weights: Weights) -> tuple[Array, int]:
+    def precision(ranked: SortedScores, resamples: Resamples) -> tuple[Array, int]:
         from trueness.evaluation.kernels import precision_of_draws
 
         n = min(alarms, len(ranked.y))
-        return precision_of_draws(weights, ranked.positive, ranked.order, ranked.ends, n), n
+        values = precision_of_draws(
+            resamples.weights, ranked.positive, ranked.order, ranked.ends, n
+        )
+        return values, n
 
     return _on_resamples(y_true, scores, precision, blocks, draws, bootstrap)
 
 
 def _on_resamples(
     y_true: object, scores: Iterable[object],
-    statistic: Callable[[Ranked, Weights], tuple[Array, int]], blocks: Blocks, draws: int,
+    statistic: Callable[[SortedScores, Resamples], tuple[Array, int]], blocks: Blocks, draws: int,
     bootstrap: Bootstrap,
 ) -> list[Resampled]:  # fmt: skip
     """A statistic of the units as they are and of each resample, with what it is a share of."""
-    weights = blocks.weights(draws, bootstrap=bootstrap)
+    resamples = Resamples.of(blocks.weights(draws, bootstrap=bootstrap))
 
     def one(score: object) -> Resampled:
-        ranked = Ranked.of(y_true, score)
+        ranked = SortedScores.of(y_true, score)
         check_size(blocks, len(ranked.y))
-        values, n = statistic(ranked, weights)
+        values, n = statistic(ranked, resamples)
         missing = np.full(1 + draws - len(values), np.nan)
         return Resampled(float(values[0]), np.append(values[1:], missing), n, blocks.count)
 

@@ -16,8 +16,9 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import (
-    Ranked,
     Resampled,
+    Resamples,
+    SortedScores,
     mean_difference,
     ranking,
     resampled_aucs,
@@ -379,9 +380,9 @@ def _pair(
     y = parts[0].y[inside]
     if min(int(y.sum()), int((1 - y).sum())) < FEWEST:
         return []
-    found = []
+    found, resamples = [], Resamples.of(weights[inside])
     for part in parts:
-        values, _ = ranking(Ranked.of(y, part.score[inside]), weights[inside], precision_too=False)
+        values, _ = ranking(SortedScores.of(y, part.score[inside]), resamples, precision_too=False)
         found.append(Resampled(float(values[0]), values[1:], len(y), blocks))
     return found
 
