@@ -19,7 +19,7 @@ from trueness.evaluation import (
 )
 from trueness.evaluation import resampling as module
 from trueness.evaluation.metrics import alarm_cut
-from trueness.evaluation.resampling import SortedScores, Resamples, auc_in_folds, ranking
+from trueness.evaluation.resampling import Resamples, SortedScores, auc_in_folds, ranking
 from trueness.evaluation.threads import in_threads, threads
 
 

@@ -26,8 +26,8 @@ from trueness.evaluation.inputs import (
 )
 from trueness.evaluation.intervals import Estimate, exact_bounds, percentile_interval
 from trueness.evaluation.resampling import (
-    SortedScores,
     Resamples,
+    SortedScores,
     auc_in_folds,
     check_size,
     number,
