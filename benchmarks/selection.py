@@ -1,92 +1,140 @@
-"""Correction for the choice among 1,000 candidates on 6,000 days with 2,000 resamples.
+"""Judging 1,000 candidates on 6,000 times with 1,000 resamples, step by step.
 
-Each step in turn: joint resampling of AUC and precision, the ties with the leader over all pairs,
-the bounds of precision, the shrinkage, the overfitting. Prints wall and processor time of each and
-the peak memory of the process; one thread, unless OMP_NUM_THREADS says otherwise.
+The estimates of each with their bootstrap intervals, and everything that corrects for the choice
+among them: joint resampling of AUC and precision, the deviations of all pairs, the differences to
+the leader, the bounds of precision, the shrinkage, the overfitting. Prints wall and processor time
+of each step and the peak memory. Beside the bootstrap steps stands what a loop over scikit-learn
+would take, from ten resamples of one candidate. OMP_NUM_THREADS threads, or one per core.
 
-    python benchmarks/selection.py [--candidates 1000] [--days 6000] [--draws 2000]
+    python benchmarks/selection.py [--candidates 1000] [--times 6000] [--draws 1000]
 """
 
 import argparse
 import os
-
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-os.environ.setdefault("OPENBLAS_NUM_THREADS", os.environ["OMP_NUM_THREADS"])
-
 import resource
 import time
 
 import numpy as np
+from sklearn.metrics import average_precision_score, roc_auc_score
 
 from trueness.evaluation import (
+    Blocks,
     auc_counts,
     class_counts,
     contrasts_with_leader,
+    largest_of_pairs,
+    measure_many,
     overfitting_of_aucs,
     precision_bounds,
     resampled_aucs,
     resampled_precisions,
     shrink,
 )
+from trueness.evaluation.blocks import DRAWS
+from trueness.evaluation.threads import in_threads, threads
 
-BLOCK, ALARMS = 20, 30
+LENGTH, ALARMS, PIECES, FOLDS, LOOP = 20, 30, 16, 5, 10
 
 
-def candidates(days, m):
+def candidates(n, m):
     """Labels, and scores with an AUC near 0.7 whose errors are half shared."""
     rng = np.random.default_rng(0)
-    y = (rng.random(days) < 0.2).astype(np.uint8)
-    common = rng.standard_normal(days)
-    return y, [0.734 * y + 0.7 * (common + rng.standard_normal(days)) for _ in range(m)]
+    y = (rng.random(n) < 0.2).astype(np.uint8)
+    common = rng.standard_normal(n)
+    return y, [0.734 * y - 1 + 0.7 * (common + rng.standard_normal(n)) for _ in range(m)]
+
+
+def loops(y, score, blocks, m, draws):
+    """Seconds that loops over scikit-learn would take: estimates, AUC, precision."""
+    weights = blocks.weights(draws)[:, 1 : 1 + LOOP].T.astype(float)
+    fold = np.arange(len(y)) * FOLDS // len(y)
+
+    def timed(work):
+        began = time.perf_counter()
+        for row in weights:
+            work(row)
+        return (time.perf_counter() - began) / LOOP * draws * m
+
+    def auc(row):
+        roc_auc_score(y, score, sample_weight=row)
+
+    def every(row):
+        auc(row)
+        average_precision_score(y, score, sample_weight=row)
+        for f in range(FOLDS):
+            roc_auc_score(y[fold == f], score[fold == f], sample_weight=row[fold == f])
+
+    def precision(row):
+        np.repeat(y[np.argsort(-score)], row.astype(int))[:ALARMS].mean()
+
+    return timed(every), timed(auc), timed(precision)
+
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+class Clock:
+    def __init__(self):
+        self.total = [0.0, 0.0]
+
+    def __call__(self, name, work, loop=None):
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work()
+        spent = time.perf_counter() - wall, time.process_time() - cpu
+        self.total = [a + b for a, b in zip(self.total, spent, strict=True)]
+        ratio = "" if loop is None else f"{loop:11,.0f} s as a loop, {loop / spent[0]:,.0f} times"
+        print(f"{name:36}{spent[0]:7.2f} s wall{spent[1]:7.2f} s processor{ratio}")
+        return result
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("candidates", 1000), ("days", 6000), ("draws", 2000)):
+    for name, default in (("candidates", 1000), ("times", 6000), ("draws", 1000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
-    y, scores = candidates(given.days, given.candidates)
-    options = {"block": BLOCK, "draws": given.draws}
-    list(resampled_aucs(y, scores[:1], block=BLOCK, draws=10))  # compiled once per machine
-    list(resampled_precisions(y, scores[:1], alarms=ALARMS, block=BLOCK, draws=10))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(
-        f"{given.candidates} candidates, {given.days} days, {given.draws} draws; "
-        f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    )
-    known, total = {}, [0.0, 0.0]
-
-    def timed(name, work):
-        wall, cpu = time.perf_counter(), time.process_time()
-        known[name] = work()
-        spent = time.perf_counter() - wall, time.process_time() - cpu
-        total[0], total[1] = total[0] + spent[0], total[1] + spent[1]
-        print(f"{name:34}{spent[0]:8.1f} s wall{spent[1]:8.1f} s processor")
-
-    timed("AUC of all resamples", lambda: list(resampled_aucs(y, scores, **options)))
-    timed(
-        "precision of all resamples",
-        lambda: list(resampled_precisions(y, scores, alarms=ALARMS, **options)),
-    )
-    aucs, precisions = known["AUC of all resamples"], known["precision of all resamples"]
+    m, n = given.candidates, given.times
+    y, scores = candidates(n, m)
+    blocks = Blocks.of(n, length=LENGTH)
+    few = Blocks.of(n, length=LENGTH + 1)  # other weights: kernels are compiled once per machine
+    rule = {"alarms": (7, 15, ALARMS), "alarm_rate_pct": 5.0, "confidence": 0.95,
+            "fold": np.arange(n) * FOLDS // n}  # fmt: skip
+    measure_many(y, scores[:2], blocks=few, **rule)
+    largest_of_pairs(resampled_aucs(y, scores[:2], blocks=few, draws=9))
+    resampled_precisions(y, scores[:2], alarms=ALARMS, blocks=few, draws=9)
+    piece = blocks.pieces(PIECES)
+    won = [auc_counts(y, score, piece) for score in scores[:2]]
+    overfitting_of_aucs(np.array(won), *class_counts(y, piece))
+    before = peak()
+    print(f"{m:,} candidates, {n:,} times, {given.draws:,} draws; {threads()} threads on "
+          f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
+    every, auc, precision = loops(y, scores[0], blocks, m, given.draws)
+    clock, options = Clock(), {"blocks": blocks, "draws": given.draws}
+    clock("estimates of each, with intervals", lambda: measure_many(
+        y, scores, blocks=blocks, **rule), every * DRAWS / given.draws)  # fmt: skip
+    aucs = clock("AUC of all resamples", lambda: resampled_aucs(y, scores, **options), auc)
+    precisions = clock("precision of all resamples", lambda: resampled_precisions(
+        y, scores, alarms=ALARMS, **options), precision)  # fmt: skip
     leader = int(np.argmax([one.value for one in precisions]))
-    timed("ties with the leader, AUC", lambda: contrasts_with_leader(aucs, leader))
-    timed("ties with the leader, precision", lambda: contrasts_with_leader(precisions, leader))
-    timed("bounds of precision", lambda: precision_bounds(precisions))
-    timed(
-        "shrinkage", lambda: shrink([p.value * p.n for p in precisions], [p.n for p in precisions])
-    )
-    timed("won pairs between 16 blocks", lambda: np.array([auc_counts(y, s, 16) for s in scores]))
-    won = known["won pairs between 16 blocks"]
-    timed("overfitting, 12,870 splits", lambda: overfitting_of_aucs(won, *class_counts(y, 16)))
-    print(f"{'all':34}{total[0]:8.1f} s wall{total[1]:8.1f} s processor")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory {peak:.0f} MiB, of which {memory:.0f} before the first step")
-    ties = [c.verdict for c in known["ties with the leader, AUC"]]
-    print(
-        f"tied with the leader in AUC: {ties.count('tied')} of {len(ties)}; overfitting "
-        f"{known['overfitting, 12,870 splits'].probability.value:.2f}"
-    )
+    pairs = [
+        clock(f"deviations of all pairs, {name}", lambda some=some: largest_of_pairs(some))
+        for name, some in (("AUC", aucs), ("precision", precisions))
+    ]
+    contrasts = clock("differences to the leader, both", lambda: [
+        contrasts_with_leader(some, leader, largest=largest)
+        for some, largest in zip((aucs, precisions), pairs, strict=True)])  # fmt: skip
+    clock("bounds of precision", lambda: precision_bounds(precisions))
+    clock("shrinkage", lambda: shrink(
+        [one.value * one.n for one in precisions], [one.n for one in precisions]))  # fmt: skip
+    won = clock("won pairs between 16 pieces", lambda: in_threads(
+        lambda score: auc_counts(y, score, piece), scores))  # fmt: skip
+    overfitting = clock("overfitting, 12,870 splits", lambda: overfitting_of_aucs(
+        np.array(won), *class_counts(y, piece)))  # fmt: skip
+    print(f"{'all':36}{clock.total[0]:7.2f} s wall{clock.total[1]:7.2f} s processor")
+    print(f"peak memory {peak():.0f} MiB, of which {before:.0f} before the first step")
+    ties = [c.verdict for c in contrasts[0]]
+    print(f"tied with the leader in AUC: {ties.count('tied')} of {len(ties)}; overfitting "
+          f"{overfitting.probability.value:.2f}")  # fmt: skip
 
 
 if __name__ == "__main__":
