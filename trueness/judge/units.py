@@ -18,7 +18,8 @@ ROLES = ("split", "fold", "id", "time", "group", "cluster", "y")
 EVALUATION = "evaluation"
 """Part of units for which no split is named."""
 ISO_DAY = r"^\s*\d{4}-\d{2}-\d{2}"
-SHOWN = 6
+SHOWN = 5
+"""Values of a label in a refusal."""
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,8 @@ def _binary(column: pl.Series) -> pl.Series:
     numbers = number_column(words)
     distinct = column.unique().sort()
     if numbers is None or not set(numbers.unique().to_list()) <= {0, 1}:
-        shown = listed([str(value) for value in distinct.head(SHOWN + 1)], SHOWN)
-        more = f" ({count(len(distinct))} values)" if len(distinct) > SHOWN else ""
+        shown = ", ".join(str(value) for value in distinct.head(SHOWN))
+        more = f", … ({count(len(distinct))} values)" if len(distinct) > SHOWN else ""
         raise DataError(
             f"y holds {shown}{more}; a binary label is 0 or 1 (for K classes name the columns of "
             "their scores)", "not_binary",
