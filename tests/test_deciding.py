@@ -448,6 +448,10 @@ def test_rows_of_one_cluster_say_less(external):
     assert one.effective == one.alarms
     assert other.effective < one.alarms / 3
     assert other.p_value > one.p_value
+    text = " ".join(
+        to_html(certify_runs(clustered, find_runs(clustered, ["m0"]), 0.4).document()).split()
+    )
+    assert "adjusted for clusters of units that depend on each other" in text
 
 
 def test_choices_of_baselines_are_those_that_they_make():

@@ -20,6 +20,7 @@ from trueness.judge.calibration import (
     CalibrationComparison,
 )
 from trueness.judge.curves import axis_end, calibration_curve, curve_explained
+from trueness.judge.parts import run_title
 
 NOTES = (
     "Brier score and log loss: mean over the units, smaller is better; the difference is to the "
@@ -46,9 +47,8 @@ VALUES = {
 
 def document(found: CalibrationComparison) -> Document:
     """Facts, the verdict, a row per method, and the calibration curves with the same axes."""
-    record = found.run.record
     return Document(
-        f"Calibration of {found.name} · {record['label']}",
+        f"Calibration of {run_title(found.name, found.run)}",
         [
             *(Sentence(note, "warning") for note in found.notes),
             Sentence(found.verdict, "verdict"),

@@ -254,7 +254,8 @@ def _check_enough(run: Run, name: str, part: Predictions) -> None:
     rule, positives = run.spec.estimands, int(part.y.sum())
     blocks = part.blocks(rule.block)
     if blocks.few or positives < 2:
-        noun = rule.nouns[0] if blocks.items == len(part) else "time or cluster"
+        noun = rule.nouns[0] if blocks.items == len(part) else "cluster"
+        noun = noun if part.time is None or noun == "day" else "time"
         raise TruenessError(
             f"{run.key}: {count(blocks.items)} {units_in_words(rule, name)} with {positives} "
             f"positives; a certificate needs {FEWEST_BLOCKS} blocks of "

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, level, percent, plain, plural, short
+from trueness.evaluation.design_effects import INDEPENDENT
 from trueness.evaluation.guarantee import ThresholdTest
 from trueness.judge.certificates import Certificates, RunCertificate
-from trueness.judge.parts import units_in_words
+from trueness.judge.parts import run_title, units_in_words
 
 RUNS_IN_DETAIL = 6
 """Runs whose tested thresholds a page lists."""
@@ -20,7 +21,7 @@ def document(found: Certificates) -> Document:
     if found.campaign:
         of = f"campaign {found.campaign}"
     elif len(found.runs) == 1:
-        of = f"{first.name} · {first.run.record['label']}"
+        of = run_title(first.name, first.run)
     else:
         of = plural(len(found.runs), "run")
     subtitle = units_in_words(first.run.spec.estimands, found.part)
@@ -125,8 +126,7 @@ def _order(one: RunCertificate) -> tuple[bool, float]:
 
 def _notes(found: Certificates) -> list[str]:
     """How the error was shared, what is assumed, what the ledger says."""
-    first = found.runs[0]
-    one, noun = first.certificate, first.run.spec.estimands.nouns[0]
+    one = found.runs[0].certificate
     budget = f"{plain(round(100 * (1 - one.confidence), 6))} %"
     hypotheses = plural(one.hypotheses, "hypothesis", "hypotheses")
     shared = (
@@ -139,9 +139,18 @@ def _notes(found: Certificates) -> list[str]:
         f"% of the {budget} error budget",
         shared,
     ]
-    if one.block > 1:
-        notes.append(f"adjusted for serial dependence over {plural(one.block, noun)}")
+    notes += [f"adjusted for {what}" for what in _dependence(found)]
     return [*notes, "valid only if future data resemble this sample", *found.ledger]
+
+
+def _dependence(found: Certificates) -> list[str]:
+    """What hits depend on, as far as it is known."""
+    one = found.runs[0].certificate
+    if one.block > 1:
+        noun = found.runs[0].run.spec.estimands.nouns[0]
+        return [f"serial dependence over {plural(one.block, noun if noun == 'day' else 'time')}"]
+    clustered = any(row.depends != INDEPENDENT for row in one.tested)
+    return ["clusters of units that depend on each other"] if clustered else []
 
 
 def _tested(one: RunCertificate) -> Table:

@@ -100,6 +100,12 @@ def counted(rule: Estimands, name: str, part: Predictions) -> str:
     return shown
 
 
+def run_title(name: str, run: Run) -> str:
+    """Name and label of a run, which may be the same."""
+    label = run.record["label"]
+    return name if name.endswith(label) else f"{name} · {label}"
+
+
 def ledger_sentences(store: AnyStore, runs: Sequence[Run]) -> list[str]:
     """How often the data of some runs were evaluated, or that the ledger cannot be read."""
     digests = dict.fromkeys(data_of(run) for run in runs)

@@ -25,7 +25,7 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_sweep
 from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
 from trueness.judge.demands import Choice, Demand
-from trueness.judge.parts import counted, earlier_name, units_in_words
+from trueness.judge.parts import counted, earlier_name, run_title, units_in_words
 from trueness.judge.thresholds import RunThresholds, Thresholds
 
 RUNS_IN_DETAIL = 6
@@ -43,7 +43,7 @@ def document(found: Thresholds) -> Document:
     parts: list[Part] = [Sentence(note, "warning") for note in found.notes]
     if len(asked) == 1 and not found.campaign:
         (one,) = asked
-        title = f"Thresholds of {one.name} · {one.run.record['label']}"
+        title = f"Thresholds of {run_title(one.name, one.run)}"
         parts += [Sentence(base_sentence(one)), _choices(one)]
         parts += [_section(other, folded=False, detailed=False) for other in _beside(found)]
         parts += [Sentence(caption(one), "note"), *_curves(one), _sweep(one)]
@@ -75,7 +75,7 @@ def _section(one: RunThresholds, folded: bool, detailed: bool) -> Section:
     parts: list[Part] = [_choices(one)]
     if detailed:
         parts += [*_curves(one), _sweep(one)]
-    title = f"{one.name} · {one.run.record['label']}"
+    title = run_title(one.name, one.run)
     if one.run.key not in title:
         title += f" · {one.run.key}"
     return Section(title, parts, folded=folded)
