@@ -1,4 +1,4 @@
-"""The ladder for titles: features and solver against scikit-learn, what chooses, what must not."""
+"""The baselines for titles: features and solver against scikit-learn, what chooses, what must not."""
 
 from types import SimpleNamespace
 
@@ -66,7 +66,7 @@ def _macro_f1(y, predicted, language):
 
 
 @pytest.mark.parametrize("kind", TITLES_BASELINES)
-def test_every_rung_repeats_and_scores_both_parts(corpus, kind):
+def test_every_baseline_repeats_and_scores_both_parts(corpus, kind):
     one, two = (fit_titles_baseline(_spec(kind), corpus, _macro_f1) for _ in range(2))
     assert list(one.logits) == ["validation", "test"]
     assert one.chosen == two.chosen

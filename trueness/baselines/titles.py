@@ -1,6 +1,6 @@
-"""The ladder for titles: the classes by their frequency, then n-grams under a linear model.
+"""The baselines for titles: the classes by their frequency, then n-grams under a linear model.
 
-All rungs see the training texts only. What a rung has to choose (a penalty, and the temperature
+All see the training texts only. What one has to choose (a penalty, and the temperature
 that turns its scores into logits) it chooses on the validation part, where a network would stop.
 """
 
@@ -76,7 +76,7 @@ class Corpus(Protocol):
 
 @dataclass(frozen=True)
 class TitlesFit:
-    """What a rung left behind: logits (n, K) of each part but the first, and what it chose."""
+    """What a baseline left behind: logits (n, K) of each part but the first, and what it chose."""
 
     spec: TitlesSpec
     logits: dict[str, Floats]
@@ -85,7 +85,7 @@ class TitlesFit:
 
 
 def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> TitlesFit:
-    """Fit one rung on the training texts.
+    """Fit one baseline on the training texts.
 
     Parameters
     ----------
@@ -104,14 +104,14 @@ def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> Title
     Raises
     ------
     TruenessError
-        If the model is no rung.
+        If the model is no baseline.
     """
     if not isinstance(spec.model, LinearBaseline):
         raise TruenessError(
             f"a {spec.model.kind} is no baseline; {', '.join(TITLES_BASELINES)} are"
         )
-    began, rung = time.perf_counter(), TITLES_BASELINES[spec.model.kind]
-    logits, chosen = rung(corpus, score, spec.seed)
+    began, fit = time.perf_counter(), TITLES_BASELINES[spec.model.kind]
+    logits, chosen = fit(corpus, score, spec.seed)
     return TitlesFit(spec, logits, chosen, time.perf_counter() - began)
 
 

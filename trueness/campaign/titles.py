@@ -154,7 +154,7 @@ def load_titles_campaign(
             entries.append(TitlesEntry(full, priority, spec))
     label = declared_name(reader, top, file.stem)
     title = str(top.content.get("title", label))
-    ladder = _ladder(entries)
+    baselines = _baselines(entries)
     reference = str(top.content.get("reference", entries[0].id))
     if (reference, 0) not in keys:
         known = list(dict.fromkeys(name for name, _ in keys))
@@ -162,13 +162,13 @@ def load_titles_campaign(
             top.line(("reference",)),
             f"reference: no experiment {reference!r}; {nearest(reference, known)}",
         )
-    return TitlesCampaign(label, title, corpus_digest, reference, ladder, tuple(entries))
+    return TitlesCampaign(label, title, corpus_digest, reference, baselines, tuple(entries))
 
 
 def campaign_of(spec: TitlesSpec, name: str, id_: str) -> TitlesCampaign:
     """A campaign of one experiment, with its baselines."""
     entries = [TitlesEntry(id_, "P1", spec)]
-    return TitlesCampaign(name, name, spec.task.corpus, id_, _ladder(entries), tuple(entries))
+    return TitlesCampaign(name, name, spec.task.corpus, id_, _baselines(entries), tuple(entries))
 
 
 def _spec(reader: Reader, id_: str, part: Part, digest: str, extra: int, keys: Seen) -> TitlesSpec:
@@ -221,9 +221,9 @@ def _is_key(text: str) -> bool:
     return len(text) == 12 and set(text) <= set("0123456789abcdef")
 
 
-def _ladder(entries: list[TitlesEntry]) -> tuple[TitlesEntry, ...]:
+def _baselines(entries: list[TitlesEntry]) -> tuple[TitlesEntry, ...]:
     """The baselines for every distinct evaluation, in order of first appearance."""
-    rungs: dict[str, TitlesEntry] = {}
+    found: dict[str, TitlesEntry] = {}
     for spec in (entry.spec for entry in entries):
         for kind in get_args(LinearBaseline.model_fields["kind"].annotation):
             one = TitlesSpec(
@@ -231,5 +231,5 @@ def _ladder(entries: list[TitlesEntry]) -> tuple[TitlesEntry, ...]:
                 model=LinearBaseline(kind=kind),
                 evaluation=spec.evaluation,
             )
-            rungs.setdefault(one.key, TitlesEntry(kind, BASELINE_PRIORITY, one))
-    return tuple(rungs.values())
+            found.setdefault(one.key, TitlesEntry(kind, BASELINE_PRIORITY, one))
+    return tuple(found.values())

@@ -115,7 +115,7 @@ class Encoder(Shape):
 
 
 class LinearBaseline(Shape):
-    """A rung of the ladder: the majority class, or n-grams under a linear model."""
+    """A baseline: the majority class, or n-grams under a linear model."""
 
     kind: Literal["majority", "tfidf_logit", "tfidf_svm"]
 
@@ -418,7 +418,7 @@ class TitlesSpec(ContentAddressed):
         for part in (loss.class_weights, loss.groups):
             words += [] if part is None else _words(part)
         words += [] if loss.contrastive is None else ["contrast", *_words(loss.contrastive)]
-        words += [] if loss.teacher is None else ["taught"]
+        words += [] if loss.teacher is None else ["distilled"]
         words += [] if recipe.sampling_alpha == 1 else [f"sampled {recipe.sampling_alpha:g}"]
         words += [] if recipe.ema is None else [f"ema {recipe.ema:g}"]
         words += [] if recipe.start is None else ["second stage"]
