@@ -113,6 +113,8 @@ class CalibrationComparison:
             )
         if any(d.low is None for d in others):
             return f"{first} Too few {self.rule.nouns[0]}s for intervals."
+        if len(others) == 1:
+            return first
         return (
             f"{first} Adjusted for the number of methods, {better} of {len(others)} lower it and "
             f"{worse} raise it."
