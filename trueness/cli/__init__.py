@@ -38,14 +38,14 @@ LONGEST_MESSAGE = 2000
 app = App(
     name="trueness",
     help=(
-        "Which classifier of rare events really is better? Precision first, no number without its "
-        "interval."
+        "Does your rare-event classifier really beat the baselines? Every precision with its "
+        "counts and a 95 % confidence interval."
     ),
     help_format="plaintext",
     help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
     version_flags=["--version"],
 )
-data_app = App(name="data", help="Look at daily bars before using them.", help_format="plaintext")
+data_app = App(name="data", help="Check daily bars before they are used.", help_format="plaintext")
 features_app = App(name="features", help_format="plaintext")
 
 app.command(runs.run)

@@ -96,7 +96,7 @@ def judge(
     alarms
         Alarm budget, 7, 15 and 30 by default; repeatable.
     alarm_rate
-        Share of units that may raise an alarm, percent; 5 by default.
+        Proportion of units that may raise an alarm, percent; 5 by default.
     confidence
         Of every interval, 0.95 by default.
     block

@@ -48,7 +48,7 @@ Protocol = Annotated[
 OpenTest = Annotated[
     bool,
     Parameter(
-        name="--open-test", negative=(), help="Show the test part; the ledger remembers who looked."
+        name="--open-test", negative=(), help="Show the sealed test part; the ledger records it."
     ),
 ]
 By = Literal["loss", "tier", "embedding", "depth", "width", "heads", "dropout"] | None

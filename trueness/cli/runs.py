@@ -57,8 +57,8 @@ def run(
 ) -> int:
     """Train what is missing of a campaign, baselines first, and print the leaderboard.
 
-    Runs that are stored already are not trained again, so an interrupted call goes on where it
-    stopped.
+    Runs that are stored already are not trained again: after an interruption, the same command
+    resumes.
 
     Example: trueness run demo --report report.html
 

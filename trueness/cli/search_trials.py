@@ -62,7 +62,7 @@ def run(
 ) -> int:
     """Search a space: baselines, forced extremes, then what the sampler asks for.
 
-    Every trial is a stored run like any other. A study goes on where it stopped; several processes
+    Every trial is a stored run like any other. The same command resumes a study; several processes
     may work on one.
 
     Example: trueness search run --budget 20M --tier a100 --horizon h1 --trials 50

@@ -138,7 +138,7 @@ def build(
     min_class_rows
         Classes with fewer texts are left out; 2000 for --debian, else 1, by default.
     english_share
-        Thin the train part out to this share of English; of --synthetic, the share itself.
+        Fraction of English to which the train part is thinned out; of --synthetic, in all.
     full
         Also write full.parquet with all rows; nothing trains on it.
     workers

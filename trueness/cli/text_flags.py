@@ -56,7 +56,7 @@ class Flags:
     lr_warmup_steps
         Updates in which it rises.
     lr_min_scale
-        Share of the rate at the end.
+        Rate at the end, as a fraction of the highest.
     weight_decay
         Of matrices: not of norms, biases, LayerScale and embeddings.
     dropout
@@ -80,7 +80,7 @@ class Flags:
     projection_dropout
         Inside the projection.
     label_smoothing
-        Share of the target spread over all classes.
+        Fraction of the target that is spread over all classes.
     focal_gamma
         Exponent of the focal factor; 0 is plain cross-entropy.
     focal_alpha

@@ -60,9 +60,9 @@ def train(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Train one encoder on a corpus of titles, baselines first, and print what it is worth.
+    """Train one encoder on a corpus of titles, baselines first, and print its scores.
 
-    A run that was interrupted goes on from its checkpoint, bit for bit on a CPU. Under torchrun
+    A run that was interrupted resumes from its checkpoint, bit for bit on a CPU. Under torchrun
     (`torchrun --nproc-per-node 8 -m trueness text train ... --grad-accum 8`) several devices share
     the batches of every update.
 
@@ -134,7 +134,7 @@ def run(
 ) -> int:
     """Carry out a campaign on titles, baselines first, and compare its methods per language.
 
-    Runs that are stored already are not trained again; one that was interrupted goes on. With --id
+    Runs that are stored already are not trained again; one that was interrupted resumes. With --id
     and --priority come the experiments that the chosen ones begin with.
 
     Example: trueness text run text --corpus corpus --priority minority --seeds 3
@@ -179,7 +179,7 @@ def run(
 
 
 def demo(*, rows: Whole = 30_000, store: Store_ = DEFAULT_STORE, output: Output = DEFAULT) -> int:
-    """A synthetic catalogue, baselines, a small encoder, and what each is worth per language.
+    """A synthetic catalogue, baselines, two small encoders, and their scores per language.
 
     Its test part is opened: texts that are made cannot be used up.
 

@@ -40,9 +40,9 @@ def evaluate(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Classify another corpus now: what a run is worth there, per language and class.
+    """Classify another corpus now, and print the scores per language and class.
 
-    `trueness show RUN` tells what it is worth on its own.
+    `trueness show RUN` has the scores on its own corpus.
 
     Example: trueness text evaluate M-0 --corpus other
 
