@@ -110,6 +110,8 @@ class ClassDraws:
     def mean(cls, seeds: Sequence[ClassDraws]) -> ClassDraws:
         """Mean of several seeds, draw by draw."""
         first = seeds[0]
+        if len(seeds) == 1:
+            return first
         return cls(
             {n: mean_of([s.groups[n] for s in seeds]) for n in first.groups},
             {n: mean_of([s.summaries[n] for s in seeds]) for n in first.summaries},

@@ -206,17 +206,20 @@ def class_group(
 
 
 def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Key -> name of its method: the id without the replicate, told apart where it has to be."""
-    first: dict[str, str] = {}
+    """Key -> name of its method: the id without the replicate, with the key where that is needed."""
+    candidates = {run.key: run.spec.candidate for run in runs}
+    names: dict[str, str] = {}
+    used: set[str] = set()
     for run in runs:
+        candidate = candidates[run.key]
+        if candidate in names:
+            continue
         unnamed = run.spec.label() if run.spec.is_baseline else run.key
         own = next(iter(ids.get(run.key, ())), unnamed)
-        first.setdefault(run.spec.candidate, own.rpartition("@")[0] or own)
-    taken: dict[str, str] = {}
-    for candidate, name in first.items():
-        key = next(run.key for run in runs if run.spec.candidate == candidate)
-        taken[candidate] = name if name not in taken.values() else f"{name} {key}"
-    return {run.key: taken[run.spec.candidate] for run in runs}
+        name = own.rpartition("@")[0] or own
+        names[candidate] = f"{name} {run.key}" if name in used else name
+        used.add(names[candidate])
+    return {key: names[candidate] for key, candidate in candidates.items()}
 
 
 def _seeds(found: Compared, names: Mapping[str, str]) -> dict[str, list[ClassDraws]]:

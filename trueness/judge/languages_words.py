@@ -58,9 +58,9 @@ class Words:
 
     def goal(self, name: str) -> str:
         """The same in a sentence."""
-        told = self.score(name)
-        named = {"macro_f1": f"macro-F1 of {told}", "majority_group": told}
-        return named.get(name, f"the {told}")
+        shown = self.score(name)
+        named = {"macro_f1": f"macro-F1 of {shown}", "majority_group": shown}
+        return named.get(name, f"the {shown}")
 
     def measure(self, name: str) -> str:
         """What the number is, in a sentence."""
@@ -205,10 +205,10 @@ def _but(found: MethodComparison, words: Words) -> list[str]:
 def _leader(found: MethodComparison) -> str:
     value, others = found.methods[found.leader].values[found.target], len(found.methods) - 1
     if found.tied:
-        told = f"not distinguishable from {listed(found.tied)}"
+        rest = f"not distinguishable from {listed(found.tied)}"
     else:
-        told = f"better than {'the other' if others == 1 else f'all {others} others'}"
-    return f"Best of all methods is {found.leader} with {decimal(value)}, {told}."
+        rest = f"better than {'the other' if others == 1 else f'all {others} others'}"
+    return f"Best of all methods is {found.leader} with {decimal(value)}, {rest}."
 
 
 def seeds_note(methods: Mapping[str, Method], target: str, words: Words) -> str:
