@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -60,7 +60,8 @@ class Estimate:
 
     def chosen_among(self, n_candidates: int) -> Self:
         """The same number, known to be picked from so many candidates."""
-        return replace(self, n_candidates=n_candidates)
+        content: dict[str, Any] = {**vars(self), "n_candidates": n_candidates}
+        return type(self)(**content)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -69,7 +70,8 @@ class Estimate:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
-        return cls(**{f.name: content[f.name] for f in fields(cls) if f.name in content})
+        names = cls.__dataclass_fields__
+        return cls(**{name: content[name] for name in names if name in content})
 
     def __str__(self) -> str:
         return numbers.estimate(self) if self.k is None else numbers.share(self)

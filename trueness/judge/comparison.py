@@ -68,20 +68,49 @@ def statistics(store: AnyStore, runs: Sequence[Run]) -> tuple[dict[str, Statisti
     """
     if not runs:
         return {}, []
-    rule = runs[0].spec.estimands
-    name = f"draws-{runs[0].record['comparison_group']}-{rule.block}-{rule.budget}"
-    addresses, known = _usable(*store.read_arrays(name))
+    addresses, known = _usable(*store.read_arrays(_index_of(runs[0])))
+    there = set(addresses)
+    parts, problems = _parts([run for run in runs if run.address not in there])
+    addresses, known = _extended(store, addresses, known, parts)
     place = {address: row for row, address in enumerate(addresses)}
-    parts, problems = _parts([run for run in runs if run.address not in place])
-    if parts:
-        fresh = _computed([part for _, part in parts], rule.block, rule.budget)
-        addresses = [*addresses, *(run.address for run, _ in parts)]
-        known = _joined(known, fresh)
-        place = {address: row for row, address in enumerate(addresses)}
-        store.write_arrays(name, addresses, known)
     return {
         run.key: _row(known, place[run.address]) for run in runs if run.address in place
     }, problems
+
+
+def remember(store: AnyStore, runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
+    """Put statistics of runs of one comparison group into the index, from predictions at hand."""
+    if not runs:
+        return
+    addresses, known = _usable(*store.read_arrays(_index_of(runs[0])))
+    there, part = set(addresses), runs[0].spec.estimands.measured_on
+    missing = [
+        (run, one.part(part))
+        for run, one in zip(runs, predictions, strict=True)
+        if run.address not in there
+    ]
+    _extended(store, addresses, known, missing)
+
+
+def _index_of(run: Run) -> str:
+    """Name of the index of the comparison group of a run."""
+    rule = run.spec.estimands
+    return f"draws-{run.record['comparison_group']}-{rule.block}-{rule.budget}"
+
+
+def _extended(
+    store: AnyStore, addresses: list[str], known: dict[str, NDArray[Any]],
+    parts: Sequence[tuple[Run, Predictions]],
+) -> tuple[list[str], dict[str, NDArray[Any]]]:  # fmt: skip
+    """The index with further runs of the group, kept in the store."""
+    if not parts:
+        return addresses, known
+    first = parts[0][0]
+    rule = first.spec.estimands
+    fresh = _computed([part for _, part in parts], rule.block, rule.budget)
+    addresses, known = [*addresses, *(run.address for run, _ in parts)], _joined(known, fresh)
+    store.write_arrays(_index_of(first), addresses, known)
+    return addresses, known
 
 
 def _usable(

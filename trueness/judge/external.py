@@ -17,6 +17,7 @@ from trueness.checks import checked
 from trueness.document.numbers import listed
 from trueness.errors import DataError, nearest
 from trueness.evaluation.threads import in_threads
+from trueness.judge.comparison import remember
 from trueness.judge.leaderboard import Leaderboard, leaderboard
 from trueness.judge.measured import measured_many
 from trueness.judge.tables import ScoreTable, constant_models
@@ -240,6 +241,9 @@ def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[st
     history = pl.DataFrame(schema=HISTORY)
     in_threads(lambda run: store.write(run.spec, run.record, run.predictions.frame, history), runs)
     store.write_campaign(name, dict(keys))
+    if runs and not runs[0].predictions.classes:
+        stored = [store.run(run.spec.key) for run in runs]
+        remember(store, stored, [run.predictions for run in runs])
 
 
 def units_digest(predictions: Predictions) -> str:

@@ -25,6 +25,8 @@ import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import Any, Generic
 
@@ -221,7 +223,10 @@ class Store:
         try:
             temporary.mkdir()
             predictions.write_parquet(temporary / "predictions.parquet")
-            history.write_parquet(temporary / "history.parquet")
+            if len(history):
+                history.write_parquet(temporary / "history.parquet")
+            else:
+                (temporary / "history.parquet").write_bytes(_empty(tuple(history.schema.items())))
             if parameters:
                 save_file(parameters, temporary / "model.safetensors")
             for name, content in (files or {}).items():
@@ -425,6 +430,14 @@ def only_key(key: str, keys: Sequence[str], where: str) -> str:
             "keys", "no_run",
         )  # fmt: skip
     return found[0]
+
+
+@cache
+def _empty(schema: tuple[tuple[str, pl.DataType], ...]) -> bytes:
+    """Parquet file without rows, as many runs have one."""
+    content = BytesIO()
+    pl.DataFrame(schema=dict(schema)).write_parquet(content)
+    return content.getvalue()
 
 
 def _spec_from(text: str) -> ContentAddressed:
