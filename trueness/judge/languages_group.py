@@ -206,7 +206,7 @@ def class_group(
 
 
 def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Key -> name of its method: the id without the replicate, with the key where that is needed."""
+    """Key -> name of its method: the id without the replicate, and the key where two are alike."""
     candidates = {run.key: run.spec.candidate for run in runs}
     names: dict[str, str] = {}
     used: set[str] = set()
