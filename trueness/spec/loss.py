@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from trueness.spec.shape import Float, Shape, kind_from_name, no_bool
 
 Prior: TypeAlias = Annotated[Float, Field(gt=0, lt=1)] | None
-PRIOR = "share of positives; null takes it from the fold's training days"
+PRIOR = "base rate; null takes it from the fold's training days"
 
 
 class Bce(Shape):
@@ -80,7 +80,7 @@ class AsymmetricFocal(Shape):
 
 
 class SoftAuc(Shape):
-    """Smoothed share of wrongly ordered pairs; a ranking loss, without a probability scale."""
+    """Smoothed proportion of wrongly ordered pairs; a ranking loss, without a probability scale."""
 
     kind: Literal["softauc"]
     gamma: Float = Field(2.0, gt=0, description="steepness")
@@ -126,7 +126,7 @@ class VarianceReg(Shape):
 
 
 class CalibratedFocal(Shape):
-    """Focal loss that ties the mean probability of a batch to its share of positives."""
+    """Focal loss that ties the mean probability of a batch to its base rate."""
 
     kind: Literal["calibratedfocal"]
     gamma: Float = Field(2.0, ge=0)

@@ -135,7 +135,7 @@ Embedding: TypeAlias = Annotated[
 
 
 class PatchTST(Shape):
-    """Channel-mixing patch transformer; defaults are the published mission's."""
+    """Channel-mixing patch transformer; defaults as published."""
 
     kind: Literal["patchtst"]
     d_model: Int = Field(128, ge=2, le=65536)
@@ -157,7 +157,7 @@ class PatchTST(Shape):
 
 
 class Baseline(Shape):
-    """A rung of the ladder that every network has to beat."""
+    """A baseline, which every network has to beat."""
 
     kind: Literal["base_rate", "one_feature", "logit", "forest", "boosting"]
 

@@ -12,7 +12,7 @@ from trueness.spec.shape import Float, Int, Shape
 
 
 class Recipe(Shape):
-    """How the weights are found; defaults are the published mission's.
+    """How the weights are found; defaults as published.
 
     The best epoch's weights are the ones evaluated. An epoch is better if `stop_on` improves by
     more than `min_delta`; after `patience` epochs without that, training ends.
@@ -30,12 +30,12 @@ class Recipe(Shape):
     stop_on: Literal["val_auc", "val_loss"] = "val_auc"
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_pct: Float = Field(
-        0.0, ge=0, le=100, description="share of all steps with a rising rate"
+        0.0, ge=0, le=100, description="of all steps, with a rising rate"
     )
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
     precision: Literal["auto", "float32", "bf16"] = "auto"
     guard: Literal["continue", "stop"] = Field(
-        "continue", description="whether a member ends once its scores have gone astray"
+        "continue", description="whether training ends once it is unstable"
     )
 
 
