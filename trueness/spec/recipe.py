@@ -29,9 +29,7 @@ class Recipe(Shape):
     min_delta: Float = Field(0.001, ge=0)
     stop_on: Literal["val_auc", "val_loss"] = "val_auc"
     schedule: Literal["constant", "cosine"] = "constant"
-    warmup_pct: Float = Field(
-        0.0, ge=0, le=100, description="of all steps, with a rising rate"
-    )
+    warmup_pct: Float = Field(0.0, ge=0, le=100, description="of all steps, with a rising rate")
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
     precision: Literal["auto", "float32", "bf16"] = "auto"
     guard: Literal["continue", "stop"] = Field(
