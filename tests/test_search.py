@@ -12,18 +12,19 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import optuna
+import polars as pl
 import pytest
 
 from tests.test_cli import call, start
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
-from trueness.market import synthetic_bars
 from trueness.judge.studies import analyze, coverage
+from trueness.market import synthetic_bars
 from trueness.run import run as run_campaign
 from trueness.search import load_search
-from trueness.search.stored import find_study, study_names, study_of
 from trueness.search.follow_up import ranked
-from trueness.search.studies import open_storage, open_study, queue_again
+from trueness.search.stored import find_study, study_names, study_of
+from trueness.search.studies import file_url, open_storage, open_study, queue_again
 from trueness.search.trainer import Objective, Trainer
 from trueness.search.trials import Result, search_trials
 from trueness.store import Store
@@ -432,6 +433,25 @@ def test_a_search_of_runs_that_are_there_trains_nothing(searched, capsys, tmp_pa
     assert (status, report["done"], report["reused"]) == (0, 4, 4)
 
 
+def test_what_a_search_came_to_is_a_document(searched, capsys, tmp_path):
+    folder, _, _ = searched
+    report = tmp_path / "s.html"
+    status, out, _ = call(
+        capsys, "search", "run", folder / "small.yaml", "--trials", 3, "--store", folder / "store",
+        "--storage", f"sqlite:///{tmp_path / 'more.sqlite3'}", "--workers", 0, "--report", report,
+        "--csv", tmp_path / "s.csv",
+    )  # fmt: skip
+    text = " ".join(out.split())
+    assert status == 0
+    assert "3 trials, 3 distinct specifications, " in text
+    assert "This call: 3 done, 0 failed, 0 pruned, " in text
+    assert "The best of 3 is optimistically biased" in text
+    assert "trueness search analyze small --store" in text
+    assert "optimistically biased" in report.read_text()
+    (best,) = pl.read_csv(tmp_path / "s.csv").to_dicts()
+    assert best["auc_low"] <= best["auc"] <= best["auc_high"]
+
+
 # ----------------------------------------------------------------------------------------- refusals
 
 
@@ -514,6 +534,24 @@ def test_a_study_that_cannot_be_written_can_be_read(study, tmp_path, monkeypatch
         storage.engine.dispose()
         opened.storage.remove_session()
         opened.storage.engine.dispose()
+
+
+@pytest.mark.parametrize("name", ["a%20b", "q?x", "h#1", "{x}", "[y]", "a b"])
+def test_any_path_can_hold_a_study(folder, tmp_path, monkeypatch, name):
+    (tmp_path / name).mkdir()
+    file = tmp_path / name / "s.sqlite3"
+    search = load_search(folder / "small.yaml")
+    opened = open_study(search, ("auc",), open_storage(file_url(file)))
+    search_trials(search, opened, size_of, trials=2)
+    assert file.is_file()
+    opened.storage.remove_session()
+    opened.storage.engine.dispose()
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    storage = open_storage(file_url(file), must_exist=True)  # read only
+    assert len(find_study(storage, "small").completed) == 2
+    storage.remove_session()
+    storage.engine.dispose()
+    assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
 def test_a_storage_that_fails_on_the_way_is_told_in_one_line(study, tmp_path):
@@ -625,7 +663,7 @@ def test_a_transfer_is_trained_and_becomes_a_matrix(folder, tmp_path, capsys):
         assert (cell["difference"] is None) == (cell["source"] == cell["target"])
     status, out, _ = call(capsys, "search", "transfer", "-o", path, *store)
     assert "Transfer of training values" in out
-    assert f"trueness run {path}" in " ".join(out.split())
+    assert f"trueness run {path} --store" in " ".join(out.split())
     status, _, err = call(capsys, "search", "promote", "-n", 1, "--seeds", 2, "-o", path, *store)
     assert status == 0, err
     assert {e.spec.recipe.epochs for e in load_campaign(path).experiments} == {2}  # the space's own

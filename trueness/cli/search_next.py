@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -65,7 +66,7 @@ def propose(
         raise TruenessError(f"{what}; name one of {known}", "which_study")
     candidates = suggestions(chosen[0], Store(store), count=count or 27, tier=tier)
     title = f"Suggested trials around the best of {chosen[0].name}"
-    return _write(file, f"{chosen[0].name}-more", title, chosen, candidates, output)
+    return _write(file, f"{chosen[0].name}-more", title, chosen, candidates, store, output)
 
 
 def promote(
@@ -108,7 +109,7 @@ def promote(
     wanted = [f for f in studies if not tiers or f.about["tier"] in tiers]
     label = "-".join(["promoted", *dict.fromkeys(str(f.about["tier"]) for f in wanted)])
     title = f"Best configurations of {', '.join(f.name for f in wanted)} with new seeds"
-    return _write(file, label, title, wanted, candidates, output)
+    return _write(file, label, title, wanted, candidates, store, output)
 
 
 def transfer(
@@ -144,7 +145,7 @@ def transfer(
     title = f"Training values of each of {', '.join(f.name for f in studies)} on the others"
     label = "-".join(["transfer", *dict.fromkeys(str(f.about["tier"]) for f in studies)])
     path = _save(file, label, title, studies, [c.candidate for c in cells])
-    present(Transfer(str(path), measured_cells(cells, Store(store))), output)
+    present(Transfer(_run(path, store), measured_cells(cells, Store(store))), output)
     return 0
 
 
@@ -166,9 +167,15 @@ def _save(
     return path
 
 
+def _run(path: Path, store: Path) -> str:
+    """What trains a campaign file."""
+    given = ["--store", str(store)] if store != DEFAULT_STORE else []
+    return shlex.join(["trueness", "run", str(path), *given])
+
+
 def _write(
     file: Path | None, label: str, title: str, studies: Sequence[StoredStudy],
-    candidates: Sequence[Candidate], output: Output,
+    candidates: Sequence[Candidate], store: Path, output: Output,
 ) -> int:  # fmt: skip
     from trueness.judge.listing import Listing
 
@@ -177,5 +184,5 @@ def _write(
         {"id": c.id, "label": c.spec.label(), "runs": len(c.specs), "why": c.why}
         for c in candidates
     ]
-    present(Listing(title, rows, [f"`trueness run {path}` trains them"]), output)
+    present(Listing(title, rows, [f"`{_run(path, store)}` trains them"]), output)
     return 0

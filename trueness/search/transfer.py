@@ -146,15 +146,15 @@ def _stored(cell: Cell, store: Store) -> list[Run]:
 
 @dataclass(frozen=True)
 class Transfer:
-    """The matrix of a transfer, and the campaign file that trains the rest of it."""
+    """The matrix of a transfer, and the command that trains the rest of it."""
 
-    file: str
+    command: str
     cells: Sequence[Cell]
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         cells = [cell.to_dict() for cell in self.cells]
-        return {"schema": SCHEMA, "kind": "transfer", "file": self.file, "cells": cells}
+        return {"schema": SCHEMA, "kind": "transfer", "command": self.command, "cells": cells}
 
     def to_frame(self) -> pl.DataFrame:
         """A row per cell."""
@@ -178,7 +178,7 @@ class Transfer:
                 Table(self._columns("number", "share"), self._rows(_auc), "AUC"),
                 Table(self._columns("difference", "signed"), self._rows(_difference),
                       "AUC difference", difference),
-                Section("To train the rest", [Items([f"`trueness run {self.file}`"])]),
+                Section("To train the rest", [Items([f"`{self.command}`"])]),
             ],
             "Rows: training values of; columns: network of",
         )  # fmt: skip

@@ -54,17 +54,19 @@ class ComparedResult:
     def outside(self) -> list[str]:
         """Measures whose published value lies outside of the measured interval."""
         return [
-            name for name in self.compared
-            if not _within(self.published.values[name], self.measured[name])
+            name for name, value in self.compared.items()
+            if not _within(value, self.measured[name])
         ]  # fmt: skip
 
     @property
-    def compared(self) -> list[str]:
-        """Measures that are both published and measured."""
-        return [
-            name for name, e in self.measured.items()
-            if name in self.published.values and None not in (e.value, e.low, e.high)
-        ]  # fmt: skip
+    def compared(self) -> dict[str, float]:
+        """Measures that are both published and measured, with the published value."""
+        published = {name: getattr(self.published, name) for name in self.measured}
+        return {
+            name: published[name].value for name, e in self.measured.items()
+            if published[name] is not None and published[name].value is not None
+            and None not in (e.value, e.low, e.high)
+        }  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""

@@ -18,6 +18,8 @@ from trueness.judge.published.comparing import (
 
 SHIFT = 0.16
 """How far published and measured lie apart in a row of the forest plot."""
+TALL = 40
+"""Rows from which its axis stands above them."""
 
 
 def published_document(found: PublishedComparison) -> Document:
@@ -138,7 +140,8 @@ def forest(found: PublishedComparison) -> Figure:
     return Figure(
         [trace for trace in traces if trace["x"]],
         {
-            "xaxis": {"title": "precision at 0.5, exact 95 % CI", "range": [0, 1.005]},
+            "xaxis": {"title": "precision at 0.5, exact 95 % CI", "range": [0, 1.005],
+                      "side": "bottom" if len(rows) < TALL else "top"},
             "yaxis": {"automargin": True, "range": [-0.7, len(rows) - 0.3],
                       "tickfont": {"size": 10}, "tickvals": list(range(len(rows))),
                       "ticktext": [id_ for id_, *_ in rows]},

@@ -167,10 +167,10 @@ def _about_means(pairs: Sequence[Difference]) -> str:
     clear = [d for d in pairs if _leaves_zero_out(d.mean)]
     most = max(pairs, key=lambda d: abs(d.mean.value or 0.0))
     return (
-        f"{count(len(clear))} of {plural(len(pairs), 'difference')} between means over "
-        "configurations have a 95 % confidence interval that excludes zero, not adjusted for "
-        f"multiple testing; the largest is {estimate(most.mean, signed=True)}, {most.one} less "
-        f"{most.two}. They compare what each search happened to sample."
+        "Differences between means over configurations whose 95 % confidence interval excludes "
+        f"zero, not adjusted for multiple testing: {count(len(clear))} of {count(len(pairs))}; the "
+        f"largest is {estimate(most.mean, signed=True)}, {most.one} less {most.two}. They compare "
+        "what each search happened to sample."
     )
 
 
