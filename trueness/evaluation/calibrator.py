@@ -14,6 +14,7 @@ from sklearn.base import (
     TransformerMixin,
 )
 from sklearn.utils import Tags, assert_all_finite
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import (
     check_consistent_length,
@@ -33,7 +34,11 @@ FEWEST = 2
 
 
 class Calibrator(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMixin, BaseEstimator):
-    """What all have in common; each learns in `_learn` and answers in `_probability`."""
+    """What all have in common; each learns in `_learn` and answers in `_log_odds`.
+
+    Those whose answer is no sigmoid of something answer in `_probability` instead. Inheritance is
+    how scikit-learn shares conventions.
+    """
 
     classes_: NDArray[Any]
     n_features_in_: int
@@ -105,10 +110,18 @@ class Calibrator(ClassNamePrefixFeaturesOutMixin, ClassifierMixin, TransformerMi
             return scores
         return logit(np.clip(scores, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY))
 
+    @available_if(lambda self: type(self)._log_odds is not Calibrator._log_odds)
+    def decision_function(self, X: ArrayLike) -> Array:
+        """Log-odds of the positive class, (n,); only of maps that are a sigmoid of something."""
+        return self._log_odds(self._scores(X))
+
+    def _probability(self, scores: Array) -> Array:
+        return expit(self._log_odds(scores))
+
     def _learn(self, scores: Array, labels: Array) -> None:
         raise NotImplementedError
 
-    def _probability(self, scores: Array) -> Array:
+    def _log_odds(self, scores: Array) -> Array:
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Tags:
@@ -147,17 +160,3 @@ def _two_classes(y: ArrayLike) -> tuple[NDArray[Any], Array]:
             f"{FEWEST} of each class", "few",
         )  # fmt: skip
     return classes, positive.astype(np.float64)
-
-
-class LogOdds(Calibrator):
-    """Those whose answer is a sigmoid of log-odds."""
-
-    def decision_function(self, X: ArrayLike) -> Array:
-        """Log-odds of the positive class, (n,)."""
-        return self._log_odds(self._scores(X))
-
-    def _probability(self, scores: Array) -> Array:
-        return expit(self._log_odds(scores))
-
-    def _log_odds(self, scores: Array) -> Array:
-        raise NotImplementedError

@@ -16,7 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 from sklearn.isotonic import IsotonicRegression
 
-from trueness.evaluation.calibrator import Calibrator, LogOdds, Scale
+from trueness.evaluation.calibrator import Calibrator, Scale
 from trueness.evaluation.venn_abers import values_of_one_more
 
 Array = NDArray[np.float64]
@@ -61,7 +61,7 @@ def _logistic(x: Array, target: Array) -> tuple[Array, float]:
     return slopes, float(w[-1] - slopes @ centre)
 
 
-class PlattScaling(LogOdds):
+class PlattScaling(Calibrator):
     """Logistic function of the logit: ``sigmoid(slope * logit + intercept)``.
 
     Platt, "Probabilistic Outputs for Support Vector Machines and Comparisons to Regularized
@@ -107,7 +107,7 @@ class PlattScaling(LogOdds):
         return self.slope_ * self._logits(scores) + self.intercept_
 
 
-class TemperatureScaling(LogOdds):
+class TemperatureScaling(Calibrator):
     """Logit divided by a temperature: ``sigmoid(logit / T)``; T = 1 changes nothing.
 
     It neither moves probability 0.5 nor changes the ranking. Guo, Pleiss, Sun and Weinberger, "On
@@ -155,7 +155,7 @@ class TemperatureScaling(LogOdds):
         return self._logits(scores) / self.temperature_
 
 
-class BetaCalibration(LogOdds):
+class BetaCalibration(Calibrator):
     """``sigmoid(a ln p - b ln(1 - p) + c)`` of the probability p, with a, b >= 0.
 
     It holds the identity (a = b = 1, c = 0), sigmoids and their inverses, and stretches the two
