@@ -209,7 +209,7 @@ def test_a_pruned_trial_is_no_run_counts_as_tried_and_the_sampler_sees_it(folder
     again = search_trials(search, opened, trainer, trials=14)
     assert (again.done, again.pruned) == (0, 0)
     found = find_study(opened.storage, search.name)
-    assert f"{len(pruned)} trials were pruned" in " ".join(study_of(found, store).notes)
+    assert f"{len(pruned)} trials pruned" in " ".join(study_of(found, store).notes)
 
 
 @pytest.mark.slow
