@@ -113,7 +113,7 @@ def shrink(hits: Sequence[float], alarms: Sequence[float], confidence: float = 0
     if not n.any():
         nothing = Estimate(None, None, None, 0)
         return Shrunk(nothing, 0.0, [nothing] * len(k))
-    likelihood = _Likelihood.of(k, n) if n.max() <= MANY else _ManyAlarms(k, n - k, n)
+    likelihood = _Likelihood.of(k, n)
     rate, scatter = likelihood.best()
     keep = n * scatter / (1 + n * scatter)
     values = (1 - keep) * rate + keep * np.divide(k, n, out=np.zeros_like(k), where=n > 0)
@@ -146,30 +146,45 @@ class _Likelihood:
 
     ``A_i log(m + i v) + B_i log(1 - m + i v) - C_i log(1 + i v)`` with the numbers of runs that
     have more than i hits, more than i false alarms, more than i alarms; a run with a fraction of a
-    hit counts in part.
+    hit counts in part. With `many` alarms the counts are those of each run, (m,), and the sums a
+    ratio of beta functions: the time does not grow with the alarms, and small scatters are less
+    exact.
     """
 
     hits: Array
     false: Array
     alarms: Array
+    many: bool = False
 
     @classmethod
-    def of(cls, k: Array, n: Array) -> _Likelihood:
+    def of(cls, k: Array, n: Array, most: int = MANY) -> _Likelihood:
+        """Of the hits and alarms of runs; sums up to so many alarms of a run."""
+        if n.max() > most:
+            return cls(k, n - k, n, True)
         steps = np.arange(int(np.ceil(n.max())))[:, None]
         return cls(*(np.clip(x - steps, 0, 1).sum(axis=1) for x in (k, n - k, n)))
 
     def __call__(self, rate: Array | float, scatter: Array | float) -> Array:
         """For rates and scatters that broadcast against each other."""
         m, v = (np.asarray(x, np.float64)[..., None] for x in (rate, scatter))
-        step = v * np.arange(len(self.alarms))
         with np.errstate(divide="ignore", invalid="ignore"):
-            return sum(
-                np.where(counts > 0, sign * counts * np.log(argument), 0.0).sum(axis=-1)
-                for sign, counts, argument in (
-                    (1, self.hits, m + step), (1, self.false, 1 - m + step),
-                    (-1, self.alarms, 1 + step),
-                )
-            )  # fmt: skip
+            return self._by_beta(m, v) if self.many else self._by_sums(m, v)
+
+    def _by_sums(self, m: Array, v: Array) -> Array:
+        step = v * np.arange(len(self.alarms))
+        return sum(
+            np.where(counts > 0, sign * counts * np.log(argument), 0.0).sum(axis=-1)
+            for sign, counts, argument in (
+                (1, self.hits, m + step), (1, self.false, 1 - m + step), (-1, self.alarms, 1 + step)
+            )
+        )  # fmt: skip
+
+    def _by_beta(self, m: Array, v: Array) -> Array:
+        m = np.clip(m, EDGE, 1 - EDGE)
+        a, b = m / v, (1 - m) / v
+        spread = betaln(a + self.hits, b + self.false) - betaln(a, b)
+        equal = self.hits * np.log(m) + self.false * np.log1p(-m)
+        return np.where(v > 0, spread, equal).sum(axis=-1)
 
     def rate(self, scatter: float) -> float:
         """The likeliest rate for a scatter; the likelihood is concave in it."""
@@ -229,23 +244,6 @@ class _Likelihood:
             weight[some] / weight[some].sum(),
         )  # fmt: skip
         return (alpha[None], beta[None], weight.sum(axis=1)), kept
-
-
-class _ManyAlarms(_Likelihood):
-    """The same from the counts of each run, (m,), as a ratio of beta functions.
-
-    The time does not grow with the alarms, and small scatters are less exact.
-    """
-
-    def __call__(self, rate: Array | float, scatter: Array | float) -> Array:
-        """For rates and scatters that broadcast against each other."""
-        m, v = (np.asarray(x, np.float64)[..., None] for x in (rate, scatter))
-        m = np.clip(m, EDGE, 1 - EDGE)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            a, b = m / v, (1 - m) / v
-            spread = betaln(a + self.hits, b + self.false) - betaln(a, b)
-        equal = self.hits * np.log(m) + self.false * np.log1p(-m)
-        return np.where(v > 0, spread, equal).sum(axis=-1)
 
 
 def _log_density(x: Array, alpha: Array, beta: Array) -> Array:
