@@ -31,7 +31,7 @@ def test_python_blocks_run(block, tmp_path, monkeypatch):
     with contextlib.redirect_stdout(out):
         exec(compile(block, "README", "exec"), {})
     if "Estimate.proportion(6, 7)" in block:
-        assert "6/7 = 85.7 % [42.1, 99.6]" in out.getvalue()
+        assert "86 % (42–100) · 6/7" in out.getvalue()
 
 
 def _commands(block):
