@@ -247,10 +247,15 @@ def _on_resamples(
         ranked = SortedScores.of(y_true, score)
         check_size(blocks, len(ranked.y))
         values, n = statistic(ranked, resamples)
-        missing = np.full(1 + draws - len(values), np.nan)
-        return Resampled(float(values[0]), np.append(values[1:], missing), n, blocks.count)
+        return resampled(values, n, blocks.count, draws)
 
     return in_threads(one, scores)
+
+
+def resampled(values: Array, n: int, blocks: int, draws: int = DRAWS) -> Resampled:
+    """Statistic of n units from its value and those of its draws; NaN where there are none."""
+    missing = np.full(1 + draws - len(values), np.nan)
+    return Resampled(float(values[0]), np.append(values[1:], missing), n, blocks)
 
 
 def check_size(blocks: Blocks, n: int) -> None:

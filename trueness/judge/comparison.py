@@ -78,18 +78,16 @@ def statistics(store: AnyStore, runs: Sequence[Run]) -> tuple[dict[str, Statisti
     }, problems
 
 
-def remember(store: AnyStore, runs: Sequence[Run], predictions: Sequence[Predictions]) -> None:
-    """Put statistics of runs of one comparison group into the index, from predictions at hand."""
-    if not runs:
-        return
+def remember(
+    store: AnyStore, runs: Sequence[Run], predictions: Sequence[Predictions],
+    aucs: Sequence[Resampled],
+) -> None:  # fmt: skip
+    """Put statistics of runs of one comparison group into the index, from what is at hand."""
     addresses, known = _usable(*store.read_arrays(_index_of(runs[0])))
     there, part = set(addresses), runs[0].spec.estimands.measured_on
-    missing = [
-        (run, one.part(part))
-        for run, one in zip(runs, predictions, strict=True)
-        if run.address not in there
-    ]
-    _extended(store, addresses, known, missing)
+    missing = [i for i, run in enumerate(runs) if run.address not in there]
+    parts = [(runs[i], predictions[i].part(part)) for i in missing]
+    _extended(store, addresses, known, parts, [aucs[i] for i in missing])
 
 
 def _index_of(run: Run) -> str:
@@ -100,14 +98,14 @@ def _index_of(run: Run) -> str:
 
 def _extended(
     store: AnyStore, addresses: list[str], known: dict[str, NDArray[Any]],
-    parts: Sequence[tuple[Run, Predictions]],
+    parts: Sequence[tuple[Run, Predictions]], aucs: Sequence[Resampled] | None = None,
 ) -> tuple[list[str], dict[str, NDArray[Any]]]:  # fmt: skip
     """The index with further runs of the group, kept in the store."""
     if not parts:
         return addresses, known
     first = parts[0][0]
     rule = first.spec.estimands
-    fresh = _computed([part for _, part in parts], rule.block, rule.budget)
+    fresh = _computed([part for _, part in parts], rule.block, rule.budget, aucs)
     addresses, known = [*addresses, *(run.address for run, _ in parts)], _joined(known, fresh)
     store.write_arrays(_index_of(first), addresses, known)
     return addresses, known
@@ -139,11 +137,13 @@ def auc_draws(store: AnyStore, runs: Sequence[Run]) -> tuple[Draws, list[Problem
     return {key: one.auc for key, one in found.items()}, problems
 
 
-def _computed(parts: Sequence[Predictions], block: int, budget: int) -> dict[str, NDArray[Any]]:
-    """Statistics of models on the same units, a row for each."""
+def _computed(
+    parts: Sequence[Predictions], block: int, budget: int, aucs: Sequence[Resampled] | None = None
+) -> dict[str, NDArray[Any]]:
+    """Statistics of models on the same units, a row for each; their AUCs may be known."""
     first, scores = parts[0], [part.score for part in parts]
     blocks = first.blocks(block)
-    aucs = resampled_aucs(first.y, scores, blocks=blocks)
+    aucs = resampled_aucs(first.y, scores, blocks=blocks) if aucs is None else aucs
     precisions = resampled_precisions(first.y, scores, alarms=budget, blocks=blocks)
     pieces = min(MOST_BLOCKS, blocks.items // blocks.length // 2 * 2)
     counts, won = (np.empty(0), np.empty(0)), [np.empty((0, 0)) for _ in scores]

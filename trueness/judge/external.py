@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from trueness.checks import checked
 from trueness.document.numbers import listed
 from trueness.errors import DataError, nearest
+from trueness.evaluation.resampling import Resampled
 from trueness.evaluation.threads import in_threads
 from trueness.judge.comparison import remember
 from trueness.judge.leaderboard import Leaderboard, leaderboard
@@ -23,7 +24,7 @@ from trueness.judge.measured import measured_many
 from trueness.judge.tables import ScoreTable, constant_models
 from trueness.predictions import Predictions
 from trueness.spec.external import ExternalEvaluation, ExternalSpec, ExternalTask, Scores
-from trueness.store import AnyStore, MemoryRun, MemoryStore
+from trueness.store import AnyStore, MemoryRun, MemoryStore, Store
 
 HISTORY = {"fold": pl.Int64, "epoch": pl.Int64}
 """Scores that were made elsewhere tell nothing of their training."""
@@ -34,11 +35,15 @@ DEFAULT_NAME, LONGEST_NAME = "scores", 100
 
 @dataclass(frozen=True)
 class JudgedRun:
-    """A run before it is stored: its spec, its record, its predictions."""
+    """A run before it is stored: its spec, its record, its predictions.
+
+    `auc` is resampled, for comparisons; None for K classes.
+    """
 
     spec: ExternalSpec
     record: dict[str, Any]
     predictions: Predictions
+    auc: Resampled | None
 
     def kept(self) -> MemoryRun[ExternalSpec]:
         """The same as a run that no folder holds."""
@@ -119,14 +124,17 @@ def judged_runs(
         "notes": list(table.notes), "seconds": 0.0, "device": "", "precision": "", "parameters": 0,
         "data": {"name": source, "digest": units, "as_of": _last_time(table.first)},
     }  # fmt: skip
-    records = measured_many(list(specs.values()), [table.models[name] for name in specs])
+    some, every = list(specs.values()), [table.models[name] for name in specs]
+    aucs: list[Resampled] = []
+    records = measured_many(some, every, aucs)
 
-    def judged(one: tuple[ExternalSpec, dict[str, Any]]) -> JudgedRun:
-        spec, predictions = one[0], table.models[one[0].model.name]
-        record = common | one[1]
-        return JudgedRun(spec, record | checked(spec, record, predictions), predictions)
+    def judged(place: int) -> JudgedRun:
+        spec, predictions = some[place], every[place]
+        record = common | records[place]
+        checks = checked(spec, record, predictions)
+        return JudgedRun(spec, record | checks, predictions, aucs[place] if aucs else None)
 
-    return in_threads(judged, zip(specs.values(), records, strict=True))
+    return in_threads(judged, range(len(some)))
 
 
 def _spec_of(
@@ -236,14 +244,19 @@ def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[st
         store.remove(run.spec.model_copy(update={"model": other}).key)
     if isinstance(store, MemoryStore):
         store.add([run.kept() for run in runs], keys)
-        return
+    else:
+        _write(store, runs)
+        store.write_campaign(name, dict(keys))
+    aucs = [run.auc for run in runs if run.auc is not None]
+    if aucs:
+        stored = [store.run(run.spec.key) for run in runs]
+        remember(store, stored, [run.predictions for run in runs], aucs)
+
+
+def _write(store: Store, runs: Sequence[JudgedRun]) -> None:
     store.prepare()
     history = pl.DataFrame(schema=HISTORY)
     in_threads(lambda run: store.write(run.spec, run.record, run.predictions.frame, history), runs)
-    store.write_campaign(name, dict(keys))
-    if runs and not runs[0].predictions.classes:
-        stored = [store.run(run.spec.key) for run in runs]
-        remember(store, stored, [run.predictions for run in runs])
 
 
 def units_digest(predictions: Predictions) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 
 from trueness.evaluation import Estimate
 from trueness.evaluation.metrics import measure_many, score_facts
+from trueness.evaluation.resampling import Resampled
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.kinds import AnySpec
@@ -27,14 +28,16 @@ def estimates_of(part: Predictions, rule: Estimands) -> dict[str, Estimate]:
     return found
 
 
-def estimates_of_many(parts: Sequence[Predictions], rule: Estimands) -> list[dict[str, Estimate]]:
-    """The same for models on the same units, which are resampled once."""
+def estimates_of_many(
+    parts: Sequence[Predictions], rule: Estimands, aucs: list[Resampled] | None = None
+) -> list[dict[str, Estimate]]:
+    """The same for models on the same units, which are resampled once; `aucs` gets their AUCs."""
     part = parts[0]
     return measure_many(
         part.y, [one.score for one in parts], alarms=rule.alarms, confidence=rule.confidence,
         alarm_rate_pct=rule.alarm_rate_pct, blocks=part.blocks(rule.block), fold=part.fold,
         probabilities=rule.probabilities, input="score", chosen_on=rule.chosen_on,
-        measured_on=rule.measured_on,
+        measured_on=rule.measured_on, aucs=aucs,
     )  # fmt: skip
 
 
@@ -55,9 +58,13 @@ def measured(spec: AnySpec, predictions: Predictions) -> dict[str, Any]:
 
 
 def measured_many(
-    specs: Sequence[AnySpec], predictions: Sequence[Predictions]
-) -> list[dict[str, Any]]:
-    """The same for models on the same units, under the rules of the first spec."""
+    specs: Sequence[AnySpec], predictions: Sequence[Predictions],
+    aucs: list[Resampled] | None = None,
+) -> list[dict[str, Any]]:  # fmt: skip
+    """The same for models on the same units, under the rules of the first spec.
+
+    `aucs` gets the resampled AUC of each, where the label is binary.
+    """
     rule = specs[0].estimands
     parts = [one.part(rule.measured_on) for one in predictions]
     common = {
@@ -72,7 +79,7 @@ def measured_many(
         own = [
             {"estimates": {name: e.to_dict() for name, e in estimates.items()},
              "scores": score_facts(part.score, probabilities=rule.probabilities)}
-            for part, estimates in zip(parts, estimates_of_many(parts, rule), strict=True)
+            for part, estimates in zip(parts, estimates_of_many(parts, rule, aucs), strict=True)
         ]  # fmt: skip
     return [
         common | {"label": spec.label()} | one for spec, one in zip(specs, own, strict=True)
