@@ -245,6 +245,8 @@ def test_methods_are_candidates_with_their_seeds(stored):
         values["dro"].values["worst_group"] - values["tfidf"].values["worst_group"]
     )
     assert found.difference(next(k for k, n in ids.items() if n == ["tfidf"])) is None
+    own, theirs = (values[name].values["mean_group"] for name in ("dro", "tfidf"))
+    assert found.whole_difference(key).value == pytest.approx(own - theirs)
     assert found.comparison.reference == "plain"
     assert class_group(store, runs, ids).comparison.reference == "tfidf"
     assert json.loads(json.dumps(found.to_dict()))["methods"]["plain"]

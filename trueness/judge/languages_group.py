@@ -57,6 +57,8 @@ class ClassGroup:
         without a candidate.
     against_baseline : dict of str to Contrast
         Candidate -> target minus that of the best baseline, simultaneous over the candidates.
+    whole_against_baseline : dict of str to Contrast
+        The same of the mean over groups, or of macro-F1 where there are none.
     problems : list of Problem
         Runs that are left out because their predictions cannot be read.
     """
@@ -72,6 +74,7 @@ class ClassGroup:
     n_candidates: int
     verdicts: dict[str, Answer]
     against_baseline: dict[str, Contrast]
+    whole_against_baseline: dict[str, Contrast]
     problems: list[Problem] = field(default_factory=list)
 
     @property
@@ -128,6 +131,11 @@ class ClassGroup:
         """Target of the method of a run minus that of the best baseline."""
         found = self.against_baseline.get(self.names[key])
         return None if found is None else found.simultaneous
+
+    def whole_difference(self, key: str) -> Estimate | None:
+        """The same of the mean over groups, by itself: what checks of one run compare."""
+        found = self.whole_against_baseline.get(self.names[key])
+        return None if found is None else found.pointwise
 
     def sections(self) -> list[Section]:
         """Everything to show besides the table of runs."""
@@ -196,12 +204,15 @@ def class_group(
             confidence=found.units.rule.confidence,
         )  # fmt: skip
     words = words_of(found.units.rule, found.units.sizes.majority)
-    against = _against(candidates, best, values, found.units.rule.confidence)
+    confidence = found.units.rule.confidence
+    against = _against(candidates, best, values, confidence)
+    whole = "mean_group" if "mean_group" in common else "macro_f1"
+    means_of_groups = {name: one.summaries[whole] for name, one in means.items()}
     verdicts = _verdicts(found.units, means, candidates, best, against, target, words)
     return ClassGroup(
         part, target, kept, names, words, comparison,
         candidates[0] if candidates else None, best, len(candidates), verdicts, against,
-        found.problems,
+        _against(candidates, best, means_of_groups, confidence), found.problems,
     )  # fmt: skip
 
 

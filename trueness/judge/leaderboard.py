@@ -468,7 +468,7 @@ def _of_classes(
     problems += found.problems
     by_key = {run.key: run for run in runs}
     best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)
-    against = {k: d for k in found.ranked if (d := found.difference(k)) is not None}
+    against = {k: d for k in found.ranked if (d := found.whole_difference(k)) is not None}
     judged, unreadable = findings_of_runs(store, runs, {}, against, {}, best)
     problems += unreadable
     models = [
