@@ -26,13 +26,13 @@ from trueness.evaluation.by_group import judged_groups
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.losses import CrossBatchMemory, supcon
 from trueness.spec.titles import TitlesSpec
+from trueness.store import Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.text.tables import Table
 from trueness.text.tokens import vocabulary_of
 from trueness.titles.export import check_export_folder, export_folder
-from trueness.store import Store
 from trueness.titles.running import Options, run_titles
 from trueness.titles.work import check_source_run
 
