@@ -69,6 +69,32 @@ def test_links_lead_somewhere(page):
             assert (page.parent / target).exists(), target
 
 
+def _verbs(group=app, words=()):
+    """Words of each verb -> the names of each of its options."""
+    if group.default_command is not None:
+        names = [argument.names for argument in group.assemble_argument_collection()]
+        yield " ".join(words), [some for some in names if some and some[0].startswith("--")]
+    for word in group:
+        if not word.startswith("-"):
+            yield from _verbs(group[word], (*words, word))
+
+
+SAID_ONCE = {"--json", "--markdown", "--report", "--csv", "--latex", "--limit", "--store"}
+"""Options of many verbs, described above the table of verbs."""
+
+
+@pytest.mark.parametrize(("verb", "options"), [pytest.param(*v, id=v[0]) for v in _verbs()])
+def test_commands_md_names_every_verb_and_its_options(verb, options):
+    page = (ROOT / "docs" / "commands.md").read_text()
+    rows = "\n".join(re.findall(rf"^\| `{verb}(?:`| [A-Z[]).*$", page, re.MULTILINE))
+    assert rows, verb
+    described = page if verb == "text train" else rows
+    missing = [names[0] for names in options if names[0] not in SAID_ONCE]
+    assert not [name for name in missing if not re.search(rf"[` ]{name}\b(?!-)", described)]
+    gone = set(re.findall(r"[` ](--[a-z-]+)", rows)) - {name for names in options for name in names}
+    assert not gone
+
+
 def test_readme_begins_with_the_two_commands():
     text = (ROOT / "README.md").read_text()
     assert text.index("$ make run") < text.index("$ make test") < text.index("## Use it")
