@@ -433,6 +433,22 @@ def test_long_tables_and_classes(here, capsys):
         assert status == 0, (more, err)
 
 
+def test_other_parts_choose_thresholds_and_may_be_judged(here, capsys):
+    split = ["train"] * 100 + ["validation"] * 150 + ["test"] * 150
+    scores(ticker=["A"] * N, part=split).write_parquet(here / "scores.parquet")
+    status, _, err = verb(capsys, *JUDGE, "--split", "part")
+    assert status == 2
+    assert "validation" in err
+    assert verb(capsys, *JUDGE, "--split", "part", "--on", "test")[0] == 0
+    status, out, _ = verb(capsys, "thresholds", "good", "--precision", "0.4", "--json")
+    assert status == 0
+    rules = {c["rule"] for run in json.loads(out)["runs"] for c in run["choices"]}
+    assert "out-of-sample" in rules
+    assert verb(capsys, "compare", "good", "coin", "--on", "validation")[0] == 0
+    (run, *_), _ = Store(here / "store").all_runs()
+    assert run.spec.estimands.judged_on == ("test", "validation")
+
+
 BAD = {
     "unknown column": ((*JUDGE[:3], "label"), {}),
     "doubled column": ((*JUDGE, "--id", "date"), {}),

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from trueness.errors import DataError
-from trueness.judge.scores import floats, log_odds, log_probabilities, scores_by_name
 from trueness.judge.readers import read_frame
+from trueness.judge.scores import floats, log_odds, log_probabilities, scores_by_name
 from trueness.judge.tables import Columns, Reading, constant_models, score_table
 
 N = 40
