@@ -140,13 +140,16 @@ def test_the_stationary_bootstrap_has_geometric_blocks(length):
 
 
 def test_a_unit_that_occurs_often_takes_larger_numbers():
-    rare = np.zeros(2000, int)
-    rare[:5] = [1, 2, 3, 4, 5]  # a time with 1,995 units, each a cluster of its own
-    many = Blocks.of(2000, time=rare, cluster=np.arange(2000)).weights(20)
-    assert many.dtype == np.uint8
-    assert module._small(np.array([[300]])).dtype == np.uint16
-    with refused("input"):
-        module._small(np.array([[70_000]]))
+    """Three hundred copies of one draw in a row of places."""
+    small = module._counts(iter([np.zeros((2, 5), int)]), 5, 2)
+    assert (small.dtype, small[:, 1].tolist()) == (np.uint8, [5, 0, 0, 0, 0])
+    wide = module._counts(iter([np.ones((1, 3), int), np.zeros((1, 300), int)]), 3, 2)
+    assert wide.dtype == np.uint16
+    assert wide.tolist() == [[1, 0, 300], [1, 3, 0], [1, 0, 0]]
+    both = module._times(wide, np.array([[1, 2, 200]], np.uint8), np.zeros(3, int))
+    assert both.tolist() == [[1, 0, 60_000], [1, 6, 0], [1, 0, 0]]
+    with refused("large"):
+        module._times(wide, np.array([[1, 2, 250]], np.uint8), np.zeros(3, int))
 
 
 @given(st.integers(4, 90), st.integers(1, 4), st.sampled_from([4, 6, 8]))

@@ -192,31 +192,50 @@ def _numbered(name: str, values: ArrayLike, n: int) -> Index:
 
 @lru_cache(maxsize=SETS_KEPT)
 def _weights(blocks: Blocks, draws: int, seed: int, bootstrap: Bootstrap) -> Weights:
-    drawn = _occurrences(blocks.items, blocks.length, draws, seed, bootstrap)
-    found = drawn[blocks.item]
-    if blocks.time is not None and blocks.cluster is not None and draws:
-        inside = _inside(blocks.time, blocks.cluster, draws, seed + 1)
-        found = _small(found.astype(np.uint32) * inside[blocks.cluster])
-    whole = np.hstack([np.ones((blocks.n, 1), found.dtype), found])
-    whole.flags.writeable = False
-    return whole
+    places = _circular if bootstrap == "circular" else _stationary
+    weights = _counts(
+        places(np.random.default_rng(seed), blocks.items, blocks.length, draws), blocks.items, draws
+    )
+    if blocks.time is not None or blocks.cluster is not None:
+        weights = weights[blocks.item]
+    if blocks.time is not None and blocks.cluster is not None:
+        clusters = int(blocks.cluster.max()) + 1
+        inside = _inside(np.random.default_rng(seed + 1), blocks.time, blocks.cluster, draws)
+        weights = _times(weights, _counts(inside, clusters, draws), blocks.cluster)
+    weights.flags.writeable = False
+    return weights
 
 
-def _occurrences(n: int, length: int, draws: int, seed: int, bootstrap: Bootstrap) -> Weights:
-    """How often each of n items occurs in each draw of a block bootstrap, (n, draws)."""
-    drawn = _circular if bootstrap == "circular" else _stationary
-    counts, done = np.empty((n, draws), np.uint32), 0
-    for places in drawn(np.random.default_rng(seed), n, length, draws):
-        counts[:, done : done + len(places)] = _counted(places, n)
-        done += len(places)
-    return _small(counts)
+def _counts(places: Iterator[Index], n: int, draws: int) -> Weights:
+    """Once, then how often each of n places occurs in each of the draws (b, k), (n, 1 + draws)."""
+    counts, done = np.ones((n, 1 + draws), np.uint8), 1
+    for some in places:
+        rows = len(some)
+        flat = some * rows + np.arange(rows)[:, None]
+        found = np.bincount(flat.ravel(), minlength=n * rows).reshape(n, rows)
+        counts = _wide_enough(counts, int(found.max()))
+        counts[:, done : done + rows] = found
+        done += rows
+    return counts
 
 
-def _counted(places: Index, n: int) -> NDArray[np.int64]:
-    """How often each of n places occurs in each row of places (b, k), as columns (n, b)."""
-    rows = len(places)
-    flat = places * rows + np.arange(rows)[:, None]
-    return np.bincount(flat.ravel(), minlength=n * rows).reshape(n, rows)
+def _times(weights: Weights, inside: Weights, cluster: Index) -> Weights:
+    """Weights of units (n, draws) times those of their clusters, a few draws at a time."""
+    result = np.empty(weights.shape, np.uint8)
+    for some in _some(weights.shape[1], len(weights)):
+        product = weights[:, some].astype(np.uint32) * inside[:, some][cluster]
+        result = _wide_enough(result, int(product.max()))
+        result[:, some] = product
+    return result
+
+
+def _wide_enough(weights: Weights, largest: int) -> Weights:
+    """The same in a type that holds the largest number to come."""
+    if largest > np.iinfo(np.uint16).max:
+        raise InputError(
+            f"a unit is drawn {largest} times at once; use fewer, larger clusters", "large"
+        )
+    return weights if largest <= np.iinfo(weights.dtype).max else weights.astype(np.uint16)
 
 
 def _circular(rng: np.random.Generator, n: int, length: int, draws: int) -> Iterator[Index]:
@@ -236,28 +255,17 @@ def _stationary(rng: np.random.Generator, n: int, length: int, draws: int) -> It
         yield (np.take_along_axis(starts[some], since, axis=1) + np.arange(n) - since) % n
 
 
-def _inside(time: Index, cluster: Index, draws: int, seed: int) -> NDArray[np.uint32]:
-    """Clusters drawn anew inside each time, as many as it has; (clusters, draws)."""
+def _inside(rng: np.random.Generator, time: Index, cluster: Index, draws: int) -> Iterator[Index]:
+    """Clusters drawn anew inside each time, as many as it has."""
     first = np.empty(int(cluster.max()) + 1, np.int64)
     first[cluster] = time
     sizes = np.bincount(first)
     base, size = (np.repeat(x, sizes) for x in (np.cumsum(sizes) - sizes, sizes))
-    n, rng, found = len(first), np.random.default_rng(seed), []
-    for some in _some(draws, n):
-        picked = base + (rng.random((some.stop - some.start, n)) * size).astype(np.int64)
-        found.append(_counted(picked, n).astype(np.uint32))
-    return np.hstack(found)
+    for some in _some(draws, len(first)):
+        yield base + (rng.random((some.stop - some.start, len(first))) * size).astype(np.int64)
 
 
 def _some(draws: int, n: int) -> Iterator[slice]:
     """A few draws at a time, so that their places fit the cache."""
     step = max(1, AT_ONCE // n)
     return (slice(start, min(start + step, draws)) for start in range(0, draws, step))
-
-
-def _small(weights: NDArray[np.generic]) -> Weights:
-    """The same in the smallest type that holds it."""
-    largest = int(weights.max(initial=0))
-    if largest > np.iinfo(np.uint16).max:
-        raise InputError(f"a unit is drawn {largest} times at once; use fewer, larger clusters")
-    return weights.astype(np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16)

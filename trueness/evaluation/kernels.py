@@ -17,6 +17,8 @@ from trueness.compiling import compiled
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
+FEW_TIES = 8
+"""Candidates that are ranked one by one."""
 
 
 @compiled
@@ -238,6 +240,16 @@ def largest_deviations(deviation: Array, scale: Array) -> Array:
 
 
 @compiled
+def _rank(values: Array, one: float) -> float:
+    """Rank of one of some values, from 1 for the smallest; ties have their mean rank."""
+    below, equal = 0, 0
+    for value in values:
+        below += value < one
+        equal += value == one
+    return below + (equal + 1) / 2
+
+
+@compiled
 def ranks_of_best(inside: Array, outside: Array) -> Array:
     """Rank outside, from 1 for the worst, of the candidate that is best inside.
 
@@ -251,16 +263,18 @@ def ranks_of_best(inside: Array, outside: Array) -> Array:
     -------
     (splits,) float64
     """
-    splits, m = inside.shape
+    splits = len(inside)
     result = np.empty(splits)
     for s in range(splits):
-        ranked, top = np.sort(outside[s]), inside[s].max()
-        total, count = 0.0, 0
-        for i in range(m):
-            if inside[s, i] == top:
+        best = np.flatnonzero(inside[s] == inside[s].max())
+        total = 0.0
+        if len(best) <= FEW_TIES:
+            for i in best:
+                total += _rank(outside[s], outside[s, i])
+        else:  # one sort is faster than that many walks
+            ranked = np.sort(outside[s])
+            for i in best:
                 below = np.searchsorted(ranked, outside[s, i])
-                upto = np.searchsorted(ranked, outside[s, i], side="right")
-                total += (below + upto + 1) / 2
-                count += 1
-        result[s] = total / count
+                total += (below + np.searchsorted(ranked, outside[s, i], side="right") + 1) / 2
+        result[s] = total / len(best)
     return result

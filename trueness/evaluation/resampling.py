@@ -274,7 +274,10 @@ def mean_of(replicates: Sequence[Resampled]) -> Resampled:
     """Mean of several, draw by draw."""
     if not replicates:
         raise InputError("nothing to average; at least one model is needed on each side", "empty")
-    first, draws = replicates[0], np.mean([r.draws for r in replicates], axis=0)
+    first = replicates[0]
+    if len(replicates) == 1:
+        return first
+    draws = np.mean([r.draws for r in replicates], axis=0)
     return Resampled(float(np.mean([r.value for r in replicates])), draws, first.n, first.blocks)
 
 
