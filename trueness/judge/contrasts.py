@@ -27,8 +27,9 @@ from trueness.evaluation import (
 )
 from trueness.judge.axes import Axis, axis_of
 from trueness.judge.comparison import Draws, auc_draws
+from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.leaderboard import Group, leaderboard
+from trueness.judge.leaderboard import leaderboard
 from trueness.judge.settings import content_of, value_at, words
 from trueness.store import AnyStore, Problem, Run
 

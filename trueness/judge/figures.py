@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from trueness.document import Figure, numbers
-from trueness.judge.leaderboard import Model
+from trueness.judge.group import Model
 from trueness.store import Run
 
 MOST_ROWS = 30

@@ -23,8 +23,9 @@ from trueness.document import (
 from trueness.errors import TruenessError
 from trueness.judge.access import part_in_words
 from trueness.judge.figures import forest_plot
+from trueness.judge.group import Group, Model
 from trueness.judge.languages_group import ClassGroup
-from trueness.judge.leaderboard import Group, Leaderboard, Model
+from trueness.judge.leaderboard import Leaderboard
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
 from trueness.judge.settings import short_name, shown_settings

@@ -22,7 +22,7 @@ from trueness.evaluation import Estimate
 from trueness.judge.access import part_in_words
 from trueness.judge.comparison import measured_part
 from trueness.judge.findings import Muted
-from trueness.judge.leaderboard import Model
+from trueness.judge.group import Model
 
 TONES = {"error": "error", "warning": "warning"}
 """Severity -> tone of its sentence."""

@@ -14,8 +14,9 @@ from trueness.errors import TruenessError
 from trueness.judge.access import AccessLog, part_in_words
 from trueness.judge.finding import find_run
 from trueness.judge.findings import not_applicable
+from trueness.judge.group import Model
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.leaderboard import Model, leaderboard
+from trueness.judge.leaderboard import leaderboard
 from trueness.judge.run_sections import (
     facts,
     finding_parts,

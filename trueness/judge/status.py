@@ -10,8 +10,9 @@ from typing import Any
 import polars as pl
 
 from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
+from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.leaderboard import Group, leaderboard
+from trueness.judge.leaderboard import leaderboard
 from trueness.judge.tracker import (
     Declared,
     counts_by,

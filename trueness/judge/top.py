@@ -19,8 +19,9 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.access import record_access
 from trueness.judge.comparison import measured_part
+from trueness.judge.group import Group, Model
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.leaderboard import Group, Leaderboard, Model, leaderboard
+from trueness.judge.leaderboard import Leaderboard, leaderboard
 from trueness.judge.parts import unrecorded_notes
 from trueness.store import AnyStore, Run
 

@@ -13,8 +13,9 @@ from trueness.document import Column, Document, Items, Part, Section, Sentence, 
 from trueness.document.numbers import count, plural
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.contrasts import contrasts, natural
+from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.leaderboard import Group, Leaderboard, leaderboard
+from trueness.judge.leaderboard import Leaderboard, leaderboard
 from trueness.judge.settings import COUPLED, differing
 from trueness.spec.kinds import AnySpec
 from trueness.store import AnyStore

@@ -1,0 +1,186 @@
+"""Runs measured on the same units: each as a model, all of them as a comparison group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from trueness.checks import Finding
+from trueness.evaluation import Estimate
+from trueness.judge.access import AccessLog
+from trueness.judge.findings import Muted
+from trueness.judge.languages_group import ClassGroup
+from trueness.judge.selection import Selected, Selection
+from trueness.judge.verdict import Verdict
+from trueness.spec.estimands import Estimands
+from trueness.store import Run
+
+
+@dataclass(frozen=True)
+class Model:
+    """One run: what it is called, what it is worth, what is wrong with it.
+
+    Attributes
+    ----------
+    ids : list of str
+        Ids that stand for it.
+    run : Run
+    estimates : dict of str to Estimate
+    reference : Run or None
+        The best baseline.
+    difference : Estimate or None
+        Headline minus that of the best baseline: AUC, or the macro-F1 that is ranked.
+    findings, muted : list
+        Checks that fired.
+    selected : Selected or None
+        What remains of it after the choice; None for baselines.
+    """
+
+    ids: list[str]
+    run: Run
+    estimates: dict[str, Estimate]
+    reference: Run | None = None
+    difference: Estimate | None = None
+    findings: list[Finding] = field(default_factory=list)
+    muted: list[Muted] = field(default_factory=list)
+    selected: Selected | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of its run."""
+        return self.run.key
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others have to beat it."""
+        return self.run.spec.is_baseline
+
+    @property
+    def name(self) -> str:
+        """Ids that share the run, or its key."""
+        return " = ".join(self.ids) or self.key
+
+    @property
+    def label(self) -> str:
+        """What kind of model it is, where the name does not say so, and the columns it chose."""
+        label = self.run.record["label"]
+        chosen = [text for text in self.run.record.get("chosen", ()) if text]
+        if self.is_baseline and chosen and self.run.spec.model.kind == "one_feature":
+            label = f"{label}: {' / '.join(dict.fromkeys(chosen))}"
+        return "" if label in self.ids else label
+
+    @property
+    def title(self) -> str:
+        """Name and kind."""
+        return " · ".join(part for part in (self.name, self.label) if part)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        record, spec = self.run.record, self.run.spec
+        difference = None if self.difference is None or self.reference is None else {
+            "baseline": self.reference.key,
+            "label": self.reference.record["label"],
+            **self.difference.to_dict(),
+        }  # fmt: skip
+        return {
+            "name": self.name,
+            "ids": self.ids,
+            "key": self.key,
+            "label": record["label"],
+            "baseline": self.is_baseline,
+            "seed": spec.seed,
+            "parameters": record["parameters"],
+            "estimates": {name: e.to_dict() for name, e in self.estimates.items()},
+            "scores": record.get("scores"),
+            "difference_to_best_baseline": difference,
+            "selection": None if self.selected is None else self.selected.to_dict(),
+            "findings": [f.to_dict() for f in self.findings],
+            "muted": [m.to_dict() for m in self.muted],
+            "seconds": record["seconds"],
+        }
+
+
+@dataclass(frozen=True)
+class Group:
+    """A comparison group: runs measured on the same units, candidates and baselines, best first.
+
+    Attributes
+    ----------
+    title : str
+        What is predicted, on which units, by which protocol.
+    rule : Estimands
+        What is measured, and how.
+    part : str
+    data : dict
+        What the record says of the data.
+    base_rate : Estimate or None
+        None for K classes.
+    candidates, baselines : list of Model
+    sort : str
+        Estimate that sorts.
+    n_candidates : int
+        Candidates, seeds of one counted once.
+    reference : Run or None
+        The best baseline.
+    verdict : Verdict
+    selection : Selection or None
+        What remains after the choice; None for K classes.
+    classes : ClassGroup or None
+        Methods compared per group of units, for K classes.
+    power : dict or None
+        What so many units can show, see `power_of`; None for K classes, or if nothing.
+    access : AccessLog or None
+    """
+
+    title: str
+    rule: Estimands
+    part: str
+    data: dict[str, Any]
+    base_rate: Estimate | None
+    candidates: list[Model]
+    baselines: list[Model]
+    sort: str
+    n_candidates: int
+    reference: Run | None
+    verdict: Verdict
+    selection: Selection | None = None
+    classes: ClassGroup | None = None
+    power: dict[str, Any] | None = None
+    access: AccessLog | None = None
+
+    @property
+    def kind(self) -> str:
+        """A binary event, or K classes."""
+        return self.rule.kind
+
+    @property
+    def models(self) -> list[Model]:
+        """Candidates, then baselines."""
+        return [*self.candidates, *self.baselines]
+
+    @property
+    def n(self) -> int:
+        """Units."""
+        return self.models[0].run.record["units"]["n"] if self.classes is None else self.classes.n
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "title": self.title,
+            "kind": self.kind,
+            "comparison_group": self.models[0].run.record["comparison_group"],
+            "part": self.part,
+            "n": self.n,
+            "data": self.data,
+            "base_rate": None if self.base_rate is None else self.base_rate.to_dict(),
+            "confidence": self.rule.confidence,
+            "sorted_by": self.sort,
+            "n_candidates": self.n_candidates,
+            "best_baseline": None if self.reference is None else self.reference.key,
+            "verdict": self.verdict.to_dict(),
+            "selection": None if self.selection is None else self.selection.to_dict(),
+            "classes": None if self.classes is None else self.classes.to_dict(),
+            "power": self.power,
+            "access": None if self.access is None else self.access.to_dict(),
+            "models": [model.to_dict() for model in self.models],
+        }
