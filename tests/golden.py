@@ -63,7 +63,10 @@ def titles_predictions(name):
 
 def _common(model):
     return {
-        "notes": [], "seconds": 1.0, "device": "cpu", "precision": "float32",
+        "notes": [],
+        "seconds": 1.0,
+        "device": "cpu",
+        "precision": "float32",
         "data": {"bars": "golden", "digest": "golden", "as_of": "2013-01-01"},
         "parameters": 0 if model["baseline"] else 1000,
     } | {n: model[n] for n in ("best_epochs", "last_epochs", "incidents", "chosen") if n in model}
@@ -73,11 +76,12 @@ def fill_market(store):
     """Write every golden model on bars; their names are the ids of the campaign golden."""
     store.prepare()
     rules = models()["market"]
-    parts = pl.read_parquet(FOLDER / "market.parquet").group_by("fold", "split").agg(
-        pl.len(), pl.col("y").sum())
-    folds = [
-        {s: [n, int(k)] for f, s, n, k in parts.iter_rows() if f == fold} for fold in (0, 1)
-    ]
+    parts = (
+        pl.read_parquet(FOLDER / "market.parquet")
+        .group_by("fold", "split")
+        .agg(pl.len(), pl.col("y").sum())
+    )
+    folds = [{s: [n, int(k)] for f, s, n, k in parts.iter_rows() if f == fold} for fold in (0, 1)]
     for model in rules["models"]:
         spec, predictions = Spec.model_validate(model["spec"]), market_predictions(model["name"])
         record = _common(model) | measured(spec, predictions)

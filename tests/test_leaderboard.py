@@ -303,9 +303,9 @@ def test_differing_settings_are_columns(judged):
 
 def test_labels_are_readable(group):
     labels = {model.label for model in group.candidates}
-    assert "a20 · PatchTST d8×1, 2 heads, dropout 0" in {x.split(", loss")[0] for x in labels} or any(
-        "PatchTST d8×1" in label for label in labels
-    )
+    assert "a20 · PatchTST d8×1, 2 heads, dropout 0" in {
+        x.split(", loss")[0] for x in labels
+    } or any("PatchTST d8×1" in label for label in labels)
 
 
 def test_one_run_is_shown_whole(judged, group):

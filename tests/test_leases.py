@@ -3,8 +3,8 @@ import platform
 
 import pytest
 
-from trueness.store.leases import Leases
 from trueness.store import Store
+from trueness.store.leases import Leases
 
 
 def test_claims_end_with_their_owner(tmp_path, monkeypatch):

@@ -11,10 +11,10 @@ from trueness.campaign import load_campaign
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
-from trueness.store.leases import Leases
 from trueness.report.progress import ProgressListener
 from trueness.run import Listener, run
 from trueness.store import Store
+from trueness.store.leases import Leases
 
 CPU = Device("cpu", has_bf16=False)
 
