@@ -283,17 +283,17 @@ EFFECTS = (
 )  # fmt: skip
 
 
-def _holding(found: Tracker) -> list[Part]:
+def _holding(tracked: Tracker) -> list[Part]:
     """Effects of settings that remain, or that none does."""
-    if not found.groups:
+    if not tracked.groups:
         return [Sentence("None: nothing has run.")]
-    if not found.effects:
-        along = f" along {', '.join(found.settings)}" if found.settings else ""
+    if not tracked.effects:
+        along = f" along {', '.join(tracked.settings)}" if tracked.settings else ""
         return [Sentence(f"None: no difference to a reference remains{along}.")]
     rows = [
         (e.setting, e.variant, e.reference, e.difference, e.verdict, f"{e.ahead}/{e.pairs}",
          ", ".join(e.experiments), e.n_candidates, e.note or None)
-        for e in found.effects
+        for e in tracked.effects
     ]  # fmt: skip
     note = (
         "Adjusted for the variants of each comparison, not over all of them; intervals resample "
@@ -302,10 +302,10 @@ def _holding(found: Tracker) -> list[Part]:
     return [Table(EFFECTS, rows, note=note)]
 
 
-def _pending(found: Tracker) -> list[Part]:
+def _pending(tracked: Tracker) -> list[Part]:
     failed = [
-        Sentence(f"{id_} failed: {reason}", "error") for id_, reason in found.failures.items()
+        Sentence(f"{id_} failed: {reason}", "error") for id_, reason in tracked.failures.items()
     ]
-    if not found.pending:
+    if not tracked.pending:
         return [Sentence("Nothing: every experiment is done.")]
-    return [*failed, Items([f"`{line}`" for line in found.pending])]
+    return [*failed, Items([f"`{line}`" for line in tracked.pending])]

@@ -22,25 +22,25 @@ TALL = 40
 """Rows from which its axis stands above them."""
 
 
-def published_document(found: PublishedComparison) -> Document:
+def published_document(comparison: PublishedComparison) -> Document:
     """What the comparison amounts to, a forest plot, and every experiment."""
-    told = [Sentence(line, "verdict") for line in sentences(found)]
-    notes = [Sentence(f"{note[0].upper()}{note[1:]}.", "note") for note in found.notes]
-    figures = [Section("Precision", [forest(found)])] if _drawn(found) else []
+    told = [Sentence(line, "verdict") for line in sentences(comparison)]
+    notes = [Sentence(f"{note[0].upper()}{note[1:]}.", "note") for note in comparison.notes]
+    figures = [Section("Precision", [forest(comparison)])] if _drawn(comparison) else []
     return Document(
-        f"Published results: {found.source or found.campaign}",
-        [*told, *notes, *figures, Section("Every experiment", [_table(found)])],
-        f"Beside the stored runs of campaign {found.campaign}; exact 95 % confidence intervals, "
-        "units taken as independent",
+        f"Published results: {comparison.source or comparison.campaign}",
+        [*told, *notes, *figures, Section("Every experiment", [_table(comparison)])],
+        f"Beside the stored runs of campaign {comparison.campaign}; exact 95 % confidence "
+        "intervals, units taken as independent",
     )
 
 
-def sentences(found: PublishedComparison) -> list[str]:
+def sentences(comparison: PublishedComparison) -> list[str]:
     """What the comparison amounts to."""
-    counts = found.counts()
+    counts = comparison.counts()
     lines = [
         f"{plural(counts['published'], 'published experiment')}, {count(counts['with_counts'])} "
-        f"with counts, {count(counts['measured'])} measured here under {found.campaign}."
+        f"with counts, {count(counts['measured'])} measured here under {comparison.campaign}."
     ]
     shares = [
         f"{name} {count(counts[f'{name}_outside'])} of {count(counts[f'{name}_compared'])}"
@@ -53,12 +53,12 @@ def sentences(found: PublishedComparison) -> list[str]:
             f"{count(counts['outside'])} of {plural(counts['measured'], 'experiment')} measured "
             "here have one."
         )
-    if found.expected_maximum is not None:
-        lines += _about_best(found, found.expected_maximum)
+    if comparison.expected_maximum is not None:
+        lines += _about_best(comparison, comparison.expected_maximum)
     return lines
 
 
-def _about_best(found: PublishedComparison, best: ExpectedMaximum) -> list[str]:
+def _about_best(comparison: PublishedComparison, best: ExpectedMaximum) -> list[str]:
     """Whether the best is more than the expected maximum, and what shrinkage leaves of it."""
     alarms, pooled = best.best.alarms, best.pooled
     assert alarms is not None
@@ -69,11 +69,11 @@ def _about_best(found: PublishedComparison, best: ExpectedMaximum) -> list[str]:
         f"expected maximum would be {percent(best.value)} %, and a maximum as good as the best "
         f"would occur with probability {decimal(best.p, 2)}."
     ]
-    own = {row.published.id: row.shrunk for row in found.rows}[best.best.id]
-    if found.shrunk is not None and own is not None:
+    own = {row.published.id: row.shrunk for row in comparison.rows}[best.best.id]
+    if comparison.shrunk is not None and own is not None:
         lines.append(
-            f"Shrunk towards the model mean {_percent(found.shrunk.pooled)}, between-model SD "
-            f"{decimal(100 * found.shrunk.deviation, 1)} points, {best.best.id} is at "
+            f"Shrunk towards the model mean {_percent(comparison.shrunk.pooled)}, between-model SD "
+            f"{decimal(100 * comparison.shrunk.deviation, 1)} points, {best.best.id} is at "
             f"{_percent(own)}: {'' if best.is_distinguishable else 'not '}distinguishable from "
             "its siblings."
         )
@@ -99,14 +99,14 @@ BESIDE = (
 )  # fmt: skip
 
 
-def _table(found: PublishedComparison) -> Table:
+def _table(comparison: PublishedComparison) -> Table:
     """Every experiment; measured columns only if something is measured."""
-    beside = any(row.runs for row in found.rows)
+    beside = any(row.runs for row in comparison.rows)
     return Table(
         PUBLISHED + BESIDE if beside else PUBLISHED,
-        [(*_published(row), *(_measured(row) if beside else ())) for row in found.rows],
+        [(*_published(row), *(_measured(row) if beside else ())) for row in comparison.rows],
         note="Values without counts have no interval.",
-        styles=["warning" if row.outside else "" for row in found.rows],
+        styles=["warning" if row.outside else "" for row in comparison.rows],
     )
 
 
@@ -120,15 +120,17 @@ def _measured(row: ComparedResult) -> tuple[Any, ...]:
     return *measures, len(row.runs) or None, ", ".join(row.outside)
 
 
-def _drawn(found: PublishedComparison) -> list[tuple[str, Estimate | None, Estimate | None]]:
+def _drawn(comparison: PublishedComparison) -> list[tuple[str, Estimate | None, Estimate | None]]:
     """Experiments that raised alarms, the last one first."""
-    pairs = [(r.published.id, r.published.alarms, r.measured.get("precision")) for r in found.rows]
+    pairs = [
+        (r.published.id, r.published.alarms, r.measured.get("precision")) for r in comparison.rows
+    ]
     return [pair for pair in reversed(pairs) if any(e is not None and e.n for e in pair[1:])]
 
 
-def forest(found: PublishedComparison) -> Figure:
+def forest(comparison: PublishedComparison) -> Figure:
     """Precision of every experiment that raised alarms: published in grey, measured in colour."""
-    rows, best = _drawn(found), found.expected_maximum
+    rows, best = _drawn(comparison), comparison.expected_maximum
     published = [(i + SHIFT, id_, e) for i, (id_, e, _) in enumerate(rows)]
     measured = [(i - SHIFT, id_, e) for i, (id_, _, e) in enumerate(rows)]
     traces = [_dots(published, "published", "grey"), _dots(measured, "measured", "series-0")]

@@ -158,13 +158,13 @@ class Analysis:
         }  # fmt: skip
 
 
-def _combos(found: Coverage, names: Sequence[str]) -> dict[str, int] | None:
-    grid = found.architectures if names == ARCHITECTURE else found.training
+def _combos(covered: Coverage, names: Sequence[str]) -> dict[str, int] | None:
+    grid = covered.architectures if names == ARCHITECTURE else covered.training
     if grid is None:
         return None
     total = 1
     for name in names:
-        levels = found.study.space[name]
+        levels = covered.study.space[name]
         total *= 1 if isinstance(levels, Range) else len(levels)
     counts = {"total": total, "total_valid": len(grid.counts), "tested": grid.tested}
     return counts if names == ARCHITECTURE else {k: counts[k] for k in ("total", "tested")}
@@ -179,15 +179,15 @@ def _levels_dict(rows: Sequence[LevelRow]) -> dict[str, dict[str, Any]]:
     }  # fmt: skip
 
 
-def level_rows(found: Analysis) -> list[dict[str, Any]]:
+def level_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """A flat row for each level of each parameter."""
     return [
         {
-            "study": found.study.name, "parameter": name, "level": str(row.level),
+            "study": analysis.study.name, "parameter": name, "level": str(row.level),
             "trials": row.count, "mean": row.mean, "std": row.std, "min": row.low, "max": row.high,
             "configurations": row.estimate.n, "value": row.estimate.value,
             "low": row.estimate.low, "high": row.estimate.high,
-        } for name, rows in found.by_value.items() for row in rows
+        } for name, rows in analysis.by_value.items() for row in rows
     ]  # fmt: skip
 
 

@@ -21,25 +21,25 @@ SUBTITLE = (
 )
 
 
-def analysis_document(found: Across) -> Document:
+def analysis_document(studies: Across) -> Document:
     """One study whole, or several together, each of them folded."""
-    if len(found.analyses) == 1:
-        (one,) = found.analyses
+    if len(studies.analyses) == 1:
+        (one,) = studies.analyses
         return Document(f"Search analysis: {study_title(one)}", study_sections(one), SUBTITLE)
-    each = [Section(study_title(a), study_sections(a), folded=True) for a in found.analyses]
+    each = [Section(study_title(a), study_sections(a), folded=True) for a in studies.analyses]
     title = f"Search analysis: {count(len(each))} studies"
-    return Document(title, [*_together(found), Section("Study by study", each)], SUBTITLE)
+    return Document(title, [*_together(studies), Section("Study by study", each)], SUBTITLE)
 
 
-def coverage_document(found: Coverages) -> Document:
+def coverage_document(covered: Coverages) -> Document:
     """What each study has tried and what it has not."""
-    sections = [coverage_section(one, pairs(one.study)) for one in found.studies]
+    sections = [coverage_section(one, pairs(one.study)) for one in covered.studies]
     if len(sections) == 1:
-        title = f"Search coverage: {found.studies[0].study.name}"
-        return Document(title, sections[0].parts, _tried(found.studies[0]))
+        title = f"Search coverage: {covered.studies[0].study.name}"
+        return Document(title, sections[0].parts, _tried(covered.studies[0]))
     parts = [
         Section(one.study.name, [Sentence(_tried(one)), *section.parts])
-        for one, section in zip(found.studies, sections, strict=True)
+        for one, section in zip(covered.studies, sections, strict=True)
     ]
     return Document(f"Search coverage: {count(len(parts))} studies", parts)
 
@@ -49,9 +49,9 @@ def _tried(one: Coverage) -> str:
     return f"{trials}, {plural(len(one.study.configurations), 'configuration')}"
 
 
-def _together(found: Across) -> list[Section]:
-    agreement = [_agreement(found)] if found.groups else []
-    return [_summary(found), *map(_scaling, found.groups), *agreement, _collapse(found)]
+def _together(studies: Across) -> list[Section]:
+    agreement = [_agreement(studies)] if studies.groups else []
+    return [_summary(studies), *map(_scaling, studies.groups), *agreement, _collapse(studies)]
 
 
 SUMMARY = (
@@ -64,11 +64,11 @@ SUMMARY = (
 SETTINGS = ("d_model", "n_layers", "n_heads", "learning_rate", "dropout")
 
 
-def _summary(found: Across) -> Section:
-    pictures = size_figures(found.groups)
+def _summary(studies: Across) -> Section:
+    pictures = size_figures(studies.groups)
     return Section("All studies", [
-        *(Sentence(text, "verdict") for text in found.sentences()),
-        Table(SUMMARY, [_summary_row(a) for a in found.analyses]),
+        *(Sentence(text, "verdict") for text in studies.sentences()),
+        Table(SUMMARY, [_summary_row(a) for a in studies.analyses]),
         *([Beside(pictures)] if pictures else []),
     ])  # fmt: skip
 
@@ -131,18 +131,18 @@ def _slope(group: Group) -> str:
     )
 
 
-def _agreement(found: Across) -> Section:
-    names = list(dict.fromkeys(n for g in found.groups for n in g.agreement))
+def _agreement(studies: Across) -> Section:
+    names = list(dict.fromkeys(n for g in studies.groups for n in g.agreement))
     counts = [
-        f"{name} {sum(agree(g.agreement[name]) for g in found.groups if name in g.agreement)}"
+        f"{name} {sum(agree(g.agreement[name]) for g in studies.groups if name in g.agreement)}"
         for name in names
     ]
     line = (
         "Best level by budget, smallest label first. Groups whose budgets agree, of "
-        f"{count(len(found.groups))}: {', '.join(counts)}."
+        f"{count(len(studies.groups))}: {', '.join(counts)}."
     )
     columns = [Column("group", weight=9), *(Column(name) for name in names)]
-    rows = [(g.name, *(_levels(g.agreement.get(name)) for name in names)) for g in found.groups]
+    rows = [(g.name, *(_levels(g.agreement.get(name)) for name in names)) for g in studies.groups]
     return Section("Agreement of the best", [Sentence(line), Table(columns, rows)])
 
 
@@ -150,8 +150,8 @@ def _levels(levels: Sequence[Value | None] | None) -> str | None:
     return None if levels is None else " / ".join(map(level_text, levels))
 
 
-def _collapse(found: Across) -> Section:
-    known = [a for a in found.analyses if a.ranges.known]
+def _collapse(studies: Across) -> Section:
+    known = [a for a in studies.analyses if a.ranges.known]
     if not known:
         line = "Score ranges were not recorded in any of these studies."
         return Section("Collapsed scores", [Sentence(line)])

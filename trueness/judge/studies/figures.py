@@ -39,9 +39,9 @@ def _hover(trial: Trial) -> str:
     return "<br>".join([f"trial {trial.number}", *settings, *size])
 
 
-def convergence(found: Analysis) -> Figure:
+def convergence(analysis: Analysis) -> Figure:
     """Value of every trial, forced ones marked, with the best so far."""
-    study, best = found.study, found.best_value
+    study, best = analysis.study, analysis.best_value
     traces = [
         _trials([t for t in study.completed if bool(t.forced) == forced], *look)
         for forced, look in (
@@ -49,7 +49,7 @@ def convergence(found: Analysis) -> Figure:
         )
     ]  # fmt: skip
     traces.append({
-        "x": [t.number for t in study.completed], "y": found.convergence, "mode": "lines",
+        "x": [t.number for t in study.completed], "y": analysis.convergence, "mode": "lines",
         "name": "best so far", "line": {"color": "ink", "shape": "hv", "width": 1.4},
     })  # fmt: skip
     if best.low is not None:
@@ -74,16 +74,16 @@ def _trials(some: Sequence[Trial], name: str, colour: str, symbol: str) -> Trace
     }  # fmt: skip
 
 
-def level_figures(found: Analysis) -> list[Figure]:
+def level_figures(analysis: Analysis) -> list[Figure]:
     """A picture per parameter, all with the same axis of values: dots, means with intervals."""
-    ends = _value_range(found)
-    return [_level_figure(found, name, rows, ends) for name, rows in found.by_value.items()]
+    ends = _value_range(analysis)
+    return [_level_figure(analysis, name, rows, ends) for name, rows in analysis.by_value.items()]
 
 
-def _value_range(found: Analysis) -> list[float]:
+def _value_range(analysis: Analysis) -> list[float]:
     """Ends of the common axis: all values, and intervals as far as they are not much wider."""
-    values = [v for _, v, _ in found.study.configurations]
-    estimates = [row.estimate for rows in found.by_value.values() for row in rows]
+    values = [v for _, v, _ in analysis.study.configurations]
+    estimates = [row.estimate for rows in analysis.by_value.values() for row in rows]
     low, high = min(values), max(values)
     span = max(high - low, 1e-3)
     lows = [e.low for e in estimates if e.low is not None]
@@ -93,10 +93,10 @@ def _value_range(found: Analysis) -> list[float]:
 
 
 def _level_figure(
-    found: Analysis, name: str, rows: Sequence[LevelRow], ends: list[float]
+    analysis: Analysis, name: str, rows: Sequence[LevelRow], ends: list[float]
 ) -> Figure:
-    groups, place = grouped(found.study, name), {r.level: i for i, r in enumerate(rows)}
-    some = [(t, v) for t, v, _ in found.study.configurations if name in t.params]
+    groups, place = grouped(analysis.study, name), {r.level: i for i, r in enumerate(rows)}
+    some = [(t, v) for t, v, _ in analysis.study.configurations if name in t.params]
     jitter = np.random.default_rng(0).uniform(-JITTER, JITTER, len(some))
     estimates = [row.estimate for row in rows]
     dots = {
@@ -116,16 +116,16 @@ def _level_figure(
     return Figure(
         [dots, means],
         {
-            "xaxis": {"title": found.study.measure, "range": ends, "nticks": 5}, "yaxis": axis,
+            "xaxis": {"title": analysis.study.measure, "range": ends, "nticks": 5}, "yaxis": axis,
             "height": 130 + 30 * len(rows), "showlegend": False,
         },
         f"`{name}`: configurations by level, means with 95 % CI.", 280,
     )  # fmt: skip
 
 
-def importance_figure(found: Analysis) -> Figure:
+def importance_figure(analysis: Analysis) -> Figure:
     """Published and additive shares side by side, chance as short lines."""
-    some = sorted(found.importance, key=lambda i: i.published or 0.0)
+    some = sorted(analysis.importance, key=lambda i: i.published or 0.0)
     upper = [place + 0.19 for place in range(len(some))]
     lower = [place - 0.19 for place in range(len(some))]
     fitted = [(y, i.additive) for y, i in zip(lower, some, strict=True) if i.additive is not None]

@@ -36,27 +36,28 @@ IN_WORDS = {NO_VALUE: "without a value", "fail": "failed"}
 """State of a trial in a sentence."""
 
 
-def study_title(found: Analysis) -> str:
+def study_title(analysis: Analysis) -> str:
     """Name, label and what the label is worth."""
-    study, sizes = found.study, found.sizes
+    study, sizes = analysis.study, analysis.sizes
     true = f", true sizes {short(sizes[0])} to {short(sizes[-1])}" if sizes else ""
     label = "" if study.budget == "?" else f"label {study.budget}{true}"
     known = [text for text in (study.tier, study.kind, label) if text not in ("?", "")]
     return f"{study.name} ({', '.join(known)})" if known else study.name
 
 
-def study_sections(found: Analysis) -> list[Section]:
+def study_sections(analysis: Analysis) -> list[Section]:
     """Everything about one study."""
     some = (
-        _best(found), _trials(found), coverage_section(found.coverage, pairs(found.study)),
-        _importance(found), _levels(found), _shape(found), _score_ranges(found), _forced(found),
+        _best(analysis), _trials(analysis),
+        coverage_section(analysis.coverage, pairs(analysis.study)), _importance(analysis),
+        _levels(analysis), _shape(analysis), _score_ranges(analysis), _forced(analysis),
     )  # fmt: skip
     return [section for section in some if section is not None]
 
 
-def _best(found: Analysis) -> Section:
+def _best(analysis: Analysis) -> Section:
     """The first best trial, with the error of its validation set."""
-    best, value, study = found.best, found.best_value, found.study
+    best, value, study = analysis.best, analysis.best_value, analysis.study
     on = f" of {count(value.n)}" if value.n else ""
     facts = [f"{configuration(best)}; {short(best.parameters)} weights."]
     if best.forced:
@@ -74,14 +75,15 @@ def _best(found: Analysis) -> Section:
     ])  # fmt: skip
 
 
-def _trials(found: Analysis) -> Section:
+def _trials(analysis: Analysis) -> Section:
     """How many trials, how many of them new, and when the best value came."""
-    study, n, line = found.study, len(found.study.completed), found.convergence
+    study, n, line = analysis.study, len(analysis.study.completed), analysis.convergence
     gain = line.index(line[-1]) + 1
     lines = [
-        f"{plural(n, 'trial')} complete: mean {decimal(sum(found.values) / n)}, standard deviation "
-        f"{decimal(found.std)}, {plural(len(set(found.values)), 'distinct value')}.",
-        _duplicates(found),
+        f"{plural(n, 'trial')} complete: mean {decimal(sum(analysis.values) / n)}, standard "
+        f"deviation {decimal(analysis.std)}, "
+        f"{plural(len(set(analysis.values)), 'distinct value')}.",
+        _duplicates(analysis),
         f"The best value came with completed trial {count(gain)} of {count(n)}.",
     ]
     if study.uncounted:
@@ -94,19 +96,22 @@ def _trials(found: Analysis) -> Section:
         [Column("trials", "count", 9), Column(f"best {study.measure}\nso far", "number", 9)],
         [(m, line[m - 1]) for m in stops],
     )
-    return Section("Trials", [Items(lines), convergence(found), reached, *_most_repeated(found)])
+    return Section(
+        "Trials", [Items(lines), convergence(analysis), reached, *_most_repeated(analysis)]
+    )
 
 
-def _duplicates(found: Analysis) -> str:
-    once = plural(len(found.study.configurations), "configuration")
-    if not found.wasted:
+def _duplicates(analysis: Analysis) -> str:
+    once = plural(len(analysis.study.configurations), "configuration")
+    if not analysis.wasted:
         return f"{once}, no duplicates."
-    repeated = f"{count(len(found.repeats))} of them repeated"
-    return f"{once}, {repeated}: {of(found.wasted, len(found.study.completed))} trials are repeats."
+    repeated = f"{count(len(analysis.repeats))} of them repeated"
+    repeats = of(analysis.wasted, len(analysis.study.completed))
+    return f"{once}, {repeated}: {repeats} trials are repeats."
 
 
-def _most_repeated(found: Analysis) -> list[Table]:
-    rows = [(configuration(t), k) for t, k in found.repeats[:MOST_REPEATED]]
+def _most_repeated(analysis: Analysis) -> list[Table]:
+    rows = [(configuration(t), k) for t, k in analysis.repeats[:MOST_REPEATED]]
     columns = [Column("configuration", weight=9), Column("times", "count", 9)]
     return [Table(columns, rows, "Most repeated")] if rows else []
 
@@ -114,15 +119,15 @@ def _most_repeated(found: Analysis) -> list[Table]:
 # ----------------------------------------------------------------------------------------- coverage
 
 
-def coverage_section(found: Coverage, shaded: Sequence[Pair]) -> Section:
+def coverage_section(covered: Coverage, shaded: Sequence[Pair]) -> Section:
     """Levels, pairs and valid architectures that were tried; some pairs as shaded tables."""
-    grids = [g for g in (found.architectures, found.training) if g is not None]
+    grids = [g for g in (covered.architectures, covered.training) if g is not None]
     parts = [Items([grid_text(grid) for grid in grids])] if grids else []
-    by_pair = [_by_pair(found)] if found.pairs else []
-    return Section("Coverage", [*parts, _by_parameter(found), *by_pair, *map(_maps, shaded)])
+    by_pair = [_by_pair(covered)] if covered.pairs else []
+    return Section("Coverage", [*parts, _by_parameter(covered), *by_pair, *map(_maps, shaded)])
 
 
-def _by_parameter(found: Coverage) -> Table:
+def _by_parameter(covered: Coverage) -> Table:
     columns = (
         Column("parameter", "code", 9), Column("levels\ntested", "percent", 7),
         Column("trials per level", weight=5), Column("untested", weight=8),
@@ -133,18 +138,18 @@ def _by_parameter(found: Coverage) -> Table:
             p.name, fraction(len(p.counts) - len(p.untested), len(p.counts)),
             ", ".join(f"{level_text(k)}: {n}" for k, n in p.counts.items() if n),
             levels_text(p.untested), gap_text(p.gap),
-        ) for p in found.parameters
+        ) for p in covered.parameters
     ]  # fmt: skip
     return Table(columns, rows, "By parameter")
 
 
-def _by_pair(found: Coverage) -> Table:
+def _by_pair(covered: Coverage) -> Table:
     columns = (
         Column("pair", "code", 9), Column("tested", "share", 9), Column("untested", weight=5),
     )  # fmt: skip
     rows = [
         (" × ".join(g.names), fraction(g.tested, len(g.counts)), untested_text(g))
-        for g in sorted(found.pairs, key=lambda g: g.share)
+        for g in sorted(covered.pairs, key=lambda g: g.share)
     ]
     return Table(columns, rows, "By pair, least covered first")
 
@@ -218,15 +223,18 @@ FITTED = (
 )
 
 
-def _importance(found: Analysis) -> Section:
+def _importance(analysis: Analysis) -> Section:
     """Published importance beside the other two, each with what chance would give."""
-    by, fitted = sorted(found.importance, key=lambda i: -(i.published or 0.0)), found.surrogate
+    by, fitted = (
+        sorted(analysis.importance, key=lambda i: -(i.published or 0.0)),
+        analysis.surrogate,
+    )
     rows = [(i.name, i.published, i.published_chance) for i in by]
     columns = MARGINAL
     if fitted is None:
         told = [f"Fewer than {FEWEST} configurations, or nothing varies: no surrogate is fitted."]
     else:
-        told = _about_surrogate(found, fitted.explained, by)
+        told = _about_surrogate(analysis, fitted.explained, by)
         columns = MARGINAL + FITTED
         rows = [
             (*row, i.additive, i.additive_chance, i.effect, i.top, i.top_chance)
@@ -237,11 +245,11 @@ def _importance(found: Analysis) -> Section:
         "repeats included; values do not sum to 1, effects are confounded."
     )
     return Section(
-        "Importance", [Items([marginal, *told]), importance_figure(found), Table(columns, rows)]
+        "Importance", [Items([marginal, *told]), importance_figure(analysis), Table(columns, rows)]
     )
 
 
-def _about_surrogate(found: Analysis, explained: float, by: Iterable[Importance]) -> list[str]:
+def _about_surrogate(analysis: Analysis, explained: float, by: Iterable[Importance]) -> list[str]:
     clear = [
         i.name for i in by
         if i.additive is not None and (i.additive.low or 0.0) > (i.additive_chance or 0.0)
@@ -252,7 +260,7 @@ def _about_surrogate(found: Analysis, explained: float, by: Iterable[Importance]
     )  # fmt: skip
     return [
         "Additive share: effects of all parameters fitted together on "
-        f"{plural(len(found.study.configurations), 'configuration')}, over a full grid. Share "
+        f"{plural(len(analysis.study.configurations), 'configuration')}, over a full grid. Share "
         "among the best fifth: how its levels depart from those of all. Intervals: bootstrap over "
         "configurations.",
         f"In leave-one-out prediction the additive model explains {percent(explained)} % of the "
@@ -271,11 +279,11 @@ LEVELS = (
 )  # fmt: skip
 
 
-def _levels(found: Analysis) -> Section:
+def _levels(analysis: Analysis) -> Section:
     """A picture and a table per parameter, with its trend."""
     tables = [
-        Table(LEVELS, [_level_row(row) for row in rows], f"{name}{_trend(found, name)}")
-        for name, rows in found.by_value.items()
+        Table(LEVELS, [_level_row(row) for row in rows], f"{name}{_trend(analysis, name)}")
+        for name, rows in analysis.by_value.items()
     ]
     about = Items([
         "Means of levels that were sampled together with others are confounded; intervals are "
@@ -284,7 +292,7 @@ def _levels(found: Analysis) -> Section:
         f"than {FLAT}; supported where the whole interval of that difference over configurations "
         "agrees.",
     ])  # fmt: skip
-    return Section("Levels", [about, Beside(level_figures(found)), *tables])
+    return Section("Levels", [about, Beside(level_figures(analysis)), *tables])
 
 
 def _level_row(row: LevelRow) -> tuple[object, ...]:
@@ -294,8 +302,8 @@ def _level_row(row: LevelRow) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def _trend(found: Analysis, name: str) -> str:
-    trend = found.trends.get(name)
+def _trend(analysis: Analysis, name: str) -> str:
+    trend = analysis.trends.get(name)
     if trend is None:
         return ""
     supported = "supported" if trend.is_supported else "not supported"
@@ -309,11 +317,11 @@ def _trend(found: Analysis, name: str) -> str:
 # --------------------------------------------------------------------------------------------- rest
 
 
-def _shape(found: Analysis) -> Section | None:
+def _shape(analysis: Analysis) -> Section | None:
     """Correlation of the value with width, depth and their ratio."""
     rows = [
         (name.replace("_", " "), whole, each, each.n)
-        for name, (whole, each) in found.correlations.items()
+        for name, (whole, each) in analysis.correlations.items()
     ]
     if not rows:
         return None
@@ -325,9 +333,9 @@ def _shape(found: Analysis) -> Section | None:
     return Section("Correlation with shape", [Table(columns, rows, note=note)])
 
 
-def _score_ranges(found: Analysis) -> Section:
+def _score_ranges(analysis: Analysis) -> Section:
     """How wide scores were, where that was recorded."""
-    ranges, n = found.ranges, len(found.study.completed)
+    ranges, n = analysis.ranges, len(analysis.study.completed)
     if not ranges.known:
         line = f"Not recorded for any of {plural(n, 'trial')}."
         return Section("Score ranges", [Sentence(line)])
@@ -339,18 +347,18 @@ def _score_ranges(found: Analysis) -> Section:
     return Section("Score ranges", [Sentence(line)])
 
 
-def _forced(found: Analysis) -> Section | None:
+def _forced(analysis: Analysis) -> Section | None:
     """Trials whose values were not sampled."""
-    if not found.forced:
+    if not analysis.forced:
         return None
-    names = list(dict.fromkeys(n for t in found.forced for n in t.params))
+    names = list(dict.fromkeys(n for t in analysis.forced for n in t.params))
     columns = [
         Column("trial", "count", 9), Column("type", "code", 8), Column("value", "number", 8),
         *(Column(name, "number") for name in names),
     ]  # fmt: skip
     rows = [
         (t.number, t.forced, t.value, *(level_text(t.params.get(n)) for n in names))
-        for t in found.forced
+        for t in analysis.forced
     ]
     note = "A sampler that is not told of them learns nothing from these trials."
     return Section("Forced trials", [Table(columns, rows, note=note)])
