@@ -62,12 +62,17 @@ def _about_best(comparison: PublishedComparison, best: ExpectedMaximum) -> list[
     """Whether the best is more than the expected maximum, and what shrinkage leaves of it."""
     alarms, pooled = best.best.alarms, best.pooled
     assert alarms is not None
-    lines = [
+    lead = (
         f"The best published precision with at least {MIN_ALARMS} alarms is {share(alarms)} "
-        f"({best.best.id}). If each of the {count(best.n_candidates)} such experiments truly had "
-        f"the pooled {percent(pooled.value)} % ({count(pooled.k or 0)}/{count(pooled.n)}), the "
-        f"expected maximum would be {percent(best.value)} %, and a maximum as good as the best "
-        f"would occur with probability {decimal(best.p, 2)}."
+        f"({best.best.id})."
+    )
+    if best.n_candidates < 2:
+        return [lead]
+    lines = [
+        f"{lead} If each of the {count(best.n_candidates)} such experiments truly had the pooled "
+        f"{percent(pooled.value)} % ({count(pooled.k or 0)}/{count(pooled.n)}), the expected "
+        f"maximum would be {percent(best.value)} %, and a maximum as good as the best would occur "
+        f"with probability {decimal(best.p, 2)}."
     ]
     own = {row.published.id: row.shrunk for row in comparison.rows}[best.best.id]
     if comparison.shrunk is not None and own is not None:

@@ -59,7 +59,8 @@ def _best(analysis: Analysis) -> Section:
     """The first best trial, with the error of its validation set."""
     best, value, study = analysis.best, analysis.best_value, analysis.study
     on = f" of {count(value.n)}" if value.n else ""
-    facts = [f"{configuration(best)}; {short(best.parameters)} weights."]
+    weights = f"; {short(best.parameters)} weights" if best.parameters else ""
+    facts = [f"{configuration(best)}{weights}."]
     if best.forced:
         facts.append(f"It was forced ({best.forced}), not sampled.")
     if best.key:
