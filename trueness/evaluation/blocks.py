@@ -176,13 +176,13 @@ class Blocks:
 
 def _numbered(name: str, values: ArrayLike, n: int) -> Index:
     """Times or clusters as numbers from 0, by rising value, (n,)."""
-    given = np.asarray(values)
-    if given.shape != (n,):
-        raise InputError(f"{name} of shape {given.shape} for {n} units", "length")
+    names = np.asarray(values)
+    if names.shape != (n,):
+        raise InputError(f"{name} of shape {names.shape} for {n} units", "length")
     try:
-        nothing = given.dtype == object and any(v is None for v in given.tolist())
-        missing = nothing or bool((given != given).any())
-        number = numbered(given)[0]
+        nothing = names.dtype == object and any(v is None for v in names.tolist())
+        missing = nothing or bool((names != names).any())
+        number = numbered(names)[0]
     except TypeError:
         missing, number = True, np.zeros(n, np.int64)
     if missing:
@@ -212,9 +212,9 @@ def _counts(places: Iterator[Index], n: int, draws: int) -> Weights:
     for some in places:
         rows = len(some)
         flat = some * rows + np.arange(rows)[:, None]
-        found = np.bincount(flat.ravel(), minlength=n * rows).reshape(n, rows)
-        counts = _wide_enough(counts, int(found.max()))
-        counts[:, done : done + rows] = found
+        times = np.bincount(flat.ravel(), minlength=n * rows).reshape(n, rows)
+        counts = _wide_enough(counts, int(times.max()))
+        counts[:, done : done + rows] = times
         done += rows
     return counts
 

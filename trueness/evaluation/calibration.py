@@ -104,10 +104,10 @@ def reliability_diagram_data(
     edges, index = bins_of(prob, n_bins, strategy)
     b = len(edges) - 1
     count, mean, share = _bin_means(index, b, prob, y)
-    found = {"edges": edges, "mean_probability": mean, "positive_share": share, "count": count}
+    diagram = {"edges": edges, "mean_probability": mean, "positive_share": share, "count": count}
     if bands is not None:
-        found["band_low"], found["band_high"] = _consistency(prob, index, b, bands, draws, rng)
-    return found
+        diagram["band_low"], diagram["band_high"] = _consistency(prob, index, b, bands, draws, rng)
+    return diagram
 
 
 def _bin_means(index: Index, b: int, *values: Array) -> tuple[Array, ...]:

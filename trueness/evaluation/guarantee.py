@@ -183,11 +183,11 @@ def sequence(
     >>> sequence(y, score, [8.0, 6.0, 4.0], 0.5)
     array([6., 4., 8.])
     """
-    given = _thresholds(thresholds)[::-1]
+    distinct = _thresholds(thresholds)[::-1]
     labels, scores = labels_and_scores(y_true, y_score)
-    alarms, hits = _counts(labels, as_logits(scores, input), threshold_logits(given, input))
+    alarms, hits = _counts(labels, as_logits(scores, input), threshold_logits(distinct, input))
     p = binomial_tail(hits, alarms, between("precision", precision))
-    return given[np.lexsort((-alarms, p))]
+    return distinct[np.lexsort((-alarms, p))]
 
 
 def certify(
@@ -372,10 +372,10 @@ def _further(one: ThresholdTest, precision: float) -> int | None:
 
 def _thresholds(thresholds: ArrayLike) -> Array:
     """Distinct thresholds in the order given."""
-    given = np.asarray(thresholds, np.float64)
-    if given.ndim != 1 or not len(given) or np.isnan(given).any():
+    values = np.asarray(thresholds, np.float64)
+    if values.ndim != 1 or not len(values) or np.isnan(values).any():
         raise InputError("thresholds must be a list of at least one number", "thresholds")
-    return given[np.sort(np.unique(given, return_index=True)[1])]
+    return values[np.sort(np.unique(values, return_index=True)[1])]
 
 
 def _counts(

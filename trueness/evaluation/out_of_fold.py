@@ -101,13 +101,13 @@ def _folds(folds: int | ArrayLike, at: Index) -> NDArray[Any]:
         if not 2 <= count <= times:
             raise InputError(f"{count} folds of {times} times; 2 to {times} are possible", "folds")
         return at * count // times
-    given = np.asarray(folds)
-    if given.shape != at.shape or len(np.unique(given)) < 2:
+    names = np.asarray(folds)
+    if names.shape != at.shape or len(np.unique(names)) < 2:
         raise InputError(
-            f"folds of shape {given.shape} for {len(at)} scores; one fold per score and two "
+            f"folds of shape {names.shape} for {len(at)} scores; one fold per score and two "
             "different ones at least are needed", "folds",
         )  # fmt: skip
-    return given
+    return names
 
 
 def _distance(at: Index, others: Index) -> Index:

@@ -84,12 +84,12 @@ class _Joint:
     ) -> list[Contrast]:
         """Contrasts of differences with their standard errors, (m,)."""
         critical = self.critical(confidence)
-        found = []
+        contrasts = []
         for difference, e in zip(differences, error.tolist(), strict=True):
             together = _simultaneous(difference, critical * e, self.size)
             p = None if together.low is None else self.p_value(difference.value, e)
-            found.append(Contrast(difference.estimate(confidence), together, p))
-        return found
+            contrasts.append(Contrast(difference.estimate(confidence), together, p))
+        return contrasts
 
     def critical(self, confidence: float) -> float:
         """Standard errors within which all deviate, at that confidence; 0 if none moves."""

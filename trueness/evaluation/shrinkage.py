@@ -192,11 +192,11 @@ class _Likelihood:
             return float(self.hits.any())
         if scatter == 0:
             return float(self.hits.sum() / self.alarms.sum())
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             lambda rate: -self(rate, scatter), bounds=(0, 1), method="bounded",
             options={"xatol": 1e-9},
         )  # fmt: skip
-        return float(found.x)
+        return float(minimum.x)
 
     def profile(self, scatter: float) -> float:
         """Log-likelihood at the likeliest rate."""
@@ -214,10 +214,10 @@ class _Likelihood:
             return self.rate(0.0), 0.0
         top = int(np.argmax(heights))
         around = SCATTERS[top - 1], SCATTERS[min(top + 1, len(SCATTERS) - 1)]
-        found = minimize_scalar(
+        minimum = minimize_scalar(
             lambda s: -self.profile(s), bounds=around, method="bounded", options={"xatol": 1e-9}
         )
-        return self.rate(float(found.x)), float(found.x)
+        return self.rate(float(minimum.x)), float(minimum.x)
 
     def allowed(self, n: Array) -> tuple[tuple[Array, Array, Array], _Nodes]:
         """The rate as a mixture of beta distributions, and (rate, scatter) as weighted nodes.
@@ -259,12 +259,12 @@ def _quantiles(alpha: Array, beta: Array, weight: Array, confidence: float) -> t
     """
     rows, back = np.unique(np.hstack([alpha, beta]), axis=0, return_inverse=True)
     a, b = np.split(rows, 2, axis=1)
-    found = []
+    ends = []
     for tail in ((1 - confidence) / 2, (1 + confidence) / 2):
         low, high = np.zeros(len(rows)), np.ones(len(rows))
         for _ in range(HALVINGS):
             middle = (low + high) / 2
             below = betainc(a, b, middle[:, None]) @ weight < tail
             low, high = np.where(below, middle, low), np.where(below, high, middle)
-        found.append(((low + high) / 2)[back])
-    return found[0], found[1]
+        ends.append(((low + high) / 2)[back])
+    return ends[0], ends[1]

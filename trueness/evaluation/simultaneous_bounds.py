@@ -34,7 +34,7 @@ def adjusted_precision_bounds(
     """Precision of each candidate at the same number of alarms, bounded below all at once.
 
     With at least the stated confidence no bound lies above the true precision of its candidate at
-    that rate of alarms, however many candidates there are and whichever of them is looked at.
+    that rate of alarms, however many candidates there are and whichever of them is shown.
 
     Parameters
     ----------
@@ -63,10 +63,10 @@ def adjusted_precision_bounds(
     >>> print(bound)
     100 % (90–100) · 30/30
     """
-    found = resampled_precisions(
+    precisions = resampled_precisions(
         y_true, scores, alarms=alarms, blocks=blocks, draws=draws, bootstrap=bootstrap
     )
-    return precision_bounds(found, confidence)
+    return precision_bounds(precisions, confidence)
 
 
 def precision_bounds(candidates: Sequence[Resampled], confidence: float = 0.95) -> list[Estimate]:

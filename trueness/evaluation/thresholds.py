@@ -134,16 +134,16 @@ class Sweep:
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Table with one row per threshold, every column (m,)."""
-        found: dict[str, NDArray[Any]] = {
+        table: dict[str, NDArray[Any]] = {
             "cut": self.cut, "probability": expit(self.cut), "alarms": self.alarms,
             "hits": self.hits,
         }  # fmt: skip
         for what in ("precision", "recall"):
             low, high = self.bounds(what)
-            found |= {what: getattr(self, what), f"{what}_low": low, f"{what}_high": high}
+            table |= {what: getattr(self, what), f"{what}_low": low, f"{what}_high": high}
         if self.years is not None:
-            found["alarms_per_year"] = self.alarms / self.years
-        return found
+            table["alarms_per_year"] = self.alarms / self.years
+        return table
 
 
 def _ratio(hits: NDArray[np.int64], alarms: NDArray[np.int64]) -> Array:
