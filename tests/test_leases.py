@@ -7,12 +7,12 @@ from trueness.store import Store
 from trueness.store.leases import Leases
 
 
-def test_claims_end_with_their_owner(tmp_path, monkeypatch):
+def test_leases_end_with_their_owner(tmp_path, monkeypatch):
     store = Store(tmp_path / "store")
     store.prepare()
     assert Leases(store).acquire("abc")
     assert Leases(store).acquire("abc")  # its own
-    path = store.root / "claims" / "abc"
+    path = store.root / "leases" / "abc"
     path.write_text(f"1 {platform.node()}")  # a process that lives
     assert not Leases(store).acquire("abc")
     path.write_text("1 another-machine")

@@ -11,7 +11,9 @@ import pytest
 from trueness.errors import StoreError
 from trueness.store import Store
 
-PREDICTIONS = pl.DataFrame({"split": ["oof"], "y": [1], "logit": [0.5]})
+PREDICTIONS = pl.DataFrame(
+    {"split": ["oof"], "fold": [0], "id": ["2020-01-02"], "y": [1], "score": [0.5]}
+)
 HISTORY = pl.DataFrame({"fold": [0], "epoch": [1]})
 WEIGHTS = {"fold0.head.weight": np.arange(3, dtype=np.float32)}
 
@@ -25,7 +27,7 @@ def store(tmp_path):
 
 RECORD = {
     "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "comparison_group": "a",
-    "estimates": {"auc": {"value": 0.5}}, "scores": {}, "findings": [], "seconds": 0.1, "device": "cpu",
+    "estimates": {"auc": {"value": 0.5}, "precision@30": {"value": 0.5}}, "scores": {}, "findings": [], "seconds": 0.1, "device": "cpu",
     "precision": "float32", "data": {},
 }  # fmt: skip
 
@@ -41,7 +43,8 @@ def test_round_trip(store, make_spec):
     run = store.run(spec.key[:5])
     assert run.spec == spec
     assert run.record["label"] == "x"
-    assert run.predictions().equals(PREDICTIONS)
+    assert run.table().equals(PREDICTIONS)
+    assert run.predictions().part("oof").score.tolist() == [0.5]
     assert run.history().equals(HISTORY)
     np.testing.assert_array_equal(run.parameters()["fold0.head.weight"], [0, 1, 2])
     assert spec.key in store
@@ -180,7 +183,7 @@ def test_a_full_disk_leaves_nothing_behind(store, make_spec, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trueness.store.save_file", refuse)
+    monkeypatch.setattr("trueness.store.runs.save_file", refuse)
     with pytest.raises(StoreError, match="No space left"):
         _write(store, make_spec())
     assert os.listdir(store.runs) == []
@@ -217,7 +220,7 @@ def test_a_damaged_list_of_names_harms_nobody(store, make_spec, content):
     assert "damaged" in store.failures()["abc"]
 
 
-@pytest.mark.parametrize("field", ["estimates", "arena", "label", "data", "findings"])
+@pytest.mark.parametrize("field", ["estimates", "comparison_group", "label", "data", "notes"])
 def test_a_record_without_a_field_is_a_problem(store, make_spec, field):
     _write(store, make_spec())
     path = store.runs / make_spec().key / "record.json"
