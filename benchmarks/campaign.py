@@ -34,9 +34,9 @@ from torch.utils.data import DataLoader
 from trueness.campaign import Entry, load_campaign
 from trueness.execute import keep_memory
 from trueness.fit import Fitted, FoldFit, choose_device
+from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
 from trueness.plan import plan, work_of
-from trueness.report import leaderboard
 from trueness.run import Listener, _judge_network, run
 from trueness.store import Store
 
@@ -114,7 +114,7 @@ def measure_group(arguments):
         summary = run(group, store, device=device.name, listener=stages)
         ended, processor = time.perf_counter(), processor_seconds() - stages.processor
         assert not summary.failed
-        assert len(leaderboard(store, group.name).arenas[0].networks) == len(group.experiments)
+        assert len(leaderboard(store, group.name).groups[0].candidates) == len(group.experiments)
     engine = ended - stages.began["networks"]
     flop = sum(
         work_of(e.spec, todo.examples_of(e.spec), arguments.epochs) for e in group.experiments
@@ -186,7 +186,7 @@ def measure_overhead():
         began = time.perf_counter()
         board = leaderboard(store, campaign.name)
         times["leaderboard"] = time.perf_counter() - began
-        assert len(board.arenas[0].networks) == 175
+        assert len(board.groups[0].candidates) == 175
     print("\neverything outside training, 183 experiments (175 runs):")
     for name, seconds in times.items():
         print(f"  {name:26}{seconds:8.2f} s")

@@ -16,8 +16,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from trueness.evaluation import measure, score_facts
-from trueness.checks.registry import VERSION
+from trueness.checks import checked
+from trueness.judge.measured import measured
+from trueness.predictions import Predictions
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -26,10 +27,14 @@ def fill(store, runs):
     """Whole runs whose estimates come from random scores over 422 days."""
     rng = np.random.default_rng(0)
     y = (rng.random(422) < 0.18).astype(np.uint8)
-    when = np.datetime64("2023-04-27") + np.arange(422)
+    days = np.datetime64("2023-04-27") + np.arange(422)
+    units = pl.DataFrame({
+        "split": ["validation"] * 422, "fold": [0] * 422, "id": days.astype(str), "time": days,
+        "y": y,
+    })  # fmt: skip
     store.prepare()
-    ids = {}
-    kinds = ["one_feature", "logit", "forest"]
+    ids, kinds = {}, ["one_feature", "logit", "forest"]
+    history = pl.DataFrame({"fold": [0] * 30, "epoch": list(range(1, 31)), "val_auc": [0.7] * 30})
     for seed in range(runs):
         model = kinds[seed] if seed < len(kinds) else "patchtst"
         spec = Spec.model_validate({
@@ -38,38 +43,20 @@ def fill(store, runs):
             "evaluation": {"protocol": "mission"},
             "seed": seed,
         })  # fmt: skip
-        score = rng.standard_normal(422) + y
-        rule = spec.evaluation
-        estimates = measure(
-            y, score, alarms=rule.alarms, alarm_rate_pct=rule.alarm_rate_pct, confidence=0.95,
-            block=20, chosen_on=rule.chosen_on, measured_on=rule.measured_on,
-        )  # fmt: skip
-        record = {
-            "label": spec.label(),
-            "arena": "benchmark",
+        predictions = Predictions(units.with_columns(score=rng.standard_normal(422) + y))
+        record = measured(spec, predictions) | {
             "parameters": 800_000,
             "features": [f"x{i}" for i in range(50)],
             "notes": [],
             "folds": [{"train": [7204, 1777], "validation": [422, 76]}],
-            "estimates": {n: e.to_dict() for n, e in estimates.items()},
-            "estimates_last": {n: e.to_dict() for n, e in estimates.items()},
-            "scores": score_facts(score),
-            "created": "2026-01-01T00:00:00+00:00",
             "device": "cpu",
             "precision": "float32",
-            "findings": [],
-            "checks": VERSION,
             "chosen": ["benchmark"],
             "seconds": 1.0,
-            "data": {"bars": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
+            "data": {"name": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
         }
-        predictions = pl.DataFrame(
-            {"split": ["validation"] * 422, "when": when, "y": y, "logit": score}
-        )
-        history = pl.DataFrame(
-            {"fold": [0] * 30, "epoch": list(range(1, 31)), "val_auc": [0.7] * 30}
-        )
-        store.write(spec, record, predictions, history, {"w": np.zeros(100, np.float32)})
+        record |= checked(spec, record, predictions)
+        store.write(spec, record, predictions.frame, history, {"w": np.zeros(100, np.float32)})
         ids[f"B-{seed:04d}"] = spec.key
     store.write_campaign("benchmark", ids)
 
