@@ -93,7 +93,7 @@ def train(
     if resume is not None and not resume.is_file():
         raise SpecError(f"{resume}: there is no such checkpoint")
     if resume is not None and restart:
-        raise SpecError("--resume goes on and --restart begins anew; give one of them")
+        raise SpecError("--resume continues and --restart begins anew; give one of them")
     check(output)
     if out is not None:
         check_export_folder(out)
