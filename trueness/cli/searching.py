@@ -55,7 +55,7 @@ def analyze(
     storage: Storage = None,
     output: Output = DEFAULT,
 ) -> int:
-    """Say what a search found: best, duplicates, coverage, importance, trends; several by true size.
+    """Say what a search found: best, duplicates, coverage, importance, trends; several by size.
 
     Example: trueness search analyze mission-2M-a20-h1
 
