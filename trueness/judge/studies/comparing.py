@@ -55,7 +55,7 @@ def _together(studies: Across) -> list[Section]:
 
 
 SUMMARY = (
-    Column("study", "code", 9), Column("label", weight=8), Column("true sizes", weight=6),
+    Column("study", "code", 9), Column("label", weight=8), Column("true sizes", "code", 6),
     Column("best, 95 % CI", "estimate", 9), Column("weights of\nthe best", "short", 7),
     Column("d_model", "number", 4), Column("layers", "number", 4), Column("heads", "number", 3),
     Column("learning\nrate", "number", 4), Column("dropout", "number", 4),
