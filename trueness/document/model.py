@@ -7,8 +7,9 @@ writes, aligns and shortens it in its own way.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
 
 from trueness.errors import TruenessError
@@ -200,6 +201,30 @@ class Beside:
     """Parts that belong side by side where there is room: two pictures, two small tables."""
 
     parts: Sequence[Sentence | Items | Table | Figure]
+
+
+class Later(Sequence["Part"]):
+    """Parts that are made when they are first looked at: a terminal leaves many out.
+
+    Examples
+    --------
+    >>> parts = Later(lambda: [Sentence("made now")])
+    >>> len(parts), parts[0].text
+    (1, 'made now')
+    """
+
+    def __init__(self, make: Callable[[], Sequence[Part]]) -> None:
+        self._make = make
+
+    @cached_property
+    def _parts(self) -> Sequence[Part]:
+        return self._make()
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, at: Any) -> Any:  # noqa: ANN401 - an index or a slice
+        return self._parts[at]
 
 
 @dataclass(frozen=True)

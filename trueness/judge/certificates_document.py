@@ -62,7 +62,11 @@ def _answer(found: Certificates) -> str:
 
 
 def _wait(years: float | None) -> str:
-    return "" if years is None else f", about {decimal(years, 1)} years of such alarms"
+    return (
+        ""
+        if years is None
+        else f", about {decimal(years, 0 if years >= 10 else 1)} years of such alarms"
+    )
 
 
 def _from(one: RunCertificate, row: ThresholdTest) -> str:

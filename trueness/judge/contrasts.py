@@ -100,17 +100,20 @@ class ContrastTable:
     @property
     def sentence(self) -> str:
         """How many of the variants beat the reference after correction."""
-        m, words = len(self.compared), [row.verdict for row in self.compared]
+        m, known = len(self.compared), [row.verdict for row in self.compared]
         if not m:
             return (
-                f"Nothing to compare: no run has a partner with {self.reference}, all else equal."
+                f"Nothing to compare: no run has a partner with {self.by} {self.reference}, all "
+                "else equal."
             )
-        rest = [f"{words.count(w)} {w}" for w in ("worse", "tied", "unknown") if words.count(w)]
-        better, of = words.count("better"), f"{m} variant{'s' * (m > 1)}"
-        return (
-            f"{better} of {of} beat{'s' * (better == 1)} {self.reference} in AUC after correction "
-            f"for {m}{'; ' if rest else ''}{', '.join(rest)}."
+        rest = ", ".join(
+            f"{known.count(verdict)} {VERDICTS.get(verdict, verdict)}"
+            for verdict in ("worse", "tied", "unknown")
+            if verdict in known
         )
+        told = f"{numbers.plural(m, 'variant')}: {known.count('better')} better in AUC than "
+        told += f"{self.by} {self.reference}" + (f", {rest}" if rest else "")
+        return told + (f"; adjusted for {m} comparisons." if m > 1 else ".")
 
     @property
     def notes(self) -> list[str]:

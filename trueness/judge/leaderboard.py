@@ -151,6 +151,8 @@ def leaderboard(
     groups.sort(key=lambda group: -len(group.models))
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
+        if store.root is not None
+        else g
         for g in groups
     ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from trueness.checks import next_move
@@ -13,6 +13,7 @@ from trueness.document import (
     Column,
     Document,
     Items,
+    Later,
     Link,
     Part,
     Section,
@@ -64,7 +65,7 @@ def _group_parts(group: Group) -> list[Part]:
             *map(Sentence, selection_lines(group)),
         ]
         parts += _power(group)
-    parts += [*_checks(group), Sentence(_access_line(group), "note")]
+    parts += [*_checks(group), *_access_line(group)]
     if group.classes is None:
         parts += _details(group)
     return [*parts, *_access(group)]
@@ -105,7 +106,9 @@ def selection_lines(group: Group) -> list[str]:
     if found is None or found.shrunk.pooled.value is None or found.distinct < 2:
         return []
     spread = found.shrunk.deviation
-    differ = "no evidence that the models differ" if 100 * spread < 0.05 else "shrinkage towards it"
+    differ = "precisions are shrunk towards the pooled one"
+    if 100 * spread < 0.05:
+        differ = "no evidence that the models differ"
     lines = [
         f"Pooled precision@{found.budget} {numbers.share(found.shrunk.pooled, counts=False)} over "
         f"{numbers.plural(found.distinct, 'distinct candidate')}; between-model SD "
@@ -196,11 +199,16 @@ def _range(model: Model) -> str:
 
 
 def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Table:
-    rows = [[cell(model) for _, cell in columns] for model in group.models]
+    filled = [
+        (column, cell)
+        for column, cell in columns
+        if column.weight == 9 or any(cell(model) is not None for model in group.models)
+    ]
+    rows = [[cell(model) for _, cell in filled] for model in group.models]
     styles = ["baseline" if model.is_baseline else "" for model in group.models]
     if group.candidates:
         styles[0] = "leader"
-    return Table([column for column, _ in columns], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
+    return Table([column for column, _ in filled], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
 
 
 def _class_table(group: Group, found: ClassGroup) -> Table:
@@ -262,8 +270,9 @@ def _checks(group: Group) -> list[Part]:
     fired = {f.code: f for m in group.models for f in m.findings}
     if not fired:
         return []
-    counts = Counter(f.code for m in group.models for f in m.findings)
-    of = len(group.models)
+    checked = [m for m in group.models if m.findings or not m.is_baseline]
+    counts = Counter(f.code for m in checked for f in m.findings)
+    of = len(checked)
     codes = sorted(fired, key=lambda code: fired[code].rank)
     rows = [[Link(c), fired[c].severity, fired[c].title, f"{counts[c]} of {of}"] for c in codes]
     columns = [Column("check", "link", 9), Column("severity"), Column("title", weight=8),
@@ -280,8 +289,11 @@ def _checks(group: Group) -> list[Part]:
     return [Section("Checks", [Table(columns, rows), *own, *pages])]
 
 
-def _access_line(group: Group) -> str:
-    return "" if group.access is None else f"{str(group.access)[0].upper()}{str(group.access)[1:]}."
+def _access_line(group: Group) -> list[Part]:
+    if group.access is None:
+        return []
+    text = str(group.access)
+    return [Sentence(f"{text[0].upper()}{text[1:]}.", "note")]
 
 
 def _details(group: Group) -> list[Part]:
@@ -291,11 +303,15 @@ def _details(group: Group) -> list[Part]:
         Section(f"All estimates of {many}", [all_estimates_table(group)], folded=True),
         *_siblings(group),
         Section("AUC with intervals", [forest_plot(group.models)]),
-        *_leader_parts(group),
-    ]
+        Section(f"{group.models[0].name} in detail", Later(lambda: _leader_parts(group)),
+                detail=True),
+    ]  # fmt: skip
     leaders = group.candidates[:RUNS_IN_DETAIL]
     best = [m for m in group.baselines if _is_best(m)]
-    detail = [Section(f"{m.title} · {m.key}", run_parts(m), folded=True) for m in (*leaders, *best)]
+    detail = [
+        Section(f"{m.title} · {m.key}", Later(partial(run_parts, m)), folded=True)
+        for m in (*leaders, *best)
+    ]
     return [*parts, Section("Run by run", detail)] if detail else parts
 
 
@@ -313,12 +329,11 @@ def _leader_parts(group: Group) -> list[Part]:
         runs.append((names.get(best.key, best.record["label"]), best))
     try:
         curves = [alarm_curve(runs, what) for what in ("precision", "recall")]
-        sections = [
+        return [
             Section("Precision and recall over the alarm rate", [Beside(curves)]),
             *calibration_section(leader.name, leader.run),
             *slice_sections(runs),
         ]
-        return [replace(section, detail=True) for section in sections]
     except TruenessError as error:
         return [Sentence(f"No curves of {leader.name}: {error}", "warning")]
 

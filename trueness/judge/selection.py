@@ -287,14 +287,17 @@ def nulls_of(
 def _p_of_leader(leader: Run) -> float | None:
     """P-value of the leader's hits at its largest budget against the base rate.
 
-    Adjusted for serial dependence. None if its predictions cannot be read, raise no alarm, or are
-    fewer than five blocks of units.
+    Adjusted for serial dependence. None if units are independent, if its predictions cannot be
+    read, raise no alarm, or are fewer than five blocks of units.
     """
     rule = leader.spec.estimands
     try:
         part = measured_part(leader)
         y, alarm = part.y, part.score > alarm_cut(part.score, rule.budget)
-        found = dependence(y, alarm, part.blocks(rule.block))
+        blocks = part.blocks(rule.block)
+        if blocks.alone:
+            return None  # the exact test is the right one
+        found = dependence(y, alarm, blocks)
     except TruenessError:
         return None
     base_rate = float(y.mean())

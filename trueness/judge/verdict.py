@@ -76,13 +76,13 @@ def verdict_of(
     """
     return Verdict(
         leader,
-        _chance(nulls, n_candidates),
+        _chance(nulls, n_candidates, budget),
         _siblings(nulls, budget, siblings),
         _baseline(nulls, budget, baseline),
     )
 
 
-def _chance(nulls: TwoNulls, n_candidates: int) -> Answer:
+def _chance(nulls: TwoNulls, n_candidates: int, budget: int) -> Answer:
     if nulls.chance_p is None:
         return Answer("too_few", None, "It raises no alarm.")
     many = numbers.plural(nulls.looked_at, "run" if nulls.looked_at > n_candidates else "model")
@@ -92,8 +92,8 @@ def _chance(nulls: TwoNulls, n_candidates: int) -> Answer:
         x for x in (adjusted, serial and (serial if adjusted else f"adjusted for {serial}")) if x
     )
     text = (
-        f"{nulls.alarms.k} of {nulls.alarms.n} alarms are right at a base rate of "
-        f"{numbers.percent(nulls.base_rate)} %: {numbers.p_value(nulls.chance_p)}"
+        f"precision@{budget}: {nulls.alarms.k} of {nulls.alarms.n} alarms are right at a base "
+        f"rate of {numbers.percent(nulls.base_rate)} %: {numbers.p_value(nulls.chance_p)}"
         + (f", {how}." if how else ".")
     )
     return Answer("yes" if nulls.beats_chance else "not_shown", nulls.chance_p, text)
@@ -104,19 +104,24 @@ def _siblings(nulls: TwoNulls, budget: int, siblings: Sequence[Contrast]) -> Ans
         return Answer("too_few", None, "There is no other candidate.")
     worse = nulls.siblings - nulls.tied - nulls.ahead
     told = [
-        f"indistinguishable from {numbers.count(nulls.tied)} of {numbers.count(nulls.siblings)}"
-        if nulls.tied else "",
-        f"better than {numbers.count(worse)}" if worse else "",
-        f"worse than {numbers.count(nulls.ahead)}" if nulls.ahead else "",
+        f"indistinguishable from {_of(nulls.tied, nulls.siblings)}" if nulls.tied else "",
+        f"better than {_of(worse, nulls.siblings)}" if worse else "",
+        f"worse than {_of(nulls.ahead, nulls.siblings)}" if nulls.ahead else "",
     ]  # fmt: skip
     text = f"AUC: {', '.join(x for x in told if x)}"
     if nulls.precision_tied is not None:
-        all_ = nulls.precision_tied == nulls.siblings
-        of = f"all {nulls.siblings}" if all_ else f"{nulls.precision_tied} of {nulls.siblings}"
+        of = _of(nulls.precision_tied, nulls.siblings)
         text += f"; precision@{budget}: indistinguishable from {of}"
     known = [c.p for c in siblings if c.p is not None]
     p = max(known) if len(known) == len(siblings) else None
     return Answer("yes" if nulls.beats_siblings else "not_shown", p, f"{text}.")
+
+
+def _of(some: int, siblings: int) -> str:
+    """So many of the other candidates."""
+    if some < siblings:
+        return f"{numbers.count(some)} of {numbers.count(siblings)}"
+    return "the other" if siblings == 1 else f"all {numbers.count(siblings)}"
 
 
 def _baseline(nulls: TwoNulls, budget: int, baseline: str | None) -> Answer:

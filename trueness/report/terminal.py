@@ -231,7 +231,7 @@ def _columns_left_out(columns: Sequence[Column], grid: Grid, screen: Screen) -> 
 def _left_out(document: Document) -> str:
     """Line about folded sections and figures."""
     folded = _folded(document.parts)
-    figures = len(document.figures())
+    figures = _figures(document.parts)
     told = []
     if folded:
         names = numbers.listed([section.title for section in folded], 4)
@@ -240,6 +240,17 @@ def _left_out(document: Document) -> str:
     if figures:
         told.append(numbers.plural(figures, "figure"))
     return f"Left out here: {' and '.join(told)}; --report FILE.html shows them." if told else ""
+
+
+def _figures(parts: Sequence[Any]) -> int:
+    """Figures outside of the sections that are left out."""
+    inside = [
+        part.parts
+        for part in parts
+        if isinstance(part, Beside)
+        or (isinstance(part, Section) and not (part.folded or part.detail))
+    ]
+    return sum(isinstance(part, Figure) for part in parts) + sum(map(_figures, inside))
 
 
 def _folded(parts: Sequence[Any]) -> list[Section]:
