@@ -347,7 +347,7 @@ def test_precision_has_the_published_parameter_counts(precision):
 
 
 def test_precision_has_175_distinct_runs(precision):
-    twins = {tuple(ids) for ids in precision.twins().values()}
+    twins = {tuple(ids) for ids in precision.duplicate_specs().values()}
     assert twins == {
         ("FE-23", "FE-36"), ("FE-24", "FE-44"), ("FE-25", "FE-35"), ("FE-47", "FE-90"),
         ("FE-61", "FE-76"), ("FE-73", "FE-77"), ("LF-13", "LF-51"), ("LF-19", "LF-54"),

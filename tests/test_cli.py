@@ -28,6 +28,16 @@ def start(*arguments, cwd=None):
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
 
 
+def _of(group, *, baseline):
+    """Models of a group that are baselines, or are not."""
+    return [model for model in group["models"] if model["baseline"] == baseline]
+
+
+def _plain(groups):
+    """Groups without how often they were looked at."""
+    return [{name: value for name, value in group.items() if name != "access"} for group in groups]
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A store with the tiny campaign, and the JSON that its first call printed."""
@@ -54,12 +64,15 @@ def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
     _, content = finished
     assert len(content["trained"]) == 7
     assert content["failed"] == content["problems"] == []
-    (arena,) = content["arenas"]
-    assert [row["ids"] for row in arena["networks"]] in ([["T-01"], ["T-02"]], [["T-02"], ["T-01"]])
-    assert {row["ids"][0] for row in arena["baselines"]} == {
+    (group,) = content["groups"]
+    assert [row["ids"] for row in _of(group, baseline=False)] in (
+        [["T-01"], ["T-02"]],
+        [["T-02"], ["T-01"]],
+    )
+    assert {row["ids"][0] for row in _of(group, baseline=True)} == {
         f"a20/{kind}" for kind in ("base_rate", "one_feature", "logit", "forest", "boosting")
     }
-    for row in arena["networks"]:
+    for row in _of(group, baseline=False):
         auc = row["estimates"]["auc"]
         assert auc["low"] <= auc["value"] <= auc["high"]
         assert (auc["measured_on"], auc["chosen_on"], auc["n_candidates"]) == (
@@ -67,7 +80,7 @@ def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
             "validation",
             2,
         )
-        assert row["difference_to_best_baseline"]["auc"]["n"] == auc["n"]
+        assert row["difference_to_best_baseline"]["n"] == auc["n"]
     text = json.dumps(content).lower()
     assert '"f1' not in text
     assert "accuracy" not in text
@@ -81,18 +94,18 @@ def test_differences_belong_to_the_store_not_to_the_run(finished, tmp_path, caps
     copy = tmp_path / "store"
     shutil.copytree(folder / "store", copy)
     shutil.rmtree(copy / "index")
-    (arena,) = content["arenas"]
-    best = max(arena["baselines"], key=lambda r: r["estimates"]["auc"]["value"])
-    assert arena["best_baseline"] == best["key"]
-    for row in arena["networks"]:
+    (group,) = content["groups"]
+    best = max(_of(group, baseline=True), key=lambda r: r["estimates"]["auc"]["value"])
+    assert group["best_baseline"] == best["key"]
+    for row in _of(group, baseline=False):
         difference = row["estimates"]["auc"]["value"] - best["estimates"]["auc"]["value"]
-        assert row["difference_to_best_baseline"]["auc"]["value"] == pytest.approx(difference)
+        assert row["difference_to_best_baseline"]["value"] == pytest.approx(difference)
     shutil.rmtree(copy / "runs" / best["key"])
     _, out, _ = call(capsys, "leaderboard", "--store", copy, "--json")
-    (other,) = json.loads(out)["arenas"]
+    (other,) = json.loads(out)["groups"]
     assert other["best_baseline"] != best["key"]
     _, out, _ = call(capsys, "show", "T-01", "--store", copy)
-    assert "AUC − best baseline" in out
+    assert "AUC minus that of the best baseline" in out
 
 
 @pytest.mark.parametrize("which", ["networks", "baselines"])
@@ -102,8 +115,8 @@ def test_predictions_changed_on_disk_are_named(finished, tmp_path, capsys, which
     folder, content = finished
     shutil.copytree(folder / "store", tmp_path / "store")
     shutil.rmtree(tmp_path / "store" / "index")
-    (arena,) = content["arenas"]
-    key = arena["best_baseline"] if which == "baselines" else arena["networks"][0]["key"]
+    (group,) = content["groups"]
+    key = group["best_baseline"] if which == "baselines" else _of(group, baseline=False)[0]["key"]
     path = tmp_path / "store" / "runs" / key / "predictions.parquet"
     damaged = bytearray(path.read_bytes())
     damaged[len(damaged) // 2] ^= 1
@@ -122,7 +135,7 @@ def test_a_second_call_trains_nothing(finished, capsys):
     assert time.perf_counter() - began < 20
     again = json.loads(out)
     assert (code, again["trained"]) == (0, [])
-    assert again["arenas"] == content["arenas"]
+    assert _plain(again["groups"]) == _plain(content["groups"])
 
 
 def test_stored_runs_hold_every_prediction(finished):
@@ -133,12 +146,12 @@ def test_stored_runs_hold_every_prediction(finished):
     runs, problems = Store(finished[0] / "store").all_runs()
     assert (len(runs), problems) == (7, [])
     for run in runs:
-        predictions = run.predictions()
-        names = ["split", "fold", "when", "group", "y", "logit", "logit_last", "y_mirror"]
+        predictions = run.table()
+        names = ["split", "fold", "id", "time", "regime", "y", "score", "score_last", "y_mirror"]
         assert predictions.columns == names
         counted = dict(predictions.group_by("split").len().iter_rows())
         assert counted == {part: n for part, (n, _) in run.record["folds"][0].items()}
-        assert predictions["logit"].is_finite().all()
+        assert predictions["score"].is_finite().all()
         measured = predictions.filter(pl.col("split") == "validation")
         assert measured["y"].sum() == run.record["estimates"]["base_rate"]["k"]
 
@@ -148,10 +161,10 @@ def test_the_report_is_self_contained(finished):
     for name in (
         "T-01",
         "a20/forest",
-        "The ladder",
-        "Reliability",
-        "Learning curves",
-        "Scores by class",
+        "AUC with intervals",
+        "Precision and recall over the alarm rate",
+        "Run by run",
+        "Loss per epoch",
     ):
         assert name in html
     import re
@@ -200,7 +213,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path):
     content = json.loads(out)
     assert content["interrupted"] is True
     assert len(content["trained"]) == 5
-    assert "call again to go on" in err
+    assert "Run the same command to resume" in err
 
 
 def test_a_failing_member_is_recorded_and_the_campaign_goes_on(tiny, tmp_path, capsys):
@@ -231,8 +244,8 @@ def test_seeds_and_selection_reach_the_store(tiny, tmp_path, capsys):
         0,
     )
     _, out, _ = call(capsys, *arguments)
-    (arena,) = json.loads(out)["arenas"]
-    assert sorted(row["ids"][0] for row in arena["networks"]) == ["T-01", "T-01@43"]
+    (group,) = json.loads(out)["groups"]
+    assert sorted(row["ids"][0] for row in _of(group, baseline=False)) == ["T-01", "T-01@43"]
 
 
 @pytest.mark.parametrize(
@@ -259,7 +272,7 @@ def test_sorting(finished, capsys):
         _, out, _ = call(
             capsys, "leaderboard", "--store", finished[0] / "store", "--sort", sort, "--json"
         )
-        rows = json.loads(out)["arenas"][0]["baselines"]
+        rows = _of(json.loads(out)["groups"][0], baseline=True)
         enough = [
             r for r in rows if r["estimates"][sort]["k"] is None or r["estimates"][sort]["n"] >= 5
         ]
@@ -340,7 +353,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, monkeypatch,
     (tmp_path / "wrong.csv").write_text("a,b\n1,2\n")
     synthetic_bars(60).frame().write_csv(tmp_path / "short.csv")
     (tmp_path / "newer").mkdir()
-    (tmp_path / "newer" / "store.json").write_text('{"version": 2}')
+    (tmp_path / "newer" / "store.json").write_text('{"version": 99}')
     for name, content in (
         ("loss", "{id: A, loss: hinge}"),
         ("heads", "{id: A, model: {kind: patchtst, n_heads: 5}}"),
@@ -436,7 +449,7 @@ def test_the_demo_finishes_under_a_seed_and_protocol(tmp_path):
     )
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert len(json.loads(out)["arenas"][0]["networks"]) == 8
+    assert len(_of(json.loads(out)["groups"][0], baseline=False)) == 8
 
 
 def test_a_large_campaign_asks_for_all(capsys, tmp_path):

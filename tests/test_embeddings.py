@@ -531,10 +531,10 @@ def _spec(embedding):
 def test_labels_and_keys_tell_the_variants_apart():
     specs = [_spec(embedding) for embedding in [*VARIANTS, "none"]]
     assert len({s.label() for s in specs}) == len({s.key for s in specs}) == len(specs)
-    assert _spec({"kind": "linear", "width": 32}).label() == "a100 e32 d128 L4 k8 bce"
+    assert _spec({"kind": "linear", "width": 32}).label() == "a100 · PatchTST d128×4, emb 32"
     wide = {"kind": "progressive", "width": 32}
-    assert _spec(wide).label() == "a100 e32 progressive d128 L4 k8 bce"
-    assert _spec({**wide, "num_layers": 2}).label().startswith("a100 e32 progressive num_layers=2 ")
+    assert _spec(wide).label() == "a100 · PatchTST d128×4, emb progressive 32"
+    assert _spec({**wide, "num_layers": 2}).label().endswith("emb progressive 32 num_layers 2")
 
 
 def test_what_is_implied_may_be_written_without_another_key():

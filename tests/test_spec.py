@@ -206,4 +206,7 @@ def test_every_declared_field_is_read_somewhere():
 
 
 def test_label_names_what_differs():
-    assert Spec.model_validate({**BASE, "model": Baseline(kind="forest")}).label() == "a20 forest"
+    assert (
+        Spec.model_validate({**BASE, "model": Baseline(kind="forest")}).label()
+        == "a20 · random forest"
+    )

@@ -40,7 +40,10 @@ def test_functions_are_short_at_the_median():
 
 
 def test_no_class_inherits_from_ours_but_shapes_and_errors():
-    ours, allowed = set(), {"Shape", "ContentAddressed", "_Evaluation", "TruenessError", "Calibrator", "Run"}
+    ours, allowed = (
+        set(),
+        {"Shape", "ContentAddressed", "_Evaluation", "TruenessError", "Calibrator", "Run"},
+    )
     trees = [ast.parse(file.read_text()) for file in FILES]
     for tree in trees:
         ours |= {node.name for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}

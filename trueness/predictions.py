@@ -16,7 +16,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError, nearest
+from trueness.errors import DataError, first_line, nearest
 from trueness.evaluation.blocks import Blocks
 
 Scale: TypeAlias = Literal["logit", "rank"]
@@ -24,6 +24,8 @@ Scale: TypeAlias = Literal["logit", "rank"]
 COLUMNS = ("split", "fold", "id", "time", "group", "cluster", "y", "score", "scores")
 REQUIRED = ("split", "fold", "id", "y")
 NO_UNITS = "no predictions"
+UNITS = {"M": ("D", "ms", "us", "ns"), "m": ("ms", "us", "ns")}
+"""Kind of a NumPy time -> units that polars has."""
 
 
 @dataclass(frozen=True)
@@ -209,15 +211,18 @@ def as_frame(table: object) -> pl.DataFrame:
         return table.collect()
     try:
         if isinstance(table, Mapping):
-            return pl.DataFrame({str(k): as_series(str(k), v) for k, v in table.items()})
+            return pl.DataFrame([as_series(str(k), v) for k, v in table.items()])
         if type(table).__module__.startswith("pandas"):
             pandas: Any = table
             return pl.DataFrame(pl.from_pandas(pandas))
         if hasattr(table, "__arrow_c_stream__"):
             arrow: Any = table
             return pl.DataFrame(arrow)
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"the table cannot be read: {error}", "table") from None
+    except pl.exceptions.DuplicateError as error:
+        raise DataError(f"the table cannot be read: {first_line(error)}",
+                        "doubled_column") from None  # fmt: skip
+    except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"the table cannot be read: {first_line(error)}", "table") from None
     raise DataError(
         f"a {type(table).__name__} is no table; give a frame of polars, pandas or Arrow, or a "
         "mapping of columns", "table",
@@ -234,22 +239,58 @@ def as_series(name: str, values: object) -> pl.Series:
     DataError
         If it is no column.
     """
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
-        tensor: Any = values
-        tensor = tensor.detach().cpu()
-        values = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
     try:
-        if isinstance(values, pl.Series):
-            return values.alias(name)
-        if type(values).__module__.startswith("pandas"):
-            return pl.from_pandas(values).alias(name)
-        if isinstance(values, np.ma.MaskedArray):
-            raise TypeError("masked values; fill or drop them first")
-        content = values if isinstance(values, Sequence) else np.asarray(values)
-        series = pl.Series(name, content)
-    except (TypeError, ValueError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{name} cannot be read as a column: {error}", "table") from None
+        series = _series(name, values)
+    except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{name} cannot be read as a column: {first_line(error)}",
+                        "table") from None  # fmt: skip
     if isinstance(series.dtype, pl.Array | pl.List):
         raise DataError(f"{name} has more than one dimension; one value per unit is needed",
                         "dimensions")  # fmt: skip
     return series
+
+
+def _series(name: str, values: object) -> pl.Series:
+    if hasattr(values, "detach"):  # a torch tensor, without importing torch
+        tensor: Any = values
+        tensor = tensor.detach().cpu()
+        values = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    if isinstance(values, pl.Series):
+        return values.alias(name)
+    if type(values).__module__.startswith("pandas"):
+        series = pl.from_pandas(values)
+        if not isinstance(series, pl.Series):
+            raise TypeError("a frame; give one of its columns")
+        return series.alias(name)
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError("masked values; fill or drop them first")
+    if isinstance(values, Sequence) and not isinstance(values, str):
+        return _from_list(name, values)
+    return _from_array(name, np.asarray(values))
+
+
+def _from_list(name: str, values: Sequence[Any]) -> pl.Series:
+    """Column of a list; whole numbers may stand beside others."""
+    try:
+        series = pl.Series(name, values)
+        if series.dtype != pl.Object:
+            return series
+    except (TypeError, pl.exceptions.PolarsError):
+        array = np.asarray(values)
+        if array.dtype.kind not in "iufmM":
+            raise
+        return _from_array(name, array)
+    array = np.asarray(values)
+    return series if array.dtype == object else _from_array(name, array)
+
+
+def _from_array(name: str, array: NDArray[Any]) -> pl.Series:
+    """Column of an array; times in a unit that polars lacks get microseconds."""
+    if not array.ndim:
+        raise TypeError(f"a {type(array.item()).__name__} is no column")
+    if array.dtype == object and array.ndim == 1:
+        return pl.Series(name, array.tolist())
+    kind = array.dtype.kind
+    if kind in "mM" and np.datetime_data(array.dtype)[0] not in UNITS[kind]:
+        return pl.Series(name, array.astype(f"{kind}8[us]"))
+    return pl.Series(name, array)

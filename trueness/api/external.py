@@ -140,7 +140,8 @@ def judge(
     kept = MemoryStore() if store is None else opened(store)
     board = judge_table(
         table, baselines=several(baseline), rule=rule, source=path.name if path else "",
-        name=name or (named_after(path.stem) if path else DEFAULT_NAME), store=kept, sort=sort,
+        name=name if name is not None else named_after(path.stem) if path else DEFAULT_NAME,
+        store=kept, sort=sort,
     )  # fmt: skip
     return Answer(board, kept)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
@@ -21,11 +22,15 @@ from trueness.cli.options import (
     Whole,
     progress,
 )
-from trueness.cli.output import DEFAULT, Output, check, console, note, present, print_json
+from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from trueness.campaign import Campaign
+    from trueness.document import Document
+    from trueness.judge.leaderboard import Leaderboard
     from trueness.store import Store
 
 EXIT_INTERRUPTED = 130
@@ -106,16 +111,31 @@ def run(
         f"{len(summary.trained)} trained, {len(summary.reused)} reused, {len(summary.failed)} "
         f"failed{pending}\n", highlight=False,
     )  # fmt: skip
-    if output.as_json:
-        print_json({"campaign": chosen.name, **vars(summary), **board.to_dict()})
-    else:
-        present(board, output)
+    present(_Finished(chosen.name, vars(summary), board), output)
     if summary.interrupted:
         note("Interrupted. Run the same command to resume.")
         return EXIT_INTERRUPTED
     if summary.out_of_time:
         note("The hours are over. Run the same command to resume.")
     return 1 if summary.failed else 0
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The leaderboard of a campaign, and in its JSON what became of each run."""
+
+    campaign: str
+    summary: dict[str, Any]
+    board: Leaderboard
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"campaign": self.campaign, **self.summary, **self.board.to_dict()}
+
+    def to_frame(self) -> pl.DataFrame:
+        return self.board.to_frame()
+
+    def document(self) -> Document:
+        return self.board.document()
 
 
 def _tell_duplicates(campaign: Campaign) -> None:

@@ -227,7 +227,11 @@ def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluatio
         return ExternalEvaluation.model_validate(content)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(place) for place in first["loc"])
+        where = str(first["loc"][0])
+        if where == "confidence_pct":
+            raise DataError(
+                "confidence: a number between 0.5 and 1 is needed", "evaluation"
+            ) from None
         raise DataError(f"{where}: {first['msg'].lower()}", "evaluation") from None
 
 

@@ -23,6 +23,8 @@ def read_frame(path: Path) -> pl.DataFrame:
     reader = READERS.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"{path}: no table by its name; {', '.join(READERS)} are read", "suffix")
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a file", "unreadable")
     try:
         return reader(path)
     except FileNotFoundError:
@@ -37,12 +39,10 @@ def read_frame(path: Path) -> pl.DataFrame:
 
 def _separated(path: Path, separator: str) -> pl.DataFrame:
     """Columns of text, under the names in the first line."""
-    read = partial(
-        pl.read_csv, path, separator=separator, infer_schema=False, glob=False, has_header=False
-    )
-    names = [name or "" for name in read(n_rows=1).row(0)]
+    lines = pl.read_csv(path, separator=separator, infer_schema=False, glob=False, has_header=False)
+    names = [name or "" for name in lines.row(0)]
     check_distinct(names)
-    return read(skip_rows=1, new_columns=names) if names else pl.DataFrame()
+    return lines[1:].rename(dict(zip(lines.columns, names, strict=True)))
 
 
 READERS: dict[str, Callable[[Path], pl.DataFrame]] = {

@@ -141,9 +141,10 @@ def scores_by_name(values: object) -> dict[str, pl.Series]:
     Columns of an array are called ``model 1``, ``model 2`` and so on; one column alone is called by
     its own name, or ``model``.
     """
-    if hasattr(values, "columns"):
+    if isinstance(values, pl.LazyFrame) or hasattr(values, "columns"):
         values = frame_of(values).to_dict()
     if isinstance(values, Mapping):
+        check_distinct([str(name) for name in values])
         return {str(name): as_series(str(name), column) for name, column in values.items()}
     if getattr(values, "ndim", 1) == 2:
         array: Any = values

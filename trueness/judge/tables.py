@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -81,8 +81,8 @@ class Columns:
         """
         check_distinct(known)
         model = [self.model] if self.model is not None else []
-        used = [*self.roles.values(), *model, *self.score]
-        for name in (*used, *self.drop):
+        used = [*self.roles.values(), *model, *self.score, *dict.fromkeys(self.drop)]
+        for name in used:
             if name not in known:
                 raise DataError(f"no column {name!r}; {nearest(name, list(known))}",
                                 "unknown_column")  # fmt: skip
@@ -90,6 +90,9 @@ class Columns:
         if doubled:
             raise DataError(f"column {doubled[0]!r} is named for two roles; one each is needed",
                             "doubled_column")  # fmt: skip
+        if self.score and self.prefixes:
+            raise DataError("score names a column of scores and scores_prefix those of classes; "
+                            "give one of the two", "which_scores")  # fmt: skip
         if self.model is not None and len(self.score) + len(self.prefixes) != 1:
             raise DataError(
                 "a table with a row per model and unit needs the column of the scores (score), or "
@@ -198,6 +201,7 @@ def score_arrays(
         by_name = {name: _numbers(name, one) for name, one in scores_by_name(scores).items()}
     else:
         several = scores if isinstance(scores, Mapping) else {"model": scores}
+        check_distinct([str(name) for name in several])
         by_name = {str(name): matrix(str(name), one) for name, one in several.items()}
     return assembled(units_of(columns, tuple(map(str, classes or ()))), by_name, reading)
 
@@ -223,9 +227,14 @@ def _wide(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
         scores = {name: _floats(frame, name) for name in rest if name in used}
     if not scores:
         raise DataError("no columns of scores are left; name them with score", "no_models")
-    idle = [name for name in rest if name not in used]
-    notes = [f"columns that are not used: {listed(idle)}"] if idle else []
+    notes = _idle(rest, used)
     return assembled(units_of(_roles(frame, columns), classes), scores, reading, notes)
+
+
+def _idle(names: Sequence[str], used: Collection[str]) -> list[str]:
+    """A note about columns that nothing reads, if there are some."""
+    idle = [name for name in names if name not in used]
+    return [f"columns that are not used: {listed(idle)}"] if idle else []
 
 
 def _floats(frame: pl.DataFrame, name: str) -> Array:
@@ -267,8 +276,10 @@ def _by_prefix(
                 f"the columns with the prefixes {prefixes[0]!r} and {prefix!r} have different "
                 f"classes ({listed(odd)})", "different_classes",
             )  # fmt: skip
-    models = {p.rstrip("_.-: ") or p: [columns[c] for c in classes] for p, columns in own.items()}
-    return models, classes
+    names = [prefix.rstrip("_.-: ") or prefix for prefix in own]
+    names = names if len(set(names)) == len(own) else list(own)
+    models = [[columns[c] for c in classes] for columns in own.values()]
+    return dict(zip(names, models, strict=True)), classes
 
 
 # -------------------------------------------------------------------------------------------- long
@@ -285,8 +296,9 @@ def _long(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
         raise DataError(f"{plural(names.null_count(), 'row')} without a model", "missing_value")
     classes: tuple[str, ...] = ()
     values = [columns.score[0]] if columns.score else []
+    rest = [name for name in frame.columns if name not in (columns.model, *columns.roles.values())]
     if columns.prefixes:
-        by_model, classes = _by_prefix(frame.columns, columns.prefixes)
+        by_model, classes = _by_prefix(rest, columns.prefixes)
         values = next(iter(by_model.values()))
     given = np.stack([_floats(frame, name) for name in values], 1)
     units = units_of(roles, classes, paired=True)
@@ -299,6 +311,7 @@ def _long(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
     filled[cell], there[cell] = given, True
     scores = filled.reshape(len(models), len(units.frame), -1)
     kept, notes = _common(there.reshape(len(models), -1), models, reading.pair_common)
+    notes = _idle(rest, values) + notes
     units = replace(units, frame=units.frame.filter(pl.Series(kept)))
     by_model = {name: one[kept] for name, one in zip(models, scores, strict=True)}
     if not classes:
@@ -361,6 +374,8 @@ def assembled(
     """
     classes = units.classes
     check_scale(reading.scale, classes)
+    if not scores:
+        raise DataError("no scores of any model; give at least one", "no_models")
     for name, values in scores.items():
         if len(values) != len(units.frame):
             raise DataError(f"{name}: {count(len(values))} scores for "
@@ -385,7 +400,7 @@ def assembled(
     )
     return ScoreTable({
         name: Predictions(
-            frame.with_columns(_series(column, converted(name, one[kept][order], reading.scale))),
+            frame.with_columns(_series(column, converted(name, one[kept], reading.scale)[order])),
             kind, classes,
         )
         for name, one in scores.items()

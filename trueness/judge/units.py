@@ -18,6 +18,8 @@ ROLES = ("split", "fold", "id", "time", "group", "cluster", "y")
 EVALUATION = "evaluation"
 """Part of units for which no split is named."""
 ISO_DAY = r"^\s*\d{4}-\d{2}-\d{2}"
+FINER = r"\.\d{7}"
+"""Text of a time that microseconds do not hold."""
 SHOWN = 5
 """Values of a label in a refusal."""
 
@@ -68,6 +70,7 @@ def units_of(
     ['2024-01-02', '2024-01-03']
     """
     _check_lengths(roles)
+    roles = {role: _plain(role, column) for role, column in roles.items()}
     for role, column in roles.items():
         if column.null_count() or (column.dtype.is_float() and column.is_nan().any()):
             lost = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
@@ -90,6 +93,21 @@ def _check_lengths(roles: Mapping[str, pl.Series]) -> None:
     for role, column in roles.items():
         if len(column) != n:
             raise DataError(f"{role}: {count(len(column))} values for {count(n)} labels", "lengths")
+
+
+def _plain(role: str, column: pl.Series) -> pl.Series:
+    """Column whose categories are text; refused if its values are no single ones."""
+    nested = column.dtype.is_nested() or isinstance(column.dtype, pl.Extension)
+    try:
+        if nested or column.dtype == pl.Object:
+            raise TypeError
+        texts = column.dtype in (pl.Categorical, pl.Enum, pl.Binary)
+        return column.cast(pl.String) if texts else column
+    except (TypeError, pl.exceptions.PolarsError):
+        raise DataError(
+            f"{role}: a column of {str(column.dtype)[:40]}; give one value per unit: a number, "
+            "text, a date or a datetime", "column_type",
+        ) from None  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------- labels
@@ -134,8 +152,9 @@ def _texts(column: pl.Series) -> pl.Series:
     """Values as text; dates as ISO, whole floats without a point."""
     if column.dtype.is_temporal():
         return column.dt.to_string("iso:strict")
-    if column.dtype.is_float() and (column == column.round()).all():
-        column = column.cast(pl.Int64)
+    if column.dtype.is_float():
+        whole = column.cast(pl.Int64, strict=False)
+        column = whole if (whole == column).fill_null(False).all() else column
     return column.cast(pl.String)
 
 
@@ -163,8 +182,9 @@ def _time(column: pl.Series) -> pl.Series:
 
 
 def _datetimes(column: pl.Series) -> pl.Series:
+    unit = "ns" if column.str.contains(FINER).any() else "us"
     try:
-        parsed = column.str.strip_chars().str.to_datetime(strict=False)
+        parsed = column.str.strip_chars().str.to_datetime(strict=False, time_unit=unit)
     except pl.exceptions.PolarsError:
         raise _no_time(column[0]) from None
     if parsed.null_count():
@@ -182,15 +202,18 @@ def _no_time(value: object, kind: str = "") -> DataError:
 def _fold(column: pl.Series) -> pl.Series:
     """Whole numbers as they are; anything else numbered in order of first appearance."""
     numbers = number_column(column)
-    if numbers is not None and (numbers == numbers.cast(pl.Int64, strict=False)).all():
-        return numbers.cast(pl.Int64)
+    whole = None if numbers is None else numbers.cast(pl.Int64, strict=False)
+    exact = whole is not None and (whole == numbers).fill_null(False).all()
+    if whole is not None and exact and whole.n_unique() == column.n_unique():
+        return whole
     names = _texts(column)
     order = names.unique(maintain_order=True).to_list()
     return names.replace_strict(order, range(len(order)), return_dtype=pl.Int64)
 
 
 def _cluster(column: pl.Series) -> pl.Series:
-    return column if column.dtype.is_integer() else _texts(column)
+    whole = column.dtype.is_integer() and column.dtype not in (pl.Int128, pl.UInt128)
+    return column if whole else _texts(column)
 
 
 TYPES: dict[str, Callable[[pl.Series], pl.Series]] = {

@@ -215,7 +215,7 @@ class Spec(ContentAddressed):
         >>> label("logit")
         'a20 · logistic regression'
         >>> label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
-        'a20 · PatchTST d64×4, emb 16'
+        'a20 · PatchTST d128×4, emb 16'
         """
         if isinstance(self.model, Baseline):
             return f"{self.task.tier} · {BASELINES[self.model.kind]}"
