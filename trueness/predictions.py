@@ -250,11 +250,36 @@ def as_series(name: str, values: object) -> pl.Series:
     return series
 
 
+def detached(values: object) -> object:
+    """Values of a tensor as an array, without importing torch; everything else as it is.
+
+    Raises
+    ------
+    TypeError
+        For sparse tensors.
+    """
+    if not hasattr(values, "detach"):
+        return values
+    tensor: Any = values
+    tensor = tensor.detach().cpu()
+    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+
+
+def without_mask(values: object) -> object:
+    """Values as they are.
+
+    Raises
+    ------
+    TypeError
+        If NumPy masks some.
+    """
+    if isinstance(values, np.ma.MaskedArray):
+        raise TypeError("masked values; fill or drop them first")
+    return values
+
+
 def _series(name: str, values: object) -> pl.Series:
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
-        tensor: Any = values
-        tensor = tensor.detach().cpu()
-        values = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
+    values = without_mask(detached(values))
     if isinstance(values, pl.Series):
         return values.alias(name)
     if type(values).__module__.startswith("pandas"):
@@ -262,8 +287,6 @@ def _series(name: str, values: object) -> pl.Series:
         if not isinstance(series, pl.Series):
             raise TypeError("a frame; give one of its columns")
         return series.alias(name)
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError("masked values; fill or drop them first")
     if isinstance(values, Sequence) and not isinstance(values, str):
         return _from_list(name, values)
     return _from_array(name, np.asarray(values))

@@ -127,7 +127,8 @@ def judge(
         min_rows=min_rows,
     )  # fmt: skip
     board = judge_table(
-        table, baselines=baseline or (), rule=rule, name=named_after(file.stem) if name is None else name,
+        table, baselines=baseline or (), rule=rule,
+        name=named_after(file.stem) if name is None else name,
         source=file.name, store=None if no_store else Store(store), sort=sort,
     )  # fmt: skip
     for text in table.notes:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from trueness.document.numbers import decimal, listed
-from trueness.errors import DataError, nearest
-from trueness.predictions import Scale, as_frame, as_series
+from trueness.errors import DataError, first_line, nearest
+from trueness.predictions import Scale, as_frame, as_series, detached, without_mask
 
 Array: TypeAlias = NDArray[np.float32 | np.float64]
 GivenScale: TypeAlias = Literal["probability", "logit", "rank"]
@@ -93,32 +93,43 @@ def floats(name: str, column: pl.Series) -> Array:
     return converted.to_numpy()
 
 
-def matrix(name: str, values: object) -> Array:
+def matrix(name: str, values: object, classes: Sequence[str] = ()) -> Array:
     """Scores of K classes, (n, K), from an array, a frame, a tensor or nested lists.
+
+    Columns of a frame that are called as the classes are taken in the order of these.
 
     Raises
     ------
     DataError
-        If they have another shape, or are no numbers.
+        If they have another shape, are no numbers, or only some columns are called as classes.
     """
-    if hasattr(values, "detach"):  # a torch tensor, without importing torch
-        tensor: Any = values
-        tensor = tensor.detach().cpu()
-        values = (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-    if hasattr(values, "to_numpy"):
-        frame: Any = values
-        values = frame.to_numpy()
     try:
+        values = without_mask(detached(values))
+        if hasattr(values, "columns"):
+            values = _by_class(name, frame_of(values), classes)
         array = np.asarray(values)
+        if array.dtype.kind not in "biufOU":
+            raise TypeError(f"they are {array.dtype}")
         array = array if array.dtype in (np.float32, np.float64) else array.astype(np.float64)
-    except (TypeError, ValueError) as error:
-        raise DataError(f"{name}: scores cannot be read as numbers ({error})", "table") from None
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise DataError(f"{name}: scores cannot be read as numbers ({first_line(error)})",
+                        "table") from None  # fmt: skip
     if array.ndim != 2 or array.shape[1] < 2:
         raise DataError(
             f"{name}: scores of shape {array.shape}; (n, K) with K of at least 2 are needed",
             "dimensions",
         )
     return array
+
+
+def _by_class(name: str, frame: pl.DataFrame, classes: Sequence[str]) -> NDArray[Any]:
+    """Columns in the order of the classes, by name if they have their names, else by place."""
+    known = set(frame.columns) & set(classes)
+    if known and known != set(frame.columns) | set(classes):
+        odd = sorted(set(frame.columns) ^ set(classes))
+        raise DataError(f"{name}: only some columns are called as the classes ({listed(odd)} "
+                        "differ)", "different_classes")  # fmt: skip
+    return (frame.select(classes) if known else frame).to_numpy()
 
 
 def frame_of(table: object) -> pl.DataFrame:

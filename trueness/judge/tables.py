@@ -197,13 +197,24 @@ def score_arrays(
     several = scores.values() if isinstance(scores, Mapping) else [scores]
     check_index([y, *several, *given.values()])
     columns = {role: as_series(role, values) for role, values in {**given, "y": y}.items()}
+    names: tuple[str, ...] = ()
     if classes is None:
         by_name = {name: _numbers(name, one) for name, one in scores_by_name(scores).items()}
     else:
         several = scores if isinstance(scores, Mapping) else {"model": scores}
         check_distinct([str(name) for name in several])
-        by_name = {str(name): matrix(str(name), one) for name, one in several.items()}
-    return assembled(units_of(columns, tuple(map(str, classes or ()))), by_name, reading)
+        names = _class_names(classes)
+        by_name = {str(name): matrix(str(name), one, names) for name, one in several.items()}
+    return assembled(units_of(columns, names), by_name, reading)
+
+
+def _class_names(classes: Sequence[str]) -> tuple[str, ...]:
+    """Names of classes as text, none of them twice."""
+    names = () if isinstance(classes, str) else tuple(map(str, classes))
+    if len(set(names)) < max(len(names), 2):
+        raise DataError("classes: at least two different names are needed, in the order of their "
+                        "scores", "doubled_class")  # fmt: skip
+    return names
 
 
 def _roles(frame: pl.DataFrame, columns: Columns) -> dict[str, pl.Series]:
