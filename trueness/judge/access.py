@@ -123,6 +123,6 @@ def access_log(
     except StoreError as error:
         return AccessLog(part, data, (), 0, unrecorded or str(error))
     keys = {key for one in every if one.part == part for key in one.keys}
-    known = {one.key: one.spec for one in stored if one.key in keys}
-    candidates = {spec.candidate for spec in known.values() if not spec.is_baseline}
+    known = {one.key: one for one in stored if one.key in keys}
+    candidates = {one.candidate for one in known.values() if not one.spec.is_baseline}
     return AccessLog(part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded)

@@ -350,7 +350,7 @@ class _View:
 
     def _address(self, axis: Axis, run: Run) -> tuple[str, ...]:
         label = axis.label(run)
-        return (label, run.spec.candidate) if self.each else (label,)
+        return (label, run.candidate) if self.each else (label,)
 
     def _ids(self, runs: Sequence[Run]) -> list[str]:
         names = {model.key: model.name for model in self.group.candidates}

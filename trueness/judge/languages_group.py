@@ -218,7 +218,7 @@ def class_group(
 
 def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
     """Key -> name of its method: the id without the replicate, and the key where two are alike."""
-    candidates = {run.key: run.spec.candidate for run in runs}
+    candidates = {run.key: run.candidate for run in runs}
     names: dict[str, str] = {}
     used: set[str] = set()
     for run in runs:

@@ -188,7 +188,7 @@ def _of_an_event(
     against = differences(draws, candidates, reference) if reference else {}
     judged, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
-    n_candidates = len({run.spec.candidate for run in candidates})
+    n_candidates = len({run.candidate for run in candidates})
     of_candidates = _ranked([
         _model(run, ids, n_candidates, reference, against.get(run.key), judged.get(run.key))
         for run in candidates

@@ -77,7 +77,7 @@ def headline(group: Group) -> str:
     if not group.candidates:
         return "Nothing to judge: only baselines are stored for these units."
     leader = group.candidates[0]
-    seeds = sum(m.run.spec.candidate == leader.run.spec.candidate for m in group.candidates)
+    seeds = sum(m.run.candidate == leader.run.candidate for m in group.candidates)
     mean = f" (AUC: mean of {seeds} seeds)" if seeds > 1 and group.kind == "binary" else ""
     e = leader.estimates[group.sort]
     value = numbers.estimate(e) if e.k is None else numbers.share(e)
@@ -344,7 +344,7 @@ def _siblings(group: Group) -> list[Part]:
     sets: dict[str, list[str]] = {}
     seen: set[str] = set()
     for model in group.candidates:
-        candidate = model.run.spec.candidate
+        candidate = model.run.candidate
         if model.selected is not None and candidate not in seen:
             sets.setdefault(model.selected.precision, []).append(_with_counts(group, model))
         seen.add(candidate)

@@ -216,10 +216,10 @@ def _from_index(content: Any) -> _Joint | None:  # noqa: ANN401 - whatever a fil
 
 def replicates(known: dict[str, Statistics], runs: Sequence[Run], leader: Run) -> list[list[Run]]:
     """Runs with statistics, seeds of one candidate together, those of the leader first."""
-    groups: dict[str, list[Run]] = {leader.spec.candidate: []}
+    groups: dict[str, list[Run]] = {leader.candidate: []}
     for run in runs:
         if run.key in known:
-            groups.setdefault(run.spec.candidate, []).append(run)
+            groups.setdefault(run.candidate, []).append(run)
     return list(groups.values())
 
 

@@ -70,7 +70,8 @@ def flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
 
 def differing(specs: Sequence[Any]) -> list[str]:
     """Dotted names of the settings in which some specs differ, the outermost of each."""
-    every = [flat(content_of(spec)) for spec in specs]
+    distinct = {json.dumps({**content_of(spec), "seed": 0}): None for spec in specs}
+    every = [flat(json.loads(text)) for text in distinct]
     paths = dict.fromkeys(path for one in every for path in one)
     found: list[str] = []
     for path in paths:

@@ -221,7 +221,7 @@ def _best(models: Sequence[Model], n: int, per: Per | None) -> list[tuple[str, M
     files: dict[str, list[Model]] = {}
     seen: set[str] = set()
     for model in models:
-        candidate = model.run.spec.candidate
+        candidate = model.run.candidate
         kept = files.setdefault(_file(model, per), [])
         if candidate not in seen and len(kept) < n:
             kept.append(model)

@@ -165,7 +165,7 @@ def tracker(
     runs, failures = store.all_runs()[0], store.failures()
     states = run_states((*experiments, *baselines), {run.key for run in runs}, failures)
     candidates = {e.spec.candidate for e in (*experiments, *baselines)}
-    keys = {run.key for run in runs if run.spec.candidate in candidates}
+    keys = {run.key for run in runs if run.candidate in candidates}
     board = Leaderboard([], [], {})
     if keys and name in store.campaigns():
         board = leaderboard(store, name, keys=keys, access=access)

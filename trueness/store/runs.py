@@ -25,7 +25,7 @@ import shutil
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Generic
@@ -86,6 +86,11 @@ class Run(Generic[S]):
                 "damaged",
             )
         return path
+
+    @cached_property
+    def candidate(self) -> str:
+        """Equal for runs that are seeds of one candidate."""
+        return self.spec.candidate
 
     @property
     def address(self) -> str:
