@@ -26,6 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
 from scipy.special import betainc, betaincinv, betaln
 
 from trueness.evaluation.inputs import InputError, check_confidence
@@ -191,8 +192,6 @@ class _Likelihood:
             return float(self.hits.any())
         if scatter == 0:
             return float(self.hits.sum() / self.alarms.sum())
-        from scipy.optimize import minimize_scalar  # a third of a second that many verbs need not
-
         minimum = minimize_scalar(
             lambda rate: -self(rate, scatter), bounds=(0, 1), method="bounded",
             options={"xatol": 1e-9},
