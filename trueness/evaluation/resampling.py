@@ -105,7 +105,7 @@ class SortedScores:
 
 
 def _ends(falling: Array) -> Index:
-    return np.append(np.flatnonzero(np.diff(falling)) + 1, len(falling))
+    return np.append(np.flatnonzero(falling[1:] != falling[:-1]) + 1, len(falling))
 
 
 @dataclass(frozen=True)

@@ -239,7 +239,7 @@ def compare(
     """
     one, other = (_named(store, wanted) for wanted in (first, second))
     _check_comparable(one, other, part)
-    part = part or one.run.spec.estimands.measured_on
+    part = one.run.spec.estimands.measured_on if part is None else part
     if access:
         record_access(store, [one.run, other.run], *access, part=part, opened=opened)
     if one.run.spec.estimands.kind == "classes":
@@ -250,8 +250,9 @@ def compare(
 
 
 def _named(store: AnyStore, wanted: str) -> Named:
-    run, ids = find_run(store, wanted)
-    short = dict.fromkeys(full.rpartition("/")[2] for full in ids)
+    run, _ = find_run(store, wanted)
+    named = (item for ids in store.campaigns().values() for item in ids.items())
+    short = dict.fromkeys(id_ for id_, keys in named if keys[-1:] == [run.key])
     return Named(" = ".join(short) or run.key, run)
 
 

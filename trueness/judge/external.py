@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -90,11 +90,12 @@ def judge_table(
     kept = MemoryStore() if store is None else store
     specs = specs_of(table, baselines, _evaluation(table, rule or {}))
     keys = {model: spec.key for model, spec in specs.items()}
-    fresh = judged_runs(
-        table, {m: spec for m, spec in specs.items() if keys[m] not in kept}, source
-    )  # fmt: skip
+    distinct = {keys[m]: m for m in reversed(specs)}
+    new = {m: specs[m] for m in specs if distinct[keys[m]] == m and keys[m] not in kept}
+    fresh = judged_runs(table, new, source)
     _check_sort(sort, fresh[0].record if fresh else kept.run(next(iter(keys.values()))).record)
     keep(kept, fresh, name, keys)
+    _forget_other_roles(kept, specs.values())
     campaign = None if isinstance(kept, MemoryStore) else name
     return leaderboard(
         kept, campaign, sort=sort, keys=set(keys.values()), access=("judge", ""), title=name
@@ -239,13 +240,7 @@ def _evaluation(table: ScoreTable, rule: Mapping[str, Any]) -> ExternalEvaluatio
 
 
 def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[str, str]) -> None:
-    """Store runs, and the names of all that were judged, as a campaign.
-
-    The same scores under the other role, baseline or not, are replaced.
-    """
-    for run in runs:
-        other = run.spec.model.model_copy(update={"baseline": not run.spec.is_baseline})
-        store.remove(run.spec.model_copy(update={"model": other}).key)
+    """Store runs, and the names of all that were judged, as a campaign."""
     if isinstance(store, MemoryStore):
         store.add([run.kept() for run in runs], keys)
     else:
@@ -255,6 +250,16 @@ def keep(store: AnyStore, runs: Sequence[JudgedRun], name: str, keys: Mapping[st
     if aucs:
         stored = [store.run(run.spec.key) for run in runs]
         remember(store, stored, [run.predictions for run in runs], aucs)
+
+
+def _forget_other_roles(store: AnyStore, specs: Iterable[ExternalSpec]) -> None:
+    """Remove the same scores under the other role, baseline or not, unless a name means them."""
+    named = {keys[-1] for ids in store.campaigns().values() for keys in ids.values() if keys}
+    for spec in specs:
+        role = spec.model.model_copy(update={"baseline": not spec.is_baseline})
+        key = spec.model_copy(update={"model": role}).key
+        if key not in named:
+            store.remove(key)
 
 
 def _write(store: Store, runs: Sequence[JudgedRun]) -> None:

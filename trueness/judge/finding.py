@@ -42,19 +42,19 @@ def find_run(store: AnyStore, wanted: str) -> tuple[Run, list[str]]:
     TruenessError
         If there is none, or several.
     """
-    ids = {
-        f"{name}/{id_}" if name else id_: keys[-1]
+    named = [
+        (f"{name}/{id_}" if name else id_, id_, keys[-1])
         for name, known in store.campaigns().items()
         for id_, keys in known.items()
         if keys
-    }
-    matches = {full: key for full, key in ids.items() if wanted in (full, full.split("/", 1)[-1])}
+    ]
+    matches = {full: key for full, id_, key in named if wanted in (full, id_)}
     if len(set(matches.values())) > 1:
         raise TruenessError(
             f"{wanted!r} is several runs; choose from {', '.join(matches)}", "ambiguous"
         )
     run = store.run(next(iter(matches.values()), wanted))
-    return run, [full for full, key in ids.items() if key == run.key]
+    return run, [full for full, _, key in named if key == run.key]
 
 
 def find_runs(
