@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,34 @@ from trueness.spec.estimands import Estimands
 from trueness.store import Run
 
 
+class Recorded(Mapping[str, Estimate]):
+    """Estimates of a record, read when they are asked for: a long leaderboard shows few of them.
+
+    Parameters
+    ----------
+    content : mapping of str to dict
+        As a record holds them.
+    n_candidates : int
+        Among which their model was chosen.
+    """
+
+    def __init__(self, content: Mapping[str, dict[str, Any]], n_candidates: int) -> None:
+        self._content, self._n_candidates = content, n_candidates
+        self._read: dict[str, Estimate] = {}
+
+    def __getitem__(self, name: str) -> Estimate:
+        if name not in self._read:
+            made = Estimate.from_dict(self._content[name])
+            self._read[name] = made.chosen_among(self._n_candidates)
+        return self._read[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._content)
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+
 @dataclass(frozen=True)
 class Model:
     """One run: what it is called, what it is worth, what is wrong with it.
@@ -25,7 +54,7 @@ class Model:
     ids : list of str
         Ids that stand for it.
     run : Run
-    estimates : dict of str to Estimate
+    estimates : mapping of str to Estimate
     reference : Run or None
         The best baseline.
     difference : Estimate or None
@@ -38,7 +67,7 @@ class Model:
 
     ids: list[str]
     run: Run
-    estimates: dict[str, Estimate]
+    estimates: Mapping[str, Estimate]
     reference: Run | None = None
     difference: Estimate | None = None
     findings: list[Finding] = field(default_factory=list)

@@ -16,7 +16,7 @@ from trueness.judge.access import access_log, part_in_words, record_access
 from trueness.judge.comparison import best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
-from trueness.judge.group import Group, Model
+from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.languages_group import class_group
 from trueness.judge.power import power_of
@@ -247,10 +247,7 @@ def _model(
     run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
     difference: Estimate | None, judged: Judged | None,
 ) -> Model:  # fmt: skip
-    estimates = {
-        n: Estimate.from_dict(e).chosen_among(n_candidates)
-        for n, e in run.record["estimates"].items()
-    }
+    estimates = Recorded(run.record["estimates"], n_candidates)
     if difference is not None:
         difference = difference.chosen_among(n_candidates)
     judged = judged or Judged([], [])

@@ -43,7 +43,7 @@ from trueness.files import is_alive, locked, sha256_of, write_json, written_whol
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
-from trueness.spec.kinds import SPECS
+from trueness.spec.kinds import SPECS, AnySpec
 
 VERSION = 2
 FILES = ("predictions.parquet", "history.parquet", "spec.json")
@@ -158,6 +158,8 @@ class Store:
     def _check_version(self) -> None:
         path = self.root / "store.json"
         if not path.exists():
+            if (self.root / "titles").is_dir():
+                raise self._other_version(1)  # titles had a store of their own
             return
         try:
             version = json.loads(path.read_text())["version"]
@@ -168,12 +170,15 @@ class Store:
                 f'{path} is damaged; it should hold {{"version": {VERSION}}}'
             ) from None
         if version != VERSION:
-            age = "a newer" if version > VERSION else "an older"
-            raise StoreError(
-                f"{self.root} was written by {age} trueness (layout {version}, this one knows "
-                f"{VERSION}); give another --store, or train its runs again",
-                "store_version",
-            )
+            raise self._other_version(version)
+
+    def _other_version(self, version: int) -> StoreError:
+        age = "a newer" if version > VERSION else "an older"
+        return StoreError(
+            f"{self.root} was written by {age} trueness (layout {version}, this one knows "
+            f"{VERSION}); give another --store, or train its runs again",
+            "store_version",
+        )
 
     def prepare(self) -> None:
         """Create the folders and make sure that they can be written.
@@ -208,7 +213,7 @@ class Store:
 
     def write(
         self,
-        spec: ContentAddressed,
+        spec: AnySpec,
         record: dict[str, Any],
         predictions: pl.DataFrame,
         history: pl.DataFrame,
@@ -241,7 +246,8 @@ class Store:
                 p.name: {"bytes": p.stat().st_size, "sha256": sha256_of(p)}
                 for p in sorted(temporary.iterdir())
             }
-            write_json(temporary / "record.json", {**record, "key": spec.key, "files": written})
+            own = {"task": spec.task.kind, "key": spec.key, "files": written}
+            write_json(temporary / "record.json", {**record, **own})
             won = self._place(temporary, spec.key)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise StoreError(f"{self.root}: cannot be written ({first_line(error)})") from None
@@ -268,7 +274,7 @@ class Store:
         """Remove a run, if it is there; ids of campaigns go on naming its key."""
         shutil.rmtree(self.runs / key, ignore_errors=True)
 
-    def write_failure(self, spec: ContentAddressed, reason: str) -> None:
+    def write_failure(self, spec: AnySpec, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
         write_json(self.root / "failures" / f"{spec.key}.json", content)
@@ -407,7 +413,7 @@ class Store:
         folder = self.runs / key
         try:
             record = json.loads((folder / "record.json").read_text())
-            spec = _spec_from((folder / "spec.json").read_text())
+            spec = SPECS[record["task"]].model_validate_json((folder / "spec.json").read_bytes())
             _check_record(spec, record)
             for name, expected in record["files"].items():
                 size = (folder / name).stat().st_size
@@ -445,17 +451,12 @@ def _empty(schema: tuple[tuple[str, pl.DataType], ...]) -> bytes:
     return content.getvalue()
 
 
-def _spec_from(text: str) -> ContentAddressed:
-    """Spec of any kind of task."""
-    content = json.loads(text)
-    return SPECS[content["task"]["kind"]].model_validate(content)
-
-
 def _check_record(spec: Any, record: dict[str, Any]) -> None:  # noqa: ANN401 - any kind of spec
     """Raise KeyError or TypeError unless a record has what its readers use."""
     missing = [name for name in FIELDS if name not in record]
     if missing:
         raise KeyError(f"no field {', '.join(missing)}")
     float(record["estimates"][spec.estimands.headline]["value"] or 0)
+    record["data"].keys()
     for name in FILES:
         record["files"][name]["sha256"]
