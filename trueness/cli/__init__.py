@@ -44,6 +44,7 @@ app = App(
     help_format="plaintext",
     help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
     version_flags=["--version"],
+    suppress_keyboard_interrupt=False,
 )
 data_app = App(name="data", help="Check daily bars before they are used.", help_format="plaintext")
 features_app = App(name="features", help_format="plaintext")

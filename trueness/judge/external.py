@@ -13,7 +13,7 @@ import numpy as np
 import polars as pl
 from pydantic import ValidationError
 
-from trueness.checks import checked
+from trueness.checks import checked, limits_in
 from trueness.document.numbers import listed
 from trueness.errors import DataError, nearest
 from trueness.evaluation.resampling import Resampled
@@ -88,6 +88,7 @@ def judge_table(
     check_name(name)
     _check_models(table, baselines)
     kept = MemoryStore() if store is None else store
+    limits_in(kept)  # refuses a wrong checks.yaml before anything is written
     specs = specs_of(table, baselines, _evaluation(table, rule or {}))
     keys = {model: spec.key for model, spec in specs.items()}
     distinct = {keys[m]: m for m in reversed(specs)}

@@ -187,7 +187,8 @@ def top_models(
         raise _nothing(store, board, tiers, per)
     ranked = [model.run for group, _ in groups for model in group.models]
     unrecorded = record_access(store, ranked, *access) if access else ""
-    return TopModels(groups, campaign or "", unrecorded_notes(unrecorded))
+    skipped = tuple(f"skipped {one.name}: {one.reason}" for one in board.problems)
+    return TopModels(groups, campaign or "", (*unrecorded_notes(unrecorded), *skipped))
 
 
 def _asked(models: Sequence[Model], tiers: Sequence[str], per: Per | None) -> list[Model]:
