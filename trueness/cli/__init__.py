@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import io
 import os
 import signal
@@ -34,6 +35,8 @@ from trueness.errors import TruenessError
 
 EXIT_REFUSED = 2
 LONGEST_MESSAGE = 2000
+SELDOM = 200_000
+"""Objects between two searches for cycles: reading 10,000 runs makes millions, and none of them."""
 
 app = App(
     name="trueness",
@@ -106,6 +109,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if any("\0" in token for token in tokens):
         _fail("an argument holds a NUL character; give plain text")
+    gc.set_threshold(SELDOM)
     with contextlib.suppress(ValueError):  # outside the main thread nobody listens
         signal.signal(signal.SIGTERM, _interrupted)
     trace = "--trace" in tokens

@@ -153,12 +153,12 @@ def main_table(group: Group) -> Table:
 
 def _settings(group: Group) -> list[Cells]:
     """A column for each setting that differs and that labels do not name."""
-    keys = [model.key for model in group.candidates]
+    specs = {model.run.candidate: model.run.spec for model in group.candidates}
     columns: list[Cells] = []
-    for path, values in shown_settings([m.run.spec for m in group.candidates]).items():
-        by_key = dict(zip(keys, values, strict=True))
+    for path, values in shown_settings(list(specs.values())).items():
+        known = dict(zip(specs, values, strict=True))
         columns.append(
-            (Column(short_name(path), "code", 2), lambda m, by_key=by_key: by_key.get(m.key))
+            (Column(short_name(path), "code", 2), lambda m, known=known: known.get(m.run.candidate))
         )
     return columns
 
@@ -301,7 +301,9 @@ def _details(group: Group) -> list[Part]:
     """Folded: what stands behind the table of a rare event."""
     many = numbers.plural(len(group.models), "run")
     parts: list[Part] = [
-        Section(f"All estimates of {many}", [all_estimates_table(group)], folded=True),
+        Section(
+            f"All estimates of {many}", Later(lambda: [all_estimates_table(group)]), folded=True
+        ),
         *_siblings(group),
         Section("AUC with intervals", [forest_plot(group.models)]),
         Section(f"{group.models[0].name} in detail", Later(lambda: _leader_parts(group)),
