@@ -25,10 +25,11 @@ Where: TypeAlias = AnyStore | str | Path
 WIDTH = 110
 """Letters of a line of an answer that is printed."""
 NOTEBOOK_HEIGHT = 640
-"""Pixels."""
+"""Pixels, until the page is there and says how high it is."""
+FITS = "this.style.height = this.contentDocument.documentElement.scrollHeight + 'px'"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Answer(Generic[J]):
     """What a function of this module answers.
 
@@ -81,6 +82,9 @@ class Answer(Generic[J]):
 
         return [go.Figure(to_plotly(figure)) for figure in self.document().figures()]
 
+    def __repr__(self) -> str:
+        return f"<{type(self.judgement).__name__}: {self.document().title}>"
+
     def __str__(self) -> str:
         from rich.console import Console
 
@@ -98,7 +102,7 @@ class Answer(Generic[J]):
 
         return (
             f'<iframe srcdoc="{escape(to_html(self.document()))}" width="100%" '
-            f'height="{NOTEBOOK_HEIGHT}" style="border: 0"></iframe>'
+            f'height="{NOTEBOOK_HEIGHT}" style="border: 0" onload="{FITS}"></iframe>'
         )
 
 

@@ -39,6 +39,8 @@ Array = NDArray[np.float64]
 UNCALIBRATED = "uncalibrated"
 """What the probabilities as they are stored are called beside the methods."""
 BLOCKS, BINS = 5, 10
+ROUNDING = 5e-5
+"""Differences of Brier scores below it are shown as zero."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class CalibrationComparison:
         others = [one.difference.simultaneous for one in self.methods if one.difference is not None]
         better = sum(1 for d in others if d.high is not None and d.high < 0)
         worse = sum(1 for d in others if d.low is not None and d.low > 0)
-        if best.difference is None:
+        if best.difference is None or (best.difference.pointwise.value or 0.0) > -ROUNDING:
             first = "No method has a smaller Brier score than the uncalibrated probabilities."
         else:
             minus = estimate(best.difference.simultaneous, 4, signed=True)

@@ -26,10 +26,10 @@ def check_binary(run: Run, what: str) -> None:
         With code ``not_binary``.
     """
     if run.spec.estimands.kind != "binary":
+        more = "; see `trueness text predict --precision`" * (run.spec.task.kind == "titles")
         raise TruenessError(
             f"{run.key}: {what} about binary labels, and this run has "
-            f"{len(run.record['classes'])} classes; for titles see `trueness text predict "
-            "--precision`", "not_binary",
+            f"{len(run.record['classes'])} classes{more}", "not_binary",
         )  # fmt: skip
 
 
@@ -48,8 +48,8 @@ def check_probabilities(run: Run, what: str) -> None:
         )
 
 
-def check_part(run: Run, predictions: Predictions, name: str) -> None:
-    """Refuse a part that a run does not have, or that is inside its training.
+def check_judged(run: Run, name: str) -> None:
+    """Refuse a part that no run of its kind is judged on, such as that of its training.
 
     Raises
     ------
@@ -61,6 +61,17 @@ def check_part(run: Run, predictions: Predictions, name: str) -> None:
         raise TruenessError(
             f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part"
         )
+
+
+def check_part(run: Run, predictions: Predictions, name: str) -> None:
+    """Refuse a part that a run does not have, or that is inside its training.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_part``.
+    """
+    check_judged(run, name)
     if not predictions.has(name):
         raise TruenessError(
             f"{run.key} has no {name} part: the data end before it begins", "no_part"
