@@ -406,3 +406,13 @@ def test_scores_by_name_from_anything_with_columns():
     ]
     assert list(scores_by_name([1, 2])) == ["model"]
     assert scores_by_name({"x": (1, 2)})["x"].to_list() == [1, 2]
+
+
+def test_clusters_written_as_texts_are_those_written_as_numbers():
+    """Intervals must not depend on the kind of file."""
+    from trueness.judge.units import TYPES
+
+    numbers = pl.Series("cluster", [10, 2, 1, 2])
+    assert TYPES["cluster"](numbers.cast(pl.String)).to_list() == numbers.to_list()
+    for odd in (["01", "2"], ["1.0", "2"], ["a", "2"], [" 1", "2"]):
+        assert TYPES["cluster"](pl.Series("cluster", odd)).to_list() == odd

@@ -212,8 +212,12 @@ def _fold(column: pl.Series) -> pl.Series:
 
 
 def _cluster(column: pl.Series) -> pl.Series:
-    whole = column.dtype.is_integer() and column.dtype not in (pl.Int128, pl.UInt128)
-    return column if whole else _texts(column)
+    """Whole numbers, also where a file holds them as texts, in the order of their size."""
+    if column.dtype.is_integer() and column.dtype not in (pl.Int128, pl.UInt128):
+        return column
+    texts = _texts(column)
+    whole = texts.cast(pl.Int64, strict=False)
+    return whole if whole.cast(pl.String).eq_missing(texts).all() else texts
 
 
 TYPES: dict[str, Callable[[pl.Series], pl.Series]] = {
