@@ -78,7 +78,7 @@ class Listener:
 
 @dataclass(frozen=True)
 class Summary:
-    """Keys that were trained, were there already, failed now or before, and are still missing.
+    """Keys that were trained, reused, failed now or before, and are still missing.
 
     Runs that another process trained meanwhile were there; those that it still trains are missing.
     `interrupted` tells that Ctrl-C ended the run, `out_of_time` that its hours were over. `pruned`

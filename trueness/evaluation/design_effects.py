@@ -18,7 +18,7 @@ from trueness.evaluation.power import binomial_tail
 
 Array = NDArray[np.float64]
 LEVELS = (1e-12, 0.49)
-"""P-values of dependent alarms beyond these are not told apart."""
+"""P-values of dependent alarms beyond these are indistinguishable."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Live guard: what goes wrong during training, since which epoch, and why it probably did.
 
 A state counts once it has lasted `GRACE` epochs, or all of a shorter training: every network starts
-with scores in a heap.
+with collapsed scores.
 """
 
 from __future__ import annotations

@@ -34,7 +34,7 @@ class FoldFit:
 
     `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all
     examples of the member's fold, NaN for examples that play no part in it. `history` has one row
-    per epoch, `incidents` says when the scores went astray.
+    per epoch, `incidents` says when training was unstable.
     """
 
     fold: int

@@ -1,4 +1,4 @@
-"""The leaderboard: comparable runs side by side, sorted by the unfavourable end of an estimate."""
+"""The leaderboard: comparable runs side by side, sorted by the lower bound of an estimate."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def leaderboard(
     campaign : str, optional
         Only the runs of this campaign, under its ids.
     sort : str, optional
-        Estimate that sorts, by the unfavourable end of its interval; by default the precision at
+        Estimate that sorts, by the worse end of its interval; by default the precision at
         the largest alarm budget, or the mean over groups for K classes.
     keys : set of str, optional
         Only these runs.
@@ -261,7 +261,7 @@ def _ranked(models: list[Model], sort: str) -> list[Model]:
 
 
 def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
-    """Enough alarms first, then the unfavourable end of the interval, then the AUC."""
+    """Enough alarms first, then the worse end of the interval, then the AUC."""
     estimate, auc = model.estimates[sort], model.estimates["auc"].value or 0.0
     if sort in LESS_IS_BETTER:
         return estimate.high is not None, -(estimate.high or 0.0), auc

@@ -183,7 +183,7 @@ def _maximum(asked: Question, truth: float) -> dict[str, Any]:
 def power_of(
     positives: int, n: int, candidates: int, alarms: int, confidence: float
 ) -> dict[str, Any] | None:
-    """`numbers_of` for units that are there already; None if nothing can be compared on them."""
+    """`numbers_of` for known units; None if nothing can be compared on them."""
     if not 2 <= positives < n or candidates < 1:
         return None
     return numbers_of(Question(positives, n, candidates, min(alarms, n), confidence=confidence))

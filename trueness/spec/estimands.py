@@ -15,7 +15,7 @@ class Estimands:
     kind : {"binary", "classes"}
         A rare event, judged by precision; or K classes, judged by macro-F1.
     headline : str
-        Estimate that sorts a leaderboard, by the unfavourable end of its interval.
+        Estimate that sorts a leaderboard, by the worse end of its interval.
     measured_on : str
         Part that results are measured on.
     chosen_on : str

@@ -49,7 +49,7 @@ class TitlesRunListener:
 
 @dataclass(frozen=True)
 class TitlesSummary:
-    """Keys that were trained, were there already, failed, and are still missing.
+    """Keys that were trained, reused, failed, and are still missing.
 
     `speaks` is False in all processes of torchrun but the first.
     """
