@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
-from trueness import judge
+from trueness import certify, judge, thresholds
 from trueness.cli import main
 from trueness.errors import DataError, StoreError, TruenessError
 from trueness.judge.compare import compare
@@ -18,7 +18,7 @@ from trueness.judge.external import judge_table, named_after
 from trueness.judge.finding import find_run
 from trueness.judge.leaderboard import leaderboard
 from trueness.judge.readers import read_frame
-from trueness.judge.tables import Columns, score_table
+from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.top import top_models
 from trueness.judge.units import units_of
 from trueness.predictions import as_frame, as_series
@@ -268,3 +268,42 @@ def test_ctrl_c_says_so(tmp_path, monkeypatch, capsys):
     assert stop.value.code == 130
     assert capsys.readouterr().err.strip() == "trueness: interrupted"
     assert not (tmp_path / "s").exists()
+
+
+def test_certificates_of_hits_that_all_stand_alone_are_json():
+    y, scores = np.r_[1, 1, np.zeros(98, int)], np.r_[0.1, 0.2, np.linspace(0.3, 0.9, 98)]
+    found = certify("a", precision=0.3, store=judge(y, {"a": scores}).store).to_dict()
+    assert found["runs"][0]["closest"]["depends"]["blocks"] is None
+    json.dumps(found, allow_nan=False)
+
+
+def test_refused_questions_are_not_recorded(tmp_path):
+    frame = {"y": Y, "part": ["train", "test"] * (N // 2), "a": S, "b": S[::-1]}
+    store = Store(tmp_path / "store")
+    judge_table(score_table(frame, Columns("y", split="part"), Reading(on="test")), store=store)
+    before = (store.root / "ledger.jsonl").read_text()
+    for part in ("train", "validation", ""):
+        with pytest.raises(TruenessError) as error:
+            compare(store, "a", "b", part=part, access=("compare", ""))
+        assert error.value.code == "no_part"
+    with pytest.raises(TruenessError) as error:
+        thresholds("a", alarms=10**20, store=store)
+    assert error.value.code == "demand"
+    assert (store.root / "ledger.jsonl").read_text() == before
+
+
+@pytest.mark.parametrize(("code", "options"), [
+    ("evaluation", {"confidence": "x"}), ("name", {"name": 5}), ("doubled_class", {"classes": 3}),
+])  # fmt: skip
+def test_options_of_another_type_are_refused(code, options):
+    refused(code, Y, S, **options)
+
+
+def test_classes_of_a_table_are_named_by_its_columns():
+    refused("no_data", "y", "a", data={"y": Y, "a": S}, classes=NAMES)
+
+
+@pytest.mark.parametrize("alarms", [5, np.int64(5), [5], np.array([5])])
+def test_budgets_of_any_kind(alarms):
+    estimates = judge(Y, S, alarms=alarms).to_dict()["groups"][0]["models"][0]["estimates"]
+    assert "precision@5" in estimates

@@ -128,14 +128,16 @@ def judge(
         _check_columns(scores, of_data)
         table = score_arrays(y, scores, roles, classes=classes, reading=reading)
     else:
+        if classes is not None:
+            raise DataError("classes: with data=, scores_prefix names them", "no_data")
         names = _names({"y": y, **roles, "model": model})
         columns = Columns(
             names.pop("y"), several(scores), several(scores_prefix), drop=several(drop), **names
         )
         table = score_table(path or data, columns, reading)
     rule = rule_of(
-        alarms=[alarms] if isinstance(alarms, int) else alarms, alarm_rate=alarm_rate,
-        confidence=confidence, block=block, horizon=horizon, min_rows=min_rows,
+        alarms=alarms, alarm_rate=alarm_rate, confidence=confidence,
+        block=block, horizon=horizon, min_rows=min_rows,
     )  # fmt: skip
     kept = MemoryStore() if store is None else opened(store)
     board = judge_table(

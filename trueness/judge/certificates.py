@@ -8,6 +8,7 @@ epoch it chose among.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,9 @@ class RunCertificate:
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         content = self.certificate.to_dict()
+        for row in (*content["tested"], content["threshold"], content["closest"]):
+            if row and not math.isfinite(row["depends"]["blocks"]):
+                row["depends"] = row["depends"] | {"blocks": None}  # of independent units
         if not self.run.spec.estimands.probabilities:
             for row in (*content["tested"], content["threshold"], content["closest"]):
                 (row or {}).pop("probability", None)

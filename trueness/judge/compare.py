@@ -26,8 +26,9 @@ from trueness.evaluation.resampling import (
 )
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
-from trueness.judge.finding import find_run
+from trueness.judge.finding import find_run, names_of
 from trueness.judge.judgement import SCHEMA
+from trueness.judge.parts import check_judged
 from trueness.predictions import COLUMNS, Predictions
 from trueness.store import AnyStore, Run
 
@@ -251,9 +252,7 @@ def compare(
 
 def _named(store: AnyStore, wanted: str) -> Named:
     run, _ = find_run(store, wanted)
-    named = (item for ids in store.campaigns().values() for item in ids.items())
-    short = dict.fromkeys(id_ for id_, keys in named if keys[-1:] == [run.key])
-    return Named(" = ".join(short) or run.key, run)
+    return Named(" = ".join(names_of(store, run)) or run.key, run)
 
 
 def _check_comparable(one: Named, other: Named, part: str | None) -> None:
@@ -261,14 +260,14 @@ def _check_comparable(one: Named, other: Named, part: str | None) -> None:
     if one.run.key == other.run.key:
         raise TruenessError(f"{one.name}: both names stand for one run; give two", "same_run")
     if rules[0].kind != rules[1].kind:
-        raise TruenessError(
-            f"{one.name} and {other.name} answer different questions, a binary label and K classes",
-            "other_units",
-        )
+        raise TruenessError(f"{one.name} and {other.name} answer different questions, a binary "
+                            "label and K classes", "other_units")  # fmt: skip
     if part is None and rules[0].measured_on != rules[1].measured_on:
         parts = " and ".join(rule.measured_on for rule in rules)
         raise TruenessError(f"{one.name} and {other.name} are measured on {parts}; say which part",
                             "which_part")  # fmt: skip
+    if part is not None:
+        check_judged(one.run, part), check_judged(other.run, part)
 
 
 # ---------------------------------------------------------------------------------- a binary label

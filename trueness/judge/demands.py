@@ -16,6 +16,7 @@ from trueness.evaluation.thresholds import Sweep, Threshold
 Rule: TypeAlias = Literal["in-sample", "in-sample, lower bound", "out-of-sample"]
 FEWEST_ALARMS = 5
 """Thresholds with fewer alarms are not chosen: their precision says next to nothing."""
+MOST_ALARMS = 1_000_000_000
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,9 @@ def demands_of(
     for name, value in (("precision", precision), ("recall", recall)):
         if value is not None and not 0 < value < 1:
             raise TruenessError(f"--{name} {value} must lie between 0 and 1", "demand")
-    if alarms is not None and alarms < FEWEST_ALARMS:
-        raise TruenessError(f"--alarms {alarms}: at least {FEWEST_ALARMS} are needed", "demand")
+    if alarms is not None and not FEWEST_ALARMS <= alarms <= MOST_ALARMS:
+        raise TruenessError(
+            f"--alarms {alarms}: {FEWEST_ALARMS} to {MOST_ALARMS:,} can be", "demand"
+        )
     wanted = (("precision", precision), ("recall", recall), ("alarms", alarms))
     return tuple(Demand(of, value) for of, value in wanted if value is not None)

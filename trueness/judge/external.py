@@ -165,9 +165,9 @@ def check_name(name: str) -> None:
     ------
     DataError
     """
-    if not re.fullmatch(r"\w[\w .@+-]{0,99}", name):
-        raise DataError(f"{name[:60]!r} is no name; give letters, digits, spaces and . _ - only",
-                        "name")  # fmt: skip
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w .@+-]{0,99}", name):
+        raise DataError(f"{str(name)[:60]!r} is no name; give letters, digits, spaces and . _ - "
+                        "only", "name")  # fmt: skip
 
 
 def named_after(stem: str) -> str:
@@ -182,15 +182,17 @@ def named_after(stem: str) -> str:
 
 
 def rule_of(
-    *, alarms: Sequence[int] | None = None, alarm_rate: float | None = None,
+    *, alarms: int | Sequence[int] | None = None, alarm_rate: float | None = None,
     confidence: float | None = None, block: int | None = None, horizon: int | None = None,
     min_rows: int | None = None,
 ) -> dict[str, Any]:  # fmt: skip
     """Fields of `ExternalEvaluation` from what was asked for; the rest keeps its default."""
     fields = {
-        "alarms": None if alarms is None else tuple(alarms),
+        "alarms": None if alarms is None else tuple(np.atleast_1d(alarms).tolist()),
         "alarm_rate_pct": alarm_rate,
-        "confidence_pct": None if confidence is None else round(100 * confidence, 6),
+        "confidence_pct": round(100 * confidence, 6)
+        if isinstance(confidence, int | float)
+        else confidence,
         "block": block,
         "horizon": horizon,
         "min_rows": min_rows,

@@ -57,6 +57,12 @@ def find_run(store: AnyStore, wanted: str) -> tuple[Run, list[str]]:
     return run, [full for full, _, key in named if key == run.key]
 
 
+def names_of(store: AnyStore, run: Run) -> list[str]:
+    """Ids that stand for a run now, without their campaigns, each once."""
+    named = (item for ids in store.campaigns().values() for item in ids.items())
+    return list(dict.fromkeys(id_ for id_, keys in named if keys[-1:] == [run.key]))
+
+
 def find_runs(
     store: AnyStore, wanted: Sequence[str], campaign: str | None = None
 ) -> dict[str, Run]:

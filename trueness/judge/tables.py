@@ -210,7 +210,7 @@ def score_arrays(
 
 def _class_names(classes: Sequence[str]) -> tuple[str, ...]:
     """Names of classes as text, none of them twice."""
-    names = () if isinstance(classes, str) else tuple(map(str, classes))
+    names = () if isinstance(classes, str | int) else tuple(map(str, classes))
     if len(set(names)) < max(len(names), 2):
         raise DataError("classes: at least two different names are needed, in the order of their "
                         "scores", "doubled_class")  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
 from trueness.document import (
     Beside,
@@ -110,7 +111,7 @@ def caption(one: RunThresholds, most: str = "") -> str:
 
 def _from(one: RunThresholds, cuts: Sequence[float]) -> str:
     """One threshold, or the range of those of several folds, as probabilities where there are."""
-    values = 1 / (1 + np.exp(-np.array(cuts))) if one.probabilities else np.array(cuts)
+    values = expit(np.array(cuts)) if one.probabilities else np.array(cuts)
     low, high = decimal(float(values.min())), decimal(float(values.max()))
     return low if len(cuts) == 1 else f"{low}–{high}" if values.min() >= 0 else f"{low} to {high}"
 
