@@ -20,6 +20,8 @@ from trueness.evaluation import (
     shrink,
 )
 from trueness.judge.comparison import measured_part, statistics
+from trueness.judge.contrasts import contrasts
+from trueness.judge.finding import find_runs
 from trueness.judge.leaderboard import leaderboard
 from trueness.judge.leaderboard_document import selection_lines
 from trueness.judge.selection import Selected, _distinct
@@ -369,3 +371,34 @@ def test_another_layout_is_refused(tmp_path, capsys):
         assert error.value.code == "store_version"
         code, out, err = call(capsys, "leaderboard", "--store", root)
         assert (code, out, err.count("\n")) == (2, "", 1)
+
+
+REFUSED = {
+    "sort": ({"sort": "accuracy"}, "no_estimate"),
+    "reference": ({"reference": "LF-1"}, "reference"),
+    "part": ({"part": "test", "opened": True}, "no_part"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_cannot_be_answered_is_refused_before_it_is_recorded(copy, case):
+    options, code = REFUSED[case]
+    with pytest.raises(TruenessError) as error:
+        leaderboard(copy, "judged", access=("leaderboard", ""), **options)
+    assert error.value.code == code
+    assert Ledger(copy).accesses() == []
+
+
+def test_a_setting_that_is_not_there_is_refused_before_it_is_recorded(copy):
+    for by, reference in (("batch", None), ("loss", "poly")):
+        with pytest.raises(TruenessError):
+            contrasts(copy, "judged", by, reference=reference, access=("leaderboard", by))
+    assert Ledger(copy).accesses() == []
+
+
+def test_damaged_runs_of_a_campaign_are_told(copy, group):
+    folder = copy.run(group.candidates[0].key).folder
+    (folder / "history.parquet").write_bytes(b"")
+    with pytest.raises(TruenessError) as error:
+        find_runs(copy, (), "judged")
+    assert error.value.code == "damaged"

@@ -26,7 +26,7 @@ def store(tmp_path):
 
 
 RECORD = {
-    "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "comparison_group": "a",
+    "created": "2026-01-01", "label": "x", "parameters": 1, "features": [], "notes": [], "folds": [], "comparison_group": "a", "units": {"n": 1},
     "estimates": {"auc": {"value": 0.5}, "precision@30": {"value": 0.5}}, "scores": {}, "findings": [], "seconds": 0.1, "device": "cpu",
     "precision": "float32", "data": {},
 }  # fmt: skip

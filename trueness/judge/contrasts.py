@@ -27,6 +27,7 @@ from trueness.evaluation import (
 )
 from trueness.judge.axes import Axis, axis_of
 from trueness.judge.comparison import Draws, auc_draws
+from trueness.judge.finding import ids_by_key
 from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.leaderboard import leaderboard
@@ -259,6 +260,14 @@ def contrasts(
     TruenessError
         For an unknown setting or reference, or if nothing of the campaign is stored.
     """
+    ids = ids_by_key(store, campaign)
+    asked = [
+        run
+        for run in store.all_runs()[0]
+        if not run.spec.is_baseline and (campaign is None or run.key in ids)
+    ]
+    if asked:
+        axis_of(by, asked, reference)  # refuses before the evaluation is recorded
     board = leaderboard(store, campaign, keys=keys, access=access)
     every = [run for run in store.all_runs()[0] if not run.spec.is_baseline]
     problems = {p.name: p for p in board.problems}

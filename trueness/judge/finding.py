@@ -92,8 +92,16 @@ def _of_campaign(store: AnyStore, campaign: str) -> list[tuple[str, Run]]:
     known = store.campaigns()
     if campaign not in known:
         raise _no_campaign(store, campaign, list(known))
-    stored = {run.key: run for run in store.all_runs()[0]}
+    runs, problems = store.all_runs()
+    stored = {run.key: run for run in runs}
     ids = {id_: keys[-1] for id_, keys in known[campaign].items() if keys}
+    damaged = {problem.name: problem.reason for problem in problems}
+    lost = [f"{id_} ({damaged[key]})" for id_, key in ids.items() if key in damaged]
+    if lost:
+        raise StoreError(
+            f"{store.root}: damaged runs of {campaign!r}: {', '.join(lost[:3])}; remove their "
+            "folders, or name the runs that are meant", "damaged",
+        )  # fmt: skip
     found = [(id_, stored[key]) for id_, key in ids.items() if key in stored]
     if not found:
         raise StoreError(

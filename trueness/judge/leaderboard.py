@@ -10,7 +10,7 @@ import polars as pl
 
 from trueness.checks import LIMITS
 from trueness.document import Document, numbers
-from trueness.errors import StoreError, nearest
+from trueness.errors import StoreError, TruenessError, nearest
 from trueness.evaluation import Estimate
 from trueness.judge.access import access_log, part_in_words, record_access
 from trueness.judge.comparison import best_baseline, differences, statistics
@@ -139,6 +139,7 @@ def leaderboard(
     some = {
         name: [r for r in runs if r.key in shown] for name, runs in by_group.items()
     }  # fmt: skip
+    _check_asked([runs for runs in some.values() if runs], sort, part, reference)
     unrecorded = ""
     if access:
         seen = [run for runs in some.values() for run in runs]
@@ -235,6 +236,29 @@ def _power(base_rate: Estimate, rule: Estimands, n_candidates: int) -> dict[str,
     return power_of(
         base_rate.k or 0, base_rate.n, max(1, n_candidates), rule.budget, rule.confidence
     )
+
+
+def _check_asked(
+    groups: Sequence[Sequence[Run]], sort: str | None, part: str | None, reference: str | None
+) -> None:
+    """Refuse what no group can answer, before the evaluation is recorded."""
+    for runs in groups:
+        if sort is not None:
+            _check_sort(sort, runs)
+    kinds = {runs[0].spec.estimands.kind for runs in groups}
+    if kinds != {"binary"}:
+        return
+    if reference is not None:
+        raise TruenessError(
+            "a reference belongs to --by, or to runs with K classes; these have a binary label",
+            "reference",
+        )
+    parts = {runs[0].spec.estimands.measured_on for runs in groups}
+    if part is not None and parts != {part}:
+        raise TruenessError(
+            f"a leaderboard shows the part that runs are measured on, here {', '.join(parts)}; "
+            f"`trueness thresholds RUN --on {part}` judges another one", "no_part",
+        )  # fmt: skip
 
 
 def _check_sort(sort: str, runs: Sequence[Run]) -> None:

@@ -49,8 +49,8 @@ VERSION = 2
 FILES = ("predictions.parquet", "history.parquet", "spec.json")
 """Files that every run has."""
 FIELDS = (
-    "created", "label", "parameters", "notes", "comparison_group", "estimates", "seconds", "device",
-    "precision", "data", "files",
+    "task", "created", "label", "parameters", "notes", "comparison_group", "units", "estimates",
+    "seconds", "device", "precision", "data", "files",
 )  # fmt: skip
 """What every record says."""
 S = TypeVar("S", bound=ContentAddressed, default=Any)
