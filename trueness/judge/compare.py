@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.document import Document
 from trueness.errors import TruenessError
-from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import (
@@ -376,14 +376,19 @@ def _of_kind(
 def _pair(
     parts: list[Predictions], inside: NDArray[np.bool_], weights: NDArray[Any], blocks: int
 ) -> list[Resampled]:
-    """AUC of both on some units and on their resamples; nothing if a class is too rare."""
+    """AUC of both on some units and on their resamples; nothing if a class is too rare.
+
+    Units that fill fewer than five blocks have no resamples: these would say nothing about chance.
+    """
     y = parts[0].y[inside]
     if min(int(y.sum()), int((1 - y).sum())) < FEWEST:
         return []
+    own = round(blocks * float(inside.mean()))
     found, resamples = [], Resamples.of(weights[inside])
     for part in parts:
         values, _ = ranking(SortedScores.of(y, part.score[inside]), resamples, precision_too=False)
-        found.append(Resampled(float(values[0]), values[1:], len(y), blocks))
+        draws = values[1:] if own >= FEWEST_BLOCKS else np.full(len(values) - 1, np.nan)
+        found.append(Resampled(float(values[0]), draws, len(y), max(1, own)))
     return found
 
 

@@ -19,7 +19,7 @@ from trueness.document import (
     Style,
     Table,
 )
-from trueness.document.numbers import count, decimal, level
+from trueness.document.numbers import count, decimal, level, listed
 from trueness.evaluation.selection import Contrast
 from trueness.evaluation.slice_comparison import MethodComparison, SliceComparison
 from trueness.evaluation.slices import Slice, Slices
@@ -261,6 +261,10 @@ def group_sections(group: ClassGroup) -> list[Section]:
     sections = [] if group.comparison is None else [_methods_section(group.comparison, words)]
     first = next(iter(shown.values()))
     notes = [Sentence(slices_note(first, words)), *_noted(pooled_note(first, words))]
+    if left := [name for name in group.methods if name not in shown]:
+        notes.append(
+            Sentence(f"Left out here, one by one in `trueness show`: {listed(left)}.", "note")
+        )
     if first.groups:
         figures = [score_dots(shown, words), calibration_dots(shown, words)]
         sections.append(Section(
