@@ -23,7 +23,7 @@ lint: setup
 	@$(BIN)/ty check trueness
 
 test: lint
-	@$(BIN)/pytest -n 2 --dist worksteal
+	@$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: lint
 	@$(BIN)/pytest -m "not gpu"
