@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
-from trueness.cli.stored import open_store
 
 Methods = Annotated[
     list[Literal["platt", "isotonic", "temperature", "beta", "venn_abers"]] | None,
@@ -38,9 +37,10 @@ def calibrate(
     """
     from trueness.judge.calibration import judge_calibration
     from trueness.judge.finding import find_run
+    from trueness.store import Store
 
     check(output)
-    opened = open_store(store)
+    opened = Store(store)
     wanted, ids = find_run(opened, run)
     present(judge_calibration(opened, " = ".join(ids), wanted, methods), output)
     return 0

@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
 from trueness.cli.output import DEFAULT, Output, check, present
-from trueness.cli.stored import campaign_name_of, open_store
 
 CampaignName = Annotated[
     str | None,
@@ -58,10 +57,11 @@ def thresholds(
     from trueness.judge.demands import demands_of
     from trueness.judge.finding import find_runs
     from trueness.judge.thresholds import judge_thresholds
+    from trueness.store import Store
 
     check(output)
     demands = demands_of(precision, recall, alarms)
-    opened, name = open_store(store), _name(campaign)
+    opened, name = Store(store), _name(campaign)
     found = judge_thresholds(
         opened, find_runs(opened, runs, name), demands, grid=grid, on=on, opened=open_test,
         campaign=name or "",
@@ -100,9 +100,10 @@ def certify(
     """
     from trueness.judge.certificates import certify_runs
     from trueness.judge.finding import find_runs
+    from trueness.store import Store
 
     check(output)
-    opened, name = open_store(store), _name(campaign)
+    opened, name = Store(store), _name(campaign)
     found = certify_runs(
         opened, find_runs(opened, runs, name), precision, confidence, on=on, method=method,
         opened=open_test, campaign=name or "",
@@ -181,10 +182,11 @@ def top(
         Threshold beside the alarm budgets; repeatable.
     """
     from trueness.judge.top import PROBABILITIES, top_models
+    from trueness.store import Store
 
     check(output)
     found = top_models(
-        open_store(store), campaign=_name(campaign), tiers=tiers or (), n=n, per=per,
+        Store(store), campaign=_name(campaign), tiers=tiers or (), n=n, per=per,
         probabilities=tuple(probability or PROBABILITIES), access=("top", ""),
     )  # fmt: skip
     present(found, output)
@@ -194,5 +196,7 @@ def top(
 def _name(campaign: str | None) -> str | None:
     """Name of a campaign that is given by name or file."""
     if campaign is not None and campaign.endswith((".yaml", ".yml")):
-        return campaign_name_of(campaign)
+        from trueness.campaign import campaign_name
+
+        return campaign_name(campaign)
     return campaign

@@ -8,7 +8,6 @@ from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
-from trueness.cli.stored import open_store
 from trueness.errors import TruenessError
 
 
@@ -48,9 +47,10 @@ def mute(
     """
     from trueness.checks import Mute, MuteChange, MuteList, add_mute, mutes_in, remove_mute
     from trueness.judge.finding import find_run
+    from trueness.store import Store
 
     check(output)
-    opened = open_store(store)
+    opened = Store(store)
     if listed:
         if code or run or campaign or everywhere or reason or undo:
             raise TruenessError("--list stands alone", "list_alone")

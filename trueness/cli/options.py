@@ -24,7 +24,6 @@ def _whole(annotation: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - a
 
 Whole = Annotated[int, Parameter(converter=_whole)]
 Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
-Json = Annotated[bool, Parameter(name="--json", negative=(), help="Print JSON instead of tables.")]
 Data = Annotated[
     str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")
 ]
@@ -51,7 +50,6 @@ OpenTest = Annotated[
         name="--open-test", negative=(), help="Show the sealed test part; the ledger records it."
     ),
 ]
-By = Literal["loss", "tier", "embedding", "depth", "width", "heads", "dropout"] | None
 Recipe = Annotated[
     Literal["mission", "fair"] | None,
     Parameter(name="--recipe", help="Training recipe in place of the campaign's own."),
@@ -64,11 +62,6 @@ Seeds = Annotated[
         help="Replicates of every experiment; the recipe's own by default.",
     ),
 ]
-
-
-def part_of(open_test: bool) -> str:
-    """Part that is shown: the test part only to who opens it."""
-    return "test" if open_test else "validation"
 
 
 def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Listener
