@@ -17,7 +17,6 @@ from trueness.checks.registry import VERSION, findings_from, moved_limits
 from trueness.checks.results import Finding
 from trueness.errors import TruenessError
 from trueness.store import AnyStore, Problem, Run
-from trueness.yamlfile import Reader
 
 FILE = "checks.yaml"
 SHAPE = "a mapping with `limits:` is needed, as in `limits: {few_positives: 50}`"
@@ -34,6 +33,8 @@ def limits_in(store: AnyStore) -> dict[str, float]:
     path = None if store.root is None else store.root / FILE
     if path is None or not path.exists():
         return {}
+    from trueness.yamlfile import Reader  # few stores have such a file, and YAML is slow to load
+
     content = Reader(path, SHAPE).part_of_root()
     moved = content.get("limits", {})
     if set(content) != {"limits"} or not isinstance(moved, dict):

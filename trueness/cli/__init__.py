@@ -35,7 +35,7 @@ from trueness.errors import TruenessError
 
 EXIT_REFUSED = 2
 LONGEST_MESSAGE = 2000
-SELDOM = 200_000
+SELDOM = 500_000
 """Objects between two searches for cycles: reading 10,000 runs makes millions, and none of them."""
 
 app = App(
@@ -148,4 +148,5 @@ def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
         if trace:
             raise
         _fail(f"{error.strerror or error}; give another path than {error.filename or 'this'}")
+    gc.freeze()  # nothing is left to collect; leaving would search all modules for cycles
     raise SystemExit(status if isinstance(status, int) else 0)

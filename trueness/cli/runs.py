@@ -249,7 +249,6 @@ def leaderboard_(
     sort
         Estimate whose lower bound sorts, such as precision@15, precision@0.5 or auc.
     """
-    from trueness.judge.contrasts import contrasts
     from trueness.judge.leaderboard import leaderboard
     from trueness.store import Store
 
@@ -260,6 +259,8 @@ def leaderboard_(
         campaign = campaign_name(campaign)
     opened = Store(store)
     if by is not None:
+        from trueness.judge.contrasts import contrasts
+
         if sort is not None:
             raise TruenessError("--sort belongs to the whole leaderboard; leave it or --by out",
                                 "by_and_sort")  # fmt: skip

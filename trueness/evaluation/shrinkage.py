@@ -19,14 +19,13 @@ than its interval says.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import betainc, betaincinv, betaln
 
 from trueness.evaluation.inputs import InputError, check_confidence
@@ -192,11 +191,7 @@ class _Likelihood:
             return float(self.hits.any())
         if scatter == 0:
             return float(self.hits.sum() / self.alarms.sum())
-        minimum = minimize_scalar(
-            lambda rate: -self(rate, scatter), bounds=(0, 1), method="bounded",
-            options={"xatol": 1e-9},
-        )  # fmt: skip
-        return float(minimum.x)
+        return _at_largest(lambda rate: self(rate, scatter), (0.0, 1.0))
 
     def profile(self, scatter: float) -> float:
         """Log-likelihood at the likeliest rate."""
@@ -214,10 +209,8 @@ class _Likelihood:
             return self.rate(0.0), 0.0
         top = int(np.argmax(heights))
         around = SCATTERS[top - 1], SCATTERS[min(top + 1, len(SCATTERS) - 1)]
-        minimum = minimize_scalar(
-            lambda s: -self.profile(s), bounds=around, method="bounded", options={"xatol": 1e-9}
-        )
-        return self.rate(float(minimum.x)), float(minimum.x)
+        scatter = _at_largest(self.profile, around)
+        return self.rate(scatter), scatter
 
     def allowed(self, n: Array) -> tuple[tuple[Array, Array, Array], _Nodes]:
         """The rate as a mixture of beta distributions, and (rate, scatter) as weighted nodes.
@@ -244,6 +237,16 @@ class _Likelihood:
             weight[some] / weight[some].sum(),
         )  # fmt: skip
         return (alpha[None], beta[None], weight.sum(axis=1)), kept
+
+
+def _at_largest(function: Callable[[float], Any], bounds: tuple[float, float]) -> float:
+    """Where a function of one peak is largest."""
+    from scipy.optimize import minimize_scalar  # an eighth of a second; kept results need it not
+
+    found = minimize_scalar(
+        lambda x: -function(x), bounds=bounds, method="bounded", options={"xatol": 1e-9}
+    )
+    return float(found.x)
 
 
 def _log_density(x: Array, alpha: Array, beta: Array) -> Array:

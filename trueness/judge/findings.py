@@ -119,6 +119,8 @@ def _differences(
     if to_best is not None and best is not None:
         found[best.spec.model.kind] = to_best
     for one in compared:
+        if best is not None and one.key == best.key and to_best is not None:
+            continue
         difference = differences(draws, [run], one).get(run.key)
         if difference is not None:
             found[one.spec.model.kind] = difference

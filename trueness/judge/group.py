@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueness.checks import Finding
 from trueness.evaluation import Estimate
 from trueness.judge.access import AccessLog
 from trueness.judge.findings import Muted
-from trueness.judge.languages_group import ClassGroup
 from trueness.judge.selection import Selected, Selection
 from trueness.judge.verdict import Verdict
 from trueness.spec.estimands import Estimands
 from trueness.store import Run
+
+if TYPE_CHECKING:
+    from trueness.judge.languages_group import ClassGroup
 
 
 class Recorded(Mapping[str, Estimate]):

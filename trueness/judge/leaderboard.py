@@ -18,7 +18,6 @@ from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.languages_group import class_group
 from trueness.judge.power import power_of
 from trueness.judge.selection import Selection, nulls_of, selection
 from trueness.judge.verdict import NOBODY, Verdict, verdict_of
@@ -315,6 +314,8 @@ def _of_classes(
     sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
 ) -> Group:  # fmt: skip
     """Group of K classes; where no baseline is shown, all of them are compared with."""
+    from trueness.judge.languages_group import class_group
+
     rule, shown = runs[0].spec.estimands, {run.key for run in runs}
     if not any(run.spec.is_baseline for run in runs):
         runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueness.checks import next_move
 from trueness.document import (
@@ -26,11 +26,13 @@ from trueness.errors import TruenessError
 from trueness.judge.access import part_in_words
 from trueness.judge.figures import forest_plot
 from trueness.judge.group import Group, Model
-from trueness.judge.languages_group import ClassGroup
 from trueness.judge.leaderboard import Leaderboard
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
 from trueness.judge.settings import short_name, shown_settings
+
+if TYPE_CHECKING:
+    from trueness.judge.languages_group import ClassGroup
 
 RUNS_IN_DETAIL = 6
 ROWS_ON_A_PAGE = 30

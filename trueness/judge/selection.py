@@ -141,12 +141,14 @@ def selection(
     aucs = [mean_of([one.auc for one in part]) for part in parts]
     precisions = [mean_of([one.precision for one in part]) for part in parts]
     place, kept = _distinct(parts)
-    joint = _joint(store, seeds, [parts[i] for i in kept], aucs, precisions)
+    counts = [_mean_counts(seeds[i], f"precision@{rule.budget}") for i in kept]
+    joint = _joint(
+        store, seeds, [parts[i] for i in kept], aucs, precisions, counts, rule.confidence
+    )
     by_auc = contrasts_with_leader(aucs, 0, rule.confidence, joint.auc)
     by_precision = contrasts_with_leader(precisions, 0, rule.confidence, joint.precision)
     bounds = precision_bounds([precisions[i] for i in kept], rule.confidence)
-    counts = [_mean_counts(seeds[i], f"precision@{rule.budget}") for i in kept]
-    shrunk = shrink(*zip(*counts, strict=True), rule.confidence)
+    shrunk = joint.shrunk_to(counts)
     where = {"chosen_on": rule.chosen_on, "measured_on": rule.measured_on}
     by_key = {
         run.key: Selected(
@@ -166,52 +168,76 @@ def selection(
     )
 
 
+Counts = tuple[float, float]
+"""Hits and alarms of a candidate; equal ones are shrunk alike."""
+
+
 @dataclass(frozen=True)
 class _Joint:
-    """What holds for all pairs of candidates and for all halves of the units, whoever leads."""
+    """What holds for all candidates together, whoever leads: pairs, halves of the units, pool."""
 
     auc: Array
     precision: Array
     overfitting: Estimate | None
+    pooled: Estimate
+    variance: float
+    shrunk: dict[Counts, Estimate]
+
+    def shrunk_to(self, counts: Sequence[Counts]) -> Shrunk:
+        """Each candidate by its counts."""
+        return Shrunk(self.pooled, self.variance, [self.shrunk[one] for one in counts])
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON, which has no NaN."""
+        return {
+            "auc": _plain(self.auc),
+            "precision": _plain(self.precision),
+            "overfitting": None if self.overfitting is None else self.overfitting.to_dict(),
+            "pooled": self.pooled.to_dict(),
+            "variance": self.variance,
+            "shrunk": [[*counts, one.to_dict()] for counts, one in self.shrunk.items()],
+        }
+
+    @classmethod
+    def from_dict(cls, content: Any, counts: Sequence[Counts]) -> _Joint | None:  # noqa: ANN401
+        """None if a file holds nothing of these candidates, or is damaged."""
+        try:
+            auc, precision = (np.array(content[name], np.float64) for name in ("auc", "precision"))
+            kept = content["overfitting"]
+            overfitting = None if kept is None else Estimate.from_dict(kept)
+            pooled, variance = Estimate.from_dict(content["pooled"]), float(content["variance"])
+            shrunk = {(k, n): Estimate.from_dict(one) for k, n, one in content["shrunk"]}
+        except (KeyError, TypeError, ValueError):
+            return None
+        whole = auc.ndim == precision.ndim == 1 and all(one in shrunk for one in counts)
+        return cls(auc, precision, overfitting, pooled, variance, shrunk) if whole else None
 
 
 def _joint(
     store: AnyStore, seeds: Sequence[Sequence[Run]], distinct: Sequence[Sequence[Statistics]],
-    aucs: Sequence[Resampled], precisions: Sequence[Resampled],
+    aucs: Sequence[Resampled], precisions: Sequence[Resampled], counts: Sequence[Counts],
+    confidence: float,
 ) -> _Joint:  # fmt: skip
     """From the index of the store, or computed and kept there."""
     one = seeds[0][0]
-    name = f"selection-{one.record['comparison_group']}-{precisions[0].n}"
+    name = f"selection-{one.record['comparison_group']}-{precisions[0].n}-{confidence}"
     members = sorted(sorted(run.address for run in group) for group in seeds)
     address = hashlib.sha256(json.dumps(members).encode()).hexdigest()[:24]
     index = store.read_index(name)
-    if (known := _from_index(index.get(address))) is not None:
+    if (known := _Joint.from_dict(index.get(address), counts)) is not None:
         return known
-    fresh = _Joint(largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct))
-    content = {
-        "auc": _plain(fresh.auc),
-        "precision": _plain(fresh.precision),
-        "overfitting": None if fresh.overfitting is None else fresh.overfitting.to_dict(),
-    }
+    shrunk = shrink(*zip(*counts, strict=True), confidence)
+    fresh = _Joint(
+        largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct),
+        shrunk.pooled, shrunk.variance, dict(zip(counts, shrunk.estimates, strict=True)),
+    )  # fmt: skip
     others = dict(list(index.items())[-SETS_KEPT:])
-    store.write_index(name, {**others, address: content})
+    store.write_index(name, {**others, address: fresh.to_dict()})
     return fresh
 
 
 def _plain(values: Array) -> list[float | None]:
-    """Plain types for JSON, which has no NaN."""
     return [x if np.isfinite(x) else None for x in values.tolist()]
-
-
-def _from_index(content: Any) -> _Joint | None:  # noqa: ANN401 - whatever a file holds
-    """None if there is nothing, or it is damaged."""
-    try:
-        auc, precision = (np.array(content[name], np.float64) for name in ("auc", "precision"))
-        kept = content["overfitting"]
-        overfitting = None if kept is None else Estimate.from_dict(kept)
-    except (KeyError, TypeError, ValueError):
-        return None
-    return _Joint(auc, precision, overfitting) if auc.ndim == precision.ndim == 1 else None
 
 
 def replicates(known: dict[str, Statistics], runs: Sequence[Run], leader: Run) -> list[list[Run]]:
@@ -237,7 +263,7 @@ def _from_other_side(contrasts: Sequence[Contrast]) -> list[str]:
     return [OPPOSITE.get(c.verdict, c.verdict) for c in contrasts]
 
 
-def _mean_counts(group: Sequence[Run], name: str) -> tuple[float, float]:
+def _mean_counts(group: Sequence[Run], name: str) -> Counts:
     """Hits and alarms, means over seeds."""
     shares = [run.record["estimates"][name] for run in group]
     hits, alarms = (float(np.mean([s[x] or 0 for s in shares])) for x in ("k", "n"))

@@ -34,6 +34,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from pydantic import ValidationError
+from pydantic_core import from_json
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save_file
 from typing_extensions import TypeVar
@@ -43,7 +44,7 @@ from trueness.files import is_alive, locked, sha256_of, write_json, written_whol
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
-from trueness.spec.kinds import SPECS, AnySpec
+from trueness.spec.kinds import AnySpec, spec_class
 
 VERSION = 2
 FILES = ("predictions.parquet", "history.parquet", "spec.json")
@@ -410,13 +411,14 @@ class Store:
         )
 
     def _open(self, key: str) -> Run[Any] | Problem:
-        folder = self.runs / key
+        folder = os.path.join(self.runs, key)  # paths of 10,000 runs take a second as objects
         try:
-            record = json.loads((folder / "record.json").read_text())
-            spec = SPECS[record["task"]].model_validate_json((folder / "spec.json").read_bytes())
+            record = from_json(_content(f"{folder}/record.json"))
+            read = spec_class(record["task"]).model_validate_json
+            spec = read(_content(f"{folder}/spec.json"))
             _check_record(spec, record)
             for name, expected in record["files"].items():
-                size = (folder / name).stat().st_size
+                size = os.stat(f"{folder}/{name}").st_size
                 if size != expected["bytes"]:
                     return Problem(
                         key, f"{name} has {size} bytes, {expected['bytes']} were written"
@@ -427,7 +429,7 @@ class Store:
             return Problem(key, f"unreadable record or spec ({first_line(error)})")
         if spec.key != key:
             return Problem(key, f"its spec has the key {spec.key}")
-        return Run(key, spec, record, folder)
+        return Run(key, spec, record, self.runs / key)
 
 
 def only_key(key: str, keys: Sequence[str], where: str) -> str:
@@ -441,6 +443,11 @@ def only_key(key: str, keys: Sequence[str], where: str) -> str:
             "keys", "no_run",
         )  # fmt: skip
     return found[0]
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return file.read()
 
 
 @cache
