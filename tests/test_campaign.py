@@ -142,7 +142,7 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: a20/logit}\n", r"c.yaml:4: id 'a20/logit': letters, digits"),
         ("experiments:\n  - {id: '[/x]'}\n", r"letters, digits"),
         ("experiments:\n  - {id: A-1..A-999999999}\n", r"more than 10000 experiments"),
-        ("experiments:\n  - {id: A, task: {kind: markets, tier: a50}}\n", r"c.yaml:4: A: task.kind: choose from market"),
+        ("experiments:\n  - {id: A, task: {kind: markets, tier: a50}}\n", r"c.yaml:4: A: task.kind: choose from"),
         ("experiments:\n  - {id: A, task.bars: x}\n", r"task.bars is set by `data:` or --data"),
         ("experiments:\n  - {id: A, task.volatility: x}\n", r"task.volatility is set by `vix:` or --vix"),
         ("experiments:\n  - {id: A, loss: {gamma: 1}}\n", r"c.yaml:4: A: loss: it needs a kind"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -137,6 +137,8 @@ Embedding: TypeAlias = Annotated[
 class PatchTST(Shape):
     """Channel-mixing patch transformer; defaults as published."""
 
+    engine: ClassVar[str] = "stack"
+
     kind: Literal["patchtst"]
     d_model: Int = Field(128, ge=2, le=65536)
     n_layers: Int = Field(4, ge=1, le=1024)
@@ -158,6 +160,8 @@ class PatchTST(Shape):
 
 class Baseline(Shape):
     """A baseline, which every network has to beat."""
+
+    engine: ClassVar[str] = "estimators"
 
     kind: Literal["base_rate", "one_feature", "logit", "forest", "boosting"]
 

@@ -1,4 +1,4 @@
-"""What is written down about a run on bars: its predictions, and what only its examples tell."""
+"""What is written down about a run on windows: its predictions, and what its examples tell."""
 
 from __future__ import annotations
 
