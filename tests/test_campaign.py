@@ -219,7 +219,7 @@ def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
 
 
 def test_data_beside_the_campaign_file(tiny):
-    assert len(load_campaign(tiny).bars) == 1200
+    assert len(load_campaign(tiny).data.bars) == 1200
 
 
 def test_unknown_campaign_and_data():

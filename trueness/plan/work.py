@@ -120,7 +120,7 @@ def plan(
     """
     examples = {} if examples is None else examples
     key = task_of(campaign.kind).examples_key
-    for entry in campaign.experiments:  # baselines share their data; errors name the experiment
+    for entry in (*campaign.experiments, *campaign.baselines):  # errors name the experiment
         if key(entry.spec) not in examples:
             examples[key(entry.spec)] = _examples(campaign, entry)
     notes = [note for one in examples.values() for note in getattr(one, "notes", ())]

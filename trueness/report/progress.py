@@ -54,7 +54,7 @@ class ProgressListener:
         )  # fmt: skip
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.console.is_terminal or self.console.is_jupyter:
             self.live.start()
         return self
 
@@ -64,7 +64,7 @@ class ProgressListener:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.console.is_terminal:
+        if self.console.is_terminal or self.console.is_jupyter:
             self.live.stop()
 
     def start(self, stage: str, total: float) -> None:
