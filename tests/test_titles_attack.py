@@ -24,7 +24,7 @@ from trueness.cli import main
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
 from trueness.evaluation.by_group import judged_groups
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.losses import CrossBatchMemory, supcon
+from trueness.losses.contrastive import CrossBatchMemory, supcon
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Store
 from trueness.text.building import Plan, build

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from trueness.examples import PARTS, Examples
 from trueness.models import parameter_count
 from trueness.predictions import Predictions
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
+from trueness.spec.model import PatchTST
 
 HISTORY = {
     "fold": pl.Int64,

@@ -12,15 +12,9 @@ from trueness.errors import CampaignError, DataError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
 from trueness.market.inputs import chosen_rows
-from trueness.spec import (
-    RECIPES,
-    SEEDS,
-    Baseline,
-    Recipe,
-    Spec,
-    explain_error,
-    named_recipe,
-)
+from trueness.spec import Spec, explain_error
+from trueness.spec.model import Baseline
+from trueness.spec.recipe import RECIPES, SEEDS, Recipe, named_recipe
 from trueness.yamlfile import Part, Reader, merge
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
@@ -313,9 +307,7 @@ def _with_recipe(spec: Spec, name: str | None) -> Spec:
     if name is None or spec.is_baseline:
         return spec
     given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
-    return spec.model_copy(
-        update={"recipe": Recipe(**{**named_recipe(name, spec.loss.kind), **given})}
-    )
+    return spec.model_copy(update={"recipe": Recipe(**{**named_recipe(name, spec.loss), **given})})
 
 
 def baselines_of(experiments: list[Entry]) -> tuple[Entry, ...]:

@@ -195,7 +195,7 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     from trueness.judge.settings import short_name, shown_settings
     from trueness.market import feature_names
     from trueness.models import parameter_count
-    from trueness.spec import PatchTST
+    from trueness.spec.model import PatchTST
 
     rows: list[dict[str, Any]] = []
     settings = shown_settings([entry.spec for entry in campaign.experiments])

@@ -13,7 +13,8 @@ from trueness.fit import Device, Mode, choose_mode, members_that_fit, stackable
 from trueness.market import market_examples
 from trueness.models import activation_bytes, member_bytes, multiply_adds
 from trueness.record import weight_count
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
+from trueness.spec.model import PatchTST
 from trueness.store import Store
 
 GPU_STACK = 128
