@@ -6,7 +6,10 @@ import pytest
 
 from trueness.campaign import campaign_file, load_campaign
 from trueness.errors import CampaignError, DataError
-from trueness.spec import PatchTST, Recipe, WalkForward, named_recipe
+from trueness.spec.evaluation import WalkForward
+from trueness.spec.loss import Bce
+from trueness.spec.model import PatchTST
+from trueness.spec.recipe import Recipe, named_recipe
 
 HEAD = "campaign: c\ndata: sp500\n"
 
@@ -375,7 +378,7 @@ def test_fair_recipe_treats_all_losses_alike():
         assert recipe.warmup_pct > 0
     assert recipes["LF-40"] == {42, 43, 44, 45, 46}
     decays = {e.id: e.spec.recipe.weight_decay for e in fair.experiments}
-    assert decays["FE-06"] == named_recipe("fair", "bce")["weight_decay"]
+    assert decays["FE-06"] == named_recipe("fair", Bce(kind="bce"))["weight_decay"]
     assert decays["FE-29"] == 0.001  # what an experiment says itself stays on top
     assert len(load_campaign("precision", recipe="fair", seeds=2).experiments) == 2 * 183
 

@@ -26,7 +26,7 @@ from trueness.engines.encoder import check_source_run
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
 from trueness.evaluation.by_group import judged_groups
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.losses import CrossBatchMemory, supcon
+from trueness.losses.contrastive import CrossBatchMemory, supcon
 from trueness.runner import run
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Store

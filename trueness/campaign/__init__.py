@@ -10,8 +10,8 @@ from typing import Any
 from trueness.campaign.ground import Ground, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
-from trueness.spec import SEEDS
 from trueness.spec.kinds import AnySpec
+from trueness.spec.recipe import SEEDS
 from trueness.tasks import TASKS, task_of
 from trueness.yamlfile import Part, Reader
 

@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from trueness.errors import nearest
-from trueness.spec import RECIPES, Recipe, explain_error, named_recipe
+from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
+from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.tasks import Place, task_of
 from trueness.yamlfile import Part, Reader, merge
 
@@ -145,7 +146,7 @@ def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec o
     if name is None or spec.is_baseline:
         return spec
     given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
-    recipe = Recipe(**{**named_recipe(name, spec.loss.kind), **given})
+    recipe = Recipe(**{**named_recipe(name, spec.loss), **given})
     return spec.model_copy(update={"recipe": recipe})
 
 

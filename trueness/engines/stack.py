@@ -26,7 +26,7 @@ from trueness.fit import (
 )
 from trueness.judge.measured import estimates_of, measured
 from trueness.models import activation_bytes, member_bytes, multiply_adds
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
 
 GPU_STACK = 128
 """Most members per stack on an accelerator."""
@@ -63,7 +63,11 @@ class Stack:
     def cost(self, spec: Spec, inputs: Examples) -> Cost:
         """Trainable parameters, columns, and work of all folds and epochs."""
         gflop = work_of(spec, inputs, spec.recipe.epochs) / 1e9
-        return Cost(weight_count(spec, inputs), len(inputs.features), gflop)
+        return Cost(
+            weight_count(spec, inputs),
+            len(inputs.features),
+            gflop,
+        )
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """Networks grouped by tensor shape; what comes first in the campaign, first."""
@@ -103,7 +107,7 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     fits = len(specs) * examples.n_folds
     members = min(width, fits)
     mode = choose_mode(setting.device, *_steps(specs[0], examples, members))
-    if mode == "compile" and _attends_columns(specs[0]):
+    if mode == "compile" and not specs[0].model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
     return Job(
         "stack", specs, StackContent(examples, setting.device, width, mode, setting.asks),
@@ -126,30 +130,26 @@ def _bytes_that_fit(spec: Spec, examples: Examples, device: Device) -> int:
 
 def work_of(spec: Spec, examples: Examples, epochs: float) -> float:
     """Floating-point operations of so many epochs: 6 per weight use, forward and backward."""
-    if not isinstance(spec.model, PatchTST):
-        return 0.0
     uses = multiply_adds(spec.model, len(examples.features), examples.context)
     trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
     return 6.0 * uses * trained * epochs
-
-
-def _attends_columns(spec: Spec) -> bool:
-    return isinstance(spec.model, PatchTST) and spec.model.embedding.kind == "attention"
 
 
 def _steps(spec: Spec, examples: Examples, members: int) -> tuple[int, float]:
     """Steps of a stack at most, and the work of one."""
     rows = max(len(examples.members("train", fold)) for fold in range(examples.n_folds))
     steps = -(-rows // spec.recipe.batch_size) * spec.recipe.epochs
-    assert isinstance(spec.model, PatchTST)
     uses = multiply_adds(spec.model, len(examples.features), examples.context)
     return steps, 6.0 * uses * spec.recipe.batch_size * members
 
 
 def _member_bytes(spec: Spec, examples: Examples) -> int:
-    assert isinstance(spec.model, PatchTST)
     kept = activation_bytes(spec.model, len(examples.features), examples.context)
-    return member_bytes(weight_count(spec, examples), spec.recipe.batch_size, kept)
+    return member_bytes(
+        weight_count(spec, examples),
+        spec.recipe.batch_size,
+        kept,
+    )
 
 
 # ------------------------------------------------------------------------------------------ judging

@@ -15,7 +15,8 @@ from trueness.market import feature_names
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
-from trueness.spec import PatchTST, Recipe, Spec
+from trueness.spec import Spec
+from trueness.spec.recipe import Recipe
 from trueness.yamlfile import Part, Reader
 
 FOLDER = Path(__file__).parents[1] / "spaces"
@@ -178,11 +179,11 @@ def _with_budget(search: Search, budget: str) -> Search:
         if of_size or leaf.name.startswith("task"):
             raise SpecError(f"a budget needs one {leaf.name}: it decides the number of parameters")
     spec = search.spec(search.any_valid())
-    if not isinstance(spec.model, PatchTST):
-        raise SpecError(f"{search.name}: a budget needs a network, not {spec.model.kind}")
+    if not spec.model.sizes:
+        raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
     columns = len(feature_names(spec.task, search.ground.data.bars, search.ground.data.volatility))
     shapes = shapes_within(
-        budget, columns, spec.task.context_days, spec.model.embedding, base=spec.model,
+        budget, columns, spec.task.context_days, base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

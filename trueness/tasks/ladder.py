@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import get_args
 
 from trueness.examples import Examples
-from trueness.spec import Baseline, Spec
+from trueness.spec import Spec
+from trueness.spec.model import Baseline
 
 
 def ladder(spec: Spec, prefix: str) -> dict[str, Spec]:
