@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import types
 import typing
+from datetime import datetime
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -18,7 +19,7 @@ from trueness.spec import titles
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
-    "task": (spec.MarketTask,),
+    "task": (spec.MarketTask, spec.TableTask),
     "model": (spec.PatchTST, spec.Baseline),
     "model.embedding": (
         spec.NoEmbedding,
@@ -50,6 +51,7 @@ SECTIONS = {
     ),
     "recipe": (spec.Recipe,),
     "evaluation": (spec.Mission, spec.WalkForward),
+    "evaluation of tables": (spec.Holdout, spec.KFold, spec.RowsForward, spec.Given),
 }
 TITLES = {
     "task": (titles.TitlesTask,),
@@ -92,6 +94,7 @@ def _words(kind: object) -> str:
         field = kind.model_fields.get("kind")
         return "fields, see below" if field is None else values(field)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    names[datetime] = "day or time"
     names[type(None)] = "null"
     return names.get(kind, getattr(kind, "__name__", str(kind)))  # type: ignore[arg-type]
 
@@ -111,8 +114,8 @@ def page() -> str:
     lines = [
         "# Fields of a spec",
         "",
-        "Made by `tools/spec_reference.py`. Unknown fields are refused. Runs on daily bars come",
-        "first, runs on [titles](#titles) after them.",
+        "Made by `tools/spec_reference.py`. Unknown fields are refused. Runs on daily bars and on",
+        "tables come first, runs on [titles](#titles) after them.",
         "",
         "`seed`: whole number, default `42`.",
         "",

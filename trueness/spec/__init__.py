@@ -10,11 +10,19 @@ from __future__ import annotations
 import re
 from typing import Any, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
-from trueness.spec.evaluation import Evaluation, Mission, WalkForward
+from trueness.spec.evaluation import (
+    Evaluation,
+    Given,
+    Holdout,
+    KFold,
+    Mission,
+    RowsForward,
+    WalkForward,
+)
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.loss import (
     AsymmetricFocal,
@@ -52,6 +60,7 @@ from trueness.spec.model import (
 )
 from trueness.spec.recipe import RECIPES, SEEDS, Recipe, named_recipe
 from trueness.spec.shape import Int, Shape
+from trueness.spec.table import TableTask
 from trueness.spec.task import MarketTask, Task
 
 __all__ = [
@@ -68,6 +77,9 @@ __all__ = [
     "Evaluation",
     "Focal",
     "GatedResidualEmbedding",
+    "Given",
+    "Holdout",
+    "KFold",
     "LabelSmoothing",
     "Ldam",
     "LinearEmbedding",
@@ -84,9 +96,11 @@ __all__ = [
     "Poly",
     "ProgressiveEmbedding",
     "Recipe",
+    "RowsForward",
     "Shape",
     "SoftAuc",
     "Spec",
+    "TableTask",
     "Task",
     "TopPush",
     "VarianceReg",
@@ -94,14 +108,13 @@ __all__ = [
     "WalkForward",
     "WeightedBce",
     "WeightedSum",
-    "bootstrap_block",
     "explain_error",
     "named_recipe",
     "published_stop_on",
 ]
 
 PAIRWISE = ("softauc", "weightedsum", "partialauc", "toppush")
-"""Losses of pairs of days."""
+"""Losses of pairs of units."""
 
 
 class Spec(ContentAddressed):
@@ -128,12 +141,27 @@ class Spec(ContentAddressed):
     evaluation: Evaluation
     seed: Int = Field(42, ge=0)
 
+    @field_validator("evaluation", mode="wrap")
+    @classmethod
+    def _one_of_the_task(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        """Protocols are those of the task; without a task its own mistake is the one to show."""
+        del handler
+        task = info.data.get("task")
+        return value if task is None else task.evaluations.validate_python(value)
+
+    @model_validator(mode="after")
+    def _evaluation_fits(self) -> Self:
+        misfit = self.task.misfit(self.evaluation)
+        if misfit is not None:
+            raise ValueError(misfit)
+        return self
+
     @model_validator(mode="after")
     def _patches_fit(self) -> Self:
-        if isinstance(self.model, PatchTST) and self.model.patch_length > self.task.context_days:
+        if isinstance(self.model, PatchTST) and self.model.patch_length > self.task.context:
             raise ValueError(
                 f"model.patch_length {self.model.patch_length} is longer than "
-                f"task.context_days {self.task.context_days}"
+                f"task.{self.task.context_field} {self.task.context}"
             )
         return self
 
@@ -141,8 +169,8 @@ class Spec(ContentAddressed):
     def _batches_hold_pairs(self) -> Self:
         if self.loss.kind in PAIRWISE and self.recipe.batch_size == 1:
             raise ValueError(
-                f"loss {self.loss.kind} compares the days of a batch with each other; "
-                "recipe.batch_size must be at least 2"
+                f"loss {self.loss.kind} compares the {self.task.nouns[0]}s of a batch with each "
+                "other; recipe.batch_size must be at least 2"
             )
         return self
 
@@ -153,7 +181,7 @@ class Spec(ContentAddressed):
 
     @property
     def estimands(self) -> Estimands:
-        """What is measured of it, and on which days."""
+        """What is measured of it, and on which units."""
         rule = self.evaluation
         return Estimands(
             kind="binary",
@@ -163,16 +191,16 @@ class Spec(ContentAddressed):
             judged_on=rule.judged_on,
             sealed=rule.sealed,
             confidence=rule.confidence_pct / 100,
-            block=bootstrap_block(self),
-            horizon=self.task.horizon_days,
+            block=max(rule.block, self.task.horizon),  # labels that overlap stay together
+            horizon=self.task.horizon,
             alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct,
-            nouns=("day", "series"),
+            nouns=self.task.nouns,
         )
 
     @property
     def _trains_only(self) -> bool:
-        """Whether the model chooses nothing on days held out for that."""
+        """Whether the model chooses nothing on units held out for that."""
         return self.is_baseline and self.model.kind not in ("logit", "boosting")
 
     def canonical(self) -> Spec:
@@ -193,14 +221,10 @@ class Spec(ContentAddressed):
 
     def question(self) -> str:
         """The event that is predicted."""
-        task = self.task
-        what = {"high": "Low" if task.mirror else "High", "close": "Close"}[task.price]
-        sign = "−" if task.mirror else "+"
-        days = "next day" if task.horizon_days == 1 else f"one of the next {task.horizon_days} days"
-        return f"{what} of {days} reaches {sign}{task.threshold_pct:g} %"
+        return self.task.question()
 
     def protocol(self) -> str:
-        """How days are divided."""
+        """How units are divided."""
         return self.evaluation.in_words()
 
     def label(self) -> str:
@@ -218,8 +242,8 @@ class Spec(ContentAddressed):
         'a20 · PatchTST d128×4, emb 16'
         """
         if isinstance(self.model, Baseline):
-            return f"{self.task.tier} · {BASELINES[self.model.kind]}"
-        parts = [f"{self.task.tier} · PatchTST d{self.model.d_model}×{self.model.n_layers}"]
+            return f"{self.task.prefix}{BASELINES[self.model.kind]}"
+        parts = [f"{self.task.prefix}PatchTST d{self.model.d_model}×{self.model.n_layers}"]
         if not isinstance(self.model.embedding, NoEmbedding):
             parts.append(_embedding_words(self.model.embedding))
         if self.canonical().loss != Bce(kind="bce"):
@@ -252,11 +276,6 @@ def _loss_words(loss: Shape) -> str:
     return f"{getattr(loss, 'kind', '')} {values}".strip()
 
 
-def bootstrap_block(spec: Spec) -> int:
-    """Days per block of the bootstrap: at least the horizon, whose labels overlap."""
-    return max(spec.evaluation.block_days, spec.task.horizon_days)
-
-
 def explain_error(
     content: dict[str, Any], error: dict[str, Any], root: type[Shape] = Spec
 ) -> tuple[tuple[str, ...], str]:
@@ -278,9 +297,9 @@ def explain_error(
         hint = nearest(path[-1], fields) if fields else f"{tag} takes none"
         return tuple(path), f"unknown field; {hint}"
     if kind == "union_tag_not_found":
-        return tuple(
-            path
-        ), f"it needs a kind, as in {{kind: {'patchtst' if path == ['model'] else '...'}}}"
+        name = str(context["discriminator"]).strip("'")
+        shown = "patchtst" if path == ["model"] else "..."
+        return tuple(path), f"it needs a {name}, as in {{{name}: {shown}}}"
     if kind == "union_tag_invalid":
         given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
         hint = nearest(str(given), choices)
@@ -293,13 +312,15 @@ def explain_error(
 
 
 def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # noqa: ANN401
-    """Fields of the shape at a path of what was written."""
+    """Fields of the shape at a path of what was written; protocols are those of its task."""
+    task = node.get("task", {}).get("kind") if isinstance(node.get("task"), dict) else None
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None
         field = shape.model_fields.get(name)
         choices = [] if field is None else _shapes_in(field.annotation)
         tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
         meant = [one for one in choices if _tags_of(one) & {*tags}] or choices
+        meant = [one for one in meant if getattr(one, "task_kind", task) == task]
         if len(meant) != 1:
             return []
         shape = meant[0]
