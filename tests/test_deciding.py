@@ -49,9 +49,10 @@ def _examples(folds, n=1500, seed=0):
         context=20,
         y=(last + 0.5 * rng.standard_normal(n) > 1.0).astype(np.uint8),
         when=np.datetime64("2001-01-01") + np.arange(n),
-        group=np.full(n, "calm"),
+        group=None,
         parts=parts,
         features=("a",),
+        extra={"regime": np.full(n, "calm")},
     )
 
 

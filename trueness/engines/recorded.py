@@ -52,21 +52,16 @@ def predictions_of(
     best, last : sequences of (N,) float32
         Logits of the best and of the last epoch, one array per fold.
     """
-    frames = []
+    frames, columns = [], examples.columns()
     for fold in range(examples.n_folds):
         rows = np.flatnonzero(examples.parts[fold])
-        mirror = {} if examples.mirror is None else {"y_mirror": examples.mirror[rows]}
         frames.append(
             pl.DataFrame({
                 "split": np.array(PARTS)[examples.parts[fold, rows]],
                 "fold": np.full(len(rows), fold, np.int16),
-                "id": examples.when[rows].astype(str),
-                "time": examples.when[rows],
-                "regime": examples.group[rows],
-                "y": examples.y[rows],
+                **{name: values[rows] for name, values in columns.items()},
                 "score": best[fold][rows],
                 "score_last": last[fold][rows],
-                **mirror,
             })
         )  # fmt: skip
     return Predictions(pl.concat(frames))

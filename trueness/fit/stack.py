@@ -146,7 +146,8 @@ class Stack:
         self.alive = list(range(len(members)))
         self.series = torch.from_numpy(examples.series).to(device.name)
         self.start = torch.from_numpy(examples.start).to(device.name)
-        self.offsets = torch.arange(examples.context, device=device.name)
+        self.shift = self._shift(self.traces)
+        self.window = torch.arange(examples.context, device=device.name)
         self.y = torch.from_numpy(examples.y.astype(np.float32)).to(device.name)
         self._initial_weights()
         self._settings()
@@ -221,9 +222,15 @@ class Stack:
             for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
         }
 
-    def _windows(self, rows: Tensor) -> Tensor:
+    def _shift(self, traces: list[Trace]) -> Tensor:
+        """Rows (K, 1) by which the copies of the series in the members' folds lie further down."""
+        offsets = self.examples.offsets
+        rows = [0 if offsets is None else int(offsets[t.member.fold]) for t in traces]
+        return torch.tensor(rows, device=self.device.name)[:, None]
+
+    def _windows(self, rows: Tensor, shift: Tensor) -> Tensor:
         """Windows (K, B, L, C) of the resident series; flat indexing is the fast kernel."""
-        days = self.start[rows][..., None] + self.offsets
+        days = (self.start[rows] + shift)[..., None] + self.window
         return self.series.index_select(0, days.flatten()).view(*days.shape, -1)
 
     def _quiet(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -245,7 +252,7 @@ class Stack:
         self, theta: Tensor, rows: Tensor, draws: Tensor | None
     ) -> tuple[Tensor, Tensor]:
         """Logits of windows `rows` (K, B) in training, and auxiliary costs, (K, B) each."""
-        x, named = self._windows(rows), self._named(theta)
+        x, named = self._windows(rows, self.shift), self._named(theta)
         given = () if draws is None else (draws, self.level, self.scale)
         with self.device.autocast(self.precision):
             if len(rows) > 1:
@@ -255,15 +262,15 @@ class Stack:
             return logits[None], penalty[None]
 
     @torch.no_grad()
-    def _score(self, theta: Tensor, index: Tensor) -> Tensor:
+    def _score(self, theta: Tensor, index: Tensor, shift: Tensor) -> Tensor:
         """Logits (k, n) of windows `index` (k, n) without dropout, in pieces."""
         named, pieces = self._named(theta), index.split(EVALUATION_ROWS, dim=1)
         with self.device.autocast(self.precision):
             if len(theta) == 1:
                 alone = {name: tensor[0] for name, tensor in named.items()}
-                made = [self._quiet(alone, self._windows(p)[0])[None] for p in pieces]
+                made = [self._quiet(alone, self._windows(p, shift)[0])[None] for p in pieces]
             else:
-                made = [torch.vmap(self._quiet)(named, self._windows(p)) for p in pieces]
+                made = [torch.vmap(self._quiet)(named, self._windows(p, shift)) for p in pieces]
         return torch.cat(made, dim=1)
 
     def _draws(self, batch: int) -> Tensor | None:
@@ -353,7 +360,7 @@ class Stack:
             row[: len(trace.validation)] = trace.validation
         index = torch.from_numpy(rows).to(self.device.name)
         real, index = index >= 0, index.clamp(min=0)
-        logits, y = self._score(self.theta[ended], index), self.y[index]
+        logits, y = self._score(self.theta[ended], index, self.shift[ended]), self.y[index]
         n, prob = real.sum(1), logits.sigmoid()
         each = self._objective(traces)(logits, torch.where(real, y, PADDING))
         cost = (each * real).sum(1) / n
@@ -394,6 +401,7 @@ class Stack:
         self.alive = [self.alive[k] for k in rows]
         self.theta, self.loss_sum = self.theta[index], self.loss_sum[index]
         self.level, self.scale = self.level[index], self.scale[index]
+        self.shift = self.shift[index]
         self.batches, self.cursor = self.batches[index], self.cursor[rows]
         self.adam.keep(index)
         if rows:
@@ -421,7 +429,8 @@ class Stack:
         rows = np.flatnonzero(self.examples.parts[trace.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
         index = torch.from_numpy(rows).to(self.device.name)[None]
-        scores[rows] = self._score(theta[None], index)[0].float().cpu().numpy()
+        logits = self._score(theta[None], index, self._shift([trace]))
+        scores[rows] = logits[0].float().cpu().numpy()
         return scores
 
 

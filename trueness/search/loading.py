@@ -183,7 +183,7 @@ def _with_budget(search: Search, budget: str) -> Search:
         raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
     columns = len(feature_names(spec.task, search.ground.data.bars, search.ground.data.volatility))
     shapes = shapes_within(
-        budget, columns, spec.task.context_days, base=spec.model,
+        budget, columns, spec.task.context, base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

@@ -96,7 +96,7 @@ class Market:
 
     def shape(self, spec: Spec, data: MarketData) -> tuple[int, int]:
         """Columns of a window and its rows."""
-        return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context_days
+        return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context
 
     def examples_key(self, spec: Spec) -> str:
         """What windows and parts depend on."""
