@@ -16,7 +16,7 @@ from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.tasks import Place, task_of
 from trueness.yamlfile import Part, Reader, merge
 
-SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days")
+SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days", "block")
 """Fields of an evaluation that another protocol keeps."""
 References = Mapping[str, str]
 """Id of an earlier experiment -> key of its run, of the same replicate."""

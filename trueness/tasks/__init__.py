@@ -105,6 +105,7 @@ class Task(Protocol):
 
 TASKS = {
     "market": "trueness.tasks.market:Market",
+    "table": "trueness.tasks.table:TableRows",
     "titles": "trueness.tasks.titles:TitlesTask",
 }
 """Kind -> where its class is."""
