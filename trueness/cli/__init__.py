@@ -17,6 +17,8 @@ from cyclopts import App, CycloptsError
 from trueness.cli import (
     calibrating,
     comparing,
+    completing,
+    configuration,
     deciding,
     explaining,
     external,
@@ -27,6 +29,7 @@ from trueness.cli import (
     search_next,
     search_trials,
     searching,
+    suggestions,
     text_corpus,
     text_training,
     text_use,
@@ -45,7 +48,12 @@ app = App(
         "counts and a 95 % confidence interval."
     ),
     help_format="plaintext",
-    help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
+    help_epilogue=(
+        "Options --store, --data, --vix, --workers and --device may be set once, in trueness.toml "
+        "or under [tool.trueness] in pyproject.toml. A mistake prints one line and exits with "
+        "status 2; --trace shows more."
+    ),
+    config=(configuration.apply,),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -80,6 +88,7 @@ text_corpus.text_app.command(text_use.latency)
 text_corpus.text_app.command(text_use.export)
 app.command(explaining.explain)
 app.command(muting.mute)
+app.command(completing.install_completion, name="--install-completion")
 data_app.command(features.check_bars, name="check")
 searching.search_app.command(search_trials.run)
 searching.search_app.command(search_next.propose)
@@ -92,7 +101,8 @@ features_app.command(features.reduce)
 
 
 def _fail(message: str) -> NoReturn:
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    message = suggestions.completed(" ".join(message.split()))
+    line = "".join(c if c.isprintable() else "?" for c in message)
     shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
     sys.stderr.write(f"trueness: {shown}\n")
     raise SystemExit(EXIT_REFUSED)

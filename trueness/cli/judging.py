@@ -18,6 +18,7 @@ from trueness.cli.options import (
 )
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.cli.runs import MANY
+from trueness.cli.suggestions import command
 
 if TYPE_CHECKING:
     from trueness.campaign import Campaign
@@ -82,14 +83,14 @@ def status(
     from trueness.store import Store
 
     check(output)
-    chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
+    chosen, run = _declared(campaign, seeds, protocol, recipe, data, vix)
     if priorities:
         chosen = chosen.select([], priorities, [])
-        command += "".join(f" --priority {shlex.quote(p)}" for p in priorities)
+        run += "".join(f" --priority {shlex.quote(p)}" for p in priorities)
     elif len(chosen.experiments) > MANY:
-        command += " --all"
+        run += " --all"
     access = ("status", "")
-    present(stands(chosen.name, chosen.experiments, Store(store), command, access=access), output)
+    present(stands(chosen.name, chosen.experiments, Store(store), run, access=access), output)
     return 0
 
 
@@ -118,10 +119,10 @@ def tracker(
     from trueness.store import Store
 
     check(output)
-    chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
+    chosen, run = _declared(campaign, seeds, protocol, recipe, data, vix)
     found = stands(
         chosen.name, chosen.title, f"{chosen.bars.name} to {chosen.bars.dates[-1]}",
-        chosen.experiments, chosen.baselines, Store(store), command, access=("tracker", ""),
+        chosen.experiments, chosen.baselines, Store(store), run, access=("tracker", ""),
     )  # fmt: skip
     present(found, output)
     return 0
@@ -129,7 +130,7 @@ def tracker(
 
 def _declared(
     campaign: str, seeds: int | None, protocol: str | None, recipe: str | None,
-    data: str | None, vix: str | None, store: Path,
+    data: str | None, vix: str | None,
 ) -> tuple[Campaign, str]:  # fmt: skip
     """The campaign, and the command that carries it out."""
     from trueness.campaign import load_campaign
@@ -137,8 +138,7 @@ def _declared(
     chosen = load_campaign(
         campaign, data=data, vix=vix, protocol=protocol, recipe=recipe, seeds=seeds
     )
-    options = {"--data": data, "--vix": vix, "--protocol": protocol, "--recipe": recipe}
+    options = {"--protocol": protocol, "--recipe": recipe}
     options |= {"--seeds": None if seeds is None else str(seeds)}
-    options |= {"--store": None if store == DEFAULT_STORE else str(store)}
     given = [word for name, value in options.items() if value for word in (name, value)]
-    return chosen, shlex.join(["trueness", "run", campaign, *given])
+    return chosen, command("run", campaign, *given)
