@@ -20,10 +20,12 @@ from trueness.cli import (
     completing,
     configuration,
     deciding,
+    diffing,
     explaining,
     external,
     features,
     judging,
+    keeping,
     muting,
     runs,
     search_next,
@@ -67,6 +69,7 @@ app.command(runs.leaderboard_, name="leaderboard")
 app.command(runs.show)
 app.command(external.judge)
 app.command(comparing.compare)
+app.command(diffing.diff)
 app.command(deciding.thresholds)
 app.command(deciding.certify)
 app.command(deciding.plan)
@@ -88,6 +91,7 @@ text_corpus.text_app.command(text_use.latency)
 text_corpus.text_app.command(text_use.export)
 app.command(explaining.explain)
 app.command(muting.mute)
+app.command(keeping.runs_app)
 app.command(completing.install_completion, name="--install-completion")
 data_app.command(features.check_bars, name="check")
 searching.search_app.command(search_trials.run)

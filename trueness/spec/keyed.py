@@ -28,6 +28,11 @@ class ContentAddressed(Shape):
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
 
     @property
+    def depends_on(self) -> set[str]:
+        """Keys of the stored runs that this one starts from; none, unless a spec says more."""
+        return set()
+
+    @property
     def candidate(self) -> str:
         """Equal for runs that are seeds, that is replicates, of one candidate."""
         return self.model_copy(update={"seed": 42}).canonical_json()
