@@ -128,10 +128,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _interrupted)
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
-    _guarded(
-        lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"),
-        trace,
-    )
+    try:
+        _guarded(
+            lambda: app(
+                tokens, exit_on_error=False, print_error=False, result_action="return_value"
+            ),
+            trace,
+        )
+    finally:
+        suggestions.remember({})
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> NoReturn:
