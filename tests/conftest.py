@@ -13,6 +13,8 @@ from hypothesis import settings
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.spec import Spec
 
+for _name in ("TRUENESS_STORE", "TRUENESS_DATA", "TRUENESS_VIX"):
+    os.environ.pop(_name, None)  # those of whoever runs the tests
 # columns that tests compute are kept apart from the user's
 os.environ["TRUENESS_CACHE"] = tempfile.mkdtemp(prefix="trueness-test-cache-")
 

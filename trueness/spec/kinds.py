@@ -15,7 +15,6 @@ AnySpec: TypeAlias = "Spec | TitlesSpec | ExternalSpec"
 HOMES = {
     "market": "trueness.spec:Spec",
     "table": "trueness.spec:Spec",
-    "table": "trueness.spec:Spec",
     "titles": "trueness.spec.titles:TitlesSpec",
     "external": "trueness.spec.external:ExternalSpec",
 }

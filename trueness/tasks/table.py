@@ -43,7 +43,10 @@ class TableRows:
     default: ClassVar[str] = BUNDLED
 
     def load(
-        self, sources: Mapping[str, Any], needed: bool = True, told: Any = None  # noqa: ANN401
+        self,
+        sources: Mapping[str, Any],
+        needed: bool = True,
+        told: Any = None,  # noqa: ANN401
     ) -> TableData:
         """Read a file, or take a frame of polars, pandas or Arrow."""
         del needed, told
