@@ -11,7 +11,7 @@ from pydantic import ValidationError
 import trueness
 from trueness.losses import CLASSIFICATION, LOSSES, language_weights
 from trueness.losses.groups import log_priors
-from trueness.spec import Baseline, Focal, MildFocal, Shape, Spec, published_stop_on
+from trueness.spec import Focal, Forest, MildFocal, Shape, Spec, published_stop_on
 
 TASK = {"kind": "market", "bars": "3b9c6f0d5a1e"}
 MISSION = {"protocol": "mission"}
@@ -207,6 +207,6 @@ def test_every_declared_field_is_read_somewhere():
 
 def test_label_names_what_differs():
     assert (
-        Spec.model_validate({**BASE, "model": Baseline(kind="forest")}).label()
+        Spec.model_validate({**BASE, "model": Forest(kind="forest")}).label()
         == "a20 · random forest"
     )

@@ -19,7 +19,15 @@ from trueness.spec import titles
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
     "task": (spec.MarketTask,),
-    "model": (spec.PatchTST, spec.Baseline),
+    "model": (
+        spec.PatchTST,
+        *spec.BASELINES,
+        spec.LightGBM,
+        spec.XGBoost,
+        spec.CatBoost,
+        spec.Estimator,
+        spec.Ensemble,
+    ),
     "model.embedding": (
         spec.NoEmbedding,
         spec.LinearEmbedding,
@@ -86,6 +94,8 @@ def _words(kind: object) -> str:
         return ", ".join(f"`{value}`" for value in typing.get_args(kind))
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return " or ".join(_words(one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is dict:
+        return "names to values"
     if typing.get_origin(kind) is tuple:
         return f"list of {_words(typing.get_args(kind)[0])}"
     if isinstance(kind, type) and issubclass(kind, spec.Shape):

@@ -38,6 +38,8 @@ class Examples:
     mirror : (N,) uint8, optional
         Labels of the opposite event on the same days: a low touch for a high one. Nothing is
         trained on them; they tell direction from volatility.
+    offsets : (F,) int64, optional
+        First row of the copy of the series that each fold reads; all read the same one without.
     """
 
     series: NDArray[np.float32]
@@ -50,6 +52,11 @@ class Examples:
     features: tuple[str, ...]
     notes: tuple[str, ...] = ()
     mirror: NDArray[np.uint8] | None = None
+    offsets: NDArray[np.int64] | None = None
+
+    def starts(self, fold: int) -> NDArray[np.int64]:
+        """First row of each window (N,) in the copy of the series that a fold reads."""
+        return self.start if self.offsets is None else self.start + self.offsets[fold]
 
     @property
     def n_folds(self) -> int:

@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.baselines import BaselineFit, fit_baseline
+from trueness.baselines import EstimatorFit, fit_estimator
 from trueness.campaign import Campaign
 from trueness.checks import checked, limits_in
 from trueness.errors import SpecError
@@ -318,7 +318,10 @@ def _baseline_stage(
 ) -> None:
     if not todo.baselines:
         return
-    items = [Work(todo.examples_of(s), (s,), device) for s in todo.baselines]
+    items = [
+        Work(todo.examples_of(s), (s,), device, beside=scribe.campaign.folder)
+        for s in todo.baselines
+    ]
     scribe.start("baselines", len(items))
 
     def begin(position: int) -> bool:
@@ -367,9 +370,10 @@ def _work_item(work: Work, report: Callable[[int | str | Question], Any]) -> lis
     def prune(member: Member, row: dict[str, float]) -> bool:
         return report(Question((member.spec.key, row)))
 
-    if work.specs[0].is_baseline:
+    if work.specs[0].model.engine == "estimators":
         return [
-            _judge_baseline(fit_baseline(work.examples, one), work.examples) for one in work.specs
+            _judge_estimator(fit_estimator(work.examples, one, work.beside), work.examples)
+            for one in work.specs
         ]
     fitted = fit_stack(
         work.examples, work.specs, work.device, report, work.width, work.mode, report,
@@ -381,7 +385,7 @@ def _work_item(work: Work, report: Callable[[int | str | Question], Any]) -> lis
 # ------------------------------------------------------------------------------------------ judging
 
 
-def _judge_baseline(fit: BaselineFit, examples: Examples) -> Outcome:
+def _judge_estimator(fit: EstimatorFit, examples: Examples) -> Outcome:
     predictions = predictions_of(examples, list(fit.logits), list(fit.logits))
     record = facts_of(fit.spec, examples) | measured(fit.spec, predictions)
     record |= {

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from pydantic import ValidationError
 
-from trueness.errors import CampaignError, DataError, nearest
+from trueness.errors import CampaignError, DataError, SpecError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
 from trueness.market.inputs import chosen_rows
+from trueness.own import pinned
 from trueness.spec import (
     RECIPES,
     SEEDS,
-    Baseline,
     Recipe,
     Spec,
+    default_baselines,
     explain_error,
     named_recipe,
 )
@@ -47,6 +48,8 @@ class Campaign:
     experiments: tuple[Entry, ...]
     bars: Bars
     volatility: Volatility | None
+    folder: Path = Path()
+    """Of its file, beside which own files lie."""
 
     def select(self, ids: list[str], priorities: list[str], tiers: list[str]) -> Campaign:
         """Experiments of the given ids, priorities and tiers, with their baselines.
@@ -195,8 +198,9 @@ def load_campaign(
     label = declared_name(reader, top, file.stem)
     title = str(top.content.get("title", label))
     return Campaign(
-        label, title, baselines_of(entries), tuple(entries), ground.bars, ground.volatility
-    )
+        label, title, baselines_of(entries), tuple(entries), ground.bars, ground.volatility,
+        ground.file.parent,
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -227,6 +231,7 @@ class Ground:
         content["evaluation"] = evaluation
         named = _name_recipe(self.reader, id_, part, content, self.recipe)
         spec = _validated(self.reader, id_, replace(part, content=content))
+        spec = _pinned(self.file.parent, self.reader, id_, part, spec)
         return _with_recipe(spec, named), named
 
 
@@ -308,9 +313,19 @@ def _name_recipe(
     return name
 
 
+def _pinned(folder: Path, reader: Reader, id_: str, part: Part, spec: Spec) -> Spec:
+    """The spec with the version of the code that its model refers to."""
+    try:
+        return spec.model_copy(update={"model": pinned(spec.model, folder)})
+    except SpecError as error:
+        failure = reader.fail(part.line(("model",)), f"{id_}: model: {error}")
+        failure.code = error.code
+        raise failure from None
+
+
 def _with_recipe(spec: Spec, name: str | None) -> Spec:
     """The spec with a named recipe beneath what it says itself."""
-    if name is None or spec.is_baseline:
+    if name is None or not spec.model.is_network:
         return spec
     given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
     return spec.model_copy(
@@ -319,14 +334,14 @@ def _with_recipe(spec: Spec, name: str | None) -> Spec:
 
 
 def baselines_of(experiments: list[Entry]) -> tuple[Entry, ...]:
-    """The ladder for every distinct task and evaluation, in order of first appearance."""
+    """The baselines of every distinct task and evaluation, in order of first appearance."""
     rungs: dict[str, Entry] = {}
     names: dict[str, int] = {}
     for spec in (entry.spec for entry in experiments):
-        for kind in get_args(Baseline.model_fields["kind"].annotation):
-            one = Spec(task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation)
+        for model in default_baselines():
+            one = Spec(task=spec.task, model=model, evaluation=spec.evaluation)
             if one.key not in rungs:
-                name = f"{spec.task.tier}/{kind}"
+                name = f"{spec.task.tier}/{model.kind}"
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
                 rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from trueness.baselines import check_estimator
 from trueness.campaign import Campaign, Entry
 from trueness.errors import DataError, SpecError
 from trueness.examples import Examples
@@ -35,6 +37,8 @@ class Work:
     mode: Mode = "eager"
     asks: bool = False
     """Whether the worker asks after every epoch if a network is to be pruned."""
+    beside: Path = Path()
+    """Folder of own files."""
 
     @property
     def members(self) -> int:
@@ -161,8 +165,10 @@ def plan(
     failed = {} if retry else store.failures()
     wanted = [s for s in specs if s.key not in failed]
     given_up = [s for s in specs if s.key in failed]
-    baselines = [s for s in wanted if s.is_baseline]
-    missing = [s for s in wanted if not s.is_baseline]
+    baselines = [s for s in wanted if s.model.engine == "estimators"]
+    missing = [s for s in wanted if s.model.engine == "stack"]
+    for spec in baselines:
+        check_estimator(examples[_data_key(spec)], spec, campaign.folder)
     return Plan(rows, baselines, missing, given_up, notes, examples, store)
 
 

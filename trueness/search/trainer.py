@@ -131,7 +131,7 @@ class Trainer:
         search = self.search
         return Campaign(
             search.name, search.title, baselines_of(entries), tuple(entries), search.ground.bars,
-            search.ground.volatility,
+            search.ground.volatility, search.ground.file.parent,
         )  # fmt: skip
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:

@@ -14,6 +14,21 @@ from pydantic import Field, model_validator
 
 from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
+from trueness.spec.estimator import (
+    BASELINES,
+    BaseRate,
+    Boosting,
+    CatBoost,
+    Ensemble,
+    Estimator,
+    EstimatorModel,
+    Forest,
+    LightGBM,
+    Logit,
+    OneFeature,
+    XGBoost,
+    default_baselines,
+)
 from trueness.spec.evaluation import Evaluation, Mission, WalkForward
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.loss import (
@@ -38,7 +53,6 @@ from trueness.spec.loss import (
 )
 from trueness.spec.model import (
     AttentionEmbedding,
-    Baseline,
     BottleneckEmbedding,
     Embedding,
     GatedResidualEmbedding,
@@ -55,22 +69,31 @@ from trueness.spec.shape import Int, Shape
 from trueness.spec.task import MarketTask, Task
 
 __all__ = [
+    "BASELINES",
     "RECIPES",
     "SEEDS",
     "AsymmetricFocal",
     "AttentionEmbedding",
-    "Baseline",
+    "BaseRate",
     "Bce",
+    "Boosting",
     "BottleneckEmbedding",
     "CalibratedFocal",
+    "CatBoost",
     "Embedding",
+    "Ensemble",
     "EntropyReg",
+    "Estimator",
+    "EstimatorModel",
     "Evaluation",
     "Focal",
+    "Forest",
     "GatedResidualEmbedding",
     "LabelSmoothing",
     "Ldam",
+    "LightGBM",
     "LinearEmbedding",
+    "Logit",
     "LogitAdjusted",
     "Loss",
     "MarketTask",
@@ -79,6 +102,7 @@ __all__ = [
     "Model",
     "MultiheadEmbedding",
     "NoEmbedding",
+    "OneFeature",
     "PartialAuc",
     "PatchTST",
     "Poly",
@@ -94,7 +118,9 @@ __all__ = [
     "WalkForward",
     "WeightedBce",
     "WeightedSum",
+    "XGBoost",
     "bootstrap_block",
+    "default_baselines",
     "explain_error",
     "named_recipe",
     "published_stop_on",
@@ -148,8 +174,13 @@ class Spec(ContentAddressed):
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the model is one of the baselines."""
-        return isinstance(self.model, Baseline)
+        """Whether the model is one of the baselines, with nothing of it changed."""
+        return self.model.is_baseline
+
+    @property
+    def depends_on(self) -> set[str]:
+        """Keys of the stored runs that it is made of."""
+        return set(self.model.depends_on)
 
     @property
     def estimands(self) -> Estimands:
@@ -159,7 +190,7 @@ class Spec(ContentAddressed):
             kind="binary",
             headline=f"precision@{max(rule.alarms)}",
             measured_on=rule.measured_on,
-            chosen_on="train" if self._trains_only else rule.chosen_on,
+            chosen_on=rule.chosen_on if self.model.validates else "train",
             judged_on=rule.judged_on,
             sealed=rule.sealed,
             confidence=rule.confidence_pct / 100,
@@ -170,13 +201,8 @@ class Spec(ContentAddressed):
             nouns=("day", "series"),
         )
 
-    @property
-    def _trains_only(self) -> bool:
-        """Whether the model chooses nothing on days held out for that."""
-        return self.is_baseline and self.model.kind not in ("logit", "boosting")
-
     def canonical(self) -> Spec:
-        """Equal runs brought to one spelling: loss identities, and what a baseline never reads."""
+        """Equal runs brought to one spelling: loss identities, and what a model never reads."""
         update: dict[str, Any] = {}
         identity = getattr(self.loss, "identity", None)
         if identity is not None:
@@ -185,10 +211,10 @@ class Spec(ContentAddressed):
             identity = getattr(self.model.embedding, "identity", None)
             if identity is not None:
                 update["model"] = self.model.model_copy(update={"embedding": identity()})
-        if isinstance(self.model, Baseline):
+        if not self.model.is_network:
             update |= {"loss": Bce(kind="bce"), "recipe": Recipe()}
-            if self.model.kind not in ("forest", "boosting"):
-                update["seed"] = 42
+        if not self.model.seeded:
+            update["seed"] = 42
         return self.model_copy(update=update)
 
     def question(self) -> str:
@@ -217,32 +243,10 @@ class Spec(ContentAddressed):
         >>> label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
         'a20 · PatchTST d128×4, emb 16'
         """
-        if isinstance(self.model, Baseline):
-            return f"{self.task.tier} · {BASELINES[self.model.kind]}"
-        parts = [f"{self.task.tier} · PatchTST d{self.model.d_model}×{self.model.n_layers}"]
-        if not isinstance(self.model.embedding, NoEmbedding):
-            parts.append(_embedding_words(self.model.embedding))
+        parts = [f"{self.task.tier} · {self.model.in_words()}"]
         if self.canonical().loss != Bce(kind="bce"):
             parts.append(_loss_words(self.canonical().loss))
         return ", ".join(parts)
-
-
-BASELINES = {
-    "base_rate": "base rate",
-    "one_feature": "best single feature",
-    "logit": "logistic regression",
-    "forest": "random forest",
-    "boosting": "gradient boosting",
-}
-"""Baseline -> what it is called."""
-
-
-def _embedding_words(embedding: Shape) -> str:
-    """``emb 16``, with its kind unless it is linear, and whatever is not at its default."""
-    content = embedding.model_dump(exclude_defaults=True)
-    width, kind = content.pop("width"), content.pop("kind")
-    words = ["emb", *([] if kind == "linear" else [kind]), str(width)]
-    return " ".join([*words, *(f"{name} {value}" for name, value in content.items())])
 
 
 def _loss_words(loss: Shape) -> str:

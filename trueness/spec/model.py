@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from trueness.spec.estimator import EstimatorModel
 from trueness.spec.shape import Bool, Float, Fraction, Int, Shape, kind_from_name
 
 Width: TypeAlias = Annotated[Int, Field(ge=2, le=65536)]
@@ -149,6 +150,20 @@ class PatchTST(Shape):
     revin: Bool = True
     position_std: Float = Field(0.02, ge=0)
     embedding: Embedding = NoEmbedding(kind="none")
+    is_network: ClassVar[bool] = True
+    engine: ClassVar[Literal["stack", "estimators", "ensemble"]] = "stack"
+    is_baseline: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
+    validates: ClassVar[bool] = True
+    reference: ClassVar[str | None] = None
+    depends_on: ClassVar[tuple[str, ...]] = ()
+
+    def in_words(self) -> str:
+        """Width, depth, and its embedding if it has one."""
+        words = f"PatchTST d{self.d_model}×{self.n_layers}"
+        if isinstance(self.embedding, NoEmbedding):
+            return words
+        return f"{words}, {_embedding_words(self.embedding)}"
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -156,12 +171,15 @@ class PatchTST(Shape):
         return self
 
 
-class Baseline(Shape):
-    """A baseline, which every network has to beat."""
-
-    kind: Literal["base_rate", "one_feature", "logit", "forest", "boosting"]
+def _embedding_words(embedding: Shape) -> str:
+    """``emb 16``, with its kind unless it is linear, and whatever is not at its default."""
+    content = embedding.model_dump(exclude_defaults=True)
+    width, kind = content.pop("width"), content.pop("kind")
+    words = ["emb", *([] if kind == "linear" else [kind]), str(width)]
+    return " ".join([*words, *(f"{name} {value}" for name, value in content.items())])
 
 
 Model: TypeAlias = Annotated[
-    Annotated[PatchTST | Baseline, Field(discriminator="kind")], BeforeValidator(kind_from_name)
+    Annotated[PatchTST | EstimatorModel, Field(discriminator="kind")],
+    BeforeValidator(kind_from_name),
 ]
