@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
-from trueness.errors import SpecError, first_line, nearest
+from trueness.errors import SpecError, TruenessError, first_line, nearest
 
 DIGITS = 12
 """Hexadecimal digits of a digest."""
@@ -168,7 +168,7 @@ def answering(what: str, code: str, beside: Path | None = None) -> Generator[Non
     try:
         with contextlib.redirect_stdout(sys.stderr):
             yield
-    except SpecError:
+    except TruenessError:
         raise
     except (Exception, SystemExit) as error:
         name = type(error).__name__
@@ -181,10 +181,14 @@ def _place(error: BaseException, beside: Path | None) -> str:
     """Where in the own files it happened, if it did there."""
     if beside is None:
         return ""
-    folder = beside.resolve()
     frames = traceback.extract_tb(error.__traceback__)
-    own = [one for one in frames if Path(one.filename).parent == folder]
+    own = [one for one in frames if _is_own(Path(one.filename), beside.resolve())]
     return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def _is_own(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, and not in an environment there."""
+    return folder in path.parents and "site-packages" not in path.parts
 
 
 # ------------------------------------------------------------------------------------- references
