@@ -47,6 +47,8 @@ class Campaign:
         See `trueness.tasks`.
     reference : str or None
         Experiment that the others are compared with.
+    folder : Path
+        Of its file, beside which own files lie.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Campaign:
     experiments: tuple[Entry, ...]
     data: Any
     reference: str | None = None
+    folder: Path = Path()
 
     def select(
         self, ids: Sequence[str] = (), priorities: Sequence[str] = (), tiers: Sequence[str] = ()
@@ -223,8 +226,9 @@ def load_campaign(
     title = str(top.content.get("title", label))
     reference = _reference(reader, top, entries)
     return Campaign(
-        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference
-    )
+        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
+        ground.file.parent,
+    )  # fmt: skip
 
 
 def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
