@@ -5,9 +5,9 @@ A new network is a class here, a module with its row in `trueness.models`, and n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from trueness.spec.embedding import Embedding, NoEmbedding, must_divide
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trueness.spec import Spec
 
 Engine: TypeAlias = Literal["stack", "estimators", "ensemble"]
+Inputs: TypeAlias = Annotated[
+    Literal["last", "summary", "window"],
+    Field(description="a window as its last row; as that and its column means; or all of its rows"),
+]
 
 
 class Model(Family):
@@ -44,6 +48,11 @@ class Model(Family):
     shapeless: ClassVar[frozenset[str]] = frozenset()
     rates: ClassVar[tuple[str, ...]] = ()
     sizes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def reference(self) -> str | None:
+        """Code of others that it needs, as `trueness.own` loads it."""
+        return None
 
     @property
     def seeded(self) -> bool:
@@ -125,6 +134,59 @@ class PatchTST(Network):
         """Width, depth and embedding."""
         own = f"PatchTST d{self.d_model}×{self.n_layers}"
         return ", ".join(filter(None, [own, self.embedding.in_words()]))
+
+
+class TabM(Network):
+    """Many perceptrons in one, for the columns of a window; defaults as published."""
+
+    kind: Literal["tabm"]
+    k: Int = Field(32, ge=1, le=4096, description="perceptrons, which share most weights")
+    n_blocks: Int = Field(3, ge=1, le=64)
+    d_block: Int = Field(512, ge=1, le=65536)
+    dropout: Fraction = 0.1
+    inputs: Inputs = "summary"
+
+    shapeless: ClassVar[frozenset[str]] = frozenset({"dropout"})
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
+
+    def in_words(self) -> str:
+        """Width, depth and number of perceptrons."""
+        rest = [] if self.inputs == "summary" else [f"inputs {self.inputs}"]
+        return ", ".join([f"TabM d{self.d_block}×{self.n_blocks}, k {self.k}", *rest])
+
+
+class Module(Network):
+    """Any `torch.nn.Module` that maps windows (B, L, C) to logits (B,) or (B, 1).
+
+    Its class, or a function that makes one, gets `params` by keyword, and of `n_features` (C) and
+    `context` (L) those that are names of its arguments and do not stand in `params`.
+    """
+
+    kind: Literal["module"]
+    of: str = Field(min_length=1, description="package.Class, or file.py:Class beside the campaign")
+    params: dict[str, JsonValue] = Field({}, description="arguments of the class")
+    version: str | None = Field(
+        None, min_length=1, description="of the package, or the digest of an own file; filled in"
+    )
+
+    def __hash__(self) -> int:
+        """By its text: a mapping has none."""
+        return hash(self.canonical_text())
+
+    @property
+    def reference(self) -> str:
+        """Its class."""
+        return self.of
+
+    @property
+    def compiles(self) -> bool:
+        """Nobody here has seen its code."""
+        return False
+
+    def in_words(self) -> str:
+        """Name of the class, and its arguments."""
+        name = self.of.replace(":", ".").rpartition(".")[2]
+        return ", ".join([name, *(f"{argument} {v}" for argument, v in self.params.items())])
 
 
 class Baseline(Model):
