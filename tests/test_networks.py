@@ -25,7 +25,8 @@ from trueness.models import (
     parameter_count,
     stacks,
 )
-from trueness.models.tabm import pooled, standardisation
+from trueness.models.layers import standardisation
+from trueness.models.tabm import pooled
 from trueness.own import pinned
 from trueness.spec import Spec
 from trueness.spec.loss import Loss
@@ -246,14 +247,14 @@ def _perceptron(module, i, columns):
 def test_tabm_is_k_perceptrons_whose_probabilities_are_averaged(name):
     module, x = _built(name), _windows()
     with torch.no_grad():
-        for p in [*module.parameters(), module.shift]:
+        for p in [*module.parameters(), module.columns.shift]:
             p.add_(0.3 * torch.randn(p.shape, generator=torch.Generator().manual_seed(7)))
-        module.scale.uniform_(0.5, 2.0)
+        module.columns.scale.uniform_(0.5, 2.0)
     columns = {
         "tabm-last": x[:, -1], "tabm-summary": torch.cat([x[:, -1], x.mean(1)], 1),
         "tabm-window": x.reshape(len(x), -1),
     }[name]  # fmt: skip
-    columns = (columns - module.shift) / module.scale
+    columns = (columns - module.columns.shift) / module.columns.scale
     each = torch.stack([_perceptron(module, i, columns) for i in range(3)], 1)
     torch.testing.assert_close(module.train()(x), each, rtol=1e-4, atol=1e-5)
     mean = each.sigmoid().mean(1)
@@ -304,22 +305,25 @@ def test_columns_are_standardised_by_the_training_windows_of_each_fold(noise_exa
     for fold in fitted.folds:
         x = examples.x[examples.start[examples.members("train", fold.fold)]].astype(float)
         columns = np.concatenate([x[:, -1], x.mean(1)], 1)
-        np.testing.assert_allclose(fold.parameters["shift"], columns.mean(0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            fold.parameters["columns.shift"], columns.mean(0), rtol=1e-5, atol=1e-6
+        )
         deviation = np.where(np.arange(8) % 4 == 2, 1, columns.std(0))
-        np.testing.assert_allclose(fold.parameters["scale"], deviation, rtol=1e-4)
-    assert not np.allclose(fitted.folds[0].parameters["shift"], fitted.folds[1].parameters["shift"])
+        np.testing.assert_allclose(fold.parameters["columns.scale"], deviation, rtol=1e-4)
+    first, second = (fold.parameters["columns.shift"] for fold in fitted.folds)
+    assert not np.allclose(first, second)
 
 
 def test_pieces_of_windows_change_no_statistic():
-    x = _windows(50) * 100 + 3000
-    shape = _shape("tabm-window")
-    whole, pieces = standardisation(shape, [x]), standardisation(shape, x.split(7))
+    x = _windows(50).flatten(1) * 100 + 3000
+    whole, pieces = standardisation([x]), standardisation(x.split(7))
     for name, value in whole.items():
         torch.testing.assert_close(pieces[name], value, rtol=1e-6, atol=1e-4)
 
 
-def test_units_of_a_column_change_nothing(noise_examples):
-    one = _spec("tabm-window", epochs=3)
+@pytest.mark.parametrize("name", ["tabm-window", "conv", "gru"])
+def test_units_of_a_column_change_nothing(noise_examples, name):
+    one = _spec(name, epochs=3)
     moved = dataclasses.replace(
         noise_examples,
         series=noise_examples.series * np.float32([1, 8, 0.5, 64]) + np.float32([0, 2, 0, -16]),
@@ -439,6 +443,19 @@ def test_networks_of_others_are_halved_only_if_asked(noise_examples):
         one = _spec("conv", epochs=1, precision=precision)
         (fitted,) = fit_stack(noise_examples, [one], fast, beside=NETS)
         assert fitted.precision == expected
+
+
+def test_columns_are_handed_on_as_they_are_if_asked(noise_examples):
+    raw = _spec("conv").model_copy(
+        update={"model": _shape("conv").model_copy(update={"standardise": False})}
+    )
+    (fitted,), (scaled,) = _fit(noise_examples, [raw]), _fit(noise_examples, [_spec("conv")])
+    assert not any("columns" in name for name in fitted.folds[0].parameters)
+    x = noise_examples.x[noise_examples.start[noise_examples.members("train", 0)]].reshape(-1, C)
+    np.testing.assert_allclose(
+        scaled.folds[0].parameters["columns.shift"], x.mean(0), rtol=1e-4, atol=1e-6
+    )
+    assert raw.label() == "a20 · Conv, raw columns, width 5"
 
 
 def test_dropout_of_others_spends_the_bytes_of_the_run():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trueness.errors import SpecError
+from trueness.models.layers import Standardised, standardisation
 from trueness.models.measuring import (
     NetworkRow,
     measured_activation_bytes,
@@ -49,19 +50,22 @@ class Foreign(nn.Module):
     net : nn.Module
     taps : bool
         Whether its dropout layers draw from the noise of the forward pass.
+    columns : int
+        Columns that are standardised before it sees them, or 0.
     """
 
     samples = False
 
-    def __init__(self, net: nn.Module, taps: bool) -> None:
+    def __init__(self, net: nn.Module, taps: bool, columns: int = 0) -> None:
         super().__init__()
         self.net, self.tap = net, _Tap()
+        self.columns = Standardised(columns) if columns else nn.Identity()
         self.rates = tuple(_tapped(net, self.tap) if taps else ())
 
     def forward(self, x: Tensor, noise: DropoutSource | None = None) -> Tensor:
         """Logits (B,) in float32."""
         self.tap.source = noise or NoNoise()
-        return self.net(x).reshape(x.shape[0]).float()
+        return self.net(self.columns(x)).reshape(x.shape[0]).float()
 
 
 class _Tap:
@@ -147,9 +151,16 @@ def build(
     model: shapes.Module, n_features: int, context: int, generator: torch.Generator, *, beside: Path
 ) -> Foreign:
     """Network with the weights that its class draws from torch's generator, seeded here."""
-    taps = trial(model, n_features, context, beside).taps
+    taps, columns = trial(model, n_features, context, beside).taps, n_features * model.standardise
     with _aside(generator.initial_seed()):
-        return Foreign(_made(model, n_features, context, beside), taps)
+        return Foreign(_made(model, n_features, context, beside), taps, columns)
+
+
+def statistics(model: shapes.Module, windows: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Mean and deviation of every column over all rows of the training windows, if asked for."""
+    if not model.standardise:
+        return {}
+    return standardisation(piece.flatten(0, 1) for piece in windows)
 
 
 def _row(beside: Path) -> NetworkRow:
@@ -162,7 +173,7 @@ def _row(beside: Path) -> NetworkRow:
     )  # fmt: skip
 
 
-ROW = NetworkRow(partial(build, beside=Path()), at=_row)
+ROW = NetworkRow(partial(build, beside=Path()), statistics=statistics, at=_row)
 
 
 @contextmanager

@@ -19,13 +19,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trueness.models.layers import full_precision, linear
+from trueness.models.layers import Standardised, full_precision, linear, standardisation
 from trueness.models.measuring import NetworkRow
 from trueness.models.noise import DropoutSource, NoNoise
 from trueness.spec import model as shapes
-
-LEAST_DEVIATION = 1e-6
-"""Deviation of a column, over its largest absolute value, below which it counts as constant."""
 
 
 class SharedLinear(nn.Module):
@@ -50,17 +47,13 @@ class SharedLinear(nn.Module):
 class TabM(nn.Module):
     """Windows (B, L, C) to logits: (B, k) in training, (B,) in evaluation."""
 
-    shift: Tensor
-    scale: Tensor
-
     def __init__(
         self, model: shapes.TabM, n_features: int, context: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.inputs, self.rates, self.samples = model.inputs, (model.dropout,), False
         width, d, k = columns_of(model.inputs, n_features, context), model.d_block, model.k
-        self.register_buffer("shift", torch.zeros(width))
-        self.register_buffer("scale", torch.ones(width))
+        self.columns = Standardised(width)
         widths = [width, *[d] * (model.n_blocks - 1)]
         blocks = [SharedLinear(n, d, k, generator) for n in widths]
         _random_signs(blocks[0].scale_in, generator)
@@ -71,8 +64,7 @@ class TabM(nn.Module):
     def forward(self, x: Tensor, noise: DropoutSource | None = None) -> Tensor:
         """Logits of a batch; `noise` switches dropout on."""
         noise = noise or NoNoise()
-        columns = (flattened(x, self.inputs) - self.shift) / self.scale
-        h = columns[:, None].expand(-1, len(self.heads), -1)
+        h = self.columns(flattened(x, self.inputs))[:, None].expand(-1, len(self.heads), -1)
         for block in self.blocks:
             h = noise.drop(F.relu(block(h)))
         with full_precision(h):  # a bf16 logit has 8 bits: examples would tie
@@ -103,23 +95,9 @@ def columns_of(inputs: str, n_features: int, context: int) -> int:
     return n_features * {"last": 1, "summary": 2, "window": context}[inputs]
 
 
-def standardisation(model: shapes.TabM, windows: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Mean and deviation of every column, by the training windows, in pieces (b, L, C).
-
-    Sums are taken in float64 after Chan, Golub and LeVeque, "Algorithms for Computing the Sample
-    Variance" (1983). A constant column is only shifted.
-    """
-    n, mean, square, largest = 0, *(torch.zeros(()) for _ in range(3))
-    for piece in windows:
-        columns = flattened(piece, model.inputs).double()
-        gap, total = columns.mean(0) - mean, n + len(columns)
-        square = square + columns.var(0, correction=0) * len(columns)
-        square = square + gap.square() * n * len(columns) / total
-        mean, n = mean + gap * len(columns) / total, total
-        largest = torch.maximum(largest, columns.abs().amax(0))
-    deviation = (square / n).sqrt()
-    scale = torch.where(deviation > LEAST_DEVIATION * largest, deviation, 1.0)
-    return {"shift": mean.float(), "scale": scale.float()}
+def statistics(model: shapes.TabM, windows: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Mean and deviation of every column of the training windows, in pieces (b, L, C)."""
+    return standardisation(flattened(piece, model.inputs) for piece in windows)
 
 
 def _uniform(*size: int, width: int, generator: torch.Generator) -> Tensor:
@@ -135,4 +113,4 @@ def _random_signs(scale: nn.Parameter, generator: torch.Generator) -> None:
             scale.bernoulli_(0.5, generator=generator).mul_(2).sub_(1)
 
 
-ROW = NetworkRow(TabM, statistics=standardisation)
+ROW = NetworkRow(TabM, statistics=statistics)

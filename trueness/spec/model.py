@@ -165,6 +165,9 @@ class Module(Network):
     kind: Literal["module"]
     of: str = Field(min_length=1, description="package.Class, or file.py:Class beside the campaign")
     params: dict[str, JsonValue] = Field({}, description="arguments of the class")
+    standardise: Bool = Field(
+        True, description="columns by their mean and deviation in the training windows of a fold"
+    )
     version: str | None = Field(
         None, min_length=1, description="of the package, or the digest of an own file; filled in"
     )
@@ -186,7 +189,8 @@ class Module(Network):
     def in_words(self) -> str:
         """Name of the class, and its arguments."""
         name = self.of.replace(":", ".").rpartition(".")[2]
-        return ", ".join([name, *(f"{argument} {v}" for argument, v in self.params.items())])
+        raw = [] if self.standardise else ["raw columns"]
+        return ", ".join([name, *raw, *(f"{name} {value}" for name, value in self.params.items())])
 
 
 class Baseline(Model):
