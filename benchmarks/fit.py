@@ -52,7 +52,7 @@ def examples(n_features, n_train):
         context=CONTEXT,
         y=(rng.random(n) < 0.2).astype(np.uint8),
         when=np.datetime64("2000-01-01") + np.arange(n),
-        group=np.full(n, ""),
+        group=None,
         parts=parts,
         features=tuple(f"x{i}" for i in range(n_features)),
     )

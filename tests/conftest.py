@@ -103,10 +103,21 @@ def noise_examples():
         context=context,
         y=(last + 0.5 * rng.standard_normal(n) > 0.6).astype(np.uint8),
         when=np.datetime64("2001-01-01") + np.arange(n),
-        group=np.full(n, "calm"),
+        group=None,
         parts=parts,
         features=("a", "b", "c", "d"),
     )
+
+
+@pytest.fixture(scope="session")
+def two_copies(noise_examples):
+    """Examples with a copy of the series per fold, and those that have one of the copies alone."""
+    other = (noise_examples.series * np.float32(3) + np.float32(1)) ** 2
+    both = dataclasses.replace(
+        noise_examples, series=np.concatenate([noise_examples.series, other]),
+        offsets=np.array([0, len(other)]),
+    )  # fmt: skip
+    return both, [noise_examples, dataclasses.replace(noise_examples, series=other)]
 
 
 @pytest.fixture
@@ -133,7 +144,7 @@ data: bars.csv
 def judged(tmp_path_factory):
     """Folder with a campaign of two seeds along every axis, its bars, and its store; read only."""
     from trueness.campaign import load_campaign
-    from trueness.run import run
+    from trueness.runner import run
     from trueness.store import Store
 
     folder = tmp_path_factory.mktemp("judged")

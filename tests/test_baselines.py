@@ -69,3 +69,19 @@ def test_labels_of_the_predicted_part_change_nothing(noise_examples, make_spec, 
         fit_baseline(e, _spec(make_spec, kind)).logits[1] for e in (noise_examples, flipped)
     )
     np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("kind", ["logit", "boosting"])
+def test_a_fold_sees_its_own_copy_of_the_series(two_copies, make_spec, kind):
+    both, alone = two_copies
+    fits = [fit_baseline(one, _spec(make_spec, kind)).logits for one in (both, *alone)]
+    for fold in range(2):
+        np.testing.assert_array_equal(fits[0][fold], fits[1 + fold][fold])
+    assert not np.allclose(fits[1], fits[2], equal_nan=True)
+
+
+def test_windows_of_one_row_have_no_means(noise_examples):
+    rows = dataclasses.replace(noise_examples, context=1)
+    x, names = window_features(rows)
+    assert names == rows.features
+    np.testing.assert_array_equal(x, rows.series[: len(rows.y)].astype(float))

@@ -147,7 +147,7 @@ def test_stored_runs_hold_every_prediction(finished):
     assert (len(runs), problems) == (7, [])
     for run in runs:
         predictions = run.table()
-        names = ["split", "fold", "id", "time", "regime", "y", "score", "score_last", "y_mirror"]
+        names = ["split", "fold", "id", "time", "y", "regime", "y_mirror", "score", "score_last"]
         assert predictions.columns == names
         counted = dict(predictions.group_by("split").len().iter_rows())
         assert counted == {part: n for part, (n, _) in run.record["folds"][0].items()}

@@ -13,6 +13,7 @@ import pytest
 from tests.test_cli import call
 from trueness.baselines import MAX_TREES, PENALTIES
 from trueness.checks import checked
+from trueness.engines.recorded import HISTORY, facts_of, predictions_of
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import PARTS, Examples
 from trueness.judge.certificates import certify_runs
@@ -24,7 +25,6 @@ from trueness.judge.multiplicity import CHOICES
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.thresholds import judge_thresholds, thresholds_of
 from trueness.judge.top import top_models
-from trueness.record import HISTORY, facts_of, predictions_of
 from trueness.report import to_html
 from trueness.spec import Spec
 from trueness.store import Store
@@ -49,9 +49,10 @@ def _examples(folds, n=1500, seed=0):
         context=20,
         y=(last + 0.5 * rng.standard_normal(n) > 1.0).astype(np.uint8),
         when=np.datetime64("2001-01-01") + np.arange(n),
-        group=np.full(n, "calm"),
+        group=None,
         parts=parts,
         features=("a",),
+        extra={"regime": np.full(n, "calm")},
     )
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from trueness.errors import DataError
-from trueness.judge.readers import read_frame
+from trueness.frames import read_frame
 from trueness.judge.scores import floats, log_odds, log_probabilities, scores_by_name
 from trueness.judge.tables import Columns, Reading, constant_models, score_table
 

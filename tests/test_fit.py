@@ -109,6 +109,20 @@ def test_variational_cost_is_in_the_training_loss_even_without_dropout(noise_exa
     assert more - free == pytest.approx(2 * (charged - free), rel=1e-3)
 
 
+def test_a_fold_trains_on_its_own_copy_of_the_series(two_copies, mixed):
+    both, alone = two_copies
+    shorter = mixed[1].recipe.model_copy(update={"epochs": 1})
+    specs = [
+        mixed[0],
+        mixed[1].model_copy(update={"recipe": shorter}),
+    ]  # one leaves before the other
+    together = fit_stack(both, specs, CPU)
+    for fold, one in enumerate(alone):
+        for fitted, own in zip(together, fit_stack(one, specs, CPU), strict=True):
+            np.testing.assert_allclose(_fold(fitted, fold).logit, _fold(own, fold).logit, atol=1e-5)
+    assert not np.allclose(_fold(own).logit, _fold(fitted).logit, atol=1e-2, equal_nan=True)
+
+
 def test_a_fit_repeats_to_the_bit(noise_examples, mixed):
     one, two = (fit_stack(noise_examples, mixed[2:3], CPU)[0] for _ in range(2))
     np.testing.assert_array_equal(_fold(one).logit, _fold(two).logit)

@@ -13,7 +13,7 @@ from torch.func import functional_call
 
 from trueness.errors import SpecError
 from trueness.evaluation import roc_auc
-from trueness.fit import Device, fit_stack
+from trueness.fit import Device, choose_device, fit_stack
 from trueness.fit.objective import Objective
 from trueness.models import (
     NETWORKS,
@@ -215,6 +215,32 @@ def test_bf16_is_close_to_float32(noise_examples, name):
     assert half.precision == "bf16"
     gap = np.abs(full.folds[0].logit_last[:150] - half.folds[0].logit_last[:150])
     assert 0 < np.median(gap) < 0.05
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("mode", ["eager", "graph", "compile"])
+@pytest.mark.parametrize("name", STACKED | ALONE)
+def test_gpu_equals_cpu(noise_examples, name, mode):
+    """Without dropout, whose bytes differ; what draws by itself is left out."""
+    if name in ("random", "sideways", "attention", "mlp", "gru"):
+        pytest.skip("random in training")
+    one = _spec(name, 1)
+    rates = {rate: 0.0 for rate in one.model.rates}
+    one = one.model_copy(update={"model": one.model.model_copy(update=rates)})
+    there = fit_stack(noise_examples, [one], choose_device("cuda"), mode=mode, beside=NETS)[0]
+    here = _fit(noise_examples, [one])[0]
+    gap = there.folds[0].logit_last[:150] - here.folds[0].logit_last[:150]
+    assert np.abs(gap).max() < 5e-3
+
+
+@pytest.mark.gpu
+@every
+def test_a_gpu_repeats_itself(noise_examples, name):
+    one, two = (
+        fit_stack(noise_examples, [_spec(name)], choose_device("cuda"), beside=NETS)[0]
+        for _ in range(2)
+    )
+    np.testing.assert_allclose(one.folds[0].logit_last, two.folds[0].logit_last, atol=1e-3)
 
 
 # ---------------------------------------------------------------------------------- TabM

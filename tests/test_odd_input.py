@@ -13,15 +13,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 from trueness import certify, judge, thresholds
 from trueness.cli import main
 from trueness.errors import DataError, StoreError, TruenessError
+from trueness.frames import as_frame, as_series, read_frame
 from trueness.judge.compare import compare
 from trueness.judge.external import judge_table, named_after
 from trueness.judge.finding import find_run
 from trueness.judge.leaderboard import leaderboard
-from trueness.judge.readers import read_frame
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.top import top_models
 from trueness.judge.units import units_of
-from trueness.predictions import as_frame, as_series
 from trueness.store import MemoryStore, Store
 
 RNG = np.random.default_rng(3)

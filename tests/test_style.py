@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import trueness
-from trueness.spec import Shape
+from trueness.spec.shape import Shape
 
 PACKAGE = Path(trueness.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))

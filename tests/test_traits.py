@@ -20,7 +20,7 @@ from trueness.spec.model import Model
 PACKAGE = Path(trueness.__file__).parent
 HOMES = ("spec", "losses", "models")
 FAMILIES = (Loss, Embedding, Model)
-WAITING = {"baselines/market.py", "cli/runs.py", "plan/work.py", "record.py"}
+WAITING = {"baselines/market.py"}
 """Files that are being rewritten elsewhere; nothing may come in, and what is mended must leave."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import types
 import typing
+from datetime import datetime
 from pathlib import Path
 
 from pydantic.fields import FieldInfo
@@ -15,21 +16,23 @@ from pydantic_core import PydanticUndefined
 
 from trueness.spec import titles
 from trueness.spec.embedding import Embedding
-from trueness.spec.evaluation import Mission, WalkForward
+from trueness.spec.evaluation import Given, Holdout, KFold, Mission, RowsForward, WalkForward
 from trueness.spec.loss import Loss
 from trueness.spec.model import Model
 from trueness.spec.recipe import Recipe
 from trueness.spec.shape import Family, Shape
+from trueness.spec.table import TableTask
 from trueness.spec.task import MarketTask
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
-    "task": (MarketTask,),
+    "task": (MarketTask, TableTask),
     "model": tuple(dict.fromkeys(Model.kinds().values())),
     "model.embedding": tuple(dict.fromkeys(Embedding.kinds().values())),
     "loss": tuple(dict.fromkeys(Loss.kinds().values())),
     "recipe": (Recipe,),
     "evaluation": (Mission, WalkForward),
+    "evaluation of tables": (Holdout, KFold, RowsForward, Given),
 }
 TITLES = {
     "task": (titles.TitlesTask,),
@@ -76,6 +79,7 @@ def _words(kind: object) -> str:
         field = kind.model_fields.get("kind")
         return "fields, see below" if field is None else values(field)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
+    names[datetime] = "day or time"
     names[type(None)] = "null"
     return names.get(kind, getattr(kind, "__name__", str(kind)))  # type: ignore[arg-type]
 
@@ -95,8 +99,8 @@ def page() -> str:
     lines = [
         "# Fields of a spec",
         "",
-        "Made by `tools/spec_reference.py`. Unknown fields are refused. Runs on daily bars come",
-        "first, runs on [titles](#titles) after them.",
+        "Made by `tools/spec_reference.py`. Unknown fields are refused. Runs on daily bars and on",
+        "tables come first, runs on [titles](#titles) after them.",
         "",
         "`seed`: whole number, default `42`.",
         "",

@@ -1,13 +1,12 @@
 """Predictions: what a model says about units, and the only form in which results are judged.
 
 One typed view on one table, whoever made it: a stored run, an engine, or a user with a frame of
-polars, pandas, Arrow or NumPy.
+polars, pandas, Arrow or NumPy (see `trueness.frames`).
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Literal, TypeAlias, get_args
@@ -16,7 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError, first_line, nearest
+from trueness.errors import DataError, nearest
 from trueness.evaluation.blocks import Blocks
 
 Scale: TypeAlias = Literal["logit", "rank"]
@@ -24,8 +23,6 @@ Scale: TypeAlias = Literal["logit", "rank"]
 COLUMNS = ("split", "fold", "id", "time", "group", "cluster", "y", "score", "scores")
 REQUIRED = ("split", "fold", "id", "y")
 NO_UNITS = "no predictions"
-UNITS = {"M": ("D", "ms", "us", "ns"), "m": ("ms", "us", "ns")}
-"""Kind of a NumPy time -> units that polars has."""
 
 
 @dataclass(frozen=True)
@@ -195,125 +192,3 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     if (at[1:] > at[:-1]).all():
         return rows
     return rows.sort("time", "id", maintain_order=True)
-
-
-def as_frame(table: object) -> pl.DataFrame:
-    """Frame of polars from one of polars, pandas or Arrow, or a mapping of columns.
-
-    Raises
-    ------
-    DataError
-        For anything else.
-    """
-    if isinstance(table, pl.DataFrame):
-        return table
-    if isinstance(table, pl.LazyFrame):
-        return table.collect()
-    try:
-        if isinstance(table, Mapping):
-            return pl.DataFrame([as_series(str(k), v) for k, v in table.items()])
-        if type(table).__module__.startswith("pandas"):
-            pandas: Any = table
-            return pl.DataFrame(pl.from_pandas(pandas))
-        if hasattr(table, "__arrow_c_stream__"):
-            arrow: Any = table
-            return pl.DataFrame(arrow)
-    except pl.exceptions.DuplicateError as error:
-        raise DataError(f"the table cannot be read: {first_line(error)}",
-                        "doubled_column") from None  # fmt: skip
-    except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"the table cannot be read: {first_line(error)}", "table") from None
-    raise DataError(
-        f"a {type(table).__name__} is no table; give a frame of polars, pandas or Arrow, or a "
-        "mapping of columns", "table",
-    )  # fmt: skip
-
-
-def as_series(name: str, values: object) -> pl.Series:
-    """Column from a list, an array, a series of any library or a tensor.
-
-    Tensors may require gradients, lie on a device or be bfloat16.
-
-    Raises
-    ------
-    DataError
-        If it is no column.
-    """
-    try:
-        series = _series(name, values)
-    except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{name} cannot be read as a column: {first_line(error)}",
-                        "table") from None  # fmt: skip
-    if isinstance(series.dtype, pl.Array | pl.List):
-        raise DataError(f"{name} has more than one dimension; one value per unit is needed",
-                        "dimensions")  # fmt: skip
-    return series
-
-
-def detached(values: object) -> object:
-    """Values of a tensor as an array, without importing torch; everything else as it is.
-
-    Raises
-    ------
-    TypeError
-        For sparse tensors.
-    """
-    if not hasattr(values, "detach"):
-        return values
-    tensor: Any = values
-    tensor = tensor.detach().cpu()
-    return (tensor.double() if tensor.is_floating_point() else tensor).numpy()
-
-
-def without_mask(values: object) -> object:
-    """Values as they are.
-
-    Raises
-    ------
-    TypeError
-        If NumPy masks some.
-    """
-    if isinstance(values, np.ma.MaskedArray):
-        raise TypeError("masked values; fill or drop them first")
-    return values
-
-
-def _series(name: str, values: object) -> pl.Series:
-    values = without_mask(detached(values))
-    if isinstance(values, pl.Series):
-        return values.alias(name)
-    if type(values).__module__.startswith("pandas"):
-        series = pl.from_pandas(values)
-        if not isinstance(series, pl.Series):
-            raise TypeError("a frame; give one of its columns")
-        return series.alias(name)
-    if isinstance(values, Sequence) and not isinstance(values, str):
-        return _from_list(name, values)
-    return _from_array(name, np.asarray(values))
-
-
-def _from_list(name: str, values: Sequence[Any]) -> pl.Series:
-    """Column of a list; whole numbers may stand beside others."""
-    try:
-        series = pl.Series(name, values)
-        if series.dtype != pl.Object:
-            return series
-    except (TypeError, pl.exceptions.PolarsError):
-        array = np.asarray(values)
-        if array.dtype.kind not in "iufmM":
-            raise
-        return _from_array(name, array)
-    array = np.asarray(values)
-    return series if array.dtype == object else _from_array(name, array)
-
-
-def _from_array(name: str, array: NDArray[Any]) -> pl.Series:
-    """Column of an array; times in a unit that polars lacks get microseconds."""
-    if not array.ndim:
-        raise TypeError(f"a {type(array.item()).__name__} is no column")
-    if array.dtype == object and array.ndim == 1:
-        return pl.Series(name, array.tolist())
-    kind = array.dtype.kind
-    if kind in "mM" and np.datetime_data(array.dtype)[0] not in UNITS[kind]:
-        return pl.Series(name, array.astype(f"{kind}8[us]"))
-    return pl.Series(name, array)

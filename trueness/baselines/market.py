@@ -36,7 +36,7 @@ MAX_TREES = 200
 
 @dataclass(frozen=True)
 class Part:
-    """Features (n, 2C) and labels (n,) of one part, and the names of the columns."""
+    """Features (n, D) and labels (n,) of one part, and the names of the columns."""
 
     x: Array
     y: NDArray[np.uint8]
@@ -57,9 +57,14 @@ class BaselineFit:
     seconds: float
 
 
-def window_features(examples: Examples) -> tuple[Array, tuple[str, ...]]:
-    """Last row and column means of every window, (N, 2C), and their names."""
-    x = examples.x[examples.start]
+def window_features(examples: Examples, fold: int = 0) -> tuple[Array, tuple[str, ...]]:
+    """Last row and column means of every window in a fold, (N, 2C), and their names.
+
+    Windows of one row are that row, (N, C).
+    """
+    x = examples.x[examples.starts(fold)]
+    if examples.context == 1:
+        return x[:, 0].astype(np.float64), examples.features
     names = (*examples.features, *(f"mean of {name}" for name in examples.features))
     return np.column_stack([x[:, -1], x.mean(axis=1, dtype=np.float64)]).astype(np.float64), names
 
@@ -84,6 +89,8 @@ def fit_baseline(examples: Examples, one: Spec) -> BaselineFit:
     logits = np.full((examples.n_folds, len(x)), np.nan, np.float32)
     chosen = []
     for fold in range(examples.n_folds):
+        if examples.offsets is not None:
+            x, names = window_features(examples, fold)
         rows = [examples.members(part, fold) for part in ("train", "validation")]
         train, validation = (Part(x[i], examples.y[i], names) for i in rows)
         present = np.flatnonzero(examples.parts[fold])

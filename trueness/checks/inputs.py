@@ -49,7 +49,7 @@ class CheckInput:
     Attributes
     ----------
     task : str
-        Kind of task: market, titles, external.
+        Kind of task: market, table, titles, external.
     rule : Estimands
     record : mapping
         What is stored about the run.

@@ -75,7 +75,8 @@ class Check:
     severity : {"error", "warning", "note"}
         A note is a fact worth knowing, not a fault.
     applies_to : tuple of str
-        Kinds of label (``binary``, ``classes``) or of task (``market``, ``titles``, ``external``).
+        Kinds of label (``binary``, ``classes``) or of task (``market``, ``table``, ``titles``,
+        ``external``).
     limits : tuple of Limit
     against : tuple of str
         Baselines that it compares with, by kind of model, or ``best``; such a check depends on

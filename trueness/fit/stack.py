@@ -51,7 +51,8 @@ class Stack:
         self.alive = list(range(len(members)))
         self.series = torch.from_numpy(examples.series).to(device.name)
         self.start = torch.from_numpy(examples.start).to(device.name)
-        self.offsets = torch.arange(examples.context, device=device.name)
+        self.shift = self._shift(self.traces)
+        self.window = torch.arange(examples.context, device=device.name)
         self.y = torch.from_numpy(examples.y.astype(np.float32)).to(device.name)
         self._initial_weights(beside)
         self._settings()
@@ -99,8 +100,8 @@ class Stack:
 
     def _training_windows(self, trace: Trace) -> Iterator[Tensor]:
         """Windows of the training part, in pieces."""
-        rows = torch.from_numpy(trace.train).to(self.device.name)
-        return (self._windows(piece[None])[0] for piece in rows.split(EVALUATION_ROWS))
+        rows, shift = torch.from_numpy(trace.train).to(self.device.name), self._shift([trace])
+        return (self._windows(piece[None], shift)[0] for piece in rows.split(EVALUATION_ROWS))
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device.name)[:, None]
@@ -142,9 +143,15 @@ class Stack:
             self.module.train(training)
         return self.module
 
-    def _windows(self, rows: Tensor) -> Tensor:
+    def _shift(self, traces: list[Trace]) -> Tensor:
+        """Rows (K, 1) by which the copies of the series in the members' folds lie further down."""
+        offsets = self.examples.offsets
+        rows = [0 if offsets is None else int(offsets[t.member.fold]) for t in traces]
+        return torch.tensor(rows, device=self.device.name)[:, None]
+
+    def _windows(self, rows: Tensor, shift: Tensor) -> Tensor:
         """Windows (K, B, L, C) of the resident series; flat indexing is the fast kernel."""
-        days = self.start[rows][..., None] + self.offsets
+        days = (self.start[rows] + shift)[..., None] + self.window
         return self.series.index_select(0, days.flatten()).view(*days.shape, -1)
 
     def _quiet(self, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
@@ -170,7 +177,7 @@ class Stack:
         Logits are (K, B), or (K, B, h) of networks whose h members are trained side by side.
         """
         self._set(training=True)
-        x, named = self._windows(rows), self.layout.named(weights)
+        x, named = self._windows(rows, self.shift), self.layout.named(weights)
         given = () if draws is None else (draws, self.level, self.scale)
         with self.device.autocast(self.precision), self._randomness():
             if len(rows) > 1:
@@ -189,16 +196,16 @@ class Stack:
             yield
 
     @torch.no_grad()
-    def _score(self, weights: Weights, index: Tensor) -> Tensor:
+    def _score(self, weights: Weights, index: Tensor, shift: Tensor) -> Tensor:
         """Logits (k, n) of windows `index` (k, n) without dropout, in pieces."""
         self._set(training=False)
         named, pieces = self.layout.named(weights), index.split(EVALUATION_ROWS, dim=1)
         with self.device.autocast(self.precision):
             if len(index) == 1:
                 alone = {name: tensor[0] for name, tensor in named.items()}
-                made = [self._quiet(alone, self._windows(p)[0])[None] for p in pieces]
+                made = [self._quiet(alone, self._windows(p, shift)[0])[None] for p in pieces]
             else:
-                made = [torch.vmap(self._quiet)(named, self._windows(p)) for p in pieces]
+                made = [torch.vmap(self._quiet)(named, self._windows(p, shift)) for p in pieces]
         return torch.cat(made, dim=1)
 
     def _draws(self, batch: int) -> Tensor | None:
@@ -288,7 +295,7 @@ class Stack:
             row[: len(trace.validation)] = trace.validation
         index = torch.from_numpy(rows).to(self.device.name)
         real, index = index >= 0, index.clamp(min=0)
-        logits, y = self._score(self.weights[ended], index), self.y[index]
+        logits, y = self._score(self.weights[ended], index, self.shift[ended]), self.y[index]
         n, prob = real.sum(1), logits.sigmoid()
         each = self._objective(traces)(logits, torch.where(real, y, PADDING))
         cost = (each * real).sum(1) / n
@@ -328,6 +335,7 @@ class Stack:
         index = torch.tensor(rows, dtype=torch.long, device=self.device.name)
         self.alive = [self.alive[k] for k in rows]
         self.weights, self.loss_sum = self.weights[index], self.loss_sum[index]
+        self.shift = self.shift[index]
         self.level, self.scale = self.level[index], self.scale[index]
         self.batches, self.cursor = self.batches[index], self.cursor[rows]
         self.adam.keep(index)
@@ -352,5 +360,6 @@ class Stack:
         rows = np.flatnonzero(self.examples.parts[trace.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
         index = torch.from_numpy(rows).to(self.device.name)[None]
-        scores[rows] = self._score(weights, index)[0].float().cpu().numpy()
+        logits = self._score(weights, index, self._shift([trace]))
+        scores[rows] = logits[0].float().cpu().numpy()
         return scores

@@ -18,11 +18,10 @@ VERB = "certify"
 
 def _question(run: Run) -> tuple[object, ...]:
     """What makes runs siblings: the same event on the same data under the same protocol."""
-    task, rule = run.spec.task, run.spec.evaluation
-    bars = getattr(task, "bars", None)
-    if bars is None:
+    event = getattr(run.spec.task, "event", None)
+    if event is None:
         return (run.record["comparison_group"],)
-    return (bars, task.horizon_days, task.threshold_pct, task.price, task.mirror, rule.protocol)
+    return (*event, run.spec.evaluation.protocol)
 
 
 def _siblings(run: Run, other: Run) -> bool:

@@ -12,7 +12,8 @@ from scipy.special import logit
 
 from trueness.document.numbers import decimal, listed
 from trueness.errors import DataError, first_line, nearest
-from trueness.predictions import Scale, as_frame, as_series, detached, without_mask
+from trueness.frames import as_frame, as_series, check_distinct, detached, without_mask
+from trueness.predictions import Scale
 
 Array: TypeAlias = NDArray[np.float32 | np.float64]
 GivenScale: TypeAlias = Literal["probability", "logit", "rank"]
@@ -163,19 +164,6 @@ def scores_by_name(values: object) -> dict[str, pl.Series]:
                 for i in range(array.shape[1])}  # fmt: skip
     name = str(getattr(values, "name", None) or "model")
     return {name: as_series(name, values)}
-
-
-def check_distinct(names: Sequence[str]) -> None:
-    """Refuse a name that comes twice.
-
-    Raises
-    ------
-    DataError
-    """
-    doubled = [name for i, name in enumerate(names) if name in names[:i]]
-    if doubled:
-        raise DataError(f"column {doubled[0]!r} is there twice; rename or drop one",
-                        "doubled_column")  # fmt: skip
 
 
 def check_index(columns: Sequence[object]) -> None:

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError, nearest
-from trueness.judge.readers import read_frame
+from trueness.frames import as_series, check_distinct, read_frame
 from trueness.judge.scores import (
     SCALES,
     Array,
     GivenScale,
-    check_distinct,
     check_index,
     check_present,
     check_scale,
@@ -30,7 +29,7 @@ from trueness.judge.scores import (
     scores_by_name,
 )
 from trueness.judge.units import ROLES, Units, units_of
-from trueness.predictions import Predictions, as_series
+from trueness.predictions import Predictions
 
 
 @dataclass(frozen=True)

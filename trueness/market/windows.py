@@ -187,11 +187,11 @@ def market_examples(
         context=task.context_days,
         y=y[day],
         when=dates[day],
-        group=regimes[day],
+        group=None,
         parts=parts,
         features=inputs.names,
         notes=(*bars.notes, *inputs.notes, *lost, *_no_test(evaluation, bars)),
-        mirror=opposite[day],
+        extra={"regime": regimes[day], "y_mirror": opposite[day]},
     )
     _check_parts(examples, task, evaluation)
     return examples

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign import make_ground
+from trueness.campaign.ground import make_ground
 from trueness.errors import CampaignError, SpecError, nearest
 from trueness.expansion import spelled_out
 from trueness.market import feature_names
@@ -85,7 +85,9 @@ def load_search(
     usual = own.get("epochs", Recipe().epochs) if isinstance(own, dict) else Recipe().epochs
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
-    ground = make_ground(file, reader, top, data, vix, protocol, recipe)
+    ground = make_ground(
+        file, reader, top, "market", {"data": data, "vix": vix}, protocol=protocol, recipe=recipe
+    )
     if pin is not None:
         content = _pinned(content, pin, vary)
     elif vary:
@@ -179,9 +181,9 @@ def _with_budget(search: Search, budget: str) -> Search:
     spec = search.spec(search.any_valid())
     if not spec.model.sizes:
         raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
-    columns = len(feature_names(spec.task, search.ground.bars, search.ground.volatility))
+    columns = len(feature_names(spec.task, search.ground.data.bars, search.ground.data.volatility))
     shapes = shapes_within(
-        budget, columns, spec.task.context_days, base=spec.model,
+        budget, columns, spec.task.context, base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

@@ -134,7 +134,7 @@ def _shapes(base: Spec, stored: StoredStudy) -> list[dict[str, int]]:
         sources = stored.about["sources"]
         vix = load_volatility(sources["vix"]) if "vix" in sources else None
         columns = len(feature_names(base.task, load_bars(sources["data"]), vix))
-        solved = shapes_within(budget, columns, base.task.context_days, base=base.model)
+        solved = shapes_within(budget, columns, base.task.context, base=base.model)
         shapes = [s.fields for s in solved]
     return sorted(
         shapes, key=lambda s: (abs(math.log(s["n_layers"] / now["n_layers"])), -s["d_model"])

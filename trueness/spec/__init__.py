@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Self, get_args
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
@@ -47,6 +47,21 @@ class Spec(ContentAddressed):
     evaluation: Evaluation
     seed: Int = Field(42, ge=0)
 
+    @field_validator("evaluation", mode="wrap")
+    @classmethod
+    def _one_of_the_task(cls, value: Any, handler: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        """Protocols are those of the task; without a task its own mistake is the one to show."""
+        del handler
+        task = info.data.get("task")
+        return value if task is None else task.evaluations.validate_python(value)
+
+    @model_validator(mode="after")
+    def _evaluation_fits(self) -> Self:
+        misfit = self.task.misfit(self.evaluation)
+        if misfit is not None:
+            raise ValueError(misfit)
+        return self
+
     @model_validator(mode="after")
     def _parts_fit(self) -> Self:
         self.model.check(self)
@@ -60,7 +75,7 @@ class Spec(ContentAddressed):
 
     @property
     def estimands(self) -> Estimands:
-        """What is measured of it, and on which days."""
+        """What is measured of it, and on which units."""
         rule = self.evaluation
         return Estimands(
             kind="binary",
@@ -70,11 +85,11 @@ class Spec(ContentAddressed):
             judged_on=rule.judged_on,
             sealed=rule.sealed,
             confidence=rule.confidence_pct / 100,
-            block=bootstrap_block(self),
-            horizon=self.task.horizon_days,
+            block=max(rule.block, self.task.horizon),  # labels that overlap stay together
+            horizon=self.task.horizon,
             alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct,
-            nouns=("day", "series"),
+            nouns=self.task.nouns,
         )
 
     def canonical(self) -> Spec:
@@ -88,14 +103,10 @@ class Spec(ContentAddressed):
 
     def question(self) -> str:
         """The event that is predicted."""
-        task = self.task
-        what = {"high": "Low" if task.mirror else "High", "close": "Close"}[task.price]
-        sign = "−" if task.mirror else "+"
-        days = "next day" if task.horizon_days == 1 else f"one of the next {task.horizon_days} days"
-        return f"{what} of {days} reaches {sign}{task.threshold_pct:g} %"
+        return self.task.question()
 
     def protocol(self) -> str:
-        """How days are divided."""
+        """How units are divided."""
         return self.evaluation.in_words()
 
     def label(self) -> str:
@@ -112,13 +123,8 @@ class Spec(ContentAddressed):
         >>> label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
         'a20 · PatchTST d128×4, emb 16'
         """
-        own = f"{self.task.tier} · {self.model.in_words()}"
+        own = f"{self.task.prefix}{self.model.in_words()}"
         return ", ".join(filter(None, [own, self.canonical().loss.in_words()]))
-
-
-def bootstrap_block(spec: Spec) -> int:
-    """Days per block of the bootstrap: at least the horizon, whose labels overlap."""
-    return max(spec.evaluation.block_days, spec.task.horizon_days)
 
 
 def explain_error(
@@ -139,9 +145,9 @@ def explain_error(
         hint = nearest(path[-1], fields) if fields else f"{tag} takes none"
         return tuple(path), f"unknown field; {hint}"
     if kind == "union_tag_not_found":
-        return tuple(
-            path
-        ), f"it needs a kind, as in {{kind: {'patchtst' if path == ['model'] else '...'}}}"
+        name = str(context["discriminator"]).strip("'")
+        shown = "patchtst" if path == ["model"] else "..."
+        return tuple(path), f"it needs a {name}, as in {{{name}: {shown}}}"
     if kind == "union_tag_invalid":
         given, choices = context["tag"], re.findall(r"'([^']+)'", str(context["expected_tags"]))
         hint = nearest(str(given), choices)
@@ -154,13 +160,15 @@ def explain_error(
 
 
 def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # noqa: ANN401
-    """Fields of the shape at a path of what was written."""
+    """Fields of the shape at a path of what was written; protocols are those of its task."""
+    task = node.get("task", {}).get("kind") if isinstance(node.get("task"), dict) else None
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None
         field = shape.model_fields.get(name)
         choices = [] if field is None else _shapes_in(field.annotation)
         tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
         meant = [one for one in choices if _tags_of(one) & {*tags}] or choices
+        meant = [one for one in meant if getattr(one, "task_kind", task) == task]
         if len(meant) != 1:
             return []
         shape = meant[0]

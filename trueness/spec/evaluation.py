@@ -1,11 +1,12 @@
-"""Which days train, stop and measure, and how many alarms count."""
+"""Which units train, stop and measure, and how many alarms count."""
 
 from __future__ import annotations
 
-from datetime import date
+import re
+from datetime import UTC, date, datetime
 from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from trueness.spec.shape import Float, Int, Shape
 
@@ -14,7 +15,6 @@ class _Evaluation(Shape):
     alarms: tuple[Annotated[Int, Field(ge=1)], ...] = (7, 15, 30)
     alarm_rate_pct: Float = Field(5.0, gt=0, le=100)
     confidence_pct: Float = Field(95.0, gt=50, lt=100)
-    block_days: Int = Field(20, ge=1, description="block length of the bootstrap over days")
 
     @field_validator("alarms")
     @classmethod
@@ -22,7 +22,20 @@ class _Evaluation(Shape):
         return tuple(sorted(set(alarms)))
 
 
-class Mission(_Evaluation):
+# -------------------------------------------------------------------------------------------- bars
+
+
+class _OfDays(_Evaluation):
+    task_kind: ClassVar[str] = "market"
+    block_days: Int = Field(20, ge=1, description="block length of the bootstrap over days")
+
+    @property
+    def block(self) -> int:
+        """Consecutive times that are resampled together."""
+        return self.block_days
+
+
+class Mission(_OfDays):
     """One split by date into train, validation and test.
 
     Train lies before `val_start`, validation before `test_start`, test from there on. A window
@@ -50,7 +63,7 @@ class Mission(_Evaluation):
         return self
 
 
-class WalkForward(_Evaluation):
+class WalkForward(_OfDays):
     """Refit every `block_years`, predict the block, pool the out-of-fold scores.
 
     Each fold stops its training on the last `inner_pct` of the days before its block; the block
@@ -81,4 +94,209 @@ class WalkForward(_Evaluation):
         return self
 
 
-Evaluation: TypeAlias = Annotated[Mission | WalkForward, Field(discriminator="protocol")]
+# ------------------------------------------------------------------------------------------ tables
+
+
+def _without_zone(moment: datetime) -> datetime:
+    return moment if moment.tzinfo is None else moment.astimezone(UTC).replace(tzinfo=None)
+
+
+def _length_of_time(text: str) -> str:
+    if not re.fullmatch(r"[1-9]\d{0,6}(y|mo|w|d|h|m|s)", text):
+        raise ValueError("give a length of time such as 90d, 2w, 6mo, 1y or 12h")
+    return text
+
+
+Moment: TypeAlias = Annotated[datetime, AfterValidator(_without_zone)]
+"""A day (its midnight) or a time of day; times with a zone are brought to UTC."""
+Duration: TypeAlias = Annotated[str, AfterValidator(_length_of_time)]
+"""Length of time such as 90d, 2w, 6mo, 1y or 12h; m is a minute, mo and y follow the calendar."""
+Percent: TypeAlias = Annotated[Float, Field(gt=0, lt=100)]
+
+
+class _OfRows(_Evaluation):
+    task_kind: ClassVar[str] = "table"
+    block: Int = Field(
+        20, ge=1, description="consecutive times that the bootstrap draws together, with all rows"
+    )
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the division needs the time of each row."""
+        return False
+
+    @property
+    def at_random(self) -> bool:
+        """Whether rows are drawn, stratified by label, where there is no time to go by."""
+        return False
+
+
+class _OutOfFold(_OfRows):
+    inner_pct: Percent = Field(20.0, description="of the rows left to a fold: where training stops")
+    measured_on: ClassVar[str] = "oof"
+    judged_on: ClassVar[tuple[str, ...]] = ("oof",)
+    sealed: ClassVar[tuple[str, ...]] = ()
+    chosen_on: ClassVar[str] = "inner validation"
+
+
+class Holdout(_OfRows):
+    """One division into train, validation and a sealed test part.
+
+    By time where the task has one: validation begins at `val_start` and test at `test_start`, or
+    test takes the latest `test_pct` of the rows and validation the `validation_pct` before them.
+    Without a time, rows are drawn at random, stratified by label; rows of a cluster stay together.
+    """
+
+    protocol: Literal["holdout"]
+    val_start: Moment | None = None
+    test_start: Moment | None = None
+    validation_pct: Percent = 20.0
+    test_pct: Percent = 20.0
+    purge: Duration | None = Field(None, description="left out before each part")
+    seed: Int = Field(0, ge=0, description="of the draw, without a time")
+    measured_on: ClassVar[str] = "validation"
+    judged_on: ClassVar[tuple[str, ...]] = ("validation", "test")
+    sealed: ClassVar[tuple[str, ...]] = ("test",)
+    chosen_on: ClassVar[str] = "validation"
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the division needs the time of each row."""
+        return self.val_start is not None or self.purge is not None
+
+    @property
+    def at_random(self) -> bool:
+        """Whether rows are drawn, stratified by label, where there is no time to go by."""
+        return not self.by_time
+
+    def in_words(self) -> str:
+        """How rows are divided."""
+        if self.val_start is None or self.test_start is None:
+            return f"validation {self.validation_pct:g} % of the rows, test {self.test_pct:g} %"
+        return f"validation {_shown(self.val_start)} to {_shown(self.test_start)}"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if (self.val_start is None) != (self.test_start is None):
+            raise ValueError("give val_start and test_start, or neither")
+        if self.val_start and self.test_start and self.val_start >= self.test_start:
+            raise ValueError(f"val_start {_shown(self.val_start)} must lie before test_start "
+                             f"{_shown(self.test_start)}")  # fmt: skip
+        if self.validation_pct + self.test_pct >= 100:
+            raise ValueError("validation_pct and test_pct leave nothing to train on")
+        return self
+
+
+class KFold(_OutOfFold):
+    """Folds stratified by label; rows of a cluster stay together; out-of-fold scores are pooled.
+
+    Each fold stops its training on `inner_pct` of the other rows, drawn in the same way.
+    """
+
+    protocol: Literal["kfold"]
+    n_folds: Int = Field(5, ge=2, le=100)
+    seed: Int = Field(0, ge=0, description="of the draw")
+
+    @property
+    def at_random(self) -> bool:
+        """Whether rows are drawn, stratified by label."""
+        return True
+
+    def in_words(self) -> str:
+        """How rows are divided."""
+        return f"{self.n_folds}-fold cross-validation, out of fold"
+
+
+class RowsForward(_OutOfFold):
+    """Refit before every block of time, predict the block, pool the out-of-fold scores.
+
+    Blocks last `block_length`, or there are `n_blocks` of about equally many rows. Each fold stops
+    its training on the last `inner_pct` of the rows before its block. The last `purge` before a
+    block, and before what training stops on, is left out: time that passes until a label is known.
+    """
+
+    protocol: Literal["walk_forward"]
+    start: Moment | None = Field(None, description="null: after 40 % of the rows")
+    end: Moment | None = Field(None, description="first time that is not predicted any more")
+    block_length: Duration | None = None
+    n_blocks: Int = Field(5, ge=1, le=1000, description="if there is no block_length")
+    purge: Duration | None = None
+
+    @property
+    def by_time(self) -> bool:
+        """Whether the division needs the time of each row."""
+        return True
+
+    def in_words(self) -> str:
+        """How rows are divided."""
+        every = (
+            f"{self.n_blocks} times" if self.block_length is None else f"every {self.block_length}"
+        )
+        since = "40 % of the rows" if self.start is None else _shown(self.start)
+        return f"walk-forward, refit {every}, out of fold from {since}"
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError(f"end {_shown(self.end)} must lie after start {_shown(self.start)}")
+        return self
+
+
+class Given(_OfRows):
+    """Parts that a column of the table gives.
+
+    Each value of the column `fold` is a fold, whose rows are predicted by a model of the others,
+    which stops its training on `inner_pct` of them. Or the column `split` says train, validation
+    and test; other values play no part.
+    """
+
+    protocol: Literal["given"]
+    fold: str | None = Field(None, min_length=1)
+    split: str | None = Field(None, min_length=1)
+    inner_pct: Percent = Field(20.0, description="of the rows left to a fold: where training stops")
+    seed: Int = Field(0, ge=0, description="of the draw of those rows")
+
+    @property
+    def measured_on(self) -> str:
+        """Part that results are measured on."""
+        return "oof" if self.split is None else "validation"
+
+    @property
+    def judged_on(self) -> tuple[str, ...]:
+        """Parts that may be judged."""
+        return ("oof",) if self.split is None else ("validation", "test")
+
+    @property
+    def sealed(self) -> tuple[str, ...]:
+        """Those among them that are shown only to who opens them."""
+        return () if self.split is None else ("test",)
+
+    @property
+    def chosen_on(self) -> str:
+        """Part that picks the weights."""
+        return "inner validation" if self.split is None else "validation"
+
+    def in_words(self) -> str:
+        """How rows are divided."""
+        if self.split is None:
+            return f"folds of the column {self.fold}, out of fold"
+        return f"parts of the column {self.split}"
+
+    @model_validator(mode="after")
+    def _one_column(self) -> Self:
+        if (self.fold is None) == (self.split is None):
+            raise ValueError("name the column of the folds as fold, or that of the parts as split")
+        return self
+
+
+def _shown(moment: datetime) -> str:
+    """Day, and time of day unless it is midnight."""
+    return moment.isoformat(" ").removesuffix(" 00:00:00")
+
+
+MarketEvaluation: TypeAlias = Annotated[Mission | WalkForward, Field(discriminator="protocol")]
+TableEvaluation: TypeAlias = Annotated[
+    Holdout | KFold | RowsForward | Given, Field(discriminator="protocol")
+]
+Evaluation: TypeAlias = MarketEvaluation | TableEvaluation
+"""Of both tasks; a spec takes those of its own, see `Task.evaluations`."""

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 AnySpec: TypeAlias = "Spec | TitlesSpec | ExternalSpec"
 HOMES = {
     "market": "trueness.spec:Spec",
+    "table": "trueness.spec:Spec",
     "titles": "trueness.spec.titles:TitlesSpec",
     "external": "trueness.spec.external:ExternalSpec",
 }

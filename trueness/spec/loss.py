@@ -47,8 +47,8 @@ class Loss(Family):
         """Refuse a spec in which it cannot be computed; raises ValueError."""
         if self.pairwise and of.recipe.batch_size == 1:
             raise ValueError(
-                f"loss {self.kind} compares the days of a batch with each other; "
-                "recipe.batch_size must be at least 2"
+                f"loss {self.kind} compares the {of.task.nouns[0]}s of a batch with each "
+                "other; recipe.batch_size must be at least 2"
             )
 
     def in_words(self) -> str:

@@ -124,10 +124,10 @@ class PatchTST(Network):
 
     def check(self, of: Spec) -> None:
         """A window holds at least one patch."""
-        if self.patch_length > of.task.context_days:
+        if self.patch_length > of.task.context:
             raise ValueError(
                 f"model.patch_length {self.patch_length} is longer than "
-                f"task.context_days {of.task.context_days}"
+                f"task.{of.task.context_field} {of.task.context}"
             )
 
     def in_words(self) -> str:

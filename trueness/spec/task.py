@@ -1,12 +1,18 @@
-"""What is predicted, and from which columns."""
+"""What is predicted, and from which columns.
+
+Whatever else reads a task goes by the traits that each has: ``question``, ``event``, ``context``,
+``horizon``, ``prefix``, ``nouns``, ``evaluations`` and ``misfit``.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter
 
+from trueness.spec.evaluation import MarketEvaluation
 from trueness.spec.shape import Bool, Float, Int, Shape
+from trueness.spec.table import TableTask
 
 
 class MarketTask(Shape):
@@ -39,5 +45,40 @@ class MarketTask(Shape):
         10, ge=1, description="calendar days; a longer hole refuses the window"
     )
 
+    nouns: ClassVar[tuple[str, str]] = ("day", "series")
+    context_field: ClassVar[str] = "context_days"
+    evaluations: ClassVar[TypeAdapter[Any]] = TypeAdapter(MarketEvaluation)
 
-Task: TypeAlias = Annotated[MarketTask, Field(discriminator="kind")]
+    @property
+    def context(self) -> int:
+        """Rows per window."""
+        return self.context_days
+
+    @property
+    def horizon(self) -> int:
+        """Times that a label looks ahead."""
+        return self.horizon_days
+
+    @property
+    def prefix(self) -> str:
+        """What the label of a model begins with."""
+        return f"{self.tier} · "
+
+    @property
+    def event(self) -> tuple[object, ...]:
+        """Data and event; equal for runs that answer one question, whatever their columns."""
+        return (self.bars, self.horizon_days, self.threshold_pct, self.price, self.mirror)
+
+    def question(self) -> str:
+        """The event that is predicted."""
+        what = {"high": "Low" if self.mirror else "High", "close": "Close"}[self.price]
+        sign = "−" if self.mirror else "+"
+        days = "next day" if self.horizon == 1 else f"one of the next {self.horizon} days"
+        return f"{what} of {days} reaches {sign}{self.threshold_pct:g} %"
+
+    def misfit(self, evaluation: Shape) -> str | None:
+        """Why an evaluation does not go with the task; None if it does."""
+        del evaluation
+
+
+Task: TypeAlias = Annotated[MarketTask | TableTask, Field(discriminator="kind")]

@@ -1,4 +1,4 @@
-"""What is written down about a run on bars: its predictions, and what only its examples tell."""
+"""What is written down about a run on windows: its predictions, and what its examples tell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from trueness.examples import PARTS, Examples
 from trueness.models import parameter_count
 from trueness.predictions import Predictions
 from trueness.spec import Spec
-from trueness.spec.model import PatchTST
 
 HISTORY = {
     "fold": pl.Int64,
@@ -28,9 +27,7 @@ HISTORY = {
 
 
 def weight_count(spec: Spec, examples: Examples) -> int:
-    """Trainable weights of a spec on these examples; 0 for baselines."""
-    if not isinstance(spec.model, PatchTST):
-        return 0
+    """Trainable weights of a spec on these examples; 0 for models without any."""
     return parameter_count(spec.model, len(examples.features), examples.context)
 
 
@@ -55,21 +52,16 @@ def predictions_of(
     best, last : sequences of (N,) float32
         Logits of the best and of the last epoch, one array per fold.
     """
-    frames = []
+    frames, columns = [], examples.columns()
     for fold in range(examples.n_folds):
         rows = np.flatnonzero(examples.parts[fold])
-        mirror = {} if examples.mirror is None else {"y_mirror": examples.mirror[rows]}
         frames.append(
             pl.DataFrame({
                 "split": np.array(PARTS)[examples.parts[fold, rows]],
                 "fold": np.full(len(rows), fold, np.int16),
-                "id": examples.when[rows].astype(str),
-                "time": examples.when[rows],
-                "regime": examples.group[rows],
-                "y": examples.y[rows],
+                **{name: values[rows] for name, values in columns.items()},
                 "score": best[fold][rows],
                 "score_last": last[fold][rows],
-                **mirror,
             })
         )  # fmt: skip
     return Predictions(pl.concat(frames))

@@ -1,0 +1,201 @@
+"""Which part each unit plays in each fold: by time, at random, or as a column says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError
+from trueness.examples import PARTS
+
+Index = NDArray[np.int64]
+Part = NDArray[np.int8]
+
+TRAIN, VALIDATION, TEST, OOF = (PARTS.index(p) for p in ("train", "validation", "test", "oof"))
+FIRST_BLOCK = 0.4
+"""Share of the units before the first block of walk-forward, where no start is given."""
+MOST_FOLDS = 1000
+
+
+@dataclass(frozen=True)
+class Units:
+    """What a division looks at.
+
+    Attributes
+    ----------
+    y : (N,) uint8
+    when : (N,) datetime64 or None
+    cluster : (N,) int64
+        Units with equal numbers stay together where units are drawn; from 0.
+    given : (N,) str or None
+        What the column of a fold or split says.
+    """
+
+    y: NDArray[np.uint8]
+    when: NDArray[np.datetime64] | None
+    cluster: Index
+    given: NDArray[np.str_] | None = None
+
+
+def divided(rule: Any, units: Units) -> Part:  # noqa: ANN401 - a protocol of tables
+    """Parts (F, N) of the units under a protocol; no fold without units to predict.
+
+    Raises
+    ------
+    DataError
+        For thousands of folds, or a single one (codes ``many_folds`` and ``given_folds``).
+    """
+    return PROTOCOLS[rule.protocol](rule, units)
+
+
+# ---------------------------------------------------------------------------------------- at random
+
+
+def _dealt(units: Units, among: Index, seed: list[int]) -> Index:
+    """Clusters of some units, those with most positives first, then the largest, then at random."""
+    clusters, at = np.unique(units.cluster[among], return_inverse=True)
+    positives = np.bincount(at, units.y[among])
+    chance = np.random.default_rng(seed).permutation(len(clusters))
+    return clusters[np.lexsort((chance, -np.bincount(at), -positives))]
+
+
+def _drawn(units: Units, among: Index, share: float, seed: list[int]) -> Index:
+    """A share of some units, stratified by label, clusters whole: every so many in the order."""
+    clusters = _dealt(units, among, seed)
+    steps = np.floor(np.arange(len(clusters) + 1) * share + 0.5)
+    return among[np.isin(units.cluster[among], clusters[np.diff(steps) > 0])]
+
+
+def _fold_numbers(units: Units, n_folds: int, seed: int) -> Index:
+    """Fold (N,) of each unit: clusters are dealt out to and fro."""
+    clusters = _dealt(units, np.arange(len(units.y)), [seed])
+    place, turn = np.arange(len(clusters)) % n_folds, np.arange(len(clusters)) // n_folds % 2
+    fold = np.empty(len(units.y), np.int64)
+    numbers = np.where(turn, n_folds - 1 - place, place)
+    order = np.argsort(clusters)
+    fold[:] = numbers[order[np.searchsorted(clusters, units.cluster, sorter=order)]]
+    return fold
+
+
+def _out_of_fold(rule: Any, units: Units, fold: Index) -> Part:  # noqa: ANN401
+    """Each fold is predicted by the others, a share of which is its inner validation."""
+    parts = np.full((int(fold.max()) + 1, len(units.y)), TRAIN, np.int8)
+    for number, part in enumerate(parts):
+        part[fold == number] = OOF
+        rest = np.flatnonzero(fold != number)
+        part[_drawn(units, rest, rule.inner_pct / 100, [rule.seed, number])] = VALIDATION
+    return parts
+
+
+def _kfold(rule: Any, units: Units) -> Part:  # noqa: ANN401
+    return _out_of_fold(rule, units, _fold_numbers(units, rule.n_folds, rule.seed))
+
+
+# ------------------------------------------------------------------------------------------ by time
+
+
+def _moved(moment: np.datetime64, length: str | None, times: int) -> np.datetime64:
+    """So many lengths of time after a moment; before it if `times` is below 0."""
+    moment = moment.astype("datetime64[us]")
+    if length is None:
+        return moment
+    unit = length.lstrip("0123456789")
+    number = int(length.removesuffix(unit)) * times
+    return pl.Series([moment]).dt.offset_by(f"{number}{unit}").to_numpy()[0]
+
+
+def _at_share(when: NDArray[np.datetime64], share: float) -> np.datetime64:
+    """Time before which that share of the units lies; units of one time are not parted."""
+    return np.sort(when)[min(len(when) - 1, int(len(when) * share))]
+
+
+def _holdout(rule: Any, units: Units) -> Part:  # noqa: ANN401
+    part = np.zeros(len(units.y), np.int8)
+    test, validation = rule.test_pct / 100, rule.validation_pct / 100
+    if units.when is None:
+        part[:] = TRAIN
+        part[_drawn(units, np.arange(len(part)), test, [rule.seed, 0])] = TEST
+        rest = np.flatnonzero(part == TRAIN)
+        part[_drawn(units, rest, validation / (1 - test), [rule.seed, 1])] = VALIDATION
+        return part[None]
+    if rule.val_start is None:
+        starts = [_at_share(units.when, share) for share in (1 - test - validation, 1 - test)]
+    else:
+        starts = [np.datetime64(moment, "us") for moment in (rule.val_start, rule.test_start)]
+    part[units.when < _moved(starts[0], rule.purge, -1)] = TRAIN
+    part[(units.when >= starts[0]) & (units.when < _moved(starts[1], rule.purge, -1))] = VALIDATION
+    part[units.when >= starts[1]] = TEST
+    return part[None]
+
+
+def _walk_forward(rule: Any, units: Units) -> Part:  # noqa: ANN401
+    when = units.when
+    assert when is not None
+    folds = []
+    for first, stop in pairwise(_block_starts(rule, when)):
+        part = np.zeros(len(when), np.int8)
+        part[(when >= first) & (when < stop)] = OOF
+        before = when < _moved(first, rule.purge, -1)
+        if before.any():
+            inner = _at_share(when[before], 1 - rule.inner_pct / 100)
+            part[before & (when >= inner)] = VALIDATION
+            part[when < _moved(inner, rule.purge, -1)] = TRAIN
+        if (part == OOF).any():
+            folds.append(part)
+    return np.array(folds, np.int8).reshape(len(folds), len(when))
+
+
+def _block_starts(rule: Any, when: NDArray[np.datetime64]) -> list[np.datetime64]:  # noqa: ANN401
+    """Times at which blocks begin, and the one at which the last is over."""
+    start = _at_share(when, FIRST_BLOCK) if rule.start is None else np.datetime64(rule.start, "us")
+    final = when.max().astype("datetime64[us]") + 1
+    final = final if rule.end is None else min(final, np.datetime64(rule.end, "us"))
+    inside = when[(when >= start) & (when < final)]
+    if not len(inside):
+        return []
+    if rule.block_length is None:
+        shares = np.arange(1, rule.n_blocks) / rule.n_blocks
+        bounds = [start, *(_at_share(inside, share) for share in shares)]
+        return [*np.unique(np.array(bounds, "datetime64[us]")), final]
+    bounds = [start.astype("datetime64[us]")]
+    while (following := _moved(start, rule.block_length, len(bounds))) < final:
+        bounds.append(following)
+        if len(bounds) > MOST_FOLDS:
+            raise DataError(
+                f"walk_forward: more than {MOST_FOLDS:,} blocks of {rule.block_length}; choose a "
+                "greater block_length", "many_folds",
+            )  # fmt: skip
+    return [*bounds, final]
+
+
+# ------------------------------------------------------------------------------------------- given
+
+
+def _given(rule: Any, units: Units) -> Part:  # noqa: ANN401
+    assert units.given is not None
+    if rule.split is None:
+        names, fold = np.unique(units.given, return_inverse=True)
+        if not 2 <= len(names) <= MOST_FOLDS:
+            raise DataError(
+                f"given: the column {rule.fold} has {len(names):,} values; 2 to {MOST_FOLDS:,} "
+                "folds are expected", "given_folds",
+            )  # fmt: skip
+        return _out_of_fold(rule, units, fold)
+    part = np.zeros(len(units.y), np.int8)
+    for name in ("train", "validation", "test"):
+        part[units.given == name] = PARTS.index(name)
+    return part[None]
+
+
+PROTOCOLS: dict[str, Callable[[Any, Units], Part]] = {
+    "holdout": _holdout,
+    "kfold": _kfold,
+    "walk_forward": _walk_forward,
+    "given": _given,
+}

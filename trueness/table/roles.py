@@ -1,0 +1,151 @@
+"""Columns of a table by what they say of its rows: label, time, group, cluster, inputs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.document.numbers import count, listed, plural
+from trueness.errors import DataError, nearest
+from trueness.spec.table import TableTask
+from trueness.table.reading import Table
+
+SHOWN = 5
+"""Values of a label in a refusal."""
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns of a table by what they say of its T rows; None for a role that no column has.
+
+    Attributes
+    ----------
+    y : (T,) uint8
+    time : (T,) datetime64 or None
+        Days, or microseconds.
+    group, given : (T,) str or None
+        Series, and what the column of folds or parts says.
+    cluster : (T,) int64 or str or None
+    inputs : polars.DataFrame
+    """
+
+    y: NDArray[np.uint8]
+    time: NDArray[np.datetime64] | None
+    group: NDArray[np.str_] | None
+    cluster: NDArray[Any] | None
+    given: NDArray[np.str_] | None
+    inputs: pl.DataFrame
+
+
+def roles_of(task: TableTask, evaluation: Any, table: Table) -> Roles:  # noqa: ANN401
+    """Columns of a table by role, checked.
+
+    Raises
+    ------
+    DataError
+        With the codes ``unknown_column``, ``missing_value``, ``not_binary``, ``one_class``,
+        ``not_a_time`` and ``no_inputs``.
+    """
+    protocol = evaluation.protocol
+    given = {name: getattr(evaluation, name) for name in ("fold", "split") if protocol == "given"}
+    named = {
+        **{f"task.{role}": getattr(task, role) for role in ("label", "time", "group", "cluster")},
+        **{f"evaluation.{name}": column for name, column in given.items()},
+    }
+    columns = {
+        field: _column(table, field, name) for field, name in named.items() if name is not None
+    }
+    for field in ("drop", "categories"):
+        for name in getattr(task, field):
+            _known(table, f"task.{field}", name)
+    taken = {name for name in named.values() if name is not None} - {*task.categories}
+    inputs = table.frame.drop(*taken, *task.drop).with_columns(
+        pl.col(task.categories).cast(pl.String).cast(pl.Categorical)
+    )
+    if not inputs.width:
+        raise DataError(f"{table.name}: no column is left as an input", "no_inputs")
+    texts = [columns.get(f) for f in ("task.group", "evaluation.fold", "evaluation.split")]
+    group, *parts = (None if c is None else c.cast(pl.String).to_numpy().astype(str) for c in texts)
+    time, cluster = columns.get("task.time"), columns.get("task.cluster")
+    return Roles(
+        _label(columns["task.label"], table.name), None if time is None else _times(time, table),
+        group, None if cluster is None else _cluster(cluster),
+        next((one for one in parts if one is not None), None), inputs,
+    )  # fmt: skip
+
+
+def _known(table: Table, field: str, name: str) -> None:
+    if name not in table.frame.columns:
+        raise DataError(
+            f"{table.name}: no column {name!r} ({field}); {nearest(name, table.frame.columns)}",
+            "unknown_column",
+        )
+
+
+def _column(table: Table, field: str, name: str) -> pl.Series:
+    """A column without gaps."""
+    _known(table, field, name)
+    column = table.frame[name]
+    lost = column.is_null() | (column.is_nan() if column.dtype.is_float() else False)
+    if lost.any():
+        raise DataError(
+            f"{table.name}: {name} ({field}): {plural(int(lost.sum()), 'value')} missing, the "
+            f"first in row {count(int(lost.arg_max() or 0) + 1)}; fill them or leave the rows out",
+            "missing_value",
+        )
+    return column
+
+
+def _label(column: pl.Series, name: str) -> NDArray[np.uint8]:
+    words = {"false": "0", "true": "1"}
+    numbers = column
+    if not column.dtype.is_numeric():
+        texts = column.cast(pl.String).str.to_lowercase().replace(words)
+        numbers = texts.cast(pl.Float64, strict=False)
+    distinct = column.unique().sort()
+    if numbers.null_count() or not set(numbers.unique().to_list()) <= {0, 1}:
+        shown = listed([str(value)[:20] for value in distinct.head(SHOWN)])
+        more = f" and {count(len(distinct) - SHOWN)} more" * (len(distinct) > SHOWN)
+        raise DataError(f"{name}: {column.name} (task.label) holds {shown}{more}; a binary label "
+                        "is 0 or 1", "not_binary")  # fmt: skip
+    if len(distinct) < 2:
+        raise DataError(f"{name}: {column.name} (task.label) is {distinct[0]} in all rows; both "
+                        "classes are needed", "one_class")  # fmt: skip
+    return numbers.cast(pl.UInt8).to_numpy()
+
+
+def _times(column: pl.Series, table: Table) -> NDArray[np.datetime64]:
+    """Days, or microseconds; times with a zone in UTC."""
+    parsed = column
+    if column.dtype == pl.String:
+        parsed = column.str.to_date("%Y-%m-%d", strict=False)
+        if parsed.null_count():
+            parsed = _datetimes(column)
+    if parsed.dtype == pl.Date:
+        return parsed.to_numpy().astype("datetime64[D]")
+    if not isinstance(parsed.dtype, pl.Datetime) or parsed.null_count():
+        bad = column.filter(parsed.is_null())[0] if parsed.null_count() else column[0]
+        raise DataError(
+            f"{table.name}: {column.name} (task.time) holds {str(bad)[:40]!r}, which is no time; "
+            "give dates, datetimes or ISO text such as 2024-01-31", "not_a_time",
+        )  # fmt: skip
+    zoned = parsed.dtype.time_zone is not None
+    plain = parsed.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if zoned else parsed
+    return plain.cast(pl.Datetime("us")).to_numpy().astype("datetime64[us]")
+
+
+def _datetimes(column: pl.Series) -> pl.Series:
+    try:
+        return column.str.to_datetime(strict=False, time_unit="us")
+    except pl.exceptions.PolarsError:
+        return pl.repeat(None, len(column), dtype=pl.Datetime("us"), eager=True)
+
+
+def _cluster(column: pl.Series) -> NDArray[Any]:
+    whole = column.dtype.is_integer() and column.dtype not in (pl.UInt64, pl.Int128, pl.UInt128)
+    kept = column.cast(pl.Int64) if whole else column.cast(pl.String)
+    return kept.to_numpy() if whole else kept.to_numpy().astype(str)
