@@ -365,6 +365,18 @@ def test_multiply_adds_of_tabm_are_those_of_its_maps():
     assert parameter_count(shape, C, L) == wide + 4 * (C * L + 2 * 10 + 3 * 20 + 10 + 1)
 
 
+@pytest.mark.parametrize("inputs", ["last", "summary", "window"])
+def test_a_window_of_one_row_is_that_row(inputs):
+    shape = Model.validated({**SMALL_TABM, "inputs": inputs})
+    module = build(shape, C, 1, torch.Generator().manual_seed(0))
+    assert module.blocks[0].weight.shape == (8, C)
+    x = _windows()[:, -1:]
+    last = build(
+        Model.validated({**SMALL_TABM, "inputs": "last"}), C, L, torch.Generator().manual_seed(0)
+    )
+    torch.testing.assert_close(module(x), last(x))
+
+
 def test_tabm_has_the_published_defaults():
     shape = Model.validated("tabm")
     assert (shape.k, shape.n_blocks, shape.d_block, shape.dropout) == (32, 3, 512, 0.1)

@@ -84,15 +84,18 @@ def pooled(logits: Tensor) -> Tensor:
 
 
 def flattened(x: Tensor, inputs: str) -> Tensor:
-    """Columns (B, D) of windows (B, L, C): the last row; that and the means; or all rows."""
-    if inputs == "window":
-        return x.flatten(1)
-    return x[:, -1] if inputs == "last" else torch.cat([x[:, -1], x.mean(1)], 1)
+    """Columns (B, D) of windows (B, L, C): the last row; that and the means; or all rows.
+
+    Of one row, as in a table, all three are the row.
+    """
+    if inputs == "last" or x.shape[1] == 1:
+        return x[:, -1]
+    return x.flatten(1) if inputs == "window" else torch.cat([x[:, -1], x.mean(1)], 1)
 
 
 def columns_of(inputs: str, n_features: int, context: int) -> int:
     """Columns that a window becomes, D."""
-    return n_features * {"last": 1, "summary": 2, "window": context}[inputs]
+    return n_features * {"last": 1, "summary": min(2, context), "window": context}[inputs]
 
 
 def statistics(model: shapes.TabM, windows: Iterable[Tensor]) -> dict[str, Tensor]:
