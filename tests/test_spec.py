@@ -13,6 +13,7 @@ from trueness.losses.binary import LOSSES
 from trueness.losses.groups import language_weights, log_priors
 from trueness.losses.multiclass import CLASSIFICATION
 from trueness.spec import Spec
+from trueness.spec.estimator import Forest
 from trueness.spec.loss import Focal, Loss, MildFocal
 from trueness.spec.shape import Shape
 

@@ -145,7 +145,7 @@ def _name_recipe(place: Place, content: dict[str, Any], override: str | None) ->
 
 def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec of any kind
     """The spec with a named recipe beneath what it says itself."""
-    if name is None or spec.is_baseline:
+    if name is None or not spec.model.is_network:
         return spec
     given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
     recipe = Recipe(**{**named_recipe(name, spec.loss), **given})

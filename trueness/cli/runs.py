@@ -211,7 +211,11 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     for i, entry in enumerate(campaign.experiments):
         spec = entry.spec
         shape = task_of(campaign.kind).shape(spec, campaign.data)
-        weights = {} if shape is None else {"parameters": parameter_count(spec.model, *shape)}
+        weights = (
+            {}
+            if shape is None
+            else {"parameters": parameter_count(spec.model, *shape, campaign.folder)}
+        )
         rows.append({
             "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
             **weights, **{short_name(path): known[i] for path, known in settings.items()},

@@ -163,8 +163,8 @@ class Engine(Protocol):
         """Refuse what could only fail later, before anything is written."""
         ...
 
-    def cost(self, spec: Any, inputs: Any) -> Cost:  # noqa: ANN401
-        """What a run costs at most."""
+    def cost(self, spec: Any, inputs: Any, folder: Path) -> Cost:  # noqa: ANN401
+        """What a run costs at most; `folder` is that of own files."""
         ...
 
     def jobs(self, specs: Sequence[Any], inputs: Inputs, setting: Setting) -> list[Job]:

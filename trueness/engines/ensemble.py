@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -28,9 +29,9 @@ class Average:
     def check(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting, store: Any) -> None:  # noqa: ANN401
         """Members are looked for when they are due: a campaign may train them first."""
 
-    def cost(self, spec: Spec, inputs: Examples) -> Cost:
+    def cost(self, spec: Spec, inputs: Examples, folder: Path) -> Cost:
         """Next to nothing."""
-        del spec
+        del spec, folder
         return Cost(0, len(inputs.features), 0.0)
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:

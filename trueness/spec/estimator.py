@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, JsonValue, field_validator, model_validator
 
-from trueness.spec.model import Engine, Model
+from trueness.spec.model import Engine, Inputs, Model
 from trueness.spec.shape import Float, Int, Shape
 
 PENALTIES = (0.001, 0.01, 0.1, 1.0)
@@ -18,10 +18,6 @@ PENALTIES = (0.001, 0.01, 0.1, 1.0)
 
 UpToOne: TypeAlias = Annotated[Float, Field(gt=0, le=1)]
 Trees: TypeAlias = Annotated[Int, Field(ge=1, le=100_000)]
-Inputs: TypeAlias = Annotated[
-    Literal["last", "summary", "window"],
-    Field(description="a window as its last row; as that and its column means; or all of its rows"),
-]
 Params: TypeAlias = dict[str, JsonValue]
 Version: TypeAlias = Annotated[
     str | None,

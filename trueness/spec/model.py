@@ -70,11 +70,6 @@ class Model(Family):
         return 1
 
     @property
-    def reference(self) -> str | None:
-        """Code that is loaded from outside; see `trueness.own`."""
-        return None
-
-    @property
     def probed(self) -> bool:
         """Whether it is tried on a few examples before anything trains."""
         return False
@@ -200,6 +195,11 @@ class Module(Network):
     def reference(self) -> str:
         """Its class."""
         return self.of
+
+    @property
+    def probed(self) -> bool:
+        """Nobody here has seen its code."""
+        return True
 
     @property
     def compiles(self) -> bool:
