@@ -163,6 +163,9 @@ class Spec(ContentAddressed):
                 f"model.patch_length {self.model.patch_length} is longer than "
                 f"task.{self.task.context_field} {self.task.context}"
             )
+        if isinstance(self.model, PatchTST) and self.model.revin and self.task.context == 1:
+            raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "
+                             "of windows of one row; set it to false")  # fmt: skip
         return self
 
     @model_validator(mode="after")
