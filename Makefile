@@ -11,7 +11,7 @@ setup:
 	@python3 tools/install.py
 
 run-text: setup
-	@$(BIN)/trueness text demo --report text-report.html
+	@$(BIN)/trueness run text-demo --open-test --report text-report.html
 
 run: setup
 	@$(BIN)/trueness run demo --report report.html

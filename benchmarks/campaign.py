@@ -37,7 +37,7 @@ from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
 from trueness.plan import plan, work_of
-from trueness.run import Listener, _judge_network, run
+from trueness.runner import Listener, _judge_network, run
 from trueness.store import Store
 
 

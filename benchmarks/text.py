@@ -27,7 +27,7 @@ from trueness.cli.text_training import open_corpus
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Setting, load_data, tokenizer_of
 from trueness.fit.titles.loop import _Training
-from trueness.models.counts import titles_flops
+from trueness.models import titles_flops
 from trueness.spec.titles import TitlesSpec
 
 PADDED, WIDTH, LAYERS, HEADS, KV_HEADS, INNER = 256, 384, 10, 6, 2, 1536

@@ -144,7 +144,7 @@ data: bars.csv
 def judged(tmp_path_factory):
     """Folder with a campaign of two seeds along every axis, its bars, and its store; read only."""
     from trueness.campaign import load_campaign
-    from trueness.run import run
+    from trueness.runner import run
     from trueness.store import Store
 
     folder = tmp_path_factory.mktemp("judged")

@@ -29,7 +29,7 @@ def test_scores_exactly_the_examples_that_play_and_repeats(noise_examples, make_
 
 
 def _spec(make_spec, kind):
-    from trueness.spec import Baseline
+    from trueness.spec.model import Baseline
 
     return make_spec().model_copy(update={"model": Baseline(kind=kind)})
 

@@ -7,7 +7,6 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trueness import spec
 from trueness.errors import SpecError
 from trueness.models import activation_bytes, build, member_bytes, parameter_count
 from trueness.models.budgets import (
@@ -20,6 +19,8 @@ from trueness.models.budgets import (
     shape_rows,
     shapes_within,
 )
+from trueness.spec.embedding import AttentionEmbedding, LinearEmbedding, ProgressiveEmbedding
+from trueness.spec.model import PatchTST
 
 
 def _built(shape):
@@ -31,7 +32,7 @@ def _built(shape):
 @pytest.mark.parametrize(("columns", "embedding"), [(50, "none"), (500, {"kind": "linear", "width": 32})])  # fmt: skip
 def test_every_solved_shape_meets_its_budget(budget, columns, embedding):
     if isinstance(embedding, dict):
-        embedding = spec.LinearEmbedding.model_validate(embedding)
+        embedding = LinearEmbedding.model_validate(embedding)
     shapes = shapes_within(budget, columns, 80, embedding)
     assert len(one_per_width(shapes)) >= 4
     for shape in shapes:
@@ -55,9 +56,9 @@ def test_most_shapes_are_exact_and_really_built_ones_have_that_many_weights():
 
 embeddings = st.one_of(
     st.just("none"),
-    st.builds(lambda e: spec.LinearEmbedding(kind="linear", width=e), st.integers(2, 40)),
-    st.builds(lambda e, n: spec.ProgressiveEmbedding(kind="progressive", width=e, num_layers=n), st.integers(2, 40), st.integers(1, 3)),
-    st.builds(lambda e: spec.AttentionEmbedding(kind="attention", width=4 * e), st.integers(1, 4)),
+    st.builds(lambda e: LinearEmbedding(kind="linear", width=e), st.integers(2, 40)),
+    st.builds(lambda e, n: ProgressiveEmbedding(kind="progressive", width=e, num_layers=n), st.integers(2, 40), st.integers(1, 3)),
+    st.builds(lambda e: AttentionEmbedding(kind="attention", width=4 * e), st.integers(1, 4)),
 )  # fmt: skip
 
 
@@ -70,7 +71,7 @@ embeddings = st.one_of(
 def test_any_window_embedding_and_width_is_counted_right_or_refused(
     budget, columns, context, embedding, widths, revin, patch, stride
 ):
-    base = spec.PatchTST(kind="patchtst", revin=revin, patch_length=patch, stride=stride)
+    base = PatchTST(kind="patchtst", revin=revin, patch_length=patch, stride=stride)
     shapes = []
     with contextlib.suppress(SpecError):
         shapes = shapes_within(budget, columns, context, embedding, base=base, widths=widths)
@@ -81,7 +82,7 @@ def test_any_window_embedding_and_width_is_counted_right_or_refused(
 
 
 def test_a_budget_smaller_than_the_embedding_names_the_nearest_count():
-    wide = spec.AttentionEmbedding(kind="attention", width=64)
+    wide = AttentionEmbedding(kind="attention", width=64)
     with pytest.raises(SpecError, match=r"500 columns, attention embedding.*nearest.* 2,\d{3},\d{3} par.*larger budget"):  # fmt: skip
         shapes_within("750k", 500, 80, wide)
     with pytest.raises(SpecError, match="smaller budget"):
@@ -125,7 +126,7 @@ def test_published_spaces_keep_their_levels_and_do_not_reach_their_names():
         space = label_space(name)
         assert len(space.triples()) == triples
         assert "not a size" in space.note
-        largest = spec.PatchTST(
+        largest = PatchTST(
             kind="patchtst", d_model=max(space.levels["d_model"]), n_heads=8,
             n_layers=max(space.levels["n_layers"]), d_ff=4 * max(space.levels["d_model"]),
         )  # fmt: skip

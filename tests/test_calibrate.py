@@ -14,6 +14,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from tests.test_cli import call
 from trueness.cli.calibrating import Methods
 from trueness.document import Beside, Figure
+from trueness.engines.recorded import HISTORY
 from trueness.errors import TruenessError
 from trueness.evaluation.calibrators import METHODS
 from trueness.evaluation.out_of_fold import out_of_fold_calibration
@@ -23,7 +24,6 @@ from trueness.judge.finding import find_run
 from trueness.judge.measured import measured
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.predictions import Predictions
-from trueness.record import HISTORY
 from trueness.store import Store
 
 

@@ -6,7 +6,10 @@ import pytest
 
 from trueness.campaign import campaign_file, load_campaign
 from trueness.errors import CampaignError, DataError
-from trueness.spec import PatchTST, Recipe, WalkForward, named_recipe
+from trueness.spec.evaluation import WalkForward
+from trueness.spec.loss import Bce
+from trueness.spec.model import PatchTST
+from trueness.spec.recipe import Recipe, named_recipe
 
 HEAD = "campaign: c\ndata: sp500\n"
 
@@ -142,7 +145,7 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: a20/logit}\n", r"c.yaml:4: id 'a20/logit': letters, digits"),
         ("experiments:\n  - {id: '[/x]'}\n", r"letters, digits"),
         ("experiments:\n  - {id: A-1..A-999999999}\n", r"more than 10000 experiments"),
-        ("experiments:\n  - {id: A, task: {kind: markets, tier: a50}}\n", r"c.yaml:4: A: task.kind: choose from market"),
+        ("experiments:\n  - {id: A, task: {kind: markets, tier: a50}}\n", r"c.yaml:4: A: task.kind: choose from"),
         ("experiments:\n  - {id: A, task.bars: x}\n", r"task.bars is set by `data:` or --data"),
         ("experiments:\n  - {id: A, task.volatility: x}\n", r"task.volatility is set by `vix:` or --vix"),
         ("experiments:\n  - {id: A, loss: {gamma: 1}}\n", r"c.yaml:4: A: loss: it needs a kind"),
@@ -219,7 +222,7 @@ def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
 
 
 def test_data_beside_the_campaign_file(tiny):
-    assert len(load_campaign(tiny).bars) == 1200
+    assert len(load_campaign(tiny).data.bars) == 1200
 
 
 def test_unknown_campaign_and_data():
@@ -375,7 +378,7 @@ def test_fair_recipe_treats_all_losses_alike():
         assert recipe.warmup_pct > 0
     assert recipes["LF-40"] == {42, 43, 44, 45, 46}
     decays = {e.id: e.spec.recipe.weight_decay for e in fair.experiments}
-    assert decays["FE-06"] == named_recipe("fair", "bce")["weight_decay"]
+    assert decays["FE-06"] == named_recipe("fair", Bce(kind="bce"))["weight_decay"]
     assert decays["FE-29"] == 0.001  # what an experiment says itself stays on top
     assert len(load_campaign("precision", recipe="fair", seeds=2).experiments) == 2 * 183
 

@@ -14,7 +14,8 @@ from trueness.judge.axes import axis_of
 from trueness.judge.comparison import auc_draws
 from trueness.judge.contrasts import contrasts, natural
 from trueness.judge.settings import differing, resolve, words
-from trueness.spec import AsymmetricFocal, NoEmbedding
+from trueness.spec.embedding import NoEmbedding
+from trueness.spec.loss import AsymmetricFocal
 from trueness.store import Store
 
 

@@ -13,6 +13,7 @@ import pytest
 from tests.test_cli import call
 from trueness.baselines import MAX_TREES, PENALTIES
 from trueness.checks import checked
+from trueness.engines.recorded import HISTORY, facts_of, predictions_of
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import PARTS, Examples
 from trueness.judge.certificates import certify_runs
@@ -24,7 +25,6 @@ from trueness.judge.multiplicity import CHOICES
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.thresholds import judge_thresholds, thresholds_of
 from trueness.judge.top import top_models
-from trueness.record import HISTORY, facts_of, predictions_of
 from trueness.report import to_html
 from trueness.spec import Spec
 from trueness.store import Store

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from trueness.campaign import load_campaign
-from trueness.campaign.titles import is_titles_campaign, load_titles_campaign
 from trueness.cli import app, main
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,9 +40,7 @@ def _commands(block):
 
 
 def _expanded(campaign):
-    if is_titles_campaign(campaign):
-        return load_titles_campaign(campaign, "0" * 12)
-    return load_campaign(campaign)
+    return load_campaign(campaign, needed=False)
 
 
 @pytest.mark.parametrize("block", _blocks("console"))
@@ -58,7 +55,7 @@ def test_commands_parse(block):
 
 @pytest.mark.parametrize("block", _blocks("yaml"))
 def test_campaigns_in_the_docs_expand(tmp_path, block):
-    (tmp_path / "c.yaml").write_text(block)
+    (tmp_path / "c.yaml").write_text(block.replace("data: catalogue", "data: synthetic"))
     assert _expanded(tmp_path / "c.yaml").experiments
 
 
@@ -80,6 +77,10 @@ def _verbs(group=app, words=()):
 
 
 SAID_ONCE = {"--json", "--markdown", "--report", "--csv", "--latex", "--limit", "--store"}
+OF_CAMPAIGNS = {
+    "--id", "--priority", "--tier", "--seeds", "--protocol", "--recipe", "--epochs", "--set",
+    "--data", "--vix",
+}  # fmt: skip
 """Options of many verbs, described above the table of verbs."""
 
 
@@ -89,7 +90,9 @@ def test_commands_md_names_every_verb_and_its_options(verb, options):
     rows = "\n".join(re.findall(rf"^\| `{verb}(?:`| [A-Z[]).*$", page, re.MULTILINE))
     assert rows, verb
     described = page if verb == "text train" else rows
-    missing = [names[0] for names in options if names[0] not in SAID_ONCE]
+    once = SAID_ONCE | (OF_CAMPAIGNS if verb in ("run", "list", "status", "tracker") else set())
+    assert not [name for name in once if f"`{name}" not in page.split("## Verbs")[0]]
+    missing = [names[0] for names in options if names[0] not in once]
     assert not [name for name in missing if not re.search(rf"[` ]{name}\b(?!-)", described)]
     gone = set(re.findall(r"[` ](--[a-z-]+)", rows)) - {name for names in options for name in names}
     assert not gone
@@ -147,7 +150,7 @@ def _status(words):
 
 def test_the_walk_begins_as_written(walk):
     for words in walk[:3]:
-        assert words[1] in ("build", "show", "list")
+        assert {"build", "show", "list"} & set(words[:2])
         assert _status([x.replace("6000", "600") for x in words]) == 0
 
 

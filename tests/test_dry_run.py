@@ -2,15 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 from tests.test_cli import call
 from trueness.campaign import load_campaign
+from trueness.engines import Setting
 from trueness.fit import Device
 from trueness.plan import plan, planned
 from trueness.report import to_markdown
 from trueness.store import Store
 
-CPU = Device("cpu", has_bf16=False)
+CPU = Setting(Device("cpu", has_bf16=False), Path("store"))
 
 
 def test_dry_run_writes_nothing(tiny, tmp_path, capsys):

@@ -8,13 +8,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from torch.func import functional_call
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from trueness import spec
 from trueness.evaluation import roc_auc
 from trueness.models import (
     EMBEDDINGS,
@@ -29,6 +28,9 @@ from trueness.models import (
 from trueness.models.columns import attend_columns
 from trueness.models.embeddings import embed, progressive_widths
 from trueness.models.layers import RevIN
+from trueness.spec import Spec
+from trueness.spec.embedding import Embedding
+from trueness.spec.model import PatchTST
 
 C, L = 7, 24
 VARIANTS = [
@@ -52,13 +54,12 @@ VARIANTS = [
 every = pytest.mark.parametrize(
     "embedding", VARIANTS, ids=lambda e: "-".join(str(v) for v in e.values())
 )
-SHAPES = TypeAdapter(spec.Embedding)
 
 
 def _model(embedding, **changes):
     small = {"kind": "patchtst", "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 12}
     small |= {"patch_length": 8, "stride": 8, "embedding": embedding}
-    return spec.PatchTST.model_validate({**small, **changes})
+    return PatchTST.model_validate({**small, **changes})
 
 
 def _built(embedding, seed=0, n_features=C, context=L, **changes):
@@ -69,7 +70,7 @@ def _built(embedding, seed=0, n_features=C, context=L, **changes):
 def _embedding(embedding, n_features=C, seed=0):
     """Module whose every weight is random, LayerNorms and biases included."""
     generator = torch.Generator().manual_seed(seed)
-    module = embed(SHAPES.validate_python(embedding), n_features, generator)
+    module = embed(Embedding.validated(embedding), n_features, generator)
     with torch.no_grad():
         for p in module.parameters():
             p.add_(0.3 * torch.randn(p.shape, generator=generator))
@@ -94,7 +95,7 @@ def _noise(module, x, p=0.25, seed=0):
 def test_every_kind_has_a_variant_here_and_a_shape():
     assert {v["kind"] for v in VARIANTS} == set(EMBEDDINGS)
     for kind in EMBEDDINGS:
-        assert SHAPES.validate_python({"kind": kind, "width": 8}).kind == kind
+        assert Embedding.validated({"kind": kind, "width": 8}).kind == kind
 
 
 # ---------------------------------------------------------------------------------- contracts
@@ -517,13 +518,13 @@ def test_penalty_is_beta_times_the_divergence_from_the_standard_normal():
 )
 def test_refuses(embedding, words):
     with pytest.raises(ValidationError, match=words):
-        SHAPES.validate_python(embedding)
+        Embedding.validated(embedding)
 
 
 def _spec(embedding):
     task = {"kind": "market", "bars": "3b9c6f0d5a1e", "tier": "a100"}
     model = {"kind": "patchtst", "embedding": embedding}
-    return spec.Spec.model_validate(
+    return Spec.model_validate(
         {"task": task, "model": model, "evaluation": {"protocol": "mission"}}
     )
 

@@ -22,7 +22,7 @@ from trueness.fit.ranking import stacked_auc
 from trueness.fit.stack import Stack, _rate
 from trueness.fit.streams import Streams
 from trueness.models import EMBEDDINGS, member_bytes
-from trueness.spec import Recipe
+from trueness.spec.recipe import Recipe
 
 CPU = Device("cpu", has_bf16=False)
 

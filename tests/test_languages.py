@@ -37,7 +37,7 @@ from trueness.judge.leaderboard import leaderboard
 from trueness.judge.measured import measured
 from trueness.predictions import Predictions
 from trueness.report import show, to_html
-from trueness.report.titles_progress import TitlesProgress
+from trueness.report.progress import ProgressListener
 from trueness.spec.external import ExternalSpec
 from trueness.store import MemoryRun, MemoryStore, Store
 
@@ -135,11 +135,11 @@ def test_without_a_language_of_its_own_that_is_told(texts):
 def test_a_stored_run_without_a_language_of_its_own_is_told():
     out = io.StringIO()
     estimate = Estimate.proportion(3, 4).to_dict()
-    TitlesProgress(Console(file=out, width=200)).stored(
-        "A-1", {"estimates": {"macro_f1": estimate}, "seconds": 1.0}
+    ProgressListener(Console(file=out, width=200)).stored(
+        ["A-1"], {"label": "encoder", "estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )
     assert "macro-F1 0.750 (" in out.getvalue()
-    assert "languages" not in out.getvalue()
+    assert "mean of groups" not in out.getvalue()
 
 
 def test_two_runs_are_told_by_language(texts):

@@ -3,15 +3,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trueness import spec
 from trueness.models import Noise, build, noise_per_example, parameter_count
+from trueness.spec.model import PatchTST
 
 LINEAR = {"kind": "linear", "width": 6}
 
 
 def _model(**changes):
     small = {"kind": "patchtst", "d_model": 16, "n_layers": 2, "n_heads": 4, "d_ff": 24}
-    return spec.PatchTST.model_validate({**small, "patch_length": 8, "stride": 4, **changes})
+    return PatchTST.model_validate({**small, "patch_length": 8, "stride": 4, **changes})
 
 
 def _built(model, n_features=5, context=40, seed=0):
@@ -46,7 +46,7 @@ def test_parameter_count_is_exact(
 )  # fmt: skip
 def test_published_parameter_counts(count, features, changes):
     """FE-06, FE-50, FE-01, FE-65 and FE-69 of the mission, counted without RevIN."""
-    model = spec.PatchTST.model_validate({"kind": "patchtst", "revin": False, **changes})
+    model = PatchTST.model_validate({"kind": "patchtst", "revin": False, **changes})
     assert parameter_count(model, features, 80) == count
 
 

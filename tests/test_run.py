@@ -3,20 +3,23 @@
 import io
 import json
 import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from trueness.campaign import load_campaign
+from trueness.engines import Setting
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
 from trueness.report.progress import ProgressListener
-from trueness.run import Listener, run
+from trueness.runner import Listener, run
 from trueness.store import Store
 from trueness.store.leases import Leases
 
-CPU = Device("cpu", has_bf16=False)
+CPU = Setting(Device("cpu", has_bf16=False), Path("store"))
+GPU = Setting(Device("cuda", has_bf16=True), Path("store"))
 
 
 class Diary(Listener):
@@ -30,7 +33,7 @@ class Diary(Listener):
     def begun(self, ids):
         self.begins.append(ids[0])
 
-    def advance(self, amount):
+    def advance(self, amount, text=""):
         self.amounts[self.stage][1] += amount
 
     def stored(self, ids, record):
@@ -65,12 +68,11 @@ def test_on_an_accelerator_seeds_losses_and_dropout_share_a_stack(tiny, tmp_path
     tiny.write_text(text.replace("T-02", "T-06"))
     todo = plan(load_campaign(tiny, seeds=2), Store(tmp_path / "store"))
     monkeypatch.setattr(Device, "free_bytes", lambda self: 80 * 10**9)
-    (item,) = todo.stacks(Device("cuda", has_bf16=True))
-    assert item.members == 12
-    assert item.width >= 12
-    few = 2.5 * item.bytes / 12 / 0.8  # memory for two and a half members
+    (job,) = todo.jobs(todo.missing, GPU)
+    assert (job.fits, job.width) == (12, 12)
+    few = 2.5 * job.bytes / 12 / 0.8  # memory for two and a half members
     monkeypatch.setattr(Device, "free_bytes", lambda self: int(few))
-    assert [i.members for i in todo.stacks(Device("cuda", has_bf16=True))] == [2] * 6
+    assert [one.fits for one in todo.jobs(todo.missing, GPU)] == [2] * 6
 
 
 def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path):

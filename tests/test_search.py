@@ -20,7 +20,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
 from trueness.judge.studies import analyze, coverage
 from trueness.market import synthetic_bars
-from trueness.run import run as run_campaign
+from trueness.runner import run as run_campaign
 from trueness.search import load_search
 from trueness.search.follow_up import ranked
 from trueness.search.stored import find_study, study_names, study_of

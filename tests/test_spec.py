@@ -9,9 +9,13 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import trueness
-from trueness.losses import CLASSIFICATION, LOSSES, language_weights
-from trueness.losses.groups import log_priors
-from trueness.spec import Baseline, Focal, MildFocal, Shape, Spec, published_stop_on
+from trueness.losses.binary import LOSSES
+from trueness.losses.groups import language_weights, log_priors
+from trueness.losses.multiclass import CLASSIFICATION
+from trueness.spec import Spec
+from trueness.spec.loss import Focal, Loss, MildFocal
+from trueness.spec.model import Baseline
+from trueness.spec.shape import Shape
 
 TASK = {"kind": "market", "bars": "3b9c6f0d5a1e"}
 MISSION = {"protocol": "mission"}
@@ -177,9 +181,9 @@ def test_defaults_of_published_losses():
 
 
 def test_published_stopping():
-    by_loss = {kind for kind in LOSSES if published_stop_on(kind) == "val_loss"}
+    by_loss = {kind for kind in LOSSES if Loss.kinds()[kind].stop_on == "val_loss"}
     assert by_loss == {"labelsmoothing", "entropyreg", "variancereg", "calibratedfocal"}
-    assert {published_stop_on(kind) for kind in set(LOSSES) - by_loss} == {"val_auc"}
+    assert {Loss.kinds()[kind].stop_on for kind in set(LOSSES) - by_loss} == {"val_auc"}
 
 
 def _shapes(of=Shape):

@@ -11,22 +11,16 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from trueness.baselines import fit_baseline
+from trueness.engines.recorded import facts_of, predictions_of
 from trueness.errors import DataError
 from trueness.evaluation import roc_auc
 from trueness.examples import PARTS
 from trueness.fit import Device, fit_stack
 from trueness.judge.table_features import audit_table
-from trueness.record import facts_of, predictions_of
-from trueness.spec import (
-    Baseline,
-    Given,
-    Holdout,
-    KFold,
-    RowsForward,
-    Spec,
-    TableTask,
-    explain_error,
-)
+from trueness.spec import Spec, explain_error
+from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
+from trueness.spec.model import Baseline
+from trueness.spec.table import TableTask
 from trueness.table import bundled, load_table, table_examples, table_of
 from trueness.table.examples import divide
 from trueness.table.parts import Units, divided

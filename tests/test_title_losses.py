@@ -11,21 +11,16 @@ from hypothesis import strategies as st
 from sklearn.utils.class_weight import compute_class_weight
 
 from trueness.errors import TruenessError
-from trueness.losses import (
-    CLASSIFICATION,
-    CrossBatchMemory,
+from trueness.losses.contrastive import CrossBatchMemory, Points, supcon, supcon_floor
+from trueness.losses.groups import (
     GroupDro,
-    Points,
+    class_margins,
     class_weights,
-    classification_loss,
-    kl_to_teacher,
     language_weights,
+    log_priors,
     sampling_probabilities,
-    supcon,
-    supcon_floor,
 )
-from trueness.losses.groups import class_margins, log_priors
-from trueness.losses.multiclass import focal
+from trueness.losses.multiclass import CLASSIFICATION, classification_loss, focal, kl_to_teacher
 from trueness.spec import titles
 
 COUNTS = torch.tensor([[700, 200, 90, 10], [50, 5, 40, 5], [0, 30, 1, 9]])

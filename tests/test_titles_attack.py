@@ -19,22 +19,24 @@ import polars as pl
 import pytest
 import torch
 
-from trueness.campaign.titles import TitlesEntry, campaign_of
+from trueness.campaign import Entry, campaign_of
 from trueness.cli import main
+from trueness.engines import EncoderOptions
+from trueness.engines.encoder import check_source_run
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
 from trueness.evaluation.by_group import judged_groups
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.losses import CrossBatchMemory, supcon
+from trueness.losses.contrastive import CrossBatchMemory, supcon
+from trueness.runner import run
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Store
+from trueness.tasks.titles import TitlesData
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.text.tables import Table
 from trueness.text.tokens import vocabulary_of
 from trueness.titles.export import check_export_folder, export_folder
-from trueness.titles.running import Options, run_titles
-from trueness.titles.work import check_source_run
 
 TINY = {
     "model": {
@@ -65,9 +67,9 @@ def corpus(tmp_path_factory):
 def stored(corpus, tmp_path_factory):
     """Store with one encoder and the majority baseline, and their runs; read only."""
     root = tmp_path_factory.mktemp("attack") / "store"
-    whole = campaign_of(_spec(corpus), "train", "one")
+    whole = campaign_of(_spec(corpus), TitlesData(corpus, "corpus"), "train", "one")
     small = replace(whole, baselines=whole.baselines[:1])
-    summary = run_titles(small, corpus, Store(root), options=Options(device="cpu"))
+    summary = run(small, Store(root), device="cpu")
     assert not summary.failed
     majority, one = summary.trained
     return root, Store(root).run(one), Store(root).run(majority)
@@ -181,7 +183,10 @@ def _at(column, value):
 def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
     edited = _changed(corpus, tmp_path / "edited", part, change)
     with pytest.raises(DataError, match=told):
-        run_titles(campaign_of(_spec(edited), "train", "x"), edited, Store(tmp_path / "s"))
+        run(
+            campaign_of(_spec(edited), TitlesData(edited, "edited"), "train", "x"),
+            Store(tmp_path / "s"),
+        )
     assert not (tmp_path / "s").exists()
 
 
@@ -197,24 +202,25 @@ def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
 
 def test_a_spec_about_another_corpus_trains_nothing(corpus, tmp_path):
     spec = _spec(replace(corpus, digest="abcdefabcdef"))
-    with pytest.raises(SpecError, match="abcdefabcdef"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
+    with pytest.raises(DataError, match="abcdefabcdef"):
+        run(campaign_of(spec, TitlesData(corpus, "corpus"), "train", "x"), Store(tmp_path))
     assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("wrong", [{"every_epochs": 0}, {"every_minutes": float("nan")},
                                    {"every_minutes": -1.0}, {"workers": -1}])  # fmt: skip
 def test_impossible_options_are_refused_before_anything_trains(corpus, tmp_path, wrong):
-    campaign = campaign_of(_spec(corpus), "train", "x")
+    campaign = campaign_of(_spec(corpus), TitlesData(corpus, "corpus"), "train", "x")
+    how = {"workers": -1} if "workers" in wrong else {"encoders": EncoderOptions(**wrong)}
     with pytest.raises(TruenessError, match=r"needed|give 0"):
-        run_titles(campaign, corpus, Store(tmp_path), options=Options(**wrong))
+        run(campaign, Store(tmp_path), **how)
     assert not (tmp_path / "runs").exists()
 
 
 def test_languages_that_are_all_too_small_are_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, evaluation={"min_rows": 10_000})
     with pytest.raises(TruenessError, match="no language has 10000 texts"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path))
+        run(campaign_of(spec, TitlesData(corpus, "corpus"), "train", "x"), Store(tmp_path))
     assert not (tmp_path / "runs").exists()
 
 
@@ -227,8 +233,8 @@ def test_texts_without_any_language_cannot_be_judged_by_language():
 def test_half_precision_on_a_cpu_is_refused_before_the_baselines(corpus, tmp_path):
     spec = _spec(corpus, recipe={**TINY["recipe"], "precision": "fp16"})
     with pytest.raises(SpecError, match="fp16 needs a CUDA device"):
-        run_titles(campaign_of(spec, "train", "x"), corpus, Store(tmp_path),
-                   options=Options(device="cpu"))  # fmt: skip
+        run(campaign_of(spec, TitlesData(corpus, 'corpus'), "train", "x"), Store(tmp_path),
+                   device="cpu")  # fmt: skip
 
 
 def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stored):
@@ -236,7 +242,7 @@ def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stor
     store = Store(root)
 
     def attempt(spec):
-        run_titles(campaign_of(spec, "train", "x"), corpus, store)
+        run(campaign_of(spec, TitlesData(corpus, "corpus"), "train", "x"), store)
 
     teacher = {"teacher": {"run": "abcdefabcdef"}}
     with pytest.raises(SpecError, match=r"abcdefabcdef.* is not stored"):
@@ -271,13 +277,17 @@ def test_contradicting_flags_are_refused(corpus, stored, tmp_path, refused):
 def test_a_run_that_another_process_is_at_is_waited_for_not_failed(corpus, tmp_path):
     first = _spec(corpus)
     second = _spec(corpus, recipe={**TINY["recipe"], "start": first.key})
-    entries = tuple(TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second)))
-    campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
+    entries = tuple(Entry(id_, "P1", s) for id_, s in (("A", first), ("B", second)))
+    campaign = replace(
+        campaign_of(first, TitlesData(corpus, "corpus"), "two", "A"),
+        baselines=(),
+        experiments=entries,
+    )
     store = Store(tmp_path)
     store.prepare()
     (store.root / "leases").mkdir()
     (store.root / "leases" / first.key).write_text(f"{os.getppid()} {platform.node()}")
-    summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
+    summary = run(campaign, store, device="cpu")
     assert (summary.failed, summary.trained) == ([], [])
     assert summary.missing == [first.key, second.key]
     assert store.failures() == {}
@@ -287,12 +297,14 @@ def test_what_begins_with_a_run_that_failed_fails(corpus, tmp_path):
     first = _spec(corpus, recipe={**TINY["recipe"], "learning_rate": 1e30})
     second = _spec(corpus, recipe={**TINY["recipe"], "start": first.key})
     third = _spec(corpus, recipe={**TINY["recipe"], "start": second.key})
-    entries = tuple(
-        TitlesEntry(id_, "P1", s) for id_, s in (("A", first), ("B", second), ("C", third))
+    entries = tuple(Entry(id_, "P1", s) for id_, s in (("A", first), ("B", second), ("C", third)))
+    campaign = replace(
+        campaign_of(first, TitlesData(corpus, "corpus"), "two", "A"),
+        baselines=(),
+        experiments=entries,
     )
-    campaign = replace(campaign_of(first, "two", "A"), baselines=(), experiments=entries)
     store = Store(tmp_path)
-    summary = run_titles(campaign, corpus, store, options=Options(device="cpu"))
+    summary = run(campaign, store, device="cpu")
     assert summary.failed == [first.key, second.key, third.key]
     assert "is not stored" in store.failures()[third.key]
 

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
@@ -15,24 +16,24 @@ import pytest
 from sklearn.metrics import f1_score
 
 from trueness.campaign import load_campaign
-from trueness.campaign.titles import load_titles_campaign
 from trueness.cli import main
 from trueness.errors import CampaignError, SpecError, StoreError
 from trueness.fit.device import choose_device
 from trueness.judge.leaderboard import leaderboard
+from trueness.runner import run
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Store
+from trueness.tasks.titles import TitlesData
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
 from trueness.titles.latency import measure_latency
 from trueness.titles.predicting import Predictor, abstention_thresholds_of, temperatures_of
-from trueness.titles.running import Options, run_titles
 
 HEAD = """\
 campaign: tiny
-corpus: corpus
+data: corpus
 reference: A
 defaults:
   task: {kind: titles, tokenizer: {kind: bpe, vocabulary: 500}, max_tokens: 24}
@@ -41,6 +42,7 @@ defaults:
   evaluation: {min_rows: 20, draws: 100}
 experiments:
 """
+PINNED = TitlesData(SimpleNamespace(digest="0123456789ab"), "pinned")
 EXPERIMENTS = """\
   - {id: A, priority: P1}
   - {id: B, priority: P2, recipe: {start: A, learning_rate: 0.001, sampling_alpha: 0.3}, loss.teacher: {run: A}}
@@ -52,11 +54,11 @@ def folder(tmp_path_factory):
     """A corpus, a campaign of two stages, and its store; read only."""
     folder = tmp_path_factory.mktemp("titles")
     plan = Plan(validation=0.15, test=0.2)
-    corpus = build(Catalogue(rows=1500, english_share=0.7), folder / "corpus", plan)
+    build(Catalogue(rows=1500, english_share=0.7), folder / "corpus", plan)
     (folder / "tiny.yaml").write_text(HEAD + EXPERIMENTS)
-    campaign = load_titles_campaign(folder / "tiny.yaml", corpus.digest)
-    summary = run_titles(campaign, corpus, Store(folder / "store"),
-                         options=Options(device="cpu", workers=0))  # fmt: skip
+    campaign = load_campaign(folder / "tiny.yaml")
+    summary = run(campaign, Store(folder / "store"),
+                         device="cpu", workers=0)  # fmt: skip
     assert summary.failed == summary.missing == []
     assert len(summary.trained) == 5
     return folder
@@ -68,7 +70,7 @@ def store(folder):
 
 
 def _campaign(folder):
-    return load_titles_campaign(folder / "tiny.yaml", load_corpus(folder / "corpus").digest)
+    return load_campaign(folder / "tiny.yaml")
 
 
 def _keys(folder):
@@ -80,7 +82,7 @@ def _keys(folder):
 
 def test_keys_of_titles_do_not_change():
     """Pinned on 2026-11-20; a new field whose default means "as before" keeps them."""
-    campaign = load_titles_campaign("text", "0123456789ab")
+    campaign = load_campaign("text", data=PINNED)
     keys = {e.id: e.spec.key for e in campaign.entries}
     pinned = {
         "majority": "584e32861c17", "tfidf_svm": "9d2776f42b7f", "V-1": "de2af6e34ee0",
@@ -108,9 +110,9 @@ def test_equal_runs_on_titles_have_equal_keys():
 
 
 def test_every_replicate_begins_with_the_replicate_of_its_seed():
-    campaign = load_titles_campaign("text", "0123456789ab", seeds=3)
+    campaign = load_campaign("text", data=PINNED, seeds=3)
     keys = {e.id: e.spec.key for e in campaign.entries}
-    needs = {e.id: e.depends_on for e in campaign.entries if e.depends_on}
+    needs = {e.id: e.spec.depends_on for e in campaign.entries if e.spec.depends_on}
     assert needs["M-17@43"] == {keys["M-0@43"]}
     assert needs["M-17"] == {keys["M-0"]}
     chosen = campaign.select(["M-17"], [])
@@ -132,7 +134,7 @@ MISTAKES = [
     ("  - {id: A, model.n_heads: 3}", "n_heads 3 must divide d_model 16 into even widths"),
     ("  - {id: A, loss.contrastive: {weight: 0.1}}", "go together; give both or neither"),
     ("  - {id: A, recipe.start: Z}", "recipe.start: no earlier experiment 'Z'; none stands before it"),
-    ("  - {id: A, task.corpus: abc}", "task.corpus is set by `corpus:` or --corpus"),
+    ("  - {id: A, task.corpus: abc}", "task.corpus is set by `data:` or --data"),
     ("  - {id: A, recipe.sampling_alpha: 2}", "recipe.sampling_alpha: input should be less than or equal to 1"),
     ("  - {id: B}", "tiny.yaml:3: reference: no experiment 'A'; choose from B"),
 ]  # fmt: skip
@@ -143,23 +145,28 @@ def test_a_mistake_is_told_with_its_line(tmp_path, experiment, message):
     file = tmp_path / "tiny.yaml"
     file.write_text(HEAD + experiment + "\n")
     with pytest.raises(CampaignError) as caught:
-        load_titles_campaign(file, "0123456789ab")
+        load_campaign(file, data=PINNED)
     assert message in str(caught.value)
 
 
-def test_each_side_refuses_the_other_s_campaigns():
-    with pytest.raises(CampaignError, match="is a campaign on titles"):
-        load_campaign("text")
-    with pytest.raises(CampaignError, match="names no corpus"):
-        load_titles_campaign("demo", "0123456789ab")
+def test_settings_are_laid_over_and_data_are_not_needed_to_list():
+    campaign = load_campaign("text", settings={"recipe": {"epochs": 1}}, seeds=1, needed=False)
+    assert {e.spec.recipe.epochs for e in campaign.experiments} == {1}
+    assert {e.spec.task.corpus for e in campaign.entries} == {"unknown"}
+
+
+def test_tasks_are_not_mixed_in_one_file(tmp_path):
+    file = tmp_path / "tiny.yaml"
+    file.write_text(HEAD + "  - {id: A}\n  - {id: B, task: {kind: market}}\n")
+    with pytest.raises(CampaignError, match=r"tiny.yaml:11: B: task.kind: choose from titles"):
+        load_campaign(file, data=PINNED)
 
 
 # -------------------------------------------------------------------------------------------- runs
 
 
 def test_what_is_stored_is_not_trained_again(folder, store):
-    corpus = load_corpus(folder / "corpus")
-    summary = run_titles(_campaign(folder), corpus, store, options=Options(device="cpu"))
+    summary = run(_campaign(folder), store, device="cpu")
     assert summary.trained == []
     assert len(summary.reused) == 5
 
@@ -195,13 +202,12 @@ def test_a_second_stage_starts_from_the_weights_of_the_first(folder, store):
 
 
 def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
-    corpus = load_corpus(folder / "corpus")
     head = HEAD.replace("precision: float32", "precision: float32, clip_norm: null")
     wild = "  - {id: A, recipe.learning_rate: 1e30}\n  - {id: B, recipe.start: A}\n"
     (tmp_path / "tiny.yaml").write_text(head + wild)
-    campaign = load_titles_campaign(tmp_path / "tiny.yaml", corpus.digest)
+    campaign = load_campaign(tmp_path / "tiny.yaml", data=folder / "corpus")
     runs = Store(tmp_path / "store")
-    summary = run_titles(campaign, corpus, runs, options=Options(device="cpu", workers=0))
+    summary = run(campaign, runs, device="cpu", workers=0)
     first, second = (entry.spec.key for entry in campaign.experiments)
     assert summary.failed == [first, second]
     assert "not finite" in runs.failures()[first]
@@ -209,11 +215,10 @@ def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
 
 
 def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
-    corpus = load_corpus(folder / "corpus")
     (tmp_path / "tiny.yaml").write_text(HEAD + "  - {id: A, recipe.start: 0123456789ab}\n")
-    campaign = load_titles_campaign(tmp_path / "tiny.yaml", corpus.digest)
+    campaign = load_campaign(tmp_path / "tiny.yaml", data=folder / "corpus")
     with pytest.raises(SpecError, match="run 0123456789ab, which is to teach or to lend"):
-        run_titles(campaign, corpus, Store(tmp_path / "store"))
+        run(campaign, Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 
 
@@ -236,13 +241,13 @@ def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store)
 
 def test_campaigns_of_two_tasks_share_a_store_but_no_name(folder, golden_market, tmp_path):
     shutil.copytree(golden_market.root, tmp_path / "store")
-    store, corpus = Store(tmp_path / "store"), load_corpus(folder / "corpus")
+    store = Store(tmp_path / "store")
     campaign = replace(_campaign(folder), name="golden")
     with pytest.raises(SpecError) as caught:
-        run_titles(campaign, corpus, store)
+        run(campaign, store)
     assert caught.value.code == "campaign_kind"
     baselines = replace(campaign, name="mine", experiments=())
-    run_titles(baselines, corpus, store, options=Options(device="cpu", workers=0))
+    run(baselines, store, device="cpu", workers=0)
     groups = leaderboard(store).groups
     assert {group.kind for group in groups} == {"binary", "classes"}
     assert leaderboard(store, "mine").groups[0].kind == "classes"
@@ -361,8 +366,6 @@ REFUSED = [
     (("train", "{corpus}", "--set", "loss.groups.kind=dra"), "loss.groups: unknown kind 'dra'"),
     (("train", "{corpus}", "--amp", "fp16", "--device", "cpu"), "fp16 needs a CUDA device"),
     (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
-    (("run", "nowhere"), "unknown campaign 'nowhere'"),
-    (("run", "demo", "--corpus", "{corpus}"), "names no corpus"),
     (("evaluate", "Z", "--corpus", "{corpus}", "--store", "{store}"), "no run has the id or key 'Z'"),
     (("evaluate", "A", "--store", "{store}"), "--corpus"),
     (("predict", "A", "nowhere.csv", "--store", "{store}"), "cannot be read"),

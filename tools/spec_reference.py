@@ -14,44 +14,25 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from trueness import spec
 from trueness.spec import titles
+from trueness.spec.embedding import Embedding
+from trueness.spec.evaluation import Given, Holdout, KFold, Mission, RowsForward, WalkForward
+from trueness.spec.loss import Loss
+from trueness.spec.model import Model
+from trueness.spec.recipe import Recipe
+from trueness.spec.shape import Family, Shape
+from trueness.spec.table import TableTask
+from trueness.spec.task import MarketTask
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
-    "task": (spec.MarketTask, spec.TableTask),
-    "model": (spec.PatchTST, spec.Baseline),
-    "model.embedding": (
-        spec.NoEmbedding,
-        spec.LinearEmbedding,
-        spec.ProgressiveEmbedding,
-        spec.BottleneckEmbedding,
-        spec.MultiheadEmbedding,
-        spec.GatedResidualEmbedding,
-        spec.AttentionEmbedding,
-        spec.VariationalEmbedding,
-    ),
-    "loss": (
-        spec.Bce,
-        spec.WeightedBce,
-        spec.LabelSmoothing,
-        spec.Focal,
-        spec.MildFocal,
-        spec.AsymmetricFocal,
-        spec.SoftAuc,
-        spec.WeightedSum,
-        spec.EntropyReg,
-        spec.VarianceReg,
-        spec.CalibratedFocal,
-        spec.Poly,
-        spec.LogitAdjusted,
-        spec.Ldam,
-        spec.PartialAuc,
-        spec.TopPush,
-    ),
-    "recipe": (spec.Recipe,),
-    "evaluation": (spec.Mission, spec.WalkForward),
-    "evaluation of tables": (spec.Holdout, spec.KFold, spec.RowsForward, spec.Given),
+    "task": (MarketTask, TableTask),
+    "model": tuple(dict.fromkeys(Model.kinds().values())),
+    "model.embedding": tuple(dict.fromkeys(Embedding.kinds().values())),
+    "loss": tuple(dict.fromkeys(Loss.kinds().values())),
+    "recipe": (Recipe,),
+    "evaluation": (Mission, WalkForward),
+    "evaluation of tables": (Holdout, KFold, RowsForward, Given),
 }
 TITLES = {
     "task": (titles.TitlesTask,),
@@ -90,7 +71,9 @@ def _words(kind: object) -> str:
         return " or ".join(_words(one) for one in typing.get_args(kind))
     if typing.get_origin(kind) is tuple:
         return f"list of {_words(typing.get_args(kind)[0])}"
-    if isinstance(kind, type) and issubclass(kind, spec.Shape):
+    if isinstance(kind, type) and issubclass(kind, Family) and kind.kinds():
+        return " or ".join(f"`{name}`" for name in kind.kinds())
+    if isinstance(kind, type) and issubclass(kind, Shape):
         field = kind.model_fields.get("kind")
         return "fields, see below" if field is None else values(field)
     names = {int: "whole number", float: "number", str: "text", bool: "true or false"}
@@ -103,7 +86,7 @@ def default(field: FieldInfo) -> str:
     """Default as it would be written in YAML."""
     if field.default is PydanticUndefined:
         return "required"
-    if isinstance(field.default, spec.Shape):
+    if isinstance(field.default, Shape):
         return "see below"
     text = json.dumps(field.default, default=str).strip('"')
     return f"`{text}`"
@@ -128,7 +111,7 @@ def page() -> str:
     return "\n".join(" ".join(line.split(" ")) for line in lines)
 
 
-def _tables(shapes: tuple[type[spec.Shape], ...]) -> list[str]:
+def _tables(shapes: tuple[type[Shape], ...]) -> list[str]:
     """A sentence and a table of fields for each shape."""
     lines = []
     for shape in shapes:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         judge,
         leaderboard,
         load,
+        run,
         show,
         thresholds,
     )
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from trueness.examples import Examples
     from trueness.market import load_bars, load_volatility, market_examples
     from trueness.predictions import Predictions
-    from trueness.run import run as run_campaign
     from trueness.spec import Spec
     from trueness.store import Store
 

@@ -23,7 +23,11 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Self
 
+from trueness.errors import SpecError
+
 TRIES = 2
+UNGUARDED = 78
+"""Exit status of a worker that was about to run the script that started it."""
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
 
 
@@ -39,6 +43,12 @@ class Question:
     """An event whose item waits for an answer: `report` gives what `on_event` answers to it."""
 
     content: Any
+
+
+def refuse_unguarded() -> None:
+    """End a worker that runs the script which started it, because the script has no main guard."""
+    if getattr(mp.current_process(), "_inheriting", False):
+        os._exit(UNGUARDED)
 
 
 class _TimeIsUp(BaseException):
@@ -91,6 +101,19 @@ class Pool:
     def __enter__(self) -> Self:
         return self
 
+    def start(self) -> None:
+        """Start a first worker, so that what keeps them from working is known at once.
+
+        Raises
+        ------
+        SpecError
+            With the code ``no_main_guard`` if a worker would run the calling script again.
+        """
+        refuse_unguarded()
+        if self.size and not self._workers:
+            self._workers.append(_Worker())
+            self._workers[0].wait_until_ready()
+
     def __exit__(self, *exception: object) -> None:
         self._stop_workers()
 
@@ -140,6 +163,8 @@ class Pool:
                 position = worker.position
                 assert position is not None
                 kind, content = worker.receive()
+                if kind == "ready":
+                    continue
                 if kind == "event":
                     answer = heard.event(position, content)
                     if isinstance(content, Question):
@@ -193,6 +218,21 @@ class _Worker:
         with contextlib.suppress(BrokenPipeError):
             self.connection.send(content)
 
+    def wait_until_ready(self) -> None:
+        try:
+            self.connection.recv()
+        except (EOFError, OSError):
+            self.process.join()
+            if self.process.exitcode == UNGUARDED:
+                raise SpecError(
+                    'worker processes import the script that starts them; put what it does under '
+                    '`if __name__ == "__main__":`, or give workers=0', "no_main_guard",
+                ) from None  # fmt: skip
+            raise SpecError(
+                f"a worker process ended with status {self.process.exitcode} before it began; "
+                "give workers=0 to stay in this process", "no_worker",
+            ) from None  # fmt: skip
+
     def receive(self) -> tuple[str, Any]:
         try:
             return self.connection.recv()
@@ -235,6 +275,7 @@ def _serve(connection: Connection) -> None:
         connection.send(("event", event))
         return connection.recv() if isinstance(event, Question) else None
 
+    connection.send(("ready", None))
     while True:
         try:
             function, item = connection.recv()

@@ -2,9 +2,8 @@
 
     campaign: demo                      name, as used on the command line
     title: ...
-    data: sp500                         or a file; `--data` overrides
-    corpus: synthetic                   in place of data: a campaign on titles
-    reference: M-0                      and the experiment that its others are compared with
+    data: sp500                         or a file or folder; `--data` overrides
+    reference: M-0                      experiment that the others are compared with, if one is
     defaults: {...}                     part of a spec, under every experiment
     bases: {small: {...}}               named parts; `base: small` or `base: [a, b]` applies them
     experiments:
@@ -41,7 +40,6 @@ _TOP = (
     "title",
     "data",
     "vix",
-    "corpus",
     "reference",
     "defaults",
     "bases",

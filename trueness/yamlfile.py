@@ -89,9 +89,9 @@ class Reader:
         self.file, self.what = file, what
         self.values = 0
 
-    def fail(self, line: int, message: str) -> CampaignError:
+    def fail(self, line: int, message: str, code: str | None = None) -> CampaignError:
         """Error that names the file and a line."""
-        return CampaignError(f"{self.file.name}:{line}: {message}")
+        return CampaignError(f"{self.file.name}:{line}: {message}", code)
 
     def root(self) -> yaml.MappingNode:
         """Top mapping of the file."""

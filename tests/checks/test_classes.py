@@ -20,9 +20,9 @@ from trueness.evaluation import Estimate
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.external import ExternalSpec
+from trueness.tasks.titles import predictions_of, training_facts
 from trueness.text.building import build
 from trueness.text.synthetic import Catalogue
-from trueness.titles.record import predictions_of, training_facts
 
 K, SIZES = 4, {"en": 300, "de": 200, "fr": 150}
 N = sum(SIZES.values())

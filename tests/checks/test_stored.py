@@ -24,7 +24,7 @@ from trueness.evaluation import Estimate
 from trueness.judge.findings import findings_of_runs, not_applicable
 from trueness.judge.leaderboard import leaderboard
 from trueness.market import synthetic_bars
-from trueness.run import run
+from trueness.runner import run
 from trueness.store import Store
 
 PLANTED = """\

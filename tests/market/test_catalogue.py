@@ -12,7 +12,8 @@ from trueness.market import feature_table, load_bars, market_examples
 from trueness.market.bars import Volatility
 from trueness.market.indicators import CATALOGUE, FAMILIES, TIERS, tier_rows
 from trueness.market.quality import CUTS, audit, cut_points, look_ahead_rows
-from trueness.spec import MarketTask, Mission
+from trueness.spec.evaluation import Mission
+from trueness.spec.task import MarketTask
 
 NOTES = Path(__file__).resolve().parents[3] / "shared" / "spec" / "features.yaml"
 

@@ -65,7 +65,8 @@ def test_refuses():
 def test_published_base_rates_on_spy(spy, h, positives, n):
     """Validation 2023-24, context 80, +1 % on the high; shares 18.0, 33.5, 45.2, 60.0 % from the research notes."""
     from trueness.market import market_examples
-    from trueness.spec import MarketTask, Mission
+    from trueness.spec.evaluation import Mission
+    from trueness.spec.task import MarketTask
 
     task = MarketTask(kind="market", bars=spy.digest, horizon_days=h)
     examples = market_examples(task, Mission(protocol="mission"), spy)

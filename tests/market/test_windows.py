@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from trueness.errors import DataError
 from trueness.market import inputs, market_examples, resolve_evaluation, synthetic_bars
 from trueness.market.inputs import earlier_median, forward_fill
-from trueness.spec import MarketTask, Mission, WalkForward
+from trueness.spec.evaluation import Mission, WalkForward
+from trueness.spec.task import MarketTask
 
 
 def _task(bars, **changes):

@@ -2,9 +2,10 @@
 
 from trueness.api.answer import Answer
 from trueness.api.external import judge
+from trueness.api.running import run
 from trueness.api.stored import calibrate, certify, compare, leaderboard, load, show, thresholds
 
 __all__ = [
-    "Answer", "calibrate", "certify", "compare", "judge", "leaderboard", "load", "show",
+    "Answer", "calibrate", "certify", "compare", "judge", "leaderboard", "load", "run", "show",
     "thresholds",
 ]  # fmt: skip

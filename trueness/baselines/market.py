@@ -24,7 +24,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from trueness.examples import Examples
-from trueness.spec import Baseline, Spec
+from trueness.spec import Spec
+from trueness.spec.model import Baseline
 
 Array: TypeAlias = NDArray[np.float64]
 Rung: TypeAlias = "Callable[[Part, Part, Array, int], tuple[Array, str]]"

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-from pydantic import ValidationError
-
-from trueness.errors import CampaignError, DataError, nearest
+from trueness.campaign.ground import Ground, make_ground
+from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
-from trueness.market import Bars, Volatility, load_bars, load_volatility, resolve_evaluation
-from trueness.market.inputs import chosen_rows
-from trueness.spec import (
-    RECIPES,
-    SEEDS,
-    Baseline,
-    Recipe,
-    Spec,
-    explain_error,
-    named_recipe,
-)
-from trueness.yamlfile import Part, Reader, merge
+from trueness.spec.kinds import AnySpec
+from trueness.spec.recipe import SEEDS
+from trueness.tasks import TASKS, task_of
+from trueness.yamlfile import Part, Reader
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
@@ -34,22 +26,43 @@ class Entry:
 
     id: str
     priority: str
-    spec: Spec
+    spec: Any
+
+    @property
+    def own_id(self) -> str:
+        """Id without the replicate."""
+        return self.id.split("@")[0]
 
 
 @dataclass(frozen=True)
 class Campaign:
-    """An expanded campaign, the baselines its experiments are compared to, and its data."""
+    """An expanded campaign, the baselines its experiments are compared to, and its data.
+
+    Attributes
+    ----------
+    name, title, kind : str
+        The kind is that of the task.
+    baselines, experiments : tuple of Entry
+    data : Data
+        See `trueness.tasks`.
+    reference : str or None
+        Experiment that the others are compared with.
+    """
 
     name: str
     title: str
+    kind: str
     baselines: tuple[Entry, ...]
     experiments: tuple[Entry, ...]
-    bars: Bars
-    volatility: Volatility | None
+    data: Any
+    reference: str | None = None
 
-    def select(self, ids: list[str], priorities: list[str], tiers: list[str]) -> Campaign:
-        """Experiments of the given ids, priorities and tiers, with their baselines.
+    def select(
+        self, ids: Sequence[str] = (), priorities: Sequence[str] = (), tiers: Sequence[str] = ()
+    ) -> Campaign:
+        """Experiments of the given ids, priorities and tiers, their baselines, and their sources.
+
+        Sources are the experiments that teach the chosen ones or lend them their weights.
 
         Raises
         ------
@@ -57,12 +70,13 @@ class Campaign:
             For a name that no experiment has.
         """
         kept = list(self.experiments)
-        for what, wanted, of in (
-            ("id", ids, lambda e: e.id.split("@")[0]),
+        asked: list[tuple[str, Sequence[str], Callable[[Entry], str]]] = [
+            ("id", ids, lambda e: e.own_id),
             ("priority", priorities, lambda e: e.priority),
-            ("tier", tiers, lambda e: e.spec.task.tier),
-        ):
-            known = list(dict.fromkeys(of(e) for e in self.experiments))
+            ("tier", tiers, lambda e: getattr(e.spec.task, "tier", "")),
+        ]
+        for what, wanted, of in asked:
+            known = list(dict.fromkeys(map(of, self.experiments)))
             for name in wanted:
                 if name not in known:
                     raise CampaignError(
@@ -73,14 +87,29 @@ class Campaign:
             raise CampaignError(
                 f"{self.name}: no experiment has all of the given ids, priorities and tiers"
             )
-        rungs = {entry.spec.key for entry in baselines_of(kept)}
+        keys = self._with_sources({e.spec.key for e in kept})
+        chosen = tuple(e for e in self.experiments if e.spec.key in keys)
+        rungs = {entry.spec.key for entry in baselines_of(chosen)}
         ladder = tuple(entry for entry in self.baselines if entry.spec.key in rungs)
-        return replace(self, baselines=ladder, experiments=tuple(kept))
+        return replace(self, baselines=ladder, experiments=chosen)
+
+    def _with_sources(self, keys: set[str]) -> set[str]:
+        """The same keys, and those of all experiments that they begin with."""
+        by_key = {e.spec.key: e.spec for e in self.experiments}
+        while True:
+            needed = {k for key in keys for k in by_key[key].depends_on} & set(by_key)
+            if needed <= keys:
+                return keys
+            keys = keys | needed
 
     @property
     def entries(self) -> tuple[Entry, ...]:
         """Baselines, then experiments."""
         return (*self.baselines, *self.experiments)
+
+    def ids_of(self, key: str) -> list[str]:
+        """Ids that stand for a run."""
+        return [entry.id for entry in self.entries if entry.spec.key == key]
 
     def duplicate_specs(self) -> dict[str, list[str]]:
         """Key -> ids, for every run that several experiments share."""
@@ -115,13 +144,8 @@ def bundled_campaigns() -> list[dict[str, Any]]:
         reader = Reader(file)
         top = top_level(reader)
         count = sum(1 for _ in expand(reader, top))
-        rows.append(
-            {
-                "campaign": file.stem,
-                "experiments": count,
-                "title": str(top.content.get("title", "")),
-            }
-        )
+        title = str(top.content.get("title", ""))
+        rows.append({"campaign": file.stem, "experiments": count, "title": title})
     return rows
 
 
@@ -135,11 +159,14 @@ def campaign_name(name: str | Path) -> str:
 def load_campaign(
     name: str | Path,
     *,
-    data: str | Path | None = None,
+    data: Any = None,  # noqa: ANN401 - a name, a path, a frame
     vix: str | Path | None = None,
     protocol: str | None = None,
     recipe: str | None = None,
     seeds: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+    needed: bool = True,
+    told: Any = None,  # noqa: ANN401 - a listener
 ) -> Campaign:
     """Expand a campaign and validate every spec before anything starts.
 
@@ -147,15 +174,21 @@ def load_campaign(
     ----------
     name : str or Path
         A bundled campaign or a YAML file.
-    data, vix : str or Path, optional
-        Bars and volatility index in place of the campaign's own.
-    protocol : {"mission", "walk_forward"}, optional
+    data, vix : str, Path or frame, optional
+        Data, and volatility index of bars, in place of the campaign's own.
+    protocol : {"mission", "walk_forward", ...}, optional
         In place of the campaign's own; dates that it leaves open come from the data.
     recipe : {"mission", "fair"}, optional
         In place of the campaign's own; what an experiment says of its recipe stays on top.
     seeds : int, optional
         Replicates of every experiment: its seed, the next, and so on; as many as its recipe asks
         for by default.
+    settings : mapping, optional
+        Part of a spec that is laid over every experiment, as nested dictionaries.
+    needed : bool
+        False if nothing is computed from the data: those that are slow to make are left out.
+    told : Listener, optional
+        Hears of data that are made.
 
     Returns
     -------
@@ -179,172 +212,81 @@ def load_campaign(
     file = campaign_file(name)
     reader = Reader(file)
     top = top_level(reader)
-    if "corpus" in top.content:
-        raise CampaignError(f"{file.name} is a campaign on titles; try `trueness text run {name}`")
-    ground = make_ground(file, reader, top.content, data, vix, protocol, recipe)
-    entries = []
-    for id_, priority, part in expand(reader, top):
-        spec, named = ground.spec(id_, part)
+    laid_over = Part(dict(settings or {}), {})
+    declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
+    ground = make_ground(
+        file, reader, top.content, _kind_of(reader, *declared[0]), {"data": data, "vix": vix},
+        protocol=protocol, recipe=recipe, needed=needed, told=told,
+    )  # fmt: skip
+    entries = _entries(ground, declared, seeds)
+    label = declared_name(reader, top, file.stem)
+    title = str(top.content.get("title", label))
+    reference = _reference(reader, top, entries)
+    return Campaign(
+        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference
+    )
+
+
+def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
+    """Kind of task of an experiment."""
+    del priority
+    task = part.content.get("task")
+    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
+    if kind not in TASKS:
+        hint = nearest(str(kind), list(TASKS))
+        raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: {hint}", "task_kind")
+    return kind
+
+
+def _entries(
+    ground: Ground, declared: Sequence[tuple[str, str, Part]], seeds: int | None
+) -> list[Entry]:
+    """Every replicate of every experiment."""
+    entries: list[Entry] = []
+    known: dict[int, dict[str, str]] = {}
+    for id_, priority, part in declared:
+        spec, named = ground.spec(id_, part, known.setdefault(0, {}))
         count = seeds or SEEDS.get(named, 1)
         if spec.seed + count - 1 > MOST_SEED:
             line = part.line(("seed",))
-            raise reader.fail(line, f"{id_}: the last of {count} seeds is above {MOST_SEED:,}")
+            message = f"{id_}: the last of {count} seeds is above {MOST_SEED:,}"
+            raise ground.reader.fail(line, message)
         for extra in range(count):
-            one = spec.model_copy(update={"seed": spec.seed + extra})
+            one = ground.spec(id_, part, known.setdefault(extra, {}))[0] if extra else spec
+            one = one.model_copy(update={"seed": spec.seed + extra})
+            known[extra][id_] = one.key
             entries.append(Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one))
-    label = declared_name(reader, top, file.stem)
-    title = str(top.content.get("title", label))
-    return Campaign(
-        label, title, baselines_of(entries), tuple(entries), ground.bars, ground.volatility
-    )
+    return entries
 
 
-@dataclass(frozen=True)
-class Ground:
-    """What all experiments of a file stand on: its data, and what the caller overrides."""
-
-    file: Path
-    reader: Reader
-    bars: Bars
-    volatility: Volatility | None
-    protocol: str | None
-    recipe: str | None
-
-    def spec(self, id_: str, part: Part) -> tuple[Spec, str | None]:
-        """Validated spec of an experiment, and the name of its recipe.
-
-        Raises
-        ------
-        CampaignError
-            With file, line and field of the first mistake.
-        """
-        outside: dict[str, Any] = {"task": {"kind": "market", "bars": self.bars.digest}}
-        if self.volatility is not None:
-            outside["task"]["volatility"] = self.volatility.digest
-        content = _merge_outside(self.reader, id_, part, outside)
-        _read_tier(self.file, self.reader, id_, part, content["task"])
-        evaluation = _evaluation(content.get("evaluation", {}), self.protocol, self.bars)
-        content["evaluation"] = evaluation
-        named = _name_recipe(self.reader, id_, part, content, self.recipe)
-        spec = _validated(self.reader, id_, replace(part, content=content))
-        return _with_recipe(spec, named), named
+def _reference(reader: Reader, top: Part, entries: Sequence[Entry]) -> str | None:
+    """Experiment that the others are compared with."""
+    named = top.content.get("reference")
+    known = list(dict.fromkeys(entry.own_id for entry in entries))
+    if named is None and entries[0].spec.estimands.kind == "classes":
+        return known[0]
+    if named is not None and str(named) not in known:
+        line = top.line(("reference",))
+        hint = nearest(str(named), known)
+        raise reader.fail(line, f"reference: no experiment {named!r}; {hint}", "no_reference")
+    return None if named is None else str(named)
 
 
-def make_ground(
-    file: Path, reader: Reader, top: dict[str, Any], data: str | Path | None,
-    vix: str | Path | None, protocol: str | None, recipe: str | None,
-) -> Ground:  # fmt: skip
-    """Load the data that a file names, or those that the caller gives in their place."""
-    given = data is not None or vix is not None
-    bars = load_bars(_relative(file, top.get("data", "sp500")) if data is None else data)
-    vix = vix if vix is not None or data is not None else top.get("vix")
-    volatility = None if vix is None else load_volatility(vix if given else _relative(file, vix))
-    return Ground(file, reader, bars, volatility, protocol, recipe)
+def campaign_of(spec: AnySpec, data: Any, name: str, id_: str) -> Campaign:  # noqa: ANN401
+    """A campaign of one experiment, with its baselines."""
+    entries = [Entry(id_, "P1", spec)]
+    kind = spec.task.kind
+    return Campaign(name, name, kind, baselines_of(entries), tuple(entries), data, id_)
 
 
-def _merge_outside(reader: Reader, id_: str, part: Part, outside: dict[str, Any]) -> dict[str, Any]:
-    """Content of an experiment with the digests of its data."""
-    for section in ("task", "evaluation"):
-        if not isinstance(part.content.get(section, {}), dict):
-            line = part.line((section,))
-            raise reader.fail(line, f"{id_}: {section} must be a mapping of names to values")
-    task = part.content.get("task", {})
-    if task.get("kind", "market") != "market":
-        raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: choose from market")
-    for name, flag in (("bars", "--data"), ("volatility", "--vix")):
-        if name in task:
-            line = part.line(("task", name))
-            raise reader.fail(line, f"{id_}: task.{name} is set by `{flag[2:]}:` or {flag}")
-    return merge(part.content, outside)
-
-
-def _read_tier(file: Path, reader: Reader, id_: str, part: Part, task: dict[str, Any]) -> None:
-    """Put the name and the columns of a tier file in the place of its path."""
-    tier = task.get("tier")
-    if not isinstance(tier, str) or not tier.endswith((".yaml", ".yml")):
-        return
-    path = Path(_relative(file, tier))
-    content = Reader(path).part_of_root() if path.is_file() else {}
-    columns, name = content.get("columns"), content.get("tier")
-    if not isinstance(columns, list) or not isinstance(name, str):
-        line = part.line(("task", "tier"))
-        raise reader.fail(
-            line,
-            f"{id_}: task.tier: {tier} is not a tier file; `trueness features reduce` makes one",
-        )
-    task |= {"tier": name, "columns": columns}
-
-
-def _relative(file: Path, source: str | Path) -> str | Path:
-    """A data path in a campaign file is relative to that file."""
-    beside = file.parent / str(source)
-    return beside if beside.is_file() else str(source)
-
-
-def _evaluation(content: dict[str, Any], protocol: str | None, bars: Bars) -> dict[str, Any]:
-    if protocol is not None and content.get("protocol") != protocol:
-        shared = {
-            k: v
-            for k, v in content.items()
-            if k in ("alarms", "alarm_rate_pct", "confidence_pct", "block_days")
-        }
-        content = {**shared, "protocol": protocol}
-    return resolve_evaluation({"protocol": "mission", **content}, bars)
-
-
-def _name_recipe(
-    reader: Reader, id_: str, part: Part, content: dict[str, Any], override: str | None
-) -> str | None:
-    """Take the name of a recipe out of `content`; what else it says there stays."""
-    own = content.get("recipe", {})
-    if not isinstance(own, dict):
-        return None
-    name = own.get("name") if override is None else override
-    if name is not None and (not isinstance(name, str) or name not in RECIPES):
-        line = 1 if override is not None else part.line(("recipe", "name"))
-        hint = nearest(str(name), list(RECIPES))
-        raise reader.fail(line, f"{id_}: recipe.name: unknown recipe {name!r}; {hint}")
-    content["recipe"] = {k: v for k, v in own.items() if k != "name"}
-    return name
-
-
-def _with_recipe(spec: Spec, name: str | None) -> Spec:
-    """The spec with a named recipe beneath what it says itself."""
-    if name is None or spec.is_baseline:
-        return spec
-    given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
-    return spec.model_copy(
-        update={"recipe": Recipe(**{**named_recipe(name, spec.loss.kind), **given})}
-    )
-
-
-def baselines_of(experiments: list[Entry]) -> tuple[Entry, ...]:
+def baselines_of(experiments: Sequence[Entry]) -> tuple[Entry, ...]:
     """The ladder for every distinct task and evaluation, in order of first appearance."""
     rungs: dict[str, Entry] = {}
     names: dict[str, int] = {}
     for spec in (entry.spec for entry in experiments):
-        for kind in get_args(Baseline.model_fields["kind"].annotation):
-            one = Spec(task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation)
+        for name, one in task_of(spec.task.kind).baselines(spec).items():
             if one.key not in rungs:
-                name = f"{spec.task.tier}/{kind}"
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
                 rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)
     return tuple(rungs.values())
-
-
-# --------------------------------------------------------------------------------------- validating
-
-
-def _validated(reader: Reader, id_: str, part: Part) -> Spec:
-    try:
-        spec = Spec.model_validate(part.content)
-        chosen_rows(spec.task)
-    except ValidationError as error:
-        first = error.errors()[0]
-        path, message = explain_error(part.content, dict(first))
-        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise reader.fail(part.line(path), f"{id_}: {'.'.join(path)}: {message}{more}") from None
-    except DataError as error:
-        raise reader.fail(part.line(("task", "tier")), f"{id_}: task.tier: {error}") from None
-    return spec

@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Data,
-    Priorities,
-    Protocol,
-    Recipe,
-    Seeds,
-    Store_,
-    Vix,
-)
+from trueness.cli.campaigns import ALL, Experiments
+from trueness.cli.options import DEFAULT_STORE, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.cli.runs import MANY
-
-if TYPE_CHECKING:
-    from trueness.campaign import Campaign
 
 
 def compare_published(
@@ -57,18 +44,9 @@ def compare_published(
 
 
 def status(
-    campaign: str,
-    /,
-    *,
-    priorities: Priorities = None,
-    seeds: Seeds = None,
-    protocol: Protocol = None,
-    recipe: Recipe = None,
-    data: Data = None,
-    vix: Vix = None,
-    store: Store_ = DEFAULT_STORE,
+    campaign: str, /, *, experiments: Experiments = ALL, store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
-) -> int:
+) -> int:  # fmt: skip
     """Say what a campaign is doing: counts per priority, what runs now, the best so far.
 
     Example: trueness status demo
@@ -82,11 +60,8 @@ def status(
     from trueness.store import Store
 
     check(output)
-    chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
-    if priorities:
-        chosen = chosen.select([], priorities, [])
-        command += "".join(f" --priority {shlex.quote(p)}" for p in priorities)
-    elif len(chosen.experiments) > MANY:
+    chosen, command = experiments.campaign(campaign), experiments.command(campaign, store)
+    if not experiments.chosen and len(chosen.experiments) > MANY:
         command += " --all"
     access = ("status", "")
     present(stands(chosen.name, chosen.experiments, Store(store), command, access=access), output)
@@ -94,17 +69,9 @@ def status(
 
 
 def tracker(
-    campaign: str,
-    /,
-    *,
-    seeds: Seeds = None,
-    protocol: Protocol = None,
-    recipe: Recipe = None,
-    data: Data = None,
-    vix: Vix = None,
-    store: Store_ = DEFAULT_STORE,
+    campaign: str, /, *, experiments: Experiments = ALL, store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
-) -> int:
+) -> int:  # fmt: skip
     """Say where a campaign stands: counts, best results, what holds, what is left.
 
     Example: trueness tracker demo --markdown tracker.md
@@ -118,27 +85,10 @@ def tracker(
     from trueness.store import Store
 
     check(output)
-    chosen, command = _declared(campaign, seeds, protocol, recipe, data, vix, store)
+    chosen = experiments.campaign(campaign)
     found = stands(
-        chosen.name, chosen.title, f"{chosen.bars.name} to {chosen.bars.dates[-1]}",
-        chosen.experiments, chosen.baselines, Store(store), command, access=("tracker", ""),
+        chosen.name, chosen.title, chosen.data.in_words(), chosen.experiments, chosen.baselines,
+        Store(store), experiments.command(campaign, store), access=("tracker", ""),
     )  # fmt: skip
     present(found, output)
     return 0
-
-
-def _declared(
-    campaign: str, seeds: int | None, protocol: str | None, recipe: str | None,
-    data: str | None, vix: str | None, store: Path,
-) -> tuple[Campaign, str]:  # fmt: skip
-    """The campaign, and the command that carries it out."""
-    from trueness.campaign import load_campaign
-
-    chosen = load_campaign(
-        campaign, data=data, vix=vix, protocol=protocol, recipe=recipe, seeds=seeds
-    )
-    options = {"--data": data, "--vix": vix, "--protocol": protocol, "--recipe": recipe}
-    options |= {"--seeds": None if seeds is None else str(seeds)}
-    options |= {"--store": None if store == DEFAULT_STORE else str(store)}
-    given = [word for name, value in options.items() if value for word in (name, value)]
-    return chosen, shlex.join(["trueness", "run", campaign, *given])

@@ -41,8 +41,11 @@ Tiers = Annotated[
     list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
 ]
 Protocol = Annotated[
-    Literal["mission", "walk_forward"] | None,
-    Parameter(name="--protocol", help="In place of the campaign's own."),
+    Literal["mission", "walk_forward", "holdout", "kfold"] | None,
+    Parameter(
+        name="--protocol",
+        help="In place of the campaign's own; mission for bars, holdout and kfold for tables.",
+    ),
 ]
 OpenTest = Annotated[
     bool,

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
-from trueness.cli.options import (
-    DEFAULT_STORE,
-    Data,
-    Ids,
-    OpenTest,
-    Priorities,
-    Protocol,
-    Recipe,
-    Seeds,
-    Store_,
-    Tiers,
-    Vix,
-    Whole,
-    progress,
-)
+from trueness.cli.campaigns import ALL, Experiments
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
@@ -42,20 +31,17 @@ def run(
     campaign: str,
     /,
     *,
-    ids: Ids = None,
-    priorities: Priorities = None,
-    tiers: Tiers = None,
+    experiments: Experiments = ALL,
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
-    seeds: Seeds = None,
-    protocol: Protocol = None,
-    recipe: Recipe = None,
-    data: Data = None,
-    vix: Vix = None,
     store: Store_ = DEFAULT_STORE,
     device: str = "auto",
     workers: Whole | None = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
     max_hours: float | None = None,
+    tokenizer: Path | None = None,
+    compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
+    restart: Annotated[bool, Parameter(negative=())] = False,
+    open_test: OpenTest = False,
     watch: Annotated[bool, Parameter(negative=())] = False,
     dry_run: Annotated[bool, Parameter(negative=())] = False,
     output: Output = DEFAULT,
@@ -63,9 +49,12 @@ def run(
     """Train what is missing of a campaign, baselines first, and print the leaderboard.
 
     Runs that are stored already are not trained again: after an interruption, the same command
-    resumes.
+    resumes, encoders from their checkpoints. With chosen experiments come those that they begin
+    with.
 
     Example: trueness run demo --report report.html
+
+    Example: trueness run demo --set recipe.learning_rate=3e-4 --epochs 5
 
     Parameters
     ----------
@@ -81,29 +70,60 @@ def run(
         Try runs again that failed before.
     max_hours
         Begin nothing new after so many hours, and give up what is not finished by then.
+    tokenizer
+        File of the tokenizer, where specs on titles name one.
+    compiled
+        Compile encoders of titles.
+    restart
+        Begin unfinished encoders anew, whatever checkpoints there are.
     watch
         A live picture in place of a bar: what runs, what is done, the best so far.
     dry_run
         Print parameters, split sizes with positives and estimated work; train and write nothing.
     """
-    from trueness.judge.leaderboard import leaderboard
-    from trueness.run import run as run_campaign
+    from trueness.engines import EncoderOptions
     from trueness.store import Store
 
     check(output)
-    chosen = _campaign(campaign, ids, priorities, tiers, seeds, protocol, recipe, data, vix)
-    opened = Store(store)
+    chosen, opened = experiments.campaign(campaign), Store(store)
     if dry_run:
         return _dry_run(chosen, opened, device, workers, output)
-    _ask_for_all(chosen, everything or bool(ids or priorities or tiers))
+    _ask_for_all(chosen, everything or experiments.chosen)
     _tell_duplicates(chosen)
+    encoders = EncoderOptions(compiled, tokenizer, restart)
+    return carried_out(
+        chosen, opened, output, open_test, watch, device=device, workers=workers, retry=retry,
+        max_hours=max_hours, encoders=encoders,
+    )  # fmt: skip
+
+
+def carried_out(
+    campaign: Campaign,
+    store: Store,
+    output: Output,
+    open_test: bool = False,
+    watch: bool = False,
+    then: Callable[[], None] | None = None,
+    **how: Any,  # noqa: ANN401 - options of the runner
+) -> int:
+    """Train what is missing, and print what it came to; 1 if a run failed, 130 after Ctrl-C.
+
+    `then` is called when all of it is stored.
+    """
+    from trueness.judge.leaderboard import leaderboard
+    from trueness.runner import run as run_campaign
+
     with progress(watch) as shown:
-        summary = run_campaign(
-            chosen, opened, device=device, workers=workers, retry=retry, max_hours=max_hours,
-            listener=shown,
-        )  # fmt: skip
-    keys = {e.spec.key for e in chosen.entries}
-    board = leaderboard(opened, chosen.name, keys=keys, access=("run", ""), title=chosen.title)
+        summary = run_campaign(campaign, store, listener=shown, **how)
+    if not summary.speaks:
+        return EXIT_INTERRUPTED if summary.interrupted else 0
+    if then is not None and not (summary.failed or summary.missing):
+        then()
+    keys = {e.spec.key for e in campaign.entries}
+    board = leaderboard(
+        store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
+        opened=open_test, reference=campaign.reference, title=campaign.title,
+    )  # fmt: skip
     for text in summary.notes:
         note(text)
     pending = f", {len(summary.missing)} pending" if summary.missing else ""
@@ -111,7 +131,7 @@ def run(
         f"{len(summary.trained)} trained, {len(summary.reused)} reused, {len(summary.failed)} "
         f"failed{pending}\n", highlight=False,
     )  # fmt: skip
-    present(_Finished(chosen.name, vars(summary), board), output)
+    present(_Finished(campaign.name, vars(summary), board), output)
     if summary.interrupted:
         note("Interrupted. Run the same command to resume.")
         return EXIT_INTERRUPTED
@@ -154,17 +174,7 @@ def _ask_for_all(campaign: Campaign, asked: bool) -> None:
 
 
 def list_(
-    campaign: str | None = None,
-    /,
-    *,
-    ids: Ids = None,
-    priorities: Priorities = None,
-    tiers: Tiers = None,
-    protocol: Protocol = None,
-    recipe: Recipe = None,
-    data: Data = None,
-    vix: Vix = None,
-    output: Output = DEFAULT,
+    campaign: str | None = None, /, *, experiments: Experiments = ALL, output: Output = DEFAULT
 ) -> int:
     """List the bundled campaigns, or the experiments of one with key, priority and weights.
 
@@ -183,7 +193,7 @@ def list_(
         rows = bundled_campaigns()
         present(Listing("Bundled campaigns", rows), output)
         return 0
-    chosen = _campaign(campaign, ids, priorities, tiers, 1, protocol, recipe, data, vix)
+    chosen = replace(experiments, seeds=experiments.seeds or 1).campaign(campaign, needed=False)
     present(Listing(chosen.title, _experiments(chosen)), output)
     if not output.as_json:
         _tell_duplicates(chosen)
@@ -193,22 +203,18 @@ def list_(
 def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     """Id, key, label and weights of every experiment."""
     from trueness.judge.settings import short_name, shown_settings
-    from trueness.market import feature_names
     from trueness.models import parameter_count
-    from trueness.spec import PatchTST
+    from trueness.tasks import task_of
 
     rows: list[dict[str, Any]] = []
     settings = shown_settings([entry.spec for entry in campaign.experiments])
     for i, entry in enumerate(campaign.experiments):
         spec = entry.spec
-        columns = len(feature_names(spec.task, campaign.bars, campaign.volatility))
-        weights = 0
-        if isinstance(spec.model, PatchTST):
-            weights = parameter_count(spec.model, columns, spec.task.context_days)
+        shape = task_of(campaign.kind).shape(spec, campaign.data)
+        weights = {} if shape is None else {"parameters": parameter_count(spec.model, *shape)}
         rows.append({
             "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
-            "parameters": weights,
-            **{short_name(path): known[i] for path, known in settings.items()},
+            **weights, **{short_name(path): known[i] for path, known in settings.items()},
             "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
     return rows
@@ -297,28 +303,14 @@ def show(
     return 0
 
 
-def _campaign(
-    name: str, ids: list[str] | None, priorities: list[str] | None, tiers: list[str] | None,
-    seeds: int | None, protocol: str | None, recipe: str | None, data: str | None, vix: str | None,
-) -> Campaign:  # fmt: skip
-    from trueness.campaign import load_campaign
-
-    campaign = load_campaign(
-        name, data=data, vix=vix, protocol=protocol, recipe=recipe, seeds=seeds
-    )
-    if ids or priorities or tiers:
-        return campaign.select(ids or [], priorities or [], tiers or [])
-    return campaign
-
-
 def _dry_run(
     campaign: Campaign, store: Store, device: str, workers: int | None, output: Output
 ) -> int:
+    from trueness.engines import Setting
     from trueness.fit import choose_device
-    from trueness.plan import plan, planned
-    from trueness.run import pool_size
+    from trueness.plan import plan, planned, pool_size
 
     todo, where = plan(campaign, store), choose_device(device)
-    workers = pool_size(workers, todo) if where.name == "cpu" else 1
-    present(planned(campaign, todo, where, workers), output)
+    workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
+    present(planned(campaign, todo, Setting(where, store.root), workers), output)
     return 0

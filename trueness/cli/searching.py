@@ -139,7 +139,7 @@ def shapes(
     """
     from trueness.judge.listing import Listing
     from trueness.models.budgets import one_per_width, shape_rows, shapes_within
-    from trueness.spec import LinearEmbedding, NoEmbedding
+    from trueness.spec.embedding import LinearEmbedding, NoEmbedding
 
     check(output)
     if budget.startswith("label:"):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from trueness.cli.campaigns import nested, parsed_settings
 from trueness.cli.options import Whole
 from trueness.errors import SpecError
 
@@ -162,10 +162,10 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
     for name, path in FIELDS.items():
         value = getattr(flags, name)
         if value is not None:
-            content = merge(content, _nested(path, WORDS.get(value, value)))
+            content = merge(content, nested(path, WORDS.get(value, value)))
     content = merge(content, _focal(flags))
     if flags.classifier_no_residual:
-        content = merge(content, _nested("model.head.residual", False))
+        content = merge(content, nested("model.head.residual", False))
     return merge(content, parsed_settings(settings))
 
 
@@ -176,36 +176,7 @@ def _focal(flags: Flags) -> dict[str, Any]:
         return {}
     alpha = 1.0 if flags.focal_alpha is None else flags.focal_alpha
     focal = {"kind": "focal", "gamma": flags.focal_gamma, "alpha": alpha}
-    return _nested("loss.classification", focal)
-
-
-def parsed_settings(settings: list[str] | None) -> dict[str, Any]:
-    """``loss.groups.kind=dro`` and the like as nested dictionaries.
-
-    Raises
-    ------
-    SpecError
-        For one without a name or a value.
-    """
-    from trueness.yamlfile import merge
-
-    content: dict[str, Any] = {}
-    for setting in settings or []:
-        path, equals, text = setting.partition("=")
-        if not equals or not all(path.split(".")) or not text:
-            raise SpecError(f"--set {setting!r}: write a field and a value, as seed=7")
-        try:
-            value = json.loads(text)
-        except ValueError:
-            value = text
-        content = merge(content, _nested(path, value))
-    return content
-
-
-def _nested(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a field holds
-    for name in reversed(path.split(".")):
-        value = {name: value}
-    return value
+    return nested("loss.classification", focal)
 
 
 def make_spec(content: dict[str, Any]) -> TitlesSpec:

@@ -231,14 +231,14 @@ def _classifier(run: Run[TitlesSpec], device: str) -> Classifier:
 
 def _on_corpus(name: str, run: Run[TitlesSpec], corpus: str, part: str, device: str) -> ClassRun:
     """Judgement of a run on a part of another corpus."""
-    from trueness.cli.text_training import open_corpus
     from trueness.judge.languages import slices_of
     from trueness.judge.languages_tables import ClassRun
     from trueness.judge.languages_words import words_of
     from trueness.predictions import Predictions
-    from trueness.titles.record import rows_of
+    from trueness.tasks import task_of
+    from trueness.tasks.titles import rows_of
 
-    opened = open_corpus(corpus)
+    opened = task_of("titles").load({"data": corpus}).corpus
     if list(opened.classes) != run.record["classes"]:
         raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
     titles, rule = opened.part(part), run.spec.estimands

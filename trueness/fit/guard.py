@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-import trueness.spec as spec
+from trueness.spec import Spec
 
 GRACE = 10
 """Epochs in a row after which a state is an incident."""
@@ -20,6 +20,9 @@ COLLAPSED_WIDTH = 0.2
 """Span of the probabilities on the validation days below which they say nothing."""
 DIVERGED = 2.0
 """Training loss above this multiple of its lowest value so far."""
+
+FAR_FROM_0 = 0.1
+"""Target of the negatives above which it explains why scores stay in the middle."""
 
 Row = dict[str, float]
 """An epoch: train_loss, val_loss, val_auc, val_low, val_high (probabilities), val_alarm_share."""
@@ -39,7 +42,7 @@ class Incident:
         return asdict(self)
 
 
-def incidents(history: Sequence[Row], of: spec.Spec) -> list[Incident]:
+def incidents(history: Sequence[Row], of: Spec) -> list[Incident]:
     """All incidents of a training so far.
 
     Parameters
@@ -90,10 +93,10 @@ def _not_finite(history: Sequence[Row], k: int) -> bool:
     return not np.isfinite([history[k]["train_loss"], history[k]["val_loss"]]).all()
 
 
-def _why_collapsed(history: Sequence[Row], of: spec.Spec) -> str:
-    if isinstance(of.loss, spec.LabelSmoothing) and of.loss.epsilon > 0.1:
-        low, high = of.loss.epsilon, 1 - of.loss.epsilon
-        return f"label smoothing confines the targets to [{low:g}, {high:g}]"
+def _why_collapsed(history: Sequence[Row], of: Spec) -> str:
+    low, high = of.loss.targets
+    if low > FAR_FROM_0:
+        return f"the loss {of.loss.kind} confines the targets to [{low:g}, {high:g}]"
     losses = [row["train_loss"] for row in history]
     if losses[0] - losses[-1] < 0.02 * abs(losses[0]):
         rate = f"learning rate {of.recipe.learning_rate:g}"
@@ -103,25 +106,25 @@ def _why_collapsed(history: Sequence[Row], of: spec.Spec) -> str:
     return "the signal is weak: scores stay near the base rate"
 
 
-def _why_one_class(history: Sequence[Row], of: spec.Spec) -> str:
+def _why_one_class(history: Sequence[Row], of: Spec) -> str:
     if history[-1]["val_alarm_share"] == 1.0:
         return f"positives weigh too much in the loss {of.loss.kind}; lower its weight or alpha"
     return "0.5 is out of reach of a rare event under this loss; judge at an alarm budget"
 
 
-def _why_diverging(history: Sequence[Row], of: spec.Spec) -> str:
+def _why_diverging(history: Sequence[Row], of: Spec) -> str:
     del history
     clipped = "" if of.recipe.clip_norm else " without clipping"
     return f"learning rate {of.recipe.learning_rate:g} too high{clipped}"
 
 
-def _why_not_finite(history: Sequence[Row], of: spec.Spec) -> str:
+def _why_not_finite(history: Sequence[Row], of: Spec) -> str:
     return f"likely cause: {_why_diverging(history, of)}, or inputs of extreme size"
 
 
 STATES: dict[
     str,
-    tuple[Callable[[Sequence[Row], int], bool], Callable[[Sequence[Row], spec.Spec], str]],
+    tuple[Callable[[Sequence[Row], int], bool], Callable[[Sequence[Row], Spec], str]],
 ] = {
     "collapsed scores": (_collapsed, _why_collapsed),
     "one class at 0.5": (_one_class, _why_one_class),

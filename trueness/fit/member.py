@@ -10,17 +10,17 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-import trueness.spec as spec
 from trueness.examples import Examples
 from trueness.fit.guard import GRACE, Incident, incidents
 from trueness.fit.streams import Streams
+from trueness.spec import Spec
 
 
 @dataclass(frozen=True)
 class Member:
     """A spec in one fold."""
 
-    spec: spec.Spec
+    spec: Spec
     fold: int
 
 
@@ -50,7 +50,7 @@ class FoldFit:
 class Fitted:
     """A spec with all its folds, or the reason why one of them failed; none if it was pruned."""
 
-    spec: spec.Spec
+    spec: Spec
     folds: list[FoldFit]
     precision: str
     device: str
@@ -59,13 +59,12 @@ class Fitted:
     pruned: bool = False
 
 
-def stackable(one: spec.Spec) -> tuple[str, ...]:
+def stackable(one: Spec) -> tuple[str, ...]:
     """Specs with equal answers have equal tensor shapes and data, and may share a stack."""
-    free = {"dropout", "head_dropout", "position_std"}
     return (
         one.task.model_dump_json(),
         one.evaluation.model_dump_json(),
-        one.model.model_dump_json(exclude=free),
+        one.model.model_dump_json(exclude=set(one.model.shapeless)),
         f"{one.recipe.batch_size} {one.recipe.precision}",
     )
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
-import trueness.spec as spec
-from trueness.losses import LOSSES
+from trueness.losses.binary import LOSSES
+from trueness.spec.loss import Loss
 
 PADDING = -1.0
 """Label of a row that only fills up a batch."""
@@ -21,14 +20,14 @@ class Objective:
 
     Parameters
     ----------
-    losses : sequence of spec losses
+    losses : sequence of Loss
         One per member.
     base_rates : sequence of float
         Share of positives among each member's training examples, for losses that adjust to it.
     device : str
     """
 
-    def __init__(self, losses: Sequence[Any], base_rates: Sequence[float], device: str) -> None:
+    def __init__(self, losses: Sequence[Loss], base_rates: Sequence[float], device: str) -> None:
         scalars = [_scalars(one, rate) for one, rate in zip(losses, base_rates, strict=True)]
         rows: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for row, one in enumerate(losses):
@@ -75,7 +74,7 @@ def _positional(loss: Callable[..., Tensor], names: tuple[str, ...]) -> Callable
     return call
 
 
-def _scalars(loss: spec.Shape, base_rate: float) -> dict[str, float]:
+def _scalars(loss: Loss, base_rate: float) -> dict[str, float]:
     """Numbers that a loss is called with; a prior that is left open is the base rate."""
     given = loss.model_dump(exclude={"kind"}, exclude_none=True)
     if "prior" in type(loss).model_fields and "prior" not in given:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-import trueness.spec as spec
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.device import Device
@@ -29,6 +28,8 @@ from trueness.fit.optimizer import StackedAdam
 from trueness.fit.policy import Mode
 from trueness.fit.ranking import stacked_auc
 from trueness.models import Noise, NoNoise, build, noise_per_example
+from trueness.spec import Spec
+from trueness.spec.recipe import Recipe
 
 EVALUATION_ROWS = 512
 """Windows per member in one forward pass without gradients."""
@@ -38,7 +39,7 @@ IDLE_AT_MOST = 0.25
 
 def fit_stack(
     examples: Examples,
-    specs: Sequence[spec.Spec],
+    specs: Sequence[Spec],
     device: Device,
     on_epoch: Callable[[int], None] | None = None,
     width: int | None = None,
@@ -140,7 +141,6 @@ class Stack:
     ) -> None:  # fmt: skip
         self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
-        assert isinstance(first.model, spec.PatchTST)
         self.precision = device.precision(first.recipe.precision)
         self.traces = [Trace.begin(m, examples, device.name) for m in members]
         self.alive = list(range(len(members)))
@@ -163,11 +163,11 @@ class Stack:
     # -------------------------------------------------------------------------------- construction
 
     def _initial_weights(self) -> None:
-        n_features, rows = self.examples.series.shape[1], []
+        n_features, rows, rates = self.examples.series.shape[1], [], []
         for trace in self.traces:
-            model = trace.member.spec.model
-            assert isinstance(model, spec.PatchTST)
-            module = build(model, n_features, self.examples.context, trace.streams.weights())
+            model, weights = trace.member.spec.model, trace.streams.weights()
+            module = build(model, n_features, self.examples.context, weights)
+            rates.append(module.rates)
             rows.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
         self.shapes = {name: p.shape for name, p in module.named_parameters()}
         self.sizes = [shape.numel() for shape in self.shapes.values()]
@@ -175,18 +175,16 @@ class Stack:
         self.noise_bytes = noise_per_example(module, window)
         self.module = module.to(self.device.name)
         self.theta = torch.stack(rows).to(self.device.name)
+        level = (torch.tensor(rates) * 256).round()
+        self.drops = bool((level > 0).any()) or module.samples
+        self.level = level.to(torch.uint8).to(self.device.name)
+        self.scale = (256 / (256 - level)).to(self.device.name)
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device.name)[:, None]
 
     def _settings(self) -> None:
         recipes = [t.member.spec.recipe for t in self.traces]
-        models: list[Any] = [t.member.spec.model for t in self.traces]
-        rates = torch.tensor([[m.dropout, m.head_dropout] for m in models])
-        level = (rates * 256).round()
-        self.drops = bool((level > 0).any()) or models[0].embedding.kind == "variational"
-        self.level = level.to(torch.uint8).to(self.device.name)
-        self.scale = (256 / (256 - level)).to(self.device.name)
         self.adam = StackedAdam(
             self.theta,
             l2=self._column([r.weight_decay * (r.optimizer == "adam") for r in recipes]),
@@ -436,7 +434,7 @@ class Stack:
         return scores
 
 
-def _rate(recipe: spec.Recipe, steps_per_epoch: int, step: int) -> float:
+def _rate(recipe: Recipe, steps_per_epoch: int, step: int) -> float:
     """Learning rate of a step: linear warm-up, then constant or a half cosine down to zero."""
     total = recipe.epochs * steps_per_epoch
     warmup = total * recipe.warmup_pct / 100

@@ -11,7 +11,7 @@ import polars as pl
 from trueness.document import Column, Document, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, percent, plural
 from trueness.judge.judgement import SCHEMA
-from trueness.spec import TableTask
+from trueness.spec.table import TableTask
 from trueness.table import Table as Rows
 from trueness.table.audit import Audit, Feature, audit_columns
 
@@ -27,7 +27,7 @@ class TableAudit:
 
     Examples
     --------
-    >>> from trueness.spec import KFold
+    >>> from trueness.spec.evaluation import KFold
     >>> from trueness.table import table_of
     >>> rows = table_of({"x": [float(i) for i in range(80)], "paid_back": [1, 1, 1, 0] * 20,
     ...                  "y": [0, 0, 0, 1] * 20})

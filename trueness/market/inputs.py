@@ -26,7 +26,7 @@ from trueness.market.indicators import (
     tier_rows,
     usable_rows,
 )
-from trueness.spec import MarketTask
+from trueness.spec.task import MarketTask
 
 Array = NDArray[np.float64]
 

@@ -15,7 +15,8 @@ from trueness.market.bars import Bars, Volatility
 from trueness.market.inputs import build_inputs
 from trueness.market.labels import UNDEFINED, touch_labels
 from trueness.market.primitives import realised_volatility
-from trueness.spec import MarketTask, Mission, WalkForward
+from trueness.spec.evaluation import Mission, WalkForward
+from trueness.spec.task import MarketTask
 
 MISSION_SHARES = (0.909, 0.970)
 """Positions of validation and test start in the published data, as shares of its time span."""

@@ -1,32 +1,26 @@
-"""Networks: plain modules, built whole, that return logits."""
+"""Networks: plain modules, built whole, that return logits. Names are loaded on first use."""
 
-from trueness.models.counts import (
-    activation_bytes,
-    member_bytes,
-    multiply_adds,
-    parameter_count,
-    titles_flops,
-    titles_parameter_count,
-    titles_parameter_split,
-)
-from trueness.models.embeddings import EMBEDDINGS
-from trueness.models.encoder import TitleClassifier, build_titles
-from trueness.models.noise import Noise, NoNoise, noise_per_example
-from trueness.models.patchtst import build
+# ruff: noqa: F401 - what stands here is handed on
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "EMBEDDINGS",
-    "NoNoise",
-    "Noise",
-    "TitleClassifier",
-    "activation_bytes",
-    "build",
-    "build_titles",
-    "member_bytes",
-    "multiply_adds",
-    "noise_per_example",
-    "parameter_count",
-    "titles_flops",
-    "titles_parameter_count",
-    "titles_parameter_split",
-]
+from trueness.lazy import handed_on
+
+if TYPE_CHECKING:
+    from trueness.models.embeddings import EMBEDDINGS
+    from trueness.models.encoder import TitleClassifier, build_titles
+    from trueness.models.networks import (
+        NETWORKS,
+        activation_bytes,
+        build,
+        member_bytes,
+        multiply_adds,
+        parameter_count,
+    )
+    from trueness.models.noise import Noise, NoNoise, noise_per_example
+    from trueness.models.titles_counts import (
+        titles_flops,
+        titles_parameter_count,
+        titles_parameter_split,
+    )
+
+__all__, __getattr__, __dir__ = handed_on(__name__, __file__)

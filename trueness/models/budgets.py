@@ -12,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import TypeAdapter
-
-import trueness.spec as spec
 from trueness.errors import SpecError, nearest
-from trueness.models.counts import activation_bytes, member_bytes, multiply_adds, parameter_count
+from trueness.models.networks import (
+    activation_bytes,
+    member_bytes,
+    multiply_adds,
+    parameter_count,
+)
+from trueness.spec.embedding import Embedding
+from trueness.spec.model import Model, PatchTST
 
 BUDGETS = ("750k", "2M", "20M", "200M", "2B")
 TOLERANCE_PCT = 10.0
@@ -41,7 +45,7 @@ class SolvedShape:
 
     Attributes
     ----------
-    model : trueness.spec.PatchTST
+    model : trueness.spec.model.PatchTST
         With the heads whose width is nearest to 32 numbers.
     heads : tuple of int
         All numbers of heads that divide the width; the count is the same for each.
@@ -51,7 +55,7 @@ class SolvedShape:
         Columns and rows of a window.
     """
 
-    model: spec.PatchTST
+    model: PatchTST
     heads: tuple[int, ...]
     budget: int
     parameters: int
@@ -108,8 +112,8 @@ def parse_budget(text: str | int) -> int:
 
 
 def shapes_within(
-    budget: str | int, n_features: int, context: int, embedding: spec.Embedding | str = "none", *,
-    base: spec.PatchTST | None = None, widths: Sequence[int] = WIDTHS,
+    budget: str | int, n_features: int, context: int, embedding: Embedding | str | None = None, *,
+    base: Model | None = None, widths: Sequence[int] = WIDTHS,
     depths: Sequence[int] = DEPTHS, ratios: tuple[float, float] = RATIOS,
     tolerance_pct: float = TOLERANCE_PCT,
 ) -> list[SolvedShape]:  # fmt: skip
@@ -121,8 +125,9 @@ def shapes_within(
         Such as "2M".
     n_features, context : int
         Columns and rows of a window.
-    embedding : trueness.spec.Embedding or str
-    base : trueness.spec.PatchTST, optional
+    embedding : trueness.spec.embedding.Embedding or str, optional
+        In place of the base's own.
+    base : trueness.spec.model.Model, optional
         Everything else of the network: patches, RevIN, dropout.
     widths, depths : sequence of int
         Grids of d_model and n_layers.
@@ -134,7 +139,8 @@ def shapes_within(
     Raises
     ------
     SpecError
-        If no shape of the grid meets the budget; the message names the nearest one.
+        If no shape of the grid meets the budget, the nearest one is named; or if `base` is no
+        network whose shape a budget decides.
 
     Examples
     --------
@@ -153,7 +159,7 @@ def shapes_within(
             f"{_range(widths)} or less; widen the grids"
         )
 
-    def solved(model: spec.PatchTST) -> SolvedShape:
+    def solved(model: PatchTST) -> SolvedShape:
         count = parameter_count(model, n_features, context)
         return SolvedShape(model, _heads(model.d_model), size, count, n_features, context)
 
@@ -182,15 +188,19 @@ def one_per_width(shapes: Sequence[SolvedShape]) -> list[SolvedShape]:
     return [min((s for s in shapes if s.model.d_model == d), key=distance) for d in widths]
 
 
-def _bare(base: spec.PatchTST | None, embedding: spec.Embedding | str) -> spec.PatchTST:
+def _bare(base: Model | None, embedding: Embedding | str | None) -> PatchTST:
     """Smallest network with the asked embedding."""
-    adapter: TypeAdapter[spec.Embedding] = TypeAdapter(spec.Embedding)
-    content = embedding if isinstance(embedding, str) else embedding.model_dump()
-    update = {"embedding": adapter.validate_python(content), "n_layers": 1, "d_ff": 1}
-    return (base or spec.PatchTST(kind="patchtst")).model_copy(update=update)
+    base = PatchTST(kind="patchtst") if base is None else base
+    if not isinstance(base, PatchTST):
+        raise SpecError(
+            f"a budget decides the shape of a patchtst, not of {base.kind}; give its sizes"
+        )
+    embedding = base.embedding if embedding is None else Embedding.validated(embedding)
+    update = {"embedding": embedding, "n_layers": 1, "d_ff": 1}
+    return base.model_copy(update=update)
 
 
-def _check_window(model: spec.PatchTST, n_features: int, context: int) -> None:
+def _check_window(model: PatchTST, n_features: int, context: int) -> None:
     if n_features < 1 or context < model.patch_length:
         raise SpecError(
             f"{n_features} columns and {context} rows: at least 1 column and "
@@ -199,9 +209,9 @@ def _check_window(model: spec.PatchTST, n_features: int, context: int) -> None:
 
 
 def _candidates(
-    bare: spec.PatchTST, n_features: int, context: int, size: int, widths: Sequence[int],
+    bare: PatchTST, n_features: int, context: int, size: int, widths: Sequence[int],
     depths: Sequence[int], ratios: tuple[float, float],
-) -> Iterator[tuple[spec.PatchTST, int]]:  # fmt: skip
+) -> Iterator[tuple[PatchTST, int]]:  # fmt: skip
     """For each width and depth the network whose count is nearest to the budget, and the count."""
     for d in sorted(set(widths)):
         rest, layer = _costs(bare, n_features, context, d)
@@ -215,7 +225,7 @@ def _candidates(
             yield bare.model_copy(update=update), count
 
 
-def _costs(bare: spec.PatchTST, n_features: int, context: int, d: int) -> tuple[int, int]:
+def _costs(bare: PatchTST, n_features: int, context: int, d: int) -> tuple[int, int]:
     """Parameters outside of the layers, and of one layer without its feed-forward maps.
 
     A layer has 4 d^2 + 9 d + d_ff (2 d + 1) parameters: four maps of the attention, two norms, two

@@ -19,7 +19,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import trueness.spec as spec
 from trueness.models.columns import attend_columns
 from trueness.models.layers import (
     RevIN,
@@ -30,14 +29,16 @@ from trueness.models.layers import (
     position_table,
     rescaled,
 )
+from trueness.models.measuring import map_weights
 from trueness.models.noise import DropoutSource
+from trueness.spec import embedding as shapes
 
 
 class LinearEmbedding(nn.Module):
     """Affine map, LayerNorm, dropout."""
 
     def __init__(
-        self, embedding: spec.LinearEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.LinearEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.map = linear(n_features, embedding.width, generator)
@@ -52,7 +53,7 @@ class ProgressiveEmbedding(nn.Module):
     """Steps of affine map, LayerNorm, GELU, dropout, whose widths shrink geometrically."""
 
     def __init__(
-        self, embedding: spec.ProgressiveEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.ProgressiveEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         widths = progressive_widths(n_features, embedding.width, embedding.num_layers)
@@ -91,7 +92,7 @@ class BottleneckEmbedding(nn.Module):
     """
 
     def __init__(
-        self, embedding: spec.BottleneckEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.BottleneckEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         width = embedding.width
@@ -133,7 +134,7 @@ class MultiheadEmbedding(nn.Module):
     """
 
     def __init__(
-        self, embedding: spec.MultiheadEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.MultiheadEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         width, heads = embedding.width, embedding.num_heads
@@ -167,7 +168,7 @@ class GatedResidualEmbedding(nn.Module):
     """
 
     def __init__(
-        self, embedding: spec.GatedResidualEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.GatedResidualEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         width = embedding.width
@@ -195,7 +196,7 @@ class AttentionEmbedding(nn.Module):
     """
 
     def __init__(
-        self, embedding: spec.AttentionEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.AttentionEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         width, self.heads = embedding.width, embedding.num_heads
@@ -248,7 +249,7 @@ class VariationalEmbedding(nn.Module):
     """
 
     def __init__(
-        self, embedding: spec.VariationalEmbedding, n_features: int, generator: torch.Generator
+        self, embedding: shapes.VariationalEmbedding, n_features: int, generator: torch.Generator
     ) -> None:
         super().__init__()
         width, self.beta, shared = embedding.width, embedding.beta, max(2, n_features // 2)
@@ -268,9 +269,28 @@ class VariationalEmbedding(nn.Module):
         return noise.drop(self.norm2(self.map(latent)))
 
 
-def embed(embedding: spec.Embedding, n_features: int, generator: torch.Generator) -> nn.Module:
-    """Embedding of C = `n_features` columns with initial weights drawn from `generator`."""
-    return EMBEDDINGS[embedding.kind](embedding, n_features, generator)
+def embed(
+    embedding: shapes.Embedding, n_features: int, generator: torch.Generator
+) -> nn.Module | None:
+    """Embedding of C = `n_features` columns with initial weights from `generator`, if there is one.
+
+    A shape without a row in `EMBEDDINGS` leaves the columns as they are.
+    """
+    row = EMBEDDINGS.get(embedding.kind)
+    return None if row is None else row(embedding, n_features, generator)
+
+
+def each_day(embedding: nn.Module, n: int) -> int:
+    """Multiply-adds of an embedding for one day of n columns: each linear map is used once.
+
+    Attention of width e: 3 n e for queries, keys and values, which are numbers times vectors, n^2 e
+    each for weights and mixtures, n e^2 for the last map, which the map out of the heads is part
+    of.
+    """
+    if isinstance(embedding, AttentionEmbedding):
+        e = embedding.map.out_features
+        return 3 * n * e + 2 * n * n * e + n * e * e
+    return map_weights(embedding)
 
 
 EMBEDDINGS: dict[str, Any] = {

@@ -9,13 +9,14 @@ kernel has no batching rule under `vmap` on CPU.
 from __future__ import annotations
 
 import math
+from functools import lru_cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import trueness.spec as spec
-from trueness.models.embeddings import embed
+from trueness.models.embeddings import each_day, embed
 from trueness.models.layers import (
     RevIN,
     affine,
@@ -24,7 +25,9 @@ from trueness.models.layers import (
     linear,
     position_table,
 )
+from trueness.models.measuring import NetworkRow, measured_activation_bytes, on_meta
 from trueness.models.noise import HEAD, DropoutSource, NoNoise
+from trueness.spec import model as shapes
 
 SPARE_POSITIONS = 10
 
@@ -32,7 +35,7 @@ SPARE_POSITIONS = 10
 class EncoderLayer(nn.Module):
     """Pre-norm attention and feed-forward block: (B, N, d) -> (B, N, d)."""
 
-    def __init__(self, model: spec.PatchTST, generator: torch.Generator) -> None:
+    def __init__(self, model: shapes.PatchTST, generator: torch.Generator) -> None:
         super().__init__()
         d, self.heads = model.d_model, model.n_heads
         self.norm1, self.norm2 = nn.LayerNorm(d), nn.LayerNorm(d)
@@ -58,15 +61,14 @@ class PatchTST(nn.Module):
     """Windows (B, L, C) to logits (B,)."""
 
     def __init__(
-        self, model: spec.PatchTST, n_features: int, context: int, generator: torch.Generator
+        self, model: shapes.PatchTST, n_features: int, context: int, generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.model, width = model, n_features
+        self.model, width = model, model.embedding.width_of(n_features)
+        self.rates = (model.dropout, model.head_dropout)
+        self.samples = model.embedding.samples
         self.revin = RevIN(n_features) if model.revin else None
-        self.embedding = None
-        if not isinstance(model.embedding, spec.NoEmbedding):
-            width = model.embedding.width
-            self.embedding = embed(model.embedding, n_features, generator)
+        self.embedding = embed(model.embedding, n_features, generator)
         n_patches = patch_count(model, context)
         self.patch = linear(model.patch_length * width, model.d_model, generator)
         rows = n_patches + SPARE_POSITIONS
@@ -92,19 +94,19 @@ class PatchTST(nn.Module):
             return self.head(h.to(self.head.weight.dtype)).squeeze(-1)
 
 
-def patch_count(model: spec.PatchTST, context: int) -> int:
+def patch_count(model: shapes.PatchTST, context: int) -> int:
     """Patches that a window of `context` rows is cut into."""
     return (context - model.patch_length) // model.stride + 1
 
 
 def build(
-    model: spec.PatchTST, n_features: int, context: int, generator: torch.Generator
+    model: shapes.PatchTST, n_features: int, context: int, generator: torch.Generator
 ) -> PatchTST:
     """Whole network with initial weights drawn from `generator`, on CPU.
 
     Parameters
     ----------
-    model : trueness.spec.PatchTST
+    model : trueness.shapes.PatchTST
     n_features : int
         Columns of a window, C.
     context : int
@@ -114,8 +116,42 @@ def build(
 
     Examples
     --------
-    >>> module = build(spec.PatchTST(kind="patchtst"), 20, 80, torch.Generator().manual_seed(0))
+    >>> from trueness.spec.model import PatchTST as Shape
+    >>> module = build(Shape(kind="patchtst"), 20, 80, torch.Generator().manual_seed(0))
     >>> module(torch.randn(4, 80, 20)).shape
     torch.Size([4])
     """
     return PatchTST(model, n_features, context, generator)
+
+
+def multiply_adds(model: shapes.PatchTST, n_features: int, context: int) -> int:
+    """Multiply-adds of one forward pass over one window.
+
+    Linear maps times their uses. Attention between patches is left out, it is small; attention
+    across columns is not, and counts.
+    """
+    embedding = _skeleton(model, n_features, context).embedding
+    days = 0 if embedding is None else context * each_day(embedding, n_features)
+    block = 4 * model.d_model**2 + 2 * model.d_model * model.d_ff
+    patch = model.patch_length * model.embedding.width_of(n_features) * model.d_model
+    return days + patch_count(model, context) * (patch + model.n_layers * block)
+
+
+def activation_bytes(model: shapes.PatchTST, n_features: int, context: int) -> int:
+    """What one more training example keeps; layers are alike, so two shallow networks tell it."""
+    one, two = (
+        _kept(model.model_copy(update={"n_layers": n}), n_features, context) for n in (1, 2)
+    )
+    return one + (model.n_layers - 1) * (two - one)
+
+
+@lru_cache(maxsize=4096)
+def _kept(model: shapes.PatchTST, n_features: int, context: int) -> int:
+    return measured_activation_bytes(_skeleton(model, n_features, context), n_features, context)
+
+
+def _skeleton(model: shapes.PatchTST, n_features: int, context: int) -> PatchTST:
+    return cast(PatchTST, on_meta(build, model, n_features, context))
+
+
+ROW = NetworkRow(build, multiply_adds, activation_bytes)

@@ -8,16 +8,15 @@ from typing import Any
 
 import polars as pl
 
-from trueness.campaign import Campaign
+from trueness.campaign import BASELINE_PRIORITY, Campaign
 from trueness.document import Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, listed, plural, short
+from trueness.engines import Setting
 from trueness.evaluation.intervals import Estimate
-from trueness.fit import Device
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import units_in_words
 from trueness.judge.power import power_of, power_sentences
 from trueness.plan.work import Plan
-from trueness.spec import Spec
 
 
 def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
@@ -29,17 +28,17 @@ def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
         `numbers_of` the set with its ``part`` and ``lines`` to print; sets on which nothing can be
         compared have the counts and one line.
     """
-    sets: dict[tuple[str, int, int], list[Spec]] = {}
+    sets: dict[tuple[str, int, int], list[Any]] = {}
     for entry, row in zip(campaign.entries, todo.rows, strict=True):
-        if not entry.spec.is_baseline:
-            part = entry.spec.evaluation.measured_on
+        if not entry.spec.is_baseline and entry.spec.estimands.kind == "binary":
+            part = entry.spec.estimands.measured_on
             counts = [fold[part] for fold in row["folds"] if part in fold]
             size = [sum(count[name] for count in counts) for name in ("n", "positives")]
             sets.setdefault((part, size[0], size[1]), []).append(entry.spec)
     return [_resolved(*key, specs) for key, specs in sets.items()]
 
 
-def _resolved(part: str, days: int, positives: int, specs: list[Spec]) -> dict[str, Any]:
+def _resolved(part: str, days: int, positives: int, specs: list[Any]) -> dict[str, Any]:
     rule = specs[0].estimands
     candidates = len({spec.candidate for spec in specs})
     found = power_of(positives, days, candidates, rule.budget, rule.confidence)
@@ -67,11 +66,11 @@ def size_text(size: dict[str, Any]) -> str:
         networks += f" {plural(fits, 'fit')}"
     hours, work = size["hours_at_most"], size["gflop_at_most"]
     cost = [
-        f"at most {count(work) if work >= 10 else short(work)} GFLOP",
+        *([] if work is None else [f"at most {count(work) if work >= 10 else short(work)} GFLOP"]),
         *([] if hours is None else [hours_text(hours)]),
-        _bytes(size["memory_bytes"]),
+        *([_bytes(size["memory_bytes"])] if size["memory_bytes"] else []),
     ]
-    return f"{plural(size['baselines'], 'baseline')}; {networks}, {', '.join(cost)}"
+    return ", ".join([f"{plural(size['baselines'], 'baseline')}; {networks}", *cost])
 
 
 def _bytes(n: float) -> str:
@@ -146,17 +145,20 @@ class DryRun:
                 *(Sentence(note, "note") for note in (*lost, *self.notes)),
                 Section("Experiments", [_experiments(self.rows)]),
                 Section("Splits", _split_tables(self.rows)),
-                Section("What the evaluation set can show", [Items(self.power_lines)]),
+                *(
+                    [Section("What the evaluation set can show", [Items(self.power_lines)])]
+                    if self.power_lines else []
+                ),
             ],
             f"Campaign {self.name} on {self.data}; nothing is trained or written",
         )  # fmt: skip
 
 
-def planned(campaign: Campaign, todo: Plan, device: Device, workers: int) -> DryRun:
+def planned(campaign: Campaign, todo: Plan, setting: Setting, workers: int) -> DryRun:
     """A plan as it is shown and handed on."""
-    data = f"{campaign.bars.name} to {campaign.bars.dates[-1]}"
     return DryRun(
-        campaign.name, campaign.title, data, todo.rows, todo.size(device, workers),
+        campaign.name, campaign.title, campaign.data.in_words(), todo.rows,
+        todo.size(setting, workers),
         resolution(campaign, todo), len(todo.given_up), todo.notes,
     )  # fmt: skip
 
@@ -173,7 +175,11 @@ EXPERIMENTS = {
 def _experiments(rows: Sequence[dict[str, Any]]) -> Table:
     """Networks only: baselines cost next to nothing."""
     words = {True: "yes", False: "no"}
-    cells = [{**row, "stored": words[row["stored"]]} for row in rows if row["parameters"]]
+    cells = [
+        {**row, "stored": words[row["stored"]]}
+        for row in rows
+        if row["priority"] != BASELINE_PRIORITY
+    ]
     columns = list(EXPERIMENTS.values())
     return Table(columns, [[row[name] for name in EXPERIMENTS] for row in cells])
 
@@ -197,10 +203,18 @@ def _split_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
         [
             place,
             *(
-                Estimate(c["positives"] / c["n"], None, None, c["n"], c["positives"])
-                if (c := fold.get(part)) else None for part in parts
+                _of_part(fold[part]) if part in fold else None for part in parts
             ),
         ] for place, fold in enumerate(folds, 1)
     ]  # fmt: skip
-    columns = [Column("fold", "count", 9), *(Column(part, "share", 8) for part in parts)]
-    return Table(columns, cells, title, "Positives among the windows of each part.")
+    binary = "positives" in folds[0][parts[0]]
+    kind = "share" if binary else "count"
+    columns = [Column("fold", "count", 9), *(Column(part, kind, 8) for part in parts)]
+    told = "Positives among the units of each part." if binary else "Units of each part."
+    return Table(columns, cells, title, told)
+
+
+def _of_part(counts: dict[str, int]) -> Estimate | int:
+    """Positives among the units of a part, or the units where labels have K classes."""
+    n, positives = counts["n"], counts.get("positives")
+    return n if positives is None else Estimate(positives / n, None, None, n, positives)

@@ -1,138 +1,106 @@
-"""What a campaign would do: fits, work and memory, before anything is trained or written."""
+"""What is left of a campaign and what it costs, before anything is trained or written."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any
 
 from trueness.campaign import Campaign, Entry
-from trueness.errors import DataError, SpecError
-from trueness.examples import Examples
-from trueness.fit import Device, Mode, choose_mode, members_that_fit, stackable
-from trueness.market import market_examples
-from trueness.models import activation_bytes, member_bytes, multiply_adds
-from trueness.record import weight_count
-from trueness.spec import PatchTST, Spec
+from trueness.engines import Engine, Job, Setting, engine_of
+from trueness.errors import DataError
 from trueness.store import Store
+from trueness.tasks import task_of
 
-GPU_STACK = 128
-"""Most members per stack on an accelerator."""
 TIMED = 100
 """Stored runs whose speed is looked at."""
-CPU_STACK = 1
-"""Members per stack on a CPU, where arithmetic is the bound: wider stacks were measured slower."""
-
-
-@dataclass(frozen=True)
-class Work:
-    """One item for a worker: specs that share examples and, if they are networks, a stack."""
-
-    examples: Examples
-    specs: tuple[Spec, ...]
-    device: Device
-    width: int = 1
-    mode: Mode = "eager"
-    asks: bool = False
-    """Whether the worker asks after every epoch if a network is to be pruned."""
-
-    @property
-    def members(self) -> int:
-        """Networks to train: folds of every spec."""
-        return len(self.specs) * self.examples.n_folds
-
-    @property
-    def gflop_per_epoch(self) -> float:
-        """Mean work of one epoch of one member."""
-        return work_of(self.specs[0], self.examples, 1) / self.examples.n_folds / 1e9
-
-    @property
-    def bytes(self) -> int:
-        """Estimated memory of the stack in training."""
-        return min(self.width, self.members) * _member_bytes(self.specs[0], self.examples)
 
 
 @dataclass
 class Plan:
     """What is left of a campaign.
 
-    `rows` has one dictionary per entry; `missing` are the networks without a stored run, `given_up`
-    those among them that failed before and are not tried again unless asked to. `store` tells how
-    fast earlier runs were.
+    Attributes
+    ----------
+    rows : list of dict
+        One per entry.
+    baselines, missing : list of Spec
+        Baselines, and others, without a stored run.
+    given_up : list of Spec
+        Those that failed before and are not tried again unless asked to.
+    notes : list of str
+    examples : dict
+        What the task made of the data, by `Task.examples_key`.
+    store : Store
+        It tells how fast earlier runs were.
     """
 
     rows: list[dict[str, Any]]
-    baselines: list[Spec]
-    missing: list[Spec]
-    given_up: list[Spec]
+    baselines: list[Any]
+    missing: list[Any]
+    given_up: list[Any]
     notes: list[str]
-    examples: dict[str, Examples] = field(repr=False)
+    examples: dict[str, Any] = field(repr=False)
     store: Store = field(repr=False)
 
-    def examples_of(self, spec: Spec) -> Examples:
-        """Examples that a spec is trained on."""
-        return self.examples[_data_key(spec)]
+    @property
+    def specs(self) -> list[Any]:
+        """Baselines, then the others."""
+        return [*self.baselines, *self.missing]
 
-    def stacks(self, device: Device) -> list[Work]:
-        """Missing networks grouped by tensor shape; what comes first in the campaign, first."""
-        groups: dict[tuple[str, ...], list[Spec]] = {}
-        for spec in self.missing:
-            groups.setdefault(stackable(spec), []).append(spec)
-        items = [item for specs in groups.values() for item in self._items(specs, device)]
-        place = {spec.key: position for position, spec in enumerate(self.missing)}
-        return sorted(items, key=lambda item: place[item.specs[0].key])
+    def examples_of(self, spec: Any) -> Any:  # noqa: ANN401
+        """What a spec is trained on."""
+        return self.examples[task_of(spec.task.kind).examples_key(spec)]
 
-    def _items(self, specs: list[Spec], device: Device) -> list[Work]:
-        """Specs of one shape, as many per item as a stack holds; a spec's folds stay together."""
-        examples = self.examples_of(specs[0])
-        most = GPU_STACK if device.name != "cpu" else CPU_STACK
-        width = members_that_fit(device, self._bytes_that_fit(specs[0], device), most)
-        per_item = max(1, width // examples.n_folds)
-        items = []
-        for first in range(0, len(specs), per_item):
-            chunk = tuple(specs[first : first + per_item])
-            members = min(width, len(chunk) * examples.n_folds)
-            mode = choose_mode(device, *_steps(chunk[0], examples, members))
-            if mode == "compile" and _attends_columns(chunk[0]):
-                mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-            items.append(Work(examples, chunk, device, width, mode))
-        return items
+    def jobs(self, specs: Iterable[Any], setting: Setting) -> list[Job]:
+        """Specs grouped by their engines into what one process does at a time."""
+        return [
+            job for engine, some in by_engine(specs)
+            for job in engine.jobs(some, self.examples_of, setting)
+        ]  # fmt: skip
 
-    def _bytes_that_fit(self, spec: Spec, device: Device) -> int:
-        """Memory of one member; refused if it is more than there is."""
-        needed, free = _member_bytes(spec, self.examples_of(spec)), device.free_bytes()
-        if free is not None and needed > free:
-            raise SpecError(
-                f"{spec.label()}: one network needs about {needed / 1e9:,.1f} GB in training with "
-                f"batches of {spec.recipe.batch_size}, {free / 1e9:,.1f} GB are free on "
-                f"{device.name}; make it or its batch smaller"
-            )
-        return needed
+    def check(self, setting: Setting) -> None:
+        """Refuse what could only fail later."""
+        for engine, some in by_engine(self.specs):
+            engine.check(some, self.examples_of, setting, self.store)
 
-    def size(self, device: Device, workers: int) -> dict[str, Any]:
+    def size(self, setting: Setting, workers: int) -> dict[str, Any]:
         """Fits, work, memory and time at most, of all that is missing."""
-        items = self.stacks(device)
-        folds = {self.examples_of(spec).n_folds for spec in self.missing}
-        gflop = sum(work_of(s, self.examples_of(s), s.recipe.epochs) for s in self.missing) / 1e9
+        jobs = self.jobs(self.missing, setting)
+        folds = {job.fits // len(job.specs) for job in jobs}
+        costs = [engine_of(s.model.engine).cost(s, self.examples_of(s)) for s in self.missing]
+        known = [cost.gflop for cost in costs if cost.gflop is not None]
+        gflop = sum(known) if len(known) == len(costs) else None
         rate = measured_rate(self.store)
-        largest = sorted((item.bytes for item in items), reverse=True)[: max(1, workers)]
+        largest = sorted((job.bytes for job in jobs), reverse=True)[: max(1, workers)]
+        hours = gflop / rate / max(1, workers) / 3600 if rate and gflop is not None else None
         return {
             "baselines": len(self.baselines),
             "networks": len(self.missing),
             "folds": folds.pop() if len(folds) == 1 else None,
-            "fits": sum(item.members for item in items),
-            "stacks": len(items),
-            "widest_stack": max((min(i.width, i.members) for i in items), default=0),
-            "modes": sorted({item.mode for item in items}),
-            "gflop_at_most": round(gflop, 3),
+            "fits": sum(job.fits for job in jobs),
+            "stacks": len(jobs),
+            "widest_stack": max((job.width for job in jobs), default=0),
+            "modes": sorted({job.mode for job in jobs if job.mode}),
+            "gflop_at_most": None if gflop is None else round(gflop, 3),
             "memory_bytes": sum(largest),
-            "hours_at_most": None if not rate else round(gflop / rate / max(1, workers) / 3600, 3),
+            "hours_at_most": None if hours is None else round(hours, 3),
         }
+
+
+def by_engine(specs: Iterable[Any]) -> list[tuple[Engine, list[Any]]]:
+    """Engines in the order in which they are needed, each with its specs."""
+    groups: dict[str, list[Any]] = {}
+    for spec in specs:
+        groups.setdefault(spec.model.engine, []).append(spec)
+    return [(engine_of(name), some) for name, some in groups.items()]
 
 
 def plan(
     campaign: Campaign, store: Store, *, retry: bool = False,
-    examples: dict[str, Examples] | None = None,
+    examples: dict[str, Any] | None = None,
 ) -> Plan:  # fmt: skip
     """Check all data of a campaign and say what is left to do; trains and writes nothing.
 
@@ -151,19 +119,23 @@ def plan(
         If any experiment cannot be carried out on these data.
     """
     examples = {} if examples is None else examples
-    for entry in campaign.experiments:  # baselines share their data; errors name the experiment
-        if _data_key(entry.spec) not in examples:
-            examples[_data_key(entry.spec)] = _examples(campaign, entry)
-    notes = list(dict.fromkeys(note for one in examples.values() for note in one.notes))
+    key = task_of(campaign.kind).examples_key
+    for entry in (*campaign.experiments, *campaign.baselines):  # errors name the experiment
+        if key(entry.spec) not in examples:
+            examples[key(entry.spec)] = _examples(campaign, entry)
+    notes = [note for one in examples.values() for note in getattr(one, "notes", ())]
     there = {e.spec.key: e.spec.key in store for e in campaign.entries}
-    rows = [_plan_row(e, examples[_data_key(e.spec)], there[e.spec.key]) for e in campaign.entries]
+    counted = _once(task_of(campaign.kind).counts)
+    rows = [
+        _row(e, examples[key(e.spec)], there[e.spec.key], counted) for e in campaign.entries
+    ]  # fmt: skip
     specs = list({e.spec.key: e.spec for e in campaign.entries if not there[e.spec.key]}.values())
     failed = {} if retry else store.failures()
     wanted = [s for s in specs if s.key not in failed]
-    given_up = [s for s in specs if s.key in failed]
-    baselines = [s for s in wanted if s.is_baseline]
-    missing = [s for s in wanted if not s.is_baseline]
-    return Plan(rows, baselines, missing, given_up, notes, examples, store)
+    return Plan(
+        rows, [s for s in wanted if s.is_baseline], [s for s in wanted if not s.is_baseline],
+        [s for s in specs if s.key in failed], list(dict.fromkeys(notes)), examples, store,
+    )  # fmt: skip
 
 
 def measured_rate(store: Store) -> float | None:
@@ -172,60 +144,50 @@ def measured_rate(store: Store) -> float | None:
     return median([r["gflop"] / r["seconds"] for r in records if r.get("gflop")] or [0.0]) or None
 
 
-def work_of(spec: Spec, examples: Examples, epochs: float) -> float:
-    """Floating-point operations of so many epochs: 6 per weight use, forward and backward."""
-    if not isinstance(spec.model, PatchTST):
-        return 0.0
-    uses = multiply_adds(spec.model, len(examples.features), examples.context)
-    trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
-    return 6.0 * uses * trained * epochs
+def pool_size(workers: int | None, jobs: int) -> int:
+    """Processes to start: those asked for, or one per core, but none without work."""
+    cores = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return min(len(cores) if workers is None else workers, jobs)
 
 
-def _data_key(spec: Spec) -> str:
-    return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
-
-
-def _examples(campaign: Campaign, entry: Entry) -> Examples:
+def _examples(campaign: Campaign, entry: Entry) -> Any:  # noqa: ANN401
     try:
-        return market_examples(
-            entry.spec.task, entry.spec.evaluation, campaign.bars, campaign.volatility
-        )
+        return task_of(campaign.kind).examples(entry.spec, campaign.data)
     except DataError as error:
-        raise DataError(f"{campaign.name} {entry.id}: {error}") from None
+        raise DataError(f"{campaign.name} {entry.id}: {error}", error.code) from None
 
 
-def _attends_columns(spec: Spec) -> bool:
-    return isinstance(spec.model, PatchTST) and spec.model.embedding.kind == "attention"
+def _once(counts: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Counts of each set of examples, made once."""
+    known: dict[int, Any] = {}
+
+    def counted(examples: Any) -> Any:  # noqa: ANN401
+        if id(examples) not in known:
+            known[id(examples)] = counts(examples)
+        return known[id(examples)]
+
+    return counted
 
 
-def _steps(spec: Spec, examples: Examples, members: int) -> tuple[int, float]:
-    """Steps of a stack at most, and the work of one."""
-    rows = max(len(examples.members("train", fold)) for fold in range(examples.n_folds))
-    steps = -(-rows // spec.recipe.batch_size) * spec.recipe.epochs
-    assert isinstance(spec.model, PatchTST)
-    uses = multiply_adds(spec.model, len(examples.features), examples.context)
-    return steps, 6.0 * uses * spec.recipe.batch_size * members
-
-
-def _member_bytes(spec: Spec, examples: Examples) -> int:
-    assert isinstance(spec.model, PatchTST)
-    kept = activation_bytes(spec.model, len(examples.features), examples.context)
-    return member_bytes(weight_count(spec, examples), spec.recipe.batch_size, kept)
-
-
-def _plan_row(entry: Entry, examples: Examples, there: bool) -> dict[str, Any]:
-    spec, counts = entry.spec, examples.counts()
+def _row(
+    entry: Entry,
+    examples: Any,  # noqa: ANN401
+    there: bool,
+    counts: Callable[[Any], Any],
+) -> dict[str, Any]:
+    spec = entry.spec
+    cost = engine_of(spec.model.engine).cost(spec, examples)
     return {
         "id": entry.id,
         "priority": entry.priority,
         "key": spec.key,
         "label": spec.label(),
         "stored": there,
-        "parameters": weight_count(spec, examples),
-        "features": len(examples.features),
-        "folds": [
-            {part: {"n": n, "positives": p} for part, (n, p) in fold.items()} for fold in counts
-        ],
-        "work_gflop": round(work_of(spec, examples, spec.recipe.epochs) / 1e9, 3),
+        "parameters": cost.parameters,
+        "features": cost.features,
+        "folds": counts(examples),
+        "work_gflop": None if cost.gflop is None else round(cost.gflop, 3),
         "seed": spec.seed,
     }

@@ -16,6 +16,14 @@ from trueness.evaluation import Estimate
 
 LINES = 12
 """Finished runs that the live picture shows."""
+SHOWN = {
+    "auc": ("AUC", numbers.estimate),
+    "precision@0.5": ("precision at 0.5", numbers.share),
+    "macro_f1": ("macro-F1", numbers.estimate),
+    "mean_group": ("mean of groups", numbers.estimate),
+    "worst_group": ("worst", numbers.estimate),
+}
+"""Estimates that a line about a stored run shows, where it has them."""
 
 
 class ProgressListener:
@@ -33,7 +41,7 @@ class ProgressListener:
         self.progress = Progress(
             TextColumn("{task.description:<10}"), BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), console=console,
+            TimeRemainingColumn(), TextColumn("{task.fields[text]}"), console=console,
         )  # fmt: skip
         self.task: Any = None
         self.running: list[str] = []
@@ -46,7 +54,7 @@ class ProgressListener:
         )  # fmt: skip
 
     def __enter__(self) -> Self:
-        if self.console.is_terminal:
+        if self.console.is_terminal or self.console.is_jupyter:
             self.live.start()
         return self
 
@@ -56,22 +64,24 @@ class ProgressListener:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self.console.is_terminal:
+        if self.console.is_terminal or self.console.is_jupyter:
             self.live.stop()
 
     def start(self, stage: str, total: float) -> None:
         """Begin a stage of at most so much work."""
         if self.task is not None:
             self.progress.remove_task(self.task)
-        self.task, self.running = self.progress.add_task(stage, total=total), []
+        self.task, self.running = self.progress.add_task(stage, total=total, text=""), []
 
     def begun(self, ids: list[str]) -> None:
         """Remember what is being trained."""
         self.running.append(" = ".join(ids))
 
-    def advance(self, amount: float) -> None:
-        """Move the bar."""
+    def advance(self, amount: float, text: str = "") -> None:
+        """Move the bar, and show a word about it."""
         self.progress.advance(self.task, amount)
+        if text:
+            self.progress.update(self.task, text=text)
 
     def stored(self, ids: list[str], record: dict[str, Any]) -> None:
         """Print what a finished run is worth."""
@@ -80,13 +90,16 @@ class ProgressListener:
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
         name, top = " = ".join(ids), "precision@"
         cuts = [n.removeprefix(top) for n in estimates if n.startswith(top)]
-        budget = max(int(cut) for cut in cuts if cut.isdecimal())
-        self._keep_best(f"{name}, precision at top {budget}", estimates[f"{top}{budget}"])
-        self._say(
-            f"{name:<16} {record['label']:<28} AUC {numbers.estimate(estimates['auc']):<20} "
-            f"precision at 0.5 {numbers.share(estimates['precision@0.5']):<22} "
-            f"{record['seconds']:.1f} s"
-        )
+        budgets = [int(cut) for cut in cuts if cut.isdecimal()]
+        if budgets:
+            headline = f"{name}, precision at top {max(budgets)}"
+            self._keep_best(headline, estimates[f"{top}{max(budgets)}"])
+        shown = [
+            f"{title} {text(estimates[n]):<22}"
+            for n, (title, text) in SHOWN.items()
+            if n in estimates
+        ]
+        self._say(f"{name:<16} {record['label']:<28} {' '.join(shown)} {record['seconds']:.1f} s")
 
     def failed(self, ids: list[str], reason: str) -> None:
         """Print the last line of a traceback."""

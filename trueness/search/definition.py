@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trueness.campaign import Ground
+from trueness.campaign.ground import Ground
 from trueness.errors import CampaignError, SpecError
 from trueness.expansion import spelled_out
 from trueness.models.budgets import SolvedShape

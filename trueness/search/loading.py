@@ -8,14 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign import make_ground
+from trueness.campaign.ground import make_ground
 from trueness.errors import CampaignError, SpecError, nearest
 from trueness.expansion import spelled_out
 from trueness.market import feature_names
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
-from trueness.spec import PatchTST, Recipe, Spec
+from trueness.spec import Spec
+from trueness.spec.recipe import Recipe
 from trueness.yamlfile import Part, Reader
 
 FOLDER = Path(__file__).parents[1] / "spaces"
@@ -84,7 +85,9 @@ def load_search(
     usual = own.get("epochs", Recipe().epochs) if isinstance(own, dict) else Recipe().epochs
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
-    ground = make_ground(file, reader, top, data, vix, protocol, recipe)
+    ground = make_ground(
+        file, reader, top, "market", {"data": data, "vix": vix}, protocol=protocol, recipe=recipe
+    )
     if pin is not None:
         content = _pinned(content, pin, vary)
     elif vary:
@@ -176,11 +179,11 @@ def _with_budget(search: Search, budget: str) -> Search:
         if of_size or leaf.name.startswith("task"):
             raise SpecError(f"a budget needs one {leaf.name}: it decides the number of parameters")
     spec = search.spec(search.any_valid())
-    if not isinstance(spec.model, PatchTST):
-        raise SpecError(f"{search.name}: a budget needs a network, not {spec.model.kind}")
-    columns = len(feature_names(spec.task, search.ground.bars, search.ground.volatility))
+    if not spec.model.sizes:
+        raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
+    columns = len(feature_names(spec.task, search.ground.data.bars, search.ground.data.volatility))
     shapes = shapes_within(
-        budget, columns, spec.task.context_days, spec.model.embedding, base=spec.model,
+        budget, columns, spec.task.context, base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

@@ -241,7 +241,7 @@ def open_study(
         If the storage holds a study of that name with another space, data or objective.
     """
     made = {
-        "space": search.space.digest, "data": search.ground.bars.digest,
+        "space": search.space.digest, "data": search.ground.data.digest,
         "protocol": search.ground.protocol, "recipe": search.ground.recipe,
         "objective": " ".join(objective), **(about or {}),
     }  # fmt: skip

@@ -13,7 +13,7 @@ from trueness.market import feature_names, load_bars, load_volatility
 from trueness.models.budgets import shapes_within
 from trueness.search.follow_up import Candidate, ranked, varied
 from trueness.search.stored import StoredStudy, short, study_of
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
 from trueness.store import Store
 
 DROPOUTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
@@ -50,8 +50,8 @@ def suggestions(
     """
     best, study = ranked(stored, store)[0].spec, study_of(stored, store)
     base = best if tier is None else varied(best, {"task.tier": tier, "task.columns": None})
-    if base is None or not isinstance(base.model, PatchTST):
-        raise DataError(f"{stored.name}: its best run is no network")
+    if base is None or not base.model.sizes:
+        raise DataError(f"{stored.name}: its best run is no network whose size can be varied")
     makers: dict[str, Callable[[], Iterator[tuple[str, Spec | None]]]] = {
         "A": lambda: _sweep(base, "model.dropout"),
         "B": lambda: _sweep(base, "recipe.learning_rate"),
@@ -112,38 +112,44 @@ def _sweep(base: Spec, path: str) -> Iterator[tuple[str, Spec | None]]:
 
 def _depths(base: Spec, stored: StoredStudy, shallow: bool) -> Iterator[tuple[str, Spec | None]]:
     """Fewer or more layers; under a budget, shapes that meet it."""
-    model, word = base.model, "shallow" if shallow else "deep"
-    assert isinstance(model, PatchTST)
+    depth, word = _sizes(base)["n_layers"], "shallow" if shallow else "deep"
     for shape in _shapes(base, stored):
-        if (shape["n_layers"] < model.n_layers) == shallow and shape["n_layers"] != model.n_layers:
+        if (shape["n_layers"] < depth) == shallow and shape["n_layers"] != depth:
             changes = {f"model.{name}": value for name, value in shape.items()}
             why = f"{word}: {shape['n_layers']} layers of width {shape['d_model']}"
             yield why, varied(base, changes)
 
 
+def _sizes(base: Spec) -> dict[str, int]:
+    """What a budget decides of its network."""
+    return {name: getattr(base.model, name) for name in base.model.sizes}
+
+
 def _shapes(base: Spec, stored: StoredStudy) -> list[dict[str, int]]:
     """Other shapes, the nearest depth first."""
-    model, budget = base.model, stored.about["budget"]
-    assert isinstance(model, PatchTST)
-    now = {name: getattr(model, name) for name in ("d_model", "n_layers", "n_heads", "d_ff")}
+    now, budget = _sizes(base), stored.about["budget"]
     if budget is None or budget.startswith("label:"):
-        depths = {max(1, round(model.n_layers * share)) for share in (0.25, 0.5, 1.5, 2)}
-        shapes = [{**now, "n_layers": depth} for depth in depths]
-        shapes += [
-            {**now, "n_layers": max(1, model.n_layers // 2), "d_model": 2 * model.d_model,
-             "d_ff": 2 * model.d_ff},
-            {**now, "n_layers": 2 * model.n_layers, "d_model": max(2, model.d_model // 2),
-             "d_ff": max(1, model.d_ff // 2)},
-        ]  # fmt: skip
+        shapes = _resized(now)
     else:
         sources = stored.about["sources"]
         vix = load_volatility(sources["vix"]) if "vix" in sources else None
         columns = len(feature_names(base.task, load_bars(sources["data"]), vix))
-        solved = shapes_within(budget, columns, base.task.context_days, model.embedding, base=model)
+        solved = shapes_within(budget, columns, base.task.context, base=base.model)
         shapes = [s.fields for s in solved]
     return sorted(
-        shapes, key=lambda s: (abs(math.log(s["n_layers"] / model.n_layers)), -s["d_model"])
+        shapes, key=lambda s: (abs(math.log(s["n_layers"] / now["n_layers"])), -s["d_model"])
     )[:8]
+
+
+def _resized(now: dict[str, int]) -> list[dict[str, int]]:
+    """Other depths, and half the depth at twice the width and the other way round."""
+    depth, width, inner = (now[name] for name in ("n_layers", "d_model", "d_ff"))
+    depths = {max(1, round(depth * share)) for share in (0.25, 0.5, 1.5, 2)}
+    return [
+        *({**now, "n_layers": one} for one in depths),
+        {**now, "n_layers": max(1, depth // 2), "d_model": 2 * width, "d_ff": 2 * inner},
+        {**now, "n_layers": 2 * depth, "d_model": max(2, width // 2), "d_ff": max(1, inner // 2)},
+    ]
 
 
 def _combined(base: Spec, study: Study) -> Iterator[tuple[str, Spec | None]]:
@@ -182,7 +188,7 @@ def _gaps(base: Spec, stored: StoredStudy, study: Study) -> Iterator[tuple[str, 
         return
     untested = grid.untested
     step = max(1, len(untested) // PER_GAP)
-    ratio = base.model.d_ff / base.model.d_model if isinstance(base.model, PatchTST) else 4
+    ratio = _sizes(base)["d_ff"] / _sizes(base)["d_model"]
     for triple in untested[step // 2 :: step]:
         shape = dict(zip(grid.names, triple, strict=True))
         changes = {f"model.{name}": value for name, value in shape.items()}

@@ -12,7 +12,7 @@ from trueness.examples import Examples
 from trueness.execute import Pool
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
-from trueness.run import Listener, Summary, run
+from trueness.runner import Listener, Summary, run
 from trueness.search.definition import Search
 from trueness.search.pruning import epoch_judge
 from trueness.search.trials import Proposal, Result
@@ -130,8 +130,8 @@ class Trainer:
     def _campaign(self, entries: list[Entry]) -> Campaign:
         search = self.search
         return Campaign(
-            search.name, search.title, baselines_of(entries), tuple(entries), search.ground.bars,
-            search.ground.volatility,
+            search.name, search.title, search.ground.kind, baselines_of(entries), tuple(entries),
+            search.ground.data,
         )  # fmt: skip
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:

@@ -18,11 +18,8 @@ from trueness.judge.comparison import auc_draws
 from trueness.judge.judgement import SCHEMA
 from trueness.search.follow_up import Candidate, Ranked, ranked, same_units
 from trueness.search.stored import StoredStudy
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
 from trueness.store import Run, Store
-
-TRAINED = ("dropout", "head_dropout")
-"""Fields of the model that are training values, not shape."""
 
 
 @dataclass(frozen=True)
@@ -92,9 +89,10 @@ def _candidate(source: str, target: str, best: dict[str, Ranked], seeds: int) ->
 
 def moved(source: Spec, target: Spec) -> Spec:
     """The network of `target` with recipe, loss and dropout of `source`."""
-    if not (isinstance(source.model, PatchTST) and isinstance(target.model, PatchTST)):
+    if not (source.model.is_network and target.model.is_network):
         raise DataError("a transfer needs networks")
-    values = {name: getattr(source.model, name) for name in TRAINED}
+    shared = set(source.model.rates) & set(target.model.rates)
+    values = {name: getattr(source.model, name) for name in sorted(shared)}
     return target.model_copy(update={
         "model": target.model.model_copy(update=values), "recipe": source.recipe,
         "loss": source.loss,

@@ -14,107 +14,13 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
-from trueness.spec.evaluation import (
-    Evaluation,
-    Given,
-    Holdout,
-    KFold,
-    Mission,
-    RowsForward,
-    WalkForward,
-)
+from trueness.spec.evaluation import Evaluation
 from trueness.spec.keyed import ContentAddressed
-from trueness.spec.loss import (
-    AsymmetricFocal,
-    Bce,
-    CalibratedFocal,
-    EntropyReg,
-    Focal,
-    LabelSmoothing,
-    Ldam,
-    LogitAdjusted,
-    Loss,
-    MildFocal,
-    PartialAuc,
-    Poly,
-    SoftAuc,
-    TopPush,
-    VarianceReg,
-    WeightedBce,
-    WeightedSum,
-    published_stop_on,
-)
-from trueness.spec.model import (
-    AttentionEmbedding,
-    Baseline,
-    BottleneckEmbedding,
-    Embedding,
-    GatedResidualEmbedding,
-    LinearEmbedding,
-    Model,
-    MultiheadEmbedding,
-    NoEmbedding,
-    PatchTST,
-    ProgressiveEmbedding,
-    VariationalEmbedding,
-)
-from trueness.spec.recipe import RECIPES, SEEDS, Recipe, named_recipe
-from trueness.spec.shape import Int, Shape
-from trueness.spec.table import TableTask
-from trueness.spec.task import MarketTask, Task
-
-__all__ = [
-    "RECIPES",
-    "SEEDS",
-    "AsymmetricFocal",
-    "AttentionEmbedding",
-    "Baseline",
-    "Bce",
-    "BottleneckEmbedding",
-    "CalibratedFocal",
-    "Embedding",
-    "EntropyReg",
-    "Evaluation",
-    "Focal",
-    "GatedResidualEmbedding",
-    "Given",
-    "Holdout",
-    "KFold",
-    "LabelSmoothing",
-    "Ldam",
-    "LinearEmbedding",
-    "LogitAdjusted",
-    "Loss",
-    "MarketTask",
-    "MildFocal",
-    "Mission",
-    "Model",
-    "MultiheadEmbedding",
-    "NoEmbedding",
-    "PartialAuc",
-    "PatchTST",
-    "Poly",
-    "ProgressiveEmbedding",
-    "Recipe",
-    "RowsForward",
-    "Shape",
-    "SoftAuc",
-    "Spec",
-    "TableTask",
-    "Task",
-    "TopPush",
-    "VarianceReg",
-    "VariationalEmbedding",
-    "WalkForward",
-    "WeightedBce",
-    "WeightedSum",
-    "explain_error",
-    "named_recipe",
-    "published_stop_on",
-]
-
-PAIRWISE = ("softauc", "weightedsum", "partialauc", "toppush")
-"""Losses of pairs of units."""
+from trueness.spec.loss import Bce, Loss
+from trueness.spec.model import Model, PatchTST
+from trueness.spec.recipe import Recipe
+from trueness.spec.shape import Family, Int, Shape
+from trueness.spec.task import Task
 
 
 class Spec(ContentAddressed):
@@ -157,30 +63,15 @@ class Spec(ContentAddressed):
         return self
 
     @model_validator(mode="after")
-    def _patches_fit(self) -> Self:
-        if isinstance(self.model, PatchTST) and self.model.patch_length > self.task.context:
-            raise ValueError(
-                f"model.patch_length {self.model.patch_length} is longer than "
-                f"task.{self.task.context_field} {self.task.context}"
-            )
-        if isinstance(self.model, PatchTST) and self.model.revin and self.task.context == 1:
-            raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "
-                             "of windows of one row; set it to false")  # fmt: skip
-        return self
-
-    @model_validator(mode="after")
-    def _batches_hold_pairs(self) -> Self:
-        if self.loss.kind in PAIRWISE and self.recipe.batch_size == 1:
-            raise ValueError(
-                f"loss {self.loss.kind} compares the {self.task.nouns[0]}s of a batch with each "
-                "other; recipe.batch_size must be at least 2"
-            )
+    def _parts_fit(self) -> Self:
+        self.model.check(self)
+        self.loss.check(self)
         return self
 
     @property
     def is_baseline(self) -> bool:
-        """Whether the model is one of the baselines."""
-        return isinstance(self.model, Baseline)
+        """Whether the others have to beat it."""
+        return self.model.is_baseline
 
     @property
     def estimands(self) -> Estimands:
@@ -190,7 +81,7 @@ class Spec(ContentAddressed):
             kind="binary",
             headline=f"precision@{max(rule.alarms)}",
             measured_on=rule.measured_on,
-            chosen_on="train" if self._trains_only else rule.chosen_on,
+            chosen_on=rule.chosen_on if self.model.validates else "train",
             judged_on=rule.judged_on,
             sealed=rule.sealed,
             confidence=rule.confidence_pct / 100,
@@ -201,25 +92,13 @@ class Spec(ContentAddressed):
             nouns=self.task.nouns,
         )
 
-    @property
-    def _trains_only(self) -> bool:
-        """Whether the model chooses nothing on units held out for that."""
-        return self.is_baseline and self.model.kind not in ("logit", "boosting")
-
     def canonical(self) -> Spec:
-        """Equal runs brought to one spelling: loss identities, and what a baseline never reads."""
-        update: dict[str, Any] = {}
-        identity = getattr(self.loss, "identity", None)
-        if identity is not None:
-            update["loss"] = identity()
-        if isinstance(self.model, PatchTST):
-            identity = getattr(self.model.embedding, "identity", None)
-            if identity is not None:
-                update["model"] = self.model.model_copy(update={"embedding": identity()})
-        if isinstance(self.model, Baseline):
+        """Equal runs brought to one spelling: identities, and what a model never reads."""
+        update: dict[str, Any] = {"loss": self.loss.identity(), "model": self.model.identity()}
+        if not self.model.is_network:
             update |= {"loss": Bce(kind="bce"), "recipe": Recipe()}
-            if self.model.kind not in ("forest", "boosting"):
-                update["seed"] = 42
+        if not self.model.seeded:
+            update["seed"] = Spec.model_fields["seed"].default
         return self.model_copy(update=update)
 
     def question(self) -> str:
@@ -244,39 +123,8 @@ class Spec(ContentAddressed):
         >>> label({"kind": "patchtst", "embedding": {"kind": "linear", "width": 16}})
         'a20 · PatchTST d128×4, emb 16'
         """
-        if isinstance(self.model, Baseline):
-            return f"{self.task.prefix}{BASELINES[self.model.kind]}"
-        parts = [f"{self.task.prefix}PatchTST d{self.model.d_model}×{self.model.n_layers}"]
-        if not isinstance(self.model.embedding, NoEmbedding):
-            parts.append(_embedding_words(self.model.embedding))
-        if self.canonical().loss != Bce(kind="bce"):
-            parts.append(_loss_words(self.canonical().loss))
-        return ", ".join(parts)
-
-
-BASELINES = {
-    "base_rate": "base rate",
-    "one_feature": "best single feature",
-    "logit": "logistic regression",
-    "forest": "random forest",
-    "boosting": "gradient boosting",
-}
-"""Baseline -> what it is called."""
-
-
-def _embedding_words(embedding: Shape) -> str:
-    """``emb 16``, with its kind unless it is linear, and whatever is not at its default."""
-    content = embedding.model_dump(exclude_defaults=True)
-    width, kind = content.pop("width"), content.pop("kind")
-    words = ["emb", *([] if kind == "linear" else [kind]), str(width)]
-    return " ".join([*words, *(f"{name} {value}" for name, value in content.items())])
-
-
-def _loss_words(loss: Shape) -> str:
-    """Kind and settings, as in ``focal 2/0.25``."""
-    settings = loss.model_dump(exclude={"kind"}, exclude_none=True).values()
-    values = "/".join(f"{value:g}" for value in settings)
-    return f"{getattr(loss, 'kind', '')} {values}".strip()
+        own = f"{self.task.prefix}{self.model.in_words()}"
+        return ", ".join(filter(None, [own, self.canonical().loss.in_words()]))
 
 
 def explain_error(
@@ -285,11 +133,8 @@ def explain_error(
     """Path without the union tags that pydantic puts in, and a message with the valid choices."""
     path, node, tag = [], content, None
     for element in map(str, error["loc"]):
-        if (
-            isinstance(node, dict)
-            and element in (node.get("kind"), node.get("protocol"))
-            and element not in node
-        ):
+        written = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else (node,)
+        if element in written and not (isinstance(node, dict) and element in node):
             tag = element
             continue
         path.append(element)
@@ -331,9 +176,10 @@ def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # 
 
 
 def _shapes_in(annotation: Any) -> list[type[Shape]]:  # noqa: ANN401
-    """Shapes that an annotation allows, unions and aliases opened."""
+    """Shapes that an annotation allows, families, unions and aliases opened."""
     if isinstance(annotation, type) and issubclass(annotation, Shape):
-        return [annotation]
+        family = annotation.kinds() if issubclass(annotation, Family) else {}
+        return list(dict.fromkeys(family.values())) or [annotation]
     return [shape for inner in get_args(annotation) for shape in _shapes_in(inner)]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Self
+from typing import ClassVar, Self
 
 from trueness.spec.shape import Shape
 
@@ -12,7 +12,18 @@ KEY_DIGITS = 12
 
 
 class ContentAddressed(Shape):
-    """A description of a run whose digest is its address."""
+    """A description of a run whose digest is its address.
+
+    `references` are the fields that name another run: in a campaign, the id of an earlier
+    experiment.
+    """
+
+    references: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    @property
+    def depends_on(self) -> set[str]:
+        """Keys of the stored runs that this one begins with."""
+        return set()
 
     def canonical(self) -> Self:
         """Equal runs brought to one spelling."""

@@ -1,24 +1,73 @@
-"""What training minimises, with the identities between losses."""
+"""What training minimises, with the identities between losses.
+
+A new loss is a class here, and a function with its row in `trueness.losses.binary`.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from trueness.spec.shape import Float, Shape, kind_from_name, no_bool
+from trueness.spec.shape import Family, Float, no_bool
+
+if TYPE_CHECKING:
+    from trueness.spec import Spec
 
 Prior: TypeAlias = Annotated[Float, Field(gt=0, lt=1)] | None
 PRIOR = "base rate; null takes it from the fold's training days"
+StopOn: TypeAlias = Literal["val_auc", "val_loss"]
 
 
-class Bce(Shape):
+class Loss(Family):
+    """What training minimises: the mean over a batch of one value per example.
+
+    Attributes
+    ----------
+    pairwise : bool
+        Whether it compares the days of a batch with each other.
+    stop_on : {"val_auc", "val_loss"}
+        What its published runs were stopped on; ``val_auc`` for losses that were not in them.
+        `recipe.stop_on` is what is obeyed: comparing losses wants one rule for all of them.
+    """
+
+    pairwise: ClassVar[bool] = False
+    stop_on: ClassVar[StopOn] = "val_auc"
+
+    def identity(self) -> Loss:
+        """The simplest loss that is equal to this one."""
+        return self
+
+    @property
+    def targets(self) -> tuple[float, float]:
+        """Probabilities at which the loss of a negative and of a positive is least."""
+        return 0.0, 1.0
+
+    def check(self, of: Spec) -> None:
+        """Refuse a spec in which it cannot be computed; raises ValueError."""
+        if self.pairwise and of.recipe.batch_size == 1:
+            raise ValueError(
+                f"loss {self.kind} compares the {of.task.nouns[0]}s of a batch with each "
+                "other; recipe.batch_size must be at least 2"
+            )
+
+    def in_words(self) -> str:
+        """Kind and settings, as in ``focal 2/0.25``, for a label."""
+        settings = self.model_dump(exclude={"kind"}, exclude_none=True).values()
+        return f"{self.kind} {'/'.join(f'{value:g}' for value in settings)}".strip()
+
+
+class Bce(Loss):
     """Binary cross-entropy."""
 
     kind: Literal["bce"]
 
+    def in_words(self) -> str:
+        """Nothing: it is the usual loss."""
+        return ""
 
-class WeightedBce(Shape):
+
+class WeightedBce(Loss):
     """Cross-entropy whose positives count `pos_weight` times."""
 
     kind: Literal["weightedbce"]
@@ -29,18 +78,24 @@ class WeightedBce(Shape):
         return Bce(kind="bce") if self.pos_weight == 1 else self
 
 
-class LabelSmoothing(Shape):
+class LabelSmoothing(Loss):
     """Cross-entropy against targets epsilon and 1 - epsilon."""
 
     kind: Literal["labelsmoothing"]
+    stop_on: ClassVar[StopOn] = "val_loss"
     epsilon: Float = Field(0.1, ge=0, le=1)
 
     def identity(self) -> Loss:
         """No smoothing is plain cross-entropy."""
         return Bce(kind="bce") if self.epsilon == 0 else self
 
+    @property
+    def targets(self) -> tuple[float, float]:
+        """The smoothed labels."""
+        return self.epsilon, 1 - self.epsilon
 
-class Focal(Shape):
+
+class Focal(Loss):
     """Focal loss; `alpha` None leaves the classes unweighted."""
 
     kind: Literal["focal"]
@@ -52,7 +107,7 @@ class Focal(Shape):
         return Bce(kind="bce") if self.gamma == 0 and self.alpha is None else self
 
 
-class MildFocal(Shape):
+class MildFocal(Loss):
     """Focal loss under its published milder defaults."""
 
     kind: Literal["mildfocal"]
@@ -64,7 +119,7 @@ class MildFocal(Shape):
         return Focal(kind="focal", gamma=self.gamma, alpha=self.alpha).identity()
 
 
-class AsymmetricFocal(Shape):
+class AsymmetricFocal(Loss):
     """Focal loss with one exponent per class."""
 
     kind: Literal["asymmetricfocal"]
@@ -79,17 +134,19 @@ class AsymmetricFocal(Shape):
         return Focal(kind="focal", gamma=self.gamma_pos, alpha=self.alpha)
 
 
-class SoftAuc(Shape):
+class SoftAuc(Loss):
     """Smoothed proportion of wrongly ordered pairs; a ranking loss, without a probability scale."""
 
     kind: Literal["softauc"]
+    pairwise: ClassVar[bool] = True
     gamma: Float = Field(2.0, gt=0, description="steepness")
 
 
-class WeightedSum(Shape):
+class WeightedSum(Loss):
     """`alpha` parts cross-entropy, the rest soft AUC."""
 
     kind: Literal["weightedsum"]
+    pairwise: ClassVar[bool] = True
     alpha: Annotated[Float, Field(ge=0, le=1)] = 0.5
     gamma: Float = Field(2.0, gt=0, description="steepness of the soft AUC")
 
@@ -100,10 +157,11 @@ class WeightedSum(Shape):
         return SoftAuc(kind="softauc", gamma=self.gamma) if self.alpha == 0 else self
 
 
-class EntropyReg(Shape):
+class EntropyReg(Loss):
     """Confidence penalty: cross-entropy less `sign` times `lambda_entropy` times the entropy."""
 
     kind: Literal["entropyreg"]
+    stop_on: ClassVar[StopOn] = "val_loss"
     lambda_entropy: Float = Field(0.1, ge=0)
     sign: Annotated[Literal[1, -1], BeforeValidator(no_bool)] = Field(
         1, description="1, as published, rewards uncertain predictions; -1 penalises them"
@@ -114,10 +172,11 @@ class EntropyReg(Shape):
         return Bce(kind="bce") if self.lambda_entropy == 0 else self
 
 
-class VarianceReg(Shape):
+class VarianceReg(Loss):
     """Cross-entropy less `lambda_var` times the variance of a batch's probabilities."""
 
     kind: Literal["variancereg"]
+    stop_on: ClassVar[StopOn] = "val_loss"
     lambda_var: Float = Field(0.5, ge=0)
 
     def identity(self) -> Loss:
@@ -125,10 +184,11 @@ class VarianceReg(Shape):
         return Bce(kind="bce") if self.lambda_var == 0 else self
 
 
-class CalibratedFocal(Shape):
+class CalibratedFocal(Loss):
     """Focal loss that ties the mean probability of a batch to its base rate."""
 
     kind: Literal["calibratedfocal"]
+    stop_on: ClassVar[StopOn] = "val_loss"
     gamma: Float = Field(2.0, ge=0)
     alpha: Annotated[Float, Field(ge=0, le=1)] | None = 0.25
     lambda_cal: Float = Field(0.1, ge=0)
@@ -141,7 +201,7 @@ class CalibratedFocal(Shape):
         return Focal(kind="focal", gamma=self.gamma, alpha=self.alpha).identity()
 
 
-class Poly(Shape):
+class Poly(Loss):
     """Cross-entropy with `epsilon1` added to the first coefficient of its series."""
 
     kind: Literal["poly"]
@@ -152,7 +212,7 @@ class Poly(Shape):
         return Bce(kind="bce") if self.epsilon1 == 0 else self
 
 
-class LogitAdjusted(Shape):
+class LogitAdjusted(Loss):
     """Cross-entropy of logits shifted by `tau` times the log-odds of the classes."""
 
     kind: Literal["logitadjusted"]
@@ -164,7 +224,7 @@ class LogitAdjusted(Shape):
         return Bce(kind="bce") if self.tau == 0 or self.prior == 0.5 else self
 
 
-class Ldam(Shape):
+class Ldam(Loss):
     """Cross-entropy that asks the rare class for a larger margin, on plain logits."""
 
     kind: Literal["ldam"]
@@ -181,56 +241,17 @@ class Ldam(Shape):
         return self.model_copy(update={"prior": None})
 
 
-class PartialAuc(Shape):
+class PartialAuc(Loss):
     """Pairs with the hardest negatives, up to a false-positive rate; a ranking loss."""
 
     kind: Literal["partialauc"]
+    pairwise: ClassVar[bool] = True
     max_fpr: Float = Field(0.3, gt=0, le=1)
 
 
-class TopPush(Shape):
+class TopPush(Loss):
     """Positives below a soft maximum of the negatives; a ranking loss."""
 
     kind: Literal["toppush"]
+    pairwise: ClassVar[bool] = True
     temperature: Float = Field(0.1, ge=0.01, description="of the soft maximum, in logits")
-
-
-STOPPED_ON_LOSS = frozenset({"labelsmoothing", "entropyreg", "variancereg", "calibratedfocal"})
-
-
-def published_stop_on(kind: str) -> str:
-    """What the published runs of a loss were stopped on, ``val_auc`` or ``val_loss``.
-
-    `recipe.stop_on` is what is obeyed: comparing losses wants one rule for all of them. Losses
-    that were not in the published runs answer ``val_auc``.
-
-    Examples
-    --------
-    >>> published_stop_on("bce"), published_stop_on("labelsmoothing")
-    ('val_auc', 'val_loss')
-    """
-    return "val_loss" if kind in STOPPED_ON_LOSS else "val_auc"
-
-
-Loss: TypeAlias = Annotated[
-    Annotated[
-        Bce
-        | WeightedBce
-        | LabelSmoothing
-        | Focal
-        | MildFocal
-        | AsymmetricFocal
-        | SoftAuc
-        | WeightedSum
-        | EntropyReg
-        | VarianceReg
-        | CalibratedFocal
-        | Poly
-        | LogitAdjusted
-        | Ldam
-        | PartialAuc
-        | TopPush,
-        Field(discriminator="kind"),
-    ],
-    BeforeValidator(kind_from_name),
-]

@@ -1,140 +1,85 @@
-"""Networks and baselines."""
+"""What is trained: networks and baselines.
+
+A new network is a class here, a module with its row in `trueness.models`, and nothing else.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
-from trueness.spec.shape import Bool, Float, Fraction, Int, Shape, kind_from_name
+from trueness.spec.embedding import Embedding, NoEmbedding, must_divide
+from trueness.spec.shape import Bool, Family, Float, Fraction, Int
 
-Width: TypeAlias = Annotated[Int, Field(ge=2, le=65536)]
-"""Numbers under a LayerNorm: a single one would become 0, whatever it was."""
+if TYPE_CHECKING:
+    from trueness.spec import Spec
 
-
-class NoEmbedding(Shape):
-    """Indicators go straight into the patches."""
-
-    kind: Literal["none"]
+Engine: TypeAlias = Literal["stack", "estimators", "ensemble"]
 
 
-class LinearEmbedding(Shape):
-    """One affine map of all indicators of a day, LayerNorm, dropout."""
+class Model(Family):
+    """Whatever can be fitted and asked for scores.
 
-    kind: Literal["linear"]
-    width: Width
+    Attributes
+    ----------
+    engine : {"stack", "estimators", "ensemble"}
+        What fits it.
+    is_baseline : bool
+        Whether the others have to beat it.
+    is_network : bool
+        Whether the recipe and the loss are read.
+    shapeless : frozenset of str
+        Fields that decide neither a weight's shape nor work nor memory: networks that differ in
+        them alone may share a stack.
+    rates : tuple of str
+        Those among them that belong to the training rather than to the network.
+    sizes : tuple of str
+        Fields that a budget of parameters decides; none where no budget can.
+    """
 
+    engine: ClassVar[Engine]
+    is_baseline: ClassVar[bool] = False
+    is_network: ClassVar[bool] = False
+    shapeless: ClassVar[frozenset[str]] = frozenset()
+    rates: ClassVar[tuple[str, ...]] = ()
+    sizes: ClassVar[tuple[str, ...]] = ()
 
-class ProgressiveEmbedding(Shape):
-    """Affine maps with LayerNorm, GELU and dropout, from width to width in one ratio."""
+    @property
+    def seeded(self) -> bool:
+        """Whether the seed is read."""
+        return True
 
-    kind: Literal["progressive"]
-    width: Width
-    num_layers: Int = Field(3, ge=1, le=64)
+    @property
+    def validates(self) -> bool:
+        """Whether it chooses anything on the validation part."""
+        return True
 
-
-class BottleneckEmbedding(Shape):
-    """Through few numbers and out again, beside a skip."""
-
-    kind: Literal["bottleneck"]
-    width: Width
-    compression_ratio: Float = Field(
-        0.25, gt=0, lt=1, description="narrowest place over columns or width, at least 4 numbers"
-    )
-    use_skip: Bool = True
-
-
-class MultiheadEmbedding(Shape):
-    """Several affine maps with LayerNorm, GELU and dropout, put together."""
-
-    kind: Literal["multihead"]
-    width: Width
-    num_heads: Int = Field(4, ge=1, le=1024)
-    head_dim: Width | None = Field(None, description="null: width // num_heads")
-    combine_method: Literal["concat", "sum"] = "concat"
-
-    @model_validator(mode="after")
-    def _heads_are_there(self) -> Self:
-        if self.head_dim is None and self.width < 2 * self.num_heads:
-            raise ValueError(
-                f"width {self.width} leaves less than 2 numbers for each of {self.num_heads} "
-                f"heads; give head_dim, or at most {self.width // 2} heads"
-            )
-        if self.combine_method == "sum" and self.num_heads == 1:
-            raise ValueError("one head has nothing to sum; choose concat or more heads")
-        return self
+    @property
+    def compiles(self) -> bool:
+        """Whether the compiler can trace its backward pass."""
+        return True
 
     def identity(self) -> Self:
-        """The same embedding with nothing written that is implied."""
-        implied = self.head_dim == self.width // self.num_heads
-        return self.model_copy(update={"head_dim": None}) if implied else self
-
-
-class GatedResidualEmbedding(Shape):
-    """Two maps with ELU between them, gated, beside a skip."""
-
-    kind: Literal["gated_residual"]
-    width: Width
-    hidden_dim: Annotated[Int, Field(ge=1, le=262144)] | None = Field(
-        None, description="null: 2 * width"
-    )
-
-    def identity(self) -> Self:
-        """The same embedding with nothing written that is implied."""
-        implied = self.hidden_dim == 2 * self.width
-        return self.model_copy(update={"hidden_dim": None}) if implied else self
-
-
-class AttentionEmbedding(Shape):
-    """Columns as tokens that attend to each other within a day; slow for many columns."""
-
-    kind: Literal["attention"]
-    width: Width
-    num_heads: Int = Field(4, ge=1)
-    use_position: Bool = True
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        _must_divide(self.num_heads, self.width, "num_heads", "width")
+        """The same model with nothing written that is implied."""
         return self
 
+    def check(self, of: Spec) -> None:
+        """Refuse a spec of which it cannot be a part; raises ValueError."""
 
-class VariationalEmbedding(Shape):
-    """A day as a normal distribution, sampled in training."""
-
-    kind: Literal["variational"]
-    width: Width
-    beta: Float = Field(
-        0.1, ge=0, description="weight of the Kullback-Leibler divergence in the training loss"
-    )
+    def in_words(self) -> str:
+        """What a label calls it."""
+        return self.kind
 
 
-def _must_divide(heads: int, width: int, heads_name: str, width_name: str) -> None:
-    if width % heads:
-        valid = [str(n) for n in range(1, width + 1) if width % n == 0]
-        raise ValueError(
-            f"{heads_name} {heads} does not divide {width_name} {width}; "
-            f"choose from {', '.join(valid)}"
-        )
+class Network(Model):
+    """A network that gradients train."""
+
+    engine: ClassVar[Engine] = "stack"
+    is_network: ClassVar[bool] = True
 
 
-Embedding: TypeAlias = Annotated[
-    Annotated[
-        NoEmbedding
-        | LinearEmbedding
-        | ProgressiveEmbedding
-        | BottleneckEmbedding
-        | MultiheadEmbedding
-        | GatedResidualEmbedding
-        | AttentionEmbedding
-        | VariationalEmbedding,
-        Field(discriminator="kind"),
-    ],
-    BeforeValidator(kind_from_name),
-]
-
-
-class PatchTST(Shape):
+class PatchTST(Network):
     """Channel-mixing patch transformer; defaults as published."""
 
     kind: Literal["patchtst"]
@@ -150,18 +95,75 @@ class PatchTST(Shape):
     position_std: Float = Field(0.02, ge=0)
     embedding: Embedding = NoEmbedding(kind="none")
 
+    shapeless: ClassVar[frozenset[str]] = frozenset({"dropout", "head_dropout", "position_std"})
+    rates: ClassVar[tuple[str, ...]] = ("dropout", "head_dropout")
+    sizes: ClassVar[tuple[str, ...]] = ("d_model", "n_layers", "n_heads", "d_ff")
+
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
-        _must_divide(self.n_heads, self.d_model, "n_heads", "d_model")
+        must_divide(self.n_heads, self.d_model, "n_heads", "d_model")
         return self
 
+    @property
+    def compiles(self) -> bool:
+        """Whether its embedding does."""
+        return self.embedding.compiles
 
-class Baseline(Shape):
+    def identity(self) -> Self:
+        """With the simplest spelling of its embedding."""
+        return self.model_copy(update={"embedding": self.embedding.identity()})
+
+    def check(self, of: Spec) -> None:
+        """A window holds at least one patch, and more than its mean."""
+        if self.patch_length > of.task.context:
+            raise ValueError(
+                f"model.patch_length {self.patch_length} is longer than "
+                f"task.{of.task.context_field} {of.task.context}"
+            )
+        if self.revin and of.task.context == 1:
+            raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "
+                             "of windows of one row; set it to false")  # fmt: skip
+
+    def in_words(self) -> str:
+        """Width, depth and embedding."""
+        own = f"PatchTST d{self.d_model}×{self.n_layers}"
+        return ", ".join(filter(None, [own, self.embedding.in_words()]))
+
+
+class Baseline(Model):
     """A baseline, which every network has to beat."""
 
     kind: Literal["base_rate", "one_feature", "logit", "forest", "boosting"]
 
+    engine: ClassVar[Engine] = "estimators"
+    is_baseline: ClassVar[bool] = True
 
-Model: TypeAlias = Annotated[
-    Annotated[PatchTST | Baseline, Field(discriminator="kind")], BeforeValidator(kind_from_name)
-]
+    @property
+    def seeded(self) -> bool:
+        """Whether anything in it is random."""
+        return BASELINES[self.kind].seeded
+
+    @property
+    def validates(self) -> bool:
+        """Whether it chooses a penalty or a number of trees on the validation part."""
+        return BASELINES[self.kind].validates
+
+    def in_words(self) -> str:
+        """Its name in full."""
+        return BASELINES[self.kind].words
+
+
+class _Traits(NamedTuple):
+    words: str
+    seeded: bool = False
+    validates: bool = False
+
+
+BASELINES = {
+    "base_rate": _Traits("base rate"),
+    "one_feature": _Traits("best single feature"),
+    "logit": _Traits("logistic regression", validates=True),
+    "forest": _Traits("random forest", seeded=True),
+    "boosting": _Traits("gradient boosting", seeded=True, validates=True),
+}
+"""What is special to each baseline."""

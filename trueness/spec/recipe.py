@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from trueness.errors import SpecError, nearest
-from trueness.spec.loss import published_stop_on
+from trueness.spec.loss import Bce, Loss, StopOn
 from trueness.spec.shape import Float, Int, Shape
 
 
@@ -27,7 +27,7 @@ class Recipe(Shape):
     epochs: Int = Field(50, ge=1)
     patience: Int = Field(15, ge=1)
     min_delta: Float = Field(0.001, ge=0)
-    stop_on: Literal["val_auc", "val_loss"] = "val_auc"
+    stop_on: StopOn = "val_auc"
     schedule: Literal["constant", "cosine"] = "constant"
     warmup_pct: Float = Field(0.0, ge=0, le=100, description="of all steps, with a rising rate")
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
@@ -53,18 +53,18 @@ SEEDS = {"mission": 1, "fair": 5}
 """Replicates that a named recipe asks for."""
 
 
-def named_recipe(name: str, loss: str) -> dict[str, Any]:
-    """Fields of a named recipe for a kind of loss.
+def named_recipe(name: str, loss: Loss) -> dict[str, Any]:
+    """Fields of a named recipe for a loss.
 
     The published recipe stops some losses on the validation loss and others on the AUC, so it
     compares stopping rules along with losses; ``fair`` stops all of them on the AUC.
 
     Examples
     --------
-    >>> named_recipe("mission", "labelsmoothing")
+    >>> named_recipe("mission", Loss.validated("labelsmoothing"))
     {'stop_on': 'val_loss'}
     """
     if name not in RECIPES:
         raise SpecError(f"unknown recipe {name!r}; {nearest(name, list(RECIPES))}")
-    stop_on = published_stop_on(loss) if name == "mission" else "val_auc"
+    stop_on = loss.stop_on if name == "mission" else Bce.stop_on
     return {**RECIPES[name], "stop_on": stop_on}

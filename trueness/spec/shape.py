@@ -1,11 +1,20 @@
-"""What every part of a spec is made of: frozen records, and numbers that are no booleans."""
+"""What every part of a spec is made of: frozen records, families of them, and strict numbers."""
 
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Self, TypeAlias, Union, cast, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Strict
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    Strict,
+    TypeAdapter,
+)
+from pydantic_core import CoreSchema
 
 
 def no_bool(value: Any) -> Any:  # noqa: ANN401 - a validator sees whatever was written
@@ -35,3 +44,57 @@ class Shape(BaseModel):
         """Fields that are not at their default, sorted, as JSON."""
         content = self.model_dump(mode="json", exclude_defaults=True)
         return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+class Family(Shape):
+    """Shapes that may stand in one field, told apart by their kind: a union that writes itself.
+
+    A field annotated with a subclass takes whichever of its own subclasses has the kind that was
+    written, so that a new member is one class, and nothing lists the members. What is special to a
+    member is an attribute of its class, with the usual value on the family.
+
+    Examples
+    --------
+    >>> from trueness.spec.loss import Loss
+    >>> list(Loss.kinds())[:3]
+    ['bce', 'weightedbce', 'labelsmoothing']
+    >>> Loss.validated({"kind": "focal", "gamma": 1})
+    Focal(kind='focal', gamma=1.0, alpha=0.25)
+    """
+
+    kind: str
+
+    @classmethod
+    def kinds(cls) -> dict[str, type[Self]]:
+        """Kind -> shape, of all members that are defined by now, in the order of definition."""
+        found: dict[str, type[Self]] = {}
+        for shape in cls.__subclasses__():
+            own = get_args(shape.model_fields["kind"].annotation)
+            found |= shape.kinds() or dict.fromkeys(own, shape)
+        return found
+
+    @classmethod
+    def validated(cls, content: object) -> Self:
+        """Member from a mapping, the name of a kind, or a member.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If it describes none.
+        """
+        adapter: TypeAdapter[Self] = TypeAdapter(_annotated(cls, "whichever kind was written"))
+        return adapter.validate_python(content)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
+        """A member's own schema, or the union of a family's members."""
+        members = tuple(dict.fromkeys(cls.kinds().values()))
+        if not members:
+            return handler(source)
+        either = _annotated(Union[members], Field(discriminator="kind"))  # noqa: UP007
+        return handler.generate_schema(_annotated(either, BeforeValidator(kind_from_name)))
+
+
+def _annotated(of: Any, note: object) -> Any:  # noqa: ANN401
+    """``Annotated[of, note]`` for a type that is known only when the program runs."""
+    return cast(Any, Annotated)[of, note]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -88,6 +88,8 @@ class Projection(Shape):
 class Encoder(Shape):
     """Bidirectional pre-norm transformer with rotary positions, trained from scratch."""
 
+    engine: ClassVar[str] = "encoder"
+
     kind: Literal["encoder"]
     d_model: Int = Field(384, ge=2, le=65536)
     n_layers: Int = Field(10, ge=1, le=1000)
@@ -116,6 +118,8 @@ class Encoder(Shape):
 
 class LinearBaseline(Shape):
     """A baseline: the majority class, or n-grams under a linear model."""
+
+    engine: ClassVar[str] = "linear"
 
     kind: Literal["majority", "tfidf_logit", "tfidf_svm"]
 
@@ -345,6 +349,11 @@ class TitlesSpec(ContentAddressed):
     >>> spec.label()
     'encoder d384 L10 plain'
     """
+
+    references: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("loss", "teacher", "run"),
+        ("recipe", "start"),
+    )
 
     task: TitlesTask
     model: TitlesModel = Encoder(kind="encoder")

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.stats import ks_2samp, rankdata
 
 from trueness.examples import PARTS
-from trueness.spec import TableTask
+from trueness.spec.table import TableTask
 from trueness.table.examples import divide
 from trueness.table.reading import Table
 from trueness.table.roles import Roles

@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from trueness.document.numbers import count, plural
 from trueness.errors import DataError
 from trueness.examples import PARTS, Examples
-from trueness.spec import TableTask
+from trueness.spec.table import TableTask
 from trueness.table.parts import OOF, TEST, TRAIN, VALIDATION, Units, divided
 from trueness.table.reading import Table
 from trueness.table.roles import Roles, roles_of
@@ -65,7 +65,7 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
 
     Examples
     --------
-    >>> from trueness.spec import KFold
+    >>> from trueness.spec.evaluation import KFold
     >>> from trueness.table.reading import table_of
     >>> rows = {"x": [float(i) for i in range(40)], "y": [0, 0, 0, 1] * 10}
     >>> task = TableTask(kind="table", rows="0", label="y")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError, nearest
-from trueness.spec import TableTask
+from trueness.spec.table import TableTask
 from trueness.table.reading import Table
 
 SHOWN = 5

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from trueness.fit.parallel import Ranks, join_ranks
 from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
 from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles, precision_on
 from trueness.fit.titles.objective import TeacherTargets
-from trueness.fit.titles.parallel import Ranks, join_ranks
 from trueness.fit.titles.progress import Event, Report
 
 __all__ = [

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.losses import sampling_probabilities
+from trueness.losses.groups import sampling_probabilities
 from trueness.spec.titles import TitlesRecipe
 
 Rows: TypeAlias = NDArray[np.int64]

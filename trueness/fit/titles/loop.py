@@ -18,6 +18,7 @@ from torch.nn.functional import cross_entropy
 from trueness.errors import SpecError, TruenessError
 from trueness.evaluation.by_group import selection_scores
 from trueness.fit.device import Device
+from trueness.fit.parallel import Ranks
 from trueness.fit.titles.batches import Rows, count_updates, epoch_updates, padded_share
 from trueness.fit.titles.checkpoint import (
     load_checkpoint,
@@ -28,7 +29,6 @@ from trueness.fit.titles.checkpoint import (
 from trueness.fit.titles.data import TitlesData
 from trueness.fit.titles.objective import Batch, Objective, TeacherTargets
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
-from trueness.fit.titles.parallel import Ranks
 from trueness.fit.titles.progress import Report, Stop, stop_on_interrupt
 from trueness.fit.titles.scoring import logits_of
 from trueness.models.encoder import TitleClassifier, build_titles

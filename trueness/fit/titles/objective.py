@@ -17,15 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trueness.fit.titles.batches import Rows
-from trueness.losses import (
-    CrossBatchMemory,
-    GroupDro,
-    class_weights,
-    classification_loss,
-    kl_to_teacher,
-    language_weights,
-    supcon,
-)
+from trueness.losses.contrastive import CrossBatchMemory, supcon
+from trueness.losses.groups import GroupDro, class_weights, language_weights
+from trueness.losses.multiclass import classification_loss, kl_to_teacher
 from trueness.models.encoder import TitleClassifier
 from trueness.spec import titles
 

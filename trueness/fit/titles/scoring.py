@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trueness.fit.device import Device
-from trueness.fit.titles.parallel import Ranks
+from trueness.fit.parallel import Ranks
 from trueness.text.tokens import Tokens
 
 BATCH_TOKENS = 16_384

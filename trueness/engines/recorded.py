@@ -1,4 +1,4 @@
-"""What is written down about a run on bars: its predictions, and what only its examples tell."""
+"""What is written down about a run on windows: its predictions, and what its examples tell."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trueness.examples import PARTS, Examples
 from trueness.models import parameter_count
 from trueness.predictions import Predictions
-from trueness.spec import PatchTST, Spec
+from trueness.spec import Spec
 
 HISTORY = {
     "fold": pl.Int64,
@@ -27,9 +27,7 @@ HISTORY = {
 
 
 def weight_count(spec: Spec, examples: Examples) -> int:
-    """Trainable weights of a spec on these examples; 0 for baselines."""
-    if not isinstance(spec.model, PatchTST):
-        return 0
+    """Trainable weights of a spec on these examples; 0 for models without any."""
     return parameter_count(spec.model, len(examples.features), examples.context)
 
 

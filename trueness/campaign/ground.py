@@ -1,0 +1,183 @@
+"""What all experiments of a campaign stand on: task, data, what the caller overrides."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from trueness.errors import nearest
+from trueness.spec import explain_error
+from trueness.spec.kinds import AnySpec, spec_class
+from trueness.spec.recipe import RECIPES, Recipe, named_recipe
+from trueness.tasks import Place, task_of
+from trueness.yamlfile import Part, Reader, merge
+
+SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days", "block")
+"""Fields of an evaluation that another protocol keeps."""
+References = Mapping[str, str]
+"""Id of an earlier experiment -> key of its run, of the same replicate."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """What all experiments of a file stand on.
+
+    Attributes
+    ----------
+    file : Path
+    reader : Reader
+    kind : str
+        Of the task.
+    data : Data
+        See `trueness.tasks`.
+    protocol, recipe : str or None
+        In place of the file's own.
+    """
+
+    file: Path
+    reader: Reader
+    kind: str
+    data: Any
+    protocol: str | None = None
+    recipe: str | None = None
+
+    def spec(
+        self, id_: str, part: Part, known: References | None = None
+    ) -> tuple[AnySpec, str | None]:
+        """Validated spec of an experiment, and the name of its recipe.
+
+        Raises
+        ------
+        CampaignError
+            With file, line and field of the first mistake.
+        """
+        task, place = task_of(self.kind), Place(self.file, self.reader, id_, part)
+        content = _sections(place, self.kind, task.sources)
+        content["evaluation"] = _evaluation(content.get("evaluation", {}), self.protocol)
+        named = _name_recipe(place, content, self.recipe)
+        for path in spec_class(self.kind).references:
+            content = _resolved(place, content, path, known or {})
+        content = task.filled(content, self.data, place)
+        spec = _validated(place, spec_class(self.kind), content)
+        task.check(spec, place)
+        return _with_recipe(spec, named), named
+
+
+def make_ground(
+    file: Path, reader: Reader, top: Mapping[str, Any], kind: str, given: Mapping[str, Any], *,
+    protocol: str | None = None, recipe: str | None = None, needed: bool = True, told: Any = None,  # noqa: ANN401
+) -> Ground:  # fmt: skip
+    """Load the data that a file names, or those that the caller gives in their place.
+
+    Parameters
+    ----------
+    file : Path
+    reader : Reader
+    top : mapping
+        Top level of the file.
+    kind : str
+        Of the task.
+    given : mapping
+        ``data`` and ``vix`` of the caller, None where the file's own are meant.
+    protocol, recipe : str, optional
+    needed : bool
+        False if nothing is computed from the data.
+    told : Listener, optional
+        Hears of data that are made.
+    """
+    task = task_of(kind)
+    asked = {name: value for name, value in given.items() if value is not None}
+    for name in sorted({*asked, *({"data", "vix"} & set(top))} - {*task.sources.values()}):
+        raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
+    own = {name: _relative(file, top[name]) for name in ("data", "vix") if name in top}
+    sources = asked if "data" in asked else {**own, **asked}  # other bars, another index
+    data = task.load(sources, needed, told)
+    return Ground(file, reader, kind, data, protocol, recipe)
+
+
+def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    """A data path in a campaign file is relative to that file."""
+    beside = file.parent / str(source)
+    return beside if beside.exists() and beside != file.parent else str(source)
+
+
+def _sections(place: Place, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:
+    """Content of an experiment whose task and evaluation are mappings, of the right kind."""
+    content = dict(place.part.content)
+    for section in ("task", "evaluation"):
+        if not isinstance(content.get(section, {}), dict):
+            raise place.fail((section,), f"{section} must be a mapping of names to values")
+    task = content.get("task", {})
+    if task.get("kind", kind) != kind:
+        raise place.fail(("task", "kind"), f"task.kind: choose from {kind}, the first experiment's")
+    for name, option in sources.items():
+        if name in task:
+            raise place.fail(("task", name), f"task.{name} is set by `{option}:` or --{option}")
+    return {**content, "task": {"kind": kind, **task}}
+
+
+def _evaluation(content: dict[str, Any], protocol: str | None) -> dict[str, Any]:
+    """The evaluation, or what another protocol keeps of it."""
+    if protocol is None or content.get("protocol") == protocol:
+        return dict(content)
+    return {**{k: v for k, v in content.items() if k in SHARED}, "protocol": protocol}
+
+
+def _name_recipe(place: Place, content: dict[str, Any], override: str | None) -> str | None:
+    """Take the name of a recipe out of `content`; what else it says there stays."""
+    own = content.get("recipe", {})
+    if not isinstance(own, dict):
+        return None
+    name = own.get("name") if override is None else override
+    if name is not None and (not isinstance(name, str) or name not in RECIPES):
+        hint = nearest(str(name), list(RECIPES))
+        raise place.fail(("recipe", "name"), f"recipe.name: unknown recipe {name!r}; {hint}")
+    if "recipe" in content:
+        content["recipe"] = {k: v for k, v in own.items() if k != "name"}
+    return name
+
+
+def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec of any kind
+    """The spec with a named recipe beneath what it says itself."""
+    if name is None or spec.is_baseline:
+        return spec
+    given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
+    recipe = Recipe(**{**named_recipe(name, spec.loss), **given})
+    return spec.model_copy(update={"recipe": recipe})
+
+
+def _resolved(
+    place: Place, content: dict[str, Any], path: tuple[str, ...], known: References
+) -> dict[str, Any]:
+    """Content with the id of an earlier experiment replaced by its key."""
+    node: Any = content
+    for name in path:
+        node = node.get(name) if isinstance(node, dict) else None
+    if not isinstance(node, str) or _is_key(node):
+        return content
+    if node not in known:
+        hint = nearest(node, list(known)) if known else "none stands before it"
+        where = ".".join(path)
+        raise place.fail(path, f"{where}: no earlier experiment {node!r}; {hint}", "no_reference")
+    value: Any = known[node]
+    for name in reversed(path):
+        value = {name: value}
+    return merge(content, value)
+
+
+def _is_key(text: str) -> bool:
+    return len(text) == 12 and set(text) <= set("0123456789abcdef")
+
+
+def _validated(place: Place, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:
+    try:
+        return shape.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path, message = explain_error(content, dict(first), shape)
+        more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+        raise place.fail(path, f"{'.'.join(path)}: {message}{more}") from None

@@ -1,0 +1,245 @@
+"""One large encoder at a time: accumulation, checkpoints, torchrun, teachers, warm starts."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import polars as pl
+import torch
+from torch import Tensor
+
+from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.linear import HISTORY, Linear, judged_titles
+from trueness.errors import SpecError, at_least
+from trueness.files import cache_folder
+from trueness.fit.titles import (
+    Event,
+    Saving,
+    TeacherTargets,
+    TitlesData,
+    TitlesFitted,
+    fit_titles,
+    load_data,
+    precision_on,
+    tokenizer_of,
+)
+from trueness.fit.titles import Setting as FitSetting
+from trueness.fit.titles.checkpoint import load_checkpoint
+from trueness.models import titles_flops, titles_parameter_count
+from trueness.spec.titles import TitlesSpec, TitlesTask
+from trueness.store import Run, Store
+from trueness.tasks.titles import predictions_of
+from trueness.text.corpus import Corpus, load_corpus
+from trueness.text.tokens import load_tokenizer
+from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
+
+FOLDER = "titles"
+"""Folder of what belongs to texts in the cache."""
+
+
+@dataclass(frozen=True)
+class EncoderContent:
+    """Where everything is that a run reads and writes."""
+
+    corpus: Path
+    store: Path
+    tokenizer: Path
+    cache: Path
+    setting: FitSetting
+    saving: Saving
+
+
+class OneEncoder:
+    """See `trueness.engines.Engine`; a job is one spec."""
+
+    stage: ClassVar[str] = "encoders"
+    alone: ClassVar[bool] = True
+    ranked: ClassVar[bool] = True
+
+    def check(
+        self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting, store: Store
+    ) -> None:
+        """Refuse what could only fail later, when baselines are stored or hours are gone."""
+        how = setting.encoders
+        at_least("save_every", how.every_epochs, 1)
+        if not how.every_minutes > 0:
+            raise SpecError(f"save_minutes {how.every_minutes}: a number above 0 is needed")
+        Linear().check(specs, inputs, setting, store)
+        own = {spec.key for spec in specs}
+        for spec in specs:
+            precision_on(setting.device, spec)
+            for key in sorted(spec.depends_on - own):
+                if key not in store:
+                    raise SpecError(
+                        f"{store.root}: run {key}, which is to teach or to lend its weights, is "
+                        "not stored; give the whole key of a stored run", "no_source_run",
+                    )  # fmt: skip
+                check_source_run(spec, store.run(key), inputs(spec).classes)
+            if how.checkpoint is not None:
+                load_checkpoint(how.checkpoint, spec, {"corpus": inputs(spec).digest})
+
+    def cost(self, spec: TitlesSpec, inputs: Corpus) -> Cost:
+        """Parameters and work, where the size of the vocabulary is known before it is trained."""
+        vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
+        if vocabulary is None:
+            return Cost(None, None, None)
+        sizes = spec.model, vocabulary, len(inputs.classes)
+        rows = len(inputs.part("train")) * spec.recipe.epochs
+        gflop = 3 * titles_flops(*sizes, spec.task.max_tokens) * rows / 1e9
+        return Cost(titles_parameter_count(*sizes), None, gflop)
+
+    def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:
+        """One for each spec."""
+        return [_job(spec, inputs(spec), self.cost(spec, inputs(spec)), setting) for spec in specs]
+
+    def fit(self, job: Job, report: Report) -> list[Outcome]:
+        """Train, then judge."""
+        (spec,), how = job.specs, job.content
+        corpus, tokenizer = load_corpus(how.corpus), load_tokenizer(how.tokenizer)
+        data = load_data(spec.task, corpus, tokenizer=tokenizer, cache=how.cache)
+        start, teacher = _warm_start(spec, how, data), _teacher_targets(spec, how, corpus, data)
+        fitted = fit_titles(
+            spec, data, how.setting, saving=how.saving, report=_heard(report, job.work),
+            teacher=teacher, start=start,
+        )  # fmt: skip
+        return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
+
+
+def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
+    how = setting.encoders
+    path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    content = EncoderContent(
+        corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
+        cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
+        Saving(path, how.every_epochs, how.every_minutes, not how.restart),
+    )  # fmt: skip
+    work = (
+        float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
+    )
+    return Job("encoder", (spec,), content, work)
+
+
+def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
+    """Events of the loop as steps and notes."""
+    updates = 1
+
+    def hear(event: Event) -> None:
+        nonlocal updates
+        if event[0] == "note":
+            report(event[1])
+        elif event[0] == "epoch":
+            report(_epoch_text(event[1]))
+        elif event[0] == "begin":
+            updates = max(1, event[2])
+            report(Step(work * event[3] / updates))
+        else:
+            report(Step(work * event[1] / updates, f"loss {event[3]:.4f}"))
+
+    return hear
+
+
+def _epoch_text(row: dict[str, float]) -> str:
+    """Losses and scores of an epoch in one line."""
+    return (
+        f"epoch {row['epoch']:.0f}  loss {row['train_loss']:.4f}, validation "
+        f"{row['val_loss']:.4f}  macro-F1 {row['macro_f1']:.3f}, mean of languages "
+        f"{row['mean_group']:.3f}, worst {row['worst_group']:.3f}"
+    )
+
+
+def _judged(fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes) -> Outcome:
+    facts = {
+        "parameters": sum(w.size for w in fitted.parameters.values()),
+        "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
+        "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
+        "data": {"tokenizer": data.digests["tokenizer"]},
+    }  # fmt: skip
+    history = pl.DataFrame(fitted.history, schema=HISTORY)
+    made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    return replace(made, parameters=fitted.parameters, files={TOKENIZER: tokenizer})
+
+
+# --------------------------------------------------------------------- runs that others begin with
+
+
+def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[str, ...]) -> None:
+    """Refuse a stored run that cannot do what a spec wants of it: teach, or lend its weights.
+
+    Raises
+    ------
+    SpecError
+    """
+    if other.spec.is_baseline:
+        raise SpecError(f"run {other.key} is a baseline; only encoders teach and lend weights")
+    if tuple(other.record["classes"]) != classes:
+        raise SpecError(
+            f"run {other.key} knows other classes; it can neither teach nor lend weights"
+        )
+    if other.key == spec.recipe.start and other.spec.model != spec.model:
+        raise SpecError(f"run {other.key} has another model; its weights do not fit")
+
+
+def _stored(
+    spec: TitlesSpec, how: EncoderContent, key: str, classes: tuple[str, ...]
+) -> Classifier:
+    """Classifier of another run."""
+    other = Store(how.store).run(key)
+    check_source_run(spec, other, classes)
+    return load_classifier(other, how.setting.device)
+
+
+def _warm_start(
+    spec: TitlesSpec, how: EncoderContent, data: TitlesData
+) -> dict[str, Tensor] | None:
+    """Weights of the run that this one starts from."""
+    if spec.recipe.start is None:
+        return None
+    other = _stored(spec, how, spec.recipe.start, data.classes)
+    if other.run.record["data"]["tokenizer"] != data.digests["tokenizer"]:
+        raise SpecError(f"run {other.run.key} has another tokenizer; its weights do not fit")
+    return dict(other.network.state_dict())
+
+
+def _teacher_targets(
+    spec: TitlesSpec, how: EncoderContent, corpus: Corpus, data: TitlesData
+) -> TeacherTargets | None:
+    """Logits of the teacher for the texts of its languages."""
+    teacher = spec.loss.teacher
+    if teacher is None:
+        return None
+    train = corpus.part("train")
+    rows = np.flatnonzero(np.isin(train.language, teacher.languages))
+    if not len(rows):
+        raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
+    other = _stored(spec, how, teacher.run, data.classes)
+    place = np.full(len(train), -1, np.int64)
+    place[rows] = np.arange(len(rows))
+    name = how.setting.device.name
+    logits = torch.from_numpy(other.logits(train.texts[rows], how.cache)).half()
+    return TeacherTargets(logits.to(name), torch.from_numpy(place).to(name))
+
+
+def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:
+    """File of a task's tokenizer; one that is trained is kept in the cache of the user."""
+    if task.tokenizer.kind == "file":
+        tokenizer_of(task, corpus, given)  # refuses another one
+        assert given is not None
+        return given
+    setting = task.tokenizer.model_dump_json()
+    path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{uuid.uuid4().hex}")
+        tokenizer_of(task, corpus, None).save(str(temporary))
+        temporary.replace(path)
+    return path
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,182 @@
+"""Networks of equal tensor shape, many in one pass."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import polars as pl
+
+from trueness.checks import checked
+from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.recorded import HISTORY, facts_of, predictions_of, weight_count
+from trueness.errors import SpecError
+from trueness.examples import Examples
+from trueness.execute import Question
+from trueness.fit import (
+    Device,
+    Fitted,
+    Member,
+    Mode,
+    choose_mode,
+    fit_stack,
+    members_that_fit,
+    stackable,
+)
+from trueness.judge.measured import estimates_of, measured
+from trueness.models import activation_bytes, member_bytes, multiply_adds
+from trueness.spec import Spec
+
+GPU_STACK = 128
+"""Most members per stack on an accelerator."""
+CPU_STACK = 1
+"""Members per stack on a CPU, where arithmetic is the bound: wider stacks were measured slower."""
+
+
+@dataclass(frozen=True)
+class StackContent:
+    """What a stack is trained on, and how."""
+
+    examples: Examples
+    device: Device
+    width: int
+    mode: Mode
+    asks: bool
+
+
+class Stack:
+    """See `trueness.engines.Engine`; a job is a stack of specs of one tensor shape."""
+
+    stage: ClassVar[str] = "networks"
+    alone: ClassVar[bool] = False
+    ranked: ClassVar[bool] = False
+
+    def check(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting, store: Any) -> None:  # noqa: ANN401
+        """Refuse torchrun: many small networks gain nothing from it."""
+        del specs, inputs, store
+        if setting.ranks.world > 1:
+            raise SpecError(
+                "networks of one stack train in one process; start it without torchrun", "torchrun"
+            )
+
+    def cost(self, spec: Spec, inputs: Examples) -> Cost:
+        """Trainable parameters, columns, and work of all folds and epochs."""
+        gflop = work_of(spec, inputs, spec.recipe.epochs) / 1e9
+        return Cost(
+            weight_count(spec, inputs),
+            len(inputs.features),
+            gflop,
+        )
+
+    def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
+        """Networks grouped by tensor shape; what comes first in the campaign, first."""
+        groups: dict[tuple[str, ...], list[Spec]] = {}
+        for spec in specs:
+            groups.setdefault(stackable(spec), []).append(spec)
+        made = [job for some in groups.values() for job in _stacks(some, inputs(some[0]), setting)]
+        place = {spec.key: position for position, spec in enumerate(specs)}
+        return sorted(made, key=lambda job: place[job.specs[0].key])
+
+    def fit(self, job: Job, report: Report) -> list[Outcome]:
+        """Train, then judge."""
+        how: StackContent = job.content
+        per_epoch = work_of(job.specs[0], how.examples, 1) / how.examples.n_folds / 1e9
+
+        def prune(member: Member, row: dict[str, float]) -> bool:
+            return report(Question((member.spec.key, row)))
+
+        fitted = fit_stack(
+            how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
+            how.mode, report, prune if how.asks else None,
+        )  # fmt: skip
+        return [_judged(one, how.examples) for one in fitted]
+
+
+def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:
+    """Specs of one shape, as many per job as a stack holds; a spec's folds stay together."""
+    device = setting.device
+    most = GPU_STACK if device.name != "cpu" else CPU_STACK
+    width = members_that_fit(device, _bytes_that_fit(specs[0], examples, device), most)
+    per_job = max(1, width // examples.n_folds)
+    chunks = [tuple(specs[i : i + per_job]) for i in range(0, len(specs), per_job)]
+    return [_job(chunk, examples, width, setting) for chunk in chunks]
+
+
+def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setting) -> Job:
+    fits = len(specs) * examples.n_folds
+    members = min(width, fits)
+    mode = choose_mode(setting.device, *_steps(specs[0], examples, members))
+    if mode == "compile" and not specs[0].model.compiles:
+        mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
+    return Job(
+        "stack", specs, StackContent(examples, setting.device, width, mode, setting.asks),
+        sum(work_of(one, examples, one.recipe.epochs) for one in specs) / 1e9, fits, members,
+        members * _member_bytes(specs[0], examples), mode,
+    )  # fmt: skip
+
+
+def _bytes_that_fit(spec: Spec, examples: Examples, device: Device) -> int:
+    """Memory of one member; refused if it is more than there is."""
+    needed, free = _member_bytes(spec, examples), device.free_bytes()
+    if free is not None and needed > free:
+        raise SpecError(
+            f"{spec.label()}: one network needs about {needed / 1e9:,.1f} GB in training with "
+            f"batches of {spec.recipe.batch_size}, {free / 1e9:,.1f} GB are free on "
+            f"{device.name}; make it or its batch smaller"
+        )
+    return needed
+
+
+def work_of(spec: Spec, examples: Examples, epochs: float) -> float:
+    """Floating-point operations of so many epochs: 6 per weight use, forward and backward."""
+    uses = multiply_adds(spec.model, len(examples.features), examples.context)
+    trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
+    return 6.0 * uses * trained * epochs
+
+
+def _steps(spec: Spec, examples: Examples, members: int) -> tuple[int, float]:
+    """Steps of a stack at most, and the work of one."""
+    rows = max(len(examples.members("train", fold)) for fold in range(examples.n_folds))
+    steps = -(-rows // spec.recipe.batch_size) * spec.recipe.epochs
+    uses = multiply_adds(spec.model, len(examples.features), examples.context)
+    return steps, 6.0 * uses * spec.recipe.batch_size * members
+
+
+def _member_bytes(spec: Spec, examples: Examples) -> int:
+    kept = activation_bytes(spec.model, len(examples.features), examples.context)
+    return member_bytes(
+        weight_count(spec, examples),
+        spec.recipe.batch_size,
+        kept,
+    )
+
+
+# ------------------------------------------------------------------------------------------ judging
+
+
+def _judged(fit: Fitted, examples: Examples) -> Outcome:
+    if fit.failure is not None or fit.pruned:
+        return Outcome(fit.spec, failure=fit.failure, pruned=fit.pruned)
+    best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
+    predictions = predictions_of(examples, best, last)
+    record = facts_of(fit.spec, examples) | measured(fit.spec, predictions)
+    of_last = predictions_of(examples, last, last).part(fit.spec.estimands.measured_on)
+    ended = estimates_of(of_last, fit.spec.estimands)
+    record["estimates_last"] = {name: e.to_dict() for name, e in ended.items()}
+    epochs = sum(len(f.history) for f in fit.folds) / len(fit.folds)
+    record |= {
+        "best_epochs": [f.best_epoch for f in fit.folds],
+        "last_epochs": [len(f.history) for f in fit.folds],
+        "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
+        "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
+        "gflop": round(work_of(fit.spec, examples, epochs) / 1e9, 3),
+    }  # fmt: skip
+    record |= checked(fit.spec, record, predictions)
+    history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
+    parameters = {
+        f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
+    }
+    return Outcome(
+        fit.spec, record, predictions.frame, pl.DataFrame(history, schema=HISTORY), parameters
+    )

@@ -1,0 +1,84 @@
+"""Weights and work of a title classifier, found on a skeleton that allocates no numbers."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import torch
+
+from trueness.models.encoder import TitleClassifier, build_titles
+from trueness.models.measuring import META, map_weights, weights
+from trueness.spec import titles
+
+
+@lru_cache(maxsize=64)
+def _titles_skeleton(model: titles.Encoder, vocabulary: int, n_classes: int) -> TitleClassifier:
+    with META:
+        return build_titles(model, vocabulary, n_classes, torch.Generator("cpu"))
+
+
+def titles_parameter_split(
+    model: titles.Encoder, vocabulary: int, n_classes: int
+) -> dict[str, int]:
+    """Trainable parameters of a title classifier by part.
+
+    Returns
+    -------
+    dict of str to int
+        ``embedding, blocks, norms`` (after the embedding and at the end), ``head, projection``.
+        The first three are the backbone.
+
+    Examples
+    --------
+    >>> v1 = titles.Encoder.model_validate({"kind": "encoder", "head": "plain"})
+    >>> titles_parameter_split(v1, vocabulary=151_669, n_classes=6)["blocks"]
+    21642240
+    """
+    module = _titles_skeleton(model, vocabulary, n_classes)
+    return {
+        "embedding": weights(module.embedding),
+        "blocks": weights(module.blocks),
+        "norms": weights(module.norm_in, module.norm_out),
+        "head": weights(module.head),
+        "projection": weights(module.projection),
+    }
+
+
+def titles_parameter_count(model: titles.Encoder, vocabulary: int, n_classes: int) -> int:
+    """Trainable parameters of the network that `build_titles` would make.
+
+    Examples
+    --------
+    >>> v1 = titles.Encoder.model_validate({"kind": "encoder", "head": "plain"})
+    >>> titles_parameter_count(v1, vocabulary=151_669, n_classes=6)
+    80034054
+    """
+    return weights(_titles_skeleton(model, vocabulary, n_classes))
+
+
+def titles_flops(
+    model: titles.Encoder, vocabulary: int, n_classes: int, tokens_per_row: float
+) -> float:
+    """Floating-point operations of one forward pass over one text; a training step takes 3 times.
+
+    Matrix products, two operations per multiply-add: linear maps and both products of attention.
+    Lookups, norms and everything else by element are left out, as is usual for the utilisation of
+    a device (Chowdhery et al., "PaLM: Scaling Language Modeling with Pathways", 2022).
+
+    Parameters
+    ----------
+    model : trueness.spec.titles.Encoder
+    vocabulary, n_classes : int
+    tokens_per_row : float
+        Positions of the row, padding included if the work on it is to count.
+
+    Examples
+    --------
+    >>> v2 = titles.Encoder(kind="encoder")
+    >>> round(titles_flops(v2, 32_000, 6, tokens_per_row=32) / 1e9, 2)
+    1.4
+    """
+    module = _titles_skeleton(model, vocabulary, n_classes)
+    each_token = sum(map_weights(block) for block in module.blocks)
+    attention = 2 * model.n_layers * model.d_model * tokens_per_row**2
+    return 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))

@@ -1,0 +1,131 @@
+"""Tasks: what is predicted from which data; the one place that binds a domain to the engines.
+
+A task loads its data, fills what they decide into specs, makes examples of them, and names the
+baselines. Adding one: a module here with a class like `Task`, its row in `TASKS`, its specs in
+`trueness.spec.kinds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Protocol
+
+from trueness.errors import CampaignError, SpecError, nearest
+from trueness.spec.kinds import AnySpec
+from trueness.yamlfile import KeyPath, Part, Reader
+
+Source = str | Path | Any
+"""A name of bundled data, a file or folder, or a frame."""
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an experiment stands: its campaign file, its id, and what it says there."""
+
+    file: Path
+    reader: Reader
+    id: str
+    part: Part
+
+    def fail(self, path: KeyPath, message: str, code: str | None = None) -> CampaignError:
+        """An error with file, line and id of the experiment."""
+        return self.reader.fail(self.part.line(path), f"{self.id}: {message}", code)
+
+
+class Data(Protocol):
+    """What a task trains and measures on."""
+
+    @property
+    def digest(self) -> str:
+        """Changes with the content."""
+        ...
+
+    def origin(self) -> dict[str, Any]:
+        """What a record says of the data: at least ``name`` and ``digest``."""
+        ...
+
+    def in_words(self) -> str:
+        """Name and extent."""
+        ...
+
+
+class Task(Protocol):
+    """One kind of task.
+
+    Attributes
+    ----------
+    kind : str
+        As in ``task: {kind: market}``.
+    sources : dict of str to str
+        Fields of the task section that data fill, and the option that gives each.
+    default : str
+        Data of a campaign that names none.
+    """
+
+    kind: str
+    sources: Mapping[str, str]
+    default: str
+
+    def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
+        """Read the data; those that nothing is computed from may be `Unread` where that is slow."""
+        ...
+
+    def filled(self, content: dict[str, Any], data: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401
+        """Content of a spec with what the data decide: digests, dates that were left open."""
+        ...
+
+    def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
+        """Refuse a spec that no data can satisfy."""
+        ...
+
+    def baselines(self, spec: Any) -> dict[str, AnySpec]:  # noqa: ANN401
+        """The ladder that a spec is compared with, by name."""
+        ...
+
+    def shape(self, spec: Any, data: Any) -> tuple[int, int] | None:  # noqa: ANN401
+        """Columns and rows of a window, without making any; None if there are none."""
+        ...
+
+    def examples_key(self, spec: Any) -> str:  # noqa: ANN401
+        """Equal for specs with the same examples."""
+        ...
+
+    def examples(self, spec: Any, data: Any) -> Any:  # noqa: ANN401
+        """What the engines of the task train on."""
+        ...
+
+    def counts(self, examples: Any) -> list[dict[str, dict[str, int]]]:  # noqa: ANN401
+        """For each fold: part -> ``n``, and ``positives`` where the label is binary."""
+        ...
+
+
+TASKS = {
+    "market": "trueness.tasks.market:Market",
+    "table": "trueness.tasks.table:TableRows",
+    "titles": "trueness.tasks.titles:TitlesTask",
+}
+"""Kind -> where its class is."""
+
+
+@cache
+def task_of(kind: str) -> Any:  # noqa: ANN401 - a Task, whose methods take specs of their own
+    """The task of a kind.
+
+    Raises
+    ------
+    SpecError
+        If there is no such kind.
+
+    Examples
+    --------
+    >>> task_of("market").sources
+    {'bars': 'data', 'volatility': 'vix'}
+    """
+    if kind not in TASKS:
+        raise SpecError(f"unknown task.kind {kind!r}; {nearest(kind, list(TASKS))}", "task_kind")
+    module, _, name = TASKS[kind].partition(":")
+    return getattr(import_module(module), name)()

@@ -1,0 +1,127 @@
+"""Daily bars: whether the price touches a level within the next days."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from trueness.errors import DataError
+from trueness.examples import Examples
+from trueness.market import (
+    Bars,
+    Volatility,
+    feature_names,
+    load_bars,
+    load_volatility,
+    market_examples,
+    resolve_evaluation,
+)
+from trueness.market.inputs import chosen_rows
+from trueness.spec import Spec
+from trueness.tasks import Place
+from trueness.tasks.ladder import binary_counts, ladder
+from trueness.yamlfile import Reader
+
+
+@dataclass(frozen=True)
+class MarketData:
+    """Bars, and the volatility index that some columns read."""
+
+    bars: Bars
+    volatility: Volatility | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of the bars."""
+        return self.bars.digest
+
+    def origin(self) -> dict[str, Any]:
+        """What a record says of the data."""
+        bars, vix = self.bars, self.volatility
+        return {
+            "name": bars.name,
+            "volatility": vix.name if vix else None,
+            "digest": bars.digest,
+            "rows": len(bars),
+            "first": str(bars.dates[0]),
+            "as_of": str(bars.dates[-1]),
+        }
+
+    def in_words(self) -> str:
+        """Name and last day."""
+        return f"{self.bars.name} to {self.bars.dates[-1]}"
+
+
+class Market:
+    """See `trueness.tasks.Task`."""
+
+    kind: ClassVar[str] = "market"
+    sources: ClassVar[dict[str, str]] = {"bars": "data", "volatility": "vix"}
+    default: ClassVar[str] = "sp500"
+
+    def load(
+        self,
+        sources: Mapping[str, Any],
+        needed: bool = True,
+        told: Any = None,  # noqa: ANN401
+    ) -> MarketData:
+        """Read bars and volatility index."""
+        del needed, told
+        vix = sources.get("vix")
+        bars = load_bars(sources.get("data") or self.default)
+        return MarketData(bars, None if vix is None else load_volatility(vix))
+
+    def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
+        """Digests of the data, columns of a tier file, dates that the data decide."""
+        task = {**content["task"], "bars": data.bars.digest}
+        if data.volatility is not None:
+            task["volatility"] = data.volatility.digest
+        task |= _tier(task.get("tier"), place)
+        evaluation = {"protocol": "mission", **content.get("evaluation", {})}
+        evaluation = resolve_evaluation(evaluation, data.bars)
+        return {**content, "task": task, "evaluation": evaluation}
+
+    def check(self, spec: Spec, place: Place) -> None:
+        """Refuse a tier or a column that does not exist."""
+        try:
+            chosen_rows(spec.task)
+        except DataError as error:
+            raise place.fail(("task", "tier"), f"task.tier: {error}") from None
+
+    def baselines(self, spec: Spec) -> dict[str, Spec]:
+        """Every rung of the ladder on the inputs of a spec."""
+        return ladder(spec, spec.task.tier)
+
+    def shape(self, spec: Spec, data: MarketData) -> tuple[int, int]:
+        """Columns of a window and its rows."""
+        return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context
+
+    def examples_key(self, spec: Spec) -> str:
+        """What windows and parts depend on."""
+        return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
+
+    def examples(self, spec: Spec, data: MarketData) -> Examples:
+        """Windows, labels and parts."""
+        return market_examples(spec.task, spec.evaluation, data.bars, data.volatility)
+
+    def counts(self, examples: Examples) -> list[dict[str, dict[str, int]]]:
+        """Windows and positives."""
+        return binary_counts(examples)
+
+
+def _tier(tier: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401 - whatever a file holds
+    """Name and columns of a tier file; nothing for the name of a tier."""
+    if not isinstance(tier, str) or not tier.endswith((".yaml", ".yml")):
+        return {}
+    beside = place.file.parent / tier
+    path = beside if beside.is_file() else Path(tier)
+    content = Reader(path).part_of_root() if path.is_file() else {}
+    columns, name = content.get("columns"), content.get("tier")
+    if not isinstance(columns, list) or not isinstance(name, str):
+        raise place.fail(
+            ("task", "tier"),
+            f"task.tier: {tier} is not a tier file; `trueness features reduce` makes one",
+        )
+    return {"tier": name, "columns": columns}

@@ -1,0 +1,87 @@
+"""Rows of a table with a binary label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+from trueness.document.numbers import plural
+from trueness.examples import Examples
+from trueness.spec import Spec
+from trueness.table import BUNDLED, Table, load_table, table_examples, table_of
+from trueness.tasks import Place
+from trueness.tasks.ladder import binary_counts, ladder
+
+
+@dataclass(frozen=True)
+class TableData:
+    """A table, one row per unit."""
+
+    table: Table
+
+    @property
+    def digest(self) -> str:
+        """Of names, kinds and values."""
+        return self.table.digest
+
+    def origin(self) -> dict[str, Any]:
+        """What a record says of the data."""
+        return self.table.origin()
+
+    def in_words(self) -> str:
+        """Name and rows."""
+        return f"{self.table.name}, {plural(len(self.table), 'row')}"
+
+
+class TableRows:
+    """See `trueness.tasks.Task`."""
+
+    kind: ClassVar[str] = "table"
+    sources: ClassVar[dict[str, str]] = {"rows": "data"}
+    default: ClassVar[str] = BUNDLED
+
+    def load(
+        self,
+        sources: Mapping[str, Any],
+        needed: bool = True,
+        told: Any = None,  # noqa: ANN401
+    ) -> TableData:
+        """Read a file, or take a frame of polars, pandas or Arrow."""
+        del needed, told
+        source = sources.get("data")
+        if source is None or isinstance(source, str | Path):
+            return TableData(load_table(source or self.default))
+        return TableData(table_of(source))
+
+    def filled(self, content: dict[str, Any], data: TableData, place: Place) -> dict[str, Any]:
+        """Digest of the table; by default walk-forward where a time is named, else folds."""
+        del place
+        task = {**content["task"], "rows": data.digest}
+        usual = "kfold" if task.get("time") is None else "walk_forward"
+        return {**content, "task": task,
+                "evaluation": {"protocol": usual, **content.get("evaluation", {})}}  # fmt: skip
+
+    def check(self, spec: Spec, place: Place) -> None:
+        """Columns are looked for when examples are made."""
+
+    def baselines(self, spec: Spec) -> dict[str, Spec]:
+        """Every rung of the ladder on the inputs of a spec."""
+        return ladder(spec, "table")
+
+    def shape(self, spec: Spec, data: TableData) -> None:
+        """Columns are known once they are prepared."""
+        del spec, data
+
+    def examples_key(self, spec: Spec) -> str:
+        """What windows and parts depend on."""
+        return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
+
+    def examples(self, spec: Spec, data: TableData) -> Examples:
+        """Windows, labels and parts, prepared inside each fold."""
+        return table_examples(spec.task, spec.evaluation, data.table)
+
+    def counts(self, examples: Examples) -> list[dict[str, dict[str, int]]]:
+        """Rows and positives."""
+        return binary_counts(examples)

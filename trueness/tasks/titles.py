@@ -1,0 +1,184 @@
+"""Titles of products in many languages: one of K classes."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, get_args
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError
+from trueness.files import cache_folder
+from trueness.predictions import Predictions
+from trueness.spec.titles import LinearBaseline, TitlesSpec
+from trueness.spec.titles import TitlesTask as TitlesInputs
+from trueness.tasks import Place
+from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+
+SYNTHETIC_ROWS = 60_000
+"""Offers of the synthetic catalogue."""
+_SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
+MEASURED = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class TitlesData:
+    """A corpus, or only its name where nothing is computed from it."""
+
+    corpus: Corpus | None
+    name: str
+
+    @property
+    def digest(self) -> str:
+        """Of all values of all parts."""
+        return "unknown" if self.corpus is None else self.corpus.digest
+
+    def origin(self) -> dict[str, Any]:
+        """What a record says of the data."""
+        return {"name": self.name, "digest": self.digest}
+
+    def in_words(self) -> str:
+        """Name and digest."""
+        return f"corpus {self.name}, {self.digest}"
+
+
+class TitlesTask:
+    """See `trueness.tasks.Task`."""
+
+    kind: ClassVar[str] = "titles"
+    sources: ClassVar[dict[str, str]] = {"corpus": "data"}
+    default: ClassVar[str] = "synthetic"
+
+    def load(
+        self,
+        sources: Mapping[str, Any],
+        needed: bool = True,
+        told: Any = None,  # noqa: ANN401
+    ) -> TitlesData:
+        """Open the folder of a corpus, or build the synthetic one (``synthetic-30000``) once."""
+        source = sources.get("data") or self.default
+        if isinstance(source, TitlesData):
+            return source
+        name, rows = Path(source).name, _SYNTHETIC.fullmatch(str(source))
+        if rows is None or Path(source).is_dir():
+            return TitlesData(load_corpus(source), name)
+        made = synthetic_corpus(int(rows[1] or SYNTHETIC_ROWS), told) if needed else None
+        return TitlesData(made, name)
+
+    def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
+        """Digest of the corpus."""
+        del place
+        return {**content, "task": {**content["task"], "corpus": data.digest}}
+
+    def check(self, spec: TitlesSpec, place: Place) -> None:
+        """Nothing that validation does not see."""
+
+    def baselines(self, spec: TitlesSpec) -> dict[str, TitlesSpec]:
+        """Linear baselines on the same corpus."""
+        task = TitlesInputs(kind="titles", corpus=spec.task.corpus)
+        return {
+            kind: TitlesSpec(task=task, model=LinearBaseline(kind=kind), evaluation=spec.evaluation)
+            for kind in get_args(LinearBaseline.model_fields["kind"].annotation)
+        }
+
+    def shape(self, spec: TitlesSpec, data: TitlesData) -> None:
+        """Texts are no windows."""
+        del spec, data
+
+    def examples_key(self, spec: TitlesSpec) -> str:
+        """All runs of a campaign read one corpus."""
+        return spec.task.corpus
+
+    def examples(self, spec: TitlesSpec, data: TitlesData) -> Corpus:
+        """The corpus, whole and unchanged.
+
+        Raises
+        ------
+        DataError
+            If the spec is about another corpus, or the folder was changed since it was built.
+        """
+        corpus = data.corpus
+        if corpus is None or spec.task.corpus != corpus.digest:
+            raise DataError(
+                f"the spec is about corpus {spec.task.corpus}, {data.name} is {data.digest}",
+                "other_corpus",
+            )
+        corpus.verify()
+        return corpus
+
+    def counts(self, examples: Corpus) -> list[dict[str, dict[str, int]]]:
+        """Texts of each part."""
+        return [{part: {"n": len(examples.part(part))} for part in PARTS}]
+
+
+def synthetic_corpus(rows: int, told: Any = None) -> Corpus:  # noqa: ANN401 - a listener
+    """Synthetic catalogue of so many offers, from the cache or built now.
+
+    Parameters
+    ----------
+    rows : int
+    told : Listener, optional
+        Hears how far the building is.
+    """
+    from trueness.text.building import Plan, build
+    from trueness.text.synthetic import Catalogue
+
+    folder = cache_folder() / "titles" / f"synthetic-{rows}"
+    if folder.exists():
+        with contextlib.suppress(DataError):
+            return load_corpus(folder)
+    return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), told)
+
+
+# ------------------------------------------------------------------------------------- predictions
+
+
+def predictions_of(corpus: Corpus, logits: dict[str, NDArray[np.float32]]) -> Predictions:
+    """One row per text of the validation and test parts; languages are the groups."""
+    parts = [rows_of(corpus.part(part), part, logits[part]) for part in MEASURED]
+    return Predictions(pl.concat(parts), classes=tuple(corpus.classes))
+
+
+def rows_of(titles: Titles, part: str, logits: NDArray[np.float32]) -> pl.DataFrame:
+    """One row per text of a part."""
+    return pl.DataFrame({
+        "split": pl.repeat(part, len(titles), eager=True),
+        "fold": pl.repeat(0, len(titles), dtype=pl.Int16, eager=True),
+        "id": titles.ids,
+        "group": titles.language,
+        "group_confidence": titles.confidence,
+        "cluster": titles.cluster,
+        "y": titles.y.astype(np.int16),
+        "scores": pl.Series(logits, dtype=pl.Array(pl.Float32, logits.shape[1])),
+    })  # fmt: skip
+
+
+def training_facts(corpus: Corpus) -> dict[str, Any]:
+    """Texts per class of the train part, and what the other parts share with it.
+
+    Returns
+    -------
+    dict
+        ``rows``; ``classes``, a count for each; ``shared``: part -> number of its texts whose id,
+        cluster, or words (apart from case and spaces) stand in the train part as well.
+    """
+    train = corpus.part("train")
+    known = {name: column.unique() for name, column in _columns(train).items()}
+    shared = {
+        part: {name: int(column.is_in(known[name].implode()).sum())
+               for name, column in _columns(corpus.part(part)).items()}
+        for part in MEASURED
+    }  # fmt: skip
+    classes = np.bincount(train.y, minlength=len(corpus.classes)).tolist()
+    return {"rows": len(train), "classes": classes, "shared": shared}
+
+
+def _columns(titles: Titles) -> dict[str, pl.Series]:
+    words = titles.texts.str.to_lowercase().str.replace_all(r"\s+", " ").str.strip_chars()
+    return {"ids": titles.ids, "clusters": pl.Series(titles.cluster), "texts": words}
