@@ -12,7 +12,7 @@ from trueness.store import AnyStore, Run
 from trueness.store.ledger import Access, Ledger, data_of, times_text
 
 IN_WORDS = {
-    "oof": "out-of-fold days",
+    "oof": "out-of-fold part",
     "validation": "validation part",
     "inner validation": "inner validation part",
     "evaluation": "evaluation units",
