@@ -699,3 +699,18 @@ def test_frames_of_other_libraries_are_tables():
     assert isinstance(rows, pd.DataFrame)
     examples = table_examples(task(), KFOLD, table_of(rows))
     assert {"kind_a", "kind_b", "kind_c"} <= {*examples.features}
+
+
+def test_the_demo_is_a_campaign_on_the_bundled_table(capsys):
+    from trueness.campaign import load_campaign
+    from trueness.cli import main
+
+    demo = load_campaign("table-demo")
+    assert demo.kind == "table"
+    assert demo.data.digest == table_of(bundled()).digest
+    assert {entry.spec.task.label for entry in demo.entries} == {"admitted_next_year"}
+    for name, status in (("table-demo", 0), ("demo", 2)):
+        with pytest.raises(SystemExit) as end:
+            main(["features", "audit", name, "--json"])
+        assert end.value.code == status
+    assert '"table_audit"' in capsys.readouterr().out
