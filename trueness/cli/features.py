@@ -96,6 +96,8 @@ def build(
 
 
 def audit(
+    campaign: str | None = None,
+    /,
     *,
     tier: str = "a50",
     data: Data = None,
@@ -104,14 +106,20 @@ def audit(
     block_days: Whole = 125,
     output: Output = DEFAULT,
 ) -> int:
-    """Audit the features of a tier: look-ahead, copies, gaps, tails, drift, relation to the label.
+    """Audit features: look-ahead, copies, gaps, tails, drift, relation to the label.
 
-    Exits with status 1 if a feature looks ahead.
+    Those of a tier of indicators, or of the table of a campaign: there a feature that tells the
+    label by itself is suspected to be a leak. Exits with status 1 if a feature looks ahead, or is
+    a suspected leak.
 
     Example: trueness features audit --tier a50 --data sp500
+    Example: trueness features audit table-demo
 
     Parameters
     ----------
+    campaign
+        A campaign on a table, whose first experiment says what is predicted; all other options
+        but --data are about a tier.
     tier
         See trueness features.
     protocol
@@ -123,6 +131,8 @@ def audit(
     from trueness.market import load_bars, load_volatility
 
     check(output)
+    if campaign is not None:
+        return _audit_table(campaign, data, output)
     if block_days < 1:
         raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
     index = None if vix is None else load_volatility(vix)
@@ -130,6 +140,20 @@ def audit(
         found = audit_tier(load_bars(data or "sp500"), tier, index, protocol, block_days, shown)
     present(found, output)
     return 1 if found.looking_ahead else 0
+
+
+def _audit_table(name: str, data: Data, output: Output) -> int:
+    from trueness.campaign import load_campaign
+    from trueness.judge.table_features import audit_table
+
+    campaign = load_campaign(name, data=data)
+    if campaign.kind != "table":
+        raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
+                            "tier are audited by --tier", "no_table")  # fmt: skip
+    spec = campaign.experiments[0].spec
+    found = audit_table(spec.task, spec.evaluation, campaign.data.table)
+    present(found, output)
+    return 1 if found.leaks else 0
 
 
 def reduce(

@@ -138,12 +138,15 @@ class PatchTST(Network):
         return self.model_copy(update={"embedding": self.embedding.identity()})
 
     def check(self, of: Spec) -> None:
-        """A window holds at least one patch."""
+        """A window holds at least one patch, and more than its mean."""
         if self.patch_length > of.task.context:
             raise ValueError(
                 f"model.patch_length {self.patch_length} is longer than "
                 f"task.{of.task.context_field} {of.task.context}"
             )
+        if self.revin and of.task.context == 1:
+            raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "
+                             "of windows of one row; set it to false")  # fmt: skip
 
     def in_words(self) -> str:
         """Width, depth and embedding."""

@@ -26,7 +26,7 @@ Floats = NDArray[np.float64]
 BINS = 20
 """Bins of about equally many training rows, for a column of more values."""
 PRIOR_ROWS = 10
-"""Rows of the base rate that are added to the rate of each bin."""
+"""Rows of the base rate that are added to each bin; a category of fewer rows is a rare one."""
 EXACT = 1 - 1e-12
 """Squared correlation from which one column is a linear map of another."""
 
@@ -209,8 +209,9 @@ def _drift(one: _Values, train: Index, measured: Index) -> float:
     if one.number is not None:
         here, there = (one.number[rows][~one.missing[rows]] for rows in (train, measured))
         return float(ks_2samp(here, there).statistic) if len(here) and len(there) else 0.0
-    size = int(one.code.max()) + 1
-    here, there = (np.bincount(one.code[rows], minlength=size) for rows in (train, measured))
+    common = np.bincount(one.code) >= PRIOR_ROWS  # the others are taken together
+    code = np.where(common[one.code], one.code + 1, 0)
+    here, there = (np.bincount(code[rows], minlength=len(common) + 1) for rows in (train, measured))
     return float(np.abs(here / here.sum() - there / there.sum()).sum() / 2)
 
 

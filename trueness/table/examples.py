@@ -61,7 +61,7 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     DataError
         With the codes ``unknown_column``, ``missing_value``, ``not_binary``, ``one_class``,
         ``not_a_time``, ``no_inputs``, ``short_groups``, ``given_folds``, ``many_folds``,
-        ``no_folds``, ``empty_part`` and ``rare_class``.
+        ``few_clusters``, ``no_folds``, ``empty_part`` and ``rare_class``.
 
     Examples
     --------

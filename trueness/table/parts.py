@@ -49,7 +49,8 @@ def divided(rule: Any, units: Units) -> Part:  # noqa: ANN401 - a protocol of ta
     Raises
     ------
     DataError
-        For thousands of folds, or a single one (codes ``many_folds`` and ``given_folds``).
+        For thousands of folds, a single one, or more than there are clusters (codes
+        ``many_folds``, ``given_folds`` and ``few_clusters``).
     """
     return PROTOCOLS[rule.protocol](rule, units)
 
@@ -68,13 +69,20 @@ def _dealt(units: Units, among: Index, seed: list[int]) -> Index:
 def _drawn(units: Units, among: Index, share: float, seed: list[int]) -> Index:
     """A share of some units, stratified by label, clusters whole: every so many in the order."""
     clusters = _dealt(units, among, seed)
-    steps = np.floor(np.arange(len(clusters) + 1) * share + 0.5)
-    return among[np.isin(units.cluster[among], clusters[np.diff(steps) > 0])]
+    taken = np.diff(np.floor(np.arange(len(clusters) + 1) * share + 0.5)) > 0
+    taken[len(clusters) // 2] |= not taken.any()
+    return among[np.isin(units.cluster[among], clusters[taken])]
 
 
 def _fold_numbers(units: Units, n_folds: int, seed: int) -> Index:
     """Fold (N,) of each unit: clusters are dealt out to and fro."""
     clusters = _dealt(units, np.arange(len(units.y)), [seed])
+    if len(clusters) < n_folds:
+        raise DataError(
+            f"kfold: {n_folds} folds are asked for, and rows that stay together (clusters, and "
+            f"groups where windows have several rows) make only {len(clusters)}; divide by time, "
+            "or leave the cluster or the windows out", "few_clusters",
+        )  # fmt: skip
     place, turn = np.arange(len(clusters)) % n_folds, np.arange(len(clusters)) // n_folds % 2
     fold = np.empty(len(units.y), np.int64)
     numbers = np.where(turn, n_folds - 1 - place, place)
@@ -107,7 +115,7 @@ def _moved(moment: np.datetime64, length: str | None, times: int) -> np.datetime
         return moment
     unit = length.lstrip("0123456789")
     number = int(length.removesuffix(unit)) * times
-    return pl.Series([moment]).dt.offset_by(f"{number}{unit}").to_numpy()[0]
+    return pl.Series(np.array([moment])).dt.offset_by(f"{number}{unit}").to_numpy()[0]
 
 
 def _at_share(when: NDArray[np.datetime64], share: float) -> np.datetime64:
