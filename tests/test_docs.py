@@ -1,7 +1,9 @@
 """README and docs tell the truth: blocks run, commands parse, links lead somewhere."""
 
 import contextlib
+import importlib.util
 import io
+import json
 import re
 import shlex
 from pathlib import Path
@@ -48,7 +50,7 @@ def test_commands_parse(block):
     for words in _commands(block):
         command, bound, *_ = app.parse_args(words, exit_on_error=False, print_error=False)
         assert command is not None
-        if bound.args and command.__name__ in ("run", "list_", "tracker"):
+        if bound.args and words[0] in ("run", "list", "tracker", "status"):
             name = bound.args[0]
             assert name.endswith(".yaml") or _expanded(name).experiments
 
@@ -56,8 +58,30 @@ def test_commands_parse(block):
 @pytest.mark.parametrize("block", _blocks("yaml"))
 def test_campaigns_in_the_docs_expand(tmp_path, block):
     (tmp_path / "my_nets.py").write_text("class Net:\n    pass\n")  # read, not run
+    (tmp_path / "my_net.py").write_text("class Gru:\n    pass\n")
     (tmp_path / "c.yaml").write_text(block.replace("data: catalogue", "data: synthetic"))
     assert _expanded(tmp_path / "c.yaml").experiments
+
+
+def test_the_own_network_of_the_readme_runs_beside_the_others(tmp_path, monkeypatch, capsys):
+    page = (ROOT / "README.md").read_text()
+    (network,) = [
+        b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Gru" in b
+    ]
+    (campaign,) = [b for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL) if "my_net.py" in b]
+    boosted = importlib.util.find_spec("lightgbm") is not None
+    lines = [line for line in campaign.splitlines() if boosted or "lightgbm" not in line]
+    (tmp_path / "my_net.py").write_text(network)
+    (tmp_path / "mine.yaml").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    assert _status(["run", "mine.yaml", "--workers", "0", "--epochs", "1", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    (group,) = found["groups"]
+    candidates = {m["name"]: m for m in group["models"] if not m["baseline"]}
+    wanted = {"M-1", "M-2", "M-2@43", "M-2@44", "M-3", "M-5", *(["M-4"] if boosted else [])}
+    assert (set(candidates), group["n_candidates"]) == (wanted, 4 + boosted)
+    assert sum(m["baseline"] for m in group["models"]) == 5
+    assert all(m["estimates"]["auc"]["value"] is not None for m in candidates.values())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)

@@ -26,7 +26,7 @@ def test_dry_run_writes_nothing(tiny, tmp_path, capsys):
     assert network["work_gflop"] > 0
     assert network["folds"][0]["validation"]["positives"] > 0
     code, out, _ = call(capsys, *arguments)
-    assert "To train: 5 baselines; 2 networks, at most " in out
+    assert "To train: 5 baselines; 2 models, at most " in out
     assert not (tmp_path / "store").exists()
 
 

@@ -57,8 +57,8 @@ def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
     )
     assert size["hours_at_most"] is None  # nothing was measured yet
     assert size["folds"] == 1
-    assert size_text(size).startswith("5 baselines; 6 networks, at most ")
-    assert "2 networks × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
+    assert size_text(size).startswith("5 baselines; 6 models, at most ")
+    assert "2 models × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
 
 
 def test_on_an_accelerator_seeds_losses_and_dropout_share_a_stack(tiny, tmp_path, monkeypatch):
@@ -84,7 +84,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     summary = run(load_campaign(tiny), store, workers=0, listener=diary)
     assert diary.begins[5:] == diary.ends[5:] == ["Z-01", "T-01", "T-02", "Z-02"]
     assert len(summary.trained) == 9
-    assert diary.notes[0].startswith("5 baselines; 4 networks, at most ")
+    assert diary.notes[0].startswith("5 baselines; 4 models, at most ")
     for total, done in diary.amounts.values():
         assert done == pytest.approx(total)
     assert Leases(store).statuses("tiny") == []

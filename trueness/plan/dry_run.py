@@ -58,9 +58,9 @@ def size_text(size: dict[str, Any]) -> str:
     >>> size = {"baselines": 1, "networks": 6, "folds": 3, "fits": 18, "gflop_at_most": 1200.0,
     ...         "hours_at_most": 0.25, "memory_bytes": 2e8}
     >>> size_text(size)
-    '1 baseline; 6 networks × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 200 MB'
+    '1 baseline; 6 models × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 200 MB'
     """
-    fits, networks, folds = size["fits"], plural(size["networks"], "network"), size["folds"]
+    fits, networks, folds = size["fits"], plural(size["networks"], "model"), size["folds"]
     if fits != size["networks"]:
         networks += f" × {count(folds)} folds =" if folds is not None else ","
         networks += f" {plural(fits, 'fit')}"
