@@ -13,6 +13,8 @@ from hypothesis import settings
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.spec import Spec
 
+for _name in ("TRUENESS_STORE", "TRUENESS_DATA", "TRUENESS_VIX"):
+    os.environ.pop(_name, None)  # those of whoever runs the tests
 # columns that tests compute are kept apart from the user's
 os.environ["TRUENESS_CACHE"] = tempfile.mkdtemp(prefix="trueness-test-cache-")
 
@@ -79,6 +81,22 @@ def make_spec():
             merge = isinstance(value, dict) and isinstance(content.get(name), dict)
             content[name] = {**content[name], **value} if merge else value
         return Spec.model_validate(content)
+
+    return make
+
+
+@pytest.fixture
+def model_spec(make_spec):
+    """Spec of a model that is no network, pinned to what is installed or lies in a folder."""
+    from trueness.own import pinned
+
+    def make(model, beside=Path(), **more):
+        content = make_spec(**more).model_dump(exclude_unset=True)
+        spec = Spec.model_validate({**content, "model": model})
+        needs = str(spec.model.reference or "").partition(".")[0]
+        if needs in ("lightgbm", "xgboost", "catboost"):
+            pytest.importorskip(needs)
+        return spec.model_copy(update={"model": pinned(spec.model, beside)})
 
     return make
 

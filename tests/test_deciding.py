@@ -11,7 +11,6 @@ import polars as pl
 import pytest
 
 from tests.test_cli import call
-from trueness.baselines import MAX_TREES, PENALTIES
 from trueness.checks import checked
 from trueness.engines.recorded import HISTORY, facts_of, predictions_of
 from trueness.errors import StoreError, TruenessError
@@ -21,7 +20,6 @@ from trueness.judge.demands import Demand, demands_of
 from trueness.judge.external import judge_table
 from trueness.judge.finding import find_runs
 from trueness.judge.measured import measured
-from trueness.judge.multiplicity import CHOICES
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.thresholds import judge_thresholds, thresholds_of
 from trueness.judge.top import top_models
@@ -453,10 +451,6 @@ def test_rows_of_one_cluster_say_less(external):
         to_html(certify_runs(clustered, find_runs(clustered, ["m0"]), 0.4).document()).split()
     )
     assert "adjusted for clusters of units that depend on each other" in text
-
-
-def test_choices_of_baselines_are_those_that_they_make():
-    assert {"logit": len(PENALTIES), "boosting": MAX_TREES} == CHOICES
 
 
 # ------------------------------------------------------------------------------------------- refusals

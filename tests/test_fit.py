@@ -19,7 +19,8 @@ from trueness.fit.guard import GRACE, incidents
 from trueness.fit.member import Member
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.ranking import stacked_auc
-from trueness.fit.stack import Stack, _rate
+from trueness.fit.schedule import learning_rate
+from trueness.fit.stack import Stack
 from trueness.fit.streams import Streams
 from trueness.models import EMBEDDINGS, member_bytes
 from trueness.spec.recipe import Recipe
@@ -261,12 +262,12 @@ def test_clipping_limits_each_member_alone():
 
 def test_schedule():
     cosine = Recipe(learning_rate=1.0, schedule="cosine", warmup_pct=10, epochs=10)
-    rates = np.array([_rate(cosine, 10, step) for step in range(100)])
+    rates = np.array([learning_rate(cosine, 10, step) for step in range(100)])
     assert (np.diff(rates[:10]) > 0).all()
     assert rates.max() == pytest.approx(1.0)
     assert (np.diff(rates[10:]) < 0).all()
     assert rates[-1] < 0.001
-    assert {_rate(Recipe(), 10, step) for step in range(50)} == {1e-4}
+    assert {learning_rate(Recipe(), 10, step) for step in range(50)} == {1e-4}
 
 
 def test_stacked_auc_equals_scikit_learn_with_ties_and_padding():

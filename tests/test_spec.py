@@ -13,15 +13,15 @@ from trueness.losses.binary import LOSSES
 from trueness.losses.groups import language_weights, log_priors
 from trueness.losses.multiclass import CLASSIFICATION
 from trueness.spec import Spec
+from trueness.spec.estimator import Forest
 from trueness.spec.loss import Focal, Loss, MildFocal
-from trueness.spec.model import Baseline
 from trueness.spec.shape import Shape
 
 TASK = {"kind": "market", "bars": "3b9c6f0d5a1e"}
 MISSION = {"protocol": "mission"}
 BASE = {"task": TASK, "evaluation": MISSION}
 
-# Keys of ten specs, computed once when the layout of version 0.1 was fixed. A change here means that stored runs
+# Keys of specs, computed once when the layout of version 0.1 was fixed. A change here means that stored runs
 # are not found any more: give a new field a default that means "as before" instead.
 GOLDEN = {
     "default": (BASE, "a3d10c7c8bf1"),
@@ -40,6 +40,10 @@ GOLDEN = {
     "recipe": ({**BASE, "recipe": {"learning_rate": 5e-4, "optimizer": "adamw"}}, "c1d0aa5530bb"),
     "forest": ({**BASE, "model": "forest"}, "d1c337501375"),
     "seed": ({**BASE, "seed": 7}, "67a58b7beb24"),
+    "base_rate": ({**BASE, "model": "base_rate"}, "81c01a6e5416"),
+    "one_feature": ({**BASE, "model": "one_feature"}, "fe40ce71be99"),
+    "logit": ({**BASE, "model": "logit"}, "556ef3d4f68a"),
+    "boosting": ({**BASE, "model": "boosting", "seed": 7}, "49d8b052c061"),
 }
 
 
@@ -211,6 +215,6 @@ def test_every_declared_field_is_read_somewhere():
 
 def test_label_names_what_differs():
     assert (
-        Spec.model_validate({**BASE, "model": Baseline(kind="forest")}).label()
+        Spec.model_validate({**BASE, "model": Forest(kind="forest")}).label()
         == "a20 · random forest"
     )

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from trueness.baselines import fit_baseline
+from trueness.baselines import fit_estimator
 from trueness.engines.recorded import facts_of, predictions_of
 from trueness.errors import DataError
 from trueness.evaluation import roc_auc
@@ -19,7 +19,6 @@ from trueness.fit import Device, fit_stack
 from trueness.judge.table_features import audit_table
 from trueness.spec import Spec, explain_error
 from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
-from trueness.spec.model import Baseline
 from trueness.spec.table import TableTask
 from trueness.table import bundled, load_table, table_examples, table_of
 from trueness.table.examples import divide
@@ -599,12 +598,20 @@ def _out_of_fold(examples, logits):
     return roc_auc(examples.y, scores)
 
 
+@pytest.mark.parametrize("kind", ["logit", "boosting"])
+def test_estimators_see_the_copy_of_their_fold(two_copies, make_spec, kind):
+    both, alone = two_copies
+    spec = Spec.model_validate({**make_spec().model_dump(), "model": {"kind": kind}})
+    together, *apart = (fit_estimator(one, spec).logits for one in (both, *alone))
+    for fold in range(2):
+        np.testing.assert_array_equal(together[fold], apart[fold][fold])
+    assert not np.allclose(apart[0], apart[1], equal_nan=True)
+
+
 def test_baselines_learn_the_bundled_table(hospital):
     one, examples = hospital
-    spec = Spec(
-        task=one, model=Baseline(kind="logit"), evaluation=KFold(protocol="kfold", n_folds=2)
-    )
-    fit = fit_baseline(examples, spec)
+    spec = Spec(task=one, model={"kind": "logit"}, evaluation=KFold(protocol="kfold", n_folds=2))
+    fit = fit_estimator(examples, spec)
     assert 0.68 < _out_of_fold(examples, fit.logits) < 0.76
 
 
@@ -634,8 +641,8 @@ def test_networks_see_windows_of_a_group():
                ("amount", "booked", "shop", "is_fraud")])  # fmt: skip
     rule = RowsForward(protocol="walk_forward", n_blocks=2)
     examples = table_examples(one, rule, table_of(rows))
-    spec = Spec(task=one, model=Baseline(kind="one_feature"), evaluation=rule)
-    blind = fit_baseline(examples, spec).logits  # the last row and the mean of two
+    spec = Spec(task=one, model={"kind": "one_feature"}, evaluation=rule)
+    blind = fit_estimator(examples, spec).logits  # the last row and the mean of two
     network = Spec.model_validate({
         **spec.model_dump(),
         "model": {"kind": "patchtst", "patch_length": 1, "stride": 1, "revin": False, "d_model": 8,

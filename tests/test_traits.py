@@ -20,7 +20,7 @@ from trueness.spec.model import Model
 PACKAGE = Path(trueness.__file__).parent
 HOMES = ("spec", "losses", "models")
 FAMILIES = (Loss, Embedding, Model)
-WAITING = {"baselines/market.py", "cli/runs.py", "plan/work.py", "record.py"}
+WAITING = {"baselines/market.py"}
 """Files that are being rewritten elsewhere; nothing may come in, and what is mended must leave."""
 
 
@@ -110,14 +110,17 @@ def test_every_model_says_what_callers_ask_of_it(kind):
         assert model.in_words()
 
 
+NEEDED = {"width": 8, "of": "my_nets.py:Net"}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_order_of_members_is_in_no_key(family, monkeypatch):
     def key(content):
         return create_model("One", __base__=ContentAddressed, part=(family, ...))(part=content).key
 
     contents = [
-        kind if not any(f.is_required() for n, f in shape.model_fields.items() if n != "kind")
-        else {"kind": kind, "width": 8}
+        {"kind": kind} | {n: NEEDED[n] for n, f in shape.model_fields.items()
+                          if f.is_required() and n in NEEDED}
         for kind, shape in family.kinds().items()
     ]  # fmt: skip
     before = [key(content) for content in contents]

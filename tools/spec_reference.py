@@ -69,6 +69,8 @@ def _words(kind: object) -> str:
         return ", ".join(f"`{value}`" for value in typing.get_args(kind))
     if typing.get_origin(kind) in (typing.Union, types.UnionType):
         return " or ".join(_words(one) for one in typing.get_args(kind))
+    if typing.get_origin(kind) is dict:
+        return "names to values"
     if typing.get_origin(kind) is tuple:
         return f"list of {_words(typing.get_args(kind)[0])}"
     if isinstance(kind, type) and issubclass(kind, Family) and kind.kinds():

@@ -8,6 +8,7 @@
     bases: {small: {...}}               named parts; `base: small` or `base: [a, b]` applies them
     experiments:
       - {id: D-01, priority: P1, base: small, task.tier: a20}
+      - {id: E-01, ensemble: {of: D-01, seeds: 5}}         mean logits of five seeds of D-01
       - id: FE-65..FE-67
         priority: P10
         grid: {model.embedding: [none, {kind: linear, width: 16}, ...]}
@@ -34,7 +35,7 @@ MOST = 10_000
 """Experiments in one entry, and replicates of one."""
 WORDS = {"model": "kind", "loss": "kind", "recipe": "name"}
 """Sections that a single word may stand for, and the field that it gives."""
-_SECTIONS = tuple(Spec.model_fields)
+_SECTIONS = (*Spec.model_fields, "ensemble")
 _TOP = (
     "campaign",
     "title",

@@ -147,7 +147,10 @@ def run(
     limits_in(store)  # refuses a wrong checks.yaml before anything trains
     _check_name(campaign, store)
     where = choose_device(device)
-    setting = Setting(where, store.root, encoders or EncoderOptions(), asks=prune is not None)
+    setting = Setting(
+        where, store.root, encoders or EncoderOptions(), asks=prune is not None,
+        folder=campaign.folder,
+    )  # fmt: skip
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = join_ranks(where.name)

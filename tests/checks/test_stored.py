@@ -142,7 +142,7 @@ def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
         ("limits: {few_positives: many}", "limit few_positives is 'many'"),
         ("limits: 5", "a mapping with `limits:` is needed"),
         ("", "a mapping with `limits:` is needed"),
-        ("mute: [{check: TRU005}]", "`trueness mute` keeps its mutes elsewhere"),
+        ("mute: [{check: TRU005}]", "keeps its mutes elsewhere"),
         ("limits: {", "not valid YAML"),
     ],
 )

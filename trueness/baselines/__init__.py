@@ -1,23 +1,18 @@
-"""The ladders that run before any network: one for bars, one for titles."""
+"""What is fitted without epochs: estimators on columns, ensembles, and the baselines for titles."""
 
-from trueness.baselines.market import (
-    BASELINES,
-    MAX_TREES,
-    PENALTIES,
-    BaselineFit,
-    fit_baseline,
-    window_features,
-)
+from trueness.baselines.ensemble import fit_ensemble
+from trueness.baselines.estimators import FITS, EstimatorFit, check_estimator, fit_estimator
+from trueness.baselines.inputs import columns_of
 from trueness.baselines.titles import TITLES_BASELINES, TitlesFit, fit_titles_baseline
 
 __all__ = [
-    "BASELINES",
-    "MAX_TREES",
-    "PENALTIES",
+    "FITS",
     "TITLES_BASELINES",
-    "BaselineFit",
+    "EstimatorFit",
     "TitlesFit",
-    "fit_baseline",
+    "check_estimator",
+    "columns_of",
+    "fit_ensemble",
+    "fit_estimator",
     "fit_titles_baseline",
-    "window_features",
 ]

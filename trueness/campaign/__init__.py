@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from trueness.campaign.ensembles import ensemble_of
 from trueness.campaign.ground import Ground, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
-from trueness.tasks import TASKS, task_of
+from trueness.tasks import TASKS, Place, task_of
 from trueness.yamlfile import Part, Reader
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
@@ -47,6 +48,8 @@ class Campaign:
         See `trueness.tasks`.
     reference : str or None
         Experiment that the others are compared with.
+    folder : Path
+        Of its file, beside which own files lie.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Campaign:
     experiments: tuple[Entry, ...]
     data: Any
     reference: str | None = None
+    folder: Path = Path()
 
     def select(
         self, ids: Sequence[str] = (), priorities: Sequence[str] = (), tiers: Sequence[str] = ()
@@ -223,8 +227,9 @@ def load_campaign(
     title = str(top.content.get("title", label))
     reference = _reference(reader, top, entries)
     return Campaign(
-        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference
-    )
+        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
+        ground.file.parent,
+    )  # fmt: skip
 
 
 def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
@@ -241,22 +246,39 @@ def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
 def _entries(
     ground: Ground, declared: Sequence[tuple[str, str, Part]], seeds: int | None
 ) -> list[Entry]:
-    """Every replicate of every experiment."""
-    entries: list[Entry] = []
-    known: dict[int, dict[str, str]] = {}
+    """Every replicate of every experiment, and what ensembles need besides."""
+    entries: dict[str, Entry] = {}
+    keys: dict[int, dict[str, str]] = {}
     for id_, priority, part in declared:
-        spec, named = ground.spec(id_, part, known.setdefault(0, {}))
-        count = seeds or SEEDS.get(named, 1)
-        if spec.seed + count - 1 > MOST_SEED:
-            line = part.line(("seed",))
-            message = f"{id_}: the last of {count} seeds is above {MOST_SEED:,}"
-            raise ground.reader.fail(line, message)
-        for extra in range(count):
-            one = ground.spec(id_, part, known.setdefault(extra, {}))[0] if extra else spec
-            one = one.model_copy(update={"seed": spec.seed + extra})
-            known[extra][id_] = one.key
-            entries.append(Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one))
-    return entries
+        if "ensemble" in part.content:
+            known = {e.id: e.spec for e in entries.values() if e.id == e.own_id}
+            place = Place(ground.file, ground.reader, id_, part)
+            spec, members = ensemble_of(part.content["ensemble"], known, place)
+            for name, member in members:
+                entries.setdefault(name, Entry(name, priority, member))
+            entries[id_] = Entry(id_, priority, spec)
+            continue
+        for entry in _replicates(ground, id_, priority, part, seeds, keys):
+            entries[entry.id] = entry
+    return list(entries.values())
+
+
+def _replicates(
+    ground: Ground, id_: str, priority: str, part: Part, seeds: int | None,
+    keys: dict[int, dict[str, str]],
+) -> Iterator[Entry]:  # fmt: skip
+    """An experiment with its seed, the next, and so on; `keys` learns the key of each."""
+    spec, named = ground.spec(id_, part, keys.setdefault(0, {}))
+    count = seeds or SEEDS.get(named, 1)
+    if spec.seed + count - 1 > MOST_SEED:
+        line = part.line(("seed",))
+        message = f"{id_}: the last of {count} seeds is above {MOST_SEED:,}"
+        raise ground.reader.fail(line, message)
+    for extra in range(count):
+        one = ground.spec(id_, part, keys.setdefault(extra, {}))[0] if extra else spec
+        one = one.model_copy(update={"seed": spec.seed + extra})
+        keys[extra][id_] = one.key
+        yield Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one)
 
 
 def _reference(reader: Reader, top: Part, entries: Sequence[Entry]) -> str | None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trueness.errors import nearest
+from trueness.errors import SpecError, nearest
+from trueness.own import pinned
 from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
@@ -64,6 +65,7 @@ class Ground:
         content = task.filled(content, self.data, place)
         spec = _validated(place, spec_class(self.kind), content)
         task.check(spec, place)
+        spec = _pinned(spec, place)
         return _with_recipe(spec, named), named
 
 
@@ -143,7 +145,7 @@ def _name_recipe(place: Place, content: dict[str, Any], override: str | None) ->
 
 def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec of any kind
     """The spec with a named recipe beneath what it says itself."""
-    if name is None or spec.is_baseline:
+    if name is None or not spec.model.is_network:
         return spec
     given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
     recipe = Recipe(**{**named_recipe(name, spec.loss), **given})
@@ -171,6 +173,16 @@ def _resolved(
 
 def _is_key(text: str) -> bool:
     return len(text) == 12 and set(text) <= set("0123456789abcdef")
+
+
+def _pinned(spec: Any, place: Place) -> Any:  # noqa: ANN401 - a spec of any kind
+    """The spec with the version of the code from outside that its model needs."""
+    if getattr(spec.model, "reference", None) is None:
+        return spec
+    try:
+        return spec.model_copy(update={"model": pinned(spec.model, place.file.parent)})
+    except SpecError as error:
+        raise place.fail(("model", "of"), f"model: {error}", error.code) from None
 
 
 def _validated(place: Place, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:

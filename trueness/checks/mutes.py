@@ -15,6 +15,8 @@ from trueness.errors import StoreError, TruenessError, nearest
 from trueness.store import AnyStore, Store
 
 LONGEST_REASON = 500
+NAME = "mutes"
+"""File of the store, without its suffix."""
 SCHEMA = 1
 
 
@@ -102,7 +104,7 @@ def mutes_in(store: AnyStore) -> list[Mute]:
         If the file is damaged.
     """
     found = []
-    for content in store.mutes():
+    for content in store.entries(NAME):
         if not _is_mute(content):
             raise StoreError(f"{store.root}/mutes.json is damaged; mend or remove it", "damaged")
         found.append(Mute(**content))
@@ -136,7 +138,7 @@ def add_mute(store: Store, one: Mute) -> Mute:
             f"a mute needs a reason of 1 to {LONGEST_REASON} characters; give --reason", "no_reason"
         )
     made = replace(one, reason=reason, date=datetime.now(UTC).date().isoformat())
-    store.change_mutes(lambda known: [*_others(known, one), made.to_dict()])
+    store.change_entries(NAME, lambda known: [*_others(known, one), made.to_dict()])
     return made
 
 
@@ -154,7 +156,7 @@ def remove_mute(store: Store, one: Mute) -> None:
             f"{one.check} is not muted for {one.scope}; `trueness mute --list` shows what is",
             "not_muted",
         )
-    store.change_mutes(lambda known: _others(known, one))
+    store.change_entries(NAME, lambda known: _others(known, one))
 
 
 def _check(store: Store, one: Mute) -> None:

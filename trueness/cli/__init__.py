@@ -17,16 +17,21 @@ from cyclopts import App, CycloptsError
 from trueness.cli import (
     calibrating,
     comparing,
+    completing,
+    configuration,
     deciding,
+    diffing,
     explaining,
     external,
     features,
     judging,
+    keeping,
     muting,
     runs,
     search_next,
     search_trials,
     searching,
+    suggestions,
     text_corpus,
     text_training,
     text_use,
@@ -45,7 +50,12 @@ app = App(
         "counts and a 95 % confidence interval."
     ),
     help_format="plaintext",
-    help_epilogue="A mistake prints one line and exits with status 2; --trace shows more.",
+    help_epilogue=(
+        "Options --store, --data, --vix, --workers and --device may be set once, in trueness.toml "
+        "or under [tool.trueness] in pyproject.toml. A mistake prints one line and exits with "
+        "status 2; --trace shows more."
+    ),
+    config=(configuration.apply,),
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
@@ -59,6 +69,7 @@ app.command(runs.leaderboard_, name="leaderboard")
 app.command(runs.show)
 app.command(external.judge)
 app.command(comparing.compare)
+app.command(diffing.diff)
 app.command(deciding.thresholds)
 app.command(deciding.certify)
 app.command(deciding.plan)
@@ -77,6 +88,8 @@ text_corpus.text_app.command(text_use.latency)
 text_corpus.text_app.command(text_use.export)
 app.command(explaining.explain)
 app.command(muting.mute)
+app.command(keeping.runs_app)
+app.command(completing.install_completion, name="--install-completion")
 data_app.command(features.check_bars, name="check")
 searching.search_app.command(search_trials.run)
 searching.search_app.command(search_next.propose)
@@ -89,7 +102,8 @@ features_app.command(features.reduce)
 
 
 def _fail(message: str) -> NoReturn:
-    line = "".join(c if c.isprintable() else "?" for c in " ".join(message.split()))
+    message = suggestions.completed(" ".join(message.split()))
+    line = "".join(c if c.isprintable() else "?" for c in message)
     shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
     sys.stderr.write(f"trueness: {shown}\n")
     raise SystemExit(EXIT_REFUSED)
@@ -111,10 +125,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         signal.signal(signal.SIGTERM, _interrupted)
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
-    _guarded(
-        lambda: app(tokens, exit_on_error=False, print_error=False, result_action="return_value"),
-        trace,
-    )
+    try:
+        _guarded(
+            lambda: app(
+                tokens, exit_on_error=False, print_error=False, result_action="return_value"
+            ),
+            trace,
+        )
+    finally:
+        suggestions.remember({})
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> NoReturn:

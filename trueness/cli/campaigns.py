@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from trueness.cli.options import (
-    DEFAULT_STORE,
     Data,
     Ids,
     Priorities,
@@ -78,21 +75,23 @@ class Experiments:
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 
-    def command(self, campaign: str, store: Path) -> str:
+    def command(self, campaign: str) -> str:
         """What carries the same experiments out."""
+        from trueness.cli.suggestions import command
+
         words = {
             "--id": self.ids, "--priority": self.priorities, "--tier": self.tiers,
             "--seeds": self.seeds, "--protocol": self.protocol, "--recipe": self.recipe,
-            "--epochs": self.epochs, "--set": self.settings, "--data": self.data, "--vix": self.vix,
-            "--store": None if store == DEFAULT_STORE else store,
+            "--epochs": self.epochs, "--set": self.settings,
         }  # fmt: skip
         given = [
             word
-            for option, value in words.items() if value is not None
+            for option, value in words.items()
+            if value is not None
             for one in (value if isinstance(value, list) else [value])
             for word in (option, str(one))
-        ]  # fmt: skip
-        return shlex.join(["trueness", "run", campaign, *given])
+        ]
+        return command("run", campaign, *given)
 
 
 ALL = Experiments()

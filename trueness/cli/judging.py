@@ -60,11 +60,11 @@ def status(
     from trueness.store import Store
 
     check(output)
-    chosen, command = experiments.campaign(campaign), experiments.command(campaign, store)
+    chosen, run = experiments.campaign(campaign), experiments.command(campaign)
     if not experiments.chosen and len(chosen.experiments) > MANY:
-        command += " --all"
+        run += " --all"
     access = ("status", "")
-    present(stands(chosen.name, chosen.experiments, Store(store), command, access=access), output)
+    present(stands(chosen.name, chosen.experiments, Store(store), run, access=access), output)
     return 0
 
 
@@ -88,7 +88,7 @@ def tracker(
     chosen = experiments.campaign(campaign)
     found = stands(
         chosen.name, chosen.title, chosen.data.in_words(), chosen.experiments, chosen.baselines,
-        Store(store), experiments.command(campaign, store), access=("tracker", ""),
+        Store(store), experiments.command(campaign), access=("tracker", ""),
     )  # fmt: skip
     present(found, output)
     return 0

@@ -23,12 +23,20 @@ def _whole(annotation: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - a
 
 
 Whole = Annotated[int, Parameter(converter=_whole)]
-Store_ = Annotated[Path, Parameter(name="--store", help="Folder of stored runs.")]
+Store_ = Annotated[
+    Path, Parameter(name="--store", env_var="TRUENESS_STORE", help="Folder of stored runs.")
+]
 Data = Annotated[
-    str | None, Parameter(name="--data", help="sp500, synthetic, or a CSV or Parquet file.")
+    str | None,
+    Parameter(
+        name="--data", env_var="TRUENESS_DATA", help="sp500, synthetic, or a CSV or Parquet file."
+    ),
 ]
 Vix = Annotated[
-    str | None, Parameter(name="--vix", help="CSV or Parquet file of a volatility index.")
+    str | None,
+    Parameter(
+        name="--vix", env_var="TRUENESS_VIX", help="CSV or Parquet file of a volatility index."
+    ),
 ]
 Ids = Annotated[
     list[str] | None, Parameter(name="--id", negative=(), help="Only this experiment; repeatable.")

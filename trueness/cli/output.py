@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 from cyclopts import Parameter
 
+from trueness.cli import configuration, suggestions
 from trueness.cli.options import ROWS_SHOWN, Whole
 from trueness.errors import TruenessError
 
@@ -70,7 +71,7 @@ DEFAULT = Output()
 
 
 def check(output: Output) -> None:
-    """Refuse what could not be written, before anything is computed.
+    """Refuse what could not be written, before anything is computed; tell of data from settings.
 
     Raises
     ------
@@ -88,6 +89,8 @@ def check(output: Output) -> None:
         check_path(path)
         if (other := seen.setdefault(path.resolve(), name)) != name:
             raise TruenessError(f"--{other} and --{name} name one file, {path}", "output_twice")
+    for text in configuration.data_notes():
+        note(text)
 
 
 def check_path(path: Path) -> None:
@@ -110,7 +113,7 @@ def present(judgement: Judgement, output: Output = DEFAULT) -> None:
     """Print a judgement, write the files that were asked for, and tell of each."""
     files = output.files()
     needed = not output.as_json or bool(set(files) - {"csv"})
-    document = judgement.document() if needed else None
+    document = suggestions.completed_document(judgement.document()) if needed else None
     if output.as_json:
         print_json(judgement.to_dict())
     elif document is not None:
@@ -135,6 +138,7 @@ def show(document: Document, limit: int | None = None) -> None:
 
 def note(text: str) -> None:
     """Say something on standard error that is no part of the answer."""
+    text = suggestions.completed(text)
     console(err=True).print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True)
 
 

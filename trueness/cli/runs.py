@@ -211,7 +211,11 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     for i, entry in enumerate(campaign.experiments):
         spec = entry.spec
         shape = task_of(campaign.kind).shape(spec, campaign.data)
-        weights = {} if shape is None else {"parameters": parameter_count(spec.model, *shape)}
+        weights = (
+            {}
+            if shape is None
+            else {"parameters": parameter_count(spec.model, *shape, campaign.folder)}
+        )
         rows.append({
             "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
             **weights, **{short_name(path): known[i] for path, known in settings.items()},
@@ -228,6 +232,7 @@ def leaderboard_(
     reference: str | None = None,
     each: Annotated[bool, Parameter(negative=())] = False,
     sort: str | None = None,
+    tags: Annotated[list[str] | None, Parameter(name="--tag", negative=())] = None,
     open_test: OpenTest = False,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
@@ -254,7 +259,10 @@ def leaderboard_(
         With --by: a row per experiment instead of the mean over those of a variant.
     sort
         Estimate whose lower bound sorts, such as precision@15, precision@0.5 or auc.
+    tags
+        Only runs with this tag (trueness runs tag); repeatable.
     """
+    from trueness.judge.keeping import tagged
     from trueness.judge.leaderboard import leaderboard
     from trueness.store import Store
 
@@ -264,19 +272,20 @@ def leaderboard_(
 
         campaign = campaign_name(campaign)
     opened = Store(store)
+    keys = tagged(opened, tags) if tags else None
     if by is not None:
         from trueness.judge.contrasts import contrasts
 
         if sort is not None:
             raise TruenessError("--sort belongs to the whole leaderboard; leave it or --by out",
                                 "by_and_sort")  # fmt: skip
-        present(contrasts(opened, campaign, by, reference=reference, each=each,
+        present(contrasts(opened, campaign, by, reference=reference, each=each, keys=keys,
                           access=("leaderboard", f"by {by}")), output)  # fmt: skip
         return 0
     if each:
         raise TruenessError("--each needs --by, which says what is compared", "each_without_by")
     part = "test" if open_test else None
-    present(leaderboard(opened, campaign, sort=sort, reference=reference, part=part,
+    present(leaderboard(opened, campaign, sort=sort, keys=keys, reference=reference, part=part,
                         opened=open_test, access=("leaderboard", "")), output)  # fmt: skip
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -12,6 +11,7 @@ from cyclopts import Parameter
 from trueness.cli.options import DEFAULT_STORE, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, check_path, present
 from trueness.cli.searching import Names, Storage, find_studies
+from trueness.cli.suggestions import command
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def propose(
         raise TruenessError(f"{what}; name one of {known}", "which_study")
     candidates = suggestions(chosen[0], Store(store), count=count or 27, tier=tier)
     title = f"Suggested trials around the best of {chosen[0].name}"
-    return _write(file, f"{chosen[0].name}-more", title, chosen, candidates, store, output)
+    return _write(file, f"{chosen[0].name}-more", title, chosen, candidates, output)
 
 
 def promote(
@@ -109,7 +109,7 @@ def promote(
     wanted = [f for f in studies if not tiers or f.about["tier"] in tiers]
     label = "-".join(["promoted", *dict.fromkeys(str(f.about["tier"]) for f in wanted)])
     title = f"Best configurations of {', '.join(f.name for f in wanted)} with new seeds"
-    return _write(file, label, title, wanted, candidates, store, output)
+    return _write(file, label, title, wanted, candidates, output)
 
 
 def transfer(
@@ -145,7 +145,7 @@ def transfer(
     title = f"Training values of each of {', '.join(f.name for f in studies)} on the others"
     label = "-".join(["transfer", *dict.fromkeys(str(f.about["tier"]) for f in studies)])
     path = _save(file, label, title, studies, [c.candidate for c in cells])
-    present(Transfer(_run(path, store), measured_cells(cells, Store(store))), output)
+    present(Transfer(command("run", str(path)), measured_cells(cells, Store(store))), output)
     return 0
 
 
@@ -167,15 +167,9 @@ def _save(
     return path
 
 
-def _run(path: Path, store: Path) -> str:
-    """What trains a campaign file."""
-    given = ["--store", str(store)] if store != DEFAULT_STORE else []
-    return shlex.join(["trueness", "run", str(path), *given])
-
-
 def _write(
     file: Path | None, label: str, title: str, studies: Sequence[StoredStudy],
-    candidates: Sequence[Candidate], store: Path, output: Output,
+    candidates: Sequence[Candidate], output: Output,
 ) -> int:  # fmt: skip
     from trueness.judge.listing import Listing
 
@@ -184,5 +178,6 @@ def _write(
         {"id": c.id, "label": c.spec.label(), "runs": len(c.specs), "why": c.why}
         for c in candidates
     ]
-    present(Listing(title, rows, [f"`{_run(path, store)}` trains them"]), output)
+    run = command("run", str(path))
+    present(Listing(title, rows, [f"`{run}` trains them"]), output)
     return 0

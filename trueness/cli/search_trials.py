@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
@@ -11,6 +9,7 @@ from cyclopts import Parameter
 from trueness.cli.options import DEFAULT_STORE, Data, Protocol, Recipe, Store_, Vix, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.cli.searching import Storage, storage_url
+from trueness.cli.suggestions import command
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
@@ -153,8 +152,8 @@ def run(
             batch=batch or (max(1, size) if where.name == "cpu" else GPU_BATCH),
             flat_after=flat_after,
         )  # fmt: skip
-    command = _command(search.name, store, storage)
-    present(summary_of(search.name, study, trainer, outcome, opened_store, command), output)
+    analyze = command("search", "analyze", search.name)
+    present(summary_of(search.name, study, trainer, outcome, opened_store, analyze), output)
     return _status(outcome)
 
 
@@ -204,15 +203,6 @@ def _beginning(search: Search, study: Opened, trials: int) -> str:
         "parameters" if sizes else ""
     )  # fmt: skip
     return f"study {search.name}: {plural(trials, 'trial')}{there}{size}"
-
-
-def _command(name: str, store: Path, storage: str | None) -> str:
-    """What analyses a study."""
-    from trueness.search.studies import shown_url
-
-    given = ["--store", str(store)] if store != DEFAULT_STORE else []
-    given += ["--storage", shown_url(storage)] if storage else []
-    return shlex.join(["trueness", "search", "analyze", name, *given])
 
 
 def _status(outcome: Outcome) -> int:

@@ -18,6 +18,7 @@ from trueness.document.model import (
     Style,
     Table,
 )
+from trueness.document.texts import with_texts
 
 __all__ = [
     "Beside",
@@ -36,4 +37,5 @@ __all__ = [
     "Shaded",
     "Style",
     "Table",
+    "with_texts",
 ]

@@ -61,6 +61,8 @@ class Setting:
         Processes of torchrun.
     asks : bool
         Whether jobs ask after every epoch if a network is to be pruned.
+    folder : Path
+        Of own files, beside the campaign.
     """
 
     device: Device
@@ -68,6 +70,7 @@ class Setting:
     encoders: EncoderOptions = EncoderOptions()
     ranks: Ranks = field(default_factory=Ranks)
     asks: bool = False
+    folder: Path = Path()
 
 
 @dataclass(frozen=True)
@@ -160,8 +163,8 @@ class Engine(Protocol):
         """Refuse what could only fail later, before anything is written."""
         ...
 
-    def cost(self, spec: Any, inputs: Any) -> Cost:  # noqa: ANN401
-        """What a run costs at most."""
+    def cost(self, spec: Any, inputs: Any, folder: Path) -> Cost:  # noqa: ANN401
+        """What a run costs at most; `folder` is that of own files."""
         ...
 
     def jobs(self, specs: Sequence[Any], inputs: Inputs, setting: Setting) -> list[Job]:
@@ -176,6 +179,7 @@ class Engine(Protocol):
 ENGINES: Mapping[str, str] = {
     "stack": "trueness.engines.stack:Stack",
     "estimators": "trueness.engines.estimators:Estimators",
+    "ensemble": "trueness.engines.ensemble:Average",
     "encoder": "trueness.engines.encoder:OneEncoder",
     "linear": "trueness.engines.linear:Linear",
 }

@@ -84,8 +84,9 @@ class OneEncoder:
             if how.checkpoint is not None:
                 load_checkpoint(how.checkpoint, spec, {"corpus": inputs(spec).digest})
 
-    def cost(self, spec: TitlesSpec, inputs: Corpus) -> Cost:
+    def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Parameters and work, where the size of the vocabulary is known before it is trained."""
+        del folder
         vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
         if vocabulary is None:
             return Cost(None, None, None)
@@ -96,7 +97,10 @@ class OneEncoder:
 
     def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
-        return [_job(spec, inputs(spec), self.cost(spec, inputs(spec)), setting) for spec in specs]
+        return [
+            _job(spec, inputs(spec), self.cost(spec, inputs(spec), setting.folder), setting)
+            for spec in specs
+        ]
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""

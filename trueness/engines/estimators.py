@@ -1,13 +1,14 @@
-"""Classifiers of scikit-learn on windows: the ladder of baselines."""
+"""Everything that is fitted to columns: baselines, boosting, any classifier with fit."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
 
-from trueness.baselines import fit_baseline
+from trueness.baselines import check_estimator, fit_estimator
 from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.recorded import HISTORY, facts_of, predictions_of
@@ -19,27 +20,29 @@ from trueness.spec import Spec
 class Estimators:
     """See `trueness.engines.Engine`; a job is one spec, all folds."""
 
-    stage: ClassVar[str] = "baselines"
+    stage: ClassVar[str] = "estimators"
     alone: ClassVar[bool] = False
     ranked: ClassVar[bool] = False
 
     def check(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting, store: Any) -> None:  # noqa: ANN401
-        """Nothing that the task does not refuse."""
+        """Refuse folds without both classes, and code that cannot do what an estimator does."""
+        del store
+        for spec in specs:
+            check_estimator(inputs(spec), spec, setting.folder)
 
-    def cost(self, spec: Spec, inputs: Examples) -> Cost:
+    def cost(self, spec: Spec, inputs: Examples, folder: Path) -> Cost:
         """Next to nothing."""
-        del spec
+        del spec, folder
         return Cost(0, len(inputs.features), 0.0)
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
-        del setting
-        return [Job("estimators", (spec,), inputs(spec)) for spec in specs]
+        return [Job("estimators", (spec,), (inputs(spec), setting.folder)) for spec in specs]
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit every fold, then judge."""
-        (spec,), examples = job.specs, job.content
-        fit = fit_baseline(examples, spec)
+        (spec,), (examples, folder) = job.specs, job.content
+        fit = fit_estimator(examples, spec, folder)
         report(Step(job.work))
         predictions = predictions_of(examples, list(fit.logits), list(fit.logits))
         record = facts_of(spec, examples) | measured(spec, predictions)

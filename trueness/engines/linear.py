@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,9 +51,9 @@ class Linear:
             languages = inputs(spec).part("validation").language
             judged_groups(languages, rows, spec.estimands.nouns)
 
-    def cost(self, spec: TitlesSpec, inputs: Corpus) -> Cost:
+    def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Next to nothing."""
-        del spec, inputs
+        del spec, inputs, folder
         return Cost(0, None, 0.0)
 
     def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:

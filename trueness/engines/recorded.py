@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,15 +27,18 @@ HISTORY = {
 }
 
 
-def weight_count(spec: Spec, examples: Examples) -> int:
-    """Trainable weights of a spec on these examples; 0 for models without any."""
-    return parameter_count(spec.model, len(examples.features), examples.context)
+def weight_count(spec: Spec, examples: Examples, folder: Path = Path()) -> int:
+    """Trainable weights of a spec on these examples; 0 for models without any.
+
+    `folder` is that of own files.
+    """
+    return parameter_count(spec.model, len(examples.features), examples.context, folder)
 
 
-def facts_of(spec: Spec, examples: Examples) -> dict[str, Any]:
-    """What a record says about the examples of a run."""
+def facts_of(spec: Spec, examples: Examples, folder: Path = Path()) -> dict[str, Any]:
+    """What a record says about the examples of a run; `folder` is that of own files."""
     return {
-        "parameters": weight_count(spec, examples),
+        "parameters": weight_count(spec, examples, folder),
         "features": list(examples.features),
         "notes": list(examples.notes),
         "folds": [{p: list(c) for p, c in fold.items()} for fold in examples.counts()],

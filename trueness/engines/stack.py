@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import polars as pl
@@ -25,7 +26,7 @@ from trueness.fit import (
     stackable,
 )
 from trueness.judge.measured import estimates_of, measured
-from trueness.models import activation_bytes, member_bytes, multiply_adds
+from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.spec import Spec
 
 GPU_STACK = 128
@@ -43,6 +44,7 @@ class StackContent:
     width: int
     mode: Mode
     asks: bool
+    folder: Path
 
 
 class Stack:
@@ -53,8 +55,11 @@ class Stack:
     ranked: ClassVar[bool] = False
 
     def check(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting, store: Any) -> None:  # noqa: ANN401
-        """Refuse torchrun: many small networks gain nothing from it."""
-        del specs, inputs, store
+        """Refuse torchrun, which many small networks gain nothing from, and unfit own networks."""
+        del store
+        for spec in specs:
+            if spec.model.probed:
+                stacks(spec.model, len(inputs(spec).features), inputs(spec).context, setting.folder)
         if setting.ranks.world > 1:
             raise SpecError(
                 "networks of one stack train in one process; start it without torchrun", "torchrun"
@@ -81,44 +86,48 @@ class Stack:
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
         how: StackContent = job.content
-        per_epoch = work_of(job.specs[0], how.examples, 1) / how.examples.n_folds / 1e9
+        per_epoch = work_of(job.specs[0], how.examples, 1, how.folder) / how.examples.n_folds / 1e9
 
         def prune(member: Member, row: dict[str, float]) -> bool:
             return report(Question((member.spec.key, row)))
 
         fitted = fit_stack(
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
-            how.mode, report, prune if how.asks else None,
+            how.mode, report, prune if how.asks else None, how.folder,
         )  # fmt: skip
-        return [_judged(one, how.examples) for one in fitted]
+        return [_judged(one, how.examples, how.folder) for one in fitted]
 
 
 def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:
     """Specs of one shape, as many per job as a stack holds; a spec's folds stay together."""
     device = setting.device
     most = GPU_STACK if device.name != "cpu" else CPU_STACK
-    width = members_that_fit(device, _bytes_that_fit(specs[0], examples, device), most)
+    width = members_that_fit(device, _bytes_that_fit(specs[0], examples, setting), most)
     per_job = max(1, width // examples.n_folds)
     chunks = [tuple(specs[i : i + per_job]) for i in range(0, len(specs), per_job)]
     return [_job(chunk, examples, width, setting) for chunk in chunks]
 
 
 def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setting) -> Job:
-    fits = len(specs) * examples.n_folds
+    model, folder, fits = specs[0].model, setting.folder, len(specs) * examples.n_folds
+    if not stacks(model, len(examples.features), examples.context, folder):
+        width = 1
     members = min(width, fits)
-    mode = choose_mode(setting.device, *_steps(specs[0], examples, members))
-    if mode == "compile" and not specs[0].model.compiles:
+    mode = choose_mode(setting.device, *_steps(specs[0], examples, members, folder))
+    if model.reference is not None:
+        mode = "eager"  # code that nobody here has seen
+    elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-    return Job(
-        "stack", specs, StackContent(examples, setting.device, width, mode, setting.asks),
-        sum(work_of(one, examples, one.recipe.epochs) for one in specs) / 1e9, fits, members,
-        members * _member_bytes(specs[0], examples), mode,
-    )  # fmt: skip
+    content = StackContent(examples, setting.device, width, mode, setting.asks, folder)
+    work = sum(work_of(one, examples, one.recipe.epochs, folder) for one in specs) / 1e9
+    memory = members * _member_bytes(specs[0], examples, folder)
+    return Job("stack", specs, content, work, fits, members, memory, mode)
 
 
-def _bytes_that_fit(spec: Spec, examples: Examples, device: Device) -> int:
+def _bytes_that_fit(spec: Spec, examples: Examples, setting: Setting) -> int:
     """Memory of one member; refused if it is more than there is."""
-    needed, free = _member_bytes(spec, examples), device.free_bytes()
+    device = setting.device
+    needed, free = _member_bytes(spec, examples, setting.folder), device.free_bytes()
     if free is not None and needed > free:
         raise SpecError(
             f"{spec.label()}: one network needs about {needed / 1e9:,.1f} GB in training with "
@@ -128,23 +137,26 @@ def _bytes_that_fit(spec: Spec, examples: Examples, device: Device) -> int:
     return needed
 
 
-def work_of(spec: Spec, examples: Examples, epochs: float) -> float:
-    """Floating-point operations of so many epochs: 6 per weight use, forward and backward."""
-    uses = multiply_adds(spec.model, len(examples.features), examples.context)
+def work_of(spec: Spec, examples: Examples, epochs: float, folder: Path = Path()) -> float:
+    """Floating-point operations of so many epochs: 6 per weight use, forward and backward.
+
+    `folder` is that of own files.
+    """
+    uses = multiply_adds(spec.model, len(examples.features), examples.context, folder)
     trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
     return 6.0 * uses * trained * epochs
 
 
-def _steps(spec: Spec, examples: Examples, members: int) -> tuple[int, float]:
+def _steps(spec: Spec, examples: Examples, members: int, folder: Path) -> tuple[int, float]:
     """Steps of a stack at most, and the work of one."""
     rows = max(len(examples.members("train", fold)) for fold in range(examples.n_folds))
     steps = -(-rows // spec.recipe.batch_size) * spec.recipe.epochs
-    uses = multiply_adds(spec.model, len(examples.features), examples.context)
+    uses = multiply_adds(spec.model, len(examples.features), examples.context, folder)
     return steps, 6.0 * uses * spec.recipe.batch_size * members
 
 
-def _member_bytes(spec: Spec, examples: Examples) -> int:
-    kept = activation_bytes(spec.model, len(examples.features), examples.context)
+def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
+    kept = activation_bytes(spec.model, len(examples.features), examples.context, folder)
     return member_bytes(
         weight_count(spec, examples),
         spec.recipe.batch_size,
@@ -155,12 +167,12 @@ def _member_bytes(spec: Spec, examples: Examples) -> int:
 # ------------------------------------------------------------------------------------------ judging
 
 
-def _judged(fit: Fitted, examples: Examples) -> Outcome:
+def _judged(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
     if fit.failure is not None or fit.pruned:
         return Outcome(fit.spec, failure=fit.failure, pruned=fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
     predictions = predictions_of(examples, best, last)
-    record = facts_of(fit.spec, examples) | measured(fit.spec, predictions)
+    record = facts_of(fit.spec, examples, folder) | measured(fit.spec, predictions)
     of_last = predictions_of(examples, last, last).part(fit.spec.estimands.measured_on)
     ended = estimates_of(of_last, fit.spec.estimands)
     record["estimates_last"] = {name: e.to_dict() for name, e in ended.items()}
@@ -169,8 +181,9 @@ def _judged(fit: Fitted, examples: Examples) -> Outcome:
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
         "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
+        "stacked": fit.stacked,
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
-        "gflop": round(work_of(fit.spec, examples, epochs) / 1e9, 3),
+        "gflop": round(work_of(fit.spec, examples, epochs, folder) / 1e9, 3),
     }  # fmt: skip
     record |= checked(fit.spec, record, predictions)
     history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]

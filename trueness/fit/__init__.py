@@ -1,10 +1,10 @@
 """The engine: a stack of K networks of equal shape trained in one pass, K = 1 included."""
 
 from trueness.fit.device import Device, choose_device
+from trueness.fit.fitting import fit_stack
 from trueness.fit.guard import Incident
 from trueness.fit.member import Fitted, FoldFit, Member, Prune, stackable
 from trueness.fit.policy import Mode, choose_mode, members_that_fit
-from trueness.fit.stack import fit_stack
 
 __all__ = [
     "Device",

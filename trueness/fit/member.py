@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from trueness.examples import Examples
+from trueness.fit.device import Device
 from trueness.fit.guard import GRACE, Incident, incidents
 from trueness.fit.streams import Streams
+from trueness.fit.weights import Weights
 from trueness.spec import Spec
 
 
@@ -33,12 +34,13 @@ class FoldFit:
     """What training one member left behind.
 
     `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all
-    examples of the member's fold, NaN for examples that play no part in it. `history` has one row
-    per epoch, `incidents` says when training was unstable.
+    examples of the member's fold, NaN for examples that play no part in it. `parameters` are the
+    tensors of the module's state at the best epoch. `history` has one row per epoch, `incidents`
+    says when training was unstable.
     """
 
     fold: int
-    parameters: dict[str, NDArray[np.float32]]
+    parameters: dict[str, NDArray[Any]]
     history: list[dict[str, float]]
     incidents: list[Incident]
     best_epoch: int
@@ -48,7 +50,10 @@ class FoldFit:
 
 @dataclass
 class Fitted:
-    """A spec with all its folds, or the reason why one of them failed; none if it was pruned."""
+    """A spec with all its folds, or the reason why one of them failed; none if it was pruned.
+
+    `stacked` tells whether networks of its kind can be trained side by side in one pass.
+    """
 
     spec: Spec
     folds: list[FoldFit]
@@ -57,6 +62,7 @@ class Fitted:
     seconds: float
     failure: str | None = None
     pruned: bool = False
+    stacked: bool = True
 
 
 def stackable(one: Spec) -> tuple[str, ...]:
@@ -67,6 +73,12 @@ def stackable(one: Spec) -> tuple[str, ...]:
         one.model.model_dump_json(exclude=set(one.model.shapeless)),
         f"{one.recipe.batch_size} {one.recipe.precision}",
     )
+
+
+def precision_of(one: Spec, device: Device) -> str:
+    """Precision of a spec on a device; networks of others are halved only if that is asked for."""
+    wanted = one.recipe.precision
+    return "float32" if wanted == "auto" and one.model.reference else device.precision(wanted)
 
 
 @dataclass
@@ -80,7 +92,7 @@ class Trace:
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = -np.inf
     best_epoch: int = 0
-    best_theta: Tensor | None = None
+    best_weights: Weights | None = None
     result: FoldFit | None = None
     failure: str | None = None
     pruned: bool = False
@@ -112,8 +124,8 @@ class Trace:
         order[: len(self.train)] = self.streams.permutation(self.train)
         return order.reshape(self.steps, size)
 
-    def judge(self, row: dict[str, float], theta: Tensor) -> None:
-        """Take in an epoch; keep the weights `theta` (P,) if it is better by min_delta."""
+    def judge(self, row: dict[str, float], weights: Weights, k: int) -> None:
+        """Take in an epoch; keep row `k` of the weights if it is better by min_delta."""
         recipe = self.member.spec.recipe
         self.history.append({"epoch": float(len(self.history) + 1), **row})
         if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
@@ -123,9 +135,9 @@ class Trace:
             return
         by_loss = recipe.stop_on == "val_loss" or not np.isfinite(row["val_auc"])
         score = -row["val_loss"] if by_loss else row["val_auc"]
-        if self.best_theta is None or score > self.best + recipe.min_delta:
+        if self.best_weights is None or score > self.best + recipe.min_delta:
             self.best, self.best_epoch = score, len(self.history)
-            self.best_theta = theta.detach().clone()
+            self.best_weights = weights.one(k)
 
     def ends(self, prune: Prune | None = None) -> bool:
         """Whether the epoch just judged was the last one; asks `prune` unless it failed."""

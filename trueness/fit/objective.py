@@ -38,7 +38,12 @@ class Objective:
         ]
 
     def __call__(self, logits: Tensor, y: Tensor) -> Tensor:
-        """Losses (K, B) of logits (K, B) and labels (K, B); a label of -1 is padding."""
+        """Losses (K, B) of logits (K, B) and labels (K, B); a label of -1 is padding.
+
+        Logits (K, B, h) are those of h networks in each: the mean of what each loses by itself.
+        """
+        if logits.dim() == 3:
+            return torch.vmap(self, (2, None))(logits, y).mean(0)
         if len(self.groups) == 1:
             return self.groups[0](logits, y)
         out = torch.empty_like(logits)

@@ -7,29 +7,29 @@ reaches the end of its epoch is validated while the others go on. Finished membe
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
+from pathlib import Path
 from typing import cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.func import functional_call
 
-from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.device import Device
 from trueness.fit.graph import Graph
 from trueness.fit.guard import incidents
-from trueness.fit.member import Fitted, FoldFit, Member, Prune, Trace, stackable
+from trueness.fit.member import FoldFit, Member, Prune, Trace, precision_of
 from trueness.fit.objective import PADDING, Objective
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.policy import Mode
 from trueness.fit.ranking import stacked_auc
-from trueness.models import Noise, NoNoise, build, noise_per_example
-from trueness.spec import Spec
-from trueness.spec.recipe import Recipe
+from trueness.fit.schedule import learning_rate
+from trueness.fit.weights import Layout, Weights, gathered
+from trueness.models import Noise, NoNoise, build, noise_per_example, stacks, statistics
 
 EVALUATION_ROWS = 512
 """Windows per member in one forward pass without gradients."""
@@ -37,111 +37,16 @@ IDLE_AT_MOST = 0.25
 """Share of members that a captured graph may drag along after they are over."""
 
 
-def fit_stack(
-    examples: Examples,
-    specs: Sequence[Spec],
-    device: Device,
-    on_epoch: Callable[[int], None] | None = None,
-    width: int | None = None,
-    mode: Mode = "eager",
-    on_note: Callable[[str], None] | None = None,
-    prune: Prune | None = None,
-) -> list[Fitted]:
-    """Train every fold of every spec, at most `width` networks in one pass.
-
-    Parameters
-    ----------
-    examples : Examples
-        N windows with F folds.
-    specs : sequence of Spec
-        Equal under `stackable`.
-    device : Device
-    on_epoch : callable, optional
-        Told the epochs that training came nearer to its end, skipped ones included; fewer than 0 if
-        a stack ran out of memory and its members start again.
-    width : int, optional
-        Members per stack; all of them by default. The results do not depend on it.
-    mode : {"eager", "graph", "compile"}
-        How steps are carried out; see `trueness.fit.policy`.
-    on_note : callable, optional
-        Told what else a reader should know.
-    prune : callable, optional
-        Asked after each epoch of a member, with its row of history; True ends the member, and its
-        spec has no result.
-
-    Returns
-    -------
-    list of Fitted
-        One per spec, in order. A member whose loss stops being finite fails alone.
-
-    Raises
-    ------
-    SpecError
-        If the specs do not stack, or the width is below 1.
-    torch.OutOfMemoryError
-        If a single member does not fit.
-    """
-    if width is not None and width < 1:
-        raise SpecError(f"stacks of {width} members; give at least 1")
-    if len({stackable(one) for one in specs}) != 1:
-        raise SpecError("a stack takes one or more specs that are equal under `stackable`")
-    began = time.perf_counter()
-    members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
-    traces = _fit_members(
-        examples, members, device, width or len(members), mode,
-        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune,
-    )  # fmt: skip
-    share = (time.perf_counter() - began) / len(specs)
-    fitted = []
-    for i, one in enumerate(specs):
-        mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
-        failure = next((t.failure for t in mine if t.failure), None)
-        pruned = any(t.pruned for t in mine)
-        folds = [] if failure or pruned else [t.result for t in mine if t.result is not None]
-        precision = device.precision(one.recipe.precision)
-        fitted.append(Fitted(one, folds, precision, device.name, share, failure, pruned))
-    return fitted
-
-
-def _fit_members(
-    examples: Examples, members: list[Member], device: Device, width: int, mode: Mode,
-    on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
-) -> list[Trace]:  # fmt: skip
-    """Stack after stack; one that does not fit into memory is halved and starts again."""
-    traces: list[Trace] = []
-    while len(traces) < len(members):
-        chunk, told = members[len(traces) : len(traces) + width], 0
-
-        def count(epochs: int) -> None:
-            nonlocal told
-            told += epochs
-            on_epoch(epochs)
-
-        try:
-            stack = Stack(examples, chunk, device, mode, prune)
-            stack.train(count)
-        except torch.OutOfMemoryError:
-            if len(chunk) == 1:
-                raise
-            width = len(chunk) // 2
-            on_note(f"out of memory with {len(chunk)} members in a stack; {width} from here on")
-            on_epoch(-told)
-            device.empty_cache()
-            continue
-        traces += stack.traces
-    return traces
-
-
 class Stack:
     """State of the members still in training; row k of every tensor belongs to ``alive[k]``."""
 
     def __init__(
         self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager",
-        prune: Prune | None = None,
+        prune: Prune | None = None, beside: Path = Path(),
     ) -> None:  # fmt: skip
         self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
-        self.precision = device.precision(first.recipe.precision)
+        self.precision = precision_of(first, device)
         self.traces = [Trace.begin(m, examples, device.name) for m in members]
         self.alive = list(range(len(members)))
         self.series = torch.from_numpy(examples.series).to(device.name)
@@ -149,7 +54,7 @@ class Stack:
         self.shift = self._shift(self.traces)
         self.window = torch.arange(examples.context, device=device.name)
         self.y = torch.from_numpy(examples.y.astype(np.float32)).to(device.name)
-        self._initial_weights()
+        self._initial_weights(beside)
         self._settings()
         forward = self._noisy if self.drops else self._dropless
         self.forward = cast(Callable[..., tuple[Tensor, Tensor]], forward)
@@ -162,23 +67,41 @@ class Stack:
 
     # -------------------------------------------------------------------------------- construction
 
-    def _initial_weights(self) -> None:
-        n_features, rows, rates = self.examples.series.shape[1], [], []
-        for trace in self.traces:
-            model, weights = trace.member.spec.model, trace.streams.weights()
-            module = build(model, n_features, self.examples.context, weights)
+    def _initial_weights(self, beside: Path) -> None:
+        model, context = self.traces[0].member.spec.model, self.examples.context
+        n_features, name = self.examples.series.shape[1], self.device.name
+        self.alone = not stacks(model, n_features, context, beside)
+        assert len(self.traces) == 1 or not self.alone
+        rows, rates = [], []
+        for trace, decided in zip(self.traces, self._statistics(), strict=True):
+            weights, model = trace.streams.weights(), trace.member.spec.model
+            module = build(model, n_features, context, weights, beside)
+            for buffer, value in decided.items():
+                module.get_buffer(buffer).copy_(value)
+            self.layout = Layout(module)
+            rows.append(self.layout.row(module))
             rates.append(module.rates)
-            rows.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
-        self.shapes = {name: p.shape for name, p in module.named_parameters()}
-        self.sizes = [shape.numel() for shape in self.shapes.values()]
-        window = torch.zeros(1, self.examples.context, n_features)
-        self.noise_bytes = noise_per_example(module, window)
-        self.module = module.to(self.device.name)
-        self.theta = torch.stack(rows).to(self.device.name)
+        self.weights, self.module = gathered(rows, name), module.to(name)
         level = (torch.tensor(rates) * 256).round()
-        self.drops = bool((level > 0).any()) or module.samples
-        self.level = level.to(torch.uint8).to(self.device.name)
-        self.scale = (256 / (256 - level)).to(self.device.name)
+        self.drops = bool((level > 0).any()) or bool(module.samples)
+        self.level, self.scale = level.to(torch.uint8).to(name), (256 / (256 - level)).to(name)
+        windows = torch.zeros(2, context, n_features, device=name)
+        with torch.random.fork_rng(devices=[]):
+            self.noise_bytes = noise_per_example(self._set(training=True), windows)
+
+    def _statistics(self) -> Iterator[dict[str, Tensor]]:
+        """For each member, the tensors that the training windows of its fold decide."""
+        known: dict[int, dict[str, Tensor]] = {}
+        for trace in self.traces:
+            fold = trace.member.fold
+            if fold not in known:
+                known[fold] = statistics(trace.member.spec.model, self._training_windows(trace))
+            yield known[fold]
+
+    def _training_windows(self, trace: Trace) -> Iterator[Tensor]:
+        """Windows of the training part, in pieces."""
+        rows, shift = torch.from_numpy(trace.train).to(self.device.name), self._shift([trace])
+        return (self._windows(piece[None], shift)[0] for piece in rows.split(EVALUATION_ROWS))
 
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.device.name)[:, None]
@@ -186,7 +109,7 @@ class Stack:
     def _settings(self) -> None:
         recipes = [t.member.spec.recipe for t in self.traces]
         self.adam = StackedAdam(
-            self.theta,
+            self.weights.theta,
             l2=self._column([r.weight_decay * (r.optimizer == "adam") for r in recipes]),
             decay=self._column([r.weight_decay * (r.optimizer == "adamw") for r in recipes]),
             clip=self._column([r.clip_norm or float("inf") for r in recipes]),
@@ -214,13 +137,11 @@ class Stack:
 
     # ------------------------------------------------------------------------------------- passes
 
-    def _named(self, theta: Tensor) -> dict[str, Tensor]:
-        """Parameters (K, P) by name, each (K, *shape)."""
-        pieces = theta.split(self.sizes, dim=1)
-        return {
-            name: piece.reshape(len(theta), *shape)
-            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
-        }
+    def _set(self, *, training: bool) -> nn.Module:
+        """The network, told whether it is being trained."""
+        if self.module.training != training:
+            self.module.train(training)
+        return self.module
 
     def _shift(self, traces: list[Trace]) -> Tensor:
         """Rows (K, 1) by which the copies of the series in the members' folds lie further down."""
@@ -233,40 +154,54 @@ class Stack:
         days = (self.start[rows] + shift)[..., None] + self.window
         return self.series.index_select(0, days.flatten()).view(*days.shape, -1)
 
-    def _quiet(self, parameters: dict[str, Tensor], x: Tensor) -> Tensor:
-        return functional_call(self.module, parameters, (x, NoNoise()))
+    def _quiet(self, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
+        return functional_call(self.module, tensors, (x, NoNoise()))
 
-    def _dropless(self, parameters: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
-        logits = self._quiet(parameters, x)
-        return logits, torch.zeros_like(logits)
+    def _dropless(self, tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+        logits = self._quiet(tensors, x)
+        return logits, logits.new_zeros(len(x))
 
     def _noisy(
-        self, parameters: dict[str, Tensor], x: Tensor, draws: Tensor, level: Tensor, scale: Tensor
+        self, tensors: dict[str, Tensor], x: Tensor, draws: Tensor, level: Tensor, scale: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Logits and auxiliary costs of a training pass."""
         noise = Noise(draws, level, scale)
-        logits = functional_call(self.module, parameters, (x, noise))
+        logits = functional_call(self.module, tensors, (x, noise))
         return logits, noise.penalty
 
     def _train_logits(
-        self, theta: Tensor, rows: Tensor, draws: Tensor | None
+        self, weights: Weights, rows: Tensor, draws: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Logits of windows `rows` (K, B) in training, and auxiliary costs, (K, B) each."""
-        x, named = self._windows(rows, self.shift), self._named(theta)
+        """Logits of windows `rows` (K, B) in training, and auxiliary costs (K, B).
+
+        Logits are (K, B), or (K, B, h) of networks whose h members are trained side by side.
+        """
+        self._set(training=True)
+        x, named = self._windows(rows, self.shift), self.layout.named(weights)
         given = () if draws is None else (draws, self.level, self.scale)
-        with self.device.autocast(self.precision):
+        with self.device.autocast(self.precision), self._randomness():
             if len(rows) > 1:
                 return self.stacked_forward(named, x, *given)
             alone = {name: tensor[0] for name, tensor in named.items()}
             logits, penalty = self.forward(alone, x[0], *(one[0] for one in given))
             return logits[None], penalty[None]
 
+    @contextlib.contextmanager
+    def _randomness(self) -> Generator[None]:
+        """Torch's own generators, for a network that trains alone, seeded by its member."""
+        devices = [self.device.name] if self.device.is_cuda else []
+        with torch.random.fork_rng(devices, enabled=self.alone):
+            if self.alone:
+                torch.manual_seed(int(self._living()[0].streams.draw(8).cpu().view(torch.int64)))
+            yield
+
     @torch.no_grad()
-    def _score(self, theta: Tensor, index: Tensor, shift: Tensor) -> Tensor:
+    def _score(self, weights: Weights, index: Tensor, shift: Tensor) -> Tensor:
         """Logits (k, n) of windows `index` (k, n) without dropout, in pieces."""
-        named, pieces = self._named(theta), index.split(EVALUATION_ROWS, dim=1)
+        self._set(training=False)
+        named, pieces = self.layout.named(weights), index.split(EVALUATION_ROWS, dim=1)
         with self.device.autocast(self.precision):
-            if len(theta) == 1:
+            if len(index) == 1:
                 alone = {name: tensor[0] for name, tensor in named.items()}
                 made = [self._quiet(alone, self._windows(p, shift)[0])[None] for p in pieces]
             else:
@@ -284,12 +219,12 @@ class Stack:
 
     def _state(self) -> list[Tensor]:
         """Everything that a step changes."""
-        return [self.theta, self.adam.mean, self.adam.square, self.loss_sum]
+        return [self.weights.theta, self.adam.mean, self.adam.square, self.loss_sum]
 
     def _rates(self) -> Tensor:
         """Learning rates (K, 1) of the step about to be taken."""
         return self._column(
-            [_rate(t.member.spec.recipe, t.steps, self.adam.steps) for t in self._living()]
+            [learning_rate(t.member.spec.recipe, t.steps, self.adam.steps) for t in self._living()]
         )
 
     # ------------------------------------------------------------------------------------ training
@@ -325,14 +260,14 @@ class Stack:
     def _advance(
         self, index: Tensor, draws: Tensor | None, rates: Tensor, correction: Tensor
     ) -> None:
-        """Move `theta`, the optimizer and `loss_sum` by a batch `index` (K, B), all in place."""
+        """Move weights, optimizer and `loss_sum` by a batch `index` (K, B), all in place."""
         real, index = index >= 0, index.clamp(min=0)
-        theta = self.theta.detach().requires_grad_()
-        logits, penalty = self._train_logits(theta, index, draws)
+        theta = self.weights.theta.detach().requires_grad_()
+        logits, penalty = self._train_logits(Weights(theta, self.weights.fixed), index, draws)
         each = self.objective(logits, torch.where(real, self.y[index], PADDING)) + penalty
         loss = (each * real).sum(1) / real.sum(1)
         (gradient,) = torch.autograd.grad(loss.sum(), theta)
-        self.adam.step(self.theta, gradient, rates, correction)
+        self.adam.step(self.weights.theta, gradient, rates, correction)
         self.loss_sum += loss.detach()
 
     def _end_epochs(self, ended: list[int], on_epoch: Callable[[int], None]) -> None:
@@ -341,7 +276,7 @@ class Stack:
         ended, leaving = [k for k in ended if not self.traces[self.alive[k]].is_over], []
         for k, row in zip(ended, self._validate(ended) if ended else [], strict=True):
             trace = self.traces[self.alive[k]]
-            trace.judge(row, self.theta[k])
+            trace.judge(row, self.weights, k)
             if trace.ends(self.prune):
                 leaving.append(k)
             else:
@@ -360,7 +295,7 @@ class Stack:
             row[: len(trace.validation)] = trace.validation
         index = torch.from_numpy(rows).to(self.device.name)
         real, index = index >= 0, index.clamp(min=0)
-        logits, y = self._score(self.theta[ended], index, self.shift[ended]), self.y[index]
+        logits, y = self._score(self.weights[ended], index, self.shift[ended]), self.y[index]
         n, prob = real.sum(1), logits.sigmoid()
         each = self._objective(traces)(logits, torch.where(real, y, PADDING))
         cost = (each * real).sum(1) / n
@@ -388,8 +323,8 @@ class Stack:
         for k in leaving:
             trace = self.traces[self.alive[k]]
             if trace.failure is None and not trace.pruned:
-                trace.result = self._result(trace, self.theta[k].detach())
-            trace.best_theta = None
+                trace.result = self._result(trace, self.weights[k : k + 1])
+            trace.best_weights = None
         over = [trace.is_over for trace in self._living()]
         idle = sum(over) / len(over)
         if idle and (self.graph is None or idle >= IDLE_AT_MOST):
@@ -399,48 +334,32 @@ class Stack:
         """Forget all other rows."""
         index = torch.tensor(rows, dtype=torch.long, device=self.device.name)
         self.alive = [self.alive[k] for k in rows]
-        self.theta, self.loss_sum = self.theta[index], self.loss_sum[index]
-        self.level, self.scale = self.level[index], self.scale[index]
+        self.weights, self.loss_sum = self.weights[index], self.loss_sum[index]
         self.shift = self.shift[index]
+        self.level, self.scale = self.level[index], self.scale[index]
         self.batches, self.cursor = self.batches[index], self.cursor[rows]
         self.adam.keep(index)
         if rows:
             self.objective = self._objective(self._living())
 
-    def _result(self, trace: Trace, last: Tensor) -> FoldFit:
-        best = trace.best_theta
+    def _result(self, trace: Trace, last: Weights) -> FoldFit:
+        best = trace.best_weights
         assert best is not None
         scores = [self._scores_of(trace, best)]
         scores.append(
             scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
         )
-        pieces = best.split(self.sizes)
-        parameters = {
-            name: piece.reshape(shape).cpu().numpy()
-            for (name, shape), piece in zip(self.shapes.items(), pieces, strict=True)
-        }
         found = incidents(trace.history, trace.member.spec)
         return FoldFit(
-            trace.member.fold, parameters, trace.history, found, trace.best_epoch, *scores
-        )
+            trace.member.fold, self.layout.arrays(best), trace.history, found, trace.best_epoch,
+            *scores,
+        )  # fmt: skip
 
-    def _scores_of(self, trace: Trace, theta: Tensor) -> NDArray[np.float32]:
-        """Scores (N,) under parameters (P,), NaN for examples without a part in the fold."""
+    def _scores_of(self, trace: Trace, weights: Weights) -> NDArray[np.float32]:
+        """Scores (N,) of one network, NaN for examples without a part in the fold."""
         rows = np.flatnonzero(self.examples.parts[trace.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
         index = torch.from_numpy(rows).to(self.device.name)[None]
-        logits = self._score(theta[None], index, self._shift([trace]))
+        logits = self._score(weights, index, self._shift([trace]))
         scores[rows] = logits[0].float().cpu().numpy()
         return scores
-
-
-def _rate(recipe: Recipe, steps_per_epoch: int, step: int) -> float:
-    """Learning rate of a step: linear warm-up, then constant or a half cosine down to zero."""
-    total = recipe.epochs * steps_per_epoch
-    warmup = total * recipe.warmup_pct / 100
-    if step < warmup:
-        return recipe.learning_rate * (step + 1) / (warmup + 1)
-    if recipe.schedule == "constant":
-        return recipe.learning_rate
-    done = (step - warmup) / max(1.0, total - warmup)
-    return recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * done)))

@@ -105,6 +105,7 @@ def _of_campaign(store: AnyStore, campaign: str) -> list[tuple[str, Run]]:
     found = [(id_, stored[key]) for id_, key in ids.items() if key in stored]
     if not found:
         raise StoreError(
-            f"{store.root}: no run of {campaign!r} is stored; `trueness run` makes them", "no_run"
+            f"{store.root}: no run of {campaign!r} is stored; `trueness run CAMPAIGN` makes them",
+            "no_run",
         )
     return found

@@ -14,6 +14,7 @@ from trueness.judge.selection import Selected, Selection
 from trueness.judge.verdict import Verdict
 from trueness.spec.estimands import Estimands
 from trueness.store import Run
+from trueness.store.annotations import Annotation
 
 if TYPE_CHECKING:
     from trueness.judge.languages_group import ClassGroup
@@ -65,6 +66,8 @@ class Model:
         Checks that fired.
     selected : Selected or None
         What remains of it after the choice; None for baselines.
+    annotation : Annotation
+        Tags and a note that somebody wrote at it.
     """
 
     ids: list[str]
@@ -75,6 +78,7 @@ class Model:
     findings: list[Finding] = field(default_factory=list)
     muted: list[Muted] = field(default_factory=list)
     selected: Selected | None = None
+    annotation: Annotation = field(default_factory=Annotation)
 
     @property
     def key(self) -> str:
@@ -127,6 +131,8 @@ class Model:
             "selection": None if self.selected is None else self.selected.to_dict(),
             "findings": [f.to_dict() for f in self.findings],
             "muted": [m.to_dict() for m in self.muted],
+            "tags": list(self.annotation.tags),
+            "note": self.annotation.note or None,
             "seconds": record["seconds"],
         }
 

@@ -23,6 +23,7 @@ from trueness.judge.selection import Selection, nulls_of, selection
 from trueness.judge.verdict import NOBODY, Verdict, verdict_of
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
+from trueness.store.annotations import annotations_of
 
 MIN_ALARMS = LIMITS["few_alarms"].default
 """Precisions of fewer alarms rank last: they say next to nothing."""
@@ -71,6 +72,7 @@ def _flat(group: Group, model: Model) -> dict[str, Any]:
         "seed": model.run.spec.seed,
         "parameters": model.run.record["parameters"],
         "findings": " ".join(finding.code for finding in model.findings),
+        "tags": " ".join(model.annotation.tags),
     }
     shown = dict(model.estimates)
     if model.difference is not None:
@@ -148,6 +150,7 @@ def leaderboard(
         for name, runs in some.items()
         if runs
     ]
+    groups = _annotated(store, groups, problems)
     groups.sort(key=lambda group: -len(group.models))
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
@@ -156,6 +159,24 @@ def leaderboard(
         for g in groups
     ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
+
+
+def _annotated(store: AnyStore, groups: list[Group], problems: list[Problem]) -> list[Group]:
+    """Groups with the tags and notes of their runs; without them if their file is damaged."""
+    try:
+        known = annotations_of(store)
+    except StoreError as error:
+        problems.append(Problem("annotations.json", str(error)))
+        known = {}
+    if not known:
+        return groups
+
+    def each(models: list[Model]) -> list[Model]:
+        return [
+            replace(m, annotation=known[m.key]) if m.key in known else m for m in models
+        ]  # fmt: skip
+
+    return [replace(g, candidates=each(g.candidates), baselines=each(g.baselines)) for g in groups]
 
 
 def _group(

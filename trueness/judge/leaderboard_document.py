@@ -40,6 +40,8 @@ ROWS_ON_A_PAGE = 30
 NAMES_SHOWN = 60
 ACCESSES_SHOWN = 12
 Cells = tuple[Column, Callable[[Model], Any]]
+TAGS: Cells = Column("tags", "text", 6), lambda m: ", ".join(m.annotation.tags) or None
+"""Left out where no run has any."""
 
 
 def leaderboard_document(board: Leaderboard) -> Document:
@@ -135,6 +137,7 @@ def main_table(group: Group) -> Table:
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 7), lambda m: m.label or None),
+        TAGS,
         *_settings(group),
         (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
         (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
@@ -225,6 +228,7 @@ def _class_table(group: Group, found: ClassGroup) -> Table:
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 3), lambda m: m.label or None),
+        TAGS,
         estimate(names[0], 9),
         (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
         *(estimate(name, 5) for name in names[1:]),

@@ -10,8 +10,6 @@ from trueness.evaluation.guarantee import Method
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import Ledger, data_of
 
-CHOICES = {"logit": 4, "boosting": 200}
-"""Penalties and numbers of trees that a baseline chose among on validation."""
 VERB = "certify"
 """Under which certifications stand in the ledger."""
 
@@ -110,9 +108,8 @@ def _versions_of_siblings(
 
 
 def _versions(run: Run, part: str) -> int:
-    """Versions of a run that a part chose among: its epochs, where that part stopped it."""
+    """Versions of a run that a part chose among: its epochs, penalties or numbers of trees."""
     if run.spec.estimands.chosen_on != part:
         return 1
-    if run.spec.is_baseline:
-        return CHOICES.get(run.spec.model.kind, 1)
-    return max(1, sum(run.record.get("last_epochs", [1])))
+    epochs = run.record.get("last_epochs", ())
+    return max(1, sum(epochs), getattr(run.spec.model, "choices", 1))

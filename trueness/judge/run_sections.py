@@ -43,6 +43,9 @@ def facts(model: Model) -> list[str]:
         f"made {record['created'][:16].replace('T', ' ')} UTC",
     ]  # fmt: skip
     lines = [" · ".join(one for one in known if one)]
+    own = model.annotation
+    lines += [f"Tags: {', '.join(own.tags)}"] if own.tags else []
+    lines += [f"Noted {own.date}: {own.note}"] if own.note else []
     return [*lines, *(f"Note: {note}" for note in record["notes"])]
 
 

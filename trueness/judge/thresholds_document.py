@@ -102,7 +102,7 @@ def caption(one: RunThresholds, most: str = "") -> str:
         told += f" Out-of-sample threshold: chosen on the {source}{each}."
     return (
         f"{told} Precision and recall with exact {level(one.sweep.confidence)} CI, {unit}s taken "
-        "as independent; trueness certify guarantees a precision."
+        "as independent; `trueness certify` guarantees a precision."
     )
 
 

@@ -213,7 +213,7 @@ def _nothing(
         )
     where = f" of tier {', '.join(tiers)}" if tiers else ""
     return StoreError(
-        f"{store.root}: no candidate{where}; `trueness run` makes some", "no_candidates"
+        f"{store.root}: no candidate{where}; `trueness run CAMPAIGN` makes some", "no_candidates"
     )
 
 

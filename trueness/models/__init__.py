@@ -15,6 +15,8 @@ if TYPE_CHECKING:
         member_bytes,
         multiply_adds,
         parameter_count,
+        stacks,
+        statistics,
     )
     from trueness.models.noise import Noise, NoNoise, noise_per_example
     from trueness.models.titles_counts import (

@@ -1,9 +1,10 @@
-"""Pieces that networks share: the initialised linear map and the normalisation of windows."""
+"""Pieces that networks share: the initialised linear map, and what brings columns to one scale."""
 
 from __future__ import annotations
 
 import contextlib
 import math
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F
@@ -96,3 +97,54 @@ def affine(x: Tensor, layer: nn.Linear, revin: RevIN | None) -> Tensor:
 def rescaled(x: Tensor, revin: RevIN | None) -> Tensor:
     """The affine step of `revin` alone, where no linear map follows; x (B, L, C)."""
     return x if revin is None else x * revin.gamma + revin.beta
+
+
+LEAST_DEVIATION = 1e-6
+"""Deviation of a column, over its largest absolute value, below which it counts as constant."""
+
+
+class Standardised(nn.Module):
+    """Columns (..., D) shifted and scaled by numbers that training leaves as they are.
+
+    They are 0 and 1 until `standardisation` of the training windows is put in their place.
+    """
+
+    shift: Tensor
+    scale: Tensor
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.register_buffer("shift", torch.zeros(width))
+        self.register_buffer("scale", torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(..., D) -> (..., D)."""
+        return (x - self.shift) / self.scale
+
+
+def standardisation(pieces: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Mean and deviation of every column, for the `Standardised` that a network calls `columns`.
+
+    Sums are taken in float64 after Chan, Golub and LeVeque, "Algorithms for Computing the Sample
+    Variance" (1983). A constant column is only shifted.
+
+    Parameters
+    ----------
+    pieces : iterable of (b, D)
+
+    Examples
+    --------
+    >>> standardisation([torch.tensor([[1.0, 7.0]]), torch.tensor([[3.0, 7.0]])])["columns.scale"]
+    tensor([1., 1.])
+    """
+    n, mean, square, largest = 0, *(torch.zeros(()) for _ in range(3))
+    for piece in pieces:
+        columns = piece.double()
+        gap, total = columns.mean(0) - mean, n + len(columns)
+        square = square + columns.var(0, correction=0) * len(columns)
+        square = square + gap.square() * n * len(columns) / total
+        mean, n = mean + gap * len(columns) / total, total
+        largest = torch.maximum(largest.to(columns), columns.abs().amax(0))
+    deviation = (square / n).sqrt()
+    scale = torch.where(deviation > LEAST_DEVIATION * largest, deviation, 1.0)
+    return {"columns.shift": mean.float(), "columns.scale": scale.float()}

@@ -6,8 +6,10 @@ lie on the meta device, which allocates no numbers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias, cast
 
 import torch
@@ -21,36 +23,50 @@ FEW = 2
 
 Build: TypeAlias = Callable[[Any, int, int, torch.Generator], nn.Module]
 """Shape, columns C, rows L and source of randomness to a module (B, L, C) -> (B,)."""
+Count: TypeAlias = Callable[[Any, int, int], int]
+"""Shape, columns and rows to a number."""
 
 
 def on_meta(build: Build, model: Any, n_features: int, context: int) -> nn.Module:  # noqa: ANN401
-    """Module without numbers."""
+    """Module without numbers, set to evaluate."""
     with META:
-        return build(model, n_features, context, torch.Generator("cpu"))
+        return build(model, n_features, context, torch.Generator("cpu")).eval()
 
 
 @dataclass(frozen=True)
 class NetworkRow:
-    """A kind of network: how it is made, and how its costs are found where not by measuring.
+    """A kind of network: how it is made, and what cannot be found by measuring it.
 
     Attributes
     ----------
     build : callable
-        Module with initial weights. In training it returns logits (B,), or (B, h) where h members
-        are trained side by side; in evaluation (B,). Its attribute `rates` has the rates of its
-        dropout sites, and `samples` says whether it draws even where all of them are 0.
-    multiply_adds, activation_bytes : callable, optional
-        By formula, of shape, columns and rows.
+        Module with initial weights, (B, L, C) to logits (B,). In training it may return (B, h): the
+        logits of h members of which each has its own loss. Its attribute `rates` has the rates of
+        its dropout sites, and `samples` says whether it draws even where all of them are 0.
+    parameters, multiply_adds, activation_bytes : callable, optional
+        Costs by shape, columns and rows, where they are not measured on a module without numbers.
+    stacks : callable, optional
+        Whether `torch.func` takes it; all do by default.
+    statistics : callable, optional
+        Tensors by name that the training windows decide before training: of the shape, and of the
+        windows in pieces (b, L, C).
+    at : callable, optional
+        The row of a network whose code lies in a folder.
     """
 
     build: Build
-    multiply_adds: Callable[[Any, int, int], int] | None = None
-    activation_bytes: Callable[[Any, int, int], int] | None = None
+    parameters: Count | None = None
+    multiply_adds: Count | None = None
+    activation_bytes: Count | None = None
+    stacks: Callable[[Any, int, int], bool] | None = None
+    statistics: Callable[[Any, Iterable[Tensor]], dict[str, Tensor]] | None = None
+    at: Callable[[Path], NetworkRow] | None = None
 
 
 def weights(*modules: nn.Module | None) -> int:
     """Trainable parameters."""
-    return sum(p.numel() for m in modules if m is not None for p in m.parameters())
+    parameters = (p for m in modules if m is not None for p in m.parameters())
+    return sum(p.numel() for p in parameters if p.requires_grad)
 
 
 def map_weights(module: nn.Module) -> int:
@@ -59,10 +75,7 @@ def map_weights(module: nn.Module) -> int:
 
 
 def measured_multiply_adds(module: nn.Module, n_features: int, context: int) -> int:
-    """Multiply-adds of a forward pass over one window, as torch counts them.
-
-    Products that torch's counter does not know, such as those inside of an LSTM, are left out.
-    """
+    """Multiply-adds of a forward pass over one window, as torch counts those of matrix products."""
     few, more = (_flops(module, x) for x in _windows(module, n_features, context))
     return (more - few) // 2
 
@@ -71,8 +84,10 @@ def _flops(module: nn.Module, x: Tensor) -> int:
     from torch.utils.flop_counter import FlopCounterMode
 
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
-        module(x)
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        with torch.backends.mkldnn.flags(enabled=False), counter:  # fused, an LSTM is not counted
+            module(x)
     return counter.get_total_flops()
 
 
@@ -83,7 +98,8 @@ def measured_activation_bytes(module: nn.Module, n_features: int, context: int) 
     alone cancel. Random bytes and working memory are not in it. Half precision needs about half.
     """
     few, more = _windows(module, n_features, context)
-    noise_bytes = noise_per_example(module, few[:1])
+    module.train()
+    noise_bytes = noise_per_example(module, few)
     return _saved_bytes(module, more, noise_bytes) - _saved_bytes(module, few, noise_bytes)
 
 

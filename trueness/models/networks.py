@@ -6,12 +6,14 @@ A model without a row has no weights: all its costs are 0.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from functools import lru_cache
+from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from trueness.models import patchtst
+from trueness.models import foreign, patchtst, tabm
 from trueness.models.measuring import (
     NetworkRow,
     measured_activation_bytes,
@@ -23,13 +25,26 @@ from trueness.spec.model import Model
 
 NETWORKS: dict[str, NetworkRow] = {
     "patchtst": patchtst.ROW,
+    "tabm": tabm.ROW,
+    "module": foreign.ROW,
 }
 """Kind -> how it is made and what it costs."""
+MEASURES: dict[str, Callable[[nn.Module, int, int], int]] = {
+    "parameters": lambda module, n_features, context: weights(module),
+    "multiply_adds": measured_multiply_adds,
+    "activation_bytes": measured_activation_bytes,
+}
+"""Cost -> how it is found where the row does not tell."""
 COPIES = 6
 """Tensors as large as the parameters: themselves, gradient, two moments, best epoch, working."""
 
 
-def build(model: Model, n_features: int, context: int, generator: torch.Generator) -> nn.Module:
+HERE = Path()
+
+
+def build(
+    model: Model, n_features: int, context: int, generator: torch.Generator, beside: Path = HERE
+) -> nn.Module:
     """Whole network with initial weights drawn from `generator`, on CPU, set to evaluate.
 
     Parameters
@@ -42,6 +57,8 @@ def build(model: Model, n_features: int, context: int, generator: torch.Generato
         Rows of a window, L.
     generator : torch.Generator
         The only source of randomness.
+    beside : Path
+        Folder of own files.
 
     Examples
     --------
@@ -50,11 +67,18 @@ def build(model: Model, n_features: int, context: int, generator: torch.Generato
     >>> module(torch.randn(4, 80, 20)).shape
     torch.Size([4])
     """
-    return NETWORKS[model.kind].build(model, n_features, context, generator).eval()
+    return _row(model, beside).build(model, n_features, context, generator).eval()
 
 
-def parameter_count(model: Model, n_features: int, context: int) -> int:
+def parameter_count(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
     """Trainable parameters; 0 for a model that is no network.
+
+    A network of others is tried here, as in everything that asks for a cost of it.
+
+    Raises
+    ------
+    SpecError
+        If a network of others cannot be trained; see `trueness.models.foreign`.
 
     Examples
     --------
@@ -64,15 +88,15 @@ def parameter_count(model: Model, n_features: int, context: int) -> int:
     >>> parameter_count(Model.validated("forest"), n_features=100, context=80)
     0
     """
-    return _parameter_count(_plain(model), n_features, context) if model.is_network else 0
+    return _cost("parameters", model, n_features, context, beside)
 
 
-def multiply_adds(model: Model, n_features: int, context: int) -> int:
+def multiply_adds(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
     """Multiply-adds of one forward pass over one window; 0 for a model that is no network."""
-    return _multiply_adds(_plain(model), n_features, context) if model.is_network else 0
+    return _cost("multiply_adds", model, n_features, context, beside)
 
 
-def activation_bytes(model: Model, n_features: int, context: int) -> int:
+def activation_bytes(model: Model, n_features: int, context: int, beside: Path = HERE) -> int:
     """Bytes that one more training example keeps for the backward pass, in float32; an estimate.
 
     0 for a model that is no network.
@@ -82,7 +106,19 @@ def activation_bytes(model: Model, n_features: int, context: int) -> int:
     >>> activation_bytes(Model.validated("patchtst"), n_features=100, context=80) > 10**5
     True
     """
-    return _activation_bytes(_plain(model), n_features, context) if model.is_network else 0
+    return _cost("activation_bytes", model, n_features, context, beside)
+
+
+def stacks(model: Model, n_features: int, context: int, beside: Path = HERE) -> bool:
+    """Whether networks of this kind can be trained side by side in one pass."""
+    known = _row(model, beside).stacks
+    return known is None or known(model, n_features, context)
+
+
+def statistics(model: Model, windows: Iterable[Tensor]) -> dict[str, Tensor]:
+    """Tensors of a network that its training windows, in pieces (b, L, C), decide."""
+    known = NETWORKS[model.kind].statistics
+    return {} if known is None else known(model, windows)
 
 
 def member_bytes(parameters: int, batch: int, bytes_per_example: int) -> int:
@@ -90,32 +126,24 @@ def member_bytes(parameters: int, batch: int, bytes_per_example: int) -> int:
     return 4 * COPIES * parameters + batch * bytes_per_example
 
 
-def _plain(model: Model) -> Model:
-    """The model with all that decides no cost at its default, so that answers are kept for it."""
+def _row(model: Model, beside: Path) -> NetworkRow:
+    row = NETWORKS[model.kind]
+    return row if row.at is None else row.at(beside)
+
+
+def _cost(name: str, model: Model, n_features: int, context: int, beside: Path) -> int:
+    """A cost, asked of the model with all that decides none at its default: answers are kept."""
+    if not model.is_network:
+        return 0
     fields = type(model).model_fields
-    return model.model_copy(update={name: fields[name].default for name in model.shapeless})
-
-
-def _skeleton(model: Model, n_features: int, context: int) -> nn.Module:
-    return on_meta(NETWORKS[model.kind].build, model, n_features, context)
+    plain = model.model_copy(update={name: fields[name].default for name in model.shapeless})
+    return _kept_cost(name, plain, n_features, context, beside)
 
 
 @lru_cache(maxsize=4096)
-def _parameter_count(model: Model, n_features: int, context: int) -> int:
-    return weights(_skeleton(model, n_features, context))
-
-
-@lru_cache(maxsize=4096)
-def _multiply_adds(model: Model, n_features: int, context: int) -> int:
-    known = NETWORKS[model.kind].multiply_adds
+def _kept_cost(name: str, model: Model, n_features: int, context: int, beside: Path) -> int:
+    row = _row(model, beside)
+    known = getattr(row, name)
     if known is not None:
         return known(model, n_features, context)
-    return measured_multiply_adds(_skeleton(model, n_features, context), n_features, context)
-
-
-@lru_cache(maxsize=4096)
-def _activation_bytes(model: Model, n_features: int, context: int) -> int:
-    known = NETWORKS[model.kind].activation_bytes
-    if known is not None:
-        return known(model, n_features, context)
-    return measured_activation_bytes(_skeleton(model, n_features, context), n_features, context)
+    return MEASURES[name](on_meta(row.build, model, n_features, context), n_features, context)

@@ -154,4 +154,4 @@ def _skeleton(model: shapes.PatchTST, n_features: int, context: int) -> PatchTST
     return cast(PatchTST, on_meta(build, model, n_features, context))
 
 
-ROW = NetworkRow(build, multiply_adds, activation_bytes)
+ROW = NetworkRow(build, multiply_adds=multiply_adds, activation_bytes=activation_bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -70,7 +71,10 @@ class Plan:
         """Fits, work, memory and time at most, of all that is missing."""
         jobs = self.jobs(self.missing, setting)
         folds = {job.fits // len(job.specs) for job in jobs}
-        costs = [engine_of(s.model.engine).cost(s, self.examples_of(s)) for s in self.missing]
+        costs = [
+            engine_of(s.model.engine).cost(s, self.examples_of(s), setting.folder)
+            for s in self.missing
+        ]
         known = [cost.gflop for cost in costs if cost.gflop is not None]
         gflop = sum(known) if len(known) == len(costs) else None
         rate = measured_rate(self.store)
@@ -127,7 +131,8 @@ def plan(
     there = {e.spec.key: e.spec.key in store for e in campaign.entries}
     counted = _once(task_of(campaign.kind).counts)
     rows = [
-        _row(e, examples[key(e.spec)], there[e.spec.key], counted) for e in campaign.entries
+        _row(e, examples[key(e.spec)], there[e.spec.key], counted, campaign.folder)
+        for e in campaign.entries
     ]  # fmt: skip
     specs = list({e.spec.key: e.spec for e in campaign.entries if not there[e.spec.key]}.values())
     failed = {} if retry else store.failures()
@@ -176,9 +181,10 @@ def _row(
     examples: Any,  # noqa: ANN401
     there: bool,
     counts: Callable[[Any], Any],
+    folder: Path,
 ) -> dict[str, Any]:
     spec = entry.spec
-    cost = engine_of(spec.model.engine).cost(spec, examples)
+    cost = engine_of(spec.model.engine).cost(spec, examples, folder)
     return {
         "id": entry.id,
         "priority": entry.priority,

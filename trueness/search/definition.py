@@ -74,6 +74,21 @@ class Search:
             return False
         return True
 
+    def trains_networks(self) -> bool:
+        """Whether a model of the space is a network; others have neither weights nor epochs."""
+        return any(spec.model.is_network for spec in self._models())
+
+    def _models(self) -> Iterator[Spec]:
+        """A spec of each kind of model that the space holds, those that can be built."""
+        kinds = next((leaf for leaf in self.space.leaves() if leaf.name == "model"), None)
+        if kinds is None:
+            yield self.spec(self.any_valid())
+            return
+        for kind in levels(kinds):
+            parameters = self._answered({"model": kind})
+            if self.is_valid(parameters):
+                yield self.spec(parameters)
+
     def _whole(self, model: dict[str, Any]) -> dict[str, Any]:
         """Inner width from its ratio, or solved for by the budget."""
         ratio, width = model.pop("d_ff_ratio", None), model.get("d_model")
@@ -130,10 +145,14 @@ class Search:
 
     def middle(self) -> dict[str, Any]:
         """Middle level of every leaf."""
+        return self._answered({})
+
+    def _answered(self, given: dict[str, Any]) -> dict[str, Any]:
+        """Given levels, and the middle one of every other leaf."""
 
         def ask(leaf: Leaf) -> Any:  # noqa: ANN401
             steps = levels(leaf)
-            return steps[len(steps) // 2]
+            return given.get(leaf.name, steps[len(steps) // 2])
 
         return self.space.fill(ask)[1]
 

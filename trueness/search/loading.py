@@ -98,9 +98,21 @@ def load_search(
         str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
     )  # fmt: skip
+    if not found.trains_networks():
+        _refuse(file.stem, {"--budget": budget, "--epochs": epochs, "--recipe": recipe})
     found = found if budget is None else _with_budget(found, budget)
     found.any_valid()
     return named(found, found.name)
+
+
+def _refuse(space: str, options: dict[str, object]) -> None:
+    """Refuse options that only networks read."""
+    given = next((name for name, value in options.items() if value is not None), None)
+    if given is not None:
+        raise SpecError(
+            f"{given} is read by networks only; the space {space} holds none",
+            "no_network",
+        )
 
 
 def _label(

@@ -50,6 +50,11 @@ def make_pruner(
     """
     if kind is None:
         return optuna.pruners.NopPruner()
+    if not search.trains_networks():
+        raise SpecError(
+            f"{search.name}: --prune {kind} gives networks up by their epochs, and this space "
+            "holds none", "no_network",
+        )  # fmt: skip
     protocol = search.spec(search.any_valid()).evaluation.protocol
     if protocol != "mission" or any(
         leaf.name.startswith("evaluation") for leaf in search.space.leaves()

@@ -65,7 +65,7 @@ class SearchSummary:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        ends = [min(self.sizes), max(self.sizes)] if self.sizes else None
+        ends = [min(self.sizes), max(self.sizes)] if any(self.sizes) else None
         return {
             "schema": SCHEMA, "kind": "search", "study": self.study, **vars(self.outcome),
             "reused": self.reused, "trials": self.trials, "distinct": self.distinct,
@@ -99,7 +99,8 @@ class SearchSummary:
 
     def _trials(self) -> str:
         distinct = plural(self.distinct, "distinct specification")
-        sizes = [short(size) for size in (min(self.sizes), max(self.sizes))] if self.sizes else []
+        ends = (min(self.sizes), max(self.sizes)) if any(self.sizes) else ()
+        sizes = [short(size) for size in ends]
         span = f", {' to '.join(dict.fromkeys(sizes))} parameters" if sizes else ""
         return f"{plural(self.trials, 'trial')}, {distinct}{span}."
 
@@ -121,7 +122,8 @@ def _table(best: Sequence[BestTrial]) -> Table:
         *(Column(name, "estimate" if name == "auc" else "share", 8) for name in names),
     ]  # fmt: skip
     rows = [
-        (one.number, one.label, one.key, one.parameters, *one.estimates.values()) for one in best
+        (one.number, one.label, one.key, one.parameters or None, *one.estimates.values())
+        for one in best
     ]
     return Table(
         columns, rows, f"Best of {plural(len(best), 'trial')}" if len(best) > 1 else "Best"

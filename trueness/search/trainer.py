@@ -131,7 +131,7 @@ class Trainer:
         search = self.search
         return Campaign(
             search.name, search.title, search.ground.kind, baselines_of(entries), tuple(entries),
-            search.ground.data,
+            search.ground.data, folder=search.ground.file.parent,
         )  # fmt: skip
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:

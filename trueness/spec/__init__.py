@@ -12,6 +12,7 @@ from typing import Any, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+import trueness.spec.estimator  # noqa: F401 - defines members of Model
 from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
 from trueness.spec.evaluation import Evaluation
@@ -72,6 +73,11 @@ class Spec(ContentAddressed):
     def is_baseline(self) -> bool:
         """Whether the others have to beat it."""
         return self.model.is_baseline
+
+    @property
+    def depends_on(self) -> set[str]:
+        """Keys of the stored runs that it is made of."""
+        return set(self.model.depends_on)
 
     @property
     def estimands(self) -> Estimands:

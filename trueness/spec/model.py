@@ -5,9 +5,9 @@ A new network is a class here, a module with its row in `trueness.models`, and n
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self, TypeAlias
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, model_validator
+from pydantic import Field, JsonValue, model_validator
 
 from trueness.spec.embedding import Embedding, NoEmbedding, must_divide
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from trueness.spec import Spec
 
 Engine: TypeAlias = Literal["stack", "estimators", "ensemble"]
+Inputs: TypeAlias = Annotated[
+    Literal["last", "summary", "window"],
+    Field(description="a window as its last row; as that and its column means; or all of its rows"),
+]
 
 
 class Model(Family):
@@ -46,6 +50,11 @@ class Model(Family):
     sizes: ClassVar[tuple[str, ...]] = ()
 
     @property
+    def reference(self) -> str | None:
+        """Code of others that it needs, as `trueness.own` loads it."""
+        return None
+
+    @property
     def seeded(self) -> bool:
         """Whether the seed is read."""
         return True
@@ -54,6 +63,21 @@ class Model(Family):
     def validates(self) -> bool:
         """Whether it chooses anything on the validation part."""
         return True
+
+    @property
+    def choices(self) -> int:
+        """Versions among which the validation part chooses."""
+        return 1
+
+    @property
+    def probed(self) -> bool:
+        """Whether it is tried on a few examples before anything trains."""
+        return False
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Keys of runs that must be there first."""
+        return ()
 
     @property
     def compiles(self) -> bool:
@@ -130,40 +154,63 @@ class PatchTST(Network):
         return ", ".join(filter(None, [own, self.embedding.in_words()]))
 
 
-class Baseline(Model):
-    """A baseline, which every network has to beat."""
+class TabM(Network):
+    """Many perceptrons in one, for the columns of a window; defaults as published."""
 
-    kind: Literal["base_rate", "one_feature", "logit", "forest", "boosting"]
+    kind: Literal["tabm"]
+    k: Int = Field(32, ge=1, le=4096, description="perceptrons, which share most weights")
+    n_blocks: Int = Field(3, ge=1, le=64)
+    d_block: Int = Field(512, ge=1, le=65536)
+    dropout: Fraction = 0.1
+    inputs: Inputs = "summary"
 
-    engine: ClassVar[Engine] = "estimators"
-    is_baseline: ClassVar[bool] = True
-
-    @property
-    def seeded(self) -> bool:
-        """Whether anything in it is random."""
-        return BASELINES[self.kind].seeded
-
-    @property
-    def validates(self) -> bool:
-        """Whether it chooses a penalty or a number of trees on the validation part."""
-        return BASELINES[self.kind].validates
+    shapeless: ClassVar[frozenset[str]] = frozenset({"dropout"})
+    rates: ClassVar[tuple[str, ...]] = ("dropout",)
 
     def in_words(self) -> str:
-        """Its name in full."""
-        return BASELINES[self.kind].words
+        """Width, depth and number of perceptrons."""
+        rest = [] if self.inputs == "summary" else [f"inputs {self.inputs}"]
+        return ", ".join([f"TabM d{self.d_block}×{self.n_blocks}, k {self.k}", *rest])
 
 
-class _Traits(NamedTuple):
-    words: str
-    seeded: bool = False
-    validates: bool = False
+class Module(Network):
+    """Any `torch.nn.Module` that maps windows (B, L, C) to logits (B,) or (B, 1).
 
+    Its class, or a function that makes one, gets `params` by keyword, and of `n_features` (C) and
+    `context` (L) those that are names of its arguments and do not stand in `params`.
+    """
 
-BASELINES = {
-    "base_rate": _Traits("base rate"),
-    "one_feature": _Traits("best single feature"),
-    "logit": _Traits("logistic regression", validates=True),
-    "forest": _Traits("random forest", seeded=True),
-    "boosting": _Traits("gradient boosting", seeded=True, validates=True),
-}
-"""What is special to each baseline."""
+    kind: Literal["module"]
+    of: str = Field(min_length=1, description="package.Class, or file.py:Class beside the campaign")
+    params: dict[str, JsonValue] = Field({}, description="arguments of the class")
+    standardise: Bool = Field(
+        True, description="columns by their mean and deviation in the training windows of a fold"
+    )
+    version: str | None = Field(
+        None, min_length=1, description="of the package, or the digest of an own file; filled in"
+    )
+
+    def __hash__(self) -> int:
+        """By its text: a mapping has none."""
+        return hash(self.canonical_text())
+
+    @property
+    def reference(self) -> str:
+        """Its class."""
+        return self.of
+
+    @property
+    def probed(self) -> bool:
+        """Nobody here has seen its code."""
+        return True
+
+    @property
+    def compiles(self) -> bool:
+        """Nobody here has seen its code."""
+        return False
+
+    def in_words(self) -> str:
+        """Name of the class, and its arguments."""
+        name = self.of.replace(":", ".").rpartition(".")[2]
+        raw = [] if self.standardise else ["raw columns"]
+        return ", ".join([name, *raw, *(f"{name} {value}" for name, value in self.params.items())])

@@ -89,6 +89,7 @@ class Encoder(Shape):
     """Bidirectional pre-norm transformer with rotary positions, trained from scratch."""
 
     engine: ClassVar[str] = "encoder"
+    is_network: ClassVar[bool] = True
 
     kind: Literal["encoder"]
     d_model: Int = Field(384, ge=2, le=65536)
@@ -120,6 +121,7 @@ class LinearBaseline(Shape):
     """A baseline: the majority class, or n-grams under a linear model."""
 
     engine: ClassVar[str] = "linear"
+    is_network: ClassVar[bool] = False
 
     kind: Literal["majority", "tfidf_logit", "tfidf_svm"]
 

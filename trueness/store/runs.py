@@ -9,6 +9,7 @@
     STORE/index/                 derived numbers; may be deleted at any time
     STORE/checks.yaml            limits of the checks, if somebody moved them; written by hand
     STORE/mutes.json             findings that somebody muted, with reason and date
+    STORE/annotations.json       tags and notes that somebody wrote at runs
     STORE/damaged/               unreadable run folders that a later run of the same key replaced
 
 A run is written into a temporary folder and renamed. `record.json` names the size and digest of the
@@ -273,7 +274,10 @@ class Store:
 
     def remove(self, key: str) -> None:
         """Remove a run, if it is there; ids of campaigns go on naming its key."""
-        shutil.rmtree(self.runs / key, ignore_errors=True)
+        gone = self.runs / f".tmp-{os.getpid()}-{uuid.uuid4().hex[:8]}"
+        with contextlib.suppress(FileNotFoundError):
+            (self.runs / key).rename(gone)  # in one step: a run is whole or not there
+        shutil.rmtree(gone, ignore_errors=True)
 
     def write_failure(self, spec: AnySpec, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
@@ -309,9 +313,8 @@ class Store:
     def all_runs(self, most: int | None = None) -> tuple[list[Run[Any]], list[Problem]]:
         """Every usable run, and every folder that is not; `most` of them, in order of the keys."""
         opened = [self._open(key) for key in self._keys()[:most]]
-        return [o for o in opened if isinstance(o, Run)], [
-            o for o in opened if isinstance(o, Problem)
-        ]
+        runs = [o for o in opened if isinstance(o, Run)]
+        return runs, [o for o in opened if isinstance(o, Problem)]
 
     def read_index(self, name: str) -> dict[str, Any]:
         """Derived numbers kept under a name; empty if there are none or they are damaged."""
@@ -349,32 +352,30 @@ class Store:
             with written_whole(path, durable=False) as temporary:
                 save_file(arrays, temporary, {"addresses": json.dumps(addresses)})
 
-    def mutes(self) -> list[dict[str, Any]]:
-        """Mutes of findings, the oldest first.
+    def entries(self, name: str) -> list[dict[str, Any]]:
+        """What people wrote into ``NAME.json``, the oldest first.
 
         Raises
         ------
         StoreError
             If the file is damaged.
         """
-        path = self.root / "mutes.json"
+        path = self.root / f"{name}.json"
         try:
             content = json.loads(path.read_text()) if path.exists() else []
         except (OSError, ValueError):
             content = None
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-            raise StoreError(f"{path} is damaged; mend or remove it")
+            raise StoreError(f"{path} is damaged; mend or remove it", "damaged")
         return content
 
-    def change_mutes(
-        self, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
-    ) -> list[dict[str, Any]]:
-        """Replace the mutes by what `change` makes of them; one writer at a time."""
+    def change_entries(
+        self, name: str, change: Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+    ) -> None:
+        """Replace the entries of ``NAME.json`` by what `change` makes of them."""
         self.prepare()
         with locked(self.root / "campaigns" / ".lock"):
-            changed = change(self.mutes())
-            write_json(self.root / "mutes.json", changed)
-        return changed
+            write_json(self.root / f"{name}.json", change(self.entries(name)))
 
     def failures(self) -> dict[str, str]:
         """Last line of the traceback of each run that failed and has not succeeded since."""

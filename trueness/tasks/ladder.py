@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-from typing import get_args
-
 from trueness.examples import Examples
 from trueness.spec import Spec
-from trueness.spec.model import Baseline
+from trueness.spec.estimator import default_baselines
 
 
 def ladder(spec: Spec, prefix: str) -> dict[str, Spec]:
     """Every rung on the inputs of a spec, by name."""
-    kinds = get_args(Baseline.model_fields["kind"].annotation)
     return {
-        f"{prefix}/{kind}": Spec(
-            task=spec.task, model=Baseline(kind=kind), evaluation=spec.evaluation
-        )
-        for kind in kinds
+        f"{prefix}/{model.kind}": Spec(task=spec.task, model=model, evaluation=spec.evaluation)
+        for model in default_baselines()
     }
 
 

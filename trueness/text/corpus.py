@@ -153,7 +153,7 @@ def load_corpus(folder: str | Path) -> Corpus:
     path = folder / DESCRIPTION
     if not path.is_file():
         raise DataError(
-            f"{folder}: no corpus (no {DESCRIPTION} there); make one with trueness text build"
+            f"{folder}: no corpus (no {DESCRIPTION} there); `trueness text build` makes one"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8"))

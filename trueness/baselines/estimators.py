@@ -1,0 +1,183 @@
+"""The engine of everything that is fitted to columns: a fit in every fold, logits out.
+
+Which function carries a model out stands in `FITS`; all else that the engine asks of a model is a
+trait of its shape (`trueness.spec.estimator`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.baselines import boosters, foreign, standard
+from trueness.baselines.inputs import Array, Job, Part, columns_of
+from trueness.errors import DataError, SpecError
+from trueness.examples import Examples
+from trueness.own import check_pinned
+from trueness.spec import Spec
+
+Fit: TypeAlias = Callable[[Job], tuple[Array, str]]
+"""Logits (n,) of the rows to score, and what was chosen, in words."""
+FITS: dict[str, Fit] = {
+    "base_rate": standard.base_rate,
+    "one_feature": standard.one_feature,
+    "logit": standard.logistic,
+    "forest": standard.forest,
+    "boosting": standard.boosting,
+    "lightgbm": boosters.lightgbm,
+    "xgboost": boosters.xgboost,
+    "catboost": boosters.catboost,
+    "estimator": foreign.estimator,
+}
+PROBED = 400
+"""Examples on which code that nobody here has seen is tried."""
+
+
+@dataclass
+class EstimatorFit:
+    """What an estimator left behind.
+
+    `logits` (F, N) are NaN where an example plays no part; `chosen` says what was chosen in each
+    fold.
+    """
+
+    spec: Spec
+    logits: NDArray[np.float32]
+    chosen: list[str]
+    seconds: float
+
+
+def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> EstimatorFit:
+    """Fit a model in every fold, on the training part of the fold alone.
+
+    Parameters
+    ----------
+    examples : Examples
+        N windows, F folds.
+    spec : Spec
+        Its model has the engine ``estimators``; what it refers to is pinned (`own.pinned`).
+    beside : Path
+        Folder of own files, that of the campaign.
+
+    Returns
+    -------
+    EstimatorFit
+
+    Raises
+    ------
+    DataError
+        With code ``one_class`` or ``no_validation`` if a fold cannot be fitted.
+    SpecError
+        With a code ``own_...`` if the code cannot be loaded or is another one than the key says;
+        ``estimator_params``, ``estimator_methods``, ``estimator_fit``, ``estimator_shape``,
+        ``estimator_nan``, ``estimator_probability``, ``estimator_modifies`` if it does not do what
+        an estimator does.
+    """
+    _check(examples, spec, beside)
+    model: Any = spec.model
+    began = time.perf_counter()
+    logits = np.full((examples.n_folds, len(examples.y)), np.nan, np.float32)
+    chosen = []
+    for fold, columns in enumerate(_columns(examples, model.inputs)):
+        present = np.flatnonzero(examples.parts[fold])
+        scores, what = _fitted(_job(examples, spec, beside, fold, columns, present))
+        logits[fold, present] = scores
+        chosen.append(what)
+    return EstimatorFit(spec, logits, chosen, time.perf_counter() - began)
+
+
+def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> None:
+    """Refuse what could only fail later, before anything trains: trains and writes nothing.
+
+    Code that nobody here has seen is fitted to a few examples of the first fold, and to all of the
+    fold if those may just have been too few.
+
+    Raises
+    ------
+    DataError, SpecError
+        As `fit_estimator` does.
+    """
+    _check(examples, spec, beside)
+    model: Any = spec.model
+    if not model.probed:
+        return
+    present = np.flatnonzero(examples.parts[0])
+    columns = next(_columns(examples, model.inputs))
+    whole = _job(examples, spec, beside, 0, columns, present)
+    try:
+        _fitted(_few(whole))
+    except SpecError as error:
+        if error.code != "estimator_fit" or len(whole.train.y) <= PROBED:
+            raise
+        _fitted(replace(whole, x=whole.x[:PROBED]))
+
+
+def _check(examples: Examples, spec: Spec, beside: Path) -> None:
+    """Refuse code that is not here, and folds without both classes."""
+    if spec.model.reference is not None:
+        check_pinned(spec.model, beside)
+    needed = ["train", *(["validation"] if spec.model.validates else [])]
+    for fold, counts in enumerate(examples.counts(), 1):
+        for part in needed:
+            n, positives = counts.get(part, (0, 0))
+            if positives in (0, n):
+                why = "" if part == "train" else f", on which {spec.model.kind} chooses"
+                raise DataError(
+                    f"fold {fold}: {part}{why} has {n} examples, {positives} of them positive; "
+                    "both classes are needed", "one_class" if n else f"no_{part}",
+                )  # fmt: skip
+
+
+def _columns(examples: Examples, rule: str) -> Any:  # noqa: ANN401 - an iterator of columns
+    """Columns (N, p) of every fold; made once where all folds read the same series."""
+    made: dict[int, Any] = {}
+    for fold in range(examples.n_folds):
+        start = examples.starts(fold)
+        first = int(start[0]) if len(start) else 0
+        if first not in made:
+            made = {first: columns_of(examples, rule, start)}
+        yield made[first]
+
+
+def _job(
+    examples: Examples, spec: Spec, beside: Path, fold: int,
+    columns: tuple[Array, tuple[str, ...]], present: NDArray[np.int64],
+) -> Job:  # fmt: skip
+    """What is fitted in a fold, and the rows that are scored."""
+    x, names = columns
+    rows = [examples.members(part, fold) for part in ("train", "validation")]
+    train, validation = (Part(x[i], examples.y[i], names) for i in rows)
+    return Job(spec.model, train, validation, x[present], spec.canonical().seed, beside)
+
+
+def _fitted(job: Job) -> tuple[Array, str]:
+    """Carry a job out; every logit is finite."""
+    scores, chosen = FITS[job.model.kind](job)
+    if scores.shape != (len(job.x),) or not np.isfinite(scores).all():
+        raise SpecError(f"{job.model.kind}: its scores are not finite", "estimator_nan")
+    return scores, chosen
+
+
+def _few(job: Job) -> Job:
+    """The same job on few examples, both classes among them."""
+    train, validation = _some(job.train), _some(job.validation)
+    return replace(job, train=train, validation=validation, x=job.x[:PROBED])
+
+
+def _some(part: Part) -> Part:
+    """At most `PROBED` examples of a part: of each class so many, evenly spread over time."""
+    rows = [_spread(np.flatnonzero(part.y == label), PROBED // 2) for label in (0, 1)]
+    kept = np.sort(np.concatenate(rows))
+    return replace(part, x=part.x[kept], y=part.y[kept])
+
+
+def _spread(rows: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).round().astype(np.int64)]

@@ -1,0 +1,133 @@
+"""Any class with `fit` and `predict_proba` or `decision_function`, and what it may get wrong.
+
+It is given copies, which are compared with what they are copies of; seed and number of threads are
+set if it takes them and the run does not say otherwise.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.baselines.inputs import Array, Job
+from trueness.baselines.standard import log_odds
+from trueness.errors import SpecError
+from trueness.own import answering, load
+
+SEEDS = ("random_state", "random_seed", "seed")
+SETTINGS: tuple[tuple[tuple[str, ...], Any, tuple[str, ...]], ...] = (
+    (("n_jobs", "thread_count", "nthread"), 1, ()),
+    (("allow_writing_files",), False, ()),
+    (("logging_level",), "Silent", ("verbose", "verbose_eval", "silent")),
+)
+"""Names of an argument, its value, and names that say the same: the first that a class takes is set
+unless the run gives one of them. One thread, no files, no progress on the terminal."""
+SCORES = ("decision_function", "predict_proba")
+"""Methods that score, the first that is there."""
+
+
+def estimator(job: Job) -> tuple[Array, str]:
+    """Fit a class on the training part, and score."""
+    model = _made(job)
+    x, y = job.train.x.copy(), job.train.y.astype(np.int64)
+    with answering(f"{job.model.of}: fit", "estimator_fit", job.beside):
+        model.fit(x, y)
+    _check_untouched(job, "fit", (x, job.train.x), (y, job.train.y))
+    return _scores(job, model), ""
+
+
+def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
+    """An estimator with its parameters, seed and threads."""
+    what, params = job.model.of, job.model.params
+    make = load(what, job.beside)
+    with answering(f"{what}: its arguments", "estimator_params", job.beside):
+        given = _settings(_arguments(make), set(params), job.seed)
+        model = make(**{**given, **params})
+    lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
+    lacks += [] if _method(model) else [" or ".join(reversed(SCORES))]
+    if lacks:
+        raise SpecError(f"{what} has no {', and no '.join(lacks)}", "estimator_methods")
+    return model
+
+
+def _settings(taken: set[str], said: set[str], seed: int) -> dict[str, Any]:
+    """Seed, threads and silence, of a class that takes them and a run that says nothing of them."""
+    given = {}
+    for names, value, others in ((SEEDS, seed, ()), *SETTINGS):
+        first = next((name for name in names if name in taken), None)
+        if first is not None and not said & {*names, *others}:
+            given[first] = value
+    return given
+
+
+def _arguments(make: Any) -> set[str]:  # noqa: ANN401 - a class or a function
+    """Names that a class takes, by its signature, and by scikit-learn's way of asking."""
+    try:
+        known = inspect.signature(make).parameters
+    except ValueError:
+        return set()
+    names = set(known)
+    opened = any(one.kind is one.VAR_KEYWORD for one in known.values())
+    needs = [
+        one for one in known.values()
+        if one.default is one.empty and one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
+    ]  # fmt: skip
+    if opened and not needs and hasattr(make, "get_params"):
+        names |= set(make().get_params(deep=False))
+    return names
+
+
+def _method(model: Any) -> str:  # noqa: ANN401
+    """Method of an estimator that scores; empty if there is none."""
+    return next((name for name in SCORES if callable(getattr(model, name, None))), "")
+
+
+def _scores(job: Job, model: Any) -> Array:  # noqa: ANN401
+    """Logits of the rows to score, (n,)."""
+    name, x = _method(model), job.x.copy()
+    what = f"{job.model.of}: {name}"
+    with answering(what, "estimator_fit", job.beside):
+        answer = getattr(model, name)(x)
+    _check_untouched(job, name, (x, job.x))
+    values = _numbers(what, answer)
+    n, shapes = len(x), ([()] if name == "decision_function" else [(), (2,)])
+    if values.shape not in [(n, *shape) for shape in shapes]:
+        wanted = " or ".join(str((n, *shape)) for shape in shapes)
+        raise SpecError(f"{what} gave an array {values.shape}, not {wanted}", "estimator_shape")
+    if not np.isfinite(values).all():
+        bad = int((~np.isfinite(values)).sum())
+        raise SpecError(f"{what} gave {bad} numbers that are not finite", "estimator_nan")
+    if name == "decision_function":
+        return values
+    if values.min(initial=0) < -1e-6 or values.max(initial=0) > 1 + 1e-6:
+        raise SpecError(f"{what} gave numbers outside 0 to 1, which are no probabilities",
+                        "estimator_probability")  # fmt: skip
+    return log_odds(values if values.ndim == 1 else values[:, _positive(model)])
+
+
+def _positive(model: Any) -> int:  # noqa: ANN401
+    """Column of label 1."""
+    classes = [] if (known := getattr(model, "classes_", None)) is None else list(known)
+    return classes.index(1) if 1 in classes else 1
+
+
+def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
+    """What a method gave, as an array of numbers."""
+    with answering(what, "estimator_shape"):
+        array = np.asarray(answer)
+    if array.dtype.kind not in "fiub":
+        kind = type(answer).__name__
+        raise SpecError(f"{what} gave a {kind}, not an array of numbers", "estimator_shape")
+    return array.astype(np.float64)
+
+
+def _check_untouched(job: Job, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
+    """Refuse an estimator that changed what it was given."""
+    if not all(np.array_equal(given, kept) for given, kept in pairs):
+        raise SpecError(
+            f"{job.model.of}: {name} modifies its input; let it work on a copy",
+            "estimator_modifies",
+        )  # fmt: skip

@@ -1,0 +1,135 @@
+"""Verbs about what is kept of stored runs: runs delete, runs tag, runs note."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from trueness.cli.options import DEFAULT_STORE, Store_
+from trueness.cli.output import DEFAULT, Output, check, console, present
+from trueness.errors import TruenessError
+
+runs_app = App(name="runs", help="Delete, tag and annotate stored runs.", help_format="plaintext")
+Remove = Annotated[bool, Parameter(negative=())]
+
+
+@runs_app.command
+def delete(
+    *runs: str,
+    yes: Annotated[bool, Parameter(negative=())] = False,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Delete stored runs, and those that start from one of them; says first which they are.
+
+    The ledger keeps every evaluation of them. A terminal is asked; elsewhere --yes is needed.
+
+    Example: trueness runs delete D-04 --yes
+
+    Parameters
+    ----------
+    runs
+        Keys, beginnings of keys, or ids of experiments.
+    yes
+        Delete them without asking.
+    """
+    from trueness.judge.keeping import delete as delete_planned
+    from trueness.judge.keeping import plan_deletion
+    from trueness.store import Store
+
+    check(output)
+    opened = Store(store)
+    plan = plan_deletion(opened, runs)
+    if not yes:
+        present(plan, output)
+        _ask(len(plan.runs))
+    done = delete_planned(opened, plan)
+    if yes:
+        present(done, output)
+    else:
+        console(err=True).print("deleted")
+    return 0
+
+
+def _ask(count: int) -> None:
+    """Ask the terminal.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``not_confirmed`` unless somebody says yes.
+    """
+    what = "it" if count == 1 else f"all {count}"
+    if not sys.stdin.isatty():
+        raise TruenessError(f"nothing was deleted; give --yes to delete {what}", "not_confirmed")
+    sys.stderr.write(f"Delete {what}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise TruenessError("nothing was deleted", "not_confirmed")
+
+
+@runs_app.command
+def tag(
+    run: str,
+    /,
+    *words: str,
+    remove: Remove = False,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Tag a stored run; the leaderboard and the page of the run show its tags.
+
+    Example: trueness runs tag D-01 keep paper
+
+    Example: trueness runs tag D-01 paper --remove
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    words
+        Tags: words without spaces and commas.
+    remove
+        Remove these tags instead.
+    """
+    from trueness.judge.keeping import tag as tag_run
+    from trueness.store import Store
+
+    check(output)
+    present(tag_run(Store(store), run, words, remove=remove), output)
+    return 0
+
+
+@runs_app.command
+def note(
+    run: str,
+    text: str | None = None,
+    /,
+    *,
+    remove: Remove = False,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Write a note at a stored run, in place of an earlier one; the page of the run shows it.
+
+    Example: trueness runs note D-01 "the run of the paper"
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    text
+        The note.
+    remove
+        Remove the note instead.
+    """
+    from trueness.judge.keeping import note as note_run
+    from trueness.store import Store
+
+    check(output)
+    if remove == (text is not None):
+        raise TruenessError("give the text of the note, or --remove", "which_note")
+    present(note_run(Store(store), run, text), output)
+    return 0

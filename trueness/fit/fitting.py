@@ -1,0 +1,119 @@
+"""Every fold of specs of one shape, stack after stack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+
+from trueness.errors import SpecError
+from trueness.examples import Examples
+from trueness.fit.device import Device
+from trueness.fit.member import Fitted, Member, Prune, Trace, precision_of, stackable
+from trueness.fit.policy import Mode
+from trueness.fit.stack import Stack
+from trueness.models import stacks
+from trueness.spec import Spec
+
+
+def fit_stack(
+    examples: Examples,
+    specs: Sequence[Spec],
+    device: Device,
+    on_epoch: Callable[[int], None] | None = None,
+    width: int | None = None,
+    mode: Mode = "eager",
+    on_note: Callable[[str], None] | None = None,
+    prune: Prune | None = None,
+    beside: Path = Path(),
+) -> list[Fitted]:
+    """Train every fold of every spec, at most `width` networks in one pass.
+
+    Parameters
+    ----------
+    examples : Examples
+        N windows with F folds.
+    specs : sequence of Spec
+        Equal under `stackable`.
+    device : Device
+    on_epoch : callable, optional
+        Told the epochs that training came nearer to its end, skipped ones included; fewer than 0 if
+        a stack ran out of memory and its members start again.
+    width : int, optional
+        Members per stack; all of them by default, and 1 for networks that `torch.func` does not
+        take. The results do not depend on it.
+    mode : {"eager", "graph", "compile"}
+        How steps are carried out; see `trueness.fit.policy`. Networks of others are not recorded.
+    on_note : callable, optional
+        Told what else a reader should know.
+    prune : callable, optional
+        Asked after each epoch of a member, with its row of history; True ends the member, and its
+        spec has no result.
+    beside : Path
+        Folder of own files.
+
+    Returns
+    -------
+    list of Fitted
+        One per spec, in order. A member whose loss stops being finite fails alone.
+
+    Raises
+    ------
+    SpecError
+        If the specs do not stack, the width is below 1, or a network of others is refused.
+    torch.OutOfMemoryError
+        If a single member does not fit.
+    """
+    if width is not None and width < 1:
+        raise SpecError(f"stacks of {width} members; give at least 1")
+    if len({stackable(one) for one in specs}) != 1:
+        raise SpecError("a stack takes one or more specs that are equal under `stackable`")
+    model, began = specs[0].model, time.perf_counter()
+    stacked = stacks(model, examples.series.shape[1], examples.context, beside)
+    width, mode = width if stacked else 1, "eager" if model.reference else mode
+    members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
+    traces = _fit_members(
+        examples, members, device, width or len(members), mode, beside,
+        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune,
+    )  # fmt: skip
+    share = (time.perf_counter() - began) / len(specs)
+    fitted = []
+    for i, one in enumerate(specs):
+        mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
+        failure = next((t.failure for t in mine if t.failure), None)
+        pruned = any(t.pruned for t in mine)
+        folds = [] if failure or pruned else [t.result for t in mine if t.result is not None]
+        precision = precision_of(one, device)
+        fitted.append(Fitted(one, folds, precision, device.name, share, failure, pruned, stacked))
+    return fitted
+
+
+def _fit_members(
+    examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
+    on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
+) -> list[Trace]:  # fmt: skip
+    """Stack after stack; one that does not fit into memory is halved and starts again."""
+    traces: list[Trace] = []
+    while len(traces) < len(members):
+        chunk, told = members[len(traces) : len(traces) + width], 0
+
+        def count(epochs: int) -> None:
+            nonlocal told
+            told += epochs
+            on_epoch(epochs)
+
+        try:
+            stack = Stack(examples, chunk, device, mode, prune, beside)
+            stack.train(count)
+        except torch.OutOfMemoryError:
+            if len(chunk) == 1:
+                raise
+            width = len(chunk) // 2
+            on_note(f"out of memory with {len(chunk)} members in a stack; {width} from here on")
+            on_epoch(-told)
+            device.empty_cache()
+            continue
+        traces += stack.traces
+    return traces

@@ -1,0 +1,356 @@
+"""Code of others, loaded by name: classes of installed packages, or of files beside a campaign.
+
+A reference is ``package.module.Class`` or ``file.py:Class``, the file in a folder that the caller
+names. What a run holds of it is the version of the package, or a digest of the file and of the
+files beside it that it imports; other code is another run.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import hashlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Generator, Iterator
+from importlib import import_module, metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+from trueness.errors import SpecError, TruenessError, first_line, nearest
+
+DIGITS = 12
+"""Hexadecimal digits of a digest."""
+EXTRAS = {"lightgbm": "boost", "xgboost": "boost", "catboost": "boost"}
+"""Package -> extra of trueness that installs it."""
+
+
+Model = TypeVar("Model")
+
+
+def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears the name
+    """Class or function of a reference.
+
+    Parameters
+    ----------
+    reference : str
+        ``package.module.Class``, or ``file.py:Class``.
+    beside : Path
+        Folder of own files.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_missing``: no such file, or the package is not installed; ``own_import``:
+        it cannot be imported; ``own_name``: it holds nothing of that name that can be called.
+
+    Examples
+    --------
+    >>> load("fractions.Fraction", Path())(3, 6)
+    Fraction(1, 2)
+    """
+    place, name = _split(reference)
+    module = _module_of_file(place, beside) if _is_file(reference) else _module(place)
+    found = getattr(module, name, None)
+    if not callable(found):
+        known = [one for one, value in vars(module).items() if _is_offered(one, value, module)]
+        hint = nearest(name, known) if known else "it defines no class"
+        raise SpecError(f"{place} has no class {name!r}; {hint}", "own_name")
+    return found
+
+
+def digest(reference: str, beside: Path) -> str:
+    """What a key holds of a reference: the version of the package, or a digest of own source.
+
+    The digest is that of the file and of every file in its folder that it imports, directly or
+    not. Nothing is imported.
+
+    Parameters
+    ----------
+    reference : str
+    beside : Path
+
+    Returns
+    -------
+    str
+        ``"lightgbm 4.6.0"``, or 12 hexadecimal digits.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_missing``, ``own_import`` or ``own_name``.
+    """
+    place, _ = _split(reference)
+    if _is_file(reference):
+        return _digest_of(_sources(_file(place, beside)))
+    package = place.partition(".")[0]
+    if (version := _installed(package)) is not None:
+        return f"{package} {version}"
+    if package in sys.stdlib_module_names:
+        return f"python {sys.version_info.major}.{sys.version_info.minor}"
+    spec = _spec_of(package)
+    if spec.submodule_search_locations:
+        folder = Path(spec.submodule_search_locations[0])
+        return _digest_of({str(f.relative_to(folder)): f for f in folder.rglob("*.py")})
+    return _digest_of(_sources(Path(str(spec.origin))))
+
+
+def pinned(model: Model, beside: Path) -> Model:
+    """A model with the version of what it refers to, which is then part of its key.
+
+    Models that refer to nothing stay as they are.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_changed`` if it names another version than is here, else as `digest` does.
+    """
+    refers: Any = model
+    reference = getattr(refers, "reference", None)
+    if reference is None:
+        return model
+    here = digest(reference, beside)
+    if refers.version not in (None, here):
+        raise SpecError(
+            f"{reference}: the run is of {refers.version}, here is {here}; leave `version` out "
+            "for a new run of what is here", "own_changed",
+        )  # fmt: skip
+    return refers.model_copy(update={"version": here})
+
+
+def check_pinned(model: Any, beside: Path) -> None:  # noqa: ANN401 - any shape of a model
+    """Refuse a model whose key does not hold the code that would be run.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_unpinned`` or ``own_changed``, else as `digest` does.
+    """
+    if model.reference is not None and model.version is None:
+        raise SpecError(
+            f"{model.reference}: its version is not part of the key; give the model to "
+            "trueness.own.pinned", "own_unpinned",
+        )  # fmt: skip
+    pinned(model, beside)
+
+
+@contextlib.contextmanager
+def answering(what: str, code: str, beside: Path | None = None) -> Generator[None]:
+    """Turn whatever code of others raises into one line, with the line of the own file if known.
+
+    Refusals of ours go through. What others print goes to the standard error: the standard output
+    belongs to results.
+
+    Parameters
+    ----------
+    what : str
+        What was tried.
+    code : str
+        Of the error.
+    beside : Path, optional
+        Folder of own files.
+
+    Raises
+    ------
+    SpecError
+
+    Examples
+    --------
+    >>> with answering("my.py: fit", "estimator_fit"):
+    ...     1 / 0
+    Traceback (most recent call last):
+        ...
+    trueness.errors.SpecError: my.py: fit: ZeroDivisionError: division by zero
+    """
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    except TruenessError:
+        raise
+    except (Exception, SystemExit) as error:
+        name = type(error).__name__
+        line = first_line(error)
+        told = name if line == name else f"{name}: {line}"
+        raise SpecError(f"{what}: {told}{_place(error, beside)}", code) from error
+
+
+def _place(error: BaseException, beside: Path | None) -> str:
+    """Where in the own files it happened, if it did there."""
+    if beside is None:
+        return ""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [one for one in frames if _is_own(Path(one.filename), beside.resolve())]
+    return f" ({Path(own[-1].filename).name}, line {own[-1].lineno})" if own else ""
+
+
+def _is_own(path: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, and not in an environment there."""
+    return folder in path.parents and "site-packages" not in path.parts
+
+
+# ------------------------------------------------------------------------------------- references
+
+
+def _is_file(reference: str) -> bool:
+    return ":" in reference
+
+
+def _split(reference: str) -> tuple[str, str]:
+    """File or module, and the name in it."""
+    place, _, name = reference.rpartition(":" if _is_file(reference) else ".")
+    if not place or not name.isidentifier() or (_is_file(reference) and not place.endswith(".py")):
+        raise SpecError(
+            f"{reference!r} names no class; write package.Class, or file.py:Class for a file "
+            "beside the campaign", "own_name",
+        )  # fmt: skip
+    return place, name
+
+
+def _is_offered(name: str, value: object, module: ModuleType) -> bool:
+    """Whether a name is a class or function that the module defines itself."""
+    home = getattr(value, "__module__", None)
+    return callable(value) and not name.startswith("_") and home == module.__name__
+
+
+# ---------------------------------------------------------------------------------------- packages
+
+
+def _module(name: str) -> ModuleType:
+    """An installed module, imported."""
+    _spec_of(name.partition(".")[0])
+    try:
+        with answering(f"{name} cannot be imported", "own_import"):
+            return import_module(name)
+    except SpecError as error:
+        cause = error.__cause__
+        if isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}."):
+            raise SpecError(f"there is no module {cause.name}", "own_name") from None
+        raise
+
+
+def _spec_of(package: str) -> Any:  # noqa: ANN401 - a ModuleSpec
+    """Where a package lies."""
+    try:
+        spec = importlib.util.find_spec(package)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        extra = EXTRAS.get(package)
+        hint = f"; pip install 'trueness[{extra}]'" if extra else " here"
+        raise SpecError(f"{package} is not installed{hint}", "own_missing")
+    return spec
+
+
+@functools.cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+def _installed(package: str) -> str | None:
+    """Version of a package that was installed whole; None for one that lies about as source."""
+    known = sorted(_distributions().get(package, ()))
+    if not known:
+        return None
+    _spec_of(package)
+    return metadata.version(known[0])
+
+
+# --------------------------------------------------------------------------------------- own files
+
+
+def _file(name: str, beside: Path) -> Path:
+    path = (beside / name).resolve()
+    if not path.is_file():
+        raise SpecError(f"{name}: no such file beside the campaign", "own_missing")
+    return path
+
+
+def _module_of_file(name: str, beside: Path) -> ModuleType:
+    """An own file as a module; loaded anew only if its source changed."""
+    path = _file(name, beside)
+    place = hashlib.sha256(str(path).encode()).hexdigest()[:DIGITS]
+    alias = f"trueness_own_{path.stem}_{place}_{_digest_of(_sources(path))}"
+    if alias in sys.modules:
+        return sys.modules[alias]
+    spec = importlib.util.spec_from_file_location(alias, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[alias] = importlib.util.module_from_spec(spec)
+    try:
+        with answering(f"{name} cannot be imported", "own_import", path.parent), _on_path(path):
+            spec.loader.exec_module(module)
+    except SpecError:
+        del sys.modules[alias]
+        raise
+    return module
+
+
+@contextlib.contextmanager
+def _on_path(path: Path) -> Generator[None]:
+    """Let a file import those beside it; afterwards their names are free for other campaigns."""
+    before = set(sys.modules)
+    sys.path.insert(0, str(path.parent))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        sys.path.remove(str(path.parent))
+        for name in set(sys.modules) - before:
+            home = getattr(sys.modules[name], "__file__", None)
+            if home is not None and path.parent in Path(home).parents:
+                del sys.modules[name]
+
+
+def _sources(path: Path) -> dict[str, Path]:
+    """A file, and all files of its folder that it imports, by their path in the folder."""
+    found: dict[str, Path] = {}
+    waiting = [path]
+    while waiting:
+        one = waiting.pop()
+        name = one.relative_to(path.parent).as_posix()
+        if name not in found:
+            found[name] = one
+            try:
+                waiting += _imported(one, path.parent)
+            except SpecError:
+                if one == path:
+                    raise
+    return found
+
+
+def _imported(path: Path, folder: Path) -> Iterator[Path]:
+    """Files of a folder that a file imports; of a package there, all of its files."""
+    names: set[str] = set()
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    for name in sorted(names):
+        if (folder / f"{name}.py").is_file():
+            yield folder / f"{name}.py"
+        if (folder / name).is_dir():
+            yield from sorted((folder / name).rglob("*.py"))
+
+
+def _parsed(path: Path) -> ast.Module:
+    """Syntax tree of a file."""
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        raise SpecError(
+            f"{path.name} cannot be imported: {first_line(error)}{line}", "own_import"
+        ) from None
+
+
+def _digest_of(files: dict[str, Path]) -> str:
+    """Digest of files with their names, but for the name of the folder."""
+    total = hashlib.sha256()
+    for name in sorted(files):
+        content = files[name].read_bytes()
+        total.update(f"{name}\0{len(content)}\0".encode() + content)
+    return total.hexdigest()[:DIGITS]
