@@ -4,11 +4,12 @@
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
+EXTRAS ?= dev text serve
 
 .PHONY: setup run run-text test test-all lint bench clean
 
 setup:
-	@python3 tools/install.py
+	@python3 tools/install.py $(EXTRAS)
 
 run-text: setup
 	@$(BIN)/trueness run text-demo --open-test --report text-report.html

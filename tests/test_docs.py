@@ -55,6 +55,7 @@ def test_commands_parse(block):
 
 @pytest.mark.parametrize("block", _blocks("yaml"))
 def test_campaigns_in_the_docs_expand(tmp_path, block):
+    (tmp_path / "my_nets.py").write_text("class Net:\n    pass\n")  # read, not run
     (tmp_path / "c.yaml").write_text(block.replace("data: catalogue", "data: synthetic"))
     assert _expanded(tmp_path / "c.yaml").experiments
 

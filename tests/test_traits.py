@@ -77,7 +77,7 @@ def test_nobody_outside_asks_of_which_class_a_part_of_a_spec_is():
     [
         "from trueness.spec.loss import Bce\nisinstance(x, Bce)",
         "from trueness.spec.model import PatchTST as P, PatchTST\nisinstance(x, int | PatchTST)",
-        "import trueness.spec.model as m\nisinstance(x, (int, m.Baseline))",
+        "import trueness.spec.model as m\nisinstance(x, (int, m.PatchTST))",
         "from trueness.spec import loss\nmatch x:\n    case loss.Focal():\n        pass",
     ],
 )
@@ -95,6 +95,14 @@ def test_every_shape_has_its_row_and_every_row_its_shape():
     assert {k for k, shape in Model.kinds().items() if shape.is_network} == set(NETWORKS)
 
 
+NEEDED = {
+    "module": {"of": "my_nets.py:Net"},
+    "estimator": {"of": "my_models.py:Slow"},
+    "ensemble": {"of": ("0123456789ab", "ba9876543210")},
+}
+"""Fields that a model must be given, by its kind."""
+
+
 @pytest.mark.parametrize("kind", Model.kinds())
 def test_every_model_says_what_callers_ask_of_it(kind):
     shape = Model.kinds()[kind]
@@ -103,14 +111,11 @@ def test_every_model_says_what_callers_ask_of_it(kind):
     assert {*shape.rates} <= shape.shapeless
     assert {*shape.sizes} <= set(shape.model_fields) - shape.shapeless
     if not shape.is_network:
-        model = shape(kind=kind)
+        model = shape(kind=kind, **NEEDED.get(kind, {}))
         assert [f(model, 5, 20) for f in (parameter_count, multiply_adds, activation_bytes)] == [
             0, 0, 0,
         ]  # fmt: skip
         assert model.in_words()
-
-
-NEEDED = {"width": 8, "of": "my_nets.py:Net"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -119,8 +124,8 @@ def test_the_order_of_members_is_in_no_key(family, monkeypatch):
         return create_model("One", __base__=ContentAddressed, part=(family, ...))(part=content).key
 
     contents = [
-        {"kind": kind} | {n: NEEDED[n] for n, f in shape.model_fields.items()
-                          if f.is_required() and n in NEEDED}
+        {"kind": kind} | {n: value for n, value in NEEDED.get(kind, {"width": 8}).items()
+                          if n in shape.model_fields and shape.model_fields[n].is_required()}
         for kind, shape in family.kinds().items()
     ]  # fmt: skip
     before = [key(content) for content in contents]
@@ -139,7 +144,7 @@ BASE = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mis
         ({"loss": "hinge"}, "loss", "unknown kind 'hinge'; choose from bce, weightedbce"),
         ({"loss": {"gamma": 1}}, "loss", "it needs a kind"),
         ({"loss": {"kind": "focal", "gama": 1}}, "loss.gama", "choose from gamma, alpha"),
-        ({"model": {"kind": "logit", "x": 1}}, "model.x", "logit takes none"),
+        ({"model": {"kind": "base_rate", "x": 1}}, "model.x", "base_rate takes none"),
         ({"model": {"kind": "patchtst", "d_modle": 8}}, "model.d_modle", "choose from d_model"),
         (
             {"model": {"kind": "patchtst", "embedding": {"kind": "linear", "widht": 8, "width": 8}}},

@@ -17,7 +17,7 @@ FIELDS = ("of", "seeds")
 
 
 def ensemble_of(
-    content: Any,
+    content: Any,  # noqa: ANN401 - whatever a file holds
     known: Mapping[str, Any],
     place: Place,
 ) -> tuple[Spec, list[tuple[str, Any]]]:

@@ -65,14 +65,10 @@ class Stack:
                 "networks of one stack train in one process; start it without torchrun", "torchrun"
             )
 
-    def cost(self, spec: Spec, inputs: Examples) -> Cost:
+    def cost(self, spec: Spec, inputs: Examples, folder: Path) -> Cost:
         """Trainable parameters, columns, and work of all folds and epochs."""
-        gflop = work_of(spec, inputs, spec.recipe.epochs) / 1e9
-        return Cost(
-            weight_count(spec, inputs),
-            len(inputs.features),
-            gflop,
-        )
+        gflop = work_of(spec, inputs, spec.recipe.epochs, folder) / 1e9
+        return Cost(weight_count(spec, inputs, folder), len(inputs.features), gflop)
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """Networks grouped by tensor shape; what comes first in the campaign, first."""
@@ -157,11 +153,7 @@ def _steps(spec: Spec, examples: Examples, members: int, folder: Path) -> tuple[
 
 def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
     kept = activation_bytes(spec.model, len(examples.features), examples.context, folder)
-    return member_bytes(
-        weight_count(spec, examples),
-        spec.recipe.batch_size,
-        kept,
-    )
+    return member_bytes(weight_count(spec, examples, folder), spec.recipe.batch_size, kept)
 
 
 # ------------------------------------------------------------------------------------------ judging
