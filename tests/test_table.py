@@ -18,7 +18,6 @@ from trueness.examples import PARTS
 from trueness.fit import Device, fit_stack
 from trueness.judge.table_features import audit_table
 from trueness.spec import Spec, explain_error
-from trueness.spec.estimator import Logit, OneFeature
 from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
 from trueness.spec.table import TableTask
 from trueness.table import bundled, load_table, table_examples, table_of
@@ -262,6 +261,32 @@ def test_examples_repeat_to_the_bit():
     assert any(name.startswith("text_") for name in one.features)
 
 
+def test_names_that_collide_are_numbered_and_odd_values_are_no_matter():
+    x = pl.col("amount")
+    rows = frame().with_columns(
+        x.alias("kind_a"),
+        x.alias("gaps missing"),
+        x.alias("labels"),
+        (x * 1e300).alias("far"),
+        pl.lit(None).alias("nothing"),
+        pl.lit(float("inf")).alias("endless"),
+        x.alias("größe\n€"),
+        pl.duration(hours=pl.int_range(160)).alias("lasted"),
+        x.cast(pl.Decimal(20, 2)).alias("price"),
+        (pl.lit(2**63, pl.UInt64) + pl.int_range(160).cast(pl.UInt64)).alias("number"),
+    )
+    one, two = (table_examples(task(), KFOLD, table_of(rows)) for _ in range(2))
+    assert one.features == two.features
+    assert len(set(one.features)) == len(one.features)
+    assert {"kind_a", "kind_a (2)", "gaps missing", "gaps missing (2)", "lasted", "price"} <= {
+        *one.features
+    }
+    assert not {"nothing", "endless"} & {*one.features}
+    assert np.isfinite(one.series).all()
+    found = audit_table(task(), KFOLD, table_of(rows)).groups()
+    assert {"nothing", "endless"} <= {*found["constants"]}
+
+
 def test_roles_are_no_inputs_unless_they_are_categories():
     names = table_examples(task(**TIMED), KFOLD, table_of(frame())).features
     assert not [
@@ -394,6 +419,9 @@ def test_the_bundled_table_is_rare_and_there():
         ("not_a_time", {"time": "amount"}, {}),
         ("not_a_time", {"time": "code", "categories": []}, {}),
         ("not_a_time", {"time": "kind"}, {}),
+        ("not_a_time", {"time": "kind"}, {"kind": pl.lit("01/02/2020")}),
+        ("no_inputs", {"drop": [c for c in frame(8).columns if c not in ("is_fraud", "gaps")], "categories": []},
+         {"gaps": pl.lit(None, pl.Float64)}),
         ("no_inputs", {"drop": [c for c in frame(8).columns if c != "is_fraud"], "categories": []}, {}),
         ("short_groups", {**TIMED, "context": 41}, {}),
         ("rare_class", {}, {"is_fraud": pl.int_range(160) < 2}),
@@ -570,9 +598,19 @@ def _out_of_fold(examples, logits):
     return roc_auc(examples.y, scores)
 
 
+@pytest.mark.parametrize("kind", ["logit", "boosting"])
+def test_estimators_see_the_copy_of_their_fold(two_copies, make_spec, kind):
+    both, alone = two_copies
+    spec = Spec.model_validate({**make_spec().model_dump(), "model": {"kind": kind}})
+    together, *apart = (fit_estimator(one, spec).logits for one in (both, *alone))
+    for fold in range(2):
+        np.testing.assert_array_equal(together[fold], apart[fold][fold])
+    assert not np.allclose(apart[0], apart[1], equal_nan=True)
+
+
 def test_baselines_learn_the_bundled_table(hospital):
     one, examples = hospital
-    spec = Spec(task=one, model=Logit(kind="logit"), evaluation=KFold(protocol="kfold", n_folds=2))
+    spec = Spec(task=one, model={"kind": "logit"}, evaluation=KFold(protocol="kfold", n_folds=2))
     fit = fit_estimator(examples, spec)
     assert 0.68 < _out_of_fold(examples, fit.logits) < 0.76
 
@@ -603,7 +641,7 @@ def test_networks_see_windows_of_a_group():
                ("amount", "booked", "shop", "is_fraud")])  # fmt: skip
     rule = RowsForward(protocol="walk_forward", n_blocks=2)
     examples = table_examples(one, rule, table_of(rows))
-    spec = Spec(task=one, model=OneFeature(kind="one_feature"), evaluation=rule)
+    spec = Spec(task=one, model={"kind": "one_feature"}, evaluation=rule)
     blind = fit_estimator(examples, spec).logits  # the last row and the mean of two
     network = Spec.model_validate({
         **spec.model_dump(),
@@ -667,11 +705,11 @@ def test_the_audit_counts_repeated_rows_and_shared_clusters():
     twice = pl.concat([rows, rows.with_columns(is_fraud=1 - pl.col("is_fraud"))])
     twice = twice.with_columns(fold=pl.int_range(160) // 80)
     one = task(time="booked", cluster="customer", drop=["part", "shop"])
-    audit = audit_table(one, Given(protocol="given", fold="fold", inner_pct=1), table_of(twice))
+    audit = audit_table(one, Given(protocol="given", fold="fold", inner_pct=30), table_of(twice))
     across = audit.across()
-    assert across["repeated rows"] >= 75
-    assert across["of other label"] >= 70
-    assert 20 < across["clusters"] <= rows["customer"].n_unique()
+    assert across["repeated rows"] >= 40
+    assert across["of other label"] >= 35
+    assert 15 < across["clusters"] <= rows["customer"].n_unique()
     apart = audit_table(one, KFOLD, table_of(frame().drop("text")))
     assert apart.across() == {"repeated rows": 0, "of other label": 0, "clusters": 0}
 

@@ -16,7 +16,7 @@ from scipy.stats import ks_2samp, rankdata
 
 from trueness.examples import PARTS
 from trueness.spec.table import TableTask
-from trueness.table.examples import divide
+from trueness.table.examples import check_parts, divide
 from trueness.table.reading import Table
 from trueness.table.roles import Roles
 
@@ -107,6 +107,7 @@ def audit_columns(task: TableTask, evaluation: Any, table: Table) -> Audit:  # n
         As for `trueness.table.table_examples`.
     """
     found = divide(task, evaluation, table)
+    check_parts(found, evaluation, table.name)
     roles, part = found.roles, found.parts[-1]
     train, measured = (
         found.unit[part == PARTS.index(name)] for name in ("train", evaluation.measured_on)
@@ -185,7 +186,8 @@ def _linear_maps(columns: list[_Values]) -> dict[str, str]:
         alike = [one for one in columns if one.missing.tobytes() == mask]
         known = ~alike[0].missing
         x = np.stack([one.number[known] for one in alike])  # ty: ignore[not-subscriptable]
-        x = np.nan_to_num(x) - np.nan_to_num(x).mean(axis=1, keepdims=True)
+        x = x / np.maximum(np.abs(x).max(axis=1, keepdims=True, initial=0), np.finfo(float).tiny)
+        x -= x.mean(axis=1, keepdims=True)
         x /= np.linalg.norm(x, axis=1, keepdims=True) + np.finfo(float).tiny
         near = np.tril((x @ x.T) ** 2 > EXACT, -1)
         for i in np.flatnonzero(near.any(axis=1)):
@@ -252,9 +254,10 @@ def _auc(y: NDArray[np.uint8], score: Floats) -> float:
 
 def _repeated(roles: Roles, train: Index, measured: Index) -> tuple[int, int]:
     """Measured rows with the inputs of a training row; those whose label no such row has."""
-    inputs = roles.inputs.with_columns(pl.Series("label of the row", roles.y))
-    names = roles.inputs.columns
-    known = inputs[train].group_by(names).agg(pl.col("label of the row").unique().alias("labels"))
+    names = [str(i) for i in range(roles.inputs.width)]
+    inputs = roles.inputs.rename(dict(zip(roles.inputs.columns, names, strict=True)))
+    inputs = inputs.with_columns(y=pl.Series(roles.y))
+    known = inputs[train].group_by(names).agg(pl.col("y").unique().alias("known"))
     both = inputs[measured].join(known, on=names, how="inner", nulls_equal=True)
-    agree = both["labels"].list.contains(both["label of the row"])
+    agree = both["known"].list.contains(both["y"])
     return len(both), len(both) - int(agree.sum())

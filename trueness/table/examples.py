@@ -22,7 +22,9 @@ from trueness.table.roles import Roles, roles_of
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Prepared = tuple[Floats, tuple[str, ...]]
+Name = tuple[int, str]
+"""Input that a column is made of, and what is added to its name."""
+Prepared = tuple[Floats, list[Name]]
 """Columns (T, C) and their names."""
 
 
@@ -75,10 +77,14 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     """
     found = divide(task, evaluation, table)
     roles, unit = found.roles, found.unit
-    _check_parts(found.parts, roles.y[unit], evaluation, table.name)
+    check_parts(found, evaluation, table.name)
     inputs = roles.inputs[found.order]
     prepared = [_prepared(inputs, found.last[part == TRAIN]) for part in found.parts]
-    series, names, offsets = _stacked(prepared)
+    if not all(names for _, names in prepared):
+        raise DataError(f"{table.name}: no input has a value among the training rows of a fold",
+                        "no_inputs")  # fmt: skip
+    series, made, offsets = _stacked(prepared)
+    names = _distinct([f"{inputs.columns[at]}{more}" for at, more in made])
     return Examples(
         series=series, start=found.start, context=task.context, y=roles.y[unit],
         when=_taken(roles.time, unit), group=_taken(roles.group, unit), parts=found.parts,
@@ -194,8 +200,15 @@ def _unspoilt(parts: NDArray[np.int8], start: Index, context: int, n: int) -> ND
     return kept
 
 
-def _check_parts(parts: NDArray[np.int8], y: NDArray[np.uint8], rule: Any, name: str) -> None:  # noqa: ANN401
-    """Refuse folds without rows to train on, to stop on or to predict, or without a class."""
+def check_parts(found: Division, rule: Any, name: str) -> None:  # noqa: ANN401
+    """Refuse folds without rows to train on, to stop on or to predict, or without a class.
+
+    Raises
+    ------
+    DataError
+        With the codes ``no_folds``, ``empty_part`` and ``rare_class``.
+    """
+    parts, y = found.parts, found.roles.y[found.unit]
     if not len(parts):
         raise DataError(f"{name}: {rule.protocol}: no rows to predict; choose an earlier start",
                         "no_folds")  # fmt: skip
@@ -240,18 +253,23 @@ def _prepared(inputs: pl.DataFrame, train: Index) -> Prepared:
     """All rows as numbers, by what the training rows tell."""
     from skrub import StringEncoder, TableVectorizer  # a second to import
 
+    inputs = inputs.rename({name: str(i) for i, name in enumerate(inputs.columns)})
     maker = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else it is random
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of categories that training rows lack
         made = maker.fit(inputs[train]).transform(inputs)
-    return _scaled(made.to_numpy().astype(np.float32).reshape(made.shape), made.columns, train)
+    if not made.width:
+        return np.zeros((len(inputs), 0), np.float32), []
+    parted = [name.partition("_") for name in made.columns]  # such as 3_month
+    names = [(int(at), line + more) for at, line, more in parted]
+    return _scaled(made.to_numpy().astype(np.float32).reshape(made.shape), names, train)
 
 
-def _scaled(values: Floats, names: list[str], train: Index) -> Prepared:
+def _scaled(values: Floats, names: list[Name], train: Index) -> Prepared:
     """Numbers squashed, gaps filled, and a column for each that has gaps in training rows."""
     from skrub import SquashingScaler
 
-    known = np.flatnonzero(~np.isnan(values[train]).all(axis=0))
+    known = np.flatnonzero(np.isfinite(values[train]).any(axis=0))
     values, names = values[:, known], [names[i] for i in known]
     gaps, here = np.isnan(values), values[train]
     binary = (np.isin(here, (0, 1)) | gaps[train]).all(axis=0)
@@ -261,14 +279,24 @@ def _scaled(values: Floats, names: list[str], train: Index) -> Prepared:
     scaled[gaps] = 0  # of squashed numbers the median
     lacking = np.flatnonzero(gaps[train].any(axis=0))
     flags = gaps[:, lacking].astype(np.float32)
-    return np.hstack([scaled, flags]), (*names, *(f"{names[i]} missing" for i in lacking))
+    flagged = [(at, f"{more} missing") for at, more in (names[i] for i in lacking)]
+    return np.hstack([scaled, flags]), [*names, *flagged]
 
 
-def _stacked(folds: list[Prepared]) -> tuple[Floats, tuple[str, ...], Index | None]:
+def _stacked(folds: list[Prepared]) -> tuple[Floats, list[Name], Index | None]:
     """Copies of the F folds one below the other under all their columns; where each begins."""
-    names = tuple(dict.fromkeys(name for _, own in folds for name in own))
+    names = list(dict.fromkeys(name for _, own in folds for name in own))
     n, place = len(folds[0][0]), {name: i for i, name in enumerate(names)}
     series = np.zeros((len(folds) * n, len(names)), np.float32)
     for fold, (values, own) in enumerate(folds):
         series[fold * n : (fold + 1) * n, [place[name] for name in own]] = values
     return series, names, None if len(folds) == 1 else np.arange(len(folds)) * n
+
+
+def _distinct(names: list[str]) -> tuple[str, ...]:
+    """Names with a number behind those that came before."""
+    seen: dict[str, int] = {}
+    for i, name in enumerate(names):
+        seen[name] = seen.get(name, 0) + 1
+        names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return tuple(names)

@@ -14,6 +14,8 @@ from trueness.errors import DataError, nearest
 from trueness.spec.table import TableTask
 from trueness.table.reading import Table
 
+ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z")
+"""Forms of a time in texts, its T a space."""
 SHOWN = 5
 """Values of a label in a refusal."""
 
@@ -122,9 +124,7 @@ def _times(column: pl.Series, table: Table) -> NDArray[np.datetime64]:
     """Days, or microseconds; times with a zone in UTC."""
     parsed = column
     if column.dtype == pl.String:
-        parsed = column.str.to_date("%Y-%m-%d", strict=False)
-        if parsed.null_count():
-            parsed = _datetimes(column)
+        parsed = _from_iso(column)
     if parsed.dtype == pl.Date:
         return parsed.to_numpy().astype("datetime64[D]")
     if not isinstance(parsed.dtype, pl.Datetime) or parsed.null_count():
@@ -138,11 +138,14 @@ def _times(column: pl.Series, table: Table) -> NDArray[np.datetime64]:
     return plain.cast(pl.Datetime("us")).to_numpy().astype("datetime64[us]")
 
 
-def _datetimes(column: pl.Series) -> pl.Series:
-    try:
-        return column.str.to_datetime(strict=False, time_unit="us")
-    except pl.exceptions.PolarsError:
-        return pl.repeat(None, len(column), dtype=pl.Datetime("us"), eager=True)
+def _from_iso(column: pl.Series) -> pl.Series:
+    """Days if all texts are; else datetimes, in UTC where a zone is given; null for other texts."""
+    days = column.str.to_date("%Y-%m-%d", strict=False)
+    if not days.null_count():
+        return days
+    texts = column.str.replace("T", " ").str.replace(r"Z$", "+00:00")
+    read = [texts.str.to_datetime(form, strict=False, time_unit="us") for form in ISO]
+    return pl.select(pl.coalesce(one.dt.replace_time_zone(None) for one in read)).to_series()
 
 
 def _cluster(column: pl.Series) -> NDArray[Any]:
