@@ -1059,7 +1059,7 @@ def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
     assert (code, told.count("\n")) == (2, 1)
     code, _, told = run(capsys, "show", tmp_path)
     assert (code, told.count("\n")) == (2, 1)
-    assert "make one with trueness text build" in told
+    assert "`trueness text build` makes one" in told
 
 
 def test_statistics_of_nothing_are_zeros(corpus):

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +95,8 @@ def reduce_tier(
     -------
     Reduction
     """
-    examples = market_examples(spec.task, spec.evaluation, bars, volatility)
+    of: Any = spec
+    examples = market_examples(of.task, of.evaluation, bars, volatility)
     if spec.evaluation.protocol != "walk_forward":
         raise TruenessError("reduction needs walk_forward: its final check is out of fold")
     scores = _score(examples)
@@ -117,7 +119,7 @@ def reduce_tier(
     names = [examples.features[i] for i in kept]
     before, after = (_out_of_fold(examples, rows, spec, device, pool) for rows in (first, kept))
     return Reduction(
-        spec.task.tier, names, rounds, _clusters(examples.features, scores.correlation),
+        of.task.tier, names, rounds, _clusters(examples.features, scores.correlation),
         {n: float(scores.spread[i]) for i, n in enumerate(examples.features)}, before, after,
         list(examples.notes),
     )  # fmt: skip

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -98,7 +98,7 @@ ALL = Experiments()
 
 
 @contextmanager
-def _progress_of_data() -> Iterator[Any]:
+def _progress_of_data() -> Generator[Any]:
     """A bar on a terminal for data that are made before anything is trained."""
     if not console(err=True).is_terminal:
         yield None

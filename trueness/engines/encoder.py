@@ -87,10 +87,11 @@ class OneEncoder:
     def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Parameters and work, where the size of the vocabulary is known before it is trained."""
         del folder
+        model: Any = spec.model
         vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
         if vocabulary is None:
             return Cost(None, None, None)
-        sizes = spec.model, vocabulary, len(inputs.classes)
+        sizes = model, vocabulary, len(inputs.classes)
         rows = len(inputs.part("train")) * spec.recipe.epochs
         gflop = 3 * titles_flops(*sizes, spec.task.max_tokens) * rows / 1e9
         return Cost(titles_parameter_count(*sizes), None, gflop)

@@ -128,8 +128,10 @@ def audit_tier(
     rule = resolve_evaluation({"protocol": protocol}, bars)
     task = {"kind": "market", "bars": bars.digest, "columns": ("return_1d",)}
     spec = Spec.model_validate({"task": task, "evaluation": rule})
-    examples = market_examples(spec.task, spec.evaluation, bars)
-    row = np.searchsorted(bars.dates, examples.when)
+    of: Any = spec
+    examples = market_examples(of.task, of.evaluation, bars)
+    when: Any = examples.when
+    row = np.searchsorted(bars.dates, when)
     parts = row[examples.members("train")], row[examples.members("validation")]
     adjusted = bars.adjusted()
     y = touch_labels(adjusted.high, adjusted.low, adjusted.close, horizon_days=1, threshold_pct=1.0)

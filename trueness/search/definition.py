@@ -49,7 +49,7 @@ class Search:
     budget: str | None = None
     shapes: dict[tuple[int, int], SolvedShape] = field(default_factory=dict)
 
-    def spec(self, parameters: dict[str, Any]) -> Spec:
+    def spec(self, parameters: dict[str, Any]) -> Any:  # noqa: ANN401 - of the kind of the task
         """Spec of one trial.
 
         Raises

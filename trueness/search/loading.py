@@ -11,12 +11,12 @@ from typing import Any
 from trueness.campaign.ground import make_ground
 from trueness.errors import CampaignError, SpecError, nearest
 from trueness.expansion import spelled_out
-from trueness.market import feature_names
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
 from trueness.spec import Spec
 from trueness.spec.recipe import Recipe
+from trueness.tasks import TASKS, window_shape
 from trueness.yamlfile import Part, Reader
 
 FOLDER = Path(__file__).parents[1] / "spaces"
@@ -86,8 +86,9 @@ def load_search(
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
     ground = make_ground(
-        file, reader, top, "market", {"data": data, "vix": vix}, protocol=protocol, recipe=recipe
-    )
+        file, reader, top, _kind(content, file), {"data": data, "vix": vix}, protocol=protocol,
+        recipe=recipe,
+    )  # fmt: skip
     if pin is not None:
         content = _pinned(content, pin, vary)
     elif vary:
@@ -103,6 +104,16 @@ def load_search(
     found = found if budget is None else _with_budget(found, budget)
     found.any_valid()
     return named(found, found.name)
+
+
+def _kind(content: dict[str, Any], file: Path) -> str:
+    """Kind of the task of a space."""
+    task = content.get("task")
+    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
+    if kind not in TASKS:
+        hint = nearest(str(kind), list(TASKS))
+        raise CampaignError(f"{file.name}: task.kind {kind!r}: {hint}", "task_kind")
+    return kind
 
 
 def _refuse(space: str, options: dict[str, object]) -> None:
@@ -193,9 +204,8 @@ def _with_budget(search: Search, budget: str) -> Search:
     spec = search.spec(search.any_valid())
     if not spec.model.sizes:
         raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
-    columns = len(feature_names(spec.task, search.ground.data.bars, search.ground.data.volatility))
     shapes = shapes_within(
-        budget, columns, spec.task.context, base=spec.model,
+        budget, *window_shape(spec, search.ground.data), base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

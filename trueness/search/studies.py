@@ -297,8 +297,8 @@ def _about(search: Search) -> dict[str, Any]:
     """What the readers of a study need and its trials do not tell."""
     spec = search.spec(search.any_valid())
     return {
-        "title": search.title, "budget": search.budget, "tier": spec.task.tier,
-        "horizon_days": spec.task.horizon_days, "protocol": spec.evaluation.protocol,
+        "title": search.title, "budget": search.budget, "tier": getattr(spec.task, "tier", None),
+        "horizon_days": spec.task.horizon, "protocol": spec.evaluation.protocol,
         "sources": search.sources, "full_epochs": search.full_epochs,
         "shapes": [list(shape) for shape in search.shapes] or None,
         "leaves": {leaf.name: described(leaf) for leaf in search.space.leaves()},

@@ -9,12 +9,12 @@ from typing import Any
 
 from trueness.errors import DataError
 from trueness.judge.studies import Study, coverage
-from trueness.market import feature_names, load_bars, load_volatility
 from trueness.models.budgets import shapes_within
 from trueness.search.follow_up import Candidate, ranked, varied
 from trueness.search.stored import StoredStudy, short, study_of
 from trueness.spec import Spec
 from trueness.store import Store
+from trueness.tasks import task_of, window_shape
 
 DROPOUTS = (0.05, 0.1, 0.15, 0.2, 0.3, 0.35, 0.4, 0.45, 0.5, 0.55, 0.6, 0.7)
 RATES = (2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 7e-5, 8e-5, 1e-4, 1.2e-4, 1.5e-4, 2e-4, 5e-4, 1e-3)
@@ -131,10 +131,8 @@ def _shapes(base: Spec, stored: StoredStudy) -> list[dict[str, int]]:
     if budget is None or budget.startswith("label:"):
         shapes = _resized(now)
     else:
-        sources = stored.about["sources"]
-        vix = load_volatility(sources["vix"]) if "vix" in sources else None
-        columns = len(feature_names(base.task, load_bars(sources["data"]), vix))
-        solved = shapes_within(budget, columns, base.task.context, base=base.model)
+        data = task_of(base.task.kind).load(stored.about["sources"])
+        solved = shapes_within(budget, *window_shape(base, data), base=base.model)
         shapes = [s.fields for s in solved]
     return sorted(
         shapes, key=lambda s: (abs(math.log(s["n_layers"] / now["n_layers"])), -s["d_model"])

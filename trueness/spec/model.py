@@ -29,8 +29,6 @@ class Model(Family):
     ----------
     engine : {"stack", "estimators", "ensemble"}
         What fits it.
-    is_baseline : bool
-        Whether the others have to beat it.
     is_network : bool
         Whether the recipe and the loss are read.
     shapeless : frozenset of str
@@ -43,7 +41,6 @@ class Model(Family):
     """
 
     engine: ClassVar[Engine]
-    is_baseline: ClassVar[bool] = False
     is_network: ClassVar[bool] = False
     shapeless: ClassVar[frozenset[str]] = frozenset()
     rates: ClassVar[tuple[str, ...]] = ()
@@ -53,6 +50,11 @@ class Model(Family):
     def reference(self) -> str | None:
         """Code of others that it needs, as `trueness.own` loads it."""
         return None
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether the others have to beat it."""
+        return False
 
     @property
     def seeded(self) -> bool:

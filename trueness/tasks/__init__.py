@@ -87,7 +87,7 @@ class Task(Protocol):
         ...
 
     def shape(self, spec: Any, data: Any) -> tuple[int, int] | None:  # noqa: ANN401
-        """Columns and rows of a window, without making any; None if there are none."""
+        """Columns and rows of a window, where that is quickly said."""
         ...
 
     def examples_key(self, spec: Any) -> str:  # noqa: ANN401
@@ -129,3 +129,13 @@ def task_of(kind: str) -> Any:  # noqa: ANN401 - a Task, whose methods take spec
         raise SpecError(f"unknown task.kind {kind!r}; {nearest(kind, list(TASKS))}", "task_kind")
     module, _, name = TASKS[kind].partition(":")
     return getattr(import_module(module), name)()
+
+
+def window_shape(spec: Any, data: Any) -> tuple[int, int]:  # noqa: ANN401
+    """Columns and rows of the windows of a spec; examples are made where only they tell."""
+    task = task_of(spec.task.kind)
+    known = task.shape(spec, data)
+    if known is not None:
+        return known
+    examples = task.examples(spec, data)
+    return len(examples.features), examples.context

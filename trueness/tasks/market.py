@@ -83,26 +83,26 @@ class Market:
         evaluation = resolve_evaluation(evaluation, data.bars)
         return {**content, "task": task, "evaluation": evaluation}
 
-    def check(self, spec: Spec, place: Place) -> None:
+    def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
         """Refuse a tier or a column that does not exist."""
         try:
             chosen_rows(spec.task)
         except DataError as error:
             raise place.fail(("task", "tier"), f"task.tier: {error}") from None
 
-    def baselines(self, spec: Spec) -> dict[str, Spec]:
+    def baselines(self, spec: Any) -> dict[str, Spec]:  # noqa: ANN401
         """Every rung of the ladder on the inputs of a spec."""
         return ladder(spec, spec.task.tier)
 
-    def shape(self, spec: Spec, data: MarketData) -> tuple[int, int]:
+    def shape(self, spec: Any, data: MarketData) -> tuple[int, int]:  # noqa: ANN401
         """Columns of a window and its rows."""
         return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context
 
-    def examples_key(self, spec: Spec) -> str:
+    def examples_key(self, spec: Any) -> str:  # noqa: ANN401
         """What windows and parts depend on."""
         return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
 
-    def examples(self, spec: Spec, data: MarketData) -> Examples:
+    def examples(self, spec: Any, data: MarketData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts."""
         return market_examples(spec.task, spec.evaluation, data.bars, data.volatility)
 

@@ -1,0 +1,168 @@
+"""One runner: waves, ensembles, settings laid over, scripts without a main guard, hours."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import polars as pl
+import pytest
+
+import trueness
+from tests.test_cli import call
+from trueness.campaign import load_campaign
+from trueness.errors import CampaignError, SpecError
+from trueness.execute import Pool
+from trueness.runner import run
+from trueness.store import Store
+from trueness.tasks import TASKS, task_of
+
+ROWS = """\
+campaign: rows
+data: rows.csv
+defaults:
+  task: {kind: table, label: bad, cluster: who}
+  evaluation: {protocol: kfold, n_folds: 2, alarms: [10]}
+  recipe: {epochs: 2, batch_size: 64}
+experiments:
+"""
+NETWORK = "{kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 1, stride: 1, revin: false}"
+
+
+@pytest.fixture
+def rows(tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((400, 3))
+    bad = rng.random(400) < 1 / (1 + np.exp(2 - 2 * x[:, 0]))
+    who = np.repeat(np.arange(100), 4)
+    frame = pl.DataFrame({**{f"x{i}": x[:, i] for i in range(3)}, "who": who, "bad": bad})
+    frame.write_csv(tmp_path / "rows.csv")
+
+    def written(experiments):
+        (tmp_path / "rows.yaml").write_text(ROWS + experiments)
+        return tmp_path / "rows.yaml"
+
+    return written
+
+
+def test_an_ensemble_trains_what_nobody_declared_and_averages_its_logits(rows, tmp_path):
+    file = rows(
+        f"  - {{id: R-1, model: {NETWORK}}}\n  - {{id: R-2, ensemble: {{of: R-1, seeds: 3}}}}\n"
+    )
+    campaign, store = load_campaign(file), Store(tmp_path / "store")
+    assert [e.id for e in campaign.experiments] == ["R-1", "R-1@43", "R-1@44", "R-2"]
+    summary = run(campaign, store, device="cpu", workers=0)
+    assert (summary.failed, summary.missing, len(summary.trained)) == ([], [], 9)
+    *members, whole = [store.run(e.spec.key).table() for e in campaign.experiments]
+    mean = np.mean([one["score"].to_numpy() for one in members], axis=0)
+    np.testing.assert_allclose(whole["score"], mean, rtol=0, atol=1e-6)
+    assert whole["id"].equals(members[0]["id"])
+    alone = campaign.select(["R-2"])
+    assert [e.id for e in alone.experiments] == ["R-1", "R-1@43", "R-1@44", "R-2"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "code"),
+    [
+        ("{id: R-2, ensemble: {of: R-9, seeds: 2}}", "no_reference"),
+        ("{id: R-2, ensemble: {of: R-2, seeds: 2}}", "no_reference"),
+        ("{id: R-2, ensemble: {seeds: 2}}", "ensemble_fields"),
+        ("{id: R-2, ensemble: {of: R-1, seeds: 0}}", "ensemble_fields"),
+        ("{id: R-2, ensemble: {of: R-1, seed: 2}}", "ensemble_fields"),
+        ("{id: R-2, ensemble: {of: R-1}}", "ensemble"),
+    ],
+)
+def test_ensembles_that_cannot_be_are_refused(rows, entry, code):
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(rows(f"  - {{id: R-1, model: {NETWORK}}}\n  - {entry}\n"))
+    assert caught.value.code == code
+    assert "rows.yaml:9" in str(caught.value)
+
+
+def test_what_an_ensemble_is_made_of_fails_it_alone(rows, tmp_path):
+    wild = NETWORK + ", recipe: {learning_rate: 1e30, epochs: 2}"
+    file = rows(f"  - {{id: R-1, model: {wild}}}\n  - {{id: R-2, ensemble: {{of: R-1, seeds: 2}}}}\n"
+                "  - {id: R-3, model: logit}\n")  # fmt: skip
+    campaign, store = load_campaign(file), Store(tmp_path / "store")
+    summary = run(campaign, store, device="cpu", workers=0)
+    keys = {e.id: e.spec.key for e in campaign.experiments}
+    assert set(summary.failed) == {keys[name] for name in ("R-1", "R-1@43", "R-2")}
+    assert keys["R-3"] in store
+
+
+def test_settings_are_laid_over_every_experiment(rows, tmp_path, capsys):
+    file = rows(f"  - {{id: R-1, model: {NETWORK}}}\n")
+    words = ("--set", "recipe.learning_rate=0.01", "--set", "model.d_ff=8", "--epochs", 1)
+    status, out, _ = call(capsys, "list", file, *words, "--json")
+    (row,) = json.loads(out)["rows"]
+    assert status == 0
+    assert (row["spec"]["recipe"]["learning_rate"], row["spec"]["recipe"]["epochs"]) == (0.01, 1)
+    assert row["spec"]["model"]["d_ff"] == 8
+    status, _, err = call(capsys, "list", file, "--set", "recipe.epoch=1")
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    with pytest.raises(CampaignError):
+        load_campaign(file, settings={"model": {"d_model": 7}})
+
+
+def test_a_run_from_python_answers_with_the_leaderboard(rows, tmp_path):
+    file = rows("  - {id: R-1, model: {kind: boosting, max_trees: 20}}\n")
+    frame = pl.read_csv(tmp_path / "rows.csv")
+    answer = trueness.run(file, data=frame, store=tmp_path / "store", workers=0, progress=False)
+    (group,) = answer.judgement.groups
+    assert [m.name for m in group.candidates] == ["R-1"]
+    assert group.n_candidates == 1
+    again = trueness.run(file, store=tmp_path / "store", workers=0, progress=False)
+    assert again.judgement.groups[0].candidates[0].key == group.candidates[0].key
+
+
+SCRIPT = """\
+import trueness
+trueness.run("rows.yaml", store="store", workers=2, progress=False)
+"""
+
+
+def test_a_script_without_a_main_guard_writes_nothing(rows, tmp_path):
+    rows("  - {id: R-1, model: logit}\n")
+    (tmp_path / "script.py").write_text(SCRIPT)
+    done = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    last = done.stderr.strip().splitlines()[-1]
+    assert "SpecError" in last
+    assert "__main__" in last
+    assert done.stderr.count("SpecError") == 2  # raised once, and told once
+    assert not (tmp_path / "store").exists()
+    guarded = SCRIPT.replace("trueness.run", 'if __name__ == "__main__":\n    trueness.run')
+    (tmp_path / "script.py").write_text(guarded)
+    subprocess.run([sys.executable, "script.py"], cwd=tmp_path, check=True, timeout=240)
+    assert Store(tmp_path / "store").all_runs()[1] == []
+
+
+def test_a_pool_that_cannot_start_says_so():
+    with Pool(1) as pool:
+        pool.start()
+        (worker,) = pool._workers
+        worker.process.kill()
+        with pytest.raises(SpecError) as caught:
+            worker.wait_until_ready()
+    assert caught.value.code == "no_worker"
+
+
+@pytest.mark.parametrize("kind", TASKS)
+def test_every_task_says_what_the_runner_asks_of_it(kind):
+    task = task_of(kind)
+    assert task.kind == kind
+    assert set(task.sources.values()) <= {"data", "vix"}
+    assert isinstance(task.default, str)
+    data = task.load({}, False, None)
+    assert {"name", "digest"} <= set(data.origin())
+    assert data.digest in (data.origin()["digest"], "unknown")
+    assert data.in_words()
+
+
+def test_a_kind_that_nobody_knows_is_refused():
+    with pytest.raises(SpecError) as caught:
+        task_of("tables")
+    assert caught.value.code == "task_kind"
