@@ -287,10 +287,9 @@ def own_campaign(tiny):
 
 
 def test_a_campaign_of_models_of_others_runs_like_any_other(own_campaign):
-    from trueness.runner import run
-
     from trueness.campaign import load_campaign
     from trueness.judge.leaderboard import leaderboard
+    from trueness.runner import run
     from trueness.store import Store
 
     pytest.importorskip("lightgbm")

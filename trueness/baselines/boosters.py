@@ -15,7 +15,7 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from trueness.baselines.inputs import Array, Job
+from trueness.baselines.inputs import Array, Fit, Job
 from trueness.errors import SpecError
 from trueness.own import answering
 
@@ -116,3 +116,10 @@ def _watched(name: str) -> Generator[None]:
         known = unknown[1] or unknown[2]
         raise SpecError(f"{name} has no parameter {known!r}; see its documentation",
                         "estimator_params")  # fmt: skip
+
+
+FITS: dict[str, Fit] = {
+    "lightgbm": lightgbm,
+    "xgboost": xgboost,
+    "catboost": catboost,
+}

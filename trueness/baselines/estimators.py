@@ -7,34 +7,22 @@ trait of its shape (`trueness.spec.estimator`).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueness.baselines import boosters, foreign, standard
-from trueness.baselines.inputs import Array, Job, Part, columns_of
+from trueness.baselines.inputs import Array, Fit, Job, Part, columns_of
 from trueness.errors import DataError, SpecError
 from trueness.examples import Examples
 from trueness.own import check_pinned
 from trueness.spec import Spec
 
-Fit: TypeAlias = Callable[[Job], tuple[Array, str]]
-"""Logits (n,) of the rows to score, and what was chosen, in words."""
-FITS: dict[str, Fit] = {
-    "base_rate": standard.base_rate,
-    "one_feature": standard.one_feature,
-    "logit": standard.logistic,
-    "forest": standard.forest,
-    "boosting": standard.boosting,
-    "lightgbm": boosters.lightgbm,
-    "xgboost": boosters.xgboost,
-    "catboost": boosters.catboost,
-    "estimator": foreign.estimator,
-}
+FITS: dict[str, Fit] = {**standard.FITS, **boosters.FITS, **foreign.FITS}
+"""Kind of a model -> what carries it out; each file has its rows at its end."""
 PROBED = 400
 """Examples on which code that nobody here has seen is tried."""
 

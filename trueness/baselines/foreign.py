@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.baselines.inputs import Array, Job
+from trueness.baselines.inputs import Array, Fit, Job
 from trueness.baselines.standard import log_odds
 from trueness.errors import SpecError
 from trueness.own import answering, load
@@ -131,3 +131,8 @@ def _check_untouched(job: Job, name: str, *pairs: tuple[NDArray[Any], NDArray[An
             f"{job.model.of}: {name} modifies its input; let it work on a copy",
             "estimator_modifies",
         )  # fmt: skip
+
+
+FITS: dict[str, Fit] = {
+    "estimator": estimator,
+}

@@ -51,6 +51,10 @@ class Job:
     beside: Path
 
 
+Fit: TypeAlias = Callable[[Job], tuple[Array, str]]
+"""Logits (n,) of the rows to score, and what was chosen, in words."""
+
+
 def columns_of(examples: Examples, rule: str, start: NDArray[np.int64]) -> Columns:
     """Windows as rows of columns, and the names of these.
 

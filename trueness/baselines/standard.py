@@ -20,7 +20,7 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from trueness.baselines.inputs import Array, Job
+from trueness.baselines.inputs import Array, Fit, Job
 from trueness.spec.estimator import PENALTIES
 
 CLIP = 1e-4
@@ -98,3 +98,12 @@ def boosting(job: Job) -> tuple[Array, str]:
 
 def _take(stages: Any, n: int) -> Any:  # noqa: ANN401 - an iterator of arrays
     return (stage for _, stage in zip(range(n), stages, strict=False))
+
+
+FITS: dict[str, Fit] = {
+    "base_rate": base_rate,
+    "one_feature": one_feature,
+    "logit": logistic,
+    "forest": forest,
+    "boosting": boosting,
+}

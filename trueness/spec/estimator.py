@@ -312,7 +312,9 @@ class Ensemble(_Fitted):
         return f"ensemble of {len(self.of)}"
 
 
-BASELINES = (BaseRate, OneFeature, Logit, Forest, Boosting)
+BASELINES = tuple(
+    shape for shape in dict.fromkeys(_Fitted.kinds().values()) if shape.among_baselines
+)
 """Shapes of the baselines, the simplest first; with every field at its default they are run before
 anything else."""
 
