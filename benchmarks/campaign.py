@@ -23,6 +23,7 @@ import resource
 import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 
 os.environ.pop("OMP_NUM_THREADS", None)  # the plain loop may use every core
 
@@ -32,12 +33,14 @@ from fit import BATCH, Ordinary, Windows
 from torch.utils.data import DataLoader
 
 from trueness.campaign import Entry, load_campaign
+from trueness.engines import Setting
+from trueness.engines.stack import judged, work_of
 from trueness.execute import keep_memory
 from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
-from trueness.plan import plan, work_of
-from trueness.runner import Listener, _judge_network, run
+from trueness.plan import plan
+from trueness.runner import Listener, run
 from trueness.store import Store
 
 
@@ -168,8 +171,9 @@ def measure_overhead():
         todo = plan(campaign, store)
         times["campaign, features, plan"] = time.perf_counter() - began
         began = time.perf_counter()
-        items = todo.stacks(device)
-        todo.size(device, 2)
+        setting = Setting(device, store.root)
+        items = todo.jobs(todo.missing, setting)
+        todo.size(setting, 2)
         times["grouping"] = time.perf_counter() - began
         store.write_campaign(campaign.name, {e.id: e.spec.key for e in campaign.entries})
         judging = storing = 0.0
@@ -177,11 +181,11 @@ def measure_overhead():
             examples = todo.examples_of(spec)
             fitted = made_up(spec, examples, device)
             began = time.perf_counter()
-            outcome = _judge_network(fitted, examples)
-            judged = time.perf_counter()
+            outcome = judged(fitted, examples, Path())
+            then = time.perf_counter()
             record = {**outcome.record, "data": {"bars": "sp500", "as_of": "", "digest": ""}}
             store.write(spec, record, outcome.predictions, outcome.history, outcome.parameters)
-            judging, storing = judging + judged - began, storing + time.perf_counter() - judged
+            judging, storing = judging + then - began, storing + time.perf_counter() - then
         times["judging, one process"], times["storing"] = judging, storing
         began = time.perf_counter()
         board = leaderboard(store, campaign.name)

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from trueness import run as engine
+from trueness.engines import stack as engine
 from trueness.execute import Pool
 from trueness.fit import Fitted, FoldFit
 from trueness.market import synthetic_bars

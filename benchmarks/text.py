@@ -23,12 +23,12 @@ os.environ.pop("OMP_NUM_THREADS", None)  # both may use every core
 import torch
 from torch import nn
 
-from trueness.cli.text_training import open_corpus
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Setting, load_data, tokenizer_of
 from trueness.fit.titles.loop import _Training
 from trueness.models import titles_flops
 from trueness.spec.titles import TitlesSpec
+from trueness.tasks.titles import SYNTHETIC_ROWS, synthetic_corpus
 
 PADDED, WIDTH, LAYERS, HEADS, KV_HEADS, INNER = 256, 384, 10, 6, 2, 1536
 PEAK_FLOPS = {"NVIDIA H200": 989e12}
@@ -178,7 +178,7 @@ def main():
     device = choose_device(chosen.device)
     steps = chosen.steps or (200 if device.is_cuda else 10)
     plain_steps = chosen.plain_steps or (50 if device.is_cuda else 2)
-    corpus = open_corpus("synthetic")
+    corpus = synthetic_corpus(SYNTHETIC_ROWS)
     spec = TitlesSpec.model_validate({
         "task": {"kind": "titles", "corpus": corpus.digest},
         "model": {"kind": "encoder", "head": "plain"},

@@ -91,7 +91,7 @@ class Stack:
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
             how.mode, report, prune if how.asks else None, how.folder,
         )  # fmt: skip
-        return [_judged(one, how.examples, how.folder) for one in fitted]
+        return [judged(one, how.examples, how.folder) for one in fitted]
 
 
 def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:
@@ -159,7 +159,8 @@ def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
 # ------------------------------------------------------------------------------------------ judging
 
 
-def _judged(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
+def judged(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
+    """A run of a network, ready to be stored; `folder` is that of own files."""
     if fit.failure is not None or fit.pruned:
         return Outcome(fit.spec, failure=fit.failure, pruned=fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
