@@ -166,3 +166,35 @@ def test_a_kind_that_nobody_knows_is_refused():
     with pytest.raises(SpecError) as caught:
         task_of("tables")
     assert caught.value.code == "task_kind"
+
+
+def test_a_network_resumes_after_the_folds_that_are_done(rows, tmp_path, monkeypatch):
+    from trueness.fit import fitting
+
+    file = rows(f"  - {{id: R-1, model: {NETWORK}}}\n")
+    file.write_text(file.read_text().replace("n_folds: 2", "n_folds: 4"))
+    campaign, whole = load_campaign(file), Store(tmp_path / "whole")
+    key = campaign.experiments[0].spec.key
+    run(campaign, whole, device="cpu", workers=0)
+    made, broken = [], Store(tmp_path / "store")
+    true_stack = fitting.Stack
+
+    def stack(examples, members, *rest):
+        made.append([member.fold for member in members])
+        if len(made) == 3:
+            raise KeyboardInterrupt
+        return true_stack(examples, members, *rest)
+
+    monkeypatch.setattr(fitting, "Stack", stack)
+    assert run(campaign, broken, device="cpu", workers=0).interrupted
+    assert key not in broken
+    kept = sorted(path.name for path in (broken.root / "checkpoints" / key).iterdir())
+    assert kept == ["fold0.safetensors", "fold1.safetensors"]
+    (broken.root / "checkpoints" / key / kept[1]).write_bytes(b"cut")  # is trained again
+    assert run(campaign, broken, device="cpu", workers=0).trained == [key]
+    assert made[3:] == [[1], [2], [3]]
+    assert not (broken.root / "checkpoints" / key).exists()
+    one, other = whole.run(key), broken.run(key)
+    assert one.table().equals(other.table())
+    assert one.history().equals(other.history())
+    assert one.record["files"]["model.safetensors"] == other.record["files"]["model.safetensors"]

@@ -8,6 +8,7 @@ moment it is finished; what fails does not stop the others.
 from __future__ import annotations
 
 import contextlib
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -373,9 +374,15 @@ class _Scribe:
                 spec, record, outcome.predictions, outcome.history, outcome.parameters,
                 outcome.files,
             )  # fmt: skip
-            (self.store.root / "checkpoints" / f"{spec.key}.pt").unlink(missing_ok=True)
+            self._forget(spec.key)
             self.trained.append(spec.key)
             self.listener.stored(self._ids(spec), record)
+
+    def _forget(self, key: str) -> None:
+        """Remove the checkpoints of a run that is stored."""
+        folder = self.store.root / "checkpoints"
+        (folder / f"{key}.pt").unlink(missing_ok=True)
+        shutil.rmtree(folder / key, ignore_errors=True)
 
     def fail(self, spec: Any, reason: str) -> None:  # noqa: ANN401
         """Note why there is no run."""

@@ -16,6 +16,7 @@ from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Question
 from trueness.fit import (
+    Checkpoints,
     Device,
     Fitted,
     Member,
@@ -45,6 +46,7 @@ class StackContent:
     mode: Mode
     asks: bool
     folder: Path
+    checkpoints: Checkpoints | None
 
 
 class Stack:
@@ -89,7 +91,7 @@ class Stack:
 
         fitted = fit_stack(
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
-            how.mode, report, prune if how.asks else None, how.folder,
+            how.mode, report, prune if how.asks else None, how.folder, how.checkpoints,
         )  # fmt: skip
         return [judged(one, how.examples, how.folder) for one in fitted]
 
@@ -114,7 +116,9 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         mode = "eager"  # code that nobody here has seen
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-    content = StackContent(examples, setting.device, width, mode, setting.asks, folder)
+    restart = setting.encoders.restart or setting.asks
+    checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
+    content = StackContent(examples, setting.device, width, mode, setting.asks, folder, checkpoints)
     work = sum(work_of(one, examples, one.recipe.epochs, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
     return Job("stack", specs, content, work, fits, members, memory, mode)

@@ -1,5 +1,6 @@
 """The engine: a stack of K networks of equal shape trained in one pass, K = 1 included."""
 
+from trueness.fit.checkpoints import Checkpoints
 from trueness.fit.device import Device, choose_device
 from trueness.fit.fitting import fit_stack
 from trueness.fit.guard import Incident
@@ -7,6 +8,7 @@ from trueness.fit.member import Fitted, FoldFit, Member, Prune, stackable
 from trueness.fit.policy import Mode, choose_mode, members_that_fit
 
 __all__ = [
+    "Checkpoints",
     "Device",
     "Fitted",
     "FoldFit",

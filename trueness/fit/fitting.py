@@ -10,6 +10,7 @@ import torch
 
 from trueness.errors import SpecError
 from trueness.examples import Examples
+from trueness.fit.checkpoints import Checkpoints
 from trueness.fit.device import Device
 from trueness.fit.member import Fitted, Member, Prune, Trace, precision_of, stackable
 from trueness.fit.policy import Mode
@@ -28,6 +29,7 @@ def fit_stack(
     on_note: Callable[[str], None] | None = None,
     prune: Prune | None = None,
     beside: Path = Path(),
+    checkpoints: Checkpoints | None = None,
 ) -> list[Fitted]:
     """Train every fold of every spec, at most `width` networks in one pass.
 
@@ -53,6 +55,8 @@ def fit_stack(
         spec has no result.
     beside : Path
         Folder of own files.
+    checkpoints : Checkpoints, optional
+        Keeps every fold that is trained while others are not, and is asked for those first.
 
     Returns
     -------
@@ -76,9 +80,10 @@ def fit_stack(
     members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
     traces = _fit_members(
         examples, members, device, width or len(members), mode, beside,
-        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune,
+        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune, checkpoints,
     )  # fmt: skip
-    share = (time.perf_counter() - began) / len(specs)
+    before = sum(trace.seconds_before for trace in traces)
+    share = (time.perf_counter() - began + before) / len(specs)
     fitted = []
     for i, one in enumerate(specs):
         mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
@@ -93,11 +98,14 @@ def fit_stack(
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
     on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
+    checkpoints: Checkpoints | None,
 ) -> list[Trace]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again."""
-    traces: list[Trace] = []
+    traces = {} if checkpoints is None else _kept(checkpoints, members, examples, device, on_note)
+    on_epoch(sum(one.member.spec.recipe.epochs for one in traces.values()))
     while len(traces) < len(members):
-        chunk, told = members[len(traces) : len(traces) + width], 0
+        left = [member for member in members if member not in traces]
+        chunk, told, began = left[:width], 0, time.perf_counter()
 
         def count(epochs: int) -> None:
             nonlocal told
@@ -115,5 +123,26 @@ def _fit_members(
             on_epoch(-told)
             device.empty_cache()
             continue
-        traces += stack.traces
-    return traces
+        traces |= {trace.member: trace for trace in stack.traces}
+        if checkpoints is not None and len(left) > len(chunk):
+            share = (time.perf_counter() - began) / len(chunk)
+            for trace in stack.traces:
+                if trace.result is not None:
+                    checkpoints.save(trace.member, trace.result, share)
+    return [traces[member] for member in members]
+
+
+def _kept(
+    checkpoints: Checkpoints, members: list[Member], examples: Examples, device: Device,
+    on_note: Callable[[str], None],
+) -> dict[Member, Trace]:  # fmt: skip
+    """Members whose folds an earlier attempt left behind."""
+    found = {}
+    for member in members:
+        if (kept := checkpoints.load(member)) is not None:
+            trace = Trace.begin(member, examples, device.name)
+            trace.result, trace.seconds_before = kept
+            found[member] = trace
+    if found:
+        on_note(f"{len(found)} of {len(members)} folds are there from an earlier attempt")
+    return found

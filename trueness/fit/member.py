@@ -96,6 +96,7 @@ class Trace:
     result: FoldFit | None = None
     failure: str | None = None
     pruned: bool = False
+    seconds_before: float = 0.0
 
     @classmethod
     def begin(cls, member: Member, examples: Examples, device: str) -> Trace:
