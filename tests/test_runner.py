@@ -198,3 +198,27 @@ def test_a_network_resumes_after_the_folds_that_are_done(rows, tmp_path, monkeyp
     assert one.table().equals(other.table())
     assert one.history().equals(other.history())
     assert one.record["files"]["model.safetensors"] == other.record["files"]["model.safetensors"]
+
+
+def test_a_dry_run_looks_for_own_code_beside_the_campaign_and_tries_it(
+    rows, tmp_path, monkeypatch, capsys
+):
+    net = "class Net(torch.nn.Linear):\n    def __init__(self, n_features):\n        super().__init__(n_features, 1)\n"
+    net += "    def forward(self, x):\n        return super().forward(x[:, -1]).squeeze(-1)\n"
+    (tmp_path / "net.py").write_text("import torch\n\n" + net)
+    file = rows('  - {id: R-1, model: {kind: module, of: "net.py:Net"}}\n')
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert call(capsys, "run", file, "--dry-run")[0] == 0
+    file.write_text(file.read_text().replace("kind: module", "kind: estimator"))
+    status, _, err = call(capsys, "run", file, "--dry-run")
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    assert "net.py:Net" in err
+
+
+def test_a_leaderboard_says_what_its_candidates_are_chosen_on(rows, tmp_path):
+    file = rows(f"  - {{id: R-1, model: {NETWORK}}}\n")
+    answer = trueness.run(file, store=tmp_path / "store", workers=0, progress=False)
+    (group,) = answer.judgement.groups
+    assert group.rule.chosen_on == "inner validation"
+    assert {m.run.spec.estimands.chosen_on for m in group.baselines} >= {"train"}

@@ -200,7 +200,7 @@ class _Work:
             scribe.listener.note(
                 f"{len(todo.given_up)} failed before and are left out; --retry tries them again"
             )
-        if size is not None:
+        if size is not None and todo.specs:
             self._announce(size)
         interrupted = False
         try:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
 
-from trueness.cli.options import Data, Vix, Whole, progress
+from trueness.cli.options import Data, Protocol, Vix, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
@@ -99,11 +98,11 @@ def audit(
     campaign: str | None = None,
     /,
     *,
-    tier: str = "a50",
+    tier: str | None = None,
     data: Data = None,
     vix: Vix = None,
-    protocol: Literal["mission", "walk_forward"] = "mission",
-    block_days: Whole = 125,
+    protocol: Protocol = None,
+    block_days: Whole | None = None,
     output: Output = DEFAULT,
 ) -> int:
     """Audit features: look-ahead, copies, gaps, tails, drift, relation to the label.
@@ -118,35 +117,47 @@ def audit(
     Parameters
     ----------
     campaign
-        A campaign on a table, whose first experiment says what is predicted; all other options
-        but --data are about a tier.
+        A campaign on a table, whose first experiment says what is predicted; of the other options
+        it takes --data and --protocol.
     tier
-        See trueness features.
+        See trueness features; a50 by default.
     protocol
-        Whose training rows the label (High of the next day reaches +1 %) is compared on.
+        Whose training rows the label is compared on; of a tier (High of the next day reaches +1 %)
+        mission by default.
     block_days
-        Days per permuted block of the null.
+        Days per permuted block of the null of a tier; 125 by default.
     """
     from trueness.judge.features import audit_tier
     from trueness.market import load_bars, load_volatility
 
     check(output)
     if campaign is not None:
-        return _audit_table(campaign, data, output)
+        own = {"--tier": tier, "--vix": vix, "--block-days": block_days}
+        given = next((name for name, value in own.items() if value is not None), None)
+        if given is not None:
+            message = f"{given} is about a tier of indicators; leave it out for the table of"
+            raise TruenessError(f"{message} {campaign}", "no_tier")
+        return _audit_table(campaign, data, protocol, output)
+    protocol, block_days = protocol or "mission", 125 if block_days is None else block_days
+    if protocol not in ("mission", "walk_forward"):
+        message = f"--protocol {protocol} divides rows of tables; for a tier choose from mission"
+        raise TruenessError(f"{message}, walk_forward", "protocol")
     if block_days < 1:
         raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
     index = None if vix is None else load_volatility(vix)
     with progress() as shown:
-        found = audit_tier(load_bars(data or "sp500"), tier, index, protocol, block_days, shown)
+        found = audit_tier(
+            load_bars(data or "sp500"), tier or "a50", index, protocol, block_days, shown
+        )
     present(found, output)
     return 1 if found.looking_ahead else 0
 
 
-def _audit_table(name: str, data: Data, output: Output) -> int:
+def _audit_table(name: str, data: Data, protocol: str | None, output: Output) -> int:
     from trueness.campaign import load_campaign
     from trueness.judge.table_features import audit_table
 
-    campaign = load_campaign(name, data=data)
+    campaign = load_campaign(name, data=data, protocol=protocol)
     if campaign.kind != "table":
         raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
                             "tier are audited by --tier", "no_table")  # fmt: skip

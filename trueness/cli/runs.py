@@ -217,7 +217,8 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
             else {"parameters": parameter_count(spec.model, *shape, campaign.folder)}
         )
         rows.append({
-            "id": entry.id, "priority": entry.priority, "key": spec.key, "label": spec.label(),
+            "id": entry.id, "priority": entry.priority,
+            "key": None if campaign.data.digest == "unknown" else spec.key, "label": spec.label(),
             **weights, **{short_name(path): known[i] for path, known in settings.items()},
             "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
@@ -320,6 +321,8 @@ def _dry_run(
     from trueness.plan import plan, planned, pool_size
 
     todo, where = plan(campaign, store), choose_device(device)
+    setting = Setting(where, store.root, folder=campaign.folder)
+    todo.check(setting)
     workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
-    present(planned(campaign, todo, Setting(where, store.root), workers), output)
+    present(planned(campaign, todo, setting, workers), output)
     return 0

@@ -193,10 +193,10 @@ def _of_an_event(
     sort: str | None, problems: list[Problem],
 ) -> Group:  # fmt: skip
     """Group of a binary event."""
-    rule = runs[0].spec.estimands
+    candidates = [r for r in runs if not r.spec.is_baseline]
+    rule = (candidates or runs)[0].spec.estimands
     sort = sort or rule.headline
     _check_sort(sort, runs)
-    candidates = [r for r in runs if not r.spec.is_baseline]
     reference = best_baseline(comparable)
     compared = compared_baselines(candidates, comparable)
     others = [one for some in compared.values() for one in some]

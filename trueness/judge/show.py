@@ -115,7 +115,7 @@ def show(
     if part is not None and part != rule.measured_on and rule.kind == "binary":
         raise TruenessError(
             f"{wanted}: estimates are of the {part_in_words(rule.measured_on)}; `trueness "
-            f"thresholds {wanted} --on {part}` judges another part", "no_part",
+            f"thresholds {wanted} --on {part} --open-test` judges another part", "no_part",
         )  # fmt: skip
     board = leaderboard(store, keys={run.key}, access=access, part=part, opened=opened)
     (group,) = board.groups

@@ -68,8 +68,10 @@ class TitlesTask:
         name, rows = Path(source).name, _SYNTHETIC.fullmatch(str(source))
         if rows is None or Path(source).is_dir():
             return TitlesData(load_corpus(source), name)
-        made = synthetic_corpus(int(rows[1] or SYNTHETIC_ROWS), told) if needed else None
-        return TitlesData(made, name)
+        size = int(rows[1] or SYNTHETIC_ROWS)
+        if needed or _folder(size).exists():
+            return TitlesData(synthetic_corpus(size, told), name)
+        return TitlesData(None, name)
 
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
         """Digest of the corpus."""
@@ -117,6 +119,10 @@ class TitlesTask:
         return [{part: {"n": len(examples.part(part))} for part in PARTS}]
 
 
+def _folder(rows: int) -> Path:
+    return cache_folder() / "titles" / f"synthetic-{rows}"
+
+
 def synthetic_corpus(rows: int, told: Any = None) -> Corpus:  # noqa: ANN401 - a listener
     """Synthetic catalogue of so many offers, from the cache or built now.
 
@@ -129,7 +135,7 @@ def synthetic_corpus(rows: int, told: Any = None) -> Corpus:  # noqa: ANN401 - a
     from trueness.text.building import Plan, build
     from trueness.text.synthetic import Catalogue
 
-    folder = cache_folder() / "titles" / f"synthetic-{rows}"
+    folder = _folder(rows)
     if folder.exists():
         with contextlib.suppress(DataError):
             return load_corpus(folder)
