@@ -79,4 +79,4 @@ def test_every_way_of_splitting_has_a_table_and_failures_are_left_out(tiny, tmp_
     assert any("H-01" in title and "T-01" not in title for title in titles)
     page = to_markdown(document)
     assert "1 run failed before and left out; --retry tries them again" in page
-    assert re.search(r"To train: \d+ baselines; 2 networks", page)
+    assert re.search(r"To train: \d+ baselines; 2 models", page)

@@ -70,6 +70,7 @@ def test_an_ensemble_trains_what_nobody_declared_and_averages_its_logits(rows, t
         ("{id: R-2, ensemble: {of: R-1, seeds: 0}}", "ensemble_fields"),
         ("{id: R-2, ensemble: {of: R-1, seed: 2}}", "ensemble_fields"),
         ("{id: R-2, ensemble: {of: R-1}}", "ensemble"),
+        ("{id: R-2, ensemble: {of: R-1, seeds: 2}, seed: 9}", "ensemble_fields"),
     ],
 )
 def test_ensembles_that_cannot_be_are_refused(rows, entry, code):
@@ -222,3 +223,40 @@ def test_a_leaderboard_says_what_its_candidates_are_chosen_on(rows, tmp_path):
     (group,) = answer.judgement.groups
     assert group.rule.chosen_on == "inner validation"
     assert {m.run.spec.estimands.chosen_on for m in group.baselines} >= {"train"}
+
+
+@pytest.mark.parametrize("inputs", ["last", "window"])
+def test_single_rows_make_one_candidate_of_every_rule_for_inputs(rows, inputs):
+    file = rows(f"  - {{id: R-1, model: {{kind: logit, inputs: {inputs}}}}}\n")
+    campaign = load_campaign(file)
+    (spec,) = [entry.spec for entry in campaign.experiments]
+    assert spec.key in {entry.spec.key for entry in campaign.baselines}
+    assert spec.is_baseline
+    file.write_text(file.read_text().replace("kind: logit", "kind: logit, C: 1.0"))
+    assert not load_campaign(file).experiments[0].spec.is_baseline
+
+
+def test_what_begins_with_nothing_is_refused_before_anything_runs(rows, tmp_path):
+    file = rows("  - {id: R-1, model: {kind: ensemble, of: [0123456789ab, ba9876543210]}}\n")
+    with pytest.raises(SpecError) as caught:
+        run(load_campaign(file), Store(tmp_path / "store"), device="cpu", workers=0)
+    assert caught.value.code == "no_source_run"
+    assert not (tmp_path / "store").exists()
+
+
+def test_only_an_ensemble_brings_the_seeds_that_nobody_declared(rows):
+    file = rows(
+        f"  - {{id: R-1, model: {NETWORK}}}\n  - {{id: R-2, ensemble: {{of: R-1, seeds: 3}}}}\n"
+    )
+    campaign = load_campaign(file)
+    assert [e.id for e in campaign.select(["R-1"]).experiments] == ["R-1"]
+    assert len(campaign.select(["R-2"]).experiments) == 4
+
+
+def test_hours_are_refused_under_torchrun(rows, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SpecError) as caught:
+        run(
+            load_campaign(rows("  - {id: R-1, model: logit}\n")), Store(tmp_path / "s"), max_hours=1
+        )
+    assert caught.value.code == "torchrun"

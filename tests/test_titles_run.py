@@ -217,7 +217,7 @@ def test_what_begins_with_a_failed_run_fails_with_the_reason(folder, tmp_path):
 def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     (tmp_path / "tiny.yaml").write_text(HEAD + "  - {id: A, recipe.start: 0123456789ab}\n")
     campaign = load_campaign(tmp_path / "tiny.yaml", data=folder / "corpus")
-    with pytest.raises(SpecError, match="run 0123456789ab, which is to teach or to lend"):
+    with pytest.raises(SpecError, match="run 0123456789ab, which encoder"):
         run(campaign, Store(tmp_path / "store"))
     assert not (tmp_path / "store").exists()
 

@@ -90,6 +90,12 @@ def expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
         ids = _ids(reader, entry.line(("id",)), _text(reader, entry, "id", own.pop("id")))
         priority = _text(reader, entry, "priority", own.pop("priority", "P1"))
         grid, base = own.pop("grid", {}), own.pop("base", [])
+        if "ensemble" in own and (len(own) > 1 or grid):
+            other = next((name for name in own if name != "ensemble"), "grid")
+            raise reader.fail(
+                entry.line((other,)), f"{ids[0]}: an ensemble takes no {other} beside it: its "
+                "members say what they are", "ensemble_fields",
+            )  # fmt: skip
         unknown = [k for k in own if k not in _SECTIONS]
         if unknown:
             choices = ["id", "priority", "base", "grid", *_SECTIONS]

@@ -324,7 +324,16 @@ def _sources(path: Path) -> dict[str, Path]:
 def _imported(path: Path, folder: Path) -> Iterator[Path]:
     """Files of a folder that a file imports; of a package there, all of its files."""
     names: set[str] = set()
-    for node in ast.walk(_parsed(path)):
+    tree = _parsed(path)
+    late = {
+        inner
+        for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        for inner in ast.walk(node) if isinstance(inner, ast.Import | ast.ImportFrom)
+    }  # fmt: skip
+    for node in ast.walk(tree):
+        if node in late:
+            _refuse_late(node, path, folder)
+            continue
         if isinstance(node, ast.Import):
             names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -334,6 +343,17 @@ def _imported(path: Path, folder: Path) -> Iterator[Path]:
             yield folder / f"{name}.py"
         if (folder / name).is_dir():
             yield from sorted((folder / name).rglob("*.py"))
+
+
+def _refuse_late(node: Any, path: Path, folder: Path) -> None:  # noqa: ANN401 - an import
+    """Refuse an import of an own file inside a function: it would be resolved too late."""
+    told = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+    for name in (str(one).partition(".")[0] for one in told if one):
+        if (folder / f"{name}.py").is_file() or (folder / name).is_dir():
+            raise SpecError(
+                f"{path.name} imports {name} inside a function (line {node.lineno}); own files are "
+                "imported at the top", "own_import",
+            )  # fmt: skip
 
 
 def _parsed(path: Path) -> ast.Module:

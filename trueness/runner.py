@@ -8,6 +8,7 @@ moment it is finished; what fails does not stop the others.
 from __future__ import annotations
 
 import contextlib
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -142,6 +143,11 @@ def run(
     refuse_unguarded()
     if workers is not None and workers < 0:
         raise SpecError(f"{workers} workers; give 0 to stay in this process, or more")
+    if max_hours is not None and int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise SpecError(
+            "--max-hours ends each process by its own clock; leave it out under torchrun",
+            "torchrun",
+        )
     if max_hours is not None and not 0 < max_hours <= MOST_HOURS:
         raise SpecError(f"{max_hours:g} hours; give more than 0 and at most {MOST_HOURS:,}")
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
@@ -300,6 +306,7 @@ class _Scribe:
         self.failed: list[str] = []
         self.pruned: list[str] = []
         self.running: dict[str, list[str]] = {}
+        self.claimed: set[str] = set()
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
         self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
@@ -323,11 +330,11 @@ class _Scribe:
         specs, claimed = self.jobs[position].specs, []
         for spec in specs if self.ranks.world == 1 else ():
             if not self.leases.acquire(spec.key):
-                for key in claimed:
-                    self.leases.release(key)
+                self._release(claimed)
                 self._advance(position, self.left[position])
                 return False
             claimed.append(spec.key)
+            self.claimed.add(spec.key)
         for spec in specs:
             self.running[spec.key] = self._ids(spec)
             self.listener.begun(self._ids(spec))
@@ -355,10 +362,15 @@ class _Scribe:
                 for outcome in answer if self.ranks.first else ():
                     self._keep(outcome)
         finally:
-            for spec in specs:
-                self.leases.release(spec.key)
+            self._release([spec.key for spec in specs])
         self._advance(position, self.left[position])
         self._tell()
+
+    def _release(self, keys: Sequence[str]) -> None:
+        """Give up leases, of those keys that this process holds."""
+        for key in self.claimed & {*keys}:
+            self.leases.release(key)
+            self.claimed.remove(key)
 
     def _keep(self, outcome: Outcome) -> None:
         spec = outcome.spec
@@ -393,8 +405,7 @@ class _Scribe:
 
     def finish(self) -> None:
         """Give up what is still claimed."""
-        for key in self.running:
-            self.leases.release(key)
+        self._release([*self.claimed])
         self.leases.write_status(self.campaign.name, None)
 
     def _advance(self, position: int, amount: float, text: str = "") -> None:

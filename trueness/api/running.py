@@ -81,7 +81,8 @@ def run(
     if summary.interrupted:
         raise KeyboardInterrupt
     board = leaderboard(
-        kept, campaign.name, keys={e.spec.key for e in campaign.entries}, access=("run", ""),
+        kept, campaign.name, keys={e.spec.key for e in campaign.entries},
+        access=("run", "") if summary.speaks else None,
         reference=campaign.reference, title=campaign.title,
     )  # fmt: skip
     return Answer(board, kept)

@@ -28,6 +28,8 @@ class Entry:
     id: str
     priority: str
     spec: Any
+    declared: bool = True
+    """Whether the file names it, or only an ensemble needs it."""
 
     @property
     def own_id(self) -> str:
@@ -86,7 +88,7 @@ class Campaign:
                     raise CampaignError(
                         f"{self.name} has no {what} {name!r}; {nearest(name, known)}"
                     )
-            kept = [e for e in kept if not wanted or of(e) in wanted]
+            kept = [e for e in kept if not wanted or (of(e) in wanted and e.declared)]
         if not kept:
             raise CampaignError(
                 f"{self.name}: no experiment has all of the given ids, priorities and tiers"
@@ -255,7 +257,7 @@ def _entries(
             place = Place(ground.file, ground.reader, id_, part)
             spec, members = ensemble_of(part.content["ensemble"], known, place)
             for name, member in members:
-                entries.setdefault(name, Entry(name, priority, member))
+                entries.setdefault(name, Entry(name, priority, member, declared=False))
             entries[id_] = Entry(id_, priority, spec)
             continue
         for entry in _replicates(ground, id_, priority, part, seeds, keys):

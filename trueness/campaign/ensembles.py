@@ -51,7 +51,11 @@ def ensemble_of(
             message = f"ensemble.of: no earlier experiment {name!r}; {hint}"
             raise place.fail(("ensemble", "of"), message, "no_reference")
     members = [one for name in names for one in _seeds(name, known[name], seeds)]
-    first = known[names[0]]
+    first = min((spec for _, spec in members), key=lambda spec: spec.key)
+    events = {(spec.task.event, spec.task.context, spec.evaluation) for _, spec in members}
+    if len(events) > 1:
+        message = "ensemble.of: its members are not measured on the same units"
+        raise place.fail(("ensemble", "of"), message, "ensemble_units")
     try:
         model = Ensemble(kind="ensemble", of=tuple(spec.key for _, spec in members))
         return Spec(task=first.task, evaluation=first.evaluation, model=model), members

@@ -75,11 +75,6 @@ class OneEncoder:
         for spec in specs:
             precision_on(setting.device, spec)
             for key in sorted(spec.depends_on - own):
-                if key not in store:
-                    raise SpecError(
-                        f"{store.root}: run {key}, which is to teach or to lend its weights, is "
-                        "not stored; give the whole key of a stored run", "no_source_run",
-                    )  # fmt: skip
                 check_source_run(spec, store.run(key), inputs(spec).classes)
             if how.checkpoint is not None:
                 load_checkpoint(how.checkpoint, spec, {"corpus": inputs(spec).digest})

@@ -37,7 +37,10 @@ class Estimators:
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
-        return [Job("estimators", (spec,), (inputs(spec), setting.folder)) for spec in specs]
+        return [
+            Job("estimators", (spec,), (inputs(spec), setting.folder), fits=inputs(spec).n_folds)
+            for spec in specs
+        ]
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit every fold, then judge."""

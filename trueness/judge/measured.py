@@ -18,7 +18,10 @@ from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.kinds import AnySpec
 
-PACKAGES = ("trueness", "torch", "numpy", "scikit-learn", "TA-Lib", "tokenizers")
+PACKAGES = (
+    "trueness", "torch", "numpy", "scikit-learn", "skrub", "TA-Lib", "tokenizers", "lightgbm",
+    "xgboost-cpu", "xgboost", "catboost",
+)  # fmt: skip
 """Whose versions a record keeps."""
 
 

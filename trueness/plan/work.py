@@ -11,7 +11,7 @@ from typing import Any
 
 from trueness.campaign import Campaign, Entry
 from trueness.engines import Engine, Job, Setting, engine_of
-from trueness.errors import DataError
+from trueness.errors import DataError, SpecError
 from trueness.store import Store
 from trueness.tasks import task_of
 
@@ -64,6 +64,14 @@ class Plan:
 
     def check(self, setting: Setting) -> None:
         """Refuse what could only fail later."""
+        own = {row["key"] for row in self.rows}
+        for spec in self.specs:
+            for key in sorted(spec.depends_on - own):
+                if key not in self.store:
+                    raise SpecError(
+                        f"{self.store.root}: run {key}, which {spec.label()} begins with, is not "
+                        "stored; give the whole key of a stored run", "no_source_run",
+                    )  # fmt: skip
         for engine, some in by_engine(self.specs):
             engine.check(some, self.examples_of, setting, self.store)
 

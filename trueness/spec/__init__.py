@@ -72,7 +72,15 @@ class Spec(ContentAddressed):
     @property
     def is_baseline(self) -> bool:
         """Whether the others have to beat it."""
-        return self.model.is_baseline
+        return self._model_as_read().is_baseline
+
+    def _model_as_read(self) -> Model:
+        """The model in its simplest spelling; of a single row every rule for inputs is the same."""
+        model = self.model.identity()
+        usual = type(model).model_fields.get("inputs")
+        if self.task.context > 1 or usual is None:
+            return model
+        return model.model_copy(update={"inputs": usual.default})
 
     @property
     def depends_on(self) -> set[str]:
@@ -100,7 +108,7 @@ class Spec(ContentAddressed):
 
     def canonical(self) -> Spec:
         """Equal runs brought to one spelling: identities, and what a model never reads."""
-        update: dict[str, Any] = {"loss": self.loss.identity(), "model": self.model.identity()}
+        update: dict[str, Any] = {"loss": self.loss.identity(), "model": self._model_as_read()}
         if not self.model.is_network:
             update |= {"loss": Bce(kind="bce"), "recipe": Recipe()}
         if not self.model.seeded:

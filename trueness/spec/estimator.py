@@ -129,6 +129,11 @@ class Boosting(_Fitted):
     words: ClassVar[str] = "gradient boosting"
 
     @property
+    def seeded(self) -> bool:
+        """Whether columns are drawn."""
+        return self.max_features < 1
+
+    @property
     def choices(self) -> int:
         """Numbers of trees."""
         return self.max_trees
@@ -141,10 +146,20 @@ BY_ENGINE = (
     "objective", "loss_function", "metric", "eval_metric", "seed", "random_state", "random_seed",
     "data_random_seed", "n_estimators", "num_iterations", "num_boost_round", "iterations",
     "early_stopping_rounds", "n_jobs", "nthread", "num_threads", "thread_count", "device",
-    "task_type", "boosting", "booster", "boosting_type",
+    "task_type", "boosting", "booster", "boosting_type", "boost", "num_trees", "num_tree", "n_iter",
+    "num_iteration", "num_round", "num_rounds", "nrounds", "max_iter", "early_stopping_round",
+    "early_stopping", "n_iter_no_change", "od_type", "od_wait", "od_pval", "use_best_model",
 )  # fmt: skip
 """Parameters of boosting that the engine gives: what is minimised, seed, trees, threads. Boosters
 other than of trees, or that drop some, cannot be cut after a number of trees."""
+ALIASES = (
+    "eta", "shrinkage_rate", "num_leaf", "max_leaves", "max_leaf", "max_leaf_nodes",
+    "min_data_in_leaf", "min_data_per_leaf", "min_data", "min_samples_leaf", "lambda_l1", "l1",
+    "l1_regularization", "lambda_l2", "l2", "l2_regularization", "alpha", "lambda",
+    "bagging_fraction", "sub_row", "bagging", "feature_fraction", "sub_feature",
+    "min_split_loss", "random_subspace_method",
+)  # fmt: skip
+"""Other names of fields, which packages take for the same or ignore beside them."""
 
 
 class _Boosted(_Fitted):
@@ -170,7 +185,7 @@ class _Boosted(_Fitted):
     @classmethod
     def _not_set_elsewhere(cls, params: Params) -> Params:
         for name in params:
-            if name in cls.model_fields or name in BY_ENGINE:
+            if name in cls.model_fields or name in BY_ENGINE or name in ALIASES:
                 raise ValueError(f"{name} is set by a field of the model or by the engine")
         return params
 
