@@ -457,3 +457,25 @@ def test_more_mistakes_name_their_line(write, entry, words):
     with pytest.raises(CampaignError, match=words) as caught:
         load_campaign(write(f"{HEAD}experiments:\n  - {{{entry}}}\n"), seeds=2)
     assert str(caught.value).startswith("c.yaml:4: ")
+
+
+def test_a_volatility_index_is_in_the_key_of_those_that_read_it(tmp_path):
+    from trueness.market import load_bars
+    from trueness.tasks import task_of
+
+    bars = load_bars("sp500")
+    index = bars.frame().select("Date", "Close")
+    index.write_csv(tmp_path / "vix.csv")
+    (tmp_path / "c.yaml").write_text(
+        "campaign: c\ndata: sp500\nexperiments:\n  - {id: A-1, task.tier: a20}\n  - {id: A-2, task.tier: a500}\n"
+    )
+    with_index = load_campaign(tmp_path / "c.yaml", data="sp500", vix=tmp_path / "vix.csv")
+    without = load_campaign(tmp_path / "c.yaml")
+    reads = [e.spec.task.volatility is not None for e in with_index.experiments]
+    assert reads == [False, True]
+    same = [
+        one.spec.key == other.spec.key
+        for one, other in zip(with_index.experiments, without.experiments, strict=True)
+    ]
+    assert same == [True, False]
+    assert task_of("market").baselines(with_index.experiments[0].spec).keys() >= {"a20/logit"}

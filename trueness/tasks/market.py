@@ -18,6 +18,7 @@ from trueness.market import (
     market_examples,
     resolve_evaluation,
 )
+from trueness.market.indicators import named_rows, tier_rows
 from trueness.market.inputs import chosen_rows
 from trueness.spec import Spec
 from trueness.tasks import Place
@@ -76,9 +77,9 @@ class Market:
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
         """Digests of the data, columns of a tier file, dates that the data decide."""
         task = {**content["task"], "bars": data.bars.digest}
-        if data.volatility is not None:
-            task["volatility"] = data.volatility.digest
         task |= _tier(task.get("tier"), place)
+        if data.volatility is not None and _reads_volatility(task):
+            task["volatility"] = data.volatility.digest
         evaluation = {"protocol": "mission", **content.get("evaluation", {})}
         evaluation = resolve_evaluation(evaluation, data.bars)
         return {**content, "task": task, "evaluation": evaluation}
@@ -109,6 +110,16 @@ class Market:
     def counts(self, examples: Examples) -> list[dict[str, dict[str, int]]]:
         """Windows and positives."""
         return binary_counts(examples)
+
+
+def _reads_volatility(task: dict[str, Any]) -> bool:
+    """Whether a column needs the volatility index; yes where names are wrong, which others tell."""
+    names, tier = task.get("columns"), task.get("tier", "a20")
+    try:
+        rows = tier_rows(tier) if names is None else named_rows(tuple(names))
+    except (DataError, TypeError):
+        return True
+    return any("volatility" in row.needs for row in rows)
 
 
 def _tier(tier: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401 - whatever a file holds
