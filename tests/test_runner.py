@@ -260,3 +260,22 @@ def test_hours_are_refused_under_torchrun(rows, tmp_path, monkeypatch):
             load_campaign(rows("  - {id: R-1, model: logit}\n")), Store(tmp_path / "s"), max_hours=1
         )
     assert caught.value.code == "torchrun"
+
+
+def test_what_cannot_be_opened_is_refused_before_anything_trains(rows, tmp_path, capsys):
+    file = rows("  - {id: R-1, model: logit}\n")
+    status, _, err = call(capsys, "run", file, "--open-test", "--store", tmp_path / "store")
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    assert not (tmp_path / "store").exists()
+
+
+def test_code_that_leaves_fails_its_run_alone():
+    def work(item, report):
+        if item == 1:
+            raise SystemExit(0)
+        return item
+
+    with Pool(0) as pool:
+        answers = dict(pool.map(work, [0, 1, 2]))
+    assert (answers[0], answers[2]) == (0, 2)
+    assert "SystemExit" in answers[1].reason

@@ -750,3 +750,16 @@ def test_the_demo_is_a_campaign_on_the_bundled_table(capsys):
             main(["features", "audit", name, "--json"])
         assert end.value.code == status
     assert '"table_audit"' in capsys.readouterr().out
+
+
+def test_numbers_far_from_zero_keep_what_tells_them_apart():
+    y = np.tile([0, 0, 0, 1], 50)
+    far = table_of({"z": 1_700_000_000 + y, "huge": y * 1e39, "y": y})
+    one = TableTask(kind="table", rows=far.digest, label="y")
+    examples = table_examples(one, KFold(protocol="kfold", n_folds=2), far)
+    for fold in range(2):
+        rows_ = examples.x[examples.starts(fold)][:, 0]
+        for name in ("z", "huge"):
+            column = rows_[:, examples.features.index(name)]
+            assert np.ptp(column) > 0
+            assert len(np.unique(column[y == 1])) == len(np.unique(column[y == 0])) == 1

@@ -288,7 +288,7 @@ def _attempt(function: Function, item: Any, report: Callable[[Any], Any]) -> tup
     """The one place where any error is caught: it becomes the record of a failed item."""
     try:
         return "done", function(item, report)
-    except Exception:
+    except (Exception, SystemExit):  # code of others may want to leave
         return "failed", traceback.format_exc()
 
 

@@ -239,7 +239,7 @@ def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
     del priority
     task = part.content.get("task")
     kind = task.get("kind", "market") if isinstance(task, dict) else "market"
-    if kind not in TASKS:
+    if not isinstance(kind, str) or kind not in TASKS:
         hint = nearest(str(kind), list(TASKS))
         raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: {hint}", "task_kind")
     return kind

@@ -45,6 +45,8 @@ def ensemble_of(
         raise place.fail(("ensemble", "seeds"), f"ensemble.seeds {seeds!r}: 1 to {MOST} are "
                          "possible", "ensemble_fields")  # fmt: skip
     names = [str(one) for one in (wanted if isinstance(wanted, list) else [wanted])]
+    if not names:
+        raise place.fail(("ensemble", "of"), "ensemble.of names no experiment", "ensemble_fields")
     for name in names:
         if name not in known:
             hint = nearest(name, list(known)) if known else "none stands before it"

@@ -110,7 +110,7 @@ def _kind(content: dict[str, Any], file: Path) -> str:
     """Kind of the task of a space."""
     task = content.get("task")
     kind = task.get("kind", "market") if isinstance(task, dict) else "market"
-    if kind not in TASKS:
+    if not isinstance(kind, str) or kind not in TASKS:
         hint = nearest(str(kind), list(TASKS))
         raise CampaignError(f"{file.name}: task.kind {kind!r}: {hint}", "task_kind")
     return kind

@@ -253,7 +253,7 @@ def _prepared(inputs: pl.DataFrame, train: Index) -> Prepared:
     """All rows as numbers, by what the training rows tell."""
     from skrub import StringEncoder, TableVectorizer  # a second to import
 
-    inputs = inputs.rename({name: str(i) for i, name in enumerate(inputs.columns)})
+    inputs = _centred(inputs, train).rename({n: str(i) for i, n in enumerate(inputs.columns)})
     maker = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else it is random
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # of categories that training rows lack
@@ -263,6 +263,25 @@ def _prepared(inputs: pl.DataFrame, train: Index) -> Prepared:
     parted = [name.partition("_") for name in made.columns]  # such as 3_month
     names = [(int(at), line + more) for at, line, more in parted]
     return _scaled(made.to_numpy().astype(np.float32).reshape(made.shape), names, train)
+
+
+def _centred(inputs: pl.DataFrame, train: Index) -> pl.DataFrame:
+    """Numbers less their median in training rows, in units of their spread there.
+
+    Later steps have 32 bits, in which 1,700,000,000 and the number after it are one.
+    """
+    numbers = [c for c in inputs if c.dtype.is_numeric() and not c.dtype.is_decimal()]
+    return inputs.with_columns(_centred_column(c.cast(pl.Float64), train) for c in numbers)
+
+
+def _centred_column(column: pl.Series, train: Index) -> pl.Series:
+    values = column.to_numpy()
+    here = values[train][np.isfinite(values[train])]
+    if not len(here) or np.isin(here, (0, 1)).all():
+        return column
+    middle, spread = float(np.median(here)), float(np.std(here / max(1.0, np.abs(here).max())))
+    spread *= max(1.0, float(np.abs(here).max()))
+    return (column - middle) / (spread if spread > 0 and np.isfinite(spread) else 1.0)
 
 
 def _scaled(values: Floats, names: list[Name], train: Index) -> Prepared:
