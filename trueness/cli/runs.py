@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
-from trueness.cli.output import DEFAULT, Output, check, present
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
+from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from trueness.campaign import Campaign
+    from trueness.document import Document
+    from trueness.judge.leaderboard import Leaderboard
     from trueness.store import Store
 
 EXIT_INTERRUPTED = 130
@@ -108,6 +112,77 @@ def carried_out(
 
     `then` is called when all of it is stored.
     """
+    from trueness.judge.leaderboard import leaderboard
+    from trueness.runner import run as run_campaign
+
+    with progress(watch) as shown:
+        summary = run_campaign(campaign, store, listener=shown, **how)
+    if not summary.speaks:
+        return EXIT_INTERRUPTED if summary.interrupted else 0
+    if then is not None and not (summary.failed or summary.missing):
+        then()
+    keys = {e.spec.key for e in campaign.entries}
+    board = leaderboard(
+        store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
+        opened=open_test, reference=campaign.reference, title=campaign.title,
+    )  # fmt: skip
+    for text in summary.notes:
+        note(text)
+    pending = f", {len(summary.missing)} pending" if summary.missing else ""
+    console(err=True).print(
+        f"{len(summary.trained)} trained, {len(summary.reused)} reused, {len(summary.failed)} "
+        f"failed{pending}\n", highlight=False,
+    )  # fmt: skip
+    present(_Finished(campaign.name, vars(summary), board), output)
+    if summary.interrupted:
+        note("Interrupted. Run the same command to resume.")
+        return EXIT_INTERRUPTED
+    if summary.out_of_time:
+        note("The hours are over. Run the same command to resume.")
+    return 1 if summary.failed else 0
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The leaderboard of a campaign, and in its JSON what became of each run."""
+
+    campaign: str
+    summary: dict[str, Any]
+    board: Leaderboard
+
+    def to_dict(self) -> dict[str, Any]:
+        return {"campaign": self.campaign, **self.summary, **self.board.to_dict()}
+
+    def to_frame(self) -> pl.DataFrame:
+        return self.board.to_frame()
+
+    def document(self) -> Document:
+        return self.board.document()
+
+
+def _tell_duplicates(campaign: Campaign) -> None:
+    for key, names in campaign.duplicate_specs().items():
+        console(err=True).print(f"{' = '.join(names)}: one run, {key}", highlight=False)
+
+
+def _check_open_test(campaign: Campaign) -> None:
+    """Refuse before anything trains what the leaderboard could not show after it."""
+    rule = campaign.entries[0].spec.estimands
+    if rule.kind == "binary" or "test" not in rule.sealed:
+        raise TruenessError(
+            "--open-test of a run shows the test part of K classes; `trueness thresholds RUN --on "
+            "test --open-test` shows that of a binary label", "no_part",
+        )  # fmt: skip
+
+
+def _ask_for_all(campaign: Campaign, asked: bool) -> None:
+    """Refuse to start days of work by mistake."""
+    count = len(campaign.experiments)
+    if count > MANY and not asked:
+        raise TruenessError(
+            f"{campaign.name} has {count} experiments; choose with --priority, --tier or --id, "
+            "or give --all (--dry-run tells the work)"
+        )
 
 
 def list_(
