@@ -275,7 +275,6 @@ def leaderboard_(
     tags
         Only runs with this tag (trueness runs tag); repeatable.
     """
-    from trueness.judge.keeping import tagged
     from trueness.judge.leaderboard import leaderboard
     from trueness.store import Store
 
@@ -285,7 +284,7 @@ def leaderboard_(
 
         campaign = campaign_name(campaign)
     opened = Store(store)
-    keys = tagged(opened, tags) if tags else None
+    keys = _tagged(opened, tags) if tags else None
     if by is not None:
         from trueness.judge.contrasts import contrasts
 
@@ -301,6 +300,12 @@ def leaderboard_(
     present(leaderboard(opened, campaign, sort=sort, keys=keys, reference=reference, part=part,
                         opened=open_test, access=("leaderboard", "")), output)  # fmt: skip
     return 0
+
+
+def _tagged(store: Store, tags: list[str]) -> set[str]:
+    from trueness.judge.keeping import tagged
+
+    return tagged(store, tags)
 
 
 def show(

@@ -38,7 +38,7 @@ Fraction: TypeAlias = Annotated[Float, Field(ge=0, lt=1)]
 class Shape(BaseModel):
     """A frozen record that refuses unknown fields, NaN and infinities."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, defer_build=True)
 
     def canonical_text(self) -> str:
         """Fields that are not at their default, sorted, as JSON."""
