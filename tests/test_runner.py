@@ -279,3 +279,13 @@ def test_code_that_leaves_fails_its_run_alone():
         answers = dict(pool.map(work, [0, 1, 2]))
     assert (answers[0], answers[2]) == (0, 2)
     assert "SystemExit" in answers[1].reason
+
+
+def test_an_answer_is_never_written_over_the_data(rows, tmp_path, capsys):
+    file, before = rows("  - {id: R-1, model: logit}\n"), (tmp_path / "rows.csv").read_bytes()
+    status, _, err = call(
+        capsys, "run", file, "--csv", tmp_path / "rows.csv", "--store", tmp_path / "s"
+    )
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    assert (tmp_path / "rows.csv").read_bytes() == before
+    assert not (tmp_path / "s").exists()

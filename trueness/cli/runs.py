@@ -86,6 +86,7 @@ def run(
 
     check(output)
     chosen, opened = experiments.campaign(campaign), Store(store)
+    _check_files(chosen, output)
     if open_test:
         _check_open_test(chosen)
     if dry_run:
@@ -163,6 +164,15 @@ class _Finished:
 def _tell_duplicates(campaign: Campaign) -> None:
     for key, names in campaign.duplicate_specs().items():
         console(err=True).print(f"{' = '.join(names)}: one run, {key}", highlight=False)
+
+
+def _check_files(campaign: Campaign, output: Output) -> None:
+    """Refuse to write over the data."""
+    source = Path(str(campaign.data.origin()["name"]))
+    for name, path in output.files().items():
+        if source.is_file() and path.exists() and path.samefile(source):
+            raise TruenessError(f"--{name} {path}: these are the data of the campaign; give another "
+                                "file", "output_path")  # fmt: skip
 
 
 def _check_open_test(campaign: Campaign) -> None:

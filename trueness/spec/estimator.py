@@ -190,7 +190,20 @@ class _Boosted(_Fitted):
         return params
 
 
-class LightGBM(_Boosted):
+class _Drawing(_Boosted):
+    """Boosting that draws rows or columns only where a field says so."""
+
+    reg_alpha: Float = Field(0.0, ge=0)
+    subsample: UpToOne = 1.0
+    colsample_bytree: UpToOne = 1.0
+
+    @property
+    def seeded(self) -> bool:
+        """Whether rows or columns are drawn, or may be by its further parameters."""
+        return self.subsample < 1 or self.colsample_bytree < 1 or bool(self.params)
+
+
+class LightGBM(_Drawing):
     """LightGBM; as many trees as minimise the validation loss.
 
     Fields bear the names of ``lightgbm.LGBMClassifier`` and have its defaults, the learning rate
@@ -200,20 +213,12 @@ class LightGBM(_Boosted):
     kind: Literal["lightgbm"]
     num_leaves: Int = Field(31, ge=2, le=131_072)
     min_child_samples: Int = Field(20, ge=0)
-    reg_alpha: Float = Field(0.0, ge=0)
     reg_lambda: Float = Field(0.0, ge=0)
-    subsample: UpToOne = 1.0
-    colsample_bytree: UpToOne = 1.0
     words: ClassVar[str] = "LightGBM"
     reference: ClassVar[str] = "lightgbm.train"
 
-    @property
-    def seeded(self) -> bool:
-        """Whether rows or columns are drawn, or may be by its further parameters."""
-        return self.subsample < 1 or self.colsample_bytree < 1 or bool(self.params)
 
-
-class XGBoost(_Boosted):
+class XGBoost(_Drawing):
     """XGBoost on histograms; as many trees as minimise the validation loss.
 
     Fields bear the names of ``xgboost.XGBClassifier`` and have the package's defaults, the learning
@@ -224,17 +229,9 @@ class XGBoost(_Boosted):
     max_depth: Int = Field(6, ge=1, le=100)
     min_child_weight: Float = Field(1.0, ge=0)
     gamma: Float = Field(0.0, ge=0, description="least fall of the loss that a split must bring")
-    reg_alpha: Float = Field(0.0, ge=0)
     reg_lambda: Float = Field(1.0, ge=0)
-    subsample: UpToOne = 1.0
-    colsample_bytree: UpToOne = 1.0
     words: ClassVar[str] = "XGBoost"
     reference: ClassVar[str] = "xgboost.train"
-
-    @property
-    def seeded(self) -> bool:
-        """Whether rows or columns are drawn, or may be by its further parameters."""
-        return self.subsample < 1 or self.colsample_bytree < 1 or bool(self.params)
 
 
 class CatBoost(_Boosted):
