@@ -171,8 +171,8 @@ def _check_files(campaign: Campaign, output: Output) -> None:
     source = Path(str(campaign.data.origin()["name"]))
     for name, path in output.files().items():
         if source.is_file() and path.exists() and path.samefile(source):
-            raise TruenessError(f"--{name} {path}: these are the data of the campaign; give another "
-                                "file", "output_path")  # fmt: skip
+            message = f"--{name} {path}: these are the data of the campaign; give another file"
+            raise TruenessError(message, "output_path")
 
 
 def _check_open_test(campaign: Campaign) -> None:
