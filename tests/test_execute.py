@@ -1,3 +1,4 @@
+import contextlib
 import os
 import signal
 import subprocess
@@ -102,3 +103,27 @@ def _is_zombie(pid):
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
     except FileNotFoundError:
         return True
+
+
+def _reports(item, report):
+    for _ in range(2000):
+        report(item)
+        time.sleep(0.01)
+    return item
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_interrupt_that_python_loses_ends_the_map_all_the_same(workers):
+    lost = []
+
+    def hear(position, event):
+        if not lost:
+            lost.append(position)
+            with contextlib.suppress(KeyboardInterrupt):  # as in a finaliser
+                signal.raise_signal(signal.SIGINT)
+
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), Pool(workers) as pool:
+        list(pool.map(_reports, [1], hear))
+    assert lost == [0]
+    assert signal.getsignal(signal.SIGINT) is before

@@ -21,11 +21,14 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from types import FrameType
 from typing import Any, Self
 
 from trueness.errors import SpecError
 
 TRIES = 2
+ASKED_EVERY_S = 1.0
+"""Seconds after which a map that hears nothing looks whether it is to end."""
 UNGUARDED = 78
 """Exit status of a worker that was about to run the script that started it."""
 _ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
@@ -61,6 +64,42 @@ class _Heard:
 
     event: Callable[[int, Any], Any]
     start: Callable[[int], bool | None]
+
+
+class _Interrupts:
+    """Whether Ctrl-C was pressed, also where Python lost its exception.
+
+    One that is raised while an object is finalised is printed and forgotten; the map asks again.
+    """
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if somebody asked for an end."""
+        if self.asked:
+            raise KeyboardInterrupt
+
+    @contextlib.contextmanager
+    def noticed(self) -> Generator[None]:
+        """Notice SIGINT, and SIGTERM where it has a handler, on their way to these."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        numbers = (signal.SIGINT, signal.SIGTERM)
+        before = {n: h for n in numbers if callable(h := signal.getsignal(n))}
+
+        def notice(number: int, frame: FrameType | None) -> None:
+            self.asked = True
+            before[signal.Signals(number)](number, frame)
+
+        for number in before:
+            signal.signal(number, notice)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 Function = Callable[[Any, Callable[[Any], Any]], Any]
@@ -139,14 +178,17 @@ class Pool:
         heard = _Heard(
             on_event or (lambda position, event: None), on_start or (lambda position: None)
         )
-        if self.size == 0:
-            yield from _map_here(function, items, heard, until)
-        else:
-            yield from self._map_workers(function, items, heard, until)
+        interrupts = _Interrupts()
+        with interrupts.noticed():
+            if self.size == 0:
+                yield from _map_here(function, items, heard, until, interrupts)
+            else:
+                yield from self._map_workers(function, items, heard, until, interrupts)
 
     def _map_workers(
-        self, function: Function, items: Sequence[Any], heard: _Heard, until: float | None
-    ) -> Iterator[tuple[int, Any]]:
+        self, function: Function, items: Sequence[Any], heard: _Heard, until: float | None,
+        interrupts: _Interrupts,
+    ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         waiting = deque(range(len(items)))
         tries = [0] * len(items)
         while waiting or any(w.position is not None for w in self._workers):
@@ -157,8 +199,9 @@ class Pool:
             busy = [w for w in self._workers if w.position is not None]
             if not busy:
                 return  # the rest was left out
-            left = None if until is None else max(0.0, until - time.monotonic())
-            ready = wait([w.connection for w in busy], left)
+            left = ASKED_EVERY_S if until is None else max(0.0, until - time.monotonic())
+            ready = wait([w.connection for w in busy], min(left, ASKED_EVERY_S))
+            interrupts.check()
             for worker in (w for w in busy if w.connection in ready):
                 position = worker.position
                 assert position is not None
@@ -293,12 +336,14 @@ def _attempt(function: Function, item: Any, report: Callable[[Any], Any]) -> tup
 
 
 def _map_here(
-    function: Function, items: Sequence[Any], heard: _Heard, until: float | None
-) -> Iterator[tuple[int, Any]]:
+    function: Function, items: Sequence[Any], heard: _Heard, until: float | None,
+    interrupts: _Interrupts,
+) -> Iterator[tuple[int, Any]]:  # fmt: skip
     for position, item in enumerate(items):
 
         def report(event: Any, position: int = position) -> Any:  # noqa: ANN401
             answer = heard.event(position, event)
+            interrupts.check()
             if until is not None and time.monotonic() >= until:
                 raise _TimeIsUp
             return answer
