@@ -97,6 +97,15 @@ def test_bad_code_is_refused_in_one_line_before_anything_trains(
         assert again.value.code == caught.value.code
 
 
+def test_a_number_of_classes_is_no_name_of_theirs(noise_examples, model_spec, tmp_path):
+    """`classes_` of others may hold anything; label 1 is then in the second column."""
+    kept = SCORED.replace("pass", "self.classes_ = 3")
+    text = kept.format("np.stack([x[:, 0] * 0 + 0.8, x[:, 0] * 0 + 0.2], 1)")
+    (tmp_path / "mine.py").write_text(text)
+    fitted = fit_estimator(noise_examples, model_spec(NET, tmp_path), tmp_path)
+    np.testing.assert_allclose(fitted.logits[noise_examples.parts > 0], np.log(0.25), rtol=1e-6)
+
+
 def test_an_error_of_own_code_names_its_line(noise_examples, model_spec, tmp_path):
     (tmp_path / "mine.py").write_text(BAD["estimator_fit"][0])
     spec = model_spec(NET, tmp_path)

@@ -99,8 +99,9 @@ def test_settings_are_laid_over_every_experiment(rows, tmp_path, capsys):
     assert status == 0
     assert (row["spec"]["recipe"]["learning_rate"], row["spec"]["recipe"]["epochs"]) == (0.01, 1)
     assert row["spec"]["model"]["d_ff"] == 8
-    status, _, err = call(capsys, "list", file, "--set", "recipe.epoch=1")
-    assert (status, len(err.strip().splitlines())) == (2, 1)
+    for wrong in (("recipe.epoch=1",), ("recipe.epochs=1", "--epochs", 1)):
+        status, _, err = call(capsys, "list", file, "--set", *wrong)
+        assert (status, len(err.strip().splitlines())) == (2, 1)
     with pytest.raises(CampaignError):
         load_campaign(file, settings={"model": {"d_model": 7}})
 

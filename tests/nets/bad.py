@@ -69,6 +69,24 @@ class Replaces(Net):
         return super().forward(x)
 
 
+class Centres(Net):
+    def forward(self, x):
+        x -= x.mean(1, keepdim=True)
+        return super().forward(x)
+
+
+class Doubles(Net):
+    def forward(self, x):
+        if self.training:
+            x *= 2
+        return super().forward(x)
+
+
+class Detached(Net):
+    def forward(self, x):
+        return super().forward(x).detach()
+
+
 def nothing():
     return "a word"
 

@@ -110,7 +110,7 @@ def _scores(job: Job, model: Any) -> Array:  # noqa: ANN401
 
 def _positive(model: Any) -> int:  # noqa: ANN401
     """Column of label 1."""
-    classes = [] if (known := getattr(model, "classes_", None)) is None else list(known)
+    classes = np.ravel(getattr(model, "classes_", [])).tolist()
     return classes.index(1) if 1 in classes else 1
 
 
@@ -126,7 +126,7 @@ def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
 
 def _check_untouched(job: Job, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Refuse an estimator that changed what it was given."""
-    if not all(np.array_equal(given, kept) for given, kept in pairs):
+    if not all(np.array_equal(given, kept, equal_nan=True) for given, kept in pairs):
         raise SpecError(
             f"{job.model.of}: {name} modifies its input; let it work on a copy",
             "estimator_modifies",

@@ -67,6 +67,9 @@ class Experiments:
 
         content = parsed_settings(self.settings)
         if self.epochs is not None:
+            if "epochs" in content.get("recipe", {}):
+                raise SpecError("--epochs and --set recipe.epochs say the same; give one",
+                                "setting")  # fmt: skip
             content = {**content, "recipe": {**content.get("recipe", {}), "epochs": self.epochs}}
         with _progress_of_data() as told:
             campaign = load_campaign(

@@ -128,8 +128,9 @@ def trial(model: shapes.Module, n_features: int, context: int, beside: Path) -> 
         ``module_weights`` if it has no weights in float32, ``module_forward`` if the forward pass
         raises, ``module_shape`` if it returns no logit per window, ``module_nan`` if that is not
         finite, ``module_random`` if it differs between two passes in evaluation, ``module_rows``
-        if it depends on the other windows of the batch, and ``module_buffer`` if training puts
-        another tensor in the place of a buffer.
+        if it depends on the other windows of the batch, ``module_modifies`` if it changes its
+        windows, ``module_gradient`` if the logits do not depend on its weights, and
+        ``module_buffer`` if training puts another tensor in the place of a buffer.
     """
     check_pinned(model, beside)
     x = torch.randn(TRIED, context, n_features, generator=torch.Generator().manual_seed(0))
@@ -215,7 +216,11 @@ def _check_weights(model: shapes.Module, net: nn.Module) -> None:
 def _check_scores(model: shapes.Module, net: Foreign, x: Tensor) -> None:
     """One finite logit per window, by the window alone, twice the same."""
     with torch.no_grad():
-        raw = net.net(x)
+        raw = net.net(given := x.clone())
+        if not torch.equal(given, x):
+            raise SpecError(
+                f"{model.of} modifies its input; let it work on a copy", "module_modifies"
+            )
         if not isinstance(raw, Tensor) or raw.shape not in {(TRIED,), (TRIED, 1)}:
             what = f"shape {tuple(raw.shape)}" if isinstance(raw, Tensor) else type(raw).__name__
             raise SpecError(
@@ -234,14 +239,23 @@ def _check_scores(model: shapes.Module, net: Foreign, x: Tensor) -> None:
                 f"{model.of}: the logit of a window depends on the others of its batch",
                 "module_rows",
             )
-    _check_buffers(model, net, x)
+    _check_training(model, net, x)
 
 
-def _check_buffers(model: shapes.Module, net: Foreign, x: Tensor) -> None:
-    """Buffers are changed in place: what is put in their place would be lost."""
+def _check_training(model: shapes.Module, net: Foreign, x: Tensor) -> None:
+    """A pass in training: gradients reach the weights, and buffers are changed in place.
+
+    What is put in the place of a buffer would be lost.
+    """
     before = dict(net.net.named_buffers())
     values = {name: buffer.clone() for name, buffer in before.items()}
-    net.train()(x)
+    if not net.train()(given := x.clone()).requires_grad:
+        raise SpecError(
+            f"{model.of}: its logits do not depend on its weights in a way that can be trained; "
+            "do not detach them", "module_gradient",
+        )  # fmt: skip
+    if not torch.equal(given, x):
+        raise SpecError(f"{model.of} modifies its input in training", "module_modifies")
     for name, buffer in net.eval().net.named_buffers():
         if buffer is not before.get(name):
             raise SpecError(
