@@ -130,3 +130,17 @@ def test_the_trial_at_every_default_is_the_baseline(space):
     at = {"model": "forest", "model[forest].n_estimators": 300}
     assert search.spec(at).is_baseline
     assert not search.spec({**at, "model[forest].n_estimators": 20}).is_baseline
+
+
+def test_a_class_that_cannot_be_fitted_is_refused_before_anything_is_written(
+    space, tmp_path, capsys
+):
+    (tmp_path / "mine.py").write_text("class Net:\n    def __init__(self, slope=1): pass\n")
+    own = "{kind: estimator, of: 'mine.py:Net', params: {slope: {between: [0.1, 1.0]}}}"
+    models = SPACE[SPACE.index("    one_of:") : SPACE.index("  evaluation:")]
+    file = space(models, f"    one_of: [{own}]\n")
+    store = tmp_path / "store"
+    status, _, err = call(capsys, "search", "run", file, "--trials", 1, "--store", store)
+    assert (status, len(err.strip().splitlines())) == (2, 1)
+    assert "mine.py:Net has no fit" in err
+    assert not store.exists()

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from trueness.campaign import Campaign, Entry, baselines_of
+from trueness.engines import Setting
 from trueness.evaluation.metrics import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
+from trueness.fit import choose_device
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
 from trueness.runner import Listener, Summary, run
@@ -100,15 +102,17 @@ class Trainer:
     _examples: dict[str, Examples] = field(default_factory=dict, repr=False)
 
     def check(self) -> None:
-        """Refuse data on which nothing can be trained, before anything is written.
+        """Refuse data and own code on which nothing can be trained, before anything is written.
 
         Raises
         ------
-        DataError
-            If a first spec has no examples.
+        DataError, SpecError
+            If a first spec has no examples, or could only fail later.
         """
         first = Entry(self.search.name, "search", self.search.spec(self.search.any_valid()))
-        plan(self._campaign([first]), self.store, retry=True, examples=self._examples)
+        campaign = self._campaign([first])
+        todo = plan(campaign, self.store, retry=True, examples=self._examples)
+        todo.check(Setting(choose_device(self.device), self.store.root, folder=campaign.folder))
 
     def __call__(self, proposals: Sequence[Proposal]) -> list[Result]:
         """Carry out a batch."""
