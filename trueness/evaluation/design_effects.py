@@ -1,4 +1,4 @@
-"""How much hits that come in runs are worth: design effects, and p-values of a precision.
+"""Effective sample sizes: how many independent units those that depend on each other are worth.
 
 Volatile weeks hold many of the days that matter, so an alarm that hits is often followed by
 another. Thirty such alarms say less than thirty independent ones.
@@ -12,175 +12,188 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
-from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
-from trueness.evaluation.inputs import InputError, between
-from trueness.evaluation.power import binomial_tail
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.influence import precision_at_edge
+from trueness.evaluation.intervals import exact_tails
+from trueness.evaluation.long_run import Window
+from trueness.evaluation.resampling import SortedScores
 
 Array = NDArray[np.float64]
-LEVELS = (1e-12, 0.49)
-"""P-values of dependent alarms beyond these are indistinguishable."""
+GROUPS = 20
+"""Equal groups of the score, around whose shares of positives labels scatter."""
 
 
 @dataclass(frozen=True)
 class Dependence:
-    """How much less than so many independent alarms dependent ones say.
+    """How much less than so many independent units dependent ones say.
 
     Attributes
     ----------
     effect : float
-        Variance of the hits over that of independent ones, at least 1.
+        Design effect: variance over that of independent units, at least 1.
     blocks : float
-        Effective number of blocks that hold the alarms.
+        Blocks of units that do not depend on each other; infinite for independent units.
     """
 
     effect: float
     blocks: float
 
-    def effective(self, alarms: int, level: float) -> float:
-        """Independent alarms that say as much at an error level, for few blocks corrected.
+    def effective(self, n: float, level: float) -> float:
+        """Independent units that say as much at an error level, for few blocks corrected.
 
         The correction is that of Korn and Graubard, "Confidence intervals for proportions with
         small expected number of positive counts estimated from survey data" (1998).
         """
         if not np.isfinite(self.blocks):
-            return alarms / self.effect
+            return n / self.effect
         quantile = stdtrit(max(self.blocks - 1, 1.0), 1 - level)
-        return float(alarms / self.effect * (ndtri(1 - level) / quantile) ** 2)
+        return float(n / self.effect * (ndtri(1 - level) / quantile) ** 2)
 
-    def further(self, alarms: int, independent: int, level: float) -> int:
-        """Alarms beyond those there are, until they are worth so many independent ones.
+    def bounds(self, k: float, n: float, tail: float) -> tuple[float, float]:
+        """Interval of a proportion of k of n: exact, of the effective number of units.
 
-        Further alarms are taken to depend on each other as these do, in as many more blocks.
+        Each end is missed with about the probability `tail`.
+
+        Examples
+        --------
+        >>> low, high = Dependence(2.0, 50.0).bounds(18, 30, 0.025)
+        >>> round(low, 2), round(high, 2)
+        (0.32, 0.84)
+        """
+        if not n:
+            return 0.0, 1.0
+        size = self.effective(n, tail)
+        low, high = exact_tails(np.float64(k / n * size), np.float64(size), tail)
+        return float(low), float(high)
+
+    def further(self, n: int, independent: int, level: float) -> int:
+        """Units beyond those there are, until they are worth so many independent ones.
+
+        Further units are taken to depend on each other as these do, in as many more blocks.
         """
 
         def worth(total: int) -> float:
-            return replace(self, blocks=self.blocks * total / alarms).effective(total, level)
+            return replace(self, blocks=self.blocks * total / n).effective(total, level)
 
-        low = high = alarms
+        low = high = n
         while worth(high) < independent:
             low, high = high, 2 * high
         while high - low > 1:
             middle = (low + high) // 2
             low, high = (middle, high) if worth(middle) < independent else (low, middle)
-        return max(1, high - alarms)
+        return max(1, high - n)
 
 
 INDEPENDENT = Dependence(1.0, np.inf)
 
 
-def _rolled(values: Array, length: int) -> Array:
-    """Sum over every run of `length` items, the last followed by the first; (m,) -> (m,)."""
-    total = np.append(0.0, np.cumsum(np.append(values, values[:length])))
-    return total[length : length + len(values)] - total[: len(values)]
+@dataclass(frozen=True)
+class Residuals:
+    """How labels depend on each other beyond what one model's scores say, from all units.
 
+    Thirty alarms cannot tell how much their hits depend on each other, but the labels of all units
+    can: they scatter around the share of positives of units with a similar score. How far what is
+    left of neighbouring units correlates, and at which distances the alarms lie, is how much hits
+    depend on each other.
 
-def _block_variance(values: Array, length: int) -> float:
-    """Variance of the sum of values whose mean is 0 that depend on each other up to `length` times.
-
-    The larger of two. The circular block bootstrap has it in closed form, with weights on the
-    products of two times that fall from 1 to 0 over the block: Politis and Romano, "A circular
-    block-resampling procedure for stationary data" (1992). Twice that of double blocks less that of
-    single ones keeps the weight 1 up to `length` times: Politis and Romano, "Bias-corrected
-    nonparametric spectral estimation" (1995). Times or clusters that are independent of each other
-    need the first only.
+    Attributes
+    ----------
+    blocks : Blocks
+    window : Window
+    correlation : (width + 1,) float64
+        Of two units whose times lie so many items apart, weighted by the window.
     """
-    single = np.square(_rolled(values, length)).mean() / length
-    if length == 1:
-        return float(len(values) * single)
-    double = np.square(_rolled(values, 2 * length)).mean() / (2 * length)
-    return float(len(values) * max(single, 2 * double - single))
+
+    blocks: Blocks
+    window: Window
+    correlation: Array
+
+    @classmethod
+    def of(cls, ranked: SortedScores, blocks: Blocks) -> Residuals:
+        """Of the labels and scores of one model."""
+        window, n = Window.of(blocks), len(ranked.y)
+        group = np.empty(n, np.int64)
+        group[ranked.order] = np.arange(n) * GROUPS // n
+        share = np.bincount(group, ranked.y) / np.maximum(np.bincount(group), 1)
+        rest = ranked.y - share[group]
+        pairs = _pairs(blocks.totals(np.ones(n)), window, n)
+        products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
+        variance = max(float(np.square(rest).mean()), 1e-300)
+        each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
+        return cls(blocks, window, window.lags * (each / variance + 1 / n))
+
+    def of_alarms(self, ranked: SortedScores, count: int, *, by_rank: bool) -> Dependence:
+        """Design effect of the hits of the highest scores, so many of them.
+
+        Parameters
+        ----------
+        ranked : SortedScores
+        count : int
+        by_rank : bool
+            Whether the cut follows the number of alarms: another sample would have cut elsewhere,
+            and its precision varies with it.
+
+        Returns
+        -------
+        Dependence
+        """
+        if (self.blocks.alone and not by_rank) or not count:
+            return INDEPENDENT
+        alarm = np.zeros(len(ranked.y))
+        alarm[ranked.order[:count]] = 1.0
+        sums = self.blocks.totals(alarm)
+        effect = 1 + float(_pairs(sums, self.window, count) @ self.correlation) / count
+        if by_rank:
+            effect += self._of_cut(ranked, count, sums)
+        return Dependence(max(1.0, effect), self._independent)
+
+    @property
+    def _independent(self) -> float:
+        """Blocks; infinite if every unit is independent of every other."""
+        return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
+
+    def _of_cut(self, ranked: SortedScores, count: int, sums: Array) -> float:
+        """What a cut that moves with the number of alarms adds to the design effect."""
+        precision = float(ranked.y[ranked.order[:count]].mean())
+        step = max(0.0, precision - precision_at_edge(ranked, count))
+        share = self.blocks.totals(np.ones(len(ranked.y))) * count / len(ranked.y)
+        smoothed = (precision * count + 1) / (count + 2)
+        moved = step**2 * float(self.window.variance(sums - share))
+        return moved / (count * smoothed * (1 - smoothed))
 
 
-def dependence(y_true: ArrayLike, alarm: ArrayLike, blocks: Blocks) -> Dependence:
-    """Design effect of hits that come in runs, from the variance of blocks.
+def _pairs(sums: Array, window: Window, itself: float) -> Array:
+    """Products of two units, summed over pairs at each distance, (width + 1,).
 
-    One block of alarms that all miss is added to those there are: alarms that never missed would
-    otherwise look independent, however few blocks they lie in.
+    Both orders of a pair count; those of a unit with `itself` are taken off.
+    """
+    transformed = np.fft.rfft(sums, window.size)
+    products = np.fft.irfft(np.square(np.abs(transformed)), window.size)[: window.width + 1]
+    return np.append(products[0] - itself, 2 * products[1:])
+
+
+def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependence:
+    """Design effect of the share of units with an indicator among some of them.
+
+    From the long-run variance of these units; for many of them, such as the positives of a recall.
 
     Parameters
     ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    alarm : (n,) bool
-        At least one of them set.
+    indicator, among : (n,) bool
     blocks : Blocks
-        Times over which hits depend on each other, or clusters.
-
-    Returns
-    -------
-    Dependence
-
-    Raises
-    ------
-    InputError
-        With the code ``few`` if there are fewer than five blocks, ``no_alarms`` without any.
 
     Examples
     --------
     >>> y = np.repeat(np.random.default_rng(0).random(100) < 0.5, 10)  # ten days alike, 100 times
-    >>> round(dependence(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
-    9
+    >>> round(of_share(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
+    13
     """
-    if blocks.alone:
+    hit, of = np.asarray(indicator, np.float64), np.asarray(among, np.float64)
+    n = float(of.sum())
+    if blocks.alone or not n:
         return INDEPENDENT
-    if blocks.few:
-        raise InputError(
-            f"{blocks.items} times are fewer than {FEWEST_BLOCKS} blocks of {blocks.length}: too "
-            "few to tell how much hits depend on each other; take longer data", "few",
-        )  # fmt: skip
-    raised, hit = np.asarray(alarm, np.float64), np.asarray(y_true, np.float64)
-    alarm_sums, hit_sums = blocks.totals(raised), blocks.totals(raised * hit)
-    alarms, hits, length = alarm_sums.sum(), hit_sums.sum(), blocks.length
-    if not alarms:
-        raise InputError("no alarms; at least one is needed", "no_alarms")
-    fellows = np.square(_rolled(alarm_sums, length)).mean() / length * blocks.items / alarms
-    share = hits / (alarms + fellows)
-    if not hits:
-        return Dependence(float(fellows), float(alarms / fellows))
-    variance = _block_variance(hit_sums - share * alarm_sums, length) + (fellows * share) ** 2
-    effect = variance / ((alarms + fellows) * share * (1 - share))
-    return Dependence(float(max(1.0, effect)), float(alarms / fellows))
-
-
-def precision_p_value(k: int, n: int, precision: float, depends: Dependence = INDEPENDENT) -> float:
-    """P-value of "the precision is at most p", given k hits of n alarms.
-
-    The exact binomial tail; for dependent units the larger of it and of the tail of as many
-    independent alarms as the dependent ones are worth, the smallest level at which that test
-    rejects.
-
-    Parameters
-    ----------
-    k, n : int
-    precision : float
-        In (0, 1).
-    depends : Dependence
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Examples
-    --------
-    >>> round(precision_p_value(24, 30, 0.6), 3)
-    0.017
-    >>> round(precision_p_value(24, 30, 0.6, Dependence(1.5, 12.0)), 3)
-    0.07
-    """
-    exact = float(binomial_tail(k, n, between("precision", precision)))
-    if depends == INDEPENDENT or not n:
-        return exact
-
-    def tail(level: float) -> float:
-        size = depends.effective(n, level)
-        return float(binomial_tail(k / n * size, size, precision))
-
-    if k <= n * precision:
-        return max(exact, tail(LEVELS[1]))
-    low, high = np.log(LEVELS)
-    for _ in range(35):
-        middle = (low + high) / 2
-        rejected = tail(float(np.exp(middle))) <= np.exp(middle)
-        low, high = (low, middle) if rejected else (middle, high)
-    return max(exact, float(np.exp(high)))
+    window, k = Window.of(blocks), float((hit * of).sum())
+    smoothed = (k + 1) / (n + 2)
+    variance = float(window.variance(blocks.totals(of * (hit - k / n))))
+    effect = variance / (n * smoothed * (1 - smoothed))
+    return Dependence(max(1.0, effect), window.freedom + 1)

@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.resampling import Resampled, mean_difference, number, resampled_aucs
+from trueness.evaluation.resampling import Resampled, mean_difference, number
 from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
@@ -71,12 +70,14 @@ class _Joint:
     ----------
     largest : (draws,) float64
         Largest of the family; NaN where one of them is undefined.
-    blocks, size : int
-        Of the resamples; members of the family.
+    freedom : float
+        Degrees of freedom of the standard errors.
+    size : int
+        Members of the family.
     """
 
     largest: Array
-    blocks: int
+    freedom: float
     size: int
 
     def contrasts(
@@ -93,14 +94,14 @@ class _Joint:
 
     def critical(self, confidence: float) -> float:
         """Standard errors within which all deviate, at that confidence; 0 if none moves."""
-        return max_t_critical(self.largest, self.blocks, confidence)
+        return max_t_critical(self.largest, self.freedom, confidence)
 
     def p_value(self, difference: float, error: float) -> float:
         """Share of the draws that deviate as far as a difference lies from 0."""
         if error <= SMALLEST_ERROR:
             return 1.0
         defined = self.largest[np.isfinite(self.largest)]
-        return float((defined >= large_sample(abs(difference) / error, self.blocks)).mean())
+        return float((defined >= large_sample(abs(difference) / error, self.freedom)).mean())
 
 
 def simultaneous_contrasts(
@@ -112,8 +113,8 @@ def simultaneous_contrasts(
     ``d ± c s`` with s the standard error over the draws and c the quantile of the largest
     ``|d* - d| / s`` of a draw. A difference that no resample moves from 0 is exactly [0, 0].
 
-    NOTE[DIFF]: with few blocks the draws scatter too little (20 blocks: 9 % errors instead of 5 %);
-    c goes from the normal to Student's quantile of as many blocks, see `small_sample_critical`.
+    The spread of the draws is estimated, so c goes from the normal to Student's quantile of as many
+    degrees of freedom, see `small_sample_critical`.
 
     Examples
     --------
@@ -129,7 +130,7 @@ def simultaneous_contrasts(
     moving = error > SMALLEST_ERROR
     t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
     largest = t.max(axis=0, initial=0.0)
-    joint = _Joint(largest, min(d.blocks for d in differences), len(differences))
+    joint = _Joint(largest, min(d.freedom for d in differences), len(differences))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -170,7 +171,7 @@ def contrasts_with_leader(
     draws = _together(candidates)[1]
     error = np.delete(_errors(draws[leader] - draws), leader)
     known = largest_of_pairs(candidates) if largest is None else largest
-    joint = _Joint(known, min(c.blocks for c in candidates), len(candidates))
+    joint = _Joint(known, min(c.freedom for c in candidates), len(candidates))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -207,45 +208,41 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
     return largest
 
 
-def max_t_critical(largest: Array, blocks: int, confidence: float = 0.95) -> float:
+def max_t_critical(largest: Array, freedom: float, confidence: float = 0.95) -> float:
     """Critical value of the largest deviation, from its values in the draws; 0 if none is defined.
 
     Examples
     --------
-    >>> round(max_t_critical(np.linspace(0, 4, 101), blocks=40), 2)
-    4.27
+    >>> round(max_t_critical(np.linspace(0, 4, 101), freedom=39), 2)
+    4.21
     """
     check_confidence(confidence)
     defined = largest[np.isfinite(largest)]
     if not len(defined):
         return 0.0
-    return small_sample_critical(float(np.quantile(defined, confidence)), blocks)
+    return small_sample_critical(float(np.quantile(defined, confidence)), freedom)
 
 
-def small_sample_critical(critical: float, blocks: int) -> float:
-    """Critical value of a mean of few blocks whose spread is estimated, from the normal one.
-
-    Student's quantile at the same level with ``blocks - 1`` degrees of freedom, times
-    ``sqrt(blocks / (blocks - 1))`` as the spread of the resamples is that of a population.
+def small_sample_critical(critical: float, freedom: float) -> float:
+    """Student's critical value at the level of a normal one, where the spread is estimated.
 
     Examples
     --------
-    >>> round(small_sample_critical(1.96, 20), 2)
-    2.15
+    >>> round(small_sample_critical(1.96, 19), 2)
+    2.09
     """
-    t = -stdtrit(blocks - 1, ndtr(-critical))
-    return float(t * np.sqrt(blocks / (blocks - 1)))
+    return float(-stdtrit(freedom, ndtr(-critical)))
 
 
-def large_sample(critical: float, blocks: int) -> float:
-    """The normal value behind a critical value of few blocks; undoes `small_sample_critical`.
+def large_sample(critical: float, freedom: float) -> float:
+    """The normal value behind a critical value of Student's; undoes `small_sample_critical`.
 
     Examples
     --------
-    >>> round(large_sample(small_sample_critical(1.96, 20), 20), 2)
+    >>> round(large_sample(small_sample_critical(1.96, 19), 19), 2)
     1.96
     """
-    return float(-ndtri(stdtr(blocks - 1, -critical * np.sqrt((blocks - 1) / blocks))))
+    return float(-ndtri(stdtr(freedom, -critical)))
 
 
 def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
@@ -267,36 +264,3 @@ def _simultaneous(difference: Resampled, half: float, companions: int) -> Estima
         return Estimate(value, None, None, n, n_candidates=companions)
     half = 0.0 if still else half
     return Estimate(value, value - half, value + half, n, n_candidates=companions)
-
-
-def simultaneous_differences(
-    y_true: ArrayLike, scores: Sequence[Sequence[object]], references: Sequence[Sequence[object]],
-    *, blocks: Blocks, confidence: float = 0.95,
-) -> list[Contrast]:  # fmt: skip
-    """AUC of each candidate minus that of its reference, corrected for their number.
-
-    Parameters
-    ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    scores, references : m sequences of (n,) arrays
-        Replicates (seeds) of each candidate and of what it is compared to; their AUCs are averaged.
-    blocks : Blocks
-        Of the n units.
-    confidence : float
-        Of the pointwise, and of all simultaneous intervals together, in (0, 1).
-
-    Returns
-    -------
-    list of m Contrast
-    """
-    if len(scores) != len(references):
-        raise InputError(f"{len(references)} references for {len(scores)} candidates", "length")
-    distinct = {id(s): s for group in (*scores, *references) for s in group}
-    aucs = resampled_aucs(y_true, distinct.values(), blocks=blocks)
-    known = dict(zip(distinct, aucs, strict=True))
-    differences = [
-        mean_difference([known[id(s)] for s in ours], [known[id(s)] for s in theirs])
-        for ours, theirs in zip(scores, references, strict=True)
-    ]
-    return simultaneous_contrasts(differences, confidence)

@@ -1,0 +1,108 @@
+"""AUC and precision of many models on the same units, as joint draws.
+
+All models get the same random multipliers, so that every comparison of two of them knows what they
+share. See `long_run` for the multipliers, `influence` for what they multiply.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from trueness.errors import at_least
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.design_effects import INDEPENDENT, Dependence, Residuals
+from trueness.evaluation.influence import auc_influence, linear_draws, precision_influence, too_few
+from trueness.evaluation.resampling import Resampled, SortedScores, check_size
+from trueness.evaluation.threads import in_threads
+
+
+@dataclass(frozen=True)
+class DrawnPrecision(Resampled):
+    """Precision of n alarms with its joint draws, and how much its hits depend on each other."""
+
+    depends: Dependence = INDEPENDENT
+
+
+def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> list[Resampled]:
+    """AUC of several models on the same units.
+
+    Parameters
+    ----------
+    y_true : (n,)
+        Labels 0 and 1.
+    scores : iterable of (n,)
+    blocks : Blocks
+        Of the n units.
+
+    Returns
+    -------
+    list of Resampled
+        Draws are NaN with fewer than five blocks, or ten positives or negatives.
+
+    Examples
+    --------
+    >>> y = np.tile([0, 0, 1, 0], 50)
+    >>> (auc,) = auc_draws(y, [y + np.arange(200) / 100], blocks=Blocks.of(200, length=5))
+    >>> print(auc.proportion(0.95))
+    0.877 (0.707–0.954)
+    """
+
+    def auc(score: object) -> Resampled:
+        ranked = _ranked(y_true, score, blocks)
+        return linear_draws(*auc_influence(ranked), blocks, few=too_few(ranked.y))
+
+    return in_threads(auc, scores)
+
+
+def precision_draws(
+    y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks
+) -> list[DrawnPrecision]:
+    """Precision of several models at the same number of alarms.
+
+    Scores tied at the edge raise no alarm. The spread of the draws is at least the standard error
+    that the effective number of alarms has, which is estimated from all units and not from a few
+    alarms (see `Residuals`).
+
+    Parameters
+    ----------
+    y_true : (n,)
+        Labels 0 and 1.
+    scores : iterable of (n,)
+    alarms : int
+        Budget, at least 1; all units if it is larger.
+    blocks : Blocks
+
+    Returns
+    -------
+    list of DrawnPrecision
+        Its `n` is the number of alarms.
+    """
+    budget = at_least("alarms", alarms, 1)
+
+    def precision(score: object) -> DrawnPrecision:
+        ranked = _ranked(y_true, score, blocks)
+        drawn = linear_draws(*precision_influence(ranked, budget), blocks, few=too_few(ranked.y))
+        n = ranked.above(budget)
+        depends = Residuals.of(ranked, blocks).of_alarms(ranked, n, by_rank=True)
+        return _widened(drawn, n, depends)
+
+    return in_threads(precision, scores)
+
+
+def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
+    ranked = SortedScores.of(y_true, score)
+    check_size(blocks, len(ranked.y))
+    return ranked
+
+
+def _widened(drawn: Resampled, n: int, depends: Dependence) -> DrawnPrecision:
+    """Draws around the same value, with the larger of two standard errors."""
+    draws, error = drawn.draws, drawn.error
+    if np.isfinite(error) and error > 0:
+        smoothed = (drawn.value * n + 1) / (n + 2)
+        least = np.sqrt(depends.effect * smoothed * (1 - smoothed) / n)
+        draws = drawn.value + (draws - drawn.value) * max(1.0, least / error)
+    return DrawnPrecision(drawn.value, draws, n, drawn.freedom, depends)
