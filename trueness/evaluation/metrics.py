@@ -58,32 +58,9 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    return float(_of_all(y_true, y_score)[0])
-
-
-def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> float:
-    """Mean of the precision over the recall steps; NaN without positives.
-
-    ``sum (R_i - R_{i-1}) P_i`` over the distinct scores, from the highest down.
-
-    Parameters
-    ----------
-    y_true, y_score : (n,)
-        As for `roc_auc`.
-
-    Examples
-    --------
-    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 3)
-    0.833
-    """
-    return float(_of_all(y_true, y_score)[1])
-
-
-def _of_all(y_true: ArrayLike, y_score: ArrayLike) -> tuple[float, float]:
-    """AUC and average precision, every unit counted once."""
     ranked = SortedScores.of(y_true, y_score)
-    auc, area = ranking(ranked, Resamples.of(np.ones((len(ranked.y), 1), np.uint8)))
-    return float(auc[0]), float(area[0])
+    auc, _ = ranking(ranked, Resamples.of(np.ones((len(ranked.y), 1), np.uint8)))
+    return float(auc[0])
 
 
 def alarm_cut(y_score: ArrayLike, alarms: int) -> float:

@@ -13,13 +13,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
-from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.resampling import Resampled, mean_difference, number, resampled_aucs
+from trueness.evaluation.resampling import Resampled, mean_difference, number
 from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
@@ -267,36 +266,3 @@ def _simultaneous(difference: Resampled, half: float, companions: int) -> Estima
         return Estimate(value, None, None, n, n_candidates=companions)
     half = 0.0 if still else half
     return Estimate(value, value - half, value + half, n, n_candidates=companions)
-
-
-def simultaneous_differences(
-    y_true: ArrayLike, scores: Sequence[Sequence[object]], references: Sequence[Sequence[object]],
-    *, blocks: Blocks, confidence: float = 0.95,
-) -> list[Contrast]:  # fmt: skip
-    """AUC of each candidate minus that of its reference, corrected for their number.
-
-    Parameters
-    ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    scores, references : m sequences of (n,) arrays
-        Replicates (seeds) of each candidate and of what it is compared to; their AUCs are averaged.
-    blocks : Blocks
-        Of the n units.
-    confidence : float
-        Of the pointwise, and of all simultaneous intervals together, in (0, 1).
-
-    Returns
-    -------
-    list of m Contrast
-    """
-    if len(scores) != len(references):
-        raise InputError(f"{len(references)} references for {len(scores)} candidates", "length")
-    distinct = {id(s): s for group in (*scores, *references) for s in group}
-    aucs = resampled_aucs(y_true, distinct.values(), blocks=blocks)
-    known = dict(zip(distinct, aucs, strict=True))
-    differences = [
-        mean_difference([known[id(s)] for s in ours], [known[id(s)] for s in theirs])
-        for ours, theirs in zip(scores, references, strict=True)
-    ]
-    return simultaneous_contrasts(differences, confidence)

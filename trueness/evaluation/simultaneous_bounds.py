@@ -11,26 +11,22 @@ level and of so many alarms (Clopper and Pearson, 1934).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from trueness.evaluation.blocks import DRAWS, Blocks, Bootstrap
 from trueness.evaluation.inputs import check_confidence
 from trueness.evaluation.intervals import Estimate, exact_tails
-from trueness.evaluation.resampling import Resampled, number, resampled_precisions
+from trueness.evaluation.resampling import Resampled, number
 from trueness.evaluation.selection import small_sample_critical
 
 Array = NDArray[np.float64]
 SMALLEST_ERROR = 1e-9
 
 
-def adjusted_precision_bounds(
-    y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks,
-    confidence: float = 0.95, draws: int = DRAWS, bootstrap: Bootstrap = "circular",
-) -> list[Estimate]:  # fmt: skip
+def precision_bounds(candidates: Sequence[Resampled], confidence: float = 0.95) -> list[Estimate]:
     """Precision of each candidate at the same number of alarms, bounded below all at once.
 
     With at least the stated confidence no bound lies above the true precision of its candidate at
@@ -38,39 +34,32 @@ def adjusted_precision_bounds(
 
     Parameters
     ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    scores : iterable of m arrays (n,)
-    alarms : int
-        Budget of each candidate; the cut is found anew in every resample.
-    blocks : Blocks
-        Of the n units; blocks at least as long as the horizon of the labels.
+    candidates : sequence of m Resampled
+        Of `resampled_precisions`: on the same resampled units, in blocks at least as long as the
+        horizon of the labels.
     confidence : float
         Of all bounds together, in (0, 1).
-    draws : int
-    bootstrap : "circular" or "stationary"
 
     Returns
     -------
     list of m Estimate
         ``low`` is the bound and ``high`` is 1; both None with fewer than five blocks.
 
+    Raises
+    ------
+    InputError
+        With the code ``range``.
+
     Examples
     --------
+    >>> from trueness.evaluation.blocks import Blocks
+    >>> from trueness.evaluation.resampling import resampled_precisions
     >>> y = np.tile([0, 1, 0, 0, 1], 60)
     >>> scores, blocks = [y + np.arange(300) / 1e3], Blocks.of(300, length=20)
-    >>> (bound,) = adjusted_precision_bounds(y, scores, alarms=30, blocks=blocks)
+    >>> (bound,) = precision_bounds(resampled_precisions(y, scores, alarms=30, blocks=blocks))
     >>> print(bound)
     100 % (90–100) · 30/30
     """
-    precisions = resampled_precisions(
-        y_true, scores, alarms=alarms, blocks=blocks, draws=draws, bootstrap=bootstrap
-    )
-    return precision_bounds(precisions, confidence)
-
-
-def precision_bounds(candidates: Sequence[Resampled], confidence: float = 0.95) -> list[Estimate]:
-    """Lower bounds of precisions that were resampled together; see `adjusted_precision_bounds`."""
     check_confidence(confidence)
     if not candidates:
         return []
