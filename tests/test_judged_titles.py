@@ -5,7 +5,8 @@ import pytest
 
 from tests.golden import equal, estimate_name, expected, models, named
 from trueness.evaluation.group_calibration import abstention_thresholds, accepted
-from trueness.judge.languages import compare_groups, compare_two, recorded_slices
+from trueness.judge.languages import compare_two, recorded_slices
+from trueness.judge.languages_group import class_group
 from trueness.titles.predicting import temperatures_of
 
 RENAMED = {
@@ -57,9 +58,13 @@ def test_slices(runs):
 @pytest.mark.parametrize("target", ["worst_language", "mean_language"])
 def test_methods(golden_titles, methods, part, target):
     wanted = today(expected()["titles"]["compare_many"][part][target])
+    runs = [run for some in methods.values() for run in some]
+    ids = {run.key: [name] for name, some in methods.items() for run in some}
     for store in (None, golden_titles, golden_titles):  # computed, kept, read
-        found = compare_groups(methods, part, "plain", estimate_name(target), store)
-        equal(found.to_dict(), wanted, f"{part}.{target}")
+        found = class_group(
+            store, runs, ids, part=part, target=estimate_name(target), reference="plain"
+        )
+        equal(found.comparison.to_dict(), wanted, f"{part}.{target}")
 
 
 def test_two_runs(runs):

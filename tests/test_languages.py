@@ -8,14 +8,14 @@ import polars as pl
 import pytest
 from rich.console import Console
 
+from tests.evaluation.cases import compare_many, compare_slices
 from tests.golden import named, titles_predictions
 from trueness.document import Document, Section, Shaded, numbers
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.slice_comparison import compare_many, compare_slices
 from trueness.evaluation.slices import measure_slices
-from trueness.judge.languages import compare_groups, compare_two, slices_of
+from trueness.judge.languages import compare_two, slices_of
 from trueness.judge.languages_figures import confusion_table, difference_table, score_dots
 from trueness.judge.languages_group import class_group
 from trueness.judge.languages_tables import (
@@ -425,11 +425,14 @@ def _validation(name, drop=()):
 def test_scores_from_elsewhere_are_judged_alike(stored):
     _, runs, ids = stored
     theirs = {n: _external(n, _validation(n)) for n in ("plain", "dro")}
-    found = compare_groups(
-        {n: [r] for n, r in theirs.items()}, "evaluation", "plain", "worst_group"
-    )
-    ours = {ids[r.key][0]: [r] for r in runs if ids[r.key][0] in theirs}
-    same = compare_groups({n: ours[n] for n in theirs}, "validation", "plain", "worst_group")
+    ours = {ids[r.key][0]: r for r in runs if ids[r.key][0] in theirs}
+    found, same = (
+        class_group(
+            None, list(some.values()), {r.key: [n] for n, r in some.items()}, part=part,
+            target="worst_group", reference="plain",
+        ).comparison
+        for some, part in ((theirs, "evaluation"), (ours, "validation"))
+    )  # fmt: skip
     assert found.to_dict() == same.to_dict()
 
 

@@ -12,6 +12,7 @@ from scipy.special import log_softmax, softmax
 from scipy.stats import binomtest
 from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
 
+from tests.evaluation.cases import compare_many, compare_slices
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import judged_groups, selection_scores
@@ -24,7 +25,6 @@ from trueness.evaluation.group_calibration import (
     accepted,
     fit_group_temperatures,
 )
-from trueness.evaluation.slice_comparison import compare_many, compare_slices
 from trueness.evaluation.slices import Slices, measure_slices
 
 CLASSES = ("audio", "books", "cables", "drills")
@@ -530,7 +530,6 @@ def test_refusals_of_comparisons_temperatures_and_thresholds():
         ("no_reference", lambda: compare_many(y, runs, language, **given_ | {"reference": "?"})),
         ("no_estimate", lambda: compare_many(y, runs, language, **given_, target="luck")),
         ("range", lambda: compare_many(y, runs, language, **given_, allowed_drop=-1)),
-        ("lengths", lambda: compare_slices(y, y[:3], y, language, n_classes=K)),
         ("range", lambda: fit_group_temperatures(y, probabilities, language, strength=-1.0)),
         ("probabilities", lambda: limits(K * probabilities, 0.9)),
         ("range", lambda: limits(probabilities, 1)),

@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from trueness.errors import DataError
 from trueness.text.languages import (
-    confusion,
     detect,
-    detector_version,
     known_languages,
     purity,
 )
@@ -118,11 +116,6 @@ def test_bad_input_is_refused(texts, options, message):
         detect(texts, **options)
 
 
-def test_the_detector_names_itself():
-    assert "lid.176.ftz" in detector_version()
-    assert detector_version().split()[1].startswith("1.")
-
-
 # ----------------------------------------------------------------------------------------- purity
 
 
@@ -140,23 +133,6 @@ def test_purity_counts_like_a_loop():
         assert row["impurity"] == pytest.approx(1 - mine.mean(), abs=1e-6)
 
 
-def test_confusion_counts_like_a_matrix():
-    from sklearn.metrics import confusion_matrix
-
-    rng = np.random.default_rng(1)
-    names = ["da", "de", "en", "und"]
-    truth = rng.choice(names, 400)
-    guess = np.where(rng.random(400) < 0.7, truth, rng.choice(names, 400))
-    known = truth != "und"
-    matrix = confusion_matrix(truth[known], guess[known], labels=names)
-    table = {row["language"]: row for row in confusion(truth, guess).iter_rows(named=True)}
-    for i, name in enumerate(names):
-        expected = (matrix[i].sum(), matrix[:, i].sum(), matrix[i, i])
-        assert tuple(table[name][c] for c in ("given", "detected", "agreed")) == expected
-
-
 def test_columns_of_different_lengths_are_refused():
     with pytest.raises(DataError, match="shapes"):
         purity(["en"], [0.5, 0.6])
-    with pytest.raises(DataError, match="shapes"):
-        confusion(["en"], ["en", "de"])

@@ -16,7 +16,6 @@ from trueness.text.tokens import (
     MOST_REPEATS,
     Tokens,
     encode,
-    fertility,
     load_tokenizer,
     pad_token,
     tempered_rows,
@@ -195,14 +194,13 @@ def test_sampling_gives_small_languages_longer_tokens():
     texts = [f"item {i} of the catalogue" for i in range(2000)]
     small = ["rødgrød med fløde og jordbær", "smørrebrød på rugbrød med æg"] * 6
     languages = ["en"] * len(texts) + ["da"] * len(small)
-    per_word = {}
+    tokens = {}
     for alpha in (1.0, 0.3):
         found = train_tokenizer(
             texts + small, languages, vocabulary=420, alpha=alpha, min_frequency=2
         )
-        table = fertility(encode(texts + small, found), texts + small, languages)
-        per_word[alpha] = dict(zip(table["language"], table["tokens_per_word"], strict=True))
-    assert per_word[0.3]["da"] < per_word[1.0]["da"]
+        tokens[alpha] = encode(small, found).lengths.sum()
+    assert tokens[0.3] < tokens[1.0]
 
 
 # ----------------------------------------------------------------------------------------- tokens
@@ -434,32 +432,3 @@ def test_kept_files_are_plain_numpy(tokenizer, tmp_path):
     (folder,) = tmp_path.iterdir()
     np.testing.assert_array_equal(np.load(folder / "ids.npy"), tokens.ids)
     assert set(json.loads((folder / "checksums.json").read_text())) == {"ids.npy", "offsets.npy"}
-
-
-# -------------------------------------------------------------------------------------- fertility
-
-
-def test_fertility_counts_like_a_loop(tokenizer):
-    tokens = encode(TEXTS, tokenizer, max_tokens=4)
-    table = fertility(tokens, TEXTS, LANGUAGES)
-    assert table["language"].to_list() == ["en", "de", "ja"]
-    for row in table.iter_rows(named=True):
-        mine = [i for i, language in enumerate(LANGUAGES) if language == row["language"]]
-        whole = [i for i in mine if tokens.lengths[i] < 4]
-        assert (row["texts"], row["cut"]) == (len(mine), len(mine) - len(whole))
-        total = sum(tokens.lengths[i] for i in whole)
-        if whole:
-            assert row["tokens_per_character"] == pytest.approx(
-                total / sum(len(TEXTS[i]) for i in whole)
-            )
-            assert row["tokens_per_word"] == pytest.approx(
-                total / sum(len(TEXTS[i].split()) for i in whole)
-            )
-    assert table["cut"].sum() > 0
-
-
-def test_fertility_of_other_rows_is_refused(tokenizer):
-    with pytest.raises(DataError, match="one of each per text"):
-        fertility(encode(TEXTS, tokenizer), TEXTS[1:], LANGUAGES)
-    table = fertility(encode([""], tokenizer), [""], ["en"])
-    assert table.row(0) == ("en", 1, 0, None, None)

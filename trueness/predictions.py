@@ -22,7 +22,6 @@ Scale: TypeAlias = Literal["logit", "rank"]
 """What scores are: log-odds, or numbers whose order alone means something."""
 COLUMNS = ("split", "fold", "id", "time", "group", "cluster", "y", "score", "scores")
 REQUIRED = ("split", "fold", "id", "y")
-NO_UNITS = "no predictions"
 
 
 @dataclass(frozen=True)

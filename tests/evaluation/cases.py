@@ -8,6 +8,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from trueness.errors import TruenessError
+from trueness.evaluation.blocks import DRAWS, Blocks
+from trueness.evaluation.by_group import group_units
+from trueness.evaluation.class_draws import ClassDraws, macro_f1_draws, sizes_of
+from trueness.evaluation.slice_comparison import compare_draws, compare_pair
 
 
 @contextlib.contextmanager
@@ -38,3 +42,29 @@ def dependent_days(rng, n, signal):
     score = regime + rng.standard_normal(n)
     y = rng.random(n) < expit(-1.2 + signal * score)
     return y.astype(np.uint8), score
+
+
+def _class_draws(y, runs, group, blocks, *, n_classes, min_rows=100, draws=DRAWS):
+    """Every seed, (n,) or (seeds, n), of every model on the same draws."""
+    blocks = blocks or Blocks.of(len(y))
+    groups = group_units(group, len(y), min_rows)
+    predicted = {(n, i): p for n, some in runs.items() for i, p in enumerate(np.atleast_2d(some))}
+    scores = macro_f1_draws(y, predicted, groups, blocks, n_classes=n_classes, draws=draws)
+    sizes, found = sizes_of(groups, blocks), {name: [] for name in runs}
+    for (name, _), values in scores.items():
+        found[name].append(ClassDraws.of(values, sizes))
+    return found
+
+
+def compare_slices(y, first, second, group, blocks=None, **options):
+    """First minus second, per group."""
+    drawn = _class_draws(y, {"first": first, "second": second}, group, blocks, **options)
+    return compare_pair(drawn["first"], drawn["second"])
+
+
+def compare_many(
+    y, runs, group, blocks=None, *, reference, target="worst_group", allowed_drop=0.003, **options
+):
+    """Methods against a reference, per group."""
+    drawn = _class_draws(y, runs, group, blocks, **options)
+    return compare_draws(drawn, reference=reference, target=target, allowed_drop=allowed_drop)

@@ -168,11 +168,19 @@ def test_beta_holds_the_identity_and_a_curve_that_platt_cannot_follow():
     assert np.abs(beta - p**2).mean() < 0.5 * np.abs(platt - p**2).mean()
 
 
+def _interval(fitted, score):
+    """Probabilities p0 <= p1 of scores."""
+    tied = np.isin(score, fitted.scores_)
+    return fitted.interval_[2 * np.searchsorted(fitted.scores_, score) + tied].T
+
+
 @given(cases())
 def test_venn_abers_equals_refitting_for_every_point(case):
     score, y = case
     new = np.r_[score, score[:3] + 1e-3, score.min() - 1, score.max() + 1]
-    p0, p1 = VennAbersCalibration().fit(score, y).predict_interval(new)
+    fitted = VennAbersCalibration().fit(score, y)
+    p0, p1 = _interval(fitted, new)
+    assert fitted.transform(new) == pytest.approx(p1 / (1 - p0 + p1))
     for x, low, high in zip(new, p0, p1, strict=True):
         # scores become ranks, because IsotonicRegression merges scores that are nearly equal
         grown = np.unique(np.r_[score, x], return_inverse=True)[1]
@@ -194,7 +202,7 @@ def test_venn_abers_is_calibrated_however_few_days_it_sees():
         fit = np.arange(25) < 24
         if min(y[fit].sum(), 24 - y[fit].sum()) < 2:
             continue
-        p0, p1 = VennAbersCalibration().fit(score[fit], y[fit]).predict_interval(score[~fit])
+        p0, p1 = _interval(VennAbersCalibration().fit(score[fit], y[fit]), score[~fit])
         chosen.append(p1[0] if y[-1] else p0[0])
         lows.append(p0[0])
         highs.append(p1[0])

@@ -13,11 +13,16 @@ from trueness.evaluation.design_effects import (
     dependence,
     precision_p_value,
 )
-from trueness.evaluation.guarantee import Candidate, certify, certify_many, sequence, spent
+from trueness.evaluation.guarantee import Candidate, certify_many, sequence, spent
 from trueness.evaluation.power import alarms_needed, binomial_tail
 from trueness.evaluation.thresholds import rate_cuts
 
 DELTA, P, BLOCK = 0.05, 0.6, 20
+
+
+def certify(y, score, thresholds, precision, confidence=1 - DELTA, *, blocks=None, **options):
+    one = {"": Candidate(y, score, thresholds, blocks)}
+    return certify_many(one, precision, confidence, **options)[""]
 
 
 def _ranked(n_alarms, hits, n=200):

@@ -11,7 +11,6 @@ from trueness.evaluation import (
     Blocks,
     Candidate,
     InputError,
-    certify,
     certify_many,
     measure,
     out_of_fold_calibration,
@@ -34,7 +33,6 @@ TAKES_INPUT = {
     "measure": lambda score, cut, **kind: measure(Y, score, **RULE, **kind),
     "threshold_sweep": lambda score, cut, **kind: threshold_sweep(Y, score, **kind).columns(),
     "sequence": lambda score, cut, **kind: sequence(Y, score, [cut], 0.3, **kind) == cut,
-    "certify": lambda score, cut, **kind: certify(Y, score, [cut], 0.3, **kind),
     "certify_many": lambda score, cut, **kind: certify_many(
         {"a": Candidate(Y, score, [cut])}, 0.3, **kind
     ),

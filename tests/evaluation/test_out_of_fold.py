@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 from scipy.special import expit
+from sklearn.metrics import brier_score_loss
 
 from tests.evaluation.cases import refused
 from tests.evaluation.test_calibrators import world
-from trueness.evaluation import brier_score, expected_calibration_error, out_of_fold_calibration
+from trueness.evaluation import expected_calibration_error, out_of_fold_calibration
 from trueness.evaluation.calibrators import METHODS
 
 
@@ -85,4 +86,4 @@ def test_calibration_repairs_shifted_scores_out_of_fold():
     for method in ("platt", "isotonic", "beta", "venn_abers"):
         p = out_of_fold_calibration(y, score, method=method)
         assert expected_calibration_error(y, p) < before / 3
-        assert brier_score(y, p) < brier_score(y, expit(score))
+        assert brier_score_loss(y, p) < brier_score_loss(y, expit(score))

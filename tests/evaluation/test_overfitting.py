@@ -12,37 +12,29 @@ from tests.evaluation.cases import refused
 from trueness.evaluation import (
     Blocks,
     auc_counts,
-    backtest_overfitting,
     class_counts,
     overfitting_of_aucs,
     roc_auc,
 )
 from trueness.evaluation.kernels import ranks_of_best
-from trueness.evaluation.metrics import alarm_cut
 
 
 def _days(n, pieces, chosen):
     return np.isin(np.arange(n) * pieces // n, chosen)
 
 
-def overfitting(y, scores, pieces=16, **options):
-    return backtest_overfitting(y, scores, blocks=Blocks.of(len(y)), pieces=pieces, **options)
+def overfitting(y, scores, pieces=16, blocks=None):
+    piece = (blocks or Blocks.of(len(y))).pieces(pieces)
+    won = np.array([auc_counts(y, score, piece) for score in scores])
+    return overfitting_of_aucs(won, *class_counts(y, piece))
 
 
-def _precision(y, score, part, alarms):
-    raised = part & (score > alarm_cut(score, alarms))
-    return y[raised].mean() if raised.any() else np.nan
-
-
-def _loop(y, scores, blocks, alarms=None):
+def _loop(y, scores, blocks):
     """Logits by the definition, one split after the other."""
     logits = []
     for chosen in combinations(range(blocks), blocks // 2):
         inside = _days(len(y), blocks, chosen)
-        parts = [
-            [roc_auc(y[p], s[p]) if alarms is None else _precision(y, s, p, alarms) for s in scores]
-            for p in (inside, ~inside)
-        ]
+        parts = [[roc_auc(y[p], s[p]) for s in scores] for p in (inside, ~inside)]
         here, there = (np.nan_to_num(np.array(p), nan=-1) for p in parts)
         if all(np.isfinite(p).any() for p in np.array(parts)):
             best = np.isclose(here, here.max(), atol=1e-12)
@@ -56,12 +48,11 @@ def test_splits_equal_a_double_loop(seed, blocks, m, tied):
     rng = np.random.default_rng(seed)
     y = (rng.random(41) < 0.4).astype(np.uint8)
     scores = rng.integers(0, 5, (m, 41)) if tied else rng.standard_normal((m, 41))
-    for alarms in (None, 6):
-        found = overfitting(y, scores, blocks, alarms=alarms)
-        expected = _loop(y, scores.astype(float), blocks, alarms)
-        assert np.sort(found.logits) == pytest.approx(np.sort(expected), abs=1e-9)
-        if len(expected):
-            assert found.probability.value == pytest.approx((expected <= 1e-9).mean())
+    found = overfitting(y, scores, blocks)
+    expected = _loop(y, scores.astype(float), blocks)
+    assert np.sort(found.logits) == pytest.approx(np.sort(expected), abs=1e-9)
+    if len(expected):
+        assert found.probability.value == pytest.approx((expected <= 1e-9).mean())
 
 
 def test_counts_of_blocks_give_the_auc_of_any_union():
@@ -91,10 +82,9 @@ def test_a_better_candidate_is_chosen_and_stays_ahead():
     y = (rng.random(1600) < 0.25).astype(np.uint8)
     scores = rng.standard_normal((20, 1600)) + 0.5 * y
     scores[7] += 0.6 * y
-    for alarms in (None, 300):
-        found = overfitting(y, scores, alarms=alarms)
-        assert found.probability.value < 0.02
-        assert (found.probability.n, found.candidates, found.pieces) == (12_870, 20, 16)
+    found = overfitting(y, scores)
+    assert found.probability.value < 0.02
+    assert (found.probability.n, found.candidates, found.pieces) == (12_870, 20, 16)
     content = found.to_dict()
     assert content["logit_quantiles"]["0.5"] > 2
     assert content["splits"] == 12_870
@@ -132,7 +122,7 @@ def test_series_of_a_panel_stay_in_one_piece():
     y, scores = (rng.random(120) < 0.4).astype(np.uint8), rng.standard_normal((4, 120))
     order = rng.permutation(120)
     blocks = Blocks.of(120, time=time[order], length=5)
-    found = backtest_overfitting(y[order], scores[:, order], blocks=blocks, pieces=8)
+    found = overfitting(y[order], scores[:, order], 8, blocks)
     whole = _loop(y, scores, 8)  # 15 rows each, so five times
     assert np.sort(found.logits) == pytest.approx(np.sort(whole))
 
@@ -147,22 +137,12 @@ def test_the_rank_of_the_best_is_that_of_scipy(seed, m):
 
 
 @pytest.mark.parametrize(
-    ("options", "code"),
-    [
-        ({"pieces": 5}, "range"),
-        ({"pieces": 22}, "range"),
-        ({"pieces": 8.5}, "number"),
-        ({"pieces": 12}, "few"),
-        ({"pieces": 4, "alarms": 0}, "number"),
-        ({"pieces": 4, "scores": [np.arange(10.0)]}, "few"),
-        ({"pieces": 4, "scores": []}, "few"),
-        ({"pieces": 4, "scores": [np.arange(9.0)]}, "length"),
-    ],
+    ("candidates", "pieces", "code"),
+    [(1, 4, "few"), (2, 5, "range"), (2, 2, "range"), (2, 22, "range")],
 )
-def test_bad_input_is_refused(options, code):
-    scores = options.pop("scores", [np.arange(10.0), np.ones(10)])
+def test_one_candidate_and_pieces_that_cannot_be_halved_are_refused(candidates, pieces, code):
     with refused(code):
-        overfitting([0, 1] * 5, scores, **options)
+        overfitting([0, 1] * 15, [np.arange(30.0)] * candidates, pieces)
 
 
 def test_pieces_of_other_units_are_refused():
@@ -170,3 +150,8 @@ def test_pieces_of_other_units_are_refused():
     for call in (lambda: class_counts([0, 1], piece), lambda: auc_counts([0, 1], [1, 2], piece)):
         with refused("length"):
             call()
+
+
+def test_half_a_piece_is_refused():
+    with refused("number"):
+        Blocks.of(8).pieces(4.5)

@@ -19,7 +19,6 @@ from trueness.evaluation import (
     resampled_aucs,
     roc_auc,
     simultaneous_contrasts,
-    simultaneous_differences,
 )
 from trueness.evaluation.selection import large_sample, small_sample_critical
 
@@ -31,11 +30,9 @@ def _alike(rng, n, m, quality=0.8):
     return y, [quality * y + 0.7 * (common + rng.standard_normal(n)) for _ in range(m)]
 
 
-def _compare(y, scores, reference, length=5, **options):
-    return simultaneous_differences(
-        y, [[s] for s in scores], [[reference] for _ in scores],
-        blocks=Blocks.of(len(y), length=length), **options,
-    )  # fmt: skip
+def _compare(y, scores, reference, length=5, confidence=0.95):
+    base, *aucs = _aucs(y, [reference, *scores], length)
+    return simultaneous_contrasts([mean_difference([auc], [base]) for auc in aucs], confidence)
 
 
 def _aucs(y, scores, length=20, **options):
@@ -177,10 +174,11 @@ def test_a_leader_alone_has_nobody_to_be_compared_with():
 def test_seeds_are_averaged_and_narrow_the_interval():
     rng = np.random.default_rng(5)
     y, scores = _alike(rng, 800, 8)
-    ours, theirs = scores[:4], scores[4:]
-    blocks = Blocks.of(800, length=5)
-    (mean,) = simultaneous_differences(y, [ours], [theirs], blocks=blocks)
-    single = simultaneous_differences(y, [[s] for s in ours], [[s] for s in theirs], blocks=blocks)
+    aucs = _aucs(y, scores, 5)
+    ours, theirs = aucs[:4], aucs[4:]
+    (mean,) = simultaneous_contrasts([mean_difference(ours, theirs)])
+    pairs = zip(ours, theirs, strict=True)
+    single = simultaneous_contrasts([mean_difference([a], [b]) for a, b in pairs])
     assert mean.pointwise.value == pytest.approx(np.mean([c.pointwise.value for c in single]))
     widths = [c.pointwise.high - c.pointwise.low for c in single]
     assert mean.pointwise.high - mean.pointwise.low < 0.8 * min(widths)
@@ -314,11 +312,6 @@ def test_the_small_sample_value_is_students():
 @pytest.mark.parametrize(
     ("call", "code"),
     [
-        (
-            lambda: simultaneous_differences([0, 1], [[[1.0, 2.0]]], [], blocks=Blocks.of(2)),
-            "length",
-        ),
-        (lambda: simultaneous_differences([0, 1], [[]], [[]], blocks=Blocks.of(2)), "empty"),
         (lambda: simultaneous_contrasts([], 95), "range"),
         (lambda: contrasts_with_leader([], 0), "leader"),
         (lambda: contrasts_with_leader([], 0, 95), "range"),

@@ -13,9 +13,9 @@ from scipy.optimize import brentq
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from tests.evaluation.cases import compare_slices
 from trueness.checks import CheckInput
 from trueness.evaluation.resampling import mean_difference, resampled_aucs
-from trueness.evaluation.slice_comparison import compare_slices
 from trueness.fit.guard import incidents
 from trueness.judge.measured import estimates_of
 from trueness.predictions import Predictions

@@ -13,11 +13,6 @@ from trueness.checks.results import Check
 from trueness.document import Column, Document, Section, Sentence, Table
 
 SCHEMA = 1
-PARTS = (
-    "Severity", "What it saw", "What it means", "Likely causes", "Next move",
-    "False alarms",
-)  # fmt: skip
-"""Paragraphs of every page, in order."""
 
 
 def page_of(code: str) -> str:

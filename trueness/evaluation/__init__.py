@@ -10,10 +10,7 @@ if TYPE_CHECKING:
     from trueness.evaluation.by_group import selection_scores
     from trueness.evaluation.calibration import (
         brier_decomposition,
-        brier_score,
-        classwise_calibration_error,
         expected_calibration_error,
-        log_loss,
         reliability_diagram_data,
         smooth_calibration_error,
     )
@@ -40,7 +37,6 @@ if TYPE_CHECKING:
     from trueness.evaluation.guarantee import (
         Candidate,
         Certificate,
-        certify,
         certify_many,
         sequence,
     )
@@ -52,7 +48,6 @@ if TYPE_CHECKING:
         replicated_proportion,
     )
     from trueness.evaluation.metrics import (
-        average_precision,
         measure,
         measure_many,
         precision_recall_curve,
@@ -63,13 +58,11 @@ if TYPE_CHECKING:
     from trueness.evaluation.operating_points import (
         best_precision,
         best_recall,
-        precision_at_alarms,
     )
     from trueness.evaluation.out_of_fold import out_of_fold_calibration
     from trueness.evaluation.overfitting import (
         Overfitting,
         auc_counts,
-        backtest_overfitting,
         class_counts,
         overfitting_of_aucs,
     )
@@ -93,16 +86,13 @@ if TYPE_CHECKING:
         largest_of_pairs,
         max_t_critical,
         simultaneous_contrasts,
-        simultaneous_differences,
     )
     from trueness.evaluation.shrinkage import Shrunk, shrink
-    from trueness.evaluation.simultaneous_bounds import adjusted_precision_bounds, precision_bounds
+    from trueness.evaluation.simultaneous_bounds import precision_bounds
     from trueness.evaluation.slice_comparison import (
         Method,
         MethodComparison,
         SliceComparison,
-        compare_many,
-        compare_slices,
     )
     from trueness.evaluation.slices import ClassScores, Slice, Slices, measure_slices
     from trueness.evaluation.thresholds import (
@@ -110,7 +100,6 @@ if TYPE_CHECKING:
         Threshold,
         rate_cuts,
         threshold_sweep,
-        undo_sigmoid,
     )
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

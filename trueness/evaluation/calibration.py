@@ -14,7 +14,6 @@ from trueness.evaluation.inputs import (
     between,
     choice,
     labels_and_probabilities,
-    probabilities,
 )
 
 Array = NDArray[np.float64]
@@ -184,59 +183,6 @@ def expected_calibration_error(
     return float(np.nansum(gap * count) / n)
 
 
-def classwise_calibration_error(
-    y_true: ArrayLike,
-    y_prob: ArrayLike,
-    n_bins: int = BINS,
-    strategy: Strategy = "uniform",
-    debiased: bool = False,
-) -> float:
-    """Mean over the classes of the calibration error of each class against the rest, in [0, 1].
-
-    Kull et al., "Beyond temperature scaling: Obtaining well-calibrated multiclass probabilities
-    with Dirichlet calibration" (2019).
-
-    Parameters
-    ----------
-    y_true : (n,)
-        Classes 0 to K - 1.
-    y_prob : (n, K)
-        Rows are probabilities of the K >= 2 classes and sum to 1 (to 0.01, for half precision).
-    n_bins, strategy, debiased
-        See `expected_calibration_error`.
-
-    Examples
-    --------
-    >>> probs = np.array([[0.8, 0.1, 0.1], [0.8, 0.1, 0.1]])
-    >>> round(classwise_calibration_error([0, 0], probs), 3)
-    0.133
-    """
-    try:
-        values, classes = np.asarray(y_prob), np.asarray(y_true)
-    except ValueError:
-        raise InputError(
-            "rows of different lengths; probabilities (n, K) are needed", "dimensions"
-        ) from None
-    if values.ndim != 2 or values.shape[1] < 2 or classes.shape != values.shape[:1]:
-        raise InputError(
-            f"probabilities of shape {values.shape} for labels of shape {classes.shape}; "
-            "(n, K) with K >= 2 and (n,) are needed", "dimensions",
-        )  # fmt: skip
-    k = values.shape[1]
-    if not np.isin(classes, range(k)).all():
-        raise InputError(f"labels must be classes 0 to {k - 1}", "labels")
-    columns = [probabilities(column) for column in values.T]
-    if len(classes) and not np.allclose(np.sum(columns, axis=0), 1, rtol=0, atol=0.01):
-        raise InputError(
-            "rows of probabilities must sum to 1; apply a softmax to logits first", "scale"
-        )
-    errors = [
-        expected_calibration_error(classes == c, column, n_bins, strategy, debiased)
-        for c, column in enumerate(columns)
-    ]
-    return float(np.mean(errors))
-
-
 # ------------------------------------------------------------------------------------- without bins
 
 
@@ -296,36 +242,17 @@ def _on_grid(place: Array, mass: Array) -> Array:
     return np.asarray(lower + np.roll(upper, 1), np.float64)
 
 
-def log_loss(y_true: ArrayLike, y_prob: ArrayLike) -> float:
-    """Mean of -ln of the probability of what happened, probabilities clipped to 1e-7 and 1 - 1e-7.
+def log_losses(y_true: ArrayLike, y_prob: ArrayLike) -> Array:
+    """-ln of the probability of what happened, (n,), each clipped to 1e-7 and 1 - 1e-7.
 
     Examples
     --------
-    >>> round(log_loss([0, 1], [0.5, 0.5]), 4)
-    0.6931
+    >>> log_losses([0, 1], [0.5, 0.5]).round(4)
+    array([0.6931, 0.6931])
     """
-    return float(log_losses(*_some(y_true, y_prob)).mean())
-
-
-def log_losses(y_true: ArrayLike, y_prob: ArrayLike) -> Array:
-    """Loss of each example, (n,); see `log_loss`."""
     y, prob = labels_and_probabilities(y_true, y_prob)
     safe = np.clip(prob, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     return -np.where(y == 1, np.log(safe), np.log1p(-safe))
-
-
-def brier_score(y_true: ArrayLike, y_prob: ArrayLike) -> float:
-    """Mean squared distance between probability and label, in [0, 1].
-
-    Brier, "Verification of forecasts expressed in terms of probability" (1950).
-
-    Examples
-    --------
-    >>> brier_score([0, 1], [0.5, 1.0])
-    0.125
-    """
-    y, prob = _some(y_true, y_prob)
-    return float(np.mean((prob - y) ** 2))
 
 
 def brier_decomposition(

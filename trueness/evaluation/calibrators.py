@@ -11,7 +11,7 @@ examples of either class.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit, log_expit, logit
 from sklearn.isotonic import IsotonicRegression
@@ -270,9 +270,6 @@ class VennAbersCalibration(Calibrator):
     --------
     >>> scores, y = np.array([-2.0, -1.0, 0.0, 1.0, 2.0, 3.0]), np.array([0, 0, 1, 0, 1, 1])
     >>> fitted = VennAbersCalibration().fit(scores, y)
-    >>> p0, p1 = fitted.predict_interval(np.array([0.5, 9.0]))
-    >>> p0.round(3), p1.round(3)
-    (array([0.333, 0.667]), array([0.667, 1.   ]))
     >>> fitted.transform(np.array([0.5, 9.0]))
     array([0.5 , 0.75])
     """
@@ -282,18 +279,10 @@ class VennAbersCalibration(Calibrator):
         positives = np.bincount(index, labels).astype(np.int64)
         self.interval_ = values_of_one_more(weight.tolist(), positives.tolist())
 
-    def predict_interval(self, X: ArrayLike) -> tuple[Array, Array]:
-        """Probabilities p0 <= p1, (n,) each."""
-        return self._interval(self._scores(X))
-
-    def _interval(self, scores: Array) -> tuple[Array, Array]:
+    def _probability(self, scores: Array) -> Array:
         at = np.searchsorted(self.scores_, scores)
         tied = self.scores_[np.minimum(at, len(self.scores_) - 1)] == scores
         p0, p1 = self.interval_[2 * at + tied].T
-        return p0, p1
-
-    def _probability(self, scores: Array) -> Array:
-        p0, p1 = self._interval(scores)
         return p1 / (1 - p0 + p1)
 
 

@@ -8,7 +8,7 @@ from itertools import chain
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, vstack
 
 from trueness.errors import at_least
@@ -16,15 +16,11 @@ from trueness.evaluation.blocks import DRAWS, Blocks
 from trueness.evaluation.by_group import (
     Groups,
     cell_counts,
-    check_lengths,
-    checked_labels,
-    group_units,
     macro_f1,
     majority_of,
     summaries,
 )
 from trueness.evaluation.clusters import WEIGHTS_AT_ONCE, cluster_weights
-from trueness.evaluation.inputs import InputError
 from trueness.evaluation.resampling import Resampled, mean_of
 
 Array = NDArray[np.float64]
@@ -160,6 +156,7 @@ def macro_f1_draws(
 
     Examples
     --------
+    >>> from trueness.evaluation.by_group import group_units
     >>> y = np.array([0, 1] * 10)
     >>> groups, blocks = group_units(None, 20, 1), Blocks.of(20)
     >>> macro_f1_draws(y, {"a": y, "b": 1 - y}, groups, blocks, n_classes=2, draws=3)["b"]
@@ -185,37 +182,3 @@ def macro_f1_draws(
             own, overall = macro_f1(np.stack([hits, truth, guesses]))
             portions[name].append(np.vstack([own[:kept], overall]))
     return {name: np.hstack(some) for name, some in portions.items()}
-
-
-def class_draws(
-    y: object, runs: Mapping[str, ArrayLike], group: object | None, blocks: Blocks | None, *,
-    n_classes: int, majority: str = "", min_rows: int = 100, draws: int = DRAWS, seed: int = 0,
-) -> dict[str, list[ClassDraws]]:  # fmt: skip
-    """Every seed of every model on the same draws; for the parameters see `compare_many`."""
-    labels = checked_labels("y", y, n_classes)
-    blocks = Blocks.of(len(labels)) if blocks is None else blocks
-    check_lengths(y=labels, group=group, blocks=atom_of(blocks))
-    groups = group_units(group, len(labels), min_rows)
-    predictions = dict(_seeds(runs, labels, n_classes))
-    scores = macro_f1_draws(
-        labels, predictions, groups, blocks, n_classes=n_classes, draws=draws, seed=seed
-    )
-    sizes, found = sizes_of(groups, blocks, majority), {name: [] for name in runs}
-    for (name, _), values in scores.items():
-        found[name].append(ClassDraws.of(values, sizes))
-    return found
-
-
-def _seeds(
-    runs: Mapping[str, ArrayLike], y: Index, n_classes: int
-) -> Iterator[tuple[tuple[str, int], Index]]:
-    """Predictions of each seed of each model, checked."""
-    for name, run in runs.items():
-        every = np.atleast_2d(np.asarray(run))
-        if every.ndim != 2 or not len(every) or every.shape[1] != len(y):
-            raise InputError(
-                f"predictions of {name} of shape {np.shape(run)}; ({len(y)},) or "
-                f"(seeds, {len(y)}) are needed", "lengths",
-            )  # fmt: skip
-        for i, one in enumerate(every):
-            yield (name, i), checked_labels(f"predictions of {name}", one, n_classes)

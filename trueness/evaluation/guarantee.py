@@ -190,29 +190,6 @@ def sequence(
     return distinct[np.lexsort((-alarms, p))]
 
 
-def certify(
-    y_true: ArrayLike, y_score: ArrayLike, thresholds: ArrayLike, precision: float,
-    confidence: float = 0.95, *, method: Method = "fixed_sequence", looks: int = 1,
-    blocks: Blocks | None = None, call: int = 0, input: Input = "logit",
-) -> Certificate:  # fmt: skip
-    """Certify one candidate; see `certify_many`. Asked for once, it has the whole error.
-
-    Examples
-    --------
-    >>> y = np.r_[np.ones(26), np.zeros(4), np.ones(4), np.zeros(66)]
-    >>> score = np.linspace(3, -3, 100)
-    >>> certificate = certify(y, score, [score[29]], 0.6)
-    >>> print(certificate.threshold.share, round(certificate.threshold.p_value, 4))
-    87 % (69–96) · 26/30 0.0015
-    >>> certify(y, score, [score[29]], 0.8).more_alarms
-    168
-    """
-    one = {"": Candidate(y_true, y_score, thresholds, blocks)}
-    return certify_many(
-        one, precision, confidence, method=method, looks=looks, call=call, input=input
-    )[""]
-
-
 def certify_many(
     candidates: Mapping[str, Candidate], precision: float, confidence: float = 0.95, *,
     method: Method = "fixed_sequence", looks: int = 1, call: int = 0, unseen_thresholds: int = 1,
@@ -251,6 +228,17 @@ def certify_many(
     ------
     InputError
         With the codes of `threshold_sweep` and `dependence`, and ``range, choice, empty``.
+
+    Examples
+    --------
+    >>> y = np.r_[np.ones(26), np.zeros(4), np.ones(4), np.zeros(66)]
+    >>> score = np.linspace(3, -3, 100)
+    >>> candidates = {"": Candidate(y, score, [score[29]])}
+    >>> certificate = certify_many(candidates, 0.6)[""]
+    >>> print(certificate.threshold.share, round(certificate.threshold.p_value, 4))
+    87 % (69–96) · 26/30 0.0015
+    >>> certify_many(candidates, 0.8)[""].more_alarms
+    168
     """
     between("precision", precision)
     choice("method", method, get_args(Method))

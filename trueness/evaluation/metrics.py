@@ -61,24 +61,6 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     return auc_influence(SortedScores.of(y_true, y_score))[0]
 
 
-def average_precision(y_true: ArrayLike, y_score: ArrayLike) -> float:
-    """Mean of the precision over the recall steps; NaN without positives.
-
-    ``sum (R_i - R_{i-1}) P_i`` over the distinct scores, from the highest down.
-
-    Parameters
-    ----------
-    y_true, y_score : (n,)
-        As for `roc_auc`.
-
-    Examples
-    --------
-    >>> round(average_precision([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8]), 3)
-    0.833
-    """
-    return average_precision_influence(SortedScores.of(y_true, y_score))[0]
-
-
 def alarm_cut(y_score: ArrayLike, alarms: int) -> float:
     """Highest score that raises no alarm if at most `alarms` are wanted; alarm where score > cut.
 

@@ -1,18 +1,13 @@
-"""The best threshold of a sweep under a demand, and the precision of a number of alarms."""
+"""The best threshold of a sweep under a demand."""
 
 from __future__ import annotations
-
-from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import at_least
-from trueness.evaluation.inputs import InputError, between, choice
-from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.thresholds import Sweep, Threshold, threshold_sweep
-
-Ties: TypeAlias = Literal["worst", "expected", "best"]
+from trueness.evaluation.inputs import InputError, between
+from trueness.evaluation.thresholds import Sweep, Threshold
 
 
 def best_recall(
@@ -32,6 +27,7 @@ def best_recall(
 
     Examples
     --------
+    >>> from trueness.evaluation.thresholds import threshold_sweep
     >>> sweep = threshold_sweep([1, 0, 1, 0, 0], [2.0, 1.0, 1.0, 0.0, -1.0])
     >>> print(best_recall(sweep, 0.6).precision)
     67 % (9–99) · 2/3
@@ -69,6 +65,7 @@ def best_precision(
 
     Examples
     --------
+    >>> from trueness.evaluation.thresholds import threshold_sweep
     >>> sweep = threshold_sweep([1, 0, 1, 0, 0], [2.0, 1.0, 1.0, 0.0, -1.0])
     >>> best_precision(sweep, recall=0.9).alarms, best_precision(sweep, alarms=2).alarms
     (3, 1)
@@ -93,52 +90,3 @@ def _best(sweep: Sweep, allowed: NDArray[np.bool_], by: tuple[ArrayLike, ...]) -
         return None
     keys = [np.asarray(key, np.float64)[rows] for key in by]
     return sweep.threshold(int(rows[np.lexsort([-key for key in reversed(keys)])[0]]))
-
-
-def precision_at_alarms(
-    y_true: ArrayLike, y_score: ArrayLike, alarms: int, ties: Ties = "worst", *,
-    confidence: float = 0.95,
-) -> Estimate:  # fmt: skip
-    """Precision of exactly so many alarms, the highest scores first.
-
-    Parameters
-    ----------
-    y_true : (n,)
-        Labels 0 and 1, at least two of them 1.
-    y_score : (n,)
-        On any scale.
-    alarms : int
-        At most n.
-    ties : {"worst", "expected", "best"}
-        Which units count where equal scores lie on either side of the boundary: those without a
-        hit, a random draw, those with one.
-    confidence : float
-
-    Returns
-    -------
-    Estimate
-        For a random draw that can turn out either way: the mean, without hits, its interval
-        reaching from the low end of the worst case to the high end of the best.
-
-    Examples
-    --------
-    >>> y, score = [1, 0, 1, 0, 0], [2.0, 1.0, 1.0, 0.0, -1.0]
-    >>> [precision_at_alarms(y, score, 2, ties).value for ties in ("worst", "expected", "best")]
-    [0.5, 0.75, 1.0]
-    """
-    sweep = threshold_sweep(y_true, y_score, confidence=confidence, input="score")
-    if at_least("alarms", alarms, 1) > sweep.n:
-        raise InputError(
-            f"{alarms} alarms on {sweep.n} units; one each at most is possible", "range"
-        )
-    choice("ties", ties, get_args(Ties))
-    row = int(np.searchsorted(sweep.alarms, alarms, side="left"))
-    before = (int(sweep.alarms[row - 1]), int(sweep.hits[row - 1])) if row else (0, 0)
-    size, hits = int(sweep.alarms[row]) - before[0], int(sweep.hits[row]) - before[1]
-    wanted = alarms - before[0]
-    fewest, most = before[1] + max(0, wanted - (size - hits)), before[1] + min(wanted, hits)
-    worst, best = (Estimate.proportion(k, alarms, confidence=confidence) for k in (fewest, most))
-    if ties != "expected" or fewest == most:
-        return best if ties == "best" else worst
-    mean = (before[1] + wanted * hits / size) / alarms
-    return Estimate(mean, worst.low, best.high, alarms)

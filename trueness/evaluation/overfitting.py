@@ -8,7 +8,7 @@ of half of the pieces picks the best candidate, the other half ranks it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -16,11 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueness.errors import at_least
-from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.inputs import InputError, Labels, binary, labels_and_scores
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads
 
@@ -28,8 +25,6 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Performance = Callable[[Array], Array]
 """Halves as rows of 0 and 1, (splits, pieces) -> performance of each candidate, (splits, m)."""
-PIECES = 16
-"""They can be halved in 12,870 ways."""
 MOST_PIECES = 20
 """They can be halved in 184,756 ways."""
 AT_ONCE = 1024
@@ -68,49 +63,6 @@ class Overfitting:
         }  # fmt: skip
 
 
-def backtest_overfitting(
-    y_true: ArrayLike, scores: Iterable[ArrayLike], *, blocks: Blocks, pieces: int = PIECES,
-    alarms: int | None = None,
-) -> Overfitting:  # fmt: skip
-    """Probability of backtest overfitting of a choice among candidates.
-
-    Parameters
-    ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    scores : iterable of m arrays (n,)
-        At least two.
-    blocks : Blocks
-        Of the n units; what is drawn together stays together.
-    pieces : int
-        Even, 4 to 20; 16 give 12,870 splits.
-    alarms : int, optional
-        Candidates are chosen and ranked by the precision of the alarms that they raise in a half,
-        with the cut of so many alarms on all units; by AUC without it. A half without alarms of a
-        candidate ranks it last.
-
-    Examples
-    --------
-    >>> y = np.tile([0, 0, 1, 0], 80)
-    >>> skill = y + np.random.default_rng(0).standard_normal((5, 320))
-    >>> skill[3] += y
-    >>> backtest_overfitting(y, skill, blocks=Blocks.of(320), pieces=8).probability.value
-    0.0
-    """
-    piece = blocks.pieces(_halvable(pieces))
-    if alarms is None:
-        won = in_threads(lambda score: auc_counts(y_true, score, piece), scores)
-        return overfitting_of_aucs(_stacked(won), *class_counts(y_true, piece))
-    counts = [alarm_counts(y_true, score, piece, alarms) for score in scores]
-    hits, raised = (_stacked([c[i] for c in counts]) for i in (0, 1))
-
-    def precision(halves: Array) -> Array:
-        with np.errstate(invalid="ignore"):
-            return halves @ hits.T / (halves @ raised.T)
-
-    return _probability(precision, len(hits), pieces)
-
-
 def class_counts(y_true: ArrayLike, piece: Index) -> tuple[Array, Array]:
     """Positives and negatives of each piece, (pieces,) each; `piece` (n,) is of `Blocks.pieces`."""
     labels = np.asarray(y_true)
@@ -132,16 +84,6 @@ def auc_counts(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> Array:
     return won_pairs(ranked.positive, ranked.order, ranked.ends, piece, int(piece.max()) + 1)
 
 
-def alarm_counts(
-    y_true: ArrayLike, y_score: ArrayLike, piece: Index, alarms: int
-) -> tuple[Array, Array]:
-    """Hits and alarms of each piece, (pieces,) each, by the cut of so many alarms on all units."""
-    labels, scores = _fitting(y_true, y_score, piece)
-    raised, pieces = scores > alarm_cut(scores, at_least("alarms", alarms, 1)), int(piece.max()) + 1
-    hits = np.bincount(piece[raised], labels[raised], pieces)
-    return hits.astype(np.float64), np.bincount(piece[raised], minlength=pieces).astype(np.float64)
-
-
 def _fitting(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> tuple[Labels, Array]:
     labels, scores = labels_and_scores(y_true, y_score)
     if labels.shape != piece.shape:
@@ -150,14 +92,30 @@ def _fitting(y_true: ArrayLike, y_score: ArrayLike, piece: Index) -> tuple[Label
 
 
 def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overfitting:
-    """The same from stored counts.
+    """Probability of backtest overfitting of a choice among candidates by AUC.
 
     Parameters
     ----------
     won : (m, pieces, pieces)
-        `auc_counts` of each candidate; means over seeds serve as well.
+        `auc_counts` of each candidate, at least two; means over seeds serve as well. An even number
+        of pieces, 4 to 20; 16 give 12,870 splits.
     positives, negatives : (pieces,)
         `class_counts`.
+
+    Raises
+    ------
+    InputError
+        With the codes ``few`` for one candidate, ``range`` for pieces that cannot be halved.
+
+    Examples
+    --------
+    >>> from trueness.evaluation.blocks import Blocks
+    >>> y, piece = np.tile([0, 0, 1, 0], 80), Blocks.of(320).pieces(8)
+    >>> skill = y + np.random.default_rng(0).standard_normal((5, 320))
+    >>> skill[3] += y
+    >>> won = np.array([auc_counts(y, score, piece) for score in skill])
+    >>> overfitting_of_aucs(won, *class_counts(y, piece)).probability.value
+    0.0
     """
     m, pieces, _ = won.shape
     one, other = np.triu_indices(pieces)
@@ -172,29 +130,16 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
     return _probability(auc, m, pieces)
 
 
-def _stacked(counts: list[Array]) -> Array:
-    if not counts:
-        raise InputError("no candidates; at least two are needed", "few")
-    return np.array(counts)
-
-
-def _halvable(pieces: int) -> int:
-    """Number of pieces that can be halved; anything else is refused."""
-    count = at_least("pieces", pieces, 0)
-    if not 4 <= count <= MOST_PIECES or count % 2:
-        raise InputError(
-            f"{count} pieces cannot be halved; an even number from 4 to 20 can", "range"
-        )
-    return count
-
-
 def _probability(performance: Performance, m: int, pieces: int) -> Overfitting:
     """Choose on each half, rank on the other; halves in which nothing is defined are left out."""
     from trueness.evaluation.kernels import ranks_of_best
 
     if m < 2:
         raise InputError("one candidate leaves nothing to choose; at least two are needed", "few")
-    pieces = _halvable(pieces)
+    if not 4 <= pieces <= MOST_PIECES or pieces % 2:
+        raise InputError(
+            f"{pieces} pieces cannot be halved; an even number from 4 to 20 can", "range"
+        )
     chosen = np.array(list(combinations(range(pieces), pieces // 2)))
     halves = np.zeros((math.comb(pieces, pieces // 2), pieces))
     np.put_along_axis(halves, chosen, 1.0, axis=1)

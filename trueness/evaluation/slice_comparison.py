@@ -11,11 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
-from numpy.typing import ArrayLike
-
 from trueness.errors import nearest
-from trueness.evaluation.blocks import DRAWS, FEWEST_BLOCKS, Blocks
-from trueness.evaluation.class_draws import ClassDraws, class_draws
+from trueness.evaluation.blocks import FEWEST_BLOCKS
+from trueness.evaluation.class_draws import ClassDraws
 from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference
@@ -154,53 +152,6 @@ def _dicts(contrasts: Mapping[str, Contrast]) -> dict[str, Any]:
     return {name: one.to_dict() for name, one in contrasts.items()}
 
 
-def compare_slices(
-    y: object, first: ArrayLike, second: ArrayLike, group: object | None,
-    blocks: Blocks | None = None, *, n_classes: int, majority: str = "", min_rows: int = 100,
-    confidence: float = 0.95, draws: int = DRAWS, seed: int = 0,
-) -> SliceComparison:  # fmt: skip
-    """First minus second on the same units: which groups are better, worse, not distinguishable.
-
-    Parameters
-    ----------
-    y : (n,) int
-        Classes, 0 to K - 1.
-    first, second : (n,) or (seeds, n) int
-        Predicted classes; macro-F1 is averaged over seeds.
-    group : (n,) str or None
-    blocks : Blocks, optional
-        What is resampled together; each unit by itself without.
-    n_classes : int
-        K.
-    majority : str
-        Group that must not be degraded; the largest if empty.
-    min_rows : int
-        Units a group needs to be compared; the others count among all units only.
-    confidence : float
-        In (0, 1).
-    draws, seed : int
-
-    Returns
-    -------
-    SliceComparison
-
-    Examples
-    --------
-    >>> import numpy as np
-    >>> rng = np.random.default_rng(0)
-    >>> y, language = rng.integers(0, 2, 600), np.repeat(["en", "de"], 300)
-    >>> good, bad = (np.where(rng.random(600) < p, y, 1 - y) for p in (0.9, 0.6))
-    >>> found = compare_slices(y, good, bad, language, n_classes=2)
-    >>> {name: one.verdict for name, one in found.groups.items()}
-    {'de': 'better', 'en': 'better'}
-    """
-    found = class_draws(
-        y, {"first": first, "second": second}, group, blocks, n_classes=n_classes,
-        majority=majority, min_rows=min_rows, draws=draws, seed=seed,
-    )  # fmt: skip
-    return compare_pair(found["first"], found["second"], confidence)
-
-
 def compare_pair(
     first: Sequence[ClassDraws], second: Sequence[ClassDraws], confidence: float = 0.95
 ) -> SliceComparison:
@@ -214,11 +165,9 @@ def compare_pair(
     )  # fmt: skip
 
 
-def compare_many(
-    y: object, runs: Mapping[str, ArrayLike], group: object | None, blocks: Blocks | None = None,
-    *, reference: str, n_classes: int, target: str = "worst_group", majority: str = "",
-    allowed_drop: float = ALLOWED_DROP, min_rows: int = 100, confidence: float = 0.95,
-    draws: int = DRAWS, seed: int = 0,
+def compare_draws(
+    runs: Mapping[str, Sequence[ClassDraws]], *, reference: str, target: str,
+    allowed_drop: float = ALLOWED_DROP, confidence: float = 0.95,
 ) -> MethodComparison:  # fmt: skip
     """Which method lifts the worst groups without degrading the majority group.
 
@@ -228,52 +177,22 @@ def compare_many(
 
     Parameters
     ----------
-    y : (n,) int
-        Classes, 0 to K - 1.
-    runs : mapping of str to (n,) or (seeds, n) int
-        Predicted classes of each method; macro-F1 is averaged over seeds.
-    group : (n,) str or None
-    blocks : Blocks, optional
-        What is resampled together; each unit by itself without.
+    runs : mapping of str to sequence of ClassDraws
+        Seeds of each method, all on the same draws; they are averaged draw by draw.
     reference : str
         The method that the others are compared with.
-    n_classes : int
-        K.
     target : str
         One of `by_group.summaries`.
-    majority : str
-        Group that must not be degraded; the largest if empty.
     allowed_drop : float
-        Macro-F1 that the majority group may lose, at least 0.
-    min_rows : int
+        Macro-F1 that the majority group may lose, in [0, 1).
     confidence : float
         In (0, 1).
-    draws, seed : int
-
-    Returns
-    -------
-    MethodComparison
 
     Raises
     ------
     InputError
-        If names, shapes or labels cannot be used, or no group has `min_rows` units.
+        With the codes ``no_reference, no_estimate, range``.
     """
-    _check_reference(reference, runs)
-    found = class_draws(
-        y, runs, group, blocks, n_classes=n_classes, majority=majority, min_rows=min_rows,
-        draws=draws, seed=seed,
-    )  # fmt: skip
-    return compare_draws(
-        found, reference=reference, target=target, allowed_drop=allowed_drop, confidence=confidence
-    )
-
-
-def compare_draws(
-    runs: Mapping[str, Sequence[ClassDraws]], *, reference: str, target: str,
-    allowed_drop: float = ALLOWED_DROP, confidence: float = 0.95,
-) -> MethodComparison:  # fmt: skip
-    """Methods against a reference from the draws of their seeds; see `compare_many`."""
     _check_reference(reference, runs)
     if not 0 <= allowed_drop < 1:
         raise InputError(

@@ -9,13 +9,10 @@ import math
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.power import auc_standard_error
-
-Array = NDArray[np.float64]
 
 
 def _t(confidence: float, freedom: float) -> float:

@@ -33,8 +33,6 @@ ALARM_RATES_PCT = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 PROBABILITIES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """Thresholds of a sweep over a grid: 0.05 to 0.95."""
 DAYS_PER_YEAR = 365.25
-TWICE = (float(expit(0.0)), float(expit(1.0)))
-"""Where probabilities come to lie that pass through a sigmoid a second time."""
 
 
 @dataclass(frozen=True)
@@ -284,43 +282,3 @@ def _grid_cuts(grid: Sequence[float]) -> Array:
     if not len(prob) or not ((prob >= 0) & (prob <= 1)).all():
         raise InputError("a grid holds probabilities in [0, 1]", "range")
     return logit(prob)
-
-
-# ---------------------------------------------------------------------------------- double sigmoid
-
-
-def undo_sigmoid(prob: ArrayLike) -> Array:
-    """Probabilities that went through a sigmoid twice, brought back to what the model said.
-
-    A probability p taken for a logit comes out as ``1 / (1 + exp(-p))``, between sigmoid(0) = 0.5
-    and sigmoid(1) = 0.731; check TRU006 recognises it.
-
-    Parameters
-    ----------
-    prob : (n,)
-        In [0.5, 0.731].
-
-    Returns
-    -------
-    (n,) float64
-        In [0, 1].
-
-    Raises
-    ------
-    InputError
-        With the code ``scale`` if any lies outside: then they did not pass twice.
-
-    Examples
-    --------
-    >>> undo_sigmoid([0.5, 0.6, 0.7]).round(3)
-    array([0.   , 0.405, 0.847])
-    """
-    twice = np.asarray(prob, np.float64)
-    low, high = TWICE
-    outside = ~((twice >= low) & (twice <= high))
-    if outside.any():
-        raise InputError(
-            f"{int(outside.sum())} of {twice.size} probabilities lie outside sigmoid([0, 1]) = "
-            f"[{low:.3f}, {high:.3f}]; they did not pass through a sigmoid twice", "scale",
-        )  # fmt: skip
-    return logit(twice)

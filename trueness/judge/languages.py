@@ -15,18 +15,12 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import Groups, group_units
 from trueness.evaluation.class_draws import ClassDraws, Sizes, macro_f1_draws, sizes_of
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.slice_comparison import (
-    MethodComparison,
-    SliceComparison,
-    compare_draws,
-    compare_pair,
-)
+from trueness.evaluation.slice_comparison import SliceComparison, compare_pair
 from trueness.evaluation.slices import Slices, measure_slices
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
 
-Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 
 
@@ -264,36 +258,6 @@ def _extended(
 
 
 # ---------------------------------------------------------------------------------------- comparing
-
-
-def compare_groups(
-    runs: Mapping[str, Sequence[Run[Any]]], part: str, reference: str, target: str,
-    store: AnyStore | None = None,
-) -> MethodComparison:  # fmt: skip
-    """Methods against a reference, per group, on the same units.
-
-    Parameters
-    ----------
-    runs : mapping of str to sequence of Run
-        Seeds of each method.
-    part : str
-    reference : str
-        Method that the others are compared with.
-    target : str
-        Estimate in which methods are ranked.
-    store : Store or MemoryStore, optional
-        Its index keeps draws.
-
-    Raises
-    ------
-    TruenessError
-        With the codes ``other_units``, ``no_reference``, ``no_estimate``.
-    """
-    found = draws_of([run for some in runs.values() for run in some], part, store)
-    seeds = {name: [found.draws[run.key] for run in some] for name, some in runs.items()}
-    return compare_draws(
-        seeds, reference=reference, target=target, confidence=found.units.rule.confidence
-    )
 
 
 def compare_two(

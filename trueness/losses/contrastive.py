@@ -134,27 +134,8 @@ def supcon(
     return loss, anchor
 
 
-def supcon_floor(
-    y: Tensor, *, language: Tensor | None = None, cross_weight: float = 1.0,
-    memory: Points | None = None,
-) -> Tensor:  # fmt: skip
-    """What `supcon` cannot go below, (B,) float32: the entropy of each anchor's weights.
-
-    It is ln of the number of positives where they weigh the same. Reports subtract it, so that 0 is
-    perfect; 0 where there is no positive.
-
-    Examples
-    --------
-    >>> supcon_floor(torch.tensor([0, 0, 0, 1])).exp()
-    tensor([2., 2., 2., 1.])
-    """
-    pool, others = _pool(torch.empty(len(y), 0, device=y.device), y, language, memory)
-    weights = _positive_weights(y, language, pool, others, cross_weight)
-    return torch.special.entr(weights).sum(1)
-
-
 def _pool(
-    z: Tensor, y: Tensor, language: Tensor | None, memory: Points | None, row: Tensor | None = None
+    z: Tensor, y: Tensor, language: Tensor | None, memory: Points | None, row: Tensor | None
 ) -> tuple[Points, Tensor]:
     """All P points to compare with, and for each anchor which are there and not itself (B, P)."""
     rows = _rows(row, y)

@@ -22,7 +22,6 @@ Array = NDArray[np.float64]
 
 CUTS = 12
 TOLERANCE = 1e-9
-NEAR_CONSTANT_SHARE = 0.99
 BINS = 10
 BLOCK_DAYS = 125
 """Days per permuted block; turbulent times last for months, and short blocks call all real."""

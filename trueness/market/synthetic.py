@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
 from trueness.market.bars import Bars
 
 Array = NDArray[np.float64]
@@ -17,16 +16,6 @@ def synthetic_probability(z: Array, strength: float, base_rate: float = 0.2) -> 
     ``sigmoid(logit(base_rate) + strength * z)``.
     """
     return 1 / (1 + np.exp(-(np.log(base_rate / (1 - base_rate)) + strength * z)))
-
-
-def synthetic_factor(bars: Bars) -> Array:
-    """Factor planted in synthetic bars, (T,), of unit variance.
-
-    It is read back from the logarithm of the volume.
-    """
-    if bars.volume is None:
-        raise DataError(f"{bars.name}: synthetic bars carry their factor in the volume")
-    return (np.log(bars.volume) - 18.0) / 0.5
 
 
 def synthetic_bars(n_days: int = 4000, strength: float = 1.0, seed: int = 0) -> Bars:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trueness.models.titles_counts import (
         titles_flops,
         titles_parameter_count,
-        titles_parameter_split,
     )
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

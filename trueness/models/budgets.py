@@ -22,7 +22,6 @@ from trueness.models.networks import (
 from trueness.spec.embedding import Embedding
 from trueness.spec.model import Model, PatchTST
 
-BUDGETS = ("750k", "2M", "20M", "200M", "2B")
 TOLERANCE_PCT = 10.0
 WIDTHS = (
     16, 24, 32, 48, 64, 96, 128, 160, 192, 256, 320, 384, 512, 768, 1024, 1536, 2048, 3072, 4096,
@@ -334,13 +333,6 @@ class LabelSpace:
     levels: dict[str, tuple[float, ...]]
     note: str
 
-    def triples(self) -> list[tuple[int, int, int]]:
-        """Architectures (d_model, n_layers, n_heads) whose heads divide the width."""
-        widths, depths, heads = (
-            [int(v) for v in self.levels[n]] for n in ("d_model", "n_layers", "n_heads")
-        )
-        return [(d, depth, k) for d in widths for depth in depths for k in heads if d % k == 0]
-
 
 TRAINED: dict[str, tuple[float, ...]] = {
     "d_ff_ratio": (2, 4),
@@ -362,8 +354,8 @@ def label_space(name: str) -> LabelSpace:
     Examples
     --------
     >>> space = label_space("label:2M")
-    >>> space.levels["d_model"], len(space.triples())
-    ((32, 48, 64, 80, 96), 75)
+    >>> space.levels["d_model"]
+    (32, 48, 64, 80, 96)
     """
     label = name.removeprefix("label:").strip()
     known = {key.lower(): key for key in LABELS}

@@ -17,33 +17,6 @@ def _titles_skeleton(model: titles.Encoder, vocabulary: int, n_classes: int) -> 
         return build_titles(model, vocabulary, n_classes, torch.Generator("cpu"))
 
 
-def titles_parameter_split(
-    model: titles.Encoder, vocabulary: int, n_classes: int
-) -> dict[str, int]:
-    """Trainable parameters of a title classifier by part.
-
-    Returns
-    -------
-    dict of str to int
-        ``embedding, blocks, norms`` (after the embedding and at the end), ``head, projection``.
-        The first three are the backbone.
-
-    Examples
-    --------
-    >>> v1 = titles.Encoder.model_validate({"kind": "encoder", "head": "plain"})
-    >>> titles_parameter_split(v1, vocabulary=151_669, n_classes=6)["blocks"]
-    21642240
-    """
-    module = _titles_skeleton(model, vocabulary, n_classes)
-    return {
-        "embedding": weights(module.embedding),
-        "blocks": weights(module.blocks),
-        "norms": weights(module.norm_in, module.norm_out),
-        "head": weights(module.head),
-        "projection": weights(module.projection),
-    }
-
-
 def titles_parameter_count(model: titles.Encoder, vocabulary: int, n_classes: int) -> int:
     """Trainable parameters of the network that `build_titles` would make.
 

