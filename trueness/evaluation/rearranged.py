@@ -93,7 +93,8 @@ class Labels:
         for row in orders[1:]:
             drawn = rng.permutation(len(sizes))
             ends = np.cumsum(sizes[drawn])
-            row[:] = np.arange(blocks.n) + np.repeat(starts[drawn] - ends + sizes[drawn], sizes[drawn])
+            shift = starts[drawn] - ends + sizes[drawn]
+            row[:] = np.arange(blocks.n) + np.repeat(shift, sizes[drawn])
         return cls(centred[by_cluster], place, 1, orders)
 
     @property
@@ -153,8 +154,8 @@ class Chance:
             sums = labels.sums(np.array(values[start : start + AT_ONCE], np.float64))
             spread = sums.std(axis=1, keepdims=True)
             moves = spread > ROUNDING * (1 + np.abs(sums).max(axis=1, keepdims=True))
-            z = np.where(moves, (sums - sums.mean(axis=1, keepdims=True)) / np.where(moves, spread, 1),
-                         -np.inf)  # fmt: skip
+            z = (sums - sums.mean(axis=1, keepdims=True)) / np.where(moves, spread, 1)
+            z[~moves[:, 0]] = -np.inf
             some = slice(start, start + len(z))
             observed[some] = z[:, 0]
             single[some] = (z >= z[:, :1] - ROUNDING).mean(axis=1)

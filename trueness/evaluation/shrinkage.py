@@ -14,7 +14,7 @@ every run is drawn onto the pooled rate.
 
 That is for published tables, where counts are all there is and runs are taken as independent.
 Candidates whose predictions are at hand share their units and so their luck: how much of their
-scatter is luck, and how sure the pooled precision is, comes from their joint draws (`shrink_drawn`).
+scatter is luck, and how sure the pooled precision is, comes from joint draws (`shrink_drawn`).
 """
 
 from __future__ import annotations
