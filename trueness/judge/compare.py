@@ -364,9 +364,7 @@ def _of_kind(
     ]  # fmt: skip
 
 
-def _pair(
-    parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks
-) -> list[Resampled]:
+def _pair(parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks) -> list[Resampled]:
     """AUC of both on some units with joint draws; nothing if a class is too rare.
 
     Units that fill fewer than five blocks have no draws: these would say nothing about chance.
