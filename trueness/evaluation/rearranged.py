@@ -41,14 +41,14 @@ class Labels:
         Place of each unit: series of a panel side by side, times in order.
     step : int
         Places that a shift moves: the series of a panel stay together.
-    orders : (permutations, cells) int64 or None
+    orders : (permutations, cells) int32 or None
         Places of the labels where units have no order; None where they are shifted.
     """
 
     centred: Array
     place: NDArray[np.int64]
     step: int = 1
-    orders: NDArray[np.int64] | None = None
+    orders: NDArray[np.int32] | None = None
 
     @classmethod
     def of(cls, y: NDArray[np.uint8], blocks: Blocks, group: object = None) -> Labels:

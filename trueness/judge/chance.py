@@ -171,10 +171,10 @@ def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
 def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearranged | None:
     """Of models on the same units; None if these are too few."""
     first = some[0][1]
-    if too_few(first.y):
+    ranked = [SortedScores.of(part.y, part.score) for _, part in some]
+    if too_few(ranked[0].y):
         return None
-    labels = Labels.of(first.y, first.blocks(), first.group)
-    ranked = [SortedScores.of_checked(part.y, part.score) for _, part in some]
+    labels = Labels.of(ranked[0].y, first.blocks(), first.group)
     return Rearranged(
         [run.address for run, _ in some],
         Chance.of(labels, [alarm_values(one, budget) for one in ranked]),

@@ -238,7 +238,9 @@ def _of_an_event(
         first.estimates["base_rate"],
         [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
         n_candidates, reference, verdict, chosen,
-        power=leader and _power(leader.run, known, candidates, every, rearranged),
+        power=None if leader is None else _power(
+            leader.run, known, candidates, every, rearranged
+        ),
     )  # fmt: skip
 
 

@@ -222,7 +222,7 @@ def power_sentences(found: dict[str, Any], unit: str = "unit") -> list[str]:
     >>> for line in power_sentences(power_dict(3019, 620, 6, 5, 30, 0.95, resolution), "day"):
     ...     print(line)
     Minimum detectable with 80 % power, on 3,019 days with 620 positives, for one of 6 models:
-    against chance: precision@30 43 % or AUC 0.541 (circular shifts), base rate 21 %.
+    against chance: precision@30 43 % or AUC 0.541 (rearranged labels), base rate 21 %.
     against the best of 5 baselines: AUC difference 0.045; against all other candidates: 0.060.
     By chance alone, the best of 6 models reaches 9/30 half the time, 12/30 in 5 % of cases.
     """
@@ -232,7 +232,7 @@ def power_sentences(found: dict[str, Any], unit: str = "unit") -> list[str]:
         f"{plural(found['samples'], unit)} with {plural(found['positives'], 'positive')}"
         + (f", for one of {plural(m, 'model')}:" if m > 1 else ":"),
         f"against chance: precision@{n} {_share(best['precision'])} or AUC "
-        f"{_number(best['auc'])} (circular shifts), base rate {percent(found['base_rate'])} %.",
+        f"{_number(best['auc'])} (rearranged labels), base rate {percent(found['base_rate'])} %.",
     ]
     others = []
     if best["baseline"] is not None:
