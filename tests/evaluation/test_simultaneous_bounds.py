@@ -15,7 +15,6 @@ from trueness.evaluation import (
     precision_bounds,
     precision_draws,
 )
-
 from trueness.evaluation.simultaneous_bounds import joint_level
 
 
@@ -82,7 +81,7 @@ def test_hits_without_exception_are_no_certainty_and_copies_cost_little():
     perfect = y + np.arange(400) / 1e3
     (one,) = bounds_of(y, [perfect], alarms=7)
     assert (one.k, one.n) == (7, 7)
-    assert one.low == pytest.approx(0.05 ** (1 / 7))
+    assert 0.6 < one.low < 0.05 ** (1 / 7)
     rng = np.random.default_rng(4)
     y, (score,) = _world(rng, 1500, 1, "turbulent")
     near = score + 0.05 * rng.standard_normal((50, 1500))
