@@ -95,9 +95,9 @@ class Campaign:
             )
         keys = self._with_sources({e.spec.key for e in kept})
         chosen = tuple(e for e in self.experiments if e.spec.key in keys)
-        rungs = {entry.spec.key for entry in baselines_of(chosen)}
-        ladder = tuple(entry for entry in self.baselines if entry.spec.key in rungs)
-        return replace(self, baselines=ladder, experiments=chosen)
+        own = {entry.spec.key for entry in baselines_of(chosen)}
+        baselines = tuple(entry for entry in self.baselines if entry.spec.key in own)
+        return replace(self, baselines=baselines, experiments=chosen)
 
     def _with_sources(self, keys: set[str]) -> set[str]:
         """The same keys, and those of all experiments that they begin with."""
@@ -304,13 +304,13 @@ def campaign_of(spec: AnySpec, data: Any, name: str, id_: str) -> Campaign:  # n
 
 
 def baselines_of(experiments: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The ladder for every distinct task and evaluation, in order of first appearance."""
-    rungs: dict[str, Entry] = {}
+    """Those of every distinct task and evaluation, in order of first appearance."""
+    found: dict[str, Entry] = {}
     names: dict[str, int] = {}
     for spec in (entry.spec for entry in experiments):
         for name, one in task_of(spec.task.kind).baselines(spec).items():
-            if one.key not in rungs:
+            if one.key not in found:
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
-                rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)
-    return tuple(rungs.values())
+                found[one.key] = Entry(name, BASELINE_PRIORITY, one)
+    return tuple(found.values())
