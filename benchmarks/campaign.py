@@ -34,7 +34,7 @@ from torch.utils.data import DataLoader
 
 from trueness.campaign import Entry, load_campaign
 from trueness.engines import Setting
-from trueness.engines.stack import judged, work_of
+from trueness.engines.stack import outcome_of, work_of
 from trueness.execute import keep_memory
 from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
@@ -181,7 +181,7 @@ def measure_overhead():
             examples = todo.examples_of(spec)
             fitted = made_up(spec, examples, device)
             began = time.perf_counter()
-            outcome = judged(fitted, examples, Path())
+            outcome = outcome_of(fitted, examples, Path())
             then = time.perf_counter()
             record = {**outcome.record, "data": {"bars": "sp500", "as_of": "", "digest": ""}}
             store.write(spec, record, outcome.predictions, outcome.history, outcome.parameters)
