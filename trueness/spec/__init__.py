@@ -194,8 +194,8 @@ def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # 
 def _shapes_in(annotation: Any) -> list[type[Shape]]:  # noqa: ANN401
     """Shapes that an annotation allows, families, unions and aliases opened."""
     if isinstance(annotation, type) and issubclass(annotation, Shape):
-        family = annotation.kinds() if issubclass(annotation, Family) else {}
-        return list(dict.fromkeys(family.values())) or [annotation]
+        members = annotation.members() if issubclass(annotation, Family) else ()
+        return list(members) or [annotation]
     return [shape for inner in get_args(annotation) for shape in _shapes_in(inner)]
 
 
