@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from trueness.errors import CampaignError
+from trueness.errors import CampaignError, nearest
 
 MAX_DEPTH = 20
 MAX_VALUES = 100_000
@@ -171,3 +171,20 @@ class Reader:
         """A mapping with the lines of everything in it."""
         lines: dict[KeyPath, int] = {(): node.start_mark.line + 1}
         return Part(self.mapping(node, (), lines), lines)
+
+
+def bundled_file(what: str, folder: Path, name: str | Path) -> Path:
+    """YAML file of a bundled campaign or search, or the path itself.
+
+    Raises
+    ------
+    CampaignError
+        If there is neither; the message lists the bundled ones.
+    """
+    bundled = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+    if str(name) in bundled:
+        return bundled[str(name)]
+    if Path(name).is_file():
+        return Path(name)
+    hint = nearest(str(name), list(bundled))
+    raise CampaignError(f"unknown {what} {str(name)!r}; {hint}, or give a YAML file")

@@ -13,8 +13,8 @@ from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
-from trueness.tasks import TASKS, Place, task_of
-from trueness.yamlfile import Part, Reader
+from trueness.tasks import Place, task_of
+from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
@@ -126,21 +126,8 @@ class Campaign:
 
 
 def campaign_file(name: str | Path) -> Path:
-    """File of a bundled campaign, or the path itself.
-
-    Raises
-    ------
-    CampaignError
-        If there is neither; the message lists the bundled ones.
-    """
-    bundled = {p.stem: p for p in sorted(FOLDER.glob("*.yaml"))}
-    if str(name) in bundled:
-        return bundled[str(name)]
-    if Path(name).is_file():
-        return Path(name)
-    raise CampaignError(
-        f"unknown campaign {str(name)!r}; {nearest(str(name), list(bundled))}, or give a YAML file"
-    )
+    """File of a bundled campaign, or the path itself; CampaignError if there is neither."""
+    return bundled_file("campaign", FOLDER, name)
 
 
 def bundled_campaigns() -> list[dict[str, Any]]:
@@ -220,8 +207,9 @@ def load_campaign(
     top = top_level(reader)
     laid_over = Part(dict(settings or {}), {})
     declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
+    first, _, part = declared[0]
     ground = make_ground(
-        file, reader, top.content, _kind_of(reader, *declared[0]), {"data": data, "vix": vix},
+        Place(file, reader, first, part), top.content, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe, needed=needed, told=told,
     )  # fmt: skip
     entries = _entries(ground, declared, seeds)
@@ -232,17 +220,6 @@ def load_campaign(
         label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
         ground.file.parent,
     )  # fmt: skip
-
-
-def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
-    """Kind of task of an experiment."""
-    del priority
-    task = part.content.get("task")
-    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
-    if not isinstance(kind, str) or kind not in TASKS:
-        hint = nearest(str(kind), list(TASKS))
-        raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: {hint}", "task_kind")
-    return kind
 
 
 def _entries(
