@@ -80,6 +80,19 @@ def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def nested(path: str | KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of any kind
+    """Value under nested names, or under a dotted one.
+
+    Examples
+    --------
+    >>> nested("a.b", 1)
+    {'a': {'b': 1}}
+    """
+    for name in reversed(path.split(".") if isinstance(path, str) else path):
+        value = {name: value}
+    return value
+
+
 class Reader:
     """Turns nodes into values and remembers lines; errors name file and line."""
 
@@ -161,10 +174,7 @@ class Reader:
             keys = tuple(key.split("."))
             for depth in range(len(keys)):
                 lines.setdefault((*path, *keys[: depth + 1]), line)
-            one: Any = self.value(value, (*path, *keys), lines)
-            for name in reversed(keys):
-                one = {name: one}
-            content = merge(content, one)
+            content = merge(content, nested(keys, self.value(value, (*path, *keys), lines)))
         return content
 
     def part(self, node: yaml.Node) -> Part:

@@ -15,7 +15,7 @@ from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.tasks import TASKS, Place, task_of
-from trueness.yamlfile import Part, Reader, merge
+from trueness.yamlfile import Part, Reader, merge, nested
 
 SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days", "block")
 """Fields of an evaluation that another protocol keeps."""
@@ -174,10 +174,7 @@ def _resolved(
         hint = nearest(node, list(known)) if known else "none stands before it"
         where = ".".join(path)
         raise place.fail(path, f"{where}: no earlier experiment {node!r}; {hint}", "no_reference")
-    value: Any = known[node]
-    for name in reversed(path):
-        value = {name: value}
-    return merge(content, value)
+    return merge(content, nested(path, known[node]))
 
 
 def _is_key(text: str) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from trueness.campaign.ground import make_ground
 from trueness.errors import CampaignError, SpecError
 from trueness.expansion import spelled_out
+from trueness.judge.settings import value_at
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
@@ -138,12 +139,6 @@ def _put(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:  # n
     return {**content, key: _put(inside, rest, value) if rest else value}
 
 
-def _at(content: dict[str, Any], path: str) -> Any:  # noqa: ANN401
-    for key in path.split("."):
-        content = content[key]
-    return content
-
-
 def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str, Any]:
     """A held configuration with the named leaves of the space opened again."""
     known = [leaf.name for leaf in Space(content).leaves() if "[" not in leaf.name]
@@ -160,7 +155,7 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
     if "evaluation" in content:
         result["evaluation"] = content["evaluation"]
     for name in (one for found in chosen for one in found):
-        result = _put(result, name, _at(content, name))
+        result = _put(result, name, value_at(content, name))
         if name == "model.d_ff_ratio":
             result["model"].pop("d_ff", None)
     return result
