@@ -40,7 +40,8 @@ from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
 from trueness.plan import plan
-from trueness.runner import Listener, run
+from trueness.recorder import Listener
+from trueness.runner import run
 from trueness.store import Store
 
 
