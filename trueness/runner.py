@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from trueness.campaign import Campaign
 from trueness.checks import limits_in
@@ -26,6 +26,8 @@ from trueness.recorder import Listener, RunRecorder
 from trueness.store import Store
 
 MOST_HOURS = 100_000
+Prune: TypeAlias = Callable[[str, dict[str, float]], bool]
+"""Key of a network and its row of history -> whether it is given up."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ def run(
     listener: Listener | None = None,
     pool: Pool | None = None,
     examples: dict[str, Any] | None = None,
-    prune: Callable[[str, dict[str, float]], bool] | None = None,
+    prune: Prune | None = None,
     announce: bool = True,
 ) -> Summary:
     """Carry out what is missing of a campaign.
@@ -128,8 +130,10 @@ def run(
     size = pool_size(workers, len(todo.specs)) if name == "cpu" and ranks.world == 1 else 0
     with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
         workforce.start()
-        work = _Work(campaign, store, listener or Listener(), todo, setting, workforce)
-        return work.carry_out(until, prune, size if announce else None)
+        heard = listener if listener is not None and ranks.first else Listener()
+        recorder = RunRecorder(campaign, store, heard, setting)
+        work = _Work(recorder, todo, setting, workforce, until, prune)
+        return work.carry_out(size if announce else None)
 
 
 def _check_name(campaign: Campaign, store: Store) -> None:
@@ -144,22 +148,22 @@ def _check_name(campaign: Campaign, store: Store) -> None:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
 class _Work:
-    """Carries a plan out, wave after wave."""
+    """Carries a plan out, wave after wave, until its time is over."""
 
-    def __init__(
-        self, campaign: Campaign, store: Store, listener: Listener, todo: Plan, setting: Setting,
-        pool: Pool,
-    ) -> None:  # fmt: skip
-        self.todo, self.setting, self.pool = todo, setting, pool
-        self.speaks = setting.ranks.first
-        heard = listener if self.speaks else Listener()
-        self.recorder = RunRecorder(campaign, store, heard, setting)
+    recorder: RunRecorder
+    todo: Plan
+    setting: Setting
+    pool: Pool
+    until: float | None
+    prune: Prune | None
 
-    def carry_out(
-        self, until: float | None, prune: Callable[[str, dict[str, float]], bool] | None,
-        size: int | None,
-    ) -> Summary:  # fmt: skip
+    @property
+    def out_of_time(self) -> bool:
+        return self.until is not None and time.monotonic() >= self.until
+
+    def carry_out(self, size: int | None) -> Summary:
         """All waves; `size` of the pool if the work is to be announced."""
         recorder, todo = self.recorder, self.todo
         recorder.open()
@@ -173,14 +177,13 @@ class _Work:
             self._announce(size)
         interrupted = False
         try:
-            self._waves(until, prune)
+            self._waves()
         except KeyboardInterrupt:
             interrupted = True
         finally:
             recorder.finish()
             self.setting.ranks.close()
-        out_of_time = until is not None and time.monotonic() >= until
-        return self._summary(interrupted, out_of_time)
+        return self._summary(interrupted, self.out_of_time)
 
     def _announce(self, size: int) -> None:
         todo, note = self.todo, self.recorder.listener.note
@@ -189,28 +192,23 @@ class _Work:
             for line in one["lines"]:
                 note(line)
 
-    def _waves(
-        self, until: float | None, prune: Callable[[str, dict[str, float]], bool] | None
-    ) -> None:
+    def _waves(self) -> None:
         """What can begin, baselines first; then what that makes possible."""
         store, pending = self.recorder.store, self.todo.specs
-        while pending and (until is None or time.monotonic() < until):
+        while pending and not self.out_of_time:
             ready = [s for s in pending if all(key in store for key in s.depends_on)]
             wave = [s for s in ready if s.is_baseline] or ready
             if not wave:
                 self._give_up(pending)
                 return
-            self._wave(wave, until, prune)
+            self._wave(wave)
             self.setting.ranks.wait()  # for what the first one stores
             pending = [s for s in pending if s not in wave]
 
-    def _wave(
-        self, wave: Sequence[Any], until: float | None,
-        prune: Callable[[str, dict[str, float]], bool] | None,
-    ) -> None:  # fmt: skip
+    def _wave(self, wave: Sequence[Any]) -> None:
         jobs = [
             job for job in self.todo.jobs(wave, self.setting)
-            if self.speaks or engine_of(job.engine).ranked
+            if self.setting.ranks.first or engine_of(job.engine).ranked
         ]  # fmt: skip
         if not jobs:
             return
@@ -219,13 +217,13 @@ class _Work:
 
         def hear(position: int, event: Step | str | Question) -> bool:
             if isinstance(event, Question):
-                return prune is not None and prune(*event.content)
+                return self.prune is not None and self.prune(*event.content)
             self.recorder.hear(position, event)
             return False
 
         alone = len(jobs) == 1 and engine_of(jobs[0].engine).alone
         pool = Pool(0) if alone else self.pool
-        for position, answer in pool.map(carry_out, jobs, hear, self.recorder.begin, until):
+        for position, answer in pool.map(carry_out, jobs, hear, self.recorder.begin, self.until):
             self.recorder.take(position, answer)
 
     def _give_up(self, pending: Sequence[Any]) -> None:
@@ -253,5 +251,5 @@ class _Work:
         reused = [k for k in keys if k not in {*wanted, *given_up} or k in others]
         return Summary(
             recorder.trained, reused, recorder.failed, missing, todo.notes, interrupted,
-            out_of_time, tuple(recorder.pruned), self.speaks,
+            out_of_time, tuple(recorder.pruned), self.setting.ranks.first,
         )  # fmt: skip
