@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign.ensembles import ensemble_of
+from trueness.campaign.ensembles import ensemble_of, replicate
 from trueness.campaign.ground import Ground, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
@@ -255,9 +255,9 @@ def _replicates(
         raise ground.reader.fail(line, message)
     for extra in range(count):
         one = ground.spec(id_, part, keys.setdefault(extra, {}))[0] if extra else spec
-        one = one.model_copy(update={"seed": spec.seed + extra})
+        name, one = replicate(id_, one, extra)
         keys[extra][id_] = one.key
-        yield Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one)
+        yield Entry(name, priority, one)
 
 
 def _reference(reader: Reader, top: Part, entries: Sequence[Entry]) -> str | None:
