@@ -5,7 +5,7 @@ bounds hold at once with the stated confidence. So each precision below a bound 
 one may ask for as many precisions as one likes: the answers are all read from the same bounds.
 
 The bound is that of Clopper and Pearson (1934), of as many independent alarms as the dependent ones
-are worth (see `design_effects`), at a level between Bonferroni's and the whole error, by how alike
+are worth (see `_dependence`), at a level between Bonferroni's and the whole error, by how alike
 the thresholds and candidates are (see `simultaneous_bounds`). Thresholds must not depend on the
 labels; those at fixed alarm rates do not.
 
@@ -23,7 +23,7 @@ covered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Dependence, Residuals
+from trueness.evaluation.design_effects import Dependence, Residuals, of_share
 from trueness.evaluation.influence import FEWEST, too_few
 from trueness.evaluation.inputs import Input, InputError, as_logits, between, labels_and_scores
 from trueness.evaluation.intervals import Estimate
@@ -186,7 +186,9 @@ class FamilyBounds:
         above = [row for row in rows if row.bound > precision]
         best = max(above, key=lambda row: (row.hits, -row.alarms), default=None)
         closest = None if best else max(rows, key=lambda r: (r.bound, r.alarms), default=None)
-        more = 0 if best else closest and _further(closest, precision, self.level)
+        more = 0 if best else None
+        if closest is not None:
+            more = _further(closest, precision, self.level)
         return Certificate(
             precision, self.confidence, self.level, self.hypotheses, self.lengths[name], best,
             closest, more, rows,
@@ -301,8 +303,23 @@ def _cuts_of(one: Candidate, input: Input) -> _Cuts:
         cuts[enough].tolist(),
         np.append(0, np.cumsum(y[ranked.order], dtype=np.int64))[counts].tolist(),
         counts,
-        [residuals.of_alarms(ranked, n, by_rank=False) for n in counts],
+        [_dependence(ranked, n, residuals) for n in counts],
         _draws(ranked, counts, blocks),
+    )
+
+
+def _dependence(ranked: SortedScores, count: int, residuals: Residuals) -> Dependence:
+    """How much hits at a given cut depend on each other; the larger of two design effects.
+
+    That of the residuals of all units knows few alarms better. The long-run variance of the hits
+    knows many better, and that another sample has other scores above the cut: calm years raise the
+    least doubtful alarms only.
+    """
+    alarm = np.zeros(len(ranked.y), bool)
+    alarm[ranked.order[:count]] = True
+    among = residuals.of_alarms(ranked, count, by_rank=False)
+    return replace(
+        among, effect=max(among.effect, of_share(ranked.y, alarm, residuals.blocks).effect)
     )
 
 
