@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import TruenessError
+from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
 from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
 from trueness.evaluation.resampling import SortedScores
@@ -93,8 +93,11 @@ def chance_of(
 def _further(store: AnyStore, leader: Run, candidates: Sequence[Run]) -> int:
     """Models that were tested on these units and are not stored, and epochs chosen among there."""
     part = leader.spec.estimands.measured_on
-    keys = {key for one in Ledger(store).accesses(data_of(leader), part) for key in one.keys}
-    gone = sum(key not in store for key in keys)
+    try:
+        accesses = Ledger(store).accesses(data_of(leader), part)
+    except StoreError:
+        accesses = []  # told beside the access log
+    gone = sum(key not in store for key in {key for one in accesses for key in one.keys})
     return gone + sum(versions(run, part) - 1 for run in candidates)
 
 
