@@ -61,13 +61,13 @@ MISSION = _examples([(500, 1000, 1500, "test")])
 WALK = _examples([(300, 500, 1000, "oof"), (700, 1000, 1500, "oof")])
 
 
-def _store_run(store, spec, examples, noise, epochs=3, scale=3.0):
+def _store_run(store, spec, examples, noise, epochs=3, scale=3.0, data=DATA):
     rng = np.random.default_rng(spec.seed)
     signal = scale * (examples.series[19:, 0] - 1) + noise * rng.standard_normal(len(examples.y))
     logits = [signal.astype(np.float32)] * examples.n_folds
     predictions = predictions_of(examples, logits, logits)
     record = facts_of(spec, examples) | measured(spec, predictions) | {
-        "data": DATA, "seconds": 1.0, "device": "cpu", "precision": "float32",
+        "data": data, "seconds": 1.0, "device": "cpu", "precision": "float32",
         "last_epochs": [epochs] * examples.n_folds, "best_epochs": [1] * examples.n_folds,
     }  # fmt: skip
     record |= checked(spec, record, predictions)
@@ -587,7 +587,6 @@ def test_scores_from_elsewhere_are_certified_with_all_their_siblings(external):
 
 
 def test_runs_judged_later_on_the_same_units_are_another_batch(external):
-    """Under another digest of the data, whose ledger lines would be counted apart."""
     store = external()
     certify_runs(store, find_runs(store, ["m0"]), 0.4)
     table = external.table.with_columns(later=pl.col("m0") + pl.col("m1"))
@@ -599,16 +598,16 @@ def test_runs_judged_later_on_the_same_units_are_another_batch(external):
     assert asked.issue().runs[0].batch == 2
 
 
-def test_files_of_the_same_units_are_one_batch(external):
-    store = external()
-    table = external.table.with_columns(later=pl.col("m0") + pl.col("m1"))
-    read = score_table(table, Columns("y", score=("later",), split="part"),
-                       Reading(scale="logit", on="test"))  # fmt: skip
-    judge_table(read, name="more", store=store)
-    found = certify_runs(store, find_runs(store, ["later", "m0"]), 0.4)
-    assert [one.batch for one in found.runs] == [1, 1]
-    assert len(_calls(store)) == 2  # a line for each digest
-    assert certify_runs(store, find_runs(store, ["m2"]), 0.4).spending.free
+def test_the_same_units_under_two_digests_share_one_error(mission):
+    store, runs = mission
+    spec, other = runs[0].spec.model_copy(update={"seed": 9}), {**DATA, "digest": "f" * 12}
+    twin = _store_run(store, spec, MISSION, 0.5, data=other)
+    both = certify_runs(store, {"S-1": runs[0], "twin": twin}, 0.4)
+    assert [one.batch for one in both.runs] == [1, 1]
+    assert len(_calls(store)) == 2  # a line for each
+    assert certification(store, {"S-2": runs[1]}, 0.4).spending.free
+    late = _store_run(store, spec.model_copy(update={"seed": 10}), MISSION, 0.5, data=other)
+    assert certification(store, {"late": late}, 0.4).spending.batch == 2
 
 
 def test_rows_of_one_cluster_say_less(external):

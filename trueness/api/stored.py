@@ -183,9 +183,9 @@ def certify(
     on: str | None = None, open_test: bool = False, preview: bool = False,
     store: Where = DEFAULT_STORE,
 ) -> Answer[Certificates | Spending]:  # fmt: skip
-    """Guarantee a precision by a threshold, adjusted for every run that was looked at.
+    """Guarantee a precision by a threshold, adjusted for every run that was evaluated.
 
-    Runs that are certified for the first time spend a share of the error, which the ledger of the
+    Runs that are certified for the first time spend a fraction of the error, which the ledger of the
     store remembers. Asking about them again is free, at any precision.
 
     Parameters
@@ -203,7 +203,7 @@ def certify(
     open_test : bool
         Open the sealed test part; the ledger of the store remembers it.
     preview : bool
-        Only tell what it would spend: batch, share of the error, and the runs that are new.
+        Only tell what it would spend: batch, fraction of the error, and the runs that are new.
         Records nothing.
     store : Store, str or Path
 

@@ -81,9 +81,9 @@ def certify(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Guarantee a precision by a threshold, adjusted for every run that was looked at.
+    """Guarantee a precision by a threshold, adjusted for every run that was evaluated.
 
-    Runs that are certified for the first time spend a share of the error: a terminal is asked
+    Runs that are certified for the first time spend a fraction of the error: a terminal is asked
     first, elsewhere --yes is needed. Asking about them again is free, at any precision. Exits with
     status 1 if nothing is certified.
 

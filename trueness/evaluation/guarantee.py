@@ -1,20 +1,20 @@
-"""Certificates: thresholds whose precision is guaranteed, everything that was looked at counted.
+"""Certificates: thresholds whose precision is guaranteed, everything that was evaluated counted.
 
 Every threshold of every candidate gets one exact lower bound of its precision, and all of these
 bounds hold at once with the stated confidence. So each precision below a bound is certified, and
 one may ask for as many precisions as one likes: the answers are all read from the same bounds.
 
-The bound is that of Clopper and Pearson (1934), of as many independent alarms as the dependent ones
-are worth (see `_dependence`), at a level between Bonferroni's and the whole error, by how alike
-the thresholds and candidates are (see `simultaneous_bounds`). Thresholds must not depend on the
-labels; those at fixed alarm rates do not.
+The bound is that of Clopper and Pearson (1934) at the effective number of alarms, since hits depend
+on each other, and at a level between Bonferroni's and the whole error, by how alike thresholds and
+candidates are (see `simultaneous_bounds`). Thresholds must not depend on the labels; those at fixed
+alarm rates do not.
 
-Certifications one after another, of candidates that were not there before, share the error: the
-k-th batch may spend ``6 / (pi k)^2`` of it, so that all batches there may ever be spend no more
-than all of it. Shares are shares of the error that is asked for, and a bound falls when the
-confidence rises. So for each confidence by itself, no bound that was ever shown at it, or at a
-higher one, lies above the truth with that confidence. A confidence that was chosen because it just
-certifies is worth what a p-value is.
+Certifications one after another, of candidates that were not there before, spend the error in
+batches: the k-th may spend ``6 / (pi k)^2`` of it, so that all there may ever be spend no more than
+all of it. These are fractions of the error that is asked for, and a bound falls when the confidence
+rises. So each confidence keeps its own promise: of all bounds ever shown at it, or at a higher one,
+none lies above the truth with that confidence. A confidence that was chosen because it just
+certifies has the meaning of a p-value.
 
 A certificate is valid only if future data resemble this sample: a market that changes is not
 covered.
@@ -204,14 +204,14 @@ def family_bounds(
     Parameters
     ----------
     candidates : mapping of str to Candidate
-        All that were looked at on these units, on the same units in the same order.
+        All that were evaluated on these units, on the same units in the same order.
     confidence : float
         In (0.5, 1).
     batch : int
         Which batch of candidates on these units it is, from 1; 0 for one that stays the only one
         and may spend the whole error.
     further : int
-        Thresholds of candidates that were looked at and are not here; the level is paid in full
+        Thresholds of candidates that were evaluated and are not here; the level is paid in full
         for each.
     input : {"logit", "probability", "score"}
         What scores and thresholds are; see `as_logits` for what is refused.
@@ -253,7 +253,7 @@ def family_bounds(
 
 
 def share_of_error(batch: int) -> float:
-    """Share of the error that the k-th batch of candidates may spend; all of it for 0.
+    """Fraction of the error that the k-th batch of candidates may spend; all of it for 0.
 
     The shares ``6 / (pi k)^2`` add up to one over all batches there may ever be.
 
@@ -309,11 +309,11 @@ def _cuts_of(one: Candidate, input: Input) -> _Cuts:
 
 
 def _dependence(ranked: SortedScores, count: int, residuals: Residuals) -> Dependence:
-    """How much hits at a given cut depend on each other; the larger of two design effects.
+    """How much hits at a given cut depend on each other: the larger of two design effects.
 
-    That of the residuals of all units knows few alarms better. The long-run variance of the hits
-    knows many better, and that another sample has other scores above the cut: calm years raise the
-    least doubtful alarms only.
+    That of the residuals of all units is known better where alarms are few. The long-run variance
+    of the hits is known better where they are many, and holds what another sample changes: how far
+    above the cut its scores lie.
     """
     alarm = np.zeros(len(ranked.y), bool)
     alarm[ranked.order[:count]] = True

@@ -1,4 +1,4 @@
-"""Certificates of stored runs: every threshold of every run that was looked at is counted.
+"""Certificates of stored runs: every threshold of every run that was evaluated is counted.
 
 See `guarantee` for the bounds and `multiplicity` for which runs share the error. Bounds of a run
 are always computed within the batch that it was first certified in, so that asking again gives the
