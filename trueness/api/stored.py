@@ -185,8 +185,8 @@ def certify(
 ) -> Answer[Certificates | Spending]:  # fmt: skip
     """Guarantee a precision by a threshold, adjusted for every run that was evaluated.
 
-    Runs that are certified for the first time spend a fraction of the error, which the ledger of the
-    store remembers. Asking about them again is free, at any precision.
+    Runs that are certified for the first time spend a fraction of the error, which the ledger of
+    the store remembers. Asking about them again is free, at any precision.
 
     Parameters
     ----------
