@@ -7,7 +7,6 @@ from trueness.lazy import handed_on
 
 if TYPE_CHECKING:
     from trueness.evaluation.blocks import Blocks
-    from trueness.evaluation.by_group import selection_scores
     from trueness.evaluation.calibration import (
         brier_decomposition,
         expected_calibration_error,
@@ -47,6 +46,7 @@ if TYPE_CHECKING:
         exact_bounds,
         replicated_proportion,
     )
+    from trueness.evaluation.macro_f1 import selection_scores
     from trueness.evaluation.metrics import (
         measure,
         measure_many,
