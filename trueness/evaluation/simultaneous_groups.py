@@ -1,4 +1,4 @@
-"""Intervals that hold for all groups at once, and bounds of differences that hold for all models."""
+"""Intervals that hold for all groups at once, and bounds that hold for all models at once."""
 
 from __future__ import annotations
 
@@ -31,8 +31,9 @@ def simultaneous_band(scores: Array, freedom: Array, confidence: float) -> tuple
 
     Examples
     --------
-    >>> scores = np.column_stack([[0.5, 0.8], 0.02 * np.random.default_rng(0).normal(size=(2, 500))])
-    >>> scores[:, 1:] += scores[:, :1]
+    >>> value = np.array([[0.5], [0.8]])
+    >>> drawn = value + np.random.default_rng(0).normal(0, 0.02, (2, 500))
+    >>> scores = np.hstack([value, drawn])
     >>> low, high = simultaneous_band(scores, np.array([50.0, 50.0]), 0.95)
     >>> low.round(2), high.round(2)
     (array([0.45, 0.75]), array([0.55, 0.84]))

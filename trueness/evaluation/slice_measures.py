@@ -1,4 +1,4 @@
-"""What is measured of a slice of units: calibration with its draws, and the scores of each class."""
+"""What is measured of a slice of units: calibration with draws, and the scores of each class."""
 
 from __future__ import annotations
 

@@ -108,8 +108,8 @@ class Slices:
         Units of each group in "other".
     scores : dict of str to Estimate
         ``macro_f1`` over all units; ``mean_group``, ``worst_group``, ``low_group`` (20 % quantile)
-        over the groups whose macro-F1 has an interval, "other" left out; ``majority_group``. None of
-        the last four without such a group.
+        over the groups whose macro-F1 has an interval, without "other"; ``majority_group``. None of
+        the last four without one.
     majority : str
         Group behind ``majority_group``; empty without one.
     worst : str
@@ -234,9 +234,11 @@ def measure_slices(
         few = blocks.few or some.blocks < FEWEST_BLOCKS
         calibration = {}
         for what, whole in known[0].items():
-            value, bounds = float(whole[place, 0]), (0.0, CALIBRATION[what])
-            ends = basic_interval(value, known[1][what][place], confidence, bounds)
-            calibration[what] = make(value, *((None, None) if few else ends), len(some.y))
+            value, most = float(whole[place, 0]), CALIBRATION[what]
+            ends = (None, None) if few else basic_interval(
+                value, known[1][what][place], confidence, (0.0, most)
+            )  # fmt: skip
+            calibration[what] = make(value, *ends, len(some.y))
         confusion = some.confusion
         return Slice(
             len(some.y), some.blocks, int((confusion.sum(axis=1) > 0).sum()),
