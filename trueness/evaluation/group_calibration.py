@@ -185,8 +185,9 @@ class AbstentionThreshold:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
-        read = {n: Estimate.from_dict(content[n]) for n in ("precision", "accepted")}
-        return cls(**{**content, **read})
+        precision, share = (Estimate.from_dict(content[n]) for n in ("precision", "accepted"))
+        sure = content["certified"], content["guaranteed"]
+        return cls(content["threshold"], precision, share, *sure)
 
 
 def abstention_thresholds(
