@@ -97,13 +97,13 @@ def test_the_answer_is_one_sentence(methods):
 
 
 def test_what_a_language_has_too_little_of_is_told(texts):
-    y, runs, language, blocks = texts
+    y, runs, language, _ = texts
     few = (language != "fi") | (y == 0) | (np.cumsum((language == "fi") & (y == 1)) <= 4)
     found = measure_slices(
         y[few], np.eye(3)[runs["plain"][few]], language[few], Blocks.of(int(few.sum())),
         classes=CLASSES, min_rows=50,
     )  # fmt: skip
-    assert "no part of means and of the worst: fi" in left_out_note(found, TEXTS)
+    assert "Too few texts for means and the worst: fi" in left_out_note(found, TEXTS)
     assert left_out_note(measure_slices(y, np.eye(3)[y], None, classes=CLASSES), TEXTS) == ""
 
 

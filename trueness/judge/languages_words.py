@@ -145,16 +145,14 @@ def slices_note(found: Slices, words: Words) -> str:
 
 def left_out_note(found: Slices, words: Words) -> str:
     """What takes no part in means and in the worst; empty if all do."""
-    k, small = len(found.classes), [n for n, s in found.own.items() if s.macro_f1.low is None]
+    k, small = len(found.classes), [name for name in found.own if name not in found.judged]
     parts = []
     if found.left_out:
         classes = plural(found.left_out, "class", "classes")
         fewer = f"fewer than {FEWEST_UNITS} {words.units} there"
         parts.append(f"{classes} of single {words.groups} left out: {fewer}.")
     if small:
-        parts.append(
-            f"Without an interval, and no part of means and of the worst: {listed(small)}."
-        )
+        parts.append(f"Too few {words.units} for means and the worst: {listed(small)}.")
     lacking = {n: s.counted for n, s in found.own.items() if s.counted < k and n not in small}
     if lacking:
         ceilings = [f"{n} {decimal(c / k)} ({c} of {k})" for n, c in lacking.items()]
