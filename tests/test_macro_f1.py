@@ -187,13 +187,13 @@ def test_intervals_hold_what_they_promise(texts, cluster, k):
 
 
 def _false_differences(world, runs, seed):
-    """Shares of samples of equal methods in which any differs: in the mean, the worst, a language."""
+    """Shares of samples of equal methods in which any differs: mean, worst, a language."""
     rng, wrong = np.random.default_rng(seed), np.zeros(3)
     for _ in range(runs):
         y, predicted, language, blocks = world.draw(rng)
         found = compare_many(
             y, dict(enumerate(predicted)), language, blocks, reference=0, n_classes=len(world.prior),
-            draws=400,
+            draws=1000,
         )  # fmt: skip
         others = [one for name, one in found.methods.items() if name]
         contrasts = [

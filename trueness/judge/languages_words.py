@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from trueness.document.numbers import count, decimal, estimate, level, listed, percent, plural
 from trueness.evaluation.by_group import FEWEST_UNITS
@@ -217,15 +218,16 @@ def methods_plan(found: MethodComparison, words: Words) -> str:
     if lifts and (needed := found.planned.get("target")):
         own = f" of the worst {words.group}" * (found.target == "worst_group")
         parts.append(
-            f"a lift of {words.goal(found.target)} is found from {_points(max(lifts))} on (one of "
-            f"{_points(PLANNED_LIFT)} with about {count(needed)} {words.units}{own})"
+            f"a lift of {words.goal(found.target)} is found from {_points(median(lifts))} on "
+            f"(one of {_points(PLANNED_LIFT)} with about {count(needed)} {words.units}{own})"
         )
     if drops and (needed := found.planned.get("majority")):
         parts.append(
-            f"a loss of {words.majority} is excluded from {_points(max(drops))} on "
+            f"a loss of {words.majority} is excluded from {_points(median(drops))} on "
             f"({_points(found.allowed_drop)} with about {count(needed)} {words.units} of it)"
         )
-    return f"With 80 % power {', and '.join(parts)}." if parts else ""
+    of = ", for the median of the methods" * (len(others) > 1)
+    return f"With 80 % power{of}, {', and '.join(parts)}." if parts else ""
 
 
 def _grouped(found: MethodComparison) -> bool:
