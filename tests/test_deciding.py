@@ -649,9 +649,10 @@ def test_rows_of_one_cluster_say_less(external):
         (["certify", "S-1"], "precision"),
         (["certify", "S-1", "--precision", "60"], "precision 60"),
         (["certify", "S-1", "--precision", "0.6", "--confidence", "95"], "confidence 95"),
-        (["plan", "--positives", "500", "--samples", "422"], "500 positives among 422"),
+        (["plan", "--positives", "413", "--samples", "422"], "413 positives among 422"),
         (["plan", "--positives", "1", "--samples", "422"], "--positives 1"),
-        (["plan", "--positives", "9", "--samples", "99", "--auc", "1.2"], "--auc 1.2"),
+        (["plan", "--positives", "10", "--samples", "99", "--auc", "1.2"], "--auc 1.2"),
+        (["plan", "--positives", "10", "--samples", "99", "--correlation", "1"], "--correlation 1"),
         (["top", "-n", "0"], "-n must be at least 1"),
         (["top", "--probability", "1.5"], "inside (0, 1)"),
         (["top", "--tier", "a500"], "no candidate of tier a500"),
@@ -675,7 +676,7 @@ def test_plan_prints_what_422_units_can_show(capsys):
     )
     assert code == 0
     text = " ".join(out.split())
-    for words in ("base rate 18 % · 76/422", "(183 models: 0.160)", "25/30", "1,742"):
+    for words in ("base rate 18 % · 76/422", "for one of 183 models", "12/30 half the time", "1,742"):
         assert words in text
     _, out, _ = call(capsys, "plan", "--positives", "76", "--samples", "422", "--json")
     content = json.loads(out)
@@ -771,7 +772,7 @@ def test_tied_scores_have_no_alarm_rates(mission, make_spec, tmp_path, capsys):
         (["plan", "--positives", "76", "--samples", "7.5"], '"7.5" is not a whole number'),
         (["plan", "--positives", "76", "--samples", "9" * 5000], "is not a whole number"),
         (["plan", "--positives", "76", "--samples", "422", "--power", "0.01"], "power 0.01"),
-        (["plan", "--positives", "7", "--samples", "42", "--candidates", "1" + "0" * 30], "1 to"),
+        (["plan", "--positives", "10", "--samples", "42", "--candidates", "1" + "0" * 30], "1 to"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(
