@@ -676,7 +676,12 @@ def test_plan_prints_what_422_units_can_show(capsys):
     )
     assert code == 0
     text = " ".join(out.split())
-    for words in ("base rate 18 % · 76/422", "for one of 183 models", "12/30 half the time", "1,742"):
+    for words in (
+        "base rate 18 % · 76/422",
+        "for one of 183 models",
+        "12/30 half the time",
+        "1,742",
+    ):
         assert words in text
     _, out, _ = call(capsys, "plan", "--positives", "76", "--samples", "422", "--json")
     content = json.loads(out)
