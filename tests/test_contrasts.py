@@ -11,7 +11,7 @@ from tests.golden import equal, expected, named
 from tests.test_cli import call
 from trueness.errors import TruenessError
 from trueness.judge.axes import axis_of
-from trueness.judge.comparison import auc_draws
+from trueness.judge.comparison import draws_of_runs
 from trueness.judge.contrasts import contrasts, natural
 from trueness.judge.settings import differing, resolve, words
 from trueness.spec.embedding import NoEmbedding
@@ -116,7 +116,7 @@ def test_pairs_differ_in_the_setting_alone(store, by):
 
 def test_a_difference_is_the_mean_over_paired_seeds(store):
     runs = _runs(store)
-    draws, problems = auc_draws(store, list(runs.values()))
+    draws, problems = draws_of_runs(store, list(runs.values()))
     assert problems == []
     table, rows = _table(store, "loss")
     row = rows["labelsmoothing epsilon 0.2"]

@@ -15,7 +15,8 @@ from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import INDEPENDENT, Dependence, Residuals
 from trueness.evaluation.influence import auc_influence, linear_draws, precision_influence, too_few
-from trueness.evaluation.resampling import Resampled, SortedScores, check_size
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import Resampled, SortedScores, check_size, number
 from trueness.evaluation.threads import in_threads
 
 
@@ -24,6 +25,12 @@ class DrawnPrecision(Resampled):
     """Precision of n alarms with its joint draws, and how much its hits depend on each other."""
 
     depends: Dependence = INDEPENDENT
+
+    def proportion(self, confidence: float) -> Estimate:
+        """Value with the exact interval of its effective number of alarms."""
+        hits = self.value * self.n if self.n else 0.0
+        low, high = self.depends.bounds(hits, self.n, (1 - confidence) / 2)
+        return Estimate(number(self.value), low, high, self.n, round(hits))
 
 
 def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> list[Resampled]:

@@ -98,10 +98,8 @@ class _Joint:
 
     def p_value(self, difference: float, error: float) -> float:
         """Share of the draws that deviate as far as a difference lies from 0."""
-        if error <= SMALLEST_ERROR:
-            return 1.0
-        defined = self.largest[np.isfinite(self.largest)]
-        return float((defined >= large_sample(abs(difference) / error, self.freedom)).mean())
+        t = 0.0 if error <= SMALLEST_ERROR else difference / error
+        return p_of_largest(self.largest, t, self.freedom)
 
 
 def simultaneous_contrasts(
@@ -221,6 +219,12 @@ def max_t_critical(largest: Array, freedom: float, confidence: float = 0.95) -> 
     if not len(defined):
         return 0.0
     return small_sample_critical(float(np.quantile(defined, confidence)), freedom)
+
+
+def p_of_largest(largest: Array, t: float, freedom: float) -> float:
+    """Share of the draws whose largest deviation reaches a studentised difference; 1 for none."""
+    defined = largest[np.isfinite(largest)]
+    return float((defined >= large_sample(abs(t), freedom)).mean()) if t else 1.0
 
 
 def small_sample_critical(critical: float, freedom: float) -> float:

@@ -26,7 +26,7 @@ from trueness.evaluation import (
     simultaneous_contrasts,
 )
 from trueness.judge.axes import Axis, axis_of
-from trueness.judge.comparison import Draws, auc_draws
+from trueness.judge.comparison import Draws, draws_of_runs
 from trueness.judge.finding import ids_by_key
 from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
@@ -277,7 +277,7 @@ def contrasts(
             continue
         place = group.candidates[0].run.record["comparison_group"]
         comparable = [run for run in every if run.record["comparison_group"] == place]
-        draws, unreadable = auc_draws(store, comparable)
+        draws, unreadable = draws_of_runs(store, comparable)
         problems |= {p.name: p for p in unreadable}
         runs = [run for run in comparable if run.key in draws]
         axis = axis_of(by, [m.run for m in group.candidates], reference)

@@ -13,14 +13,15 @@ from trueness.document import Document, numbers
 from trueness.errors import StoreError, TruenessError, nearest
 from trueness.evaluation import Estimate
 from trueness.judge.access import access_log, part_in_words, record_access
+from trueness.judge.chance import chance_of
 from trueness.judge.comparison import best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_of
-from trueness.judge.selection import Selection, nulls_of, selection
-from trueness.judge.verdict import NOBODY, Verdict, verdict_of
+from trueness.judge.selection import Selection, against_baselines, selection
+from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
@@ -197,16 +198,15 @@ def _of_an_event(
     rule = (candidates or runs)[0].spec.estimands
     sort = sort or rule.headline
     _check_sort(sort, runs)
-    reference = best_baseline(comparable)
+    reference, every = best_baseline(comparable), [r for r in comparable if r.spec.is_baseline]
     compared = compared_baselines(candidates, comparable)
-    others = [one for some in compared.values() for one in some]
-    others = [reference, *others] if candidates and reference else []
+    others = every if candidates else []
     known, unreadable = statistics(
         store, list({run.key: run for run in (*candidates, *others)}.values())
     )
     problems += unreadable
     draws = {key: one.auc for key, one in known.items()}
-    against = differences(draws, candidates, reference) if reference else {}
+    against = {k: c.pointwise for k, c in differences(draws, candidates, every).items()}
     judged, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
     n_candidates = len({run.candidate for run in candidates})
@@ -226,7 +226,9 @@ def _of_an_event(
     leader = of_candidates[0] if of_candidates else None
     chosen = selection(store, known, candidates, leader.run) if leader else None
     by_key = chosen.by_key if chosen else {}
-    verdict = _verdict(leader, known, candidates, reference, ids, chosen, n_candidates)
+    verdict = NOBODY if leader is None else _verdict(
+        store, leader, known, candidates, comparable, chosen, _called(reference, ids)
+    )  # fmt: skip
     return Group(
         _title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
@@ -237,19 +239,29 @@ def _of_an_event(
     )  # fmt: skip
 
 
+def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:
+    """Ids of the best baseline, or what kind of model it is."""
+    if reference is None:
+        return None
+    return " = ".join(ids.get(reference.key, [])) or str(reference.record["label"])
+
+
 def _verdict(
-    leader: Model | None, known: dict[str, Any], candidates: list[Run], reference: Run | None,
-    ids: dict[str, list[str]], chosen: Selection | None, n_candidates: int,
+    store: AnyStore, leader: Model, known: dict[str, Any], candidates: list[Run],
+    comparable: list[Run], chosen: Selection | None, baseline: str | None,
 ) -> Verdict:  # fmt: skip
-    if leader is None:
-        return NOBODY
-    nulls = nulls_of(known, candidates, leader.run, reference, chosen)
-    best = None if reference is None else " = ".join(ids.get(reference.key, [])) or (
-        reference.record["label"])  # fmt: skip
-    return verdict_of(
-        leader.title, nulls, n_candidates, leader.run.spec.estimands.budget, best,
-        chosen.auc if chosen else [],
+    """Against chance, all that are stored count; against siblings, those that are shown."""
+    rule, run = leader.run.spec.estimands, leader.run
+    baselines = [r for r in comparable if r.spec.is_baseline]
+    tested = [r for r in comparable if not r.spec.is_baseline]
+    by_auc, by_precision = against_baselines(known, candidates, run, baselines)
+    standing = Standing(
+        leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
+        1 - rule.confidence, chance_of(store, run, tested),
+        chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
+        baseline,
     )  # fmt: skip
+    return verdict_of(leader.title, rule.budget, standing)
 
 
 def _power(base_rate: Estimate, rule: Estimands, n_candidates: int) -> dict[str, Any] | None:

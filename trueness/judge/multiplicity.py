@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from trueness.document.numbers import count, plural
 from trueness.errors import TruenessError
 from trueness.evaluation.guarantee import Method
+from trueness.judge.access import versions
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import Ledger, data_of
 
@@ -101,15 +102,7 @@ def _versions_of_siblings(
     siblings = [other for other in every if any(_siblings(run, other) for run in runs)]
     asked = {key for digest in _keys_by_data(runs) for key, _ in ledger.asked(digest, part)}
     gone = len(asked - {run.key for run in every})
-    versions = [_versions(run, part) for run in siblings]
+    versions = [versions(run, part) for run in siblings]
     n, total = sum(versions) + gone * max(versions), len(siblings) + gone
     epochs = f" ({count(n)} with the epochs chosen among)" if n > total else ""
     return n, f"{plural(total, 'run')} of the same question, seeds and baselines included{epochs}"
-
-
-def _versions(run: Run, part: str) -> int:
-    """Versions of a run that a part chose among: its epochs, penalties or numbers of trees."""
-    if run.spec.estimands.chosen_on != part:
-        return 1
-    epochs = run.record.get("last_epochs", ())
-    return max(1, sum(epochs), getattr(run.spec.model, "choices", 1))
