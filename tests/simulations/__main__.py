@@ -13,7 +13,9 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -23,6 +25,7 @@ from tests.simulations.promises import EXPERIMENTS
 from tests.simulations.results import Chunk, Results
 
 CHECKS = "checks"
+_say = partial(print, file=sys.stderr, flush=True)
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
@@ -39,42 +42,28 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return options
 
 
-def _progress(todo: list[Chunk], jobs: int, minutes: float) -> Iterator[tuple[Chunk, dict[str, Tally]]]:
-    """Chunks as they end, each with a line; none is begun after the time."""
-    start, end = time.monotonic(), time.monotonic() + 60 * minutes
-
-    def begun() -> Iterator[Chunk]:
-        yield from (chunk for chunk in todo if time.monotonic() < end)
-
+def _progress(
+    todo: list[Chunk], jobs: int, minutes: float
+) -> Iterator[tuple[Chunk, dict[str, Tally]]]:
+    """Chunks as they end, each with a line; none begins after the time."""
+    start = time.monotonic()
+    work = partial(results.simulated, until=start + 60 * minutes)
     with get_context("fork").Pool(jobs) as pool:
-        waiting = iter(begun())
-        running = [pool.apply_async(results.simulated, (c,)) for _, c in zip(range(jobs), waiting, strict=False)]
-        done = 0
-        while running:
-            ready = next((one for one in running if one.ready()), None)
-            if ready is None:
-                running[0].wait(0.05)
+        for done, (chunk, tallies) in enumerate(pool.imap_unordered(work, todo), 1):
+            if tallies is None:
                 continue
-            running.remove(ready)
-            running += [pool.apply_async(results.simulated, (c,)) for c in _next(waiting)]
-            chunk, tallies = ready.get()
-            done += 1
-            spent = time.monotonic() - start
-            left = spent / done * (len(todo) - done) / 60
-            shares = " ".join(f"{100 * t.share:.0f}" for t in tallies.values())
-            print(f"{done}/{len(todo)} {chunk.experiment}, {chunk.case.name}, {chunk.case.n:,}, "
-                  f"{chunk.first}–{chunk.first + chunk.repetitions}: {shares} %; "
-                  f"{left:.0f} min left", flush=True)  # fmt: skip
+            left = (time.monotonic() - start) / done * (len(todo) - done) / 60
+            shares = " ".join(f"{100 * one.share:.0f}" for one in tallies.values())
+            _say(f"{done}/{len(todo)} {chunk.experiment} · {chunk.case.name} · {chunk.case.n:,}: "
+                  f"{shares} % · {left:.0f} min left")  # fmt: skip
             yield chunk, tallies
 
 
-def _next(waiting: Iterator[Chunk]) -> list[Chunk]:
-    return [chunk for chunk in [next(waiting, None)] if chunk is not None]
-
-
-def _simulate(experiments: list[Experiment], options: argparse.Namespace) -> tuple[Results, bool]:
+def _simulate(
+    experiments: list[Experiment], file: Path, options: argparse.Namespace
+) -> tuple[Results, bool]:
     """Results, and whether all of them are there."""
-    file, found = results.partial_file(), {}
+    found: Results = {}
     every = results.chunks(experiments, quick=options.quick)
     known = {} if options.quick else results.kept(file)
     for chunk in every:
@@ -82,7 +71,7 @@ def _simulate(experiments: list[Experiment], options: argparse.Namespace) -> tup
             results.add(found, chunk, known[chunk])
     todo = [chunk for chunk in every if chunk not in known]
     if len(todo) < len(every):
-        print(f"{len(every) - len(todo)} of {len(every)} chunks are there; goes on", flush=True)
+        _say(f"{len(every) - len(todo)} of {len(every)} chunks are there; goes on")
     done = 0
     for chunk, tallies in _progress(todo, options.jobs, options.minutes):
         done += 1
@@ -96,7 +85,8 @@ def main(arguments: list[str] | None = None) -> None:
     """Simulate, then write the results and the page."""
     options = _options(arguments)
     experiments = [one for one in EXPERIMENTS if one.name in options.only]
-    found, complete = _simulate(experiments, options)
+    file = results.partial_file()
+    found, complete = _simulate(experiments, file, options)
     if options.quick:
         sys.stdout.write(page.rendered(found))
         return
@@ -107,8 +97,8 @@ def main(arguments: list[str] | None = None) -> None:
     results.write(page.of_table(results.read() | found))
     page.write()
     if complete:
-        results.partial_file().unlink(missing_ok=True)
-    print(f"wrote {page.PAGE.name}" + ("" if complete else "; not all repetitions are there"))
+        file.unlink(missing_ok=True)
+    _say(f"wrote {page.PAGE.name}" + ("" if complete else "; not all repetitions are there"))
 
 
 if __name__ == "__main__":

@@ -56,7 +56,11 @@ def _power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
         chance = Chance.of(labels, _values(one, statistic))
         found |= {
             f"skill found by {statistic}, {name}": chance.p_value(0, further) <= LEVEL
-            for name, further in (("one model", 0), ("corrected for 4", 3), ("corrected for 20", 19))
+            for name, further in (
+                ("one model", 0),
+                ("corrected for 4", 3),
+                ("corrected for 20", 19),
+            )
         }
     return found
 

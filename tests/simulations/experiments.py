@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kind: TypeAlias = Literal["coverage", "error", "power"]
-Outcome: TypeAlias = bool | np.bool_ | None | list[bool] | NDArray[np.bool_]
+Outcome: TypeAlias = bool | np.bool_ | list[bool] | NDArray[np.bool_] | None
 """Whether it held, of one model or of several; None or empty where nothing was promised."""
 Judge: TypeAlias = Callable[["Case", np.random.Generator], Mapping[str, Outcome]]
 

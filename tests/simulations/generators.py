@@ -126,9 +126,7 @@ def blocks_of(n: int) -> Blocks:
 # -------------------------------------------------------------------------------- random series
 
 
-def autoregressive(
-    rng: np.random.Generator, shape: int | tuple[int, ...], memory: float
-) -> Array:
+def autoregressive(rng: np.random.Generator, shape: int | tuple[int, ...], memory: float) -> Array:
     """Stationary standard normals along the last axis, each `memory` times the one before plus noise.
 
     Examples
@@ -259,7 +257,9 @@ def truth_at_large(setting: Setting, noise: tuple[float, ...] = (0.8,)) -> Truth
     whole = sample(np.random.default_rng(90_001), setting, LARGE, distinct)
     found = {"auc": auc_influence, "average_precision": average_precision_influence}
     values = {
-        name: dict(zip(distinct, (f(whole.ranked(i))[0] for i in range(len(distinct))), strict=True))
+        name: dict(
+            zip(distinct, (f(whole.ranked(i))[0] for i in range(len(distinct))), strict=True)
+        )
         for name, f in found.items()
     }
     return Truth(

@@ -14,6 +14,7 @@ from tests.simulations.generators import (
     truth_at_large,
     truth_at_ranks,
 )
+from trueness.evaluation.best_baseline import against_best
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.joint_draws import DrawnPrecision, auc_draws, precision_draws
 from trueness.evaluation.metrics import measure
@@ -22,9 +23,9 @@ from trueness.evaluation.selection import contrasts_with_leader, simultaneous_co
 from trueness.evaluation.shrinkage import shrink_drawn
 from trueness.evaluation.simultaneous_bounds import precision_bounds
 
-ALARMS, RATE_PCT = 30, 5.0
+ALARMS, RATE_PCT, BASELINES = 30, 5.0, 10
 PAIR = (0.8, 1.6)
-"""Noise of two models, of which one is better."""
+"""A better and a worse model: the noise in their scores."""
 SKILLED = ("iid", "markov", "regime", "regime_ar", "spread", "hard", "over5", "over5ar", "markov5")
 FAMILY_SETTINGS = ("iid", "regime", "regime_ar", "hard", "over5ar")
 
@@ -113,6 +114,8 @@ def _equal(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
         "20 differences of precision@30 to a reference: any false": _any_apart(tops),
         "leader by AUC ahead of an equal one": _leader_ahead(aucs[:-1]),
         "leader by precision@30 ahead of an equal one": _leader_ahead(tops[:-1]),
+        **_of_baselines(aucs, "AUC"),
+        **_of_baselines(tops, "precision@30"),
         **_of_family(case, tops[:-1], EQUAL, "equal"),
     }
 
@@ -139,6 +142,22 @@ def _leader_ahead(models: list) -> bool:
     return any(c.verdict == "better" for c in contrasts)
 
 
+def _of_baselines(models: list, statistic: str) -> dict[str, Outcome]:
+    """One model, and ten models, against the best of ten baselines, all of them equal."""
+    baselines, ten, one = models[:BASELINES], models[BASELINES:-1], models[-1:]
+    several = [c.verdict for c in against_best(ten, baselines)]
+    (alone,) = against_best(one, baselines)
+    return {
+        f"{statistic} worse than the best of 10 equal baselines, one model": alone.verdict
+        == "worse",
+        f"{statistic} worse than the best of 10 equal baselines, any of 10": "worse" in several,
+        f"{statistic} better than the best of 10 equal baselines, any of 10": "better" in several,
+        f"difference of {statistic} to the best of 10 equal baselines": covers(
+            alone.pointwise, 0.0
+        ),
+    }
+
+
 def _of_family(
     case: Case, tops: list[DrawnPrecision], noise: tuple[float, ...], which: str
 ) -> dict[str, Outcome]:
@@ -163,6 +182,11 @@ FAMILIES = (
          _FALSE("20 differences of precision@30 to a reference: any false"),
          _FALSE("leader by AUC ahead of an equal one"),
          _FALSE("leader by precision@30 ahead of an equal one"),
+         *(_FALSE(f"{statistic} {how} than the best of 10 equal baselines, {who}")
+           for statistic in ("AUC", "precision@30")
+           for how, who in (("worse", "one model"), ("worse", "any of 10"), ("better", "any of 10"))),
+         Promise("difference of AUC to the best of 10 equal baselines"),
+         Promise("difference of precision@30 to the best of 10 equal baselines"),
          Promise("shrunk precision@30 of each of 20 equal"),
          Promise("shrunk precision@30 of the leader of 20 equal"),
          Promise("all 20 simultaneous lower bounds, equal")),

@@ -1,7 +1,9 @@
 """What was simulated: rows of a promise in a case, and the file of a run that goes on."""
 
 import hashlib
+import inspect
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -9,9 +11,10 @@ from typing import TypeAlias
 
 import polars as pl
 
-import trueness.evaluation
+from tests.simulations import generators
 from tests.simulations.experiments import Case, Experiment, Tally
 from tests.simulations.promises import EXPERIMENTS
+from trueness import evaluation
 
 HERE = Path(__file__).parent
 TABLE = HERE / "promises.csv"
@@ -42,8 +45,10 @@ def chunks(experiments: Iterable[Experiment], *, quick: bool = False) -> list[Ch
     ]
 
 
-def simulated(chunk: Chunk) -> tuple[Chunk, dict[str, Tally]]:
-    """The tallies of a chunk by promise."""
+def simulated(chunk: Chunk, until: float = float("inf")) -> tuple[Chunk, dict[str, Tally] | None]:
+    """The tallies of a chunk by promise; None after a time of the monotonic clock."""
+    if time.monotonic() > until:
+        return chunk, None
     (experiment,) = (one for one in EXPERIMENTS if one.name == chunk.experiment)
     return chunk, experiment.simulate(chunk.case, chunk.repetitions, chunk.first)
 
@@ -59,11 +64,12 @@ def add(results: Results, chunk: Chunk, tallies: dict[str, Tally]) -> None:
 
 
 def partial_file() -> Path:
-    """Where a run keeps its chunks until it ends; another one if anything was changed."""
+    """Where a run keeps its chunks until it ends; another one if what they show was changed."""
     digest = hashlib.blake2b(digest_size=6)
-    for folder in (Path(str(trueness.evaluation.__file__)).parent, HERE):
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.read_bytes())
+    judges = {inspect.getfile(one.judge) for one in EXPERIMENTS}
+    own = {inspect.getfile(Experiment), inspect.getfile(generators.Setting), *judges}
+    for file in sorted(map(Path, own)) + sorted(Path(evaluation.__path__[0]).glob("*.py")):
+        digest.update(file.read_bytes())
     return HERE / f".promises-{digest.hexdigest()}.jsonl"
 
 

@@ -55,7 +55,9 @@ def true_macro_f1(kind: Titles) -> float:
     y, logits, _ = texts(np.random.default_rng(90_005), kind, LARGE)
     predicted, k = logits.argmax(axis=1), kind.classes
     hits = np.bincount(y[y == predicted], minlength=k)
-    return float(np.mean(2 * hits / (np.bincount(y, minlength=k) + np.bincount(predicted, minlength=k))))
+    return float(
+        np.mean(2 * hits / (np.bincount(y, minlength=k) + np.bincount(predicted, minlength=k)))
+    )
 
 
 def _macro_f1(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
