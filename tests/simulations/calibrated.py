@@ -68,5 +68,5 @@ CALIBRATION = Experiment(
     (Promise("bins of true probabilities inside their bands"),
      Promise("calibration error of wrong probabilities"),
      Promise("calibration error of true probabilities")),
-    cases(("iid", "regime", "spread", "over5", "over5ar"), (422, 3000)), 1000, _calibration,
+    cases(("iid", "regime", "spread", "over5", "over5ar"), (422, 3000)), 500, _calibration,
 )  # fmt: skip

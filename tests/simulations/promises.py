@@ -4,13 +4,14 @@ Another experiment is another entry of `EXPERIMENTS`; the runner, the page and t
 """
 
 from tests.simulations.calibrated import CALIBRATION
+from tests.simulations.certified import CERTIFICATES
 from tests.simulations.chances import LEADERS, POWER, SIZE
 from tests.simulations.experiments import SEED, Case, Experiment, Promise, Tally
 from tests.simulations.intervals import FAMILIES, PAIRS, SINGLE
 from tests.simulations.titles import TEXTS
 
 EXPERIMENTS: tuple[Experiment, ...] = (
-    SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, CALIBRATION, TEXTS,
+    SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, CALIBRATION, TEXTS,
 )  # fmt: skip
 PROMISES: dict[str, tuple[Promise, Experiment]] = {
     promise.name: (promise, experiment)
