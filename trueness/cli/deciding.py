@@ -117,6 +117,7 @@ def plan(
     positives: Whole,
     samples: Whole,
     candidates: Whole = 1,
+    baselines: Whole = 5,
     alarms: Whole = 30,
     precision: float = 0.6,
     auc: float = 0.7,
@@ -137,6 +138,8 @@ def plan(
         All its units.
     candidates
         Models that will be compared there.
+    baselines
+        Baselines that they have to beat.
     alarms
         Budget at which precisions are compared.
     precision
@@ -144,7 +147,7 @@ def plan(
     auc
         Where the models are expected to lie.
     correlation
-        Of the AUCs of two models on the same units.
+        Of the scores of two models on units with the same label.
     power
         Probability of detecting a difference that is there.
     """
@@ -152,8 +155,9 @@ def plan(
 
     check(output)
     asked = Question(
-        positives, samples, candidates, alarms, precision, auc, correlation, confidence, power
-    )
+        positives, samples, candidates, baselines, alarms, precision, auc, correlation, confidence,
+        power,
+    )  # fmt: skip
     present(plan_power(asked), output)
     return 0
 

@@ -35,12 +35,7 @@ if TYPE_CHECKING:
         accepted,
         fit_group_temperatures,
     )
-    from trueness.evaluation.guarantee import (
-        Candidate,
-        Certificate,
-        certify_many,
-        sequence,
-    )
+    from trueness.evaluation.guarantee import Candidate, Certificate, FamilyBounds, family_bounds
     from trueness.evaluation.inputs import InputError
     from trueness.evaluation.intervals import (
         Estimate,

@@ -150,6 +150,6 @@ def linear_draws(
     """
     window = Window.of(blocks)
     if few or blocks.few or not np.isfinite(value):
-        return Resampled(value, np.full(draws, np.nan), blocks.n, window.freedom + 1)
+        return Resampled(value, np.full(draws, np.nan), blocks.n, window.freedom)
     moved = blocks.totals(influence).astype(np.float32) @ window.multipliers(draws)
-    return Resampled(value, value + moved.astype(np.float64), blocks.n, window.freedom + 1)
+    return Resampled(value, value + moved.astype(np.float64), blocks.n, window.freedom)

@@ -41,14 +41,14 @@ class Labels:
         Place of each unit: series of a panel side by side, times in order.
     step : int
         Places that a shift moves: the series of a panel stay together.
-    orders : (permutations, cells) int64 or None
+    orders : (permutations, cells) int32 or None
         Places of the labels where units have no order; None where they are shifted.
     """
 
     centred: Array
     place: NDArray[np.int64]
     step: int = 1
-    orders: NDArray[np.int64] | None = None
+    orders: NDArray[np.int32] | None = None
 
     @classmethod
     def of(cls, y: NDArray[np.uint8], blocks: Blocks, group: object = None) -> Labels:
@@ -129,13 +129,19 @@ class Chance:
         tell units apart.
     single : (m,) float64
         P-value of each model by itself.
+    spread : (m,) float64
+        Standard deviation of its sums.
     largest : (count,) float64
         Largest standardised sum of any model, -inf without any.
+    highest : (count,) float64
+        Largest sum of any model as it is, the mean of the labels taken off.
     """
 
     observed: Array
     single: Array
+    spread: Array
     largest: Array
+    highest: Array
 
     @classmethod
     def of(cls, labels: Labels, values: Sequence[Array]) -> Chance:
@@ -149,7 +155,8 @@ class Chance:
         0.002
         """
         observed, single = np.full(len(values), -np.inf), np.ones(len(values))
-        largest = np.full(labels.count, -np.inf)
+        spreads, nothing = np.zeros(len(values)), np.full(labels.count, -np.inf)
+        largest, highest = nothing, nothing
         for start in range(0, len(values), AT_ONCE):
             sums = labels.sums(np.array(values[start : start + AT_ONCE], np.float64))
             spread = sums.std(axis=1, keepdims=True)
@@ -159,8 +166,20 @@ class Chance:
             some = slice(start, start + len(z))
             observed[some] = z[:, 0]
             single[some] = (z >= z[:, :1] - ROUNDING).mean(axis=1)
+            spreads[some] = spread[:, 0]
             largest = np.maximum(largest, z.max(axis=0))
-        return cls(observed, single, largest)
+            highest = np.maximum(highest, sums.max(axis=0))
+        return cls(observed, single, spreads, largest, highest)
+
+    def joined(self, other: Chance) -> Chance:
+        """Both families as one."""
+        rows = (
+            np.concatenate([getattr(self, name), getattr(other, name)])
+            for name in ("observed", "single", "spread")
+        )
+        return Chance(
+            *rows, np.maximum(self.largest, other.largest), np.maximum(self.highest, other.highest)
+        )
 
     def p_value(self, model: int, further: int = 0) -> float:
         """P-value of a model, adjusted for all of them and for so many that are not here.

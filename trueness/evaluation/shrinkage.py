@@ -171,7 +171,8 @@ def shrink_drawn(models: Sequence[Resampled], confidence: float = 0.95) -> Shrun
     least = np.array([p * (1 - p) / one.n for p, one in zip(smoothed, there, strict=True)])
     apart = np.maximum((draws - mean_draws).var(axis=1), least * (1 - 1 / len(there)))
     between, weight = _between(values - mean, apart)
-    keeps = between / (between + apart[:, None])
+    total = between + apart[:, None]
+    keeps = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
     kept = keeps @ weight
     shrunk = mean_draws + kept[:, None] * (draws - mean_draws)
     open_ = ((1 - keeps) * between) @ weight + np.square(values - mean) * (

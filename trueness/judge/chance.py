@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import TruenessError
+from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
 from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
 from trueness.evaluation.resampling import SortedScores
@@ -23,9 +23,10 @@ from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import Ledger, data_of
 
-Array = NDArray[np.float64]
 AT_ONCE = 64
 """Runs whose predictions are held at the same time."""
+FIELDS = ("observed", "single", "spread", "largest", "highest")
+"""Of a `Chance`."""
 
 
 @dataclass(frozen=True)
@@ -60,76 +61,104 @@ class ChanceTest:
         return {**vars(self), "smallest": self.smallest}
 
 
-def chance_of(store: AnyStore, leader: Run, candidates: Sequence[Run]) -> ChanceTest | None:
+def chance_of(
+    store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged | None
+) -> ChanceTest | None:
     """Test of one candidate among all candidates of its comparison group.
 
     Parameters
     ----------
     store : Store or MemoryStore
-        Keeps what every candidate contributes.
+        Whose ledger knows of others.
     leader : Run
     candidates : sequence of Run
         All that are stored, whatever is shown.
+    found : Rearranged or None
+        What they contribute.
 
     Returns
     -------
     ChanceTest or None
         None if its predictions cannot be read, or there are fewer than ten positives or negatives.
     """
-    index = _Index.of(store, candidates)
-    if index is None or leader.address not in index.addresses:
+    if found is None or leader.address not in found.addresses:
         return None
-    further = _further(store, leader, candidates)
-    precision, auc = (
-        one.p_value(index.addresses.index(leader.address), further) for one in index.chances
-    )
-    return ChanceTest(precision, auc, len(index.addresses) + further, *index.facts)
+    further, place = _further(store, leader, candidates), found.addresses.index(leader.address)
+    return ChanceTest(
+        found.precision.p_value(place, further), found.auc.p_value(place, further),
+        len(found.addresses) + further, len(found.auc.largest), found.shifted,
+    )  # fmt: skip
 
 
 def _further(store: AnyStore, leader: Run, candidates: Sequence[Run]) -> int:
     """Models that were tested on these units and are not stored, and epochs chosen among there."""
     part = leader.spec.estimands.measured_on
-    keys = {key for one in Ledger(store).accesses(data_of(leader), part) for key in one.keys}
-    gone = sum(key not in store for key in keys)
+    try:
+        accesses = Ledger(store).accesses(data_of(leader), part)
+    except StoreError:
+        accesses = []  # told beside the access log
+    gone = sum(key not in store for key in {key for one in accesses for key in one.keys})
     return gone + sum(versions(run, part) - 1 for run in candidates)
 
 
 @dataclass(frozen=True)
-class _Index:
-    """Standardised sums of candidates by address, kept in the store: alarms, then ranks."""
+class Rearranged:
+    """What candidates of a group contribute under rearranged labels, kept in the store.
+
+    Attributes
+    ----------
+    addresses : list of str
+        Of the candidates, gone ones included.
+    precision, auc : Chance
+        Of their alarms at the largest budget, and of their ranks.
+    shifted : bool
+        Whether labels were shifted along time.
+    """
 
     addresses: list[str]
-    chances: tuple[Chance, Chance]
-    facts: tuple[int, bool]
+    precision: Chance
+    auc: Chance
+    shifted: bool
 
     @classmethod
-    def of(cls, store: AnyStore, runs: Sequence[Run]) -> _Index | None:
+    def of(cls, store: AnyStore, runs: Sequence[Run]) -> Rearranged | None:
         """Of candidates of one group; only those that are new are read."""
         if not runs:
             return None
         rule = runs[0].spec.estimands
         name = f"chance-{runs[0].record['comparison_group']}-{rule.block}-{rule.budget}"
-        addresses, known = store.read_arrays(name)
-        there = set(addresses)
+        known = cls._read(*store.read_arrays(name))
+        there = set(known.addresses if known else ())
         fresh = [run for run in runs if run.address not in there]
         for start in range(0, len(fresh), AT_ONCE):
             some = _readable(fresh[start : start + AT_ONCE])
-            if not some:
-                continue
-            found = _arrays([part for _, part in some], rule.budget)
-            if found is None:
-                return None
-            addresses = [*addresses, *(run.address for run, _ in some)]
-            known = _joined(known, found)
-        if fresh and addresses:
-            store.write_arrays(name, addresses, known)
-        if not addresses:
+            found = _computed(some, rule.budget) if some else None
+            known = found if known is None else known if found is None else known._joined(found)
+        if fresh and known is not None:
+            store.write_arrays(name, known.addresses, known._arrays())
+        return known
+
+    @classmethod
+    def _read(cls, addresses: list[str], arrays: dict[str, NDArray[Any]]) -> Rearranged | None:
+        """None if the index holds nothing, or something else."""
+        try:
+            precision, auc = (
+                Chance(*(arrays[f"{name}-{of}"] for name in FIELDS)) for of in ("precision", "auc")
+            )
+            return cls(addresses, precision, auc, bool(arrays["shifted"][0])) if addresses else None
+        except (KeyError, IndexError):
             return None
-        chances = tuple(
-            Chance(known["observed"][:, i], known["single"][:, i], known["largest"][i])
-            for i in (0, 1)
-        )
-        return cls(addresses, chances, (known["largest"].shape[1], bool(known["shifted"][0])))  # ty: ignore[invalid-argument-type]
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        each = {"precision": self.precision, "auc": self.auc}
+        rows = {f"{name}-{of}": getattr(one, name) for of, one in each.items() for name in FIELDS}
+        return rows | {"shifted": np.array([self.shifted])}
+
+    def _joined(self, other: Rearranged) -> Rearranged:
+        return Rearranged(
+            [*self.addresses, *other.addresses], self.precision.joined(other.precision),
+            self.auc.joined(other.auc), self.shifted,
+        )  # fmt: skip
 
 
 def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
@@ -142,33 +171,16 @@ def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
     return found
 
 
-def _arrays(parts: Sequence[Predictions], budget: int) -> dict[str, NDArray[Any]] | None:
-    """Chances of models on the same units; None if these are too few."""
-    first = parts[0]
-    if too_few(first.y):
+def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearranged | None:
+    """Of models on the same units; None if these are too few."""
+    first = some[0][1]
+    ranked = [SortedScores.of(part.y, part.score) for _, part in some]
+    if too_few(ranked[0].y):
         return None
-    labels = Labels.of(first.y, first.blocks(), first.group)
-    ranked = [SortedScores.of_checked(part.y, part.score) for part in parts]
-    both = [
+    labels = Labels.of(ranked[0].y, first.blocks(), first.group)
+    return Rearranged(
+        [run.address for run, _ in some],
         Chance.of(labels, [alarm_values(one, budget) for one in ranked]),
         Chance.of(labels, [rank_values(one) for one in ranked]),
-    ]
-    return {
-        "observed": np.stack([one.observed for one in both], 1),
-        "single": np.stack([one.single for one in both], 1),
-        "largest": np.stack([one.largest for one in both]),
-        "shifted": np.array([labels.orders is None]),
-    }
-
-
-def _joined(
-    known: dict[str, NDArray[Any]], fresh: dict[str, NDArray[Any]]
-) -> dict[str, NDArray[Any]]:
-    """Rows of both; the largest sums of all."""
-    if not known:
-        return fresh
-    return fresh | {
-        "observed": np.concatenate([known["observed"], fresh["observed"]]),
-        "single": np.concatenate([known["single"], fresh["single"]]),
-        "largest": np.maximum(known["largest"], fresh["largest"]),
-    }
+        labels.orders is None,
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -287,7 +287,7 @@ def _of_an_event(one: Named, other: Named, part: str) -> Comparison:
     )  # fmt: skip
 
 
-def _measure(name: str, pair: list[Resampled], confidence: float) -> Measure:
+def _measure(name: str, pair: Sequence[Resampled], confidence: float) -> Measure:
     one, other = pair
     (contrast,) = simultaneous_contrasts([mean_difference([one], [other])], confidence)
     return Measure(name, one.proportion(confidence), other.proportion(confidence), contrast)
@@ -364,9 +364,7 @@ def _of_kind(
     ]  # fmt: skip
 
 
-def _pair(
-    parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks
-) -> list[Resampled]:
+def _pair(parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks) -> list[Resampled]:
     """AUC of both on some units with joint draws; nothing if a class is too rare.
 
     Units that fill fewer than five blocks have no draws: these would say nothing about chance.

@@ -158,10 +158,12 @@ def _computed(
         "precision": np.array([np.append(one.value, one.draws) for one in precisions]),
         "won": np.array(won),
         "classes": np.repeat(np.array(counts, np.float64)[None], len(parts), 0),
-        "sizes": np.array([
-            [a.n, a.freedom, p.n, p.freedom, p.depends.effect, p.depends.blocks]
-            for a, p in zip(aucs, precisions, strict=True)
-        ]),
+        "sizes": np.array(
+            [
+                [a.n, a.freedom, p.n, p.freedom, p.depends.effect, p.depends.blocks]
+                for a, p in zip(aucs, precisions, strict=True)
+            ]
+        ),
     }
 
 
@@ -186,9 +188,7 @@ def _row(known: dict[str, NDArray[Any]], row: int) -> Statistics:
     )
 
 
-def differences(
-    draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]
-) -> dict[str, Contrast]:
+def differences(draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]) -> dict[str, Contrast]:
     """AUC of each run minus that of the best of some baselines on the same units, by key."""
     others = [draws[run.key] for run in baselines if run.key in draws]
     keys = [run.key for run in runs if run.key in draws]

@@ -11,18 +11,18 @@ import polars as pl
 from trueness.checks import LIMITS
 from trueness.document import Document, numbers
 from trueness.errors import StoreError, TruenessError, nearest
-from trueness.evaluation import Estimate
+from trueness.evaluation import Estimate, mean_of
+from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
-from trueness.judge.chance import chance_of
-from trueness.judge.comparison import best_baseline, differences, statistics
+from trueness.judge.chance import Rearranged, chance_of
+from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.power import power_of
-from trueness.judge.selection import Selection, against_baselines, selection
+from trueness.judge.power import power_dict
+from trueness.judge.selection import Selection, against_baselines, replicates, selection
 from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
-from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 
@@ -226,16 +226,21 @@ def _of_an_event(
     leader = of_candidates[0] if of_candidates else None
     chosen = selection(store, known, candidates, leader.run) if leader else None
     by_key = chosen.by_key if chosen else {}
-    verdict = NOBODY if leader is None else _verdict(
-        store, leader, known, candidates, comparable, chosen, _called(reference, ids)
-    )  # fmt: skip
+    tested = [r for r in comparable if not r.spec.is_baseline]
+    rearranged = Rearranged.of(store, tested) if leader else None
+    verdict = NOBODY if leader is None else verdict_of(leader.title, rule.budget, _standing(
+        store, leader, known, candidates, every, tested, chosen, rearranged,
+        _called(reference, ids),
+    ))  # fmt: skip
     return Group(
         _title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
         first.estimates["base_rate"],
         [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
-        n_candidates, reference, verdict, chosen, power=_power(first.estimates["base_rate"], rule,
-                                                              n_candidates),
+        n_candidates, reference, verdict, chosen,
+        power=None if leader is None else _power(
+            leader.run, known, candidates, every, rearranged
+        ),
     )  # fmt: skip
 
 
@@ -246,27 +251,39 @@ def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:
     return " = ".join(ids.get(reference.key, [])) or str(reference.record["label"])
 
 
-def _verdict(
-    store: AnyStore, leader: Model, known: dict[str, Any], candidates: list[Run],
-    comparable: list[Run], chosen: Selection | None, baseline: str | None,
-) -> Verdict:  # fmt: skip
-    """Against chance, all that are stored count; against siblings, those that are shown."""
+def _standing(
+    store: AnyStore, leader: Model, known: dict[str, Statistics], candidates: list[Run],
+    baselines: list[Run], tested: list[Run], chosen: Selection | None,
+    rearranged: Rearranged | None, baseline: str | None,
+) -> Standing:  # fmt: skip
+    """Against chance, all that were tested count; against siblings, those that are shown."""
     rule, run = leader.run.spec.estimands, leader.run
-    baselines = [r for r in comparable if r.spec.is_baseline]
-    tested = [r for r in comparable if not r.spec.is_baseline]
     by_auc, by_precision = against_baselines(known, candidates, run, baselines)
-    standing = Standing(
+    return Standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
-        1 - rule.confidence, chance_of(store, run, tested),
+        1 - rule.confidence, chance_of(store, run, tested, rearranged),
         chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
         baseline,
     )  # fmt: skip
-    return verdict_of(leader.title, rule.budget, standing)
 
 
-def _power(base_rate: Estimate, rule: Estimands, n_candidates: int) -> dict[str, Any] | None:
-    return power_of(
-        base_rate.k or 0, base_rate.n, max(1, n_candidates), rule.budget, rule.confidence
+def _power(
+    leader: Run, known: dict[str, Statistics], candidates: list[Run], baselines: list[Run],
+    rearranged: Rearranged | None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """What the units can show about the leader; None if they are too few."""
+    if rearranged is None or leader.key not in known:
+        return None
+    rule, rate = leader.spec.estimands, leader.record["estimates"]["base_rate"]
+    groups = replicates(known, candidates, leader)
+    aucs = [mean_of([known[run.key].auc for run in group]) for group in groups]
+    others = [known[run.key].auc for run in baselines if run.key in known]
+    found = resolution(
+        rate["k"], rate["n"], rearranged.addresses.index(leader.address), aucs, others,
+        known[leader.key].precision, (rearranged.precision, rearranged.auc), rule.confidence,
+    )  # fmt: skip
+    return power_dict(
+        rate["n"], rate["k"], len(groups), len(others), rule.budget, rule.confidence, found
     )
 
 
