@@ -15,7 +15,7 @@ from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_reca
 from tests.evaluation.cases import compare_many, compare_slices
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.by_group import judged_groups, selection_scores
+from trueness.evaluation.by_group import judged_groups
 from trueness.evaluation.calibration import expected_calibration_error
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
@@ -25,6 +25,7 @@ from trueness.evaluation.group_calibration import (
     accepted,
     fit_group_temperatures,
 )
+from trueness.evaluation.macro_f1 import selection_scores
 from trueness.evaluation.slices import Slices, measure_slices
 
 CLASSES = ("audio", "books", "cables", "drills")
