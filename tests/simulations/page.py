@@ -104,7 +104,30 @@ def _summary(found: Results) -> str:
         if promise.kind != "power" and (cases := _of(promise, found))
     ]
     header = ("promise", "nominal", "simulated, by setting", "does not hold")
-    return "## In short\n\n" + _table(header, rows)
+    return f"## In short\n\n{_where(found)}\n" + _table(header, rows)
+
+
+def _where(found: Results) -> str:
+    """What does not hold, by the number of days or texts."""
+    keys = [(name, n) for name in PROMISES for _, n, _ in _of(PROMISES[name][0], found)]
+    sizes = sorted({n for _, n in keys})
+    lines = []
+    for size in sizes:
+        names = [name for name, n in dict.fromkeys(keys) if n == size]
+        broken = [name for name in names if _broken(name, size, found)]
+        told = "; ".join(broken) or "everything holds"
+        what = (
+            f"{plural(len(broken), 'promise')} of {len(names)} not everywhere: " if broken else ""
+        )
+        lines.append(f"* **{count(size)} days or texts:** {what}{told}.")
+    return "\n".join(lines) + "\n"
+
+
+def _broken(name: str, size: int, found: Results) -> bool:
+    promise = PROMISES[name][0]
+    return any(
+        verdict(promise, tally).startswith("**") for _, n, tally in _of(promise, found) if n == size
+    )
 
 
 def _summed(promise: Promise, cases: list[tuple[str, int, Tally]]) -> tuple[str, str, str, str]:

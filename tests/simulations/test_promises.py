@@ -10,7 +10,7 @@ from tests.simulations.__main__ import main
 from tests.simulations.experiments import Case, Experiment, Promise, Tally
 from tests.simulations.generators import BASE_RATE, SETTINGS, lead_for, planted, sample
 from tests.simulations.promises import EXPERIMENTS, PROMISES, simulate
-from tests.simulations.titles import TITLES, texts, true_macro_f1
+from tests.simulations.titles import TITLES, counted, texts, true_f1
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.long_run import Window
 
@@ -210,4 +210,9 @@ def test_texts_of_a_cluster_share_their_class():
     y, logits, cluster = texts(np.random.default_rng(5), kind, 300)
     assert logits.shape == (300, 24)
     assert all(len(set(y[cluster == c])) == 1 for c in range(100))
-    assert 0.5 < true_macro_f1(kind) < true_macro_f1(TITLES["6 classes, clusters of 3"]) < 1
+    assert 0.5 < true_f1(kind).mean() < true_f1(TITLES["6 classes, clusters of 3"]).mean() < 1
+
+
+def test_classes_that_count():
+    y, cluster = np.repeat([0, 1, 2, 2], [5, 4, 3, 3]), np.repeat([0, 1, 2, 3], [5, 4, 3, 3])
+    assert counted(y, cluster, 3).tolist() == [False, False, True]
