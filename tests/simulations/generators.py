@@ -37,7 +37,7 @@ MEMORY = 0.98
 """Correlation of one day's log-volatility with the next."""
 VOLATILITY, STATES = 0.69, (-0.64, 0.46)
 """What one standard deviation of log-volatility adds to an event, and a calm or turbulent day."""
-LARGE = 2_000_000
+LARGE = 1_000_000
 """Days of a sample that stands for all days."""
 EQUAL, SCATTERED = (0.8,) * 20, tuple(np.linspace(0.4, 2.5, 20).tolist())
 """Families of twenty models: the standard deviation of the noise in their scores."""
@@ -270,7 +270,7 @@ def truth_at_large(setting: Setting, noise: tuple[float, ...] = (0.8,)) -> Truth
 
 @lru_cache(maxsize=128)
 def truth_at_ranks(
-    setting: Setting, n: int, alarms: int, noise: tuple[float, ...] = (0.8,), samples: int = 2000
+    setting: Setting, n: int, alarms: int, noise: tuple[float, ...] = (0.8,), samples: int = 1000
 ) -> tuple[Array, Array]:
     """Mean precision and mean recall at a number of alarms among n days, (m,) each.
 
