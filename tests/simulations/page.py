@@ -21,8 +21,9 @@ the answer is right. This page is what it wrote; the code is in `tests/simulatio
 
 An interval of 95 % is to hold the truth in 95 % of all samples, and an error of 5 % is to be made
 in no more than 5 %. A promise is said **not to hold** in a setting where intervals cover less than
-92 %, or where an error is made in more than 6 % (in proportion at other levels); where the shortfall
-could be chance of the simulation, the page says *perhaps*. For power nothing is promised.
+92 %, or where an error is made in more than 6 % (in proportion at other levels); where that may
+be chance of the simulation (less than three standard errors from what is promised), it says
+*perhaps not*. For power nothing is promised.
 """
 METHOD = """\
 Days come in blocks of 20 and about 21 % are positive; 30 alarms unless said otherwise. Numbers are
@@ -30,6 +31,8 @@ percent ± one standard error over the repetitions. The truth of a measure at a 
 its mean over many samples of the same size, that of AUC, average precision and the like its value
 among all days.
 """
+SURE = 3
+"""Standard errors that are not chance, among hundreds of rows."""
 Rows = Iterable[Sequence[str]]
 
 
@@ -65,7 +68,7 @@ def verdict(promise: Promise, tally: Tally) -> str:
     """
     if promise.kind == "power" or not tally.repetitions or not promise.broken_by(tally.share):
         return ""
-    sure = abs(tally.share - promise.nominal) > 2 * tally.error
+    sure = abs(tally.share - promise.nominal) > SURE * tally.error
     return "**does not hold**" if sure else "perhaps not"
 
 
