@@ -193,7 +193,7 @@ def _power(found: Results) -> str:
         for (name, n), old in BEFORE.items()
     ]  # fmt: skip
     text = (
-        "Share of samples in which a model of that true precision among 30 alarms is called better\n"
+        "Percent of samples in which a model of that true precision among 30 alarms is called better\n"
         "than chance: by itself / corrected for 4 / for 20 models that are not at hand; the last\n"
         "rows: the leader of 20 models of 60 %. Before: blocks of resampled hits.\n\n"
     )
@@ -210,7 +210,7 @@ def _certified(found: Results) -> str:
         for (name, n), old in CERTIFIED_BEFORE.items()
     ]  # fmt: skip
     text = (
-        "Share of samples of 3,000 days in which a precision that is exceeded is certified at any of\n"
+        "Percent of samples of 3,000 days in which a precision that is exceeded is certified at any of\n"
         "15 thresholds. Before: the same precisions, of models whose highest 1 % were right 2 to 5\n"
         "points more often (19 in over5); for 14 models at the first / third certification.\n\n"
     )
