@@ -34,13 +34,14 @@ from torch.utils.data import DataLoader
 
 from trueness.campaign import Entry, load_campaign
 from trueness.engines import Setting
-from trueness.engines.stack import judged, work_of
+from trueness.engines.stack import outcome_of, work_of
 from trueness.execute import keep_memory
 from trueness.fit import Fitted, FoldFit, choose_device
 from trueness.judge.leaderboard import leaderboard
 from trueness.models import build
 from trueness.plan import plan
-from trueness.runner import Listener, run
+from trueness.recorder import Listener
+from trueness.runner import run
 from trueness.store import Store
 
 
@@ -181,7 +182,7 @@ def measure_overhead():
             examples = todo.examples_of(spec)
             fitted = made_up(spec, examples, device)
             began = time.perf_counter()
-            outcome = judged(fitted, examples, Path())
+            outcome = outcome_of(fitted, examples, Path())
             then = time.perf_counter()
             record = {**outcome.record, "data": {"bars": "sp500", "as_of": "", "digest": ""}}
             store.write(spec, record, outcome.predictions, outcome.history, outcome.parameters)

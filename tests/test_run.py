@@ -13,8 +13,9 @@ from trueness.engines import Setting
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
+from trueness.recorder import Listener
 from trueness.report.progress import ProgressListener
-from trueness.runner import Listener, run
+from trueness.runner import run
 from trueness.store import Store
 from trueness.store.leases import Leases
 

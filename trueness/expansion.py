@@ -29,7 +29,7 @@ from typing import Any
 
 from trueness.errors import nearest
 from trueness.spec import Spec
-from trueness.yamlfile import KeyPath, Part, Reader
+from trueness.yamlfile import KeyPath, Part, Reader, nested
 
 MOST = 10_000
 """Experiments in one entry, and replicates of one."""
@@ -178,7 +178,7 @@ def _cells(reader: Reader, line: int, grid: Any, lines: dict[KeyPath, int]) -> l
         at = lines.get(("grid", *path), line)
         if len(values) * math.prod(map(len, axes)) > MOST:
             raise reader.fail(line, f"the grid has more than {MOST} cells")
-        axes.append([Part(_nest(path, value), {path: at}) for value in values])
+        axes.append([Part(nested(path, value), {path: at}) for value in values])
     cells = []
     for combination in itertools.product(*axes):
         cell = Part({}, {})
@@ -194,9 +194,3 @@ def _leaves(grid: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any]]:  # noqa:
         return
     for key, value in grid.items():
         yield from _leaves(value, (*path, key))
-
-
-def _nest(path: KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401
-    for name in reversed(path):
-        value = {name: value}
-    return value

@@ -9,60 +9,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from trueness.campaign import Campaign
 from trueness.checks import limits_in
-from trueness.engines import (
-    EncoderOptions,
-    Job,
-    Outcome,
-    Setting,
-    Step,
-    carry_out,
-    engine_of,
-)
+from trueness.engines import EncoderOptions, Setting, Step, carry_out, engine_of
 from trueness.errors import SpecError
-from trueness.execute import Failure, Pool, Question, keep_memory, refuse_unguarded
+from trueness.execute import Pool, Question, keep_memory, refuse_unguarded
 from trueness.fit.device import choose_device
 from trueness.fit.parallel import join_ranks
 from trueness.plan import Plan, plan, pool_size, resolution, size_text
+from trueness.recorder import Listener, RunRecorder
 from trueness.store import Store
-from trueness.store.leases import Leases
 
 MOST_HOURS = 100_000
-TOLD_EVERY_S = 2.0
-"""Seconds between two notes on progress in the store."""
-
-
-class Listener:
-    """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
-
-    def start(self, stage: str, total: float) -> None:
-        """A stage begins that takes at most so much work."""
-
-    def begun(self, ids: list[str]) -> None:
-        """Experiments that are fitted from now on."""
-
-    def advance(self, amount: float, text: str = "") -> None:
-        """So much work came nearer to the end, and a word about it, such as a loss."""
-
-    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
-        """A run was stored."""
-
-    def failed(self, ids: list[str], reason: str) -> None:
-        """A run failed; its traceback is in the store."""
-
-    def pruned(self, ids: list[str]) -> None:
-        """A network was given up as not worth its training; nothing is stored."""
-
-    def note(self, text: str) -> None:
-        """Something else a reader should know."""
+Prune: TypeAlias = Callable[[str, dict[str, float]], bool]
+"""Key of a network and its row of history -> whether it is given up."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +63,7 @@ def run(
     listener: Listener | None = None,
     pool: Pool | None = None,
     examples: dict[str, Any] | None = None,
-    prune: Callable[[str, dict[str, float]], bool] | None = None,
+    prune: Prune | None = None,
     announce: bool = True,
 ) -> Summary:
     """Carry out what is missing of a campaign.
@@ -165,8 +130,10 @@ def run(
     size = pool_size(workers, len(todo.specs)) if name == "cpu" and ranks.world == 1 else 0
     with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
         workforce.start()
-        work = _Work(campaign, store, listener or Listener(), todo, setting, workforce)
-        return work.carry_out(until, prune, size if announce else None)
+        heard = listener if listener is not None and ranks.first else Listener()
+        recorder = RunRecorder(campaign, store, heard, setting)
+        work = _Work(recorder, todo, setting, workforce, until, prune)
+        return work.carry_out(size if announce else None)
 
 
 def _check_name(campaign: Campaign, store: Store) -> None:
@@ -181,248 +148,108 @@ def _check_name(campaign: Campaign, store: Store) -> None:
         )  # fmt: skip
 
 
+@dataclass(frozen=True)
 class _Work:
-    """Carries a plan out, wave after wave."""
+    """Carries a plan out, wave after wave, until its time is over."""
 
-    def __init__(
-        self, campaign: Campaign, store: Store, listener: Listener, todo: Plan, setting: Setting,
-        pool: Pool,
-    ) -> None:  # fmt: skip
-        self.todo, self.setting, self.pool = todo, setting, pool
-        self.speaks = setting.ranks.first
-        heard = listener if self.speaks else Listener()
-        self.scribe = _Scribe(campaign, store, heard, setting)
+    recorder: RunRecorder
+    todo: Plan
+    setting: Setting
+    pool: Pool
+    until: float | None
+    prune: Prune | None
 
-    def carry_out(
-        self, until: float | None, prune: Callable[[str, dict[str, float]], bool] | None,
-        size: int | None,
-    ) -> Summary:  # fmt: skip
+    @property
+    def out_of_time(self) -> bool:
+        return self.until is not None and time.monotonic() >= self.until
+
+    def carry_out(self, size: int | None) -> Summary:
         """All waves; `size` of the pool if the work is to be announced."""
-        scribe, todo = self.scribe, self.todo
-        scribe.open()
+        recorder, todo = self.recorder, self.todo
+        recorder.open()
         keep_memory()
         if todo.given_up:
-            scribe.failed += [spec.key for spec in todo.given_up]
-            scribe.listener.note(
+            recorder.failed += [spec.key for spec in todo.given_up]
+            recorder.listener.note(
                 f"{len(todo.given_up)} failed before and are left out; --retry tries them again"
             )
         if size is not None and todo.specs:
             self._announce(size)
         interrupted = False
         try:
-            self._waves(until, prune)
+            self._waves()
         except KeyboardInterrupt:
             interrupted = True
         finally:
-            scribe.finish()
+            recorder.finish()
             self.setting.ranks.close()
-        out_of_time = until is not None and time.monotonic() >= until
-        return self._summary(interrupted, out_of_time)
+        return self._summary(interrupted, self.out_of_time)
 
     def _announce(self, size: int) -> None:
-        todo, note = self.todo, self.scribe.listener.note
+        todo, note = self.todo, self.recorder.listener.note
         note(size_text(todo.size(self.setting, size)))
-        for one in resolution(self.scribe.campaign, todo) if todo.missing else []:
+        for one in resolution(self.recorder.campaign, todo) if todo.missing else []:
             for line in one["lines"]:
                 note(line)
 
-    def _waves(
-        self, until: float | None, prune: Callable[[str, dict[str, float]], bool] | None
-    ) -> None:
+    def _waves(self) -> None:
         """What can begin, baselines first; then what that makes possible."""
-        store, pending = self.scribe.store, self.todo.specs
-        while pending and (until is None or time.monotonic() < until):
+        store, pending = self.recorder.store, self.todo.specs
+        while pending and not self.out_of_time:
             ready = [s for s in pending if all(key in store for key in s.depends_on)]
             wave = [s for s in ready if s.is_baseline] or ready
             if not wave:
                 self._give_up(pending)
                 return
-            self._wave(wave, until, prune)
+            self._wave(wave)
             self.setting.ranks.wait()  # for what the first one stores
             pending = [s for s in pending if s not in wave]
 
-    def _wave(
-        self, wave: Sequence[Any], until: float | None,
-        prune: Callable[[str, dict[str, float]], bool] | None,
-    ) -> None:  # fmt: skip
+    def _wave(self, wave: Sequence[Any]) -> None:
         jobs = [
             job for job in self.todo.jobs(wave, self.setting)
-            if self.speaks or engine_of(job.engine).ranked
+            if self.setting.ranks.first or engine_of(job.engine).ranked
         ]  # fmt: skip
         if not jobs:
             return
         stages = dict.fromkeys(engine_of(job.engine).stage for job in jobs)
-        self.scribe.start(", ".join(stages), jobs)
+        self.recorder.start(", ".join(stages), jobs)
 
         def hear(position: int, event: Step | str | Question) -> bool:
             if isinstance(event, Question):
-                return prune is not None and prune(*event.content)
-            self.scribe.hear(position, event)
+                return self.prune is not None and self.prune(*event.content)
+            self.recorder.hear(position, event)
             return False
 
         alone = len(jobs) == 1 and engine_of(jobs[0].engine).alone
         pool = Pool(0) if alone else self.pool
-        for position, answer in pool.map(carry_out, jobs, hear, self.scribe.begin, until):
-            self.scribe.take(position, answer)
+        for position, answer in pool.map(carry_out, jobs, hear, self.recorder.begin, self.until):
+            self.recorder.take(position, answer)
 
     def _give_up(self, pending: Sequence[Any]) -> None:
         """Fail what begins with a run that failed; the rest waits for another process."""
         waiting = 0
         for spec in pending:
-            lost = ", ".join(key for key in spec.depends_on if key in self.scribe.failed)
+            lost = ", ".join(key for key in spec.depends_on if key in self.recorder.failed)
             if lost:
-                self.scribe.fail(spec, f"the run it begins with is not stored: {lost}")
+                self.recorder.fail(spec, f"the run it begins with is not stored: {lost}")
             waiting += not lost
         if waiting:
-            self.scribe.listener.note(
+            self.recorder.listener.note(
                 f"{waiting} begin with runs that another process is at; the same command goes on "
                 "when they are stored"
             )
 
     def _summary(self, interrupted: bool, out_of_time: bool) -> Summary:
-        scribe, todo = self.scribe, self.todo
+        recorder, todo = self.recorder, self.todo
         wanted = [s.key for s in todo.specs]
-        keys = list(dict.fromkeys(e.spec.key for e in scribe.campaign.entries))
+        keys = list(dict.fromkeys(e.spec.key for e in recorder.campaign.entries))
         given_up = [s.key for s in todo.given_up]
-        over = {*scribe.trained, *scribe.failed, *scribe.pruned}
-        others = [key for key in wanted if key not in over and key in scribe.store]
+        over = {*recorder.trained, *recorder.failed, *recorder.pruned}
+        others = [key for key in wanted if key not in over and key in recorder.store]
         missing = [key for key in wanted if key not in over and key not in others]
         reused = [k for k in keys if k not in {*wanted, *given_up} or k in others]
         return Summary(
-            scribe.trained, reused, scribe.failed, missing, todo.notes, interrupted, out_of_time,
-            tuple(scribe.pruned), self.speaks,
+            recorder.trained, reused, recorder.failed, missing, todo.notes, interrupted,
+            out_of_time, tuple(recorder.pruned), self.setting.ranks.first,
         )  # fmt: skip
-
-
-class _Scribe:
-    """Claims runs, stores outcomes as they come, tells the listener, notes how far it is."""
-
-    def __init__(
-        self, campaign: Campaign, store: Store, listener: Listener, setting: Setting
-    ) -> None:
-        self.campaign, self.store, self.listener = campaign, store, listener
-        self.ranks, self.leases = setting.ranks, Leases(store)
-        self.trained: list[str] = []
-        self.failed: list[str] = []
-        self.pruned: list[str] = []
-        self.running: dict[str, list[str]] = {}
-        self.claimed: set[str] = set()
-        self.jobs: Sequence[Job] = ()
-        self.left: list[float] = []
-        self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
-        self.began = datetime.now(UTC).isoformat(timespec="seconds")
-
-    def open(self) -> None:
-        """Make the store ready, and remember the ids of the campaign."""
-        self.store.prepare()
-        if self.ranks.first:
-            ids = {e.id: e.spec.key for e in self.campaign.entries}
-            self.store.write_campaign(self.campaign.name, ids)
-
-    def start(self, stage: str, jobs: Sequence[Job]) -> None:
-        self.jobs, self.left = jobs, [job.work for job in jobs]
-        self.stage, self.done, self.total = stage, 0.0, sum(self.left)
-        self.listener.start(stage, self.total)
-        self._tell()
-
-    def begin(self, position: int) -> bool:
-        """Claim the runs of a job; False if another process has them or stored them."""
-        specs, claimed = self.jobs[position].specs, []
-        for spec in specs if self.ranks.world == 1 else ():
-            if not self.leases.acquire(spec.key):
-                self._release(claimed)
-                self._advance(position, self.left[position])
-                return False
-            claimed.append(spec.key)
-            self.claimed.add(spec.key)
-        for spec in specs:
-            self.running[spec.key] = self._ids(spec)
-            self.listener.begun(self._ids(spec))
-        self._tell()
-        return True
-
-    def hear(self, position: int, event: Step | str) -> None:
-        """Work that was done, or a note."""
-        ids = " = ".join(self._ids(self.jobs[position].specs[0]))
-        if isinstance(event, str):
-            self.listener.note(f"{ids}: {event}")
-        else:
-            self._advance(position, event.work, f"{ids} {event.text}" if event.text else "")
-
-    def take(self, position: int, answer: list[Outcome] | Failure) -> None:
-        """Store what came of a job."""
-        specs = self.jobs[position].specs
-        for spec in specs:
-            self.running.pop(spec.key, None)
-        try:
-            if isinstance(answer, Failure):
-                for spec in specs:
-                    self.fail(spec, answer.reason)
-            else:
-                for outcome in answer if self.ranks.first else ():
-                    self._keep(outcome)
-        finally:
-            self._release([spec.key for spec in specs])
-        self._advance(position, self.left[position])
-        self._tell()
-
-    def _release(self, keys: Sequence[str]) -> None:
-        """Give up leases, of those keys that this process holds."""
-        for key in self.claimed & {*keys}:
-            self.leases.release(key)
-            self.claimed.remove(key)
-
-    def _keep(self, outcome: Outcome) -> None:
-        spec = outcome.spec
-        if outcome.failure is not None:
-            self.fail(spec, outcome.failure)
-        elif outcome.pruned:
-            self.pruned.append(spec.key)
-            self.listener.pruned(self._ids(spec))
-        else:
-            data = {**self.campaign.data.origin(), **outcome.record.get("data", {})}
-            record = {**outcome.record, "data": data}
-            self.store.write(
-                spec, record, outcome.predictions, outcome.history, outcome.parameters,
-                outcome.files,
-            )  # fmt: skip
-            self._forget(spec.key)
-            self.trained.append(spec.key)
-            self.listener.stored(self._ids(spec), record)
-
-    def _forget(self, key: str) -> None:
-        """Remove the checkpoints of a run that is stored."""
-        folder = self.store.root / "checkpoints"
-        (folder / f"{key}.pt").unlink(missing_ok=True)
-        shutil.rmtree(folder / key, ignore_errors=True)
-
-    def fail(self, spec: Any, reason: str) -> None:  # noqa: ANN401
-        """Note why there is no run."""
-        self.failed.append(spec.key)
-        if self.ranks.first:
-            self.store.write_failure(spec, reason)
-            self.listener.failed(self._ids(spec), reason)
-
-    def finish(self) -> None:
-        """Give up what is still claimed."""
-        self._release([*self.claimed])
-        self.leases.write_status(self.campaign.name, None)
-
-    def _advance(self, position: int, amount: float, text: str = "") -> None:
-        self.left[position] -= amount
-        self.done += amount
-        self.listener.advance(amount, text)
-        if time.monotonic() - self.told > TOLD_EVERY_S:
-            self._tell()
-
-    def _tell(self) -> None:
-        self.told = time.monotonic()
-        content = {
-            "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
-            "running": [" = ".join(ids) for ids in self.running.values()],
-            "trained": len(self.trained), "failed": len(self.failed),
-        }  # fmt: skip
-        self.leases.write_status(self.campaign.name, content)
-
-    def _ids(self, spec: Any) -> list[str]:  # noqa: ANN401
-        return self.campaign.ids_of(spec.key)

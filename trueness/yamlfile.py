@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from trueness.errors import CampaignError
+from trueness.errors import CampaignError, nearest
 
 MAX_DEPTH = 20
 MAX_VALUES = 100_000
@@ -78,6 +78,19 @@ def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
         else:
             result[key] = value
     return result
+
+
+def nested(path: str | KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of any kind
+    """Value under nested names, or under a dotted one.
+
+    Examples
+    --------
+    >>> nested("a.b", 1)
+    {'a': {'b': 1}}
+    """
+    for name in reversed(path.split(".") if isinstance(path, str) else path):
+        value = {name: value}
+    return value
 
 
 class Reader:
@@ -161,13 +174,27 @@ class Reader:
             keys = tuple(key.split("."))
             for depth in range(len(keys)):
                 lines.setdefault((*path, *keys[: depth + 1]), line)
-            one: Any = self.value(value, (*path, *keys), lines)
-            for name in reversed(keys):
-                one = {name: one}
-            content = merge(content, one)
+            content = merge(content, nested(keys, self.value(value, (*path, *keys), lines)))
         return content
 
     def part(self, node: yaml.Node) -> Part:
         """A mapping with the lines of everything in it."""
         lines: dict[KeyPath, int] = {(): node.start_mark.line + 1}
         return Part(self.mapping(node, (), lines), lines)
+
+
+def bundled_file(what: str, folder: Path, name: str | Path) -> Path:
+    """YAML file of a bundled campaign or search, or the path itself.
+
+    Raises
+    ------
+    CampaignError
+        If there is neither; the message lists the bundled ones.
+    """
+    bundled = {p.stem: p for p in sorted(folder.glob("*.yaml"))}
+    if str(name) in bundled:
+        return bundled[str(name)]
+    if Path(name).is_file():
+        return Path(name)
+    hint = nearest(str(name), list(bundled))
+    raise CampaignError(f"unknown {what} {str(name)!r}; {hint}, or give a YAML file")

@@ -8,7 +8,7 @@ from tests.simulations.certified import CERTIFICATES
 from tests.simulations.chances import LEADERS, POWER, SIZE
 from tests.simulations.experiments import SEED, Case, Experiment, Promise, Tally
 from tests.simulations.intervals import FAMILIES, PAIRS, SINGLE
-from tests.simulations.titles import TEXTS
+from tests.simulations.texts import TEXTS
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, CALIBRATION, TEXTS,

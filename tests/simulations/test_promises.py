@@ -10,7 +10,7 @@ from tests.simulations.__main__ import main
 from tests.simulations.experiments import Case, Experiment, Promise, Tally
 from tests.simulations.generators import BASE_RATE, SETTINGS, lead_for, planted, sample
 from tests.simulations.promises import EXPERIMENTS, PROMISES, simulate
-from tests.simulations.titles import TITLES, counted, texts, true_f1
+from tests.simulations.texts import counted
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.long_run import Window
 
@@ -205,14 +205,6 @@ def test_samples_are_seeded():
     assert one.scores.tolist() == same.scores.tolist() != other.scores.tolist()
     tallies = [simulate("AUC", Case("hard", 422), 20, seed) for seed in (1, 1)]
     assert tallies[0] == tallies[1]
-
-
-def test_texts_of_a_cluster_share_their_class():
-    kind = TITLES["24 classes, clusters of 3"]
-    y, logits, cluster = texts(np.random.default_rng(5), kind, 300)
-    assert logits.shape == (300, 24)
-    assert all(len(set(y[cluster == c])) == 1 for c in range(100))
-    assert 0.5 < true_f1(kind).mean() < true_f1(TITLES["6 classes, clusters of 3"]).mean() < 1
 
 
 def test_classes_that_count():

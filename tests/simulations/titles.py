@@ -1,81 +1,81 @@
-"""Promises about classifiers of texts: macro-F1 of many classes, and equal methods compared.
-
-Texts come in clusters of the same class, which are hard or easy together; common classes hold many
-of them, rare ones few.
-"""
+"""Made-up titles whose true macro-F1 is known: languages, clusters of one class, several methods."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
+from scipy.special import ndtr
 
-from tests.simulations.experiments import Case, Experiment, Outcome, Promise
-from tests.simulations.intervals import covers
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.slices import measure_slices
 
-LARGE = 400_000
-"""Texts of a sample that stands for all texts."""
+NEXT = 0.6
+"""Share of wrong predictions that name the next class; the others name any other one."""
+WITHIN, BETWEEN = 0.5, 0.6
+"""Correlation of the hits inside a cluster, and of the hits of two methods on one text."""
 
 
 @dataclass(frozen=True)
 class Titles:
-    """Texts of a number of classes in clusters of a number of texts."""
+    """A world of titles.
 
-    classes: int
+    Attributes
+    ----------
+    texts : tuple of int
+        Texts of each language; the first is English.
+    cluster : int
+        Texts of one cluster.
+    prior : (K,)
+        How often a class occurs.
+    right : (methods, languages, K)
+        Probability that a text of the class is recognised.
+    """
+
+    texts: tuple[int, ...]
     cluster: int
-    skill: float = 2.6
+    prior: np.ndarray
+    right: np.ndarray
+
+    @property
+    def names(self):
+        """Languages, English first."""
+        return ["en", *(f"l{i}" for i in range(1, len(self.texts)))]
+
+    def f1(self, method=0):
+        """True F1 of each class in each language, (languages, K)."""
+        k = len(self.prior)
+        spread = np.full((k, k), (1 - NEXT) / (k - 1)) + NEXT * np.roll(np.eye(k), 1, axis=1)
+        np.fill_diagonal(spread, 0)
+        hit = self.prior * self.right[method]
+        return 2 * hit / (self.prior + hit + (self.prior - hit) @ spread)
+
+    def draw(self, rng):
+        """Labels (n,), predictions (methods, n), languages (n,) and blocks."""
+        k, methods = len(self.prior), len(self.right)
+        language = np.repeat(np.arange(len(self.texts)), self.texts)
+        place = np.concatenate([np.arange(n) // self.cluster for n in self.texts])
+        cluster = np.unique(language * 10**6 + place, return_inverse=True)[1]
+        y = rng.choice(k, cluster.max() + 1, p=self.prior)[cluster]
+        n, inside = len(y), WITHIN * (self.cluster > 1)
+        shared, own = (
+            np.sqrt(BETWEEN) * rng.normal(size=size) + np.sqrt(1 - BETWEEN) * rng.normal(
+                size=(methods, size))
+            for size in (cluster.max() + 1, n)
+        )  # fmt: skip
+        latent = np.sqrt(inside) * shared[:, cluster] + np.sqrt(1 - inside) * own
+        wrong = np.where(rng.random((methods, n)) < NEXT, 1, rng.integers(1, k, (methods, n)))
+        hit = ndtr(latent) < self.right[:, language, y]
+        predicted = np.where(hit, y, (y + wrong) % k)
+        return y, predicted, np.array(self.names)[language], Blocks.of(n, cluster=cluster)
 
 
-TITLES = {
-    "24 classes, clusters of 3": Titles(24, 3),
-    "24 classes, single texts": Titles(24, 1),
-    "6 classes, clusters of 3": Titles(6, 3),
-}
+def falling(k, power=0.7):
+    """Class frequencies with a long tail, (k,)."""
+    share = 1 / np.arange(1, k + 1) ** power
+    return share / share.sum()
 
 
-def texts(
-    rng: np.random.Generator, kind: Titles, n: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
-    """Classes (n,), logits (n, K) and clusters (n,)."""
-    share = 1 / np.arange(1, kind.classes + 1) ** 0.7
-    clusters = -(-n // kind.cluster)
-    cluster = np.repeat(np.arange(clusters), kind.cluster)[:n]
-    y = rng.choice(kind.classes, clusters, p=share / share.sum())[cluster]
-    shared, own = rng.standard_normal((2, n, kind.classes), np.float32)
-    noise = np.sqrt(0.5) * (shared[cluster] + own)
-    logits = kind.skill * (kind.skill * np.eye(kind.classes, dtype=np.float32)[y] + noise)
-    return y, logits + np.log(share / share.sum()), cluster
-
-
-@lru_cache(maxsize=16)
-def true_f1(kind: Titles) -> NDArray[np.float64]:
-    """F1 of each class among all texts, (K,)."""
-    y, logits, _ = texts(np.random.default_rng(90_005), kind, LARGE)
-    predicted, k = logits.argmax(axis=1), kind.classes
-    hits, own, said = (np.bincount(x, minlength=k) for x in (y[y == predicted], y, predicted))
-    return 2 * hits / (own + said)
-
-
-def counted(y: NDArray[np.int64], cluster: NDArray[np.int64], classes: int) -> NDArray[np.bool_]:
-    """Classes that macro-F1 is promised for: five texts of two clusters at least, (K,)."""
-    clusters = np.bincount(y[np.unique(cluster, return_index=True)[1]], minlength=classes)
-    return (np.bincount(y, minlength=classes) >= 5) & (clusters >= 2)
-
-
-def _macro_f1(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
-    kind = TITLES[case.setting]
-    y, logits, cluster = texts(rng, kind, case.n)
-    found = measure_slices(
-        y, logits, None, Blocks.of(case.n, cluster=cluster),
-        classes=[f"c{i}" for i in range(kind.classes)],
-    )  # fmt: skip
-    known = true_f1(kind)[counted(y, cluster, kind.classes)]
-    return {"macro-F1": covers(found.overall.macro_f1, float(known.mean())) if len(known) else None}
-
-
-TEXTS = Experiment(
-    "titles", "Classifiers of texts", (Promise("macro-F1"),),
-    tuple(Case(name, n) for name in TITLES for n in (100, 300, 1000)), 1000, _macro_f1,
-)  # fmt: skip
+def alike(texts, cluster, k=24, methods=1, right=0.8, prior=None):
+    """Every method and every language recognises each class alike; classes differ."""
+    each = np.clip(np.random.default_rng(1).normal(right, 0.08, k), 0.5, 0.97)
+    shape = (methods, len(texts), k)
+    prior = falling(k) if prior is None else prior
+    return Titles(tuple(texts), cluster, prior, np.broadcast_to(each, shape).copy())

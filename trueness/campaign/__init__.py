@@ -7,14 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign.ensembles import ensemble_of
+from trueness.campaign.ensembles import ensemble_of, replicate
 from trueness.campaign.ground import Ground, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
-from trueness.tasks import TASKS, Place, task_of
-from trueness.yamlfile import Part, Reader
+from trueness.tasks import Place, task_of
+from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
 BASELINE_PRIORITY = "baseline"
@@ -95,9 +95,9 @@ class Campaign:
             )
         keys = self._with_sources({e.spec.key for e in kept})
         chosen = tuple(e for e in self.experiments if e.spec.key in keys)
-        rungs = {entry.spec.key for entry in baselines_of(chosen)}
-        ladder = tuple(entry for entry in self.baselines if entry.spec.key in rungs)
-        return replace(self, baselines=ladder, experiments=chosen)
+        own = {entry.spec.key for entry in baselines_of(chosen)}
+        baselines = tuple(entry for entry in self.baselines if entry.spec.key in own)
+        return replace(self, baselines=baselines, experiments=chosen)
 
     def _with_sources(self, keys: set[str]) -> set[str]:
         """The same keys, and those of all experiments that they begin with."""
@@ -126,21 +126,8 @@ class Campaign:
 
 
 def campaign_file(name: str | Path) -> Path:
-    """File of a bundled campaign, or the path itself.
-
-    Raises
-    ------
-    CampaignError
-        If there is neither; the message lists the bundled ones.
-    """
-    bundled = {p.stem: p for p in sorted(FOLDER.glob("*.yaml"))}
-    if str(name) in bundled:
-        return bundled[str(name)]
-    if Path(name).is_file():
-        return Path(name)
-    raise CampaignError(
-        f"unknown campaign {str(name)!r}; {nearest(str(name), list(bundled))}, or give a YAML file"
-    )
+    """File of a bundled campaign, or the path itself; CampaignError if there is neither."""
+    return bundled_file("campaign", FOLDER, name)
 
 
 def bundled_campaigns() -> list[dict[str, Any]]:
@@ -220,8 +207,9 @@ def load_campaign(
     top = top_level(reader)
     laid_over = Part(dict(settings or {}), {})
     declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
+    first, _, part = declared[0]
     ground = make_ground(
-        file, reader, top.content, _kind_of(reader, *declared[0]), {"data": data, "vix": vix},
+        Place(file, reader, first, part), top.content, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe, needed=needed, told=told,
     )  # fmt: skip
     entries = _entries(ground, declared, seeds)
@@ -232,17 +220,6 @@ def load_campaign(
         label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
         ground.file.parent,
     )  # fmt: skip
-
-
-def _kind_of(reader: Reader, id_: str, priority: str, part: Part) -> str:
-    """Kind of task of an experiment."""
-    del priority
-    task = part.content.get("task")
-    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
-    if not isinstance(kind, str) or kind not in TASKS:
-        hint = nearest(str(kind), list(TASKS))
-        raise reader.fail(part.line(("task", "kind")), f"{id_}: task.kind: {hint}", "task_kind")
-    return kind
 
 
 def _entries(
@@ -278,9 +255,9 @@ def _replicates(
         raise ground.reader.fail(line, message)
     for extra in range(count):
         one = ground.spec(id_, part, keys.setdefault(extra, {}))[0] if extra else spec
-        one = one.model_copy(update={"seed": spec.seed + extra})
+        name, one = replicate(id_, one, extra)
         keys[extra][id_] = one.key
-        yield Entry(id_ if not extra else f"{id_}@{one.seed}", priority, one)
+        yield Entry(name, priority, one)
 
 
 def _reference(reader: Reader, top: Part, entries: Sequence[Entry]) -> str | None:
@@ -304,13 +281,13 @@ def campaign_of(spec: AnySpec, data: Any, name: str, id_: str) -> Campaign:  # n
 
 
 def baselines_of(experiments: Sequence[Entry]) -> tuple[Entry, ...]:
-    """The ladder for every distinct task and evaluation, in order of first appearance."""
-    rungs: dict[str, Entry] = {}
+    """Those of every distinct task and evaluation, in order of first appearance."""
+    found: dict[str, Entry] = {}
     names: dict[str, int] = {}
     for spec in (entry.spec for entry in experiments):
         for name, one in task_of(spec.task.kind).baselines(spec).items():
-            if one.key not in rungs:
+            if one.key not in found:
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
-                rungs[one.key] = Entry(name, BASELINE_PRIORITY, one)
-    return tuple(rungs.values())
+                found[one.key] = Entry(name, BASELINE_PRIORITY, one)
+    return tuple(found.values())

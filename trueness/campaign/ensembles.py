@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -52,7 +52,7 @@ def ensemble_of(
             hint = nearest(name, list(known)) if known else "none stands before it"
             message = f"ensemble.of: no earlier experiment {name!r}; {hint}"
             raise place.fail(("ensemble", "of"), message, "no_reference")
-    members = [one for name in names for one in _seeds(name, known[name], seeds)]
+    members = [replicate(name, known[name], extra) for name in names for extra in range(seeds)]
     first = min((spec for _, spec in members), key=lambda spec: spec.key)
     events = {(spec.task.event, spec.task.context, spec.evaluation) for _, spec in members}
     if len(events) > 1:
@@ -66,10 +66,7 @@ def ensemble_of(
         raise place.fail(("ensemble",), f"ensemble: {message}", "ensemble") from None
 
 
-def _seeds(id_: str, spec: Any, count: int) -> Sequence[tuple[str, Any]]:  # noqa: ANN401
-    """Replicates of an experiment by id: its seed, the next, and so on."""
-    return [
-        (id_ if not extra else f"{id_}@{spec.seed + extra}",
-         spec.model_copy(update={"seed": spec.seed + extra}))
-        for extra in range(count)
-    ]  # fmt: skip
+def replicate(id_: str, spec: Any, extra: int) -> tuple[str, Any]:  # noqa: ANN401
+    """Id and spec of an experiment with the seed that is so many after its own."""
+    seed = spec.seed + extra
+    return f"{id_}@{seed}" if extra else id_, spec.model_copy(update={"seed": seed})

@@ -14,8 +14,8 @@ from trueness.own import pinned
 from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
-from trueness.tasks import Place, task_of
-from trueness.yamlfile import Part, Reader, merge
+from trueness.tasks import TASKS, Place, task_of
+from trueness.yamlfile import Part, Reader, merge, nested
 
 SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days", "block")
 """Fields of an evaluation that another protocol keeps."""
@@ -70,19 +70,17 @@ class Ground:
 
 
 def make_ground(
-    file: Path, reader: Reader, top: Mapping[str, Any], kind: str, given: Mapping[str, Any], *,
+    place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True, told: Any = None,  # noqa: ANN401
 ) -> Ground:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
     Parameters
     ----------
-    file : Path
-    reader : Reader
+    place : Place
+        An experiment of the kind of task that the others have.
     top : mapping
         Top level of the file.
-    kind : str
-        Of the task.
     given : mapping
         ``data`` and ``vix`` of the caller, None where the file's own are meant.
     protocol, recipe : str, optional
@@ -91,6 +89,7 @@ def make_ground(
     told : Listener, optional
         Hears of data that are made.
     """
+    file, reader, kind = place.file, place.reader, _kind_of(place)
     task = task_of(kind)
     asked = {name: value for name, value in given.items() if value is not None}
     for name in sorted({*asked, *({"data", "vix"} & set(top))} - {*task.sources.values()}):
@@ -99,6 +98,16 @@ def make_ground(
     sources = asked if "data" in asked else {**own, **asked}  # other bars, another index
     data = task.load(sources, needed, told)
     return Ground(file, reader, kind, data, protocol, recipe)
+
+
+def _kind_of(place: Place) -> str:
+    """Kind of task of an experiment."""
+    task = place.part.content.get("task")
+    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
+    if not isinstance(kind, str) or kind not in TASKS:
+        hint = nearest(str(kind), list(TASKS))
+        raise place.fail(("task", "kind"), f"task.kind: {hint}", "task_kind")
+    return kind
 
 
 def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file holds
@@ -165,10 +174,7 @@ def _resolved(
         hint = nearest(node, list(known)) if known else "none stands before it"
         where = ".".join(path)
         raise place.fail(path, f"{where}: no earlier experiment {node!r}; {hint}", "no_reference")
-    value: Any = known[node]
-    for name in reversed(path):
-        value = {name: value}
-    return merge(content, value)
+    return merge(content, nested(path, known[node]))
 
 
 def _is_key(text: str) -> bool:

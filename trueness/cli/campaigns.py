@@ -112,7 +112,7 @@ def _progress_of_data() -> Generator[Any]:
 
 def parsed_settings(settings: list[str] | None) -> dict[str, Any]:
     """``["seed=7", "loss.groups.kind=dro"]`` as part of a spec."""
-    from trueness.yamlfile import merge
+    from trueness.yamlfile import merge, nested
 
     content: dict[str, Any] = {}
     for setting in settings or []:
@@ -125,10 +125,3 @@ def parsed_settings(settings: list[str] | None) -> dict[str, Any]:
             value = text
         content = merge(content, nested(path, value))
     return content
-
-
-def nested(path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever a field holds
-    """``nested("a.b", 1)`` is ``{"a": {"b": 1}}``."""
-    for name in reversed(path.split(".")):
-        value = {name: value}
-    return value

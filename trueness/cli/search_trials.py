@@ -180,16 +180,13 @@ def _days(horizon: str | None) -> int | None:
 
 def _processes(device: str, workers: int | None) -> int:
     """Processes for training; on an accelerator it happens in this one."""
-    import os
+    from trueness.plan import pool_size
 
     if device != "cpu":
         return 0
     if workers is not None and workers < 0:
         raise TruenessError(f"--workers {workers}: give 0 to stay in this process, or more")
-    cores = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return len(cores) if workers is None else workers
+    return pool_size(workers)
 
 
 def _beginning(search: Search, study: Opened, trials: int) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.campaigns import nested, parsed_settings
+from trueness.cli.campaigns import parsed_settings
 from trueness.cli.options import Whole
 from trueness.errors import SpecError
 
@@ -143,7 +143,7 @@ class Flags:
 
 def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[str, Any]:
     """What flags and settings say, as nested dictionaries of a spec."""
-    from trueness.yamlfile import merge
+    from trueness.yamlfile import merge, nested
 
     if flags.batch_size is not None and flags.batch_tokens is not None:
         raise SpecError("--batch-tokens stands in place of --batch-size; give one of them")
@@ -176,7 +176,7 @@ def _focal(flags: Flags) -> dict[str, Any]:
         return {}
     alpha = 1.0 if flags.focal_alpha is None else flags.focal_alpha
     focal = {"kind": "focal", "gamma": flags.focal_gamma, "alpha": alpha}
-    return nested("loss.classification", focal)
+    return {"loss": {"classification": focal}}
 
 
 def make_spec(content: dict[str, Any]) -> TitlesSpec:

@@ -7,14 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import polars as pl
-
 from trueness.baselines import fit_ensemble
-from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.recorded import HISTORY, facts_of
+from trueness.engines.recorded import facts_of, judged
 from trueness.examples import Examples
-from trueness.judge.measured import measured
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -45,10 +41,8 @@ class Average:
         members = {key: store.run(key).predictions() for key in spec.model.of}
         predictions = fit_ensemble(spec, members)
         report(Step(job.work))
-        record = facts_of(spec, examples) | measured(spec, predictions)
-        record |= {
+        facts = {
             "seconds": time.perf_counter() - began, "device": "cpu", "precision": "float32",
             "members": list(spec.model.of),
         }  # fmt: skip
-        record |= checked(spec, record, predictions)
-        return [Outcome(spec, record, predictions.frame, pl.DataFrame(schema=HISTORY))]
+        return [judged(spec, predictions, facts_of(spec, examples) | facts)]

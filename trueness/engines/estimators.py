@@ -6,14 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-import polars as pl
-
 from trueness.baselines import check_estimator, fit_estimator
-from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.recorded import HISTORY, facts_of, predictions_of
+from trueness.engines.recorded import facts_of, judged, predictions_of
 from trueness.examples import Examples
-from trueness.judge.measured import measured
 from trueness.spec import Spec
 
 
@@ -48,12 +44,7 @@ class Estimators:
         fit = fit_estimator(examples, spec, folder)
         report(Step(job.work))
         predictions = predictions_of(examples, list(fit.logits), list(fit.logits))
-        record = facts_of(spec, examples) | measured(spec, predictions)
-        record |= {
-            "chosen": fit.chosen,
-            "seconds": fit.seconds,
-            "device": "cpu",
-            "precision": "float64",
-        }
-        record |= checked(spec, record, predictions)
-        return [Outcome(spec, record, predictions.frame, pl.DataFrame(schema=HISTORY))]
+        facts = {
+            "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu", "precision": "float64",
+        }  # fmt: skip
+        return [judged(spec, predictions, facts_of(spec, examples) | facts)]

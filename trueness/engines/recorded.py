@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.checks import checked
+from trueness.engines import Outcome
 from trueness.examples import PARTS, Examples
+from trueness.judge.measured import measured
 from trueness.models import parameter_count
 from trueness.predictions import Predictions
 from trueness.spec import Spec
@@ -43,6 +46,17 @@ def facts_of(spec: Spec, examples: Examples, folder: Path = Path()) -> dict[str,
         "notes": list(examples.notes),
         "folds": [{p: list(c) for p, c in fold.items()} for fold in examples.counts()],
     }
+
+
+def judged(
+    spec: Spec, predictions: Predictions, facts: dict[str, Any],
+    history: Sequence[dict[str, float]] = (), parameters: Mapping[str, NDArray[np.float32]] = {},
+) -> Outcome:  # fmt: skip
+    """A run ready to be stored; `facts` are those of its examples and what its engine adds."""
+    record = measured(spec, predictions) | facts
+    record |= checked(spec, record, predictions)
+    rows = pl.DataFrame(list(history), schema=HISTORY)
+    return Outcome(spec, record, predictions.frame, rows, dict(parameters))
 
 
 def predictions_of(

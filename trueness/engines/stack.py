@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-import polars as pl
-
-from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.recorded import HISTORY, facts_of, predictions_of, weight_count
+from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Question
@@ -26,7 +23,7 @@ from trueness.fit import (
     members_that_fit,
     stackable,
 )
-from trueness.judge.measured import estimates_of, measured
+from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.spec import Spec
 
@@ -93,7 +90,7 @@ class Stack:
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
             how.mode, report, prune if how.asks else None, how.folder, how.checkpoints,
         )  # fmt: skip
-        return [judged(one, how.examples, how.folder) for one in fitted]
+        return [outcome_of(one, how.examples, how.folder) for one in fitted]
 
 
 def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:
@@ -163,18 +160,16 @@ def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
 # ------------------------------------------------------------------------------------------ judging
 
 
-def judged(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
+def outcome_of(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
     """A run of a network, ready to be stored; `folder` is that of own files."""
     if fit.failure is not None or fit.pruned:
         return Outcome(fit.spec, failure=fit.failure, pruned=fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
-    predictions = predictions_of(examples, best, last)
-    record = facts_of(fit.spec, examples, folder) | measured(fit.spec, predictions)
     of_last = predictions_of(examples, last, last).part(fit.spec.estimands.measured_on)
     ended = estimates_of(of_last, fit.spec.estimands)
-    record["estimates_last"] = {name: e.to_dict() for name, e in ended.items()}
     epochs = sum(len(f.history) for f in fit.folds) / len(fit.folds)
-    record |= {
+    facts = facts_of(fit.spec, examples, folder) | {
+        "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
         "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
@@ -182,11 +177,9 @@ def judged(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
         "gflop": round(work_of(fit.spec, examples, epochs, folder) / 1e9, 3),
     }  # fmt: skip
-    record |= checked(fit.spec, record, predictions)
     history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
     parameters = {
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
     }
-    return Outcome(
-        fit.spec, record, predictions.frame, pl.DataFrame(history, schema=HISTORY), parameters
-    )
+    predictions = predictions_of(examples, best, last)
+    return judged(fit.spec, predictions, facts, history, parameters)

@@ -65,7 +65,6 @@ if TYPE_CHECKING:
     from trueness.evaluation.power import (
         alarms_needed,
         auc_standard_error,
-        detectable_auc_difference,
         detectable_precision,
         luck_of_the_best,
     )

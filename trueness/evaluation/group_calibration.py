@@ -185,8 +185,9 @@ class AbstentionThreshold:
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
-        read = {n: Estimate.from_dict(content[n]) for n in ("precision", "accepted")}
-        return cls(**{**content, **read})
+        precision, share = (Estimate.from_dict(content[n]) for n in ("precision", "accepted"))
+        sure = content["certified"], content["guaranteed"]
+        return cls(content["threshold"], precision, share, *sure)
 
 
 def abstention_thresholds(
@@ -216,7 +217,7 @@ def abstention_thresholds(
     precision : float
         To be reached, in (0, 1).
     confidence : float or None
-        In (0, 1).
+        In (0.5, 1).
     min_rows : int
         Groups with fewer units share the threshold "other", which is also that of unseen groups; it
         promises neither of them anything by itself.
@@ -242,6 +243,8 @@ def abstention_thresholds(
     between("precision", precision)
     if confidence is not None:
         check_confidence(confidence)
+        if confidence <= 0.5:
+            raise InputError(f"confidence {confidence} must lie between 0.5 and 1", "range")
     labels, values = checked_logits(y, probabilities, np.asarray(probabilities).shape[-1])
     if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-4):
         raise InputError(
@@ -275,6 +278,12 @@ def accepted(
     limits = {n: never if one.threshold is None else one.threshold for n, one in thresholds.items()}
     rest = limits.get(OTHER, never)
     return top >= np.array([limits.get(n, rest) for n in np.asarray(group).tolist()])
+
+
+def guaranteed(group: object, thresholds: dict[str, AbstentionThreshold]) -> NDArray[np.bool_]:
+    """Whose threshold holds for their group by itself, (n,): none of "other", none unseen."""
+    sure = {name: one.guaranteed for name, one in thresholds.items() if name != OTHER}
+    return np.array([sure.get(n, False) for n in np.asarray(group).tolist()], bool)
 
 
 @dataclass(frozen=True)

@@ -164,8 +164,8 @@ def _deviations(
     return value, csr_array((moved[inside] / many[group], (group, holder[inside])), (s, n))
 
 
-def _f1(hits: Array, both: Array) -> Array:
-    return class_f1(np.stack([hits, both, np.zeros_like(both)]))
+def _f1(hits: Array | Index, both: Array | Index) -> Array:
+    return class_f1(np.stack([hits, both, np.zeros_like(both)]).astype(np.float64))
 
 
 def _scaled(deviation: csr_array, items: Index) -> csr_array:

@@ -102,7 +102,9 @@ def resolution(
 
 
 def _critical(chance: Chance, confidence: float) -> float:
-    """Standardised sum that the largest of all rarely exceeds."""
+    """Standardised sum that the largest of all rarely exceeds; infinite if no model has any."""
+    if not np.isfinite(chance.largest).all():
+        return float("inf")
     return float(np.quantile(chance.largest, confidence))
 
 

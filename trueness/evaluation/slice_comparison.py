@@ -121,9 +121,9 @@ class MethodComparison:
     allowed_drop, confidence : float
     rows : int
     planned : dict of str to int
-        Units that are needed, in 80 % of samples and for all methods: ``majority`` of the majority
-        group to exclude the allowed drop, ``target`` of what the target is measured on to find a
-        lift of 0.05. Standard errors fall with the root of the units. Empty where unknown.
+        Units that are needed in 80 % of samples, for the median of the methods: ``majority`` of the
+        majority group to exclude the allowed drop, ``target`` of what the target is measured on to
+        find a lift of 0.05. Standard errors fall with the root of the units. Empty where unknown.
     """
 
     methods: dict[str, Method]
@@ -374,7 +374,7 @@ def _needed(
     if not known or summary not in reference.summaries:
         return None
     rows = _rows(reference, summary)
-    return int(np.ceil(rows * (max(known) / size) ** 2)) if size else None
+    return int(np.ceil(rows * (np.median(known) / size) ** 2)) if size else None
 
 
 def _rows(reference: ClassDraws, summary: str) -> int:

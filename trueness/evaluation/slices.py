@@ -106,10 +106,12 @@ class Slices:
         Those with enough units, the largest first, then "other" where there is a rest.
     pooled : dict of str to int
         Units of each group in "other".
+    judged : tuple of str
+        Groups that have enough units for an interval of macro-F1, and take part in means and in the
+        worst.
     scores : dict of str to Estimate
         ``macro_f1`` over all units; ``mean_group``, ``worst_group``, ``low_group`` (20 % quantile)
-        over the groups whose macro-F1 has an interval, without "other"; ``majority_group``. None of
-        the last four without one.
+        over these; ``majority_group``. None of the last four without such a group.
     majority : str
         Group behind ``majority_group``; empty without one.
     worst : str
@@ -126,6 +128,7 @@ class Slices:
     overall: Slice
     groups: dict[str, Slice]
     pooled: dict[str, int]
+    judged: tuple[str, ...]
     scores: dict[str, Estimate]
     majority: str
     worst: str
@@ -149,13 +152,14 @@ class Slices:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return {**asdict(self), "classes": list(self.classes)}
+        return {**asdict(self), "classes": list(self.classes), "judged": list(self.judged)}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
         made = {
             "classes": tuple(content["classes"]),
+            "judged": tuple(content["judged"]),
             "overall": Slice.from_dict(content["overall"]),
             "groups": {n: Slice.from_dict(s) for n, s in content["groups"].items()},
             "scores": {n: Estimate.from_dict(e) for n, e in content["scores"].items()},
@@ -249,7 +253,7 @@ def measure_slices(
     parts = {name: measured(name, place) for place, name in enumerate(groups.slices)}
     worst, share = f1.worst()
     return Slices(
-        classes, measured(OVERALL, -1), parts, groups.pooled,
+        classes, measured(OVERALL, -1), parts, groups.pooled, f1.judged,
         {n: _made(e, make) for n, e in f1.summaries(confidence).items()}, f1.sizes.majority,
         worst, share, _resampling(blocks), min_rows, confidence, draws, seed,
     )  # fmt: skip
@@ -323,6 +327,11 @@ class _MacroF1:
             low, high = (float(of(end)) for end in band)
             found[name] = replace(found[name], low=low, high=high)
         return found
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """Groups that take part in means and in the worst."""
+        return tuple(self.sizes.names[i] for i in self.sizes.judged)
 
     def worst(self) -> tuple[str, float | None]:
         """The group with the smallest score, and how often it has that in the draws."""

@@ -378,7 +378,7 @@ class _View:
             for name in (f"precision@{budget}", "precision@0.5", "recall@0.5")
             if name in ours[0].record["estimates"]
         }
-        measures["auc"] = mean_of([self.draws[run.key] for run in ours]).estimate(confidence)
+        measures["auc"] = mean_of([self.draws[run.key] for run in ours]).proportion(confidence)
         value = {key: one.value for key, one in self.draws.items()}
         ahead = sum(value[run.key] > value[partner.key] for run, partner in group.pairs)
         return ContrastRow(

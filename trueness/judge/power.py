@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,14 @@ from trueness.errors import TruenessError, at_least
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.influence import FEWEST
 from trueness.evaluation.inputs import between
-from trueness.evaluation.power import MOST, POWER, alarms_needed, auc_standard_error
+from trueness.evaluation.power import (
+    MOST,
+    POWER,
+    alarms_needed,
+    auc_standard_error,
+    detectable_precision,
+    lucky_hits,
+)
 from trueness.evaluation.resolution import Resolution
 from trueness.evaluation.simulated_models import Planned, simulated_resolution
 from trueness.judge.judgement import SCHEMA
@@ -154,17 +161,29 @@ def numbers_of(asked: Question) -> dict[str, Any]:
 
 
 def _of_independent(asked: Question) -> Resolution:
-    """Of simulated models on labels that do not depend on each other."""
-    n = min(asked.samples, MOST_SIMULATED)
-    y = np.zeros(n, np.uint8)
-    y[: round(asked.positives * n / asked.samples)] = 1
-    y = np.random.default_rng(0).permutation(y)
+    """Of simulated models on labels that do not depend on each other.
+
+    What is about alarms is the exact binomial test, which many units cost nothing.
+    """
+    positives = min(asked.positives, MOST_SIMULATED // 2)
+    negatives = min(asked.samples - asked.positives, MOST_SIMULATED - positives)
+    y = np.random.default_rng(0).permutation(np.repeat([1, 0], [positives, negatives]))
     planned = Planned(
-        asked.candidates, asked.baselines, min(asked.alarms, n), asked.auc, asked.correlation,
-        asked.confidence, asked.power,
+        asked.candidates, asked.baselines, min(asked.alarms, len(y)), asked.auc,
+        asked.correlation, asked.confidence, asked.power,
     )  # fmt: skip
-    found = simulated_resolution(y, Blocks.of(n), planned)
-    return found.scaled((n / asked.samples) ** 0.5)
+    found = simulated_resolution(y.astype(np.uint8), Blocks.of(len(y)), planned)
+    whole = auc_standard_error(asked.auc, asked.positives, asked.samples - asked.positives)
+    scaled = found.scaled(whole / auc_standard_error(asked.auc, positives, negatives))
+    base, error = asked.positives / asked.samples, 1 - asked.confidence
+    hits = [
+        lucky_hits(asked.alarms, base, models=asked.candidates, probability=probability)
+        for probability in (0.5, error)
+    ]
+    precision = detectable_precision(
+        asked.alarms, base, level=error / asked.candidates, power=asked.power
+    )
+    return replace(scaled, precision=precision, median_hits=hits[0], upper_hits=hits[1])
 
 
 def _needed(asked: Question, truth: float, levels: dict[str, float]) -> dict[str, Any]:

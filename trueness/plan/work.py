@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -157,7 +158,7 @@ def measured_rate(store: Store) -> float | None:
     return median([r["gflop"] / r["seconds"] for r in records if r.get("gflop")] or [0.0]) or None
 
 
-def pool_size(workers: int | None, jobs: int) -> int:
+def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:
     """Processes to start: those asked for, or one per core, but none without work."""
     cores = (
         os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)

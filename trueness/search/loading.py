@@ -9,38 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from trueness.campaign.ground import make_ground
-from trueness.errors import CampaignError, SpecError, nearest
+from trueness.errors import CampaignError, SpecError
 from trueness.expansion import spelled_out
+from trueness.judge.settings import value_at
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
 from trueness.spec import Spec
 from trueness.spec.recipe import Recipe
-from trueness.tasks import TASKS, window_shape
-from trueness.yamlfile import Part, Reader
+from trueness.tasks import Place, window_shape
+from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parents[1] / "spaces"
 SIZELESS = ("model.d_ff", "model.d_ff_ratio", "model.dropout", "model.head_dropout")
 """Leaves of the model besides the architecture that may stay open under a budget."""
 EXTRA_WIDTHS = (112, 144)
 _TOP = ("search", "title", "data", "vix", "space")
-
-
-def search_file(name: str | Path) -> Path:
-    """File of a bundled space, or the path itself.
-
-    Raises
-    ------
-    CampaignError
-        If there is neither.
-    """
-    bundled = {p.stem: p for p in sorted(FOLDER.glob("*.yaml"))}
-    if str(name) in bundled:
-        return bundled[str(name)]
-    if Path(name).is_file():
-        return Path(name)
-    hint = nearest(str(name), list(bundled))
-    raise CampaignError(f"unknown search {str(name)!r}; {hint}, or give a YAML file")
 
 
 def load_search(
@@ -72,7 +56,7 @@ def load_search(
     CampaignError, SpecError, DataError
         With the first mistake.
     """
-    file = search_file(name)
+    file = bundled_file("search", FOLDER, name)
     reader = Reader(file, "a search space is a mapping with `search:` and `space:`")
     top = reader.part_of_root()
     unknown = [key for key in top if key not in _TOP]
@@ -86,8 +70,8 @@ def load_search(
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
     ground = make_ground(
-        file, reader, top, _kind(content, file), {"data": data, "vix": vix}, protocol=protocol,
-        recipe=recipe,
+        Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
+        protocol=protocol, recipe=recipe,
     )  # fmt: skip
     if pin is not None:
         content = _pinned(content, pin, vary)
@@ -104,16 +88,6 @@ def load_search(
     found = found if budget is None else _with_budget(found, budget)
     found.any_valid()
     return named(found, found.name)
-
-
-def _kind(content: dict[str, Any], file: Path) -> str:
-    """Kind of the task of a space."""
-    task = content.get("task")
-    kind = task.get("kind", "market") if isinstance(task, dict) else "market"
-    if not isinstance(kind, str) or kind not in TASKS:
-        hint = nearest(str(kind), list(TASKS))
-        raise CampaignError(f"{file.name}: task.kind {kind!r}: {hint}", "task_kind")
-    return kind
 
 
 def _refuse(space: str, options: dict[str, object]) -> None:
@@ -165,12 +139,6 @@ def _put(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:  # n
     return {**content, key: _put(inside, rest, value) if rest else value}
 
 
-def _at(content: dict[str, Any], path: str) -> Any:  # noqa: ANN401
-    for key in path.split("."):
-        content = content[key]
-    return content
-
-
 def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str, Any]:
     """A held configuration with the named leaves of the space opened again."""
     known = [leaf.name for leaf in Space(content).leaves() if "[" not in leaf.name]
@@ -187,7 +155,7 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
     if "evaluation" in content:
         result["evaluation"] = content["evaluation"]
     for name in (one for found in chosen for one in found):
-        result = _put(result, name, _at(content, name))
+        result = _put(result, name, value_at(content, name))
         if name == "model.d_ff_ratio":
             result["model"].pop("d_ff", None)
     return result

@@ -14,7 +14,8 @@ from trueness.execute import Pool
 from trueness.fit import choose_device
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
-from trueness.runner import Listener, Summary, run
+from trueness.recorder import Listener
+from trueness.runner import Summary, run
 from trueness.search.definition import Search
 from trueness.search.pruning import epoch_judge
 from trueness.search.trials import Proposal, Result

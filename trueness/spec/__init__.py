@@ -93,13 +93,12 @@ class Spec(ContentAddressed):
     def estimands(self) -> Estimands:
         """What is measured of it, and on which units."""
         rule = self.evaluation
+        chosen = {} if self.model.validates else {"chosen_on": "train"}
+        where: dict[str, Any] = rule.where | chosen
         return Estimands(
             kind="binary",
             headline=f"precision@{max(rule.alarms)}",
-            measured_on=rule.measured_on,
-            chosen_on=rule.chosen_on if self.model.validates else "train",
-            judged_on=rule.judged_on,
-            sealed=rule.sealed,
+            **where,
             confidence=rule.confidence_pct / 100,
             block=max(rule.block, self.task.horizon),  # labels that overlap stay together
             horizon=self.task.horizon,
@@ -194,8 +193,8 @@ def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # 
 def _shapes_in(annotation: Any) -> list[type[Shape]]:  # noqa: ANN401
     """Shapes that an annotation allows, families, unions and aliases opened."""
     if isinstance(annotation, type) and issubclass(annotation, Shape):
-        family = annotation.kinds() if issubclass(annotation, Family) else {}
-        return list(dict.fromkeys(family.values())) or [annotation]
+        members = annotation.members() if issubclass(annotation, Family) else ()
+        return list(members) or [annotation]
     return [shape for inner in get_args(annotation) for shape in _shapes_in(inner)]
 
 

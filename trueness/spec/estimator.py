@@ -324,9 +324,7 @@ class Ensemble(_Fitted):
         return f"ensemble of {len(self.of)}"
 
 
-BASELINES = tuple(
-    shape for shape in dict.fromkeys(_Fitted.kinds().values()) if shape.among_baselines
-)
+BASELINES = tuple(shape for shape in _Fitted.members() if shape.among_baselines)
 """Shapes of the baselines, the simplest first; with every field at its default they are run before
 anything else."""
 

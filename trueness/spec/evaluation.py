@@ -4,17 +4,38 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
-from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from trueness.spec.shape import Float, Int, Shape
+
+Where: TypeAlias = dict[str, Any]
+HELD_OUT: Where = {
+    "measured_on": "validation", "chosen_on": "validation", "judged_on": ("validation", "test"),
+    "sealed": ("test",),
+}  # fmt: skip
+OUT_OF_FOLD: Where = {
+    "measured_on": "oof", "chosen_on": "inner validation", "judged_on": ("oof",), "sealed": (),
+}  # fmt: skip
+"""Parts that results are measured on, that pick the weights, that may be judged, and those among
+them that are shown only to who opens them; fields of `Estimands`."""
 
 
 class _Evaluation(Shape):
     alarms: tuple[Annotated[Int, Field(ge=1)], ...] = (7, 15, 30)
     alarm_rate_pct: Float = Field(5.0, gt=0, le=100)
     confidence_pct: Float = Field(95.0, gt=50, lt=100)
+
+    @property
+    def where(self) -> Where:
+        """Parts by what they are for."""
+        return HELD_OUT
+
+    @property
+    def measured_on(self) -> str:
+        """Part that results are measured on."""
+        return self.where["measured_on"]
 
     @field_validator("alarms")
     @classmethod
@@ -45,10 +66,6 @@ class Mission(_OfDays):
     protocol: Literal["mission"]
     val_start: date = date(2023, 1, 1)
     test_start: date = date(2025, 1, 1)
-    measured_on: ClassVar[str] = "validation"
-    judged_on: ClassVar[tuple[str, ...]] = ("validation", "test")
-    sealed: ClassVar[tuple[str, ...]] = ("test",)
-    chosen_on: ClassVar[str] = "validation"
 
     def in_words(self) -> str:
         """How days are divided."""
@@ -77,10 +94,7 @@ class WalkForward(_OfDays):
     block_years: Int = Field(1, ge=1, le=100)
     inner_pct: Float = Field(20.0, gt=0, lt=100)
     embargo_days: Int = Field(0, ge=0, le=10000)
-    measured_on: ClassVar[str] = "oof"
-    judged_on: ClassVar[tuple[str, ...]] = ("oof",)
-    sealed: ClassVar[tuple[str, ...]] = ()
-    chosen_on: ClassVar[str] = "inner validation"
+    where: ClassVar[Where] = OUT_OF_FOLD
 
     def in_words(self) -> str:
         """How days are divided."""
@@ -133,10 +147,7 @@ class _OfRows(_Evaluation):
 
 class _OutOfFold(_OfRows):
     inner_pct: Percent = Field(20.0, description="of the rows left to a fold: where training stops")
-    measured_on: ClassVar[str] = "oof"
-    judged_on: ClassVar[tuple[str, ...]] = ("oof",)
-    sealed: ClassVar[tuple[str, ...]] = ()
-    chosen_on: ClassVar[str] = "inner validation"
+    where: ClassVar[Where] = OUT_OF_FOLD
 
 
 class Holdout(_OfRows):
@@ -154,10 +165,6 @@ class Holdout(_OfRows):
     test_pct: Percent = 20.0
     purge: Duration | None = Field(None, description="left out before each part")
     seed: Int = Field(0, ge=0, description="of the draw, without a time")
-    measured_on: ClassVar[str] = "validation"
-    judged_on: ClassVar[tuple[str, ...]] = ("validation", "test")
-    sealed: ClassVar[tuple[str, ...]] = ("test",)
-    chosen_on: ClassVar[str] = "validation"
 
     @property
     def by_time(self) -> bool:
@@ -196,11 +203,7 @@ class KFold(_OutOfFold):
     protocol: Literal["kfold"]
     n_folds: Int = Field(5, ge=2, le=100)
     seed: Int = Field(0, ge=0, description="of the draw")
-
-    @property
-    def at_random(self) -> bool:
-        """Whether rows are drawn, stratified by label."""
-        return True
+    at_random: ClassVar[bool] = True
 
     def in_words(self) -> str:
         """How rows are divided."""
@@ -221,11 +224,7 @@ class RowsForward(_OutOfFold):
     block_length: Duration | None = None
     n_blocks: Int = Field(5, ge=1, le=1000, description="if there is no block_length")
     purge: Duration | None = None
-
-    @property
-    def by_time(self) -> bool:
-        """Whether the division needs the time of each row."""
-        return True
+    by_time: ClassVar[bool] = True
 
     def in_words(self) -> str:
         """How rows are divided."""
@@ -257,24 +256,9 @@ class Given(_OfRows):
     seed: Int = Field(0, ge=0, description="of the draw of those rows")
 
     @property
-    def measured_on(self) -> str:
-        """Part that results are measured on."""
-        return "oof" if self.split is None else "validation"
-
-    @property
-    def judged_on(self) -> tuple[str, ...]:
-        """Parts that may be judged."""
-        return ("oof",) if self.split is None else ("validation", "test")
-
-    @property
-    def sealed(self) -> tuple[str, ...]:
-        """Those among them that are shown only to who opens them."""
-        return () if self.split is None else ("test",)
-
-    @property
-    def chosen_on(self) -> str:
-        """Part that picks the weights."""
-        return "inner validation" if self.split is None else "validation"
+    def where(self) -> Where:
+        """Parts by what they are for."""
+        return OUT_OF_FOLD if self.split is None else HELD_OUT
 
     def in_words(self) -> str:
         """How rows are divided."""

@@ -74,6 +74,11 @@ class Family(Shape):
         return found
 
     @classmethod
+    def members(cls) -> tuple[type[Self], ...]:
+        """Shapes of all members; several kinds may have one."""
+        return tuple(dict.fromkeys(cls.kinds().values()))
+
+    @classmethod
     def validated(cls, content: object) -> Self:
         """Member from a mapping, the name of a kind, or a member.
 
@@ -88,8 +93,7 @@ class Family(Shape):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """A member's own schema, or the union of a family's members."""
-        members = tuple(dict.fromkeys(cls.kinds().values()))
-        if not members:
+        if not (members := cls.members()):
             return handler(source)
         either = _annotated(Union[members], Field(discriminator="kind"))  # noqa: UP007
         return handler.generate_schema(_annotated(either, BeforeValidator(kind_from_name)))

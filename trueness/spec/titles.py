@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
-from trueness.spec.shape import Bool, Float, Fraction, Int, Shape, kind_from_name
+from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Shape
 
 Positive: TypeAlias = Annotated[Float, Field(gt=0)]
 
@@ -16,7 +16,11 @@ Positive: TypeAlias = Annotated[Float, Field(gt=0)]
 # ------------------------------------------------------------------------------------- task
 
 
-class TrainedTokenizer(Shape):
+class Tokenizer(Family):
+    """How texts become tokens."""
+
+
+class TrainedTokenizer(Tokenizer):
     """Byte-level BPE, trained on the train split."""
 
     kind: Literal["bpe"]
@@ -27,17 +31,11 @@ class TrainedTokenizer(Shape):
     min_frequency: Int = Field(2, ge=1)
 
 
-class GivenTokenizer(Shape):
+class GivenTokenizer(Tokenizer):
     """A ``tokenizer.json`` from elsewhere, by the digest of its content."""
 
     kind: Literal["file"]
     digest: str = Field(min_length=1)
-
-
-Tokenizer: TypeAlias = Annotated[
-    Annotated[TrainedTokenizer | GivenTokenizer, Field(discriminator="kind")],
-    BeforeValidator(kind_from_name),
-]
 
 
 _TOKENIZER = TrainedTokenizer(kind="bpe")
@@ -55,14 +53,18 @@ class TitlesTask(Shape):
 # ------------------------------------------------------------------------------------- model
 
 
-class PlainHead(Shape):
+class Head(Family):
+    """What maps the pooled vector to the classes."""
+
+
+class PlainHead(Head):
     """The published v1 head: dropout, linear, GELU, dropout, linear."""
 
     kind: Literal["plain"]
     dropout: Fraction = 0.1
 
 
-class ResidualHead(Shape):
+class ResidualHead(Head):
     """The published v2 head: a normed residual block before the last linear map."""
 
     kind: Literal["residual"]
@@ -72,12 +74,6 @@ class ResidualHead(Shape):
     norm_eps: Positive = 1e-6
 
 
-Head: TypeAlias = Annotated[
-    Annotated[PlainHead | ResidualHead, Field(discriminator="kind")],
-    BeforeValidator(kind_from_name),
-]
-
-
 class Projection(Shape):
     """The head of the contrastive loss: two linear maps on the pooled vector, unit length."""
 
@@ -85,7 +81,14 @@ class Projection(Shape):
     dropout: Fraction = 0.1
 
 
-class Encoder(Shape):
+class TitlesModel(Family):
+    """What gives texts their classes."""
+
+    engine: ClassVar[str]
+    is_network: ClassVar[bool] = False
+
+
+class Encoder(TitlesModel):
     """Bidirectional pre-norm transformer with rotary positions, trained from scratch."""
 
     engine: ClassVar[str] = "encoder"
@@ -117,32 +120,33 @@ class Encoder(Shape):
         return self
 
 
-class LinearBaseline(Shape):
+class LinearBaseline(TitlesModel):
     """A baseline: the majority class, or n-grams under a linear model."""
 
     engine: ClassVar[str] = "linear"
-    is_network: ClassVar[bool] = False
 
     kind: Literal["majority", "tfidf_logit", "tfidf_svm"]
-
-
-TitlesModel: TypeAlias = Annotated[
-    Annotated[Encoder | LinearBaseline, Field(discriminator="kind")],
-    BeforeValidator(kind_from_name),
-]
 
 
 # -------------------------------------------------------------------------------------- loss
 
 
-class CrossEntropy(Shape):
+class Classification(Family):
+    """Loss of one text."""
+
+    def identity(self) -> Classification:
+        """The simplest loss that is equal to this one."""
+        return self
+
+
+class CrossEntropy(Classification):
     """Softmax cross-entropy, with label smoothing."""
 
     kind: Literal["crossentropy"]
     smoothing: Fraction = 0.0
 
 
-class FocalCrossEntropy(Shape):
+class FocalCrossEntropy(Classification):
     """Cross-entropy times ``alpha (1 - p)^gamma``.
 
     As published the factor multiplies the smoothing as well, which then no longer holds the
@@ -162,7 +166,7 @@ class FocalCrossEntropy(Shape):
         return self if self.smoothing else self.model_copy(update={"smooth": "product"})
 
 
-class AdjustedCrossEntropy(Shape):
+class AdjustedCrossEntropy(Classification):
     """Cross-entropy of logits shifted by `tau` times the log prior of the classes.
 
     ``given="language"`` takes the prior inside a text's language, pulled towards that of all
@@ -182,7 +186,7 @@ class AdjustedCrossEntropy(Shape):
         return self if self.given == "language" else self.model_copy(update={"shrinkage": 100.0})
 
 
-class MarginCrossEntropy(Shape):
+class MarginCrossEntropy(Classification):
     """LDAM: cross-entropy that asks class c for a margin in proportion to ``n_c ** -1/4``."""
 
     kind: Literal["ldam"]
@@ -197,24 +201,11 @@ class MarginCrossEntropy(Shape):
         return self
 
 
-class GeneralisedCrossEntropy(Shape):
+class GeneralisedCrossEntropy(Classification):
     """``(1 - p^q) / q``: between cross-entropy and absolute error, for labels with noise."""
 
     kind: Literal["gce"]
     q: Annotated[Float, Field(gt=0, le=1)] = 0.7
-
-
-Classification: TypeAlias = Annotated[
-    Annotated[
-        CrossEntropy
-        | FocalCrossEntropy
-        | AdjustedCrossEntropy
-        | MarginCrossEntropy
-        | GeneralisedCrossEntropy,
-        Field(discriminator="kind"),
-    ],
-    BeforeValidator(kind_from_name),
-]
 
 
 class ClassWeights(Shape):
@@ -224,7 +215,11 @@ class ClassWeights(Shape):
     beta: Annotated[Float, Field(ge=0, lt=1)] = Field(0.999, description="of the effective number")
 
 
-class LanguageWeights(Shape):
+class Groups(Family):
+    """How much each group of texts counts."""
+
+
+class LanguageWeights(Groups):
     """Weights of the languages in proportion to ``n ** (alpha - 1)``."""
 
     kind: Literal["weights"]
@@ -239,19 +234,13 @@ class LanguageWeights(Shape):
         return self
 
 
-class GroupDro(Shape):
+class GroupDro(Groups):
     """Group DRO: the weight of a group of texts grows with its loss."""
 
     kind: Literal["dro"]
     over: Literal["language", "language_label"] = "language"
     eta: Positive = 0.01
     adjustment: Float = Field(0.0, ge=0, description="C of the small-group term C / sqrt(n)")
-
-
-Groups: TypeAlias = Annotated[
-    Annotated[LanguageWeights | GroupDro, Field(discriminator="kind")],
-    BeforeValidator(kind_from_name),
-]
 
 
 class Contrastive(Shape):
@@ -377,7 +366,7 @@ class TitlesSpec(ContentAddressed):
     @property
     def is_baseline(self) -> bool:
         """Whether the model is one of the baselines."""
-        return isinstance(self.model, LinearBaseline)
+        return not self.model.is_network
 
     @property
     def estimands(self) -> Estimands:
@@ -401,14 +390,11 @@ class TitlesSpec(ContentAddressed):
 
         Loss identities are taken, and what a baseline never reads is left out.
         """
-        if isinstance(self.model, LinearBaseline):
+        if self.is_baseline:
             task = TitlesTask(kind="titles", corpus=self.task.corpus)
             update = {"task": task, "loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
             return self.model_copy(update=update)
-        identity = getattr(self.loss.classification, "identity", None)
-        if identity is None:
-            return self
-        loss = self.loss.model_copy(update={"classification": identity()})
+        loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
         return self.model_copy(update={"loss": loss})
 
     def question(self) -> str:
@@ -421,9 +407,10 @@ class TitlesSpec(ContentAddressed):
 
     def label(self) -> str:
         """Few words that tell runs of one campaign apart."""
-        if isinstance(self.model, LinearBaseline):
-            return self.model.kind
-        model, loss, recipe = self.model, self.canonical().loss, self.recipe
+        model: Any = self.model
+        if self.is_baseline:
+            return model.kind
+        loss, recipe = self.canonical().loss, self.recipe
         words = ["encoder", f"d{model.d_model}", f"L{model.n_layers}", *_words(model.head)]
         words += _words(loss.classification)
         for part in (loss.class_weights, loss.groups):

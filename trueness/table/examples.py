@@ -241,7 +241,7 @@ def _notes(found: Division, rule: Any) -> list[str]:  # noqa: ANN401
     idle = int((found.parts == 0).all(axis=0).sum())
     if idle and rule.measured_on != "oof":
         notes.append(f"{plural(idle, 'row')} play no part")
-    if "test" in rule.judged_on and not (found.parts == TEST).any():
+    if "test" in rule.where["judged_on"] and not (found.parts == TEST).any():
         notes.append("no test part: no row lies in it")
     return notes
 

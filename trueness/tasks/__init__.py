@@ -83,7 +83,7 @@ class Task(Protocol):
         ...
 
     def baselines(self, spec: Any) -> dict[str, AnySpec]:  # noqa: ANN401
-        """The ladder that a spec is compared with, by name."""
+        """What a spec is compared with, by name."""
         ...
 
     def shape(self, spec: Any, data: Any) -> tuple[int, int] | None:  # noqa: ANN401

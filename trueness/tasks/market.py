@@ -20,9 +20,7 @@ from trueness.market import (
 )
 from trueness.market.indicators import named_rows, tier_rows
 from trueness.market.inputs import chosen_rows
-from trueness.spec import Spec
-from trueness.tasks import Place
-from trueness.tasks.ladder import binary_counts, ladder
+from trueness.tasks import Place, binary
 from trueness.yamlfile import Reader
 
 
@@ -61,6 +59,9 @@ class Market:
     kind: ClassVar[str] = "market"
     sources: ClassVar[dict[str, str]] = {"bars": "data", "volatility": "vix"}
     default: ClassVar[str] = "sp500"
+    baselines = staticmethod(binary.baselines)
+    examples_key = staticmethod(binary.examples_key)
+    counts = staticmethod(binary.counts)
 
     def load(
         self,
@@ -91,25 +92,13 @@ class Market:
         except DataError as error:
             raise place.fail(("task", "tier"), f"task.tier: {error}") from None
 
-    def baselines(self, spec: Any) -> dict[str, Spec]:  # noqa: ANN401
-        """Every rung of the ladder on the inputs of a spec."""
-        return ladder(spec, spec.task.tier)
-
     def shape(self, spec: Any, data: MarketData) -> tuple[int, int]:  # noqa: ANN401
         """Columns of a window and its rows."""
         return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context
 
-    def examples_key(self, spec: Any) -> str:  # noqa: ANN401
-        """What windows and parts depend on."""
-        return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
-
     def examples(self, spec: Any, data: MarketData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts."""
         return market_examples(spec.task, spec.evaluation, data.bars, data.volatility)
-
-    def counts(self, examples: Examples) -> list[dict[str, dict[str, int]]]:
-        """Windows and positives."""
-        return binary_counts(examples)
 
 
 def _reads_volatility(task: dict[str, Any]) -> bool:

@@ -9,10 +9,8 @@ from typing import Any, ClassVar
 
 from trueness.document.numbers import plural
 from trueness.examples import Examples
-from trueness.spec import Spec
 from trueness.table import BUNDLED, Table, load_table, table_examples, table_of
-from trueness.tasks import Place
-from trueness.tasks.ladder import binary_counts, ladder
+from trueness.tasks import Place, binary
 
 
 @dataclass(frozen=True)
@@ -41,6 +39,9 @@ class TableRows:
     kind: ClassVar[str] = "table"
     sources: ClassVar[dict[str, str]] = {"rows": "data"}
     default: ClassVar[str] = BUNDLED
+    baselines = staticmethod(binary.baselines)
+    examples_key = staticmethod(binary.examples_key)
+    counts = staticmethod(binary.counts)
 
     def load(
         self,
@@ -66,22 +67,10 @@ class TableRows:
     def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
         """Columns are looked for when examples are made."""
 
-    def baselines(self, spec: Any) -> dict[str, Spec]:  # noqa: ANN401
-        """Every rung of the ladder on the inputs of a spec."""
-        return ladder(spec, "table")
-
     def shape(self, spec: Any, data: TableData) -> None:  # noqa: ANN401
         """Columns are known once they are prepared."""
         del spec, data
 
-    def examples_key(self, spec: Any) -> str:  # noqa: ANN401
-        """What windows and parts depend on."""
-        return f"{spec.task.model_dump_json()} {spec.evaluation.model_dump_json()}"
-
     def examples(self, spec: Any, data: TableData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts, prepared inside each fold."""
         return table_examples(spec.task, spec.evaluation, data.table)
-
-    def counts(self, examples: Examples) -> list[dict[str, dict[str, int]]]:
-        """Rows and positives."""
-        return binary_counts(examples)

@@ -171,7 +171,7 @@ def _weights(loss: titles.TitlesLoss, counts: NDArray[np.int64]) -> NDArray[np.f
 
 
 def _robust(
-    groups: titles.LanguageWeights | titles.GroupDro | None, counts: NDArray[np.int64], device: str
+    groups: titles.Groups | None, counts: NDArray[np.int64], device: str
 ) -> GroupDro | None:
     if not isinstance(groups, titles.GroupDro):
         return None

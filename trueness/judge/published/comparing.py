@@ -278,7 +278,7 @@ def _measured(store: AnyStore, runs: list[Run], notes: list[str]) -> dict[str, E
     draws, problems = draws_of_runs(store, runs)
     notes += [f"{p.name}: {p.reason}" for p in problems]
     if draws:
-        measured["auc"] = mean_of(list(draws.values())).estimate(confidence)
+        measured["auc"] = mean_of(list(draws.values())).proportion(confidence)
     return measured
 
 

@@ -1,0 +1,178 @@
+"""What comes of a campaign: runs are leased, stored the moment they are finished, and told of."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from trueness.campaign import Campaign
+from trueness.engines import Job, Outcome, Setting, Step
+from trueness.execute import Failure
+from trueness.store import Store
+from trueness.store.leases import Leases
+
+TOLD_EVERY_S = 2.0
+"""Seconds between two notes on progress in the store."""
+
+
+class Listener:
+    """Hears how a campaign proceeds; subclass or duck-type it to show progress."""
+
+    def start(self, stage: str, total: float) -> None:
+        """A stage begins that takes at most so much work."""
+
+    def begun(self, ids: list[str]) -> None:
+        """Experiments that are fitted from now on."""
+
+    def advance(self, amount: float, text: str = "") -> None:
+        """So much work came nearer to the end, and a word about it, such as a loss."""
+
+    def stored(self, ids: list[str], record: dict[str, Any]) -> None:
+        """A run was stored."""
+
+    def failed(self, ids: list[str], reason: str) -> None:
+        """A run failed; its traceback is in the store."""
+
+    def pruned(self, ids: list[str]) -> None:
+        """A network was given up as not worth its training; nothing is stored."""
+
+    def note(self, text: str) -> None:
+        """Something else a reader should know."""
+
+
+class RunRecorder:
+    """Leases runs, stores outcomes as they come, tells the listener, notes how far it is."""
+
+    def __init__(
+        self, campaign: Campaign, store: Store, listener: Listener, setting: Setting
+    ) -> None:
+        self.campaign, self.store, self.listener = campaign, store, listener
+        self.ranks, self.leases = setting.ranks, Leases(store)
+        self.trained: list[str] = []
+        self.failed: list[str] = []
+        self.pruned: list[str] = []
+        self.running: dict[str, list[str]] = {}
+        self.leased: set[str] = set()
+        self.jobs: Sequence[Job] = ()
+        self.left: list[float] = []
+        self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
+        self.began = datetime.now(UTC).isoformat(timespec="seconds")
+
+    def open(self) -> None:
+        """Make the store ready, and remember the ids of the campaign."""
+        self.store.prepare()
+        if self.ranks.first:
+            ids = {e.id: e.spec.key for e in self.campaign.entries}
+            self.store.write_campaign(self.campaign.name, ids)
+
+    def start(self, stage: str, jobs: Sequence[Job]) -> None:
+        """A stage begins with these jobs."""
+        self.jobs, self.left = jobs, [job.work for job in jobs]
+        self.stage, self.done, self.total = stage, 0.0, sum(self.left)
+        self.listener.start(stage, self.total)
+        self._tell()
+
+    def begin(self, position: int) -> bool:
+        """Lease the runs of a job; False if another process has them or stored them."""
+        specs, leased = self.jobs[position].specs, []
+        for spec in specs if self.ranks.world == 1 else ():
+            if not self.leases.acquire(spec.key):
+                self._release(leased)
+                self._advance(position, self.left[position])
+                return False
+            leased.append(spec.key)
+            self.leased.add(spec.key)
+        for spec in specs:
+            self.running[spec.key] = self._ids(spec)
+            self.listener.begun(self._ids(spec))
+        self._tell()
+        return True
+
+    def hear(self, position: int, event: Step | str) -> None:
+        """Work that was done, or a note."""
+        ids = " = ".join(self._ids(self.jobs[position].specs[0]))
+        if isinstance(event, str):
+            self.listener.note(f"{ids}: {event}")
+        else:
+            self._advance(position, event.work, f"{ids} {event.text}" if event.text else "")
+
+    def take(self, position: int, answer: list[Outcome] | Failure) -> None:
+        """Store what came of a job."""
+        specs = self.jobs[position].specs
+        for spec in specs:
+            self.running.pop(spec.key, None)
+        try:
+            if isinstance(answer, Failure):
+                for spec in specs:
+                    self.fail(spec, answer.reason)
+            else:
+                for outcome in answer if self.ranks.first else ():
+                    self._keep(outcome)
+        finally:
+            self._release([spec.key for spec in specs])
+        self._advance(position, self.left[position])
+        self._tell()
+
+    def _release(self, keys: Sequence[str]) -> None:
+        """Give up leases, of those keys that this process holds."""
+        for key in self.leased & {*keys}:
+            self.leases.release(key)
+            self.leased.remove(key)
+
+    def _keep(self, outcome: Outcome) -> None:
+        spec = outcome.spec
+        if outcome.failure is not None:
+            self.fail(spec, outcome.failure)
+        elif outcome.pruned:
+            self.pruned.append(spec.key)
+            self.listener.pruned(self._ids(spec))
+        else:
+            data = {**self.campaign.data.origin(), **outcome.record.get("data", {})}
+            record = {**outcome.record, "data": data}
+            self.store.write(
+                spec, record, outcome.predictions, outcome.history, outcome.parameters,
+                outcome.files,
+            )  # fmt: skip
+            self._forget(spec.key)
+            self.trained.append(spec.key)
+            self.listener.stored(self._ids(spec), record)
+
+    def _forget(self, key: str) -> None:
+        """Remove the checkpoints of a run that is stored."""
+        folder = self.store.root / "checkpoints"
+        (folder / f"{key}.pt").unlink(missing_ok=True)
+        shutil.rmtree(folder / key, ignore_errors=True)
+
+    def fail(self, spec: Any, reason: str) -> None:  # noqa: ANN401
+        """Note why there is no run."""
+        self.failed.append(spec.key)
+        if self.ranks.first:
+            self.store.write_failure(spec, reason)
+            self.listener.failed(self._ids(spec), reason)
+
+    def finish(self) -> None:
+        """Give up what is still leased."""
+        self._release([*self.leased])
+        self.leases.write_status(self.campaign.name, None)
+
+    def _advance(self, position: int, amount: float, text: str = "") -> None:
+        self.left[position] -= amount
+        self.done += amount
+        self.listener.advance(amount, text)
+        if time.monotonic() - self.told > TOLD_EVERY_S:
+            self._tell()
+
+    def _tell(self) -> None:
+        self.told = time.monotonic()
+        content = {
+            "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
+            "running": [" = ".join(ids) for ids in self.running.values()],
+            "trained": len(self.trained), "failed": len(self.failed),
+        }  # fmt: skip
+        self.leases.write_status(self.campaign.name, content)
+
+    def _ids(self, spec: Any) -> list[str]:  # noqa: ANN401
+        return self.campaign.ids_of(spec.key)
