@@ -46,7 +46,7 @@ def _calibration(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     setting = SETTINGS[case.setting]
     one = sample(rng, setting, case.n)
     prob = true_probability(setting, one.scores[0])
-    bins = reliability_diagram_data(one.y, prob, strategy="quantile", bands=0.95)
+    bins = reliability_diagram_data(one.y, prob, strategy="quantile", bands=0.95, blocks=one.blocks)
     share = bins["positive_share"]
     wrong, right = (
         measure(
