@@ -15,7 +15,8 @@ from scipy.stats import norm
 
 from tests.evaluation.cases import compare_slices
 from trueness.checks import CheckInput
-from trueness.evaluation.resampling import mean_difference, resampled_aucs
+from trueness.evaluation.joint_draws import auc_draws
+from trueness.evaluation.resampling import mean_difference
 from trueness.fit.guard import incidents
 from trueness.judge.measured import estimates_of
 from trueness.predictions import Predictions
@@ -214,7 +215,7 @@ def _weaker(seen, share, rng):
 
 def _differences(part, baselines, rows, rule):
     blocks = part.blocks(rule.block)
-    own, *others = resampled_aucs(
+    own, *others = auc_draws(
         part.y, [part.score, *(one[rows] for one in baselines.values())], blocks=blocks
     )
     return {
