@@ -130,6 +130,9 @@ class Residuals:
     def of_alarms(self, ranked: SortedScores, count: int, *, by_rank: bool) -> Dependence:
         """Design effect of the hits of the highest scores, so many of them.
 
+        The larger of two: that of the residuals of all units is known better where alarms are few,
+        the long-run variance of the hits themselves where they are many.
+
         Parameters
         ----------
         ranked : SortedScores
@@ -146,11 +149,15 @@ class Residuals:
             return INDEPENDENT
         alarm = np.zeros(len(ranked.y))
         alarm[ranked.order[:count]] = 1.0
-        sums = self.blocks.totals(alarm)
-        effect = self._effect(sums, count)
+        sums, precision = self.blocks.totals(alarm), float(ranked.y[ranked.order[:count]].mean())
+        smoothed = (precision * count + 1) / (count + 2)
+        variance = count * smoothed * (1 - smoothed)
+        effect, edge = self._effect(sums, count), precision
         if by_rank:
-            effect += self._of_cut(ranked, count, sums)
-        return Dependence(max(1.0, effect), self._independent)
+            edge = precision_at_edge(ranked, count)
+            effect += max(0.0, precision - edge) ** 2 * self._moved(ranked, count, sums) / variance
+        own = self._own(ranked, count, alarm, edge) / variance
+        return Dependence(max(1.0, effect, own), self._independent)
 
     def effect(self, among: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
@@ -165,14 +172,16 @@ class Residuals:
         """Blocks; infinite if every unit is independent of every other."""
         return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
 
-    def _of_cut(self, ranked: SortedScores, count: int, sums: Array) -> float:
-        """What a cut that moves with the number of alarms adds to the design effect."""
-        precision = float(ranked.y[ranked.order[:count]].mean())
-        step = max(0.0, precision - precision_at_edge(ranked, count))
+    def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
+        """Variance of the number of units above a cut that expects so many."""
         share = self.blocks.totals(np.ones(len(ranked.y))) * count / len(ranked.y)
-        smoothed = (precision * count + 1) / (count + 2)
-        moved = step**2 * float(self.window.variance(sums - share))
-        return moved / (count * smoothed * (1 - smoothed))
+        return float(self.window.variance(sums - share))
+
+    def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
+        """Long-run variance of the hits; an alarm more is one less of those at the edge."""
+        hits = ranked.y * alarm
+        each = hits - edge * alarm
+        return float(self.window.variance(self.blocks.totals(each - each.mean())))
 
 
 def _pairs(sums: Array, window: Window, itself: float) -> Array:

@@ -54,7 +54,7 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
     >>> y = np.tile([0, 0, 1, 0], 50)
     >>> (auc,) = auc_draws(y, [y + np.arange(200) / 100], blocks=Blocks.of(200, length=5))
     >>> print(auc.proportion(0.95))
-    0.877 (0.705–0.955)
+    0.877 (0.638–0.966)
     """
 
     def auc(score: object) -> Resampled:
