@@ -156,9 +156,10 @@ def audit(
 def _audit_table(name: str, data: Data, protocol: str | None, output: Output) -> int:
     from trueness.campaign import load_campaign
     from trueness.judge.table_features import audit_table
+    from trueness.tasks import task_of
 
     campaign = load_campaign(name, data=data, protocol=protocol)
-    if campaign.kind != "table":
+    if not task_of(campaign.kind).tabular:
         raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
                             "tier are audited by --tier", "no_table")  # fmt: skip
     spec = campaign.experiments[0].spec
