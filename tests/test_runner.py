@@ -15,7 +15,6 @@ from trueness.errors import CampaignError, SpecError
 from trueness.execute import Pool
 from trueness.runner import run
 from trueness.store import Store
-from trueness.tasks import TASKS, task_of
 
 ROWS = """\
 campaign: rows
@@ -150,24 +149,6 @@ def test_a_pool_that_cannot_start_says_so():
         with pytest.raises(SpecError) as caught:
             worker.wait_until_ready()
     assert caught.value.code == "no_worker"
-
-
-@pytest.mark.parametrize("kind", TASKS)
-def test_every_task_says_what_the_runner_asks_of_it(kind):
-    task = task_of(kind)
-    assert task.kind == kind
-    assert set(task.sources.values()) <= {"data", "vix"}
-    assert isinstance(task.default, str)
-    data = task.load({}, False, None)
-    assert {"name", "digest"} <= set(data.origin())
-    assert data.digest in (data.origin()["digest"], "unknown")
-    assert data.in_words()
-
-
-def test_a_kind_that_nobody_knows_is_refused():
-    with pytest.raises(SpecError) as caught:
-        task_of("tables")
-    assert caught.value.code == "task_kind"
 
 
 def test_a_network_resumes_after_the_folds_that_are_done(rows, tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from functools import cache
-from typing import Annotated, Any, ClassVar, Self, TypeAlias, Union, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, Union, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -109,27 +109,40 @@ class Family(Shape):
 class TaskShape(Family):
     """What is predicted, and from which columns; a family.
 
-    Whatever else reads a task goes by these traits, and ``event``, ``question`` and ``context``.
+    Whatever else reads a task goes by these traits.
 
     Attributes
     ----------
     nouns : (str, str)
-        What a unit is called, and what keeps units apart.
+        What a unit is called, and what a group of them.
+    context : int
+        Rows that a model sees; a field or a property of every member.
     context_field : str
-        Field that says how many rows a model sees.
-    horizon : int
-        Times that a label looks ahead.
-    prefix : str
-        What the label of a model begins with.
+        Field that says so.
     protocols : tuple of type
         Shapes of evaluations, one per protocol.
     """
 
     nouns: ClassVar[tuple[str, str]]
     context_field: ClassVar[str] = "context"
-    horizon: ClassVar[Any] = 0
-    prefix: ClassVar[Any] = ""
     protocols: ClassVar[tuple[type[Shape], ...]]
+
+    if TYPE_CHECKING:  # a field of some, which pydantic would find shadowed
+
+        @property
+        def context(self) -> int:
+            """Rows that a model sees."""
+            ...
+
+    @property
+    def horizon(self) -> int:
+        """Times that a label looks ahead."""
+        return 0
+
+    @property
+    def prefix(self) -> str:
+        """What the label of a model begins with."""
+        return ""
 
     @property
     def event(self) -> tuple[object, ...]:
