@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import trueness
+from tests.conftest import BASELINES
 from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.errors import CampaignError, SpecError
@@ -51,7 +52,7 @@ def test_an_ensemble_trains_what_nobody_declared_and_averages_its_logits(rows, t
     campaign, store = load_campaign(file), Store(tmp_path / "store")
     assert [e.id for e in campaign.experiments] == ["R-1", "R-1@43", "R-1@44", "R-2"]
     summary = run(campaign, store, device="cpu", workers=0)
-    assert (summary.failed, summary.missing, len(summary.trained)) == ([], [], 9)
+    assert (summary.failed, summary.missing, len(summary.trained)) == ([], [], len(BASELINES) + 4)
     *members, whole = [store.run(e.spec.key).table() for e in campaign.experiments]
     mean = np.mean([one["score"].to_numpy() for one in members], axis=0)
     np.testing.assert_allclose(whole["score"], mean, rtol=0, atol=1e-6)
