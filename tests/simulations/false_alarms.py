@@ -3,7 +3,7 @@
     python -m tests.simulations.false_alarms
 
 writes `false_alarms.csv` beside this file and one line into the page of every check; followed by
-``pages``, only the lines.
+codes such as ``TRU005``, the rows and lines of these checks; followed by ``pages``, only the lines.
 """
 
 import re
@@ -22,12 +22,15 @@ RUNS, SEED = 200, 1
 LINE = re.compile(r"\n*\*\*False alarms\.\*\*.*\Z", re.DOTALL)
 
 
-def simulate(runs, seed=SEED, settings=SETTINGS):
-    """Rows of code, setting, how often the check fired, and on how many runs it could look."""
+def simulate(runs, seed=SEED, settings=SETTINGS, codes=None):
+    """Rows of code, setting, how often the check fired, and on how many runs it could look.
+
+    A check gets the same rows alone as among all.
+    """
     counts = {}
     for setting in settings:
         for i in range(runs):
-            for one in run_checks(healthy_run(setting, seed + i)):
+            for one in run_checks(healthy_run(setting, seed + i), codes):
                 fired, looked = counts.get((one.code, setting.name), (0, 0))
                 looks = not isinstance(one, NotApplicable)
                 counts[one.code, setting.name] = (fired + isinstance(one, Finding), looked + looks)
@@ -77,12 +80,23 @@ def write_pages(table):
         PAGES[code].write_text(with_sentence(text, sentence(code, table)), encoding="utf-8")
 
 
-def main():
-    """Simulate, then write the table and the pages; with ``pages``, only these."""
-    if sys.argv[1:] != ["pages"]:
-        simulate(RUNS).write_csv(TABLE)
+def replaced(table, rows):
+    """The table with the rows of some checks in place of its own."""
+    others = table.filter(~pl.col("code").is_in(rows["code"].unique().to_list()))
+    return pl.concat([others, rows]).sort("code", "setting")
+
+
+def main(asked):
+    """Simulate all checks or some, then write the table and the pages; with ``pages``, only these."""
+    if unknown := [code for code in asked if code not in {*CHECKS, "pages"}]:
+        raise SystemExit(
+            f"no check {unknown[0]}; give codes such as {next(iter(CHECKS))}, or pages"
+        )
+    if asked != ["pages"]:
+        rows = simulate(RUNS, codes=asked or None)
+        (replaced(read(), rows) if asked else rows).write_csv(TABLE)
     write_pages(read())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

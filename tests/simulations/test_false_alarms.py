@@ -77,6 +77,23 @@ def test_runs_are_seeded():
     assert one.score.tolist() == same.score.tolist() != other.score.tolist()
 
 
+def test_one_check_gets_the_rows_that_it_gets_among_all():
+    one, every = SETTINGS[:2], ["TRU003", "TRU005"]
+    whole = false_alarms.simulate(FEW, settings=one, codes=every)
+    alone = false_alarms.simulate(FEW, settings=one, codes=every[1:])
+    assert whole.filter(pl.col("code") == "TRU005").equals(alone)
+    old = whole.with_columns(fired=pl.lit(-1, pl.Int64))
+    mixed = false_alarms.replaced(old, alone)
+    assert mixed.filter(pl.col("code") == "TRU005").equals(alone)
+    assert mixed.filter(pl.col("code") == "TRU003").equals(old.filter(pl.col("code") == "TRU003"))
+
+
+def test_a_code_that_no_check_has_is_refused():
+    for asked in (["TRU999"], ["TRU005", "page"]):
+        with pytest.raises(SystemExit, match=asked[-1]):
+            false_alarms.main(asked)
+
+
 def test_the_line_of_a_page_is_replaced():
     page = "# X\n\n**Next move.** None.\n\n**False alarms.** Fires on 9 % (old).\n"
     assert false_alarms.with_sentence(page, "new") == "# X\n\n**Next move.** None.\n\nnew\n"
