@@ -8,7 +8,8 @@ from scipy.stats import t
 
 from tests.evaluation.cases import dependent_days
 from trueness.evaluation import Blocks, Dependence, Residuals, clopper_pearson, of_share
-from trueness.evaluation.design_effects import GROUPS, INDEPENDENT
+from trueness.evaluation.dependence import INDEPENDENT
+from trueness.evaluation.design_effects import GROUPS
 from trueness.evaluation.resampling import SortedScores
 
 

@@ -16,7 +16,7 @@ from tests.simulations.generators import (
 )
 from trueness.evaluation.best_baseline import against_best
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import DrawnPrecision, auc_draws, precision_draws
+from trueness.evaluation.joint_draws import auc_draws, precision_draws
 from trueness.evaluation.metrics import measure
 from trueness.evaluation.resampling import Resampled, mean_difference
 from trueness.evaluation.selection import contrasts_with_leader, simultaneous_contrasts
@@ -159,7 +159,7 @@ def _of_baselines(models: list, statistic: str) -> dict[str, Outcome]:
 
 
 def _of_family(
-    case: Case, tops: list[DrawnPrecision], noise: tuple[float, ...], which: str
+    case: Case, tops: list[Resampled], noise: tuple[float, ...], which: str
 ) -> dict[str, Outcome]:
     """Shrunk intervals and simultaneous lower bounds."""
     truth: NDArray[np.float64] = truth_at_ranks(SETTINGS[case.setting], case.n, ALARMS, noise)[0]

@@ -32,7 +32,8 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Dependence, Residuals
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.influence import FEWEST, too_few
 from trueness.evaluation.inputs import Input, InputError, as_logits, between, labels_and_scores
 from trueness.evaluation.intervals import Estimate

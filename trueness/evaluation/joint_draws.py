@@ -7,30 +7,16 @@ share. See `long_run` for the multipliers, `influence` for what they multiply.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import INDEPENDENT, Dependence, Residuals
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.influence import auc_influence, linear_draws, precision_influence, too_few
-from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.resampling import Resampled, SortedScores, check_size, number
+from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
-
-
-@dataclass(frozen=True)
-class DrawnPrecision(Resampled):
-    """Precision of n alarms with its joint draws, and how much its hits depend on each other."""
-
-    depends: Dependence = INDEPENDENT
-
-    def proportion(self, confidence: float) -> Estimate:
-        """Value with the exact interval of its effective number of alarms."""
-        hits = self.value * self.n if self.n else 0.0
-        low, high = self.depends.bounds(hits, self.n, (1 - confidence) / 2)
-        return Estimate(number(self.value), low, high, self.n, round(hits))
 
 
 def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> list[Resampled]:
@@ -66,7 +52,7 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
 
 def precision_draws(
     y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks
-) -> list[DrawnPrecision]:
+) -> list[Resampled]:
     """Precision of several models at the same number of alarms.
 
     Scores tied at the edge raise no alarm. The spread of the draws is at least the standard error
@@ -84,12 +70,12 @@ def precision_draws(
 
     Returns
     -------
-    list of DrawnPrecision
-        Its `n` is the number of alarms.
+    list of Resampled
+        Its `n` is the number of alarms; with `depends`.
     """
     budget = at_least("alarms", alarms, 1)
 
-    def precision(score: object) -> DrawnPrecision:
+    def precision(score: object) -> Resampled:
         ranked = _ranked(y_true, score, blocks)
         drawn = linear_draws(*precision_influence(ranked, budget), blocks, few=too_few(ranked.y))
         n = ranked.above(budget)
@@ -105,11 +91,11 @@ def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
     return ranked
 
 
-def _widened(drawn: Resampled, n: int, depends: Dependence) -> DrawnPrecision:
+def _widened(drawn: Resampled, n: int, depends: Dependence) -> Resampled:
     """Draws around the same value, with the larger of two standard errors."""
     draws, error = drawn.draws, drawn.error
     if np.isfinite(error) and error > 0:
         smoothed = (drawn.value * n + 1) / (n + 2)
         least = np.sqrt(depends.effect * smoothed * (1 - smoothed) / n)
         draws = drawn.value + (draws - drawn.value) * max(1.0, least / error)
-    return DrawnPrecision(drawn.value, draws, n, drawn.freedom, depends)
+    return Resampled(drawn.value, draws, n, drawn.freedom, depends)

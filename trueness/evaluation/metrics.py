@@ -17,7 +17,8 @@ from scipy.special import expit
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.calibration import BINS
-from trueness.evaluation.design_effects import Dependence, Residuals, of_share
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.influence import (
     auc_in_fold_influence,
     auc_influence,

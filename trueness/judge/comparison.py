@@ -17,7 +17,6 @@ from trueness.errors import TruenessError
 from trueness.evaluation import (
     Contrast,
     Dependence,
-    DrawnPrecision,
     Resampled,
     against_best,
     auc_counts,
@@ -57,7 +56,7 @@ class Statistics:
     """
 
     auc: Resampled
-    precision: DrawnPrecision
+    precision: Resampled
     won: Array
     positives: Array
     negatives: Array
@@ -160,7 +159,7 @@ def _computed(
         "classes": np.repeat(np.array(counts, np.float64)[None], len(parts), 0),
         "sizes": np.array(
             [
-                [a.n, a.freedom, p.n, p.freedom, p.depends.effect, p.depends.blocks]
+                [a.n, a.freedom, p.n, p.freedom, p.dependence.effect, p.dependence.blocks]
                 for a, p in zip(aucs, precisions, strict=True)
             ]
         ),
@@ -180,9 +179,7 @@ def _row(known: dict[str, NDArray[Any]], row: int) -> Statistics:
     auc, precision = known["auc"][row], known["precision"][row]
     return Statistics(
         Resampled(float(auc[0]), auc[1:], int(n), freedom),
-        DrawnPrecision(
-            float(precision[0]), precision[1:], int(alarms), of_alarms, Dependence(*depends)
-        ),
+        Resampled(float(precision[0]), precision[1:], int(alarms), of_alarms, Dependence(*depends)),
         known["won"][row],
         *known["classes"][row],
     )
