@@ -7,14 +7,21 @@ share. See `long_run` for the multipliers, `influence` for what they multiply.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import numpy as np
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.dependence import Dependence
 from trueness.evaluation.design_effects import Residuals
-from trueness.evaluation.influence import auc_influence, linear_draws, precision_influence, too_few
+from trueness.evaluation.influence import (
+    Array,
+    auc_influence,
+    linear,
+    precision_influence,
+    too_few,
+    with_draws,
+)
 from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
 
@@ -43,11 +50,13 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
     0.877 (0.638–0.966)
     """
 
-    def auc(score: object) -> Resampled:
+    def auc(score: object) -> tuple[Resampled, Array]:
         ranked = _ranked(y_true, score, blocks)
-        return linear_draws(*auc_influence(ranked), blocks, few=too_few(ranked.y))
+        value, influence = auc_influence(ranked)
+        return linear(value, influence, blocks, few=too_few(ranked.y)), influence
 
-    return in_threads(auc, scores)
+    found = in_threads(auc, scores)
+    return with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
 
 
 def precision_draws(
@@ -75,14 +84,18 @@ def precision_draws(
     """
     budget = at_least("alarms", alarms, 1)
 
-    def precision(score: object) -> Resampled:
+    def precision(score: object) -> tuple[Resampled, Array]:
         ranked = _ranked(y_true, score, blocks)
-        drawn = linear_draws(*precision_influence(ranked, budget), blocks, few=too_few(ranked.y))
-        n = ranked.above(budget)
-        depends = Residuals.of(ranked, blocks).of_alarms(ranked, n, by_rank=True)
-        return _widened(drawn, n, depends)
+        value, influence = precision_influence(ranked, budget)
+        depends = Residuals.of(ranked, blocks).of_alarms(
+            ranked, n := ranked.above(budget), by_rank=True
+        )
+        drawn = linear(value, influence, blocks, few=too_few(ranked.y))
+        return replace(drawn, n=n, depends=depends), influence
 
-    return in_threads(precision, scores)
+    found = in_threads(precision, scores)
+    drawn = with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
+    return [_widened(one) for one in drawn]
 
 
 def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
@@ -91,11 +104,12 @@ def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
     return ranked
 
 
-def _widened(drawn: Resampled, n: int, depends: Dependence) -> Resampled:
+def _widened(one: Resampled) -> Resampled:
     """Draws around the same value, with the larger of two standard errors."""
-    draws, error = drawn.draws, drawn.error
-    if np.isfinite(error) and error > 0:
-        smoothed = (drawn.value * n + 1) / (n + 2)
-        least = np.sqrt(depends.effect * smoothed * (1 - smoothed) / n)
-        draws = drawn.value + (draws - drawn.value) * max(1.0, least / error)
-    return Resampled(drawn.value, draws, n, drawn.freedom, depends)
+    if not (np.isfinite(one.error) and one.error > 0):
+        return one
+    smoothed = (one.value * one.n + 1) / (one.n + 2)
+    least = float(np.sqrt(one.dependence.effect * smoothed * (1 - smoothed) / one.n))
+    wider = max(1.0, least / one.error)
+    draws = one.value + (one.draws - one.value) * wider
+    return replace(one, draws=draws, known_error=one.error * wider)

@@ -23,9 +23,10 @@ from trueness.evaluation.influence import (
     auc_in_fold_influence,
     auc_influence,
     average_precision_influence,
-    linear_draws,
+    linear,
     perfect_bound,
     too_few,
+    with_draws,
 )
 from trueness.evaluation.inputs import (
     Input,
@@ -202,7 +203,7 @@ def measure_many(
         fold if several else None, {"chosen_on": chosen_on, "measured_on": measured_on},
     )  # fmt: skip
 
-    def one(score: ArrayLike) -> tuple[dict[str, Estimate], Resampled]:
+    def one(score: ArrayLike) -> tuple[dict[str, Estimate], Resampled, Array]:
         labels, values = labels_and_scores(y_true, score)
         check_size(blocks, len(labels))
         logits = as_logits(values, input) if probabilities else values
@@ -210,19 +211,19 @@ def measure_many(
 
     found = in_threads(one, scores)
     if aucs is not None:
-        aucs += [auc for _, auc in found]
-    return [estimates for estimates, _ in found]
+        aucs += with_draws([auc for _, auc, _ in found], [each for *_, each in found], blocks)
+    return [estimates for estimates, *_ in found]
 
 
-def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], Resampled]:
-    """Estimates, and the AUC with its draws."""
+def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], Resampled, Array]:
+    """Estimates, and the AUC with its influences."""
     few = too_few(ranked.y)
     statistics = {"auc": auc_influence(ranked)}
     if rule.fold is not None:
         statistics["auc_in_fold"] = auc_in_fold_influence(ranked, rule.fold)
     statistics["average_precision"] = average_precision_influence(ranked)
     drawn = {
-        name: linear_draws(value, influence, rule.blocks, few=few)
+        name: linear(value, influence, rule.blocks, few=few)
         for name, (value, influence) in statistics.items()
     }
     found = {name: _estimate(one, ranked, rule) for name, one in drawn.items()}
@@ -230,7 +231,8 @@ def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], R
     if rule.probabilities:
         found["calibration_error"] = _calibration_error(ranked, rule, few)
     shares = _shares(ranked, rule)
-    return {"base_rate": shares.pop("base_rate")} | found | shares, drawn["auc"]
+    auc, influence = drawn["auc"], statistics["auc"][1]
+    return {"base_rate": shares.pop("base_rate")} | found | shares, auc, influence
 
 
 def _estimate(drawn: Resampled, ranked: SortedScores, rule: _Rule) -> Estimate:

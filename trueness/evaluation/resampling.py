@@ -33,7 +33,9 @@ class Resampled:
     n : int
         Units, or the alarms that a precision is a share of.
     freedom : float
-        Degrees of freedom of the spread of the draws.
+        Degrees of freedom of the standard error.
+    known_error : float, optional
+        Standard error where it is known exactly; else it is the spread of the draws.
     depends : Dependence, optional
         Of a precision: how much its hits depend on each other.
     """
@@ -42,6 +44,7 @@ class Resampled:
     draws: Array
     n: int
     freedom: float
+    known_error: float | None = None
     depends: Dependence | None = None
 
     @property
@@ -51,7 +54,9 @@ class Resampled:
 
     @property
     def error(self) -> float:
-        """Standard error: standard deviation of the draws; NaN without."""
+        """Standard error; NaN where there is none."""
+        if self.known_error is not None:
+            return self.known_error
         defined = self.draws[np.isfinite(self.draws)]
         return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
 
