@@ -140,14 +140,19 @@ def _largest_to(aucs: Sequence[Resampled], baselines: Sequence[Resampled]) -> Ar
 def _apart(
     leader: Resampled, others: Sequence[Resampled], largest: Array, confidence: float, power: float
 ) -> float | None:
-    """Difference to each of the others with which all intervals leave out 0 in so many samples."""
+    """Lead over the best of the others with which all intervals leave out 0 in so many samples.
+
+    Others that lie lower, as they do here, are left behind by more than that.
+    """
+    others = [one for one in others if np.isfinite(one.draws).all()]
     if not others or not np.isfinite(largest).any():
         return None
     critical = max_t_critical(largest, leader.freedom, confidence)
+    best = max(one.value for one in others)
     needed = np.full(len(leader.draws), -np.inf)
     for one in others:
         moved = (leader.draws - leader.value) - (one.draws - one.value)
         error = float(moved.std(ddof=1))
-        needed = np.maximum(needed, critical * error - moved)
+        needed = np.maximum(needed, critical * error - moved - (best - one.value))
     value = float(np.quantile(needed, power))
     return value if np.isfinite(value) else None

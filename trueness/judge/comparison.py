@@ -31,6 +31,8 @@ from trueness.store import AnyStore, Problem, Run
 Array = NDArray[np.float64]
 MOST_BLOCKS = 16
 """Blocks of units that are halved in all ways."""
+SIZES = 8
+"""Numbers of a run beside its draws."""
 Draws = dict[str, Resampled]
 """Key of a run -> its AUC on the measured units, with joint draws."""
 
@@ -117,6 +119,7 @@ def _usable(
 ) -> tuple[list[str], dict[str, NDArray[Any]]]:
     """The same if an index is whole, else nothing."""
     whole = set(known) == {"auc", "precision", "won", "classes", "sizes"}
+    whole = whole and known["sizes"].shape[1:] == (SIZES,)
     if not whole or any(len(rows) != len(addresses) for rows in known.values()):
         return [], {}
     return addresses, known
