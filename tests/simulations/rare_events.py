@@ -1,0 +1,331 @@
+"""Networks on rare events whose scores are the exact log-odds of what they see.
+
+The log-odds of an event are ``a + b L + c V``; a network sees L with an error, and V not at all. In
+each kind of time other things persist for weeks: nothing, V (volatility that is not seen; labels
+cluster as the real ones do), or L (scores follow volatility). Seeded.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+from scipy.optimize import brentq
+from scipy.signal import lfilter
+from scipy.special import expit, logit
+from scipy.stats import norm
+
+from trueness.checks import CheckInput
+from trueness.evaluation.best_baseline import against_best
+from trueness.evaluation.joint_draws import auc_draws
+from trueness.fit.guard import incidents
+from trueness.judge.measured import estimates_of
+from trueness.predictions import Predictions
+from trueness.spec import Spec
+
+FOLDS, TRAIN, INNER, OOF, GAP = 3, 2000, 300, 500, 5
+"""Folds of a walk-forward test, and days of each part."""
+DAYS = TRAIN + INNER + FOLDS * OOF + 2 * GAP
+MEMORY = 0.98
+"""Correlation of one day's volatility with the next: a half-life of 34 days."""
+SEEN = 0.8
+"""Correlation of what a network sees with L."""
+EPOCHS, PATIENCE = 50, 10
+BASELINES = 5
+"""As good as the network, each with errors of its own."""
+GRID, DENSITY = np.linspace(-8, 8, 1601), norm.pdf(np.linspace(-8, 8, 1601)) / 100
+TIMES = {
+    "independent days": (0.0, 0.0, 0.5),
+    "clustered labels": (0.0, MEMORY, 1.0),
+    "regimes": (MEMORY, 0.0, 0.5),
+}
+"""Memory of L and of V, and how much V counts."""
+
+
+@dataclass(frozen=True)
+class RareEvents:
+    """A base rate, the AUC of scores that see L with `SEEN`, and a kind of time."""
+
+    base_rate: float
+    auc: float
+    time: str
+
+    @property
+    def name(self):
+        return f"base rate {100 * self.base_rate:g} %, AUC {self.auc:g}, {self.time}"
+
+    def make(self, rng):
+        """A healthy network."""
+        return Network.draw(self, rng)
+
+
+def autoregressive(rng, n, memory):
+    """Standard normals, (n,), each `memory` times the one before plus noise."""
+    steps = rng.standard_normal(n)
+    steps[1:] *= np.sqrt(1 - memory**2)
+    return lfilter([1.0], [1.0, -memory], steps)
+
+
+def mean_probability(seen, a, b, c, share=SEEN):
+    """P(event | what is seen): what is not seen of L and V is integrated out."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(30)
+    rest = np.sqrt(b**2 * (1 - share**2) + c**2) * nodes
+    return expit(a + b * share * seen[..., None] + rest) @ (weights / weights.sum())
+
+
+@cache
+def curve(setting):
+    """Intercept and slopes of the log-odds that give the base rate and the AUC."""
+    c, rate = TIMES[setting.time][2], setting.base_rate
+
+    def intercept(b):
+        return brentq(lambda a: DENSITY @ mean_probability(GRID, a, b, c) - rate, -20, 5)
+
+    def auc(b):
+        p = mean_probability(GRID, intercept(b), b, c)
+        positive, negative = DENSITY * p / rate, DENSITY * (1 - p) / (1 - rate)
+        return float(positive @ (np.cumsum(negative) - negative / 2))
+
+    b = brentq(lambda b: auc(b) - setting.auc, 0.05, 8)
+    return intercept(b), b, c
+
+
+@cache
+def spec_of_networks():
+    """Spec of the simulated networks."""
+    return Spec.model_validate({
+        "task": {"kind": "market", "bars": "simulated"},
+        "model": {"kind": "patchtst"},
+        "recipe": {"epochs": EPOCHS, "patience": PATIENCE},
+        "evaluation": {"protocol": "walk_forward", "start": "2010-01-04"},
+    })  # fmt: skip
+
+
+def rows_of_fold(fold):
+    """Days of each part: the training grows, the rest moves on."""
+    end = TRAIN + fold * OOF
+    inner = end + GAP
+    first = inner + INNER + GAP
+    spans = {"train": (0, end), "validation": (inner, inner + INNER), "oof": (first, first + OOF)}
+    return {part: np.arange(*span) for part, span in spans.items()}
+
+
+@dataclass
+class Network:
+    """All that is known of one run, before it is judged; a fault changes some of it.
+
+    Attributes
+    ----------
+    setting : RareEvents
+    rng : Generator
+    latent, unseen : (DAYS,)
+        L and V.
+    y, mirror : (DAYS,) uint8
+    score, trained : (DAYS,)
+        Logits, and those of training days.
+    others : list of (DAYS,)
+        Scores of the baselines, the first one that of one feature.
+    rows : list of dict
+        Days of each part, by fold.
+    history : list of list of dict
+        Rows of the epochs of each fold.
+    best, last : list of int
+    """
+
+    setting: RareEvents
+    rng: np.random.Generator
+    latent: Any
+    unseen: Any
+    y: Any
+    mirror: Any
+    score: Any
+    trained: Any
+    others: list
+    rows: list
+    history: list = field(default_factory=list)
+    best: list = field(default_factory=list)
+    last: list = field(default_factory=list)
+
+    @classmethod
+    def draw(cls, setting, rng):
+        """A healthy one, with baselines that are as good."""
+        of_latent, of_unseen, _ = TIMES[setting.time]
+        latent, unseen = (autoregressive(rng, DAYS, m) for m in (of_latent, of_unseen))
+        a, b, c = curve(setting)
+        y = (rng.random(DAYS) < expit(a + b * latent + c * unseen)).astype(np.uint8)
+        mirror = expit(logit(setting.base_rate) + 0.5 * autoregressive(rng, DAYS, of_latent))
+        made = cls(setting, rng, latent, unseen, y, (rng.random(DAYS) < mirror).astype(np.uint8),
+                   y, y, [], [rows_of_fold(fold) for fold in range(FOLDS)])  # fmt: skip
+        made.score = made.sees(SEEN)
+        made.trained = made.score + 0.12 * (y - expit(made.score))
+        made.others = [made.sees(SEEN) for _ in range(BASELINES)]
+        for fold in made.rows:
+            made._train(fold["validation"])
+        return made
+
+    def sees(self, share):
+        """Calibrated scores of a model that sees L with this correlation."""
+        seen = share * self.latent + np.sqrt(1 - share**2) * self.rng.standard_normal(DAYS)
+        return logit(mean_probability(seen, *curve(self.setting), share))
+
+    @property
+    def measured(self):
+        """Measured days of all folds."""
+        return np.concatenate([fold["oof"] for fold in self.rows])
+
+    def _train(self, inner):
+        """Epochs whose scores spread, slowly or fast, to what they are in the end."""
+        best, slow = int(self.rng.integers(6, 30)), self.rng.uniform(1, 6)
+        score, noise = self.score[inner], self.rng.standard_normal((best + PATIENCE, 3))
+        found = []
+        for epoch, (of_train, of_val, of_width) in enumerate(noise, 1):
+            grown = 1 - np.exp(-epoch / slow)
+            prob = expit(score.mean() + grown * (1 + 0.1 * of_width) * (score - score.mean()))
+            found.append({
+                "train_loss": 0.5 - 0.1 * grown + 0.002 * of_train,
+                "val_loss": 0.5 - 0.08 * grown + 0.004 * of_val,
+                "val_auc": 0.5 + 0.2 * grown, "val_low": float(prob.min()),
+                "val_high": float(prob.max()), "val_alarm_share": float((prob >= 0.5).mean()),
+            })  # fmt: skip
+        self.history.append(found)
+        self.best.append(best)
+        self.last.append(min(best + PATIENCE, EPOCHS))
+
+    # ------------------------------------------------------------------------- as the checks see it
+
+    @cached_property
+    def predictions(self):
+        """All parts of all folds."""
+        return Predictions(pl.concat([
+            self._days(part, fold, rows, self.trained if part == "train" else self.score)
+            for fold, parts in enumerate(self.rows) for part, rows in parts.items()
+        ]))  # fmt: skip
+
+    def _days(self, part, fold, rows, score):
+        when = np.busday_offset("2000-01-03", rows, roll="forward").astype("datetime64[D]")
+        return pl.DataFrame({
+            "split": [part] * len(rows), "fold": np.full(len(rows), fold, np.int16),
+            "id": when.astype(str), "time": when, "y": self.y[rows], "y_mirror": self.mirror[rows],
+            "score": score[rows].astype(np.float32),
+        })  # fmt: skip
+
+    def _incidents(self):
+        spec = spec_of_networks()
+        return [
+            {"fold": fold, **one.to_dict()}
+            for fold, history in enumerate(self.history)
+            for one in incidents(history, spec, float(self.y[self.rows[fold]["validation"]].mean()))
+        ]
+
+    def _differences(self):
+        """To the best of the baselines, and to the one of one feature."""
+        part, rule = self.predictions.part("oof"), spec_of_networks().estimands
+        scores = [part.score, *(one[self.measured] for one in self.others)]
+        own, *others = auc_draws(part.y, scores, blocks=part.blocks(rule.block))
+        known = {"best": others, "one_feature": others[:1]}
+        return {n: against_best([own], some)[0].pointwise for n, some in known.items()}
+
+    def as_input(self, *, compared=True):
+        """As the checks see it; without differences to baselines if none of them asks."""
+        spec, part = spec_of_networks(), self.predictions.part("oof")
+        record = {
+            "estimates": {n: e.to_dict() for n, e in estimates_of(part, spec.estimands).items()},
+            "best_epochs": self.best, "last_epochs": self.last, "incidents": self._incidents(),
+        }  # fmt: skip
+        differences = self._differences() if compared else {}
+        return CheckInput.of(spec, record, self.predictions, differences=differences)
+
+
+# ---------------------------------------------------------------------------------------------- faults
+
+WORSE = 0.05
+"""How much lower the AUC of a network is that is worse than its baselines."""
+DRIFT = 0.17
+"""How much higher the base rate of measured days is after a drift."""
+
+
+def _scores(change):
+    """A fault of the scores, on training days as well."""
+
+    def fault(made):
+        made.score, made.trained = change(made.score), change(made.trained)
+
+    return fault
+
+
+def _blind(made):
+    made.score = autoregressive(made.rng, DAYS, TIMES[made.setting.time][0])
+
+
+def _weaker(made):
+    now, then = (norm.ppf(auc) for auc in (made.setting.auc - WORSE, made.setting.auc))
+    made.score = made.sees(SEEN * now / then)
+
+
+def _drift(made):
+    a, b, c = curve(made.setting)
+    odds, first = b * made.latent + c * made.unseen, made.measured[0]
+    spread, rate = np.sqrt(b**2 + c**2), made.setting.base_rate + DRIFT
+    a = brentq(lambda a: DENSITY @ expit(a + spread * GRID) - rate, -20, 5)
+    later = (made.rng.random(DAYS) < expit(a + odds)).astype(np.uint8)
+    made.y = np.where(np.arange(DAYS) >= first, later, made.y)
+
+
+def _volatility(made):
+    a, b, c = curve(made.setting)
+    mirrored = expit(a + b * made.latent + c * made.unseen)
+    made.mirror = (made.rng.random(DAYS) < mirrored).astype(np.uint8)
+
+
+def _first_epoch(made):
+    made.best, made.last = [1] * FOLDS, [1 + PATIENCE] * FOLDS
+
+
+def _diverged(made):
+    for history in made.history:
+        history += [{**history[-1], "train_loss": 1.5 + 0.1 * k} for k in range(15)]
+
+
+def _memorised(made):
+    made.score = made.score + made.rng.standard_normal(DAYS)
+    made.trained = made.trained + 3 * (made.y - made.setting.base_rate)
+
+
+def _overlap(made):
+    for fold in made.rows:
+        first = fold["oof"][0]
+        fold["train"] = np.concatenate([fold["train"], np.arange(first - GAP, first)])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a run that was healthy, in words and as a change of it."""
+
+    says: str
+    plant: Callable[[Any], object]
+
+
+def _narrow(score):
+    return score.mean() + (score - score.mean()) / 20
+
+
+FAULTS = {
+    "TRU001": Fault("logits a twentieth as wide as calibrated ones", _scores(_narrow)),
+    "TRU002": Fault("probabilities taken for logits", _scores(expit)),
+    "TRU003": Fault("scores that know nothing", _blind),
+    "TRU004": Fault(f"an AUC {WORSE} below that of five equal baselines", _weaker),
+    "TRU006": Fault("probabilities taken for logits", _scores(expit)),
+    "TRU007": Fault("the same score for every day", _scores(lambda score: 0 * score - 1)),
+    "TRU008": Fault(f"a base rate that is {100 * DRIFT:g} points higher on measured days", _drift),
+    "TRU009": Fault(f"an AUC {WORSE} below that of one feature", _weaker),
+    "TRU010": Fault("a mirror target that is as probable each day as the target", _volatility),
+    "TRU011": Fault("log-odds that are 2 too high", _scores(lambda score: score + 2)),
+    "TRU013": Fault("the first epoch the best in all folds", _first_epoch),
+    "TRU014": Fault("a training loss that triples for 15 epochs", _diverged),
+    "TRU015": Fault("noise of standard deviation 1 in the logits of new days, and training labels "
+                    "that are known", _memorised),
+    "TRU017": Fault("training days up to the measured ones", _overlap),
+}  # fmt: skip
+"""By the check that should find it."""
