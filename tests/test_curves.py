@@ -14,7 +14,9 @@ from tests.test_cli import call
 from trueness.document import Table
 from trueness.errors import TruenessError
 from trueness.evaluation import Blocks, auc_draws, contrasts_with_leader
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import clopper_pearson
+from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.simulated_models import (
     PERSISTENCE,
     Planned,
@@ -66,7 +68,7 @@ def _panel(groups=3, n=40, scale="probability"):
 
 
 @pytest.mark.parametrize("what", ["precision", "recall"])
-def test_alarm_curves_hold_the_exact_band(runs, what):
+def test_alarm_curves_hold_the_band_of_the_effective_sample_size(runs, what):
     part = _part(runs["deep16"])
     figure = alarm_curve([("leader", runs["deep16"]), ("forest", runs["forest"])], what)
     band, line, other, chance = figure.data
@@ -76,7 +78,14 @@ def test_alarm_curves_hold_the_exact_band(runs, what):
     hits = int(part.y[order[:alarms]].sum())
     of = alarms if what == "precision" else int(part.y.sum())
     assert line["y"][at] == pytest.approx(hits / of)
-    low, high = clopper_pearson(hits, of)
+    ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(20)
+    raised = np.isin(np.arange(len(part)), order[:alarms])
+    depends = (
+        Residuals.of(ranked, blocks).of_alarms(ranked, alarms, by_rank=False)
+        if what == "precision" else of_share(raised, part.y == 1, blocks)
+    )  # fmt: skip
+    low, high = depends.bounds(hits, of, 0.025)
+    assert low <= clopper_pearson(hits, of)[0] < high
     n = len(line["x"])
     assert (band["y"][at], band["y"][2 * n - 1 - at]) == pytest.approx((high, low))
     assert (line["line"]["dash"], other["line"]["dash"]) == ("solid", "dash")  # a baseline
@@ -86,9 +95,10 @@ def test_alarm_curves_hold_the_exact_band(runs, what):
 
 def test_calibration_curves_of_several_panels_can_share_their_axes(runs):
     y, score = _part(runs["linear16"]).y, _part(runs["linear16"]).score
-    narrow = calibration_curve(y, expit(score / 9 - 1), 0.95)
-    end = max(axis_end(y, p, 0.95) for p in (expit(score), expit(score / 9 - 1)))
-    wide = calibration_curve(y, expit(score / 9 - 1), 0.95, end=end)
+    blocks = _part(runs["linear16"]).blocks(20)
+    narrow = calibration_curve(y, expit(score / 9 - 1), 0.95, blocks)
+    end = max(axis_end(y, p, 0.95, blocks) for p in (expit(score), expit(score / 9 - 1)))
+    wide = calibration_curve(y, expit(score / 9 - 1), 0.95, blocks, end=end)
     assert narrow.layout["xaxis"]["range"][1] < wide.layout["xaxis"]["range"][1] == end
     assert wide.layout["xaxis"]["range"] == wide.layout["yaxis"]["range"]
     observed = wide.data[-1]
@@ -97,14 +107,17 @@ def test_calibration_curves_of_several_panels_can_share_their_axes(runs):
     assert observed["y"] == pytest.approx(shares, abs=0.05)
 
 
-def test_reliability_has_exact_intervals(runs):
+def test_reliability_has_intervals_of_the_effective_sample_size(runs):
     part = _part(runs["linear16"])
-    observed = reliability(part, 0.9).data[-1]
-    text = observed["text"][3]
+    alone, dependent = (reliability(part, block, 0.9).data[-1] for block in (1, 20))
+    text = alone["text"][3]
     k, n = (int(word) for word in text.replace(" units", "").split(" of "))
     low, high = clopper_pearson(k, n, 0.9)
-    assert observed["y"][3] + observed["error_y"]["array"][3] == pytest.approx(high)
-    assert observed["y"][3] - observed["error_y"]["arrayminus"][3] == pytest.approx(low)
+    assert alone["y"][3] + alone["error_y"]["array"][3] == pytest.approx(high)
+    assert alone["y"][3] - alone["error_y"]["arrayminus"][3] == pytest.approx(low)
+    wide, narrow = (np.array(one["error_y"]["array"]) for one in (dependent, alone))
+    assert (wide >= narrow - 1e-12).all()
+    assert wide.sum() > narrow.sum()
 
 
 def test_histograms_hold_every_unit_once(runs):

@@ -316,7 +316,7 @@ def test_every_verb_records_one_access(copy, judged, group, capsys):
     verbs = [
         ("leaderboard", "judged", "--json"), ("leaderboard", "--by", "loss"), ("show", key),
         ("calibrate", key, "--method", "platt"), ("top", "-n", 1), ("thresholds", key),
-        ("tracker", judged / "judged.yaml", "--seeds", 2), ("certify", key, "--precision", 0.6),
+        ("tracker", judged / "judged.yaml", "--seeds", 2), ("certify", key, "--precision", 0.6, "--yes"),
         ("run", judged / "judged.yaml", "--seeds", 2, "--workers", 0),
     ]  # fmt: skip
     for i, words in enumerate(verbs):

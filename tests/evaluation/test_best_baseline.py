@@ -81,6 +81,16 @@ def test_the_same_model_is_no_better_than_itself():
     assert found.simultaneous.high >= 0 >= found.simultaneous.low
 
 
+def test_one_undefined_model_or_baseline_does_not_blind_the_others():
+    rng = np.random.default_rng(5)
+    y, scores = _equals(rng, 1500, 4)
+    better, same, *baselines = _aucs(y, [scores[0] + 1.5 * y, *scores[1:]])
+    blind = Resampled(float("nan"), np.full(1000, np.nan), 1500, better.freedom)
+    found = against_best([better, blind, same], [*baselines, blind])
+    assert [one.verdict for one in found[:2]] == ["better", "unknown"]
+    assert found[2].verdict != "unknown"
+
+
 def test_too_few_units_are_unknown():
     few = _aucs([0, 1] * 20, [np.arange(40.0), np.arange(40.0)[::-1]])
     (found,) = against_best(few[:1], few[1:])

@@ -238,6 +238,29 @@ def test_scores_that_only_rank_have_no_probability():
     assert ranks == {name: e for name, e in plain.items() if name not in missing}
 
 
+def test_whole_numbers_that_a_double_does_not_tell_apart_are_refused():
+    large = np.array([2**53, 2**53 + 1, 5], np.int64)
+    with refused("large"):
+        roc_auc([0, 1, 1], large)
+    assert roc_auc([0, 1, 1], large - 2**53) == 0.5
+    assert roc_auc([1, 0, 0], np.array([2**60, 5, 9], float)) == 1.0
+
+
+def test_a_fold_for_each_unit_is_needed():
+    with refused("length"):
+        measured(np.tile([0, 1], 50), np.arange(100.0), fold=np.zeros(99, int))
+
+
+def test_a_probability_on_an_edge_is_in_the_bin_above_it():
+    """0.3 once fell below its edge, and the error came out as 0.036 in place of 0.061."""
+    y, p = np.r_[np.ones(40), np.zeros(60)], np.full(100, 0.3)
+    p[:10] = 0.25
+    expected = (10 * 0.75 + 90 * abs(0.3 - 30 / 90)) / 100
+    assert expected_calibration_error(y, p) == pytest.approx(expected)
+    found = measured(y.astype(np.uint8), p, input="probability")["calibration_error"]
+    assert found.value == pytest.approx(expected)
+
+
 def test_small_integers_do_not_wrap():
     assert roc_auc([0, 1, 1], np.array([0, 5, 9], np.uint8)) == 1.0
     assert roc_auc([0, 1, 1], np.array([-128, 5, 9], np.int8)) == 1.0

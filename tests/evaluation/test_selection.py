@@ -257,6 +257,22 @@ def test_p_values_of_equals_are_rarely_small():
     assert led / draws <= 0.1 + 3 * (0.09 / draws) ** 0.5
 
 
+def test_one_undefined_candidate_does_not_blind_the_others():
+    rng = np.random.default_rng(15)
+    y, scores = _alike(rng, 600, 3)
+    better = scores[0] + 1.5 * y
+    aucs = _aucs(y, [better, *scores[1:]])
+    blind = Resampled(float("nan"), np.full(1000, np.nan), 600, aucs[0].freedom)
+    for place, leader in ((1, 0), (0, 1)):
+        every = list(aucs)
+        every.insert(place, blind)
+        verdicts = [c.verdict for c in contrasts_with_leader(every, leader)]
+        assert sorted(verdicts) == ["better", "better", "unknown"]
+    differences = [Resampled(a.value - aucs[1].value, a.draws - aucs[1].draws, 600, a.freedom)
+                   for a in (aucs[0], blind, aucs[2])]  # fmt: skip
+    assert [c.verdict for c in simultaneous_contrasts(differences)] == ["better", "unknown", "tied"]
+
+
 def test_without_an_interval_there_is_no_p_value():
     perfect, same = Resampled(1.0, np.ones(100), 40, 40), Resampled(0.0, np.zeros(100), 40, 40)
     found = simultaneous_contrasts([perfect, same])

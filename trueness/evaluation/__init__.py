@@ -8,7 +8,6 @@ from trueness.lazy import handed_on
 if TYPE_CHECKING:
     from trueness.evaluation.best_baseline import against_best
     from trueness.evaluation.blocks import Blocks
-    from trueness.evaluation.by_group import selection_scores
     from trueness.evaluation.calibration import (
         brier_decomposition,
         expected_calibration_error,
@@ -44,6 +43,7 @@ if TYPE_CHECKING:
         replicated_proportion,
     )
     from trueness.evaluation.joint_draws import DrawnPrecision, auc_draws, precision_draws
+    from trueness.evaluation.macro_f1 import selection_scores
     from trueness.evaluation.metrics import (
         measure,
         measure_many,

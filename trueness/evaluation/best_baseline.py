@@ -37,9 +37,9 @@ def against_best(
     Parameters
     ----------
     models : sequence of m Resampled
-        Joint draws on the same units; none of them undefined.
+        Joint draws on the same units.
     baselines : sequence of Resampled
-        At least one.
+        At least one; those without draws are left out if others have some.
     confidence : float
         In (0, 1).
 
@@ -59,6 +59,7 @@ def against_best(
     ['tied', 'better']
     """
     check_confidence(confidence)
+    baselines = [one for one in baselines if np.isfinite(one.draws).all()] or baselines
     pairs = _Pairs.of(models, baselines)
     freedom = min(one.freedom for one in (*models, *baselines))
     critical = max_t_critical(pairs.largest, freedom, confidence)

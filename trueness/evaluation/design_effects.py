@@ -63,7 +63,7 @@ class Dependence:
         if not n:
             return 0.0, 1.0
         size = self.effective(n, tail)
-        low, high = exact_tails(np.float64(k / n * size), np.float64(size), tail)
+        low, high = exact_tails(np.array(k / n * size), np.array(size), tail)
         return float(low), float(high)
 
     def further(self, n: int, independent: int, level: float) -> int:
@@ -111,11 +111,16 @@ class Residuals:
     @classmethod
     def of(cls, ranked: SortedScores, blocks: Blocks) -> Residuals:
         """Of the labels and scores of one model."""
-        window, n = Window.of(blocks), len(ranked.y)
+        n = len(ranked.y)
         group = np.empty(n, np.int64)
         group[ranked.order] = np.arange(n) * GROUPS // n
         share = np.bincount(group, ranked.y) / np.maximum(np.bincount(group), 1)
-        rest = ranked.y - share[group]
+        return cls.around(ranked.y - share[group], blocks)
+
+    @classmethod
+    def around(cls, rest: Array, blocks: Blocks) -> Residuals:
+        """Of labels minus what is expected of each, (n,)."""
+        window, n = Window.of(blocks), len(rest)
         pairs = _pairs(blocks.totals(np.ones(n)), window, n)
         products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
         variance = max(float(np.square(rest).mean()), 1e-300)
@@ -142,10 +147,18 @@ class Residuals:
         alarm = np.zeros(len(ranked.y))
         alarm[ranked.order[:count]] = 1.0
         sums = self.blocks.totals(alarm)
-        effect = 1 + float(_pairs(sums, self.window, count) @ self.correlation) / count
+        effect = self._effect(sums, count)
         if by_rank:
             effect += self._of_cut(ranked, count, sums)
         return Dependence(max(1.0, effect), self._independent)
+
+    def effect(self, among: NDArray[np.bool_]) -> float:
+        """Design effect of the sum of the labels of some units (n,), at least 1."""
+        count = int(among.sum())
+        return max(1.0, self._effect(self.blocks.totals(among), count)) if count else 1.0
+
+    def _effect(self, sums: Array, count: int) -> float:
+        return 1 + float(_pairs(sums, self.window, count) @ self.correlation) / count
 
     @property
     def _independent(self) -> float:

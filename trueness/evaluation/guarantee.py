@@ -1,20 +1,20 @@
-"""Certificates: thresholds whose precision is guaranteed, everything that was looked at counted.
+"""Certificates: thresholds whose precision is guaranteed, everything that was evaluated counted.
 
 Every threshold of every candidate gets one exact lower bound of its precision, and all of these
 bounds hold at once with the stated confidence. So each precision below a bound is certified, and
 one may ask for as many precisions as one likes: the answers are all read from the same bounds.
 
-The bound is that of Clopper and Pearson (1934), of as many independent alarms as the dependent ones
-are worth (see `design_effects`), at a level between Bonferroni's and the whole error, by how alike
-the thresholds and candidates are (see `simultaneous_bounds`). Thresholds must not depend on the
-labels; those at fixed alarm rates do not.
+The bound is that of Clopper and Pearson (1934) at the effective number of alarms, since hits depend
+on each other, and at a level between Bonferroni's and the whole error, by how alike thresholds and
+candidates are (see `simultaneous_bounds`). Thresholds must not depend on the labels; those at fixed
+alarm rates do not.
 
-Certifications one after another, of candidates that were not there before, share the error: the
-k-th batch may spend ``6 / (pi k)^2`` of it, so that all batches there may ever be spend no more
-than all of it. Shares are shares of the error that is asked for, and a bound falls when the
-confidence rises. So for each confidence by itself, no bound that was ever shown at it, or at a
-higher one, lies above the truth with that confidence. A confidence that was chosen because it just
-certifies is worth what a p-value is.
+Certifications one after another, of candidates that were not there before, spend the error in
+batches: the k-th may spend ``6 / (pi k)^2`` of it, so that all there may ever be spend no more than
+all of it. These are fractions of the error that is asked for, and a bound falls when the confidence
+rises. So each confidence keeps its own promise: of all bounds ever shown at it, or at a higher one,
+none lies above the truth with that confidence. A confidence that was chosen because it just
+certifies has the meaning of a p-value.
 
 A certificate is valid only if future data resemble this sample: a market that changes is not
 covered.
@@ -23,7 +23,7 @@ covered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,7 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Dependence, Residuals
+from trueness.evaluation.design_effects import Dependence, Residuals, of_share
 from trueness.evaluation.influence import FEWEST, too_few
 from trueness.evaluation.inputs import Input, InputError, as_logits, between, labels_and_scores
 from trueness.evaluation.intervals import Estimate
@@ -186,7 +186,9 @@ class FamilyBounds:
         above = [row for row in rows if row.bound > precision]
         best = max(above, key=lambda row: (row.hits, -row.alarms), default=None)
         closest = None if best else max(rows, key=lambda r: (r.bound, r.alarms), default=None)
-        more = 0 if best else closest and _further(closest, precision, self.level)
+        more = 0 if best else None
+        if closest is not None:
+            more = _further(closest, precision, self.level)
         return Certificate(
             precision, self.confidence, self.level, self.hypotheses, self.lengths[name], best,
             closest, more, rows,
@@ -202,14 +204,14 @@ def family_bounds(
     Parameters
     ----------
     candidates : mapping of str to Candidate
-        All that were looked at on these units, on the same units in the same order.
+        All that were evaluated on these units, on the same units in the same order.
     confidence : float
         In (0.5, 1).
     batch : int
         Which batch of candidates on these units it is, from 1; 0 for one that stays the only one
         and may spend the whole error.
     further : int
-        Thresholds of candidates that were looked at and are not here; the level is paid in full
+        Thresholds of candidates that were evaluated and are not here; the level is paid in full
         for each.
     input : {"logit", "probability", "score"}
         What scores and thresholds are; see `as_logits` for what is refused.
@@ -251,7 +253,7 @@ def family_bounds(
 
 
 def share_of_error(batch: int) -> float:
-    """Share of the error that the k-th batch of candidates may spend; all of it for 0.
+    """Fraction of the error that the k-th batch of candidates may spend; all of it for 0.
 
     The shares ``6 / (pi k)^2`` add up to one over all batches there may ever be.
 
@@ -301,8 +303,23 @@ def _cuts_of(one: Candidate, input: Input) -> _Cuts:
         cuts[enough].tolist(),
         np.append(0, np.cumsum(y[ranked.order], dtype=np.int64))[counts].tolist(),
         counts,
-        [residuals.of_alarms(ranked, n, by_rank=False) for n in counts],
+        [_dependence(ranked, n, residuals) for n in counts],
         _draws(ranked, counts, blocks),
+    )
+
+
+def _dependence(ranked: SortedScores, count: int, residuals: Residuals) -> Dependence:
+    """How much hits at a given cut depend on each other: the larger of two design effects.
+
+    That of the residuals of all units is known better where alarms are few. The long-run variance
+    of the hits is known better where they are many, and holds what another sample changes: how far
+    above the cut its scores lie.
+    """
+    alarm = np.zeros(len(ranked.y), bool)
+    alarm[ranked.order[:count]] = True
+    among = residuals.of_alarms(ranked, count, by_rank=False)
+    return replace(
+        among, effect=max(among.effect, of_share(ranked.y, alarm, residuals.blocks).effect)
     )
 
 

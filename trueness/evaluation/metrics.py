@@ -191,6 +191,8 @@ def measure_many(
             "alarm budgets must be at least 1 and the rate in (0, 100] percent", "range"
         )
     check_confidence(confidence)
+    if fold is not None and len(fold) != blocks.n:
+        raise InputError(f"{len(fold)} folds for {blocks.n} units", "length")
     several = fold is not None and len(np.unique(fold)) > 1
     budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
     rule = _Rule(
@@ -276,7 +278,7 @@ def _calibration_errors(ranked: SortedScores, rule: _Rule) -> Array:
     from trueness.evaluation.kernels import gaps_of_draws
 
     prob, weights = expit(ranked.score), rule.blocks.weights()
-    edges = np.linspace(0, 1, BINS + 1)[1:-1]  # a probability on an edge is in the bin above it
+    edges = np.arange(1, BINS) / BINS  # a probability on an edge is in the bin above it
     ends = np.searchsorted(-prob[ranked.order], -edges[::-1], side="right")
     gaps = gaps_of_draws(weights, ranked.y - prob, ranked.order, np.append(ends, len(prob)))
     return gaps / weights.sum(axis=0)

@@ -125,7 +125,7 @@ def simultaneous_contrasts(
         return []
     values, draws = _together(differences)
     error = _errors(draws)
-    moving = error > SMALLEST_ERROR
+    moving = error > SMALLEST_ERROR  # not where it is undefined
     t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
     largest = t.max(axis=0, initial=0.0)
     joint = _Joint(largest, min(d.freedom for d in differences), len(differences))
@@ -182,17 +182,20 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
     -------
     (draws,) float64
         NaN in draws in which one of them is undefined, and all NaN with fewer than two candidates;
-        0 where no difference moves.
+        0 where no difference moves. A candidate that is undefined in all draws has no part in it.
     """
     from trueness.evaluation.kernels import largest_deviations
 
-    every = np.array([c.draws for c in candidates])
+    there = [c for c in candidates if np.isfinite(c.draws).any()]
+    largest = np.full(len(candidates[0].draws), np.nan)
+    if len(there) < 2:
+        return largest
+    every = np.array([c.draws for c in there])
     defined = np.isfinite(every).all(axis=0)
-    largest = np.full(every.shape[1], np.nan)
-    if len(every) < 2 or defined.sum() < 2:
+    if defined.sum() < 2:
         return largest
     draws = every[:, defined]
-    deviation = draws - np.array([c.value for c in candidates])[:, None]
+    deviation = draws - np.array([c.value for c in there])[:, None]
     spread = np.cov(draws)
     square = spread.diagonal() + spread.diagonal()[:, None] - 2 * spread
     moving = square > SMALLEST_PAIR_ERROR**2
@@ -250,9 +253,11 @@ def large_sample(critical: float, freedom: float) -> float:
 
 
 def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
-    """Values (m,) and the draws (m, draws) in which all of them are defined."""
+    """Values (m,) and the draws (m, draws) in which all are defined that are defined at all."""
     draws = np.array([s.draws for s in statistics])
-    return np.array([s.value for s in statistics]), draws[:, np.isfinite(draws).all(axis=0)]
+    defined = np.isfinite(draws)
+    there = defined.any(axis=1)
+    return np.array([s.value for s in statistics]), draws[:, defined[there].all(axis=0)]
 
 
 def _errors(draws: Array) -> Array:

@@ -162,6 +162,7 @@ def shrink_drawn(models: Sequence[Resampled], confidence: float = 0.95) -> Shrun
     """
     check_confidence(confidence)
     there = [one for one in models if np.isfinite(one.value)]
+    there = [one for one in there if np.isfinite(one.draws).all()] or there
     if not there:
         nothing = Estimate(None, None, None, 0)
         return Shrunk(nothing, 0.0, [nothing] * len(models))

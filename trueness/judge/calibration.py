@@ -293,7 +293,7 @@ def _estimates(
         return replace(found, chosen_on=rule.chosen_on, measured_on=rule.measured_on)
 
     parts = brier_decomposition(y, p, BINS, "quantile")
-    error = partial(expected_calibration_error, y, p, BINS)
+    error = partial(expected_calibration_error, y, p, BINS, blocks=part.blocks(rule.block))
     return {
         "brier": mean((p - y) ** 2),
         "log_loss": mean(log_losses(y, p)),

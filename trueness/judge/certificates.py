@@ -1,4 +1,4 @@
-"""Certificates of stored runs: every threshold of every run that was looked at is counted.
+"""Certificates of stored runs: every threshold of every run that was evaluated is counted.
 
 See `guarantee` for the bounds and `multiplicity` for which runs share the error. Bounds of a run
 are always computed within the batch that it was first certified in, so that asking again gives the
@@ -24,7 +24,7 @@ from trueness.evaluation.guarantee import (
     ThresholdBound,
     family_bounds,
 )
-from trueness.evaluation.influence import FEWEST, too_few
+from trueness.evaluation.influence import FEWEST
 from trueness.evaluation.inputs import between
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, rate_cuts
 from trueness.judge.access import record_access, versions
@@ -359,7 +359,7 @@ def _check_enough(run: Run, name: str, part: Predictions) -> None:
     """Refuse a part that is too short for its blocks, before the ledger is written."""
     rule, positives = run.spec.estimands, int(part.y.sum())
     blocks = part.blocks(rule.block)
-    if blocks.few or too_few(part.y):
+    if blocks.few or min(positives, len(part) - positives) < FEWEST:
         noun = rule.nouns[0] if blocks.items == len(part) else "cluster"
         noun = noun if part.time is None or noun == "day" else "time"
         raise TruenessError(

@@ -123,7 +123,8 @@ def selection_lines(group: Group) -> list[str]:
         lines.append(
             f"Probability of backtest overfitting {numbers.percent(found.overfitting.value)} % "
             f"({numbers.count(found.overfitting.n)} splits): how often the best by AUC on one half "
-            "of the units is not above the median on the other; 50 % is chance."
+            "of the units is not above the median on the other; of equal candidates 50 % on "
+            "average, 10–82 % in single samples."
         )
     return lines
 

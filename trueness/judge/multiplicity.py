@@ -3,12 +3,12 @@
 The bounds of all thresholds of a batch of runs hold at once, at every precision, so only runs that
 are in no batch yet spend anything. Batches are the certifications that the ledger remembers on the
 data and the part, whatever they asked about: the b-th may spend ``6 / (pi b)^2`` of the error, and
-holds the runs that no earlier one holds. A new batch takes in every run that was looked at:
+holds the runs that no earlier one holds. A new batch takes in every run that was evaluated:
 
 * on a part that is measured anyway, all stored runs of the same question, since all were seen;
 * on a sealed part, those that the ledger says were evaluated there, and those asked for.
 
-Runs that were looked at and cannot be read again, epochs that were chosen among on the part, and
+Runs that were evaluated and cannot be read again, epochs that were chosen among on the part, and
 lines of the ledger that cannot be read are counted in full. What is not counted is how later runs
 were thought of: one that was designed after its part was seen counts as one run, as all others do.
 """
