@@ -121,16 +121,16 @@ def test_findings_against_baselines_are_made_on_reading(made):
 
 def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
     plain = codes(store)
-    assert "TRU005" not in plain
-    (store.root / "checks.yaml").write_text("limits: {few_positives: 5000}\n")
-    assert limits_in(store) == {"few_positives": 5000}
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert "TRU007" not in plain
+    (store.root / "checks.yaml").write_text("limits: {tied_share: 0}\n")
+    assert limits_in(store) == {"tied_share": 0}
+    assert set(codes(store)) == {*plain, "TRU007"}
     (index,) = (store.root / "index").glob("findings-*.json")
     monkeypatch.setattr("trueness.checks.stored.findings_of_run", None)  # not made twice
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert set(codes(store)) == {*plain, "TRU007"}
     monkeypatch.undo()
     index.write_text("{")
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert set(codes(store)) == {*plain, "TRU007"}
     (store.root / "checks.yaml").unlink()
     assert codes(store) == plain
 
@@ -138,11 +138,11 @@ def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("limits: {few_positive: 50}", "checks.yaml: unknown limit 'few_positive'"),
-        ("limits: {few_positives: many}", "limit few_positives is 'many'"),
+        ("limits: {drift_rate: 2}", "checks.yaml: unknown limit 'drift_rate'"),
+        ("limits: {drift_ratio: many}", "limit drift_ratio is 'many'"),
         ("limits: 5", "a mapping with `limits:` is needed"),
         ("", "a mapping with `limits:` is needed"),
-        ("mute: [{check: TRU005}]", "keeps its mutes elsewhere"),
+        ("mute: [{check: TRU008}]", "keeps its mutes elsewhere"),
         ("limits: {", "not valid YAML"),
     ],
 )
@@ -255,18 +255,18 @@ def test_mutes_of_campaigns_and_of_all_runs(store, capsys):
 
 
 BAD = {
-    "no reason": (["TRU005", "--all"], "needs a reason"),
-    "empty reason": (["TRU005", "--all", "--reason", "  "], "needs a reason"),
+    "no reason": (["TRU008", "--all"], "needs a reason"),
+    "empty reason": (["TRU008", "--all", "--reason", "  "], "needs a reason"),
     "unknown check": (["TRU999", "--all", "--reason", "x"], "unknown check 'TRU999'"),
     "no check": (["--all", "--reason", "x"], "which check?"),
-    "no scope": (["TRU005", "--reason", "x"], "give one of --run, --campaign and --all"),
-    "two scopes": (["TRU005", "--all", "--run", "P-01", "--reason", "x"], "give one of"),
-    "unknown run": (["TRU005", "--run", "P-99", "--reason", "x"], "no run has the id or key"),
-    "unknown campaign": (["TRU005", "--campaign", "x", "--reason", "x"], "no campaign 'x'; choose from planted"),
-    "nothing to undo": (["TRU005", "--all", "--undo"], "TRU005 is not muted for all runs"),
-    "undo with a reason": (["TRU005", "--all", "--undo", "--reason", "x"], "--undo needs no --reason"),
-    "list with a check": (["TRU005", "--list"], "--list stands alone"),
-    "no store": (["TRU005", "--all", "--reason", "x", "--store", "nowhere"], "nowhere is no store"),
+    "no scope": (["TRU008", "--reason", "x"], "give one of --run, --campaign and --all"),
+    "two scopes": (["TRU008", "--all", "--run", "P-01", "--reason", "x"], "give one of"),
+    "unknown run": (["TRU008", "--run", "P-99", "--reason", "x"], "no run has the id or key"),
+    "unknown campaign": (["TRU008", "--campaign", "x", "--reason", "x"], "no campaign 'x'; choose from planted"),
+    "nothing to undo": (["TRU008", "--all", "--undo"], "TRU008 is not muted for all runs"),
+    "undo with a reason": (["TRU008", "--all", "--undo", "--reason", "x"], "--undo needs no --reason"),
+    "list with a check": (["TRU008", "--list"], "--list stands alone"),
+    "no store": (["TRU008", "--all", "--reason", "x", "--store", "nowhere"], "nowhere is no store"),
 }  # fmt: skip
 
 
@@ -289,9 +289,9 @@ def test_wrong_mutes_are_refused_in_one_line(made, capsys, case, tmp_path, monke
         "5",
         '{"a": 1}',
         "[1]",
-        '[{"check": "TRU005"}]',
-        '[{"check": "TRU005", "reason": "r", "date": "2026-01-01", "run": 5}]',
-        '[{"check": "TRU005", "reason": "r", "date": "2026-01-01", "campaign": ["a"]}]',
+        '[{"check": "TRU008"}]',
+        '[{"check": "TRU008", "reason": "r", "date": "2026-01-01", "run": 5}]',
+        '[{"check": "TRU008", "reason": "r", "date": "2026-01-01", "campaign": ["a"]}]',
         '[{"check": "TRU999", "reason": "r", "date": "2026-01-01"}]',
     ],
 )
@@ -340,8 +340,8 @@ def test_titles_are_compared_with_their_linear_baseline(golden_titles):
     assert [model.findings for model in group.baselines] == [[]]
     run_, best = group.candidates[0].run, group.reference
     assert best.spec.model.kind == "tfidf_logit"
-    for low, fires in ((-0.01, True), (0.01, False)):
-        against = {run_.key: Estimate(0.05, low, 0.1, 100)}
+    for high, fires in ((-0.01, True), (0.01, False)):
+        against = {run_.key: Estimate(-0.05, -0.1, high, 100)}
         found, problems = findings_of_runs(golden_titles, [run_], {}, against, {}, best)
         fired = {f.code for f in found[run_.key].findings}
         assert problems == []

@@ -172,6 +172,11 @@ class Network:
         return logit(mean_probability(seen, *curve(self.setting), share))
 
     @property
+    def spec(self):
+        """What was trained."""
+        return spec_of_networks()
+
+    @property
     def measured(self):
         """Measured days of all folds."""
         return np.concatenate([fold["oof"] for fold in self.rows])

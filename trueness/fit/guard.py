@@ -16,7 +16,7 @@ from trueness.spec import Spec
 
 GRACE = 10
 """Epochs in a row after which a state is an incident."""
-COLLAPSED_WIDTH = 0.25
+COLLAPSED_WIDTH = 0.2
 """Span of the probabilities on the validation days, in standard deviations of their labels, below
 which they say nothing."""
 FALLEN = 0.25
@@ -102,9 +102,9 @@ def _collapsed(history: Sequence[Row], k: int, base_rate: float) -> bool:
 
 
 def _fallen(history: Sequence[Row], begin: int) -> bool:
-    """Whether all spans since `begin` are far below the widest one before."""
+    """Whether the latest spans are far below the widest one before `begin`."""
     before = max(map(_span, history[:begin]), default=0.0)
-    return max(map(_span, history[begin:])) < FALLEN * before
+    return max(map(_span, history[-GRACE:])) < FALLEN * before
 
 
 def _one_class(history: Sequence[Row], k: int, base_rate: float) -> bool:
