@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import polars as pl
 import pytest
+from scipy.optimize import minimize_scalar
 from scipy.special import expit
 
 from trueness.checks import (
@@ -19,6 +20,7 @@ from trueness.checks import (
     findings_in,
     run_checks,
 )
+from trueness.checks.catalogue.tru015_overfitting import slope_score
 from trueness.evaluation import Estimate
 from trueness.judge.measured import estimates_of
 from trueness.predictions import Predictions
@@ -257,6 +259,27 @@ def test_drift_is_rarely_seen_where_there_is_none(clustered):
     assert fired <= 18  # 5 % nominal, 2.5 standard errors above
 
 
+def test_the_slope_score_is_that_of_a_logistic_regression():
+    """The derivative of the likelihood at slope 1, where the intercept is the best one for each."""
+    rng = np.random.default_rng(4)
+    score = 0.7 + 1.3 * rng.standard_normal(400)
+    y = (rng.random(400) < expit(0.6 * score)).astype(np.uint8)
+    measured = Predictions(part("test", y, score, WHEN[:400]))
+
+    def likelihood(slope):
+        def loss(a):
+            return float(np.logaddexp(0, slope * score + a).sum() - (y * (slope * score + a)).sum())
+
+        return -minimize_scalar(
+            loss, bounds=(-5, 5), method="bounded", options={"xatol": 1e-10}
+        ).fun
+
+    step = 1e-4
+    slope = (likelihood(1 + step) - likelihood(1 - step)) / (2 * step)
+    assert slope_score(measured).sum() == pytest.approx(slope, rel=1e-4)
+    assert slope < 0
+
+
 def test_volatility_names_both_aucs_and_leaves_days_with_both_out():
     y, mirror = VOLATILE
     numbers = answer("TRU010", given(y=y, mirror=mirror)).numbers
@@ -297,7 +320,7 @@ def test_findings_survive_json():
 
 
 MOVED = {
-    "collapsed_width": ("TRU001", dict(score=GOOD / 4), 0.5),
+    "collapsed_width": ("TRU001", dict(score=GOOD / 4), 3.0),
     "collapsed_core": ("TRU001", dict(score=GOOD), 3.0),
     "constant_std": ("TRU007", dict(), 1.0),
     "tied_share": ("TRU007", dict(score=LESS_TIED), 0.5),

@@ -7,7 +7,7 @@ from trueness.judge.access import part_in_words
 from trueness.judge.group import Group
 
 FEW_POSITIVES = 100
-"""Below it, a recall is known to less than five points."""
+"""With fewer, the standard error of a recall may be above five points."""
 MIN_ALARMS = 5
 """Precisions of fewer alarms rank last: they say next to nothing."""
 

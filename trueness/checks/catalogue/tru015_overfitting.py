@@ -1,7 +1,6 @@
 """A ranking of the training part that is far better, and probabilities that believe in it."""
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import expit, stdtrit
 
 from trueness.checks.inputs import Array, CheckInput, Missing, long_run_variance
@@ -54,6 +53,8 @@ def slope_score(part: Predictions) -> Array:
     regression of the labels on the log-odds; Cox, "Two further applications of a model for binary
     regression" (1958).
     """
+    from scipy.optimize import brentq  # slow to load, and few verbs make findings anew
+
     score, y = part.score.astype(np.float64), part.y
     if not 0 < y.mean() < 1:
         raise Missing("one class only")
