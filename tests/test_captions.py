@@ -35,11 +35,13 @@ def test_precisions_of_few_alarms_are_named(group):
     assert "fewer than 5 alarms" not in caption(dataclasses.replace(group, candidates=others))
 
 
-def test_alarms_that_depend_on_each_other_are_counted_as_what_they_are_worth(group, golden_market):
+def test_the_effective_number_of_alarms_is_named(group, golden_market):
     leader = group.candidates[0]
     known, _ = statistics(golden_market, [leader.run])
     precision = known[leader.key].precision
     assert group.effective_alarms == precision.depends.effective(precision.n, 0.025) < precision.n
     assert f"The {precision.n} alarms of the leader" in caption(group)
-    for worth in (None, precision.n):
-        assert "of the leader" not in caption(dataclasses.replace(group, effective_alarms=worth))
+    for effective in (None, precision.n):
+        assert "of the leader" not in caption(
+            dataclasses.replace(group, effective_alarms=effective)
+        )

@@ -39,8 +39,8 @@ def _limits(group: Group) -> list[str]:
               if name in m.estimates]  # fmt: skip
     if any(0 < share.n < MIN_ALARMS for share in shares):
         found.append(f" A precision of fewer than {MIN_ALARMS} alarms says next to nothing.")
-    worth, n = group.effective_alarms, group.models[0].estimates[top].n
-    if worth is not None and worth < n - 0.5:
-        found.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other and "
-                     f"are worth {numbers.decimal(worth, 1)} independent ones.")  # fmt: skip
+    effective, n = group.effective_alarms, group.models[0].estimates[top].n
+    if effective is not None and effective < n - 0.5:
+        found.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other: "
+                     f"their effective number is {numbers.decimal(effective, 1)}.")  # fmt: skip
     return found

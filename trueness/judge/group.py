@@ -168,7 +168,7 @@ class Group:
         What so many units can show, see `power_of`; None for K classes, or if nothing.
     access : AccessLog or None
     effective_alarms : float or None
-        Independent alarms that those of the leader at the largest budget are worth.
+        Effective number of the leader's alarms at the largest budget, see `Dependence`.
     """
 
     title: str
