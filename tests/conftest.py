@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.spec import Spec
+from trueness.spec.estimator import default_baselines
 
 for _name in ("TRUENESS_STORE", "TRUENESS_DATA", "TRUENESS_VIX"):
     os.environ.pop(_name, None)  # those of whoever runs the tests
@@ -22,6 +23,9 @@ settings.register_profile("default", deadline=None, max_examples=60, derandomize
 settings.load_profile("default")
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "market"
+
+BASELINES = tuple(model.kind for model in default_baselines())
+"""What is trained beside every campaign, the simplest first."""
 
 TINY = """\
 campaign: tiny

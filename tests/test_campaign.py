@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BASELINES
 from trueness.campaign import campaign_file, load_campaign
 from trueness.errors import CampaignError, DataError
 from trueness.spec.evaluation import WalkForward
@@ -58,9 +59,11 @@ def test_fewer_features_is_the_published_group(spy, vix):
 def test_baselines_come_first_once_per_task():
     campaign = load_campaign("demo")
     ids = [entry.id for entry in campaign.entries]
-    ladder = ["base_rate", "one_feature", "logit", "forest", "boosting"]
-    assert ids[:10] == [f"{tier}/{kind}" for tier in ("a20", "a50") for kind in ladder]
-    assert ids[10:] == ["D-01", "D-02", "D-03", "D-04"]
+    assert BASELINES[:3] == ("base_rate", "one_feature", "logit")  # the simplest first
+    assert ids == [
+        *(f"{tier}/{kind}" for tier in ("a20", "a50") for kind in BASELINES),
+        "D-01", "D-02", "D-03", "D-04",
+    ]  # fmt: skip
 
 
 def test_layers_win_in_order(write):
@@ -179,9 +182,7 @@ def test_selection():
     campaign = load_campaign("demo")
     picked = campaign.select(["D-03"], [], [])
     assert [e.id for e in picked.experiments] == ["D-03"]
-    assert [e.id for e in picked.baselines] == [
-        f"a50/{k}" for k in ("base_rate", "one_feature", "logit", "forest", "boosting")
-    ]
+    assert [e.id for e in picked.baselines] == [f"a50/{kind}" for kind in BASELINES]
     assert [e.id for e in campaign.select([], ["P1"], ["a20"]).experiments] == ["D-01", "D-02"]
     for arguments, words in (
         ((["D-99"], [], []), "no id 'D-99'; choose from D-01"),
@@ -196,7 +197,7 @@ def test_selection():
 def test_seeds_are_replicates_and_baselines_stay_single():
     campaign = load_campaign("demo", seeds=3)
     assert [e.id for e in campaign.experiments][:3] == ["D-01", "D-01@43", "D-01@44"]
-    assert len(campaign.entries) == 10 + 12
+    assert len(campaign.entries) == 2 * len(BASELINES) + 12
     assert [e.id for e in campaign.select(["D-02"], [], []).experiments] == [
         "D-02",
         "D-02@43",
@@ -250,7 +251,7 @@ def test_baselines_of_two_tasks_keep_their_own_ids(write):
     text = "experiments:\n  - {id: A-1..A-2, grid: {task.horizon_days: [1, 5]}}\n"
     campaign = load_campaign(write(HEAD + text))
     ids = [entry.id for entry in campaign.entries]
-    assert len(set(ids)) == len(ids) == 12
+    assert len(set(ids)) == len(ids) == 2 * len(BASELINES) + 2
     later = campaign.select(["A-2"], [], [])
     assert [e.id for e in later.baselines] == [i for i in ids if "~2" in i]
 

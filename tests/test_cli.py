@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import BASELINES
 from trueness.cli import main
 from trueness.market import synthetic_bars
 
@@ -62,7 +63,7 @@ def finished(tmp_path_factory):
 
 def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
     _, content = finished
-    assert len(content["trained"]) == 7
+    assert len(content["trained"]) == len(BASELINES) + 2
     assert content["failed"] == content["problems"] == []
     (group,) = content["groups"]
     assert [row["ids"] for row in _of(group, baseline=False)] in (
@@ -70,7 +71,7 @@ def test_run_ends_with_a_leaderboard_that_holds_the_baselines(finished):
         [["T-02"], ["T-01"]],
     )
     assert {row["ids"][0] for row in _of(group, baseline=True)} == {
-        f"a20/{kind}" for kind in ("base_rate", "one_feature", "logit", "forest", "boosting")
+        f"a20/{kind}" for kind in BASELINES
     }
     for row in _of(group, baseline=False):
         auc = row["estimates"]["auc"]
@@ -193,9 +194,9 @@ def test_sigkill_at_any_moment_loses_and_repeats_nothing(tiny, tmp_path):
         break
     assert kills > 0
     content = json.loads(out)
-    assert len(set(content["trained"]) | set(content["reused"])) == 7
+    assert len(set(content["trained"]) | set(content["reused"])) == len(BASELINES) + 2
     assert set(content["trained"]) & set(content["reused"]) == set()
-    assert len(os.listdir(store / "runs")) == 7
+    assert len(os.listdir(store / "runs")) == len(BASELINES) + 2
     assert content["problems"] == []
 
 
@@ -204,7 +205,8 @@ def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path):
     tiny.write_text(slow)
     process = start("run", tiny, "--store", tmp_path / "store", "--json", "--workers", 2)
     deadline = time.time() + 60
-    while len(list((tmp_path / "store" / "runs").glob("[0-9a-f]*"))) < 5 and time.time() < deadline:
+    runs = tmp_path / "store" / "runs"
+    while len(list(runs.glob("[0-9a-f]*"))) < len(BASELINES) and time.time() < deadline:
         time.sleep(0.2)
     time.sleep(1.5)
     process.send_signal(signal.SIGINT)
@@ -212,7 +214,7 @@ def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path):
     assert process.returncode == 130, err
     content = json.loads(out)
     assert content["interrupted"] is True
-    assert len(content["trained"]) == 5
+    assert len(content["trained"]) == len(BASELINES)
     assert "Run the same command to resume" in err
 
 
@@ -223,7 +225,7 @@ def test_a_failing_member_is_recorded_and_the_campaign_goes_on(tiny, tmp_path, c
         capsys, "run", tiny, "--store", tmp_path / "store", "--json", "--workers", 0
     )
     content = json.loads(out)
-    assert (code, len(content["failed"]), len(content["trained"])) == (1, 1, 7)
+    assert (code, len(content["failed"]), len(content["trained"])) == (1, 1, len(BASELINES) + 2)
     assert "not finite" in content["failures"][content["failed"][0]]
     code, out, _ = call(capsys, "leaderboard", "--store", tmp_path / "store")
     assert "failed" in out
@@ -487,6 +489,6 @@ def test_two_processes_share_a_campaign(tiny, tmp_path):
     answers = [json.loads(p.communicate()[0]) for p in both]
     assert [p.returncode for p in both] == [0, 0]
     trained = [key for a in answers for key in a["trained"]]
-    assert len(trained) == len(set(trained)) == 11
+    assert len(trained) == len(set(trained)) == len(BASELINES) + 6
     assert not list((tmp_path / "store" / "claims").glob("[0-9a-f]*"))
-    assert len(list((tmp_path / "store" / "runs").glob("[0-9a-f]*"))) == 11
+    assert len(list((tmp_path / "store" / "runs").glob("[0-9a-f]*"))) == len(BASELINES) + 6

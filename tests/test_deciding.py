@@ -607,7 +607,9 @@ def test_the_same_units_under_two_digests_share_one_error(mission):
     assert len(_calls(store)) == 2  # a line for each
     assert certification(store, {"S-2": runs[1]}, 0.4).spending.free
     late = _store_run(store, spec.model_copy(update={"seed": 10}), MISSION, 0.5, data=other)
-    assert certification(store, {"late": late}, 0.4).spending.batch == 2
+    assert certify_runs(store, {"late": late}, 0.4).runs[0].batch == 2
+    last = _store_run(store, spec.model_copy(update={"seed": 11}), MISSION, 0.5)
+    assert certify_runs(store, {"last": last}, 0.4).runs[0].batch == 3  # in the same second
 
 
 def test_rows_of_one_cluster_say_less(external):
@@ -674,7 +676,12 @@ def test_plan_prints_what_422_units_can_show(capsys):
     )
     assert code == 0
     text = " ".join(out.split())
-    for words in ("base rate 18 % · 76/422", "for one of 183 models", "12/30 half the time", "1,742"):
+    for words in (
+        "base rate 18 % · 76/422",
+        "for one of 183 models",
+        "12/30 half the time",
+        "1,742",
+    ):
         assert words in text
     _, out, _ = call(capsys, "plan", "--positives", "76", "--samples", "422", "--json")
     content = json.loads(out)

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from tests.conftest import BASELINES
 from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.engines import Setting
@@ -26,7 +27,7 @@ def test_dry_run_writes_nothing(tiny, tmp_path, capsys):
     assert network["work_gflop"] > 0
     assert network["folds"][0]["validation"]["positives"] > 0
     code, out, _ = call(capsys, *arguments)
-    assert "To train: 5 baselines; 2 models, at most " in out
+    assert f"To train: {len(BASELINES)} baselines; 2 models, at most " in out
     assert not (tmp_path / "store").exists()
 
 

@@ -159,7 +159,9 @@ def _probability_form(kind, p, y):
         margin = s["max_margin"] * share**-0.25 / min(s["prior"], 1 - s["prior"]) ** -0.25
         own = np.exp(s["scale"] * (np.log(pt / (1 - pt)) - margin))
         return -np.log(own / (own + 1))
-    return _focal_form(p, y, s["gamma"], s["alpha"])
+    if {"gamma", "alpha"} == set(s):
+        return _focal_form(p, y, s["gamma"], s["alpha"])
+    raise AssertionError(f"add the published formula of {kind} here, or {kind} to WHOLE_BATCH")
 
 
 @pytest.mark.parametrize("kind", sorted(set(LOSSES) - WHOLE_BATCH))

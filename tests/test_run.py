@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.conftest import BASELINES
 from trueness.campaign import load_campaign
 from trueness.engines import Setting
 from trueness.errors import SpecError
@@ -51,14 +52,14 @@ def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
     todo = plan(load_campaign(tiny, seeds=3), Store(tmp_path / "store"))
     size = todo.size(CPU, 2)
     assert (size["networks"], size["stacks"], size["fits"]) == (6, 6, 6)  # one fit each on a CPU
-    assert size["baselines"] == 5
+    assert size["baselines"] == len(BASELINES)
     assert size["modes"] == ["eager"]
     assert size["gflop_at_most"] == pytest.approx(
         sum(r["work_gflop"] for r in todo.rows if r["parameters"]), abs=0.01
     )
     assert size["hours_at_most"] is None  # nothing was measured yet
     assert size["folds"] == 1
-    assert size_text(size).startswith("5 baselines; 6 models, at most ")
+    assert size_text(size).startswith(f"{len(BASELINES)} baselines; 6 models, at most ")
     assert "2 models × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
 
 
@@ -83,9 +84,10 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     tiny.write_text(text.replace("data: bars", f"  - {last}\ndata: bars"))
     diary, store = Diary(), Store(tmp_path / "store")
     summary = run(load_campaign(tiny), store, workers=0, listener=diary)
-    assert diary.begins[5:] == diary.ends[5:] == ["Z-01", "T-01", "T-02", "Z-02"]
-    assert len(summary.trained) == 9
-    assert diary.notes[0].startswith("5 baselines; 4 models, at most ")
+    first = len(BASELINES)
+    assert diary.begins[first:] == diary.ends[first:] == ["Z-01", "T-01", "T-02", "Z-02"]
+    assert len(summary.trained) == first + 4
+    assert diary.notes[0].startswith(f"{first} baselines; 4 models, at most ")
     for total, done in diary.amounts.values():
         assert done == pytest.approx(total)
     assert Leases(store).statuses("tiny") == []

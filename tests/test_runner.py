@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 
 import trueness
+from tests.conftest import BASELINES
 from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.errors import CampaignError, SpecError
 from trueness.execute import Pool
 from trueness.runner import run
 from trueness.store import Store
-from trueness.tasks import TASKS, task_of
 
 ROWS = """\
 campaign: rows
@@ -52,7 +52,7 @@ def test_an_ensemble_trains_what_nobody_declared_and_averages_its_logits(rows, t
     campaign, store = load_campaign(file), Store(tmp_path / "store")
     assert [e.id for e in campaign.experiments] == ["R-1", "R-1@43", "R-1@44", "R-2"]
     summary = run(campaign, store, device="cpu", workers=0)
-    assert (summary.failed, summary.missing, len(summary.trained)) == ([], [], 9)
+    assert (summary.failed, summary.missing, len(summary.trained)) == ([], [], len(BASELINES) + 4)
     *members, whole = [store.run(e.spec.key).table() for e in campaign.experiments]
     mean = np.mean([one["score"].to_numpy() for one in members], axis=0)
     np.testing.assert_allclose(whole["score"], mean, rtol=0, atol=1e-6)
@@ -150,24 +150,6 @@ def test_a_pool_that_cannot_start_says_so():
         with pytest.raises(SpecError) as caught:
             worker.wait_until_ready()
     assert caught.value.code == "no_worker"
-
-
-@pytest.mark.parametrize("kind", TASKS)
-def test_every_task_says_what_the_runner_asks_of_it(kind):
-    task = task_of(kind)
-    assert task.kind == kind
-    assert set(task.sources.values()) <= {"data", "vix"}
-    assert isinstance(task.default, str)
-    data = task.load({}, False, None)
-    assert {"name", "digest"} <= set(data.origin())
-    assert data.digest in (data.origin()["digest"], "unknown")
-    assert data.in_words()
-
-
-def test_a_kind_that_nobody_knows_is_refused():
-    with pytest.raises(SpecError) as caught:
-        task_of("tables")
-    assert caught.value.code == "task_kind"
 
 
 def test_a_network_resumes_after_the_folds_that_are_done(rows, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.conftest import BASELINES
 from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.errors import SpecError
@@ -73,9 +74,7 @@ def test_trials_are_runs_that_count_as_candidates(space, tmp_path, capsys):
     (group,) = leaderboard(opened).groups
     assert len(group.candidates) == 6
     assert {m.run.spec.model.kind for m in group.candidates} == {"boosting", "forest"}
-    assert {m.run.spec.model.kind for m in group.baselines} == {
-        "base_rate", "one_feature", "logit", "forest", "boosting",
-    }  # fmt: skip
+    assert {m.run.spec.model.kind for m in group.baselines} == {*BASELINES}
     status, out, _ = call(capsys, *arguments, "--trials", "7", "--sampler", "random")
     assert (status, json.loads(out)["done"]) == (0, 1)  # a study goes on
     for verb in ("analyze", "coverage"):

@@ -192,7 +192,8 @@ def test_published_stopping():
 
 def _shapes(of=Shape):
     for shape in of.__subclasses__():
-        yield shape
+        if shape.__module__.startswith("trueness."):
+            yield shape
         yield from _shapes(shape)
 
 

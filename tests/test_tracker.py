@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from tests.conftest import BASELINES
 from tests.test_cli import call, start
 from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
@@ -68,7 +69,8 @@ def test_the_tracker_counts_states_and_names_what_is_left(judged, copy, capsys, 
     assert "| LF | 4 | 3 | 1 | 0 |" in page
     assert [line.split()[1] for line in page.splitlines() if re.match(r"\| P\d", line)] == [
         "P1", "P2", "P10"]  # fmt: skip
-    assert "13 experiments: 11 done, 1 failed, 1 pending; 10 of 10 baselines done." in page
+    of = 2 * len(BASELINES)
+    assert f"13 experiments: 11 done, 1 failed, 1 pending; {of} of {of} baselines done." in page
     assert "LF-3 failed: ValueError: not finite" in page
     pending = re.findall(r"`trueness run \S+ --store \S+ --priority (.+)`", page)
     assert pending == ["P1 --retry", "P10"]

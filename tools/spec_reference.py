@@ -16,24 +16,28 @@ from pydantic_core import PydanticUndefined
 
 from trueness.spec import titles
 from trueness.spec.embedding import Embedding
-from trueness.spec.evaluation import Given, Holdout, KFold, Mission, RowsForward, WalkForward
 from trueness.spec.loss import Loss
 from trueness.spec.model import Model
 from trueness.spec.recipe import Recipe
-from trueness.spec.shape import Family, Shape
-from trueness.spec.table import TableTask
-from trueness.spec.task import MarketTask
+from trueness.spec.shape import Family, Shape, TaskShape
+
+
+def _evaluations() -> dict[tuple[type[Shape], ...], str]:
+    """Shapes of evaluations -> kinds of task that take them."""
+    found: dict[tuple[type[Shape], ...], list[str]] = {}
+    for kind, task in TaskShape.kinds().items():
+        found.setdefault(task.protocols, []).append(kind)
+    return {protocols: ", ".join(kinds) for protocols, kinds in found.items()}
+
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
-    "task": (MarketTask, TableTask),
+    "task": TaskShape.members(),
     "model": Model.members(),
     "model.embedding": Embedding.members(),
     "loss": Loss.members(),
     "recipe": (Recipe,),
-    "evaluation": (Mission, WalkForward),
-    "evaluation of tables": (Holdout, KFold, RowsForward, Given),
-}
+} | {f"evaluation: {kinds}": protocols for protocols, kinds in _evaluations().items()}
 TITLES = {
     "task": (titles.TitlesTask,),
     "task.tokenizer": titles.Tokenizer.members(),

@@ -20,9 +20,10 @@ from trueness.checks import (
 from trueness.checks.pages import paragraphs
 from trueness.cli import main
 from trueness.errors import TruenessError
-from trueness.spec.kinds import HOMES, spec_class
+from trueness.spec.kinds import KINDS as TASK_KINDS
+from trueness.spec.kinds import spec_class
 
-KINDS = {"binary", "classes", *HOMES}
+KINDS = {"binary", "classes", *TASK_KINDS}
 
 
 def test_modules_and_pages_are_the_same():
@@ -53,7 +54,7 @@ def test_a_page_says_what_its_check_is(code):
 
 FIELDS = {
     name
-    for spec in map(spec_class, HOMES)
+    for spec in map(spec_class, TASK_KINDS)
     for shape in spec.model_json_schema()["$defs"].values()
     for name in shape.get("properties", {})
 }

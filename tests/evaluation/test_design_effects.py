@@ -8,12 +8,13 @@ from scipy.stats import t
 
 from tests.evaluation.cases import dependent_days
 from trueness.evaluation import Blocks, Dependence, Residuals, clopper_pearson, of_share
-from trueness.evaluation.design_effects import GROUPS, INDEPENDENT
+from trueness.evaluation.dependence import INDEPENDENT
+from trueness.evaluation.design_effects import GROUPS
 from trueness.evaluation.resampling import SortedScores
 
 
 def _by_pairs(y, score, count, blocks):
-    """Design effect of alarms, summed over all pairs of units."""
+    """Design effect of alarms, summed over all pairs of units, or that of their own hits."""
     order = np.argsort(-score, kind="stable")
     group = np.empty(len(y), int)
     group[order] = np.arange(len(y)) * GROUPS // len(y)
@@ -29,7 +30,11 @@ def _by_pairs(y, score, count, blocks):
         if pairs.any():
             together = (rest[:, None] * rest)[pairs].mean() / np.square(rest).mean()
             total += lags[k] * (together + 1 / len(y)) * (pairs & np.outer(alarm, alarm)).sum()
-    return max(1.0, 1 + total / count)
+    hits = y * alarm
+    each = hits - hits.sum() / count * alarm
+    smoothed = (hits.sum() + 1) / (count + 2)
+    own = residuals.window.variance(blocks.totals(each)) / (count * smoothed * (1 - smoothed))
+    return max(1.0, 1 + total / count, own)
 
 
 @pytest.mark.parametrize("kind", ["days", "panel", "clusters"])

@@ -9,7 +9,7 @@ from scipy.stats import beta, norm
 
 from tests.evaluation.cases import refused
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Dependence
+from trueness.evaluation.dependence import Dependence
 from trueness.evaluation.guarantee import (
     FEWEST_ALARMS,
     Candidate,

@@ -90,43 +90,37 @@ def test_curve_equals_counting_at_every_cut(case):
 
 
 @given(scored(min_size=10), st.integers(0, 99))
-def test_intervals_are_those_of_repeated_units(case, seed):
+def test_estimates_are_those_of_their_functions(case, seed):
     y, score = case
-    if y.min() == y.max():
-        return
     probability = np.round(expit(score), np.random.default_rng(seed).integers(1, 4))
-    blocks = Blocks.of(len(y), length=2)
-    found = measured(y, probability, length=2, input="probability")
-    draws = []
-    for w in blocks.weights().T[1:60]:
-        ys, ps = np.repeat(y, w), np.repeat(np.clip(probability, 1e-7, 1 - 1e-7), w)
-        draws.append(expected_calibration_error(ys, expit(logit(ps))))
-    assert found["calibration_error"].value == pytest.approx(
-        expected_calibration_error(y, expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)))), abs=1e-12
-    )
-    low, high = found["calibration_error"].low, found["calibration_error"].high
+    clipped = expit(logit(np.clip(probability, 1e-7, 1 - 1e-7)))
+    error = measured(y, probability, length=2, input="probability")["calibration_error"]
+    assert error.value == pytest.approx(expected_calibration_error(y, clipped), abs=1e-12)
     if min(y.sum(), len(y) - y.sum()) < 10:
-        assert low is high is None
-        return
-    outside = np.mean([(d < low - 1e-9) or (d > high + 1e-9) for d in draws])
-    assert outside <= 0.25  # 5 % are expected
-    (auc,) = auc_draws(y, [score], blocks=blocks)
+        assert error.low is error.high is None
+    else:
+        assert 0 <= error.low <= error.value <= error.high <= 1
+    (auc,) = auc_draws(y, [score], blocks=Blocks.of(len(y), length=2))
     same, drawn = measured(y, score, length=2)["auc"], auc.proportion(0.95)
-    if 0 < drawn.value < 1:
+    if drawn.value is not None and 0 < drawn.value < 1:
         assert (same.low, same.high) == (drawn.low, drawn.high)
 
 
-def test_draws_of_the_calibration_error_are_those_of_repeated_units():
-    """The interval of so many draws holds all but the outermost of them."""
-    rng = np.random.default_rng(0)
-    y, score = (rng.random(90) < 0.4).astype(np.uint8), rng.standard_normal(90)
-    blocks = Blocks.of(90, length=3)
-    draws = [
-        expected_calibration_error(np.repeat(y, w), np.repeat(expit(score), w))
-        for w in blocks.weights().T[1:]
-    ]
-    found = measured(y, score, blocks=blocks, confidence=0.9)["calibration_error"]
-    assert (found.low, found.high) == pytest.approx(tuple(np.percentile(draws, [5, 95])), abs=1e-12)
+def test_the_interval_of_the_calibration_error_covers_true_and_wrong_probabilities():
+    """A percentile interval of resamples never held 0 for true ones."""
+    rng, true, wrong, zero = np.random.default_rng(0), [], [], []
+    y, score = dependent_days(rng, 300_000, 0.7)
+    truth = expected_calibration_error(y, expit(0.7 * score - 0.4))
+    for _ in range(120):
+        y, score = dependent_days(rng, 800, 0.7)
+        found = measured(y, 0.7 * score - 0.4, length=20)["calibration_error"]
+        wrong.append(found.low <= truth <= found.high)
+        found = measured(y, 0.7 * score - 1.2, length=20)["calibration_error"]
+        zero.append(found.low == 0)
+        true.append(found.value)
+    assert np.mean(wrong) >= 0.9
+    assert np.mean(zero) >= 0.9
+    assert np.mean(true) > 0.01
 
 
 def test_the_interval_of_the_auc_covers():

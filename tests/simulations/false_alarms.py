@@ -3,7 +3,7 @@
     python -m tests.simulations.false_alarms
 
 writes `false_alarms.csv` beside this file and two lines into the page of every check; followed by
-``pages``, only the lines.
+codes such as ``TRU003``, the rows and lines of these checks; followed by ``pages``, only the lines.
 """
 
 import re
@@ -47,37 +47,40 @@ def _kinds(setting):
     return {"classes", "titles"} if isinstance(setting, Texts) else {"binary", "market"}
 
 
-def answers(setting, seed, fault=None):
-    """Answers of all checks about a healthy run, or of one about a run with its fault."""
+def answers(setting, seed, fault=None, codes=None):
+    """Answers of checks about a healthy run, or of one about a run with its fault."""
     one = made(setting, seed)
     if fault is None:
-        return run_checks(one.as_input())
+        return run_checks(one.as_input(), codes)
     FAULTS[fault].plant(one)
     return run_checks(one.as_input(compared=fault in RELATIVE), [fault])
 
 
-def _some(runs, seed, setting_and_fault):
+def _some(runs, seed, codes, setting_and_fault):
     """Rows of one setting, with one fault or none."""
     setting, fault = setting_and_fault
     counts = {}
     for i in range(runs if fault is None else -(-runs // FAULTY)):
-        for one in answers(setting, seed + i, fault):
+        for one in answers(setting, seed + i, fault, codes):
             fired, looked = counts.get(one.code, (0, 0))
             looks = not isinstance(one, NotApplicable)
             counts[one.code] = (fired + isinstance(one, Finding), looked + looks)
     return [(code, setting.name, fault is not None, *n) for code, n in counts.items()]
 
 
-def simulate(runs, seed=SEED, settings=SETTINGS, faults=tuple(FAULTS), workers=1):
-    """Rows of code, setting, whether faulty, how often it fired, on how many runs it looked."""
+def simulate(runs, seed=SEED, settings=SETTINGS, codes=None, *, faulty=True, workers=1):
+    """Rows of code, setting, whether faulty, how often it fired, on how many runs it looked.
+
+    A check gets the same rows alone as among all.
+    """
     jobs = [(setting, None) for setting in settings]
     jobs += [
         (setting, code)
         for setting in settings
-        for code in faults
-        if setting in WITH_FAULTS and _kinds(setting) & {*CHECKS[code].applies_to}
+        for code in codes or FAULTS
+        if faulty and setting in WITH_FAULTS and _kinds(setting) & {*CHECKS[code].applies_to}
     ]
-    work = partial(_some, runs, seed)
+    work = partial(_some, runs, seed, codes)
     if workers == 1:
         found = map(work, jobs)
     else:
@@ -146,12 +149,23 @@ def write_pages(table):
         PAGES[code].write_text(with_sentences(text, sentences(code, table)), encoding="utf-8")
 
 
-def main():
-    """Simulate, then write the table and the pages; with ``pages``, only these."""
-    if sys.argv[1:] != ["pages"]:
-        simulate(RUNS, workers=2).write_csv(TABLE)
+def replaced(table, rows):
+    """The table with the rows of some checks in place of its own."""
+    others = table.filter(~pl.col("code").is_in(rows["code"].unique().to_list()))
+    return pl.concat([others, rows]).sort("code", "faulty", "setting")
+
+
+def main(asked):
+    """Simulate all checks or some, then write the table and the pages; with ``pages``, only these."""
+    if unknown := [code for code in asked if code not in {*CHECKS, "pages"}]:
+        raise SystemExit(
+            f"no check {unknown[0]}; give codes such as {next(iter(CHECKS))}, or pages"
+        )
+    if asked != ["pages"]:
+        rows = simulate(RUNS, codes=asked or None, workers=2)
+        (replaced(read(), rows) if asked else rows).write_csv(TABLE)
     write_pages(read())
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])

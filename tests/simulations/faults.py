@@ -10,6 +10,7 @@ from scipy.optimize import brentq
 from scipy.special import expit
 from scipy.stats import norm
 
+from tests.simulations.generators import autoregressive
 from tests.simulations.rare_events import (
     DAYS,
     DENSITY,
@@ -19,7 +20,6 @@ from tests.simulations.rare_events import (
     PATIENCE,
     SEEN,
     TIMES,
-    autoregressive,
     curve,
 )
 

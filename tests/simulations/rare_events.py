@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 from scipy.optimize import brentq
-from scipy.signal import lfilter
 from scipy.special import expit, logit
 from scipy.stats import norm
 
+from tests.simulations.generators import autoregressive
 from trueness.checks import CheckInput
 from trueness.evaluation.best_baseline import against_best
 from trueness.evaluation.joint_draws import auc_draws
@@ -60,13 +60,6 @@ class RareEvents:
     def make(self, rng):
         """A healthy network."""
         return Network.draw(self, rng)
-
-
-def autoregressive(rng, n, memory):
-    """Standard normals, (n,), each `memory` times the one before plus noise."""
-    steps = rng.standard_normal(n)
-    steps[1:] *= np.sqrt(1 - memory**2)
-    return lfilter([1.0], [1.0, -memory], steps)
 
 
 def mean_probability(seen, a, b, c, share=SEEN):

@@ -127,6 +127,23 @@ def test_runs_are_seeded():
     assert one.score.tolist() == same.score.tolist() != other.score.tolist()
 
 
+def test_one_check_gets_the_rows_that_it_gets_among_all():
+    few = {"settings": EVENTS[:1], "faulty": False}
+    whole = false_alarms.simulate(FEW, codes=["TRU001", "TRU003"], **few)
+    alone = false_alarms.simulate(FEW, codes=["TRU003"], **few)
+    assert whole.filter(code="TRU003").equals(alone)
+    old = whole.with_columns(fired=pl.lit(-1, pl.Int64))
+    mixed = false_alarms.replaced(old, alone)
+    assert mixed.filter(code="TRU003").equals(alone)
+    assert mixed.filter(code="TRU001").equals(old.filter(code="TRU001"))
+
+
+def test_a_code_that_no_check_has_is_refused():
+    for asked in (["TRU999"], ["TRU003", "page"]):
+        with pytest.raises(SystemExit, match=asked[-1]):
+            false_alarms.main(asked)
+
+
 def test_the_lines_of_a_page_are_replaced():
     page = "# X\n\n**Next move.** None.\n\n**False alarms.** On 9 %.\n\n**Power.** 5 %.\n"
     new = "# X\n\n**Next move.** None.\n\nnew\n"
@@ -156,6 +173,9 @@ def test_a_check_that_changes_is_noticed(monkeypatch):
     monkeypatch.setitem(module, "CORE", dataclasses.replace(module["CORE"], default=2.0))
     changed, known = (
         table.filter(code="TRU001", setting=EVENTS[0].name, faulty=False)
-        for table in (false_alarms.simulate(FEW, 10_000, EVENTS[:1], ()), false_alarms.read())
+        for table in (
+            false_alarms.simulate(FEW, 10_000, EVENTS[:1], faulty=False),
+            false_alarms.read(),
+        )
     )
     assert min(map(p_value, both(known, changed))) < CHANCE

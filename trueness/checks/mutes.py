@@ -56,7 +56,7 @@ class MuteList:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return {"schema": SCHEMA, "mutes": [one.to_dict() for one in self.mutes]}
+        return {"schema": SCHEMA, "kind": "mutes", "mutes": [one.to_dict() for one in self.mutes]}
 
     def to_frame(self) -> pl.DataFrame:
         """A row per mute."""
@@ -83,7 +83,7 @@ class MuteChange:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return {"schema": SCHEMA, "undone": self.undone, **self.mute.to_dict()}
+        return {"schema": SCHEMA, "kind": "mute", "undone": self.undone, **self.mute.to_dict()}
 
     def to_frame(self) -> pl.DataFrame:
         """One row."""

@@ -55,8 +55,9 @@ class CheckPage:
         one = self.check
         limits = {limit.name: limit.default for limit in one.limits}
         return {
-            "schema": SCHEMA, "code": one.code, "title": one.title, "severity": one.severity,
-            "applies_to": list(one.applies_to), "limits": limits, "page": page_of(one.code),
+            "schema": SCHEMA, "kind": "check", "code": one.code, "title": one.title,
+            "severity": one.severity, "applies_to": list(one.applies_to), "limits": limits,
+            "page": page_of(one.code),
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -81,7 +82,7 @@ class CheckList:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return {"schema": SCHEMA, "checks": self.to_frame().to_dicts()}
+        return {"schema": SCHEMA, "kind": "checks", "checks": self.to_frame().to_dicts()}
 
     def to_frame(self) -> pl.DataFrame:
         """A row per check."""

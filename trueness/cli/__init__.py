@@ -1,4 +1,7 @@
-"""The command line: one verb, one call of the API. Rooms are loaded when a verb needs them."""
+"""The command line: one verb, one call of the API. Rooms are loaded when a verb needs them.
+
+Adding a verb: a module here, and its row in `VERBS` or in the group that it belongs to.
+"""
 
 from __future__ import annotations
 
@@ -14,28 +17,8 @@ from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 
-from trueness.cli import (
-    calibrating,
-    comparing,
-    completing,
-    configuration,
-    deciding,
-    diffing,
-    explaining,
-    external,
-    features,
-    judging,
-    keeping,
-    muting,
-    runs,
-    search_next,
-    search_trials,
-    searching,
-    suggestions,
-    text_corpus,
-    text_training,
-    text_use,
-)
+from trueness.cli import configuration, suggestions
+from trueness.cli.options import EXIT_INTERRUPTED
 from trueness.errors import TruenessError
 
 EXIT_REFUSED = 2
@@ -59,46 +42,34 @@ app = App(
     version_flags=["--version"],
     suppress_keyboard_interrupt=False,
 )
-data_app = App(name="data", help="Check daily bars before they are used.", help_format="plaintext")
-features_app = App(name="features", help_format="plaintext")
-
-app.command(runs.run)
-app.command(judging.status)
-app.command(runs.list_, name="list")
-app.command(runs.leaderboard_, name="leaderboard")
-app.command(runs.show)
-app.command(external.judge)
-app.command(comparing.compare)
-app.command(diffing.diff)
-app.command(deciding.thresholds)
-app.command(deciding.certify)
-app.command(deciding.plan)
-app.command(calibrating.calibrate)
-app.command(deciding.top)
-app.command(judging.compare_published)
-app.command(judging.tracker)
-app.command(data_app)
-app.command(features_app)
-app.command(searching.search_app)
-app.command(text_corpus.text_app)
-text_corpus.text_app.command(text_training.train)
-text_corpus.text_app.command(text_use.evaluate)
-text_corpus.text_app.command(text_use.predict)
-text_corpus.text_app.command(text_use.latency)
-text_corpus.text_app.command(text_use.export)
-app.command(explaining.explain)
-app.command(muting.mute)
-app.command(keeping.runs_app)
-app.command(completing.install_completion, name="--install-completion")
-data_app.command(features.check_bars, name="check")
-searching.search_app.command(search_trials.run)
-searching.search_app.command(search_next.propose)
-searching.search_app.command(search_next.promote)
-searching.search_app.command(search_next.transfer)
-features_app.default(features.features)
-features_app.command(features.build)
-features_app.command(features.audit)
-features_app.command(features.reduce)
+VERBS = {
+    "run": "runs:run",
+    "status": "judging:status",
+    "list": "runs:list_",
+    "leaderboard": "runs:leaderboard_",
+    "show": "runs:show",
+    "judge": "external:judge",
+    "compare": "comparing:compare",
+    "diff": "diffing:diff",
+    "thresholds": "deciding:thresholds",
+    "certify": "deciding:certify",
+    "plan": "deciding:plan",
+    "calibrate": "calibrating:calibrate",
+    "top": "deciding:top",
+    "compare-published": "judging:compare_published",
+    "tracker": "judging:tracker",
+    "data": "features:data_app",
+    "features": "features:features_app",
+    "search": "searching:search_app",
+    "text": "text_corpus:text_app",
+    "explain": "explaining:explain",
+    "mute": "muting:mute",
+    "runs": "keeping:runs_app",
+    "--install-completion": "completing:install_completion",
+}
+"""Word -> module and name of what it calls, or of the group of verbs that follow; imported then."""
+for _word, _where in VERBS.items():
+    app.command(f"trueness.cli.{_where}", name=_word)
 
 
 def _fail(message: str) -> NoReturn:
@@ -126,14 +97,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
     try:
-        _guarded(
-            lambda: app(
-                tokens, exit_on_error=False, print_error=False, result_action="return_value"
-            ),
-            trace,
-        )
+        _guarded(lambda: _call(tokens), trace)
     finally:
         suggestions.remember({})
+
+
+def _call(tokens: list[str]) -> Any:  # noqa: ANN401 - whatever a verb returns
+    """Import the verb and call it, or all verbs of a group that is to list them."""
+    words = [token for token in tokens if token not in app.help_flags]
+    app.parse_commands(words)[1][-1].resolved_commands()
+    return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
 
 
 def _interrupted(signum: int, frame: FrameType | None) -> NoReturn:
@@ -156,10 +129,10 @@ def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
         _fail(str(error))
     except KeyboardInterrupt:
         sys.stderr.write("trueness: interrupted\n")
-        raise SystemExit(runs.EXIT_INTERRUPTED) from None
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(runs.EXIT_INTERRUPTED) from None
+        raise SystemExit(EXIT_INTERRUPTED) from None
     except OSError as error:
         if trace:
             raise

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from cyclopts import App
+
 from trueness.cli.options import Data, Protocol, Vix, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
+data_app = App(name="data", help="Check daily bars before they are used.", help_format="plaintext")
+features_app = App(name="features", help_format="plaintext")
 
+
+@data_app.command(name="check")
 def check_bars(
     source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None,
     output: Output = DEFAULT,
@@ -39,6 +45,7 @@ def check_bars(
     return 0
 
 
+@features_app.default
 def features(*, tier: str = "a50", output: Output = DEFAULT) -> int:
     """List the indicators of a tier with formula, warm-up, scale and what they need.
 
@@ -68,6 +75,7 @@ def features(*, tier: str = "a50", output: Output = DEFAULT) -> int:
     return 0
 
 
+@features_app.command
 def build(
     *, out: Path, tier: str = "a50", data: Data = None, vix: Vix = None, output: Output = DEFAULT
 ) -> int:
@@ -94,6 +102,7 @@ def build(
     return 0
 
 
+@features_app.command
 def audit(
     campaign: str | None = None,
     /,
@@ -156,9 +165,10 @@ def audit(
 def _audit_table(name: str, data: Data, protocol: str | None, output: Output) -> int:
     from trueness.campaign import load_campaign
     from trueness.judge.table_features import audit_table
+    from trueness.tasks import task_of
 
     campaign = load_campaign(name, data=data, protocol=protocol)
-    if campaign.kind != "table":
+    if not task_of(campaign.kind).tabular:
         raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
                             "tier are audited by --tier", "no_table")  # fmt: skip
     spec = campaign.experiments[0].spec
@@ -167,6 +177,7 @@ def _audit_table(name: str, data: Data, protocol: str | None, output: Output) ->
     return 1 if found.leaks else 0
 
 
+@features_app.command
 def reduce(
     *,
     out: Path,

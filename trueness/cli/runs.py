@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Parameter
 
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, EXIT_INTERRUPTED, OpenTest, Store_, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from trueness.judge.leaderboard import Leaderboard
     from trueness.store import Store
 
-EXIT_INTERRUPTED = 130
 MANY = 100
 """Experiments above which a run asks for --all."""
 

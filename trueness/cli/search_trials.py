@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, Protocol, Recipe, Store_, Vix, Whole, progress
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    EXIT_INTERRUPTED,
+    Data,
+    Protocol,
+    Recipe,
+    Store_,
+    Vix,
+    Whole,
+    progress,
+)
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.cli.searching import Storage, storage_url
 from trueness.cli.suggestions import command
@@ -17,7 +27,6 @@ if TYPE_CHECKING:
     from trueness.search.studies import Opened
     from trueness.search.trials import Outcome
 
-EXIT_INTERRUPTED = 130
 MOST_SEEDS = 100
 GPU_BATCH = 8
 """Trials asked for at once on an accelerator, where those of equal shape train as one stack."""

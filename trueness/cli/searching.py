@@ -20,6 +20,9 @@ search_app = App(
     name="search", help="Search hyper-parameters, and judge what was searched.",
     help_format="plaintext",
 )  # fmt: skip
+for _where in ("search_trials:run", "search_next:propose", "search_next:promote",
+               "search_next:transfer"):  # fmt: skip
+    search_app.command(f"trueness.cli.{_where}")
 
 Imported = Annotated[
     list[Path] | None,

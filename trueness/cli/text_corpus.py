@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 
 text_app = App(name="text", help="Titles in many languages.", help_format="plaintext")
+for _where in ("text_training:train", "text_use:evaluate", "text_use:predict", "text_use:latency",
+               "text_use:export"):  # fmt: skip
+    text_app.command(f"trueness.cli.{_where}")
 WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].converter)]
 
 
@@ -99,6 +102,7 @@ TAKES = {
 """Source -> options it takes."""
 
 
+@text_app.command
 def build(
     *,
     origin: SourceOptions | None = None,
@@ -161,6 +165,7 @@ def build(
     return 0
 
 
+@text_app.command
 def show(corpus: Path, /, *, verify: bool = False, output: Output = DEFAULT) -> int:
     """Show a corpus: texts per class and language, what was skipped, joined and left out.
 
@@ -271,7 +276,3 @@ def _present(corpus: Corpus, output: Output) -> None:
     from trueness.judge.corpora import CorpusSummary
 
     present(CorpusSummary(corpus), output)
-
-
-text_app.command(build)
-text_app.command(show)

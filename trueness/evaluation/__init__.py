@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         TemperatureScaling,
         VennAbersCalibration,
     )
-    from trueness.evaluation.design_effects import Dependence, Residuals, of_share
+    from trueness.evaluation.dependence import Dependence
+    from trueness.evaluation.design_effects import Residuals, of_share
     from trueness.evaluation.forecast_comparison import (
         LossComparison,
         loss_comparison,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
         exact_bounds,
         replicated_proportion,
     )
-    from trueness.evaluation.joint_draws import DrawnPrecision, auc_draws, precision_draws
+    from trueness.evaluation.joint_draws import auc_draws, precision_draws
     from trueness.evaluation.macro_f1 import selection_scores
     from trueness.evaluation.metrics import (
         measure,

@@ -1,4 +1,4 @@
-"""Effective sample sizes: how many independent units those that depend on each other are worth.
+"""Design effects: how much hits and shares of units vary that depend on each other.
 
 Volatile weeks hold many of the days that matter, so an alarm that hits is often followed by
 another. Thirty such alarms say less than thirty independent ones.
@@ -6,85 +6,20 @@ another. Thirty such alarms say less than thirty independent ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
 
 from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.dependence import INDEPENDENT, Dependence
 from trueness.evaluation.influence import precision_at_edge
-from trueness.evaluation.intervals import exact_tails
 from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import SortedScores
 
 Array = NDArray[np.float64]
 GROUPS = 20
 """Equal groups of the score, around whose shares of positives labels scatter."""
-
-
-@dataclass(frozen=True)
-class Dependence:
-    """How much less than so many independent units dependent ones say.
-
-    Attributes
-    ----------
-    effect : float
-        Design effect: variance over that of independent units, at least 1.
-    blocks : float
-        Blocks of units that do not depend on each other; infinite for independent units.
-    """
-
-    effect: float
-    blocks: float
-
-    def effective(self, n: float, level: float) -> float:
-        """Independent units that say as much at an error level, for few blocks corrected.
-
-        The correction is that of Korn and Graubard, "Confidence intervals for proportions with
-        small expected number of positive counts estimated from survey data" (1998).
-        """
-        if not np.isfinite(self.blocks):
-            return n / self.effect
-        quantile = stdtrit(max(self.blocks - 1, 1.0), 1 - level)
-        return float(n / self.effect * (ndtri(1 - level) / quantile) ** 2)
-
-    def bounds(self, k: float, n: float, tail: float) -> tuple[float, float]:
-        """Interval of a proportion of k of n: exact, of the effective number of units.
-
-        Each end is missed with about the probability `tail`.
-
-        Examples
-        --------
-        >>> low, high = Dependence(2.0, 50.0).bounds(18, 30, 0.025)
-        >>> round(low, 2), round(high, 2)
-        (0.32, 0.84)
-        """
-        if not n:
-            return 0.0, 1.0
-        size = self.effective(n, tail)
-        low, high = exact_tails(np.array(k / n * size), np.array(size), tail)
-        return float(low), float(high)
-
-    def further(self, n: int, independent: int, level: float) -> int:
-        """Units beyond those there are, until they are worth so many independent ones.
-
-        Further units are taken to depend on each other as these do, in as many more blocks.
-        """
-
-        def worth(total: int) -> float:
-            return replace(self, blocks=self.blocks * total / n).effective(total, level)
-
-        low = high = n
-        while worth(high) < independent:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if worth(middle) < independent else (low, middle)
-        return max(1, high - n)
-
-
-INDEPENDENT = Dependence(1.0, np.inf)
 
 
 @dataclass(frozen=True)
@@ -130,6 +65,9 @@ class Residuals:
     def of_alarms(self, ranked: SortedScores, count: int, *, by_rank: bool) -> Dependence:
         """Design effect of the hits of the highest scores, so many of them.
 
+        The larger of two: that of the residuals of all units is known better where alarms are few,
+        the long-run variance of the hits themselves where they are many.
+
         Parameters
         ----------
         ranked : SortedScores
@@ -146,11 +84,15 @@ class Residuals:
             return INDEPENDENT
         alarm = np.zeros(len(ranked.y))
         alarm[ranked.order[:count]] = 1.0
-        sums = self.blocks.totals(alarm)
-        effect = self._effect(sums, count)
+        sums, precision = self.blocks.totals(alarm), float(ranked.y[ranked.order[:count]].mean())
+        smoothed = (precision * count + 1) / (count + 2)
+        variance = count * smoothed * (1 - smoothed)
+        effect, edge = self._effect(sums, count), precision
         if by_rank:
-            effect += self._of_cut(ranked, count, sums)
-        return Dependence(max(1.0, effect), self._independent)
+            edge = precision_at_edge(ranked, count)
+            effect += max(0.0, precision - edge) ** 2 * self._moved(ranked, count, sums) / variance
+        own = self._own(ranked, count, alarm, edge) / variance
+        return Dependence(max(1.0, effect, own), self._independent)
 
     def effect(self, among: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
@@ -165,14 +107,16 @@ class Residuals:
         """Blocks; infinite if every unit is independent of every other."""
         return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
 
-    def _of_cut(self, ranked: SortedScores, count: int, sums: Array) -> float:
-        """What a cut that moves with the number of alarms adds to the design effect."""
-        precision = float(ranked.y[ranked.order[:count]].mean())
-        step = max(0.0, precision - precision_at_edge(ranked, count))
+    def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
+        """Variance of the number of units above a cut that expects so many."""
         share = self.blocks.totals(np.ones(len(ranked.y))) * count / len(ranked.y)
-        smoothed = (precision * count + 1) / (count + 2)
-        moved = step**2 * float(self.window.variance(sums - share))
-        return moved / (count * smoothed * (1 - smoothed))
+        return float(self.window.variance(sums - share))
+
+    def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
+        """Long-run variance of the hits; an alarm more is one less of those at the edge."""
+        hits = ranked.y * alarm
+        each = hits - edge * alarm
+        return float(self.window.variance(self.blocks.totals(each - each.mean())))
 
 
 def _pairs(sums: Array, window: Window, itself: float) -> Array:

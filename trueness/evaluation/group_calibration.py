@@ -238,7 +238,7 @@ def abstention_thresholds(
     >>> y[:100:2] = 1  # the lowest quarter is right half of the time
     >>> found = abstention_thresholds(y, np.c_[p, 1 - p], ["en"] * 400, precision=0.9)
     >>> print(found["en"].accepted)
-    80 % (76–84) · 320/400
+    85 % (81–88) · 340/400
     """
     between("precision", precision)
     if confidence is not None:

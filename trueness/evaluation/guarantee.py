@@ -23,7 +23,7 @@ covered.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,7 +32,8 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Dependence, Residuals, of_share
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.influence import FEWEST, too_few
 from trueness.evaluation.inputs import Input, InputError, as_logits, between, labels_and_scores
 from trueness.evaluation.intervals import Estimate
@@ -303,23 +304,8 @@ def _cuts_of(one: Candidate, input: Input) -> _Cuts:
         cuts[enough].tolist(),
         np.append(0, np.cumsum(y[ranked.order], dtype=np.int64))[counts].tolist(),
         counts,
-        [_dependence(ranked, n, residuals) for n in counts],
+        [residuals.of_alarms(ranked, n, by_rank=False) for n in counts],
         _draws(ranked, counts, blocks),
-    )
-
-
-def _dependence(ranked: SortedScores, count: int, residuals: Residuals) -> Dependence:
-    """How much hits at a given cut depend on each other: the larger of two design effects.
-
-    That of the residuals of all units is known better where alarms are few. The long-run variance
-    of the hits is known better where they are many, and holds what another sample changes: how far
-    above the cut its scores lie.
-    """
-    alarm = np.zeros(len(ranked.y), bool)
-    alarm[ranked.order[:count]] = True
-    among = residuals.of_alarms(ranked, count, by_rank=False)
-    return replace(
-        among, effect=max(among.effect, of_share(ranked.y, alarm, residuals.blocks).effect)
     )
 
 

@@ -6,6 +6,9 @@ vanish faster. So its variance is that of a sum, for which there is `long_run`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,6 +20,8 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 FEWEST = 10
 """Positives, and negatives, below which there is no interval."""
+AT_ONCE = 128
+"""Statistics whose draws are made in one product."""
 
 
 def auc_influence(ranked: SortedScores) -> tuple[float, Array]:
@@ -134,10 +139,8 @@ def too_few(y: NDArray[np.uint8]) -> bool:
     return min(positives, len(y) - positives) < FEWEST
 
 
-def linear_draws(
-    value: float, influence: Array, blocks: Blocks, *, few: bool = False, draws: int = DRAWS
-) -> Resampled:
-    """A statistic from its influences (n,), as normal draws that are the same for all models.
+def linear(value: float, influence: Array, blocks: Blocks, *, few: bool = False) -> Resampled:
+    """A statistic with the standard error that its influences (n,) give it, without draws.
 
     Parameters
     ----------
@@ -146,10 +149,31 @@ def linear_draws(
     blocks : Blocks
     few : bool
         Whether the units are too few for an interval; also with fewer than five blocks.
-    draws : int
     """
     window = Window.of(blocks)
     if few or blocks.few or not np.isfinite(value):
-        return Resampled(value, np.full(draws, np.nan), blocks.n, window.freedom)
-    moved = blocks.totals(influence).astype(np.float32) @ window.multipliers(draws)
-    return Resampled(value, value + moved.astype(np.float64), blocks.n, window.freedom)
+        return Resampled(value, np.empty(0), blocks.n, window.freedom, float("nan"))
+    error = float(window.variance(blocks.totals(influence))) ** 0.5
+    return Resampled(value, np.empty(0), blocks.n, window.freedom, error)
+
+
+def with_draws(
+    statistics: Sequence[Resampled], influences: Sequence[Array], blocks: Blocks,
+    draws: int = DRAWS,
+) -> list[Resampled]:  # fmt: skip
+    """Statistics of `linear` with normal draws, which are the same multipliers for all."""
+    found = []
+    for start in range(0, len(statistics), AT_ONCE):
+        some = slice(start, start + AT_ONCE)
+        sums = np.array([blocks.totals(one) for one in influences[some]], np.float32)
+        moved = sums @ Window.of(blocks).multipliers(draws) if not blocks.few else sums[:, :0]
+        for one, deviation in zip(statistics[some], moved.astype(np.float64), strict=True):
+            known = np.isfinite(one.error)
+            every = one.value + deviation if known else np.full(draws, np.nan)
+            found.append(replace(one, draws=every))
+    return found
+
+
+def linear_draws(value: float, influence: Array, blocks: Blocks, *, few: bool = False) -> Resampled:
+    """A statistic from its influences (n,), with draws; see `linear` and `with_draws`."""
+    return with_draws([linear(value, influence, blocks, few=few)], [influence], blocks)[0]

@@ -7,30 +7,23 @@ share. See `long_run` for the multipliers, `influence` for what they multiply.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import INDEPENDENT, Dependence, Residuals
-from trueness.evaluation.influence import auc_influence, linear_draws, precision_influence, too_few
-from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.resampling import Resampled, SortedScores, check_size, number
+from trueness.evaluation.design_effects import Residuals
+from trueness.evaluation.influence import (
+    Array,
+    auc_influence,
+    linear,
+    precision_influence,
+    too_few,
+    with_draws,
+)
+from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
-
-
-@dataclass(frozen=True)
-class DrawnPrecision(Resampled):
-    """Precision of n alarms with its joint draws, and how much its hits depend on each other."""
-
-    depends: Dependence = INDEPENDENT
-
-    def proportion(self, confidence: float) -> Estimate:
-        """Value with the exact interval of its effective number of alarms."""
-        hits = self.value * self.n if self.n else 0.0
-        low, high = self.depends.bounds(hits, self.n, (1 - confidence) / 2)
-        return Estimate(number(self.value), low, high, self.n, round(hits))
 
 
 def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> list[Resampled]:
@@ -54,19 +47,21 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
     >>> y = np.tile([0, 0, 1, 0], 50)
     >>> (auc,) = auc_draws(y, [y + np.arange(200) / 100], blocks=Blocks.of(200, length=5))
     >>> print(auc.proportion(0.95))
-    0.877 (0.705–0.955)
+    0.877 (0.638–0.966)
     """
 
-    def auc(score: object) -> Resampled:
+    def auc(score: object) -> tuple[Resampled, Array]:
         ranked = _ranked(y_true, score, blocks)
-        return linear_draws(*auc_influence(ranked), blocks, few=too_few(ranked.y))
+        value, influence = auc_influence(ranked)
+        return linear(value, influence, blocks, few=too_few(ranked.y)), influence
 
-    return in_threads(auc, scores)
+    found = in_threads(auc, scores)
+    return with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
 
 
 def precision_draws(
     y_true: object, scores: Iterable[object], *, alarms: int, blocks: Blocks
-) -> list[DrawnPrecision]:
+) -> list[Resampled]:
     """Precision of several models at the same number of alarms.
 
     Scores tied at the edge raise no alarm. The spread of the draws is at least the standard error
@@ -84,19 +79,23 @@ def precision_draws(
 
     Returns
     -------
-    list of DrawnPrecision
-        Its `n` is the number of alarms.
+    list of Resampled
+        Its `n` is the number of alarms; with `depends`.
     """
     budget = at_least("alarms", alarms, 1)
 
-    def precision(score: object) -> DrawnPrecision:
+    def precision(score: object) -> tuple[Resampled, Array]:
         ranked = _ranked(y_true, score, blocks)
-        drawn = linear_draws(*precision_influence(ranked, budget), blocks, few=too_few(ranked.y))
-        n = ranked.above(budget)
-        depends = Residuals.of(ranked, blocks).of_alarms(ranked, n, by_rank=True)
-        return _widened(drawn, n, depends)
+        value, influence = precision_influence(ranked, budget)
+        depends = Residuals.of(ranked, blocks).of_alarms(
+            ranked, n := ranked.above(budget), by_rank=True
+        )
+        drawn = linear(value, influence, blocks, few=too_few(ranked.y))
+        return replace(drawn, n=n, depends=depends), influence
 
-    return in_threads(precision, scores)
+    found = in_threads(precision, scores)
+    drawn = with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
+    return [_widened(one) for one in drawn]
 
 
 def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
@@ -105,11 +104,12 @@ def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
     return ranked
 
 
-def _widened(drawn: Resampled, n: int, depends: Dependence) -> DrawnPrecision:
+def _widened(one: Resampled) -> Resampled:
     """Draws around the same value, with the larger of two standard errors."""
-    draws, error = drawn.draws, drawn.error
-    if np.isfinite(error) and error > 0:
-        smoothed = (drawn.value * n + 1) / (n + 2)
-        least = np.sqrt(depends.effect * smoothed * (1 - smoothed) / n)
-        draws = drawn.value + (draws - drawn.value) * max(1.0, least / error)
-    return DrawnPrecision(drawn.value, draws, n, drawn.freedom, depends)
+    if not (np.isfinite(one.error) and one.error > 0):
+        return one
+    smoothed = (one.value * one.n + 1) / (one.n + 2)
+    least = float(np.sqrt(one.dependence.effect * smoothed * (1 - smoothed) / one.n))
+    wider = max(1.0, least / one.error)
+    draws = one.value + (one.draws - one.value) * wider
+    return replace(one, draws=draws, known_error=one.error * wider)

@@ -22,8 +22,8 @@ from trueness.evaluation.blocks import DRAWS, SETS_KEPT, Blocks
 Array = NDArray[np.float64]
 FLAT, WIDTH = 3, 6
 """Block lengths up to which lags count in full, and from which they do not."""
-FLAT_SHARE, WIDTH_SHARE = 20, 10
-"""Short series: at most a twentieth of the items in full, a tenth at all."""
+FLAT_SHARE, WIDTH_SHARE = 10, 5
+"""Short series: at most a tenth of the items in full, a fifth at all."""
 
 
 @dataclass(frozen=True)

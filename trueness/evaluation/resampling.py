@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, stdtrit
 
 from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.dependence import INDEPENDENT, Dependence
 from trueness.evaluation.inputs import InputError, Labels, labels_and_scores
 from trueness.evaluation.intervals import Estimate
 
@@ -22,19 +23,40 @@ Index = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Resampled:
-    """A statistic of n units and its joint draws with others, (draws,); NaN where undefined.
+    """A statistic of n units and its joint draws with others.
 
-    `freedom` are the degrees of freedom of their spread.
+    Attributes
+    ----------
+    value : float
+    draws : (draws,) float64
+        NaN where undefined.
+    n : int
+        Units, or the alarms that a precision is a share of.
+    freedom : float
+        Degrees of freedom of the standard error.
+    known_error : float, optional
+        Standard error where it is known exactly; else it is the spread of the draws.
+    depends : Dependence, optional
+        Of a precision: how much its hits depend on each other.
     """
 
     value: float
     draws: Array
     n: int
     freedom: float
+    known_error: float | None = None
+    depends: Dependence | None = None
+
+    @property
+    def dependence(self) -> Dependence:
+        """How much hits depend on each other; not at all where nothing is said."""
+        return INDEPENDENT if self.depends is None else self.depends
 
     @property
     def error(self) -> float:
-        """Standard error: standard deviation of the draws; NaN without."""
+        """Standard error; NaN where there is none."""
+        if self.known_error is not None:
+            return self.known_error
         defined = self.draws[np.isfinite(self.draws)]
         return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
 
@@ -47,9 +69,14 @@ class Resampled:
     def proportion(self, confidence: float) -> Estimate:
         """Value between 0 and 1 with Student's interval on the scale of log-odds.
 
-        None at 0 and at 1, where log-odds have no end.
+        A precision has the exact interval of its effective number of alarms; others have none at 0
+        and at 1, where log-odds have no end.
         """
         value, error = self.value, self.error
+        if self.depends is not None:
+            hits = value * self.n if self.n else 0.0
+            low, high = self.depends.bounds(hits, self.n, (1 - confidence) / 2)
+            return Estimate(number(value), low, high, self.n, round(hits))
         if not (0 < value < 1 and np.isfinite(error)):
             return Estimate(number(value), None, None, self.n)
         half = self._critical(confidence) * error / (value * (1 - value))

@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
 
-from trueness.evaluation.joint_draws import DrawnPrecision
 from trueness.evaluation.power import POWER
 from trueness.evaluation.rearranged import Chance
 from trueness.evaluation.resampling import Resampled
@@ -64,7 +63,7 @@ class Resolution:
 
 def resolution(
     positives: int, n: int, place: int, aucs: Sequence[Resampled], baselines: Sequence[Resampled],
-    precision: DrawnPrecision, chances: tuple[Chance, Chance], confidence: float = 0.95,
+    precision: Resampled, chances: tuple[Chance, Chance], confidence: float = 0.95,
     power: float = POWER,
 ) -> Resolution:  # fmt: skip
     """What the units can show about a leader among its companions.
@@ -77,7 +76,7 @@ def resolution(
         Of the leader among the models of `chances`.
     aucs, baselines : sequences of Resampled
         Joint draws of the candidates, the leader first, and of the baselines.
-    precision : DrawnPrecision
+    precision : Resampled
         Of the leader, at the alarm budget.
     chances : (Chance, Chance)
         Of the alarms and of the ranks of all models that were tested.
@@ -113,13 +112,13 @@ def _below_one(value: float) -> float | None:
 
 
 def _precision(
-    chance: Chance, place: int, drawn: DrawnPrecision, base: float, confidence: float, power: float
+    chance: Chance, place: int, drawn: Resampled, base: float, confidence: float, power: float
 ) -> float | None:
     """Lowest true precision that the shifts find."""
     if not drawn.n or not chance.spread[place]:
         return None
     truths = base + (1 - base) * np.arange(1, STEPS) / STEPS
-    spread = np.sqrt(drawn.depends.effect * truths * (1 - truths) / drawn.n)
+    spread = np.sqrt(drawn.dependence.effect * truths * (1 - truths) / drawn.n)
     needed = _critical(chance, confidence) * chance.spread[place] / drawn.n + ndtri(power) * spread
     found = np.flatnonzero(truths - base >= needed)
     return float(truths[found[0]]) if len(found) else None

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, betaln, stdtrit
+from scipy.special import betainc, betaincinv, betaln, expit, logit, stdtrit
 
 from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
@@ -158,7 +158,7 @@ def shrink_drawn(models: Sequence[Resampled], confidence: float = 0.95) -> Shrun
     >>> draws = np.random.default_rng(0).normal(0, 0.1, (3, 1000))
     >>> models = [Resampled(p, p + d, 30, 30) for p, d in zip([0.4, 0.5, 0.9], draws)]
     >>> [round(one.value, 2) for one in shrink_drawn(models).estimates]
-    [0.42, 0.51, 0.87]
+    [0.42, 0.51, 0.86]
     """
     check_confidence(confidence)
     there = [one for one in models if np.isfinite(one.value)]
@@ -206,10 +206,14 @@ def _between(apart: Array, error: Array) -> tuple[Array, Array]:
 
 
 def _inside(value: float, half: float, n: int) -> Estimate:
-    """Value ± half inside [0, 1]."""
+    """Value ± half on the scale of log-odds; clipped at 0 and 1, where they have no end."""
     if not np.isfinite(half):
         return Estimate(float(value), None, None, n)
-    return Estimate(float(value), float(max(0, value - half)), float(min(1, value + half)), n)
+    if not 0 < value < 1:
+        return Estimate(float(value), float(max(0, value - half)), float(min(1, value + half)), n)
+    width = half / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-width, width])).tolist()
+    return Estimate(float(value), low, high, n)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from trueness.evaluation.design_effects import Dependence
+from trueness.evaluation.dependence import Dependence
 from trueness.evaluation.inputs import check_confidence
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, number

@@ -60,7 +60,7 @@ def lower_bounds(differences: Sequence[Resampled], confidence: float) -> list[fl
     --------
     >>> draws = np.random.default_rng(0).normal(size=1000)
     >>> [round(bound, 2) for bound in lower_bounds([Resampled(0.0, draws, 99, 1e6)], 0.95)]
-    [-1.58]
+    [-1.51]
     """
     known = [one for one in differences if np.isfinite(one.error) and one.error > 0]
     if not known:

@@ -229,7 +229,9 @@ class Request:
 
     def _record(self, opening: Batch) -> None:
         new = [self.family[key] for key in opening.keys]
-        why = record_access(self.store, new, VERB, "precision", part=self.part, opened=self.opened)
+        why = record_access(
+            self.store, new, VERB, f"batch {opening.number}", part=self.part, opened=self.opened
+        )
         if why:
             raise StoreError(f"a certification that is not counted is none: {why}", "read_only")
 

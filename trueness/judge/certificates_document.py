@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, decimal, level, lower_bound, plural
-from trueness.evaluation.design_effects import INDEPENDENT
+from trueness.evaluation.dependence import INDEPENDENT
 from trueness.evaluation.guarantee import FEWEST_ALARMS, ThresholdBound
 from trueness.judge.certificates import Certificates, RunCertificate
 from trueness.judge.parts import run_title, units_in_words

@@ -17,7 +17,6 @@ from trueness.errors import TruenessError
 from trueness.evaluation import (
     Contrast,
     Dependence,
-    DrawnPrecision,
     Resampled,
     against_best,
     auc_counts,
@@ -57,7 +56,7 @@ class Statistics:
     """
 
     auc: Resampled
-    precision: DrawnPrecision
+    precision: Resampled
     won: Array
     positives: Array
     negatives: Array
@@ -160,7 +159,16 @@ def _computed(
         "classes": np.repeat(np.array(counts, np.float64)[None], len(parts), 0),
         "sizes": np.array(
             [
-                [a.n, a.freedom, p.n, p.freedom, p.depends.effect, p.depends.blocks]
+                [
+                    a.n,
+                    a.freedom,
+                    a.error,
+                    p.n,
+                    p.freedom,
+                    p.error,
+                    p.dependence.effect,
+                    p.dependence.blocks,
+                ]
                 for a, p in zip(aucs, precisions, strict=True)
             ]
         ),
@@ -176,12 +184,17 @@ def _joined(
 
 
 def _row(known: dict[str, NDArray[Any]], row: int) -> Statistics:
-    n, freedom, alarms, of_alarms, *depends = known["sizes"][row].tolist()
+    n, freedom, error, alarms, of_alarms, widened, *depends = known["sizes"][row].tolist()
     auc, precision = known["auc"][row], known["precision"][row]
     return Statistics(
-        Resampled(float(auc[0]), auc[1:], int(n), freedom),
-        DrawnPrecision(
-            float(precision[0]), precision[1:], int(alarms), of_alarms, Dependence(*depends)
+        Resampled(float(auc[0]), auc[1:], int(n), freedom, error),
+        Resampled(
+            float(precision[0]),
+            precision[1:],
+            int(alarms),
+            of_alarms,
+            widened,
+            Dependence(*depends),
         ),
         known["won"][row],
         *known["classes"][row],

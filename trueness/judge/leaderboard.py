@@ -244,10 +244,10 @@ def _of_an_event(
 
 
 def _effective_alarms(known: dict[str, Statistics], leader: Model | None) -> float | None:
-    if leader is None or leader.key not in known:
+    precision = known[leader.key].precision if leader and leader.key in known else None
+    if leader is None or precision is None or precision.depends is None:
         return None
-    precision, confidence = known[leader.key].precision, leader.run.spec.estimands.confidence
-    return precision.depends.effective(precision.n, (1 - confidence) / 2)
+    return precision.depends.effective(precision.n, (1 - leader.run.spec.estimands.confidence) / 2)
 
 
 def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:

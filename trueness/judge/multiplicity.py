@@ -141,14 +141,18 @@ def _by_call(accesses: Sequence[Access]) -> list[tuple[tuple[str, ...], bool]]:
     """Runs of each call, and whether it certified; a call has a line for each of its data."""
     found, data = list[tuple[tuple[str, ...], bool]](), set[str]()
     for before, one in zip([None, *accesses], accesses, strict=False):
-        same = before and (before.when, before.verb) == (one.when, one.verb) == (one.when, VERB)
-        if same and one.data not in data:
+        certifies = one.verb == VERB
+        if certifies and before and _call(before) == _call(one) and one.data not in data:
             found[-1] = (found[-1][0] + one.keys, True)
         else:
-            found.append((one.keys, one.verb == VERB))
+            found.append((one.keys, certifies))
             data = set()
         data.add(one.data)
     return found
+
+
+def _call(access: Access) -> tuple[str, str, str]:
+    return access.when, access.verb, access.question
 
 
 def unseen_runs(ledger: Ledger) -> int:

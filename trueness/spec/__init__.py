@@ -17,11 +17,13 @@ from trueness.errors import nearest
 from trueness.spec.estimands import Estimands
 from trueness.spec.evaluation import Evaluation
 from trueness.spec.keyed import ContentAddressed
+from trueness.spec.kinds import define_shapes
 from trueness.spec.loss import Bce, Loss
 from trueness.spec.model import Model, PatchTST
 from trueness.spec.recipe import Recipe
-from trueness.spec.shape import Family, Int, Shape
-from trueness.spec.task import Task
+from trueness.spec.shape import Family, Int, Shape, TaskShape
+
+define_shapes()
 
 
 class Spec(ContentAddressed):
@@ -41,7 +43,7 @@ class Spec(ContentAddressed):
     True
     """
 
-    task: Task
+    task: TaskShape
     model: Model = PatchTST(kind="patchtst")
     loss: Loss = Bce(kind="bce")
     recipe: Recipe = Recipe()
@@ -54,7 +56,7 @@ class Spec(ContentAddressed):
         """Protocols are those of the task; without a task its own mistake is the one to show."""
         del handler
         task = info.data.get("task")
-        return value if task is None else task.evaluations.validate_python(value)
+        return value if task is None else task.evaluation(value)
 
     @model_validator(mode="after")
     def _evaluation_fits(self) -> Self:
@@ -176,18 +178,25 @@ def explain_error(
 
 def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # noqa: ANN401
     """Fields of the shape at a path of what was written; protocols are those of its task."""
-    task = node.get("task", {}).get("kind") if isinstance(node.get("task"), dict) else None
+    task = _member_at(TaskShape, node.get("task"))
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None
         field = shape.model_fields.get(name)
         choices = [] if field is None else _shapes_in(field.annotation)
+        if task is not None and name == "evaluation":
+            choices = list(task.protocols)
         tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
         meant = [one for one in choices if _tags_of(one) & {*tags}] or choices
-        meant = [one for one in meant if getattr(one, "task_kind", task) == task]
         if len(meant) != 1:
             return []
         shape = meant[0]
     return list(shape.model_fields)
+
+
+def _member_at(family: type[TaskShape], node: Any) -> type[TaskShape] | None:  # noqa: ANN401
+    """Member that was written; None for one of another spec."""
+    kind = node.get("kind") if isinstance(node, dict) else node
+    return family.kinds().get(kind) if isinstance(kind, str) else None
 
 
 def _shapes_in(annotation: Any) -> list[type[Shape]]:  # noqa: ANN401

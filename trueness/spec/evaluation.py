@@ -47,7 +47,6 @@ class _Evaluation(Shape):
 
 
 class _OfDays(_Evaluation):
-    task_kind: ClassVar[str] = "market"
     block_days: Int = Field(20, ge=1, description="block length of the bootstrap over days")
 
     @property
@@ -129,7 +128,6 @@ Percent: TypeAlias = Annotated[Float, Field(gt=0, lt=100)]
 
 
 class _OfRows(_Evaluation):
-    task_kind: ClassVar[str] = "table"
     block: Int = Field(
         20, ge=1, description="consecutive times that the bootstrap draws together, with all rows"
     )
@@ -278,9 +276,5 @@ def _shown(moment: datetime) -> str:
     return moment.isoformat(" ").removesuffix(" 00:00:00")
 
 
-MarketEvaluation: TypeAlias = Annotated[Mission | WalkForward, Field(discriminator="protocol")]
-TableEvaluation: TypeAlias = Annotated[
-    Holdout | KFold | RowsForward | Given, Field(discriminator="protocol")
-]
-Evaluation: TypeAlias = MarketEvaluation | TableEvaluation
-"""Of both tasks; a spec takes those of its own, see `Task.evaluations`."""
+Evaluation: TypeAlias = Mission | WalkForward | Holdout | KFold | RowsForward | Given
+"""Of all tasks; a spec takes those of its own, see `TaskShape.protocols`."""

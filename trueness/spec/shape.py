@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any, Self, TypeAlias, Union, cast, get_args
+from functools import cache
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeAlias, Union, cast, get_args
 
 from pydantic import (
     BaseModel,
@@ -51,7 +52,8 @@ class Family(Shape):
 
     A field annotated with a subclass takes whichever of its own subclasses has the kind that was
     written, so that a new member is one class, and nothing lists the members. What is special to a
-    member is an attribute of its class, with the usual value on the family.
+    member is an attribute of its class, with the usual value on the family. A class with kinds is a
+    member, and stays one when other members are made from it.
 
     Examples
     --------
@@ -67,16 +69,21 @@ class Family(Shape):
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
         """Kind -> shape, of all members that are defined by now, in the order of definition."""
-        found: dict[str, type[Self]] = {}
+        found = dict.fromkeys(cls._own_kinds(), cls)
         for shape in cls.__subclasses__():
-            own = get_args(shape.model_fields["kind"].annotation)
-            found |= shape.kinds() or dict.fromkeys(own, shape)
+            for kind, member in shape.kinds().items():
+                found.setdefault(kind, member)  # what only inherits its kind is no other member
         return found
 
     @classmethod
     def members(cls) -> tuple[type[Self], ...]:
         """Shapes of all members; several kinds may have one."""
         return tuple(dict.fromkeys(cls.kinds().values()))
+
+    @classmethod
+    def _own_kinds(cls) -> tuple[str, ...]:
+        """Kinds of a member; none of a family, whose kind is any text."""
+        return get_args(cls.model_fields["kind"].annotation)
 
     @classmethod
     def validated(cls, content: object) -> Self:
@@ -93,10 +100,85 @@ class Family(Shape):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401
         """A member's own schema, or the union of a family's members."""
-        if not (members := cls.members()):
+        if cls._own_kinds() or not (members := cls.members()):
             return handler(source)
-        either = _annotated(Union[members], Field(discriminator="kind"))  # noqa: UP007
+        either = _one_of(members, "kind")
         return handler.generate_schema(_annotated(either, BeforeValidator(kind_from_name)))
+
+
+class TaskShape(Family):
+    """What is predicted, and from which columns; a family.
+
+    Whatever else reads a task goes by these traits.
+
+    Attributes
+    ----------
+    nouns : (str, str)
+        What a unit is called, and what a group of them.
+    context : int
+        Rows that a model sees; a field or a property of every member.
+    context_field : str
+        Field that says so.
+    protocols : tuple of type
+        Shapes of evaluations, one per protocol.
+    """
+
+    nouns: ClassVar[tuple[str, str]]
+    context_field: ClassVar[str] = "context"
+    protocols: ClassVar[tuple[type[Shape], ...]]
+
+    if TYPE_CHECKING:  # a field of some, which pydantic would find shadowed
+
+        @property
+        def context(self) -> int:
+            """Rows that a model sees."""
+            ...
+
+    @property
+    def horizon(self) -> int:
+        """Times that a label looks ahead."""
+        return 0
+
+    @property
+    def prefix(self) -> str:
+        """What the label of a model begins with."""
+        return ""
+
+    @property
+    def event(self) -> tuple[object, ...]:
+        """Data and event; equal for runs that answer one question, whatever their columns."""
+        raise NotImplementedError
+
+    def question(self) -> str:
+        """The event that is predicted."""
+        raise NotImplementedError
+
+    def misfit(self, evaluation: Shape) -> str | None:
+        """Why an evaluation does not go with the task; None if it does."""
+        del evaluation
+
+    def evaluation(self, content: object) -> Any:  # noqa: ANN401 - one of `protocols`
+        """Evaluation from a mapping or an evaluation.
+
+        Raises
+        ------
+        pydantic.ValidationError
+            If it is none of the task.
+        """
+        return _reader(self.protocols).validate_python(content)
+
+
+@cache
+def _reader(shapes: tuple[type[Shape], ...]) -> TypeAdapter[Any]:
+    """What reads evaluations of these shapes."""
+    return TypeAdapter(_one_of(shapes, "protocol"))
+
+
+def _one_of(shapes: tuple[type[Shape], ...], tag: str) -> Any:  # noqa: ANN401
+    """Union of shapes that a field tells apart."""
+    if len(shapes) == 1:
+        return shapes[0]
+    return _annotated(Union[shapes], Field(discriminator=tag))  # noqa: UP007
 
 
 def _annotated(of: Any, note: object) -> Any:  # noqa: ANN401

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
-from pydantic import Field, TypeAdapter, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from trueness.spec.evaluation import Given, TableEvaluation
-from trueness.spec.shape import Int, Shape
+from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
+from trueness.spec.shape import Int, Shape, TaskShape
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000)]
 ROLES = ("label", "time", "group", "cluster")
 """Fields that name a column and its role; such a column is no input."""
 
 
-class TableTask(Shape):
+class TableTask(TaskShape):
     """One row per unit: which of them have the label 1.
 
     Every column without a role is an input, unless it is dropped; ``group`` and ``cluster`` are
@@ -41,10 +41,7 @@ class TableTask(Shape):
     )
 
     nouns: ClassVar[tuple[str, str]] = ("row", "group")
-    context_field: ClassVar[str] = "context"
-    horizon: ClassVar[int] = 0
-    prefix: ClassVar[str] = ""
-    evaluations: ClassVar[TypeAdapter[Any]] = TypeAdapter(TableEvaluation)
+    protocols: ClassVar[tuple[type[Shape], ...]] = (Holdout, KFold, RowsForward, Given)
 
     @field_validator("drop", "categories")
     @classmethod

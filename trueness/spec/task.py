@@ -1,21 +1,16 @@
-"""What is predicted, and from which columns.
-
-Whatever else reads a task goes by the traits that each has: ``question``, ``event``, ``context``,
-``horizon``, ``prefix``, ``nouns``, ``evaluations`` and ``misfit``.
-"""
+"""Daily bars, and the event that is predicted from them."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+from typing import ClassVar, Literal
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field
 
-from trueness.spec.evaluation import MarketEvaluation
-from trueness.spec.shape import Bool, Float, Int, Shape
-from trueness.spec.table import TableTask
+from trueness.spec.evaluation import Mission, WalkForward
+from trueness.spec.shape import Bool, Float, Int, Shape, TaskShape
 
 
-class MarketTask(Shape):
+class MarketTask(TaskShape):
     """Daily bars: whether the price touches a level within the next days.
 
     The label is ``max(High[t+1..t+h]) >= Close[t] * (1 + x)`` with ``h = horizon_days`` and
@@ -47,7 +42,7 @@ class MarketTask(Shape):
 
     nouns: ClassVar[tuple[str, str]] = ("day", "series")
     context_field: ClassVar[str] = "context_days"
-    evaluations: ClassVar[TypeAdapter[Any]] = TypeAdapter(MarketEvaluation)
+    protocols: ClassVar[tuple[type[Shape], ...]] = (Mission, WalkForward)
 
     @property
     def context(self) -> int:
@@ -75,10 +70,3 @@ class MarketTask(Shape):
         sign = "−" if self.mirror else "+"
         days = "next day" if self.horizon == 1 else f"one of the next {self.horizon} days"
         return f"{what} of {days} reaches {sign}{self.threshold_pct:g} %"
-
-    def misfit(self, evaluation: Shape) -> str | None:
-        """Why an evaluation does not go with the task; None if it does."""
-        del evaluation
-
-
-Task: TypeAlias = Annotated[MarketTask | TableTask, Field(discriminator="kind")]

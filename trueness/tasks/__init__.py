@@ -1,7 +1,7 @@
 """Tasks: what is predicted from which data; the one place that binds a domain to the engines.
 
 A task loads its data, fills what they decide into specs, makes examples of them, and names the
-baselines. Adding one: a module here with a class like `Task`, its row in `TASKS`, its specs in
+baselines. Adding one: its shape, a module here with a class like `Task`, and a row for both in
 `trueness.spec.kinds`.
 """
 
@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import Any, Protocol
 
 from trueness.errors import CampaignError, SpecError, nearest
-from trueness.spec.kinds import AnySpec
+from trueness.spec.kinds import KINDS, AnySpec, imported
 from trueness.yamlfile import KeyPath, Part, Reader
 
 Source = str | Path | Any
@@ -64,11 +63,14 @@ class Task(Protocol):
         Fields of the task section that data fill, and the option that gives each.
     default : str
         Data of a campaign that names none.
+    tabular : bool
+        Whether inputs are the columns of ``data.table``, which can be audited.
     """
 
     kind: str
     sources: Mapping[str, str]
     default: str
+    tabular: bool
 
     def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
         """Read the data; those that nothing is computed from may be `Unread` where that is slow."""
@@ -103,11 +105,7 @@ class Task(Protocol):
         ...
 
 
-TASKS = {
-    "market": "trueness.tasks.market:Market",
-    "table": "trueness.tasks.table:TableRows",
-    "titles": "trueness.tasks.titles:TitlesTask",
-}
+TASKS = {kind: row.loader for kind, row in KINDS.items() if row.loader is not None}
 """Kind -> where its class is."""
 
 
@@ -127,8 +125,7 @@ def task_of(kind: str) -> Any:  # noqa: ANN401 - a Task, whose methods take spec
     """
     if kind not in TASKS:
         raise SpecError(f"unknown task.kind {kind!r}; {nearest(kind, list(TASKS))}", "task_kind")
-    module, _, name = TASKS[kind].partition(":")
-    return getattr(import_module(module), name)()
+    return imported(TASKS[kind])()
 
 
 def window_shape(spec: Any, data: Any) -> tuple[int, int]:  # noqa: ANN401

@@ -59,6 +59,7 @@ class Market:
     kind: ClassVar[str] = "market"
     sources: ClassVar[dict[str, str]] = {"bars": "data", "volatility": "vix"}
     default: ClassVar[str] = "sp500"
+    tabular: ClassVar[bool] = False
     baselines = staticmethod(binary.baselines)
     examples_key = staticmethod(binary.examples_key)
     counts = staticmethod(binary.counts)

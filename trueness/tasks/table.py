@@ -39,6 +39,7 @@ class TableRows:
     kind: ClassVar[str] = "table"
     sources: ClassVar[dict[str, str]] = {"rows": "data"}
     default: ClassVar[str] = BUNDLED
+    tabular: ClassVar[bool] = True
     baselines = staticmethod(binary.baselines)
     examples_key = staticmethod(binary.examples_key)
     counts = staticmethod(binary.counts)

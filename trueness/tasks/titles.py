@@ -54,6 +54,7 @@ class TitlesTask:
     kind: ClassVar[str] = "titles"
     sources: ClassVar[dict[str, str]] = {"corpus": "data"}
     default: ClassVar[str] = "synthetic"
+    tabular: ClassVar[bool] = False
 
     def load(
         self,
