@@ -7,13 +7,13 @@ from trueness.checks import CHECKS, CheckInput, findings_in, run_checks
 
 LAST = "TRU017"
 """The first edition had no check beyond."""
-
-
 GONE = {"TRU005", "TRU012", "TRU016"}
 """Facts in the line above a leaderboard today."""
 PASSED = {"squashed": {"TRU001"}, "bce_2": {"TRU015"}, "constant": {"TRU002"}}
-"""Wide enough for the base rate; a training part that is known by heart, and calibrated probabilities all the same; no alarm for a rare
-event, which is as it should be."""
+"""Wide enough for the base rate; a training part that is known by heart, and calibrated
+probabilities all the same; no alarm for a rare event, which is as it should be."""
+MORE = {"focal_2": {"TRU003"}}
+"""An AUC whose interval reaches 0.5 since it knows how long days depend on each other."""
 TODAY = ("z", "low", "high")
 """Numbers that rest on other variances today."""
 
@@ -41,7 +41,7 @@ def test_findings_of_the_golden_market(golden_market):
     for run in runs:
         wanted = wanted_of(names[run.key])
         found = of_the_first_edition(run.record["findings"])
-        assert set(found) == set(wanted), names[run.key]
+        assert set(found) == set(wanted) | MORE.get(names[run.key], set()), names[run.key]
         equal(found, wanted, names[run.key])
 
 
