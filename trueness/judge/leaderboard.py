@@ -8,12 +8,12 @@ from typing import Any
 
 import polars as pl
 
-from trueness.checks import LIMITS
 from trueness.document import Document, numbers
 from trueness.errors import StoreError, TruenessError, nearest
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
+from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
@@ -26,8 +26,6 @@ from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 
-MIN_ALARMS = LIMITS["few_alarms"].default
-"""Precisions of fewer alarms rank last: they say next to nothing."""
 LESS_IS_BETTER = ("calibration_error",)
 
 
@@ -241,7 +239,15 @@ def _of_an_event(
         power=None if leader is None else _power(
             leader.run, known, candidates, every, rearranged
         ),
+        effective_alarms=_effective_alarms(known, leader),
     )  # fmt: skip
+
+
+def _effective_alarms(known: dict[str, Statistics], leader: Model | None) -> float | None:
+    precision = known[leader.key].precision if leader and leader.key in known else None
+    if leader is None or precision is None or precision.depends is None:
+        return None
+    return precision.depends.effective(precision.n, (1 - leader.run.spec.estimands.confidence) / 2)
 
 
 def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:
