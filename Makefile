@@ -1,12 +1,13 @@
 # make run   – install, run the demo campaign, print the leaderboard, write report.html
 # make run-text – the same for titles: a synthetic catalogue, baselines, an encoder, per language
+# make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 EXTRAS ?= dev text serve
 
-.PHONY: setup run run-text test test-all lint bench clean
+.PHONY: setup run run-text test test-all lint bench simulations clean
 
 setup:
 	@python3 tools/install.py $(EXTRAS)
@@ -31,6 +32,9 @@ test-all: lint
 
 bench: setup
 	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+simulations: setup
+	@$(BIN)/python -m tests.simulations
 
 clean:
 	rm -rf .venv build dist .pytest_cache .ruff_cache

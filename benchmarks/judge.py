@@ -2,7 +2,7 @@
 
 Two clocks stand beside each other, of the wall and of the processor: where the second is the
 smaller one by far, the machine was busy with other things. The ratio is that of the processor's
-seconds to those of one resampled AUC.
+seconds to those of one AUC with its joint draws.
 
     python benchmarks/judge.py --models 1000 --times 6000
 """
@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.resampling import resampled_aucs
+from trueness.evaluation.joint_draws import auc_draws
 from trueness.judge.external import judge_table
 from trueness.judge.leaderboard import leaderboard
 from trueness.judge.tables import Columns, score_table
@@ -60,13 +60,13 @@ class Steps:
 
 
 def one_auc(times, rounds=20):
-    """Seconds of a processor to resample one AUC 1,000 times, the weights drawn already."""
+    """Seconds of a processor for one AUC with 1,000 joint draws, the multipliers made already."""
     rng = np.random.default_rng(0)
     y, blocks = (rng.random(times) < 0.1).astype(np.uint8), Blocks.of(times, length=20)
     scores = list(rng.standard_normal((rounds, times)))
-    resampled_aucs(y, scores[:1], blocks=blocks)
+    auc_draws(y, scores[:1], blocks=blocks)
     began = time.process_time()
-    resampled_aucs(y, scores, blocks=blocks)
+    auc_draws(y, scores, blocks=blocks)
     return (time.process_time() - began) / rounds
 
 

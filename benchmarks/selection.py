@@ -1,12 +1,13 @@
-"""Judging 1,000 candidates on 6,000 times with 1,000 resamples, step by step.
+"""Judging 1,000 candidates on 6,000 times with 1,000 joint draws, step by step.
 
-The estimates of each with their bootstrap intervals, and everything that corrects for the choice
-among them: joint resampling of AUC and precision, the deviations of all pairs, the differences to
-the leader, the bounds of precision, the shrinkage, the overfitting. Prints wall and processor time
-of each step and the peak memory. Beside the bootstrap steps stands what a loop over scikit-learn
-would take, from ten resamples of one candidate. OMP_NUM_THREADS threads, or one per core.
+The estimates of each with their intervals, and everything that corrects for the choice among them:
+joint draws of AUC and precision, circular shifts of all, the deviations of all pairs, the
+differences to the leader and to the best of ten baselines, the bounds of precision, the shrinkage,
+the overfitting. Prints wall and processor time of each step and the peak memory. Beside the draws
+stands what a bootstrap as a loop over scikit-learn would take, from ten resamples of one candidate.
+OMP_NUM_THREADS threads, or one per core.
 
-    python benchmarks/selection.py [--candidates 1000] [--times 6000] [--draws 1000]
+    python benchmarks/selection.py [--candidates 1000] [--times 6000]
 """
 
 import argparse
@@ -19,18 +20,22 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from trueness.evaluation import (
     Blocks,
+    Chance,
+    against_best,
     auc_counts,
+    auc_draws,
     class_counts,
     contrasts_with_leader,
     largest_of_pairs,
     measure_many,
     overfitting_of_aucs,
     precision_bounds,
-    resampled_aucs,
-    resampled_precisions,
-    shrink,
+    precision_draws,
+    shrink_drawn,
 )
 from trueness.evaluation.blocks import DRAWS
+from trueness.evaluation.rearranged import Labels, alarm_values, rank_values
+from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads, threads
 
 LENGTH, ALARMS, PIECES, FOLDS, LOOP = 20, 30, 16, 5, 10
@@ -44,16 +49,16 @@ def candidates(n, m):
     return y, [0.734 * y - 1 + 0.7 * (common + rng.standard_normal(n)) for _ in range(m)]
 
 
-def loops(y, score, blocks, m, draws):
+def loops(y, score, blocks, m):
     """Seconds that loops over scikit-learn would take: estimates, AUC, precision."""
-    weights = blocks.weights(draws)[:, 1 : 1 + LOOP].T.astype(float)
+    weights = blocks.weights(LOOP)[:, 1:].T.astype(float)
     fold = np.arange(len(y)) * FOLDS // len(y)
 
     def timed(work):
         began = time.perf_counter()
         for row in weights:
             work(row)
-        return (time.perf_counter() - began) / LOOP * draws * m
+        return (time.perf_counter() - began) / LOOP * DRAWS * m
 
     def auc(row):
         roc_auc_score(y, score, sample_weight=row)
@@ -90,31 +95,34 @@ class Clock:
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
-    for name, default in (("candidates", 1000), ("times", 6000), ("draws", 1000)):
+    for name, default in (("candidates", 1000), ("times", 6000)):
         parser.add_argument(f"--{name}", type=int, default=default)
     given = parser.parse_args()
     m, n = given.candidates, given.times
     y, scores = candidates(n, m)
     blocks = Blocks.of(n, length=LENGTH)
-    few = Blocks.of(n, length=LENGTH + 1)  # other weights: kernels are compiled once per machine
+    few = Blocks.of(n, length=LENGTH + 1)  # other multipliers; kernels are compiled once
     rule = {"alarms": (7, 15, ALARMS), "alarm_rate_pct": 5.0, "confidence": 0.95,
             "fold": np.arange(n) * FOLDS // n}  # fmt: skip
     measure_many(y, scores[:2], blocks=few, **rule)
-    largest_of_pairs(resampled_aucs(y, scores[:2], blocks=few, draws=9))
-    resampled_precisions(y, scores[:2], alarms=ALARMS, blocks=few, draws=9)
+    largest_of_pairs(auc_draws(y, scores[:2], blocks=few))
     piece = blocks.pieces(PIECES)
     won = [auc_counts(y, score, piece) for score in scores[:2]]
     overfitting_of_aucs(np.array(won), *class_counts(y, piece))
     before = peak()
-    print(f"{m:,} candidates, {n:,} times, {given.draws:,} draws; {threads()} threads on "
+    print(f"{m:,} candidates, {n:,} times, {DRAWS:,} draws; {threads()} threads on "
           f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")  # fmt: skip
-    every, auc, precision = loops(y, scores[0], blocks, m, given.draws)
-    clock, options = Clock(), {"blocks": blocks, "draws": given.draws}
+    every, auc, precision = loops(y, scores[0], blocks, m)
+    clock = Clock()
     clock("estimates of each, with intervals", lambda: measure_many(
-        y, scores, blocks=blocks, **rule), every * DRAWS / given.draws)  # fmt: skip
-    aucs = clock("AUC of all resamples", lambda: resampled_aucs(y, scores, **options), auc)
-    precisions = clock("precision of all resamples", lambda: resampled_precisions(
-        y, scores, alarms=ALARMS, **options), precision)  # fmt: skip
+        y, scores, blocks=blocks, **rule), every)  # fmt: skip
+    aucs = clock("joint draws of AUC", lambda: auc_draws(y, scores, blocks=blocks), auc)
+    precisions = clock("joint draws of precision", lambda: precision_draws(
+        y, scores, alarms=ALARMS, blocks=blocks), precision)  # fmt: skip
+    labels = Labels.of(y, Blocks.of(n, time=np.arange(n)))
+    for name, values in (("alarms", lambda one: alarm_values(one, ALARMS)), ("ranks", rank_values)):
+        clock(f"{n:,} circular shifts of {name}", lambda values=values: Chance.of(
+            labels, [values(SortedScores.of(y, score)) for score in scores]))  # fmt: skip
     leader = int(np.argmax([one.value for one in precisions]))
     pairs = [
         clock(f"deviations of all pairs, {name}", lambda some=some: largest_of_pairs(some))
@@ -123,9 +131,10 @@ def main():
     contrasts = clock("differences to the leader, both", lambda: [
         contrasts_with_leader(some, leader, largest=largest)
         for some, largest in zip((aucs, precisions), pairs, strict=True)])  # fmt: skip
-    clock("bounds of precision", lambda: precision_bounds(precisions))
-    clock("shrinkage", lambda: shrink(
-        [one.value * one.n for one in precisions], [one.n for one in precisions]))  # fmt: skip
+    clock("differences to the best of ten", lambda: against_best(aucs, aucs[:10]))
+    clock("bounds of precision", lambda: precision_bounds(
+        precisions, [one.dependence for one in precisions]))  # fmt: skip
+    clock("shrinkage", lambda: shrink_drawn(precisions))
     won = clock("won pairs between 16 pieces", lambda: in_threads(
         lambda score: auc_counts(y, score, piece), scores))  # fmt: skip
     overfitting = clock("overfitting, 12,870 splits", lambda: overfitting_of_aucs(

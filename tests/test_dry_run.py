@@ -46,7 +46,7 @@ def test_what_the_evaluation_set_can_show_is_told_before_training(tiny, tmp_path
         capsys, "run", tiny, "--store", tmp_path / "s", "--json", "--workers", 0, "--id", "T-01"
     )
     assert code == 0
-    assert err.index("minimum detectable AUC difference") < err.index("T-01")
+    assert err.index("Minimum detectable with 80 % power") < err.index("T-01")
 
 
 def _document(campaign, store):

@@ -387,7 +387,7 @@ def test_every_verb_works_on_judged_scores(here, capsys):
         status, out, err = verb(capsys, *words)
         assert status == 0, (words, err)
         assert "good" in out, words
-    status, out, _ = verb(capsys, "certify", "good", "--precision", "0.3")
+    status, out, _ = verb(capsys, "certify", "good", "--precision", "0.3", "--yes")
     assert status in (0, 1)
 
 

@@ -287,6 +287,12 @@ def test_values_that_are_refused(code, change):
     refused(code, frame)
 
 
+@pytest.mark.parametrize("lost", [None, "", " ", "NaN", "none", "null"])
+def test_units_without_a_cluster_are_not_of_one_cluster(lost):
+    frame = wide().with_columns(shop=pl.Series([lost, "a", "b", "c"] * (N // 4)))
+    refused("missing_value", frame, Columns("y", time="date", cluster="shop"))
+
+
 @pytest.mark.parametrize(
     ("code", "columns"),
     [

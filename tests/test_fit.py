@@ -15,7 +15,7 @@ from trueness.fit import (
     members_that_fit,
     stackable,
 )
-from trueness.fit.guard import GRACE, incidents
+from trueness.fit.guard import GRACE, incidents, is_broken
 from trueness.fit.member import Member
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.ranking import stacked_auc
@@ -420,40 +420,68 @@ def _history(**columns):
     return [{**base, **{name: float(c[k]) for name, c in columns.items()}} for k in range(n)]
 
 
+RATE = 0.2
+NARROW, WIDE = 0.15, 0.9
+"""Ends of a span from 0.1: at a base rate of 20 % one below 0.08 has collapsed."""
+
+
 def test_guard_finds_the_epoch_it_began(make_spec):
-    wide, narrow = [0.9] * 5, [0.25] * (GRACE + 3)
-    (found,) = incidents(_history(val_high=wide + narrow), make_spec())
+    wide, narrow = [WIDE] * 5, [NARROW] * (GRACE + 3)
+    (found,) = incidents(_history(val_high=wide + narrow), make_spec(), RATE)
     assert (found.what, found.epoch, found.until) == ("collapsed scores", 6, None)
-    (found,) = incidents(_history(val_high=wide + narrow + wide), make_spec())
+    (found,) = incidents(_history(val_high=wide + narrow + wide), make_spec(), RATE)
     assert (found.epoch, found.until) == (6, 5 + len(narrow))
 
 
 def test_guard_forgives_the_start_and_short_spells(make_spec):
-    narrow = [0.25] * GRACE
-    assert incidents(_history(val_high=[*narrow, 0.9]), make_spec()) == []
-    assert incidents(_history(val_high=[0.9, *narrow[1:], 0.9]), make_spec()) == []
-    (found,) = incidents(_history(val_high=[0.25, 0.25]), make_spec())  # short training, never wide
+    narrow = [NARROW] * GRACE
+    assert incidents(_history(val_high=[*narrow, WIDE]), make_spec(), RATE) == []
+    assert incidents(_history(val_high=[WIDE, *narrow[1:], WIDE]), make_spec(), RATE) == []
+    (found,) = incidents(_history(val_high=[NARROW] * 2), make_spec(), RATE)  # short, never wide
     assert found.epoch == 1
 
 
 def test_guard_names_divergence_one_class_and_nan(make_spec):
     loss = [0.5, 0.4] + [2.0] * GRACE
-    (found,) = incidents(_history(train_loss=loss), make_spec())
+    (found,) = incidents(_history(train_loss=loss), make_spec(), RATE)
     assert (found.what, found.epoch) == ("diverging loss", 3)
     assert "learning rate" in found.cause
-    (found,) = incidents(_history(val_alarm_share=[0.1] + [0.0] * GRACE), make_spec())
+    (found,) = incidents(_history(val_alarm_share=[0.1] + [1.0] * GRACE), make_spec(), RATE)
     assert (found.what, found.epoch) == ("one class at 0.5", 2)
-    (found,) = incidents(_history(train_loss=[0.5, float("nan")]), make_spec())
+    (found,) = incidents(_history(train_loss=[0.5, float("nan")]), make_spec(), RATE)
     assert (found.what, found.epoch) == ("not finite", 2)
 
 
+@pytest.mark.parametrize("rate", [0.005, 0.03, 0.2, 0.5])
+def test_guard_knows_that_rare_events_have_narrow_scores_below_one_half(make_spec, rate):
+    high = 0.1 + 0.3 * (rate * (1 - rate)) ** 0.5
+    quiet = _history(val_high=[high] * 3 * GRACE, val_alarm_share=[0.0] * 3 * GRACE)
+    assert incidents(quiet, make_spec(), rate) == []
+    always = _history(val_alarm_share=[1.0] * 3 * GRACE)
+    assert bool(incidents(always, make_spec(), rate)) == (rate < 0.35)
+    assert not is_broken(always, make_spec(), rate)
+
+
+def test_only_what_was_wide_or_low_before_is_broken(make_spec):
+    """A signal that is weak may take long to show, and then be narrow."""
+    late = [NARROW] * GRACE
+    for before, broken in (([], False), ([0.19] * 3, False), ([WIDE] * 3, True)):
+        history = _history(val_high=before + late)
+        assert incidents(history, make_spec(), RATE)
+        assert is_broken(history, make_spec(), RATE) == broken
+    assert is_broken(_history(train_loss=[0.5, 0.4] + [2.0] * GRACE), make_spec(), RATE)
+
+
 def test_guard_stops_a_member_if_told_to(noise_examples, make_spec):
-    """Decay that shrinks the weights to nothing within an epoch."""
+    """Decay that shrinks the weights to nothing: within an epoch, or once the rate has risen."""
     crushed = {"optimizer": "adamw", "learning_rate": 1e-2, "weight_decay": 50}
-    for policy, epochs in (("continue", GRACE + 5), ("stop", GRACE)):
-        rule = {**crushed, "epochs": GRACE + 5, "patience": GRACE + 5, "guard": policy}
+    all_of_them, late = GRACE + 15, {"warmup_pct": 60}
+    for more, policy in (({}, "continue"), ({}, "stop"), (late, "continue"), (late, "stop")):
+        rule = {**crushed, **more, "epochs": all_of_them, "patience": all_of_them, "guard": policy}
         (fitted,) = fit_stack(noise_examples, [make_spec(recipe=rule)], CPU)
-        assert [len(f.history) for f in fitted.folds] == [epochs] * 2
-        found = {i.what: i for i in _fold(fitted).incidents}
-        assert (found["collapsed scores"].epoch, found["collapsed scores"].until) == (1, None)
-        assert "hardly falls" in found["collapsed scores"].cause
+        for fold in fitted.folds:
+            found = {i.what: i for i in fold.incidents}["collapsed scores"]
+            assert (found.epoch > 1, found.until) == (bool(more), None)
+            assert "hardly falls" in found.cause
+            ended = more and policy == "stop"
+            assert len(fold.history) == (found.epoch - 1 + GRACE if ended else all_of_them)

@@ -11,8 +11,8 @@ from scipy.stats import binom
 
 from tests.test_cli import call
 from trueness.errors import DataError
-from trueness.evaluation import Estimate, clopper_pearson
-from trueness.judge.comparison import auc_draws
+from trueness.evaluation import Estimate, clopper_pearson, mean_of
+from trueness.judge.comparison import draws_of_runs
 from trueness.judge.published import (
     PublishedResult,
     compare_published,
@@ -290,11 +290,10 @@ def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
     halves = [run.record["estimates"]["recall@0.5"] for run in both]
     recall = rows["LF-1"].measured["recall"]
     assert (recall.k, recall.n) == (sum(h["k"] for h in halves), sum(h["n"] for h in halves))
-    draws, _ = auc_draws(store, both)
-    expected = np.percentile(np.mean([d.draws for d in draws.values()], axis=0), [2.5, 97.5])
-    assert [rows["LF-1"].measured["auc"].low, rows["LF-1"].measured["auc"].high] == pytest.approx(
-        expected
-    )
+    draws, _ = draws_of_runs(store, both)
+    mean = mean_of(list(draws.values())).proportion(0.95)
+    auc = rows["LF-1"].measured["auc"]
+    assert (auc.value, auc.low, auc.high) == pytest.approx((mean.value, mean.low, mean.high))
     (one,) = rows["FE-1@43"].runs
     assert rows["FE-1@43"].measured["auc"] == Estimate.from_dict(one.record["estimates"]["auc"])
 

@@ -273,6 +273,8 @@ def test_predictions_carry_probabilities_and_abstain(folder, store):
     never = abstention_thresholds_of(run, 0.999)
     impossible = Predictor(predictor.classifier, predictor.temperatures, never)
     assert impossible.predict(titles.texts[:9], titles.language[:9])["abstain"].all()
+    unseen = impossible.predict(titles.texts[:2], ["en", "tlh"])
+    assert unseen["guaranteed"].to_list() == [True, False]
 
 
 def test_latency_times_full_requests(folder, store):

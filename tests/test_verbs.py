@@ -37,6 +37,7 @@ OPTIONS = {
 }  # fmt: skip
 """Required options, of whatever verb."""
 MORE = {
+    "certify": ["--yes"],
     "runs delete": ["--yes"],
     "runs tag": ["good"],
     "runs note": ["well"],

@@ -43,7 +43,7 @@ def test_a_page_says_what_its_check_is(code):
     assert re.fullmatch(r"TRU\d{3}", code)
     assert page.startswith(f"# {code}: {check.title}\n\n**Severity.** {check.severity}.\n")
     assert list(paragraphs(code)) == [
-        "Severity", "What it saw", "What it means", "Likely causes", "Next move", "False alarms",
+        "Severity", "What it saw", "What it means", "Likely causes", "Next move", "False alarms", "Power",
     ]  # fmt: skip
     assert all(paragraphs(code).values())
     for limit in check.limits:
@@ -77,7 +77,7 @@ def test_the_version_follows_from_what_checks_declare(monkeypatch):
     import dataclasses
 
     code = next(iter(CHECKS))
-    for change in ({"version": 2}, {"severity": "note"}, {"limits": ()}):
+    for change in ({"version": CHECKS[code].version + 1}, {"severity": "note"}, {"limits": ()}):
         changed = dataclasses.replace(CHECKS[code], **change)
         monkeypatch.setitem(registry.CHECKS, code, changed)
         assert registry._version() != VERSION
@@ -89,8 +89,8 @@ def test_the_version_follows_from_what_checks_declare(monkeypatch):
     ("content", "words"),
     [
         ({"width": 1}, "unknown limit 'width'"),
-        ({"few_positives": 2.5}, "limit few_positives is 2.5; a whole number"),
-        ({"few_positives": True}, "a whole number"),
+        ({"texts_per_class": 2.5}, "limit texts_per_class is 2.5; a whole number"),
+        ({"texts_per_class": True}, "a whole number"),
         ({"drift_ratio": "high"}, "limit drift_ratio is 'high'; a number"),
         ({"drift_ratio": float("nan")}, "must be at least 0"),
         ({"drift_ratio": -1.0}, "must be at least 0"),
@@ -103,7 +103,7 @@ def test_wrong_limits_are_refused(content, words):
 
 
 def test_limits_at_their_default_are_not_moved():
-    assert registry.moved_limits({"few_positives": 100, "drift_ratio": 2}) == {"drift_ratio": 2}
+    assert registry.moved_limits({"texts_per_class": 5, "drift_ratio": 2}) == {"drift_ratio": 2}
 
 
 # ---------------------------------------------------------------------------------------- explaining
@@ -153,9 +153,10 @@ def test_an_unknown_check_is_refused():
 
 
 @pytest.mark.parametrize("code", CHECKS)
-def test_a_page_tells_the_measured_rate_of_false_alarms(code):
-    line = false_alarms.sentence(code, false_alarms.read())
-    assert page_of(code).rstrip("\n").endswith(line), "run python -m tests.simulations.false_alarms"
+def test_a_page_tells_the_measured_rate_of_false_alarms_and_the_power(code):
+    lines = false_alarms.sentences(code, false_alarms.read())
+    page = page_of(code).rstrip("\n")
+    assert page.endswith(lines), "run python -m tests.simulations.false_alarms pages"
 
 
 @pytest.mark.parametrize("code", CHECKS)

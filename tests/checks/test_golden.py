@@ -7,6 +7,15 @@ from trueness.checks import CHECKS, CheckInput, findings_in, run_checks
 
 LAST = "TRU017"
 """The first edition had no check beyond."""
+GONE = {"TRU005", "TRU012", "TRU016"}
+"""Facts in the line above a leaderboard today."""
+PASSED = {"squashed": {"TRU001"}, "bce_2": {"TRU015"}, "constant": {"TRU002"}}
+"""Wide enough for the base rate; a training part that is known by heart, and calibrated
+probabilities all the same; no alarm for a rare event, which is as it should be."""
+MORE = {"focal_2": {"TRU003"}}
+"""An AUC whose interval reaches 0.5 since it knows how long days depend on each other."""
+TODAY = ("z", "low", "high")
+"""Numbers that rest on other variances today."""
 
 
 def by_code(findings):
@@ -17,14 +26,22 @@ def of_the_first_edition(findings):
     return {code: numbers for code, numbers in by_code(findings).items() if code <= LAST}
 
 
+def wanted_of(name):
+    """What the first edition found that still counts, without what it knew less well."""
+    found = by_code(expected()["market"]["runs"][name]["findings"])
+    kept = found.keys() - GONE - PASSED.get(name, set())
+    return {code: {n: x for n, x in found[code].items() if code in ("TRU002", "TRU006")
+                   or n not in TODAY} for code in kept}  # fmt: skip
+
+
 def test_findings_of_the_golden_market(golden_market):
     names = named(golden_market)
     runs, _ = golden_market.all_runs()
     assert len(runs) == 14
     for run in runs:
-        wanted = by_code(expected()["market"]["runs"][names[run.key]]["findings"])
+        wanted = wanted_of(names[run.key])
         found = of_the_first_edition(run.record["findings"])
-        assert set(found) == set(wanted), names[run.key]
+        assert set(found) == set(wanted) | MORE.get(names[run.key], set()), names[run.key]
         equal(found, wanted, names[run.key])
 
 

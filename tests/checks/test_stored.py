@@ -6,6 +6,7 @@ import json
 import shutil
 
 import numpy as np
+import polars as pl
 import pytest
 
 from trueness.campaign import load_campaign
@@ -97,6 +98,20 @@ def call(capsys, *arguments):
     return stop.value.code, out, err
 
 
+def rewrite(store, change, without=()):
+    """Change the predictions of the network, and take entries out of its record."""
+    key = network(store).run.key
+    folder = store.runs / key
+    record = json.loads((folder / "record.json").read_text())
+    path = folder / "predictions.parquet"
+    change(store.run(key).table()).write_parquet(path)
+    sha = hashlib.sha256(path.read_bytes()).hexdigest()
+    record["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha}
+    record = {name: value for name, value in record.items() if name not in without}
+    (folder / "record.json").write_text(json.dumps(record))
+    return store.run(key)
+
+
 def test_a_market_of_volatility_alone_is_found_out(made):
     row = network(made)
     finding = next(f for f in row.findings if f.code == "TRU010")
@@ -114,23 +129,25 @@ def test_a_market_of_direction_alone_is_not_accused(tmp_path):
     assert "TRU010" not in codes(store)
 
 
-def test_findings_against_baselines_are_made_on_reading(made):
-    assert "TRU004" in codes(made)
-    assert "TRU004" not in [f["code"] for f in network(made).run.record["findings"]]
+def test_findings_against_baselines_are_made_on_reading(store):
+    assert not {"TRU004", "TRU009"} & set(codes(store))
+    rewrite(store, lambda table: table.with_columns(score=-pl.col("score")))
+    assert {"TRU004", "TRU009"} <= set(codes(store))
+    assert "TRU004" not in [f["code"] for f in network(store).run.record["findings"]]
 
 
 def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
     plain = codes(store)
-    assert "TRU005" not in plain
-    (store.root / "checks.yaml").write_text("limits: {few_positives: 5000}\n")
-    assert limits_in(store) == {"few_positives": 5000}
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert "TRU007" not in plain
+    (store.root / "checks.yaml").write_text("limits: {tied_share: 0}\n")
+    assert limits_in(store) == {"tied_share": 0}
+    assert set(codes(store)) == {*plain, "TRU007"}
     (index,) = (store.root / "index").glob("findings-*.json")
     monkeypatch.setattr("trueness.checks.stored.findings_of_run", None)  # not made twice
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert set(codes(store)) == {*plain, "TRU007"}
     monkeypatch.undo()
     index.write_text("{")
-    assert set(codes(store)) == {*plain, "TRU005"}
+    assert set(codes(store)) == {*plain, "TRU007"}
     (store.root / "checks.yaml").unlink()
     assert codes(store) == plain
 
@@ -138,11 +155,11 @@ def test_limits_of_a_store_are_read_on_reading_and_cached(store, monkeypatch):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("limits: {few_positive: 50}", "checks.yaml: unknown limit 'few_positive'"),
-        ("limits: {few_positives: many}", "limit few_positives is 'many'"),
+        ("limits: {drift_rate: 2}", "checks.yaml: unknown limit 'drift_rate'"),
+        ("limits: {drift_ratio: many}", "limit drift_ratio is 'many'"),
         ("limits: 5", "a mapping with `limits:` is needed"),
         ("", "a mapping with `limits:` is needed"),
-        ("mute: [{check: TRU005}]", "keeps its mutes elsewhere"),
+        ("mute: [{check: TRU008}]", "keeps its mutes elsewhere"),
         ("limits: {", "not valid YAML"),
     ],
 )
@@ -166,17 +183,7 @@ def test_a_wrong_file_of_limits_stops_a_run_before_it_trains(store, tmp_path):
 
 def older(store, without=("checks", "best_epochs", "last_epochs", "incidents")):
     """Make the network look as if an older version had stored it."""
-    key = network(store).run.key
-    folder = store.runs / key
-    record = json.loads((folder / "record.json").read_text())
-    path = folder / "predictions.parquet"
-    store.run(key).table().drop("y_mirror").write_parquet(path)
-    sha = hashlib.sha256(path.read_bytes()).hexdigest()
-    record["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha}
-    record["findings"] = [f for f in record["findings"] if f["code"] <= "TRU006"]
-    record = {name: value for name, value in record.items() if name not in without}
-    (folder / "record.json").write_text(json.dumps(record))
-    return store.run(key)
+    return rewrite(store, lambda table: table.drop("y_mirror"), without)
 
 
 def test_runs_of_older_versions_open_and_are_checked_by_what_they_hold(store):
@@ -238,35 +245,36 @@ def test_mutes_through_the_command_line(store, capsys):
 
 def test_mutes_of_campaigns_and_of_all_runs(store, capsys):
     at = ("--store", store.root)
+    (store.root / "checks.yaml").write_text("limits: {tied_share: 0}\n")
     store.write_campaign("other", {"X": "0123456789ab"})
     add_mute(store, Mute("TRU010", "not this one", campaign="other"))
     assert "TRU010" in codes(store)
     call(capsys, "mute", "TRU010", "--campaign", "planted", "--reason", "first", *at)
     call(capsys, "mute", "TRU010", "--campaign", "planted", "--reason", "better said", *at)
     _, out, _ = call(
-        capsys, "mute", "TRU004", "--all", "--reason", "no  baseline\nis meant", *at, "--json"
+        capsys, "mute", "TRU007", "--all", "--reason", "no  baseline\nis meant", *at, "--json"
     )
     assert json.loads(out)["reason"] == "no baseline is meant"
     assert [(m.scope, m.reason) for m in mutes_in(store)] == [
         ("campaign other", "not this one"), ("campaign planted", "better said"),
         ("all runs", "no baseline is meant"),
     ]  # fmt: skip
-    assert [m.finding.code for m in network(store).muted] == ["TRU004", "TRU010"]
+    assert [m.finding.code for m in network(store).muted] == ["TRU007", "TRU010"]
 
 
 BAD = {
-    "no reason": (["TRU005", "--all"], "needs a reason"),
-    "empty reason": (["TRU005", "--all", "--reason", "  "], "needs a reason"),
+    "no reason": (["TRU008", "--all"], "needs a reason"),
+    "empty reason": (["TRU008", "--all", "--reason", "  "], "needs a reason"),
     "unknown check": (["TRU999", "--all", "--reason", "x"], "unknown check 'TRU999'"),
     "no check": (["--all", "--reason", "x"], "which check?"),
-    "no scope": (["TRU005", "--reason", "x"], "give one of --run, --campaign and --all"),
-    "two scopes": (["TRU005", "--all", "--run", "P-01", "--reason", "x"], "give one of"),
-    "unknown run": (["TRU005", "--run", "P-99", "--reason", "x"], "no run has the id or key"),
-    "unknown campaign": (["TRU005", "--campaign", "x", "--reason", "x"], "no campaign 'x'; choose from planted"),
-    "nothing to undo": (["TRU005", "--all", "--undo"], "TRU005 is not muted for all runs"),
-    "undo with a reason": (["TRU005", "--all", "--undo", "--reason", "x"], "--undo needs no --reason"),
-    "list with a check": (["TRU005", "--list"], "--list stands alone"),
-    "no store": (["TRU005", "--all", "--reason", "x", "--store", "nowhere"], "nowhere is no store"),
+    "no scope": (["TRU008", "--reason", "x"], "give one of --run, --campaign and --all"),
+    "two scopes": (["TRU008", "--all", "--run", "P-01", "--reason", "x"], "give one of"),
+    "unknown run": (["TRU008", "--run", "P-99", "--reason", "x"], "no run has the id or key"),
+    "unknown campaign": (["TRU008", "--campaign", "x", "--reason", "x"], "no campaign 'x'; choose from planted"),
+    "nothing to undo": (["TRU008", "--all", "--undo"], "TRU008 is not muted for all runs"),
+    "undo with a reason": (["TRU008", "--all", "--undo", "--reason", "x"], "--undo needs no --reason"),
+    "list with a check": (["TRU008", "--list"], "--list stands alone"),
+    "no store": (["TRU008", "--all", "--reason", "x", "--store", "nowhere"], "nowhere is no store"),
 }  # fmt: skip
 
 
@@ -289,9 +297,9 @@ def test_wrong_mutes_are_refused_in_one_line(made, capsys, case, tmp_path, monke
         "5",
         '{"a": 1}',
         "[1]",
-        '[{"check": "TRU005"}]',
-        '[{"check": "TRU005", "reason": "r", "date": "2026-01-01", "run": 5}]',
-        '[{"check": "TRU005", "reason": "r", "date": "2026-01-01", "campaign": ["a"]}]',
+        '[{"check": "TRU008"}]',
+        '[{"check": "TRU008", "reason": "r", "date": "2026-01-01", "run": 5}]',
+        '[{"check": "TRU008", "reason": "r", "date": "2026-01-01", "campaign": ["a"]}]',
         '[{"check": "TRU999", "reason": "r", "date": "2026-01-01"}]',
     ],
 )
@@ -340,8 +348,8 @@ def test_titles_are_compared_with_their_linear_baseline(golden_titles):
     assert [model.findings for model in group.baselines] == [[]]
     run_, best = group.candidates[0].run, group.reference
     assert best.spec.model.kind == "tfidf_logit"
-    for low, fires in ((-0.01, True), (0.01, False)):
-        against = {run_.key: Estimate(0.05, low, 0.1, 100)}
+    for high, fires in ((-0.01, True), (0.01, False)):
+        against = {run_.key: Estimate(-0.05, -0.1, high, 100)}
         found, problems = findings_of_runs(golden_titles, [run_], {}, against, {}, best)
         fired = {f.code for f in found[run_.key].findings}
         assert problems == []

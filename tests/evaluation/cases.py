@@ -11,7 +11,8 @@ from trueness.errors import TruenessError
 from trueness.evaluation.blocks import DRAWS, Blocks
 from trueness.evaluation.by_group import group_units
 from trueness.evaluation.class_draws import ClassDraws, macro_f1_draws, sizes_of
-from trueness.evaluation.slice_comparison import compare_draws, compare_pair
+from trueness.evaluation.macro_f1 import Cells
+from trueness.evaluation.slice_comparison import ALLOWED_DROP, compare_draws, compare_pair
 
 
 @contextlib.contextmanager
@@ -49,8 +50,9 @@ def _class_draws(y, runs, group, blocks, *, n_classes, min_rows=100, draws=DRAWS
     blocks = blocks or Blocks.of(len(y))
     groups = group_units(group, len(y), min_rows)
     predicted = {(n, i): p for n, some in runs.items() for i, p in enumerate(np.atleast_2d(some))}
-    scores = macro_f1_draws(y, predicted, groups, blocks, n_classes=n_classes, draws=draws)
-    sizes, found = sizes_of(groups, blocks), {name: [] for name in runs}
+    cells = Cells.of(y, groups, blocks, n_classes)
+    scores = macro_f1_draws(y, predicted, groups, blocks, cells, draws=draws)
+    sizes, found = sizes_of(groups, blocks, cells), {name: [] for name in runs}
     for (name, _), values in scores.items():
         found[name].append(ClassDraws.of(values, sizes))
     return found
@@ -63,7 +65,15 @@ def compare_slices(y, first, second, group, blocks=None, **options):
 
 
 def compare_many(
-    y, runs, group, blocks=None, *, reference, target="worst_group", allowed_drop=0.003, **options
+    y,
+    runs,
+    group,
+    blocks=None,
+    *,
+    reference,
+    target="worst_group",
+    allowed_drop=ALLOWED_DROP,
+    **options,
 ):
     """Methods against a reference, per group."""
     drawn = _class_draws(y, runs, group, blocks, **options)

@@ -11,6 +11,7 @@ from sklearn.metrics import brier_score_loss, log_loss
 
 from tests.evaluation.cases import refused, scored
 from trueness.evaluation import (
+    Blocks,
     brier_decomposition,
     expected_calibration_error,
     reliability_diagram_data,
@@ -200,3 +201,30 @@ def test_whole_numbers_may_be_written_as_floats():
     y, p = [0, 1, 1], [0.1, 0.4, 0.8]
     assert expected_calibration_error(y, p, 10.0) == expected_calibration_error(y, p, 10)
     assert expected_calibration_error(np.array([]), np.array([])) == 0.0
+
+
+def _true_probabilities(rng, n):
+    """Labels of any of five days in turbulent months, and the probabilities that they have."""
+    level = np.repeat(rng.standard_normal(n // 20 + 1), 20)[: n + 4]
+    each = expit(-3 + level)
+    p = 1 - np.prod([1 - each[k : k + n] for k in range(5)], axis=0)
+    hit = rng.random(n + 4) < each
+    return np.any([hit[k : k + n] for k in range(5)], axis=0).astype(np.uint8), p
+
+
+def test_bands_and_debiased_errors_know_that_labels_overlap():
+    rng, outside, plain, errors, naive = np.random.default_rng(7), [], [], [], []
+    for _ in range(60):
+        y, p = _true_probabilities(rng, 1500)
+        blocks = Blocks.of(1500, time=np.arange(1500), length=20)
+        for found, given_blocks in ((outside, blocks), (plain, None)):
+            bins = reliability_diagram_data(y, p, 10, "quantile", bands=0.95, draws=200,
+                                            blocks=given_blocks)  # fmt: skip
+            share = bins["positive_share"]
+            found.append(np.mean((share < bins["band_low"]) | (share > bins["band_high"])))
+        for found, given_blocks in ((errors, blocks), (naive, None)):
+            found.append(expected_calibration_error(
+                y, p, 10, "quantile", debiased=True, blocks=given_blocks
+            ))  # fmt: skip
+    assert np.mean(outside) <= 0.09 < np.mean(plain)
+    assert np.mean(np.array(errors) > 0) < 0.6 < np.mean(np.array(naive) > 0)

@@ -1,39 +1,40 @@
+"""Bounds that hold at once: oracles, what moves them, error rates by simulation, refusals."""
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy.signal import lfilter
-from scipy.stats import binom, norm
+from scipy.stats import beta, norm
 
 from tests.evaluation.cases import refused
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import (
-    INDEPENDENT,
-    Dependence,
-    dependence,
-    precision_p_value,
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.guarantee import (
+    FEWEST_ALARMS,
+    Candidate,
+    family_bounds,
+    share_of_error,
 )
-from trueness.evaluation.guarantee import Candidate, certify_many, sequence, spent
-from trueness.evaluation.power import alarms_needed, binomial_tail
+from trueness.evaluation.power import alarms_needed
 from trueness.evaluation.thresholds import rate_cuts
 
 DELTA, P, BLOCK = 0.05, 0.6, 20
 
 
-def certify(y, score, thresholds, precision, confidence=1 - DELTA, *, blocks=None, **options):
-    one = {"": Candidate(y, score, thresholds, blocks)}
-    return certify_many(one, precision, confidence, **options)[""]
+def bounds(y, score, thresholds, *, blocks=None, **options):
+    return family_bounds({"": Candidate(y, score, thresholds, blocks)}, **options)
 
 
 def _ranked(n_alarms, hits, n=200):
-    """Labels and scores with so many hits among the highest scores, and a few positives below."""
+    """Labels and scores with so many hits among the highest scores, and some positives below."""
     y = np.zeros(n, np.uint8)
     y[np.linspace(0, n_alarms - 1, hits).astype(int)] = 1
-    y[-5:] = 1
+    y[-10:] = 1
     return y, np.linspace(3, -3, n)
 
 
-# ------------------------------------------------------------------------------ at the boundary
+# -------------------------------------------------------------------------------- error, simulated
 
 
 def _days(rng, n, kind):
@@ -48,33 +49,30 @@ def _days(rng, n, kind):
     return (rng.random(n) < P).astype(np.uint8), score
 
 
-def _violations(kind, method, draws, seed=0, n=600, rates=(8, 25)):
-    """Share of draws in which anything is certified, of two candidates on the same days."""
+def _violations(kind, draws, seed=0, n=600, rates=(8, 25)):
+    """Share of draws in which any bound lies above the truth, of two candidates."""
     rng, wrong = np.random.default_rng(seed), 0
     for _ in range(draws):
         y, score = _days(rng, n, kind)
         blocks = Blocks.of(n, length=1 if kind == "independent" else BLOCK)
-        candidates = {
+        found = family_bounds({
             name: Candidate(y, s, rate_cuts(s, rates), blocks)
             for name, s in (("a", score), ("b", score + rng.standard_normal(n)))
-        }
-        found = certify_many(candidates, P, 1 - DELTA, method=method)
-        wrong += any(one.threshold is not None for one in found.values())
+        })  # fmt: skip
+        wrong += any(row.bound > P for rows in found.bounds.values() for row in rows)
     return wrong / draws
 
 
-@pytest.mark.parametrize("method", ["fixed_sequence", "holm"])
 @pytest.mark.parametrize("kind", ["independent", "blocks", "runs"])
-def test_certificates_are_wrong_no_more_often_than_allowed(kind, method):
+def test_bounds_lie_above_the_truth_no_more_often_than_allowed(kind):
     draws = 200
-    assert _violations(kind, method, draws) <= DELTA + 2 * (DELTA * (1 - DELTA) / draws) ** 0.5
+    assert _violations(kind, draws) <= DELTA + 2 * (DELTA * (1 - DELTA) / draws) ** 0.5
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["fixed_sequence", "holm"])
 @pytest.mark.parametrize("kind", ["independent", "blocks", "runs"])
-def test_certificates_are_wrong_no_more_often_than_allowed_in_2000_draws(kind, method):
-    assert _violations(kind, method, 2000, seed=1, rates=(4, 8, 15, 30)) <= DELTA
+def test_bounds_lie_above_the_truth_no_more_often_than_allowed_in_2000_draws(kind):
+    assert _violations(kind, 2000, seed=1, rates=(4, 8, 15, 30)) <= DELTA + 0.01
 
 
 def test_days_taken_as_independent_that_are_not_would_break_the_promise():
@@ -82,237 +80,191 @@ def test_days_taken_as_independent_that_are_not_would_break_the_promise():
     rng, wrong, draws = np.random.default_rng(2), 0, 200
     for _ in range(draws):
         y, score = _days(rng, 600, "blocks")
-        cuts = rate_cuts(score, (30,))
-        wrong += certify(y, score, cuts, P, 1 - DELTA).threshold is not None
+        (row,) = bounds(y, score, rate_cuts(score, (30,))).bounds[""]
+        wrong += row.bound > P
     assert wrong / draws > 2 * DELTA
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("precision", [0.4, 0.6, 0.8])
-@pytest.mark.parametrize("rate", [0.08, 0.25])
-@pytest.mark.parametrize("n", [422, 1500])
-def test_p_values_of_dependent_days_are_valid(precision, rate, n):
-    rng, draws, blocks = np.random.default_rng(3), 2000, Blocks.of(n, length=BLOCK)
-    for level in (0.05, 0.01):
-        found = []
-        for _ in range(draws):
-            y = np.repeat(rng.random(n // BLOCK + 1) < precision, BLOCK)[:n]
-            alarm = rng.random(n) < rate
-            k, m = int(y[alarm].sum()), int(alarm.sum())
-            found.append(precision_p_value(k, m, precision, dependence(y, alarm, blocks)))
-        assert np.mean(np.array(found) <= level) <= level + 3 * (level / draws) ** 0.5
+# ------------------------------------------------------------------------------------- the bounds
 
 
-# ------------------------------------------------------------------------------------- dependence
-
-
-def test_effects_of_known_dependence():
-    rng, ten = np.random.default_rng(0), Blocks.of(4000, length=10)
-    alone = rng.random(4000) < 0.5
-    alarm = np.ones(4000, bool)
-    assert dependence(alone, alarm, ten).effect == pytest.approx(1, abs=0.35)
-    assert dependence(np.repeat(alone[:400], 10), alarm, ten).effect == pytest.approx(10, rel=0.25)
-    assert dependence(alone, alarm, Blocks.of(4000)) == INDEPENDENT
-    assert dependence(alone, alarm, ten).blocks == pytest.approx(400, rel=0.01)
-    rare = rng.random(4000) < 0.01
-    assert dependence(np.repeat(alone[:400], 10), rare, ten).effect < 1.8  # seldom two in a block
-
-
-def test_series_and_clusters_that_move_together_say_less():
-    rng = np.random.default_rng(1)
-    together, alone = np.repeat(rng.random(500) < 0.5, 8), rng.random(4000) < 0.5
-    alarm, names = np.ones(4000, bool), np.repeat(np.arange(500), 8)
-    for blocks in (Blocks.of(4000, time=names), Blocks.of(4000, cluster=names)):
-        assert dependence(together, alarm, blocks).effect == pytest.approx(8, rel=0.25)
-        assert dependence(alone, alarm, blocks).effect == pytest.approx(1, abs=0.35)
-        assert dependence(together, alarm, blocks).blocks == pytest.approx(500, rel=0.01)
-    order = rng.permutation(4000)
-    mixed = Blocks.of(4000, time=names[order], length=5)
-    plain = Blocks.of(4000, time=names, length=5)
-    one, other = dependence(together[order], alarm, mixed), dependence(together, alarm, plain)
-    assert one.effect == pytest.approx(other.effect)
-    assert other.effect > 6
-
-
-def test_alarms_that_always_hit_are_not_taken_as_independent():
-    alarm = np.zeros(400, bool)
-    alarm[:40] = alarm[100:140] = True  # 80 alarms, four blocks
-    blocks = Blocks.of(400, length=BLOCK)
-    found = dependence(np.ones(400), alarm, blocks)
-    assert found.effect > 10
-    assert precision_p_value(80, 80, P, found) > P**8
-    assert precision_p_value(80, 80, P) == pytest.approx(P**80)
-    assert dependence(np.zeros(400), alarm, blocks).effect >= 1
-
-
-@given(st.integers(0, 60), st.integers(0, 40), st.floats(1, 10), st.floats(2, 50))
-def test_a_p_value_rejects_exactly_the_levels_above_it(k, misses, effect, blocks):
-    n = k + misses
-    if not n:
-        return
-    depends = Dependence(effect, blocks)
-    p = precision_p_value(k, n, P, depends)
-    exact = binom.sf(k - 1, n, P)
-    assert p >= exact - 1e-12
-    assert precision_p_value(k, n, P) == pytest.approx(exact, abs=1e-12)
-    for level in (0.001, 0.01, 0.05, 0.2):
-        size = depends.effective(n, level)
-        assert size <= n + 1e-9
-        rejects = max(exact, float(binomial_tail(k / n * size, size, P))) <= level
-        assert rejects == (p <= level) or p == pytest.approx(level, rel=1e-6)
-
-
-@given(st.integers(1, 100), st.integers(1, 500), st.floats(1, 6), st.floats(2, 40))
-def test_further_alarms_are_just_enough(n, wanted, effect, blocks):
-    depends, level = Dependence(effect, blocks), 0.01
-    more = depends.further(n, wanted, level)
-
-    def worth(total):
-        return Dependence(effect, blocks * total / n).effective(total, level)
-
-    assert worth(n + more) >= wanted
-    assert more == 1 or worth(n + more - 1) < wanted
-
-
-# ------------------------------------------------------------------------------------- certificates
-
-
-def test_one_threshold_is_the_exact_test():
+def test_one_threshold_has_the_bound_of_clopper_and_pearson():
     y, score = _ranked(30, 24)
-    found = certify(y, score, [score[29]], P)
-    assert found.threshold.p_value == pytest.approx(binom.sf(23, 30, P))
-    assert (found.threshold.hits, found.threshold.alarms, found.more_alarms) == (24, 30, 0)
-    assert found.closest is None
-    strict = certify(y, score, [score[29]], P, looks=4)
-    assert strict.threshold is None
-    assert strict.closest.level == pytest.approx(0.0125)
-    assert strict.more_alarms == alarms_needed(P, 24 / 30, level=0.0125) - 30
+    found = bounds(y, score, [score[29]])
+    (row,) = found.bounds[""]
+    assert (row.hits, row.alarms, found.hypotheses) == (24, 30, 1)
+    assert found.level == pytest.approx(DELTA, rel=0.35)  # by 1,000 draws
+    assert row.bound == pytest.approx(beta.ppf(found.level, 24, 7))
+    assert row.precision.high == 1
 
 
-def test_a_fixed_sequence_stops_at_the_first_failure():
-    y, score = _ranked(60, 54)
-    y[10:25] = 0  # thresholds at 20 to 30 alarms fail, the one at 60 would not be reached
-    cuts = {n: score[n - 1] for n in (10, 25, 60)}
-    assert y[:60].sum() > 0.6 * 60
-    found = certify(y, score, [cuts[10], cuts[25], cuts[60]], 0.5)
-    assert [row.alarms for row in found.tested] == [10, 25]
-    assert found.threshold.alarms == 10
-    better = certify(y, score, [cuts[60], cuts[10], cuts[25]], 0.5)
-    assert better.threshold.alarms == 60
-
-
-def test_a_sequence_passes_over_thresholds_with_too_few_alarms_to_ever_do():
-    y, score = _ranked(30, 28)
-    found = certify(y, score, [score[1], score[3], score[29]], P)  # 2 and 4 alarms, 0.6^4 > 0.05
-    assert [row.alarms for row in found.tested] == [30]
-    assert found.threshold.alarms == 30
-
-
-@given(st.lists(st.integers(5, 40), min_size=1, max_size=5, unique=True), st.integers(0, 2**31))
-def test_holm_equals_its_definition(sizes, seed):
+@given(st.integers(0, 2**31), st.integers(0, 200))
+def test_bounds_fall_when_the_family_grows(seed, further):
     rng = np.random.default_rng(seed)
-    y = (np.sort(rng.random(120))[::-1] > rng.random(120) * 0.8).astype(np.uint8)
-    y[-2:] = 1
-    score = np.linspace(3, -3, 120)
-    found = certify(y, score, [score[n - 1] for n in sizes], P, method="holm", looks=3)
-    p = np.array([binom.sf(y[:n].sum() - 1, n, P) for n in sizes])
-    assert found.hypotheses == 3 * len(sizes)
-    passed = np.zeros(len(sizes), bool)
-    for position, i in enumerate(np.argsort(p, kind="stable")):
-        if p[i] > 0.05 / (found.hypotheses - position):
-            break
-        passed[i] = True
-    assert [row.certified for row in found.tested] == passed.tolist()
-    assert [row.p_value for row in found.tested] == pytest.approx(p.tolist())
-    if passed.any():
-        most = max(int(y[:n].sum()) for n, ok in zip(sizes, passed, strict=True) if ok)
-        assert found.threshold.hits == most
+    y = (rng.random(300) < 0.4).astype(np.uint8)
+    scores = y + rng.standard_normal((3, 300))
+    every = {f"m{i}": Candidate(y, s, rate_cuts(s, (5, 20))) for i, s in enumerate(scores)}
+    alone = family_bounds({"m0": every["m0"]})
+    more, unseen = family_bounds(every), family_bounds({"m0": every["m0"]}, further=further)
+    assert alone.level >= more.level >= DELTA / more.hypotheses
+    assert alone.level >= unseen.level >= DELTA / unseen.hypotheses
+    for one in (more, unseen):
+        assert all(
+            a.bound >= b.bound for a, b in zip(alone.bounds["m0"], one.bounds["m0"], strict=True)
+        )
+    assert unseen.hypotheses == alone.hypotheses + further
 
 
-def test_candidates_share_the_error():
-    y, score = _ranked(40, 34)
-    one = Candidate(y, score, [score[39]])
-    found = certify_many({"a": one, "b": one}, P, looks=5)
-    assert {c.hypotheses for c in found.values()} == {5}
-    assert [c.tested[0].level for c in found.values()] == pytest.approx([0.05 / 5] * 2)
-    assert certify_many({"a": one, "b": one}, P, looks=1)["a"].hypotheses == 2
-    assert certify_many({"a": one, "b": one}, P, method="holm")["b"].hypotheses == 2
+@given(st.integers(6, 30), st.floats(0.001, 0.1), st.floats(1, 6), st.floats(5, 200))
+def test_bounds_fall_with_hits_level_and_dependence(k, level, effect, blocks):
+    depends, n = Dependence(effect, blocks), 30
+    low = depends.bounds(k, n, level)[0]
+    assert depends.bounds(k - 1, n, level)[0] <= low
+    assert depends.bounds(k, n, level / 2)[0] <= low
+    assert Dependence(effect * 1.5, blocks).bounds(k, n, level)[0] <= low
 
 
-def test_the_order_of_a_sequence_is_that_of_the_p_values_on_the_other_days():
-    y, score = _ranked(60, 45)
-    cuts = rate_cuts(score, (2, 5, 10, 20, 30, 50))
-    order = sequence(y, score, cuts, P)
-    p = [binom.sf(y[score >= c].sum() - 1, (score >= c).sum(), P) for c in order]
-    assert sorted(order) == sorted(cuts)
-    assert (np.diff(p) >= 0).all()
+def test_thresholds_and_candidates_that_are_alike_cost_little():
+    rng = np.random.default_rng(0)
+    y = (rng.random(1000) < 0.3).astype(np.uint8)
+    score = y + rng.standard_normal(1000)
+    alike = {f"m{i}": Candidate(y, score + 0.01 * rng.standard_normal(1000), [1.0])
+             for i in range(30)}  # fmt: skip
+    other = {f"m{i}": Candidate(y, rng.standard_normal(1000), [1.0]) for i in range(30)}
+    assert family_bounds(alike).level > 5 * family_bounds(other).level
 
 
-def test_no_number_of_alarms_certifies_what_is_not_there():
-    y, score = _ranked(40, 20)
-    found = certify(y, score, [score[39]], P)
-    assert (found.threshold, found.more_alarms) == (None, None)
-    assert found.closest.alarms == 40
-    silent = certify(y, score, [10.0], P)
-    assert silent.closest is None
-    assert silent.to_dict()["more_alarms"] is None
+def test_every_certificate_of_a_family_is_read_from_the_same_bounds():
+    y, score = _ranked(60, 51)
+    found = bounds(y, score, rate_cuts(score, (5, 10, 20, 30, 50)))
+    rows, most = found.bounds[""], None
+    for precision in np.linspace(0.05, 0.95, 19):
+        one = found.certificate("", float(precision))
+        above = [row for row in rows if row.bound > precision]
+        assert (one.threshold is None) == (not above)
+        if above:
+            assert one.threshold.hits == max(row.hits for row in above)
+            assert (one.closest, one.more_alarms) == (None, 0)
+            assert most is None or one.threshold.hits <= most
+            most = one.threshold.hits
+        else:
+            assert one.closest.bound == max(row.bound for row in rows)
+
+
+def test_a_bound_that_equals_the_precision_certifies_nothing():
+    y, score = _ranked(30, 24)
+    found = bounds(y, score, [score[29]])
+    (row,) = found.bounds[""]
+    assert found.certificate("", row.bound).threshold is None
+    assert found.certificate("", np.nextafter(row.bound, 0)).threshold == row
+
+
+def test_what_is_missing_is_counted_in_alarms():
+    y, score = _ranked(30, 24)
+    found = bounds(y, score, [score[29]], further=3)
+    one = found.certificate("", 0.7)
+    assert one.more_alarms == alarms_needed(0.7, 0.8, level=found.level) - 30
+    silent = found.certificate("", 0.9)
+    assert (silent.threshold, silent.more_alarms, silent.closest.alarms) == (None, None, 30)
+
+
+def test_thresholds_with_few_alarms_are_left_out_and_nobody_pays_for_them():
+    y, score = _ranked(30, 28)
+    found = bounds(y, score, [score[n - 1] for n in (1, FEWEST_ALARMS - 1, FEWEST_ALARMS, 30)])
+    assert [row.alarms for row in found.bounds[""]] == [FEWEST_ALARMS, 30]
+    assert found.hypotheses == 2
+    none = bounds(y, score, [10.0])
+    assert none.hypotheses == 0
+    one = none.certificate("", 0.5)
+    assert (one.threshold, one.closest, one.more_alarms, one.tested) == (None, None, None, ())
+    assert one.to_dict()["more_alarms"] is None
+
+
+def test_tied_scores_raise_their_alarms_together():
+    y, score = _ranked(30, 24)
+    tied = np.round(score)
+    for row in bounds(y, tied, rate_cuts(tied)).bounds[""]:
+        raised = tied >= row.cut
+        assert (row.alarms, row.hits) == (raised.sum(), y[raised].sum())
 
 
 def test_blocks_make_a_certificate_harder():
     rng = np.random.default_rng(4)
-    y, score = (rng.random(600) < 0.75).astype(np.uint8), rng.standard_normal(600)
-    cut = rate_cuts(score, (15,))
+    y = np.repeat(rng.random(60) < 0.75, 10).astype(np.uint8)
+    score = rng.standard_normal(600)
     alone, blocks = (
-        certify(y, score, cut, P, blocks=b) for b in (None, Blocks.of(600, length=BLOCK))
+        bounds(y, score, rate_cuts(score, (30,)), blocks=b)
+        for b in (None, Blocks.of(600, length=BLOCK))
     )
-    assert (alone.block, blocks.block) == (1, BLOCK)
-    assert alone.tested[0].p_value < blocks.tested[0].p_value
-    assert blocks.tested[0].effective < alone.tested[0].effective == alone.tested[0].alarms
+    assert (alone.certificate("", P).block, blocks.certificate("", P).block) == (1, BLOCK)
+    (free,), (tied,) = alone.bounds[""], blocks.bounds[""]
+    assert tied.bound < free.bound
+    assert tied.effective < free.effective == free.alarms
+    assert free.depends.effect == 1
+    assert alone.certificate("", P).to_dict()["tested"][0]["depends"]["blocks"] is None
 
 
-Y, S = [1, 0, 1, 0] * 5, list(np.linspace(2, 1, 20))
+# ---------------------------------------------------------------------------------------- batches
+
+
+def test_batches_without_end_spend_no_more_than_the_error():
+    assert sum(share_of_error(batch) for batch in range(1, 10_000)) < 1
+    assert share_of_error(0) == 1
+
+
+@given(st.floats(0.51, 0.99), st.floats(0.51, 0.99), st.integers(0, 5))
+def test_bounds_at_every_confidence_are_nested(one, other, batch):
+    y, score = _ranked(30, 24)
+    low, high = sorted((one, other))
+    cuts = [score[14], score[29]]
+    weaker = bounds(y, score, cuts, confidence=low, batch=batch).bounds[""]
+    stronger = bounds(y, score, cuts, confidence=high, batch=batch).bounds[""]
+    assert all(a.bound >= b.bound for a, b in zip(weaker, stronger, strict=True))
+
+
+@pytest.mark.parametrize(("calls", "draws"), [(12, 150)])
+def test_run_by_run_keeps_the_promise(calls, draws):
+    """Runs without skill, one batch after another until one passes."""
+    rng, false = np.random.default_rng(5), 0
+    for _ in range(draws):
+        y = (rng.random(200) < 0.5).astype(np.uint8)
+        for batch in range(1, calls + 1):
+            score = rng.standard_normal(200)
+            found = bounds(y, score, rate_cuts(score, (10, 20)), batch=batch)
+            if found.certificate("", 0.5).threshold is not None:
+                false += 1
+                break
+    assert false / draws <= DELTA + 2 * (DELTA * (1 - DELTA) / draws) ** 0.5
+
+
+# --------------------------------------------------------------------------------------- refusals
+
+Y, S = [1, 0] * 10, list(np.linspace(2, 1, 20))
 
 
 @pytest.mark.parametrize(
     ("call", "code"),
     [
-        (lambda: certify(Y, S[:5], [1.5], P), "length"),
-        (lambda: certify(Y, [np.nan, *S[1:]], [1.5], P), "not_finite"),
-        (lambda: certify([3, *Y[1:]], S, [1.5], P), "labels"),
-        (lambda: certify([1] + [0] * 19, S, [1.5], P), "few_positives"),
-        (lambda: certify(Y, S, [1.5], 1.0), "range"),
-        (lambda: certify(Y, S, [1.5], 0.0), "range"),
-        (lambda: certify(Y, S, [1.5], P, 95), "range"),
-        (lambda: certify(Y, S, [1.5], P, 0.3), "range"),
-        (lambda: certify(Y, S, [], P), "thresholds"),
-        (lambda: certify(Y, S, [np.nan], P), "thresholds"),
-        (lambda: certify(Y, [s / 2 for s in S], [1.5], P, input="probability"), "scale"),
-        (lambda: certify(Y, S, [1.5], P, method="bonferroni"), "choice"),
-        (lambda: certify(Y, S, [1.5], P, looks=0), "number"),
-        (lambda: certify(Y, S, [1.5], P, blocks=Blocks.of(19)), "length"),
-        (lambda: certify(Y, S, [1.5], P, blocks=Blocks.of(20, length=10)), "few"),
-        (lambda: certify_many({}, P), "empty"),
-        (lambda: dependence([0] * 20, [False] * 20, Blocks.of(20, length=2)), "no_alarms"),
-        (lambda: precision_p_value(3, 2, P), "counts"),
-        (lambda: sequence(Y, S, [1.5], 2.0), "range"),
+        (lambda: bounds(Y, S[:5], [1.5]), "length"),
+        (lambda: bounds(Y, [np.nan, *S[1:]], [1.5]), "not_finite"),
+        (lambda: bounds([3, *Y[1:]], S, [1.5]), "labels"),
+        (lambda: bounds([1] * 9 + [0] * 11, S, [1.5]), "few_positives"),
+        (lambda: bounds([1] * 11 + [0] * 9, S, [1.5]), "few_positives"),
+        (lambda: bounds(Y, S, [1.5]).certificate("", 1.0), "range"),
+        (lambda: bounds(Y, S, [1.5]).certificate("", 0.0), "range"),
+        (lambda: bounds(Y, S, [1.5], confidence=95), "range"),
+        (lambda: bounds(Y, S, [1.5], confidence=0.3), "range"),
+        (lambda: bounds(Y, S, []), "thresholds"),
+        (lambda: bounds(Y, S, [np.nan]), "thresholds"),
+        (lambda: bounds(Y, [s / 2 for s in S], [1.5], input="probability"), "scale"),
+        (lambda: bounds(Y, S, [1.5], further=-1), "number"),
+        (lambda: bounds(Y, S, [1.5], batch=-1), "number"),
+        (lambda: bounds(Y, S, [1.5], blocks=Blocks.of(19)), "length"),
+        (lambda: bounds(Y, S, [1.5], blocks=Blocks.of(20, length=10)), "few"),
+        (lambda: family_bounds({}), "empty"),
+        (lambda: share_of_error(-1), "number"),
     ],
 )
 def test_bad_input_is_refused(call, code):
     with refused(code):
         call()
-
-
-def test_calls_without_end_spend_no_more_than_the_error():
-    assert sum(spent(0.05, call) for call in range(1, 10_000)) < 0.05
-    assert spent(0.05, 0) == 0.05
-
-
-@pytest.mark.parametrize(("calls", "draws"), [(30, 400)])
-def test_run_by_run_keeps_the_promise(calls, draws):
-    """Thirty runs without skill, certified one after another until one passes."""
-    rng, false = np.random.default_rng(5), 0
-    for _ in range(draws):
-        hits = rng.binomial(40, 0.5, calls)
-        p = binom.sf(hits - 1, 40, 0.5)
-        false += any(p[k] <= spent(0.05, k + 1) / (k + 1) for k in range(calls))
-    assert false / draws <= 0.05

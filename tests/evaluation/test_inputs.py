@@ -11,12 +11,11 @@ from trueness.evaluation import (
     Blocks,
     Candidate,
     InputError,
-    certify_many,
+    family_bounds,
     measure,
     out_of_fold_calibration,
     roc_auc,
     score_facts,
-    sequence,
     threshold_sweep,
     unit_losses,
 )
@@ -32,10 +31,9 @@ RULE = {"alarms": (30,), "alarm_rate_pct": 5.0, "confidence": 0.95,
 TAKES_INPUT = {
     "measure": lambda score, cut, **kind: measure(Y, score, **RULE, **kind),
     "threshold_sweep": lambda score, cut, **kind: threshold_sweep(Y, score, **kind).columns(),
-    "sequence": lambda score, cut, **kind: sequence(Y, score, [cut], 0.3, **kind) == cut,
-    "certify_many": lambda score, cut, **kind: certify_many(
-        {"a": Candidate(Y, score, [cut])}, 0.3, **kind
-    ),
+    "family_bounds": lambda score, cut, **kind: family_bounds(
+        {"a": Candidate(Y, score, [cut])}, **kind
+    ).certificate("a", 0.3),
     "unit_losses": lambda score, cut, **kind: unit_losses(Y, [score], **kind),
     "out_of_fold": lambda score, cut, **kind: out_of_fold_calibration(Y, score, 3, **kind),
     "score_facts": lambda score, cut, **kind: score_facts(score, **{"input": "logit"} | kind),

@@ -102,11 +102,13 @@ def test_means_over_seeds_serve_as_candidates():
     assert mean.candidates == 2
 
 
-def test_identical_candidates_share_the_middle():
+def test_which_of_identical_candidates_is_best_is_no_question():
     y = np.tile([0, 1, 1, 0], 20)
     found = overfitting(y, [np.arange(80.0)] * 3, 4)
-    assert found.probability.value == 1.0  # none is above the median
-    assert set(found.logits.round(12)) == {0.0}
+    assert (found.probability.value, found.probability.n) == (None, 0)
+    assert not len(found.logits)
+    pair = overfitting(y, [np.arange(80.0), np.arange(80.0), -np.arange(80.0)], 4)
+    assert pair.probability.value is not None
 
 
 def test_a_class_that_is_missing_leaves_nothing():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, binomtest, norm
+from scipy.stats import binom, binomtest
 
 from tests.evaluation.cases import refused
 from trueness.errors import at_least
@@ -14,9 +14,7 @@ from trueness.evaluation.power import (
     alarms_needed,
     auc_standard_error,
     binomial_tail,
-    corrected,
     critical_hits,
-    detectable_auc_difference,
     detectable_precision,
     luck_of_the_best,
     lucky_hits,
@@ -75,27 +73,6 @@ def test_standard_error_of_the_auc_is_that_of_exponential_scores():
     assert np.std(found) == pytest.approx(auc_standard_error(auc, 76, 346), rel=0.04)
 
 
-def test_a_detectable_difference_is_detected_as_often_as_promised():
-    rng, auc, positives, negatives = np.random.default_rng(2), 0.75, 150, 300
-    gap = detectable_auc_difference(auc, positives, negatives, correlation=0.0)
-    y = np.r_[np.ones(positives, np.uint8), np.zeros(negatives, np.uint8)]
-    half = np.sqrt(2) * norm.ppf([auc + gap / 2, auc - gap / 2])  # shifts of normal scores
-    differences = []
-    for _ in range(600):
-        first, second = (roc_auc(y, shift * y + rng.standard_normal(len(y))) for shift in half)
-        differences.append(first - second)
-    error = auc_standard_error(auc, positives, negatives) * np.sqrt(2)
-    assert np.mean(np.array(differences) / error > norm.ppf(0.975)) == pytest.approx(0.8, abs=0.05)
-
-
-def test_correlation_and_candidates_move_the_difference_the_right_way():
-    one = detectable_auc_difference(0.7, 76, 346)
-    assert detectable_auc_difference(0.7, 76, 346, correlation=0.8) < one
-    many = detectable_auc_difference(0.7, 76, 346, candidates=183)
-    assert one < detectable_auc_difference(0.7, 76, 346, candidates=183, correction="sidak") < many
-    assert corrected(0.05, 1) == corrected(0.05, 1, "sidak") == pytest.approx(0.05)
-
-
 def test_luck_of_the_best_equals_a_simulation():
     rng = np.random.default_rng(3)
     shown = (rng.binomial(30, 0.4, (20_000, 20)) >= 19).any(axis=1).mean()
@@ -135,7 +112,7 @@ def test_a_billion_candidates_cost_no_more_than_one():
 
 def test_a_plan_says_never_where_no_number_is_enough():
     found = plan_power(Question(50, 100, 1000, alarms=5)).numbers
-    assert found["precision_above_base_rate"]["all"] is None
+    assert found["minimum_detectable"]["precision"] is None
 
 
 @pytest.mark.parametrize(
@@ -146,10 +123,6 @@ def test_a_plan_says_never_where_no_number_is_enough():
         (lambda: auc_standard_error(float("nan"), 3, 346), "range"),
         (lambda: auc_standard_error(0.7, 0, 346), "number"),
         (lambda: auc_standard_error(0.7, 3.5, 346), "number"),
-        (lambda: corrected(0.05, 10, "holm"), "choice"),
-        (lambda: detectable_auc_difference(1.0, 9, 9), "range"),
-        (lambda: detectable_auc_difference(0.7, 9, 9, correlation=1.0), "range"),
-        (lambda: detectable_auc_difference(0.7, 76, 346, power=0.01), "range"),
         (lambda: detectable_precision(0, 0.5), "number"),
         (lambda: detectable_precision(30, 0.18, power=0.05), "range"),
         (lambda: alarms_needed(1.0, 1.0), "range"),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trueness.judge.compare import ClassComparison, Comparison
     from trueness.judge.contrasts import Contrasts
     from trueness.judge.leaderboard import Leaderboard
+    from trueness.judge.multiplicity import Spending
     from trueness.judge.show import Shown
     from trueness.judge.thresholds import Thresholds
 
@@ -179,10 +180,13 @@ def thresholds(
 
 def certify(
     *runs: str, precision: float, confidence: float = 0.95, campaign: str | None = None,
-    on: str | None = None, open_test: bool = False,
-    method: Literal["fixed_sequence", "holm"] | None = None, store: Where = DEFAULT_STORE,
-) -> Answer[Certificates]:  # fmt: skip
-    """Guarantee a precision by a threshold, adjusted for everything that was ever tested.
+    on: str | None = None, open_test: bool = False, preview: bool = False,
+    store: Where = DEFAULT_STORE,
+) -> Answer[Certificates | Spending]:  # fmt: skip
+    """Guarantee a precision by a threshold, adjusted for every run that was evaluated.
+
+    Runs that are certified for the first time spend a fraction of the error, which the ledger of
+    the store remembers. Asking about them again is free, at any precision.
 
     Parameters
     ----------
@@ -198,22 +202,23 @@ def certify(
         Part of the data; the measured one by default.
     open_test : bool
         Open the sealed test part; the ledger of the store remembers it.
-    method : {"fixed_sequence", "holm"}, optional
-        A fixed sequence on a sealed part, Holm elsewhere.
+    preview : bool
+        Only tell what it would spend: batch, fraction of the error, and the runs that are new.
+        Records nothing.
     store : Store, str or Path
 
     Raises
     ------
     TruenessError
     """
-    from trueness.judge.certificates import certify_runs
+    from trueness.judge.certificates import certification
 
     kept = opened(store)
-    found = certify_runs(
-        kept, _runs(kept, runs, campaign), precision, confidence, on=on, method=method,
-        opened=open_test, campaign=campaign or "",
+    asked = certification(
+        kept, _runs(kept, runs, campaign), precision, confidence, on=on, opened=open_test,
+        campaign=campaign or "",
     )  # fmt: skip
-    return Answer(found, kept)
+    return Answer(asked.spending if preview else asked.issue(), kept)
 
 
 def calibrate(

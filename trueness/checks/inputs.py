@@ -9,13 +9,14 @@ from typing import Any, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, softmax
 
 from trueness.checks.results import Limit
 from trueness.document import numbers
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.long_run import Window
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.spec.kinds import AnySpec
@@ -231,9 +232,10 @@ class CheckInput:
         return self.resampled(np.stack([values, np.ones(len(values))]), lambda s: s[0] / s[1])
 
 
-def block_of(blocks: Blocks) -> NDArray[np.int64]:
-    """Which block each unit is in: of consecutive times, or its cluster, (n,) from 0."""
-    return blocks.item // blocks.length
+def long_run_variance(values: ArrayLike, blocks: Blocks) -> tuple[float, float]:
+    """Variance of the sum of dependent values (n,), and its degrees of freedom."""
+    values, window = np.asarray(values, np.float64), Window.of(blocks)
+    return float(window.variance(blocks.totals(values - values.mean()))), window.freedom
 
 
 def _epoch_budget(spec: AnySpec) -> int | None:

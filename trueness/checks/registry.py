@@ -92,8 +92,8 @@ def moved_limits(content: Mapping[str, object]) -> dict[str, float]:
 
     Examples
     --------
-    >>> moved_limits({"few_positives": 50, "few_alarms": 5})
-    {'few_positives': 50}
+    >>> moved_limits({"drift_ratio": 2, "overfitting_gap": 0.15})
+    {'drift_ratio': 2}
     """
     found = {name: _checked_limit(name, value) for name, value in content.items()}
     return {name: value for name, value in found.items() if value != LIMITS[name].default}

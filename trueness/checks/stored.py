@@ -19,7 +19,7 @@ from trueness.errors import TruenessError
 from trueness.store import AnyStore, Problem, Run
 
 FILE = "checks.yaml"
-SHAPE = "a mapping with `limits:` is needed, as in `limits: {few_positives: 50}`"
+SHAPE = "a mapping with `limits:` is needed, as in `limits: {drift_ratio: 2}`"
 
 
 def limits_in(store: AnyStore) -> dict[str, float]:

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.checks.inputs import CheckInput
+from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.results import Check, CheckResult
 from trueness.document import numbers
 from trueness.evaluation.intervals import Estimate, percentile_interval
@@ -34,6 +34,22 @@ def where(estimate: Estimate, bound: float) -> str:
 def difference_of(run: CheckInput, found: Estimate) -> str:
     """A difference to a baseline with its interval."""
     return f"{HEADLINE[run.rule.kind]} difference {numbers.estimate(found, signed=True)}"
+
+
+def worse(check: Check, run: CheckInput, found: Estimate, than: str) -> CheckResult:
+    """A finding if a difference to a baseline lies below 0 with all of its interval.
+
+    One that may be 0 is none: that a model was not shown to be better is said by the leaderboard,
+    and a check that fired on it would fire on nearly all models that are as good.
+    """
+    if found.high is None:
+        raise Missing("the difference has no interval")
+    if found.high >= 0:
+        return check.clean()
+    return check.finding(
+        f"{difference_of(run, found)} to {than} lies below 0",
+        difference=found.value, low=found.low, high=found.high,
+    )  # fmt: skip
 
 
 def brier_finding(check: Check, run: CheckInput, own: Array, simple: Array) -> CheckResult:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
-from trueness.cli.output import DEFAULT, Output, check, present
+from trueness.cli.output import DEFAULT, Output, check, confirm, present
 
 CampaignName = Annotated[
     str | None,
@@ -77,13 +77,15 @@ def certify(
     campaign: CampaignName = None,
     on: On = None,
     open_test: OpenTest = False,
-    method: Literal["fixed_sequence", "holm"] | None = None,
+    yes: Annotated[bool, Parameter(negative=())] = False,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Guarantee a precision by a threshold, adjusted for everything that was ever tested.
+    """Guarantee a precision by a threshold, adjusted for every run that was evaluated.
 
-    Exits with status 1 if nothing is certified.
+    Runs that are certified for the first time spend a fraction of the error: a terminal is asked
+    first, elsewhere --yes is needed. Asking about them again is free, at any precision. Exits with
+    status 1 if nothing is certified.
 
     Example: trueness certify D-01 --precision 0.6 --confidence 0.95
 
@@ -95,19 +97,23 @@ def certify(
         That the certified threshold exceeds, 0 to 1.
     confidence
         That it does, 0.5 to 1.
-    method
-        fixed_sequence on the test part (order fixed on validation), holm elsewhere.
+    yes
+        Spend what it costs without asking.
     """
-    from trueness.judge.certificates import certify_runs
+    from trueness.judge.certificates import certification
     from trueness.judge.finding import find_runs
     from trueness.store import Store
 
     check(output)
     opened, name = Store(store), _name(campaign)
-    found = certify_runs(
-        opened, find_runs(opened, runs, name), precision, confidence, on=on, method=method,
-        opened=open_test, campaign=name or "",
+    asked = certification(
+        opened, find_runs(opened, runs, name), precision, confidence, on=on, opened=open_test,
+        campaign=name or "",
     )  # fmt: skip
+    spending = asked.spending
+    if not (spending.free or yes):
+        confirm(f"{spending}. Go on?", f"nothing was certified; {spending}", "give --yes to do so")
+    found = asked.issue()
     present(found, output)
     return 0 if found.certified else 1
 
@@ -117,6 +123,7 @@ def plan(
     positives: Whole,
     samples: Whole,
     candidates: Whole = 1,
+    baselines: Whole = 5,
     alarms: Whole = 30,
     precision: float = 0.6,
     auc: float = 0.7,
@@ -137,6 +144,8 @@ def plan(
         All its units.
     candidates
         Models that will be compared there.
+    baselines
+        Baselines that they have to beat.
     alarms
         Budget at which precisions are compared.
     precision
@@ -144,7 +153,7 @@ def plan(
     auc
         Where the models are expected to lie.
     correlation
-        Of the AUCs of two models on the same units.
+        Of the scores of two models on units with the same label.
     power
         Probability of detecting a difference that is there.
     """
@@ -152,8 +161,9 @@ def plan(
 
     check(output)
     asked = Question(
-        positives, samples, candidates, alarms, precision, auc, correlation, confidence, power
-    )
+        positives, samples, candidates, baselines, alarms, precision, auc, correlation, confidence,
+        power,
+    )  # fmt: skip
     present(plan_power(asked), output)
     return 0
 

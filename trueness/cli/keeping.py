@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from trueness.cli.options import DEFAULT_STORE, Store_
-from trueness.cli.output import DEFAULT, Output, check, console, present
+from trueness.cli.output import DEFAULT, Output, check, confirm, console, present
 from trueness.errors import TruenessError
 
 runs_app = App(name="runs", help="Delete, tag and annotate stored runs.", help_format="plaintext")
@@ -44,30 +43,14 @@ def delete(
     plan = plan_deletion(opened, runs)
     if not yes:
         present(plan, output)
-        _ask(len(plan.runs))
+        what = "it" if len(plan.runs) == 1 else f"all {len(plan.runs)}"
+        confirm(f"Delete {what}?", "nothing was deleted", f"give --yes to delete {what}")
     done = delete_planned(opened, plan)
     if yes:
         present(done, output)
     else:
         console(err=True).print("deleted")
     return 0
-
-
-def _ask(count: int) -> None:
-    """Ask the terminal.
-
-    Raises
-    ------
-    TruenessError
-        With the code ``not_confirmed`` unless somebody says yes.
-    """
-    what = "it" if count == 1 else f"all {count}"
-    if not sys.stdin.isatty():
-        raise TruenessError(f"nothing was deleted; give --yes to delete {what}", "not_confirmed")
-    sys.stderr.write(f"Delete {what}? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise TruenessError("nothing was deleted", "not_confirmed")
 
 
 @runs_app.command

@@ -26,12 +26,12 @@ def mute(
 ) -> int:
     """Mute a check with a reason that is kept; its findings are shown as muted, not dropped.
 
-    Example: trueness mute TRU005 --campaign demo --reason "two years of validation are all we have"
+    Example: trueness mute TRU008 --campaign demo --reason "the test years hold a crisis"
 
     Parameters
     ----------
     code
-        Check, such as TRU005.
+        Check, such as TRU008.
     run
         For this run: a key, the beginning of one, or the id of an experiment.
     campaign
@@ -58,7 +58,7 @@ def mute(
         return 0
     if code is None:
         raise TruenessError(
-            "which check? as in `trueness mute TRU005 --run D-01 --reason ...`", "which_check"
+            "which check? as in `trueness mute TRU008 --run D-01 --reason ...`", "which_check"
         )
     if (run is not None) + (campaign is not None) + everywhere != 1:
         raise TruenessError("for what? give one of --run, --campaign and --all", "which_scope")

@@ -142,6 +142,23 @@ def note(text: str) -> None:
     console(err=True).print(f"note: {text}", style="yellow", highlight=False, soft_wrap=True)
 
 
+def confirm(question: str, nothing: str, hint: str) -> None:
+    """Ask the terminal a question.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``not_confirmed`` unless somebody says yes; elsewhere than on a terminal it
+        says `nothing` and the `hint`.
+    """
+    if not sys.stdin.isatty():
+        raise TruenessError(f"{nothing}; {hint}", "not_confirmed")
+    sys.stderr.write(f"{question} [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise TruenessError(nothing, "not_confirmed")
+
+
 def console(err: bool = False) -> Console:
     """Console on standard output or error; wide where it is no terminal."""
     from rich.console import Console

@@ -21,6 +21,8 @@ from trueness.cli.text_files import (
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from trueness.judge.languages_tables import ClassRun
     from trueness.spec.titles import TitlesSpec
     from trueness.store import Run, Store
@@ -80,8 +82,10 @@ def predict(
     r"""Label, probability and calibrated probability of each text, as CSV.
 
     With a precision, predictions of a language abstain below the threshold at which the validation
-    part certifies that precision; all of them where there is no such threshold. Columns of a table
-    are kept; one that is called like a column of the answer becomes given_NAME.
+    part certifies that precision; all of them where there is no such threshold. Languages with too
+    few validation texts, and unseen ones, share a threshold that promises none of them anything:
+    guaranteed is false there. Columns of a table are kept; one that is called like a column of the
+    answer becomes given_NAME.
 
     Example: printf 'Rotwein 0,75 l\n' | trueness text predict M-0 - --precision 0.9
 
@@ -115,7 +119,20 @@ def predict(
     lost = [name for name, one in (limits or {}).items() if one.threshold is None]
     if lost:
         sys.stderr.write(f"no threshold is certified for {', '.join(lost)}; they abstain\n")
+    if limits is not None and (unsure := _without_guarantee(answers)):
+        sys.stderr.write(
+            f"not guaranteed for {', '.join(unsure)}: too few validation texts for a threshold of "
+            "their own\n"
+        )
     return 0
+
+
+def _without_guarantee(answers: list[pl.DataFrame]) -> list[str]:
+    """Languages of the texts that have no threshold of their own."""
+    import polars as pl
+
+    every = pl.concat(one.select("language", "guaranteed") for one in answers)
+    return every.filter(~pl.col("guaranteed"))["language"].unique().sort().to_list()
 
 
 def latency(

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from trueness.baselines import fit_titles_baseline
 from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.evaluation.by_group import judged_groups, selection_scores
+from trueness.evaluation.by_group import judged_groups
+from trueness.evaluation.macro_f1 import selection_scores
 from trueness.judge.measured import measured
 from trueness.predictions import Predictions
 from trueness.spec.titles import TitlesSpec

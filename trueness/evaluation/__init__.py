@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 from trueness.lazy import handed_on
 
 if TYPE_CHECKING:
+    from trueness.evaluation.best_baseline import against_best
     from trueness.evaluation.blocks import Blocks
-    from trueness.evaluation.by_group import selection_scores
     from trueness.evaluation.calibration import (
         brier_decomposition,
         expected_calibration_error,
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
         TemperatureScaling,
         VennAbersCalibration,
     )
-    from trueness.evaluation.design_effects import Dependence, dependence, precision_p_value
+    from trueness.evaluation.dependence import Dependence
+    from trueness.evaluation.design_effects import Residuals, of_share
     from trueness.evaluation.forecast_comparison import (
         LossComparison,
         loss_comparison,
@@ -34,12 +35,7 @@ if TYPE_CHECKING:
         accepted,
         fit_group_temperatures,
     )
-    from trueness.evaluation.guarantee import (
-        Candidate,
-        Certificate,
-        certify_many,
-        sequence,
-    )
+    from trueness.evaluation.guarantee import Candidate, Certificate, FamilyBounds, family_bounds
     from trueness.evaluation.inputs import InputError
     from trueness.evaluation.intervals import (
         Estimate,
@@ -47,6 +43,8 @@ if TYPE_CHECKING:
         exact_bounds,
         replicated_proportion,
     )
+    from trueness.evaluation.joint_draws import auc_draws, precision_draws
+    from trueness.evaluation.macro_f1 import selection_scores
     from trueness.evaluation.metrics import (
         measure,
         measure_many,
@@ -54,7 +52,6 @@ if TYPE_CHECKING:
         roc_auc,
         score_facts,
     )
-    from trueness.evaluation.nulls import TwoNulls, chance_p, sidak, two_nulls
     from trueness.evaluation.operating_points import (
         best_precision,
         best_recall,
@@ -69,17 +66,11 @@ if TYPE_CHECKING:
     from trueness.evaluation.power import (
         alarms_needed,
         auc_standard_error,
-        detectable_auc_difference,
         detectable_precision,
         luck_of_the_best,
     )
-    from trueness.evaluation.resampling import (
-        Resampled,
-        mean_difference,
-        mean_of,
-        resampled_aucs,
-        resampled_precisions,
-    )
+    from trueness.evaluation.rearranged import Chance
+    from trueness.evaluation.resampling import Resampled, mean_difference, mean_of
     from trueness.evaluation.selection import (
         Contrast,
         contrasts_with_leader,
@@ -87,7 +78,7 @@ if TYPE_CHECKING:
         max_t_critical,
         simultaneous_contrasts,
     )
-    from trueness.evaluation.shrinkage import Shrunk, shrink
+    from trueness.evaluation.shrinkage import Shrunk, shrink, shrink_drawn
     from trueness.evaluation.simultaneous_bounds import precision_bounds
     from trueness.evaluation.slice_comparison import (
         Method,

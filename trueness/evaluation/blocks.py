@@ -179,15 +179,7 @@ def _numbered(name: str, values: ArrayLike, n: int) -> Index:
     names = np.asarray(values)
     if names.shape != (n,):
         raise InputError(f"{name} of shape {names.shape} for {n} units", "length")
-    try:
-        nothing = names.dtype == object and any(v is None for v in names.tolist())
-        missing = nothing or bool((names != names).any())
-        number = numbered(names)[0]
-    except TypeError:
-        missing, number = True, np.zeros(n, np.int64)
-    if missing:
-        raise InputError(f"{name} must be comparable, none of them missing", "missing")
-    return number
+    return numbered(names, name)[0]
 
 
 @lru_cache(maxsize=SETS_KEPT)

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 
 from trueness.errors import at_least
-from trueness.evaluation.clusters import by_cluster
 from trueness.evaluation.inputs import InputError
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 OTHER, UNDETERMINED = "other", "und"
 LOW_QUANTILE = 0.2
+FEWEST_UNITS = 5
+"""Units of a class below which its F1 in a slice says too little to count."""
 
 
 @dataclass(frozen=True)
@@ -151,48 +151,6 @@ def check_lengths(**arrays: object) -> None:
         )
 
 
-def cell_counts(
-    rows: Index, label: Index, groups: Groups, atom: Index, atoms: int, n_classes: int
-) -> csr_array:
-    """Units of each class in each of G slices, summed inside atoms.
-
-    Parameters
-    ----------
-    rows : (m,) int64
-        Units that count.
-    label : (n,) int64
-    groups : Groups
-    atom : (n,) int64
-        Units of one number always count alike, see `Blocks.atom`.
-    atoms, n_classes : int
-
-    Returns
-    -------
-    (G K, atoms) sparse
-        Times weights of atoms it gives the counts of a draw.
-    """
-    column = groups.index[rows] * n_classes + label[rows]
-    return by_cluster(rows, column, 1.0, atom, (groups.cells * n_classes, atoms))
-
-
-def label_counts(
-    y: Index, predicted: Index, groups: Groups, atom: Index, atoms: int, n_classes: int
-) -> csr_array:
-    """What F1 needs, summed inside atoms.
-
-    Returns
-    -------
-    (3 G K, atoms) sparse
-        Hits, units and predictions of each class in each of G slices; times weights of atoms and
-        shaped ``(3, G, K, draws)`` it is what `class_f1` takes.
-    """
-    right, every = np.flatnonzero(y == predicted), np.arange(len(y))
-    return csr_array(vstack([
-        cell_counts(rows, label, groups, atom, atoms, n_classes)
-        for rows, label in ((right, y), (every, y), (every, predicted))
-    ]))  # fmt: skip
-
-
 def class_f1(counts: Array) -> Array:
     """F1 of each class, ``2 hits / (units + predictions)``; 0 where there are neither.
 
@@ -206,20 +164,6 @@ def class_f1(counts: Array) -> Array:
     return np.divide(2 * hits, both, out=np.zeros_like(both), where=both > 0)
 
 
-def macro_f1(counts: Array) -> tuple[Array, Array]:
-    """Mean of F1 over all K classes, for each slice and for all units.
-
-    Parameters
-    ----------
-    counts : (3, G, K, draws)
-
-    Returns
-    -------
-    (G, draws), (draws,) float64
-    """
-    return class_f1(counts).mean(axis=1), class_f1(counts.sum(axis=1)).mean(axis=0)
-
-
 def summaries(
     names: tuple[str, ...], scores: Array, overall: Array, majority: str = ""
 ) -> dict[str, Array]:
@@ -228,9 +172,9 @@ def summaries(
     Parameters
     ----------
     names : tuple of str
-        The G groups; the pooled rest is none of them.
-    scores : (at least G, draws)
-        Macro-F1 of the groups first.
+        The G groups that take part; the pooled rest is none of them.
+    scores : (G, draws)
+        Macro-F1 of the groups.
     overall : (draws,)
     majority : str
         Group behind ``majority_group``.
@@ -243,52 +187,14 @@ def summaries(
     """
     found = {"macro_f1": overall}
     if names:
-        own = scores[: len(names)]
-        found["mean_group"] = own.mean(axis=0)
-        found["worst_group"] = own.min(axis=0)
-        found["low_group"] = np.quantile(own, LOW_QUANTILE, axis=0)
+        found["mean_group"] = scores.mean(axis=0)
+        found["worst_group"] = scores.min(axis=0)
+        found["low_group"] = low_group(scores)
     if majority in names:
         found["majority_group"] = scores[names.index(majority)]
     return found
 
 
-def selection_scores(
-    y: object, predicted: object, group: object, n_classes: int, min_rows: int
-) -> dict[str, float]:
-    """Plain scores for choosing an epoch or a penalty; no intervals, in a few milliseconds.
-
-    Parameters
-    ----------
-    y, predicted : (n,) int
-        Classes, 0 to K - 1.
-    group : (n,) str
-    n_classes : int
-        K; the mean of F1 is over all of them.
-    min_rows : int
-        Units a group needs to count.
-
-    Returns
-    -------
-    dict of str to float
-        ``macro_f1``, ``mean_group``, ``worst_group``, each in [0, 1].
-
-    Raises
-    ------
-    InputError
-        If no group has enough units.
-
-    Examples
-    --------
-    >>> selection_scores(np.array([0, 1, 0, 1]), np.array([0, 1, 1, 1]), ["en"] * 2 + ["de"] * 2,
-    ...                  n_classes=2, min_rows=2)["worst_group"]
-    0.3333333333333333
-    """
-    check_lengths(y=y, predicted=predicted, group=group)
-    labels = checked_labels("y", y, n_classes)
-    guesses = checked_labels("predicted", predicted, n_classes)
-    groups = judged_groups(group, min_rows)
-    one = np.zeros(len(labels), np.int64)
-    counts = label_counts(labels, guesses, groups, one, 1, n_classes).toarray()
-    scores, overall = macro_f1(counts.reshape(3, groups.cells, n_classes, 1))
-    found = summaries(groups.names, scores, overall)
-    return {n: float(found[n][0]) for n in ("macro_f1", "mean_group", "worst_group")}
+def low_group(scores: Array) -> Array:
+    """The 20 % quantile over groups, (G, draws) to (draws,)."""
+    return np.asarray(np.quantile(scores, LOW_QUANTILE, axis=0))

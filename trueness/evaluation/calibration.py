@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import at_least
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.inputs import (
     SMALLEST_PROBABILITY,
     InputError,
@@ -15,6 +17,7 @@ from trueness.evaluation.inputs import (
     choice,
     labels_and_probabilities,
 )
+from trueness.evaluation.resampling import check_size
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -42,7 +45,7 @@ def bins_of(prob: Array, n_bins: int, strategy: str) -> tuple[Array, Index]:
     n_bins = at_least("n_bins", n_bins, 1)
     choice("strategy", strategy, get_args(Strategy))
     if strategy == "uniform":
-        edges = np.linspace(0, 1, n_bins + 1)
+        edges = np.arange(n_bins + 1) / n_bins  # 0.3 is the double that people write
     else:
         edges = (
             np.quantile(prob, np.linspace(0, 1, n_bins + 1)) if len(prob) else np.linspace(0, 1, 2)
@@ -59,6 +62,7 @@ def reliability_diagram_data(
     strategy: Strategy = "uniform",
     *,
     bands: float | None = None,
+    blocks: Blocks | None = None,
     draws: int = 1000,
     rng: np.random.Generator | int = 0,
 ) -> dict[str, Array]:
@@ -76,6 +80,8 @@ def reliability_diagram_data(
     bands : float, optional
         Confidence in (0, 1) of consistency bands: where the share of positives of each bin, taken
         alone, would fall if every probability were true.
+    blocks : Blocks, optional
+        Units whose labels depend on each other: bands are wider by the root of the design effect.
     draws : int
         Labels drawn per example for the bands.
     rng : numpy Generator or int
@@ -90,8 +96,7 @@ def reliability_diagram_data(
     Notes
     -----
     Bröcker and Smith, "Increasing the Reliability of Reliability Diagrams" (2007).
-    NOTE[DIFF]: they resample the forecasts as well; here the bins keep theirs. Labels are drawn
-    independently, so bands are too narrow for days whose labels overlap.
+    NOTE[DIFF]: they resample the forecasts as well; here the bins keep theirs.
 
     Examples
     --------
@@ -105,8 +110,22 @@ def reliability_diagram_data(
     count, mean, share = _bin_means(index, b, prob, y)
     diagram = {"edges": edges, "mean_probability": mean, "positive_share": share, "count": count}
     if bands is not None:
-        diagram["band_low"], diagram["band_high"] = _consistency(prob, index, b, bands, draws, rng)
+        ends, wider = _consistency(prob, index, b, bands, draws, rng), np.ones(b)
+        if blocks is not None:
+            wider = np.sqrt(_effects(y, prob, index, b, blocks))
+        diagram["band_low"], diagram["band_high"] = (
+            np.clip(mean + wider * (end - mean), 0, 1) for end in ends
+        )
     return diagram
+
+
+def _effects(y: Array, prob: Array, index: Index, b: int, blocks: Blocks | None) -> Array:
+    """Design effect of the labels of each bin, (b,), around the probabilities."""
+    if blocks is None or blocks.alone or not len(y):
+        return np.ones(b)
+    check_size(blocks, len(y))
+    rest = Residuals.around(y - prob, blocks)
+    return np.array([rest.effect(index == i) for i in range(b)])
 
 
 def _bin_means(index: Index, b: int, *values: Array) -> tuple[Array, ...]:
@@ -141,6 +160,7 @@ def expected_calibration_error(
     n_bins: int = BINS,
     strategy: Strategy = "uniform",
     debiased: bool = False,
+    blocks: Blocks | None = None,
 ) -> float:
     """Mean distance between predicted probability and share of positives, in [0, 1].
 
@@ -163,6 +183,8 @@ def expected_calibration_error(
         is a root mean square, which is at least the mean distance, so a true error may come out
         larger than the plain number; about 0 says that chance explains all of it. A bin of one
         example stays as it is.
+    blocks : Blocks, optional
+        Units whose labels depend on each other: what is taken off is larger by the design effect.
 
     Examples
     --------
@@ -178,7 +200,8 @@ def expected_calibration_error(
     count, mean, share = _bin_means(index, len(edges) - 1, prob, y)
     gap, n = np.abs(share - mean), max(1, len(prob))
     if debiased:
-        variance = share * (1 - share) / np.maximum(count - 1, 1)
+        effects = _effects(y, prob, index, len(count), blocks)
+        variance = effects * share * (1 - share) / np.maximum(count - 1, 1)
         return float(np.sqrt(max(0.0, np.nansum((gap**2 - variance) * count) / n)))
     return float(np.nansum(gap * count) / n)
 

@@ -1,26 +1,20 @@
-"""Macro-F1 of several models on the same units, each on the same resamples of them."""
+"""Macro-F1 of several models on the same units, with draws that all of them share."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array, vstack
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import DRAWS, Blocks
-from trueness.evaluation.by_group import (
-    Groups,
-    cell_counts,
-    macro_f1,
-    majority_of,
-    summaries,
-)
+from trueness.evaluation.by_group import Groups, majority_of, summaries
 from trueness.evaluation.clusters import WEIGHTS_AT_ONCE, cluster_weights
+from trueness.evaluation.long_run import Window
+from trueness.evaluation.macro_f1 import Cells, macro_f1_jackknife
 from trueness.evaluation.resampling import Resampled, mean_of
 
 Array = NDArray[np.float64]
@@ -61,46 +55,62 @@ def atom_weights(blocks: Blocks, draws: int = DRAWS, seed: int = 0) -> Iterator[
 
 @dataclass(frozen=True)
 class Sizes:
-    """Units of each group, and what stands for itself among them; of all units last.
+    """Units of each slice, and how freely their scores vary; of all units last.
 
     Attributes
     ----------
     names : tuple of str
-        Groups with enough units.
-    rows, blocks : tuple of int
-        One more than names.
+        Groups with enough units: the first slices.
+    rows : tuple of int
+    freedom : tuple of float
+        Degrees of freedom of a standard error.
+    enough : tuple of bool
+        Whether macro-F1 has an interval, see `Cells`.
     majority : str
         Group that must not be degraded.
     """
 
     names: tuple[str, ...]
     rows: tuple[int, ...]
-    blocks: tuple[int, ...]
+    freedom: tuple[float, ...]
+    enough: tuple[bool, ...]
     majority: str
+
+    @property
+    def judged(self) -> list[int]:
+        """Positions of the groups that take part in means and in the worst."""
+        return [i for i in range(len(self.names)) if self.enough[i]]
+
+    def summaries(self, scores: Array) -> dict[str, Array]:
+        """Summaries of macro-F1 of each slice, then of all units, (S + 1, draws)."""
+        names = tuple(self.names[i] for i in self.judged)
+        return summaries(names, scores[self.judged], scores[-1], self.majority)
 
 
 @dataclass(frozen=True)
 class ClassDraws:
-    """Macro-F1 of each group and the summaries of one model, resampled."""
+    """Macro-F1 of each group and the summaries of one model, with joint draws."""
 
     groups: dict[str, Resampled]
     summaries: dict[str, Resampled]
 
     @classmethod
     def of(cls, scores: Array, sizes: Sizes) -> ClassDraws:
-        """From macro-F1 of each group, then of all units: as they are, and in each draw.
+        """From macro-F1 of each slice, then of all units: as they are, and in each draw.
 
         Parameters
         ----------
-        scores : (G + 1, 1 + draws)
+        scores : (S + 1, 1 + draws)
         sizes : Sizes
         """
-        rows, blocks = sizes.rows, sizes.blocks
-        whole = summaries(sizes.names, scores[:-1], scores[-1], sizes.majority)
+        several = min([sizes.freedom[i] for i in sizes.judged], default=0.0)
+        freedom = {"macro_f1": sizes.freedom[-1], "mean_group": sizes.freedom[-1]}
         return cls(
-            {n: _resampled(scores[i], rows[i], blocks[i]) for i, n in enumerate(sizes.names)},
-            {n: _resampled(values, rows[-1], blocks[-1]) for n, values in whole.items()},
-        )
+            {n: _resampled(scores[i], sizes.rows[i], sizes.freedom[i])
+             for i, n in enumerate(sizes.names)},
+            {n: _resampled(values, sizes.rows[-1], freedom.get(n, several))
+             for n, values in sizes.summaries(scores).items()},
+        )  # fmt: skip
 
     @classmethod
     def mean(cls, seeds: Sequence[ClassDraws]) -> ClassDraws:
@@ -114,27 +124,27 @@ class ClassDraws:
         )
 
 
-def _resampled(values: Array, rows: int, blocks: int) -> Resampled:
-    return Resampled(float(values[0]), values[1:], rows, blocks)
+def _resampled(values: Array, rows: int, freedom: float) -> Resampled:
+    return Resampled(float(values[0]), values[1:], rows, freedom)
 
 
-def sizes_of(groups: Groups, blocks: Blocks, majority: str = "") -> Sizes:
-    """Sizes of the groups with enough units, and of all units."""
-    inside = [groups.index == g for g in range(len(groups.names))]
-    block = independent(blocks)
+def sizes_of(groups: Groups, blocks: Blocks, cells: Cells, majority: str = "") -> Sizes:
+    """Sizes of the slices, and of all units."""
+    each = Window.of(blocks).freedom / blocks.items
     return Sizes(
         groups.names,
-        (*(int(one.sum()) for one in inside), len(block)),
-        (*(len(np.unique(block[one])) for one in inside), len(np.unique(block))),
+        (*np.bincount(groups.index, minlength=groups.cells).tolist(), blocks.n),
+        tuple((cells.items * each - 1).tolist()),
+        tuple(cells.enough.tolist()),
         majority_of(groups.names, majority),
     )
 
 
 def macro_f1_draws(
-    y: Index, predictions: Mapping[Any, Index], groups: Groups, blocks: Blocks, *,
-    n_classes: int, draws: int = DRAWS, seed: int = 0,
+    y: Index, predictions: Mapping[Any, Index], groups: Groups, blocks: Blocks, cells: Cells, *,
+    draws: int = DRAWS, paired: bool = True,
 ) -> dict[Any, Array]:  # fmt: skip
-    """Macro-F1 of each group, then of all units: as they are, and in each draw.
+    """Macro-F1 of each slice, then of all units: as they are, and in each draw.
 
     Parameters
     ----------
@@ -144,41 +154,31 @@ def macro_f1_draws(
         Predicted classes of several models.
     groups : Groups
     blocks : Blocks
-        All models see the same draws of them; no draws with fewer than five.
-    n_classes : int
-        K.
-    draws, seed : int
+        All models see the same draws of them.
+    cells : Cells
+        Of the same labels.
+    draws : int
+    paired : bool
+        Whether they are for differences of models, see `macro_f1_jackknife`.
 
     Returns
     -------
-    dict to (G + 1, 1 + draws) float64
-        G groups with enough units.
+    dict to (S + 1, 1 + draws) float64
+        Draws are NaN where cells are not enough for an interval.
 
     Examples
     --------
     >>> from trueness.evaluation.by_group import group_units
     >>> y = np.array([0, 1] * 10)
-    >>> groups, blocks = group_units(None, 20, 1), Blocks.of(20)
-    >>> macro_f1_draws(y, {"a": y, "b": 1 - y}, groups, blocks, n_classes=2, draws=3)["b"]
-    array([[0., 0., 0., 0.]])
+    >>> groups, blocks = group_units(["en"] * 20, 20, 1), Blocks.of(20)
+    >>> cells = Cells.of(y, groups, blocks, 2)
+    >>> macro_f1_draws(y, {"a": y, "b": 1 - y}, groups, blocks, cells, draws=3)["b"][0]
+    array([0., 0., 0., 0.])
     """
-    atom, every = atom_of(blocks), np.arange(len(y))
-    atoms, kept = int(atom.max()) + 1, len(groups.names)
-    shape = (groups.cells, n_classes, -1)
-
-    def counts(rows: Index, label: Index) -> csr_array:
-        return cell_counts(rows, label, groups, atom, atoms, n_classes)
-
-    units = counts(every, y)
-    others = {
-        name: csr_array(vstack([counts(np.flatnonzero(y == p), y), counts(every, p)]))
-        for name, p in predictions.items()
-    }
-    portions: dict[Any, list[Array]] = {name: [] for name in predictions}
-    for weights in chain([np.ones((atoms, 1))], atom_weights(blocks, draws, seed)):
-        truth = (units @ weights).reshape(shape)
-        for name, sums in others.items():
-            hits, guesses = (sums @ weights).reshape(2, *shape)
-            own, overall = macro_f1(np.stack([hits, truth, guesses]))
-            portions[name].append(np.vstack([own[:kept], overall]))
-    return {name: np.hstack(some) for name, some in portions.items()}
+    at_least("draws", draws, 1)
+    found = {}
+    for name, one in predictions.items():
+        own = macro_f1_jackknife(y, one, groups, blocks, cells, paired=paired)
+        drawn = np.where(cells.enough[:, None], own.draws(blocks, draws), np.nan)
+        found[name] = np.column_stack([own.value, drawn])
+    return found

@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from scipy.special import stdtrit
 
 from trueness.errors import at_least
-from trueness.evaluation.inputs import check_confidence
+from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import exact_tails
 
 Array = NDArray[np.float64]
@@ -22,10 +22,25 @@ WEIGHTS_AT_ONCE, DRAWS_AT_ONCE = 4_000_000, 1000
 """Clusters times draws, and draws, that are held in memory."""
 
 
-def numbered(cluster: object) -> tuple[Index, int]:
-    """Clusters renumbered from 0, (n,), and how many there are."""
-    names, index = np.unique(np.asarray(cluster), return_inverse=True)
-    return index.astype(np.int64), len(names)
+def numbered(values: object, name: str = "clusters") -> tuple[Index, int]:
+    """Clusters (or times) renumbered from 0 by rising value, (n,), and how many there are.
+
+    Missing ones are refused: units of which nobody knows the cluster are not of one cluster.
+
+    Raises
+    ------
+    InputError
+        With the code ``missing``.
+    """
+    every = np.asarray(values)
+    try:
+        nothing = every.dtype == object and any(v is None for v in every.tolist())
+        if not nothing and not (every != every).any():
+            distinct, index = np.unique(every, return_inverse=True)
+            return index.astype(np.int64), len(distinct)
+    except TypeError:
+        pass
+    raise InputError(f"{name} must be comparable, none of them missing", "missing")
 
 
 def cluster_weights(clusters: int, draws: int, seed: int = 0) -> Iterator[Array]:

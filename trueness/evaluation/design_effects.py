@@ -1,4 +1,4 @@
-"""How much hits that come in runs are worth: design effects, and p-values of a precision.
+"""Design effects: how much hits and shares of units vary that depend on each other.
 
 Volatile weeks hold many of the days that matter, so an alarm that hits is often followed by
 another. Thirty such alarms say less than thirty independent ones.
@@ -6,181 +6,151 @@ another. Thirty such alarms say less than thirty independent ones.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtrit
 
-from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
-from trueness.evaluation.inputs import InputError, between
-from trueness.evaluation.power import binomial_tail
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.dependence import INDEPENDENT, Dependence
+from trueness.evaluation.influence import precision_at_edge
+from trueness.evaluation.long_run import Window
+from trueness.evaluation.resampling import SortedScores
 
 Array = NDArray[np.float64]
-LEVELS = (1e-12, 0.49)
-"""P-values of dependent alarms beyond these are indistinguishable."""
+GROUPS = 20
+"""Equal groups of the score, around whose shares of positives labels scatter."""
 
 
 @dataclass(frozen=True)
-class Dependence:
-    """How much less than so many independent alarms dependent ones say.
+class Residuals:
+    """How labels depend on each other beyond what one model's scores say, from all units.
+
+    Thirty alarms cannot tell how much their hits depend on each other, but the labels of all units
+    can: they scatter around the share of positives of units with a similar score. How far what is
+    left of neighbouring units correlates, and at which distances the alarms lie, is how much hits
+    depend on each other.
 
     Attributes
     ----------
-    effect : float
-        Variance of the hits over that of independent ones, at least 1.
-    blocks : float
-        Effective number of blocks that hold the alarms.
+    blocks : Blocks
+    window : Window
+    correlation : (width + 1,) float64
+        Of two units whose times lie so many items apart, weighted by the window.
     """
 
-    effect: float
-    blocks: float
+    blocks: Blocks
+    window: Window
+    correlation: Array
 
-    def effective(self, alarms: int, level: float) -> float:
-        """Independent alarms that say as much at an error level, for few blocks corrected.
+    @classmethod
+    def of(cls, ranked: SortedScores, blocks: Blocks) -> Residuals:
+        """Of the labels and scores of one model."""
+        n = len(ranked.y)
+        group = np.empty(n, np.int64)
+        group[ranked.order] = np.arange(n) * GROUPS // n
+        share = np.bincount(group, ranked.y) / np.maximum(np.bincount(group), 1)
+        return cls.around(ranked.y - share[group], blocks)
 
-        The correction is that of Korn and Graubard, "Confidence intervals for proportions with
-        small expected number of positive counts estimated from survey data" (1998).
+    @classmethod
+    def around(cls, rest: Array, blocks: Blocks) -> Residuals:
+        """Of labels minus what is expected of each, (n,)."""
+        window, n = Window.of(blocks), len(rest)
+        pairs = _pairs(blocks.totals(np.ones(n)), window, n)
+        products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
+        variance = max(float(np.square(rest).mean()), 1e-300)
+        each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
+        return cls(blocks, window, window.lags * (each / variance + 1 / n))
+
+    def of_alarms(self, ranked: SortedScores, count: int, *, by_rank: bool) -> Dependence:
+        """Design effect of the hits of the highest scores, so many of them.
+
+        The larger of two: that of the residuals of all units is known better where alarms are few,
+        the long-run variance of the hits themselves where they are many.
+
+        Parameters
+        ----------
+        ranked : SortedScores
+        count : int
+        by_rank : bool
+            Whether the cut follows the number of alarms: another sample would have cut elsewhere,
+            and its precision varies with it.
+
+        Returns
+        -------
+        Dependence
         """
-        if not np.isfinite(self.blocks):
-            return alarms / self.effect
-        quantile = stdtrit(max(self.blocks - 1, 1.0), 1 - level)
-        return float(alarms / self.effect * (ndtri(1 - level) / quantile) ** 2)
+        if (self.blocks.alone and not by_rank) or not count:
+            return INDEPENDENT
+        alarm = np.zeros(len(ranked.y))
+        alarm[ranked.order[:count]] = 1.0
+        sums, precision = self.blocks.totals(alarm), float(ranked.y[ranked.order[:count]].mean())
+        smoothed = (precision * count + 1) / (count + 2)
+        variance = count * smoothed * (1 - smoothed)
+        effect, edge = self._effect(sums, count), precision
+        if by_rank:
+            edge = precision_at_edge(ranked, count)
+            effect += max(0.0, precision - edge) ** 2 * self._moved(ranked, count, sums) / variance
+        own = self._own(ranked, count, alarm, edge) / variance
+        return Dependence(max(1.0, effect, own), self._independent)
 
-    def further(self, alarms: int, independent: int, level: float) -> int:
-        """Alarms beyond those there are, until they are worth so many independent ones.
+    def effect(self, among: NDArray[np.bool_]) -> float:
+        """Design effect of the sum of the labels of some units (n,), at least 1."""
+        count = int(among.sum())
+        return max(1.0, self._effect(self.blocks.totals(among), count)) if count else 1.0
 
-        Further alarms are taken to depend on each other as these do, in as many more blocks.
-        """
+    def _effect(self, sums: Array, count: int) -> float:
+        return 1 + float(_pairs(sums, self.window, count) @ self.correlation) / count
 
-        def worth(total: int) -> float:
-            return replace(self, blocks=self.blocks * total / alarms).effective(total, level)
+    @property
+    def _independent(self) -> float:
+        """Blocks; infinite if every unit is independent of every other."""
+        return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
 
-        low = high = alarms
-        while worth(high) < independent:
-            low, high = high, 2 * high
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if worth(middle) < independent else (low, middle)
-        return max(1, high - alarms)
+    def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
+        """Variance of the number of units above a cut that expects so many."""
+        share = self.blocks.totals(np.ones(len(ranked.y))) * count / len(ranked.y)
+        return float(self.window.variance(sums - share))
 
-
-INDEPENDENT = Dependence(1.0, np.inf)
-
-
-def _rolled(values: Array, length: int) -> Array:
-    """Sum over every run of `length` items, the last followed by the first; (m,) -> (m,)."""
-    total = np.append(0.0, np.cumsum(np.append(values, values[:length])))
-    return total[length : length + len(values)] - total[: len(values)]
+    def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
+        """Long-run variance of the hits; an alarm more is one less of those at the edge."""
+        hits = ranked.y * alarm
+        each = hits - edge * alarm
+        return float(self.window.variance(self.blocks.totals(each - each.mean())))
 
 
-def _block_variance(values: Array, length: int) -> float:
-    """Variance of the sum of values whose mean is 0 that depend on each other up to `length` times.
+def _pairs(sums: Array, window: Window, itself: float) -> Array:
+    """Products of two units, summed over pairs at each distance, (width + 1,).
 
-    The larger of two. The circular block bootstrap has it in closed form, with weights on the
-    products of two times that fall from 1 to 0 over the block: Politis and Romano, "A circular
-    block-resampling procedure for stationary data" (1992). Twice that of double blocks less that of
-    single ones keeps the weight 1 up to `length` times: Politis and Romano, "Bias-corrected
-    nonparametric spectral estimation" (1995). Times or clusters that are independent of each other
-    need the first only.
+    Both orders of a pair count; those of a unit with `itself` are taken off.
     """
-    single = np.square(_rolled(values, length)).mean() / length
-    if length == 1:
-        return float(len(values) * single)
-    double = np.square(_rolled(values, 2 * length)).mean() / (2 * length)
-    return float(len(values) * max(single, 2 * double - single))
+    transformed = np.fft.rfft(sums, window.size)
+    products = np.fft.irfft(np.square(np.abs(transformed)), window.size)[: window.width + 1]
+    return np.append(products[0] - itself, 2 * products[1:])
 
 
-def dependence(y_true: ArrayLike, alarm: ArrayLike, blocks: Blocks) -> Dependence:
-    """Design effect of hits that come in runs, from the variance of blocks.
+def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependence:
+    """Design effect of the share of units with an indicator among some of them.
 
-    One block of alarms that all miss is added to those there are: alarms that never missed would
-    otherwise look independent, however few blocks they lie in.
+    From the long-run variance of these units; for many of them, such as the positives of a recall.
 
     Parameters
     ----------
-    y_true : (n,)
-        Labels 0 and 1.
-    alarm : (n,) bool
-        At least one of them set.
+    indicator, among : (n,) bool
     blocks : Blocks
-        Times over which hits depend on each other, or clusters.
-
-    Returns
-    -------
-    Dependence
-
-    Raises
-    ------
-    InputError
-        With the code ``few`` if there are fewer than five blocks, ``no_alarms`` without any.
 
     Examples
     --------
     >>> y = np.repeat(np.random.default_rng(0).random(100) < 0.5, 10)  # ten days alike, 100 times
-    >>> round(dependence(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
-    9
+    >>> round(of_share(y, np.ones(1000, bool), Blocks.of(1000, length=10)).effect)
+    13
     """
-    if blocks.alone:
+    hit, of = np.asarray(indicator, np.float64), np.asarray(among, np.float64)
+    n = float(of.sum())
+    if blocks.alone or not n:
         return INDEPENDENT
-    if blocks.few:
-        raise InputError(
-            f"{blocks.items} times are fewer than {FEWEST_BLOCKS} blocks of {blocks.length}: too "
-            "few to tell how much hits depend on each other; take longer data", "few",
-        )  # fmt: skip
-    raised, hit = np.asarray(alarm, np.float64), np.asarray(y_true, np.float64)
-    alarm_sums, hit_sums = blocks.totals(raised), blocks.totals(raised * hit)
-    alarms, hits, length = alarm_sums.sum(), hit_sums.sum(), blocks.length
-    if not alarms:
-        raise InputError("no alarms; at least one is needed", "no_alarms")
-    fellows = np.square(_rolled(alarm_sums, length)).mean() / length * blocks.items / alarms
-    share = hits / (alarms + fellows)
-    if not hits:
-        return Dependence(float(fellows), float(alarms / fellows))
-    variance = _block_variance(hit_sums - share * alarm_sums, length) + (fellows * share) ** 2
-    effect = variance / ((alarms + fellows) * share * (1 - share))
-    return Dependence(float(max(1.0, effect)), float(alarms / fellows))
-
-
-def precision_p_value(k: int, n: int, precision: float, depends: Dependence = INDEPENDENT) -> float:
-    """P-value of "the precision is at most p", given k hits of n alarms.
-
-    The exact binomial tail; for dependent units the larger of it and of the tail of as many
-    independent alarms as the dependent ones are worth, the smallest level at which that test
-    rejects.
-
-    Parameters
-    ----------
-    k, n : int
-    precision : float
-        In (0, 1).
-    depends : Dependence
-
-    Returns
-    -------
-    float
-        In [0, 1].
-
-    Examples
-    --------
-    >>> round(precision_p_value(24, 30, 0.6), 3)
-    0.017
-    >>> round(precision_p_value(24, 30, 0.6, Dependence(1.5, 12.0)), 3)
-    0.07
-    """
-    exact = float(binomial_tail(k, n, between("precision", precision)))
-    if depends == INDEPENDENT or not n:
-        return exact
-
-    def tail(level: float) -> float:
-        size = depends.effective(n, level)
-        return float(binomial_tail(k / n * size, size, precision))
-
-    if k <= n * precision:
-        return max(exact, tail(LEVELS[1]))
-    low, high = np.log(LEVELS)
-    for _ in range(35):
-        middle = (low + high) / 2
-        rejected = tail(float(np.exp(middle))) <= np.exp(middle)
-        low, high = (low, middle) if rejected else (middle, high)
-    return max(exact, float(np.exp(high)))
+    window, k = Window.of(blocks), float((hit * of).sum())
+    smoothed = (k + 1) / (n + 2)
+    variance = float(window.variance(blocks.totals(of * (hit - k / n))))
+    effect = variance / (n * smoothed * (1 - smoothed))
+    return Dependence(max(1.0, effect), window.freedom + 1)

@@ -5,13 +5,14 @@ Both are fitted on validation units and used on others.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
+from scipy.stats import binom
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import OTHER, check_lengths, group_units
@@ -166,12 +167,16 @@ class AbstentionThreshold:
         Share of the units that is accepted.
     certified : bool
         Whether the bound was asked for; else the value is the best of several and optimistic.
+    guaranteed : bool
+        Whether the bound holds for the group by itself. That of "other" holds for units in the
+        proportions of the groups that were pooled, not for one of them, nor for another group.
     """
 
     threshold: float | None
     precision: Estimate
     accepted: Estimate
     certified: bool
+    guaranteed: bool
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -181,7 +186,8 @@ class AbstentionThreshold:
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
         precision, share = (Estimate.from_dict(content[n]) for n in ("precision", "accepted"))
-        return cls(content["threshold"], precision, share, content["certified"])
+        sure = content["certified"], content["guaranteed"]
+        return cls(content["threshold"], precision, share, *sure)
 
 
 def abstention_thresholds(
@@ -191,26 +197,30 @@ def abstention_thresholds(
     """For each group the threshold that accepts most units at the wanted precision.
 
     Thresholds are looked for at 5, 10, ..., 100 % of the units with the largest probabilities,
-    places that do not depend on the labels. With a `confidence`, a threshold counts if the lower
-    bound of its precision reaches the target at a twentieth of the error (Bonferroni), so that the
-    threshold of a group keeps its promise with that confidence, for units like these. Without one
-    the observed precision decides.
+    places that do not depend on the labels. With a `confidence` they are tested in a fixed
+    sequence, each at the whole error, until one fails: the lower bound of its precision does not
+    reach the target. First comes the one that is likeliest to pass if the probabilities are right,
+    so an order that no label enters; the threshold of a group keeps its promise with that
+    confidence, for units like these, whether the probabilities are right or not. Maurer, Hothorn
+    and Lehmacher, "Multiple comparisons in drug clinical trials and preclinical assays: a-priori
+    ordered hypotheses" (1995). Without a confidence the observed precision decides.
 
     Parameters
     ----------
     y : (n,) int
         Classes, 0 to K - 1.
     probabilities : (n, K)
-        Rows sum to 1; calibrated ones make thresholds comparable, but no promise needs that.
+        Rows sum to 1. Calibrated ones find more thresholds; no promise needs that.
     group : (n,) str
     blocks : Blocks, optional
         Which units depend on each other, see `clustered_shares`; none without.
     precision : float
         To be reached, in (0, 1).
     confidence : float or None
-        In (0, 1).
+        In (0.5, 1).
     min_rows : int
-        Groups with fewer units share the threshold "other", which is also that of unseen groups.
+        Groups with fewer units share the threshold "other", which is also that of unseen groups; it
+        promises neither of them anything by itself.
 
     Returns
     -------
@@ -228,11 +238,13 @@ def abstention_thresholds(
     >>> y[:100:2] = 1  # the lowest quarter is right half of the time
     >>> found = abstention_thresholds(y, np.c_[p, 1 - p], ["en"] * 400, precision=0.9)
     >>> print(found["en"].accepted)
-    80 % (76–84) · 320/400
+    85 % (81–88) · 340/400
     """
     between("precision", precision)
     if confidence is not None:
         check_confidence(confidence)
+        if confidence <= 0.5:
+            raise InputError(f"confidence {confidence} must lie between 0.5 and 1", "range")
     labels, values = checked_logits(y, probabilities, np.asarray(probabilities).shape[-1])
     if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-4):
         raise InputError(
@@ -245,14 +257,21 @@ def abstention_thresholds(
     found = {}
     for g, name in enumerate(groups.slices):
         inside = groups.index == g
-        found[name] = _threshold(hit[inside], top[inside], block[inside], precision, confidence)
+        units = _Ranked(hit[inside], top[inside], block[inside])
+        if confidence is None:
+            found[name] = units.observed(precision)
+        else:
+            found[name] = units.certified(precision, confidence, alone=name in groups.names)
     return found
 
 
 def accepted(
     probabilities: object, group: object, thresholds: dict[str, AbstentionThreshold]
 ) -> NDArray[np.bool_]:
-    """Which predictions are accepted, (n,): those at the threshold of their group or above it."""
+    """Which predictions are accepted, (n,): those at the threshold of their group or above it.
+
+    Groups without a threshold of their own have that of "other", which promises them nothing.
+    """
     top = np.asarray(probabilities).max(axis=1)
     check_lengths(probabilities=probabilities, group=group)
     never = np.inf
@@ -261,20 +280,81 @@ def accepted(
     return top >= np.array([limits.get(n, rest) for n in np.asarray(group).tolist()])
 
 
-def _threshold(
-    hit: NDArray[np.bool_], top: Array, block: Index, precision: float, confidence: float | None
-) -> AbstentionThreshold:
-    """The threshold that accepts the most; of the units of one group."""
-    n, ranked, certified = len(top), np.sort(top)[::-1], confidence is not None
-    level = 0.95 if confidence is None else 1 - 2 * (1 - confidence) / len(ACCEPTED_PCT)
-    for threshold in np.unique([ranked[max(1, n * pct // 100) - 1] for pct in ACCEPTED_PCT]):
-        some = top >= threshold
+def guaranteed(group: object, thresholds: dict[str, AbstentionThreshold]) -> NDArray[np.bool_]:
+    """Whose threshold holds for their group by itself, (n,): none of "other", none unseen."""
+    sure = {name: one.guaranteed for name, one in thresholds.items() if name != OTHER}
+    return np.array([sure.get(n, False) for n in np.asarray(group).tolist()], bool)
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """Which predictions of a group are right, their probabilities and clusters, (n,) each."""
+
+    hit: NDArray[np.bool_]
+    top: Array
+    block: Index
+
+    @property
+    def thresholds(self) -> Array:
+        """Where a threshold is looked for, ascending."""
+        n, ranked = len(self.top), np.sort(self.top)[::-1]
+        return np.unique([ranked[max(1, n * pct // 100) - 1] for pct in ACCEPTED_PCT])
+
+    def observed(self, precision: float) -> AbstentionThreshold:
+        """The smallest threshold whose observed precision is large enough."""
+        for threshold in self.thresholds:
+            share = self._precision(threshold, 0.95)
+            if (share.value or 0.0) >= precision:
+                return self._made(float(threshold), share, certified=False, alone=False)
+        return self._made(None, Estimate.proportion(0, 0), certified=False, alone=False)
+
+    def certified(self, precision: float, confidence: float, alone: bool) -> AbstentionThreshold:
+        """The smallest of the thresholds that pass in a fixed sequence."""
+        passed: dict[float, Estimate] = {}
+        for threshold in self._likeliest_first(precision, confidence):
+            share = self._precision(threshold, 2 * confidence - 1)
+            if (share.low or 0.0) < precision:
+                break
+            passed[threshold] = replace(share, high=1.0)
+        if not passed:
+            return self._made(None, Estimate.proportion(0, 0), certified=True, alone=alone)
+        lowest = min(passed)
+        return self._made(lowest, passed[lowest], certified=True, alone=alone)
+
+    def _likeliest_first(self, precision: float, confidence: float) -> list[float]:
+        """Thresholds by falling probability to pass, were each unit right with its own; no labels.
+
+        Trials are as many as the units would be worth if those of a cluster were all alike.
+        """
+        thresholds = self.thresholds
+        some = self.top >= thresholds[:, None]
+        trials = np.array([_distinct_worth(self.block[one]) for one in some])
+        expected = np.array([self.top[one].mean() for one in some])
+        needed = _fewest_hits(trials, precision, 1 - confidence)
+        passing = np.where(needed <= trials, binom.sf(needed - 1, trials, expected), 0.0)
+        return thresholds[np.lexsort([thresholds, -passing])].tolist()
+
+    def _precision(self, threshold: float, level: float) -> Estimate:
+        some = self.top >= threshold
         cell = np.zeros(int(some.sum()), np.int64)
-        (k,), (m,), (low,), (high,) = clustered_shares(hit[some], cell, block[some], 1, level)
-        if (low if certified else k / m) >= precision:
-            share = Estimate(float(k / m), float(low), 1.0 if certified else float(high), int(m),
-                             int(k))  # fmt: skip
-            of_units = Estimate.proportion(int(m), n)
-            return AbstentionThreshold(float(threshold), share, of_units, certified)
-    nothing = Estimate.proportion(0, 0)
-    return AbstentionThreshold(None, nothing, Estimate.proportion(0, n), certified)
+        (k,), (m,), (low,), (high,) = clustered_shares(
+            self.hit[some], cell, self.block[some], 1, level
+        )
+        return Estimate(float(k / m), float(low), float(high), int(m), int(k))
+
+    def _made(
+        self, threshold: float | None, precision: Estimate, *, certified: bool, alone: bool
+    ) -> AbstentionThreshold:
+        accepted = Estimate.proportion(precision.n, len(self.top))
+        return AbstentionThreshold(threshold, precision, accepted, certified, certified and alone)
+
+
+def _distinct_worth(cluster: Index) -> int:
+    """Kish's effective number of clusters."""
+    sizes = np.unique(cluster, return_counts=True)[1]
+    return max(1, int(sizes.sum() ** 2 / (sizes**2).sum()))
+
+
+def _fewest_hits(trials: Index, precision: float, error: float) -> Index:
+    """Hits whose exact lower bound reaches a precision; one more than the trials if none does."""
+    return (binom.isf(error, trials, precision) + 1).astype(np.int64)

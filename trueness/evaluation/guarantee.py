@@ -1,19 +1,20 @@
-"""Certificates: a threshold whose precision is guaranteed, everything that was tested counted.
+"""Certificates: thresholds whose precision is guaranteed, everything that was evaluated counted.
 
-For each threshold the hypothesis "its precision is at most p" is tested on its alarms. Rejecting
-with a familywise error of ``1 - confidence`` means: the probability that any certified threshold
-has a precision of p or less is at most that. Angelopoulos, Bates, Candès, Jordan and Lei, "Learn
-then Test: Calibrating Predictive Algorithms to Achieve Risk Control" (2021).
+Every threshold of every candidate gets one exact lower bound of its precision, and all of these
+bounds hold at once with the stated confidence. So each precision below a bound is certified, and
+one may ask for as many precisions as one likes: the answers are all read from the same bounds.
 
-Two ways of sharing the error:
+The bound is that of Clopper and Pearson (1934) at the effective number of alarms, since hits depend
+on each other, and at a level between Bonferroni's and the whole error, by how alike thresholds and
+candidates are (see `simultaneous_bounds`). Thresholds must not depend on the labels; those at fixed
+alarm rates do not.
 
-``fixed_sequence``
-    Thresholds are tested one after another at the full level, up to the first that fails. Their
-    order must be fixed in advance on *other* units (`sequence` does that on validation); an order
-    that has seen the labels it is tested on guarantees nothing.
-``holm``
-    Needs no order and no other units, and pays for every threshold of every candidate. Holm, "A
-    simple sequentially rejective multiple test procedure" (1979).
+Certifications one after another, of candidates that were not there before, spend the error in
+batches: the k-th may spend ``6 / (pi k)^2`` of it, so that all there may ever be spend no more than
+all of it. These are fractions of the error that is asked for, and a bound falls when the confidence
+rises. So each confidence keeps its own promise: of all bounds ever shown at it, or at a higher one,
+none lies above the truth with that confidence. A confidence that was chosen because it just
+certifies has the meaning of a p-value.
 
 A certificate is valid only if future data resemble this sample: a market that changes is not
 covered.
@@ -23,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, TypeAlias, get_args
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -31,26 +32,20 @@ from scipy.special import expit
 
 from trueness.errors import at_least
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import (
-    INDEPENDENT,
-    Dependence,
-    dependence,
-    precision_p_value,
-)
-from trueness.evaluation.inputs import (
-    Input,
-    InputError,
-    as_logits,
-    between,
-    choice,
-    labels_and_scores,
-)
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals
+from trueness.evaluation.influence import FEWEST, too_few
+from trueness.evaluation.inputs import Input, InputError, as_logits, between, labels_and_scores
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.power import alarms_needed, binomial_tail
-from trueness.evaluation.resampling import check_size
-from trueness.evaluation.thresholds import Array, threshold_logits, threshold_sweep
+from trueness.evaluation.long_run import Window
+from trueness.evaluation.power import alarms_needed
+from trueness.evaluation.resampling import SortedScores, check_size
+from trueness.evaluation.simultaneous_bounds import joint_level
+from trueness.evaluation.threads import in_threads
+from trueness.evaluation.thresholds import Array, threshold_logits
 
-Method: TypeAlias = Literal["fixed_sequence", "holm"]
+FEWEST_ALARMS = 5
+"""Thresholds with fewer are left out: they certify nothing, and all others would pay for them."""
 
 
 class Candidate(NamedTuple):
@@ -59,11 +54,10 @@ class Candidate(NamedTuple):
     Attributes
     ----------
     y_true : (n,)
-        Labels 0 and 1.
+        Labels 0 and 1, at least ten of each.
     y_score : (n,)
     thresholds : (m,)
-        On the scale of the scores; they must not depend on these labels. In the order of the
-        sequence, fixed on other units, or in any order for Holm.
+        On the scale of the scores, in any order; they must not depend on these labels.
     blocks : Blocks, optional
         Units whose hits depend on each other; without it all are independent.
     """
@@ -75,8 +69,8 @@ class Candidate(NamedTuple):
 
 
 @dataclass(frozen=True)
-class ThresholdTest:
-    """One threshold on the part that certifies.
+class ThresholdBound:
+    """The precision of one threshold and its lower bound.
 
     Attributes
     ----------
@@ -84,30 +78,34 @@ class ThresholdTest:
         Lowest score, a logit, that raises an alarm.
     probability : float
         The same as a probability.
-    hits, alarms : int
-    share : Estimate
-        Observed precision with its exact interval.
+    precision : Estimate
+        Hits of alarms; ``low`` is the bound and ``high`` is 1.
     effective : float
         Independent alarms that say as much, at the level.
     depends : Dependence
-        Design effect and effective number of blocks.
-    p_value : float
-        Of "the precision is at most p", not corrected.
-    level : float
-        What the p-value must not exceed.
-    certified : bool
+        Design effect and number of independent blocks.
     """
 
     cut: float
     probability: float
-    hits: int
-    alarms: int
-    share: Estimate
+    precision: Estimate
     effective: float
     depends: Dependence
-    p_value: float
-    level: float
-    certified: bool
+
+    @property
+    def bound(self) -> float:
+        """Lower bound of the precision."""
+        return self.precision.low or 0.0
+
+    @property
+    def hits(self) -> int:
+        """Alarms whose label is 1."""
+        return self.precision.k or 0
+
+    @property
+    def alarms(self) -> int:
+        """Units with an alarm."""
+        return self.precision.n
 
 
 @dataclass(frozen=True)
@@ -118,258 +116,230 @@ class Certificate:
     ----------
     precision, confidence : float
         What was to be guaranteed, and how surely.
-    method : {"fixed_sequence", "holm"}
+    level : float
+        Error that each bound may make alone, so that all of them keep the confidence.
     hypotheses : int
-        Among how many the error is shared: candidates for a fixed sequence, thresholds times
-        candidates for Holm.
+        Bounds that hold at once, those counted that are not here.
     block : int
         Times over which hits may depend on each other.
-    threshold : ThresholdTest or None
-        The certified threshold with the most hits.
-    closest : ThresholdTest or None
-        Where none is certified: the one with the smallest p-value; None if no threshold raises an
-        alarm.
+    threshold : ThresholdBound or None
+        Of those whose bound lies above the precision the one with the most hits.
+    closest : ThresholdBound or None
+        Where there is none: the one with the largest bound; None without any threshold.
     more_alarms : int or None
         Further alarms that would certify the closest one, with a power of 80 %, if the observed
         precision is the true one; None if no number is enough, 0 if one is certified.
-    tested : tuple of ThresholdTest
-        In the order of the thresholds given.
+    tested : tuple of ThresholdBound
+        All of them, from the highest threshold down.
     """
 
     precision: float
     confidence: float
-    method: Method
+    level: float
     hypotheses: int
     block: int
-    threshold: ThresholdTest | None
-    closest: ThresholdTest | None
+    threshold: ThresholdBound | None
+    closest: ThresholdBound | None
     more_alarms: int | None
-    tested: tuple[ThresholdTest, ...]
+    tested: tuple[ThresholdBound, ...]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        return asdict(self)
+        """Plain types for JSON; the number of independent blocks is None where all units are."""
+        content = asdict(self)
+        for row in (*content["tested"], content["threshold"], content["closest"]):
+            if row and not np.isfinite(row["depends"]["blocks"]):
+                row["depends"] = row["depends"] | {"blocks": None}
+        return content
 
 
-def sequence(
-    y_true: ArrayLike, y_score: ArrayLike, thresholds: ArrayLike, precision: float, *,
-    input: Input = "logit",
-) -> Array:  # fmt: skip
-    """Order of thresholds for a fixed sequence, from units that will not certify.
+@dataclass(frozen=True)
+class FamilyBounds:
+    """Bounds of all thresholds of some candidates, which hold at once.
 
-    Those that these units speak for most clearly come first: by the exact p-value, the one with
-    more alarms first among equals. Any order fixed on other units keeps the guarantee; this one
-    certifies often.
-
-    Parameters
+    Attributes
     ----------
-    y_true, y_score : (n,)
-        Labels and scores of the other part.
-    thresholds : (m,) float64
-        On the scale of the scores.
-    precision : float
-        In (0, 1).
-    input : {"logit", "probability", "score"}
-        What the scores are; see `as_logits` for what is refused.
-
-    Returns
-    -------
-    (m,) float64
-        The same thresholds, without repetition.
-
-    Examples
-    --------
-    >>> y, score = [1, 1, 1, 0, 1, 0, 0, 0], [8.0, 7.0, 6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
-    >>> sequence(y, score, [8.0, 6.0, 4.0], 0.5)
-    array([6., 4., 8.])
+    confidence, level : float
+    hypotheses : int
+    bounds : mapping of str to tuple of ThresholdBound
+        By candidate, from the highest threshold down.
+    lengths : mapping of str to int
+        Times per block of each candidate.
     """
-    distinct = _thresholds(thresholds)[::-1]
-    labels, scores = labels_and_scores(y_true, y_score)
-    alarms, hits = _counts(labels, as_logits(scores, input), threshold_logits(distinct, input))
-    p = binomial_tail(hits, alarms, between("precision", precision))
-    return distinct[np.lexsort((-alarms, p))]
+
+    confidence: float
+    level: float
+    hypotheses: int
+    bounds: Mapping[str, tuple[ThresholdBound, ...]]
+    lengths: Mapping[str, int]
+
+    def certificate(self, name: str, precision: float) -> Certificate:
+        """Whether a threshold of a candidate exceeds a precision; asking is free.
+
+        A bound that equals the precision does not exceed it.
+
+        Raises
+        ------
+        InputError
+            With the code ``range`` for a precision that is not in (0, 1).
+        """
+        between("precision", precision)
+        rows = self.bounds[name]
+        above = [row for row in rows if row.bound > precision]
+        best = max(above, key=lambda row: (row.hits, -row.alarms), default=None)
+        closest = None if best else max(rows, key=lambda r: (r.bound, r.alarms), default=None)
+        more = 0 if best else None
+        if closest is not None:
+            more = _further(closest, precision, self.level)
+        return Certificate(
+            precision, self.confidence, self.level, self.hypotheses, self.lengths[name], best,
+            closest, more, rows,
+        )  # fmt: skip
 
 
-def certify_many(
-    candidates: Mapping[str, Candidate], precision: float, confidence: float = 0.95, *,
-    method: Method = "fixed_sequence", looks: int = 1, call: int = 0, unseen_thresholds: int = 1,
-    input: Input = "logit",
-) -> dict[str, Certificate]:  # fmt: skip
-    """Certify thresholds of several candidates together.
+def family_bounds(
+    candidates: Mapping[str, Candidate], confidence: float = 0.95, *, batch: int = 0,
+    further: int = 0, input: Input = "logit",
+) -> FamilyBounds:  # fmt: skip
+    """Lower bounds of the precisions of all thresholds of all candidates, which hold at once.
 
     Parameters
     ----------
     candidates : mapping of str to Candidate
-    precision : float
-        To be exceeded, in (0, 1).
+        All that were evaluated on these units, on the same units in the same order.
     confidence : float
         In (0.5, 1).
-    method : {"fixed_sequence", "holm"}
-        See the head of this module. Each fixed sequence gets its share of the error, and passes
-        over thresholds with so few alarms that even all hits would not do.
-    looks : int
-        Candidates that were evaluated on these units, seeds and epochs included, those given here
-        among them; never counted as fewer than those given.
-    call : int
-        How many times a certificate was asked for on these units, this time included. The k-th call
-        spends ``6 / (pi k)^2`` of the error, so that all calls together spend no more than it; a
-        call that stays the only one may spend all of it with 0.
-    unseen_thresholds : int
-        Thresholds of each candidate that was evaluated and is not given here; as many as the
-        longest list that is, if that is longer.
+    batch : int
+        Which batch of candidates on these units it is, from 1; 0 for one that stays the only one
+        and may spend the whole error.
+    further : int
+        Thresholds of candidates that were evaluated and are not here; the level is paid in full
+        for each.
     input : {"logit", "probability", "score"}
         What scores and thresholds are; see `as_logits` for what is refused.
 
     Returns
     -------
-    dict of str to Certificate
+    FamilyBounds
 
     Raises
     ------
     InputError
-        With the codes of `threshold_sweep` and `dependence`, and ``range, choice, empty``.
+        With the codes of `labels_and_scores` and `as_logits`, and ``empty, thresholds, length,
+        few, few_positives, range, number``.
 
     Examples
     --------
     >>> y = np.r_[np.ones(26), np.zeros(4), np.ones(4), np.zeros(66)]
     >>> score = np.linspace(3, -3, 100)
-    >>> candidates = {"": Candidate(y, score, [score[29]])}
-    >>> certificate = certify_many(candidates, 0.6)[""]
-    >>> print(certificate.threshold.share, round(certificate.threshold.p_value, 4))
-    87 % (69–96) · 26/30 0.0015
-    >>> certify_many(candidates, 0.8)[""].more_alarms
+    >>> found = family_bounds({"a": Candidate(y, score, [score[29]])})
+    >>> certificate = found.certificate("a", 0.6)
+    >>> print(certificate.threshold.precision)
+    87 % (72–100) · 26/30
+    >>> found.certificate("a", 0.8).more_alarms
     168
     """
-    between("precision", precision)
-    choice("method", method, get_args(Method))
     if not candidates:
         raise InputError("no candidates; at least one is needed", "empty")
-    error = spent(1 - between("confidence", confidence, 0.5), call)
-    unseen = max(0, at_least("looks", looks, 1) - len(candidates))
-    shared = _fixed_sequences if method == "fixed_sequence" else _holm
-    facts = {name: _Facts.every(one, precision, input) for name, one in candidates.items()}
-    widest = max(unseen_thresholds, *(len(rows) for rows in facts.values()))
-    hypotheses, tested = shared(
-        facts, unseen * (widest if method == "holm" else 1), error, precision
-    )
-    lengths = {n: 1 if one.blocks is None else one.blocks.length for n, one in candidates.items()}
-    return {
-        name: _certificate(rows, precision, confidence, method, hypotheses, lengths[name])
-        for name, rows in tested.items()
-    }
+    alpha = (1 - between("confidence", confidence, 0.5)) * share_of_error(batch)
+    unseen = at_least("further", further, 0)
+    every = in_threads(lambda one: _cuts_of(one, input), candidates.values())
+    draws = [draw for cuts in every for draw in cuts.draws]
+    level = joint_level(draws, alpha, unseen) or alpha
+    hypotheses = len(draws) + unseen
+    bounds = [cuts.bounds(level) for cuts in every]
+    return FamilyBounds(
+        confidence, level, hypotheses, dict(zip(candidates, bounds, strict=True)),
+        {name: 1 if one.blocks is None else one.blocks.length for name, one in candidates.items()},
+    )  # fmt: skip
 
 
-def spent(error: float, call: int) -> float:
-    """Share of an error that the k-th call may spend; all of it for call 0.
+def share_of_error(batch: int) -> float:
+    """Fraction of the error that the k-th batch of candidates may spend; all of it for 0.
 
-    The shares ``6 / (pi k)^2`` add up to one over all calls there may ever be.
+    The shares ``6 / (pi k)^2`` add up to one over all batches there may ever be.
 
     Examples
     --------
-    >>> [round(spent(0.05, call), 4) for call in (0, 1, 2, 3)]
-    [0.05, 0.0304, 0.0076, 0.0034]
+    >>> [round(share_of_error(batch), 4) for batch in (0, 1, 2, 3)]
+    [1.0, 0.6079, 0.152, 0.0675]
     """
-    return error if call == 0 else error * 6 / (np.pi * at_least("call", call, 1)) ** 2
+    return 1.0 if at_least("batch", batch, 0) == 0 else 6 / (np.pi * batch) ** 2
 
 
 @dataclass(frozen=True)
-class _Facts:
-    """What one threshold shows, before any level is known."""
+class _Cuts:
+    """Thresholds of one candidate, before the level is known."""
 
-    cut: float
-    hits: int
-    alarms: int
-    depends: Dependence
-    p_value: float
+    cut: list[float]
+    hits: list[int]
+    alarms: list[int]
+    depends: list[Dependence]
+    draws: NDArray[np.float32]
 
-    @classmethod
-    def every(cls, candidate: Candidate, precision: float, input: Input) -> list[_Facts]:
-        """One for each threshold of a candidate."""
-        y, scores = labels_and_scores(candidate.y_true, candidate.y_score)
-        logits = as_logits(scores, input)
-        cuts = threshold_logits(_thresholds(candidate.thresholds), input)
-        blocks, facts = candidate.blocks or Blocks.of(len(y)), []
-        check_size(blocks, len(y))
-        for cut, n, k in zip(cuts, *_counts(y, logits, cuts), strict=True):
-            depends = dependence(y, logits >= cut, blocks) if n else INDEPENDENT
-            p = precision_p_value(int(k), int(n), precision, depends)
-            facts.append(cls(float(cut), int(k), int(n), depends, p))
-        return facts
-
-    def tested(self, level: float, certified: bool) -> ThresholdTest:
-        """With the verdict."""
-        k, n = self.hits, self.alarms
-        effective = self.depends.effective(n, level) if n else 0.0
-        return ThresholdTest(
-            self.cut, float(expit(self.cut)), k, n, Estimate.proportion(k, n), effective,
-            self.depends, self.p_value, level, certified,
+    def bounds(self, level: float) -> tuple[ThresholdBound, ...]:
+        rows = zip(self.cut, self.hits, self.alarms, self.depends, strict=True)
+        return tuple(
+            ThresholdBound(
+                cut, float(expit(cut)),
+                Estimate(k / n, depends.bounds(k, n, level)[0], 1.0, n, k),
+                depends.effective(n, level), depends,
+            )
+            for cut, k, n, depends in rows
         )  # fmt: skip
 
 
-def _fixed_sequences(
-    facts: dict[str, list[_Facts]], unseen: int, error: float, precision: float
-) -> tuple[int, dict[str, list[ThresholdTest]]]:
-    """Each sequence at its share of the error, up to the first failure."""
-    hypotheses = len(facts) + unseen
-    level, tested = error / hypotheses, {}
-    for name, rows in facts.items():
-        able = [row for row in rows if precision**row.alarms <= level] or rows
-        failed = next((i for i, row in enumerate(able) if row.p_value > level), len(able))
-        tested[name] = [row.tested(level, i < failed) for i, row in enumerate(able[: failed + 1])]
-    return hypotheses, tested
-
-
-def _holm(
-    facts: dict[str, list[_Facts]], unseen: int, error: float, precision: float
-) -> tuple[int, dict[str, list[ThresholdTest]]]:
-    """All thresholds of all candidates, p-values from the smallest up; unseen ones count as well.
-
-    What is not given here can only have larger positions in the order, or smaller p-values that
-    pass as well.
-    """
-    hypotheses = sum(len(rows) for rows in facts.values()) + unseen
-    every = sorted((r.p_value, name, i) for name, rows in facts.items() for i, r in enumerate(rows))
-    verdicts: dict[str, dict[int, ThresholdTest]] = {name: {} for name in facts}
-    passed, level = True, error / hypotheses
-    for position, (p, name, i) in enumerate(every):
-        if passed:
-            level = error / (hypotheses - position)
-            passed = p <= level
-        verdicts[name][i] = facts[name][i].tested(level, passed)
-    return hypotheses, {name: [rows[i] for i in sorted(rows)] for name, rows in verdicts.items()}
-
-
-def _certificate(
-    rows: list[ThresholdTest], precision: float, confidence: float, method: Method, hypotheses: int,
-    block: int,
-) -> Certificate:  # fmt: skip
-    best = max((r for r in rows if r.certified), key=lambda r: (r.hits, -r.alarms), default=None)
-    open_ = [r for r in rows if r.alarms] if best is None else []
-    closest = min(open_, key=lambda r: (r.p_value, -r.alarms), default=None)
-    more = 0 if best else _further(closest, precision) if closest else None
-    return Certificate(
-        precision, confidence, method, hypotheses, block, best, closest, more, tuple(rows)
+def _cuts_of(one: Candidate, input: Input) -> _Cuts:
+    """Counts, dependence and joint draws at each threshold that has enough alarms."""
+    y, scores = labels_and_scores(one.y_true, one.y_score)
+    ranked = SortedScores.of_checked(y, as_logits(scores, input))
+    blocks = one.blocks or Blocks.of(len(y))
+    check_size(blocks, len(y))
+    _check_enough(ranked, blocks)
+    cuts = threshold_logits(_falling(one.thresholds), input)
+    alarms = np.searchsorted(-ranked.score[ranked.order], -cuts, side="right")
+    enough = alarms >= FEWEST_ALARMS
+    counts = alarms[enough].tolist()
+    residuals = Residuals.of(ranked, blocks)
+    return _Cuts(
+        cuts[enough].tolist(),
+        np.append(0, np.cumsum(y[ranked.order], dtype=np.int64))[counts].tolist(),
+        counts,
+        [residuals.of_alarms(ranked, n, by_rank=False) for n in counts],
+        _draws(ranked, counts, blocks),
     )
 
 
-def _further(one: ThresholdTest, precision: float) -> int | None:
+def _draws(ranked: SortedScores, counts: list[int], blocks: Blocks) -> NDArray[np.float32]:
+    """Joint deviations of the precisions at given cuts, (m, draws): alarms owe their residuals."""
+    moved = np.zeros((len(counts), blocks.items), np.float32)
+    for row, count in zip(moved, counts, strict=True):
+        influence, raised = np.zeros(blocks.n), ranked.order[:count]
+        influence[raised] = (ranked.y[raised] - ranked.y[raised].mean()) / count
+        row[:] = blocks.totals(influence)
+    return moved @ Window.of(blocks).multipliers()
+
+
+def _check_enough(ranked: SortedScores, blocks: Blocks) -> None:
+    if too_few(ranked.y):
+        raise InputError(
+            f"{int(ranked.y.sum())} positives among {len(ranked.y)} units; at least {FEWEST} and "
+            f"as many negatives are needed", "few_positives"
+        )  # fmt: skip
+    if blocks.few:
+        raise InputError(
+            f"{blocks.items} times or clusters are fewer than five blocks of {blocks.length}", "few"
+        )
+
+
+def _further(one: ThresholdBound, precision: float, level: float) -> int | None:
     """Alarms that are missing at the observed precision, as dependent as those there are."""
-    needed = alarms_needed(precision, one.hits / one.alarms, level=one.level)
-    return None if needed is None else one.depends.further(one.alarms, needed, one.level)
+    needed = alarms_needed(precision, one.hits / one.alarms, level=level)
+    return None if needed is None else one.depends.further(one.alarms, needed, level)
 
 
-def _thresholds(thresholds: ArrayLike) -> Array:
-    """Distinct thresholds in the order given."""
+def _falling(thresholds: ArrayLike) -> Array:
+    """Distinct thresholds, the highest first."""
     values = np.asarray(thresholds, np.float64)
     if values.ndim != 1 or not len(values) or np.isnan(values).any():
         raise InputError("thresholds must be a list of at least one number", "thresholds")
-    return values[np.sort(np.unique(values, return_index=True)[1])]
-
-
-def _counts(
-    y_true: ArrayLike, logits: Array, cuts: Array
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Alarms and hits at each cut."""
-    sweep = threshold_sweep(y_true, logits, input="score")
-    last = np.searchsorted(-sweep.cut, -cuts, side="right")
-    return np.append(0, sweep.alarms)[last], np.append(0, sweep.hits)[last]
+    return np.unique(values)[::-1]

@@ -71,7 +71,7 @@ def labels_and_scores(y_true: object, y_score: object) -> tuple[Labels, Array]:
     Raises
     ------
     InputError
-        With the codes ``dimensions, length, empty, type, labels, not_finite``.
+        With the codes ``dimensions, length, empty, type, labels, not_finite, large``.
     """
     labels, scores = np.asarray(y_true), np.asarray(y_score)
     masked = np.ma.isMaskedArray(y_true) or np.ma.isMaskedArray(y_score)
@@ -83,10 +83,26 @@ def labels_and_scores(y_true: object, y_score: object) -> tuple[Labels, Array]:
         raise InputError("no examples; at least one is needed", "empty")
     if scores.dtype.kind not in "fiu":
         raise InputError(f"scores are {scores.dtype}; real numbers are needed", "type")
+    check_whole(scores)
     scores = scores.astype(np.float64)
     if not np.isfinite(scores).all():
         raise InputError(f"{int((~np.isfinite(scores)).sum())} scores are not finite", "not_finite")
     return binary(labels), scores
+
+
+def check_whole(values: NDArray[np.generic]) -> None:
+    """Refuse whole numbers that a float64 does not tell apart: they would tie.
+
+    Raises
+    ------
+    InputError
+        With the code ``large``.
+    """
+    if values.dtype.kind in "iu" and len(values) and int(np.abs(values).max()) > 2**53:
+        raise InputError(
+            "whole numbers beyond 2^53 cannot be told apart as scores; rank or rescale them",
+            "large",
+        )
 
 
 def binary(labels: NDArray[np.generic]) -> Labels:

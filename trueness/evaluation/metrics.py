@@ -8,7 +8,7 @@ apart.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,17 @@ from scipy.special import expit
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.calibration import BINS
+from trueness.evaluation.dependence import Dependence
+from trueness.evaluation.design_effects import Residuals, of_share
+from trueness.evaluation.influence import (
+    auc_in_fold_influence,
+    auc_influence,
+    average_precision_influence,
+    linear,
+    perfect_bound,
+    too_few,
+    with_draws,
+)
 from trueness.evaluation.inputs import (
     Input,
     InputError,
@@ -24,17 +35,9 @@ from trueness.evaluation.inputs import (
     check_confidence,
     labels_and_scores,
 )
-from trueness.evaluation.intervals import Estimate, exact_bounds, percentile_interval
-from trueness.evaluation.resampling import (
-    Resampled,
-    Resamples,
-    SortedScores,
-    auc_in_folds,
-    check_size,
-    number,
-    ranking,
-    resampled,
-)
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.long_run import Window
+from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
@@ -58,9 +61,7 @@ def roc_auc(y_true: ArrayLike, y_score: ArrayLike) -> float:
     >>> roc_auc([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
     0.75
     """
-    ranked = SortedScores.of(y_true, y_score)
-    auc, _ = ranking(ranked, Resamples.of(np.ones((len(ranked.y), 1), np.uint8)))
-    return float(auc[0])
+    return auc_influence(SortedScores.of(y_true, y_score))[0]
 
 
 def alarm_cut(y_score: ArrayLike, alarms: int) -> float:
@@ -110,9 +111,9 @@ def precision_recall_curve(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Rule:
-    """What is measured, and the resamples of n units."""
+    """What is measured of n units, and how they depend on each other."""
 
-    resamples: Resamples
+    blocks: Blocks
     budgets: dict[str, int]
     confidence: float
     probabilities: bool
@@ -133,7 +134,7 @@ def measure(
     >>> found = measure(y, 2 * y - 1 + np.sin(np.arange(200)), alarms=(30,), alarm_rate_pct=5.0,
     ...                 confidence=0.95, blocks=Blocks.of(200, length=5))
     >>> print(found["precision@30"])
-    100 % (88–100) · 30/30
+    100 % (87–100) · 30/30
     """
     (found,) = measure_many(
         y_true, [y_score], alarms=alarms, alarm_rate_pct=alarm_rate_pct, confidence=confidence,
@@ -163,7 +164,7 @@ def measure_many(
     confidence : float
         Of every interval, in (0, 1).
     blocks : Blocks
-        Of the bootstrap behind `auc`, `average_precision` and `calibration_error`.
+        Units that depend on each other.
     fold : (n,) int64, optional
         Fold of each unit; scores of different folds come from different fits.
     probabilities : bool
@@ -173,7 +174,7 @@ def measure_many(
     chosen_on, measured_on : str
         See Estimate.
     aucs : list of Resampled, optional
-        Gets what `resampled_aucs` would say of each model, which costs nothing more here.
+        Gets what `auc_draws` would say of each model.
 
     Returns
     -------
@@ -193,15 +194,16 @@ def measure_many(
             "alarm budgets must be at least 1 and the rate in (0, 100] percent", "range"
         )
     check_confidence(confidence)
+    if fold is not None and len(fold) != blocks.n:
+        raise InputError(f"{len(fold)} folds for {blocks.n} units", "length")
     several = fold is not None and len(np.unique(fold)) > 1
     budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
     rule = _Rule(
-        Resamples.of(blocks.weights()), budgets | {str(budget): budget for budget in alarms},
-        confidence, probabilities, fold if several else None,
-        {"chosen_on": chosen_on, "measured_on": measured_on},
+        blocks, budgets | {str(budget): budget for budget in alarms}, confidence, probabilities,
+        fold if several else None, {"chosen_on": chosen_on, "measured_on": measured_on},
     )  # fmt: skip
 
-    def one(score: ArrayLike) -> tuple[dict[str, Estimate], Array]:
+    def one(score: ArrayLike) -> tuple[dict[str, Estimate], Resampled, Array]:
         labels, values = labels_and_scores(y_true, score)
         check_size(blocks, len(labels))
         logits = as_logits(values, input) if probabilities else values
@@ -209,56 +211,84 @@ def measure_many(
 
     found = in_threads(one, scores)
     if aucs is not None:
-        aucs += [resampled(auc, blocks.n, blocks.count) for _, auc in found]
-    return [estimates for estimates, _ in found]
+        aucs += with_draws([auc for _, auc, _ in found], [each for *_, each in found], blocks)
+    return [estimates for estimates, *_ in found]
 
 
-def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], Array]:
-    """Estimates, and the AUC of the units as they are and of each resample."""
-    auc, area = ranking(ranked, rule.resamples)
-    in_fold = auc if rule.fold is None else auc_in_folds(ranked, rule.resamples, rule.fold)
-    draws = {"auc": auc, "auc_in_fold": in_fold, "average_precision": area}
-    counts = {"base_rate": (int(ranked.y.sum()), len(ranked.y))}
-    raised = {name: ranked.above(budget) for name, budget in rule.budgets.items()}
-    if rule.probabilities:
-        draws["calibration_error"] = _calibration_errors(ranked, rule)
-        raised = {"0.5": int((ranked.score >= 0).sum())} | raised
-    hits = np.append(0, np.cumsum(ranked.y[ranked.order]))
-    for name, k in raised.items():
-        counts[f"precision@{name}"] = (int(hits[k]), k)
-        counts[f"recall@{name}"] = (int(hits[k]), int(hits[-1]))
-    shares = _shares(counts, rule)
-    of_draws = {name: _resampled(values, rule, len(ranked.y)) for name, values in draws.items()}
-    return {"base_rate": shares.pop("base_rate")} | of_draws | shares, auc
-
-
-def _shares(counts: dict[str, tuple[int, int]], rule: _Rule) -> dict[str, Estimate]:
-    """Proportions with their exact intervals."""
-    k, n = np.array(list(counts.values())).T
-    ends = zip(*(side.tolist() for side in exact_bounds(k, n, rule.confidence)), strict=True)
-    return {
-        name: Estimate(k / n if n else None, low, high, n, k, **rule.made)
-        for (name, (k, n)), (low, high) in zip(counts.items(), ends, strict=True)
+def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], Resampled, Array]:
+    """Estimates, and the AUC with its influences."""
+    few = too_few(ranked.y)
+    statistics = {"auc": auc_influence(ranked)}
+    if rule.fold is not None:
+        statistics["auc_in_fold"] = auc_in_fold_influence(ranked, rule.fold)
+    statistics["average_precision"] = average_precision_influence(ranked)
+    drawn = {
+        name: linear(value, influence, rule.blocks, few=few)
+        for name, (value, influence) in statistics.items()
     }
+    found = {name: _estimate(one, ranked, rule) for name, one in drawn.items()}
+    found = {"auc": found["auc"], "auc_in_fold": found.get("auc_in_fold", found["auc"])} | found
+    if rule.probabilities:
+        found["calibration_error"] = _calibration_error(ranked, rule, few)
+    shares = _shares(ranked, rule)
+    auc, influence = drawn["auc"], statistics["auc"][1]
+    return {"base_rate": shares.pop("base_rate")} | found | shares, auc, influence
 
 
-def _resampled(values: Array, rule: _Rule, n: int) -> Estimate:
-    """Value of the units as they are, and the percentile interval of the draws."""
-    low, high = percentile_interval(values[1:], rule.confidence)
-    return Estimate(number(values[0]), low, high, n, **rule.made)
+def _estimate(drawn: Resampled, ranked: SortedScores, rule: _Rule) -> Estimate:
+    """Interval on the scale of log-odds; a perfect ranking gets the bound that it has."""
+    found = drawn.proportion(rule.confidence)
+    if drawn.value in (0.0, 1.0) and np.isfinite(drawn.error):
+        bound = perfect_bound(ranked.y, rule.blocks, rule.confidence)
+        low, high = (bound, 1.0) if drawn.value == 1 else (0.0, 1 - bound)
+        found = Estimate(drawn.value, low, high, drawn.n)
+    return replace(found, **rule.made)
 
 
-def _calibration_errors(ranked: SortedScores, rule: _Rule) -> Array:
-    """Equal-width calibration error under each column of the weights."""
-    from trueness.evaluation.kernels import gaps_of_draws
+def _shares(ranked: SortedScores, rule: _Rule) -> dict[str, Estimate]:
+    """Proportions with exact intervals of their effective sample sizes."""
+    y, blocks = ranked.positive, rule.blocks
+    everything, hits = np.ones(len(y), bool), np.append(0, np.cumsum(ranked.y[ranked.order]))
+    residuals = Residuals.of(ranked, blocks)
+    base = of_share(y, everything, blocks)
+    shares = {"base_rate": _share(int(hits[-1]), len(y), base, rule)}
+    raised = {name: (ranked.above(budget), True) for name, budget in rule.budgets.items()}
+    if rule.probabilities:
+        raised = {"0.5": (int((ranked.score >= 0).sum()), False)} | raised
+    for name, (count, by_rank) in raised.items():
+        alarm = np.zeros(len(y), bool)
+        alarm[ranked.order[:count]] = True
+        depends, k = residuals.of_alarms(ranked, count, by_rank=by_rank), int(hits[count])
+        shares[f"precision@{name}"] = _share(k, count, depends, rule)
+        shares[f"recall@{name}"] = _share(k, int(hits[-1]), of_share(alarm, y, blocks), rule)
+    return shares
 
-    prob = expit(ranked.score)
-    edges = np.linspace(0, 1, BINS + 1)[1:-1]  # a probability on an edge is in the bin above it
-    ends = np.searchsorted(-prob[ranked.order], -edges[::-1], side="right")
-    gaps = gaps_of_draws(
-        rule.resamples.weights, ranked.y - prob, ranked.order, np.append(ends, len(prob))
-    )
-    return gaps / rule.resamples.total
+
+def _share(k: int, n: int, depends: Dependence, rule: _Rule) -> Estimate:
+    low, high = depends.bounds(k, n, (1 - rule.confidence) / 2)
+    return Estimate(k / n if n else None, low, high, n, k, **rule.made)
+
+
+def _calibration_error(ranked: SortedScores, rule: _Rule, few: bool) -> Estimate:
+    """Equal-width calibration error with Student's interval, less what chance alone brings.
+
+    Its influences are those of the signed gaps of the bins. Even true probabilities have gaps: of
+    a normal one with error s, ``s sqrt(2 / pi)`` on average, which is taken off the lower end.
+    """
+    n, prob = len(ranked.y), expit(ranked.score)
+    edges = np.arange(1, BINS) / BINS  # a probability on an edge is in the bin above it
+    bins, rest = np.searchsorted(edges, prob, side="right"), ranked.y - prob
+    gaps = np.bincount(bins, rest, BINS)
+    value, each = float(np.abs(gaps).sum() / n), np.sign(gaps)[bins] * rest / n
+    if few or rule.blocks.few:
+        return Estimate(value, None, None, n, **rule.made)
+    window = Window.of(rule.blocks)
+    variance = float(window.variance(rule.blocks.totals(each - each.mean())))
+    effect = max(1.0, variance / max(float(each.var() * n), 1e-300))
+    expected = np.sqrt(effect * np.bincount(bins, prob * (1 - prob), BINS))
+    chance, half = expected.sum() * np.sqrt(2 / np.pi) / n, window.critical(rule.confidence)
+    low, high = value - chance - half * variance**0.5, value + half * variance**0.5
+    return Estimate(value, float(max(0, low)), float(min(1, high)), n, **rule.made)
 
 
 def score_facts(

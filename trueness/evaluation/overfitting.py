@@ -102,6 +102,11 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
     positives, negatives : (pieces,)
         `class_counts`.
 
+    Returns
+    -------
+    Overfitting
+        Undefined where all candidates rank all units alike.
+
     Raises
     ------
     InputError
@@ -127,7 +132,10 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
             of = (halves @ positives) * (halves @ negatives)
             return (halves[:, one] * halves[:, other]) @ pairs / of[:, None]
 
-    return _probability(auc, m, pieces)
+    found = _probability(auc, m, pieces)
+    if not np.ptp(won, axis=0).any():  # which of identical ones is best is no question
+        return Overfitting(Estimate(None, None, None, 0), np.empty(0), m, pieces)
+    return found
 
 
 def _probability(performance: Performance, m: int, pieces: int) -> Overfitting:

@@ -6,16 +6,14 @@ Everything here is known before anything is trained.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import betainc, betaincinv, ndtri
 
 from trueness.errors import at_least
-from trueness.evaluation.inputs import InputError, between, choice
+from trueness.evaluation.inputs import InputError, between
 
-Correction = Literal["bonferroni", "sidak"]
 POWER = 0.8
 MOST = 10**9
 """Days, alarms or candidates that anything is computed for."""
@@ -90,60 +88,6 @@ def auc_standard_error(auc: float, positives: int, negatives: int) -> float:
     both_positive, both_negative = a / (2 - a), 2 * a * a / (1 + a)
     spread = (m - 1) * (both_positive - a * a) + (n - 1) * (both_negative - a * a)
     return float(np.sqrt(max(0.0, a * (1 - a) + spread) / (m * n)))
-
-
-def corrected(level: float, comparisons: int, how: Correction = "bonferroni") -> float:
-    """Level of one of several comparisons so that all together err with at most `level`.
-
-    Bonferroni divides; Šidák, "Rectangular confidence regions for the means of multivariate normal
-    distributions" (1967), is a little wider and needs independence or normal statistics.
-
-    Examples
-    --------
-    >>> corrected(0.05, 10), round(corrected(0.05, 10, "sidak"), 5)
-    (0.005, 0.00512)
-    """
-    level, m = between("level", level), at_least("comparisons", comparisons, 1, MOST)
-    choice("correction", how, get_args(Correction))
-    return level / m if how == "bonferroni" else float(-np.expm1(np.log1p(-level) / m))
-
-
-def detectable_auc_difference(
-    auc: float, positives: int, negatives: int, *, correlation: float = 0.5, candidates: int = 1,
-    confidence: float = 0.95, power: float = POWER, correction: Correction = "bonferroni",
-) -> float:  # fmt: skip
-    """Smallest difference of two AUCs on the same days that shows with the stated power.
-
-    Both are taken to have the standard error at `auc`; the difference of two paired ones has
-    ``sqrt(2 (1 - correlation))`` times as much. Hanley and McNeil, "A method of comparing the areas
-    under receiver operating characteristic curves derived from the same cases" (1983).
-
-    Parameters
-    ----------
-    auc : float
-        Where both lie roughly, in (0, 1).
-    positives, negatives : int
-    correlation : float
-        Of the two AUCs over samples, in (-1, 1); models on the same days have 0.3 to 0.8.
-    candidates : int
-        Comparisons that share the error probability.
-    confidence, power : float
-        Of the two-sided comparison, in (0, 1).
-    correction : {"bonferroni", "sidak"}
-
-    Examples
-    --------
-    >>> round(detectable_auc_difference(0.7, 76, 346), 2)
-    0.1
-    >>> round(detectable_auc_difference(0.7, 76, 346, candidates=183), 2)
-    0.16
-    """
-    between("AUC", auc)
-    between("correlation", correlation, -1.0)
-    level = corrected(1 - between("confidence", confidence), candidates, correction)
-    deviations = -ndtri(level / 2) + ndtri(_above(power, level))
-    error = auc_standard_error(auc, positives, negatives) * np.sqrt(2 * (1 - correlation))
-    return float(deviations * error)
 
 
 def critical_hits(n: ArrayLike, p: float, level: float) -> NDArray[np.int64]:

@@ -70,12 +70,14 @@ class _Joint:
     ----------
     largest : (draws,) float64
         Largest of the family; NaN where one of them is undefined.
-    blocks, size : int
-        Of the resamples; members of the family.
+    freedom : float
+        Degrees of freedom of the standard errors.
+    size : int
+        Members of the family.
     """
 
     largest: Array
-    blocks: int
+    freedom: float
     size: int
 
     def contrasts(
@@ -92,14 +94,12 @@ class _Joint:
 
     def critical(self, confidence: float) -> float:
         """Standard errors within which all deviate, at that confidence; 0 if none moves."""
-        return max_t_critical(self.largest, self.blocks, confidence)
+        return max_t_critical(self.largest, self.freedom, confidence)
 
     def p_value(self, difference: float, error: float) -> float:
         """Share of the draws that deviate as far as a difference lies from 0."""
-        if error <= SMALLEST_ERROR:
-            return 1.0
-        defined = self.largest[np.isfinite(self.largest)]
-        return float((defined >= large_sample(abs(difference) / error, self.blocks)).mean())
+        t = 0.0 if error <= SMALLEST_ERROR else difference / error
+        return p_of_largest(self.largest, t, self.freedom)
 
 
 def simultaneous_contrasts(
@@ -111,8 +111,8 @@ def simultaneous_contrasts(
     ``d ± c s`` with s the standard error over the draws and c the quantile of the largest
     ``|d* - d| / s`` of a draw. A difference that no resample moves from 0 is exactly [0, 0].
 
-    NOTE[DIFF]: with few blocks the draws scatter too little (20 blocks: 9 % errors instead of 5 %);
-    c goes from the normal to Student's quantile of as many blocks, see `small_sample_critical`.
+    The spread of the draws is estimated, so c goes from the normal to Student's quantile of as many
+    degrees of freedom, see `small_sample_critical`.
 
     Examples
     --------
@@ -125,10 +125,10 @@ def simultaneous_contrasts(
         return []
     values, draws = _together(differences)
     error = _errors(draws)
-    moving = error > SMALLEST_ERROR
+    moving = error > SMALLEST_ERROR  # not where it is undefined
     t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
     largest = t.max(axis=0, initial=0.0)
-    joint = _Joint(largest, min(d.blocks for d in differences), len(differences))
+    joint = _Joint(largest, min(d.freedom for d in differences), len(differences))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -169,7 +169,7 @@ def contrasts_with_leader(
     draws = _together(candidates)[1]
     error = np.delete(_errors(draws[leader] - draws), leader)
     known = largest_of_pairs(candidates) if largest is None else largest
-    joint = _Joint(known, min(c.blocks for c in candidates), len(candidates))
+    joint = _Joint(known, min(c.freedom for c in candidates), len(candidates))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -182,17 +182,20 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
     -------
     (draws,) float64
         NaN in draws in which one of them is undefined, and all NaN with fewer than two candidates;
-        0 where no difference moves.
+        0 where no difference moves. A candidate that is undefined in all draws has no part in it.
     """
     from trueness.evaluation.kernels import largest_deviations
 
-    every = np.array([c.draws for c in candidates])
+    there = [c for c in candidates if np.isfinite(c.draws).any()]
+    largest = np.full(len(candidates[0].draws), np.nan)
+    if len(there) < 2:
+        return largest
+    every = np.array([c.draws for c in there])
     defined = np.isfinite(every).all(axis=0)
-    largest = np.full(every.shape[1], np.nan)
-    if len(every) < 2 or defined.sum() < 2:
+    if defined.sum() < 2:
         return largest
     draws = every[:, defined]
-    deviation = draws - np.array([c.value for c in candidates])[:, None]
+    deviation = draws - np.array([c.value for c in there])[:, None]
     spread = np.cov(draws)
     square = spread.diagonal() + spread.diagonal()[:, None] - 2 * spread
     moving = square > SMALLEST_PAIR_ERROR**2
@@ -206,51 +209,55 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
     return largest
 
 
-def max_t_critical(largest: Array, blocks: int, confidence: float = 0.95) -> float:
+def max_t_critical(largest: Array, freedom: float, confidence: float = 0.95) -> float:
     """Critical value of the largest deviation, from its values in the draws; 0 if none is defined.
 
     Examples
     --------
-    >>> round(max_t_critical(np.linspace(0, 4, 101), blocks=40), 2)
-    4.27
+    >>> round(max_t_critical(np.linspace(0, 4, 101), freedom=39), 2)
+    4.21
     """
     check_confidence(confidence)
     defined = largest[np.isfinite(largest)]
     if not len(defined):
         return 0.0
-    return small_sample_critical(float(np.quantile(defined, confidence)), blocks)
+    return small_sample_critical(float(np.quantile(defined, confidence)), freedom)
 
 
-def small_sample_critical(critical: float, blocks: int) -> float:
-    """Critical value of a mean of few blocks whose spread is estimated, from the normal one.
+def p_of_largest(largest: Array, t: float, freedom: float) -> float:
+    """Share of the draws whose largest deviation reaches a studentised difference; 1 for none."""
+    defined = largest[np.isfinite(largest)]
+    return float((defined >= large_sample(abs(t), freedom)).mean()) if t else 1.0
 
-    Student's quantile at the same level with ``blocks - 1`` degrees of freedom, times
-    ``sqrt(blocks / (blocks - 1))`` as the spread of the resamples is that of a population.
+
+def small_sample_critical(critical: float, freedom: float) -> float:
+    """Student's critical value at the level of a normal one, where the spread is estimated.
 
     Examples
     --------
-    >>> round(small_sample_critical(1.96, 20), 2)
-    2.15
+    >>> round(small_sample_critical(1.96, 19), 2)
+    2.09
     """
-    t = -stdtrit(blocks - 1, ndtr(-critical))
-    return float(t * np.sqrt(blocks / (blocks - 1)))
+    return float(-stdtrit(freedom, ndtr(-critical)))
 
 
-def large_sample(critical: float, blocks: int) -> float:
-    """The normal value behind a critical value of few blocks; undoes `small_sample_critical`.
+def large_sample(critical: float, freedom: float) -> float:
+    """The normal value behind a critical value of Student's; undoes `small_sample_critical`.
 
     Examples
     --------
-    >>> round(large_sample(small_sample_critical(1.96, 20), 20), 2)
+    >>> round(large_sample(small_sample_critical(1.96, 19), 19), 2)
     1.96
     """
-    return float(-ndtri(stdtr(blocks - 1, -critical * np.sqrt((blocks - 1) / blocks))))
+    return float(-ndtri(stdtr(freedom, -critical)))
 
 
 def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
-    """Values (m,) and the draws (m, draws) in which all of them are defined."""
+    """Values (m,) and the draws (m, draws) in which all are defined that are defined at all."""
     draws = np.array([s.draws for s in statistics])
-    return np.array([s.value for s in statistics]), draws[:, np.isfinite(draws).all(axis=0)]
+    defined = np.isfinite(draws)
+    there = defined.any(axis=1)
+    return np.array([s.value for s in statistics]), draws[:, defined[there].all(axis=0)]
 
 
 def _errors(draws: Array) -> Array:

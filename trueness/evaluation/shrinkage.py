@@ -1,4 +1,4 @@
-"""Precisions of many runs, each drawn towards what its siblings show.
+"""Precisions of many models, each shrunk towards what its siblings show.
 
 The best of many precisions is too high: part of its lead is luck. If the true precisions scatter
 around a common rate with some variance between runs, that variance can be estimated from all runs
@@ -12,24 +12,25 @@ of Griffiths, "Maximum Likelihood Estimation for the Beta-Binomial Distribution"
 exact down to v = 0. Zero is an answer: the counts then show no more spread than equal runs do, and
 every run is drawn onto the pooled rate.
 
-Runs are taken as independent. Candidates on the same days share their luck: they scatter less than
-independent ones, so the variance between them is rather too small, and the pooled rate less certain
-than its interval says.
+That is for published tables, where counts are all there is and runs are taken as independent.
+Candidates whose predictions are at hand share their units and so their luck: how much of their
+scatter is luck, and how sure the pooled precision is, comes from joint draws (`shrink_drawn`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc, betaincinv, betaln
+from scipy.special import betainc, betaincinv, betaln, expit, logit, stdtrit
 
 from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import Resampled
 
 Array = NDArray[np.float64]
 SCATTERS = np.append(0.0, np.geomspace(1e-5, 1e3, 60))
@@ -39,6 +40,8 @@ UNLIKELY = 5.0
 """Log-likelihood below the largest at which the scatters of an interval end."""
 NODES, NEGLIGIBLE, HALVINGS = 15, 1e-4, 22
 """Scatters, and rates for each, over which an interval averages; weights and widths left out."""
+DEVIATIONS = 100
+"""Standard deviations between models over which shrinkage averages."""
 MANY, EDGE = 5_000, 1e-16
 """Alarms of a run from which sums become gamma functions; rates nearer to 0 and 1 are theirs."""
 
@@ -128,6 +131,89 @@ def shrink(hits: Sequence[float], alarms: Sequence[float], confidence: float = 0
     (low,), (high,) = _quantiles(*pooled, confidence)
     whole = Estimate(rate, float(min(low, rate)), float(max(high, rate)), round(n.sum()))
     return Shrunk(whole, rate * (1 - rate) * scatter / (1 + scatter), estimates)
+
+
+def shrink_drawn(models: Sequence[Resampled], confidence: float = 0.95) -> Shrunk:
+    """Empirical-Bayes estimates of precisions on the same units, from their joint draws.
+
+    Each model keeps ``variance / (variance + error²)`` of its lead over the mean, averaged over the
+    variances between models that their values allow. The error of what is shown is its spread over
+    the draws, plus what shrinkage leaves open: ``(1 - kept) * variance``, and how much what is kept
+    differs between these variances. Morris, "Parametric Empirical Bayes Inference" (1983).
+
+    Parameters
+    ----------
+    models : sequence of m Resampled
+        Of `precision_draws`; a model without an alarm is left at the mean.
+    confidence : float
+        In (0, 1).
+
+    Returns
+    -------
+    Shrunk
+        Intervals are Student's, inside [0, 1]; None where there are no draws.
+
+    Examples
+    --------
+    >>> draws = np.random.default_rng(0).normal(0, 0.1, (3, 1000))
+    >>> models = [Resampled(p, p + d, 30, 30) for p, d in zip([0.4, 0.5, 0.9], draws)]
+    >>> [round(one.value, 2) for one in shrink_drawn(models).estimates]
+    [0.42, 0.51, 0.86]
+    """
+    check_confidence(confidence)
+    there = [one for one in models if np.isfinite(one.value)]
+    there = [one for one in there if np.isfinite(one.draws).all()] or there
+    if not there:
+        nothing = Estimate(None, None, None, 0)
+        return Shrunk(nothing, 0.0, [nothing] * len(models))
+    values, draws = np.array([one.value for one in there]), np.array([one.draws for one in there])
+    mean, mean_draws = float(values.mean()), draws.mean(axis=0)
+    smoothed = [(one.value * one.n + 1) / (one.n + 2) for one in there]
+    least = np.array([p * (1 - p) / one.n for p, one in zip(smoothed, there, strict=True)])
+    apart = np.maximum((draws - mean_draws).var(axis=1), least * (1 - 1 / len(there)))
+    between, weight = _between(values - mean, apart)
+    total = between + apart[:, None]
+    keeps = np.divide(between, total, out=np.zeros_like(total), where=total > 0)
+    kept = keeps @ weight
+    shrunk = mean_draws + kept[:, None] * (draws - mean_draws)
+    open_ = ((1 - keeps) * between) @ weight + np.square(values - mean) * (
+        np.square(keeps - kept[:, None]) @ weight
+    )
+    critical = float(stdtrit(min(one.freedom for one in there), (1 + confidence) / 2))
+    error = critical * np.sqrt(shrunk.var(axis=1) + open_)
+    pooled = _inside(mean, critical * float(mean_draws.std()), sum(one.n for one in there))
+    known = {
+        id(one): _inside(value, half, one.n)
+        for one, value, half in zip(there, mean + kept * (values - mean), error, strict=True)
+    }
+    without = replace(pooled, n=0)
+    variance = float(between @ weight)
+    return Shrunk(pooled, variance, [known.get(id(one), without) for one in models])
+
+
+def _between(apart: Array, error: Array) -> tuple[Array, Array]:
+    """Variances between models, (nodes,), and how well each fits deviations from the mean (m,).
+
+    Weighted by their likelihood, uniform in the standard deviation; none with a single model.
+    """
+    if len(apart) < 2 or not np.isfinite(error).all():
+        return np.zeros(1), np.ones(1)
+    deviation = np.linspace(0, 2 * max(float(np.abs(apart).max()), 1e-9), DEVIATIONS)
+    total = np.square(deviation) + error[:, None]
+    height = -0.5 * (np.log(total) + np.square(apart)[:, None] / total).sum(axis=0)
+    weight = np.exp(height - height.max())
+    return np.square(deviation), weight / weight.sum()
+
+
+def _inside(value: float, half: float, n: int) -> Estimate:
+    """Value ± half on the scale of log-odds; clipped at 0 and 1, where they have no end."""
+    if not np.isfinite(half):
+        return Estimate(float(value), None, None, n)
+    if not 0 < value < 1:
+        return Estimate(float(value), float(max(0, value - half)), float(min(1, value + half)), n)
+    width = half / (value * (1 - value))
+    low, high = expit(logit(value) + np.array([-width, width])).tolist()
+    return Estimate(float(value), low, high, n)
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,24 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
+import numpy as np
+from scipy.special import ndtri
+
 from trueness.errors import nearest
-from trueness.evaluation.blocks import FEWEST_BLOCKS
 from trueness.evaluation.class_draws import ClassDraws
 from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.resampling import Resampled, mean_difference
+from trueness.evaluation.power import POWER
+from trueness.evaluation.resampling import Resampled, mean_difference, number
 from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
+from trueness.evaluation.simultaneous_groups import lower_bounds
 
 Degraded: TypeAlias = Literal["no", "yes", "unknown"]
 MAJORITY = "majority_group"
-ALLOWED_DROP = 0.003
+ALLOWED_DROP = 0.01
 """Macro-F1 that the majority group may lose and still count as not degraded."""
+PLANNED_LIFT = 0.05
+"""Lift of the target that a plan counts units for."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +38,13 @@ class SliceComparison:
     Attributes
     ----------
     groups : dict of str to Contrast
-        Difference of macro-F1 per group; simultaneous over the groups. None has an interval with
-        fewer than five blocks.
+        Difference of macro-F1 per group; simultaneous over the groups. Groups that have too few
+        units for an interval have none.
     summaries : dict of str to Contrast
         Difference of each summary of `by_group.summaries`; simultaneous over these.
     first, second : dict of str to float
         Values of the summaries.
-    rows, blocks : int
+    rows : int
     """
 
     groups: dict[str, Contrast]
@@ -46,7 +52,6 @@ class SliceComparison:
     first: dict[str, float]
     second: dict[str, float]
     rows: int
-    blocks: int
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON, verdicts included."""
@@ -70,9 +75,17 @@ class Method:
         reference.
     groups_against : dict of str to Contrast
         The same per group; simultaneous over methods and groups.
+    majority_bound : float or None
+        One-sided lower bound of the difference in the majority group, simultaneous over the
+        methods.
     majority_degraded : {"no", "yes", "unknown"}
-        "no" if the whole simultaneous interval lies above minus the allowed drop, "yes" if it lies
-        below it.
+        "no" if that bound lies above minus the allowed drop, "yes" if the whole simultaneous
+        interval lies below it.
+    detectable_lift : float or None
+        Smallest true lift of the target that is found in 80 % of samples like this one.
+    detectable_drop : float or None
+        Smallest allowed drop of the majority group that is excluded in 80 % of them, if the method
+        loses nothing there.
     behind : Contrast or None
         Leader minus this method in the target, corrected for the leader being the best of all;
         None for the leader.
@@ -83,7 +96,10 @@ class Method:
     groups: dict[str, float]
     against: dict[str, Contrast]
     groups_against: dict[str, Contrast]
+    majority_bound: float | None
     majority_degraded: Degraded
+    detectable_lift: float | None
+    detectable_drop: float | None
     behind: Contrast | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -103,7 +119,11 @@ class MethodComparison:
     reference, leader, target : str
         The leader has the largest target; it may be the reference.
     allowed_drop, confidence : float
-    rows, blocks : int
+    rows : int
+    planned : dict of str to int
+        Units that are needed in 80 % of samples, for the median of the methods: ``majority`` of the
+        majority group to exclude the allowed drop, ``target`` of what the target is measured on to
+        find a lift of 0.05. Standard errors fall with the root of the units. Empty where unknown.
     """
 
     methods: dict[str, Method]
@@ -113,7 +133,7 @@ class MethodComparison:
     allowed_drop: float
     confidence: float
     rows: int
-    blocks: int
+    planned: dict[str, int]
 
     @property
     def lifting(self) -> list[str]:
@@ -161,7 +181,7 @@ def compare_pair(
     return SliceComparison(
         _family({n: _minus(r, other.groups[n]) for n, r in one.groups.items()}, confidence),
         _family({n: _minus(r, other.summaries[n]) for n, r in one.summaries.items()}, confidence),
-        _values(one.summaries), _values(other.summaries), whole.n, whole.blocks,
+        _values(one.summaries), _values(other.summaries), whole.n,
     )  # fmt: skip
 
 
@@ -171,9 +191,11 @@ def compare_draws(
 ) -> MethodComparison:  # fmt: skip
     """Which method lifts the worst groups without degrading the majority group.
 
-    A method is an answer if its target is better than that of the reference and the interval of its
-    difference in the majority group lies above minus `allowed_drop`; each is simultaneous over all
-    methods, so with about the stated confidence no answer is wrong in either respect.
+    A method is an answer if its target is better than that of the reference, and the one-sided
+    lower bound of its difference in the majority group lies above minus `allowed_drop`. Both have
+    to be shown, so a false answer needs no correction for there being two: Berger, "Multiparameter
+    hypothesis testing and acceptance sampling" (1982). Each is simultaneous over all methods, so
+    that with about the stated confidence no answer is wrong in the one respect, nor in the other.
 
     Parameters
     ----------
@@ -201,20 +223,34 @@ def compare_draws(
     means = {name: ClassDraws.mean(seeds) for name, seeds in runs.items()}
     check_target(target, list(means[reference].summaries))
     against, by_group = _against(means, reference, confidence)
+    lifts, drops = (_differences(means, reference, name) for name in (target, MAJORITY))
+    bounds = dict(zip(drops, lower_bounds(list(drops.values()), confidence), strict=True))
     leader, behind = _behind({n: m.summaries[target] for n, m in means.items()}, confidence)
-    methods = {
-        name: Method(
-            _values(mean.summaries), _per_seed(runs[name]), _values(mean.groups),
-            against[name], by_group[name],
-            "no" if name == reference else _degraded(against[name].get(MAJORITY), allowed_drop),
-            behind.get(name),
-        )
-        for name, mean in means.items()
-    }  # fmt: skip
-    whole = means[reference].summaries["macro_f1"]
+
+    def method(name: str) -> Method:
+        mean, own, bound = means[name], against[name], bounds.get(name, float("nan"))
+        margin = drops[name].value - bound if name in drops else None
+        degraded = _degraded(own.get(MAJORITY), bound, allowed_drop)
+        return Method(
+            _values(mean.summaries), _per_seed(runs[name]), _values(mean.groups), own,
+            by_group[name], number(bound), "no" if name == reference else degraded,
+            _detectable(lifts.get(name), _half(own.get(target))),
+            _detectable(drops.get(name), margin), behind.get(name),
+        )  # fmt: skip
+
+    methods = {name: method(name) for name in means}
+    planned = {
+        "majority": _needed(
+            means[reference], MAJORITY, [m.detectable_drop for m in methods.values()], allowed_drop
+        ),
+        "target": _needed(
+            means[reference], target, [m.detectable_lift for m in methods.values()], PLANNED_LIFT
+        ),
+    }
     return MethodComparison(
-        methods, reference, leader, target, allowed_drop, confidence, whole.n, whole.blocks
-    )
+        methods, reference, leader, target, allowed_drop, confidence,
+        means[reference].summaries["macro_f1"].n, {n: k for n, k in planned.items() if k},
+    )  # fmt: skip
 
 
 def check_target(target: str, known: list[str]) -> None:
@@ -253,8 +289,8 @@ def _minus(one: Resampled, other: Resampled) -> Resampled:
 
 
 def _family(differences: Mapping[Any, Resampled], confidence: float) -> dict[Any, Contrast]:
-    """Contrasts that are simultaneous over those of these differences with enough blocks."""
-    enough = {n: d for n, d in differences.items() if d.blocks >= FEWEST_BLOCKS}
+    """Contrasts that are simultaneous over those of these differences that have draws."""
+    enough = {n: d for n, d in differences.items() if np.isfinite(d.error)}
     found = simultaneous_contrasts(list(enough.values()), confidence)
     known = dict(zip(enough, found, strict=True))
     return {n: known.get(n) or _unknown(d) for n, d in differences.items()}
@@ -272,8 +308,8 @@ def _against(
     own, others = means[reference], [name for name in means if name != reference]
     whole: dict[str, dict[str, Contrast]] = {name: {} for name in means}
     groups: dict[str, dict[str, Contrast]] = {name: {} for name in means}
-    for summary, base in own.summaries.items():
-        family = {n: _minus(means[n].summaries[summary], base) for n in others}
+    for summary in own.summaries:
+        family = _differences(means, reference, summary)
         for name, contrast in _family(family, confidence).items():
             whole[name][summary] = contrast
     every = {
@@ -293,12 +329,58 @@ def _behind(targets: Mapping[str, Resampled], confidence: float) -> tuple[str, d
     return names[leader], dict(zip(others, found, strict=True))
 
 
-def _degraded(majority: Contrast | None, allowed_drop: float) -> Degraded:
+def _differences(
+    means: Mapping[str, ClassDraws], reference: str, summary: str
+) -> dict[str, Resampled]:
+    """A summary of each other method minus that of the reference; empty if it is not known."""
+    base = means[reference].summaries.get(summary)
+    if base is None:
+        return {}
+    return {n: _minus(m.summaries[summary], base) for n, m in means.items() if n != reference}
+
+
+def _degraded(majority: Contrast | None, bound: float, allowed_drop: float) -> Degraded:
     """Whether the majority group loses more than is allowed."""
-    low, high = (None, None) if majority is None else (
-        majority.simultaneous.low, majority.simultaneous.high)  # fmt: skip
-    if low is None or high is None:
+    if majority is None or not np.isfinite(bound):
         return "unknown"
-    if low > -allowed_drop:
+    if bound > -allowed_drop:
         return "no"
-    return "yes" if high < -allowed_drop else "unknown"
+    high = majority.simultaneous.high
+    return "yes" if high is not None and high < -allowed_drop else "unknown"
+
+
+# ----------------------------------------------------------------------------------------- planning
+
+
+def _half(contrast: Contrast | None) -> float | None:
+    """Half width of the simultaneous interval."""
+    low, high = (None, None) if contrast is None else (
+        contrast.simultaneous.low, contrast.simultaneous.high)  # fmt: skip
+    return None if low is None or high is None else (high - low) / 2
+
+
+def _detectable(difference: Resampled | None, margin: float | None) -> float | None:
+    """What lies beyond a margin of error in 80 % of samples."""
+    if difference is None or margin is None:
+        return None
+    return number(margin + float(ndtri(POWER)) * difference.error)
+
+
+def _needed(
+    reference: ClassDraws, summary: str, detectable: Sequence[float | None], size: float
+) -> int | None:
+    """Units of a summary, of the worst group for the worst, with which `size` is detectable."""
+    known = [one for one in detectable if one is not None]
+    if not known or summary not in reference.summaries:
+        return None
+    rows = _rows(reference, summary)
+    return int(np.ceil(rows * (np.median(known) / size) ** 2)) if size else None
+
+
+def _rows(reference: ClassDraws, summary: str) -> int:
+    """Units that a summary is measured on; of the worst group where that differs between seeds."""
+    value = reference.summaries[summary]
+    if summary not in ("worst_group", MAJORITY):
+        return value.n
+    judged = [one for one in reference.groups.values() if np.isfinite(one.error)]
+    return min(judged, key=lambda one: abs(one.value - value.value), default=value).n

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.examples import Examples
 from trueness.fit.device import Device
-from trueness.fit.guard import GRACE, Incident, incidents
+from trueness.fit.guard import GRACE, Incident, incidents, is_broken
 from trueness.fit.streams import Streams
 from trueness.fit.weights import Weights
 from trueness.spec import Spec
@@ -89,6 +89,7 @@ class Trace:
     streams: Streams
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
+    base_rate: float
     history: list[dict[str, float]] = field(default_factory=list)
     best: float = -np.inf
     best_epoch: int = 0
@@ -101,11 +102,13 @@ class Trace:
     @classmethod
     def begin(cls, member: Member, examples: Examples, device: str) -> Trace:
         """Start of a member on its fold of the examples."""
+        inner = examples.members("validation", member.fold)
         return cls(
             member,
             Streams(member.spec.seed, member.fold, device),
             examples.members("train", member.fold),
-            examples.members("validation", member.fold),
+            inner,
+            float(examples.y[inner].mean()),
         )
 
     @property
@@ -130,7 +133,7 @@ class Trace:
         recipe = self.member.spec.recipe
         self.history.append({"epoch": float(len(self.history) + 1), **row})
         if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
-            (found,) = incidents(self.history, self.member.spec)[-1:]
+            (found,) = self.incidents()[-1:]
             where = f"epoch {found.epoch} of fold {self.member.fold + 1}"
             self.failure = f"the loss is not finite in {where}; {found.cause}"
             return
@@ -155,4 +158,8 @@ class Trace:
             return True
         if recipe.guard == "continue" or epoch < GRACE:
             return False
-        return any(one.until is None for one in incidents(self.history, self.member.spec))
+        return is_broken(self.history, self.member.spec, self.base_rate)
+
+    def incidents(self) -> list[Incident]:
+        """When training was unstable so far."""
+        return incidents(self.history, self.member.spec, self.base_rate)

@@ -21,7 +21,6 @@ from torch.func import functional_call
 from trueness.examples import Examples
 from trueness.fit.device import Device
 from trueness.fit.graph import Graph
-from trueness.fit.guard import incidents
 from trueness.fit.member import FoldFit, Member, Prune, Trace, precision_of
 from trueness.fit.objective import PADDING, Objective
 from trueness.fit.optimizer import StackedAdam
@@ -349,7 +348,7 @@ class Stack:
         scores.append(
             scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
         )
-        found = incidents(trace.history, trace.member.spec)
+        found = trace.incidents()
         return FoldFit(
             trace.member.fold, self.layout.arrays(best), trace.history, found, trace.best_epoch,
             *scores,

@@ -126,3 +126,11 @@ def access_log(
     known = {one.key: one for one in stored if one.key in keys}
     candidates = {one.candidate for one in known.values() if not one.spec.is_baseline}
     return AccessLog(part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded)
+
+
+def versions(run: Run, part: str) -> int:
+    """Versions of a run that a part chose among: its epochs, penalties or numbers of trees."""
+    if run.spec.estimands.chosen_on != part:
+        return 1
+    epochs = run.record.get("last_epochs", ())
+    return max(1, sum(epochs), getattr(run.spec.model, "choices", 1))

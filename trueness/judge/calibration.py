@@ -15,13 +15,13 @@ from scipy.special import expit
 from trueness.document import Document, Section, Sentence
 from trueness.document.numbers import decimal, estimate, percent, plural
 from trueness.errors import TruenessError
-from trueness.evaluation.blocks import DRAWS
 from trueness.evaluation.calibration import (
     brier_decomposition,
     expected_calibration_error,
     log_losses,
     smooth_calibration_error,
 )
+from trueness.evaluation.influence import linear_draws
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import roc_auc
 from trueness.evaluation.resampling import Resampled
@@ -267,15 +267,12 @@ def _blocks(part: Predictions) -> NDArray[np.int64]:
 
 
 def _mean(part: Predictions, rule: Estimands) -> Callable[[Array], Resampled]:
-    """Mean of a loss (n,) over the units and over each resample of them."""
+    """Mean of a loss (n,) over the units, with joint draws."""
     blocks = part.blocks(rule.block)
-    weights = blocks.weights().astype(np.float64)
-    total = weights.sum(axis=0)
 
     def mean(loss: Array) -> Resampled:
-        draws = (loss @ weights / total)[1:]
-        draws = draws if len(draws) else np.full(DRAWS, np.nan)
-        return Resampled(float(loss.mean()), draws, len(part), blocks.count)
+        value = float(loss.mean())
+        return linear_draws(value, (loss - value) / len(loss), blocks)
 
     return mean
 
@@ -296,7 +293,7 @@ def _estimates(
         return replace(found, chosen_on=rule.chosen_on, measured_on=rule.measured_on)
 
     parts = brier_decomposition(y, p, BINS, "quantile")
-    error = partial(expected_calibration_error, y, p, BINS)
+    error = partial(expected_calibration_error, y, p, BINS, blocks=part.blocks(rule.block))
     return {
         "brier": mean((p - y) ** 2),
         "log_loss": mean(log_losses(y, p)),

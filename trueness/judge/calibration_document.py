@@ -99,11 +99,12 @@ def _row(one: Calibrated, names: list[str]) -> list[Cell]:
 def curves(found: CalibrationComparison) -> Beside:
     """Calibration curves of every method, side by side with the same axes."""
     y, confidence = found.part.y, found.rule.confidence
-    end = max(axis_end(y, one.probability, confidence) for one in found.methods)
+    blocks = found.part.blocks(found.rule.block)
+    end = max(axis_end(y, one.probability, confidence, blocks) for one in found.methods)
     best = found.best.method
     return Beside([
         calibration_curve(
-            y, one.probability, confidence, end=end,
+            y, one.probability, confidence, blocks, end=end,
             title=one.method + ", smallest Brier score" * (one.method == best),
         )
         for one in found.methods

@@ -1,19 +1,16 @@
-"""Certificates of stored runs: which part may certify, and everything that was tested there.
+"""Certificates of stored runs: every threshold of every run that was evaluated is counted.
 
-On a sealed part the order of the thresholds is fixed on validation, and the error is shared among
-the runs and questions that the ledger has seen there. On the part that a run is measured on anyway,
-all thresholds of all its siblings count, and where that part chose the weights too, so does every
-epoch it chose among.
+See `guarantee` for the bounds and `multiplicity` for which runs share the error. Bounds of a run
+are always computed within the batch that it was first certified in, so that asking again gives the
+same answer, whatever was certified since.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from trueness.document import Document
@@ -23,27 +20,29 @@ from trueness.evaluation.blocks import FEWEST_BLOCKS
 from trueness.evaluation.guarantee import (
     Candidate,
     Certificate,
-    Method,
-    ThresholdTest,
-    certify_many,
-    sequence,
-    spent,
+    FamilyBounds,
+    ThresholdBound,
+    family_bounds,
 )
+from trueness.evaluation.influence import FEWEST
 from trueness.evaluation.inputs import between
-from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, Array, rate_cuts
-from trueness.judge.access import record_access
+from trueness.evaluation.thresholds import ALARM_RATES_PCT, DAYS_PER_YEAR, rate_cuts
+from trueness.judge.access import record_access, versions
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.multiplicity import VERB, certification, check_together, tested_before
-from trueness.judge.parts import (
-    check_binary,
-    check_part,
-    earlier_part,
-    ledger_sentences,
-    units_in_words,
+from trueness.judge.multiplicity import (
+    VERB,
+    Batch,
+    Spending,
+    batches,
+    check_together,
+    family,
+    next_batch,
+    unseen_runs,
 )
+from trueness.judge.parts import check_binary, check_part, ledger_sentences, units_in_words
 from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
-from trueness.store.ledger import Ledger
+from trueness.store.ledger import Ledger, check_opened
 
 
 @dataclass(frozen=True)
@@ -55,6 +54,8 @@ class RunCertificate:
     run : Run
     name : str
         Its ids, or its key.
+    batch : int
+        Batch of runs on the part that it was first certified in.
     certificate : Certificate
     years : float or None
         Calendar time of the part; None without times.
@@ -62,11 +63,12 @@ class RunCertificate:
 
     run: Run
     name: str
+    batch: int
     certificate: Certificate
     years: float | None
 
     @property
-    def shown(self) -> ThresholdTest | None:
+    def shown(self) -> ThresholdBound | None:
         """The certified threshold, or the one closest to it."""
         return self.certificate.threshold or self.certificate.closest
 
@@ -81,15 +83,12 @@ class RunCertificate:
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         content = self.certificate.to_dict()
-        for row in (*content["tested"], content["threshold"], content["closest"]):
-            if row and not math.isfinite(row["depends"]["blocks"]):
-                row["depends"] = row["depends"] | {"blocks": None}  # of independent units
         if not self.run.spec.estimands.probabilities:
             for row in (*content["tested"], content["threshold"], content["closest"]):
                 (row or {}).pop("probability", None)
         return {
-            "key": self.run.key, "name": self.name, "label": self.run.record["label"], **content,
-            "years_needed": self.years_needed,
+            "key": self.run.key, "name": self.name, "label": self.run.record["label"],
+            "batch": self.batch, **content, "years_needed": self.years_needed,
         }  # fmt: skip
 
 
@@ -101,10 +100,10 @@ class Certificates:
     ----------
     part : str
     runs : tuple of RunCertificate
-    counted : str
-        Among what the error is shared, in words.
-    call : int
-        Which certification on these units it is.
+    counted : tuple of str
+        Bounds that hold at once in each batch, in words.
+    spending : Spending
+        What this certification spent.
     campaign : str
         Whose runs were asked for; empty if they were named.
     ledger : tuple of str
@@ -112,8 +111,8 @@ class Certificates:
 
     part: str
     runs: tuple[RunCertificate, ...]
-    counted: str
-    call: int
+    counted: tuple[str, ...]
+    spending: Spending
     campaign: str = ""
     ledger: tuple[str, ...] = ()
 
@@ -122,26 +121,19 @@ class Certificates:
         """Whether any run has a certified threshold."""
         return any(one.certificate.threshold is not None for one in self.runs)
 
-    @property
-    def error_spent(self) -> float:
-        """Share of the error that this certification uses."""
-        return spent(1.0, self.call)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain types: ``runs``, each with ``threshold`` or ``closest``, and all ``tested``."""
         return {
             "schema": SCHEMA, "kind": "certificates", "measured_on": self.part,
-            "certified": self.certified, "counted": self.counted, "certification": self.call,
-            "error_spent": self.error_spent, "runs": [one.to_dict() for one in self.runs],
-            "ledger": list(self.ledger),
+            "certified": self.certified, "counted": list(self.counted),
+            "batch": self.spending.batch, "error_spent": self.spending.share,
+            "runs": [one.to_dict() for one in self.runs], "ledger": list(self.ledger),
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
-        """One row per run and threshold that was tested."""
-        return pl.from_dicts(
-            [_flat(one, row) for one in self.runs for row in one.certificate.tested],
-            infer_schema_length=None,
-        )
+        """One row per run and threshold."""
+        rows = [_flat(one, row) for one in self.runs for row in one.certificate.tested]
+        return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
 
     def document(self) -> Document:
         """Which thresholds are certified, what is missing, what the error was shared among."""
@@ -150,21 +142,105 @@ class Certificates:
         return document(self)
 
 
-def _flat(one: RunCertificate, row: ThresholdTest) -> dict[str, Any]:
-    share = {"precision": row.share.value, "low": row.share.low, "high": row.share.high}
+def _flat(one: RunCertificate, row: ThresholdBound) -> dict[str, Any]:
     probability = row.probability if one.run.spec.estimands.probabilities else None
     return {
-        "key": one.run.key, "name": one.name, "cut": row.cut, "probability": probability,
-        "alarms": row.alarms, "hits": row.hits, **share, "effective_sample_size": row.effective,
-        "p_value": row.p_value, "level": row.level, "certified": row.certified,
+        "key": one.run.key, "name": one.name, "batch": one.batch, "cut": row.cut,
+        "probability": probability, "alarms": row.alarms, "hits": row.hits,
+        "precision": row.precision.value, "bound": row.bound,
+        "effective_sample_size": row.effective, "level": one.certificate.level,
+        "certified": row.bound > one.certificate.precision,
     }  # fmt: skip
 
 
-def certify_runs(
+# ------------------------------------------------------------------------------------ the question
+
+
+@dataclass(frozen=True)
+class Request:
+    """A certification that was checked and has recorded nothing yet; see `certification`.
+
+    Attributes
+    ----------
+    store : Store or MemoryStore
+    runs : mapping of str to Run
+        By name.
+    precision, confidence : float
+    part : str
+    opened : bool
+        Whether a sealed part was opened on purpose.
+    campaign : str
+    sealed : bool
+    family : mapping of str to Run
+        Stored runs by key that are certified together with them.
+    """
+
+    store: AnyStore
+    runs: Mapping[str, Run]
+    precision: float
+    confidence: float
+    part: str
+    opened: bool
+    campaign: str
+    sealed: bool
+    family: Mapping[str, Run]
+
+    @property
+    def spending(self) -> Spending:
+        """What the certification would spend; nothing is recorded."""
+        ledger = Ledger(self.store)
+        opening = self._opening(ledger)
+        return Spending.of(opening, self._holding(ledger), self.part, self.confidence)
+
+    def issue(self) -> Certificates:
+        """Record what is spent, and certify.
+
+        Raises
+        ------
+        StoreError
+            With the code ``read_only`` if it cannot be recorded: nothing is certified then.
+        """
+        ledger, spending = Ledger(self.store), self.spending
+        opening = self._opening(ledger)
+        if opening is not None:
+            self._record(opening)
+        forgets = ledger.path is None and opening is not None
+        held = [opening] if forgets else self._holding(ledger)
+        answers = [_JudgedBatch.of(self, one, unseen_runs(ledger)) for one in held]
+        return Certificates(
+            self.part,
+            tuple(_run_certificate(self, name, run, answers) for name, run in self.runs.items()),
+            tuple(one.counted for one in answers), spending, self.campaign,
+            tuple(ledger_sentences(self.store, list(self.runs.values()))),
+        )  # fmt: skip
+
+    def _holding(self, ledger: Ledger) -> list[Batch]:
+        """Batches that hold the runs asked for."""
+        keys = {run.key for run in self.runs.values()}
+        every = batches(ledger, self.family.values(), self.part)
+        return [one for one in every if keys & set(one.keys)]
+
+    def _opening(self, ledger: Ledger) -> Batch | None:
+        """Batch that is opened: all of the family that is new, if any run asked for is."""
+        held = {key for one in self._holding(ledger) for key in one.keys}
+        if held.issuperset(run.key for run in self.runs.values()):
+            return None
+        return next_batch(ledger, self.family, self.part)
+
+    def _record(self, opening: Batch) -> None:
+        new = [self.family[key] for key in opening.keys]
+        why = record_access(
+            self.store, new, VERB, f"batch {opening.number}", part=self.part, opened=self.opened
+        )
+        if why:
+            raise StoreError(f"a certification that is not counted is none: {why}", "read_only")
+
+
+def certification(
     store: AnyStore, runs: Mapping[str, Run], precision: float, confidence: float = 0.95, *,
-    on: str | None = None, method: Method | None = None, opened: bool = False, campaign: str = "",
-) -> Certificates:  # fmt: skip
-    """Certify a precision for some runs of a store; the ledger is written first.
+    on: str | None = None, opened: bool = False, campaign: str = "",
+) -> Request:  # fmt: skip
+    """Check a certification of some runs of a store; its `spending` and `issue` come next.
 
     Parameters
     ----------
@@ -174,8 +250,6 @@ def certify_runs(
     precision, confidence : float
     on : str, optional
         Part; the one they are measured on by default.
-    method : {"fixed_sequence", "holm"}, optional
-        A fixed sequence on a sealed part, Holm elsewhere.
     opened : bool
         Whether a sealed part was asked for on purpose.
     campaign : str
@@ -184,66 +258,96 @@ def certify_runs(
     Raises
     ------
     TruenessError
-        If the runs do not belong together, the part is sealed, too short or not theirs, or the
-        method would certify on labels that have chosen before.
+        If the runs do not belong together, or the part is sealed, too short or not theirs.
     """
     between("precision", precision)
     between("confidence", confidence, 0.5)
     some = list(runs.values())
     check_together(some)
     part = on or some[0].spec.estimands.measured_on
-    sealed = any(part in run.spec.estimands.sealed for run in some)
-    parts = {run.key: _parts(run, part) for run in some}
+    sealed = check_opened(some, part, opened)
     for run in some:
-        _check_enough(run, part, parts[run.key][0])
-    method = method or ("fixed_sequence" if sealed else "holm")
-    if method == "fixed_sequence" and not sealed:
-        _check_order(some, part, parts)
-    question = f"precision {precision!r} by {method}"
-    if unrecorded := record_access(store, some, VERB, question, part=part, opened=opened):
-        raise StoreError(f"a certification that is not counted is none: {unrecorded}", "read_only")
-    ledger = Ledger(store)
-    call = certification(ledger, some, part, question)
-    looks, counted = tested_before(store, ledger, some, part, method, sealed)
-    found = certify_many(
-        {run.key: _candidate(run, *parts[run.key], precision, method) for run in some},
-        precision, confidence, method=method, looks=looks, call=call, input="score",
-        unseen_thresholds=len(ALARM_RATES_PCT),
-    )  # fmt: skip
-    return Certificates(
-        part,
-        tuple(RunCertificate(run, name, found[run.key], _years(parts[run.key][0]))
-              for name, run in runs.items()),
-        counted, call, campaign, tuple(ledger_sentences(store, some)),
-    )  # fmt: skip
+        _check_enough(run, part, _part(run, part))
+    together = family(store, Ledger(store), some, part, sealed=sealed)
+    return Request(store, runs, precision, confidence, part, opened, campaign, sealed, together)
+
+
+# -------------------------------------------------------------------------------------- the bounds
+
+
+@dataclass(frozen=True)
+class _JudgedBatch:
+    """Bounds of the runs asked for that are in one batch, and what they are among, in words."""
+
+    batch: Batch
+    parts: Mapping[str, Predictions]
+    bounds: Mapping[str, FamilyBounds]
+    counted: str
+
+    @classmethod
+    def of(cls, asked: Request, batch: Batch, lost: int) -> _JudgedBatch:
+        """Runs on the same units are judged jointly; all others are counted in full."""
+        runs = {key: asked.family[key] for key in batch.keys if key in asked.family}
+        parts = {key: part for key, run in runs.items()
+                 if (part := _readable(run, asked.part)) is not None}  # fmt: skip
+        tried = {key: versions(run, asked.part) for key, run in runs.items()}
+        seen = [key for key in batch.seen if asked.sealed or key not in asked.store]
+        gone = len(batch.keys) - len(runs) + len(seen)
+        total = sum(tried.values()) + gone * max(tried.values(), default=1) + lost
+        keys = [run.key for run in asked.runs.values() if run.key in parts]
+        units = {key: part.units() for key, part in parts.items()}
+        bounds: dict[str, FamilyBounds] = {}
+        for shared in dict.fromkeys(units[key] for key in keys):
+            some = [key for key in parts if units[key] == shared]
+            found = family_bounds(
+                {key: _candidate(runs[key], parts[key]) for key in some}, asked.confidence,
+                batch=batch.number, input="score",
+                further=(total - len(some)) * len(ALARM_RATES_PCT),
+            )  # fmt: skip
+            bounds |= dict.fromkeys(some, found)
+        return cls(batch, parts, bounds, _in_words(batch.number, len(runs) + gone + lost, total))
+
+
+def _in_words(number: int, runs: int, total: int) -> str:
+    epochs = f" ({count(total)} with the epochs chosen among)" if total > runs else ""
+    what = plural(runs, "run") + ", seeds and baselines included" * (runs > 1)
+    return f"batch {count(number)}: thresholds at fixed alarm rates × {what}{epochs}"
+
+
+def _run_certificate(
+    asked: Request, name: str, run: Run, answers: Sequence[_JudgedBatch]
+) -> RunCertificate:
+    one = next(one for one in answers if run.key in one.bounds)
+    certificate = one.bounds[run.key].certificate(run.key, asked.precision)
+    return RunCertificate(run, name, one.batch.number, certificate, _years(one.parts[run.key]))
+
+
+def _candidate(run: Run, part: Predictions) -> Candidate:
+    """Thresholds at fixed alarm rates; for tied scores, an alarm for every unit."""
+    cuts = rate_cuts(part.score)
+    cuts = cuts if len(cuts) else part.score[:1]
+    return Candidate(part.y, part.score, cuts, part.blocks(run.spec.estimands.block))
 
 
 # ---------------------------------------------------------------------------------------- the part
 
 
-def _parts(run: Run, part: str) -> tuple[Predictions, Predictions | None]:
-    """The part that certifies, and the one that may order its thresholds."""
+def _part(run: Run, name: str) -> Predictions:
+    """The part that certifies."""
     check_binary(run, "certificates are")
     predictions = run.predictions()
-    check_part(run, predictions, part)
-    return predictions.part(part), earlier_part(predictions, part)
+    check_part(run, predictions, name)
+    return predictions.part(name)
 
 
-def _candidate(
-    run: Run, now: Predictions, before: Predictions | None, precision: float, method: Method
-) -> Candidate:
-    """Thresholds, in their order for a fixed sequence, and what their hits depend on."""
-    cuts = _fixed_cuts(now)
-    if method == "fixed_sequence":
-        assert before is not None
-        cuts = sequence(before.y, before.score, _fixed_cuts(before), precision, input="score")
-    return Candidate(now.y, now.score, cuts, now.blocks(run.spec.estimands.block))
-
-
-def _fixed_cuts(part: Predictions) -> Array:
-    """Thresholds at fixed alarm rates; for scores that are all tied, an alarm for every unit."""
-    cuts = rate_cuts(part.score)
-    return cuts if len(cuts) else part.score[:1]
+def _readable(run: Run, name: str) -> Predictions | None:
+    """The part of a run that shares the error; None if it cannot be judged any more."""
+    try:
+        part = _part(run, name)
+        _check_enough(run, name, part)
+    except TruenessError:
+        return None
+    return part
 
 
 def _years(part: Predictions) -> float | None:
@@ -257,35 +361,12 @@ def _check_enough(run: Run, name: str, part: Predictions) -> None:
     """Refuse a part that is too short for its blocks, before the ledger is written."""
     rule, positives = run.spec.estimands, int(part.y.sum())
     blocks = part.blocks(rule.block)
-    if blocks.few or positives < 2:
+    if blocks.few or min(positives, len(part) - positives) < FEWEST:
         noun = rule.nouns[0] if blocks.items == len(part) else "cluster"
         noun = noun if part.time is None or noun == "day" else "time"
         raise TruenessError(
             f"{run.key}: {count(blocks.items)} {units_in_words(rule, name)} with {positives} "
             f"positives; a certificate needs {FEWEST_BLOCKS} blocks of "
-            f"{plural(blocks.length, noun)} and 2 positives at least: take longer data",
-            "too_short",
-        )
-
-
-def _check_order(
-    runs: Sequence[Run], name: str, parts: Mapping[str, tuple[Predictions, Predictions | None]]
-) -> None:
-    """Refuse an order of thresholds that has seen the labels it would be tested on.
-
-    It needs a part that chose nothing, and another one whose units all lie elsewhere.
-    """
-    for run in runs:
-        now, before = parts[run.key]
-        if before is None:
-            raise TruenessError(
-                "the validation part chose the model and the order of the thresholds: certifying "
-                "there as if it were new guarantees nothing; leave --method away, and everything "
-                "tested is counted, or certify a part that is kept for it", "order",
-            )  # fmt: skip
-        if name == "oof" or len(np.unique(now.fold)) > 1:
-            raise TruenessError(
-                "a fixed sequence needs an order from other units, and the inner validation part "
-                "of later folds lies among the out-of-fold units of earlier ones; leave --method "
-                "away, and everything tested is counted", "order",
-            )  # fmt: skip
+            f"{plural(blocks.length, noun)}, {FEWEST} positives and {FEWEST} negatives at least: "
+            "take longer data", "too_short",
+        )  # fmt: skip

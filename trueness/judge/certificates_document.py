@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from trueness.document import Cell, Column, Document, Items, Section, Sentence, Table
-from trueness.document.numbers import count, decimal, level, percent, plain, plural, short
-from trueness.evaluation.design_effects import INDEPENDENT
-from trueness.evaluation.guarantee import ThresholdTest
+from trueness.document.numbers import count, decimal, level, lower_bound, plural
+from trueness.evaluation.dependence import INDEPENDENT
+from trueness.evaluation.guarantee import FEWEST_ALARMS, ThresholdBound
 from trueness.judge.certificates import Certificates, RunCertificate
 from trueness.judge.parts import run_title, units_in_words
 
@@ -34,7 +34,7 @@ def document(found: Certificates) -> Document:
             Sentence(_answer(found), "verdict"),
             _table(found),
             Items(_notes(found)),
-            Section("Thresholds tested", tested, folded=True),
+            Section("Bounds of all thresholds", tested, folded=True),
         ],
         subtitle,
     )
@@ -48,9 +48,9 @@ def _answer(found: Certificates) -> str:
     (one,) = found.runs
     shown, more = one.shown, one.certificate.more_alarms
     if shown is None:
-        return "Not certified: no threshold raises an alarm."
-    facts = f"{_from(one, shown)}: {shown.share}, {_against(shown)}"
-    if shown.certified:
+        return f"Not certified: no threshold raises {FEWEST_ALARMS} alarms."
+    facts = f"{_from(one, shown)}: {shown.precision}, adjusted bound {lower_bound(shown.precision)}"
+    if one.certificate.threshold is not None:
         return f"Certified from {facts}."
     needs = (
         "no number of further alarms would be enough at the observed precision"
@@ -69,41 +69,37 @@ def _wait(years: float | None) -> str:
     )
 
 
-def _from(one: RunCertificate, row: ThresholdTest) -> str:
+def _from(one: RunCertificate, row: ThresholdBound) -> str:
     if one.run.spec.estimands.probabilities:
         return f"probability {decimal(row.probability)} on"
     return f"score {decimal(row.cut)} on"
 
 
-def _against(row: ThresholdTest) -> str:
-    return f"p = {short(row.p_value)} against a level of {short(row.level)}"
-
-
-def _columns(found: Certificates) -> list[Column]:
+def _columns(ranks: bool) -> list[Column]:
     """Of a threshold: where it lies and what it showed."""
-    ranks = any(not one.run.spec.estimands.probabilities for one in found.runs)
     return [
         Column(f"from\n{'score' if ranks else 'probability'}", "number", 7),
-        Column("precision", "share", 9),
+        Column("adjusted\nbound", "bound", 9,
+               help="Every precision below it is certified; all bounds hold at once."),
+        Column("precision", "share", 8, help="Observed, with its adjusted lower bound."),
         Column("effective\nsample size", "number", 5, digits=1,
                help="Independent alarms that say as much as these, whose hits come in runs."),
-        Column("p", "short", 6, help="Of the hypothesis that the precision is not above it."),
-        Column("level", "short", 4, help="What p must not exceed: its share of the error."),
     ]  # fmt: skip
 
 
-def _cells(one: RunCertificate, row: ThresholdTest | None) -> list[Cell]:
+def _cells(one: RunCertificate, row: ThresholdBound | None) -> list[Cell]:
     if row is None:
-        return [None] * 5
+        return [None] * 4
     place = row.probability if one.run.spec.estimands.probabilities else row.cut
-    return [place, row.share, row.effective, row.p_value, row.level]
+    return [place, row.precision, row.precision, row.effective]
 
 
 def _table(found: Certificates) -> Table:
     """A row per run: the certified threshold, or the closest one and what is missing."""
+    ranks = any(not one.run.spec.estimands.probabilities for one in found.runs)
     columns = [
         Column("run", weight=9), Column("model", weight=2), Column("certified", weight=9),
-        *_columns(found),
+        *_columns(ranks),
         Column("more alarms\nneeded", "count", 8,
                help="Until it would be certified, if the observed precision is the true one."),
         Column("years", "number", 3, digits=1, help="Until it has them at its present rate."),
@@ -125,23 +121,16 @@ def _table(found: Certificates) -> Table:
 def _order(one: RunCertificate) -> tuple[bool, float]:
     """Certified ones first, then those that are nearest to it."""
     shown = one.shown
-    return one.certificate.threshold is None, 1.0 if shown is None else shown.p_value
+    return one.certificate.threshold is None, 0.0 if shown is None else -shown.bound
 
 
 def _notes(found: Certificates) -> list[str]:
-    """How the error was shared, what is assumed, what the ledger says."""
-    one = found.runs[0].certificate
-    budget = f"{plain(round(100 * (1 - one.confidence), 6))} %"
-    hypotheses = plural(one.hypotheses, "hypothesis", "hypotheses")
-    shared = (
-        f"Holm correction over {hypotheses}: {found.counted}"
-        if one.method == "holm"
-        else f"fixed-sequence testing; error shared among {found.counted}"
-    )
+    """What is spent, which bounds hold at once, what is assumed, what the ledger says."""
+    bounds = sum({one.batch: one.certificate.hypotheses for one in found.runs}.values())
     notes = [
-        f"certification {found.call} on this sample; uses {percent(found.error_spent, like=0.05)} "
-        f"% of the {budget} error budget",
-        shared,
+        str(found.spending),
+        f"{plural(bounds, 'lower bound')} that hold at once",
+        *found.counted,
     ]
     notes += [f"adjusted for {what}" for what in _dependence(found)]
     return [*notes, "valid only if future data resemble this sample", *found.ledger]
@@ -158,11 +147,11 @@ def _dependence(found: Certificates) -> list[str]:
 
 
 def _tested(one: RunCertificate) -> Table:
-    """Every threshold of a run that was tested."""
-    columns = [*_columns_of(one), Column("certified", weight=8)]
-    rows = [[*_cells(one, row), "yes" if row.certified else "no"] for row in one.certificate.tested]
+    """Every threshold of a run."""
+    ranks = not one.run.spec.estimands.probabilities
+    columns = [*_columns(ranks), Column("certified", weight=8)]
+    rows = [
+        [*_cells(one, row), "yes" if row.bound > one.certificate.precision else "no"]
+        for row in one.certificate.tested
+    ]
     return Table(columns, rows, title=one.name)
-
-
-def _columns_of(one: RunCertificate) -> list[Column]:
-    return _columns(Certificates("", (one,), "", 1))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 from trueness.document import Document
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
+from trueness.evaluation.influence import FEWEST, auc_influence, linear_draws
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.joint_draws import auc_draws, precision_draws
 from trueness.evaluation.metrics import alarm_cut
-from trueness.evaluation.resampling import (
-    Resampled,
-    Resamples,
-    SortedScores,
-    mean_difference,
-    ranking,
-    resampled_aucs,
-    resampled_precisions,
-)
+from trueness.evaluation.resampling import Resampled, SortedScores, mean_difference
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
 from trueness.judge.finding import find_run, names_of
@@ -36,8 +30,6 @@ if TYPE_CHECKING:
     from trueness.evaluation.slice_comparison import SliceComparison
 
 Raised: TypeAlias = Literal["both", "first", "second"]
-FEWEST = 10
-"""Units of each class that a slice needs to have an AUC of its own."""
 MOST_SLICES = 60
 """Slices of one kind; beyond, the largest ones."""
 MONTHLY = 400
@@ -284,8 +276,8 @@ def _of_an_event(one: Named, other: Named, part: str) -> Comparison:
     first, scores = parts[0], [p.score for p in parts]
     blocks, budget = first.blocks(rule.block), min(rule.budget, len(first))
     drawn = {
-        "auc": resampled_aucs(first.y, scores, blocks=blocks),
-        f"precision@{budget}": resampled_precisions(first.y, scores, alarms=budget, blocks=blocks),
+        "auc": auc_draws(first.y, scores, blocks=blocks),
+        f"precision@{budget}": precision_draws(first.y, scores, alarms=budget, blocks=blocks),
     }
     raised = [score > alarm_cut(score, budget) for score in scores]
     return Comparison(
@@ -295,10 +287,10 @@ def _of_an_event(one: Named, other: Named, part: str) -> Comparison:
     )  # fmt: skip
 
 
-def _measure(name: str, pair: list[Resampled], confidence: float) -> Measure:
+def _measure(name: str, pair: Sequence[Resampled], confidence: float) -> Measure:
     one, other = pair
     (contrast,) = simultaneous_contrasts([mean_difference([one], [other])], confidence)
-    return Measure(name, one.estimate(confidence), other.estimate(confidence), contrast)
+    return Measure(name, one.proportion(confidence), other.proportion(confidence), contrast)
 
 
 def _alarms(parts: list[Predictions], raised: list[NDArray[np.bool_]]) -> pl.DataFrame:
@@ -325,11 +317,10 @@ def _slices(
     parts: list[Predictions], raised: list[NDArray[np.bool_]], blocks: Blocks, confidence: float
 ) -> list[SliceDifference]:
     """Both runs on the units of every period, of every group, of every value of a text column."""
-    weights = blocks.weights()
     return [
         one
         for of, values in _keys(parts[0])
-        for one in _of_kind(of, values, parts, raised, weights, blocks.count, confidence)
+        for one in _of_kind(of, values, parts, raised, blocks, confidence)
     ]
 
 
@@ -349,14 +340,14 @@ def _keys(part: Predictions) -> Iterator[tuple[str, NDArray[np.str_]]]:
 
 def _of_kind(
     of: str, values: NDArray[np.str_], parts: list[Predictions], raised: list[NDArray[np.bool_]],
-    weights: NDArray[Any], blocks: int, confidence: float,
+    blocks: Blocks, confidence: float,
 ) -> list[SliceDifference]:  # fmt: skip
     names, counts = np.unique(values, return_counts=True)
     if len(names) < 2:
         return []
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_SLICES])
     inside = {str(names[i]): values == names[i] for i in kept}
-    pairs = {name: _pair(parts, one, weights, blocks) for name, one in inside.items()}
+    pairs = {name: _pair(parts, one, blocks) for name, one in inside.items()}
     judged = [pair for pair in pairs.values() if pair]
     level = 1 - (1 - confidence) / max(1, len(judged))
     y = parts[0].y
@@ -373,22 +364,20 @@ def _of_kind(
     ]  # fmt: skip
 
 
-def _pair(
-    parts: list[Predictions], inside: NDArray[np.bool_], weights: NDArray[Any], blocks: int
-) -> list[Resampled]:
-    """AUC of both on some units and on their resamples; nothing if a class is too rare.
+def _pair(parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks) -> list[Resampled]:
+    """AUC of both on some units with joint draws; nothing if a class is too rare.
 
-    Units that fill fewer than five blocks have no resamples: these would say nothing about chance.
+    Units that fill fewer than five blocks have no draws: these would say nothing about chance.
     """
     y = parts[0].y[inside]
     if min(int(y.sum()), int((1 - y).sum())) < FEWEST:
         return []
-    own = round(blocks * float(inside.mean()))
-    found, resamples = [], Resamples.of(weights[inside])
+    few = round(blocks.count * float(inside.mean())) < FEWEST_BLOCKS
+    found = []
     for part in parts:
-        values, _ = ranking(SortedScores.of(y, part.score[inside]), resamples, precision_too=False)
-        draws = values[1:] if own >= FEWEST_BLOCKS else np.full(len(values) - 1, np.nan)
-        found.append(Resampled(float(values[0]), draws, len(y), max(1, own)))
+        influence = np.zeros(len(inside))
+        auc, influence[inside] = auc_influence(SortedScores.of(y, part.score[inside]))
+        found.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(y)))
     return found
 
 

@@ -1,7 +1,7 @@
-"""Runs compared on the same resampled units, from stored predictions, when they are asked for.
+"""Runs compared on the same units, from stored predictions, when they are asked for.
 
 Comparisons depend on what else the store holds, so they are no part of a run. A disposable index in
-the store keeps the resampled AUC and precision of every run; each comparison is a subtraction.
+the store keeps joint draws of AUC and precision of every run; each comparison is a subtraction.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 
 from trueness.errors import TruenessError
 from trueness.evaluation import (
-    Estimate,
+    Contrast,
+    Dependence,
     Resampled,
+    against_best,
     auc_counts,
+    auc_draws,
     class_counts,
-    mean_difference,
-    resampled_aucs,
-    resampled_precisions,
+    precision_draws,
 )
 from trueness.evaluation.threads import in_threads
 from trueness.predictions import Predictions
@@ -30,8 +31,10 @@ from trueness.store import AnyStore, Problem, Run
 Array = NDArray[np.float64]
 MOST_BLOCKS = 16
 """Blocks of units that are halved in all ways."""
+SIZES = 8
+"""Numbers of a run beside its draws."""
 Draws = dict[str, Resampled]
-"""Key of a run -> its AUC on the measured units and on each resample of them."""
+"""Key of a run -> its AUC on the measured units, with joint draws."""
 
 
 def measured_part(run: Run) -> Predictions:
@@ -47,7 +50,7 @@ def best_baseline(runs: Sequence[Run]) -> Run | None:
 
 @dataclass(frozen=True)
 class Statistics:
-    """A run on the measured units and on the same resamples of them as every other of its group.
+    """A run on the measured units, with draws that are joint with every other of its group.
 
     AUC, precision at the largest alarm budget, and what the AUC of any half of the units needs:
     won pairs between blocks of units, (blocks, blocks), positives and negatives of each, (blocks,);
@@ -116,6 +119,7 @@ def _usable(
 ) -> tuple[list[str], dict[str, NDArray[Any]]]:
     """The same if an index is whole, else nothing."""
     whole = set(known) == {"auc", "precision", "won", "classes", "sizes"}
+    whole = whole and known["sizes"].shape[1:] == (SIZES,)
     if not whole or any(len(rows) != len(addresses) for rows in known.values()):
         return [], {}
     return addresses, known
@@ -131,8 +135,8 @@ def _parts(runs: Sequence[Run]) -> tuple[list[tuple[Run, Predictions]], list[Pro
     return found, problems
 
 
-def auc_draws(store: AnyStore, runs: Sequence[Run]) -> tuple[Draws, list[Problem]]:
-    """AUC of runs of one comparison group on the same resampled units; see `statistics`."""
+def draws_of_runs(store: AnyStore, runs: Sequence[Run]) -> tuple[Draws, list[Problem]]:
+    """AUC of runs of one comparison group with joint draws; see `statistics`."""
     found, problems = statistics(store, runs)
     return {key: one.auc for key, one in found.items()}, problems
 
@@ -143,8 +147,8 @@ def _computed(
     """Statistics of models on the same units, a row for each; their AUCs may be known."""
     first, scores = parts[0], [part.score for part in parts]
     blocks = first.blocks(block)
-    aucs = resampled_aucs(first.y, scores, blocks=blocks) if aucs is None else aucs
-    precisions = resampled_precisions(first.y, scores, alarms=budget, blocks=blocks)
+    aucs = auc_draws(first.y, scores, blocks=blocks) if aucs is None else aucs
+    precisions = precision_draws(first.y, scores, alarms=budget, blocks=blocks)
     pieces = min(MOST_BLOCKS, blocks.items // blocks.length // 2 * 2)
     counts, won = (np.empty(0), np.empty(0)), [np.empty((0, 0)) for _ in scores]
     if pieces >= 4:
@@ -157,7 +161,19 @@ def _computed(
         "won": np.array(won),
         "classes": np.repeat(np.array(counts, np.float64)[None], len(parts), 0),
         "sizes": np.array(
-            [[a.n, a.blocks, p.n, p.blocks] for a, p in zip(aucs, precisions, strict=True)]
+            [
+                [
+                    a.n,
+                    a.freedom,
+                    a.error,
+                    p.n,
+                    p.freedom,
+                    p.error,
+                    p.dependence.effect,
+                    p.dependence.blocks,
+                ]
+                for a, p in zip(aucs, precisions, strict=True)
+            ]
         ),
     }
 
@@ -171,23 +187,29 @@ def _joined(
 
 
 def _row(known: dict[str, NDArray[Any]], row: int) -> Statistics:
-    n, blocks, alarms, alarm_blocks = (int(x) for x in known["sizes"][row])
+    n, freedom, error, alarms, of_alarms, widened, *depends = known["sizes"][row].tolist()
     auc, precision = known["auc"][row], known["precision"][row]
     return Statistics(
-        Resampled(float(auc[0]), auc[1:], n, blocks),
-        Resampled(float(precision[0]), precision[1:], alarms, alarm_blocks),
+        Resampled(float(auc[0]), auc[1:], int(n), freedom, error),
+        Resampled(
+            float(precision[0]),
+            precision[1:],
+            int(alarms),
+            of_alarms,
+            widened,
+            Dependence(*depends),
+        ),
         known["won"][row],
         *known["classes"][row],
     )
 
 
-def differences(draws: Draws, runs: Sequence[Run], reference: Run) -> dict[str, Estimate]:
-    """AUC of each run minus that of the reference on the same units, by key."""
-    if reference.key not in draws:
+def differences(draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]) -> dict[str, Contrast]:
+    """AUC of each run minus that of the best of some baselines on the same units, by key."""
+    others = [draws[run.key] for run in baselines if run.key in draws]
+    keys = [run.key for run in runs if run.key in draws]
+    if not others or not keys:
         return {}
-    confidence = reference.spec.estimands.confidence
-    return {
-        run.key: mean_difference([draws[run.key]], [draws[reference.key]]).estimate(confidence)
-        for run in runs
-        if run.key in draws and run.key != reference.key
-    }
+    confidence = baselines[0].spec.estimands.confidence
+    found = against_best([draws[key] for key in keys], others, confidence)
+    return dict(zip(keys, found, strict=True))

@@ -26,7 +26,7 @@ from trueness.evaluation import (
     simultaneous_contrasts,
 )
 from trueness.judge.axes import Axis, axis_of
-from trueness.judge.comparison import Draws, auc_draws
+from trueness.judge.comparison import Draws, draws_of_runs
 from trueness.judge.finding import ids_by_key
 from trueness.judge.group import Group
 from trueness.judge.judgement import SCHEMA
@@ -277,7 +277,7 @@ def contrasts(
             continue
         place = group.candidates[0].run.record["comparison_group"]
         comparable = [run for run in every if run.record["comparison_group"] == place]
-        draws, unreadable = auc_draws(store, comparable)
+        draws, unreadable = draws_of_runs(store, comparable)
         problems |= {p.name: p for p in unreadable}
         runs = [run for run in comparable if run.key in draws]
         axis = axis_of(by, [m.run for m in group.candidates], reference)
@@ -378,7 +378,7 @@ class _View:
             for name in (f"precision@{budget}", "precision@0.5", "recall@0.5")
             if name in ours[0].record["estimates"]
         }
-        measures["auc"] = mean_of([self.draws[run.key] for run in ours]).estimate(confidence)
+        measures["auc"] = mean_of([self.draws[run.key] for run in ours]).proportion(confidence)
         value = {key: one.value for key, one in self.draws.items()}
         ahead = sum(value[run.key] > value[partner.key] for run, partner in group.pairs)
         return ContrastRow(

@@ -11,9 +11,12 @@ from scipy.special import expit
 
 from trueness.document import Figure
 from trueness.document.numbers import count, interval, level, plain
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.calibration import reliability_diagram_data
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import exact_bounds
 from trueness.evaluation.metrics import precision_recall_curve
+from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
 from trueness.store import Run
@@ -61,7 +64,7 @@ def dotted(x: Sequence[float], y: Sequence[float], name: str) -> Trace:
 def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     """Precision or recall of named runs over the share of units that raise an alarm.
 
-    The first run has its exact band; baselines are grey and dashed. Unlike probabilities, alarm
+    The first run has a band; baselines are grey and dashed. Unlike probabilities, alarm
     rates mean the same for every run.
 
     Parameters
@@ -71,8 +74,9 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     what : {"precision", "recall"}
     """
     parts = [measured_part(run) for _, run in runs]
-    confidence = runs[0][1].spec.estimands.confidence
-    points = [_points(part, what, confidence) for part in parts]
+    rule = runs[0][1].spec.estimands
+    confidence = rule.confidence
+    points = [_points(part, what, rule.block, confidence) for part in parts]
     lines: list[Trace] = []
     for i, ((name, run), one) in enumerate(zip(runs, points, strict=True)):
         colour = "grey" if run.spec.is_baseline else f"series-{i % 8}"
@@ -92,24 +96,44 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
             "units with an alarm, %", what, xaxis=rising, yaxis={"range": [0, 1.02]},
             legend={"orientation": "h"},
         ),
-        f"{what.capitalize()} over the alarm rate; the band is the exact {level(confidence)} "
-        f"interval of {runs[0][0]}.",
+        f"{what.capitalize()} over the alarm rate; the band is the {level(confidence)} interval of "
+        f"{runs[0][0]}, of its effective sample size.",
     )  # fmt: skip
 
 
-def _points(part: Predictions, what: str, confidence: float) -> Mapping[str, NDArray[Any]]:
+def _points(
+    part: Predictions, what: str, block: int, confidence: float
+) -> Mapping[str, NDArray[Any]]:
     """Points of a curve in equal ratios of the alarm rate: rate in percent, value, ends, counts."""
     y = part.y
     curve = precision_recall_curve(y, part.score)
     (some,) = np.nonzero(curve["alarms"] >= (MIN_ALARMS_SHOWN if what == "precision" else 1))
     pick = some[np.unique(np.geomspace(1, max(1, len(some)), POINTS).astype(int)) - 1]
     hits, alarms = curve["hits"][pick].astype(int), curve["alarms"][pick].astype(int)
-    of = alarms if what == "precision" else np.full(len(pick), int(y.sum()))
-    low, high = exact_bounds(hits, of, confidence)
+    low, high = _ends(part, what, hits, alarms, block, confidence)
     return {
         "rate": 100 * alarms / len(y), "value": curve[what][pick], "low": low, "high": high,
         "hits": hits, "alarms": alarms,
     }  # fmt: skip
+
+
+def _ends(
+    part: Predictions, what: str, hits: NDArray[np.int64], alarms: NDArray[np.int64], block: int,
+    confidence: float,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Intervals of proportions at their effective sample sizes."""
+    ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(block)
+    residuals, positives, tail = Residuals.of(ranked, blocks), ranked.positive, (1 - confidence) / 2
+    alarm, found = np.zeros(len(positives), bool), []
+    for k, n in zip(hits.tolist(), alarms.tolist(), strict=True):
+        alarm[ranked.order[:n]] = True
+        if what == "precision":
+            depends, of = residuals.of_alarms(ranked, n, by_rank=False), n
+        else:
+            depends, of = of_share(alarm, positives, blocks), int(positives.sum())
+        found.append(depends.bounds(k, of, tail))
+    low, high = np.array(found).T
+    return low, high
 
 
 def _curve(
@@ -129,35 +153,42 @@ def _curve(
 # ----------------------------------------------------------------------------------- probabilities
 
 
-def axis_end(y: ArrayLike, probability: ArrayLike, confidence: float) -> float:
+def axis_end(y: ArrayLike, probability: ArrayLike, confidence: float, blocks: Blocks) -> float:
     """End of the axes of a calibration curve that shows all of it."""
-    bins = reliability_diagram_data(y, probability, BINS, "quantile", bands=confidence)
+    bins = reliability_diagram_data(
+        y, probability, BINS, "quantile", bands=confidence, blocks=blocks
+    )
     names = ("mean_probability", "positive_share", "band_high")
     return min(1.02, 1.05 * max(0.3, *(float(np.nanmax(bins[name])) for name in names)))
 
 
 def calibration_curve(
-    y: ArrayLike, probability: ArrayLike, confidence: float, *, end: float = 0.0, title: str = ""
-) -> Figure:
+    y: ArrayLike, probability: ArrayLike, confidence: float, blocks: Blocks, *, end: float = 0.0,
+    title: str = "",
+) -> Figure:  # fmt: skip
     """Share of positives in ten bins of equal mass, beside that of a perfect calibration.
 
     Parameters
     ----------
     y, probability : (n,)
     confidence : float
-        Of the grey bars, which take units as independent.
+        Of the grey bars.
+    blocks : Blocks
+        Units that depend on each other.
     end : float
         End of both axes, the same for panels that are compared; by default what the bins need.
     title : str
         Caption of the panel, where several are explained together by `curve_explained`.
     """
-    bins = reliability_diagram_data(y, probability, BINS, "quantile", bands=confidence)
+    bins = reliability_diagram_data(
+        y, probability, BINS, "quantile", bands=confidence, blocks=blocks
+    )
     full = bins["count"] > 0
     mean, share, low, high, size = (
         bins[name][full]
         for name in ("mean_probability", "positive_share", "band_low", "band_high", "count")
     )
-    end = end or axis_end(y, probability, confidence)
+    end = end or axis_end(y, probability, confidence, blocks)
     expected = {
         "x": mean.tolist(), "y": mean.tolist(), "mode": "markers", "hoverinfo": "skip",
         "marker": {"size": 1, "color": "grey"},
@@ -182,13 +213,16 @@ def curve_explained(confidence: float) -> str:
     )
 
 
-def reliability(part: Predictions, confidence: float) -> Figure:
-    """Share of positives against mean probability in ten bins of equal mass, intervals exact."""
-    y = part.y
-    bins = reliability_diagram_data(y, expit(part.score), BINS, "quantile")
+def reliability(part: Predictions, block: int, confidence: float) -> Figure:
+    """Share of positives against mean probability in ten bins of equal mass, with intervals."""
+    y, prob, blocks = part.y, expit(part.score), part.blocks(block)
+    bins = reliability_diagram_data(y, prob, BINS, "quantile")
     full = bins["count"] > 0
     mean, share, size = (bins[k][full] for k in ("mean_probability", "positive_share", "count"))
-    low, high = exact_bounds(np.round(share * size), size, confidence)
+    inside = np.clip(np.searchsorted(bins["edges"], prob, "right") - 1, 0, len(full) - 1)
+    rest = Residuals.around(y - prob, blocks)
+    effects = np.array([rest.effect(inside == i) for i in np.flatnonzero(full)])
+    low, high = exact_bounds(share * size / effects, size / effects, confidence)
     end = min(1.02, 1.05 * float(max(mean.max(), high.max(), 0.3)))
     observed = _observed(mean, share, size) | {
         "error_y": {
@@ -200,7 +234,7 @@ def reliability(part: Predictions, confidence: float) -> Figure:
         [dotted([0, end], [0, end], "perfect calibration"), observed],
         _square(end),
         "Share of positives over the mean predicted probability in ten bins of equal mass, with "
-        f"exact {level(confidence)} intervals.",
+        f"{level(confidence)} intervals of the effective sample sizes.",
     )
 
 

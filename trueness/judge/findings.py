@@ -121,9 +121,9 @@ def _differences(
     for one in compared:
         if best is not None and one.key == best.key and to_best is not None:
             continue
-        difference = differences(draws, [run], one).get(run.key)
+        difference = differences(draws, [run], [one]).get(run.key)
         if difference is not None:
-            found[one.spec.model.kind] = difference
+            found[one.spec.model.kind] = difference.pointwise
     return found
 
 

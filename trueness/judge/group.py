@@ -167,6 +167,8 @@ class Group:
     power : dict or None
         What so many units can show, see `power_of`; None for K classes, or if nothing.
     access : AccessLog or None
+    effective_alarms : float or None
+        Effective number of the leader's alarms at the largest budget, see `Dependence`.
     """
 
     title: str
@@ -184,6 +186,7 @@ class Group:
     classes: ClassGroup | None = None
     power: dict[str, Any] | None = None
     access: AccessLog | None = None
+    effective_alarms: float | None = None
 
     @property
     def kind(self) -> str:

@@ -15,6 +15,7 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import Groups, group_units
 from trueness.evaluation.class_draws import ClassDraws, Sizes, macro_f1_draws, sizes_of
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.macro_f1 import Cells
 from trueness.evaluation.slice_comparison import SliceComparison, compare_pair
 from trueness.evaluation.slices import Slices, measure_slices
 from trueness.predictions import Predictions
@@ -87,8 +88,8 @@ class CommonUnits:
     y : (n,) int64
     groups : Groups
     blocks : Blocks
+    cells : Cells
     rule : Estimands
-    n_classes : int
     digest : bytes
         Of ids and labels.
     """
@@ -96,8 +97,8 @@ class CommonUnits:
     y: Index
     groups: Groups
     blocks: Blocks
+    cells: Cells
     rule: Estimands
-    n_classes: int
     digest: bytes
 
     @classmethod
@@ -106,20 +107,27 @@ class CommonUnits:
         y = part.y.astype(np.int64)
         groups = group_units(part.group, len(part), rule.min_rows)
         blocks = part.blocks(rule.block)
-        return cls(y, groups, blocks, rule, len(part.classes), part.units())
+        cells = Cells.of(y, groups, blocks, len(part.classes))
+        return cls(y, groups, blocks, cells, rule, part.units())
+
+    @property
+    def n_classes(self) -> int:
+        """Classes that count over all units."""
+        return int(self.cells.counted[-1].sum())
 
     @property
     def sizes(self) -> Sizes:
         """Sizes of groups."""
-        return sizes_of(self.groups, self.blocks, self.rule.majority)
+        return sizes_of(self.groups, self.blocks, self.cells, self.rule.majority)
 
     @property
     def chance(self) -> float:
         """The largest macro-F1 to expect of a guess that does not look at the units.
 
         Guessing class c with frequency q_c has F1 of ``2 p_c q_c / (p_c + q_c)``; the mean over the
-        classes is largest at q = p, where it is 1 / K whatever the prior p. Always the most
-        frequent class is a weaker guess: 2 p / (1 + p) / K.
+        K classes that count is largest at q = p, where it is 1 / K whatever the prior p; a little
+        less where some do not count. Always the most frequent class is a weaker guess:
+        2 p / (1 + p) / K.
         """
         return 1 / self.n_classes
 
@@ -129,7 +137,7 @@ class CommonUnits:
         rule, blocks = self.rule, self.blocks
         arrays = (self.groups.index, blocks.item, blocks.cluster)
         content = [self.digest, *(a.tobytes() for a in arrays if a is not None)]
-        settings = (self.groups.names, blocks.length, rule.draws, self.n_classes)
+        settings = (self.groups.names, blocks.length, rule.draws, self.cells.counted.tolist())
         digest = hashlib.sha256(b"\0".join([*content, repr(settings).encode()]))
         return f"classes-{digest.hexdigest()[:12]}"
 
@@ -234,8 +242,7 @@ def _usable(
     units: CommonUnits, addresses: list[str], known: dict[str, NDArray[Any]]
 ) -> tuple[list[str], dict[str, NDArray[Any]]]:
     """The same if an index is whole, else nothing."""
-    draws = 0 if units.blocks.few else units.rule.draws
-    shapes = {"scores": (len(addresses), len(units.groups.names) + 1, 1 + draws),
+    shapes = {"scores": (len(addresses), units.groups.cells + 1, 1 + units.rule.draws),
               "units": (len(addresses), len(units.digest))}  # fmt: skip
     whole = {name: rows.shape for name, rows in known.items()} == shapes
     return (addresses, known) if whole else ([], {})
@@ -248,7 +255,7 @@ def _extended(
     """An index with the draws of further predictions."""
     scores = macro_f1_draws(
         units.y, {name: y for name, (y, _) in predicted.items()}, units.groups, units.blocks,
-        n_classes=units.n_classes, draws=units.rule.draws,
+        units.cells, draws=units.rule.draws,
     )  # fmt: skip
     digests = [np.frombuffer(digest, np.uint8) for _, digest in predicted.values()]
     fresh = {"scores": np.stack(list(scores.values())), "units": np.stack(digests)}

@@ -147,6 +147,6 @@ def confusion_tables(found: Slices, words: Words) -> list[Table]:
     if len(found.own) > 1:
         if found.majority:
             some[words.majority] = found.groups[found.majority]
-        if found.worst != found.majority:
+        if found.worst not in ("", found.majority):
             some[f"{found.worst}, the worst {words.group}"] = found.groups[found.worst]
     return [confusion_table(one, found.classes, caption, words) for caption, one in some.items()]

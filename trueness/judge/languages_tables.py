@@ -35,6 +35,8 @@ from trueness.judge.languages_figures import (
 from trueness.judge.languages_words import (
     Words,
     comparison_verdict,
+    left_out_note,
+    methods_plan,
     methods_verdict,
     pooled_note,
     seeds_note,
@@ -94,8 +96,8 @@ class ClassRun:
         found = self.slices
         rows = [_row("", "", name, e) for name, e in found.scores.items()]
         for name, one in (("", found.overall), *found.groups.items()):
-            measured = {"macro_f1": one.macro_f1, "macro_f1_present": one.macro_f1_present}
-            rows += [_row(name, "", n, e) for n, e in (measured | one.calibration).items() if name]
+            measured = {"macro_f1": one.macro_f1} | one.calibration
+            rows += [_row(name, "", n, e) for n, e in measured.items() if name]
             rows += [
                 _row(name, label, what, getattr(scores, what))
                 for label, scores in one.by_class.items()
@@ -145,6 +147,7 @@ def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True
     parts: list[Part] = [
         Sentence(slices_verdict(name, found, words), "verdict"),
         Sentence(slices_note(found, words)),
+        *_noted(left_out_note(found, words)),
         *_noted(pooled_note(found, words)),
         group_table(found, words),
     ]
@@ -181,12 +184,9 @@ def group_table(found: Slices, words: Words) -> Table:
     ]
     if blocks:
         columns.append((Column(blocks, "count", 4), lambda _, one: one.blocks))
-    if any(one.present < k for one in every):
-        columns.append((Column("classes", "code", 4), lambda _, one: f"{one.present} of {k}"))
+    if any(one.counted < k for one in every):
+        columns.append((Column("classes", "code", 4), lambda _, one: f"{one.counted} of {k}"))
     columns.append((Column("macro-F1", "estimate", 9), lambda _, one: one.macro_f1))
-    if any(one.present < k for one in every):
-        columns.append((Column("over those\npresent", "estimate", 3),
-                        lambda _, one: one.macro_f1_present))  # fmt: skip
     for what, (title, weight) in CALIBRATION.items():
         if what in found.overall.calibration:
             columns.append((Column(title, "estimate", weight), _calibration(what)))
@@ -260,7 +260,8 @@ def group_sections(group: ClassGroup) -> list[Section]:
     words, shown = group.words, {n: group.slices(run.key) for n, run in group.shown.items()}
     sections = [] if group.comparison is None else [_methods_section(group.comparison, words)]
     first = next(iter(shown.values()))
-    notes = [Sentence(slices_note(first, words)), *_noted(pooled_note(first, words))]
+    notes = [Sentence(slices_note(first, words)), *_noted(left_out_note(first, words)),
+             *_noted(pooled_note(first, words))]  # fmt: skip
     if left := [name for name in group.methods if name not in shown]:
         notes.append(
             Sentence(f"Left out here, one by one in `trueness show`: {listed(left)}.", "note")
@@ -283,15 +284,16 @@ def group_sections(group: ClassGroup) -> list[Section]:
 
 def _methods_section(found: MethodComparison, words: Words) -> Section:
     drop = decimal(found.allowed_drop)
-    unhurt = f"; {words.majority} is not degraded if its interval lies above −{drop}"
+    unhurt = f"; {words.majority} is not degraded if its one-sided bound lies above −{drop}"
     note = (
         f"Differences from {found.reference} with {level(found.confidence)} confidence intervals "
         "that hold for all methods together"
         f"{unhurt if found.methods[found.reference].groups else ''}."
     )
+    plan = methods_plan(found, words)
     parts: list[Part] = [
         Sentence(methods_verdict(found, words), "verdict"),
-        Items([note, seeds_note(found.methods, found.target, words)]),
+        Items([note, *([plan] if plan else []), seeds_note(found.methods, found.target, words)]),
         _methods_table(found, words),
     ]
     differences = difference_table(found, words)

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from statistics import median
 
 from trueness.document.numbers import count, decimal, estimate, level, listed, percent, plural
+from trueness.evaluation.by_group import FEWEST_UNITS
+from trueness.evaluation.macro_f1 import FEWEST_ITEMS
 from trueness.evaluation.selection import Contrast
-from trueness.evaluation.slice_comparison import Method, MethodComparison, SliceComparison
+from trueness.evaluation.slice_comparison import (
+    PLANNED_LIFT,
+    Method,
+    MethodComparison,
+    SliceComparison,
+)
 from trueness.evaluation.slices import Slices
 from trueness.spec.estimands import Estimands
 
@@ -129,9 +137,31 @@ def slices_note(found: Slices, words: Words) -> str:
         "units": f"{words.units} resampled one by one",
     }[found.resampled]
     return (
-        f"Macro-F1 is the mean over all {plural(len(found.classes), 'class', 'classes')}, absent "
-        f"ones count 0. {level(found.confidence)} confidence intervals, {kept}."
+        f"Macro-F1 is the mean over the classes with at least {FEWEST_UNITS} {words.units} (of at "
+        f"least {FEWEST_ITEMS} clusters where there are some) of "
+        f"{plural(len(found.classes), 'class', 'classes')}. {level(found.confidence)} confidence "
+        f"intervals, {kept}; that of the worst {words.group} holds for all {words.groups} at once."
     )
+
+
+def left_out_note(found: Slices, words: Words) -> str:
+    """What takes no part in means and in the worst; empty if all do."""
+    k, small = len(found.classes), [name for name in found.own if name not in found.judged]
+    parts = []
+    if found.left_out:
+        classes = plural(found.left_out, "class", "classes")
+        fewer = f"fewer than {FEWEST_UNITS} {words.units} there"
+        parts.append(f"{classes} of single {words.groups} left out: {fewer}.")
+    if small:
+        parts.append(f"Too few {words.units} for means and the worst: {listed(small)}.")
+    lacking = {n: s.counted for n, s in found.own.items() if s.counted < k and n not in small}
+    if lacking:
+        ceilings = [f"{n} {decimal(c / k)} ({c} of {k})" for n, c in lacking.items()]
+        parts.append(
+            f"Over all {k} classes a perfect model could not exceed: {listed(ceilings)}; "
+            f"{words.groups} are ranked over the classes that count there."
+        )
+    return " ".join(parts)
 
 
 def pooled_note(found: Slices, words: Words) -> str:
@@ -163,8 +193,7 @@ def comparison_verdict(first: str, second: str, found: SliceComparison, words: W
 def methods_verdict(found: MethodComparison, words: Words) -> str:
     """Answer which method lifts the target without degrading the majority group, in words."""
     goal, grouped = words.goal(found.target), _grouped(found)
-    drop = decimal(100 * found.allowed_drop, 1)
-    allowed = f"{words.majority} loses less than {drop} points of macro-F1"
+    allowed = f"{words.majority} loses less than {_points(found.allowed_drop)} of macro-F1"
     if found.answer:
         names = listed([_with_gain(n, found.methods[n], found.target) for n in found.answer])
         verb = "lifts" if len(found.answer) == 1 else "lift"
@@ -174,6 +203,31 @@ def methods_verdict(found: MethodComparison, words: Words) -> str:
         first = f"No method is shown to lift {goal} against {found.reference}"
         first += f" while {allowed}" * grouped
     return " ".join([f"{first}.", *(_but(found, words) if grouped else []), _leader(found)])
+
+
+def _points(difference: float) -> str:
+    return f"{decimal(100 * difference, 1)} points"
+
+
+def methods_plan(found: MethodComparison, words: Words) -> str:
+    """What could be shown with so many units, and how many it takes; empty if nobody knows."""
+    others = [one for name, one in found.methods.items() if name != found.reference]
+    lifts = [one.detectable_lift for one in others if one.detectable_lift is not None]
+    drops = [one.detectable_drop for one in others if one.detectable_drop is not None]
+    parts = []
+    if lifts and (needed := found.planned.get("target")):
+        own = f" of the worst {words.group}" * (found.target == "worst_group")
+        parts.append(
+            f"a lift of {words.goal(found.target)} is found from {_points(median(lifts))} on "
+            f"(one of {_points(PLANNED_LIFT)} with about {count(needed)} {words.units}{own})"
+        )
+    if drops and (needed := found.planned.get("majority")):
+        parts.append(
+            f"a loss of {words.majority} is excluded from {_points(median(drops))} on "
+            f"({_points(found.allowed_drop)} with about {count(needed)} {words.units} of it)"
+        )
+    of = ", for the median of the methods" * (len(others) > 1)
+    return f"With 80 % power{of}, {', and '.join(parts)}." if parts else ""
 
 
 def _grouped(found: MethodComparison) -> bool:
@@ -187,17 +241,20 @@ def _with_gain(name: str, method: Method, target: str) -> str:
 
 def _but(found: MethodComparison, words: Words) -> list[str]:
     """Methods that lift the target, but degrade the majority group or are not known not to."""
+    lost = f"lifts it, but a loss of {words.majority} by {_points(found.allowed_drop)}"
     clauses = {
         "yes": f"lifts it but degrades {words.majority}",
-        "unknown": f"lifts it, but what {words.majority} loses is not known well enough",
+        "unknown": f"{lost} is not excluded",
     }
     sentences = []
     for name in found.lifting:
         one = found.methods[name]
         majority = one.against.get("majority_group")
         if one.majority_degraded != "no":
-            few = f"too few {words.units} of {words.majority}"
+            few, bound = f"too few {words.units} of {words.majority}", one.majority_bound
             loss = few if majority is None else _bracketed(majority)
+            if bound is not None and one.majority_degraded == "unknown":
+                loss = f"{loss}; one-sided bound {decimal(bound, signed=True)}"
             sentences.append(f"{name} {clauses[one.majority_degraded]} ({loss}).")
     return sentences
 

@@ -8,25 +8,24 @@ from typing import Any
 
 import polars as pl
 
-from trueness.checks import LIMITS
 from trueness.document import Document, numbers
 from trueness.errors import StoreError, TruenessError, nearest
-from trueness.evaluation import Estimate
+from trueness.evaluation import Estimate, mean_of
+from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
-from trueness.judge.comparison import best_baseline, differences, statistics
+from trueness.judge.captions import MIN_ALARMS
+from trueness.judge.chance import Rearranged, chance_of
+from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
 from trueness.judge.finding import ids_by_key
 from trueness.judge.findings import Judged, compared_baselines, findings_of_runs
 from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.power import power_of
-from trueness.judge.selection import Selection, nulls_of, selection
-from trueness.judge.verdict import NOBODY, Verdict, verdict_of
-from trueness.spec.estimands import Estimands
+from trueness.judge.power import power_dict
+from trueness.judge.selection import Selection, against_baselines, replicates, selection
+from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
 
-MIN_ALARMS = LIMITS["few_alarms"].default
-"""Precisions of fewer alarms rank last: they say next to nothing."""
 LESS_IS_BETTER = ("calibration_error",)
 
 
@@ -197,16 +196,15 @@ def _of_an_event(
     rule = (candidates or runs)[0].spec.estimands
     sort = sort or rule.headline
     _check_sort(sort, runs)
-    reference = best_baseline(comparable)
+    reference, every = best_baseline(comparable), [r for r in comparable if r.spec.is_baseline]
     compared = compared_baselines(candidates, comparable)
-    others = [one for some in compared.values() for one in some]
-    others = [reference, *others] if candidates and reference else []
+    others = every if candidates else []
     known, unreadable = statistics(
         store, list({run.key: run for run in (*candidates, *others)}.values())
     )
     problems += unreadable
     draws = {key: one.auc for key, one in known.items()}
-    against = differences(draws, candidates, reference) if reference else {}
+    against = {k: c.pointwise for k, c in differences(draws, candidates, every).items()}
     judged, unreadable = findings_of_runs(store, runs, draws, against, compared, reference)
     problems += [p for p in unreadable if p.name not in {known.name for known in problems}]
     n_candidates = len({run.candidate for run in candidates})
@@ -226,35 +224,72 @@ def _of_an_event(
     leader = of_candidates[0] if of_candidates else None
     chosen = selection(store, known, candidates, leader.run) if leader else None
     by_key = chosen.by_key if chosen else {}
-    verdict = _verdict(leader, known, candidates, reference, ids, chosen, n_candidates)
+    tested = [r for r in comparable if not r.spec.is_baseline]
+    rearranged = Rearranged.of(store, tested) if leader else None
+    verdict = NOBODY if leader is None else verdict_of(leader.title, rule.budget, _standing(
+        store, leader, known, candidates, every, tested, chosen, rearranged,
+        _called(reference, ids),
+    ))  # fmt: skip
     return Group(
         _title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
         first.estimates["base_rate"],
         [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
-        n_candidates, reference, verdict, chosen, power=_power(first.estimates["base_rate"], rule,
-                                                              n_candidates),
+        n_candidates, reference, verdict, chosen,
+        power=None if leader is None else _power(
+            leader.run, known, candidates, every, rearranged
+        ),
+        effective_alarms=_effective_alarms(known, leader),
     )  # fmt: skip
 
 
-def _verdict(
-    leader: Model | None, known: dict[str, Any], candidates: list[Run], reference: Run | None,
-    ids: dict[str, list[str]], chosen: Selection | None, n_candidates: int,
-) -> Verdict:  # fmt: skip
-    if leader is None:
-        return NOBODY
-    nulls = nulls_of(known, candidates, leader.run, reference, chosen)
-    best = None if reference is None else " = ".join(ids.get(reference.key, [])) or (
-        reference.record["label"])  # fmt: skip
-    return verdict_of(
-        leader.title, nulls, n_candidates, leader.run.spec.estimands.budget, best,
-        chosen.auc if chosen else [],
+def _effective_alarms(known: dict[str, Statistics], leader: Model | None) -> float | None:
+    precision = known[leader.key].precision if leader and leader.key in known else None
+    if leader is None or precision is None or precision.depends is None:
+        return None
+    return precision.depends.effective(precision.n, (1 - leader.run.spec.estimands.confidence) / 2)
+
+
+def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:
+    """Ids of the best baseline, or what kind of model it is."""
+    if reference is None:
+        return None
+    return " = ".join(ids.get(reference.key, [])) or str(reference.record["label"])
+
+
+def _standing(
+    store: AnyStore, leader: Model, known: dict[str, Statistics], candidates: list[Run],
+    baselines: list[Run], tested: list[Run], chosen: Selection | None,
+    rearranged: Rearranged | None, baseline: str | None,
+) -> Standing:  # fmt: skip
+    """Against chance, all that were tested count; against siblings, those that are shown."""
+    rule, run = leader.run.spec.estimands, leader.run
+    by_auc, by_precision = against_baselines(known, candidates, run, baselines)
+    return Standing(
+        leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
+        1 - rule.confidence, chance_of(store, run, tested, rearranged),
+        chosen.auc if chosen else [], chosen.precision if chosen else [], by_auc, by_precision,
+        baseline,
     )  # fmt: skip
 
 
-def _power(base_rate: Estimate, rule: Estimands, n_candidates: int) -> dict[str, Any] | None:
-    return power_of(
-        base_rate.k or 0, base_rate.n, max(1, n_candidates), rule.budget, rule.confidence
+def _power(
+    leader: Run, known: dict[str, Statistics], candidates: list[Run], baselines: list[Run],
+    rearranged: Rearranged | None,
+) -> dict[str, Any] | None:  # fmt: skip
+    """What the units can show about the leader; None if they are too few."""
+    if rearranged is None or leader.key not in known:
+        return None
+    rule, rate = leader.spec.estimands, leader.record["estimates"]["base_rate"]
+    groups = replicates(known, candidates, leader)
+    aucs = [mean_of([known[run.key].auc for run in group]) for group in groups]
+    others = [known[run.key].auc for run in baselines if run.key in known]
+    found = resolution(
+        rate["k"], rate["n"], rearranged.addresses.index(leader.address), aucs, others,
+        known[leader.key].precision, (rearranged.precision, rearranged.auc), rule.confidence,
+    )  # fmt: skip
+    return power_dict(
+        rate["n"], rate["k"], len(groups), len(others), rule.budget, rule.confidence, found
     )
 
 

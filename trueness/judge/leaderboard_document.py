@@ -23,7 +23,7 @@ from trueness.document import (
     numbers,
 )
 from trueness.errors import TruenessError
-from trueness.judge.access import part_in_words
+from trueness.judge.captions import caption
 from trueness.judge.figures import forest_plot
 from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
@@ -89,22 +89,6 @@ def headline(group: Group) -> str:
     return f"{leader.name} leads{mean}: {what} {value}."
 
 
-def caption(group: Group) -> str:
-    """Base rate, units, how the table is sorted."""
-    rate = group.base_rate
-    known = "" if rate is None else f"Base rate {numbers.share(rate)}. "
-    end = "upper" if group.sort == "calibration_error" else "lower"
-    chosen = f"weights chosen on the {part_in_words(group.rule.chosen_on)}, " * bool(
-        group.rule.chosen_on
-    )
-    return (
-        f"{known}{numbers.plural(group.n_candidates, 'candidate')}, {chosen}measured on "
-        f"{part_in_words(group.part)}; sorted by the {end} {numbers.level(group.rule.confidence)} "
-        f"bound of {group.sort}, not adjusted for multiple testing. Intervals are "
-        f"{numbers.level(group.rule.confidence)} confidence intervals."
-    )
-
-
 def selection_lines(group: Group) -> list[str]:
     """How far the candidates differ, and how often a choice among them fails."""
     found = group.selection
@@ -123,7 +107,8 @@ def selection_lines(group: Group) -> list[str]:
         lines.append(
             f"Probability of backtest overfitting {numbers.percent(found.overfitting.value)} % "
             f"({numbers.count(found.overfitting.n)} splits): how often the best by AUC on one half "
-            "of the units is not above the median on the other; 50 % is chance."
+            "of the units is not above the median on the other; of equal candidates 50 % on "
+            "average, 10–82 % in single samples."
         )
     return lines
 

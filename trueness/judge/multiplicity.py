@@ -1,17 +1,40 @@
-"""How many hypotheses were ever tested on a part: candidates, epochs, questions, certifications."""
+"""Which runs share the error of certificates on a part, and what was spent there already.
+
+The bounds of all thresholds of a batch of runs hold at once, at every precision, so only runs that
+are in no batch yet spend anything. Batches are the certifications that the ledger remembers on the
+data and the part, whatever they asked about: the b-th may spend ``6 / (pi b)^2`` of the error, and
+holds the runs that no earlier one holds. A new batch takes in every run that was evaluated:
+
+* on a part that is measured anyway, all stored runs of the same question, since all were seen;
+* on a sealed part, those that the ledger says were evaluated there, and those asked for.
+
+Runs that were evaluated and cannot be read again, epochs that were chosen among on the part, and
+lines of the ledger that cannot be read are counted in full. What is not counted is how later runs
+were thought of: one that was designed after its part was seen counts as one run, as all others do.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from trueness.document.numbers import count, plural
+import polars as pl
+
+from trueness.document import Document, Sentence
+from trueness.document.numbers import count, percent, plain, plural
 from trueness.errors import TruenessError
-from trueness.evaluation.guarantee import Method
+from trueness.evaluation.guarantee import share_of_error
+from trueness.judge.access import part_in_words
+from trueness.judge.judgement import SCHEMA
 from trueness.store import AnyStore, Run
-from trueness.store.ledger import Ledger, data_of
+from trueness.store.ledger import Access, Ledger, data_of
 
 VERB = "certify"
 """Under which certifications stand in the ledger."""
+
+
+# ------------------------------------------------------------------------------------- the runs
 
 
 def _question(run: Run) -> tuple[object, ...]:
@@ -22,7 +45,7 @@ def _question(run: Run) -> tuple[object, ...]:
     return (*event, run.spec.evaluation.protocol)
 
 
-def _siblings(run: Run, other: Run) -> bool:
+def siblings(run: Run, other: Run) -> bool:
     """Whether they answer the same question, or are judged on the same units."""
     same = run.record["comparison_group"] == other.record["comparison_group"]
     return same or _question(run) == _question(other)
@@ -39,77 +62,176 @@ def check_together(runs: Sequence[Run]) -> None:
     if not runs:
         raise TruenessError("no runs to certify; give a key or --campaign", "which_runs")
     for run in runs[1:]:
-        if not _siblings(runs[0], run):
+        if not siblings(runs[0], run):
             raise TruenessError(
                 f"{runs[0].key} and {run.key} differ in data, event or protocol; certify those "
                 "that answer the same question", "other_question",
             )  # fmt: skip
 
 
-def tested_before(
-    store: AnyStore, ledger: Ledger, runs: Sequence[Run], part: str, method: Method, sealed: bool
-) -> tuple[int, str]:
-    """Candidates that were ever tested on a part, those given among them, and what they are."""
-    pairs = _asked(ledger, runs, part)
+def family(
+    store: AnyStore, ledger: Ledger, runs: Sequence[Run], part: str, *, sealed: bool
+) -> dict[str, Run]:
+    """Stored runs by key that are certified together with some runs, these among them."""
+    every = [one for one in store.all_runs()[0] if part in one.spec.estimands.judged_on]
+    found = [one for one in every if any(siblings(run, one) for run in runs)]
     if sealed:
-        n = pairs + _lost(ledger)
-        return n, f"{plural(n, 'sequence')}: runs and questions ever evaluated on the {part} part"
-    n, counted = _versions_of_siblings(store, ledger, runs, part)
-    if method == "holm":
-        return n, f"thresholds at fixed alarm rates × {counted}"
-    n = max(n, pairs + _lost(ledger))
-    return n, f"{plural(n, 'sequence')}: runs and questions ever evaluated on the {part} part"
+        seen = {key for one in ledger.accesses(part=part) for key in one.keys}
+        found = [one for one in found if one.key in seen]
+    return {one.key: one for one in [*runs, *found]}
 
 
-def _asked(ledger: Ledger, runs: Sequence[Run], part: str) -> int:
-    """Runs and questions that anybody has ever evaluated on a part of the data of some runs."""
-    return sum(len(ledger.asked(digest, part)) for digest in _keys_by_data(runs))
+# ------------------------------------------------------------------------------------ the batches
 
 
-def _keys_by_data(runs: Sequence[Run]) -> dict[str, tuple[str, ...]]:
-    """Digest of data -> keys of the runs on them, in order."""
-    keys: dict[str, list[str]] = {}
-    for run in runs:
-        keys.setdefault(data_of(run), []).append(run.key)
-    return {digest: tuple(sorted(some)) for digest, some in keys.items()}
+@dataclass(frozen=True)
+class Batch:
+    """Runs that were certified together.
+
+    Attributes
+    ----------
+    number : int
+        From 1; lines of the ledger that cannot be read count as batches before it.
+    keys : tuple of str
+        Those that no earlier batch holds.
+    seen : frozenset of str
+        Other runs that had been evaluated on the part before, and before no earlier batch.
+    """
+
+    number: int
+    keys: tuple[str, ...]
+    seen: frozenset[str]
 
 
-def _lost(ledger: Ledger) -> int:
+def batches(ledger: Ledger, runs: Iterable[Run], part: str) -> list[Batch]:
+    """Batches on a part of the data of some runs, the oldest first."""
+    return _batches(_accesses(ledger, runs, part), ledger.damaged())
+
+
+def next_batch(ledger: Ledger, runs: Mapping[str, Run], part: str) -> Batch | None:
+    """Batch that these runs would open; None if earlier ones hold them all."""
+    before = _accesses(ledger, runs.values(), part)
+    asked = Access("", part, "", VERB, "", tuple(runs), False)
+    last = _batches([*before, asked], ledger.damaged())[-1]
+    return last if set(last.keys) - {key for one in before for key in _held(one)} else None
+
+
+def _held(access: Access) -> tuple[str, ...]:
+    return access.keys if access.verb == VERB else ()
+
+
+def _accesses(ledger: Ledger, runs: Iterable[Run], part: str) -> list[Access]:
+    digests = {data_of(run) for run in runs}
+    return [one for one in ledger.accesses(part=part) if one.data in digests]
+
+
+def _batches(accesses: Sequence[Access], lost: int) -> list[Batch]:
+    found, held, seen = list[Batch](), set[str](), set[str]()
+    for keys, certifies in _by_call(accesses):
+        new = tuple(dict.fromkeys(key for key in keys if key not in held))
+        if certifies and new:
+            held.update(new)
+            found.append(Batch(len(found) + 1 + lost, new, frozenset(seen - held)))
+            seen.clear()
+        seen.update(keys)
+    return found
+
+
+def _by_call(accesses: Sequence[Access]) -> list[tuple[tuple[str, ...], bool]]:
+    """Runs of each call, and whether it certified; a call has a line for each of its data."""
+    found, data = list[tuple[tuple[str, ...], bool]](), set[str]()
+    for before, one in zip([None, *accesses], accesses, strict=False):
+        certifies = one.verb == VERB
+        if certifies and before and _call(before) == _call(one) and one.data not in data:
+            found[-1] = (found[-1][0] + one.keys, True)
+        else:
+            found.append((one.keys, certifies))
+            data = set()
+        data.add(one.data)
+    return found
+
+
+def _call(access: Access) -> tuple[str, str, str]:
+    return access.when, access.verb, access.question
+
+
+def unseen_runs(ledger: Ledger) -> int:
     """Runs behind ledger lines that cannot be read: each may have held as many as any other."""
     return ledger.damaged() * max([len(one.keys) for one in ledger.accesses()] or [1])
 
 
-def certification(ledger: Ledger, runs: Sequence[Run], part: str, question: str) -> int:
-    """Which certification on this part of these data it is; asked again it keeps its place.
+# ----------------------------------------------------------------------------------- what is spent
 
-    Lines of the ledger that cannot be read count as certifications.
+
+@dataclass(frozen=True)
+class Spending:
+    """What certificates of some runs on a part spend of the error.
+
+    Attributes
+    ----------
+    part : str
+    confidence : float
+    batch : int or None
+        Batch of runs that is opened; None if all that were asked for are certified already, which
+        is free.
+    share : float
+        Of the error, ``1 - confidence``, that it spends.
+    family : int
+        Runs whose bounds hold at once with those asked for.
+    new : tuple of str
+        Keys of the runs in the new batch, those asked for among them.
     """
-    places = [1]
-    for digest, keys in _keys_by_data(runs).items():
-        asked = [(one.keys, one.question) for one in ledger.accesses(digest, part)
-                 if one.verb == VERB]  # fmt: skip
-        distinct = list(dict.fromkeys(asked))
-        places += [distinct.index((keys, question)) + 1] if (keys, question) in distinct else []
-    return max(places) + ledger.damaged()
 
+    part: str
+    confidence: float
+    batch: int | None
+    share: float
+    family: int
+    new: tuple[str, ...]
 
-def _versions_of_siblings(
-    store: AnyStore, ledger: Ledger, runs: Sequence[Run], part: str
-) -> tuple[int, str]:
-    """Every stored run of the same question, once for each epoch it was chosen among there."""
-    every = store.all_runs()[0]
-    siblings = [other for other in every if any(_siblings(run, other) for run in runs)]
-    asked = {key for digest in _keys_by_data(runs) for key, _ in ledger.asked(digest, part)}
-    gone = len(asked - {run.key for run in every})
-    versions = [_versions(run, part) for run in siblings]
-    n, total = sum(versions) + gone * max(versions), len(siblings) + gone
-    epochs = f" ({count(n)} with the epochs chosen among)" if n > total else ""
-    return n, f"{plural(total, 'run')} of the same question, seeds and baselines included{epochs}"
+    @classmethod
+    def of(
+        cls, opened: Batch | None, held: Sequence[Batch], part: str, confidence: float
+    ) -> Spending:
+        """Of a batch that is opened, if any, and those that hold the others asked for."""
+        every = [*held, opened] if opened else held
+        return cls(
+            part, confidence, opened.number if opened else None,
+            share_of_error(opened.number) if opened else 0.0,
+            sum(len(one.keys) for one in every), opened.keys if opened else (),
+        )  # fmt: skip
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is spent."""
+        return self.batch is None
 
-def _versions(run: Run, part: str) -> int:
-    """Versions of a run that a part chose among: its epochs, penalties or numbers of trees."""
-    if run.spec.estimands.chosen_on != part:
-        return 1
-    epochs = run.record.get("last_epochs", ())
-    return max(1, sum(epochs), getattr(run.spec.model, "choices", 1))
+    def __str__(self) -> str:
+        where = part_in_words(self.part)
+        if self.batch is None:
+            return f"certified on the {where} before: asking again is free"
+        budget = f"{plain(round(100 * (1 - self.confidence), 6))} %"
+        return (
+            f"batch {count(self.batch)} of runs on the {where}: spends "
+            f"{percent(self.share, like=0.05)} % of the {budget} error budget for "
+            f"{plural(len(self.new), 'new run')}; asking about them again is free"
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "schema": SCHEMA, "kind": "certification_preview", "measured_on": self.part,
+            "confidence": self.confidence, "batch": self.batch, "error_spent": self.share,
+            "family": self.family, "new": list(self.new),
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """One row per run that is new."""
+        return pl.DataFrame(
+            {"key": self.new, "batch": [self.batch] * len(self.new)},
+            schema={"key": pl.String, "batch": pl.Int64},
+        )
+
+    def document(self) -> Document:
+        """The same in a sentence."""
+        return Document("What a certification would spend", [Sentence(str(self), "verdict")])

@@ -1,30 +1,37 @@
-"""What so many units can show, told before anything is trained on them."""
+"""What so many units can show: before anything is trained on them, and once models are judged."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 from scipy.special import ndtri
 
 from trueness.document import Column, Document, Items, Table
 from trueness.document.numbers import count, decimal, percent, plain, plural
 from trueness.errors import TruenessError, at_least
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.influence import FEWEST
 from trueness.evaluation.inputs import between
 from trueness.evaluation.power import (
     MOST,
     POWER,
     alarms_needed,
     auc_standard_error,
-    detectable_auc_difference,
     detectable_precision,
     lucky_hits,
 )
+from trueness.evaluation.resolution import Resolution
+from trueness.evaluation.simulated_models import Planned, simulated_resolution
 from trueness.judge.judgement import SCHEMA
 
 LIFTS = (0.05, 0.1, 0.15, 0.2, 0.3)
 """True precisions above the one to certify, for which the alarms are counted."""
+MOST_SIMULATED = 20_000
+"""Units that are simulated; of more, errors are scaled by the square root."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ class Question:
     ----------
     positives, samples : int
         Of the part that will judge.
-    candidates : int
+    candidates, baselines : int
         Models that will be compared there.
     alarms : int
         Budget at which precisions are compared.
@@ -44,7 +51,7 @@ class Question:
     auc : float
         Where the models are expected to lie.
     correlation : float
-        Of the AUCs of two models on the same units.
+        Of the scores of two models on units with the same label, 0 or more.
     confidence, power : float
 
     Raises
@@ -56,6 +63,7 @@ class Question:
     positives: int
     samples: int
     candidates: int = 1
+    baselines: int = 5
     alarms: int = 30
     precision: float = 0.6
     auc: float = 0.7
@@ -64,19 +72,24 @@ class Question:
     power: float = POWER
 
     def __post_init__(self) -> None:
-        for name, least in (("positives", 2), ("samples", 2), ("candidates", 1), ("alarms", 1)):
-            at_least(f"--{name}", getattr(self, name), least, MOST)
-        if self.positives >= self.samples:
+        least = {"positives": FEWEST, "candidates": 1, "baselines": 0, "alarms": 1}
+        for name, smallest in least.items():
+            at_least(f"--{name}", getattr(self, name), smallest, MOST)
+        at_least("--samples", self.samples, 1, MOST)
+        if self.positives > self.samples - FEWEST:
             raise TruenessError(
-                f"{self.positives} positives among {self.samples} samples: fewer are needed", "plan"
-            )
+                f"{self.positives} positives among {self.samples} samples: at least {FEWEST} of "
+                "them must be negative", "plan",
+            )  # fmt: skip
         if self.alarms > self.samples:
             raise TruenessError(
                 f"{self.alarms} alarms on {self.samples} samples: one each at most", "plan"
             )
-        for name in ("precision", "auc", "confidence", "power"):
+        for name in ("precision", "confidence", "power"):
             between(f"--{name}", getattr(self, name))
-        between("--correlation", self.correlation, -1.0)
+        between("--auc", self.auc, 0.5)
+        if not 0 <= self.correlation < 1:
+            raise TruenessError(f"--correlation {self.correlation:g}: give 0 up to 1", "range")
 
 
 @dataclass(frozen=True)
@@ -105,20 +118,20 @@ class PowerPlan:
         table = [_certification(asked, self.numbers)] if self.numbers["alarms_to_certify"] else []
         return Document(
             "Power analysis",
-            [Items(plan_sentences(self.numbers)), *table],
+            [Items(plan_sentences(asked, self.numbers)), *table],
             f"{plural(asked.samples, 'unit')}, {plural(asked.positives, 'positive')}; "
             f"{plural(asked.candidates, 'model')}",
         )
 
 
 def plan_power(asked: Question) -> PowerPlan:
-    """What so many units can show.
+    """What so many independent units can show.
 
     Examples
     --------
-    >>> found = plan_power(Question(76, 422, 183)).numbers
-    >>> [round(found["auc_difference"][who], 2) for who in ("one", "all")]
-    [0.1, 0.16]
+    >>> found = plan_power(Question(76, 422, 20)).numbers
+    >>> round(found["auc_standard_error"], 3), found["alarms_to_certify"][0]["one"]
+    (0.036, 585)
     """
     return PowerPlan(asked, numbers_of(asked))
 
@@ -129,38 +142,48 @@ def numbers_of(asked: Question) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``base_rate``; ``auc_standard_error, auc_half_width`` of one AUC; ``auc_difference`` and
-        ``precision_above_base_rate``, the smallest that are detectable, for ``one`` model and
-        adjusted for ``all``; ``alarms_to_certify`` by true precision; ``maximum_under_null``, hits
-        that the best of all models reaches by chance half of the time (``median``) and rarely
-        (``upper``), by true precision.
+        ``base_rate``; ``auc_standard_error, auc_half_width`` of one AUC; those of `Resolution`, of
+        simulated models on independent labels; ``alarms_to_certify`` by true precision, for ``one``
+        model and adjusted for ``all``.
     """
-    base, error = asked.positives / asked.samples, 1 - asked.confidence
+    error = 1 - asked.confidence
     levels = {"one": error, "all": error / asked.candidates}
-    negatives = asked.samples - asked.positives
-    spread = auc_standard_error(asked.auc, asked.positives, negatives)
+    spread = auc_standard_error(asked.auc, asked.positives, asked.samples - asked.positives)
     truths = [asked.precision + lift for lift in LIFTS if asked.precision + lift < 1]
     return {
         **asdict(asked),
-        "base_rate": base,
+        "base_rate": asked.positives / asked.samples,
         "auc_standard_error": spread,
         "auc_half_width": float(-ndtri(error / 2) * spread),
-        "auc_difference": {
-            who: detectable_auc_difference(
-                asked.auc, asked.positives, negatives, correlation=asked.correlation, candidates=m,
-                confidence=asked.confidence, power=asked.power,
-            )
-            for who, m in (("one", 1), ("all", asked.candidates))
-        },
-        "precision_above_base_rate": {
-            who: detectable_precision(asked.alarms, base, level=level, power=asked.power)
-            for who, level in levels.items()
-        },
+        "minimum_detectable": _of_independent(asked).to_dict(),
         "alarms_to_certify": [_needed(asked, truth, levels) for truth in truths],
-        "maximum_under_null": [
-            _maximum(asked, truth) for truth in sorted({base, asked.precision})
-        ],
-    }  # fmt: skip
+    }
+
+
+def _of_independent(asked: Question) -> Resolution:
+    """Of simulated models on labels that do not depend on each other.
+
+    What is about alarms is the exact binomial test, which many units cost nothing.
+    """
+    positives = min(asked.positives, MOST_SIMULATED // 2)
+    negatives = min(asked.samples - asked.positives, MOST_SIMULATED - positives)
+    y = np.random.default_rng(0).permutation(np.repeat([1, 0], [positives, negatives]))
+    planned = Planned(
+        asked.candidates, asked.baselines, min(asked.alarms, len(y)), asked.auc,
+        asked.correlation, asked.confidence, asked.power,
+    )  # fmt: skip
+    found = simulated_resolution(y.astype(np.uint8), Blocks.of(len(y)), planned)
+    whole = auc_standard_error(asked.auc, asked.positives, asked.samples - asked.positives)
+    scaled = found.scaled(whole / auc_standard_error(asked.auc, positives, negatives))
+    base, error = asked.positives / asked.samples, 1 - asked.confidence
+    hits = [
+        lucky_hits(asked.alarms, base, models=asked.candidates, probability=probability)
+        for probability in (0.5, error)
+    ]
+    precision = detectable_precision(
+        asked.alarms, base, level=error / asked.candidates, power=asked.power
+    )
+    return replace(scaled, precision=precision, median_hits=hits[0], upper_hits=hits[1])
 
 
 def _needed(asked: Question, truth: float, levels: dict[str, float]) -> dict[str, Any]:
@@ -171,85 +194,102 @@ def _needed(asked: Question, truth: float, levels: dict[str, float]) -> dict[str
     return {"truth": round(truth, 6), **needed}
 
 
-def _maximum(asked: Question, truth: float) -> dict[str, Any]:
-    """Hits of the best of all models that chance alone brings half of the time, and rarely."""
-    hits = {
-        name: lucky_hits(asked.alarms, truth, models=asked.candidates, probability=probability)
-        for name, probability in (("median", 0.5), ("upper", 1 - asked.confidence))
-    }
-    return {"truth": truth, **hits}
-
-
-def power_of(
-    positives: int, n: int, candidates: int, alarms: int, confidence: float
+def power_of_labels(
+    y: NDArray[np.uint8], blocks: Blocks, candidates: int, alarms: int, confidence: float
 ) -> dict[str, Any] | None:
-    """`numbers_of` for known units; None if nothing can be compared on them."""
-    if not 2 <= positives < n or candidates < 1:
+    """What labels at hand can show about models that are not there yet; None if they are too few.
+
+    Parameters
+    ----------
+    y : (n,)
+        Labels 0 and 1, in the order of time.
+    blocks : Blocks
+    candidates, alarms : int
+    confidence : float
+    """
+    positives, n = int(np.count_nonzero(y)), len(y)
+    if min(positives, n - positives) < FEWEST or blocks.few:
         return None
-    return numbers_of(Question(positives, n, candidates, min(alarms, n), confidence=confidence))
+    planned = Planned(candidates, alarms=min(alarms, n), confidence=confidence)
+    return power_dict(
+        n, positives, candidates, planned.baselines, planned.alarms, confidence,
+        simulated_resolution(y, blocks, planned),
+    )  # fmt: skip
+
+
+def power_dict(
+    n: int, positives: int, candidates: int, baselines: int, alarms: int, confidence: float,
+    found: Resolution,
+) -> dict[str, Any]:  # fmt: skip
+    """What units can show, as a leaderboard and a dry run keep it."""
+    return {
+        "samples": n, "positives": positives, "base_rate": positives / n, "candidates": candidates,
+        "baselines": baselines, "alarms": alarms, "confidence": confidence,
+        "minimum_detectable": found.to_dict(),
+    }  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------- in words
 
 
 def power_sentences(found: dict[str, Any], unit: str = "unit") -> list[str]:
-    """What units can show, in three short sentences.
+    """What units can show, in a few short sentences.
 
     Examples
     --------
-    >>> for line in power_sentences(power_of(620, 3019, 6, 30, 0.95), "day"):
+    >>> resolution = Resolution(0.43, 0.541, 0.045, 0.06, 9, 12)
+    >>> for line in power_sentences(power_dict(3019, 620, 6, 5, 30, 0.95, resolution), "day"):
     ...     print(line)
-    Power: minimum detectable AUC difference 0.035 (6 models: 0.044), on 3,019 days with 620 positives.
-    Minimum detectable precision@30: 43 % (6 models: 49 %), base rate 21 %.
+    Minimum detectable with 80 % power, on 3,019 days with 620 positives, for one of 6 models:
+    against chance: precision@30 43 % or AUC 0.541 (rearranged labels), base rate 21 %.
+    against the best of 5 baselines: AUC difference 0.045; against all other candidates: 0.060.
     By chance alone, the best of 6 models reaches 9/30 half the time, 12/30 in 5 % of cases.
-    """  # noqa: E501
-    difference, lift = found["auc_difference"], found["precision_above_base_rate"]
-    n, m = found["alarms"], found["candidates"]
-    at_base = min(
-        found["maximum_under_null"], key=lambda one: abs(one["truth"] - found["base_rate"])
-    )
+    """
+    best, n, m = found["minimum_detectable"], found["alarms"], found["candidates"]
+    lines = [
+        f"Minimum detectable with {_percent(best['power'])} power, on "
+        f"{plural(found['samples'], unit)} with {plural(found['positives'], 'positive')}"
+        + (f", for one of {plural(m, 'model')}:" if m > 1 else ":"),
+        f"against chance: precision@{n} {_share(best['precision'])} or AUC "
+        f"{_number(best['auc'])} (rearranged labels), base rate {percent(found['base_rate'])} %.",
+    ]
+    others = []
+    if best["baseline"] is not None:
+        of = f"the best of {plural(found['baselines'], 'baseline')}"
+        others.append(f"against {of}: AUC difference {decimal(best['baseline'])}")
+    if best["siblings"] is not None:
+        others.append(f"against all other candidates: {decimal(best['siblings'])}")
+    if others:
+        lines.append("; ".join(others) + ".")
+    return [*lines, *_lucky(found)]
+
+
+def _lucky(found: dict[str, Any]) -> list[str]:
+    best, n, m = found["minimum_detectable"], found["alarms"], found["candidates"]
+    if best["median_hits"] is None:
+        return []
     what = f"the best of {plural(m, 'model')}" if m > 1 else "one model"
     return [
-        f"Power: minimum detectable AUC difference {decimal(difference['one'])}"
-        + _adjusted(found, decimal(difference["all"]))
-        + f", on {plural(found['samples'], unit)} with {plural(found['positives'], 'positive')}.",
-        f"Minimum detectable precision@{n}: {_share(lift['one'])}"
-        + _adjusted(found, _share(lift["all"]))
-        + f", base rate {percent(found['base_rate'])} %.",
-        f"By chance alone, {what} reaches {at_base['median']}/{n} half the time, "
-        f"{at_base['upper']}/{n} in {_error(found)} of cases.",
+        f"By chance alone, {what} reaches {best['median_hits']}/{n} half the time, "
+        f"{best['upper_hits']}/{n} in {_percent(1 - found['confidence'])} of cases."
     ]
 
 
-def plan_sentences(found: dict[str, Any]) -> list[str]:
+def plan_sentences(asked: Question, found: dict[str, Any]) -> list[str]:
     """A plan in sentences."""
-    m, n = found["candidates"], found["alarms"]
-    difference, lift = found["auc_difference"], found["precision_above_base_rate"]
-    lines = [
-        f"base rate {percent(found['base_rate'])} % · {count(found['positives'])}/"
-        f"{count(found['samples'])}; confidence {_percent(found['confidence'])}, power "
-        f"{_percent(found['power'])}, units taken as independent",
-        f"an AUC of {plain(found['auc'])} has a standard error of "
+    return [
+        f"base rate {percent(found['base_rate'])} % · {count(asked.positives)}/"
+        f"{count(asked.samples)}; confidence {_percent(asked.confidence)}, units taken as "
+        "independent",
+        f"an AUC of {plain(asked.auc)} has a standard error of "
         f"{decimal(found['auc_standard_error'])}, a confidence interval of "
         f"±{decimal(found['auc_half_width'])}",
-        "minimum detectable AUC difference of two models on the same units (correlation "
-        f"{plain(found['correlation'])}): {decimal(difference['one'])}"
-        + _adjusted(found, decimal(difference["all"])),
-        f"minimum detectable precision above the base rate at {plural(n, 'alarm')}: "
-        f"{_share(lift['one'])}" + _adjusted(found, _share(lift["all"])),
+        *power_sentences(found),
     ]
-    for one in found["maximum_under_null"]:
-        who = f"the best of {plural(m, 'model')}" if m > 1 else "one model"
-        lines.append(
-            f"by chance alone, at a true precision of {percent(one['truth'])} %, {who} reaches "
-            f"{one['median']}/{n} half the time, {one['upper']}/{n} in {_error(found)} of cases"
-        )
-    return lines
 
 
-def _adjusted(found: dict[str, Any], shown: str) -> str:
-    """The same adjusted for the number of models, in brackets."""
-    return f" ({plural(found['candidates'], 'model')}: {shown})" if found["candidates"] > 1 else ""
+def _number(value: float | None) -> str:
+    return "none" if value is None else decimal(value)
 
 
 def _share(share: float | None) -> str:
@@ -258,10 +298,6 @@ def _share(share: float | None) -> str:
 
 def _percent(share: float) -> str:
     return f"{plain(round(100 * share, 6))} %"
-
-
-def _error(found: dict[str, Any]) -> str:
-    return _percent(1 - found["confidence"])
 
 
 def _certification(asked: Question, found: dict[str, Any]) -> Table:

@@ -132,7 +132,7 @@ def run_parts(model: Model) -> list[Part]:
         part = measured_part(model.run)
         drawn: list[Figure | None] = [histogram(part), learning_curves(model.run)]
         if rule.probabilities:
-            drawn.insert(0, reliability(part, rule.confidence))
+            drawn.insert(0, reliability(part, rule.block, rule.confidence))
     except TruenessError as error:
         return [*parts, Sentence(str(error), "warning")]
     return [*parts, Beside([figure for figure in drawn if figure is not None])]

@@ -15,26 +15,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import TruenessError
 from trueness.evaluation import (
     Contrast,
     Estimate,
     Resampled,
     Shrunk,
-    TwoNulls,
+    against_best,
     contrasts_with_leader,
     largest_of_pairs,
-    mean_difference,
     mean_of,
     overfitting_of_aucs,
     precision_bounds,
-    shrink,
-    simultaneous_contrasts,
-    two_nulls,
+    shrink_drawn,
 )
-from trueness.evaluation.design_effects import dependence, precision_p_value
-from trueness.evaluation.metrics import alarm_cut
-from trueness.judge.comparison import Statistics, measured_part
+from trueness.judge.comparison import Statistics
 from trueness.store import AnyStore, Run
 
 Array = NDArray[np.float64]
@@ -141,14 +135,14 @@ def selection(
     aucs = [mean_of([one.auc for one in part]) for part in parts]
     precisions = [mean_of([one.precision for one in part]) for part in parts]
     place, kept = _distinct(parts)
-    counts = [_mean_counts(seeds[i], f"precision@{rule.budget}") for i in kept]
-    joint = _joint(
-        store, seeds, [parts[i] for i in kept], aucs, precisions, counts, rule.confidence
-    )
+    joint = _joint(store, seeds, [parts[i] for i in kept], aucs, precisions)
     by_auc = contrasts_with_leader(aucs, 0, rule.confidence, joint.auc)
     by_precision = contrasts_with_leader(precisions, 0, rule.confidence, joint.precision)
-    bounds = precision_bounds([precisions[i] for i in kept], rule.confidence)
-    shrunk = joint.shrunk_to(counts)
+    some = [precisions[i] for i in kept]
+    depends = [max((one.precision.dependence for one in parts[i]), key=lambda d: d.effect)
+               for i in kept]  # fmt: skip
+    bounds = precision_bounds(some, depends, rule.confidence)
+    shrunk = shrink_drawn(some, rule.confidence)
     where = {"chosen_on": rule.chosen_on, "measured_on": rule.measured_on}
     by_key = {
         run.key: Selected(
@@ -168,24 +162,13 @@ def selection(
     )
 
 
-Counts = tuple[float, float]
-"""Hits and alarms of a candidate; equal ones are shrunk alike."""
-
-
 @dataclass(frozen=True)
 class _Joint:
-    """What holds for all candidates together, whoever leads: pairs, halves of the units, pool."""
+    """What holds for all candidates together, whoever leads: pairs, and halves of the units."""
 
     auc: Array
     precision: Array
     overfitting: Estimate | None
-    pooled: Estimate
-    variance: float
-    shrunk: dict[Counts, Estimate]
-
-    def shrunk_to(self, counts: Sequence[Counts]) -> Shrunk:
-        """Each candidate by its counts."""
-        return Shrunk(self.pooled, self.variance, [self.shrunk[one] for one in counts])
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON, which has no NaN."""
@@ -193,44 +176,33 @@ class _Joint:
             "auc": _plain(self.auc),
             "precision": _plain(self.precision),
             "overfitting": None if self.overfitting is None else self.overfitting.to_dict(),
-            "pooled": self.pooled.to_dict(),
-            "variance": self.variance,
-            "shrunk": [[*counts, one.to_dict()] for counts, one in self.shrunk.items()],
         }
 
     @classmethod
-    def from_dict(cls, content: Any, counts: Sequence[Counts]) -> _Joint | None:  # noqa: ANN401
+    def from_dict(cls, content: Any) -> _Joint | None:  # noqa: ANN401
         """None if a file holds nothing of these candidates, or is damaged."""
         try:
             auc, precision = (np.array(content[name], np.float64) for name in ("auc", "precision"))
             kept = content["overfitting"]
             overfitting = None if kept is None else Estimate.from_dict(kept)
-            pooled, variance = Estimate.from_dict(content["pooled"]), float(content["variance"])
-            shrunk = {(k, n): Estimate.from_dict(one) for k, n, one in content["shrunk"]}
         except (KeyError, TypeError, ValueError):
             return None
-        whole = auc.ndim == precision.ndim == 1 and all(one in shrunk for one in counts)
-        return cls(auc, precision, overfitting, pooled, variance, shrunk) if whole else None
+        return cls(auc, precision, overfitting) if auc.ndim == precision.ndim == 1 else None
 
 
 def _joint(
     store: AnyStore, seeds: Sequence[Sequence[Run]], distinct: Sequence[Sequence[Statistics]],
-    aucs: Sequence[Resampled], precisions: Sequence[Resampled], counts: Sequence[Counts],
-    confidence: float,
+    aucs: Sequence[Resampled], precisions: Sequence[Resampled],
 ) -> _Joint:  # fmt: skip
     """From the index of the store, or computed and kept there."""
     one = seeds[0][0]
-    name = f"selection-{one.record['comparison_group']}-{precisions[0].n}-{confidence}"
+    name = f"selection-{one.record['comparison_group']}-{one.spec.estimands.budget}"
     members = sorted(sorted(run.address for run in group) for group in seeds)
     address = hashlib.sha256(json.dumps(members).encode()).hexdigest()[:24]
     index = store.read_index(name)
-    if (known := _Joint.from_dict(index.get(address), counts)) is not None:
+    if (known := _Joint.from_dict(index.get(address))) is not None:
         return known
-    shrunk = shrink(*zip(*counts, strict=True), confidence)
-    fresh = _Joint(
-        largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct),
-        shrunk.pooled, shrunk.variance, dict(zip(counts, shrunk.estimates, strict=True)),
-    )  # fmt: skip
+    fresh = _Joint(largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct))
     others = dict(list(index.items())[-SETS_KEPT:])
     store.write_index(name, {**others, address: fresh.to_dict()})
     return fresh
@@ -263,13 +235,6 @@ def _from_other_side(contrasts: Sequence[Contrast]) -> list[str]:
     return [OPPOSITE.get(c.verdict, c.verdict) for c in contrasts]
 
 
-def _mean_counts(group: Sequence[Run], name: str) -> Counts:
-    """Hits and alarms, means over seeds."""
-    shares = [run.record["estimates"][name] for run in group]
-    hits, alarms = (float(np.mean([s[x] or 0 for s in shares])) for x in ("k", "n"))
-    return hits, alarms
-
-
 def _overfitting(parts: Sequence[Sequence[Statistics]]) -> Estimate | None:
     first = parts[0][0]
     if len(parts) < FEWEST_FOR_OVERFITTING or not first.won.size:
@@ -278,74 +243,23 @@ def _overfitting(parts: Sequence[Sequence[Statistics]]) -> Estimate | None:
     return overfitting_of_aucs(won, first.positives, first.negatives).probability
 
 
-def nulls_of(
-    known: dict[str, Statistics], runs: Sequence[Run], leader: Run, reference: Run | None,
-    among: Selection | None,
-) -> TwoNulls:  # fmt: skip
-    """Whether the leader of comparable candidates beats chance, its siblings, the best baseline.
+def against_baselines(
+    known: dict[str, Statistics], runs: Sequence[Run], leader: Run, baselines: Sequence[Run]
+) -> tuple[list[Contrast], list[Contrast]]:
+    """Every candidate minus the best baseline in AUC and in precision, corrected, the leader first.
 
-    Parameters
-    ----------
-    known, runs, leader
-        As for `selection`, whose answer is `among`.
-    reference : Run or None
-        The best baseline.
+    Candidates without a single alarm have no precision, and no part in its correction.
     """
-    rule, estimates = leader.spec.estimands, leader.record["estimates"]
     parts = [[known[r.key] for r in group] for group in replicates(known, runs, leader)]
-    base = known.get(reference.key) if reference is not None else None
-    against = _against(parts, base, "auc", rule.confidence)
-    precise = _against(parts, base, "precision", rule.confidence)
-    return two_nulls(
-        Estimate.from_dict(estimates[f"precision@{rule.budget}"]),
-        estimates["base_rate"]["value"],
-        len(runs),
-        among.auc if among else [],
-        against[0] if parts[0] and against else None,
-        against,
-        rule.confidence,
-        among.precision if among else None,
-        precise[0] if parts[0] and precise else None,
-        _p_of_leader(leader),
-    )
+    others = [known[run.key] for run in baselines if run.key in known]
+    if not others or not parts[0]:
+        return [], []
+    confidence = leader.spec.estimands.confidence
 
+    def contrasts(of: str) -> list[Contrast]:
+        candidates = [mean_of([getattr(one, of) for one in part]) for part in parts]
+        some = [c for i, c in enumerate(candidates) if i == 0 or np.isfinite(c.value)]
+        known = [one for other in others if np.isfinite((one := getattr(other, of)).value)]
+        return against_best(some, known, confidence) if known else []
 
-def _p_of_leader(leader: Run) -> float | None:
-    """P-value of the leader's hits at its largest budget against the base rate.
-
-    Adjusted for serial dependence. None if units are independent, if its predictions cannot be
-    read, raise no alarm, or are fewer than five blocks of units.
-    """
-    rule = leader.spec.estimands
-    try:
-        part = measured_part(leader)
-        y, alarm = part.y, part.score > alarm_cut(part.score, rule.budget)
-        blocks = part.blocks(rule.block)
-        if blocks.alone:
-            return None  # the exact test is the right one
-        found = dependence(y, alarm, blocks)
-    except TruenessError:
-        return None
-    base_rate = float(y.mean())
-    if not 0 < base_rate < 1:
-        return None
-    return precision_p_value(int(y[alarm].sum()), int(alarm.sum()), base_rate, found)
-
-
-def _against(
-    parts: Sequence[Sequence[Statistics]], base: Statistics | None, what: str, confidence: float
-) -> list[Contrast]:
-    """Each candidate with statistics minus the baseline in `auc` or `precision`, corrected.
-
-    Candidates without a single alarm have no precision, and no part in the correction.
-    """
-    if base is None:
-        return []
-    some = [
-        [getattr(one, what) for one in part]
-        for i, part in enumerate(parts)
-        if part and (i == 0 or all(np.isfinite(getattr(one, what).value) for one in part))
-    ]
-    return simultaneous_contrasts(
-        [mean_difference(one, [getattr(base, what)]) for one in some], confidence
-    )
+    return contrasts("auc"), contrasts("precision")

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 from scipy.special import expit, logit
 
 from trueness.document import Column, Document, Items, Part, Section, Sentence, Table
 from trueness.document.numbers import decimal, estimate, plain, plural
 from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
+from trueness.evaluation.resampling import SortedScores
 from trueness.judge.access import record_access
 from trueness.judge.comparison import measured_part
 from trueness.judge.group import Group, Model
@@ -126,7 +126,7 @@ class TopModels:
         parts: list[Part] = [Sentence(note, "warning") for note in self.notes]
         parts += [_group_section(group, top) for group, top in self.groups]
         notes = [
-            "Precision and recall with exact confidence intervals, units taken as independent.",
+            "Precision and recall with exact confidence intervals of their effective sample sizes.",
             "Chosen as the best of many: optimistically biased, not adjusted for multiple testing.",
         ]
         return Document(title, [*parts, Items(notes)])
@@ -250,22 +250,32 @@ def _file(model: Model, per: Per | None) -> str:
 def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     """What the run does at each probability and at each alarm budget."""
     part, rule = measured_part(run), run.spec.estimands
-    y, score = part.y == 1, part.score
+    ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(rule.block)
+    residuals, score = Residuals.of(ranked, blocks), part.score
     cuts = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
     cuts = cuts if rule.probabilities else {}
     for budget in rule.alarms:
         above = score[score > alarm_cut(score, budget)]
         cuts[f"top {budget}"] = float(above.min()) if len(above) else math.inf
-    return [_confusion(name, cut, y, score >= cut, rule.confidence) for name, cut in cuts.items()]
+    return [
+        _confusion(name, cut, ranked, residuals, (1 - rule.confidence) / 2)
+        for name, cut in cuts.items()
+    ]
 
 
 def _confusion(
-    rule: str, cut: float, y: NDArray[np.bool_], alarm: NDArray[np.bool_], confidence: float
+    rule: str, cut: float, ranked: SortedScores, residuals: Residuals, tail: float
 ) -> Confusion:
+    """Counts, and proportions with the intervals of their effective sample sizes."""
+    y, alarm = ranked.positive, ranked.score >= cut
     tp, fp = int((alarm & y).sum()), int((alarm & ~y).sum())
     fn, tn = int(y.sum()) - tp, int((~y).sum()) - fp
-    precision = Estimate.proportion(tp, tp + fp, confidence=confidence)
-    recall = Estimate.proportion(tp, tp + fn, confidence=confidence)
+    alarms = residuals.of_alarms(ranked, tp + fp, by_rank=rule.startswith("top"))
+    found = of_share(alarm, y, residuals.blocks)
+    precision, recall = (
+        Estimate(tp / n if n else None, *depends.bounds(tp, n, tail), n, tp)
+        for depends, n in ((alarms, tp + fp), (found, tp + fn))
+    )
     return Confusion(rule, cut, tp, fp, fn, tn, precision, recall)
 
 

@@ -13,6 +13,8 @@ from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError
 from trueness.judge.scores import number_column
 
+NO_CLUSTER = ("", "nan", "none", "null", "nat")
+"""What stands in a text where there is no cluster; units without one are not of one cluster."""
 ROLES = ("split", "fold", "id", "time", "group", "cluster", "y")
 """What a column may say about a unit, in the order of the columns of predictions."""
 EVALUATION = "evaluation"
@@ -216,6 +218,11 @@ def _cluster(column: pl.Series) -> pl.Series:
     if column.dtype.is_integer() and column.dtype not in (pl.Int128, pl.UInt128):
         return column
     texts = _texts(column)
+    if lost := int(texts.str.strip_chars().str.to_lowercase().is_in(NO_CLUSTER).sum()):
+        raise DataError(
+            f"cluster: {plural(lost, 'value')} missing; give each unit without one its own",
+            "missing_value",
+        )
     whole = texts.cast(pl.Int64, strict=False)
     return whole if whole.cast(pl.String).eq_missing(texts).all() else texts
 

@@ -10,8 +10,9 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from trueness.document import numbers
-from trueness.evaluation import Contrast, TwoNulls
+from trueness.evaluation import Contrast, Estimate
 from trueness.judge.answers import Answer
+from trueness.judge.chance import ChanceTest
 
 
 @dataclass(frozen=True)
@@ -54,67 +55,94 @@ NOBODY = Verdict(
 """Where only baselines are stored."""
 
 
-def verdict_of(
-    leader: str, nulls: TwoNulls, n_candidates: int, budget: int, baseline: str | None,
-    siblings: Sequence[Contrast],
-) -> Verdict:  # fmt: skip
+@dataclass(frozen=True)
+class Standing:
+    """What is known of a leader against chance, its siblings and the baselines.
+
+    Attributes
+    ----------
+    alarms : Estimate
+        Its hits of alarms at the largest budget.
+    base_rate : float
+    alpha : float
+        One minus the confidence.
+    chance : ChanceTest or None
+    siblings, siblings_precision : list of Contrast
+        Leader minus each other candidate in AUC, and in precision; corrected for all pairs.
+    baseline, baseline_precision : list of Contrast
+        Every candidate minus the best baseline in both, the leader first; corrected for all.
+    baseline_name : str or None
+        What the best baseline is called.
+    """
+
+    alarms: Estimate
+    base_rate: float
+    alpha: float
+    chance: ChanceTest | None
+    siblings: Sequence[Contrast]
+    siblings_precision: Sequence[Contrast]
+    baseline: Sequence[Contrast]
+    baseline_precision: Sequence[Contrast]
+    baseline_name: str | None
+
+
+def verdict_of(leader: str, budget: int, found: Standing) -> Verdict:
     """Verdict about the leader of candidates for a rare event.
 
     Parameters
     ----------
     leader : str
         Its name.
-    nulls : TwoNulls
-    n_candidates : int
-        Candidates, seeds of one counted once.
     budget : int
         Alarm budget at which precisions are compared.
-    baseline : str or None
-        What the best baseline is called.
-    siblings : sequence of Contrast
-        Leader minus each other candidate in AUC.
+    found : Standing
     """
     return Verdict(
-        leader,
-        _chance(nulls, n_candidates, budget),
-        _siblings(nulls, budget, siblings),
-        _baseline(nulls, budget, baseline),
+        leader, _chance(found, budget), _siblings(found, budget), _baseline(found, budget)
     )
 
 
-def _chance(nulls: TwoNulls, n_candidates: int, budget: int) -> Answer:
-    if nulls.chance_p is None:
+def _chance(found: Standing, budget: int) -> Answer:
+    alarms, test = found.alarms, found.chance
+    if not alarms.n:
         return Answer("too_few", None, "It raises no alarm.")
-    many = numbers.plural(nulls.looked_at, "run" if nulls.looked_at > n_candidates else "model")
-    adjusted = f"adjusted for {many}" if nulls.looked_at > 1 else ""
-    serial = "serial dependence" if nulls.in_blocks else ""
-    how = " and ".join(
-        x for x in (adjusted, serial and (serial if adjusted else f"adjusted for {serial}")) if x
-    )
+    if test is None:
+        return Answer("too_few", None, "Fewer than ten positives or negatives.")
     text = (
-        f"precision@{budget}: {nulls.alarms.k} of {nulls.alarms.n} alarms are right at a base "
-        f"rate of {numbers.percent(nulls.base_rate)} %: {numbers.p_value(nulls.chance_p)}"
-        + (f", {how}." if how else ".")
+        f"precision@{budget}: {alarms.k} of {alarms.n} alarms are right at a base rate of "
+        f"{numbers.percent(found.base_rate)} %: {numbers.p_value(test.precision)}; AUC: "
+        f"{numbers.p_value(test.auc)} ({_how(test)})."
     )
-    return Answer("yes" if nulls.beats_chance else "not_shown", nulls.chance_p, text)
+    if test.tested * test.smallest > found.alpha >= test.smallest and test.precision > found.alpha:
+        text += f" No p-value can be smaller than {numbers.short(test.smallest)} here."
+    return Answer("yes" if test.precision <= found.alpha else "not_shown", test.precision, text)
 
 
-def _siblings(nulls: TwoNulls, budget: int, siblings: Sequence[Contrast]) -> Answer:
-    if not nulls.siblings:
+def _how(test: ChanceTest) -> str:
+    how = "circular shifts" if test.shifted else "permutations"
+    adjusted = f", adjusted for {numbers.plural(test.tested, 'model')}" if test.tested > 1 else ""
+    return f"{numbers.count(test.arrangements)} {how}{adjusted}"
+
+
+def _siblings(found: Standing, budget: int) -> Answer:
+    siblings = found.siblings
+    if not siblings:
         return Answer("too_few", None, "There is no other candidate.")
-    worse = nulls.siblings - nulls.tied - nulls.ahead
-    told = [
-        f"indistinguishable from {_of(nulls.tied, nulls.siblings)}" if nulls.tied else "",
-        f"better than {_of(worse, nulls.siblings)}" if worse else "",
-        f"worse than {_of(nulls.ahead, nulls.siblings)}" if nulls.ahead else "",
-    ]  # fmt: skip
-    text = f"AUC: {', '.join(x for x in told if x)}"
-    if nulls.precision_tied is not None:
-        of = _of(nulls.precision_tied, nulls.siblings)
-        text += f"; precision@{budget}: indistinguishable from {of}"
+    counts = {what: sum(c.verdict == what for c in siblings)
+              for what in ("tied", "better", "worse", "unknown")}  # fmt: skip
+    if counts["unknown"] == len(siblings):
+        return Answer("too_few", None, "Too few units to compare with the other candidates.")
+    words = {"tied": "indistinguishable from", "better": "better than", "worse": "worse than",
+             "unknown": "not comparable with"}  # fmt: skip
+    told = [f"{words[what]} {_of(n, len(siblings))}" for what, n in counts.items() if n]
+    text = f"AUC: {', '.join(told)}"
+    if found.siblings_precision:
+        tied = sum(c.verdict in ("tied", "unknown") for c in found.siblings_precision)
+        text += f"; precision@{budget}: indistinguishable from {_of(tied, len(siblings))}"
     known = [c.p for c in siblings if c.p is not None]
     p = max(known) if len(known) == len(siblings) else None
-    return Answer("yes" if nulls.beats_siblings else "not_shown", p, f"{text}.")
+    best = counts["better"] == len(siblings)
+    return Answer("yes" if best else "not_shown", p, f"{text}.")
 
 
 def _of(some: int, siblings: int) -> str:
@@ -124,18 +152,20 @@ def _of(some: int, siblings: int) -> str:
     return "the other" if siblings == 1 else f"all {numbers.count(siblings)}"
 
 
-def _baseline(nulls: TwoNulls, budget: int, baseline: str | None) -> Answer:
-    if nulls.baseline is None or baseline is None:
+def _baseline(found: Standing, budget: int) -> Answer:
+    if not found.baseline or found.baseline_name is None:
         return Answer("too_few", None, "No baseline is stored for these units.")
-    if nulls.baseline.verdict == "unknown":
-        return Answer("too_few", None, f"Too few units to compare with {baseline}.")
+    leader, everybody = found.baseline[0], len(found.baseline)
+    if leader.verdict == "unknown":
+        return Answer("too_few", None, f"Too few units to compare with {found.baseline_name}.")
+    beating = sum(c.verdict == "better" for c in found.baseline)
     return Answer(
-        "yes" if nulls.baseline.verdict == "better" else "not_shown",
-        nulls.baseline.p,
-        f"AUC minus that of {baseline}: {_difference(nulls.baseline)}"
-        + _precision(nulls.baseline_precision, budget)
-        + f"; {numbers.plural(nulls.beating, 'candidate beats', 'candidates beat')} it in AUC, "
-        f"adjusted for {numbers.plural(nulls.candidates, 'model')}.",
+        "yes" if leader.verdict == "better" else "not_shown",
+        leader.p,
+        f"AUC minus that of {found.baseline_name}: {_difference(leader)}"
+        + _precision(found.baseline_precision, budget)
+        + f"; {numbers.plural(beating, 'candidate beats', 'candidates beat')} every baseline in "
+        f"AUC, adjusted for {numbers.plural(everybody, 'model')}.",
     )
 
 
@@ -144,7 +174,7 @@ def _difference(contrast: Contrast) -> str:
     return f"{shown}, worse" if contrast.verdict == "worse" else shown
 
 
-def _precision(contrast: Contrast | None, budget: int) -> str:
-    if contrast is None:
+def _precision(contrasts: Sequence[Contrast], budget: int) -> str:
+    if not contrasts:
         return ""
-    return f"; precision@{budget} {numbers.points(contrast.simultaneous)}"
+    return f"; precision@{budget} {numbers.points(contrasts[0].simultaneous)}"

@@ -6,16 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from trueness.campaign import BASELINE_PRIORITY, Campaign
 from trueness.document import Column, Document, Items, Section, Sentence, Table
 from trueness.document.numbers import count, listed, plural, short
 from trueness.engines import Setting
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import units_in_words
-from trueness.judge.power import power_of, power_sentences
+from trueness.judge.power import power_of_labels, power_sentences
 from trueness.plan.work import Plan
 
 
@@ -25,7 +28,7 @@ def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
     Returns
     -------
     list of dict
-        `numbers_of` the set with its ``part`` and ``lines`` to print; sets on which nothing can be
+        `power_dict` of the set with ``part`` and ``lines`` to print; sets on which nothing can be
         compared have the counts and one line.
     """
     sets: dict[tuple[str, int, int], list[Any]] = {}
@@ -35,19 +38,31 @@ def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
             counts = [fold[part] for fold in row["folds"] if part in fold]
             size = [sum(count[name] for count in counts) for name in ("n", "positives")]
             sets.setdefault((part, size[0], size[1]), []).append(entry.spec)
-    return [_resolved(*key, specs) for key, specs in sets.items()]
+    return [_resolved(*key, specs, todo) for key, specs in sets.items()]
 
 
-def _resolved(part: str, days: int, positives: int, specs: list[Any]) -> dict[str, Any]:
-    rule = specs[0].estimands
+def _resolved(part: str, days: int, positives: int, specs: list[Any], todo: Plan) -> dict[str, Any]:
+    rule, examples = specs[0].estimands, todo.examples_of(specs[0])
     candidates = len({spec.candidate for spec in specs})
-    found = power_of(positives, days, candidates, rule.budget, rule.confidence)
+    y, blocks = _labels(examples, part, rule.block)
+    found = power_of_labels(y, blocks, candidates, rule.budget, rule.confidence)
     if found is None:
         words = f"{plural(days, units_in_words(rule, part, n=1))} with {positives} positives"
         line = f"Power: none, {words} cannot show any difference."
         return {"part": part, "samples": days, "positives": positives, "lines": [line]}
     lines = power_sentences(found, units_in_words(rule, part, n=1))
     return {"part": part, **found, "lines": lines}
+
+
+def _labels(examples: Any, part: str, block: int) -> tuple[NDArray[np.uint8], Blocks]:  # noqa: ANN401
+    """Labels of a part of all folds in the order of time, and how they depend on each other."""
+    rows = np.concatenate([examples.members(part, fold) for fold in range(examples.n_folds)])
+    time, cluster = (None if x is None else x[rows] for x in (examples.when, examples.cluster))
+    if time is not None:
+        rows = rows[order := np.argsort(time, kind="stable")]
+        time, cluster = time[order], None if cluster is None else cluster[order]
+    length = 1 if time is None else block
+    return examples.y[rows], Blocks.of(len(rows), time=time, cluster=cluster, length=length)
 
 
 def size_text(size: dict[str, Any]) -> str:

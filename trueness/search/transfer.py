@@ -14,7 +14,7 @@ from trueness.errors import DataError, StoreError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference, mean_of
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
-from trueness.judge.comparison import auc_draws
+from trueness.judge.comparison import draws_of_runs
 from trueness.judge.judgement import SCHEMA
 from trueness.search.follow_up import Candidate, Ranked, ranked, same_units
 from trueness.search.stored import StoredStudy
@@ -106,7 +106,8 @@ def measured_cells(cells: Sequence[Cell], store: Store) -> list[Cell]:
     resampled units; the simultaneous intervals hold for all cells together.
     """
     runs = {(c.source, c.target): _stored(c, store) for c in cells}
-    draws, _ = auc_draws(store, list({r.key: r for some in runs.values() for r in some}.values()))
+    distinct = {run.key: run for some in runs.values() for run in some}
+    draws, _ = draws_of_runs(store, list(distinct.values()))
     complete = {
         place: [draws[r.key] for r in some]
         for place, some in runs.items()

@@ -33,7 +33,7 @@ class Recipe(Shape):
     clip_norm: Annotated[Float, Field(gt=0)] | None = None
     precision: Literal["auto", "float32", "bf16"] = "auto"
     guard: Literal["continue", "stop"] = Field(
-        "continue", description="whether training ends once it is unstable"
+        "continue", description="whether training ends once it is broken"
     )
 
 

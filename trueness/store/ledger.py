@@ -61,6 +61,24 @@ def data_of(run: Run[Any]) -> str:
     return str(run.record["data"].get("digest") or run.record["comparison_group"])
 
 
+def check_opened(runs: Iterable[Run[Any]], part: str, opened: bool) -> bool:
+    """Whether a part of some runs is sealed.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``sealed`` if it is and nobody opened it.
+    """
+    sealed = any(part in run.spec.estimands.sealed for run in runs)
+    if sealed and not opened:
+        raise TruenessError(
+            f"the {part} part is sealed, because results that are looked at stop being a fair "
+            "test; --open-test opens it, and the ledger of the store shows that for ever",
+            "sealed",
+        )
+    return sealed
+
+
 class Ledger:
     """Accesses of a store; reading creates nothing.
 
@@ -86,21 +104,15 @@ class Ledger:
         StoreError
             If the ledger cannot be written.
         """
+        some = list(runs)
+        sealed = check_opened(some, part, opened)
         keys: dict[str, set[str]] = {}
-        sealed = False
-        for run in runs:
+        for run in some:
             keys.setdefault(data_of(run), set()).add(run.key)
-            sealed |= part in run.spec.estimands.sealed
-        if sealed and not opened:
-            raise TruenessError(
-                f"the {part} part is sealed, because results that are looked at stop being a fair "
-                "test; --open-test opens it, and the ledger of the store shows that for ever",
-                "sealed",
-            )
         now = datetime.now(UTC).isoformat(timespec="seconds")
         accesses = [
-            Access(now, part, data, verb, question, tuple(sorted(some)), sealed and opened)
-            for data, some in keys.items()
+            Access(now, part, data, verb, question, tuple(sorted(own)), sealed)
+            for data, own in keys.items()
         ]
         self._append(accesses)
         return accesses

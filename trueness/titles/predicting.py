@@ -16,6 +16,7 @@ from trueness.evaluation.group_calibration import (
     GroupTemperatures,
     abstention_thresholds,
     accepted,
+    guaranteed,
 )
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
@@ -88,8 +89,8 @@ class Predictor:
         Returns
         -------
         polars.DataFrame
-            Columns language, label, probability, calibrated, and abstain if there are thresholds; n
-            rows.
+            Columns language, label, probability, calibrated; with thresholds abstain, and
+            guaranteed: whether the language has a threshold of its own that is certified. n rows.
         """
         series = pl.DataFrame({"text": pl.Series(texts, dtype=pl.String)}).select(
             clean_text("text")
@@ -108,4 +109,5 @@ class Predictor:
         }
         if self.thresholds is not None:
             columns["abstain"] = ~accepted(scaled, codes, self.thresholds)
+            columns["guaranteed"] = guaranteed(codes, self.thresholds)
         return pl.DataFrame(columns)

@@ -4,7 +4,8 @@ from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.results import Check, CheckResult
 from trueness.checks.words import above
 from trueness.document import numbers
-from trueness.evaluation.resampling import mean_difference, resampled_aucs
+from trueness.evaluation.joint_draws import auc_draws
+from trueness.evaluation.resampling import mean_difference
 
 CHECK = Check("TRU010", "volatility, not direction", "warning", ("market",))
 
@@ -21,8 +22,8 @@ def check(run: CheckInput) -> CheckResult:
     if not all(0 < label.sum() < len(label) for label in labels):
         raise Missing("the target or its mirror has one class only")
     blocks, level = kept.blocks(run.rule.block), run.rule.confidence
-    one, other = (resampled_aucs(label, [kept.score], blocks=blocks)[0] for label in labels)
-    target, mirrored = one.estimate(level), other.estimate(level)
+    one, other = (auc_draws(label, [kept.score], blocks=blocks)[0] for label in labels)
+    target, mirrored = one.proportion(level), other.proportion(level)
     if target.low is None or mirrored.low is None:
         raise Missing("the AUCs have no intervals")
     gap = mean_difference([one], [other]).estimate(level)

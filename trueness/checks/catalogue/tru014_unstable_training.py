@@ -4,7 +4,7 @@ from trueness.checks.inputs import CheckInput
 from trueness.checks.results import Check, CheckResult
 from trueness.document import numbers
 
-CHECK = Check("TRU014", "unstable training", "note", ("binary",))
+CHECK = Check("TRU014", "unstable training", "warning", ("binary",), version=2)
 
 
 def check(run: CheckInput) -> CheckResult:

@@ -16,7 +16,7 @@ from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
 from trueness.errors import SpecError, TruenessError
-from trueness.evaluation.by_group import selection_scores
+from trueness.evaluation.macro_f1 import selection_scores
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
 from trueness.fit.titles.batches import Rows, count_updates, epoch_updates, padded_share

@@ -19,7 +19,7 @@ from trueness.evaluation.intervals import Estimate, replicated_proportion
 from trueness.evaluation.resampling import mean_of
 from trueness.evaluation.shrinkage import Shrunk, shrink
 from trueness.judge.access import record_access
-from trueness.judge.comparison import auc_draws
+from trueness.judge.comparison import draws_of_runs
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.published.reading import ROUNDING, PublishedResult
 from trueness.store import AnyStore, Run
@@ -275,10 +275,10 @@ def _measured(store: AnyStore, runs: list[Run], notes: list[str]) -> dict[str, E
         return measured
     if len(runs) == 1:
         return {**measured, "auc": Estimate.from_dict(estimates[0]["auc"])}
-    draws, problems = auc_draws(store, runs)
+    draws, problems = draws_of_runs(store, runs)
     notes += [f"{p.name}: {p.reason}" for p in problems]
     if draws:
-        measured["auc"] = mean_of(list(draws.values())).estimate(confidence)
+        measured["auc"] = mean_of(list(draws.values())).proportion(confidence)
     return measured
 
 

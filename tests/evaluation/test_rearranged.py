@@ -1,0 +1,144 @@
+"""Sums under rearranged labels against loops; error rates and power of the chance test."""
+
+import numpy as np
+import pytest
+from scipy.signal import lfilter
+
+from tests.evaluation.cases import refused
+from trueness.evaluation import Blocks, Chance, roc_auc
+from trueness.evaluation.rearranged import PERMUTATIONS, Labels, alarm_values, rank_values
+from trueness.evaluation.resampling import SortedScores
+
+
+def _turbulent(rng, n):
+    """Labels that come in turbulent months, and a score that hangs together and knows nothing."""
+    noise = rng.standard_normal((2, n))
+    level, score = lfilter([0.2], [1, -0.98], noise, axis=1)
+    return (level + rng.standard_normal(n) > 1).astype(np.uint8), score
+
+
+def test_shifts_equal_a_loop():
+    rng = np.random.default_rng(0)
+    y, score = _turbulent(rng, 90)
+    labels = Labels.of(y, Blocks.of(90, time=np.arange(90), length=5))
+    values = np.array([score, rng.standard_normal(90)])
+    expected = [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(90)] for v in values]
+    found = labels.sums(values)
+    assert labels.count == 90
+    np.testing.assert_allclose(found[:, 0], [e[0] for e in expected], atol=1e-9)
+    np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
+
+
+def test_series_of_a_panel_are_shifted_together():
+    """A unit that is not there counts nothing; the order of the rows does not matter."""
+    rng = np.random.default_rng(1)
+    time, series = np.repeat(np.arange(30), 3), np.tile(["a", "b", "c"], 30)
+    there = np.sort(rng.permutation(90)[:80])
+    y, values = rng.integers(0, 2, 80).astype(np.uint8), rng.standard_normal(80)
+    labels = Labels.of(y, Blocks.of(80, time=time[there], length=2), series[there])
+    full, cells = np.zeros((30, 3)), np.zeros((30, 3))
+    place = time[there], (series[there] == "b") + 2 * (series[there] == "c")
+    full[place], cells[place] = y - y.mean(), values
+    expected = [(np.roll(full, -s, axis=0) * cells).sum() for s in range(30)]
+    found = labels.sums(values[None])[0]
+    assert found[0] == pytest.approx(expected[0])
+    np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
+
+
+def test_several_units_at_a_time_are_shifted_in_their_order():
+    y = np.array([0, 1, 1, 0, 0, 1], np.uint8)
+    labels = Labels.of(y, Blocks.of(6, time=[0, 0, 1, 2, 2, 2]))
+    assert labels.count == 6
+    found = labels.sums(np.array([[1.0, 0, 0, 0, 0, 0]]))[0]
+    assert sorted(found.round(2)) == [-0.5, -0.5, -0.5, 0.5, 0.5, 0.5]
+
+
+def test_units_without_an_order_are_permuted_in_whole_clusters():
+    rng = np.random.default_rng(2)
+    cluster = np.repeat(np.arange(40), 5)
+    y = np.repeat(rng.integers(0, 2, 40), 5).astype(np.uint8)
+    shuffled = rng.permutation(200)
+    labels = Labels.of(y[shuffled], Blocks.of(200, cluster=cluster[shuffled]))
+    assert labels.count == PERMUTATIONS
+    inside = np.repeat(rng.standard_normal(40), 5)
+    found = labels.sums(inside[shuffled][None])[0]
+    assert found[0] == pytest.approx(((y - y.mean()) * inside).sum())
+    # clusters stay whole: their sums are those of 40 clusters of five units alike
+    spread = 5 * (y - y.mean())[::5].std() * inside[::5].std() * 40 / 39**0.5
+    assert found.std() == pytest.approx(spread, rel=0.06)
+
+
+def test_p_values_count_rearrangements():
+    rng = np.random.default_rng(3)
+    y, _ = _turbulent(rng, 200)
+    labels = Labels.of(y, Blocks.of(200, time=np.arange(200), length=5))
+    values = [rng.standard_normal(200) + 0.3 * y, rng.standard_normal(200), np.ones(200)]
+    chance = Chance.of(labels, values)
+    sums = np.array(
+        [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(200)] for v in values[:2]]
+    )
+    z = (sums - sums.mean(axis=1, keepdims=True)) / sums.std(axis=1, keepdims=True)
+    for i in (0, 1):
+        assert chance.observed[i] == pytest.approx(z[i, 0])
+        assert chance.single[i] == pytest.approx((z[i] >= z[i, 0] - 1e-9).mean())
+        assert chance.p_value(i) == pytest.approx((z.max(axis=0) >= z[i, 0] - 1e-9).mean())
+        more = chance.p_value(i) + 3 * chance.single[i]
+        assert chance.p_value(i, further=3) == pytest.approx(min(1, more))
+    assert (chance.observed[2], chance.single[2], chance.p_value(2)) == (-np.inf, 1.0, 1.0)
+    halves = Chance.of(labels, values[:1]).joined(Chance.of(labels, values[1:]))
+    for name in ("observed", "single", "spread", "largest", "highest"):
+        np.testing.assert_allclose(getattr(halves, name), getattr(chance, name))
+
+
+def test_sums_of_ranks_are_aucs_and_those_of_alarms_are_hits():
+    rng = np.random.default_rng(4)
+    y, score = (rng.random(300) < 0.3).astype(np.uint8), rng.integers(0, 9, 300).astype(float)
+    ranked, ones = SortedScores.of(y, score), int(y.sum())
+    wins = (y * rank_values(ranked)).sum() - ones * (ones - 1) / 2
+    assert wins / (ones * (300 - ones)) == pytest.approx(roc_auc(y, score))
+    raised = alarm_values(ranked, 50)
+    assert raised.sum() == ranked.above(50) <= 50
+    assert set(raised) == {0.0, 1.0}
+
+
+def _share_of_yes(make, draws, models=1):
+    rng, yes = np.random.default_rng(5), []
+    for _ in range(draws):
+        y, scores = make(rng, models)
+        labels = Labels.of(y, Blocks.of(len(y), time=np.arange(len(y)), length=20))
+        ranked = [SortedScores.of(y, score) for score in scores]
+        alarms, ranks = (
+            [f(one) for one in ranked] for f in (lambda r: alarm_values(r, 30), rank_values)
+        )
+        leader = int(np.argmax([y[one.order[:30]].sum() for one in ranked]))
+        yes.append([Chance.of(labels, v).p_value(leader) <= 0.05 for v in (alarms, ranks)])
+    return np.mean(yes, axis=0)
+
+
+def test_scores_that_know_nothing_are_rarely_better_than_chance():
+    """Labels and scores both hang together over months; the best of ten by hits is shown."""
+
+    def ignorant(rng, models):
+        y, _ = _turbulent(rng, 1000)
+        return y, lfilter([0.3], [1, -0.95], rng.standard_normal((models, 1000)), axis=1)
+
+    for models in (1, 10):
+        assert (_share_of_yes(ignorant, 150, models) <= 0.05 + 2.5 * 0.018).all()
+
+
+def test_a_model_with_skill_is_found():
+    """AUC 0.68, about 55 % precision of 30 alarms at a base rate of 21 %, as the best of ten."""
+
+    def skilled(rng, models):
+        y, _ = _turbulent(rng, 3000)
+        noise = lfilter([0.312], [1, -0.95], rng.standard_normal((models, 3000)), axis=1)
+        return y, 0.67 * y + noise
+
+    of_precision, of_auc = _share_of_yes(skilled, 40, 10)
+    assert of_precision >= 0.8
+    assert of_auc == 1.0
+
+
+def test_labels_of_other_units_are_refused():
+    with refused("length"):
+        Labels.of(np.zeros(3, np.uint8), Blocks.of(4))

@@ -1,0 +1,74 @@
+"""Effective sample sizes: how many independent units those that depend on each other are worth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.special import ndtri, stdtrit
+
+from trueness.evaluation.intervals import exact_tails
+
+
+@dataclass(frozen=True)
+class Dependence:
+    """How much less than so many independent units dependent ones say.
+
+    Attributes
+    ----------
+    effect : float
+        Design effect: variance over that of independent units, at least 1.
+    blocks : float
+        Blocks of units that do not depend on each other; infinite for independent units.
+    """
+
+    effect: float
+    blocks: float
+
+    def effective(self, n: float, level: float) -> float:
+        """Independent units that say as much at an error level, for few blocks corrected.
+
+        The correction is that of Korn and Graubard, "Confidence intervals for proportions with
+        small expected number of positive counts estimated from survey data" (1998).
+        """
+        if not np.isfinite(self.blocks):
+            return n / self.effect
+        quantile = stdtrit(max(self.blocks - 1, 1.0), 1 - level)
+        return float(n / self.effect * (ndtri(1 - level) / quantile) ** 2)
+
+    def bounds(self, k: float, n: float, tail: float) -> tuple[float, float]:
+        """Interval of a proportion of k of n: exact, of the effective number of units.
+
+        Each end is missed with about the probability `tail`.
+
+        Examples
+        --------
+        >>> low, high = Dependence(2.0, 50.0).bounds(18, 30, 0.025)
+        >>> round(low, 2), round(high, 2)
+        (0.32, 0.84)
+        """
+        if not n:
+            return 0.0, 1.0
+        size = self.effective(n, tail)
+        low, high = exact_tails(np.array(k / n * size), np.array(size), tail)
+        return float(low), float(high)
+
+    def further(self, n: int, independent: int, level: float) -> int:
+        """Units beyond those there are, until they are worth so many independent ones.
+
+        Further units are taken to depend on each other as these do, in as many more blocks.
+        """
+
+        def worth(total: int) -> float:
+            return replace(self, blocks=self.blocks * total / n).effective(total, level)
+
+        low = high = n
+        while worth(high) < independent:
+            low, high = high, 2 * high
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if worth(middle) < independent else (low, middle)
+        return max(1, high - n)
+
+
+INDEPENDENT = Dependence(1.0, np.inf)

@@ -1,0 +1,46 @@
+"""What stands above a leaderboard of a rare event: how it is sorted, and how much it can say."""
+
+from __future__ import annotations
+
+from trueness.document import numbers
+from trueness.judge.access import part_in_words
+from trueness.judge.group import Group
+
+FEW_POSITIVES = 100
+"""With fewer, the standard error of a recall may be above five points."""
+MIN_ALARMS = 5
+"""Precisions of fewer alarms rank last: they say next to nothing."""
+
+
+def caption(group: Group) -> str:
+    """Base rate, units, how the table is sorted."""
+    rate = group.base_rate
+    known = "" if rate is None else f"Base rate {numbers.share(rate)}. "
+    end = "upper" if group.sort == "calibration_error" else "lower"
+    chosen = f"weights chosen on the {part_in_words(group.rule.chosen_on)}, " * bool(
+        group.rule.chosen_on
+    )
+    return (
+        f"{known}{numbers.plural(group.n_candidates, 'candidate')}, {chosen}measured on "
+        f"{part_in_words(group.part)}; sorted by the {end} {numbers.level(group.rule.confidence)} "
+        f"bound of {group.sort}, not adjusted for multiple testing. Intervals are "
+        f"{numbers.level(group.rule.confidence)} confidence intervals.{''.join(_limits(group))}"
+    )
+
+
+def _limits(group: Group) -> list[str]:
+    """What few positives, few alarms and alarms that cluster leave unknown."""
+    rate, found = group.base_rate, []
+    top, *others = (f"precision@{cut}" for cut in (group.rule.budget, group.rule.rate_name, 0.5))
+    if rate is not None and rate.k is not None and 0 < rate.k < FEW_POSITIVES:
+        found.append(f" With {numbers.plural(rate.k, 'positive')} a recall is known to about "
+                     f"±{numbers.percent(0.5 / rate.k**0.5)} points.")  # fmt: skip
+    shares = [m.estimates[name] for m in group.models for name in (top, *others)
+              if name in m.estimates]  # fmt: skip
+    if any(0 < share.n < MIN_ALARMS for share in shares):
+        found.append(f" A precision of fewer than {MIN_ALARMS} alarms says next to nothing.")
+    effective, n = group.effective_alarms, group.models[0].estimates[top].n
+    if effective is not None and effective < n - 0.5:
+        found.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other: "
+                     f"their effective number is {numbers.decimal(effective, 1)}.")  # fmt: skip
+    return found

@@ -1,0 +1,186 @@
+"""Whether a model knows anything of the labels, adjusted for all that were tested on the units.
+
+Which models are shown does not matter: every stored candidate on these units was tested there, and
+so was every one that the ledger knows and that is gone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.errors import StoreError, TruenessError
+from trueness.evaluation.influence import too_few
+from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
+from trueness.evaluation.resampling import SortedScores
+from trueness.judge.access import versions
+from trueness.judge.comparison import measured_part
+from trueness.predictions import Predictions
+from trueness.store import AnyStore, Run
+from trueness.store.ledger import Ledger, data_of
+
+AT_ONCE = 64
+"""Runs whose predictions are held at the same time."""
+FIELDS = ("observed", "single", "spread", "largest", "highest")
+"""Of a `Chance`."""
+
+
+@dataclass(frozen=True)
+class ChanceTest:
+    """Whether one model is better than chance, adjusted for all that were tested.
+
+    Attributes
+    ----------
+    precision, auc : float
+        P-values of its hits at the alarm budget, and of its AUC.
+    tested : int
+        Models among which it was found, those that are gone and epochs chosen among included.
+    arrangements : int
+        Labels as they are, and rearranged; no p-value can be smaller than one by it.
+    shifted : bool
+        Whether labels were shifted along time; else clusters or units were permuted.
+    """
+
+    precision: float
+    auc: float
+    tested: int
+    arrangements: int
+    shifted: bool
+
+    @property
+    def smallest(self) -> float:
+        """The smallest p-value that can come out."""
+        return 1 / self.arrangements
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {**vars(self), "smallest": self.smallest}
+
+
+def chance_of(
+    store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged | None
+) -> ChanceTest | None:
+    """Test of one candidate among all candidates of its comparison group.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+        Whose ledger knows of others.
+    leader : Run
+    candidates : sequence of Run
+        All that are stored, whatever is shown.
+    found : Rearranged or None
+        What they contribute.
+
+    Returns
+    -------
+    ChanceTest or None
+        None if its predictions cannot be read, or there are fewer than ten positives or negatives.
+    """
+    if found is None or leader.address not in found.addresses:
+        return None
+    further, place = _further(store, leader, candidates), found.addresses.index(leader.address)
+    return ChanceTest(
+        found.precision.p_value(place, further), found.auc.p_value(place, further),
+        len(found.addresses) + further, len(found.auc.largest), found.shifted,
+    )  # fmt: skip
+
+
+def _further(store: AnyStore, leader: Run, candidates: Sequence[Run]) -> int:
+    """Models that were tested on these units and are not stored, and epochs chosen among there."""
+    part = leader.spec.estimands.measured_on
+    try:
+        accesses = Ledger(store).accesses(data_of(leader), part)
+    except StoreError:
+        accesses = []  # told beside the access log
+    gone = sum(key not in store for key in {key for one in accesses for key in one.keys})
+    return gone + sum(versions(run, part) - 1 for run in candidates)
+
+
+@dataclass(frozen=True)
+class Rearranged:
+    """What candidates of a group contribute under rearranged labels, kept in the store.
+
+    Attributes
+    ----------
+    addresses : list of str
+        Of the candidates, gone ones included.
+    precision, auc : Chance
+        Of their alarms at the largest budget, and of their ranks.
+    shifted : bool
+        Whether labels were shifted along time.
+    """
+
+    addresses: list[str]
+    precision: Chance
+    auc: Chance
+    shifted: bool
+
+    @classmethod
+    def of(cls, store: AnyStore, runs: Sequence[Run]) -> Rearranged | None:
+        """Of candidates of one group; only those that are new are read."""
+        if not runs:
+            return None
+        rule = runs[0].spec.estimands
+        name = f"chance-{runs[0].record['comparison_group']}-{rule.block}-{rule.budget}"
+        known = cls._read(*store.read_arrays(name))
+        there = set(known.addresses if known else ())
+        fresh = [run for run in runs if run.address not in there]
+        for start in range(0, len(fresh), AT_ONCE):
+            some = _readable(fresh[start : start + AT_ONCE])
+            found = _computed(some, rule.budget) if some else None
+            known = found if known is None else known if found is None else known._joined(found)
+        if fresh and known is not None:
+            store.write_arrays(name, known.addresses, known._arrays())
+        return known
+
+    @classmethod
+    def _read(cls, addresses: list[str], arrays: dict[str, NDArray[Any]]) -> Rearranged | None:
+        """None if the index holds nothing, or something else."""
+        try:
+            precision, auc = (
+                Chance(*(arrays[f"{name}-{of}"] for name in FIELDS)) for of in ("precision", "auc")
+            )
+            return cls(addresses, precision, auc, bool(arrays["shifted"][0])) if addresses else None
+        except (KeyError, IndexError):
+            return None
+
+    def _arrays(self) -> dict[str, NDArray[Any]]:
+        each = {"precision": self.precision, "auc": self.auc}
+        rows = {f"{name}-{of}": getattr(one, name) for of, one in each.items() for name in FIELDS}
+        return rows | {"shifted": np.array([self.shifted])}
+
+    def _joined(self, other: Rearranged) -> Rearranged:
+        return Rearranged(
+            [*self.addresses, *other.addresses], self.precision.joined(other.precision),
+            self.auc.joined(other.auc), self.shifted,
+        )  # fmt: skip
+
+
+def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
+    found = []
+    for run in runs:
+        try:
+            found.append((run, measured_part(run)))
+        except TruenessError:
+            continue  # told as a problem of the leaderboard
+    return found
+
+
+def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearranged | None:
+    """Of models on the same units; None if these are too few."""
+    first = some[0][1]
+    ranked = [SortedScores.of(part.y, part.score) for _, part in some]
+    if too_few(ranked[0].y):
+        return None
+    labels = Labels.of(ranked[0].y, first.blocks(), first.group)
+    return Rearranged(
+        [run.address for run, _ in some],
+        Chance.of(labels, [alarm_values(one, budget) for one in ranked]),
+        Chance.of(labels, [rank_values(one) for one in ranked]),
+        labels.orders is None,
+    )
