@@ -161,8 +161,9 @@ def test_series_of_a_panel_stand_and_fall_by_their_days():
     """Three series of a panel: a day is one item, with all its rows."""
     rng = np.random.default_rng(3)
     times, series = np.repeat(np.arange(90), 3), np.tile(["a", "b", "c"], 90)
-    y = rng.integers(0, K, 270)
-    logits = rng.normal(size=(270, K)) + 1.5 * np.eye(K)[y]
+    y = np.repeat(rng.integers(0, K, 90), 3)
+    noise = np.repeat(rng.normal(size=(90, K)), 3, axis=0)
+    logits = noise + 0.1 * rng.normal(size=(270, K)) + 1.5 * np.eye(K)[y]
     blocks = Blocks.of(270, time=times, length=3)
     found = measure_slices(y, logits, series, blocks, classes=CLASSES, min_rows=50)
     assert (found.resampled, found.overall.blocks, found.groups["a"].blocks) == ("blocks", 30, 30)

@@ -231,19 +231,25 @@ def _found(found: Results, statistic: str, name: str, n: int) -> str:
 
 
 def _checks() -> str:
-    """How often checks fire on healthy runs."""
+    """How often checks fire on healthy runs, and on those with the fault that they look for."""
     table = pl.read_csv(FALSE_ALARMS).filter(pl.col("runs") > 0)
     rate = table.with_columns(rate=pl.col("fired") / pl.col("runs")).sort("rate", "setting")
     rows = []
     for code in table["code"].unique().sort():
         own = rate.filter(pl.col("code") == code)
-        worst = own.row(-1, named=True)
+        healthy, faulty = own.filter(~pl.col("faulty")), own.filter(pl.col("faulty"))
+        if not len(healthy):
+            continue
+        worst = healthy.row(-1, named=True)
         most = f"{_percent(worst['rate'])}: {worst['setting']}" if worst["fired"] else ""
-        share = own["fired"].sum() / own["runs"].sum()
-        rows.append((code, _percent(share), most, count(own["runs"].sum()), count(len(own))))
+        share = healthy["fired"].sum() / healthy["runs"].sum()
+        found = f"{_percent(faulty['rate'].min())} to {_percent(faulty['rate'].max())}"
+        rows.append((code, _percent(share), most, found if len(faulty) else "",
+                     count(healthy["runs"].sum()), count(len(healthy))))  # fmt: skip
     text = (
-        "Percent of healthy runs on which each check fires. A check is a hint, not a test, so no\n"
-        f"rate is promised; {plural(len(rows), 'check')}.\n\n"
+        "Percent of healthy runs on which each check fires, and of runs with a planted fault of its\n"
+        "kind, by setting. A check is a hint, not a test, so no rate is promised; "
+        f"{plural(len(rows), 'check')}.\n\n"
     )
-    header = ("check", "fires", "most", "runs", "settings")
-    return "## Checks on healthy runs\n\n" + text + _table(header, rows)
+    header = ("check", "healthy", "most", "with the fault", "healthy runs", "settings")
+    return "## Checks on healthy runs and on faulty ones\n\n" + text + _table(header, rows)
