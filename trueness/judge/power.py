@@ -30,7 +30,7 @@ from trueness.judge.judgement import SCHEMA
 
 LIFTS = (0.05, 0.1, 0.15, 0.2, 0.3)
 """True precisions above the one to certify, for which the alarms are counted."""
-MOST_SIMULATED = 20_000
+MOST_SIMULATED = 6_000
 """Units that are simulated; of more, errors are scaled by the square root."""
 
 
