@@ -7,11 +7,12 @@ another. Thirty such alarms say less than thirty independent ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.blocks import SETS_KEPT, Blocks
 from trueness.evaluation.dependence import INDEPENDENT, Dependence
 from trueness.evaluation.influence import precision_at_edge
 from trueness.evaluation.long_run import Window
@@ -56,7 +57,7 @@ class Residuals:
     def around(cls, rest: Array, blocks: Blocks) -> Residuals:
         """Of labels minus what is expected of each, (n,)."""
         window, n = Window.of(blocks), len(rest)
-        pairs = _pairs(blocks.totals(np.ones(n)), window, n)
+        pairs = _units(blocks)[1]
         products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
         variance = max(float(np.square(rest).mean()), 1e-300)
         each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
@@ -109,7 +110,7 @@ class Residuals:
 
     def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
         """Variance of the number of units above a cut that expects so many."""
-        share = self.blocks.totals(np.ones(len(ranked.y))) * count / len(ranked.y)
+        share = _units(self.blocks)[0] * count / len(ranked.y)
         return float(self.window.variance(sums - share))
 
     def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
@@ -117,6 +118,13 @@ class Residuals:
         hits = ranked.y * alarm
         each = hits - edge * alarm
         return float(self.window.variance(self.blocks.totals(each - each.mean())))
+
+
+@lru_cache(maxsize=SETS_KEPT)
+def _units(blocks: Blocks) -> tuple[Array, Array]:
+    """Units of each item, (items,), and pairs of units at each distance, (width + 1,)."""
+    units = blocks.totals(np.ones(blocks.n))
+    return units, _pairs(units, Window.of(blocks), blocks.n)
 
 
 def _pairs(sums: Array, window: Window, itself: float) -> Array:
