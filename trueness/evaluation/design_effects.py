@@ -57,7 +57,7 @@ class Residuals:
     def around(cls, rest: Array, blocks: Blocks) -> Residuals:
         """Of labels minus what is expected of each, (n,)."""
         window, n = Window.of(blocks), len(rest)
-        pairs = _units(blocks)[1]
+        pairs = _units(blocks, window)[1]
         products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
         variance = max(float(np.square(rest).mean()), 1e-300)
         each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
@@ -110,7 +110,7 @@ class Residuals:
 
     def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
         """Variance of the number of units above a cut that expects so many."""
-        share = _units(self.blocks)[0] * count / len(ranked.y)
+        share = _units(self.blocks, self.window)[0] * count / len(ranked.y)
         return float(self.window.variance(sums - share))
 
     def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
@@ -121,10 +121,10 @@ class Residuals:
 
 
 @lru_cache(maxsize=SETS_KEPT)
-def _units(blocks: Blocks) -> tuple[Array, Array]:
+def _units(blocks: Blocks, window: Window) -> tuple[Array, Array]:
     """Units of each item, (items,), and pairs of units at each distance, (width + 1,)."""
     units = blocks.totals(np.ones(blocks.n))
-    return units, _pairs(units, Window.of(blocks), blocks.n)
+    return units, _pairs(units, window, blocks.n)
 
 
 def _pairs(sums: Array, window: Window, itself: float) -> Array:
