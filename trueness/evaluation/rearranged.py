@@ -4,7 +4,9 @@ If scores and labels have nothing to do with each other, labels that are shifted
 number of steps fit the scores as well as they did, whatever the dependence of either over time.
 Texts and other units without an order are permuted, whole clusters at a time. All models see the
 same rearrangements, so the largest of their standardised sums accounts for how many there are and
-for how alike they are. The p-values are exact if one of both series is stationary. Lancaster,
+for how alike they are. For stationary series
+the p-values are right up to the seam where the end meets the beginning: scores whose memory is a
+fifth of the series or more make those of the AUC too small. Lancaster,
 Iatsenko, Pidde, Ticcinelli and Stefanovska, "Surrogate data for hypothesis testing of physical
 systems" (2018); Westfall and Young, "Resampling-Based Multiple Testing" (1993).
 """
