@@ -175,7 +175,7 @@ def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearrange
     """Of models on the same units; None if these are too few."""
     first = some[0][1]
     ranked = [SortedScores.of(part.y, part.score) for _, part in some]
-    if too_few(ranked[0].y):
+    if too_few(ranked[0].y) or first.blocks(some[0][0].spec.estimands.block).few:
         return None
     labels = Labels.of(ranked[0].y, first.blocks(), first.group)
     return Rearranged(
