@@ -17,13 +17,13 @@ from trueness.evaluation import (
     precision_draws,
     roc_auc,
 )
+from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.influence import (
     auc_in_fold_influence,
     auc_influence,
     average_precision_influence,
     linear_draws,
     perfect_bound,
-    precision_influence,
 )
 from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import SortedScores
@@ -80,23 +80,6 @@ def test_the_auc_inside_folds_is_the_mean_of_their_aucs(case, seed):
         np.testing.assert_allclose(influence[p], own / len(parts))
 
 
-@given(scored(min_size=10), st.integers(1, 70))
-def test_the_influence_of_a_precision_is_that_of_its_alarms_and_its_edge(case, budget):
-    y, score = case
-    ranked = SortedScores.of(y, score)
-    value, influence = precision_influence(ranked, budget)
-    order, n = np.argsort(-score, kind="stable"), ranked.above(budget)
-    if not n:
-        assert np.isnan(value)
-        return
-    raised, edge = order[:n], y[order[n // 2 : n + max(1, n // 2)]].mean()
-    assert value == pytest.approx(y[raised].mean())
-    assert influence.sum() == pytest.approx(0, abs=1e-9)
-    inside = influence[raised] - influence[order[-1]] * (n < len(y))
-    if n < len(y):  # beside one that raises no alarm, an alarm adds how much it beats the edge
-        np.testing.assert_allclose(inside, (y[raised] - edge) / n, atol=1e-12)
-
-
 def test_the_spread_of_draws_is_the_long_run_variance():
     rng = np.random.default_rng(6)
     y, score = dependent_days(rng, 900, 1.0)
@@ -136,6 +119,49 @@ def test_the_spread_of_a_precision_is_at_least_that_of_its_effective_alarms():
     (none,) = precision_draws(y, [np.zeros(400)], alarms=30, blocks=blocks)
     assert (none.n, np.isnan(none.value)) == (0, True)
     assert none.proportion(0.95).value is None
+
+
+def _alarms(score, count):
+    """Which units the highest scores raise, (n,), as numbers."""
+    raised = np.zeros(len(score))
+    raised[np.argsort(-score)[:count]] = 1
+    return raised
+
+
+def test_two_precisions_differ_by_what_the_labels_of_their_own_alarms_vary():
+    """Shared alarms cancel; the others vary as the residuals of all days depend on each other."""
+    rng = np.random.default_rng(11)
+    y, score = dependent_days(rng, 3000, 0.0)
+    score = rng.standard_normal(3000)  # knows nothing: the cut moves no precision
+    other = score.copy()
+    top = np.argsort(-score)
+    other[top[20:30]], other[top[30:40]] = score[top[30:40]], score[top[20:30]]
+    blocks = Blocks.of(3000, time=np.arange(3000), length=20)
+    one, two = precision_draws(y, [score, other], alarms=30, blocks=blocks)
+    residuals = Residuals.of(SortedScores.of(y, score), blocks)
+    apart = _alarms(score, 30) - _alarms(other, 30)
+    kernel = residuals.window.spectrum_of(np.append(1.0, residuals.correlation[1:]))
+    hit = (one.value * 30 + 1) / 32
+    wider = one.error / residuals.noisy(SortedScores.of(y, score), 30).error
+    expected = (hit * (1 - hit) * residuals.window.variance(apart, kernel)) ** 0.5 * wider
+    assert mean_difference([one], [two]).error == pytest.approx(expected, rel=0.15)
+    assert one.draws.std() == pytest.approx(one.error, rel=0.1)
+    same, again = precision_draws(y, [score, 2 * score], alarms=30, blocks=blocks)
+    np.testing.assert_array_equal(same.draws, again.draws)
+
+
+def test_independent_units_of_one_day_are_no_more_alike_than_those_of_two():
+    """Thirty alarms on ten days of a panel of three hundred independent series."""
+    rng = np.random.default_rng(12)
+    y = (rng.random(30_000) < 0.3).astype(np.uint8)
+    days = np.repeat(np.arange(100), 300)
+    scores = rng.standard_normal((2, 30_000)) + 9 * (days < 10)
+    blocks = Blocks.of(30_000, time=days)
+    one, two = precision_draws(y, scores, alarms=30, blocks=blocks)
+    alone = (one.value * (1 - one.value) / 30) ** 0.5
+    assert alone < one.error < 2 * alone
+    difference = mean_difference([one], [two]).error  # other units of the same days
+    assert difference == pytest.approx((2 * 0.21 / 30) ** 0.5, rel=0.3)
 
 
 def test_a_perfect_ranking_has_the_bound_of_its_independent_pairs():

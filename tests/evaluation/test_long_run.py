@@ -59,15 +59,25 @@ def test_the_variance_of_sums_of_an_autoregression_is_found():
     assert naive.mean() < 0.15 * true
 
 
-def test_multipliers_have_the_kernel_as_their_covariance():
-    window = _window(400, 5)
-    drawn = window.multipliers(4000)
-    assert drawn.shape == (400, 4000)
-    covariance = np.cov(drawn.astype(float))
+def test_draws_have_the_covariances_that_the_kernel_gives():
+    rng, window = np.random.default_rng(3), _window(400, 5)
+    series = rng.standard_normal((3, 400))
+    series[2] = series[0] + 0.1 * series[1]
+    drawn = window.draws(window.coloured(series), 40_000)
     kernel = np.fft.irfft(window.spectrum, window.size)
-    for lag in (0, 5, 12, 20, 60):
-        assert np.diagonal(covariance, lag).mean() == pytest.approx(kernel[lag], abs=0.02)
-    np.testing.assert_array_equal(drawn, window.multipliers(4000))
-    assert (drawn != window.multipliers(4000, seed=1)).any()
-    with pytest.raises(ValueError, match="read-only"):
-        drawn[0, 0] = 1.0
+    lag = np.abs(np.arange(400)[:, None] - np.arange(400))
+    np.testing.assert_allclose(np.cov(drawn), series @ kernel[lag] @ series.T, rtol=0.05, atol=8)
+    again = window.draws(window.coloured(series), 40_000)
+    np.testing.assert_array_equal(drawn, again)
+    assert (drawn != window.draws(window.coloured(series), 40_000, seed=1)).any()
+    np.testing.assert_allclose(drawn[2], drawn[0] + 0.1 * drawn[1], rtol=1e-3, atol=1e-3)
+
+
+def test_another_kernel_gives_another_variance():
+    window, one = _window(300, 6), np.zeros(300)
+    one[[10, 12]] = 1.0
+    kernel = np.zeros(window.width + 1)
+    kernel[:3] = 1.0, 0.0, 0.4
+    assert window.variance(one, window.spectrum_of(kernel)) == pytest.approx(2 * 1.4)
+    kernel[2] = 2.0  # no autocorrelation: the negative part of its spectrum is left out
+    assert window.variance(one, window.spectrum_of(kernel)) > 2 * 3

@@ -6,7 +6,13 @@ from scipy.signal import lfilter
 
 from tests.evaluation.cases import refused
 from trueness.evaluation import Blocks, Chance, roc_auc
-from trueness.evaluation.rearranged import PERMUTATIONS, Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import (
+    PERMUTATIONS,
+    alarm_values,
+    labels_of,
+    rank_values,
+    seam_of,
+)
 from trueness.evaluation.resampling import SortedScores
 
 
@@ -20,7 +26,7 @@ def _turbulent(rng, n):
 def test_shifts_equal_a_loop():
     rng = np.random.default_rng(0)
     y, score = _turbulent(rng, 90)
-    labels = Labels.of(y, Blocks.of(90, time=np.arange(90), length=5))
+    labels = labels_of(y, Blocks.of(90, time=np.arange(90), length=5))
     values = np.array([score, rng.standard_normal(90)])
     expected = [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(90)] for v in values]
     found = labels.sums(values)
@@ -35,7 +41,7 @@ def test_series_of_a_panel_are_shifted_together():
     time, series = np.repeat(np.arange(30), 3), np.tile(["a", "b", "c"], 30)
     there = np.sort(rng.permutation(90)[:80])
     y, values = rng.integers(0, 2, 80).astype(np.uint8), rng.standard_normal(80)
-    labels = Labels.of(y, Blocks.of(80, time=time[there], length=2), series[there])
+    labels = labels_of(y, Blocks.of(80, time=time[there], length=2), series[there])
     full, cells = np.zeros((30, 3)), np.zeros((30, 3))
     place = time[there], (series[there] == "b") + 2 * (series[there] == "c")
     full[place], cells[place] = y - y.mean(), values
@@ -45,12 +51,65 @@ def test_series_of_a_panel_are_shifted_together():
     np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
 
 
-def test_several_units_at_a_time_are_shifted_in_their_order():
-    y = np.array([0, 1, 1, 0, 0, 1], np.uint8)
-    labels = Labels.of(y, Blocks.of(6, time=[0, 0, 1, 2, 2, 2]))
-    assert labels.count == 6
-    found = labels.sums(np.array([[1.0, 0, 0, 0, 0, 0]]))[0]
-    assert sorted(found.round(2)) == [-0.5, -0.5, -0.5, 0.5, 0.5, 0.5]
+def test_several_units_at_a_time_move_by_whole_days_and_inside_them():
+    """Every arrangement has the mean label of a shifted day and the same labels inside the day."""
+    rng = np.random.default_rng(7)
+    time = np.repeat(np.arange(12), rng.integers(2, 5, 12))
+    y = rng.integers(0, 2, len(time)).astype(np.uint8)
+    labels = labels_of(y, Blocks.of(len(time), time=time))
+    centred, values = y - y.mean(), rng.standard_normal((1, len(time)))
+    found = labels.sums(values)[0]
+    assert (labels.count, labels.shifted) == (PERMUTATIONS, True)
+    assert found[0] == pytest.approx(centred @ values[0])
+    mean = np.bincount(time, centred) / np.bincount(time)
+    by_day = np.bincount(time, values[0])
+    shifts = [by_day @ np.roll(mean, s) for s in range(12)]
+    alike = labels.sums(rng.standard_normal(12)[time][None])[0]  # equal inside a day: only shifts
+    assert len(np.unique(alike.round(9))) == 12
+    inside = []
+    for day in range(12):
+        units = labels.order[labels.time == day]
+        own, rest = values[0][units], centred[units] - mean[day]
+        inside.append(np.var([own @ np.roll(rest, turn) for turn in range(len(units))]))
+    assert found.mean() == pytest.approx(np.mean(shifts), abs=0.15)
+    assert found.std() ** 2 == pytest.approx(np.var(shifts) + sum(inside), rel=0.15)
+
+
+@pytest.mark.parametrize(("most", "memory"), [(5, 0.5), (40, 0.5), (5, 0.95)])
+def test_days_that_are_alike_are_rarely_better_than_chance(most, memory):
+    """Labels and scores of a day hang together and know nothing of each other."""
+    rng, yes = np.random.default_rng(8), []
+    for _ in range(120):
+        time = np.repeat(np.arange(60), rng.integers(1, most + 1, 60))
+        n = len(time)
+        level, of_score = lfilter([1], [1, -memory], rng.standard_normal((2, 160)), axis=1)[:, 100:]
+        y = (level[time] + rng.standard_normal(n) > 0.5).astype(np.uint8)
+        score = of_score[time] + rng.standard_normal(n)
+        labels = labels_of(y, Blocks.of(n, time=time))
+        yes.append(Chance.of(labels, [rank_values(SortedScores.of(y, score))]).single[0] <= 0.05)
+    assert np.mean(yes) <= 0.05 + 2.5 * 0.02
+
+
+def test_the_seam_is_what_a_loop_over_pairs_and_shifts_gives():
+    rng = np.random.default_rng(9)
+    n = 60
+    x, y = lfilter([1], [1, -0.95], rng.standard_normal((2, n)), axis=1)
+    x, y = x - x.mean(), y - y.mean()
+
+    def products(series):
+        return np.array([series[: n - d] @ series[d:] for d in range(n)])
+
+    whole, lost, a, b = 0.0, 0.0, products(x), products(y)
+    for d in range(n // 3):
+        both = 1 if d == 0 else 2
+        whole += both * (n - d) * a[d] * b[d]
+        parted = np.mean([sum(t < n - s <= t + d for t in range(n - d)) for s in range(1, n)])
+        lost += both * parted * a[d] * (b[d] - b[(n - d) % n])
+    (found,) = seam_of(x[None, :, None], y[:, None])
+    assert 0.25 < found < 0.99
+    assert found == pytest.approx(1 - lost / whole, rel=1e-9)
+    (none,) = seam_of(rng.permutation(x)[None, :, None], rng.permutation(y)[:, None])
+    assert none > 0.97
 
 
 def test_units_without_an_order_are_permuted_in_whole_clusters():
@@ -58,7 +117,7 @@ def test_units_without_an_order_are_permuted_in_whole_clusters():
     cluster = np.repeat(np.arange(40), 5)
     y = np.repeat(rng.integers(0, 2, 40), 5).astype(np.uint8)
     shuffled = rng.permutation(200)
-    labels = Labels.of(y[shuffled], Blocks.of(200, cluster=cluster[shuffled]))
+    labels = labels_of(y[shuffled], Blocks.of(200, cluster=cluster[shuffled]))
     assert labels.count == PERMUTATIONS
     inside = np.repeat(rng.standard_normal(40), 5)
     found = labels.sums(inside[shuffled][None])[0]
@@ -71,13 +130,14 @@ def test_units_without_an_order_are_permuted_in_whole_clusters():
 def test_p_values_count_rearrangements():
     rng = np.random.default_rng(3)
     y, _ = _turbulent(rng, 200)
-    labels = Labels.of(y, Blocks.of(200, time=np.arange(200), length=5))
+    labels = labels_of(y, Blocks.of(200, time=np.arange(200), length=5))
     values = [rng.standard_normal(200) + 0.3 * y, rng.standard_normal(200), np.ones(200)]
     chance = Chance.of(labels, values)
     sums = np.array(
         [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(200)] for v in values[:2]]
     )
     z = (sums - sums.mean(axis=1, keepdims=True)) / sums.std(axis=1, keepdims=True)
+    z[:, 0] *= labels.seam(np.array(values[:2])) ** 0.5
     for i in (0, 1):
         assert chance.observed[i] == pytest.approx(z[i, 0])
         assert chance.single[i] == pytest.approx((z[i] >= z[i, 0] - 1e-9).mean())
@@ -105,7 +165,7 @@ def _share_of_yes(make, draws, models=1):
     rng, yes = np.random.default_rng(5), []
     for _ in range(draws):
         y, scores = make(rng, models)
-        labels = Labels.of(y, Blocks.of(len(y), time=np.arange(len(y)), length=20))
+        labels = labels_of(y, Blocks.of(len(y), time=np.arange(len(y)), length=20))
         ranked = [SortedScores.of(y, score) for score in scores]
         alarms, ranks = (
             [f(one) for one in ranked] for f in (lambda r: alarm_values(r, 30), rank_values)
@@ -141,4 +201,4 @@ def test_a_model_with_skill_is_found():
 
 def test_labels_of_other_units_are_refused():
     with refused("length"):
-        Labels.of(np.zeros(3, np.uint8), Blocks.of(4))
+        labels_of(np.zeros(3, np.uint8), Blocks.of(4))

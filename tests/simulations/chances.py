@@ -7,7 +7,7 @@ import numpy as np
 from tests.simulations.experiments import Case, Experiment, Outcome, Promise
 from tests.simulations.generators import SETTINGS, Sample, planted
 from trueness.evaluation.influence import auc_influence, linear_draws, too_few
-from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
 
 ALARMS, MODELS, LEVEL = 30, 20, 0.05
 MEMORIES = {"independent scores": 0.0, "AR scores": 0.95, "slow scores": 0.995}
@@ -24,7 +24,7 @@ def _size(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     """Twenty models that know nothing."""
     memory = MEMORIES[case.variant]
     one = planted(rng, SETTINGS[case.setting], case.n, None, memory=memory, models=MODELS)
-    labels, found = Labels.of(one.y, one.blocks), {}
+    labels, found = labels_of(one.y, one.blocks), {}
     for statistic in POWERED:
         values = _values(one, statistic)
         every, some = Chance.of(labels, values), Chance.of(labels, values[:4])
@@ -51,7 +51,7 @@ def _power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
         rng, SETTINGS[case.setting], case.n, float(precision.rstrip(" %")) / 100,
         memory=MEMORIES[scores],
     )  # fmt: skip
-    labels, found = Labels.of(one.y, one.blocks), {}
+    labels, found = labels_of(one.y, one.blocks), {}
     for statistic in POWERED:
         chance = Chance.of(labels, _values(one, statistic))
         found |= {
@@ -69,7 +69,7 @@ def _leader_power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     """Twenty models of a true precision of 60 %."""
     memory = MEMORIES[case.variant]
     one = planted(rng, SETTINGS[case.setting], case.n, 0.6, memory=memory, models=MODELS)
-    labels = Labels.of(one.y, one.blocks)
+    labels = labels_of(one.y, one.blocks)
     return {
         f"skill found by {statistic}, leader of 20 skilled":
             _leader_p(Chance.of(labels, _values(one, statistic))) <= LEVEL

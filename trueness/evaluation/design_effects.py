@@ -12,15 +12,18 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from trueness.evaluation.blocks import SETS_KEPT, Blocks
+from trueness.evaluation.blocks import DRAWS, SETS_KEPT, Blocks
 from trueness.evaluation.dependence import INDEPENDENT, Dependence
 from trueness.evaluation.influence import precision_at_edge
 from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import SortedScores
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 GROUPS = 20
 """Equal groups of the score, around whose shares of positives labels scatter."""
+SMALLEST_REST = 0.25
+"""Of all pairs of units, those beyond the window count as at least so many."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +58,18 @@ class Residuals:
 
     @classmethod
     def around(cls, rest: Array, blocks: Blocks) -> Residuals:
-        """Of labels minus what is expected of each, (n,)."""
+        """Of labels minus what is expected of each, (n,).
+
+        What is left sums to 0, so correlations come out too small by the variance of its mean.
+        """
         window, n = Window.of(blocks), len(rest)
         pairs = _units(blocks, window)[1]
         products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
         variance = max(float(np.square(rest).mean()), 1e-300)
         each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
-        return cls(blocks, window, window.lags * (each / variance + 1 / n))
+        correlation, weights = window.lags * each / variance, window.lags * pairs / n**2
+        of_mean = (1 / n + weights @ (each / variance)) / max(1 - weights.sum(), SMALLEST_REST)
+        return cls(blocks, window, correlation + window.lags * max(of_mean, 1 / n))
 
     def of_alarms(self, ranked: SortedScores, count: int, *, by_rank: bool) -> Dependence:
         """Design effect of the hits of the highest scores, so many of them.
@@ -95,6 +103,40 @@ class Residuals:
         own = self._own(ranked, count, alarm, edge) / variance
         return Dependence(max(1.0, effect, own), self._independent)
 
+    def noisy(self, ranked: SortedScores, count: int, draws: int = DRAWS, seed: int = 0) -> Noisy:
+        """What moves the precision of the highest scores, so many of them.
+
+        Their labels scatter as the residuals of all units depend on each other; and another sample
+        would have cut elsewhere, which moves all models together whose scores follow the same
+        states.
+
+        Parameters
+        ----------
+        ranked : SortedScores
+        count : int
+            At least 1.
+        draws, seed : int
+            The same seed gives the same noise, so that models are paired.
+        """
+        raised, n = ranked.order[:count], len(ranked.y)
+        precision = float(ranked.y[raised].mean())
+        smoothed = (precision * count + 1) / (count + 2)
+        sums = np.bincount(self.blocks.item[raised], minlength=self.blocks.items)
+        together = 1.0 if self.blocks.items == self.blocks.n else max(0.0, self.correlation[0])
+        spectrum = self.window.spectrum_of(np.append(together, self.correlation[1:]))
+        labels = float(self.window.variance(sums, spectrum)) + (1 - together) * count
+        own = np.zeros(draws)
+        if together < 1:
+            own = (1 - together) ** 0.5 * _own_noise(raised, draws, seed)
+        lead = max(0.0, precision - precision_at_edge(ranked, count))
+        moved = lead * (sums - _units(self.blocks, self.window)[0] * count / n)
+        scale = (smoothed * (1 - smoothed)) ** 0.5
+        variance = scale**2 * labels + float(self.window.variance(moved))
+        return Noisy(
+            scale * self.window.coloured(sums, spectrum), self.window.coloured(moved),
+            scale * own, variance**0.5,
+        )  # fmt: skip
+
     def effect(self, among: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
         count = int(among.sum())
@@ -120,11 +162,40 @@ class Residuals:
         return float(self.window.variance(self.blocks.totals(each - each.mean())))
 
 
+@dataclass(frozen=True)
+class Noisy:
+    """How the hits of one model move at random.
+
+    Attributes
+    ----------
+    labels, cut : (size,) float32
+        What two kinds of noise of times are multiplied by, see `Window.coloured`.
+    own : (draws,) float64
+        Noise of single units among several of a time; zeros where there is one.
+    error : float
+        Standard deviation of all together.
+    """
+
+    labels: NDArray[np.float32]
+    cut: NDArray[np.float32]
+    own: Array
+    error: float
+
+
 @lru_cache(maxsize=SETS_KEPT)
 def _units(blocks: Blocks, window: Window) -> tuple[Array, Array]:
     """Units of each item, (items,), and pairs of units at each distance, (width + 1,)."""
     units = blocks.totals(np.ones(blocks.n))
     return units, _pairs(units, window, blocks.n)
+
+
+def _own_noise(units: Index, draws: int, seed: int) -> Array:
+    """Sum of the noise of single units, which are many; each has the same for every model."""
+    total = np.zeros(draws)
+    for unit in units.tolist():
+        bits = np.random.Philox(key=seed, counter=unit << 64)
+        total += np.random.Generator(bits).standard_normal(draws)
+    return total
 
 
 def _pairs(sums: Array, window: Window, itself: float) -> Array:

@@ -309,14 +309,15 @@ def _cuts_of(one: Candidate, input: Input) -> _Cuts:
     )
 
 
-def _draws(ranked: SortedScores, counts: list[int], blocks: Blocks) -> NDArray[np.float32]:
+def _draws(ranked: SortedScores, counts: list[int], blocks: Blocks) -> Array:
     """Joint deviations of the precisions at given cuts, (m, draws): alarms owe their residuals."""
-    moved = np.zeros((len(counts), blocks.items), np.float32)
+    moved = np.zeros((len(counts), blocks.items))
     for row, count in zip(moved, counts, strict=True):
         influence, raised = np.zeros(blocks.n), ranked.order[:count]
         influence[raised] = (ranked.y[raised] - ranked.y[raised].mean()) / count
         row[:] = blocks.totals(influence)
-    return moved @ Window.of(blocks).multipliers()
+    window = Window.of(blocks)
+    return window.draws(window.coloured(moved))
 
 
 def _check_enough(ranked: SortedScores, blocks: Blocks) -> None:

@@ -94,22 +94,6 @@ def average_precision_influence(ranked: SortedScores) -> tuple[float, Array]:
     return area, influence
 
 
-def precision_influence(ranked: SortedScores, alarms: int) -> tuple[float, Array]:
-    """Precision of the highest scores, at most so many, and what it owes to each unit, (n,).
-
-    A unit that scores higher than the cut pushes another one out, whose label is what labels around
-    the cut are on average. NaN and zeros without an alarm.
-    """
-    count, n = ranked.above(alarms), len(ranked.y)
-    if not count:
-        return float("nan"), np.zeros(n)
-    raised, hit = np.zeros(n), np.zeros(n)
-    raised[ranked.order[:count]] = 1.0
-    hit[ranked.order[:count]] = ranked.y[ranked.order[:count]]
-    precision, edge = float(hit.sum()) / count, precision_at_edge(ranked, count)
-    return precision, (hit - edge * raised - (precision - edge) * count / n) / count
-
-
 def precision_at_edge(ranked: SortedScores, count: int) -> float:
     """Share of positives around the rank `count`: from half of it to one and a half times it."""
     around = ranked.order[count // 2 : count + max(1, count // 2)]
@@ -161,13 +145,14 @@ def with_draws(
     statistics: Sequence[Resampled], influences: Sequence[Array], blocks: Blocks,
     draws: int = DRAWS,
 ) -> list[Resampled]:  # fmt: skip
-    """Statistics of `linear` with normal draws, which are the same multipliers for all."""
+    """Statistics of `linear` with normal draws, from the same noise for all."""
     found = []
     for start in range(0, len(statistics), AT_ONCE):
         some = slice(start, start + AT_ONCE)
-        sums = np.array([blocks.totals(one) for one in influences[some]], np.float32)
-        moved = sums @ Window.of(blocks).multipliers(draws) if not blocks.few else sums[:, :0]
-        for one, deviation in zip(statistics[some], moved.astype(np.float64), strict=True):
+        sums = [blocks.totals(one) for one in influences[some]]
+        window = Window.of(blocks)
+        moved = window.draws(window.coloured(sums), draws)
+        for one, deviation in zip(statistics[some], moved, strict=True):
             known = np.isfinite(one.error)
             every = one.value + deviation if known else np.full(draws, np.nan)
             found.append(replace(one, draws=every))

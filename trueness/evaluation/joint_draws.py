@@ -1,7 +1,7 @@
 """AUC and precision of many models on the same units, as joint draws.
 
-All models get the same random multipliers, so that every comparison of two of them knows what they
-share. See `long_run` for the multipliers, `influence` for what they multiply.
+All models get the same random noise, so that every comparison of two of them knows what they share.
+See `long_run` for the noise, `influence` and `design_effects` for what it moves.
 """
 
 from __future__ import annotations
@@ -12,18 +12,21 @@ from dataclasses import replace
 import numpy as np
 
 from trueness.errors import at_least
-from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.design_effects import Residuals
+from trueness.evaluation.blocks import DRAWS, Blocks
+from trueness.evaluation.design_effects import Noisy, Residuals
 from trueness.evaluation.influence import (
+    AT_ONCE,
     Array,
     auc_influence,
     linear,
-    precision_influence,
     too_few,
     with_draws,
 )
+from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
+
+NAN, UNDEFINED = float("nan"), np.full(DRAWS, np.nan)
 
 
 def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> list[Resampled]:
@@ -64,9 +67,10 @@ def precision_draws(
 ) -> list[Resampled]:
     """Precision of several models at the same number of alarms.
 
-    Scores tied at the edge raise no alarm. The spread of the draws is at least the standard error
-    that the effective number of alarms has, which is estimated from all units and not from a few
-    alarms (see `Residuals`).
+    Scores tied at the edge raise no alarm. Thirty alarms cannot tell how much their hits depend on
+    each other, and two models that share most of them can tell it still less of the few by which
+    they differ: draws move the labels of alarms as the residuals of all units depend on each other
+    (see `Residuals`), and spread as far as the effective number of alarms says.
 
     Parameters
     ----------
@@ -80,36 +84,41 @@ def precision_draws(
     Returns
     -------
     list of Resampled
-        Its `n` is the number of alarms; with `depends`.
+        Its `n` is the number of alarms; with `depends`. Draws are NaN with fewer than five blocks,
+        or ten positives or negatives.
     """
-    budget = at_least("alarms", alarms, 1)
+    budget, window = at_least("alarms", alarms, 1), Window.of(blocks)
 
-    def precision(score: object) -> tuple[Resampled, Array]:
+    def precision(score: object) -> tuple[Resampled, Noisy | None]:
         ranked = _ranked(y_true, score, blocks)
-        value, influence = precision_influence(ranked, budget)
-        depends = Residuals.of(ranked, blocks).of_alarms(
-            ranked, n := ranked.above(budget), by_rank=True
-        )
-        drawn = linear(value, influence, blocks, few=too_few(ranked.y))
-        return replace(drawn, n=n, depends=depends), influence
+        n, residuals = ranked.above(budget), Residuals.of(ranked, blocks)
+        depends = residuals.of_alarms(ranked, n, by_rank=True)
+        if not n:
+            return Resampled(NAN, UNDEFINED, 0, window.freedom, NAN, depends), None
+        raised = ranked.order[:n]
+        hits = int(ranked.y[raised].sum())
+        if blocks.few or too_few(ranked.y):
+            return Resampled(hits / n, UNDEFINED, n, window.freedom, NAN, depends), None
+        smoothed = (hits + 1) / (n + 2)
+        error = float(np.sqrt(depends.effect * smoothed * (1 - smoothed) / n))
+        found = Resampled(hits / n, UNDEFINED, n, window.freedom, error, depends)
+        return found, residuals.noisy(ranked, n)
 
     found = in_threads(precision, scores)
-    drawn = with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
-    return [_widened(one) for one in drawn]
+    moving = [(i, noisy) for i, (_, noisy) in enumerate(found) if noisy is not None]
+    result = [one for one, _ in found]
+    for start in range(0, len(moving), AT_ONCE):
+        some = moving[start : start + AT_ONCE]
+        moved = window.draws(np.array([noisy.labels for _, noisy in some]))
+        moved += window.draws(np.array([noisy.cut for _, noisy in some]), seed=1)
+        for (i, noisy), sums in zip(some, moved, strict=True):
+            one = result[i]
+            draws = one.value + one.error * (sums + noisy.own) / noisy.error
+            result[i] = replace(one, draws=draws)
+    return result
 
 
 def _ranked(y_true: object, score: object, blocks: Blocks) -> SortedScores:
     ranked = SortedScores.of(y_true, score)
     check_size(blocks, len(ranked.y))
     return ranked
-
-
-def _widened(one: Resampled) -> Resampled:
-    """Draws around the same value, with the larger of two standard errors."""
-    if not (np.isfinite(one.error) and one.error > 0):
-        return one
-    smoothed = (one.value * one.n + 1) / (one.n + 2)
-    least = float(np.sqrt(one.dependence.effect * smoothed * (1 - smoothed) / one.n))
-    wider = max(1.0, least / one.error)
-    draws = one.value + (one.draws - one.value) * wider
-    return replace(one, draws=draws, known_error=one.error * wider)

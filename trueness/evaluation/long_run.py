@@ -4,7 +4,7 @@ The variance of a sum over times is the sum of the autocovariances of all lags. 
 estimates it: weight 1 up to three block lengths, falling to 0 at six. Politis and Romano,
 "Bias-corrected nonparametric spectral estimation" (1995). The kernel is applied as its spectrum,
 whose negative parts are set to 0, so that variances of linear statistics are never negative and
-their covariances fit together. The same kernel makes random multipliers, whose products with the
+their covariances fit together. The same kernel colours random noise, whose products with the
 influences of many models are their joint distribution. Shao, "The Dependent Wild Bootstrap" (2010).
 """
 
@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.fft import next_fast_len
 from scipy.special import stdtrit
 
 from trueness.evaluation.blocks import DRAWS, SETS_KEPT, Blocks
@@ -61,8 +62,8 @@ class Window:
 
     @cached_property
     def size(self) -> int:
-        """Points of the Fourier transform: no lag wraps around."""
-        return 1 << int(np.ceil(np.log2(self.items + self.width + 1)))
+        """Points of the Fourier transform, even; no lag wraps around."""
+        return 2 * int(next_fast_len((self.items + self.width + 2) // 2, real=True))
 
     @cached_property
     def spectrum(self) -> Array:
@@ -72,11 +73,15 @@ class Window:
         that of independent items up to a quarter too large, so their intervals are a tenth wider
         than they need be.
         """
-        kernel = np.zeros(self.size)
-        kernel[: self.width + 1] = self.lags
-        kernel[-self.width :] += self.lags[:0:-1]
-        weights = np.maximum(np.fft.rfft(kernel).real, 0)
+        weights = self.spectrum_of(self.lags)
         return weights / (1 - self._share_of_mean(weights))
+
+    def spectrum_of(self, kernel: Array) -> Array:
+        """Spectrum of a kernel given at the lags 0 to `width`, negative parts set to 0."""
+        whole = np.zeros(self.size)
+        whole[: self.width + 1] = kernel
+        whole[-self.width :] += kernel[:0:-1]
+        return np.maximum(np.fft.rfft(whole).real, 0)
 
     def _share_of_mean(self, weights: Array) -> float:
         kernel, lag = self._kernel(weights)
@@ -95,19 +100,32 @@ class Window:
         kernel, _ = self._kernel(self.spectrum)
         return float(self.items * kernel[0] ** 2 / np.square(kernel).sum())
 
-    def variance(self, series: ArrayLike) -> Array:
-        """Variance of the sum of each series (..., items) of mean 0, (...)."""
-        power = np.square(np.abs(np.fft.rfft(series, self.size))) * self.spectrum
+    def variance(self, series: ArrayLike, spectrum: Array | None = None) -> Array:
+        """Variance of the sum of each series (..., items) of mean 0, (...).
+
+        Another `spectrum` (size // 2 + 1,) stands for the kernel of the window where it is given.
+        """
+        weights = self.spectrum if spectrum is None else spectrum
+        power = np.square(np.abs(np.fft.rfft(series, self.size))) * weights
         twice = 2 * power.sum(-1) - power[..., 0] - power[..., -1]
         return np.asarray(twice / self.size)
 
-    def multipliers(self, draws: int = DRAWS, seed: int = 0) -> NDArray[np.float32]:
-        """Normal numbers (items, draws) with the kernel as their autocovariance; kept.
+    def coloured(self, series: ArrayLike, spectrum: Array | None = None) -> NDArray[np.float32]:
+        """Series (..., items) whose products with white noise have the variance `variance`.
 
-        The products of a series with them have the variance `variance` over many draws. The same
-        arguments give the same numbers, so that statistics of several models are paired.
+        Returns
+        -------
+        (..., size) float32
         """
-        return _multipliers(self, draws, seed)
+        root = np.sqrt(self.spectrum if spectrum is None else spectrum)
+        return np.fft.irfft(np.fft.rfft(series, self.size) * root, self.size).astype(np.float32)
+
+    def draws(self, coloured: NDArray[np.float32], draws: int = DRAWS, seed: int = 0) -> Array:
+        """Normal deviations of the sums of some series, from `coloured` (m, size), (m, draws).
+
+        The same arguments give the same noise, so that statistics of several models are paired.
+        """
+        return (coloured @ _noise(self.size, draws, seed)).astype(np.float64)
 
     def critical(self, confidence: float) -> float:
         """Student's quantile of a two-sided interval."""
@@ -123,12 +141,7 @@ def _window(items: int, length: int) -> Window:
 
 
 @lru_cache(maxsize=SETS_KEPT)
-def _multipliers(window: Window, draws: int, seed: int) -> NDArray[np.float32]:
-    rng, root = np.random.default_rng(seed), np.sqrt(window.spectrum)
-    result = np.empty((window.items, draws), np.float32)
-    for start in range(0, draws, 64):
-        some = rng.standard_normal((min(64, draws - start), window.size))
-        coloured = np.fft.irfft(np.fft.rfft(some) * root, window.size)
-        result[:, start : start + len(some)] = coloured[:, : window.items].T
+def _noise(size: int, draws: int, seed: int) -> NDArray[np.float32]:
+    result = np.random.default_rng(seed).standard_normal((size, draws), np.float32)
     result.flags.writeable = False
     return result

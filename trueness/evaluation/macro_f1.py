@@ -82,7 +82,7 @@ class Jackknife:
     value : (S + 1,) float64
         Mean of F1 over the classes that count.
     deviation : (S + 1, items) sparse float32
-        What the value owes to each cluster: products with random multipliers are its deviations.
+        What the value owes to each cluster.
     """
 
     value: Array
@@ -90,8 +90,9 @@ class Jackknife:
 
     def draws(self, blocks: Blocks, draws: int = DRAWS, seed: int = 0) -> Array:
         """Normal draws around the values, (S + 1, draws); the same numbers for every model."""
-        multipliers = Window.of(blocks).multipliers(draws, seed)
-        return self.value[:, None] + (self.deviation @ multipliers).astype(np.float64)
+        window = Window.of(blocks)
+        deviation = window.coloured(self.deviation.toarray())
+        return self.value[:, None] + window.draws(deviation, draws, seed)
 
 
 def macro_f1_jackknife(

@@ -11,7 +11,7 @@ from scipy.special import ndtri
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.joint_draws import auc_draws, precision_draws
 from trueness.evaluation.power import POWER
-from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.resolution import Resolution, resolution
 
@@ -88,7 +88,7 @@ def simulated_resolution(y: NDArray[np.uint8], blocks: Blocks, planned: Planned)
     scores = simulated_scores(y, m + planned.baselines, planned, persistence=persistence)
     aucs = auc_draws(y, scores, blocks=blocks)
     (precision,) = precision_draws(y, scores[:1], alarms=planned.alarms, blocks=blocks)
-    ranked, labels = [SortedScores.of(y, one) for one in scores[:m]], Labels.of(y, blocks)
+    ranked, labels = [SortedScores.of(y, one) for one in scores[:m]], labels_of(y, blocks)
     chances = (
         Chance.of(labels, [alarm_values(one, planned.alarms) for one in ranked]),
         Chance.of(labels, [rank_values(one) for one in ranked]),

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
-from trueness.evaluation.rearranged import Chance, Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.access import versions
 from trueness.judge.comparison import measured_part
@@ -177,10 +177,10 @@ def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearrange
     ranked = [SortedScores.of(part.y, part.score) for _, part in some]
     if too_few(ranked[0].y) or first.blocks(some[0][0].spec.estimands.block).few:
         return None
-    labels = Labels.of(ranked[0].y, first.blocks(), first.group)
+    labels = labels_of(ranked[0].y, first.blocks(), first.group)
     return Rearranged(
         [run.address for run, _ in some],
         Chance.of(labels, [alarm_values(one, budget) for one in ranked]),
         Chance.of(labels, [rank_values(one) for one in ranked]),
-        labels.orders is None,
+        labels.shifted,
     )
