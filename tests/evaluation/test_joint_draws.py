@@ -140,10 +140,12 @@ def test_two_precisions_differ_by_what_the_labels_of_their_own_alarms_vary():
     one, two = precision_draws(y, [score, other], alarms=30, blocks=blocks)
     residuals = Residuals.of(SortedScores.of(y, score), blocks)
     apart = _alarms(score, 30) - _alarms(other, 30)
-    kernel = residuals.window.spectrum_of(np.append(1.0, residuals.correlation[1:]))
+    window = residuals.window
+    kernel = np.maximum(window.spectrum_of(np.append(1.0, residuals.correlation[1:])), 0)
+    variance = window.of_products(window.transform(apart), kernel)
     hit = (one.value * 30 + 1) / 32
     wider = one.error / residuals.noisy(SortedScores.of(y, score), 30).error
-    expected = (hit * (1 - hit) * residuals.window.variance(apart, kernel)) ** 0.5 * wider
+    expected = (hit * (1 - hit) * variance) ** 0.5 * wider
     assert mean_difference([one], [two]).error == pytest.approx(expected, rel=0.15)
     assert one.draws.std() == pytest.approx(one.error, rel=0.1)
     same, again = precision_draws(y, [score, 2 * score], alarms=30, blocks=blocks)

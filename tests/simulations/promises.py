@@ -8,10 +8,12 @@ from tests.simulations.certified import CERTIFICATES
 from tests.simulations.chances import LEADERS, POWER, SIZE
 from tests.simulations.experiments import SEED, Case, Experiment, Promise, Tally
 from tests.simulations.intervals import FAMILIES, PAIRS, SINGLE
-from tests.simulations.texts import TEXTS
+from tests.simulations.planned import PLANNED
+from tests.simulations.texts import EQUAL_METHODS, TEXTS
 
 EXPERIMENTS: tuple[Experiment, ...] = (
-    SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, CALIBRATION, TEXTS,
+    SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, PLANNED, CALIBRATION, TEXTS,
+    EQUAL_METHODS,
 )  # fmt: skip
 PROMISES: dict[str, tuple[Promise, Experiment]] = {
     promise.name: (promise, experiment)

@@ -114,8 +114,14 @@ class Blocks:
 
     def totals(self, values: ArrayLike) -> NDArray[np.float64]:
         """Sum of the values (n,) of the units of each time or cluster, (items,)."""
-        sums = np.bincount(self.item, np.asarray(values, np.float64), self.items)
-        return np.asarray(sums, np.float64)
+        if self._in_order:
+            return np.asarray(values, np.float64)
+        return np.bincount(self.item, np.asarray(values, np.float64), self.items)
+
+    @cached_property
+    def _in_order(self) -> bool:
+        """Whether each unit is its own item, in the order of the items."""
+        return self.items == self.n and bool((np.diff(self.item) == 1).all())
 
     def pieces(self, count: int) -> Index:
         """Consecutive pieces of about equally many times (or clusters), (n,), from 0.

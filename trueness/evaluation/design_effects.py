@@ -7,7 +7,7 @@ another. Thirty such alarms say less than thirty independent ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +20,7 @@ from trueness.evaluation.resampling import SortedScores
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+Transformed = NDArray[np.complex128]
 GROUPS = 20
 """Equal groups of the score, around whose shares of positives labels scatter."""
 SMALLEST_REST = 0.25
@@ -64,7 +65,8 @@ class Residuals:
         """
         window, n = Window.of(blocks), len(rest)
         pairs = _units(blocks, window)[1]
-        products = _pairs(blocks.totals(rest), window, float(np.square(rest).sum()))
+        sums = window.transform(blocks.totals(rest))
+        products = _pairs(sums, window, float(np.square(rest).sum()))
         variance = max(float(np.square(rest).mean()), 1e-300)
         each = np.divide(products, pairs, out=np.zeros_like(products), where=pairs > 0)
         correlation, weights = window.lags * each / variance, window.lags * pairs / n**2
@@ -91,17 +93,13 @@ class Residuals:
         """
         if (self.blocks.alone and not by_rank) or not count:
             return INDEPENDENT
-        alarm = np.zeros(len(ranked.y))
-        alarm[ranked.order[:count]] = 1.0
-        sums, precision = self.blocks.totals(alarm), float(ranked.y[ranked.order[:count]].mean())
-        smoothed = (precision * count + 1) / (count + 2)
-        variance = count * smoothed * (1 - smoothed)
-        effect, edge = self._effect(sums, count), precision
+        alarms, window = _Alarms.of(self, ranked, count), self.window
+        edge = alarms.edge if by_rank else alarms.precision
+        variance, effect = count * alarms.variance, self.of_sums(alarms.sums, count)
         if by_rank:
-            edge = precision_at_edge(ranked, count)
-            effect += max(0.0, precision - edge) ** 2 * self._moved(ranked, count, sums) / variance
-        own = self._own(ranked, count, alarm, edge) / variance
-        return Dependence(max(1.0, effect, own), self._independent)
+            effect += float(window.of_products(alarms.moved, window.spectrum)) / variance
+        own = float(window.of_products(alarms.apart(edge), window.spectrum)) / variance
+        return Dependence(max(1.0, effect, own), self.independent)
 
     def noisy(self, ranked: SortedScores, count: int, draws: int = DRAWS, seed: int = 0) -> Noisy:
         """What moves the precision of the highest scores, so many of them.
@@ -118,48 +116,90 @@ class Residuals:
         draws, seed : int
             The same seed gives the same noise, so that models are paired.
         """
-        raised, n = ranked.order[:count], len(ranked.y)
-        precision = float(ranked.y[raised].mean())
-        smoothed = (precision * count + 1) / (count + 2)
-        sums = np.bincount(self.blocks.item[raised], minlength=self.blocks.items)
+        alarms, window = _Alarms.of(self, ranked, count), self.window
         together = 1.0 if self.blocks.items == self.blocks.n else max(0.0, self.correlation[0])
-        spectrum = self.window.spectrum_of(np.append(together, self.correlation[1:]))
-        labels = float(self.window.variance(sums, spectrum)) + (1 - together) * count
+        spectrum = np.maximum(self.spectrum + together - self.correlation[0], 0)
+        labels = float(window.of_products(alarms.sums, spectrum)) + (1 - together) * count
         own = np.zeros(draws)
         if together < 1:
-            own = (1 - together) ** 0.5 * _own_noise(raised, draws, seed)
-        lead = max(0.0, precision - precision_at_edge(ranked, count))
-        moved = lead * (sums - _units(self.blocks, self.window)[0] * count / n)
-        scale = (smoothed * (1 - smoothed)) ** 0.5
-        variance = scale**2 * labels + float(self.window.variance(moved))
+            own = (1 - together) ** 0.5 * _own_noise(ranked.order[:count], draws, seed)
+        scale, moved = alarms.variance**0.5, alarms.moved
+        variance = alarms.variance * labels + float(window.of_products(moved, window.spectrum))
         return Noisy(
-            scale * self.window.coloured(sums, spectrum), self.window.coloured(moved),
+            scale * window.coloured(alarms.sums, spectrum), window.coloured(moved),
             scale * own, variance**0.5,
         )  # fmt: skip
 
     def effect(self, among: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
         count = int(among.sum())
-        return max(1.0, self._effect(self.blocks.totals(among), count)) if count else 1.0
+        if not count:
+            return 1.0
+        return max(1.0, self.of_sums(self.window.transform(self.blocks.totals(among)), count))
 
-    def _effect(self, sums: Array, count: int) -> float:
-        return 1 + float(_pairs(sums, self.window, count) @ self.correlation) / count
+    def of_sums(self, transformed: Transformed, count: int) -> float:
+        """Design effect of so many units from their sums by time, transformed."""
+        pairs = float(self.window.of_products(transformed, self.spectrum))
+        return 1 + pairs / count - float(self.correlation[0])
+
+    @cached_property
+    def spectrum(self) -> Array:
+        """Of the correlation, (size // 2 + 1,)."""
+        return self.window.spectrum_of(self.correlation)
 
     @property
-    def _independent(self) -> float:
+    def independent(self) -> float:
         """Blocks; infinite if every unit is independent of every other."""
         return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
 
-    def _moved(self, ranked: SortedScores, count: int, sums: Array) -> float:
-        """Variance of the number of units above a cut that expects so many."""
-        share = _units(self.blocks, self.window)[0] * count / len(ranked.y)
-        return float(self.window.variance(sums - share))
 
-    def _own(self, ranked: SortedScores, count: int, alarm: Array, edge: float) -> float:
-        """Long-run variance of the hits; an alarm more is one less of those at the edge."""
-        hits = ranked.y * alarm
-        each = hits - edge * alarm
-        return float(self.window.variance(self.blocks.totals(each - each.mean())))
+@dataclass(frozen=True)
+class _Alarms:
+    """The highest scores of one model, and their hits.
+
+    Attributes
+    ----------
+    count : int
+    precision, edge : float
+        Share of hits among the alarms, and among the units around the cut.
+    sums, hits, units : (size // 2 + 1,) complex128
+        Transformed: alarms by time, their hits, and one alarm spread over all units.
+    """
+
+    count: int
+    precision: float
+    edge: float
+    sums: Transformed
+    hits: Transformed
+    units: Transformed
+
+    @classmethod
+    def of(cls, residuals: Residuals, ranked: SortedScores, count: int) -> _Alarms:
+        blocks, window, raised = residuals.blocks, residuals.window, ranked.order[:count]
+        item, hit = blocks.item[raised], ranked.y[raised]
+        return cls(
+            count, float(hit.mean()), precision_at_edge(ranked, count),
+            window.transform(np.bincount(item, minlength=blocks.items)),
+            window.transform(np.bincount(item, hit, blocks.items)),
+            _units(blocks, window)[0] / len(ranked.y),
+        )  # fmt: skip
+
+    @property
+    def variance(self) -> float:
+        """Of one hit; never 0."""
+        smoothed = (self.precision * self.count + 1) / (self.count + 2)
+        return smoothed * (1 - smoothed)
+
+    @property
+    def moved(self) -> Transformed:
+        """Hits that are gained or lost because another sample has more or fewer high scores."""
+        lead = max(0.0, self.precision - self.edge)
+        return lead * (self.sums - self.count * self.units)
+
+    def apart(self, edge: float) -> Transformed:
+        """Hits, where an alarm more is one less of those at the edge; of mean 0."""
+        missing = self.count * (self.precision - edge)
+        return self.hits - edge * self.sums - missing * self.units
 
 
 @dataclass(frozen=True)
@@ -183,9 +223,9 @@ class Noisy:
 
 
 @lru_cache(maxsize=SETS_KEPT)
-def _units(blocks: Blocks, window: Window) -> tuple[Array, Array]:
-    """Units of each item, (items,), and pairs of units at each distance, (width + 1,)."""
-    units = blocks.totals(np.ones(blocks.n))
+def _units(blocks: Blocks, window: Window) -> tuple[Transformed, Array]:
+    """Units of each item, transformed, and pairs of units at each distance, (width + 1,)."""
+    units = window.transform(blocks.totals(np.ones(blocks.n)))
     return units, _pairs(units, window, blocks.n)
 
 
@@ -198,13 +238,13 @@ def _own_noise(units: Index, draws: int, seed: int) -> Array:
     return total
 
 
-def _pairs(sums: Array, window: Window, itself: float) -> Array:
+def _pairs(transformed: Transformed, window: Window, itself: float) -> Array:
     """Products of two units, summed over pairs at each distance, (width + 1,).
 
     Both orders of a pair count; those of a unit with `itself` are taken off.
     """
-    transformed = np.fft.rfft(sums, window.size)
-    products = np.fft.irfft(np.square(np.abs(transformed)), window.size)[: window.width + 1]
+    power = np.square(transformed.real) + np.square(transformed.imag)
+    products = np.fft.irfft(power, window.size)[: window.width + 1]
     return np.append(products[0] - itself, 2 * products[1:])
 
 

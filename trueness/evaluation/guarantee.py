@@ -317,7 +317,7 @@ def _draws(ranked: SortedScores, counts: list[int], blocks: Blocks) -> Array:
         influence[raised] = (ranked.y[raised] - ranked.y[raised].mean()) / count
         row[:] = blocks.totals(influence)
     window = Window.of(blocks)
-    return window.draws(window.coloured(moved))
+    return window.draws(window.coloured(window.transform(moved)))
 
 
 def _check_enough(ranked: SortedScores, blocks: Blocks) -> None:

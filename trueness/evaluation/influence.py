@@ -151,7 +151,7 @@ def with_draws(
         some = slice(start, start + AT_ONCE)
         sums = [blocks.totals(one) for one in influences[some]]
         window = Window.of(blocks)
-        moved = window.draws(window.coloured(sums), draws)
+        moved = window.draws(window.coloured(window.transform(sums)), draws)
         for one, deviation in zip(statistics[some], moved, strict=True):
             known = np.isfinite(one.error)
             every = one.value + deviation if known else np.full(draws, np.nan)

@@ -73,15 +73,18 @@ class Window:
         that of independent items up to a quarter too large, so their intervals are a tenth wider
         than they need be.
         """
-        weights = self.spectrum_of(self.lags)
+        weights = np.maximum(self.spectrum_of(self.lags), 0)
         return weights / (1 - self._share_of_mean(weights))
 
     def spectrum_of(self, kernel: Array) -> Array:
-        """Spectrum of a kernel given at the lags 0 to `width`, negative parts set to 0."""
+        """Spectrum of a kernel given at the lags 0 to `width`, (size // 2 + 1,).
+
+        It may be negative; that of a covariance is not.
+        """
         whole = np.zeros(self.size)
         whole[: self.width + 1] = kernel
         whole[-self.width :] += kernel[:0:-1]
-        return np.maximum(np.fft.rfft(whole).real, 0)
+        return np.fft.rfft(whole).real
 
     def _share_of_mean(self, weights: Array) -> float:
         kernel, lag = self._kernel(weights)
@@ -100,25 +103,37 @@ class Window:
         kernel, _ = self._kernel(self.spectrum)
         return float(self.items * kernel[0] ** 2 / np.square(kernel).sum())
 
-    def variance(self, series: ArrayLike, spectrum: Array | None = None) -> Array:
-        """Variance of the sum of each series (..., items) of mean 0, (...).
+    def variance(self, series: ArrayLike) -> Array:
+        """Variance of the sum of each series (..., items) of mean 0, (...)."""
+        return self.of_products(self.transform(series), self.spectrum)
 
-        Another `spectrum` (size // 2 + 1,) stands for the kernel of the window where it is given.
+    def of_products(self, transformed: NDArray[np.complex128], spectrum: Array) -> Array:
+        """Sum of the products of all pairs of items of a series, times the kernel at their lag.
+
+        Parameters
+        ----------
+        transformed : (..., size // 2 + 1)
+            Fourier transform of the series.
+        spectrum : (size // 2 + 1,)
+            Of the kernel.
         """
-        weights = self.spectrum if spectrum is None else spectrum
-        power = np.square(np.abs(np.fft.rfft(series, self.size))) * weights
+        power = (np.square(transformed.real) + np.square(transformed.imag)) * spectrum
         twice = 2 * power.sum(-1) - power[..., 0] - power[..., -1]
         return np.asarray(twice / self.size)
 
-    def coloured(self, series: ArrayLike, spectrum: Array | None = None) -> NDArray[np.float32]:
-        """Series (..., items) whose products with white noise have the variance `variance`.
+    def coloured(
+        self, transformed: NDArray[np.complex128], spectrum: Array | None = None
+    ) -> NDArray[np.float32]:
+        """Series whose products with white noise have the variance `of_products`, (..., size).
 
-        Returns
-        -------
-        (..., size) float32
+        The spectrum is that of the window unless another one is given, without negative parts.
         """
         root = np.sqrt(self.spectrum if spectrum is None else spectrum)
-        return np.fft.irfft(np.fft.rfft(series, self.size) * root, self.size).astype(np.float32)
+        return np.fft.irfft(transformed * root, self.size).astype(np.float32)
+
+    def transform(self, series: ArrayLike) -> NDArray[np.complex128]:
+        """Fourier transform of series (..., items), (..., size // 2 + 1)."""
+        return np.fft.rfft(series, self.size)
 
     def draws(self, coloured: NDArray[np.float32], draws: int = DRAWS, seed: int = 0) -> Array:
         """Normal deviations of the sums of some series, from `coloured` (m, size), (m, draws).

@@ -91,7 +91,7 @@ class Jackknife:
     def draws(self, blocks: Blocks, draws: int = DRAWS, seed: int = 0) -> Array:
         """Normal draws around the values, (S + 1, draws); the same numbers for every model."""
         window = Window.of(blocks)
-        deviation = window.coloured(self.deviation.toarray())
+        deviation = window.coloured(window.transform(self.deviation.toarray()))
         return self.value[:, None] + window.draws(deviation, draws, seed)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.joint_draws import auc_draws, precision_draws
 from trueness.evaluation.power import POWER
 from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
-from trueness.evaluation.resampling import SortedScores
+from trueness.evaluation.resampling import Resampled, SortedScores
 from trueness.evaluation.resolution import Resolution, resolution
 
 Array = NDArray[np.float64]
@@ -86,7 +86,7 @@ def simulated_resolution(y: NDArray[np.uint8], blocks: Blocks, planned: Planned)
     m = min(planned.candidates, MOST_MODELS)
     persistence = PERSISTENCE if blocks.time is not None and blocks.length > 1 else 0.0
     scores = simulated_scores(y, m + planned.baselines, planned, persistence=persistence)
-    aucs = auc_draws(y, scores, blocks=blocks)
+    aucs = [_as_good(one, planned.auc) for one in auc_draws(y, scores, blocks=blocks)]
     (precision,) = precision_draws(y, scores[:1], alarms=planned.alarms, blocks=blocks)
     ranked, labels = [SortedScores.of(y, one) for one in scores[:m]], labels_of(y, blocks)
     chances = (
@@ -97,3 +97,8 @@ def simulated_resolution(y: NDArray[np.uint8], blocks: Blocks, planned: Planned)
         int(np.count_nonzero(y)), len(y), 0, aucs[:m], aucs[m:], precision, chances,
         planned.confidence, planned.power,
     )  # fmt: skip
+
+
+def _as_good(one: Resampled, auc: float) -> Resampled:
+    """The same spread around the planned AUC: nobody leads by chance."""
+    return replace(one, value=auc, draws=one.draws + (auc - one.value))

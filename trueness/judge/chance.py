@@ -83,21 +83,25 @@ def chance_of(
     """
     if found is None or leader.address not in found.addresses:
         return None
-    further, place = _further(store, leader, candidates), found.addresses.index(leader.address)
+    further, place = (
+        _further(store, leader, candidates, found),
+        found.addresses.index(leader.address),
+    )
     return ChanceTest(
         found.precision.p_value(place, further), found.auc.p_value(place, further),
         len(found.addresses) + further, len(found.auc.largest), found.shifted,
     )  # fmt: skip
 
 
-def _further(store: AnyStore, leader: Run, candidates: Sequence[Run]) -> int:
-    """Models that were tested on these units and are not stored, and epochs chosen among there."""
+def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged) -> int:
+    """Models that were tested on these units and are unknown, and epochs chosen among there."""
     part = leader.spec.estimands.measured_on
     try:
         accesses = Ledger(store).accesses(data_of(leader), part)
     except StoreError:
         accesses = []  # told beside the access log
-    gone = sum(key not in store for key in {key for one in accesses for key in one.keys})
+    tested = {key for one in accesses for key in one.keys} - found.keys
+    gone = sum(key not in store for key in tested)
     return gone + sum(versions(run, part) - 1 for run in candidates)
 
 
@@ -120,6 +124,11 @@ class Rearranged:
     auc: Chance
     shifted: bool
 
+    @property
+    def keys(self) -> set[str]:
+        """Of all of them."""
+        return {address.rpartition("-")[0] for address in self.addresses}
+
     @classmethod
     def of(cls, store: AnyStore, runs: Sequence[Run]) -> Rearranged | None:
         """Of candidates of one group; only those that are new are read."""
@@ -141,13 +150,13 @@ class Rearranged:
     @classmethod
     def _read(cls, addresses: list[str], arrays: dict[str, NDArray[Any]]) -> Rearranged | None:
         """None if the index holds nothing, or something else."""
-        try:
-            precision, auc = (
-                Chance(*(arrays[f"{name}-{of}"] for name in FIELDS)) for of in ("precision", "auc")
-            )
-            return cls(addresses, precision, auc, bool(arrays["shifted"][0])) if addresses else None
-        except (KeyError, IndexError):
+        names = {f"{name}-{of}" for name in FIELDS for of in ("precision", "auc")} | {"shifted"}
+        if not addresses or set(arrays) != names or not _fits(arrays, len(addresses)):
             return None
+        precision, auc = (
+            Chance(*(arrays[f"{name}-{of}"] for name in FIELDS)) for of in ("precision", "auc")
+        )
+        return cls(addresses, precision, auc, bool(arrays["shifted"][0]))
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
         each = {"precision": self.precision, "auc": self.auc}
@@ -159,6 +168,16 @@ class Rearranged:
             [*self.addresses, *other.addresses], self.precision.joined(other.precision),
             self.auc.joined(other.auc), self.shifted,
         )  # fmt: skip
+
+
+def _fits(arrays: dict[str, NDArray[Any]], models: int) -> bool:
+    """Whether arrays of a `Chance` have one number of each model, or of each arrangement."""
+    arrangements = arrays["largest-auc"].shape
+    sizes = {"observed": (models,), "single": (models,), "spread": (models,), "shifted": (1,)}
+    return len(arrangements) == 1 and all(
+        one.shape == sizes.get(name.partition("-")[0], arrangements) and not np.isnan(one).any()
+        for name, one in arrays.items()
+    )
 
 
 def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:

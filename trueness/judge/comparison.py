@@ -24,6 +24,7 @@ from trueness.evaluation import (
     class_counts,
     precision_draws,
 )
+from trueness.evaluation.blocks import DRAWS
 from trueness.evaluation.threads import in_threads
 from trueness.predictions import Predictions
 from trueness.store import AnyStore, Problem, Run
@@ -118,11 +119,15 @@ def _usable(
     addresses: list[str], known: dict[str, NDArray[Any]]
 ) -> tuple[list[str], dict[str, NDArray[Any]]]:
     """The same if an index is whole, else nothing."""
-    whole = set(known) == {"auc", "precision", "won", "classes", "sizes"}
-    whole = whole and known["sizes"].shape[1:] == (SIZES,)
-    if not whole or any(len(rows) != len(addresses) for rows in known.values()):
+    if set(known) != {"auc", "precision", "won", "classes", "sizes"}:
         return [], {}
-    return addresses, known
+    pieces = known["won"].shape[1:2]
+    shapes = {
+        "auc": (1 + DRAWS,), "precision": (1 + DRAWS,), "won": pieces * 2,
+        "classes": (2, *pieces), "sizes": (SIZES,),
+    }  # fmt: skip
+    whole = all(rows.shape == (len(addresses), *shapes[name]) for name, rows in known.items())
+    return (addresses, known) if whole else ([], {})
 
 
 def _parts(runs: Sequence[Run]) -> tuple[list[tuple[Run, Predictions]], list[Problem]]:
