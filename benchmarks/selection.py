@@ -34,7 +34,7 @@ from trueness.evaluation import (
     shrink_drawn,
 )
 from trueness.evaluation.blocks import DRAWS
-from trueness.evaluation.rearranged import Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads, threads
 
@@ -119,7 +119,7 @@ def main():
     aucs = clock("joint draws of AUC", lambda: auc_draws(y, scores, blocks=blocks), auc)
     precisions = clock("joint draws of precision", lambda: precision_draws(
         y, scores, alarms=ALARMS, blocks=blocks), precision)  # fmt: skip
-    labels = Labels.of(y, Blocks.of(n, time=np.arange(n)))
+    labels = labels_of(y, Blocks.of(n, time=np.arange(n)))
     for name, values in (("alarms", lambda one: alarm_values(one, ALARMS)), ("ranks", rank_values)):
         clock(f"{n:,} circular shifts of {name}", lambda values=values: Chance.of(
             labels, [values(SortedScores.of(y, score)) for score in scores]))  # fmt: skip

@@ -96,7 +96,7 @@ def test_text_columns_are_slices(golden_market):
 
 def test_alarms_that_only_one_raised(store):
     found = compare(store, "good", "early")
-    counts = {who: found.hits(who) for who in ("both", "first", "second")}
+    counts = {who: found.hits[who] for who in ("both", "first", "second")}
     assert counts["both"].n + counts["first"].n == found.budget
     assert counts["both"].n + counts["second"].n == found.budget
     only = found.alarms.filter(pl.col("raised") == "first")

@@ -33,11 +33,12 @@ def runs(golden_market):
 def _estimate(old):
     """An estimate of the first edition with the names of today.
 
-    What says where weights were chosen is tested elsewhere: a forest chooses none.
+    What says where weights were chosen is tested elsewhere: a forest chooses none. Intervals are
+    those of effective numbers today.
     """
     if old is None:
         return None
-    kept = {name: value for name, value in old.items() if name != "chosen_on"}
+    kept = {name: v for name, v in old.items() if name not in ("chosen_on", "low", "high")}
     return {("n_candidates" if name == "best_of" else name): v for name, v in kept.items()}
 
 
@@ -58,7 +59,9 @@ def test_thresholds(runs, wanted, name, grid):
         }
         for one in old["choices"]
     ]  # fmt: skip
-    equal(found["choices"], choices)
+    bound = "in-sample, lower bound"  # another interval may choose another threshold
+    equal([one for one in found["choices"] if one["rule"] != bound],
+          [one for one in choices if one["rule"] != bound])  # fmt: skip
     assert any(one["rule"] == "out-of-sample" and one["feasible"] for one in choices)
     if grid == "scores":
         assert len(found["thresholds"]) == old["rows"]

@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -20,8 +21,10 @@ from trueness.evaluation import (
     precision_draws,
     shrink_drawn,
 )
-from trueness.evaluation.rearranged import Labels, alarm_values, rank_values
+from trueness.evaluation.rearranged import alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
+from trueness.judge.access import record_access, versions
+from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import measured_part, statistics
 from trueness.judge.contrasts import contrasts
 from trueness.judge.finding import find_runs
@@ -163,7 +166,7 @@ def test_the_verdict_is_that_of_shifts_and_of_all_baselines(judged, group):
     part = measured_part(leader.run)
     runs = sorted((m.run for m in group.candidates), key=lambda r: r.key != leader.key)
     ranked = [SortedScores.of(part.y, measured_part(r).score) for r in runs]
-    labels = Labels.of(ranked[0].y, part.blocks())
+    labels = labels_of(ranked[0].y, part.blocks())
     chance = Chance.of(labels, [alarm_values(one, 30) for one in ranked])
     further = sum(sum(r.record.get("last_epochs", ())) - 1 for r in runs)
     answer = group.verdict.better_than_chance
@@ -193,6 +196,40 @@ def test_joint_results_are_kept_and_may_be_damaged(copy):
     for damaged in ({"auc": 1}, [], {"auc": "a", "precision": 1, "overfitting": None}, None):
         path.write_text(json.dumps({name: damaged for name in json.loads(path.read_text())}))
         assert leaderboard(copy, "judged").to_dict() == first
+
+
+@pytest.mark.parametrize("name", ["chance", "draws"])
+def test_a_damaged_index_is_made_anew(copy, name):
+    """Halved, of other shapes, or not a number: the answers stay what they are."""
+    first = leaderboard(copy, "judged").to_dict()
+    (path,) = (copy.root / "index").glob(f"{name}-*.safetensors")
+    addresses, arrays = copy.read_arrays(path.stem)
+    changes = [
+        (addresses[:-1], {}),
+        (addresses, {key: rows[: len(rows) // 2] for key, rows in arrays.items()}),
+        (addresses, {key: rows[..., None] for key, rows in arrays.items()}),
+    ]
+    changes += [(addresses, {key: rows * np.nan}) for key, rows in arrays.items()
+                if name == "chance" and rows.dtype.kind == "f"]  # fmt: skip
+    for kept, changed in changes:
+        copy.write_arrays(path.stem, kept, arrays | changed)
+        assert leaderboard(copy, "judged").to_dict() == first
+
+
+def test_a_model_that_was_deleted_counts_once(copy):
+    """Whether the index still holds it or only the access log does."""
+    (group,) = leaderboard(copy, "judged").groups
+    runs = [model.run for model in group.candidates]
+    record_access(copy, runs, "leaderboard")
+    leader, gone, tested = runs[0], runs[-1], []
+    for left in (runs, runs[:-1], runs[:-1]):
+        tested.append(chance_of(copy, leader, left, Rearranged.of(copy, left)).tested)
+        if len(tested) == 1:
+            shutil.rmtree(gone.folder)
+        else:
+            shutil.rmtree(copy.root / "index")
+    epochs = versions(gone, gone.spec.estimands.measured_on)
+    assert tested[1] == tested[2] == tested[0] - (epochs - 1)
 
 
 def test_few_candidates_have_no_overfitting(judged, group):

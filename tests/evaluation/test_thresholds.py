@@ -11,10 +11,11 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_curve as sklearn_curve
 
 from tests.checks.test_binary import answer, bare
-from tests.evaluation.cases import refused, scored
+from tests.evaluation.cases import dependent_days, refused, scored
 from trueness.checks import Finding
-from trueness.evaluation import exact_bounds
+from trueness.evaluation import Blocks, Residuals, exact_bounds, of_share
 from trueness.evaluation.operating_points import best_precision, best_recall
+from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.thresholds import (
     ALARM_RATES_PCT,
     rate_cuts,
@@ -90,6 +91,28 @@ def test_intervals_of_a_sweep_are_exact(case):
     low, high = sweep.bounds("precision")
     assert low == pytest.approx([row.precision.low for row in sweep], abs=1e-12)
     assert high == pytest.approx([row.precision.high for row in sweep], abs=1e-12)
+
+
+def test_intervals_of_dependent_days_are_those_of_effective_numbers():
+    rng = np.random.default_rng(4)
+    y, score = dependent_days(rng, 2000, 1.0)
+    blocks = Blocks.of(2000, time=np.arange(2000), length=20)
+    alone, sweep = swept(y, score), swept(y, score, blocks=blocks)
+    residuals = Residuals.of(SortedScores.of(y, score), blocks)
+    for row in (5, 30, 200, 999):
+        one, n = sweep.threshold(row), int(sweep.alarms[row])
+        depends = residuals.of_alarms(SortedScores.of(y, score), n, by_rank=False)
+        exact = depends.estimate(one.hits, n)
+        assert one.precision.low == pytest.approx(exact.low, abs=0.02)
+        assert one.precision.high == pytest.approx(exact.high, abs=0.02)
+        raised = np.zeros(2000, bool)
+        raised[np.argsort(-score)[:n]] = True
+        found = of_share(raised, y, blocks).estimate(one.hits, int(y.sum()))
+        assert one.recall.low == pytest.approx(found.low, abs=0.02)
+    assert (sweep.worth["precision"] <= alone.worth["precision"] + 1e-9).all()
+    assert sweep.worth["precision"][999] < 0.9 * 1000
+    with refused("length"):
+        swept(y, score, blocks=Blocks.of(5))
 
 
 def test_alarms_per_year_are_by_calendar_time():

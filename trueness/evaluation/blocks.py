@@ -114,9 +114,10 @@ class Blocks:
 
     def totals(self, values: ArrayLike) -> NDArray[np.float64]:
         """Sum of the values (n,) of the units of each time or cluster, (items,)."""
+        each = np.asarray(values, np.float64)
         if self._in_order:
-            return np.asarray(values, np.float64)
-        return np.bincount(self.item, np.asarray(values, np.float64), self.items)
+            return each
+        return np.asarray(np.bincount(self.item, each, self.items), np.float64)
 
     @cached_property
     def _in_order(self) -> bool:

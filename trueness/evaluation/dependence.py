@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.special import ndtri, stdtrit
 
-from trueness.evaluation.intervals import exact_tails
+from trueness.evaluation.intervals import Estimate, exact_tails
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,25 @@ class Dependence:
         size = self.effective(n, tail)
         low, high = exact_tails(np.array(k / n * size), np.array(size), tail)
         return float(low), float(high)
+
+    def estimate(
+        self,
+        k: int,
+        n: int,
+        confidence: float = 0.95,
+        *,
+        chosen_on: str = "",
+        measured_on: str = "",
+    ) -> Estimate:
+        """K of n units as a proportion, with the interval of the effective number of units.
+
+        Examples
+        --------
+        >>> print(Dependence(2.0, 50.0).estimate(18, 30))
+        60 % (32–84) · 18/30
+        """
+        low, high = self.bounds(k, n, (1 - confidence) / 2)
+        return Estimate(k / n if n else None, low, high, n, k, chosen_on, measured_on)
 
     def further(self, n: int, independent: int, level: float) -> int:
         """Units beyond those there are, until they are worth so many independent ones.

@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from trueness.evaluation.blocks import DRAWS, SETS_KEPT, Blocks
 from trueness.evaluation.dependence import INDEPENDENT, Dependence
 from trueness.evaluation.influence import precision_at_edge
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import SortedScores
 
@@ -136,6 +137,11 @@ class Residuals:
         if not count:
             return 1.0
         return max(1.0, self.of_sums(self.window.transform(self.blocks.totals(among)), count))
+
+    def share(self, y: ArrayLike, among: NDArray[np.bool_], confidence: float = 0.95) -> Estimate:
+        """Share of positives among some units (n,), such as the alarms of a year."""
+        k, n = int(np.asarray(y)[among].sum()), int(among.sum())
+        return Dependence(self.effect(among), self.independent).estimate(k, n, confidence)
 
     def of_sums(self, transformed: Transformed, count: int) -> float:
         """Design effect of so many units from their sums by time, transformed."""

@@ -27,7 +27,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit
 
 from trueness.errors import at_least
@@ -274,7 +274,7 @@ class _Cuts:
     hits: list[int]
     alarms: list[int]
     depends: list[Dependence]
-    draws: NDArray[np.float32]
+    draws: Array
 
     def bounds(self, level: float) -> tuple[ThresholdBound, ...]:
         rows = zip(self.cut, self.hits, self.alarms, self.depends, strict=True)

@@ -17,7 +17,6 @@ from scipy.special import expit
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.calibration import BINS
-from trueness.evaluation.dependence import Dependence
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.influence import (
     auc_in_fold_influence,
@@ -251,7 +250,7 @@ def _shares(ranked: SortedScores, rule: _Rule) -> dict[str, Estimate]:
     everything, hits = np.ones(len(y), bool), np.append(0, np.cumsum(ranked.y[ranked.order]))
     residuals = Residuals.of(ranked, blocks)
     base = of_share(y, everything, blocks)
-    shares = {"base_rate": _share(int(hits[-1]), len(y), base, rule)}
+    shares = {"base_rate": base.estimate(int(hits[-1]), len(y), rule.confidence, **rule.made)}
     raised = {name: (ranked.above(budget), True) for name, budget in rule.budgets.items()}
     if rule.probabilities:
         raised = {"0.5": (int((ranked.score >= 0).sum()), False)} | raised
@@ -259,14 +258,11 @@ def _shares(ranked: SortedScores, rule: _Rule) -> dict[str, Estimate]:
         alarm = np.zeros(len(y), bool)
         alarm[ranked.order[:count]] = True
         depends, k = residuals.of_alarms(ranked, count, by_rank=by_rank), int(hits[count])
-        shares[f"precision@{name}"] = _share(k, count, depends, rule)
-        shares[f"recall@{name}"] = _share(k, int(hits[-1]), of_share(alarm, y, blocks), rule)
+        shares[f"precision@{name}"] = depends.estimate(k, count, rule.confidence, **rule.made)
+        shares[f"recall@{name}"] = of_share(alarm, y, blocks).estimate(
+            k, int(hits[-1]), rule.confidence, **rule.made
+        )
     return shares
-
-
-def _share(k: int, n: int, depends: Dependence, rule: _Rule) -> Estimate:
-    low, high = depends.bounds(k, n, (1 - rule.confidence) / 2)
-    return Estimate(k / n if n else None, low, high, n, k, **rule.made)
 
 
 def _calibration_error(ranked: SortedScores, rule: _Rule, few: bool) -> Estimate:

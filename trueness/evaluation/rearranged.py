@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,10 +43,12 @@ LEAST_SEAM = 0.25
 class Labels(Protocol):
     """Labels of some units, and how they are rearranged."""
 
-    count: int
-    """Rearrangements, the given labels among them."""
-    shifted: bool
+    shifted: ClassVar[bool]
     """Whether labels move along time."""
+
+    @property
+    def count(self) -> int:
+        """Rearrangements, the given labels among them."""
 
     def sums(self, values: Array) -> Array:
         """Sum of labels, their mean taken off, times values (m, n), (m, count); as given first."""
@@ -94,7 +96,7 @@ class Series:
 
     place: Index
     centred: Array
-    shifted = True
+    shifted: ClassVar[bool] = True
 
     @classmethod
     def of(cls, centred: Array, place: Index, width: int) -> Series:
@@ -151,7 +153,7 @@ class Times:
     mean: Array
     rest: Array
     shifts: Index
-    shifted = True
+    shifted: ClassVar[bool] = True
 
     @classmethod
     def of(cls, centred: Array, time: Index) -> Times:
@@ -213,7 +215,7 @@ class Clusters:
     place: Index
     centred: Array
     orders: NDArray[np.int32]
-    shifted = False
+    shifted: ClassVar[bool] = False
 
     @classmethod
     def of(cls, centred: Array, item: Index) -> Clusters:

@@ -1,23 +1,28 @@
 """From which score on to raise an alarm: sweeps over thresholds.
 
 Scores are logits and an alarm is raised where ``score >= cut``. Precision and recall are two
-questions: each has its own counts and its own exact interval, which takes units as independent.
+questions: each has its own counts and its own interval, exact for the effective number of alarms or
+of positives.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.inputs import (
     SMALLEST_PROBABILITY,
     Input,
     InputError,
+    Labels,
     as_logits,
     check_confidence,
     labels_and_scores,
@@ -25,6 +30,7 @@ from trueness.evaluation.inputs import (
 )
 from trueness.evaluation.intervals import Estimate, exact_bounds
 from trueness.evaluation.metrics import precision_recall_curve
+from trueness.evaluation.resampling import SortedScores, check_size
 
 Array = NDArray[np.float64]
 
@@ -33,6 +39,10 @@ ALARM_RATES_PCT = (1, 2, 3, 4, 5, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50)
 PROBABILITIES = tuple(round(0.05 * i, 2) for i in range(1, 20))
 """Thresholds of a sweep over a grid: 0.05 to 0.95."""
 DAYS_PER_YEAR = 365.25
+KNOTS = 60
+"""Numbers of alarms for which design effects are computed; between them they are interpolated."""
+Kind: TypeAlias = Literal["precision", "recall"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True)
@@ -80,7 +90,9 @@ class Sweep:
     years : float or None
         Calendar time between the first and the last day; None without dates.
     confidence : float
-        Of the exact intervals.
+        Of the intervals.
+    worth : dict of {"precision", "recall"} to (m,) float64
+        Independent units that as many alarms, and the positives, are worth.
     chosen_on, measured_on : str
         Parts that picked the model's weights, and that the units are of.
     """
@@ -92,6 +104,7 @@ class Sweep:
     positives: int
     years: float | None
     confidence: float
+    worth: dict[Kind, Array]
     chosen_on: str = ""
     measured_on: str = ""
 
@@ -108,24 +121,35 @@ class Sweep:
         """Hits per positive day (m,)."""
         return self.hits / self.positives
 
-    def bounds(self, what: Literal["precision", "recall"]) -> tuple[Array, Array]:
-        """Lower and upper ends of the exact intervals, (m,) each."""
-        trials = self.alarms if what == "precision" else np.full(len(self), self.positives)
-        return exact_bounds(self.hits, trials, self.confidence)
+    def bounds(self, what: Kind) -> tuple[Array, Array]:
+        """Lower and upper ends of the intervals, (m,) each."""
+        worth = self.worth[what]
+        share = np.nan_to_num(self.precision if what == "precision" else self.recall)
+        return exact_bounds(share * worth, worth, self.confidence)
 
     def threshold(self, row: int) -> Threshold:
         """One row, its numbers as estimates."""
         cut, alarms, hits = float(self.cut[row]), int(self.alarms[row]), int(self.hits[row])
-        share = {
-            "confidence": self.confidence,
-            "chosen_on": self.chosen_on,
-            "measured_on": self.measured_on,
-        }
+        precision, recall = (
+            Estimate(hits / n if n else None, *self._ends(what, row), n, hits, *self._parts)
+            for what, n in (("precision", alarms), ("recall", self.positives))
+        )
         return Threshold(
-            cut, float(expit(cut)), alarms, hits, Estimate.proportion(hits, alarms, **share),
-            Estimate.proportion(hits, self.positives, **share),
+            cut, float(expit(cut)), alarms, hits, precision, recall,
             None if self.years is None else alarms / self.years,
         )  # fmt: skip
+
+    @property
+    def _parts(self) -> tuple[str, str]:
+        return self.chosen_on, self.measured_on
+
+    def _ends(self, what: Kind, row: int) -> tuple[float, float]:
+        low, high = self._bounds[what]
+        return float(low[row]), float(high[row])
+
+    @cached_property
+    def _bounds(self) -> dict[Kind, tuple[Array, Array]]:
+        return {what: self.bounds(what) for what in KINDS}
 
     def __iter__(self) -> Iterator[Threshold]:
         return (self.threshold(row) for row in range(len(self)))
@@ -136,7 +160,7 @@ class Sweep:
             "cut": self.cut, "probability": expit(self.cut), "alarms": self.alarms,
             "hits": self.hits,
         }  # fmt: skip
-        for what in ("precision", "recall"):
+        for what in KINDS:
             low, high = self.bounds(what)
             table |= {what: getattr(self, what), f"{what}_low": low, f"{what}_high": high}
         if self.years is not None:
@@ -210,7 +234,8 @@ def threshold_logits(thresholds: Array, input: Input) -> Array:
 
 def threshold_sweep(
     y_true: ArrayLike, y_score: ArrayLike, time: ArrayLike | None = None, *,
-    grid: Sequence[float] | None = None, rates_pct: Sequence[float] | None = None,
+    blocks: Blocks | None = None, grid: Sequence[float] | None = None,
+    rates_pct: Sequence[float] | None = None,
     confidence: float = 0.95, input: Input = "logit", chosen_on: str = "", measured_on: str = "",
 ) -> Sweep:  # fmt: skip
     """Alarms and hits at every distinct score, or on a grid.
@@ -223,6 +248,8 @@ def threshold_sweep(
     y_score : (n,)
     time : (n,) datetime64, optional
         For alarms per year.
+    blocks : Blocks, optional
+        Which units depend on each other; none without it.
     grid : sequence of float, optional
         Probabilities in [0, 1] in place of all distinct scores; thresholds that nothing reaches
         stay in.
@@ -230,7 +257,7 @@ def threshold_sweep(
         Alarm rates in (0, 100] in place of all distinct scores; a rate that ties make impossible
         falls on the next lower one that is possible.
     confidence : float
-        Of the exact intervals, in (0, 1).
+        Of the intervals, in (0, 1).
     input : {"logit", "probability", "score"}
         What the scores are; see `as_logits` for what is refused.
     chosen_on, measured_on : str
@@ -272,9 +299,35 @@ def threshold_sweep(
         cuts = rate_cuts(logits, rates_pct)
     last = np.searchsorted(-curve["cut"], -cuts, side="right")
     alarms, hits = (np.append(0, curve[c])[last].astype(np.int64) for c in ("alarms", "hits"))
+    worth = _worth(labels, logits, alarms, blocks or Blocks.of(n), (1 - confidence) / 2)
     return Sweep(
-        cuts, alarms, hits, n, positives, _years(time, n), confidence, chosen_on, measured_on
+        cuts, alarms, hits, n, positives, _years(time, n), confidence, worth, chosen_on, measured_on
     )
+
+
+def _worth(
+    y: Labels, logits: Array, alarms: NDArray[np.int64], blocks: Blocks, tail: float
+) -> dict[Kind, Array]:
+    """Independent units that the alarms of each threshold, and the positives, are worth."""
+    check_size(blocks, len(y))
+    positives = int(y.sum())
+    if blocks.alone or not alarms.any():
+        return {
+            "precision": alarms.astype(np.float64),
+            "recall": np.full(len(alarms), positives, np.float64),
+        }
+    ranked, counts = SortedScores.of_checked(y, logits), np.unique(alarms[alarms > 0])
+    knots = counts[np.unique(np.geomspace(1, max(1, len(counts)), KNOTS).astype(int)) - 1]
+    residuals, raised, each = Residuals.of(ranked, blocks), np.zeros(len(y), bool), []
+    for n in knots.tolist():
+        raised[ranked.order[:n]] = True
+        precision = residuals.of_alarms(ranked, n, by_rank=False)
+        recall = of_share(raised, y, blocks)
+        each.append((precision.effective(1, tail), recall.effective(1, tail)))
+    of_one = np.array(each).reshape(-1, 2).T
+    at = np.log(np.maximum(alarms, 1))
+    precision, recall = (np.interp(at, np.log(knots), one) for one in of_one)
+    return {"precision": alarms * precision, "recall": positives * recall}
 
 
 def _grid_cuts(grid: Sequence[float]) -> Array:

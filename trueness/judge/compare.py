@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trueness.document import Document
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.influence import FEWEST, auc_influence, linear_draws
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.joint_draws import auc_draws, precision_draws
@@ -117,6 +118,8 @@ class Comparison:
     alarms : polars.DataFrame
         Units that one or both raise an alarm on, by time: id, time, group, y, raised (both, first,
         second), and their rank under both, 1 the highest score.
+    hits : dict of {"both", "first", "second"} to Estimate
+        Precision of the alarms that both raise, or only one of them.
     """
 
     first: Named
@@ -128,16 +131,12 @@ class Comparison:
     measures: list[Measure]
     slices: list[SliceDifference]
     alarms: pl.DataFrame
+    hits: dict[Raised, Estimate]
 
     @property
     def confidence(self) -> float:
         """Of every interval."""
         return self.first.run.spec.estimands.confidence
-
-    def hits(self, raised: Raised) -> Estimate:
-        """Precision of the alarms that both raise, or only one of them."""
-        y = self.alarms.filter(pl.col("raised") == raised)["y"]
-        return Estimate.proportion(int(y.sum()), len(y), confidence=self.confidence)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -148,8 +147,8 @@ class Comparison:
             "measures": {one.name: one.to_dict() for one in self.measures},
             "slices": [one.to_dict() for one in self.slices],
             "alarms": {
-                "both": self.hits("both").to_dict(), "only_first": self.hits("first").to_dict(),
-                "only_second": self.hits("second").to_dict(),
+                "both": self.hits["both"].to_dict(), "only_first": self.hits["first"].to_dict(),
+                "only_second": self.hits["second"].to_dict(),
                 "units": self.alarms.with_columns(_as_text("time", self.alarms)).to_dicts(),
             },
         }  # fmt: skip
@@ -280,10 +279,17 @@ def _of_an_event(one: Named, other: Named, part: str) -> Comparison:
         f"precision@{budget}": precision_draws(first.y, scores, alarms=budget, blocks=blocks),
     }
     raised = [score > alarm_cut(score, budget) for score in scores]
+    residuals = [Residuals.of(SortedScores.of(first.y, score), blocks) for score in scores]
+    both = raised[0] & raised[1]
+    kinds: dict[Raised, tuple[Residuals, NDArray[np.bool_]]] = {
+        "both": (residuals[0], both), "first": (residuals[0], raised[0] & ~both),
+        "second": (residuals[1], raised[1] & ~both),
+    }  # fmt: skip
     return Comparison(
         one, other, part, len(first), int(first.y.sum()), budget,
         [_measure(name, pair, rule.confidence) for name, pair in drawn.items()],
-        _slices(parts, raised, blocks, rule.confidence), _alarms(parts, raised),
+        _slices(parts, raised, residuals, rule.confidence), _alarms(parts, raised),
+        {who: rest.share(first.y, of, rule.confidence) for who, (rest, of) in kinds.items()},
     )  # fmt: skip
 
 
@@ -314,13 +320,14 @@ def _as_text(name: str, table: pl.DataFrame) -> list[pl.Expr]:
 
 
 def _slices(
-    parts: list[Predictions], raised: list[NDArray[np.bool_]], blocks: Blocks, confidence: float
-) -> list[SliceDifference]:
+    parts: list[Predictions], raised: list[NDArray[np.bool_]], residuals: list[Residuals],
+    confidence: float,
+) -> list[SliceDifference]:  # fmt: skip
     """Both runs on the units of every period, of every group, of every value of a text column."""
     return [
         one
         for of, values in _keys(parts[0])
-        for one in _of_kind(of, values, parts, raised, blocks, confidence)
+        for one in _of_kind(of, values, parts, raised, residuals, confidence)
     ]
 
 
@@ -340,9 +347,10 @@ def _keys(part: Predictions) -> Iterator[tuple[str, NDArray[np.str_]]]:
 
 def _of_kind(
     of: str, values: NDArray[np.str_], parts: list[Predictions], raised: list[NDArray[np.bool_]],
-    blocks: Blocks, confidence: float,
+    residuals: list[Residuals], confidence: float,
 ) -> list[SliceDifference]:  # fmt: skip
     names, counts = np.unique(values, return_counts=True)
+    blocks = residuals[0].blocks
     if len(names) < 2:
         return []
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_SLICES])
@@ -352,13 +360,16 @@ def _of_kind(
     level = 1 - (1 - confidence) / max(1, len(judged))
     y = parts[0].y
 
-    def share(of: NDArray[np.bool_]) -> Estimate:
-        return Estimate.proportion(int(y[of].sum()), int(of.sum()), confidence=confidence)
+    def base_rate(one: NDArray[np.bool_]) -> Estimate:
+        return of_share(y, one, blocks).estimate(int(y[one].sum()), int(one.sum()), confidence)
+
+    def precision(one: NDArray[np.bool_], model: int) -> Estimate:
+        return residuals[model].share(y, one & raised[model], confidence)
 
     return [
         SliceDifference(
-            of, name, share(one), *_values(pairs[name]), _contrast(pairs[name], level, len(judged)),
-            (share(one & raised[0]), share(one & raised[1])),
+            of, name, base_rate(one), *_values(pairs[name]),
+            _contrast(pairs[name], level, len(judged)), (precision(one, 0), precision(one, 1)),
         )
         for name, one in inside.items()
     ]  # fmt: skip

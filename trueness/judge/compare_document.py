@@ -111,13 +111,12 @@ def _raised(found: Comparison) -> Table:
     """Alarms that both raise, and that only one of them raises."""
     only = [f"only {named.name}" for named in (found.first, found.second)]
     rows = [
-        [name, found.hits(who).n, found.hits(who)]
+        [name, found.hits[who].n, found.hits[who]]
         for name, who in zip(["both", *only], ("both", "first", "second"), strict=True)
     ]
     columns = [Column("raised by", "text", 9), Column("alarms", "count", 8),
                Column("precision", "share", 9)]  # fmt: skip
-    return Table(columns, rows, title=f"The {found.budget} highest scores of each",
-                 note="Precision with exact intervals, alarms taken as independent.")  # fmt: skip
+    return Table(columns, rows, title=f"The {found.budget} highest scores of each")
 
 
 def _units(found: Comparison) -> Table:

@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 
 from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import alarm_cut
+from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
 from trueness.store import Run
@@ -85,19 +87,29 @@ def slices(run: Run, baseline: Run | None = None) -> Slices:
     part, rule = measured_part(run), run.spec.estimands
     at_rate = int(len(part) * rule.alarm_rate_pct / 100)
     budget, name = max((at_rate, rule.rate_name), (rule.budget, str(rule.budget)))
-    raised = [_raised(part, budget)]
+    alarms = [_Alarms.of(part, budget, rule.block)]
     if baseline is not None:
-        raised.append(_raised(measured_part(baseline), budget))
+        alarms.append(_Alarms.of(measured_part(baseline), budget, rule.block))
     whole, unit = np.ones(len(part), bool), rule.nouns[0]
     by = {
-        title: _rows(column, order, whole, unit, part.y, raised, rule.confidence)
+        title: _rows(column, order, whole, unit, part.y, alarms, rule.confidence)
         for title, (column, order) in _columns(part).items()
     }
     return Slices(f"precision@{name}", budget, len(part), unit, by)
 
 
-def _raised(part: Predictions, budget: int) -> NDArray[np.bool_]:
-    return part.score > alarm_cut(part.score, budget)
+@dataclass(frozen=True)
+class _Alarms:
+    """Units that a model raises an alarm on, (n,), and how their labels depend on each other."""
+
+    raised: NDArray[np.bool_]
+    residuals: Residuals
+
+    @classmethod
+    def of(cls, part: Predictions, budget: int, block: int) -> _Alarms:
+        ranked = SortedScores.of(part.y, part.score)
+        residuals = Residuals.of(ranked, part.blocks(block))
+        return cls(part.score > alarm_cut(part.score, budget), residuals)
 
 
 def _columns(part: Predictions) -> dict[str, tuple[NDArray[Any], list[str]]]:
@@ -120,23 +132,23 @@ def _columns(part: Predictions) -> dict[str, tuple[NDArray[Any], list[str]]]:
 
 def _rows(
     of: NDArray[Any], names: list[str], whole: NDArray[np.bool_], unit: str, y: NDArray[Any],
-    raised: list[NDArray[np.bool_]], confidence: float,
+    alarms: list[_Alarms], confidence: float,
 ) -> list[Slice]:  # fmt: skip
     rows = [(name, of == name) for name in names]
     if len(rows) > 1:
         rows.append((f"all {unit}s", whole))
-    return [_slice(name, inside, y, raised, confidence) for name, inside in rows]
+    return [_slice(name, inside, y, alarms, confidence) for name, inside in rows]
 
 
 def _slice(
-    name: str, inside: NDArray[np.bool_], y: NDArray[Any], raised: list[NDArray[np.bool_]],
+    name: str, inside: NDArray[np.bool_], y: NDArray[Any], alarms: list[_Alarms],
     confidence: float,
 ) -> Slice:  # fmt: skip
-    def share(of: NDArray[np.bool_]) -> Estimate:
-        return Estimate.proportion(int(y[of].sum()), int(of.sum()), confidence=confidence)
-
-    own, *others = [share(inside & alarm) for alarm in raised]
-    return Slice(name, int(inside.sum()), share(inside), own, others[0] if others else None)
+    base = of_share(y, inside, alarms[0].residuals.blocks)
+    own, *others = [one.residuals.share(y, inside & one.raised, confidence) for one in alarms]
+    n = int(inside.sum())
+    rate = base.estimate(int(y[inside].sum()), n, confidence)
+    return Slice(name, n, rate, own, others[0] if others else None)
 
 
 def slice_sections(runs: Sequence[tuple[str, Run]]) -> list[Section]:
@@ -152,7 +164,7 @@ def slice_sections(runs: Sequence[tuple[str, Run]]) -> list[Section]:
     baseline = beside[0][0] if beside else ""
     told = Sentence(
         f"Precision of the alarms for the {count(found.alarms)} of {count(found.n)} {found.unit}s "
-        f"with the highest scores ({found.estimate}), {found.unit}s taken as independent."
+        f"with the highest scores ({found.estimate})."
     )
     tables = {t: _table(t, rows, found, name, baseline) for t, rows in found.by.items()}
     return [

@@ -8,7 +8,7 @@ was held back from training, for the units predicted out of fold.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -17,7 +17,9 @@ from numpy.typing import ArrayLike
 
 from trueness.document import Document
 from trueness.errors import TruenessError
+from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.thresholds import (
     ALARM_RATES_PCT,
     PROBABILITIES,
@@ -63,9 +65,9 @@ class RunThresholds:
     @property
     def base_rate(self) -> Estimate:
         """Share of positives."""
-        return Estimate.proportion(
-            self.sweep.positives, self.sweep.n, confidence=self.sweep.confidence
-        )
+        y, blocks = self.part.y, self.part.blocks(self.run.spec.estimands.block)
+        depends = of_share(y, np.ones(len(y), bool), blocks)
+        return depends.estimate(self.sweep.positives, self.sweep.n, self.sweep.confidence)
 
     @property
     def probabilities(self) -> bool:
@@ -257,7 +259,8 @@ def thresholds_of(
         check_probabilities(run, "it has no probabilities to sweep over")
     part, earlier = predictions.part(measured_on), earlier_part(predictions, measured_on)
     sweep = _sweep(
-        part.y, part.score, grid, time=part.time, confidence=rule.confidence,
+        part.y, part.score, grid, time=part.time, blocks=part.blocks(rule.block),
+        confidence=rule.confidence,
         chosen_on=rule.chosen_on, measured_on=measured_on,
     )  # fmt: skip
     choices: list[Choice] = []
@@ -267,7 +270,7 @@ def thresholds_of(
             _chosen(sweep, demand, "in-sample, lower bound", demand.best(sweep, conservative=True)),
         ]
         if earlier is not None:
-            choices.append(_carried(sweep, earlier, part, demand, grid))
+            choices.append(_carried(sweep, earlier, part, demand, grid, rule.block))
     return RunThresholds(run, name or run.key, part, measured_on, sweep, tuple(choices), beside)
 
 
@@ -289,11 +292,10 @@ def _chosen(sweep: Sweep, demand: Demand, rule: Rule, best: Threshold | None) ->
 
 
 def _carried(
-    sweep: Sweep, earlier: Predictions, part: Predictions, demand: Demand, grid: Grid
+    sweep: Sweep, earlier: Predictions, part: Predictions, demand: Demand, grid: Grid, block: int
 ) -> Choice:
     """Chosen on other units of each fold; folds in which nothing meets the demand do not alarm."""
-    alarms = hits = 0
-    cuts = []
+    raised, cuts = np.zeros(len(part), bool), []
     for fold in np.unique(part.fold):
         before, now = earlier.fold == fold, part.fold == fold
         if earlier.y[before].sum() < 2:
@@ -301,18 +303,21 @@ def _carried(
         options = _sweep(earlier.y[before], earlier.score[before], grid)
         best = demand.scaled(before.sum() / len(part)).best(options)
         if best is not None:
-            raised = now & (part.score >= best.cut)
-            alarms, hits = alarms + int(raised.sum()), hits + int(part.y[raised].sum())
+            raised |= now & (part.score >= best.cut)
             cuts.append(best.cut)
     if not cuts:
         return Choice(demand, "out-of-sample")
-    facts = {
-        "confidence": sweep.confidence,
+    blocks, positive = part.blocks(block), part.y.view(np.bool_)
+    parts = {
         "chosen_on": earlier_name(sweep.measured_on),
         "measured_on": sweep.measured_on,
     }
+    residuals = Residuals.of(SortedScores.of(part.y, part.score), blocks)
+    precision = residuals.share(part.y, raised, sweep.confidence)
+    recall = of_share(raised, positive, blocks).estimate(
+        int((raised & positive).sum()), sweep.positives, sweep.confidence, **parts
+    )
     return Choice(
-        demand, "out-of-sample", tuple(cuts), Estimate.proportion(hits, alarms, **facts),
-        Estimate.proportion(hits, sweep.positives, **facts),
-        None if sweep.years is None else alarms / sweep.years,
+        demand, "out-of-sample", tuple(cuts), replace(precision, **parts), recall,
+        None if sweep.years is None else int(raised.sum()) / sweep.years,
     )  # fmt: skip

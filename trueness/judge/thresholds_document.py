@@ -101,8 +101,8 @@ def caption(one: RunThresholds, most: str = "") -> str:
         each = " of each fold" if len(np.unique(one.part.fold)) > 1 else ""
         told += f" Out-of-sample threshold: chosen on the {source}{each}."
     return (
-        f"{told} Precision and recall with exact {level(one.sweep.confidence)} CI, {unit}s taken "
-        "as independent; `trueness certify` guarantees a precision."
+        f"{told} Precision and recall with exact {level(one.sweep.confidence)} CI of the effective "
+        f"number of {unit}s; `trueness certify` guarantees a precision."
     )
 
 
@@ -185,7 +185,7 @@ def _at_rates(one: RunThresholds) -> Sweep:
     part = one.part
     return threshold_sweep(
         part.y, part.score, part.time, rates_pct=ALARM_RATES_PCT, input="score",
-        confidence=one.sweep.confidence,
+        confidence=one.sweep.confidence, blocks=part.blocks(one.run.spec.estimands.block),
     )  # fmt: skip
 
 

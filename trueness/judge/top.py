@@ -257,14 +257,11 @@ def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     for budget in rule.alarms:
         above = score[score > alarm_cut(score, budget)]
         cuts[f"top {budget}"] = float(above.min()) if len(above) else math.inf
-    return [
-        _confusion(name, cut, ranked, residuals, (1 - rule.confidence) / 2)
-        for name, cut in cuts.items()
-    ]
+    return [_confusion(name, cut, ranked, residuals, rule.confidence) for name, cut in cuts.items()]
 
 
 def _confusion(
-    rule: str, cut: float, ranked: SortedScores, residuals: Residuals, tail: float
+    rule: str, cut: float, ranked: SortedScores, residuals: Residuals, confidence: float
 ) -> Confusion:
     """Counts, and proportions with the intervals of their effective sample sizes."""
     y, alarm = ranked.positive, ranked.score >= cut
@@ -273,8 +270,7 @@ def _confusion(
     alarms = residuals.of_alarms(ranked, tp + fp, by_rank=rule.startswith("top"))
     found = of_share(alarm, y, residuals.blocks)
     precision, recall = (
-        Estimate(tp / n if n else None, *depends.bounds(tp, n, tail), n, tp)
-        for depends, n in ((alarms, tp + fp), (found, tp + fn))
+        depends.estimate(tp, n, confidence) for depends, n in ((alarms, tp + fp), (found, tp + fn))
     )
     return Confusion(rule, cut, tp, fp, fn, tn, precision, recall)
 
