@@ -10,6 +10,7 @@ from tests.evaluation.cases import dependent_days
 from trueness.evaluation import Blocks, Dependence, Residuals, clopper_pearson, of_share
 from trueness.evaluation.dependence import INDEPENDENT
 from trueness.evaluation.design_effects import GROUPS
+from trueness.evaluation.metrics import measure
 from trueness.evaluation.resampling import SortedScores
 
 
@@ -102,3 +103,20 @@ def test_further_units_are_worth_as_much_as_those_there_are():
     assert grown.effective(40 + more, 0.05) >= 60
     less = Dependence(2.0, 30.0 * (39 + more) / 40)
     assert less.effective(39 + more, 0.05) < 60
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        Blocks.of(40, cluster=np.zeros(40)),
+        Blocks.of(40, time=np.zeros(40)),
+        Blocks.of(40, length=9),
+    ],
+    ids=["cluster", "time", "blocks"],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_single_item_says_nothing(blocks):
+    y, score = np.tile([0, 1], 20), np.random.default_rng(0).standard_normal(40)
+    found = measure(y, score, alarms=(5,), alarm_rate_pct=5.0, confidence=0.95, blocks=blocks)
+    for name, one in found.items():
+        assert one.low is None or one.high - one.low > 0.85, name

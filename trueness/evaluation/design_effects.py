@@ -258,6 +258,7 @@ def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependen
     """Design effect of the share of units with an indicator among some of them.
 
     From the long-run variance of these units; for many of them, such as the positives of a recall.
+    With fewer than five blocks all of them are worth one unit.
 
     Parameters
     ----------
@@ -274,6 +275,8 @@ def of_share(indicator: ArrayLike, among: ArrayLike, blocks: Blocks) -> Dependen
     n = float(of.sum())
     if blocks.alone or not n:
         return INDEPENDENT
+    if blocks.few:
+        return Dependence(n, 1.0)
     window, k = Window.of(blocks), float((hit * of).sum())
     smoothed = (k + 1) / (n + 2)
     variance = float(window.variance(blocks.totals(of * (hit - k / n))))

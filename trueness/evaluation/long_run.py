@@ -74,7 +74,7 @@ class Window:
         than they need be.
         """
         weights = np.maximum(self.spectrum_of(self.lags), 0)
-        return weights / (1 - self._share_of_mean(weights))
+        return weights / (1 - self._share_of_mean(weights)) if self.items > 1 else weights
 
     def spectrum_of(self, kernel: Array) -> Array:
         """Spectrum of a kernel given at the lags 0 to `width`, (size // 2 + 1,).
