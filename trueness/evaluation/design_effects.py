@@ -94,6 +94,8 @@ class Residuals:
         """
         if (self.blocks.alone and not by_rank) or not count:
             return INDEPENDENT
+        if self.blocks.few:
+            return Dependence(count, 1.0)
         alarms, window = _Alarms.of(self, ranked, count), self.window
         edge = alarms.edge if by_rank else alarms.precision
         variance, effect = count * alarms.variance, self.of_sums(alarms.sums, count)
@@ -134,8 +136,8 @@ class Residuals:
     def effect(self, among: NDArray[np.bool_]) -> float:
         """Design effect of the sum of the labels of some units (n,), at least 1."""
         count = int(among.sum())
-        if not count:
-            return 1.0
+        if not count or self.blocks.few:
+            return float(max(count, 1))
         return max(1.0, self.of_sums(self.window.transform(self.blocks.totals(among)), count))
 
     def share(self, y: ArrayLike, among: NDArray[np.bool_], confidence: float = 0.95) -> Estimate:
@@ -155,7 +157,9 @@ class Residuals:
 
     @property
     def independent(self) -> float:
-        """Blocks; infinite if every unit is independent of every other."""
+        """Blocks; infinite if every unit is independent of every other, 1 if they are too few."""
+        if self.blocks.few:
+            return 1.0
         return np.inf if self.blocks.alone else self.blocks.items / self.blocks.length
 
 
