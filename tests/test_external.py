@@ -494,3 +494,13 @@ def test_different_units_per_model(here, capsys):
     status, _, err = verb(capsys, *words, "--pair-common")
     assert status == 0
     assert "5 units" in err
+
+
+@pytest.mark.parametrize("rule", [{"alarms": N + 1}, {"alarms": (5, 10**9)}, {"block": N + 1}])
+def test_more_alarms_or_longer_blocks_than_there_are_units_are_refused(rule, tmp_path):
+    store = Store(tmp_path / "store")
+    with pytest.raises(DataError) as error:
+        judge_table(table(), baselines=["vix"], rule=rule_of(**rule), store=store)
+    assert error.value.code == "evaluation"
+    assert not store.root.exists()
+    judge_table(table(), baselines=["vix"], rule=rule_of(alarms=N, block=N), store=store)

@@ -89,7 +89,9 @@ def judge_table(
     _check_models(table, baselines)
     kept = MemoryStore() if store is None else store
     limits_in(kept)  # refuses a wrong checks.yaml before anything is written
-    specs = specs_of(table, baselines, _evaluation(table, rule or {}))
+    evaluation = _evaluation(table, rule or {})
+    _check_sizes(table, rule or {})
+    specs = specs_of(table, baselines, evaluation)
     keys = {model: spec.key for model, spec in specs.items()}
     distinct = {keys[m]: m for m in reversed(specs)}
     new = {m: specs[m] for m in specs if distinct[keys[m]] == m and keys[m] not in kept}
@@ -216,6 +218,17 @@ def _check_models(table: ScoreTable, baselines: Sequence[str]) -> None:
             f"{listed(constant)}: the same score for every unit, which ranks nothing; drop "
             f"{'it' if len(constant) == 1 else 'them'}, or call it a baseline", "constant_scores",
         )  # fmt: skip
+
+
+def _check_sizes(table: ScoreTable, rule: Mapping[str, Any]) -> None:
+    """Refuse more alarms than there are units, and blocks longer than all times."""
+    part = table.first.part(table.part)
+    most = max(rule.get("alarms", (0,)))
+    if most > len(part):
+        raise DataError(f"alarms: {most:,} of {len(part):,} units; give fewer", "evaluation")
+    times = part.blocks().items
+    if rule.get("block", 0) > times:
+        raise DataError(f"block: {rule['block']:,} of {times:,} times; give less", "evaluation")
 
 
 def _check_sort(sort: str | None, record: Mapping[str, Any]) -> None:
