@@ -28,7 +28,7 @@ search: bench
 title: Small networks
 data: bars.csv
 space:
-  task: {{context_days: 20}}
+  task: {{context: 20}}
   model:
     kind: patchtst
     d_model: {{one_of: [16, 24, 32]}}

@@ -31,7 +31,7 @@ TINY = """\
 campaign: tiny
 title: Two tiny transformers
 defaults:
-  task: {context_days: 20}
+  task: {context: 20}
   evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5}
   recipe: {epochs: 2, batch_size: 64, learning_rate: 1e-3, precision: float32}
@@ -73,7 +73,7 @@ def make_spec():
 
     def make(**sections):
         content = {
-            "task": {"kind": "market", "bars": "0123456789ab", "context_days": 20},
+            "task": {"kind": "market", "bars": "0123456789ab", "context": 20},
             "model": {
                 "kind": "patchtst", "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16,
                 "patch_length": 5, "stride": 5, "dropout": 0.0,

@@ -91,7 +91,7 @@ def calibrate(capsys, store, *arguments):
 
 
 def test_every_method_is_measured_on_days_that_did_not_fit_it(stored, capsys):
-    key, score, y = stored(task={"horizon_days": 5})
+    key, score, y = stored(task={"horizon": 5})
     code, out, _ = calibrate(capsys, stored.store, key[:6], "--json")
     assert code == 0
     content = json.loads(out)

@@ -92,11 +92,9 @@ experiments: [{id: A, loss: {kind: labelsmoothing}, evaluation: {block_years: 4}
 def test_grid_is_a_product_with_the_last_axis_fastest(write):
     campaign = load_campaign(write(HEAD + """
 experiments:
-  - {id: X-07..X-10, grid: {task.horizon_days: [1, 5], recipe.learning_rate: [1e-4, 1e-3]}}
+  - {id: X-07..X-10, grid: {task.horizon: [1, 5], recipe.learning_rate: [1e-4, 1e-3]}}
 """))  # fmt: skip
-    cells = [
-        (e.id, e.spec.task.horizon_days, e.spec.recipe.learning_rate) for e in campaign.experiments
-    ]
+    cells = [(e.id, e.spec.task.horizon, e.spec.recipe.learning_rate) for e in campaign.experiments]
     assert cells == [("X-07", 1, 1e-4), ("X-08", 1, 1e-3), ("X-09", 5, 1e-4), ("X-10", 5, 1e-3)]
 
 
@@ -108,7 +106,7 @@ experiments:
         ("recipe.weight_decay: .5", ("recipe", "weight_decay"), 0.5),
         ("seed: 010", ("seed",), 10),
         ("model: {kind: patchtst, revin: false}", ("model", "revin"), False),
-        ("task.mirror: true", ("task", "mirror"), True),
+        ("task.raw_bars: true", ("task", "raw_bars"), True),
         ("recipe.clip_norm: null", ("recipe", "clip_norm"), None),
     ],
 )
@@ -122,8 +120,8 @@ def test_yaml_values(write, text, path, value):
 
 @pytest.mark.parametrize("word", ["yes", "no", "on", "off", "NO", "True"])
 def test_only_true_and_false_are_booleans(write, word):
-    with pytest.raises(CampaignError, match=r"task.mirror"):
-        _one(write, f"experiments:\n  - {{id: A, task.mirror: {word}}}\n")
+    with pytest.raises(CampaignError, match=r"task.raw_bars"):
+        _one(write, f"experiments:\n  - {{id: A, task.raw_bars: {word}}}\n")
     campaign = load_campaign(write(HEAD + f"experiments:\n  - {{id: {word}}}\n"))
     assert campaign.experiments[0].id == word
 
@@ -223,7 +221,7 @@ def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
 
 
 def test_data_beside_the_campaign_file(tiny):
-    assert len(load_campaign(tiny).data.bars) == 1200
+    assert len(load_campaign(tiny).data.panel.series[0]) == 1200
 
 
 def test_unknown_campaign_and_data():
@@ -248,7 +246,7 @@ def test_a_baseline_may_be_an_experiment(write):
 
 
 def test_baselines_of_two_tasks_keep_their_own_ids(write):
-    text = "experiments:\n  - {id: A-1..A-2, grid: {task.horizon_days: [1, 5]}}\n"
+    text = "experiments:\n  - {id: A-1..A-2, grid: {task.horizon: [1, 5]}}\n"
     campaign = load_campaign(write(HEAD + text))
     ids = [entry.id for entry in campaign.entries]
     assert len(set(ids)) == len(ids) == 2 * len(BASELINES) + 2
@@ -335,8 +333,8 @@ def test_precision_is_the_declared_campaign_to_the_value(precision):
             1e-3,
         )
         task = spec.task
-        assert (task.context_days, task.horizon_days, task.threshold_pct) == (80, 1, 1.0)
-        assert (task.price, task.raw_bars, spec.seed) == ("high", False, 42)
+        assert (task.context, task.horizon, task.target.size) == (80, 1, 1.0)
+        assert (task.target.price, task.raw_bars, spec.seed) == ("high", False, 42)
 
 
 def test_precision_has_the_published_parameter_counts(precision):

@@ -359,7 +359,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, monkeypatch,
     for name, content in (
         ("loss", "{id: A, loss: hinge}"),
         ("heads", "{id: A, model: {kind: patchtst, n_heads: 5}}"),
-        ("context", "{id: A, task.context_days: 5000}"),
+        ("context", "{id: A, task.context: 5000}"),
         (
             "region",
             "{id: A, evaluation: {protocol: mission, val_start: 2018-12-01, test_start: 2018-12-20}}",

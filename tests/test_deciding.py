@@ -545,7 +545,7 @@ def test_walk_forward_counts_siblings_but_no_epochs(walk):
 def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
     store = Store(tmp_path / "store")
     store.prepare()
-    spec = make_spec(evaluation={"block_days": 120})
+    spec = make_spec(evaluation={"block": 120})
     run = _store_run(store, spec, MISSION, 0.5)
     _refused("too_short", certification, store, {"one": run}, 0.6, on="test", opened=True)
     assert Ledger(store).accesses() == []
@@ -561,7 +561,9 @@ def test_constant_scores_are_one_threshold(mission):
 
 def test_runs_of_different_questions_are_not_certified_together(mission, make_spec):
     store, runs = mission
-    other = _store_run(store, make_spec(task={"mirror": True}), _mirrored(), 0.5)
+    other = _store_run(
+        store, make_spec(task={"target": {"kind": "touch", "threshold_pct": -1}}), _mirrored(), 0.5
+    )
     both = {"one": runs[0], "other": other}
     _refused("other_question", certification, store, both, 0.6)
     certify_runs(store, {"one": runs[0]}, 0.6)

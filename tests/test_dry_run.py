@@ -69,7 +69,7 @@ def test_experiments_and_splits_are_typed(tiny, tmp_path):
 def test_every_way_of_splitting_has_a_table_and_failures_are_left_out(tiny, tmp_path):
     text = tiny.read_text()
     tiny.write_text(text.replace(
-        "data: bars", "  - {id: H-01, priority: P1, task.horizon_days: 3}\ndata: bars"
+        "data: bars", "  - {id: H-01, priority: P1, task.horizon: 3}\ndata: bars"
     ))  # fmt: skip
     campaign, store = load_campaign(tiny), Store(tmp_path / "store")
     store.prepare()

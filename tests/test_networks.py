@@ -74,7 +74,7 @@ def _spec(name, seed=1, loss="bce", **recipe):
         **recipe,
     }
     content = {
-        "task": {"kind": "market", "bars": "x", "context_days": L}, "model": _shape(name),
+        "task": {"kind": "market", "bars": "x", "context": L}, "model": _shape(name),
         "recipe": recipe, "evaluation": {"protocol": "mission"}, "seed": seed, "loss": loss,
     }  # fmt: skip
     return Spec.model_validate(content)

@@ -276,7 +276,7 @@ campaign: own
 title: Models of others
 data: bars.csv
 defaults:
-  task: {context_days: 20}
+  task: {context: 20}
   evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
 experiments:
 """

@@ -70,7 +70,7 @@ def reduction():
     names = ("volume_ratio_20d", "return_1d", "atr_pct", "overnight_gap", "open_to_close_pct", "rsi_daily",
              "rsi_slope", "bb_width", "sharpe_20d", "obv", "adosc", "sma_12", "dema_9", "kvo_signal")  # fmt: skip
     spec = Spec.model_validate({
-        "task": {"kind": "market", "bars": bars.digest, "columns": names, "context_days": 10},
+        "task": {"kind": "market", "bars": bars.digest, "columns": names, "context": 10},
         "model": {"kind": "patchtst", "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 16,
                   "patch_length": 5, "stride": 5, "dropout": 0.0, "revin": False},
         "recipe": {"epochs": 4, "learning_rate": 5e-3, "precision": "float32"},

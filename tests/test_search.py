@@ -34,7 +34,7 @@ search: planted
 title: A planted optimum
 data: bars.csv
 space:
-  task: {context_days: 20}
+  task: {context: 20}
   model:
     kind: patchtst
     d_model: {one_of: [32, 48, 64, 80, 96, 128]}
@@ -52,7 +52,7 @@ search: small
 title: Twelve tiny networks
 data: bars.csv
 space:
-  task: {context_days: 20}
+  task: {context: 20}
   model: {kind: patchtst, d_model: {one_of: [8, 12]}, n_layers: {one_of: [1, 2]}, n_heads: {one_of: [2, 4, 8]}, d_ff: 8, patch_length: 5, stride: 5}
   recipe: {epochs: 2, batch_size: 64, precision: float32, learning_rate: {one_of: [1e-3, 3e-3]}}
   evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}

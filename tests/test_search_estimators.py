@@ -21,7 +21,7 @@ search: trees
 title: Boosting and a forest
 data: bars.csv
 space:
-  task: {context_days: 20}
+  task: {context: 20}
   model:
     one_of:
       - {kind: boosting, learning_rate: {between: [0.02, 0.3], log: true}, max_trees: 20, max_leaf_nodes: {one_of: [4, 8]}}

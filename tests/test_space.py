@@ -14,7 +14,7 @@ search: tiny
 title: A tiny search
 data: bars.csv
 space:
-  task: {context_days: 20}
+  task: {context: 20}
   model:
     kind: patchtst
     d_model: {one_of: [8, 12, 16]}
@@ -202,9 +202,9 @@ def test_a_pin_holds_everything_but_what_is_named(load):
 
 
 def test_what_is_given_takes_the_place_of_the_space_and_shows_in_the_name(load):
-    search = load(tier="a50", horizon_days=5, protocol="walk_forward", recipe="fair", epochs=7)
+    search = load(tier="a50", horizon=5, protocol="walk_forward", recipe="fair", epochs=7)
     spec = search.spec(search.any_valid())
-    assert (spec.task.tier, spec.task.horizon_days) == ("a50", 5)
+    assert (spec.task.tier, spec.task.horizon) == ("a50", 5)
     assert (spec.evaluation.protocol, spec.recipe.epochs) == ("walk_forward", 7)
     assert spec.recipe.optimizer == "adamw"
     assert search.name == "tiny-a50-h5-walk_forward-fair-7epochs"

@@ -29,8 +29,17 @@ GOLDEN = {
         {**BASE, "evaluation": {"protocol": "walk_forward", "start": "2007-01-01"}},
         "0e0188faba99",
     ),
-    "horizon": ({**BASE, "task": {**TASK, "horizon_days": 5, "threshold_pct": 2}}, "8f81c16a5a87"),
-    "mirror": ({**BASE, "task": {**TASK, "mirror": True, "price": "close"}}, "dcf2e85808fc"),
+    "horizon": (
+        {**BASE, "task": {**TASK, "horizon": 5, "target": {"kind": "touch", "threshold_pct": 2}}},
+        "424202717b88",
+    ),
+    "mirror": (
+        {
+            **BASE,
+            "task": {**TASK, "target": {"kind": "touch", "threshold_pct": -1, "price": "close"}},
+        },
+        "4aa25bb11654",
+    ),
     "width": ({**BASE, "model": {"kind": "patchtst", "d_model": 64, "n_heads": 4}}, "36ece232ef3f"),
     "embedding": (
         {**BASE, "model": {"kind": "patchtst", "embedding": {"kind": "linear", "width": 32}}},
@@ -133,7 +142,7 @@ def test_baseline_key_ignores_what_it_never_reads():
     ("content", "words"),
     [
         ({**BASE, "model": {"kind": "patchtst", "n_heads": 7}}, "does not divide d_model"),
-        ({**BASE, "task": {**TASK, "context_days": 10}}, "longer than"),
+        ({**BASE, "task": {**TASK, "context": 10}}, "longer than"),
         ({**BASE, "recipe": {"lr": 1}}, "Extra inputs"),
         ({**BASE, "loss": "hinge"}, "hinge"),
         ({**BASE, "loss": {"kind": "softauc", "gamma": 0}}, "greater than 0"),

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 import trueness.tasks
 from trueness.campaign import load_campaign
+from trueness.campaign.ground import SOURCES
 from trueness.errors import SpecError
 from trueness.spec import Spec
 from trueness.spec.kinds import KINDS, imported, spec_class
@@ -47,12 +48,19 @@ def test_what_may_stand_in_a_spec_is_what_the_table_lists():
     assert set(TASKS) < set(KINDS)
 
 
+SMALLEST = {
+    "market": {"kind": "market", "bars": "x"},
+    "table": {"kind": "table", "rows": "x", "label": "y"},
+}
+
+
 @pytest.mark.parametrize("kind", TaskShape.kinds())
 def test_every_shape_says_what_readers_of_specs_ask_of_it(kind):
     shape = TaskShape.kinds()[kind]
-    unit, group = shape.nouns
-    assert unit != group
-    assert shape.context_field in shape.model_fields
+    one = shape.model_validate(SMALLEST[kind])
+    assert one.nouns[0] != one.nouns[1]
+    assert one.context >= 1
+    assert one.horizon >= 0
     named = [name for rule in shape.protocols for name in _protocols(rule)]
     assert len(named) == len(set(named)) > 0
 
@@ -66,7 +74,7 @@ def test_every_task_says_what_the_runner_asks_of_it(kind):
     task = task_of(kind)
     assert task.kind == kind
     assert [name for name in ASKED if not callable(getattr(task, name, None))] == []
-    assert set(task.sources.values()) <= {"data", "vix"}
+    assert set(task.sources.values()) <= {*SOURCES}
     assert set(task.sources) <= set(imported(KINDS[kind].shape).model_fields)
     assert isinstance(task.default, str)
     assert isinstance(task.tabular, bool)

@@ -199,7 +199,7 @@ NETWORKS["flat"] = NetworkRow(FlatModule)
 from trueness.spec import Spec
 Spec.model_rebuild(force=True)
 spec = Spec.model_validate({
-    "task": {"kind": "market", "bars": "x", "context_days": 5}, "model": "flat",
+    "task": {"kind": "market", "bars": "x", "context": 5}, "model": "flat",
     "loss": {"kind": "doubled", "times": 3}, "recipe": {"epochs": 1, "precision": "float32"},
     "evaluation": {"protocol": "mission"},
 })

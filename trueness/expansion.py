@@ -41,6 +41,7 @@ _TOP = (
     "title",
     "data",
     "vix",
+    "features",
     "reference",
     "defaults",
     "bases",

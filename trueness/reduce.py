@@ -29,6 +29,7 @@ from trueness.fit import Device, choose_device, fit_stack
 from trueness.judge.reduction import Decision, Reduction, Round
 from trueness.market import (
     Bars,
+    MarketData,
     Volatility,
     load_bars,
     load_volatility,
@@ -96,7 +97,7 @@ def reduce_tier(
     Reduction
     """
     of: Any = spec
-    examples = market_examples(of.task, of.evaluation, bars, volatility)
+    examples = market_examples(of.task, of.evaluation, MarketData.of(bars, volatility))
     if spec.evaluation.protocol != "walk_forward":
         raise TruenessError("reduction needs walk_forward: its final check is out of fold")
     scores = _score(examples)
@@ -143,12 +144,14 @@ def reduce_file(
     index = None if vix is None else load_volatility(vix)
     spec = Spec.model_validate({
         "task": {
-            "kind": "market", "bars": bars.digest, "tier": tier, "old_gaps": "median",
+            "kind": "market", "bars": bars.digest, "tier": tier, "long_gaps": "impute_median",
             "volatility": None if index is None else index.digest,
         },
         "model": {**SMALL, "kind": "patchtst"},
         "recipe": {**RECIPE, "epochs": epochs, "patience": epochs},
-        "evaluation": resolve_evaluation({"protocol": "walk_forward", "block_years": 6}, bars),
+        "evaluation": resolve_evaluation(
+            {"protocol": "walk_forward", "block_years": 6}, bars.dates[0], bars.dates[-1]
+        ),
     })  # fmt: skip
     where = choose_device(device)
     keep_memory()

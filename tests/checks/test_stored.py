@@ -33,7 +33,7 @@ campaign: planted
 title: One column that foretells
 data: bars.csv
 defaults:
-  task: {context_days: 5, columns: [volume_ratio_20d]}
+  task: {context: 5, columns: [volume_ratio_20d]}
   evaluation: {protocol: mission, val_start: 1994-06-01, test_start: 1998-01-01}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5, revin: false, dropout: 0.0}
   recipe: {epochs: 12, batch_size: 64, learning_rate: 1e-2, precision: float32}

@@ -11,8 +11,9 @@ from trueness.market.bars import (
     bars_from_table,
 )
 from trueness.market.check import compare_sessions
-from trueness.market.labels import UNDEFINED, touch_labels
+from trueness.market.labels import UNDEFINED, labels_of
 from trueness.market.synthetic import synthetic_probability
+from trueness.spec.target import Touch
 
 GOOD = pl.DataFrame({
     "Date": ["2020-01-02", "2020-01-03", "2020-01-06"],
@@ -159,7 +160,7 @@ def test_planted_signal_has_its_known_strength():
     """The best attainable AUC, from the true probabilities, is what the labels show; strength 0 shows chance."""
     for strength in (0.0, 1.0, 2.0):
         bars = synthetic_bars(20_000, strength, seed=1)
-        y = touch_labels(bars.high, bars.low, bars.close, horizon_days=1, threshold_pct=1.0)
+        y = labels_of(Touch(kind="touch"), bars.high, bars.low, bars.close, 1)
         known = y != UNDEFINED
         z = (np.log(bars.volume[known]) - 18.0) / 0.5
         p = synthetic_probability(z, strength)

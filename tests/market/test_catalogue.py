@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import yaml
 
+from tests.market.cases import examples_of
 from trueness.errors import DataError
-from trueness.market import feature_table, load_bars, market_examples
+from trueness.market import feature_table, load_bars
 from trueness.market.bars import Volatility
 from trueness.market.indicators import CATALOGUE, FAMILIES, TIERS, tier_rows
 from trueness.market.quality import CUTS, audit, cut_points, look_ahead_rows
@@ -123,13 +124,11 @@ def test_dedupe_drops_them_from_a_task(short):
         "kind": "market",
         "bars": bars.digest,
         "tier": "a500",
-        "context_days": 10,
-        "old_gaps": "median",
+        "context": 10,
+        "long_gaps": "impute_median",
     }
     rule = Mission(protocol="mission", val_start="2003-01-01", test_start="2004-01-01")
-    examples = market_examples(
-        MarketTask.model_validate({**task, "dedupe": True}), rule, bars, index
-    )
+    examples = examples_of(MarketTask.model_validate({**task, "dedupe": True}), rule, bars, index)
     gone = {row.name for row in tier_rows("a500")} - set(examples.features)
     assert gone == set(COPIES) | set(MAPS) | CONSTANTS
 
@@ -146,10 +145,8 @@ def test_leading_rows_lost_on_spy(spy, vix, tier, lost):
 @pytest.mark.parametrize(("tier", "train"), [("a100", 7204), ("a200", 7159), ("a500", 7159)])
 def test_training_windows_on_spy(spy, vix, tier, train):
     """Sizes of the research notes; the gaps of a500 take the earlier median."""
-    task = {"kind": "market", "bars": spy.digest, "tier": tier, "old_gaps": "median"}
-    examples = market_examples(
-        MarketTask.model_validate(task), Mission(protocol="mission"), spy, vix
-    )
+    task = {"kind": "market", "bars": spy.digest, "tier": tier, "long_gaps": "impute_median"}
+    examples = examples_of(MarketTask.model_validate(task), Mission(protocol="mission"), spy, vix)
     (counts,) = examples.counts()
     assert counts["train"][0] == train
     assert counts["validation"] == (422, 76)
@@ -157,14 +154,14 @@ def test_training_windows_on_spy(spy, vix, tier, train):
 
 def test_gaps_that_cost_rows_name_their_columns(spy, vix):
     task = MarketTask(kind="market", bars=spy.digest, tier="a500")
-    examples = market_examples(task, Mission(protocol="mission"), spy, vix)
+    examples = examples_of(task, Mission(protocol="mission"), spy, vix)
     assert examples.counts()[0]["train"][0] < 3000
-    (note,) = [note for note in examples.notes if "older than 20 days" in note]
+    (note,) = [note for note in examples.notes if "older than 20 bars" in note]
     assert "entropy_regime" in note
-    assert "set old_gaps: median or leave the columns out" in note
-    strict = task.model_copy(update={"fill_days": 0})
-    with pytest.raises(DataError, match=r"has 0 windows.*entropy_regime.*old_gaps: median"):
-        market_examples(strict, Mission(protocol="mission"), spy, vix)
+    assert "set long_gaps: impute_median or leave the columns out" in note
+    strict = task.model_copy(update={"max_fill": 0})
+    with pytest.raises(DataError, match=r"has 0 windows.*entropy_regime.*long_gaps: impute_median"):
+        examples_of(strict, Mission(protocol="mission"), spy, vix)
 
 
 def test_inverted_ranks_are_turned_only_when_asked(short):
@@ -173,12 +170,12 @@ def test_inverted_ranks_are_turned_only_when_asked(short):
         "kind": "market",
         "bars": bars.digest,
         "columns": ("atr_pct_percentile_60d", "atr_pct"),
-        "context_days": 10,
+        "context": 10,
     }
     rule = Mission(protocol="mission", val_start="2003-01-01", test_start="2004-01-01")
     plain, upright = (
-        market_examples(
-            MarketTask.model_validate({**task, "upright_ranks": turn}), rule, bars, index
+        examples_of(
+            MarketTask.model_validate({**task, "fix_inverted_ranks": turn}), rule, bars, index
         ).series
         for turn in (False, True)
     )
@@ -192,11 +189,11 @@ def test_inverted_ranks_are_turned_only_when_asked(short):
 
 def test_too_few_rows_say_how_many_are_needed(short):
     bars, index = short
-    task = MarketTask(kind="market", bars=bars.digest, tier="a200", context_days=80)
+    task = MarketTask(kind="market", bars=bars.digest, tier="a200", context=80)
     with pytest.raises(
         DataError, match=r"350 bars are too few for tier a200: tema_100 takes 297 .* need 81 more"
     ):
-        market_examples(task, Mission(protocol="mission"), bars.head(350), index)
+        examples_of(task, Mission(protocol="mission"), bars.head(350), index)
 
 
 def test_library_functions_exist_and_belong_to_known_rows():

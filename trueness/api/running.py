@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def run(
     campaign: str | Path | Campaign, *, data: Any = None, vix: str | Path | None = None,  # noqa: ANN401
+    features: Any = None,  # noqa: ANN401
     ids: Sequence[str] = (), priorities: Sequence[str] = (), protocol: str | None = None,
     recipe: str | None = None, seeds: int | None = None,
     settings: Mapping[str, Any] | None = None, store: Store | str | Path = DEFAULT_STORE,
@@ -32,10 +33,10 @@ def run(
     Parameters
     ----------
     campaign : str, Path or Campaign
-        A bundled campaign, a YAML file, or what `load_campaign` gave; the next eight parameters
+        A bundled campaign, a YAML file, or what `load_campaign` gave; the next nine parameters
         belong to the former two.
-    data, vix : optional
-        Data, and volatility index of bars, in place of the campaign's own.
+    data, vix, features : optional
+        Data, and volatility index and own features of bars, in place of the campaign's own.
     ids, priorities : sequence of str
         Only these experiments, and those that they begin with.
     protocol, recipe : str, optional
@@ -71,8 +72,8 @@ def run(
     with _progress() if progress else nullcontext() as shown:
         if isinstance(campaign, str | Path):
             campaign = load_campaign(
-                campaign, data=data, vix=vix, protocol=protocol, recipe=recipe, seeds=seeds,
-                settings=settings, told=shown,
+                campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
+                seeds=seeds, settings=settings, told=shown,
             ).select(ids, priorities)  # fmt: skip
         summary = carry_out(
             campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,

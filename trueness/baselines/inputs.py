@@ -15,7 +15,8 @@ from trueness.examples import Examples
 Names: TypeAlias = tuple[str, ...]
 Array: TypeAlias = NDArray[np.float64]
 Columns: TypeAlias = tuple[Array, Names]
-Windows: TypeAlias = NDArray[np.float32]
+AT_ONCE = 4096
+"""Windows that are copied at once."""
 
 
 @dataclass(frozen=True)
@@ -73,27 +74,40 @@ def columns_of(examples: Examples, rule: str, start: NDArray[np.int64]) -> Colum
     -------
     (n, columns) float64, tuple of str
     """
-    return RULES[rule](examples.x[start], examples.features)
+    return RULES[rule](examples, start)
 
 
-def _last(x: Windows, features: Names) -> Columns:
-    return x[:, -1].astype(np.float64), features
+def _last(examples: Examples, start: NDArray[np.int64]) -> Columns:
+    rows = examples.series[start + examples.context - 1]
+    return rows.astype(np.float64), examples.features
 
 
-def _summary(x: Windows, features: Names) -> Columns:
-    if x.shape[1] == 1:
-        return _last(x, features)
+def _summary(examples: Examples, start: NDArray[np.int64]) -> Columns:
+    last, features = _last(examples, start)
+    if examples.context == 1:
+        return last, features
     names = (*features, *(f"mean of {name}" for name in features))
-    return np.column_stack([x[:, -1], x.mean(axis=1, dtype=np.float64)]).astype(np.float64), names
+    return np.column_stack([last, _means(examples, start)]), names
 
 
-def _window(x: Windows, features: Names) -> Columns:
+def _means(examples: Examples, start: NDArray[np.int64]) -> Array:
+    """Mean of each column over each window, (n, C); a few windows at a time."""
+    found = np.empty((len(start), len(examples.features)))
+    for first in range(0, len(start), AT_ONCE):
+        some = slice(first, first + AT_ONCE)
+        found[some] = examples.x[start[some]].mean(axis=1, dtype=np.float64)
+    return found
+
+
+def _window(examples: Examples, start: NDArray[np.int64]) -> Columns:
     names = [
-        f"{name} {ago} back" if ago else name for ago in range(x.shape[1]) for name in features
-    ]
+        f"{name} {ago} back" if ago else name
+        for ago in range(examples.context) for name in examples.features
+    ]  # fmt: skip
+    x = examples.x[start]
     return x[:, ::-1].reshape(len(x), -1).astype(np.float64), tuple(names)
 
 
-RULES: dict[str, Callable[[Any, Names], Columns]] = {
+RULES: dict[str, Callable[[Examples, NDArray[np.int64]], Columns]] = {
     "last": _last, "summary": _summary, "window": _window,
 }  # fmt: skip

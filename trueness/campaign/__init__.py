@@ -154,6 +154,7 @@ def load_campaign(
     *,
     data: Any = None,  # noqa: ANN401 - a name, a path, a frame
     vix: str | Path | None = None,
+    features: Any = None,  # noqa: ANN401 - a path, a frame, a function of a file
     protocol: str | None = None,
     recipe: str | None = None,
     seeds: int | None = None,
@@ -167,8 +168,8 @@ def load_campaign(
     ----------
     name : str or Path
         A bundled campaign or a YAML file.
-    data, vix : str, Path or frame, optional
-        Data, and volatility index of bars, in place of the campaign's own.
+    data, vix, features : str, Path or frame, optional
+        Data, and volatility index and own features of bars, in place of the campaign's own.
     protocol : {"mission", "walk_forward", ...}, optional
         In place of the campaign's own; dates that it leaves open come from the data.
     recipe : {"mission", "fair"}, optional
@@ -209,8 +210,9 @@ def load_campaign(
     declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
     first, _, part = declared[0]
     ground = make_ground(
-        Place(file, reader, first, part), top.content, {"data": data, "vix": vix},
-        protocol=protocol, recipe=recipe, needed=needed, told=told,
+        Place(file, reader, first, part), top.content,
+        {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
+        needed=needed, told=told,
     )  # fmt: skip
     entries = _entries(ground, declared, seeds)
     label = declared_name(reader, top, file.stem)

@@ -17,8 +17,10 @@ from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.tasks import TASKS, Place, task_of
 from trueness.yamlfile import Part, Reader, merge, nested
 
-SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block_days", "block")
+SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block")
 """Fields of an evaluation that another protocol keeps."""
+SOURCES = ("data", "vix", "features")
+"""Names under which a file or a caller gives data."""
 References = Mapping[str, str]
 """Id of an earlier experiment -> key of its run, of the same replicate."""
 
@@ -64,7 +66,7 @@ class Ground:
             content = _resolved(place, content, path, known or {})
         content = task.filled(content, self.data, place)
         spec = _validated(place, spec_class(self.kind), content)
-        task.check(spec, place)
+        task.check(spec, self.data, place)
         spec = _pinned(spec, place)
         return _with_recipe(spec, named), named
 
@@ -82,7 +84,7 @@ def make_ground(
     top : mapping
         Top level of the file.
     given : mapping
-        ``data`` and ``vix`` of the caller, None where the file's own are meant.
+        `SOURCES` of the caller, None where the file's own are meant.
     protocol, recipe : str, optional
     needed : bool
         False if nothing is computed from the data.
@@ -92,11 +94,12 @@ def make_ground(
     file, reader, kind = place.file, place.reader, _kind_of(place)
     task = task_of(kind)
     asked = {name: value for name, value in given.items() if value is not None}
-    for name in sorted({*asked, *({"data", "vix"} & set(top))} - {*task.sources.values()}):
+    for name in sorted({*asked, *({*SOURCES} & set(top))} - {*task.sources.values()}):
         raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
-    own = {name: _relative(file, top[name]) for name in ("data", "vix") if name in top}
+    own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     sources = asked if "data" in asked else {**own, **asked}  # other bars, another index
-    data = task.load(sources, needed, told)
+    beside = Path() if "features" in asked else file.parent
+    data = task.load({**sources, "beside": beside}, needed, told)
     return Ground(file, reader, kind, data, protocol, recipe)
 
 
@@ -111,7 +114,9 @@ def _kind_of(place: Place) -> str:
 
 
 def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file holds
-    """A data path in a campaign file is relative to that file."""
+    """A data path in a campaign file is relative to that file; of several, each."""
+    if isinstance(source, list):
+        return [_relative(file, one) for one in source]
     beside = file.parent / str(source)
     return beside if beside.exists() and beside != file.parent else str(source)
 

@@ -12,6 +12,7 @@ from cyclopts import Parameter
 
 from trueness.cli.options import (
     Data,
+    Features,
     Ids,
     Priorities,
     Protocol,
@@ -55,6 +56,7 @@ class Experiments:
     settings: Settings = None
     data: Data = None
     vix: Vix = None
+    features: Features = None
 
     @property
     def chosen(self) -> bool:
@@ -73,8 +75,9 @@ class Experiments:
             content = {**content, "recipe": {**content.get("recipe", {}), "epochs": self.epochs}}
         with _progress_of_data() as told:
             campaign = load_campaign(
-                name, data=self.data, vix=self.vix, protocol=self.protocol, recipe=self.recipe,
-                seeds=self.seeds, settings=content, needed=needed, told=told,
+                name, data=self.data, vix=self.vix, features=self.features,
+                protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
+                needed=needed, told=told,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 

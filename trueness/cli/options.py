@@ -42,13 +42,22 @@ Store_ = Annotated[
 Data = Annotated[
     str | None,
     Parameter(
-        name="--data", env_var="TRUENESS_DATA", help="sp500, synthetic, or a CSV or Parquet file."
+        name="--data",
+        env_var="TRUENESS_DATA",
+        help="sp500, synthetic, a CSV or Parquet file, or a folder of them.",
     ),
 ]
 Vix = Annotated[
     str | None,
     Parameter(
         name="--vix", env_var="TRUENESS_VIX", help="CSV or Parquet file of a volatility index."
+    ),
+]
+Features = Annotated[
+    str | None,
+    Parameter(
+        name="--features",
+        help="Own features of bars: a CSV or Parquet file, or file.py:function.",
     ),
 ]
 Ids = Annotated[
@@ -62,10 +71,11 @@ Tiers = Annotated[
     list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
 ]
 Protocol = Annotated[
-    Literal["mission", "walk_forward", "holdout", "kfold"] | None,
+    Literal["mission", "walk_forward", "purged_kfold", "combinatorial", "holdout", "kfold"] | None,
     Parameter(
         name="--protocol",
-        help="In place of the campaign's own; mission for bars, holdout and kfold for tables.",
+        help="In place of the campaign's own; the first four for bars, walk_forward, holdout and "
+        "kfold for tables.",
     ),
 ]
 OpenTest = Annotated[

@@ -135,7 +135,7 @@ def run(
     goal, opened_store = Objective(objective, precision), Store(store)
     held = None if pin is None else opened_store.run(pin).spec
     search = load_search(
-        space, budget=budget, tier=tier, horizon_days=_days(horizon), protocol=protocol,
+        space, budget=budget, tier=tier, horizon=_days(horizon), protocol=protocol,
         recipe=recipe, epochs=epochs, data=data, vix=vix, pin=held, vary=vary or [],
     )  # fmt: skip
     search = search if name is None else named(search, name)

@@ -62,7 +62,7 @@ def judged(
 def predictions_of(
     examples: Examples, best: Sequence[NDArray[np.float32]], last: Sequence[NDArray[np.float32]]
 ) -> Predictions:
-    """One row per fold and example that plays a part in it.
+    """One row per fold and example that plays a part in it; out of several folds their mean.
 
     Parameters
     ----------
@@ -82,4 +82,18 @@ def predictions_of(
                 "score_last": last[fold][rows],
             })
         )  # fmt: skip
-    return Predictions(pl.concat(frames))
+    return Predictions(_averaged(pl.concat(frames)))
+
+
+def _averaged(frame: pl.DataFrame) -> pl.DataFrame:
+    """Units that several folds predict have the mean of their logits, in the first such fold."""
+    out_of_fold = frame.filter(pl.col("split") == "oof")
+    if not out_of_fold["id"].is_duplicated().any():
+        return frame
+    scores = {"score", "score_last"}
+    others = [c for c in frame.columns if c not in scores | {"id"}]
+    mean = out_of_fold.group_by("id", maintain_order=True).agg(
+        *(pl.col(name).first() for name in others), *(pl.col(name).mean() for name in scores)
+    )
+    kept = frame.filter(pl.col("split") != "oof")
+    return pl.concat([kept, mean.select(frame.columns)])

@@ -13,7 +13,14 @@ import polars as pl
 from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.judge.judgement import SCHEMA
-from trueness.market import Bars, Volatility, market_examples, resolve_evaluation, touch_labels
+from trueness.market import (
+    Bars,
+    MarketData,
+    Volatility,
+    labels_of,
+    market_examples,
+    resolve_evaluation,
+)
 from trueness.market.quality import Audit, audit
 from trueness.market.quality import Column as Feature
 from trueness.spec import Spec
@@ -125,16 +132,16 @@ def audit_tier(
     Under `walk_forward` the training and validation rows are those of the first fold; `block` is
     the number of days per permuted block of the null.
     """
-    rule = resolve_evaluation({"protocol": protocol}, bars)
+    rule = resolve_evaluation({"protocol": protocol}, bars.dates[0], bars.dates[-1])
     task = {"kind": "market", "bars": bars.digest, "columns": ("return_1d",)}
     spec = Spec.model_validate({"task": task, "evaluation": rule})
     of: Any = spec
-    examples = market_examples(of.task, of.evaluation, bars)
+    examples = market_examples(of.task, of.evaluation, MarketData.of(bars))
     when: Any = examples.when
     row = np.searchsorted(bars.dates, when)
     parts = row[examples.members("train")], row[examples.members("validation")]
     adjusted = bars.adjusted()
-    y = touch_labels(adjusted.high, adjusted.low, adjusted.close, horizon_days=1, threshold_pct=1.0)
+    y = labels_of(of.task.target, adjusted.high, adjusted.low, adjusted.close, 1)
     started = []
 
     def step(what: str, done: int, of: int) -> None:

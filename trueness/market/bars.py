@@ -1,4 +1,4 @@
-"""Daily bars and the checks they must pass.
+"""Bars of one series and the checks they must pass.
 
 They come from the bundled S&P 500, a CSV or Parquet file, or a seeded synthetic market.
 """
@@ -17,13 +17,18 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
+from trueness.market.spacing import Spacing, days_between
 
 BUNDLED = ("sp500", "synthetic")
 _ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
 _PRICES = ("open", "high", "low", "close")
 ODD_RATIO = 1.5
 LARGEST_PRICE = 1e12
+ISO_DAY = r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$"
+ISO_TIME = r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?)"
 LONG_HOLE_DAYS = 10
+LONGEST_CARRY_DAYS = 4
+"""Age of a value of a volatility index that may stand for a weekend, or for the day before."""
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
 
 Array = NDArray[np.float64]
@@ -38,13 +43,14 @@ def _digest(*arrays: np.ndarray | None) -> str:
 
 @dataclass(frozen=True)
 class Bars:
-    """Daily bars in time order; prices as stored by the vendor plus the adjustment factor.
+    """Bars in time order; prices as stored by the vendor plus the adjustment factor.
 
     Attributes
     ----------
     name : str
         Where they came from, for people; it changes no number.
-    dates : (T,) datetime64[D]
+    dates : (T,) datetime64[D] or datetime64[s]
+        Days, or times where a day has several bars; times with a zone are brought to UTC.
     open, high, low, close : (T,) float64
         Unadjusted prices in the currency of the source.
     volume : (T,) float64 or None
@@ -73,6 +79,11 @@ class Bars:
         """12 hexadecimal digits of the SHA-256 of the values, not of the file that held them."""
         days = self.dates.astype(np.int64)
         return _digest(days, self.open, self.high, self.low, self.close, self.volume, self.factor)
+
+    @cached_property
+    def spacing(self) -> Spacing:
+        """How far bars lie apart."""
+        return Spacing.of(self.dates, self.name)
 
     def adjusted(self) -> Bars:
         """Bars with every price times the adjustment factor, as indicators and labels use them."""
@@ -108,15 +119,23 @@ class Volatility:
         return _digest(self.dates.astype(np.int64), self.close)
 
     def on(self, dates: NDArray[np.datetime64]) -> Array:
-        """Values on `dates`, NaN where the index has none.
+        """Values as known at `dates`, (T,), NaN where the index has none.
+
+        Those of the same day; on a weekend that of the last day before, at most 4 days old; within
+        a day that of the day before, whose close is known by then.
 
         Raises
         ------
         DataError
             If not a single date is shared.
         """
-        position = np.searchsorted(self.dates, dates).clip(max=len(self.dates) - 1)
-        found = self.dates[position] == dates
+        days = dates.astype("datetime64[D]")
+        intraday = len(dates) > 1 and bool((np.diff(dates) < np.timedelta64(1, "D")).any())
+        side = "left" if intraday else "right"  # the close of a day is not known during it
+        position = np.searchsorted(self.dates, days, side) - 1
+        age = (days - self.dates[position]).astype(np.int64)
+        same_day = np.is_busday(days) & (not intraday)  # no exchange gives a value on a weekend
+        found = (position >= 0) & (age <= np.where(same_day, 0, LONGEST_CARRY_DAYS))
         if not found.any():
             raise DataError(
                 f"{self.name}: {self.dates[0]} to {self.dates[-1]} shares no date with the bars "
@@ -128,7 +147,8 @@ class Volatility:
 # ------------------------------------------------------------------------------------------ reading
 
 
-def _read_table(path: Path) -> pl.DataFrame:
+def read_table(path: Path) -> pl.DataFrame:
+    """Table of a CSV or Parquet file."""
     if not path.is_file():
         raise DataError(
             f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}"
@@ -165,28 +185,21 @@ def _normalise_names(table: pl.DataFrame, name: str, needed: tuple[str, ...]) ->
     return table.select(pl.col(chosen[n]).alias(n) for n in wanted if n in chosen)
 
 
-def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
+def dates_of(column: pl.Series, name: str) -> NDArray[np.datetime64]:
+    """Times of a column, checked: distinct and in order."""
     if column.dtype.is_nested() or column.dtype in (pl.Duration, pl.Time, pl.Binary, pl.Boolean):
         raise DataError(f"{name}: date holds {column.dtype}, dates are expected")
-    if column.dtype in (pl.Datetime, pl.Date):
-        parsed = column if column.dtype == pl.Date else column.dt.date()  # the local day
-    else:
-        text = column.cast(pl.String).str.strip_chars()
-        day = text.str.extract(r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$")
-        parsed = day.str.to_date("%Y-%m-%d", strict=False)
-        if parsed.null_count() == len(parsed):
-            american = text.str.extract(r"^(\d{1,2}/\d{1,2}/\d{4})$")
-            parsed = american.str.to_date("%m/%d/%Y", strict=False)
+    parsed = _days_or_times(column)
     if parsed.null_count():
         row = int(parsed.is_null().arg_max() or 0)
         raise DataError(
             f"{name}: row {row + 1}: date {column[row]!r} is not of the form 2024-12-31; "
             "write every date that way"
         )
-    days = parsed.to_numpy().astype("datetime64[D]")
-    step = np.diff(days).astype(int)
+    days = parsed.to_numpy().astype("datetime64[D]" if parsed.dtype == pl.Date else "datetime64[s]")
+    step = np.diff(days).astype(np.int64)
     if (step == 0).any():
-        raise DataError(f"{name}: date {days[1:][step == 0][0]} stands twice; keep one bar per day")
+        raise DataError(f"{name}: date {days[1:][step == 0][0]} stands twice; keep one bar of each")
     if (step < 0).any():
         row = int(np.flatnonzero(step < 0)[0])
         raise DataError(
@@ -194,6 +207,33 @@ def _dates(column: pl.Series, name: str) -> NDArray[np.datetime64]:
             "sort by date, oldest first"
         )
     return days
+
+
+def _days_or_times(column: pl.Series) -> pl.Series:
+    """Days, or times where a day has several, in UTC if they have a zone; null if unreadable."""
+    if column.dtype == pl.Date:
+        return column
+    if column.dtype == pl.Datetime:
+        zone = getattr(column.dtype, "time_zone", None)
+        local = column.dt.date()
+        if not local.drop_nulls().is_duplicated().any():
+            return local
+        utc = column if zone is None else column.dt.convert_time_zone("UTC")
+        return utc.dt.replace_time_zone(None)
+    text = column.cast(pl.String).str.strip_chars()
+    day = text.str.extract(ISO_DAY).str.to_date("%Y-%m-%d", strict=False)
+    if day.null_count() == len(day):
+        american = text.str.extract(r"^(\d{1,2}/\d{1,2}/\d{4})$")
+        return american.str.to_date("%m/%d/%Y", strict=False)
+    if not day.drop_nulls().is_duplicated().any():
+        return day
+    moment = text.str.replace("T", " ").str.extract(ISO_TIME)
+    if moment.null_count():
+        return day  # told as a day that stands twice
+    seconds = moment.str.replace(r"^(.{16})$", "${1}:00")
+    zone = text.str.extract(r"([+-]\d{2}:?\d{2})$").fill_null("+0000").str.replace(":", "")
+    utc = (seconds + zone).str.to_datetime("%Y-%m-%d %H:%M:%S%z", strict=False, time_zone="UTC")
+    return utc.dt.replace_time_zone(None)
 
 
 def _numbers(table: pl.DataFrame, column: str, name: str, days: NDArray[np.datetime64]) -> Array:
@@ -285,12 +325,12 @@ def _oddities(bars: Bars) -> list[str]:
             f"{bars.name}: {int(odd.sum())} bars move by more than {ODD_RATIO - 1:.0%}, first on "
             f"{first}; check them, a wrong high makes a wrong label"
         )
-    hole = np.diff(bars.dates).astype(int)
-    if (hole > LONG_HOLE_DAYS).any():
+    hole, longest = days_between(bars.dates), bars.spacing.longest_step_days(LONG_HOLE_DAYS)
+    if (hole > longest).any():
         after = bars.dates[int(np.argmax(hole))]
         notes.append(
-            f"{bars.name}: {int((hole > LONG_HOLE_DAYS).sum())} holes of more than "
-            f"{LONG_HOLE_DAYS} days, the longest {hole.max()} days after {after}"
+            f"{bars.name}: {int((hole > longest).sum())} holes of more than "
+            f"{longest:g} days, the longest {hole.max():g} days after {after}"
         )
     return notes
 
@@ -319,7 +359,7 @@ def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
     table = _normalise_names(table, name, ("date", *_PRICES))
     if not len(table):
         raise DataError(f"{name}: no rows; one bar per trading day is expected")
-    days = _dates(table["date"], name)
+    days = dates_of(table["date"], name)
     prices = {c: _numbers(table, c, name, days) for c in _PRICES}
     factor = np.ones(len(days))
     if "adj_close" in table.columns:
@@ -370,7 +410,7 @@ def load_bars(source: str | Path) -> Bars:
         from trueness.market.synthetic import synthetic_bars  # which itself makes Bars
 
         return synthetic_bars()
-    return bars_from_table(_read_table(Path(source)), str(source))
+    return bars_from_table(read_table(Path(source)), str(source))
 
 
 def load_volatility(source: str | Path) -> Volatility:
@@ -382,10 +422,10 @@ def load_volatility(source: str | Path) -> Volatility:
         If the file is missing, unreadable, or holds values that are not positive numbers.
     """
     name = str(source)
-    table = _normalise_names(_read_table(Path(source)), name, ("date", "close"))
+    table = _normalise_names(read_table(Path(source)), name, ("date", "close"))
     if not len(table):
         raise DataError(f"{name}: no rows; one value per trading day is expected")
-    days = _dates(table["date"], name)
+    days = dates_of(table["date"], name)
     close = _numbers(table, "close", name, days)
     if (close <= 0).any():
         raise DataError(f"{name}: close on {days[np.argmax(close <= 0)]} is not positive")

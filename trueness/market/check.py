@@ -8,19 +8,21 @@ import numpy as np
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
+from trueness.market.spacing import days_between
 
 
 def bar_facts(bars: Bars) -> dict[str, Any]:
     """Size, period, volume, adjustment, longest hole and warnings of checked bars."""
-    step = np.diff(bars.dates).astype(int)
+    step = days_between(bars.dates)
     return {
         "source": bars.name,
         "rows": len(bars),
         "first": str(bars.dates[0]),
         "last": str(bars.dates[-1]),
+        "spacing": bars.spacing.in_words(),
         "volume": "yes" if bars.volume is not None else "none",
         "adjusted_days": int((np.abs(bars.factor - 1) > 1e-9).sum()),
-        "longest_hole_days": int(step.max(initial=0)),
+        "longest_hole_days": float(step.max(initial=0)),
         "digest": bars.digest,
         "warnings": list(bars.notes),
     }

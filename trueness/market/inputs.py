@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 import hashlib
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError
 from trueness.files import cache_folder
 from trueness.market.bars import Bars, Volatility
+from trueness.market.data import MarketData
 from trueness.market.indicators import (
     Row,
     Table,
@@ -26,7 +28,9 @@ from trueness.market.indicators import (
     tier_rows,
     usable_rows,
 )
-from trueness.spec.task import MarketTask
+from trueness.market.own_features import OwnFeatures
+from trueness.spec.target import LabelColumn
+from trueness.spec.task import OWN_TIER, MarketTask
 
 Array = NDArray[np.float64]
 
@@ -47,65 +51,98 @@ class Inputs:
     notes: tuple[str, ...]
 
 
-def chosen_rows(task: MarketTask) -> list[Row]:
+def chosen_rows(task: MarketTask, own: Sequence[str] = ()) -> list[Row]:
     """Catalogue rows of a task: its tier or its named columns, repeated ones dropped if asked.
+
+    Parameters
+    ----------
+    task : MarketTask
+    own : sequence of str
+        Names of own features, which `task.columns` may hold as well.
 
     Raises
     ------
     DataError
         For an unknown tier or column.
     """
-    rows = tier_rows(task.tier) if task.columns is None else named_rows(task.columns)
+    if task.columns is not None:
+        rows = named_rows([name for name in task.columns if name not in own])
+    else:
+        rows = [] if task.tier == OWN_TIER else tier_rows(task.tier)
     if not task.dedupe:
         return rows
     return [row for row in rows if not any(flag.startswith(REPEATED) for flag in row.flags)]
 
 
-def feature_names(
-    task: MarketTask, bars: Bars, volatility: Volatility | None = None
-) -> tuple[str, ...]:
+def chosen_own(task: MarketTask, own: OwnFeatures | None) -> tuple[str, ...]:
+    """Own features among the inputs of a task: those it names, or all but its label."""
+    if own is None:
+        return ()
+    label = task.target.column if isinstance(task.target, LabelColumn) else None
+    return tuple(
+        name for name in own.names
+        if (name in task.columns if task.columns is not None else name != label)
+    )  # fmt: skip
+
+
+def feature_names(task: MarketTask, data: MarketData) -> tuple[str, ...]:
     """Columns of a task on these data, in order, missing-indicators apart; computes nothing."""
     raw = RAW_COLUMNS if task.raw_bars else ()
-    return (*raw, *(row.name for row in usable_rows(chosen_rows(task), bars, volatility)))
+    names = data.own.names if data.own else ()
+    rows = usable_rows(chosen_rows(task, names), data.panel, data.volatility)
+    return (*raw, *(row.name for row in rows), *chosen_own(task, data.own))
 
 
-def build_inputs(task: MarketTask, bars: Bars, volatility: Volatility | None = None) -> Inputs:
-    """Compute, warm up and fill the columns of a task.
+def build_inputs(task: MarketTask, bars: Bars, data: MarketData) -> Inputs:
+    """Compute, warm up and fill the columns of a task for one series.
 
     The leading rows that any column lacks are dropped once. Later gaps are filled forward up to
-    ``task.fill_days`` rows; older ones stay open, or with ``task.old_gaps = "median"`` take the
-    median of all earlier values. Nothing is ever filled from the future.
+    ``task.max_fill`` rows; older ones stay open, or with ``task.long_gaps = "impute_median"`` take
+    the median of all earlier values. Nothing is ever filled from the future.
 
     Raises
     ------
     DataError
         If the bars are too short for the slowest column plus context and horizon.
     """
-    rows = chosen_rows(task)
-    usable = usable_rows(rows, bars, volatility)
-    table = cached_table(bars, [row.name for row in usable], volatility)
+    rows = chosen_rows(task, data.own.names if data.own else ())
+    usable = usable_rows(rows, data.panel, data.volatility)
+    table = Table(np.empty((len(bars), 0)), (), ())
+    if usable:
+        table = cached_table(bars, [row.name for row in usable], data.volatility)
     table = _with_raw(task, bars, _upright(task, usable, table))
+    table = _with_own(table, bars, chosen_own(task, data.own), data.own)
+    if not table.names:
+        raise DataError(f"{bars.name}: tier {task.tier} has no columns; name some")
     first = _warmup(table, bars, task)
-    filled, ages = forward_fill(table.values, task.fill_days)  # gaps may begin before `first`
+    filled, ages = forward_fill(table.values, task.max_fill)  # gaps may begin before `first`
     notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
     open_gaps = np.isnan(filled[first:])
     if open_gaps.any():
         notes += _gap_notes(open_gaps, table.names, task)
-        if task.old_gaps == "median":
+        if task.long_gaps == "impute_median":
             filled = np.where(np.isnan(filled), earlier_median(table.values), filled)
     values, names = filled[first:], table.names
     if task.missing_indicators:
         missing = np.isnan(table.values[first:])
-        holed = np.flatnonzero(missing.any(axis=0))
+        holed = np.flatnonzero(missing.any(axis=0)) if data.panel.alone else np.arange(len(names))
         values = np.column_stack([values, missing[:, holed].astype(float)])
         names = (*names, *(f"{names[i]}_missing" for i in holed))
     return Inputs(values, names, first, tuple(notes))
 
 
+def _with_own(table: Table, bars: Bars, names: tuple[str, ...], own: OwnFeatures | None) -> Table:
+    """The columns, and own ones behind them."""
+    if own is None or not names:
+        return table
+    values = np.column_stack([table.values, own.columns(bars.name, names)])
+    return Table(values, (*table.names, *names), table.notes)
+
+
 def _upright(task: MarketTask, rows: list[Row], table: Table) -> Table:
     """Published ranks that count from the top, turned so that high means high, if asked for."""
     inverted = [i for i, row in enumerate(rows) if "rank_inverted" in row.flags]
-    if not task.upright_ranks or not inverted:
+    if not task.fix_inverted_ranks or not inverted:
         return table
     values = table.values.copy()
     values[:, inverted] = 100 + 100 / 60 - values[:, inverted]  # both are over 60 rows
@@ -126,7 +163,7 @@ def _with_raw(task: MarketTask, bars: Bars, table: Table) -> Table:
 def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
     """First row on which every column has had a value."""
     ever = ~np.isnan(table.values)
-    needed = task.context_days + task.horizon_days
+    needed = task.context + task.horizon
     never = [table.names[i] for i in np.flatnonzero(~ever.any(axis=0))]
     first = 0 if never else int(ever.argmax(axis=0).max())
     if never or len(bars) - first < needed:
@@ -134,7 +171,7 @@ def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
         raise DataError(
             f"{bars.name}: {len(bars)} bars are too few for tier {task.tier}: {slowest} takes "
             f"{'more than all' if never else first} of them to warm up, and context + horizon need "
-            f"{needed} more; give longer data or a smaller context_days"
+            f"{needed} more; give longer data or a smaller context"
         )
     return first
 
@@ -198,7 +235,7 @@ def _fill_notes(ages: NDArray[np.int64]) -> list[str]:
         return []
     middle, late = np.percentile(ages, [50, 95])
     return [
-        f"{len(ages)} missing values filled from at most {ages.max()} days before "
+        f"{len(ages)} missing values filled from at most {ages.max()} bars before "
         f"(median {middle:.0f}, 95 % within {late:.0f})"
     ]
 
@@ -208,12 +245,11 @@ def _gap_notes(gaps: NDArray[np.bool_], names: tuple[str, ...], task: MarketTask
     share = gaps.any(axis=1).mean()
     worst = np.argsort(-gaps.mean(axis=0))[:5]
     causes = ", ".join(f"{names[i]} {gaps[:, i].mean():.0%}" for i in worst if gaps[:, i].any())
-    how = "their rows are lost" if task.old_gaps == "refuse" else "they take their earlier median"
-    more = "; set old_gaps: median or leave the columns out" if share > LOSS_LIMIT else ""
-    more = more if task.old_gaps == "refuse" else ""
+    how = "their rows are lost" if task.long_gaps == "drop" else "they take their earlier median"
+    more = "; set long_gaps: impute_median or leave the columns out" if share > LOSS_LIMIT else ""
+    more = more if task.long_gaps == "drop" else ""
     return [
-        f"{share:.1%} of the rows hold gaps older than {task.fill_days} days ({causes}); "
-        f"{how}{more}"
+        f"{share:.1%} of the rows hold gaps older than {task.max_fill} bars ({causes}); {how}{more}"
     ]
 
 
@@ -267,7 +303,7 @@ def build_file(
         For an unknown tier, too few bars for its slowest column, or a file that cannot be written.
     """
     rows = tier_rows(tier)
-    usable = usable_rows(rows, bars, vix)
+    usable = usable_rows(rows, [bars], vix)
     table = cached_table(bars, [row.name for row in usable], vix)
     known = ~np.isnan(table.values)
     slowest = max(usable, key=lambda row: row.warmup)

@@ -1,21 +1,30 @@
-"""From a feature table to Examples: warm-up, gaps, windows, date splits, purged walk-forward."""
+"""From bars to Examples: indicators of each series, warm-up, gaps, windows, labels, parts."""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.examples import PARTS, Examples
-from trueness.market.bars import Bars, Volatility
-from trueness.market.inputs import build_inputs
-from trueness.market.labels import UNDEFINED, touch_labels
+from trueness.examples import Examples
+from trueness.files import cache_folder
+from trueness.market.bars import Bars
+from trueness.market.data import MarketData
+from trueness.market.inputs import Inputs, build_inputs, catalogue_version
+from trueness.market.labels import UNDEFINED, labels_from, labels_of
+from trueness.market.mapped import mapped
+from trueness.market.panel import Panel
 from trueness.market.primitives import realised_volatility
-from trueness.spec.evaluation import Mission, WalkForward
+from trueness.market.protocols import Reach, parts_of
+from trueness.market.spacing import days_between
+from trueness.spec.evaluation import Mission
+from trueness.spec.target import LabelColumn
 from trueness.spec.task import MarketTask
 
 MISSION_SHARES = (0.909, 0.970)
@@ -23,26 +32,176 @@ MISSION_SHARES = (0.909, 0.970)
 WALK_SHARE = 0.4
 REGIMES = ("calm", "normal", "turbulent")
 REGIME_BOUNDS_PCT = (12.0, 20.0)
+FREQUENT = 0.75
+"""Share of bars with the event above which it is asked back."""
+MAPPED_FROM = 64 * 2**20
+"""Bytes of a series of windows from which it lies in a file that all processes map."""
+NOTES_SHOWN = 5
+"""Notes about single series of a panel that are told."""
 
-TRAIN, VALIDATION, TEST, OOF = (PARTS.index(p) for p in ("train", "validation", "test", "oof"))
+
+def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Examples:  # noqa: ANN401
+    """Windows, labels and parts of a market task.
+
+    Indicators are computed on the full history of each series; the leading rows that any of them
+    lacks are dropped once; later gaps are filled forward up to ``task.max_fill`` rows; windows that
+    still hold a gap, or that bridge a hole of more than ``task.max_gap_days`` calendar days, are
+    refused and counted in the notes. The series of a panel stand one below the other; windows never
+    reach from one into the next.
+
+    Parameters
+    ----------
+    task : MarketTask
+    evaluation : shape
+        One of ``task.protocols``.
+    data : MarketData
+
+    Returns
+    -------
+    examples : Examples
+        With features, parts and notes filled in; of a panel with groups.
+
+    Raises
+    ------
+    DataError
+        If bars are too short, a region is empty or holds one class only; with code
+        ``frequent_event`` if the event happens on more than three of four bars.
+    """
+    cuts, notes = _cuts(task, data)
+    _check_rare(task, cuts)
+    panel, alone = data.panel, data.panel.alone
+    offsets = np.cumsum([0, *(len(cut.inputs.values) for cut in cuts)])
+    start = np.concatenate([cut.start + at for cut, at in zip(cuts, offsets, strict=False)])
+    of = np.repeat(np.arange(len(cuts)), [len(cut.start) for cut in cuts])
+    rows = np.concatenate([cut.start for cut in cuts])
+    reach = Reach(tuple(cut.dates for cut in cuts), of, rows, rows + task.context - 1, task.horizon)
+    parts = parts_of(evaluation, reach)
+    when = np.concatenate([cut.dates[cut.last] for cut in cuts])
+    group = None if alone else np.array([bars.name for bars in panel])[of]
+    ids = None if group is None else np.char.add(np.char.add(group, " "), when.astype(str))
+    found = Examples(
+        series=_stacked(cuts, task, data),
+        start=start,
+        context=task.context,
+        y=np.concatenate([cut.y[cut.last] for cut in cuts]),
+        when=when,
+        group=group,
+        parts=parts,
+        features=cuts[0].inputs.names,
+        notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes,
+               *_of_protocol(evaluation, panel)),
+        ids=ids,
+        extra=_extra(cuts),
+    )  # fmt: skip
+    _check_parts(found, task, evaluation)
+    return found
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """One series after its warm-up.
+
+    Attributes
+    ----------
+    inputs : Inputs
+    dates : (T,) datetime64
+    y : (T,) uint8
+    opposite : (T,) uint8 or None
+    regime : (T,) str
+    start : (n,) int64
+        First rows of its usable windows.
+    context : int
+    """
+
+    inputs: Inputs
+    dates: NDArray[np.datetime64]
+    y: NDArray[np.uint8]
+    opposite: NDArray[np.uint8] | None
+    regime: NDArray[np.str_]
+    start: NDArray[np.int64]
+    context: int
+
+    @property
+    def last(self) -> NDArray[np.int64]:
+        """Last rows of the windows."""
+        return self.start + self.context - 1
+
+
+def _cuts(task: MarketTask, data: MarketData) -> tuple[list[_Cut], list[str]]:
+    cuts, notes = [], []
+    for bars in data.panel:
+        cut, told = _cut(task, bars, data)
+        cuts.append(cut)
+        notes.append([*bars.notes, *told])
+    if data.panel.alone:
+        return cuts, notes[0]
+    return cuts, _of_many(data.panel, notes)
+
+
+def _of_many(panel: Panel, notes: Sequence[Sequence[str]]) -> list[str]:
+    """Notes that all series share once; others with the name of their series, the first few."""
+    common = [note for note in notes[0] if all(note in other for other in notes)]
+    own = [
+        note if note.startswith(bars.name) else f"{bars.name}: {note}"
+        for bars, each in zip(panel, notes, strict=True) for note in each if note not in common
+    ]  # fmt: skip
+    more = [f"{len(own) - NOTES_SHOWN} more notes about single series"] * (len(own) > NOTES_SHOWN)
+    return [*common, *own[:NOTES_SHOWN], *more]
+
+
+def _cut(task: MarketTask, bars: Bars, data: MarketData) -> tuple[_Cut, list[str]]:
+    inputs = build_inputs(task, bars, data)
+    first, dates = inputs.first, bars.dates[inputs.first :]
+    y, opposite = _labels(task, bars, data)
+    start = _usable_starts(inputs.values, dates, task, bars, y[first:])
+    refused = len(dates) - task.context - task.horizon + 1 - len(start)
+    lost = [f"{refused} windows refused: they hold gaps or bridge a hole in the dates"]
+    cut = _Cut(
+        inputs, dates, y[first:], None if opposite is None else opposite[first:],
+        _regimes(bars)[first:], start, task.context,
+    )  # fmt: skip
+    return cut, [*inputs.notes, *lost * (refused > 0)]
+
+
+def _labels(
+    task: MarketTask, bars: Bars, data: MarketData
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Labels of the target and of its opposite, (T,) each."""
+    target = task.target
+    if isinstance(target, LabelColumn):
+        return _label_column(target.column, bars, data), None
+    adjusted = bars.adjusted()
+    prices = adjusted.high, adjusted.low, adjusted.close
+    other = target.opposite
+    y = labels_of(target, *prices, task.horizon)
+    return y, None if other is None else labels_of(other, *prices, task.horizon)
+
+
+def _label_column(name: str, bars: Bars, data: MarketData) -> NDArray[np.uint8]:
+    if data.own is None or name not in data.own.names:
+        known = ", ".join(data.own.names[:8]) if data.own else "there are none"
+        raise DataError(
+            f"the label {name} is no column of own features ({known}); give a file or a function "
+            "with `features:`", "labels"
+        )  # fmt: skip
+    return labels_from(data.own.column(bars.name, name), name)
 
 
 def _regimes(bars: Bars) -> NDArray[np.str_]:
-    """Regime of each day by trailing 20-day realised volatility, annualised percent."""
+    """Regime of each bar by trailing 20-bar realised volatility, annualised percent."""
     level = np.nan_to_num(realised_volatility(bars.adjusted().close, 20))
+    level *= np.sqrt(bars.spacing.per_year / 252) if not bars.spacing.daily else 1.0
     return np.array(REGIMES)[np.digitize(level, REGIME_BOUNDS_PCT)]
 
 
 def _usable_starts(
-    values: NDArray[np.float64],
-    dates: NDArray[np.datetime64],
-    task: MarketTask,
+    values: NDArray[np.float64], dates: NDArray[np.datetime64], task: MarketTask, bars: Bars,
     y: NDArray[np.uint8],
-) -> NDArray[np.int64]:
+) -> NDArray[np.int64]:  # fmt: skip
     """First rows of windows without undefined values or a long calendar hole, with a label."""
-    c = task.context_days
+    c = task.context
     gap = np.isnan(values).any(axis=1)
-    hole = np.diff(dates).astype(int) > task.max_gap_days
+    hole = days_between(dates) > bars.spacing.longest_step_days(task.max_gap_days)
     broken = np.append(0, np.cumsum(gap)), np.append(0, np.cumsum(np.append(False, hole)))
     start = np.arange(len(dates) - c + 1)
     complete = broken[0][start + c] == broken[0][start]
@@ -50,71 +209,70 @@ def _usable_starts(
     return start[complete & joined & (y[start + c - 1] != UNDEFINED)]
 
 
-def _mission_parts(
-    rule: Mission, start: NDArray[np.int64], task: MarketTask, dates: NDArray[np.datetime64]
-) -> NDArray[np.int8]:
-    """Regions by date; a window with its label lies inside one of them or in none."""
-    end = (
-        start + task.context_days - 1 + task.horizon_days
-    )  # row of the last day the label looks at
-    val_row = np.searchsorted(dates, np.datetime64(rule.val_start))
-    test_row = np.searchsorted(dates, np.datetime64(rule.test_start))
-    parts = np.zeros((1, len(start)), np.int8)
-    parts[0, end < val_row] = TRAIN
-    parts[0, (start >= val_row) & (end < test_row)] = VALIDATION
-    parts[0, start >= test_row] = TEST
-    return parts
+def _stacked(cuts: Sequence[_Cut], task: MarketTask, data: MarketData) -> NDArray[np.float32]:
+    """Columns of all series, one below the other; a large one in a file that is mapped."""
+    shape = (sum(len(cut.inputs.values) for cut in cuts), len(cuts[0].inputs.names))
+
+    def fill(into: NDArray[np.float32]) -> None:
+        at = 0
+        for cut in cuts:
+            stop = at + len(cut.inputs.values)
+            into[at:stop] = np.nan_to_num(cut.inputs.values)
+            at = stop
+
+    if 4 * shape[0] * shape[1] < MAPPED_FROM:
+        series = np.empty(shape, np.float32)
+        fill(series)
+        return series
+    made_of = [
+        data.digest, data.volatility.digest if data.volatility else "",
+        data.own.digest if data.own else "", catalogue_version(), task.canonical_text(),
+    ]  # fmt: skip
+    name = hashlib.sha256(" ".join(made_of).encode()).hexdigest()[:24]
+    return mapped(cache_folder() / f"{name}.npy", shape, fill)
 
 
-def _walk_forward_parts(
-    rule: WalkForward, start: NDArray[np.int64], task: MarketTask, dates: NDArray[np.datetime64]
-) -> NDArray[np.int8]:
-    """One row per block: train and inner validation before it, purged; itself out of fold."""
-    day, reach = start + task.context_days - 1, task.horizon_days + rule.embargo_days
-    bounds = _block_bounds(rule, dates)
-    folds = []
-    for first, stop in pairwise(bounds):
-        part = np.zeros(len(start), np.int8)
-        part[(day >= first) & (day < stop)] = OOF
-        before = np.flatnonzero(day + reach < first)
-        if len(before):
-            inner = before[-max(1, round(len(before) * rule.inner_pct / 100)) :]
-            part[inner] = VALIDATION
-            part[before[day[before] + reach < day[inner[0]]]] = TRAIN
-        if (part == OOF).any():
-            folds.append(part)
-    return np.array(folds, np.int8).reshape(len(folds), len(start))
+def _extra(cuts: Sequence[_Cut]) -> dict[str, NDArray[Any]]:
+    found: dict[str, NDArray[Any]] = {
+        "regime": np.concatenate([cut.regime[cut.last] for cut in cuts])
+    }
+    others = [cut.opposite[cut.last] for cut in cuts if cut.opposite is not None]
+    return {**found, "y_mirror": np.concatenate(others)} if others else found
 
 
-def _block_bounds(rule: WalkForward, dates: NDArray[np.datetime64]) -> list[int]:
-    """Rows at which blocks begin, and the row after the last one."""
-    final = len(dates) if rule.end is None else int(np.searchsorted(dates, np.datetime64(rule.end)))
-    bounds, year = [], 0
-    while not bounds or bounds[-1] < final:
-        month = np.datetime64(rule.start, "M") + 12 * year  # 29 February becomes 1 March
-        day = month.astype("datetime64[D]") + (rule.start.day - 1)
-        bounds.append(int(np.searchsorted(dates, day)))
-        year += rule.block_years
-    return [*(b for b in bounds if b < final), final]
+def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN401
+    """What a protocol may not claim, and that the data end before the test part, if they do."""
+    caution = getattr(evaluation, "caution", None)
+    if caution is not None:
+        return (f"{evaluation.protocol} {caution}",)
+    if isinstance(evaluation, Mission) and panel.last < np.datetime64(evaluation.test_start):
+        return (f"no test part: the data end {panel.last}, before {evaluation.test_start}",)
+    return ()
 
 
-def _no_test(evaluation: Mission | WalkForward, bars: Bars) -> tuple[str, ...]:
-    """Note that the data end before the test part begins, if they do."""
-    if isinstance(evaluation, WalkForward) or bars.dates[-1] >= np.datetime64(
-        evaluation.test_start
-    ):
-        return ()
-    return (f"no test part: the data end {bars.dates[-1]}, before {evaluation.test_start}",)
+# ---------------------------------------------------------------------------------------- refusing
 
 
-def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | WalkForward) -> None:
-    needed = ("train", "validation", "oof")[: 3 if isinstance(evaluation, WalkForward) else 2]
-    size = task.context_days + task.horizon_days
+def _check_rare(task: MarketTask, cuts: Sequence[_Cut]) -> None:
+    """Ask back where the event happens on most bars."""
+    y = np.concatenate([cut.y[cut.y != UNDEFINED] for cut in cuts])
+    share = float(y.mean()) if len(y) else 0.0
+    if share > FREQUENT and not task.frequent:
+        raise DataError(
+            f"{task.question()}: the event happens on {share:.0%} of the {task.bar}s; ask for "
+            "more, or set task.frequent: true if that is meant", "frequent_event"
+        )  # fmt: skip
+
+
+def _check_parts(examples: Examples, task: MarketTask, evaluation: Any) -> None:  # noqa: ANN401
+    needed = ("train", "validation") if isinstance(evaluation, Mission) else (
+        "train", "validation", "oof")  # fmt: skip
+    size = task.context + task.horizon
     why = "".join(f"; {note}" for note in examples.notes if "gaps older than" in note)
     if not examples.n_folds:
         raise DataError(
-            f"walk_forward: no day to predict from {evaluation.model_dump()['start']} on; choose "
-            f"an earlier start{why}"
+            f"{evaluation.protocol}: no {task.bar} to predict from "
+            f"{evaluation.model_dump().get('start')} on; choose an earlier start{why}"
         )
     for fold, counts in enumerate(examples.counts()):
         for part in needed:
@@ -124,105 +282,39 @@ def _check_parts(examples: Examples, task: MarketTask, evaluation: Mission | Wal
                 raise DataError(
                     f"{evaluation.protocol}: {where}{part} has {n} windows, {positives} of them "
                     "positive; both classes are needed and each region must hold more than "
-                    f"context + horizon = {size} days; move the dates, shorten the context or take "
-                    f"longer data{why}"
+                    f"context + horizon = {size} {task.bar}s; move the dates, shorten the context "
+                    f"or take longer data{why}"
                 )
-
-
-def market_examples(
-    task: MarketTask,
-    evaluation: Mission | WalkForward,
-    bars: Bars,
-    volatility: Volatility | None = None,
-) -> Examples:
-    """Windows, labels and parts of a market task.
-
-    Indicators are computed on the full history; the leading rows that any of them lacks are dropped
-    once; later gaps are filled forward up to ``task.fill_days`` rows; windows that still hold a
-    gap, or that bridge a hole of more than ``task.max_gap_days`` calendar days, are refused and
-    counted in the notes.
-
-    Parameters
-    ----------
-    task : MarketTask
-    evaluation : Mission or WalkForward
-    bars : Bars
-        T days.
-    volatility : Volatility, optional
-
-    Returns
-    -------
-    examples : Examples
-        With features, parts and notes filled in.
-
-    Raises
-    ------
-    DataError
-        If the bars are too short, or a region is empty or holds one class only.
-    """
-    inputs = build_inputs(task, bars, volatility)
-    adjusted = bars.adjusted()
-    first = inputs.first
-    y, opposite = (
-        touch_labels(
-            adjusted.high, adjusted.low, adjusted.close, horizon_days=task.horizon_days,
-            threshold_pct=task.threshold_pct, price=task.price, mirror=mirror,
-        )[first:]
-        for mirror in (task.mirror, not task.mirror)
-    )  # fmt: skip
-    dates, regimes = bars.dates[first:], _regimes(bars)[first:]
-    start = _usable_starts(inputs.values, dates, task, y)
-    if isinstance(evaluation, Mission):
-        parts = _mission_parts(evaluation, start, task, dates)
-    else:
-        parts = _walk_forward_parts(evaluation, start, task, dates)
-    day = start + task.context_days - 1
-    refused = len(dates) - task.context_days - task.horizon_days + 1 - len(start)
-    lost = (f"{refused} windows refused: they hold gaps or bridge a hole in the dates",) * bool(
-        refused
-    )
-    examples = Examples(
-        series=np.nan_to_num(inputs.values).astype(np.float32),
-        start=start,
-        context=task.context_days,
-        y=y[day],
-        when=dates[day],
-        group=None,
-        parts=parts,
-        features=inputs.names,
-        notes=(*bars.notes, *inputs.notes, *lost, *_no_test(evaluation, bars)),
-        extra={"regime": regimes[day], "y_mirror": opposite[day]},
-    )
-    _check_parts(examples, task, evaluation)
-    return examples
 
 
 # --------------------------------------------------------------------------------------- resolution
 
 
-def resolve_evaluation(evaluation: dict[str, Any], bars: Bars) -> dict[str, Any]:
-    """Fill in the dates that a campaign leaves open, from the data.
+def resolve_evaluation(
+    evaluation: dict[str, Any], first: np.datetime64, last: np.datetime64
+) -> dict[str, Any]:
+    """Fill in the dates that a campaign leaves open, from the first and the last time of the data.
 
     `mission` keeps the published dates where the data reach into them, else takes the same shares
     of the time span; `walk_forward` starts on the first of January after 40 % of the span.
 
     Examples
     --------
-    >>> from trueness.market.bars import load_bars
-    >>> resolve_evaluation({"protocol": "mission"}, load_bars("sp500"))["val_start"]
+    >>> span = np.datetime64("1999-01-04"), np.datetime64("2018-12-31")
+    >>> resolve_evaluation({"protocol": "mission"}, *span)["val_start"]
     datetime.date(2017, 3, 6)
     """
-    first, last = (d.astype(date) for d in (bars.dates[0], bars.dates[-1]))
-    span = last - first
+    begin, end = (time.astype("datetime64[D]").astype(date) for time in (first, last))
+    span = end - begin
     if evaluation.get("protocol") == "mission" and not {"val_start", "test_start"} & set(
         evaluation
     ):
         default = Mission(protocol="mission")
-        covered = default.val_start + (default.test_start - default.val_start) / 2 <= last
-        if first < default.val_start and covered:
+        covered = default.val_start + (default.test_start - default.val_start) / 2 <= end
+        if begin < default.val_start and covered:
             return evaluation
-        val, test = (first + span * share for share in MISSION_SHARES)
+        val, test = (begin + span * share for share in MISSION_SHARES)
         return {**evaluation, "val_start": val, "test_start": test}
     if evaluation.get("protocol") == "walk_forward" and "start" not in evaluation:
-        return {**evaluation, "start": date((first + span * WALK_SHARE).year + 1, 1, 1)}
+        return {**evaluation, "start": date((begin + span * WALK_SHARE).year + 1, 1, 1)}
     return evaluation

@@ -24,12 +24,12 @@ FOLDER = Path(__file__).parents[1] / "spaces"
 SIZELESS = ("model.d_ff", "model.d_ff_ratio", "model.dropout", "model.head_dropout")
 """Leaves of the model besides the architecture that may stay open under a budget."""
 EXTRA_WIDTHS = (112, 144)
-_TOP = ("search", "title", "data", "vix", "space")
+_TOP = ("search", "title", "data", "vix", "features", "space")
 
 
 def load_search(
     name: str | Path = "mission", *, budget: str | None = None, tier: str | None = None,
-    horizon_days: int | None = None, protocol: str | None = None, recipe: str | None = None,
+    horizon: int | None = None, protocol: str | None = None, recipe: str | None = None,
     epochs: int | None = None, data: str | Path | None = None, vix: str | Path | None = None,
     pin: Spec | None = None, vary: Sequence[str] = (),
 ) -> Search:  # fmt: skip
@@ -42,7 +42,7 @@ def load_search(
     budget : str, optional
         ``2M``: true number of parameters within ten percent, d_ff solved; ``label:2M``: the levels
         that were published under that name.
-    tier, horizon_days, protocol, recipe, epochs : optional
+    tier, horizon, protocol, recipe, epochs : optional
         In place of the space's own.
     data, vix : optional
         Bars and volatility index in place of the file's.
@@ -63,7 +63,7 @@ def load_search(
     if unknown or not isinstance(top.get("space"), dict):
         what = f"unknown field {unknown[0]!r}" if unknown else "no mapping `space:`"
         raise CampaignError(f"{file.name}: {what}; a search has {', '.join(_TOP)}")
-    given = {"task.tier": tier, "task.horizon_days": horizon_days, "recipe.epochs": epochs}
+    given = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
     content = spelled_out(Part(dict(top["space"]), {})).content
     own = content.get("recipe", {})
     usual = own.get("epochs", Recipe().epochs) if isinstance(own, dict) else Recipe().epochs
@@ -78,7 +78,7 @@ def load_search(
     elif vary:
         raise SpecError("--vary names what changes around a held configuration; give --pin KEY")
     found = Search(
-        _label(str(top.get("search") or file.stem), budget, tier, horizon_days, protocol, recipe,
+        _label(str(top.get("search") or file.stem), budget, tier, horizon, protocol, recipe,
                epochs, pin, vary),
         str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
@@ -117,11 +117,13 @@ def _sources(
     file: Path, top: dict[str, Any], data: str | Path | None, vix: str | Path | None
 ) -> dict[str, str]:
     """Data as a campaign file names them: a word, or the whole path of a file."""
+    keeps = data is None  # the file's index and features belong to its own bars
     named = {
-        "data": top.get("data", "sp500") if data is None else data,
-        "vix": vix if vix is not None or data is not None else top.get("vix"),
+        "data": top.get("data", "sp500") if keeps else data,
+        "vix": vix if vix is not None or not keeps else top.get("vix"),
+        "features": top.get("features") if keeps else None,
     }
-    given = {"data": data is not None, "vix": vix is not None}
+    given = {"data": not keeps, "vix": vix is not None, "features": False}
     found = {}
     for key, source in named.items():
         if source is not None:

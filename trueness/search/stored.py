@@ -101,7 +101,7 @@ def study_of(stored: StoredStudy, store: Store) -> Study:
     run = _any_run(rows, store)
     positives, examples, chosen = (None, None, "validation") if run is None else _days(run)
     objective = stored.objective[0]
-    notes = [f"{about['title']}; horizon {about['horizon_days']} d, {about['protocol']}"]
+    notes = [f"{about['title']}; horizon {about['horizon']} d, {about['protocol']}"]
     if len(stored.objective) > 1:
         notes.append(f"searched for {' and '.join(stored.objective)}; judged by {objective} here")
     if stored.pruned:
@@ -109,7 +109,7 @@ def study_of(stored: StoredStudy, store: Store) -> Study:
     return from_rows(
         stored.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
         budget=about["budget"] or "?", tier=about["tier"],
-        kind=f"h{about['horizon_days']} {about['protocol']}",
+        kind=f"h{about['horizon']} {about['protocol']}",
         measure=MEASURES.get(objective, objective), positives=positives, examples=examples,
         chosen=chosen, notes=notes,
         shapes=[(d, depth) for d, depth in about["shapes"]] if about.get("shapes") else None,

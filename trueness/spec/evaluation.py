@@ -26,6 +26,9 @@ class _Evaluation(Shape):
     alarms: tuple[Annotated[Int, Field(ge=1)], ...] = (7, 15, 30)
     alarm_rate_pct: Float = Field(5.0, gt=0, le=100)
     confidence_pct: Float = Field(95.0, gt=50, lt=100)
+    block: Int = Field(
+        20, ge=1, description="consecutive times that belong together, with all of their rows"
+    )
 
     @property
     def where(self) -> Where:
@@ -46,16 +49,7 @@ class _Evaluation(Shape):
 # -------------------------------------------------------------------------------------------- bars
 
 
-class _OfDays(_Evaluation):
-    block_days: Int = Field(20, ge=1, description="block length of the bootstrap over days")
-
-    @property
-    def block(self) -> int:
-        """Consecutive times that are resampled together."""
-        return self.block_days
-
-
-class Mission(_OfDays):
+class Mission(_Evaluation):
     """One split by date into train, validation and test.
 
     Train lies before `val_start`, validation before `test_start`, test from there on. A window
@@ -79,31 +73,89 @@ class Mission(_OfDays):
         return self
 
 
-class WalkForward(_OfDays):
+class WalkForward(_Evaluation):
     """Refit every `block_years`, predict the block, pool the out-of-fold scores.
 
-    Each fold stops its training on the last `inner_pct` of the days before its block; the block
-    itself chooses nothing. Labels that reach into the next part are purged, `embargo_days` more are
-    left out.
+    Each fold stops its training on the last `inner_pct` of the times before its block; the block
+    itself chooses nothing. Labels that reach into the next part are purged, `embargo` bars more are
+    left out. Training takes all times before, or a rolling window of `train_years`.
     """
 
     protocol: Literal["walk_forward"]
     start: date
     end: date | None = Field(None, description="first day that is not predicted any more")
     block_years: Int = Field(1, ge=1, le=100)
+    train_years: Int | None = Field(
+        None, ge=1, le=100, description="of a rolling window; null: all years before"
+    )
     inner_pct: Float = Field(20.0, gt=0, lt=100)
-    embargo_days: Int = Field(0, ge=0, le=10000)
+    embargo: Int = Field(0, ge=0, le=10000)
     where: ClassVar[Where] = OUT_OF_FOLD
 
     def in_words(self) -> str:
         """How days are divided."""
-        years = f"{self.block_years} year{'s' * (self.block_years > 1)}"
-        return f"walk-forward, refit every {years}, out of fold from {self.start}"
+        every = "year" if self.block_years == 1 else f"{self.block_years} years"
+        rolling = ""
+        if self.train_years is not None:
+            rolling = f" on the last {self.train_years} year{'s' * (self.train_years > 1)}"
+        return f"walk-forward, refit every {every}{rolling}, out of fold from {self.start}"
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
         if self.end is not None and self.end <= self.start:
             raise ValueError(f"end {self.end} must lie after start {self.start}")
+        return self
+
+
+class _AcrossTime(_Evaluation):
+    """Folds that train on later times as well, which no trader could."""
+
+    inner_pct: Float = Field(20.0, gt=0, lt=100)
+    embargo: Int = Field(0, ge=0, le=10000, description="bars left out after a test group")
+    where: ClassVar[Where] = OUT_OF_FOLD
+    caution: ClassVar[str] = (
+        "trains on later times as well: it tells how well a relation holds over all times, not "
+        "what could have been earned"
+    )
+
+
+class PurgedKFold(_AcrossTime):
+    """Consecutive stretches of time as folds, each predicted by a model of all others.
+
+    Labels that overlap with those of the fold are purged, and `embargo` bars after it left out.
+    López de Prado, "Advances in Financial Machine Learning" (2018), chapter 7.
+    """
+
+    protocol: Literal["purged_kfold"]
+    n_folds: Int = Field(5, ge=2, le=100)
+
+    def in_words(self) -> str:
+        """How days are divided."""
+        return f"purged {self.n_folds}-fold cross-validation over time; {self.caution}"
+
+
+class Combinatorial(_AcrossTime):
+    """Combinatorial purged cross-validation: every choice of test groups is a fold.
+
+    A unit is predicted in several folds; its score is the mean of their logits. López de Prado,
+    "Advances in Financial Machine Learning" (2018), chapter 12.
+    """
+
+    protocol: Literal["combinatorial"]
+    n_groups: Int = Field(6, ge=3, le=20)
+    n_test_groups: Int = Field(2, ge=1, le=10)
+
+    def in_words(self) -> str:
+        """How days are divided."""
+        return (
+            f"combinatorial purged cross-validation, {self.n_test_groups} of {self.n_groups} "
+            f"groups of time; {self.caution}"
+        )
+
+    @model_validator(mode="after")
+    def _leaves_most(self) -> Self:
+        if self.n_test_groups > self.n_groups // 2:
+            raise ValueError("n_test_groups: at most half of n_groups, else little trains")
         return self
 
 
@@ -128,10 +180,6 @@ Percent: TypeAlias = Annotated[Float, Field(gt=0, lt=100)]
 
 
 class _OfRows(_Evaluation):
-    block: Int = Field(
-        20, ge=1, description="consecutive times that the bootstrap draws together, with all rows"
-    )
-
     @property
     def by_time(self) -> bool:
         """Whether the division needs the time of each row."""
@@ -276,5 +324,7 @@ def _shown(moment: datetime) -> str:
     return moment.isoformat(" ").removesuffix(" 00:00:00")
 
 
-Evaluation: TypeAlias = Mission | WalkForward | Holdout | KFold | RowsForward | Given
+Evaluation: TypeAlias = (
+    Mission | WalkForward | PurgedKFold | Combinatorial | Holdout | KFold | RowsForward | Given
+)
 """Of all tasks; a spec takes those of its own, see `TaskShape.protocols`."""

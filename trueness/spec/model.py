@@ -144,7 +144,7 @@ class PatchTST(Network):
         if self.patch_length > of.task.context:
             raise ValueError(
                 f"model.patch_length {self.patch_length} is longer than "
-                f"task.{of.task.context_field} {of.task.context}"
+                f"task.context {of.task.context}"
             )
         if self.revin and of.task.context == 1:
             raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "

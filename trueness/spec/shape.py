@@ -115,29 +115,32 @@ class TaskShape(Family):
     ----------
     nouns : (str, str)
         What a unit is called, and what a group of them.
+    horizon : int
+        Times that a label looks ahead.
     context : int
         Rows that a model sees; a field or a property of every member.
-    context_field : str
-        Field that says so.
     protocols : tuple of type
         Shapes of evaluations, one per protocol.
     """
 
-    nouns: ClassVar[tuple[str, str]]
-    context_field: ClassVar[str] = "context"
     protocols: ClassVar[tuple[type[Shape], ...]]
 
-    if TYPE_CHECKING:  # a field of some, which pydantic would find shadowed
+    if TYPE_CHECKING:  # fields of some, which pydantic would find shadowed
+
+        @property
+        def horizon(self) -> int:
+            """Times that a label looks ahead."""
+            ...
+
+        @property
+        def nouns(self) -> tuple[str, str]:
+            """What a unit is called, and what a group of them."""
+            ...
 
         @property
         def context(self) -> int:
             """Rows that a model sees."""
             ...
-
-    @property
-    def horizon(self) -> int:
-        """Times that a label looks ahead."""
-        return 0
 
     @property
     def prefix(self) -> str:

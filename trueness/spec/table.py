@@ -41,6 +41,7 @@ class TableTask(TaskShape):
     )
 
     nouns: ClassVar[tuple[str, str]] = ("row", "group")
+    horizon: ClassVar[int] = 0
     protocols: ClassVar[tuple[type[Shape], ...]] = (Holdout, KFold, RowsForward, Given)
 
     @field_validator("drop", "categories")

@@ -1,58 +1,71 @@
-"""Daily bars, and the event that is predicted from them."""
+"""Bars, and the event that is predicted from them."""
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from trueness.spec.evaluation import Mission, WalkForward
-from trueness.spec.shape import Bool, Float, Int, Shape, TaskShape
+from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
+from trueness.spec.shape import Bool, Int, Shape, TaskShape
+from trueness.spec.target import Target, Touch
+
+OWN_TIER = "own"
+"""Inputs are own features alone."""
 
 
 class MarketTask(TaskShape):
-    """Daily bars: whether the price touches a level within the next days.
+    """Bars of one series or of a panel, and an event in the bars that follow.
 
-    The label is ``max(High[t+1..t+h]) >= Close[t] * (1 + x)`` with ``h = horizon_days`` and
-    ``x = threshold_pct / 100``; ``price="close"`` uses future closes, ``mirror`` asks for the low
-    at ``-x``.
+    Horizon, context and `max_fill` count bars. Indicators and labels belong to each series alone.
     """
 
     kind: Literal["market"]
-    bars: str = Field(min_length=1, description="digest of the daily bars")
+    bars: str = Field(min_length=1, description="digest of the bars")
     volatility: str | None = Field(
-        None, description="digest of the volatility index, if one is used"
+        None, description="digest of the volatility index, if a column reads it"
     )
-    horizon_days: Int = Field(1, ge=1, le=60)
-    threshold_pct: Float = Field(1.0, ge=0, le=50)
-    price: Literal["high", "close"] = "high"
-    mirror: Bool = False
+    features: str | None = Field(None, description="digest of own features, if there are some")
+    bar: str = Field("day", pattern=r"^[a-z0-9 ]{1,20}$", description="what one is")
+    horizon: Int = Field(1, ge=1, le=1000)
+    target: Target = Touch(kind="touch")
+    frequent: Bool = Field(False, description="the event may happen on three of four bars and more")
     tier: str = "a20"
     columns: tuple[str, ...] | None = Field(None, min_length=1, description="in place of the tier")
     dedupe: Bool = Field(False, description="leave out copies, linear maps and constants")
-    upright_ranks: Bool = Field(False, description="turn the ranks published upside down")
+    fix_inverted_ranks: Bool = Field(False, description="turn the ranks published upside down")
     raw_bars: Bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")
-    context_days: Int = Field(80, ge=2, le=100000)
-    fill_days: Int = Field(20, ge=0, description="oldest value that may fill a scattered gap")
-    old_gaps: Literal["refuse", "median"] = "refuse"
+    context: Int = Field(80, ge=2, le=100000)
+    max_fill: Int = Field(20, ge=0, description="oldest value that may fill a scattered gap")
+    long_gaps: Literal["drop", "impute_median"] = Field(
+        "drop", description="rows with older gaps are lost, or take the median so far"
+    )
     missing_indicators: Bool = Field(False, description="a column per column that has gaps")
     max_gap_days: Int = Field(
         10, ge=1, description="calendar days; a longer hole refuses the window"
     )
+    allow_lookahead: Bool = Field(
+        False, description="train on own features that change when the future is taken away"
+    )
 
-    nouns: ClassVar[tuple[str, str]] = ("day", "series")
-    context_field: ClassVar[str] = "context_days"
-    protocols: ClassVar[tuple[type[Shape], ...]] = (Mission, WalkForward)
+    protocols: ClassVar[tuple[type[Shape], ...]] = (
+        Mission,
+        WalkForward,
+        PurgedKFold,
+        Combinatorial,
+    )
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _named_column(cls, content: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+        if isinstance(content, dict) and "kind" not in content:
+            return {"kind": "column" if "column" in content else "touch", **content}
+        return content
 
     @property
-    def context(self) -> int:
-        """Rows per window."""
-        return self.context_days
-
-    @property
-    def horizon(self) -> int:
-        """Times that a label looks ahead."""
-        return self.horizon_days
+    def nouns(self) -> tuple[str, str]:
+        """What a unit is called, and what a group of them."""
+        return (self.bar, "series")
 
     @property
     def prefix(self) -> str:
@@ -62,11 +75,13 @@ class MarketTask(TaskShape):
     @property
     def event(self) -> tuple[object, ...]:
         """Data and event; equal for runs that answer one question, whatever their columns."""
-        return (self.bars, self.horizon_days, self.threshold_pct, self.price, self.mirror)
+        return (self.bars, self.horizon, self.target.canonical_text())
 
     def question(self) -> str:
         """The event that is predicted."""
-        what = {"high": "Low" if self.mirror else "High", "close": "Close"}[self.price]
-        sign = "−" if self.mirror else "+"
-        days = "next day" if self.horizon == 1 else f"one of the next {self.horizon} days"
-        return f"{what} of {days} reaches {sign}{self.threshold_pct:g} %"
+        bar = self.bar
+        ahead = f"next {bar}" if self.horizon == 1 else f"one of the next {self.horizon} {bar}s"
+        if self.target.kind in ("close_return", "first_touch", "column"):
+            ahead = f"the next {bar}" if self.horizon == 1 else f"the next {self.horizon} {bar}s"
+        ahead_of_time = "; own features look ahead" if self.allow_lookahead else ""
+        return self.target.in_words(ahead) + ahead_of_time

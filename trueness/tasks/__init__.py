@@ -80,7 +80,7 @@ class Task(Protocol):
         """Content of a spec with what the data decide: digests, dates that were left open."""
         ...
 
-    def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: Any, place: Place) -> None:  # noqa: ANN401
         """Refuse a spec that no data can satisfy."""
         ...
 

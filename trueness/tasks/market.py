@@ -1,63 +1,31 @@
-"""Daily bars: whether the price touches a level within the next days."""
+"""Bars of one series or of a panel, and an event in the bars that follow."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.errors import DataError
 from trueness.examples import Examples
-from trueness.market import (
-    Bars,
-    Volatility,
-    feature_names,
-    load_bars,
-    load_volatility,
-    market_examples,
-    resolve_evaluation,
-)
-from trueness.market.indicators import named_rows, tier_rows
-from trueness.market.inputs import chosen_rows
+from trueness.market import feature_names, load_volatility, market_examples, resolve_evaluation
+from trueness.market.data import MarketData
+from trueness.market.indicators import CATALOGUE, WITH_INDEX, tier_rows
+from trueness.market.inputs import chosen_own, chosen_rows
+from trueness.market.own_features import load_own
+from trueness.market.panel import load_panel
+from trueness.spec.task import OWN_TIER
 from trueness.tasks import Place, binary
 from trueness.yamlfile import Reader
-
-
-@dataclass(frozen=True)
-class MarketData:
-    """Bars, and the volatility index that some columns read."""
-
-    bars: Bars
-    volatility: Volatility | None = None
-
-    @property
-    def digest(self) -> str:
-        """Of the bars."""
-        return self.bars.digest
-
-    def origin(self) -> dict[str, Any]:
-        """What a record says of the data."""
-        bars, vix = self.bars, self.volatility
-        return {
-            "name": bars.name,
-            "volatility": vix.name if vix else None,
-            "digest": bars.digest,
-            "rows": len(bars),
-            "first": str(bars.dates[0]),
-            "as_of": str(bars.dates[-1]),
-        }
-
-    def in_words(self) -> str:
-        """Name and last day."""
-        return f"{self.bars.name} to {self.bars.dates[-1]}"
 
 
 class Market:
     """See `trueness.tasks.Task`."""
 
     kind: ClassVar[str] = "market"
-    sources: ClassVar[dict[str, str]] = {"bars": "data", "volatility": "vix"}
+    sources: ClassVar[dict[str, str]] = {
+        "bars": "data", "volatility": "vix", "features": "features",
+    }  # fmt: skip
     default: ClassVar[str] = "sp500"
     tabular: ClassVar[bool] = False
     baselines = staticmethod(binary.baselines)
@@ -70,44 +38,71 @@ class Market:
         needed: bool = True,
         told: Any = None,  # noqa: ANN401
     ) -> MarketData:
-        """Read bars and volatility index."""
+        """Read bars, volatility index and own features."""
         del needed, told
-        vix = sources.get("vix")
-        bars = load_bars(sources.get("data") or self.default)
-        return MarketData(bars, None if vix is None else load_volatility(vix))
+        vix, own = sources.get("vix"), sources.get("features")
+        data = sources.get("data")
+        panel = load_panel(self.default if data is None else data)
+        return MarketData(
+            panel, None if vix is None else load_volatility(vix),
+            None if own is None else load_own(own, panel, sources.get("beside", Path())),
+        )  # fmt: skip
 
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
-        """Digests of the data, columns of a tier file, dates that the data decide."""
-        task = {**content["task"], "bars": data.bars.digest}
+        """Digests of the data, what a bar is, columns of a tier file, dates left open."""
+        task = {**content["task"], "bars": data.digest, "bar": data.panel.spacing.bar}
         task |= _tier(task.get("tier"), place)
         if data.volatility is not None and _reads_volatility(task):
             task["volatility"] = data.volatility.digest
+        if data.own is not None:
+            task["features"] = data.own.digest
         evaluation = {"protocol": "mission", **content.get("evaluation", {})}
-        evaluation = resolve_evaluation(evaluation, data.bars)
+        evaluation = resolve_evaluation(evaluation, data.panel.first, data.panel.last)
         return {**content, "task": task, "evaluation": evaluation}
 
-    def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
-        """Refuse a tier or a column that does not exist."""
+    def check(self, spec: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+        """Refuse a tier or a column that does not exist, and what looks ahead."""
+        task, own = spec.task, data.own
         try:
-            chosen_rows(spec.task)
+            chosen_rows(task, own.names if own else ())
         except DataError as error:
             raise place.fail(("task", "tier"), f"task.tier: {error}") from None
+        if task.columns is None and task.tier.endswith(WITH_INDEX) and data.volatility is None:
+            raise place.fail(
+                ("task", "tier"), f"task.tier: {task.tier} reads a volatility index; give one as "
+                "`vix:` or --vix", "no_volatility",
+            )  # fmt: skip
+        if task.tier == OWN_TIER and task.columns is None and not chosen_own(task, own):
+            raise place.fail(
+                ("task", "tier"), "task.tier: own takes own features alone; give some as "
+                "`features:` or --features", "no_features",
+            )  # fmt: skip
+        ahead = [name for name in chosen_own(task, own) if own and name in own.looks_ahead]
+        if own and ahead and not task.allow_lookahead:
+            rows = ", ".join(f"{name} ({own.looks_ahead[name]:,} bars)" for name in ahead[:5])
+            raise place.fail(
+                ("task",), f"own features look ahead: {rows} change when later bars are taken "
+                "away; mend them, or set task.allow_lookahead: true, which every table then says",
+                "look_ahead",
+            )  # fmt: skip
 
     def shape(self, spec: Any, data: MarketData) -> tuple[int, int]:  # noqa: ANN401
         """Columns of a window and its rows."""
-        return len(feature_names(spec.task, data.bars, data.volatility)), spec.task.context
+        return len(feature_names(spec.task, data)), spec.task.context
 
     def examples(self, spec: Any, data: MarketData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts."""
-        return market_examples(spec.task, spec.evaluation, data.bars, data.volatility)
+        return market_examples(spec.task, spec.evaluation, data)
 
 
 def _reads_volatility(task: dict[str, Any]) -> bool:
     """Whether a column needs the volatility index; yes where names are wrong, which others tell."""
     names, tier = task.get("columns"), task.get("tier", "a20")
+    if names is not None and isinstance(names, list | tuple):
+        return any("volatility" in CATALOGUE[n].needs for n in names if n in CATALOGUE)
     try:
-        rows = tier_rows(tier) if names is None else named_rows(tuple(names))
-    except (DataError, TypeError):
+        rows = [] if tier == OWN_TIER else tier_rows(tier)
+    except (DataError, TypeError, AttributeError):
         return True
     return any("volatility" in row.needs for row in rows)
 

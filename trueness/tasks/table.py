@@ -65,7 +65,7 @@ class TableRows:
         return {**content, "task": task,
                 "evaluation": {"protocol": usual, **content.get("evaluation", {})}}  # fmt: skip
 
-    def check(self, spec: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: Any, place: Place) -> None:  # noqa: ANN401
         """Columns are looked for when examples are made."""
 
     def shape(self, spec: Any, data: TableData) -> None:  # noqa: ANN401

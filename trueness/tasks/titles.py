@@ -79,7 +79,7 @@ class TitlesTask:
         del place
         return {**content, "task": {**content["task"], "corpus": data.digest}}
 
-    def check(self, spec: TitlesSpec, place: Place) -> None:
+    def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""
 
     def baselines(self, spec: TitlesSpec) -> dict[str, TitlesSpec]:

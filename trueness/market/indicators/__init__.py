@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,6 +42,10 @@ CATALOGUE: dict[str, Row] = {
 }
 TIERS = ("a20", "a50", "a100", "a200", "a500")
 WITH_INDEX = "+c"
+
+
+OF_DAYS = ("trading_day_of_week", "is_monday", "is_friday", "days_to_month_end")
+"""Columns that mean something of days only; those of weekly closes besides."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,26 @@ def named_rows(names: Sequence[str]) -> list[Row]:
     return sorted((CATALOGUE[name] for name in names), key=lambda row: row.position)
 
 
-def usable_rows(rows: list[Row], bars: Bars, vix: Volatility | None = None) -> list[Row]:
-    """Those of the rows whose optional inputs are given."""
-    given = {"volume": bars.volume is not None, "volatility": vix is not None}
-    return [row for row in rows if all(given[need] for need in row.needs)]
+def usable_rows(rows: list[Row], bars: Iterable[Bars], vix: Volatility | None = None) -> list[Row]:
+    """Those of the rows whose optional inputs are given for every series."""
+    series = list(bars)
+    given = {
+        "volume": all(one.volume is not None for one in series), "volatility": vix is not None,
+        "daily bars": all(one.spacing.daily for one in series),
+    }  # fmt: skip
+    return [row for row in rows if all(given[need] for need in needs_of(row))]
+
+
+def needs_of(row: Row) -> tuple[str, ...]:
+    """What a row needs besides prices; what counts weeks or weekdays needs a bar per day.
+
+    Examples
+    --------
+    >>> needs_of(CATALOGUE["rsi_weekly"]), needs_of(CATALOGUE["rsi_daily"])
+    (('daily bars',), ())
+    """
+    by_day = "weekly" in row.name or row.name in OF_DAYS
+    return (*row.needs, "daily bars") if by_day else row.needs
 
 
 def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None = None) -> Table:
@@ -130,7 +150,7 @@ def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None 
     ((5031, 47), 'a50: 3 of 50 columns')
     """
     rows = tier_rows(tier) if isinstance(tier, str) else named_rows(tier)
-    usable = usable_rows(rows, bars, vix)
+    usable = usable_rows(rows, [bars], vix)
     notes = left_out(tier if isinstance(tier, str) else "columns", rows, usable)
     if not usable:
         raise DataError(f"{bars.name}: no column is left; {notes[0]}")
@@ -146,7 +166,7 @@ def left_out(what: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:
     missing = [row for row in rows if row not in usable]
     if not missing:
         return ()
-    needs = sorted({need for row in missing for need in row.needs})
+    needs = sorted({need for row in missing for need in needs_of(row)})
     names = ", ".join(row.name for row in missing)
     return (
         f"{what}: {len(missing)} of {len(rows)} columns need {' and '.join(needs)}, not given, and "

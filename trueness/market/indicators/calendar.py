@@ -11,7 +11,7 @@ from trueness.market.indicators.frame import Frame, Row
 
 def _weekday(f: Frame) -> p.Array:
     """Monday 0 .. Sunday 6; 1970-01-01 was a Thursday."""
-    return (f.dates.astype(np.int64) + 3.0) % 7
+    return (f.dates.astype("datetime64[D]").astype(np.int64) + 3.0) % 7
 
 
 def _months(f: Frame) -> NDArray[np.datetime64]:

@@ -1,0 +1,209 @@
+"""Features and labels that a researcher brings: a table by time, or a function of bars."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness import own
+from trueness.errors import DataError, nearest
+from trueness.frames import as_frame
+from trueness.market.bars import Bars, dates_of, read_table
+from trueness.market.indicators import CATALOGUE
+from trueness.market.panel import TICKERS, Panel
+from trueness.market.quality import cut_points, look_ahead_rows
+
+Array = NDArray[np.float64]
+LEAST_COVERED = 0.5
+"""Share of the bars of a series that a feature file must hold."""
+CUTS, AUDITED = 8, 5
+"""Points at which the future is taken away, and series for which it is."""
+MOST_FEATURES = 5_000
+
+
+@dataclass(frozen=True)
+class OwnFeatures:
+    """Columns of each series of a panel, aligned with its bars.
+
+    Attributes
+    ----------
+    source : str
+        File, or ``file.py:function``.
+    digest : str
+        Of the values of a file, of the source of a function.
+    names : tuple of str
+        Columns, labels among them.
+    values : dict of str to (T, C) float64
+        By the name of the series; NaN where nothing is known.
+    looks_ahead : dict of str to int
+        Columns of a function that change when the future is taken away, and by how many rows before
+        the cut they do; of a file nobody can tell.
+    notes : tuple of str
+    """
+
+    source: str
+    digest: str
+    names: tuple[str, ...]
+    values: Mapping[str, Array]
+    looks_ahead: Mapping[str, int]
+    notes: tuple[str, ...] = ()
+
+    def column(self, series: str, name: str) -> Array:
+        """One column of a series, (T,)."""
+        return self.values[series][:, self.names.index(name)]
+
+    def columns(self, series: str, names: tuple[str, ...]) -> Array:
+        """Some columns of a series, (T, C)."""
+        return self.values[series][:, [self.names.index(name) for name in names]]
+
+
+def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures:
+    """Features of a file or of a function, for the bars of a panel.
+
+    Parameters
+    ----------
+    source : str, Path or frame
+        A CSV or Parquet file, or a frame, with Date, one column per feature, and a column ticker,
+        symbol or series where there are several series; or ``file.py:function``. The function gets
+        the bars of one series as a polars frame (Date, Open, High, Low, Close, all adjusted, and
+        Volume where there is one), oldest first, and returns a frame, or a mapping of names to
+        values, with a row for each bar.
+    panel : Panel
+    beside : Path
+        Folder of own files.
+
+    Raises
+    ------
+    DataError, SpecError
+        If it cannot be read or computed, or does not fit the bars.
+    """
+    text = str(source) if isinstance(source, str | Path) else ""
+    if ".py:" in text:
+        return _computed(text, panel, beside)
+    table = read_table(Path(text)) if text else as_frame(source)
+    return _read(table, text or "features", panel)
+
+
+# ------------------------------------------------------------------------------------------- files
+
+
+def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
+    plain = {column: column.strip().lower() for column in table.columns}
+    date = next((c for c, n in plain.items() if n in ("date", "datetime", "timestamp")), None)
+    if date is None:
+        found = ", ".join(table.columns[:12])
+        raise DataError(f"{name}: no column Date; found {found}", "features")
+    ticker = next((c for c, n in plain.items() if n in TICKERS), None)
+    names = _checked_names([c for c in table.columns if c not in (date, ticker)], name)
+    values, notes = {}, []
+    for bars in panel:
+        rows = table
+        if ticker is not None:
+            rows = table.filter(pl.col(ticker).cast(pl.String) == bars.name)
+            if not len(rows):
+                known = table[ticker].cast(pl.String).unique().to_list()
+                raise DataError(
+                    f"{name}: no rows of the series {bars.name}; {nearest(bars.name, known)}",
+                    "features",
+                )
+        times = dates_of(rows[date], name)
+        values[bars.name], covered = _aligned(rows.select(names), times, bars, name)
+        if covered < LEAST_COVERED:
+            raise DataError(
+                f"{name}: {times[0]} to {times[-1]} holds {covered:.0%} of the bars of {bars.name} "
+                f"({bars.dates[0]} to {bars.dates[-1]}); give the same period", "features"
+            )  # fmt: skip
+        if covered < 1:
+            notes.append(f"{name}: {1 - covered:.1%} of the bars of {bars.name} have no features")
+    digest = _digest(names, values)
+    return OwnFeatures(name, digest, names, values, {}, tuple(notes))
+
+
+def _aligned(
+    rows: pl.DataFrame, times: NDArray[np.datetime64], bars: Bars, name: str
+) -> tuple[Array, float]:
+    """Rows of the file at the times of the bars, (T, C), and the share of bars that have one."""
+    place = np.searchsorted(times, bars.dates).clip(max=len(times) - 1)
+    there = times[place] == bars.dates
+    found = np.full((len(bars), rows.width), np.nan)
+    found[there] = _numbers(rows, name)[place[there]]
+    return found, float(there.mean())
+
+
+def _numbers(rows: pl.DataFrame, name: str) -> Array:
+    """Columns as numbers (n, C); NaN where they are empty or infinite."""
+    for column, kind in rows.schema.items():
+        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+            raise DataError(f"{name}: {column} holds {kind}, numbers are expected", "features")
+    values = rows.cast(pl.Float64).to_numpy().astype(np.float64)
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _digest(names: tuple[str, ...], values: Mapping[str, Array]) -> str:
+    sha = hashlib.sha256("\0".join(names).encode())
+    for series in sorted(values):
+        sha.update(series.encode() + np.ascontiguousarray(values[series]).tobytes())
+    return sha.hexdigest()[:12]
+
+
+def _checked_names(names: list[str], source: str) -> tuple[str, ...]:
+    if not names:
+        raise DataError(f"{source}: no column beside the date", "features")
+    if len(names) > MOST_FEATURES:
+        raise DataError(f"{source}: {len(names):,} columns; at most {MOST_FEATURES:,}", "features")
+    taken = [name for name in names if name in CATALOGUE]
+    if taken:
+        raise DataError(
+            f"{source}: {taken[0]} is an indicator of the catalogue; call the column differently",
+            "features",
+        )
+    return tuple(names)
+
+
+# --------------------------------------------------------------------------------------- functions
+
+
+def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
+    function, digest = own.load(reference, beside), own.digest(reference, beside)
+    values: dict[str, Array] = {}
+    names: tuple[str, ...] = ()
+    for bars in panel:
+        found = _called(function, bars, reference, beside)
+        if names and tuple(found.columns) != names:
+            raise DataError(
+                f"{reference}: other columns for {bars.name} than for {panel.series[0].name}",
+                "features",
+            )
+        names = names or _checked_names(found.columns, reference)
+        values[bars.name] = _numbers(found, reference)
+    chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
+    ahead: dict[str, int] = {}
+    for bars in (panel.series[i] for i in chosen):
+        for cut in cut_points(len(bars), len(bars) // 3, CUTS):
+            again = _numbers(_called(function, bars.head(cut), reference, beside), reference)
+            for name, rows in zip(names, look_ahead_rows(values[bars.name], again), strict=True):
+                if rows:
+                    ahead[name] = max(ahead.get(name, 0), int(rows))
+    return OwnFeatures(reference, digest, names, values, ahead)
+
+
+def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataFrame:  # noqa: ANN401
+    """What a function says of some bars: a frame with a row for each."""
+    adjusted = bars.adjusted().frame().drop("Adj Close")
+    with own.answering(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
+        found = function(adjusted)
+    table = as_frame(found)
+    table = table.select(c for c in table.columns if c.strip().lower() != "date")
+    if len(table) != len(bars):
+        raise DataError(
+            f"{reference}: {len(table):,} rows for the {len(bars):,} bars of {bars.name}",
+            "features",
+        )
+    return table

@@ -1,0 +1,206 @@
+"""Bars of one series or of several: files, folders, long tables with a column of tickers."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import polars as pl
+
+from trueness.errors import DataError
+from trueness.frames import as_frame
+from trueness.market.bars import BUNDLED, Bars, bars_from_table, load_bars, read_table
+from trueness.market.spacing import Spacing
+
+Source: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame
+SUFFIXES = (".csv", ".parquet", ".pq")
+TICKERS = ("ticker", "symbol", "series")
+"""Names of a column that says which series a row belongs to, in any case."""
+MOST_SERIES = 5_000
+LEAST_OVERLAP = 0.2
+"""Share of its times that a series must have in common with the others."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Bars of one series or of several, each with its own history.
+
+    Attributes
+    ----------
+    series : tuple of Bars
+        At least one; several are sorted by name.
+    notes : tuple of str
+        What the checks of all together say; each series has its own.
+    """
+
+    series: tuple[Bars, ...]
+    notes: tuple[str, ...] = ()
+
+    def __iter__(self) -> Iterator[Bars]:
+        return iter(self.series)
+
+    def __len__(self) -> int:
+        return len(self.series)
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one series."""
+        return len(self.series) == 1
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the values of one series; of the names and values of several."""
+        if self.alone:
+            return self.series[0].digest
+        lines = [f"{one.name} {one.digest}" for one in self.series]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        names = [one.name for one in self.series]
+        if len(names) < 4:
+            return " + ".join(names)
+        return f"{len(names)} series ({names[0]} to {names[-1]})"
+
+    @property
+    def spacing(self) -> Spacing:
+        """Of all of them."""
+        return self.series[0].spacing
+
+    @property
+    def rows(self) -> int:
+        """Bars of all of them."""
+        return sum(map(len, self.series))
+
+    @property
+    def first(self) -> np.datetime64:
+        """Time of the earliest bar."""
+        return min(one.dates[0] for one in self.series)
+
+    @property
+    def last(self) -> np.datetime64:
+        """Time of the latest bar."""
+        return max(one.dates[-1] for one in self.series)
+
+    def head(self, until: np.datetime64) -> Panel:
+        """All bars up to a time; series that begin later are left out."""
+        rows = [(one, int(np.searchsorted(one.dates, until, "right"))) for one in self.series]
+        return Panel(tuple(one.head(n) for one, n in rows if n))
+
+    @classmethod
+    def of(cls, series: Sequence[Bars]) -> Panel:
+        """Of checked series that fit together.
+
+        Raises
+        ------
+        DataError
+            With code ``panel`` if names occur twice or bars are of different lengths of time, and
+            ``overlap`` if a series has hardly a time in common with the others.
+        """
+        some = tuple(sorted(series, key=lambda one: one.name))
+        names = [one.name for one in some]
+        twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+        if twice:
+            raise DataError(f"two series are called {twice[0]}; rename a file", "panel")
+        if len(some) > MOST_SERIES:
+            raise DataError(f"{len(some):,} series; at most {MOST_SERIES:,} are taken", "panel")
+        other = next((one for one in some if one.spacing.bar != some[0].spacing.bar), None)
+        if other is not None:
+            raise DataError(
+                f"{some[0].name} has a bar per {some[0].spacing.bar}, {other.name} per "
+                f"{other.spacing.bar}; a panel needs bars of one length", "panel"
+            )  # fmt: skip
+        return cls(some, _calendars(some) if len(some) > 1 else ())
+
+
+def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
+    """Note on times that not every series has; refuses series that stand alone."""
+    times, counts = np.unique(np.concatenate([one.dates for one in series]), return_counts=True)
+    shared = times[counts > 1]
+    missing: dict[str, int] = {}
+    for one in series:
+        common = float(np.isin(one.dates, shared).mean())
+        if common < LEAST_OVERLAP:
+            raise DataError(
+                f"{one.name}: {common:.0%} of its bars have the time of a bar of another series; "
+                f"at least {LEAST_OVERLAP:.0%} are needed to judge them together", "overlap"
+            )  # fmt: skip
+        inside = times[(times >= one.dates[0]) & (times <= one.dates[-1])]
+        if lacking := len(inside) - len(one):
+            missing[one.name] = lacking
+    if not missing:
+        return ()
+    worst = sorted(missing, key=lambda name: -missing[name])[:5]
+    told = ", ".join(f"{name} {missing[name]:,}" for name in worst)
+    return (
+        f"calendars differ: {len(missing)} of {len(series)} series lack times that others have "
+        f"({told}{' ...' if len(missing) > 5 else ''}); rows are aligned by time",
+    )
+
+
+def load_panel(source: Source) -> Panel:
+    """Bars by name, from files, a folder, or a table.
+
+    Parameters
+    ----------
+    source : str, Path, sequence of them, or frame
+        A bundled name or a file (see `load_bars`), a folder of CSV and Parquet files, several of
+        these, or a long table with a column ticker, symbol or series. Series are called after that
+        column, or after their files.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read, fails a check, or they do not fit together.
+
+    Examples
+    --------
+    >>> load_panel("sp500").name
+    'sp500'
+    """
+    if not isinstance(source, str | Path | list | tuple):
+        return Panel.of(_from_table(as_frame(source), "bars"))
+    several = isinstance(source, list | tuple)
+    places = [one for each in (source if several else [source]) for one in _places(each)]
+    if not places:
+        raise DataError(f"{source}: no CSV or Parquet file is there", "panel")
+    alone = len(places) == 1
+    series = [one for place in places for one in _series_of(place, alone=alone)]
+    return Panel.of(series)
+
+
+def _places(source: str | Path) -> list[str | Path]:
+    """A source, or the files of a folder."""
+    path = Path(source)
+    if str(source) in BUNDLED or not path.is_dir():
+        return [source]
+    return sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+
+
+def _series_of(place: str | Path, *, alone: bool) -> list[Bars]:
+    if str(place) in BUNDLED:
+        return [load_bars(place)]
+    table = read_table(Path(place))
+    name = str(place) if alone else Path(place).stem
+    return _from_table(table, name)
+
+
+def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:
+    """Series of a table: one, or one per value of its column of tickers."""
+    plain = {column: column.strip().lower() for column in table.columns}
+    column = next((c for c, n in plain.items() if n in TICKERS), None)
+    if column is None:
+        return [bars_from_table(table, name)]
+    tickers = table[column].cast(pl.String)
+    if tickers.null_count() or (tickers.str.strip_chars() == "").any():
+        raise DataError(f"{name}: {column} is empty in some rows; name every series", "panel")
+    parts = table.with_columns(tickers.alias(column)).partition_by(
+        column, as_dict=True, maintain_order=True
+    )
+    return [bars_from_table(part.drop(column), str(key[0])) for key, part in parts.items()]
