@@ -50,7 +50,7 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
     >>> y = np.tile([0, 0, 1, 0], 50)
     >>> (auc,) = auc_draws(y, [y + np.arange(200) / 100], blocks=Blocks.of(200, length=5))
     >>> print(auc.proportion(0.95))
-    0.877 (0.631–0.967)
+    0.877 (0.632–0.967)
     """
 
     def auc(score: object) -> tuple[Resampled, Array]:
