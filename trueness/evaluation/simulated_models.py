@@ -18,6 +18,8 @@ from trueness.evaluation.resolution import Resolution, resolution
 Array = NDArray[np.float64]
 PERSISTENCE = 0.9
 """Correlation of the scores of two neighbouring times beyond what their labels say."""
+ACROSS = 0.5
+"""Correlation of the scores of two series of a panel at one time, beyond what labels say."""
 MOST_MODELS = 200
 """Candidates that are simulated; more are told as if there were so many."""
 
@@ -48,11 +50,13 @@ class Planned:
 
 
 def simulated_scores(
-    y: NDArray[np.uint8], models: int, planned: Planned, *, persistence: float = 0.0, seed: int = 0
-) -> Array:
+    y: NDArray[np.uint8], models: int, planned: Planned, *, persistence: float = 0.0,
+    places: Places | None = None, seed: int = 0,
+) -> Array:  # fmt: skip
     """Scores (models, n) of models with the planned AUC on labels (n,) in the order of time.
 
-    Normal scores around a mean that the label moves; their noise is an autoregression.
+    Normal scores around a mean that the label moves; their noise is an autoregression, of each
+    series of a panel along its own times.
 
     Examples
     --------
@@ -62,17 +66,45 @@ def simulated_scores(
     >>> abs(roc_auc(y, one) - 0.7) < 0.02
     True
     """
-    from scipy.signal import lfilter  # a tenth of a second
-
     rng, rho = np.random.default_rng(seed), planned.correlation
-    noise = rng.standard_normal((models + 1, len(y)))
-    noise[:, 1:] *= np.sqrt(1 - persistence**2)
-    noise = lfilter([1.0], [1.0, -persistence], noise, axis=1)
+    if places is None:
+        noise = _persistent(rng.standard_normal((models + 1, len(y))), persistence)
+    else:
+        cells = (models + 1, places.series.max() + 1, places.time.max() + 1)
+        shared = rng.standard_normal((models + 1, 1, cells[2]))
+        own = rng.standard_normal(cells)
+        each = _persistent(np.sqrt(ACROSS) * shared + np.sqrt(1 - ACROSS) * own, persistence)
+        noise = each[:, places.series, places.time]
     mixed = np.sqrt(rho) * noise[0] + np.sqrt(1 - rho) * noise[1:]
     return float(np.sqrt(2) * ndtri(planned.auc)) * y + mixed
 
 
-def simulated_resolution(y: NDArray[np.uint8], blocks: Blocks, planned: Planned) -> Resolution:
+@dataclass(frozen=True)
+class Places:
+    """Time and series of each unit of a panel, (n,) each, from 0."""
+
+    time: NDArray[np.int64]
+    series: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, blocks: Blocks, group: object) -> Places | None:
+        """None without times, or without series."""
+        if blocks.time is None or group is None:
+            return None
+        return cls(blocks.time, np.unique(np.asarray(group), return_inverse=True)[1])
+
+
+def _persistent(steps: Array, persistence: float) -> Array:
+    """Stationary autoregression along the last axis."""
+    from scipy.signal import lfilter  # a tenth of a second
+
+    steps[..., 1:] *= np.sqrt(1 - persistence**2)
+    return lfilter([1.0], [1.0, -persistence], steps, axis=-1)
+
+
+def simulated_resolution(
+    y: NDArray[np.uint8], blocks: Blocks, planned: Planned, group: object = None
+) -> Resolution:
     """What labels (n,) can show about planned models: the tests of a leaderboard on simulated ones.
 
     Parameters
@@ -82,13 +114,18 @@ def simulated_resolution(y: NDArray[np.uint8], blocks: Blocks, planned: Planned)
     blocks : Blocks
         Of the n units.
     planned : Planned
+    group : (n,), optional
+        Series of a panel.
     """
     m = min(planned.candidates, MOST_MODELS)
     persistence = PERSISTENCE if blocks.time is not None and blocks.length > 1 else 0.0
-    scores = simulated_scores(y, m + planned.baselines, planned, persistence=persistence)
+    places = Places.of(blocks, group)
+    scores = simulated_scores(
+        y, m + planned.baselines, planned, persistence=persistence, places=places
+    )
     aucs = [_as_good(one, planned.auc) for one in auc_draws(y, scores, blocks=blocks)]
     (precision,) = precision_draws(y, scores[:1], alarms=planned.alarms, blocks=blocks)
-    ranked, labels = [SortedScores.of(y, one) for one in scores[:m]], labels_of(y, blocks)
+    ranked, labels = [SortedScores.of(y, one) for one in scores[:m]], labels_of(y, blocks, group)
     chances = (
         Chance.of(labels, [alarm_values(one, planned.alarms) for one in ranked]),
         Chance.of(labels, [rank_values(one) for one in ranked]),

@@ -195,7 +195,12 @@ def _needed(asked: Question, truth: float, levels: dict[str, float]) -> dict[str
 
 
 def power_of_labels(
-    y: NDArray[np.uint8], blocks: Blocks, candidates: int, alarms: int, confidence: float
+    y: NDArray[np.uint8],
+    blocks: Blocks,
+    candidates: int,
+    alarms: int,
+    confidence: float,
+    group: object = None,
 ) -> dict[str, Any] | None:
     """What labels at hand can show about models that are not there yet; None if they are too few.
 
@@ -206,6 +211,8 @@ def power_of_labels(
     blocks : Blocks
     candidates, alarms : int
     confidence : float
+    group : (n,), optional
+        Series of a panel.
     """
     positives, n = int(np.count_nonzero(y)), len(y)
     if min(positives, n - positives) < FEWEST or blocks.few:
@@ -213,7 +220,7 @@ def power_of_labels(
     planned = Planned(candidates, alarms=min(alarms, n), confidence=confidence)
     return power_dict(
         n, positives, candidates, planned.baselines, planned.alarms, confidence,
-        simulated_resolution(y, blocks, planned),
+        simulated_resolution(y, blocks, planned, group),
     )  # fmt: skip
 
 

@@ -38,14 +38,15 @@ def resolution(campaign: Campaign, todo: Plan) -> list[dict[str, Any]]:
             counts = [fold[part] for fold in row["folds"] if part in fold]
             size = [sum(count[name] for count in counts) for name in ("n", "positives")]
             sets.setdefault((part, size[0], size[1]), []).append(entry.spec)
-    return [_resolved(*key, specs, todo) for key, specs in sets.items()]
+    return [_resolved(part, specs, todo) for (part, *_), specs in sets.items()]
 
 
-def _resolved(part: str, days: int, positives: int, specs: list[Any], todo: Plan) -> dict[str, Any]:
+def _resolved(part: str, specs: list[Any], todo: Plan) -> dict[str, Any]:
     rule, examples = specs[0].estimands, todo.examples_of(specs[0])
     candidates = len({spec.candidate for spec in specs})
-    y, blocks = _labels(examples, part, rule.block)
-    found = power_of_labels(y, blocks, candidates, rule.budget, rule.confidence)
+    y, blocks, group = _labels(examples, part, rule.block)
+    days, positives = len(y), int(y.sum())
+    found = power_of_labels(y, blocks, candidates, rule.budget, rule.confidence, group)
     if found is None:
         words = f"{plural(days, units_in_words(rule, part, n=1))} with {positives} positives"
         line = f"Power: none, {words} cannot show any difference."
@@ -54,15 +55,22 @@ def _resolved(part: str, days: int, positives: int, specs: list[Any], todo: Plan
     return {"part": part, **found, "lines": lines}
 
 
-def _labels(examples: Any, part: str, block: int) -> tuple[NDArray[np.uint8], Blocks]:  # noqa: ANN401
-    """Labels of a part of all folds in the order of time, and how they depend on each other."""
-    rows = np.concatenate([examples.members(part, fold) for fold in range(examples.n_folds)])
+def _labels(
+    examples: Any,
+    part: str,
+    block: int,  # noqa: ANN401
+) -> tuple[NDArray[np.uint8], Blocks, Any]:
+    """Labels of a part of all folds in the order of time, their blocks, and their series if any."""
+    members = [examples.members(part, fold) for fold in range(examples.n_folds)]
+    rows = np.unique(np.concatenate(members))  # a unit may be predicted in several folds
     time, cluster = (None if x is None else x[rows] for x in (examples.when, examples.cluster))
     if time is not None:
         rows = rows[order := np.argsort(time, kind="stable")]
         time, cluster = time[order], None if cluster is None else cluster[order]
     length = 1 if time is None else block
-    return examples.y[rows], Blocks.of(len(rows), time=time, cluster=cluster, length=length)
+    group = None if examples.group is None else examples.group[rows]
+    blocks = Blocks.of(len(rows), time=time, cluster=cluster, length=length)
+    return examples.y[rows], blocks, group
 
 
 def size_text(size: dict[str, Any]) -> str:
