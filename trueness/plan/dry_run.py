@@ -56,9 +56,9 @@ def _resolved(part: str, specs: list[Any], todo: Plan) -> dict[str, Any]:
 
 
 def _labels(
-    examples: Any,
+    examples: Any,  # noqa: ANN401
     part: str,
-    block: int,  # noqa: ANN401
+    block: int,
 ) -> tuple[NDArray[np.uint8], Blocks, Any]:
     """Labels of a part of all folds in the order of time, their blocks, and their series if any."""
     members = [examples.members(part, fold) for fold in range(examples.n_folds)]
