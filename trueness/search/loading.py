@@ -151,9 +151,8 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
         raise SpecError(f"{what}; choose from {', '.join(sorted(known))}")
     held = pin.model_dump(mode="json", exclude_defaults=True)
     result = {k: v for k, v in held.items() if k in ("model", "loss", "recipe", "seed")}
-    result["task"] = {
-        k: v for k, v in held["task"].items() if k not in ("kind", "bars", "volatility")
-    }
+    decided = ("kind", *getattr(pin.task, "of_data", ()))
+    result["task"] = {k: v for k, v in held["task"].items() if k not in decided}
     if "evaluation" in content:
         result["evaluation"] = content["evaluation"]
     for name in (one for found in chosen for one in found):

@@ -48,6 +48,8 @@ class MarketTask(TaskShape):
         False, description="train on own features that change when the future is taken away"
     )
 
+    of_data: ClassVar[tuple[str, ...]] = ("bars", "volatility", "features", "bar")
+    """Fields that the data decide."""
     protocols: ClassVar[tuple[type[Shape], ...]] = (
         Mission,
         WalkForward,

@@ -50,6 +50,8 @@ class Market:
 
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
         """Digests of the data, what a bar is, columns of a tier file, dates left open."""
+        if "bar" in content["task"]:
+            raise place.fail(("task", "bar"), "task.bar is what the bars are; leave it out")
         task = {**content["task"], "bars": data.digest, "bar": data.panel.spacing.bar}
         task |= _tier(task.get("tier"), place)
         if data.volatility is not None and _reads_volatility(task):
