@@ -11,8 +11,8 @@ from trueness.errors import TruenessError, nearest
 
 MISSING = object()
 """Stands for a field that a spec does not have, such as `loss.gamma` of a loss without one."""
-NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.features", "task.bar", "task.rows", "task.corpus",
-         "task.units")  # fmt: skip
+NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.features", "task.bar",
+         "task.rows", "task.corpus", "task.units")  # fmt: skip
 """Fields that are no settings."""
 LABELLED = (
     "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.embedding",

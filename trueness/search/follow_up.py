@@ -254,7 +254,7 @@ def _beside(path: Path, source: str) -> str:
 def _content(spec: Spec) -> dict[str, Any]:
     """Fields of a spec that are not at their default; the digests come with the data."""
     content = spec.model_dump(mode="json", exclude_defaults=True)
-    decided = getattr(spec.task, "of_data", ())
+    decided = spec.task.of_data
     content["task"] = {k: v for k, v in content["task"].items() if k not in decided}
     whole = spec.evaluation.model_dump(mode="json")
     dates = {k: whole[k] for k in ("val_start", "test_start", "start") if k in whole}

@@ -151,7 +151,7 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
         raise SpecError(f"{what}; choose from {', '.join(sorted(known))}")
     held = pin.model_dump(mode="json", exclude_defaults=True)
     result = {k: v for k, v in held.items() if k in ("model", "loss", "recipe", "seed")}
-    decided = ("kind", *getattr(pin.task, "of_data", ()))
+    decided = ("kind", *pin.task.of_data)
     result["task"] = {k: v for k, v in held["task"].items() if k not in decided}
     if "evaluation" in content:
         result["evaluation"] = content["evaluation"]

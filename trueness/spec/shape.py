@@ -121,9 +121,12 @@ class TaskShape(Family):
         Rows that a model sees; a field or a property of every member.
     protocols : tuple of type
         Shapes of evaluations, one per protocol.
+    of_data : tuple of str
+        Fields that the data decide.
     """
 
     protocols: ClassVar[tuple[type[Shape], ...]]
+    of_data: ClassVar[tuple[str, ...]] = ()
 
     if TYPE_CHECKING:  # fields of some, which pydantic would find shadowed
 

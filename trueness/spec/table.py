@@ -40,6 +40,7 @@ class TableTask(TaskShape):
         1, ge=1, le=100000, description="rows of a group, the latest its own, that a model sees"
     )
 
+    of_data: ClassVar[tuple[str, ...]] = ("rows",)
     nouns: ClassVar[tuple[str, str]] = ("row", "group")
     horizon: ClassVar[int] = 0
     protocols: ClassVar[tuple[type[Shape], ...]] = (Holdout, KFold, RowsForward, Given)

@@ -49,7 +49,6 @@ class MarketTask(TaskShape):
     )
 
     of_data: ClassVar[tuple[str, ...]] = ("bars", "volatility", "features", "bar")
-    """Fields that the data decide."""
     protocols: ClassVar[tuple[type[Shape], ...]] = (
         Mission,
         WalkForward,
