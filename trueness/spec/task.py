@@ -71,7 +71,13 @@ class MarketTask(TaskShape):
     @property
     def prefix(self) -> str:
         """What the label of a model begins with."""
-        return f"{self.tier} · "
+        return f"{self.inputs} · "
+
+    @property
+    def inputs(self) -> str:
+        """What the inputs are called: the tier, or columns that were named one by one."""
+        named = self.columns is not None and self.tier == type(self).model_fields["tier"].default
+        return "columns" if named else self.tier
 
     @property
     def event(self) -> tuple[object, ...]:

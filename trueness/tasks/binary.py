@@ -9,7 +9,7 @@ from trueness.spec.estimator import default_baselines
 
 def baselines(spec: Spec) -> dict[str, Spec]:
     """Every baseline on the inputs of a spec, by name."""
-    inputs = getattr(spec.task, "tier", spec.task.kind)
+    inputs = getattr(spec.task, "inputs", spec.task.kind)
     return {
         f"{inputs}/{model.kind}": Spec(task=spec.task, model=model, evaluation=spec.evaluation)
         for model in default_baselines()

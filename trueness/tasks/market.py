@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
+from trueness.document.numbers import plural
 from trueness.errors import DataError
 from trueness.examples import Examples
 from trueness.market import feature_names, load_volatility, market_examples, resolve_evaluation
@@ -81,7 +82,9 @@ class Market:
             )  # fmt: skip
         ahead = [name for name in chosen_own(task, own) if own and name in own.looks_ahead]
         if own and ahead and not task.allow_lookahead:
-            rows = ", ".join(f"{name} ({own.looks_ahead[name]:,} bars)" for name in ahead[:5])
+            rows = ", ".join(
+                f"{name} ({plural(own.looks_ahead[name], 'bar')})" for name in ahead[:5]
+            )
             raise place.fail(
                 ("task",), f"own features look ahead: {rows} change when later bars are taken "
                 "away; mend them, or set task.allow_lookahead: true, which every table then says",
