@@ -55,6 +55,11 @@ class OwnFeatures:
     looks_ahead: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
+    @property
+    def computed(self) -> bool:
+        """Whether a function gives them, so that the future can be taken away from it."""
+        return ".py:" in self.source
+
     def column(self, series: str, name: str) -> Array:
         """One column of a series, (T,)."""
         return self.values[series][:, self.names.index(name)]
@@ -104,15 +109,9 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
     names = _checked_names([c for c in table.columns if c not in (date, ticker)], name)
     values, notes = {}, []
     for bars in panel:
-        rows = table
-        if ticker is not None:
-            rows = table.filter(pl.col(ticker).cast(pl.String) == bars.name)
-            if not len(rows):
-                known = table[ticker].cast(pl.String).unique().to_list()
-                raise DataError(
-                    f"{name}: no rows of the series {bars.name}; {nearest(bars.name, known)}",
-                    "features",
-                )
+        rows = table if ticker is None else _of_series(table, ticker, bars, panel, name)
+        if not len(rows):
+            raise DataError(f"{name}: no rows", "features")
         times = dates_of(rows[date], name)
         values[bars.name], covered = _aligned(rows.select(names), times, bars, name)
         if covered < LEAST_COVERED:
@@ -124,6 +123,21 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
             notes.append(f"{name}: {1 - covered:.1%} of the bars of {bars.name} have no features")
     digest = _digest(names, values)
     return OwnFeatures(name, digest, names, values, {}, tuple(notes))
+
+
+def _of_series(
+    table: pl.DataFrame, ticker: str, bars: Bars, panel: Panel, name: str
+) -> pl.DataFrame:
+    """Rows of one series; one that is alone may be called after its file."""
+    tickers = table[ticker].cast(pl.String)
+    called = [bars.name, Path(bars.name).stem] if panel.alone else [bars.name]
+    rows = table.filter(tickers.is_in(called))
+    if len(table) and not len(rows):
+        known = [one for one in tickers.unique().to_list() if one is not None]
+        raise DataError(
+            f"{name}: no rows of the series {called[-1]}; {nearest(called[-1], known)}", "features"
+        )
+    return rows
 
 
 def _aligned(
@@ -168,6 +182,14 @@ def _checked_names(names: list[str], source: str) -> tuple[str, ...]:
 
 
 # --------------------------------------------------------------------------------------- functions
+
+
+def recomputed(features: OwnFeatures, bars: Bars, beside: Path = Path()) -> Array:
+    """Columns of the first bars of a series (t, C), computed anew where a function gives them."""
+    if not features.computed:
+        return features.values[bars.name][: len(bars)]
+    function = own.load(features.source, beside)
+    return _numbers(_called(function, bars, features.source, beside), features.source)
 
 
 def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:

@@ -242,9 +242,8 @@ def _extra(cuts: Sequence[_Cut]) -> dict[str, NDArray[Any]]:
 
 def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN401
     """What a protocol may not claim, and that the data end before the test part, if they do."""
-    caution = getattr(evaluation, "caution", None)
-    if caution is not None:
-        return (f"{evaluation.protocol} {caution}",)
+    if evaluation.caution:
+        return (f"{evaluation.protocol} {evaluation.caution}",)
     if isinstance(evaluation, Mission) and panel.last < np.datetime64(evaluation.test_start):
         return (f"no test part: the data end {panel.last}, before {evaluation.test_start}",)
     return ()
