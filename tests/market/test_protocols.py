@@ -213,7 +213,7 @@ def test_scores_of_several_folds_are_averaged_as_logits():
     out = made.part("oof")
     assert len(out) == n
     assert len(set(out.frame["id"].to_list())) == n
-    place = {name: i for i, name in enumerate(examples.ids)}
+    place = {name: i for i, name in enumerate(examples.columns()["id"])}
     for row in out.frame.sample(50, seed=1).iter_rows(named=True):
         i = place[row["id"]]
         folds = np.flatnonzero(examples.parts[:, i] == OOF)

@@ -78,7 +78,6 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
     parts = parts_of(evaluation, reach)
     when = np.concatenate([cut.dates[cut.last] for cut in cuts])
     group = None if alone else np.array([bars.name for bars in panel])[of]
-    ids = None if group is None else np.char.add(np.char.add(group, " "), when.astype(str))
     found = Examples(
         series=_stacked(cuts, task, data),
         start=start,
@@ -90,7 +89,6 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         features=cuts[0].inputs.names,
         notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes,
                *_of_protocol(evaluation, panel)),
-        ids=ids,
         extra=_extra(cuts),
     )  # fmt: skip
     _check_parts(found, task, evaluation)
