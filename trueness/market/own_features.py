@@ -198,22 +198,29 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     names: tuple[str, ...] = ()
     for bars in panel:
         found = _called(function, bars, reference, beside)
-        if names and tuple(found.columns) != names:
-            raise DataError(
-                f"{reference}: other columns for {bars.name} than for {panel.series[0].name}",
-                "features",
-            )
+        if names:
+            _check_same(found, names, bars.name, reference)
         names = names or _checked_names(found.columns, reference)
         values[bars.name] = _numbers(found, reference)
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
         for cut in cut_points(len(bars), len(bars) // 3, CUTS):
-            again = _numbers(_called(function, bars.head(cut), reference, beside), reference)
+            fewer = _called(function, bars.head(cut), reference, beside)
+            _check_same(fewer, names, f"{cut:,} bars of {bars.name}", reference)
+            again = _numbers(fewer, reference)
             for name, rows in zip(names, look_ahead_rows(values[bars.name], again), strict=True):
                 if rows:
                     ahead[name] = max(ahead.get(name, 0), int(rows))
     return OwnFeatures(reference, digest, names, values, ahead)
+
+
+def _check_same(found: pl.DataFrame, names: tuple[str, ...], of: str, reference: str) -> None:
+    if tuple(found.columns) != names:
+        raise DataError(
+            f"{reference}: {', '.join(found.columns[:5])} for {of}, {', '.join(names[:5])} before",
+            "features",
+        )
 
 
 def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataFrame:  # noqa: ANN401
@@ -221,7 +228,10 @@ def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataF
     adjusted = bars.adjusted().frame().drop("Adj Close")
     with own.answering(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
         found = function(adjusted)
-    table = as_frame(found)
+    try:
+        table = as_frame(found)
+    except DataError as error:
+        raise DataError(f"{reference}({bars.name}): {error}", "features") from None
     table = table.select(c for c in table.columns if c.strip().lower() != "date")
     if len(table) != len(bars):
         raise DataError(

@@ -67,8 +67,8 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         If bars are too short, a region is empty or holds one class only; with code
         ``frequent_event`` if the event happens on more than three of four bars.
     """
+    check_target(task, data)
     cuts, notes = _cuts(task, data)
-    _check_rare(task, cuts)
     panel, alone = data.panel, data.panel.alone
     offsets = np.cumsum([0, *(len(cut.inputs.values) for cut in cuts)])
     start = np.concatenate([cut.start + at for cut, at in zip(cuts, offsets, strict=False)])
@@ -250,10 +250,20 @@ def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN
 # ---------------------------------------------------------------------------------------- refusing
 
 
-def _check_rare(task: MarketTask, cuts: Sequence[_Cut]) -> None:
-    """Ask back where the event happens on most bars."""
-    y = np.concatenate([cut.y[cut.y != UNDEFINED] for cut in cuts])
-    share = float(y.mean()) if len(y) else 0.0
+def check_target(task: MarketTask, data: MarketData) -> None:
+    """Refuse labels that are none, and ask back where the event happens on most bars.
+
+    Raises
+    ------
+    DataError
+        With the codes ``labels`` and ``frequent_event``.
+    """
+    event = f"{task.horizon} {task.target.canonical_text()}"
+    if event not in data.events:
+        y = np.concatenate([_labels(task, bars, data)[0] for bars in data.panel])
+        y = y[y != UNDEFINED]
+        data.events[event] = float(y.mean()) if len(y) else 0.0
+    share = data.events[event]
     if share > FREQUENT and not task.frequent:
         raise DataError(
             f"{task.question()}: the event happens on {share:.0%} of the {task.bar}s; ask for "
