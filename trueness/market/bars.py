@@ -296,9 +296,7 @@ def _check_prices(bars: Bars) -> None:
 def _warnings(bars: Bars) -> tuple[str, ...]:
     notes = []
     if bars.dates[-1] >= np.datetime64(datetime.now(UTC).date()):
-        notes.append(
-            f"{bars.name}: the last bar is dated {bars.dates[-1]}; the day may not be over"
-        )
+        notes.append(f"{bars.name}: the last bar is dated {bars.dates[-1]}; it may not be over")
     elif bars.volume is not None and len(bars) > 21:
         usual = float(np.median(bars.volume[-21:-1]))
         if bars.volume[-1] < 0.25 * usual:
