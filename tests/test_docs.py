@@ -13,6 +13,7 @@ import pytest
 from tests.conftest import BASELINES
 from trueness.campaign import load_campaign
 from trueness.cli import app, main
+from trueness.market import synthetic_bars
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "LOG.md"]
@@ -60,6 +61,8 @@ def test_commands_parse(block):
 def test_campaigns_in_the_docs_expand(tmp_path, block):
     (tmp_path / "my_nets.py").write_text("class Net:\n    pass\n")  # read, not run
     (tmp_path / "my_net.py").write_text("class Gru:\n    pass\n")
+    for i, name in enumerate(("SPY", "QQQ", "IWM")):
+        synthetic_bars(700, seed=i).frame().write_csv(tmp_path / f"{name}.csv")
     (tmp_path / "c.yaml").write_text(block.replace("data: catalogue", "data: synthetic"))
     assert _expanded(tmp_path / "c.yaml").experiments
 
@@ -105,7 +108,7 @@ def _verbs(group=app, words=()):
 SAID_ONCE = {"--json", "--markdown", "--report", "--csv", "--latex", "--limit", "--store"}
 OF_CAMPAIGNS = {
     "--id", "--priority", "--tier", "--seeds", "--protocol", "--recipe", "--epochs", "--set",
-    "--data", "--vix",
+    "--data", "--vix", "--features",
 }  # fmt: skip
 """Options of many verbs, described above the table of verbs."""
 

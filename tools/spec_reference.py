@@ -20,6 +20,7 @@ from trueness.spec.loss import Loss
 from trueness.spec.model import Model
 from trueness.spec.recipe import Recipe
 from trueness.spec.shape import Family, Shape, TaskShape
+from trueness.spec.target import Target
 
 
 def _evaluations() -> dict[tuple[type[Shape], ...], str]:
@@ -33,6 +34,7 @@ def _evaluations() -> dict[tuple[type[Shape], ...], str]:
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
 SECTIONS = {
     "task": TaskShape.members(),
+    "task.target": Target.members(),
     "model": Model.members(),
     "model.embedding": Embedding.members(),
     "loss": Loss.members(),

@@ -44,7 +44,7 @@ class Examples:
     offsets : (F,) int64, optional
         First row of each fold's own copy of the series; None if all folds share one.
     ids : (N,) str, optional
-        Distinct names of the examples; None if their times name them.
+        Distinct names of the examples; None if their times, or groups and times, name them.
     cluster : (N,) int64 or str, optional
         Examples of one cluster are not independent, such as the orders of one customer.
     extra : mapping of str to (N,)
@@ -98,12 +98,22 @@ class Examples:
         ValueError
             If the examples have neither ids nor times.
         """
-        ids = self.when.astype(str) if self.ids is None and self.when is not None else self.ids
-        if ids is None:
-            raise ValueError("examples without ids need times")
-        known = {"id": ids, "time": self.when, "group": self.group, "cluster": self.cluster}
+        known = {
+            "id": self._names(),
+            "time": self.when,
+            "group": self.group,
+            "cluster": self.cluster,
+        }
         known = {name: values for name, values in known.items() if values is not None}
         return {**known, "y": self.y, **self.extra}
+
+    def _names(self) -> NDArray[np.str_]:
+        if self.ids is not None:
+            return self.ids
+        if self.when is None:
+            raise ValueError("examples without ids need times")
+        times = self.when.astype(str)
+        return times if self.group is None else np.char.add(np.char.add(self.group, " "), times)
 
     def members(self, part: str, fold: int = 0) -> NDArray[np.int64]:
         """Positions of the examples that play `part` in `fold`."""

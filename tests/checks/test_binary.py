@@ -220,6 +220,20 @@ def test_what_is_lacking_is_said(case):
     assert result.why
 
 
+@pytest.mark.parametrize(("step", "unit"), [(7, "D"), (60, "m"), (30, "D")])
+def test_overlaps_of_other_bars_are_counted_in_bars(step, unit):
+    """Of weeks, hours and months: the horizon of 5 bars is neither 5 days nor 5 weekdays."""
+    of = np.timedelta64(step, unit)
+    when = (np.datetime64("2000-01-03T00:00") + np.arange(N) * of).astype("datetime64[ms]")
+    for bars, overlaps in ((5, True), (6, False)):
+        before = np.r_[when[:-1] - 2000 * of, when[0] - bars * of]
+        after = np.r_[when[:-1] - 2000 * of, when[-1] + bars * of]
+        for times in (before, after):
+            found = answer("TRU017", given(when=when, training=train(when=times)))
+            assert isinstance(found, Finding) == overlaps
+            assert isinstance(found, Clean) != overlaps
+
+
 def test_sessions_are_days_where_the_data_hold_weekends():
     every_day = np.datetime64("2000-01-01") + np.arange(N)
     near = train(when=np.r_[every_day[:-1] - 2100, every_day[0] - 5])

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from trueness.cli.options import Data, Protocol, Vix, Whole, progress
+from trueness.cli.options import Data, Features, Protocol, Vix, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
-data_app = App(name="data", help="Check daily bars before they are used.", help_format="plaintext")
+if TYPE_CHECKING:
+    from trueness.market import Bars
+
+data_app = App(name="data", help="Check bars before they are used.", help_format="plaintext")
 features_app = App(name="features", help_format="plaintext")
 
 
@@ -19,29 +23,37 @@ def check_bars(
     source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None,
     output: Output = DEFAULT,
 ) -> int:  # fmt: skip
-    """Check daily bars: dates, prices, volume, and the sessions they lack.
+    """Check bars: spacing, dates, prices, volume, and the sessions they lack.
 
     Example: trueness data check sp500 --calendar XNYS
+    Example: trueness data check bars/
 
     Parameters
     ----------
     source
-        sp500, synthetic, or a CSV or Parquet file with Date, Open, High, Low, Close, Volume.
+        sp500, synthetic, a CSV or Parquet file with Date, Open, High, Low, Close, Volume and
+        perhaps a ticker, or a folder of them.
     calendar
         Exchange calendar to compare the dates with, such as XNYS.
     """
     from trueness.judge.facts import Facts
-    from trueness.market import load_bars, load_volatility
-    from trueness.market.check import bar_facts, compare_sessions, volatility_facts
+    from trueness.market import load_panel, load_volatility
+    from trueness.market.check import bar_facts, compare_sessions, panel_facts, volatility_facts
 
     check(output)
-    bars = load_bars(source)
-    facts = bar_facts(bars)
-    if vix is not None:
-        facts["volatility"] = volatility_facts(bars, load_volatility(vix))
-    if calendar is not None:
-        facts["sessions"] = compare_sessions(bars, calendar)
-    present(Facts(f"Bars: {bars.name}", facts), output)
+    panel = load_panel(source)
+    index = None if vix is None else load_volatility(vix)
+
+    def facts_of(bars: Bars) -> dict[str, Any]:
+        facts = bar_facts(bars)
+        if index is not None:
+            facts["volatility"] = volatility_facts(bars, index)
+        if calendar is not None:
+            facts["sessions"] = compare_sessions(bars, calendar)
+        return facts
+
+    facts = facts_of(panel.series[0]) if panel.alone else panel_facts(panel, facts_of)
+    present(Facts(f"Bars: {panel.name}", facts), output)
     return 0
 
 
@@ -108,6 +120,7 @@ def audit(
     /,
     *,
     tier: str | None = None,
+    features: Features = None,
     data: Data = None,
     vix: Vix = None,
     protocol: Protocol = None,
@@ -116,11 +129,12 @@ def audit(
 ) -> int:
     """Audit features: look-ahead, copies, gaps, tails, drift, relation to the label.
 
-    Those of a tier of indicators, or of the table of a campaign: there a feature that tells the
-    label by itself is suspected to be a leak. Exits with status 1 if a feature looks ahead, or is
-    a suspected leak.
+    Those of a tier of indicators, own ones, or those of the table of a campaign: there a feature
+    that tells the label by itself is suspected to be a leak. Exits with status 1 if a feature
+    looks ahead, or is a suspected leak.
 
     Example: trueness features audit --tier a50 --data sp500
+    Example: trueness features audit --features my_features.py:build --data sp500
     Example: trueness features audit table-demo
 
     Parameters
@@ -141,7 +155,7 @@ def audit(
 
     check(output)
     if campaign is not None:
-        own = {"--tier": tier, "--vix": vix, "--block-days": block_days}
+        own = {"--tier": tier, "--features": features, "--vix": vix, "--block-days": block_days}
         given = next((name for name, value in own.items() if value is not None), None)
         if given is not None:
             message = f"{given} is about a tier of indicators; leave it out for the table of"
@@ -153,11 +167,30 @@ def audit(
         raise TruenessError(f"{message}, walk_forward", "protocol")
     if block_days < 1:
         raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
+    if features is not None:
+        return _audit_own(features, tier, data, protocol, block_days, output)
     index = None if vix is None else load_volatility(vix)
     with progress() as shown:
         found = audit_tier(
             load_bars(data or "sp500"), tier or "a50", index, protocol, block_days, shown
         )
+    present(found, output)
+    return 1 if found.looking_ahead else 0
+
+
+def _audit_own(
+    features: str, tier: str | None, data: Data, protocol: str, block: int, output: Output
+) -> int:
+    from trueness.judge.features import audit_own
+    from trueness.market import load_panel
+    from trueness.market.own_features import load_own
+
+    if tier is not None:
+        raise TruenessError("--tier and --features are audited one at a time; leave one out",
+                            "tier")  # fmt: skip
+    panel = load_panel(data or "sp500")
+    with progress() as shown:
+        found = audit_own(load_own(features, panel), panel, protocol, block, shown)
     present(found, output)
     return 1 if found.looking_ahead else 0
 

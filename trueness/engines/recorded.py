@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trueness.checks import checked
 from trueness.engines import Outcome
 from trueness.examples import PARTS, Examples
+from trueness.frames import as_frame
 from trueness.judge.measured import measured
 from trueness.models import parameter_count
 from trueness.predictions import Predictions
@@ -74,7 +75,7 @@ def predictions_of(
     for fold in range(examples.n_folds):
         rows = np.flatnonzero(examples.parts[fold])
         frames.append(
-            pl.DataFrame({
+            as_frame({
                 "split": np.array(PARTS)[examples.parts[fold, rows]],
                 "fold": np.full(len(rows), fold, np.int16),
                 **{name: values[rows] for name, values in columns.items()},

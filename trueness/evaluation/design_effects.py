@@ -120,7 +120,7 @@ class Residuals:
             The same seed gives the same noise, so that models are paired.
         """
         alarms, window = _Alarms.of(self, ranked, count), self.window
-        together = 1.0 if self.blocks.items == self.blocks.n else max(0.0, self.correlation[0])
+        together = 1.0 if self.blocks.items == self.blocks.n else self.correlation[0].clip(0, 1)
         spectrum = np.maximum(self.spectrum + together - self.correlation[0], 0)
         labels = float(window.of_products(alarms.sums, spectrum)) + (1 - together) * count
         own = np.zeros(draws)

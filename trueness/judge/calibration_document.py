@@ -20,7 +20,7 @@ from trueness.judge.calibration import (
     CalibrationComparison,
 )
 from trueness.judge.curves import axis_end, calibration_curve, curve_explained
-from trueness.judge.parts import run_title
+from trueness.judge.parts import cautions, run_title
 
 NOTES = (
     "Brier score and log loss: mean over the units, smaller is better; the difference is to the "
@@ -51,6 +51,7 @@ def document(found: CalibrationComparison) -> Document:
         f"Calibration of {run_title(found.name, found.run)}",
         [
             *(Sentence(note, "warning") for note in found.notes),
+            *cautions([found.rule]),
             Sentence(found.verdict, "verdict"),
             Items(found.facts()),
             comparison_table(found),

@@ -7,7 +7,7 @@ from trueness.document.numbers import count, decimal, level, lower_bound, plural
 from trueness.evaluation.dependence import INDEPENDENT
 from trueness.evaluation.guarantee import FEWEST_ALARMS, ThresholdBound
 from trueness.judge.certificates import Certificates, RunCertificate
-from trueness.judge.parts import run_title, units_in_words
+from trueness.judge.parts import cautions, run_title, units_in_words
 
 RUNS_IN_DETAIL = 6
 """Runs whose tested thresholds a page lists."""
@@ -32,6 +32,7 @@ def document(found: Certificates) -> Document:
         f"{claim}: {of}",
         [
             Sentence(_answer(found), "verdict"),
+            *cautions(each.run.spec.estimands for each in found.runs),
             _table(found),
             Items(_notes(found)),
             Section("Bounds of all thresholds", tested, folded=True),

@@ -18,6 +18,7 @@ from trueness.document import (
 from trueness.evaluation.selection import Contrast
 from trueness.judge.access import part_in_words
 from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDifference
+from trueness.judge.parts import cautions
 
 VERDICTS = {"better": "better", "worse": "worse", "tied": "indistinguishable", "unknown": "too few"}
 """Verdict about the first run -> how it is called in a table."""
@@ -31,6 +32,7 @@ def comparison_document(found: Comparison) -> Document:
     unit = found.first.run.spec.estimands.nouns[0]
     parts: list[Part] = [
         *(Sentence(sentence(found, one), "verdict") for one in found.measures),
+        *cautions(one.run.spec.estimands for one in (found.first, found.second)),
         _measures(found),
         Section("Alarms", [_raised(found), _units(found)]),
     ]

@@ -46,7 +46,7 @@ class Facts:
     def document(self) -> Document:
         """A table of them, warnings first."""
         inside = {k: v for k, v in self.facts.items() if isinstance(v, Mapping)}
-        sections = [Section(_words(k).capitalize(), _parts(v)) for k, v in inside.items()]
+        sections = [Section(_titled(k), _parts(v)) for k, v in inside.items()]
         return Document(self.title, [*_parts(self.facts), *sections])
 
 
@@ -61,6 +61,11 @@ def _parts(facts: Mapping[str, Any]) -> list[Part]:
         if name not in TOLD and not isinstance(value, Mapping)
     ]  # fmt: skip
     return [*told, Table(NAMES, rows)]
+
+
+def _titled(name: str) -> str:
+    words = _words(name)
+    return words[:1].upper() + words[1:]
 
 
 def _words(name: str) -> str:

@@ -21,6 +21,9 @@ from trueness.market import (
     market_examples,
     resolve_evaluation,
 )
+from trueness.market.indicators import Table as Features
+from trueness.market.own_features import OwnFeatures, recomputed
+from trueness.market.panel import Panel
 from trueness.market.quality import Audit, audit
 from trueness.market.quality import Column as Feature
 from trueness.spec import Spec
@@ -110,7 +113,7 @@ class FeatureAudit:
         )
         pictures = [_scatter(a.columns), *_bars(a.columns)]
         return Document(
-            f"Feature audit: tier {a.tier}",
+            f"Feature audit: {'' if a.own else 'tier '}{a.tier}",
             [
                 Sentence(f"{_look_ahead(self.looking_ahead)} {associated}", "verdict"),
                 *(Sentence(note, "note") for note in a.notes),
@@ -127,11 +130,40 @@ class FeatureAudit:
 def audit_tier(
     bars: Bars, tier: str, vix: Volatility | None, protocol: str, block: int, progress: Progress
 ) -> FeatureAudit:
-    """Audit a tier with the published label: High of the next day reaches +1 %.
+    """Audit a tier with the published label: High of the next bar reaches +1 %.
 
     Under `walk_forward` the training and validation rows are those of the first fold; `block` is
-    the number of days per permuted block of the null.
+    the number of bars per permuted block of the null.
     """
+    return FeatureAudit(audit(bars, tier, vix, **_labelled(bars, protocol, block, progress)))
+
+
+def audit_own(
+    own: OwnFeatures, panel: Panel, protocol: str, block: int, progress: Progress
+) -> FeatureAudit:
+    """Audit own features on the first series, and whether they look ahead on others as well.
+
+    Whether the columns of a file look ahead nobody can tell; a note says so.
+    """
+    bars = panel.series[0]
+
+    def compute(some: Bars) -> Features:
+        return Features(recomputed(own, some), own.names, ())
+
+    found = audit(bars, own.source, compute=compute, **_labelled(bars, protocol, block, progress))
+    for column in found.columns:
+        column.look_ahead_rows = max(column.look_ahead_rows, own.looks_ahead.get(column.name, 0))
+    notes = list(own.notes)
+    if not panel.alone:
+        notes.append(f"{count(len(panel))} series; all but look-ahead is of {bars.name}")
+    if not own.computed:
+        notes.append(f"{own.source} is a file: whether its columns look ahead cannot be told")
+    found.notes, found.own = tuple(notes), True
+    return FeatureAudit(found)
+
+
+def _labelled(bars: Bars, protocol: str, block: int, progress: Progress) -> dict[str, Any]:
+    """What an audit takes besides columns: rows, labels, and who hears of its steps."""
     rule = resolve_evaluation({"protocol": protocol}, bars.dates[0], bars.dates[-1])
     task = {"kind": "market", "bars": bars.digest, "columns": ("return_1d",)}
     spec = Spec.model_validate({"task": task, "evaluation": rule})
@@ -150,7 +182,7 @@ def audit_tier(
             started.append(what)
         progress.advance(1)
 
-    return FeatureAudit(audit(bars, tier, vix, parts=parts, y=y, block=block, on_step=step))
+    return {"parts": parts, "y": y, "block": block, "on_step": step}
 
 
 # ------------------------------------------------------------------------------------------- shown

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from trueness.document import Part, Sentence
 from trueness.document.numbers import count
 from trueness.errors import StoreError, TruenessError
 from trueness.predictions import Predictions
@@ -109,6 +110,12 @@ def counted(rule: Estimands, name: str, part: Predictions) -> str:
         times = part.frame["time"]
         shown += f", {str(times[0])[:10]} to {str(times[-1])[:10]}"
     return shown
+
+
+def cautions(rules: Iterable[Estimands]) -> list[Part]:
+    """What results may not claim, once each."""
+    told = dict.fromkeys(rule.caution for rule in rules if rule.caution)
+    return [Sentence(f"Caution: {one}.", "warning") for one in told]
 
 
 def run_title(name: str, run: Run) -> str:

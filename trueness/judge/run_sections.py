@@ -23,6 +23,7 @@ from trueness.judge.access import part_in_words
 from trueness.judge.comparison import measured_part
 from trueness.judge.findings import Muted
 from trueness.judge.group import Model
+from trueness.judge.parts import cautions
 
 TONES = {"error": "error", "warning": "warning"}
 """Severity -> tone of its sentence."""
@@ -146,8 +147,22 @@ def run_sections(model: Model) -> list[Part]:
         f"{model.name}: {model.run.spec.estimands.headline} {_shown(headline)}.", "verdict"
     )
     findings = run_parts(model)
-    return [first, *about, *difference_sentence(model), *warnings_of(model),
-            Section("Checks and pictures", findings)]  # fmt: skip
+    return [
+        first, *cautions([model.run.spec.estimands]), *about, *difference_sentence(model),
+        *warnings_of(model), *_by_group(model), Section("Checks and pictures", findings),
+    ]  # fmt: skip
+
+
+def _by_group(model: Model) -> list[Part]:
+    """Alarms on each series of a panel, or on each group of whatever else has some."""
+    from trueness.judge.slices import slice_sections
+
+    try:
+        if measured_part(model.run).group is None:
+            return []
+        return [*slice_sections([(model.name, model.run)], only="group")]
+    except TruenessError as error:
+        return [Sentence(str(error), "warning")]
 
 
 def _shown(e: Estimate) -> str:

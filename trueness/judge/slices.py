@@ -151,13 +151,15 @@ def _slice(
     return Slice(name, n, rate, own, others[0] if others else None)
 
 
-def slice_sections(runs: Sequence[tuple[str, Run]]) -> list[Section]:
+def slice_sections(runs: Sequence[tuple[str, Run]], only: str = "") -> list[Section]:
     """A table per kind of slice, of a run and perhaps a baseline beside it.
 
     Parameters
     ----------
     runs : sequence of (name, run)
         One or two, on the same units.
+    only : str
+        This kind alone; all of them if empty.
     """
     (name, run), *beside = runs
     found = slices(run, *(other for _, other in beside[:1]))
@@ -166,7 +168,8 @@ def slice_sections(runs: Sequence[tuple[str, Run]]) -> list[Section]:
         f"Precision of the alarms for the {count(found.alarms)} of {count(found.n)} {found.unit}s "
         f"with the highest scores ({found.estimate})."
     )
-    tables = {t: _table(t, rows, found, name, baseline) for t, rows in found.by.items()}
+    tables = {t: _table(t, rows, found, name, baseline) for t, rows in found.by.items()
+              if only in ("", t)}  # fmt: skip
     return [
         Section(f"By {title}", [table] if i else [told, table])
         for i, (title, table) in enumerate(tables.items())

@@ -26,7 +26,7 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_sweep
 from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
 from trueness.judge.demands import Choice, Demand
-from trueness.judge.parts import counted, earlier_name, run_title, units_in_words
+from trueness.judge.parts import cautions, counted, earlier_name, run_title, units_in_words
 from trueness.judge.thresholds import RunThresholds, Thresholds
 
 RUNS_IN_DETAIL = 6
@@ -42,6 +42,7 @@ def document(found: Thresholds) -> Document:
     """Of one run: its choices, the best baseline beside it, its sweep; of several a line each."""
     asked = found.asked
     parts: list[Part] = [Sentence(note, "warning") for note in found.notes]
+    parts += cautions(one.run.spec.estimands for one in found.runs)
     if len(asked) == 1 and not found.campaign:
         (one,) = asked
         title = f"Thresholds of {run_title(one.name, one.run)}"

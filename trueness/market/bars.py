@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
+from trueness.frames import as_frame
 from trueness.market.spacing import Spacing, days_between
 
 BUNDLED = ("sp500", "synthetic")
@@ -102,7 +103,7 @@ class Bars:
         columns |= {"Close": self.close, "Adj Close": self.close * self.factor}
         if self.volume is not None:
             columns["Volume"] = self.volume
-        return pl.DataFrame(columns)
+        return as_frame(columns)
 
 
 @dataclass(frozen=True)
@@ -295,9 +296,7 @@ def _check_prices(bars: Bars) -> None:
 def _warnings(bars: Bars) -> tuple[str, ...]:
     notes = []
     if bars.dates[-1] >= np.datetime64(datetime.now(UTC).date()):
-        notes.append(
-            f"{bars.name}: the last bar is dated {bars.dates[-1]}; the day may not be over"
-        )
+        notes.append(f"{bars.name}: the last bar is dated {bars.dates[-1]}; it may not be over")
     elif bars.volume is not None and len(bars) > 21:
         usual = float(np.median(bars.volume[-21:-1]))
         if bars.volume[-1] < 0.25 * usual:
@@ -427,6 +426,9 @@ def load_volatility(source: str | Path) -> Volatility:
         raise DataError(f"{name}: no rows; one value per trading day is expected")
     days = dates_of(table["date"], name)
     close = _numbers(table, "close", name, days)
+    if days.dtype != np.dtype("datetime64[D]"):
+        raise DataError(f"{name}: {days[0]} and others have a time of day; one value per day is "
+                        "expected", "volatility")  # fmt: skip
     if (close <= 0).any():
         raise DataError(f"{name}: close on {days[np.argmax(close <= 0)]} is not positive")
     return Volatility(name, days, close)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from trueness.errors import DataError, nearest
 from trueness.market.bars import Bars, Volatility
+from trueness.market.panel import Panel
 from trueness.market.spacing import days_between
 
 
@@ -25,6 +27,22 @@ def bar_facts(bars: Bars) -> dict[str, Any]:
         "longest_hole_days": float(step.max(initial=0)),
         "digest": bars.digest,
         "warnings": list(bars.notes),
+    }
+
+
+def panel_facts(
+    panel: Panel, facts_of: Callable[[Bars], dict[str, Any]] = bar_facts
+) -> dict[str, Any]:
+    """Facts of all series together, then those of each by its name."""
+    return {
+        "series": len(panel),
+        "rows": panel.rows,
+        "first": str(panel.first),
+        "last": str(panel.last),
+        "spacing": panel.spacing.in_words(),
+        "digest": panel.digest,
+        "warnings": list(panel.notes),
+        **{f"series {bars.name}": facts_of(bars) for bars in panel},
     }
 
 
@@ -56,7 +74,13 @@ def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
     import exchange_calendars as ec
     from exchange_calendars.errors import InvalidCalendarName
 
-    first, last = str(bars.dates[0]), str(bars.dates[-1])
+    days = np.unique(bars.dates.astype("datetime64[D]"))
+    first, last = str(days[0]), str(days[-1])
+    if bars.spacing.step_days > 1:
+        raise DataError(
+            f"{bars.name}: {bars.spacing.in_words()}; a calendar says which days are missing, and "
+            "needs bars of a day or less", "calendar"
+        )  # fmt: skip
     try:
         sessions = ec.get_calendar(calendar, start=first, end=last).sessions
     except InvalidCalendarName:
@@ -65,7 +89,7 @@ def compare_sessions(bars: Bars, calendar: str) -> dict[str, Any]:
     except ValueError as error:
         raise DataError(f"calendar {calendar} does not cover {first} to {last}: {error}") from None
     open_days = sessions.to_numpy().astype("datetime64[D]")
-    missing, extra = np.setdiff1d(open_days, bars.dates), np.setdiff1d(bars.dates, open_days)
+    missing, extra = np.setdiff1d(open_days, days), np.setdiff1d(days, open_days)
     return {
         "calendar": calendar,
         "sessions": len(open_days),

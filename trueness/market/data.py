@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from trueness.market.bars import Bars, Volatility
@@ -12,11 +12,21 @@ from trueness.market.panel import Panel
 
 @dataclass(frozen=True)
 class MarketData:
-    """Bars of one series or of a panel, and what else columns are made from."""
+    """Bars of one series or of a panel, and what else columns are made from.
+
+    Attributes
+    ----------
+    panel : Panel
+    volatility : Volatility, optional
+    own : OwnFeatures, optional
+    events : dict of str to float
+        Share of bars with an event, of those that were asked for.
+    """
 
     panel: Panel
     volatility: Volatility | None = None
     own: OwnFeatures | None = None
+    events: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def of(

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError
 from trueness.files import cache_folder
+from trueness.frames import as_series
 from trueness.market.bars import Bars, Volatility
 from trueness.market.data import MarketData
 from trueness.market.indicators import (
@@ -280,7 +281,7 @@ def write_table(table: Table, path: Path, dates: NDArray[np.datetime64] | None =
     """Write columns as Parquet in one step; False where the folder cannot be written."""
     frame = pl.DataFrame(table.values, schema=list(table.names))
     if dates is not None:
-        frame.insert_column(0, pl.Series("Date", dates))
+        frame.insert_column(0, as_series("Date", dates))
     temporary = path.with_name(f".{uuid.uuid4().hex}.parquet")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

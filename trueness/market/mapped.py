@@ -20,7 +20,7 @@ class Mapped(np.memmap):
 
     def __reduce__(self) -> Any:  # noqa: ANN401 - as pickle asks
         """Name of the file; of a part of it the content."""
-        if self.base is not None and isinstance(self.base, np.memmap):
+        if self.filename is None or isinstance(self.base, np.memmap):
             return np.asarray(self).__reduce__()
         return _opened, (str(self.filename),)
 
@@ -54,4 +54,9 @@ def mapped(
 
 
 def _opened(path: str) -> Mapped:
-    return np.load(path, mmap_mode="c").view(Mapped)
+    with Path(path).open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, fortran, dtype = np.lib.format.read_array_header_1_0(file)
+        at = file.tell()
+    whole: Any = Mapped(path, dtype, "c", at, shape, "F" if fortran else "C")
+    return whole

@@ -55,6 +55,11 @@ class OwnFeatures:
     looks_ahead: Mapping[str, int]
     notes: tuple[str, ...] = ()
 
+    @property
+    def computed(self) -> bool:
+        """Whether a function gives them, so that the future can be taken away from it."""
+        return ".py:" in self.source
+
     def column(self, series: str, name: str) -> Array:
         """One column of a series, (T,)."""
         return self.values[series][:, self.names.index(name)]
@@ -104,15 +109,9 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
     names = _checked_names([c for c in table.columns if c not in (date, ticker)], name)
     values, notes = {}, []
     for bars in panel:
-        rows = table
-        if ticker is not None:
-            rows = table.filter(pl.col(ticker).cast(pl.String) == bars.name)
-            if not len(rows):
-                known = table[ticker].cast(pl.String).unique().to_list()
-                raise DataError(
-                    f"{name}: no rows of the series {bars.name}; {nearest(bars.name, known)}",
-                    "features",
-                )
+        rows = table if ticker is None else _of_series(table, ticker, bars, panel, name)
+        if not len(rows):
+            raise DataError(f"{name}: no rows", "features")
         times = dates_of(rows[date], name)
         values[bars.name], covered = _aligned(rows.select(names), times, bars, name)
         if covered < LEAST_COVERED:
@@ -124,6 +123,21 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
             notes.append(f"{name}: {1 - covered:.1%} of the bars of {bars.name} have no features")
     digest = _digest(names, values)
     return OwnFeatures(name, digest, names, values, {}, tuple(notes))
+
+
+def _of_series(
+    table: pl.DataFrame, ticker: str, bars: Bars, panel: Panel, name: str
+) -> pl.DataFrame:
+    """Rows of one series; one that is alone may be called after its file."""
+    tickers = table[ticker].cast(pl.String)
+    called = [bars.name, Path(bars.name).stem] if panel.alone else [bars.name]
+    rows = table.filter(tickers.is_in(called))
+    if len(table) and not len(rows):
+        known = [one for one in tickers.unique().to_list() if one is not None]
+        raise DataError(
+            f"{name}: no rows of the series {called[-1]}; {nearest(called[-1], known)}", "features"
+        )
+    return rows
 
 
 def _aligned(
@@ -170,28 +184,43 @@ def _checked_names(names: list[str], source: str) -> tuple[str, ...]:
 # --------------------------------------------------------------------------------------- functions
 
 
+def recomputed(features: OwnFeatures, bars: Bars, beside: Path = Path()) -> Array:
+    """Columns of the first bars of a series (t, C), computed anew where a function gives them."""
+    if not features.computed:
+        return features.values[bars.name][: len(bars)]
+    function = own.load(features.source, beside)
+    return _numbers(_called(function, bars, features.source, beside), features.source)
+
+
 def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     function, digest = own.load(reference, beside), own.digest(reference, beside)
     values: dict[str, Array] = {}
     names: tuple[str, ...] = ()
     for bars in panel:
         found = _called(function, bars, reference, beside)
-        if names and tuple(found.columns) != names:
-            raise DataError(
-                f"{reference}: other columns for {bars.name} than for {panel.series[0].name}",
-                "features",
-            )
+        if names:
+            _check_same(found, names, bars.name, reference)
         names = names or _checked_names(found.columns, reference)
         values[bars.name] = _numbers(found, reference)
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
         for cut in cut_points(len(bars), len(bars) // 3, CUTS):
-            again = _numbers(_called(function, bars.head(cut), reference, beside), reference)
+            fewer = _called(function, bars.head(cut), reference, beside)
+            _check_same(fewer, names, f"{cut:,} bars of {bars.name}", reference)
+            again = _numbers(fewer, reference)
             for name, rows in zip(names, look_ahead_rows(values[bars.name], again), strict=True):
                 if rows:
                     ahead[name] = max(ahead.get(name, 0), int(rows))
     return OwnFeatures(reference, digest, names, values, ahead)
+
+
+def _check_same(found: pl.DataFrame, names: tuple[str, ...], of: str, reference: str) -> None:
+    if tuple(found.columns) != names:
+        raise DataError(
+            f"{reference}: {', '.join(found.columns[:5])} for {of}, {', '.join(names[:5])} before",
+            "features",
+        )
 
 
 def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataFrame:  # noqa: ANN401
@@ -199,7 +228,10 @@ def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataF
     adjusted = bars.adjusted().frame().drop("Adj Close")
     with own.answering(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
         found = function(adjusted)
-    table = as_frame(found)
+    try:
+        table = as_frame(found)
+    except DataError as error:
+        raise DataError(f"{reference}({bars.name}): {error}", "features") from None
     table = table.select(c for c in table.columns if c.strip().lower() != "date")
     if len(table) != len(bars):
         raise DataError(

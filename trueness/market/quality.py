@@ -87,7 +87,7 @@ class Column:
 
 @dataclass
 class Audit:
-    """Columns of a tier with what was found, the cut points, and the sizes of the parts."""
+    """Columns of a tier, or own ones, with what was found, cut points, and sizes of the parts."""
 
     tier: str
     source: str
@@ -96,6 +96,7 @@ class Audit:
     n_train: int = 0
     n_validation: int = 0
     notes: tuple[str, ...] = field(default=())
+    own: bool = False
 
     @property
     def looking_ahead(self) -> list[Column]:
@@ -131,8 +132,8 @@ def look_ahead_rows(whole: Array, again: Array) -> NDArray[np.int64]:
     (C,) int64
         Distance from the cut to the earliest changed row; 0 if nothing changed.
     """
-    before, scale = whole[: len(again)], np.nanmax(np.abs(whole), axis=0)
-    same = np.isclose(before, again, rtol=TOLERANCE, atol=TOLERANCE * np.nan_to_num(scale))
+    before, scale = whole[: len(again)], np.abs(np.nan_to_num(whole)).max(axis=0, initial=0)
+    same = np.isclose(before, again, rtol=TOLERANCE, atol=TOLERANCE * scale)
     same |= np.isnan(before) & np.isnan(again)
     first = np.where(same.all(axis=0), len(again), (~same).argmax(axis=0))
     return len(again) - first
@@ -144,8 +145,9 @@ def structure(table: Table) -> list[Column]:
     for i, name in enumerate(table.names):
         values, row = table.values[:, i], CATALOGUE.get(name)
         known = ~np.isnan(values)
-        column = Column(name, row.flags if row else (), warmup_declared=row.warmup if row else 0)
-        column.warmup = int(known.argmax()) if known.any() else len(values)
+        warmup = int(known.argmax()) if known.any() else len(values)
+        flags, declared = (row.flags, row.warmup) if row else ((), warmup)
+        column = Column(name, flags, warmup=warmup, warmup_declared=declared)
         gaps = ~known[column.warmup :]
         column.missing, column.longest_gap = int(gaps.sum()), _longest_run(gaps)
         column.top_share, column.tail = _concentration(values[known])
@@ -307,14 +309,16 @@ def audit(
     block: int = BLOCK_DAYS,
     cuts: int = CUTS,
     on_step: Callable[[str, int, int], None] | None = None,
+    compute: Callable[[Bars], Table] | None = None,
 ) -> Audit:
-    """Audit all columns of a tier.
+    """Audit all columns of a tier, or of whatever computes some from bars.
 
     Parameters
     ----------
     bars : Bars
         T days.
     tier : str
+        What the columns are called together, where `compute` gives them.
     vix : Volatility, optional
     parts : pair of (n,) int64, optional
         Rows of the bars that train and that validate; without them drift and label are left out.
@@ -326,18 +330,21 @@ def audit(
         Truncation points.
     on_step : callable, optional
         Hears (what, done, of).
+    compute : callable, optional
+        Columns of bars, in place of those of the tier.
 
     Returns
     -------
     Audit
     """
     told = on_step or (lambda what, done, of: None)
-    table = feature_table(bars, tier, vix)
+    compute = compute or (lambda some: feature_table(some, tier, vix))
+    table = compute(bars)
     latest = max(int((~np.isnan(column)).argmax()) for column in table.values.T)
     points = cut_points(len(bars), min(latest, len(bars) // 2), cuts)
     columns = structure(table)
     for done, cut in enumerate(points, 1):
-        again = feature_table(bars.head(cut), tier, vix)
+        again = compute(bars.head(cut))
         for column, rows in zip(columns, look_ahead_rows(table.values, again.values), strict=True):
             column.look_ahead_rows = max(column.look_ahead_rows, int(rows))
         told("truncate and recompute", done, len(points))

@@ -67,8 +67,8 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         If bars are too short, a region is empty or holds one class only; with code
         ``frequent_event`` if the event happens on more than three of four bars.
     """
+    check_target(task, data)
     cuts, notes = _cuts(task, data)
-    _check_rare(task, cuts)
     panel, alone = data.panel, data.panel.alone
     offsets = np.cumsum([0, *(len(cut.inputs.values) for cut in cuts)])
     start = np.concatenate([cut.start + at for cut, at in zip(cuts, offsets, strict=False)])
@@ -78,7 +78,6 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
     parts = parts_of(evaluation, reach)
     when = np.concatenate([cut.dates[cut.last] for cut in cuts])
     group = None if alone else np.array([bars.name for bars in panel])[of]
-    ids = None if group is None else np.char.add(np.char.add(group, " "), when.astype(str))
     found = Examples(
         series=_stacked(cuts, task, data),
         start=start,
@@ -90,7 +89,6 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         features=cuts[0].inputs.names,
         notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes,
                *_of_protocol(evaluation, panel)),
-        ids=ids,
         extra=_extra(cuts),
     )  # fmt: skip
     _check_parts(found, task, evaluation)
@@ -242,9 +240,8 @@ def _extra(cuts: Sequence[_Cut]) -> dict[str, NDArray[Any]]:
 
 def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN401
     """What a protocol may not claim, and that the data end before the test part, if they do."""
-    caution = getattr(evaluation, "caution", None)
-    if caution is not None:
-        return (f"{evaluation.protocol} {caution}",)
+    if evaluation.caution:
+        return (f"{evaluation.protocol} {evaluation.caution}",)
     if isinstance(evaluation, Mission) and panel.last < np.datetime64(evaluation.test_start):
         return (f"no test part: the data end {panel.last}, before {evaluation.test_start}",)
     return ()
@@ -253,10 +250,20 @@ def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN
 # ---------------------------------------------------------------------------------------- refusing
 
 
-def _check_rare(task: MarketTask, cuts: Sequence[_Cut]) -> None:
-    """Ask back where the event happens on most bars."""
-    y = np.concatenate([cut.y[cut.y != UNDEFINED] for cut in cuts])
-    share = float(y.mean()) if len(y) else 0.0
+def check_target(task: MarketTask, data: MarketData) -> None:
+    """Refuse labels that are none, and ask back where the event happens on most bars.
+
+    Raises
+    ------
+    DataError
+        With the codes ``labels`` and ``frequent_event``.
+    """
+    event = f"{task.horizon} {task.target.canonical_text()}"
+    if event not in data.events:
+        y = np.concatenate([_labels(task, bars, data)[0] for bars in data.panel])
+        y = y[y != UNDEFINED]
+        data.events[event] = float(y.mean()) if len(y) else 0.0
+    share = data.events[event]
     if share > FREQUENT and not task.frequent:
         raise DataError(
             f"{task.question()}: the event happens on {share:.0%} of the {task.bar}s; ask for "

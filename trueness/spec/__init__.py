@@ -107,6 +107,7 @@ class Spec(ContentAddressed):
             alarms=rule.alarms,
             alarm_rate_pct=rule.alarm_rate_pct,
             nouns=self.task.nouns,
+            caution="; ".join(one for one in (rule.caution, self.task.caution) if one),
         )
 
     def canonical(self) -> Spec:

@@ -45,6 +45,8 @@ class Estimands:
         Group that must not be degraded; the largest if empty.
     nouns : tuple of str
         What a unit and a group are called, such as text and language.
+    caution : str
+        What results may not claim because of how they were made; every table says it.
     """
 
     kind: Literal["binary", "classes"]
@@ -63,6 +65,7 @@ class Estimands:
     draws: int = 1000
     majority: str = ""
     nouns: tuple[str, str] = ("unit", "group")
+    caution: str = ""
 
     @property
     def budget(self) -> int:

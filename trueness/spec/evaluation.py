@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime
+from math import comb
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from trueness.spec.shape import Float, Int, Shape
 
 Where: TypeAlias = dict[str, Any]
+MOST_FOLDS = 200
 HELD_OUT: Where = {
     "measured_on": "validation", "chosen_on": "validation", "judged_on": ("validation", "test"),
     "sealed": ("test",),
@@ -29,6 +31,9 @@ class _Evaluation(Shape):
     block: Int = Field(
         20, ge=1, description="consecutive times that belong together, with all of their rows"
     )
+
+    caution: ClassVar[str] = ""
+    """What a protocol may not claim."""
 
     @property
     def where(self) -> Where:
@@ -156,6 +161,11 @@ class Combinatorial(_AcrossTime):
     def _leaves_most(self) -> Self:
         if self.n_test_groups > self.n_groups // 2:
             raise ValueError("n_test_groups: at most half of n_groups, else little trains")
+        if (folds := comb(self.n_groups, self.n_test_groups)) > MOST_FOLDS:
+            raise ValueError(
+                f"{self.n_test_groups} of {self.n_groups} groups are {folds:,} folds, each of "
+                f"which is trained; at most {MOST_FOLDS}"
+            )
         return self
 
 

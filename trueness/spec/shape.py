@@ -151,6 +151,11 @@ class TaskShape(Family):
         return ""
 
     @property
+    def caution(self) -> str:
+        """What results may not claim because of the inputs."""
+        return ""
+
+    @property
     def event(self) -> tuple[object, ...]:
         """Data and event; equal for runs that answer one question, whatever their columns."""
         raise NotImplementedError

@@ -84,11 +84,15 @@ class MarketTask(TaskShape):
         """Data and event; equal for runs that answer one question, whatever their columns."""
         return (self.bars, self.horizon, self.target.canonical_text())
 
+    @property
+    def caution(self) -> str:
+        """What results may not claim."""
+        return "own features may look ahead" if self.allow_lookahead else ""
+
     def question(self) -> str:
         """The event that is predicted."""
         bar = self.bar
         ahead = f"next {bar}" if self.horizon == 1 else f"one of the next {self.horizon} {bar}s"
         if self.target.kind in ("close_return", "first_touch", "column"):
             ahead = f"the next {bar}" if self.horizon == 1 else f"the next {self.horizon} {bar}s"
-        ahead_of_time = "; own features look ahead" if self.allow_lookahead else ""
-        return self.target.in_words(ahead) + ahead_of_time
+        return self.target.in_words(ahead) + (f"; {self.caution}" if self.caution else "")

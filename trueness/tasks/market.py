@@ -15,6 +15,7 @@ from trueness.market.indicators import CATALOGUE, WITH_INDEX, tier_rows
 from trueness.market.inputs import chosen_own, chosen_rows
 from trueness.market.own_features import load_own
 from trueness.market.panel import load_panel
+from trueness.market.windows import check_target
 from trueness.spec.task import OWN_TIER
 from trueness.tasks import Place, binary
 from trueness.yamlfile import Reader
@@ -80,6 +81,7 @@ class Market:
                 ("task", "tier"), "task.tier: own takes own features alone; give some as "
                 "`features:` or --features", "no_features",
             )  # fmt: skip
+        self._check_target(task, data, place)
         ahead = [name for name in chosen_own(task, own) if own and name in own.looks_ahead]
         if own and ahead and not task.allow_lookahead:
             rows = ", ".join(
@@ -90,6 +92,14 @@ class Market:
                 "away; mend them, or set task.allow_lookahead: true, which every table then says",
                 "look_ahead",
             )  # fmt: skip
+
+    def _check_target(self, task: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+        try:
+            check_target(task, data)
+        except DataError as error:
+            if error.code in ("labels", "frequent_event"):
+                raise place.fail(("task", "target"), f"task.target: {error}", error.code) from None
+            # bars too short for a label are told with the columns that need more
 
     def shape(self, spec: Any, data: MarketData) -> tuple[int, int]:  # noqa: ANN401
         """Columns of a window and its rows."""
