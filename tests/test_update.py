@@ -1,6 +1,6 @@
 """Runs survive new data: stored weights score new bars, old scores stay, only new folds train."""
 
-import json
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -8,13 +8,15 @@ import pytest
 
 from tests.test_cli import call
 from trueness.campaign import load_campaign
-from trueness.errors import CampaignError
+from trueness.fit import Member, choose_device, fit_stack
+from trueness.fit.inherited import completed
 from trueness.market import synthetic_bars
 from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.store import Store
 
 OLD = 1250
+LAYER = "head.weight"
 BARS = synthetic_bars(2000)
 CAMPAIGN = """\
 campaign: growing
@@ -68,17 +70,182 @@ def carried(folder, rows, update=False, bars=BARS, **options):
 
 
 def spec_of(campaign, id_):
-    return next(e.spec for e in campaign.experiments if e.id == id_)
+    return next(e.spec for e in campaign.entries if e.id == id_)
 
 
-def test_x(folder):
-    import time
-    for new in (1, 20, 500):
-        t=time.time()
-        c, s, su, notes = carried(folder, OLD + new, update=True)
-        print(new, time.time()-t, notes, su.trained)
-        for e in c.entries:
-            r = s.run(e.spec.key)
-            print(e.id, r.record.get("continues"), r.record.get("trained_folds"), r.record["seconds"], r.record["gflop"] if "gflop" in r.record else None)
-        print(r.record["notes"], c.experiments[0].spec.evaluation)
-    assert 0
+def scores(store, spec, columns=("score", "score_last")):
+    table = store.run(spec.key).table()
+    return table.select("fold", "split", "id", "y", *columns).sort("fold", "split", "id")
+
+
+def unchanged(store, old, new, columns=("score", "score_last")):
+    """Whether every row of an old run stands in a new one, to the bit."""
+    before, after = scores(store, old, columns), scores(store, new, columns)
+    keys = ["fold", "split", "id", "y"]
+    kept = before.select(keys).join(after, on=keys, how="left", maintain_order="left")
+    return all(
+        np.array_equal(before[c].to_numpy().view(np.uint32), kept[c].to_numpy().view(np.uint32))
+        for c in columns
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------------------------- new bars alone
+
+
+@pytest.mark.parametrize(("new", "trained"), [(1, []), (20, []), (500, [3, 4])])
+def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
+    old = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
+    campaign, store, summary, notes = carried(folder, OLD + new, update=True)
+    before, after = spec_of(old, "G-1"), spec_of(campaign, "G-1")
+    assert after.key in summary.trained
+    assert after.evaluation == before.evaluation
+    run_before, run_after = store.run(before.key), store.run(after.key)
+    record = run_after.record
+    assert record["trained_folds"] == trained
+    assert before.key in run_after.continues
+    assert sum(f"{6} folds of networks" in note for note in notes) == 1
+    assert unchanged(store, before, after)
+    extra = len(scores(store, after)) - len(scores(store, before))
+    assert extra >= new
+    assert run_after.table()["score"].is_finite().all()
+    weights, stored = run_after.parameters(), run_before.parameters()
+    assert {f for f in range(5) if f"fold{f}.{LAYER}" in weights} == {0, 1, 2, *trained}
+    assert all(np.array_equal(weights[name], stored[name]) for name in stored)
+    assert (record["gflop"] > 0) == bool(trained)
+    assert record["last_epochs"][:3] == run_before.record["last_epochs"]
+
+
+def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folder):
+    old = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
+    campaign, store, _, _ = carried(folder, OLD + 20, update=True)
+    ids = [e.id for e in old.entries]
+    assert ids == [e.id for e in campaign.entries]
+    for id_ in ids:
+        before, after = spec_of(old, id_), spec_of(campaign, id_)
+        assert before.key != after.key
+        assert unchanged(store, before, after), id_
+
+
+def test_stored_weights_give_the_scores_that_training_from_nothing_gives(folder, tmp_path):
+    """Folds up to the old end are the same networks, so new days have the same scores."""
+    campaign, store, _, _ = carried(folder, OLD + 20, update=True)
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN)
+    fresh, other, _, _ = carried(tmp_path, OLD + 20)
+    spec = spec_of(campaign, "G-1")
+    assert spec_of(fresh, "G-1") == spec
+    a, b = scores(store, spec, ["score"]), scores(other, spec, ["score"])
+    assert a.drop("score").equals(b.drop("score"))
+    np.testing.assert_allclose(a["score"], b["score"], rtol=0, atol=1e-5)
+    assert store.run(spec.key).record["estimates"]["auc"]["value"] == pytest.approx(
+        other.run(spec.key).record["estimates"]["auc"]["value"]
+    )
+
+
+def test_a_second_update_finds_nothing_to_do(folder):
+    carried(folder, OLD + 20, update=True)
+    _, _, summary, notes = carried(folder, OLD + 20, update=True)
+    assert summary.trained == []
+    assert notes == []
+
+
+# ------------------------------------------------------------------------------ without the option
+
+
+def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN)
+    old, _, _, notes = carried(tmp_path, OLD)
+    assert not any("--update" in note for note in notes)
+    campaign, store, _, notes = carried(tmp_path, OLD + 20)
+    (told,) = (note for note in notes if "--update" in note)
+    assert told.startswith(
+        f"7 of the 8 runs to be made exist for the bars up to {old.data.panel.last}"
+    )
+    record = store.run(spec_of(campaign, "G-1").key).record
+    assert "continues" not in record
+    assert "trained_folds" not in record
+    assert record["gflop"] > 0
+
+
+# ------------------------------------------------------------------------------------------- dates
+
+
+def test_open_dates_stay_as_they_were_first(tmp_path):
+    text = CAMPAIGN.replace("walk_forward", "mission").split("  - {id: G-3")[0]
+    (tmp_path / "growing.yaml").write_text(text)
+    first, store, _, _ = carried(tmp_path, OLD)
+    dates = spec_of(first, "G-1").evaluation
+    moved = load_campaign(tmp_path / "growing.yaml", data=bars_of(tmp_path, OLD + 300))
+    assert spec_of(moved, "G-1").evaluation != dates
+    for rows in (OLD + 1, OLD + 300):
+        campaign, _, _, _ = carried(tmp_path, rows, update=True)
+        spec = spec_of(campaign, "G-1")
+        record = store.run(spec.key).record
+        assert spec.evaluation == dates
+        assert record["trained_folds"] == []
+        assert record["data"]["dated"] == str(first.data.panel.last)
+        assert any("chosen on the validation units" in note for note in record["notes"])
+        assert unchanged(store, spec_of(first, "G-1"), spec)
+    parts = store.run(spec.key).table()["split"].value_counts()
+    assert dict(parts.iter_rows())["test"] > 300  # the new bars are test days
+    offered = carried(tmp_path, OLD + 200)[3]  # dates of its own; the runs are found all the same
+    assert any("--update" in note for note in offered)
+
+
+def test_validation_that_grows_keeps_the_weights(tmp_path):
+    text = CAMPAIGN.replace(
+        "{protocol: walk_forward}",
+        "{protocol: mission, val_start: 1994-01-03, test_start: 2001-01-01}",
+    ).split("  - {id: G-2")[0]
+    (tmp_path / "growing.yaml").write_text(text)
+    first, store, _, _ = carried(tmp_path, OLD)
+    campaign, _, _, _ = carried(tmp_path, OLD + 20, update=True)
+    before, after = spec_of(first, "G-1"), spec_of(campaign, "G-1")
+    n = [len(scores(store, one).filter(pl.col("split") == "validation")) for one in (before, after)]
+    assert n[1] == n[0] + 20
+    assert store.run(after.key).record["trained_folds"] == []
+    assert unchanged(store, before, after)
+
+
+# ------------------------------------------------------------------------------- what cannot go on
+
+
+def test_revised_history_is_told_and_trained(tmp_path, without):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN.split("  - {id: G-2")[0])
+    carried(tmp_path, OLD)
+    factor = BARS.factor.copy()
+    factor[:600] *= 0.99
+    campaign, store, summary, notes = carried(
+        tmp_path, OLD + 20, update=True, bars=without(BARS, factor=factor)
+    )
+    (told,) = (note for note in notes if "cannot be continued" in note)
+    assert "revised" in told
+    assert len(summary.trained) == 6
+    record = store.run(spec_of(campaign, "G-1").key).record
+    assert "continues" not in record
+    assert record["gflop"] > 0
+
+
+def test_weights_that_do_not_give_the_known_scores_are_not_kept(noise_examples, make_spec, without):
+    device = choose_device("cpu")
+    spec = make_spec(recipe={"epochs": 1})
+    (fitted,) = fit_stack(noise_examples, [spec], device)
+    whole = fitted.folds[1]
+    part = whole.logit.copy()
+    new = noise_examples.members("oof", 1)[-10:]
+    part[new] = np.nan
+    fold, member = replace(whole, logit=part, inherited=True), Member(spec, 1)
+    found = completed(fold, member, noise_examples, device)
+    np.testing.assert_allclose(found.logit, whole.logit, atol=1e-5)
+    assert np.array_equal(np.delete(found.logit, new), np.delete(whole.logit, new), equal_nan=True)
+    revised = without(noise_examples, series=noise_examples.series[:, ::-1].copy())
+    assert completed(fold, member, revised, device) is None
+    (again,) = fit_stack(revised, [spec], device, inherited={member: fold})
+    assert [one.inherited for one in again.folds] == [False, False]
+    (kept,) = fit_stack(noise_examples, [spec], device, inherited={member: fold})
+    assert [one.inherited for one in kept.folds] == [False, True]
+
+
+def test_data_without_time_cannot_be_updated(tmp_path, capsys):
+    code, _, err = call(capsys, "run", "table-demo", "--update", "--store", tmp_path / "store")
+    assert (code, len(err.strip().splitlines())) == (2, 1)
+    assert not (tmp_path / "store").exists()

@@ -148,7 +148,8 @@ class RunRecorder:
             return {}
         every = list(range(len(outcome.record["folds"])))
         return {
-            "continues": before.key, "trained_folds": outcome.record.get("trained_folds", every),
+            "continues": before.key, "ancestors": list(before.ancestors),
+            "trained_folds": outcome.record.get("trained_folds", every),
         }  # fmt: skip
 
     def _forget(self, key: str) -> None:

@@ -23,6 +23,8 @@ class Continued:
     Attributes
     ----------
     key : str
+    ancestors : tuple of str
+        Runs that it went on with itself, the first one first.
     last : str
         Time of the latest bar that it knew.
     folds : mapping of int to int
@@ -30,6 +32,7 @@ class Continued:
     """
 
     key: str
+    ancestors: tuple[str, ...]
     last: str
     folds: Mapping[int, int] = field(default_factory=dict)
 
@@ -95,10 +98,10 @@ def _by_part(table: pl.DataFrame) -> Units:
 
 def _same(old: Units, new: Units, before: int, now: int, *, grows: bool) -> bool:
     """Whether a fold has the training and validation units of an earlier one."""
-    pairs = [(old.get((before, part)), new.get((now, part))) for part in ("train", "validation")]
-    if any(a is None or b is None for a, b in pairs):
+    train, chose = old.get((before, "train")), old.get((before, "validation"))
+    trains, chooses = new.get((now, "train")), new.get((now, "validation"))
+    if train is None or chose is None or trains is None or chooses is None:
         return False
-    (train, trains), (chose, chooses) = pairs
     if not train.equals(trains):
         return False
     if grows:

@@ -204,7 +204,7 @@ def outcome_of(
     ended = estimates_of(of_last, fit.spec.estimands)
     trained = [f for f in fit.folds if not f.inherited]
     epochs = sum(len(f.history) for f in trained) / max(1, len(trained))
-    facts = facts_of(fit.spec, examples, folder) | {
+    facts: dict[str, Any] = facts_of(fit.spec, examples, folder) | {
         "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],

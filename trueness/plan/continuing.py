@@ -94,7 +94,7 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
             mine = folds[pair]
             kept += len(mine)
             trained += todo.examples_of(spec).n_folds - len(mine)
-        made[spec.key] = Continued(run.key, last, mine)
+        made[spec.key] = Continued(run.key, run.continues, last, mine)
     told = (
         f"{plural(len(made), 'run')} go on with stored ones: {plural(kept, 'fold')} of networks "
         f"keep their weights, {trained} are trained; estimators are fitted again"
