@@ -1,19 +1,30 @@
 """Runs survive new data: stored weights score new bars, old scores stay, only new folds train."""
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.test_cli import call
 from trueness.campaign import load_campaign
 from trueness.fit import Member, choose_device, fit_stack
 from trueness.fit.inherited import completed
 from trueness.market import synthetic_bars
+from trueness.market.bars import Volatility
+from trueness.market.continuing import Earlier
+from trueness.market.data import MarketData
+from trueness.market.own_features import load_own
+from trueness.market.panel import Panel
 from trueness.recorder import Listener
 from trueness.runner import run
+from trueness.spec.task import MarketTask
 from trueness.store import Store
+from trueness.store.ledger import Ledger
 
 OLD = 1250
 LAYER = "head.weight"
@@ -47,7 +58,7 @@ def folder(tmp_path_factory):
     """A campaign whose runs on the shorter bars are stored."""
     folder = tmp_path_factory.mktemp("growing")
     (folder / "growing.yaml").write_text(CAMPAIGN)
-    carried(folder, OLD)
+    carried(folder, OLD, baselines=True)
     return folder
 
 
@@ -57,13 +68,15 @@ def bars_of(folder, rows, bars=BARS):
     return file
 
 
-def carried(folder, rows, update=False, bars=BARS, **options):
+def carried(folder, rows, update=False, bars=BARS, baselines=False):
     """Campaign, store, summary and notes of a run on so many bars."""
     store, heard = Store(folder / "store"), Heard()
     campaign = load_campaign(
         folder / "growing.yaml", data=bars_of(folder, rows, bars),
-        continues=store if update else None, **options,
+        continues=store if update else None,
     )  # fmt: skip
+    if not baselines:
+        campaign = replace(campaign, baselines=())
     summary = run(campaign, store, device="cpu", workers=0, listener=heard, update=update)
     assert summary.failed == []
     return campaign, store, summary, heard.notes
@@ -117,13 +130,14 @@ def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
 
 def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folder):
     old = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
-    campaign, store, _, _ = carried(folder, OLD + 20, update=True)
+    campaign, store, _, _ = carried(folder, OLD + 20, update=True, baselines=True)
     ids = [e.id for e in old.entries]
     assert ids == [e.id for e in campaign.entries]
     for id_ in ids:
         before, after = spec_of(old, id_), spec_of(campaign, id_)
         assert before.key != after.key
         assert unchanged(store, before, after), id_
+        assert before.key in store.run(after.key).continues
 
 
 def test_stored_weights_give_the_scores_that_training_from_nothing_gives(folder, tmp_path):
@@ -158,7 +172,7 @@ def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
     campaign, store, _, notes = carried(tmp_path, OLD + 20)
     (told,) = (note for note in notes if "--update" in note)
     assert told.startswith(
-        f"7 of the 8 runs to be made exist for the bars up to {old.data.panel.last}"
+        f"4 of the 4 runs to be made exist for the bars up to {old.data.panel.last}"
     )
     record = store.run(spec_of(campaign, "G-1").key).record
     assert "continues" not in record
@@ -206,6 +220,75 @@ def test_validation_that_grows_keeps_the_weights(tmp_path):
     assert unchanged(store, before, after)
 
 
+# ------------------------------------------------------------------------------------------ ledger
+
+
+def test_looks_before_and_after_an_update_are_counted_together(tmp_path, capsys):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN)
+    words = ("--store", tmp_path / "store")
+
+    def ran(rows, *more):
+        code, _, err = call(capsys, "run", tmp_path / "growing.yaml", "--data",
+                            bars_of(tmp_path, rows), "--workers", 0, *more, *words)  # fmt: skip
+        assert code == 0, err
+
+    def access(campaign="growing"):
+        code, out, _ = call(capsys, "leaderboard", campaign, "--json", *words)
+        assert code == 0
+        groups = [group["access"] for group in json.loads(out)["groups"]]
+        assert len({one["data"] for one in groups}) == 1
+        return groups[0]
+
+    ran(OLD)
+    store = Store(tmp_path / "store")
+    first = access()
+    assert first["data"] == BARS.lineage
+    assert (first["times"], first["n_candidates"]) == (1, 2)
+    assert access() == first  # the same table again
+    assert len(Ledger(store).accesses()) == 3  # which is written down all the same
+    ran(OLD + 1, "--update")
+    assert access() == {**first, "times": 3}  # that of the new days, and the table of both
+    gone = [run for run in store.all_runs()[0] if not run.continues]
+    for run_ in gone:
+        store.remove(run_.key)
+    assert access()["n_candidates"] == 2
+    code, _, _ = call(capsys, "leaderboard", "growing", "--sort", "auc", *words)
+    assert code == 0
+    ran(OLD + 2, "--update")
+    one = access()
+    assert (one["data"], one["n_candidates"]) == (BARS.lineage, 2)
+
+
+# ------------------------------------------------------------------------------------------ panels
+
+
+def test_a_panel_goes_on_where_each_of_its_series_does(tmp_path):
+    """Series end on different days; the one that ends first gets its days later."""
+    other = synthetic_bars(1400, seed=3)
+    text = CAMPAIGN.split("  - {id: G-2")[0] + "data: bars\n"
+    (tmp_path / "growing.yaml").write_text(text)
+    (tmp_path / "bars").mkdir()
+
+    def made(first, second, update):
+        BARS.head(first).frame().write_csv(tmp_path / "bars" / "a.csv")
+        other.head(second).frame().write_csv(tmp_path / "bars" / "b.csv")
+        store = Store(tmp_path / "store")
+        campaign = load_campaign(tmp_path / "growing.yaml", continues=store if update else None)
+        campaign = replace(campaign, baselines=())
+        assert run(campaign, store, device="cpu", workers=0, update=update).failed == []
+        return store, spec_of(campaign, "G-1")
+
+    store, old = made(OLD, OLD - 30, update=False)
+    _, new = made(OLD + 5, OLD + 5, update=True)
+    record = store.run(new.key).record
+    assert (record["continues"], record["trained_folds"]) == (old.key, [])
+    assert record["data"]["lengths"] == {"a": OLD + 5, "b": OLD + 5}
+    assert unchanged(store, old, new)
+    assert len(scores(store, new)) == len(scores(store, old)) + 5 + 35
+    _, revised = made(OLD + 6, OLD - 31, update=True)  # one of them lost a bar
+    assert "continues" not in store.run(revised.key).record
+
+
 # ------------------------------------------------------------------------------- what cannot go on
 
 
@@ -219,7 +302,7 @@ def test_revised_history_is_told_and_trained(tmp_path, without):
     )
     (told,) = (note for note in notes if "cannot be continued" in note)
     assert "revised" in told
-    assert len(summary.trained) == 6
+    assert len(summary.trained) == 1
     record = store.run(spec_of(campaign, "G-1").key).record
     assert "continues" not in record
     assert record["gflop"] > 0
@@ -243,6 +326,44 @@ def test_weights_that_do_not_give_the_known_scores_are_not_kept(noise_examples, 
     assert [one.inherited for one in again.folds] == [False, False]
     (kept,) = fit_stack(noise_examples, [spec], device, inherited={member: fold})
     assert [one.inherited for one in kept.folds] == [False, True]
+
+
+def test_what_else_columns_are_made_from_has_to_go_on_too(tmp_path):
+    bars, old = Panel((BARS,)), Panel((BARS.head(OLD),))
+    vix = Volatility("vix", BARS.dates, 20 + np.sin(np.arange(len(BARS))))
+    features = pl.DataFrame({"Date": BARS.dates, "mine": np.cos(np.arange(len(BARS)))})
+    before = MarketData(old, vix.head(OLD), load_own(features, old))
+    task = MarketTask(kind="market", bars=old.digest, volatility=before.volatility.digest,
+                      features=before.own.digest)  # fmt: skip
+    stored = SimpleNamespace(spec=SimpleNamespace(task=task), record={"data": before.origin()})
+    (earlier,) = Earlier.of([stored, stored])
+    now = MarketData(bars, vix, load_own(features, bars))
+    assert earlier.why_not(now) == ""
+    other = replace(vix, close=vix.close + (np.arange(len(BARS)) == 3))
+    revised = features.with_columns(pl.col("mine") + 1.0)
+    reasons = [
+        earlier.why_not(replace(now, volatility=other)),
+        earlier.why_not(replace(now, volatility=None)),
+        earlier.why_not(replace(now, own=load_own(revised, bars))),
+        earlier.why_not(replace(now, own=None)),
+        earlier.why_not(replace(now, panel=Panel((BARS.head(OLD - 1),)))),
+        earlier.why_not(replace(now, panel=Panel((BARS, replace(BARS, name="other"))))),
+    ]
+    assert all(reasons)
+    assert len(set(reasons)) == 4
+
+
+@given(st.integers(300, 1999), st.integers(0, 299), st.sampled_from(["close", "factor", "volume"]))
+def test_longer_bars_continue_their_beginning_and_no_other(rows, changed, column):
+    data = MarketData(Panel((replace(BARS.head(rows), name="renamed"),)))
+    task = MarketTask(kind="market", bars=data.digest)
+    (earlier,) = Earlier.of(
+        [SimpleNamespace(spec=SimpleNamespace(task=task), record={"data": data.origin()})]
+    )
+    assert earlier.why_not(MarketData(Panel((BARS,)))) == ""
+    values = getattr(BARS, column).copy()
+    values[changed] = np.nextafter(values[changed], np.inf)
+    assert earlier.why_not(MarketData(Panel((replace(BARS, **{column: values}),)))) != ""
 
 
 def test_data_without_time_cannot_be_updated(tmp_path, capsys):

@@ -63,9 +63,11 @@ def predecessors(campaign: Campaign, store: Store, specs: Sequence[Any]) -> Pred
     reasons: dict[int, str] = {}
     known: dict[str, tuple[Run, str]] = {}
     refused = Counter[tuple[str, str]]()
-    for spec in specs:
+    for spec in sorted(specs, key=lambda one: bool(one.depends_on)):  # members, then ensembles
+        if not spec.depends_on <= known.keys():
+            continue
         for place, one in enumerate(earlier):
-            before = one.as_of(spec, data)
+            before = one.as_of(_with_members(spec, known), data)
             if before is None or before.key not in runs:
                 continue
             if place not in reasons:
@@ -75,6 +77,14 @@ def predecessors(campaign: Campaign, store: Store, specs: Sequence[Any]) -> Pred
                 break
             refused[one.last, reasons[place]] += 1
     return Predecessors(known, refused, len(specs))
+
+
+def _with_members(spec: Any, known: Mapping[str, tuple[Run, str]]) -> Any:  # noqa: ANN401
+    """An ensemble of the runs that its members go on with; other specs as they are."""
+    if not spec.depends_on:
+        return spec
+    keys = {key: known[key][0].key for key in spec.depends_on}
+    return spec.model_copy(update={"model": spec.model.with_members(keys)})
 
 
 def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], str]:
