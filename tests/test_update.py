@@ -116,7 +116,7 @@ def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
     record = run_after.record
     assert record["trained_folds"] == trained
     assert before.key in run_after.continues
-    assert sum(f"{6} folds of networks" in note for note in notes) == 1
+    assert sum("6 folds of networks with stored weights" in note for note in notes) == 1
     assert unchanged(store, before, after)
     extra = len(scores(store, after)) - len(scores(store, before))
     assert extra >= new

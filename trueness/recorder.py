@@ -142,7 +142,7 @@ class RunRecorder:
             self.listener.stored(self._ids(spec), record)
 
     def _continues(self, outcome: Outcome) -> dict[str, Any]:
-        """The stored run that a run goes on with, and which of its folds were trained."""
+        """The stored run that a run continues, and which of its folds were trained."""
         before = self.continues.get(outcome.spec.key)
         if before is None:
             return {}

@@ -96,7 +96,7 @@ def run(
     announce : bool
         Whether the listener is told the size of the work and what the data can resolve.
     update : bool
-        Whether runs go on with stored ones whose data ended earlier: folds that the same units
+        Whether runs continue stored ones whose data ended earlier: folds that the same units
         trained keep their weights and scores, and only new units are scored.
 
     Returns
@@ -147,7 +147,7 @@ def run(
 def _continued(
     campaign: Campaign, todo: Plan, heard: Listener, *, update: bool
 ) -> dict[str, Continued]:
-    """What runs go on with, if that is wanted; the listener is told what there is."""
+    """What runs continue, if that is wanted; the listener is told what there is."""
     found = predecessors(campaign, todo.store, todo.specs)
     made, told = continued(found, todo) if update else ({}, found.offer)
     for line in [told, *(found.refusals if update else [])]:

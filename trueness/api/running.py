@@ -55,7 +55,7 @@ def run(
     max_hours : float, optional
         Begin nothing new after so many hours.
     update : bool
-        Go on with stored runs whose data ended earlier: new days are scored with their weights, and
+        Continue stored runs whose data ended earlier: new days are scored with their weights, and
         only folds that have no counterpart are trained. Dates that the campaign leaves open stay
         (a `Campaign` says so itself: ``load_campaign(..., continues=store)``).
     progress : bool

@@ -110,12 +110,12 @@ def continued_data(ground: Ground, name: str, store: Store) -> Any:  # noqa: ANN
     Raises
     ------
     CampaignError
-        With code ``no_update`` if data of the task do not go on in time.
+        With code ``no_update`` if data of the task are no series in time.
     """
     earlier, data = task_of(ground.kind).earlier, ground.data
     if earlier is None:
         raise ground.reader.fail(
-            1, f"a campaign on {ground.kind} cannot be updated: its data do not go on in time",
+            1, f"a campaign on {ground.kind} cannot be updated: only bars have a later end",
             "no_update",
         )  # fmt: skip
     keys = {key for some in store.campaigns().get(name, {}).values() for key in some}

@@ -71,7 +71,7 @@ def run(
     retry
         Try runs again that failed before.
     update
-        Go on with stored runs whose bars ended earlier: new days are scored with their weights.
+        Continue stored runs whose bars ended earlier: new days are scored with their weights.
     max_hours
         Begin nothing new after so many hours, and give up what is not finished by then.
     tokenizer

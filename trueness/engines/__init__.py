@@ -64,7 +64,7 @@ class Setting:
     folder : Path
         Of own files, beside the campaign.
     continues : mapping of str to Continued
-        Runs to be made, by key, and the stored run that each goes on with; see
+        Runs to be made, by key, and the stored run that each continues; see
         `trueness.engines.continued`.
     """
 

@@ -1,4 +1,4 @@
-"""Folds of a stored run that go on: the same units trained them, so their weights stay."""
+"""Folds of a stored run that a longer one keeps: the same units trained them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Continued:
     ----------
     key : str
     ancestors : tuple of str
-        Runs that it went on with itself, the first one first.
+        Runs that it continues itself, the first one first.
     last : str
         Time of the latest bar that it knew.
     folds : mapping of int to int

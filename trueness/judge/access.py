@@ -38,7 +38,7 @@ class AccessLog:
         To any part, the oldest first.
     n_candidates : int
         Models tested on the part, baselines apart, seeds of one candidate once, those no longer
-        stored included. A run that goes on with a stored one is no further model.
+        stored included. A run that continues a stored one is no further model.
     unrecorded : str
         Why the present access could not be recorded; empty if it was.
     """
@@ -129,7 +129,7 @@ def access_log(
 def _models(keys: set[str], stored: Sequence[Run]) -> set[str]:
     """What some runs are versions of, baselines apart: candidates, or keys of those that are gone.
 
-    A run and those that it goes on with are one model.
+    A run and those that it continues are one model.
     """
     first: dict[str, Run] = {}
     known: dict[str, Run] = {}

@@ -1,4 +1,4 @@
-"""Which stored runs, made when the data ended earlier, go on in runs that are to be made."""
+"""Which stored runs, made when the data ended earlier, are continued by runs to be made."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Predecessors:
     known : mapping of str to (Run, str)
         By the key of the run to be made, with the last time of the data it knew.
     refused : mapping of (str, str) to int
-        Last time and reason -> runs to be made that nothing can go on in.
+        Last time and reason -> runs to be made that would continue one but for the reason.
     missing : int
         Runs to be made.
     """
@@ -35,7 +35,7 @@ class Predecessors:
 
     @property
     def offer(self) -> str:
-        """What an update would do; empty if there is nothing to go on with."""
+        """What an update would do; empty if there is nothing to continue."""
         if not self.known:
             return ""
         last = max(last for _, last in self.known.values())
@@ -46,7 +46,7 @@ class Predecessors:
 
     @property
     def refusals(self) -> list[str]:
-        """Why runs do not go on."""
+        """Why runs are not continued."""
         return [
             f"{plural(n, 'run')} up to {last} cannot be continued: {reason}; trained from the start"
             for (last, reason), n in self.refused.items()
@@ -54,7 +54,7 @@ class Predecessors:
 
 
 def predecessors(campaign: Campaign, store: Store, specs: Sequence[Any]) -> Predecessors:
-    """Stored runs that specs go on with, those of the longest data first."""
+    """Stored runs that specs continue, of the longest data where there are several."""
     task, data = task_of(campaign.kind), campaign.data
     if task.earlier is None or not specs:
         return Predecessors({}, {}, len(specs))
@@ -80,7 +80,7 @@ def predecessors(campaign: Campaign, store: Store, specs: Sequence[Any]) -> Pred
 
 
 def _with_members(spec: Any, known: Mapping[str, tuple[Run, str]]) -> Any:  # noqa: ANN401
-    """An ensemble of the runs that its members go on with; other specs as they are."""
+    """An ensemble of the runs that its members continue; other specs as they are."""
     if not spec.depends_on:
         return spec
     keys = {key: known[key][0].key for key in spec.depends_on}
@@ -88,7 +88,7 @@ def _with_members(spec: Any, known: Mapping[str, tuple[Run, str]]) -> Any:  # no
 
 
 def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], str]:
-    """What each run to be made goes on with, and a sentence on all of them."""
+    """What each run to be made continues, and a sentence on all of them."""
     made: dict[str, Continued] = {}
     folds: dict[tuple[str, str], dict[int, int]] = {}
     kept = trained = 0
@@ -106,7 +106,7 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
             trained += todo.examples_of(spec).n_folds - len(mine)
         made[spec.key] = Continued(run.key, run.continues, last, mine)
     told = (
-        f"{plural(len(made), 'run')} go on with stored ones: {plural(kept, 'fold')} of networks "
-        f"keep their weights, {trained} are trained; estimators are fitted again"
+        f"{plural(len(made), 'stored run')} continued: {plural(kept, 'fold')} of networks with "
+        f"stored weights, {trained} to be trained; estimators are fitted again"
     )
     return made, told if made else ""

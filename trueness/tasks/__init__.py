@@ -67,7 +67,7 @@ class Task(Protocol):
         Whether inputs are the columns of ``data.table``, which can be audited.
     earlier : callable or None
         Runs -> the distinct data that they were made on, the longest first, which newer data may
-        continue; see `trueness.market.continuing.Earlier`. None where data do not go on in time.
+        continue; see `trueness.market.continuing.Earlier`. None where data are no series in time.
     """
 
     kind: str
