@@ -12,9 +12,11 @@ from hypothesis import strategies as st
 
 from tests.test_cli import call
 from trueness.campaign import load_campaign
+from trueness.engines.continued import kept_folds
+from trueness.errors import CampaignError
 from trueness.fit import Member, choose_device, fit_stack
 from trueness.fit.inherited import completed
-from trueness.market import synthetic_bars
+from trueness.market import market_examples, synthetic_bars
 from trueness.market.bars import Volatility
 from trueness.market.continuing import Earlier
 from trueness.market.data import MarketData
@@ -126,6 +128,46 @@ def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
     assert all(np.array_equal(weights[name], stored[name]) for name in stored)
     assert (record["gflop"] > 0) == bool(trained)
     assert record["last_epochs"][:3] == run_before.record["last_epochs"]
+
+
+def test_only_folds_with_the_same_training_and_validation_units_are_kept(folder, without):
+    campaign = load_campaign(folder / "growing.yaml", data=bars_of(folder, OLD))
+    store, spec = Store(folder / "store"), spec_of(campaign, "G-1")
+    stored = store.run(spec.key)
+    examples = market_examples(spec.task, spec.evaluation, campaign.data)
+    assert kept_folds(stored, examples) == {0: 0, 1: 1, 2: 2}
+    for part in ("train", "validation"):
+        y = examples.y.copy()
+        y[examples.members(part, 2)[-1]] ^= 1  # in no other fold's training
+        first = kept_folds(stored, without(examples, y=y))
+        assert first == {0: 0, 1: 1}
+    parts = examples.parts.copy()
+    parts[1][examples.members("train", 1)[0]] = 0
+    assert kept_folds(stored, without(examples, parts=parts)) == {0: 0, 2: 2}
+    swapped = kept_folds(stored, without(examples, parts=examples.parts[[2, 0]]))
+    assert swapped == {0: 2, 1: 0}
+    assert kept_folds(stored, without(examples, features=("other", *examples.features[1:]))) == {}
+    assert kept_folds(store.run(spec_of(campaign, "G-2").key), examples) == {}
+
+
+def test_groups_that_move_with_the_last_day_train_again(tmp_path):
+    text = CAMPAIGN.replace("walk_forward", "purged_kfold").split("  - {id: G-2")[0]
+    (tmp_path / "growing.yaml").write_text(text)
+    first, store, _, _ = carried(tmp_path, OLD)
+    campaign, _, _, _ = carried(tmp_path, OLD + 20, update=True)
+    record = store.run(spec_of(campaign, "G-1").key).record
+    assert record["continues"] == spec_of(first, "G-1").key
+    assert record["trained_folds"] == [0, 1, 2, 3, 4]
+
+
+def test_a_dry_run_says_what_an_update_would_do(tmp_path, capsys):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN)
+    carried(tmp_path, OLD)
+    words = ("run", tmp_path / "growing.yaml", "--data", bars_of(tmp_path, OLD + 20), "--dry-run")
+    code, _, err = call(capsys, *words, "--update", "--store", tmp_path / "store")
+    assert code == 0
+    assert "6 folds of networks with stored weights, 0 to be trained" in " ".join(err.split())
+    assert len(Store(tmp_path / "store").all_runs()[0]) == 4
 
 
 def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folder):
@@ -366,7 +408,18 @@ def test_longer_bars_continue_their_beginning_and_no_other(rows, changed, column
     assert earlier.why_not(MarketData(Panel((replace(BARS, **{column: values}),)))) != ""
 
 
+def test_an_update_of_nothing_trains(tmp_path):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN.split("  - {id: G-2")[0])
+    campaign, store, summary, notes = carried(tmp_path, OLD, update=True)
+    assert len(summary.trained) == 1
+    assert any("no stored run" in note for note in notes)
+    assert "continues" not in store.run(spec_of(campaign, "G-1").key).record
+
+
 def test_data_without_time_cannot_be_updated(tmp_path, capsys):
     code, _, err = call(capsys, "run", "table-demo", "--update", "--store", tmp_path / "store")
     assert (code, len(err.strip().splitlines())) == (2, 1)
     assert not (tmp_path / "store").exists()
+    with pytest.raises(CampaignError) as caught:
+        load_campaign("table-demo", continues=Store(tmp_path / "store"))
+    assert caught.value.code == "no_update"

@@ -149,7 +149,7 @@ def _continued(
 ) -> dict[str, Continued]:
     """What runs continue, if that is wanted; the listener is told what there is."""
     found = predecessors(campaign, todo.store, todo.specs)
-    made, told = continued(found, todo) if update else ({}, found.offer)
+    made, told = continued(found, todo) if update and todo.specs else ({}, found.offer)
     for line in [told, *(found.refusals if update else [])]:
         if line:
             heard.note(line)

@@ -95,7 +95,7 @@ def run(
     if open_test:
         _check_open_test(chosen)
     if dry_run:
-        return _dry_run(chosen, opened, device, workers, output)
+        return _dry_run(chosen, opened, device, workers, update, output)
     _ask_for_all(chosen, everything or experiments.chosen)
     _tell_duplicates(chosen)
     encoders = EncoderOptions(compiled, tokenizer, restart)
@@ -346,15 +346,21 @@ def show(
 
 
 def _dry_run(
-    campaign: Campaign, store: Store, device: str, workers: int | None, output: Output
-) -> int:
+    campaign: Campaign, store: Store, device: str, workers: int | None, update: bool,
+    output: Output,
+) -> int:  # fmt: skip
     from trueness.engines import Setting
     from trueness.fit import choose_device
     from trueness.plan import plan, planned, pool_size
+    from trueness.plan.continuing import continued, predecessors
 
     todo, where = plan(campaign, store), choose_device(device)
     setting = Setting(where, store.root, folder=campaign.folder)
     todo.check(setting)
+    if update and todo.specs:
+        found = predecessors(campaign, store, todo.specs)
+        for text in [continued(found, todo)[1], *found.refusals]:
+            note(text)
     workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
     present(planned(campaign, todo, setting, workers), output)
     return 0

@@ -109,4 +109,5 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
         f"{plural(len(made), 'stored run')} continued: {plural(kept, 'fold')} of networks with "
         f"stored weights, {trained} to be trained; estimators are fitted again"
     )
-    return made, told if made else ""
+    none = "" if found.refused else "no stored run has bars that end earlier; all are trained"
+    return made, told if made else none

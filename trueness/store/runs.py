@@ -96,7 +96,7 @@ class Run(Generic[S]):
 
     @property
     def continues(self) -> tuple[str, ...]:
-        """Keys of the runs that it continues, the first one first: the same models on fewer days."""
+        """Keys of the runs that it continues, the first one first: its models on fewer days."""
         last = self.record.get("continues")
         return () if last is None else (*self.record.get("ancestors", ()), last)
 
