@@ -51,6 +51,7 @@ class RunRecorder:
     ) -> None:
         self.campaign, self.store, self.listener = campaign, store, listener
         self.ranks, self.leases = setting.ranks, Leases(store)
+        self.continues = setting.continues
         self.trained: list[str] = []
         self.failed: list[str] = []
         self.pruned: list[str] = []
@@ -131,7 +132,7 @@ class RunRecorder:
             self.listener.pruned(self._ids(spec))
         else:
             data = {**self.campaign.data.origin(), **outcome.record.get("data", {})}
-            record = {**outcome.record, "data": data}
+            record = {**outcome.record, "data": data, **self._continues(outcome)}
             self.store.write(
                 spec, record, outcome.predictions, outcome.history, outcome.parameters,
                 outcome.files,
@@ -139,6 +140,17 @@ class RunRecorder:
             self._forget(spec.key)
             self.trained.append(spec.key)
             self.listener.stored(self._ids(spec), record)
+
+    def _continues(self, outcome: Outcome) -> dict[str, Any]:
+        """The stored run that a run continues, and which of its folds were trained."""
+        before = self.continues.get(outcome.spec.key)
+        if before is None:
+            return {}
+        every = [] if outcome.spec.depends_on else list(range(len(outcome.record["folds"])))
+        return {
+            "continues": before.key, "ancestors": list(before.ancestors),
+            "trained_folds": outcome.record.get("trained_folds", every),
+        }  # fmt: skip
 
     def _forget(self, key: str) -> None:
         """Remove the checkpoints of a run that is stored."""

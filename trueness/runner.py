@@ -17,11 +17,13 @@ from typing import Any, TypeAlias
 from trueness.campaign import Campaign
 from trueness.checks import limits_in
 from trueness.engines import EncoderOptions, Setting, Step, carry_out, engine_of
+from trueness.engines.continued import Continued
 from trueness.errors import SpecError
 from trueness.execute import Pool, Question, keep_memory, refuse_unguarded
 from trueness.fit.device import choose_device
 from trueness.fit.parallel import join_ranks
 from trueness.plan import Plan, plan, pool_size, resolution, size_text
+from trueness.plan.continuing import continued, predecessors
 from trueness.recorder import Listener, RunRecorder
 from trueness.store import Store
 
@@ -65,6 +67,7 @@ def run(
     examples: dict[str, Any] | None = None,
     prune: Prune | None = None,
     announce: bool = True,
+    update: bool = False,
 ) -> Summary:
     """Carry out what is missing of a campaign.
 
@@ -92,6 +95,9 @@ def run(
         network up, all its folds.
     announce : bool
         Whether the listener is told the size of the work and what the data can resolve.
+    update : bool
+        Whether runs continue stored ones whose data ended earlier: folds that the same units
+        trained keep their weights and scores, and only new units are scored.
 
     Returns
     -------
@@ -126,14 +132,28 @@ def run(
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = join_ranks(where.name)
+    heard = listener if listener is not None and ranks.first else Listener()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
+    if update or announce:
+        setting = replace(setting, continues=_continued(campaign, todo, heard, update=update))
     size = pool_size(workers, len(todo.specs)) if name == "cpu" and ranks.world == 1 else 0
     with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
         workforce.start()
-        heard = listener if listener is not None and ranks.first else Listener()
         recorder = RunRecorder(campaign, store, heard, setting)
         work = _Work(recorder, todo, setting, workforce, until, prune)
         return work.carry_out(size if announce else None)
+
+
+def _continued(
+    campaign: Campaign, todo: Plan, heard: Listener, *, update: bool
+) -> dict[str, Continued]:
+    """What runs continue, if that is wanted; the listener is told what there is."""
+    found = predecessors(campaign, todo.store, todo.specs)
+    made, told = continued(found, todo) if update and todo.specs else ({}, found.offer)
+    for line in [told, *(found.refusals if update else [])]:
+        if line:
+            heard.note(line)
+    return made
 
 
 def _check_name(campaign: Campaign, store: Store) -> None:

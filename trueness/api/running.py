@@ -23,7 +23,7 @@ def run(
     recipe: str | None = None, seeds: int | None = None,
     settings: Mapping[str, Any] | None = None, store: Store | str | Path = DEFAULT_STORE,
     device: str = "auto", workers: int | None = None, retry: bool = False,
-    max_hours: float | None = None, progress: bool = True,
+    max_hours: float | None = None, update: bool = False, progress: bool = True,
 ) -> Answer[Leaderboard]:  # fmt: skip
     """Train what is missing of a campaign, baselines first; the leaderboard of its runs.
 
@@ -54,6 +54,10 @@ def run(
         Try runs again that failed before.
     max_hours : float, optional
         Begin nothing new after so many hours.
+    update : bool
+        Continue stored runs whose data ended earlier: new days are scored with their weights, and
+        only folds that have no counterpart are trained. Dates that the campaign leaves open stay
+        (a `Campaign` says so itself: ``load_campaign(..., continues=store)``).
     progress : bool
         Whether progress is shown, on standard error or in the notebook.
 
@@ -73,11 +77,11 @@ def run(
         if isinstance(campaign, str | Path):
             campaign = load_campaign(
                 campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
-                seeds=seeds, settings=settings, told=shown,
+                seeds=seeds, settings=settings, told=shown, continues=kept if update else None,
             ).select(ids, priorities)  # fmt: skip
         summary = carry_out(
             campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,
-            listener=shown,
+            listener=shown, update=update,
         )  # fmt: skip
     if summary.interrupted:
         raise KeyboardInterrupt

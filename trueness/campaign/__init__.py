@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from trueness.campaign.ensembles import ensemble_of, replicate
-from trueness.campaign.ground import Ground, make_ground
+from trueness.campaign.ground import Ground, continued_data, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
+from trueness.store import Store
 from trueness.tasks import Place, task_of
 from trueness.yamlfile import Part, Reader, bundled_file
 
@@ -161,6 +162,7 @@ def load_campaign(
     settings: Mapping[str, Any] | None = None,
     needed: bool = True,
     told: Any = None,  # noqa: ANN401 - a listener
+    continues: Store | None = None,
 ) -> Campaign:
     """Expand a campaign and validate every spec before anything starts.
 
@@ -183,6 +185,9 @@ def load_campaign(
         False if nothing is computed from the data: those that are slow to make are left out.
     told : Listener, optional
         Hears of data that are made.
+    continues : Store, optional
+        Whose runs of the campaign are continued: dates that it leaves open stay as they were when
+        the data ended earlier.
 
     Returns
     -------
@@ -214,8 +219,10 @@ def load_campaign(
         {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
         needed=needed, told=told,
     )  # fmt: skip
-    entries = _entries(ground, declared, seeds)
     label = declared_name(reader, top, file.stem)
+    if continues is not None:
+        ground = replace(ground, data=continued_data(ground, label, continues))
+    entries = _entries(ground, declared, seeds)
     title = str(top.content.get("title", label))
     reference = _reference(reader, top, entries)
     return Campaign(

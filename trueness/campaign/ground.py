@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from trueness.own import pinned
 from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
+from trueness.store import Store
 from trueness.tasks import TASKS, Place, task_of
 from trueness.yamlfile import Part, Reader, merge, nested
 
@@ -101,6 +102,26 @@ def make_ground(
     beside = Path() if "features" in asked else file.parent
     data = task.load({**sources, "beside": beside}, needed, told)
     return Ground(file, reader, kind, data, protocol, recipe)
+
+
+def continued_data(ground: Ground, name: str, store: Store) -> Any:  # noqa: ANN401 - of the task
+    """Data that fill in open dates as those did which runs of a campaign were made on.
+
+    Raises
+    ------
+    CampaignError
+        With code ``no_update`` if data of the task are no series in time.
+    """
+    earlier, data = task_of(ground.kind).earlier, ground.data
+    if earlier is None:
+        raise ground.reader.fail(
+            1, f"a campaign on {ground.kind} cannot be updated: only bars have a later end",
+            "no_update",
+        )  # fmt: skip
+    keys = {key for some in store.campaigns().get(name, {}).values() for key in some}
+    known = earlier(store.run(key) for key in sorted(keys) if key in store)
+    last = next((one for one in known if not one.why_not(data)), None)
+    return data if last is None else replace(data, dated=last.dated)
 
 
 def _kind_of(place: Place) -> str:

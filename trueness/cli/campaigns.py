@@ -28,6 +28,7 @@ from trueness.errors import SpecError
 
 if TYPE_CHECKING:
     from trueness.campaign import Campaign
+    from trueness.store import Store
 
 Settings = Annotated[
     list[str] | None,
@@ -63,8 +64,11 @@ class Experiments:
         """Whether experiments were chosen by name."""
         return bool(self.ids or self.priorities or self.tiers)
 
-    def campaign(self, name: str, needed: bool = True) -> Campaign:
-        """The campaign that is meant; `needed` is False if nothing is computed from its data."""
+    def campaign(self, name: str, needed: bool = True, continues: Store | None = None) -> Campaign:
+        """The campaign that is meant; `needed` is False if nothing is computed from its data.
+
+        `continues` is the store whose runs of the campaign are continued.
+        """
         from trueness.campaign import load_campaign
 
         content = parsed_settings(self.settings)
@@ -77,7 +81,7 @@ class Experiments:
             campaign = load_campaign(
                 name, data=self.data, vix=self.vix, features=self.features,
                 protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
-                needed=needed, told=told,
+                needed=needed, told=told, continues=continues,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 

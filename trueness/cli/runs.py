@@ -36,6 +36,7 @@ def run(
     device: str = "auto",
     workers: Whole | None = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
+    update: Annotated[bool, Parameter(negative=())] = False,
     max_hours: float | None = None,
     tokenizer: Path | None = None,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
@@ -53,6 +54,8 @@ def run(
 
     Example: trueness run demo --report report.html
 
+    Example: trueness run demo --data longer.csv --update
+
     Example: trueness run demo --set recipe.learning_rate=3e-4 --epochs 5
 
     Parameters
@@ -67,6 +70,8 @@ def run(
         Processes on a CPU, one thread each; all cores by default.
     retry
         Try runs again that failed before.
+    update
+        Continue stored runs whose bars ended earlier: new days are scored with their weights.
     max_hours
         Begin nothing new after so many hours, and give up what is not finished by then.
     tokenizer
@@ -84,18 +89,19 @@ def run(
     from trueness.store import Store
 
     check(output)
-    chosen, opened = experiments.campaign(campaign), Store(store)
+    opened = Store(store)
+    chosen = experiments.campaign(campaign, continues=opened if update else None)
     _check_files(chosen, output)
     if open_test:
         _check_open_test(chosen)
     if dry_run:
-        return _dry_run(chosen, opened, device, workers, output)
+        return _dry_run(chosen, opened, device, workers, update, output)
     _ask_for_all(chosen, everything or experiments.chosen)
     _tell_duplicates(chosen)
     encoders = EncoderOptions(compiled, tokenizer, restart)
     return carried_out(
         chosen, opened, output, open_test, watch, device=device, workers=workers, retry=retry,
-        max_hours=max_hours, encoders=encoders,
+        max_hours=max_hours, encoders=encoders, update=update,
     )  # fmt: skip
 
 
@@ -340,15 +346,21 @@ def show(
 
 
 def _dry_run(
-    campaign: Campaign, store: Store, device: str, workers: int | None, output: Output
-) -> int:
+    campaign: Campaign, store: Store, device: str, workers: int | None, update: bool,
+    output: Output,
+) -> int:  # fmt: skip
     from trueness.engines import Setting
     from trueness.fit import choose_device
     from trueness.plan import plan, planned, pool_size
+    from trueness.plan.continuing import continued, predecessors
 
     todo, where = plan(campaign, store), choose_device(device)
     setting = Setting(where, store.root, folder=campaign.folder)
     todo.check(setting)
+    if update and todo.specs:
+        found = predecessors(campaign, store, todo.specs)
+        for text in [continued(found, todo)[1], *found.refusals]:
+            note(text)
     workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
     present(planned(campaign, todo, setting, workers), output)
     return 0

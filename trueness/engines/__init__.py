@@ -63,6 +63,9 @@ class Setting:
         Whether jobs ask after every epoch if a network is to be pruned.
     folder : Path
         Of own files, beside the campaign.
+    continues : mapping of str to Continued
+        Runs to be made, by key, and the stored run that each continues; see
+        `trueness.engines.continued`.
     """
 
     device: Device
@@ -71,6 +74,7 @@ class Setting:
     ranks: Ranks = field(default_factory=Ranks)
     asks: bool = False
     folder: Path = Path()
+    continues: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

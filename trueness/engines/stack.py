@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
 from trueness.errors import SpecError
 from trueness.examples import Examples
@@ -16,6 +17,7 @@ from trueness.fit import (
     Checkpoints,
     Device,
     Fitted,
+    FoldFit,
     Member,
     Mode,
     choose_mode,
@@ -26,6 +28,7 @@ from trueness.fit import (
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.spec import Spec
+from trueness.store import Store
 
 GPU_STACK = 128
 """Most members per stack on an accelerator."""
@@ -44,6 +47,8 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
+    store: Path
+    continues: Mapping[str, Continued]
 
 
 class Stack:
@@ -89,8 +94,24 @@ class Stack:
         fitted = fit_stack(
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
             how.mode, report, prune if how.asks else None, how.folder, how.checkpoints,
+            _inherited(job.specs, how),
         )  # fmt: skip
-        return [outcome_of(one, how.examples, how.folder) for one in fitted]
+        return [
+            outcome_of(one, how.examples, how.folder, how.continues.get(one.spec.key))
+            for one in fitted
+        ]
+
+
+def _inherited(specs: Sequence[Spec], how: StackContent) -> dict[Member, FoldFit]:
+    """Folds that keep the weights of a stored run."""
+    found = {}
+    for spec in specs:
+        known = how.continues.get(spec.key)
+        if known is not None and known.folds:
+            run = Store(how.store).run(known.key)
+            folds = inherited(run, known.folds, how.examples)
+            found |= {Member(spec, fold): fit for fold, fit in folds.items()}
+    return found
 
 
 def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:
@@ -115,7 +136,11 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
     restart = setting.encoders.restart or setting.asks
     checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
-    content = StackContent(examples, setting.device, width, mode, setting.asks, folder, checkpoints)
+    continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
+    content = StackContent(
+        examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
+        continues,
+    )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.epochs, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
     return Job("stack", specs, content, work, fits, members, memory, mode)
@@ -134,13 +159,18 @@ def _bytes_that_fit(spec: Spec, examples: Examples, setting: Setting) -> int:
     return needed
 
 
-def work_of(spec: Spec, examples: Examples, epochs: float, folder: Path = Path()) -> float:
+def work_of(
+    spec: Spec, examples: Examples, epochs: float, folder: Path = Path(),
+    folds: Sequence[int] | None = None,
+) -> float:  # fmt: skip
     """Floating-point operations of so many epochs: 6 per weight use, forward and backward.
 
-    `folder` is that of own files.
+    `folder` is that of own files; of all folds without `folds`.
     """
     uses = multiply_adds(spec.model, len(examples.features), examples.context, folder)
-    trained = sum(fold.get("train", (0, 0))[0] for fold in examples.counts())
+    counts = examples.counts()
+    folds = range(len(counts)) if folds is None else folds
+    trained = sum(counts[fold].get("train", (0, 0))[0] for fold in folds)
     return 6.0 * uses * trained * epochs
 
 
@@ -160,23 +190,35 @@ def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
 # ------------------------------------------------------------------------------------------ judging
 
 
-def outcome_of(fit: Fitted, examples: Examples, folder: Path) -> Outcome:
-    """A run of a network, ready to be stored; `folder` is that of own files."""
+def outcome_of(
+    fit: Fitted, examples: Examples, folder: Path, continued: Continued | None = None
+) -> Outcome:
+    """A run of a network, ready to be stored; `folder` is that of own files.
+
+    `continued` is the stored run that lent its weights.
+    """
     if fit.failure is not None or fit.pruned:
         return Outcome(fit.spec, failure=fit.failure, pruned=fit.pruned)
     best, last = [f.logit for f in fit.folds], [f.logit_last for f in fit.folds]
     of_last = predictions_of(examples, last, last).part(fit.spec.estimands.measured_on)
     ended = estimates_of(of_last, fit.spec.estimands)
-    epochs = sum(len(f.history) for f in fit.folds) / len(fit.folds)
-    facts = facts_of(fit.spec, examples, folder) | {
+    trained = [f for f in fit.folds if not f.inherited]
+    epochs = sum(len(f.history) for f in trained) / max(1, len(trained))
+    facts: dict[str, Any] = facts_of(fit.spec, examples, folder) | {
         "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
         "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
         "stacked": fit.stacked,
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
-        "gflop": round(work_of(fit.spec, examples, epochs, folder) / 1e9, 3),
+        "gflop": round(
+            work_of(fit.spec, examples, epochs, folder, [f.fold for f in trained]) / 1e9, 3
+        ),
     }  # fmt: skip
+    if continued is not None and len(trained) < len(fit.folds):
+        kept = len(fit.folds) - len(trained)
+        notes = continued.notes(kept, len(trained), fit.spec.estimands.chosen_on)
+        facts |= {"trained_folds": [f.fold for f in trained], "notes": [*facts["notes"], *notes]}
     history = [{"fold": f.fold, **row} for f in fit.folds for row in f.history]
     parameters = {
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()

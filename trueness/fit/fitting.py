@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,7 +12,16 @@ from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.checkpoints import Checkpoints
 from trueness.fit.device import Device
-from trueness.fit.member import Fitted, Member, Prune, Trace, precision_of, stackable
+from trueness.fit.inherited import completed
+from trueness.fit.member import (
+    Fitted,
+    FoldFit,
+    Member,
+    Prune,
+    Trace,
+    precision_of,
+    stackable,
+)
 from trueness.fit.policy import Mode
 from trueness.fit.stack import Stack
 from trueness.models import stacks
@@ -30,6 +39,7 @@ def fit_stack(
     prune: Prune | None = None,
     beside: Path = Path(),
     checkpoints: Checkpoints | None = None,
+    inherited: Mapping[Member, FoldFit] | None = None,
 ) -> list[Fitted]:
     """Train every fold of every spec, at most `width` networks in one pass.
 
@@ -57,6 +67,8 @@ def fit_stack(
         Folder of own files.
     checkpoints : Checkpoints, optional
         Keeps every fold that is trained while others are not, and is asked for those first.
+    inherited : mapping of Member to FoldFit, optional
+        Folds that keep the weights of an earlier run: only examples without a score are scored.
 
     Returns
     -------
@@ -78,9 +90,14 @@ def fit_stack(
     stacked = stacks(model, examples.series.shape[1], examples.context, beside)
     width, mode = width if stacked else 1, "eager" if model.reference else mode
     members = [Member(one, fold) for one in specs for fold in range(examples.n_folds)]
+    on_note = on_note or (lambda note: None)
+    there = _inherited(inherited or {}, examples, device, beside, on_note)
+    if checkpoints is not None:
+        there |= _kept(checkpoints, [m for m in members if m not in there], examples, device,
+                       on_note)  # fmt: skip
     traces = _fit_members(
         examples, members, device, width or len(members), mode, beside,
-        on_epoch or (lambda epochs: None), on_note or (lambda note: None), prune, checkpoints,
+        on_epoch or (lambda epochs: None), on_note, prune, checkpoints, there,
     )  # fmt: skip
     before = sum(trace.seconds_before for trace in traces)
     share = (time.perf_counter() - began + before) / len(specs)
@@ -98,10 +115,12 @@ def fit_stack(
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
     on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
-    checkpoints: Checkpoints | None,
+    checkpoints: Checkpoints | None, traces: dict[Member, Trace],
 ) -> list[Trace]:  # fmt: skip
-    """Stack after stack; one that does not fit into memory is halved and starts again."""
-    traces = {} if checkpoints is None else _kept(checkpoints, members, examples, device, on_note)
+    """Stack after stack; one that does not fit into memory is halved and starts again.
+
+    `traces` are those of members that need no training.
+    """
     on_epoch(sum(one.member.spec.recipe.epochs for one in traces.values()))
     while len(traces) < len(members):
         left = [member for member in members if member not in traces]
@@ -130,6 +149,25 @@ def _fit_members(
                 if trace.result is not None:
                     checkpoints.save(trace.member, trace.result, share)
     return [traces[member] for member in members]
+
+
+def _inherited(
+    folds: Mapping[Member, FoldFit], examples: Examples, device: Device, beside: Path,
+    on_note: Callable[[str], None],
+) -> dict[Member, Trace]:  # fmt: skip
+    """Members that keep the weights of an earlier run; those whose columns changed are trained."""
+    found = {}
+    for member, fold in folds.items():
+        result = completed(fold, member, examples, device, beside)
+        if result is not None:
+            found[member] = Trace.begin(member, examples, device.name)
+            found[member].result = result
+    if len(found) < len(folds):
+        on_note(
+            f"stored weights do not give the stored scores in {len(folds) - len(found)} of "
+            f"{len(folds)} folds, so their columns changed; they are trained"
+        )
+    return found
 
 
 def _kept(

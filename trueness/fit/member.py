@@ -36,7 +36,7 @@ class FoldFit:
     `logit` and `logit_last` (N,) float32 are the scores of the best and of the last epoch for all
     examples of the member's fold, NaN for examples that play no part in it. `parameters` are the
     tensors of the module's state at the best epoch. `history` has one row per epoch, `incidents`
-    says when training was unstable.
+    says when training was unstable. An `inherited` fold was trained by an earlier run.
     """
 
     fold: int
@@ -46,6 +46,7 @@ class FoldFit:
     best_epoch: int
     logit: NDArray[np.float32]
     logit_last: NDArray[np.float32]
+    inherited: bool = False
 
 
 @dataclass

@@ -8,9 +8,9 @@ reaches the end of its epoch is validated while the others go on. Finished membe
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -358,7 +358,18 @@ class Stack:
         """Scores (N,) of one network, NaN for examples without a part in the fold."""
         rows = np.flatnonzero(self.examples.parts[trace.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
-        index = torch.from_numpy(rows).to(self.device.name)[None]
-        logits = self._score(weights, index, self._shift([trace]))
-        scores[rows] = logits[0].float().cpu().numpy()
+        scores[rows] = self._scores_at(trace, weights, rows)
         return scores
+
+    def _scores_at(
+        self, trace: Trace, weights: Weights, rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        index = torch.from_numpy(rows).to(self.device.name)[None]
+        return self._score(weights, index, self._shift([trace]))[0].float().cpu().numpy()
+
+    def scored(
+        self, parameters: Mapping[str, NDArray[Any]], rows: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Scores of examples `rows` (n,) by stored weights of the only member."""
+        (trace,) = self.traces
+        return self._scores_at(trace, self.layout.loaded(parameters, self.weights), rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,3 +78,12 @@ class Layout:
         """What is stored of one network: enough to load it into a module that is built again."""
         named = self.named(weights)
         return {name: named[name][0].cpu().numpy() for name in self.stored if name in named}
+
+    def loaded(self, arrays: Mapping[str, NDArray[Any]], other: Weights) -> Weights:
+        """Weights (K = 1) of `arrays`; what is not stored is that of `other`, K = 1."""
+        device = other.theta.device
+        stored = {name: torch.from_numpy(array).to(device) for name, array in arrays.items()}
+        theta = torch.cat([stored[name].flatten() for name in self.shapes])[None]
+        fixed = {name: stored[name][None] if name in stored else tensor
+                 for name, tensor in other.fixed.items()}  # fmt: skip
+        return Weights(theta, fixed)

@@ -9,7 +9,7 @@ from typing import Any
 from trueness.document.numbers import plural
 from trueness.errors import StoreError
 from trueness.store import AnyStore, Run
-from trueness.store.ledger import Access, Ledger, data_of, times_text
+from trueness.store.ledger import Access, Ledger, data_of, distinct, times_text
 
 IN_WORDS = {
     "oof": "out-of-fold part",
@@ -33,12 +33,12 @@ class AccessLog:
     Attributes
     ----------
     part, data : str
-        Part that a table measures, and the digest of its data.
+        Part that a table measures, and what names its data.
     every : tuple of Access
         To any part, the oldest first.
     n_candidates : int
         Models tested on the part, baselines apart, seeds of one candidate once, those no longer
-        stored included.
+        stored included. A run that continues a stored one is no further model.
     unrecorded : str
         Why the present access could not be recorded; empty if it was.
     """
@@ -51,13 +51,13 @@ class AccessLog:
 
     @property
     def times(self) -> int:
-        """Accesses to the part."""
-        return sum(one.part == self.part for one in self.every)
+        """Distinct evaluations of the part: asking the same again is none."""
+        return len(distinct(one for one in self.every if one.part == self.part))
 
     @property
     def opened(self) -> int:
-        """Accesses to a sealed part."""
-        return sum(one.opened for one in self.every)
+        """Distinct evaluations of a sealed part."""
+        return len(distinct(one for one in self.every if one.opened))
 
     def __str__(self) -> str:
         told = f"{part_in_words(self.part)} of data {self.data}: "
@@ -123,9 +123,22 @@ def access_log(
     except StoreError as error:
         return AccessLog(part, data, (), 0, unrecorded or str(error))
     keys = {key for one in every if one.part == part for key in one.keys}
-    known = {one.key: one for one in stored if one.key in keys}
-    candidates = {one.candidate for one in known.values() if not one.spec.is_baseline}
-    return AccessLog(part, data, tuple(every), len(candidates) + len(keys - set(known)), unrecorded)
+    return AccessLog(part, data, tuple(every), len(_models(keys, stored)), unrecorded)
+
+
+def _models(keys: set[str], stored: Sequence[Run]) -> set[str]:
+    """What some runs are versions of, baselines apart: candidates, or keys of those that are gone.
+
+    A run and those that it continues are one model.
+    """
+    first: dict[str, Run] = {}
+    known: dict[str, Run] = {}
+    for run in sorted(stored, key=lambda one: len(one.continues)):
+        versions_of_it = (*run.continues, run.key)
+        model = first.setdefault(versions_of_it[0], run)
+        known |= {key: model for key in versions_of_it if key in keys}
+    candidates = {run.candidate for run in known.values() if not run.spec.is_baseline}
+    return candidates | {key for key in keys if key not in known}
 
 
 def versions(run: Run, part: str) -> int:

@@ -101,6 +101,7 @@ def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rea
     except StoreError:
         accesses = []  # told beside the access log
     tested = {key for one in accesses for key in one.keys} - found.keys
+    tested -= {key for run in candidates for key in run.continues}  # the same models
     gone = sum(key not in store for key in tested)
     return gone + sum(versions(run, part) - 1 for run in candidates)
 

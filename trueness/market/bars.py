@@ -28,6 +28,8 @@ LARGEST_PRICE = 1e12
 ISO_DAY = r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$"
 ISO_TIME = r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?)"
 LONG_HOLE_DAYS = 10
+LINEAGE_ROWS = 250
+"""Bars that name a series."""
 LONGEST_CARRY_DAYS = 4
 """Age of a value of a volatility index that may stand for a weekend, or for the day before."""
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
@@ -82,6 +84,13 @@ class Bars:
         return _digest(days, self.open, self.high, self.low, self.close, self.volume, self.factor)
 
     @cached_property
+    def lineage(self) -> str:
+        """Digest of the times and unadjusted prices of the first bars, which later ones keep."""
+        first = self.head(LINEAGE_ROWS)
+        days = first.dates.astype(np.int64)
+        return _digest(days, first.open, first.high, first.low, first.close)
+
+    @cached_property
     def spacing(self) -> Spacing:
         """How far bars lie apart."""
         return Spacing.of(self.dates, self.name)
@@ -118,6 +127,10 @@ class Volatility:
     def digest(self) -> str:
         """12 hexadecimal digits of the SHA-256 of dates and values."""
         return _digest(self.dates.astype(np.int64), self.close)
+
+    def head(self, rows: int) -> Volatility:
+        """First `rows` values."""
+        return replace(self, dates=self.dates[:rows], close=self.close[:rows])
 
     def on(self, dates: NDArray[np.datetime64]) -> Array:
         """Values as known at `dates`, (T,), NaN where the index has none.

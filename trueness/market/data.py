@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from trueness.market.bars import Bars, Volatility
 from trueness.market.own_features import OwnFeatures
 from trueness.market.panel import Panel
@@ -19,6 +21,9 @@ class MarketData:
     panel : Panel
     volatility : Volatility, optional
     own : OwnFeatures, optional
+    dated : datetime64, optional
+        Time up to which the data went when dates that a campaign leaves open were filled in; their
+        present end without it.
     events : dict of str to float
         Share of bars with an event, of those that were asked for.
     """
@@ -26,6 +31,7 @@ class MarketData:
     panel: Panel
     volatility: Volatility | None = None
     own: OwnFeatures | None = None
+    dated: np.datetime64 | None = None
     events: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -48,17 +54,31 @@ class MarketData:
         """Of the bars."""
         return self.panel.digest
 
+    @property
+    def until(self) -> np.datetime64:
+        """Last time that fills in dates which a campaign leaves open."""
+        return self.panel.last if self.dated is None else self.dated
+
     def origin(self) -> dict[str, Any]:
-        """What a record says of the data."""
+        """What a record says of the data.
+
+        ``lineage`` names the series, ``digest`` its present bars, ``lengths`` how many there are of
+        each series, and ``dated`` is `until`: what is needed to find the run when bars go on.
+        """
         panel, vix, own = self.panel, self.volatility, self.own
         found = {
             "name": panel.name,
             "volatility": vix.name if vix else None,
             "digest": panel.digest,
+            "lineage": panel.lineage,
             "rows": panel.rows,
+            "lengths": {bars.name: len(bars) for bars in panel},
             "first": str(panel.first),
             "as_of": str(panel.last),
+            "dated": str(self.until),
         }
+        if vix is not None:
+            found["volatility_rows"] = len(vix.dates)
         if not panel.alone:
             found["series"] = {bars.name: bars.digest for bars in panel}
         if own is not None:

@@ -60,6 +60,14 @@ class Panel:
         lines = [f"{one.name} {one.digest}" for one in self.series]
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
+    @cached_property
+    def lineage(self) -> str:
+        """Of the series, however far it goes: the times and prices of its first bars."""
+        if self.alone:
+            return self.series[0].lineage
+        lines = [f"{one.name} {one.lineage}" for one in self.series]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
+
     @property
     def name(self) -> str:
         """For people."""

@@ -6,6 +6,7 @@ best. A trial of a search that has every field at its default is the baseline it
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, JsonValue, field_validator, model_validator
@@ -318,6 +319,10 @@ class Ensemble(_Fitted):
     def depends_on(self) -> tuple[str, ...]:
         """Its members."""
         return self.of
+
+    def with_members(self, keys: Mapping[str, str]) -> Self:
+        """The same with other runs in place of its members, by key."""
+        return self.model_copy(update={"of": tuple(sorted(keys[key] for key in self.of))})
 
     def in_words(self) -> str:
         """How many runs it averages."""

@@ -36,7 +36,7 @@ class Access:
     part : str
         The part: validation, test, oof or whatever an external table calls it.
     data : str
-        Digest of the data.
+        What names the data; see `data_of`.
     verb : str
         What showed them.
     question : str
@@ -55,10 +55,32 @@ class Access:
     keys: tuple[str, ...]
     opened: bool
 
+    @property
+    def evaluation(self) -> tuple[str, ...]:
+        """Equal for accesses that showed the same: question, part, and models on their units."""
+        return (self.data, self.part, SAME_TABLE.get(self.verb, self.verb), self.question,
+                *self.keys)  # fmt: skip
+
+
+SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard"}
+"""Verb -> another one that shows the same."""
+
+
+def distinct(accesses: Iterable[Access]) -> list[Access]:
+    """The first of those that showed the same: printing a table again evaluates nothing."""
+    found: dict[tuple[tuple[str, ...], bool], Access] = {}
+    for one in accesses:
+        found.setdefault((one.evaluation, one.opened), one)
+    return list(found.values())
+
 
 def data_of(run: Run[Any]) -> str:
-    """Digest of the data of a run, under which its accesses are counted."""
-    return str(run.record["data"].get("digest") or run.record["comparison_group"])
+    """Name of the data of a run, under which its accesses are counted.
+
+    That of a series, which later bars do not change; else the digest, or that of the units.
+    """
+    data = run.record["data"]
+    return str(data.get("lineage") or data.get("digest") or run.record["comparison_group"])
 
 
 def check_opened(runs: Iterable[Run[Any]], part: str, opened: bool) -> bool:
@@ -95,7 +117,7 @@ class Ledger:
         self, runs: Iterable[Run[Any]], part: str, verb: str, question: str = "", *,
         opened: bool = False,
     ) -> list[Access]:  # fmt: skip
-        """Record an access, one line per data digest, before anything is shown.
+        """Record an access, one line per data, before anything is shown.
 
         Raises
         ------
@@ -136,7 +158,7 @@ class Ledger:
             ) from None
 
     def accesses(self, data: str | None = None, part: str | None = None) -> list[Access]:
-        """Accesses to one digest and part, or all; the oldest first."""
+        """Accesses to some data and part, or all; the oldest first."""
         return [
             one for one in self._read()[0] if data in (None, one.data) and part in (None, one.part)
         ]
@@ -187,17 +209,17 @@ def ledger_lines(store: AnyStore, data: str | None = None) -> list[str]:
     ----------
     store : Store or MemoryStore
     data : str, optional
-        Digest; all of them without it.
+        Their name; all of them without it.
     """
     ledger = Ledger(store)
-    every = ledger.accesses(data)
+    every = distinct(ledger.accesses(data))
     lines = []
-    for digest, part in dict.fromkeys((one.data, one.part) for one in every):
-        some = [one for one in every if (one.data, one.part) == (digest, part)]
+    for name, part in dict.fromkeys((one.data, one.part) for one in every):
+        some = [one for one in every if (one.data, one.part) == (name, part)]
         runs = len({key for one in some for key in one.keys})
         word = "opened" if any(one.opened for one in some) else "evaluated"
         lines.append(
-            f"ledger: {part} part of data {digest} {word} {times_text(len(some))} for "
+            f"ledger: {part} part of data {name} {word} {times_text(len(some))} for "
             f"{runs} run{'s' * (runs != 1)} since {some[0].when[:10]}"
         )
     damaged = ledger.damaged()

@@ -7,7 +7,7 @@ baselines. Adding one: its shape, a module here with a class like `Task`, and a 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -65,12 +65,16 @@ class Task(Protocol):
         Data of a campaign that names none.
     tabular : bool
         Whether inputs are the columns of ``data.table``, which can be audited.
+    earlier : callable or None
+        Runs -> the distinct data that they were made on, the longest first, which newer data may
+        continue; see `trueness.market.continuing.Earlier`. None where data are no series in time.
     """
 
     kind: str
     sources: Mapping[str, str]
     default: str
     tabular: bool
+    earlier: Callable[[Iterable[Any]], list[Any]] | None
 
     def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
         """Read the data; those that nothing is computed from may be `Unread` where that is slow."""

@@ -10,6 +10,7 @@ from trueness.document.numbers import plural
 from trueness.errors import DataError
 from trueness.examples import Examples
 from trueness.market import feature_names, load_volatility, market_examples, resolve_evaluation
+from trueness.market.continuing import Earlier
 from trueness.market.data import MarketData
 from trueness.market.indicators import CATALOGUE, WITH_INDEX, tier_rows
 from trueness.market.inputs import chosen_own, chosen_rows
@@ -30,6 +31,7 @@ class Market:
     }  # fmt: skip
     default: ClassVar[str] = "sp500"
     tabular: ClassVar[bool] = False
+    earlier = staticmethod(Earlier.of)
     baselines = staticmethod(binary.baselines)
     examples_key = staticmethod(binary.examples_key)
     counts = staticmethod(binary.counts)
@@ -61,7 +63,7 @@ class Market:
         if data.own is not None:
             task["features"] = data.own.digest
         evaluation = {"protocol": "mission", **content.get("evaluation", {})}
-        evaluation = resolve_evaluation(evaluation, data.panel.first, data.panel.last)
+        evaluation = resolve_evaluation(evaluation, data.panel.first, data.until)
         return {**content, "task": task, "evaluation": evaluation}
 
     def check(self, spec: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401

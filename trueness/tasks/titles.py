@@ -55,6 +55,7 @@ class TitlesTask:
     sources: ClassVar[dict[str, str]] = {"corpus": "data"}
     default: ClassVar[str] = "synthetic"
     tabular: ClassVar[bool] = False
+    earlier: ClassVar[None] = None
 
     def load(
         self,
