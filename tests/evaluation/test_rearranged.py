@@ -100,7 +100,7 @@ def test_the_seam_is_what_a_loop_over_pairs_and_shifts_gives():
         return np.array([series[: n - d] @ series[d:] for d in range(n)])
 
     whole, lost, a, b = 0.0, 0.0, products(x), products(y)
-    for d in range(n // 3):
+    for d in range(n // 2):
         both = 1 if d == 0 else 2
         whole += both * (n - d) * a[d] * b[d]
         parted = np.mean([sum(t < n - s <= t + d for t in range(n - d)) for s in range(1, n)])

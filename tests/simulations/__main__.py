@@ -90,11 +90,11 @@ def main(arguments: list[str] | None = None) -> None:
     if options.quick:
         sys.stdout.write(page.rendered(found))
         return
+    results.write(page.of_table(results.read() | found))
     if CHECKS in options.only:
         from tests.simulations import false_alarms
 
-        false_alarms.main()
-    results.write(page.of_table(results.read() | found))
+        false_alarms.main([])
     page.write()
     if complete:
         file.unlink(missing_ok=True)

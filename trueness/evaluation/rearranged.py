@@ -34,8 +34,8 @@ AT_ONCE = 32
 """Models whose sums are taken in one pass."""
 ROUNDING = 1e-9
 """Standardised sums that differ by less are equal."""
-SEAM_SHARE = 3
-"""Lags up to a third of the series count for the seam."""
+SEAM_SHARE = 2
+"""Lags up to half of the series count for the seam."""
 LEAST_SEAM = 0.25
 """Share of the variance that is left at least; estimates below it are noise."""
 

@@ -142,17 +142,21 @@ def _apart(
 ) -> float | None:
     """Lead over the best of the others with which all intervals leave out 0 in so many samples.
 
-    Others that lie lower, as they do here, are left behind by more than that.
+    Others that lie lower, as they do here, are left behind by more than that. Another sample would
+    estimate another standard error as well.
     """
     others = [one for one in others if np.isfinite(one.draws).all()]
     if not others or not np.isfinite(largest).any():
         return None
     critical = max_t_critical(largest, leader.freedom, confidence)
     best = max(one.value for one in others)
-    needed = np.full(len(leader.draws), -np.inf)
+    needed, freedom = np.full(len(leader.draws), -np.inf), leader.freedom
+    estimated = np.random.default_rng(0).chisquare(freedom, len(leader.draws)) / freedom
     for one in others:
         moved = (leader.draws - leader.value) - (one.draws - one.value)
         error = float(moved.std(ddof=1))
-        needed = np.maximum(needed, critical * error - moved - (best - one.value))
+        needed = np.maximum(
+            needed, critical * error * np.sqrt(estimated) - moved - (best - one.value)
+        )
     value = float(np.quantile(needed, power))
     return value if np.isfinite(value) else None
