@@ -1,5 +1,8 @@
 """Errors that a user can act on: one line saying what came, what was expected, what to do next."""
 
+from collections.abc import Generator
+from contextlib import contextmanager
+
 
 class TruenessError(Exception):
     """Base of all refusals; the command line prints its message and exits with status 2.
@@ -9,9 +12,12 @@ class TruenessError(Exception):
     code : str
         What kind of refusal it is, a stable word such as ``"one_class"``; tests and programs ask
         for it, the sentence may change. Each class has one of its own for whatever is not named.
+    source : str
+        Key of a campaign that gave the data it is about, such as ``"features"``; empty if none did.
     """
 
     code = "refused"
+    source = ""
 
     def __init__(self, message: str = "", code: str | None = None) -> None:
         super().__init__(message)
@@ -41,6 +47,16 @@ class StoreError(TruenessError):
     """A store that cannot be read, written or understood."""
 
     code = "store"
+
+
+@contextmanager
+def about(source: str) -> Generator[None]:
+    """Refusals in the block are about what a key of a campaign gave."""
+    try:
+        yield
+    except TruenessError as error:
+        error.source = source
+        raise
 
 
 def first_line(error: BaseException) -> str:

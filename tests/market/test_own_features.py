@@ -372,6 +372,7 @@ def test_bad_features_are_refused_in_one_line(campaign, code, capsys, name):
     status, out, err = call(capsys, "run", path, "--store", code / "store")
     assert (status, out) == (2, "")
     assert len(err.strip().splitlines()) == 1, err
+    assert "c.yaml:4: features: " in err
     if name == "features.raises":
         assert "mine.py, line 26" in err
     assert not (code / "store").exists()

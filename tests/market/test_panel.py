@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.market.cases import TICKERS, examples_of, variants
 from tests.test_cli import call
 from trueness.api import run as run_api
-from trueness.errors import DataError
+from trueness.errors import CampaignError, DataError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.metrics import measure
@@ -403,8 +403,9 @@ def test_bad_panels_are_refused_in_one_line(frames, tmp_path, capsys, name):
     code, out, err = call(capsys, "run", tmp_path / "c.yaml", "--store", tmp_path / "store")
     assert (code, out) == (2, "")
     assert len(err.strip().splitlines()) == 1
+    assert "c.yaml:3: data: " in err
     assert not (tmp_path / "store").exists()
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(CampaignError) as caught:
         run_api(tmp_path / "c.yaml", store=tmp_path / "store", progress=False)
     assert caught.value.code == name.partition(".")[0]
     assert not (tmp_path / "store").exists()

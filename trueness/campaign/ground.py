@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from trueness.errors import SpecError, nearest
+from trueness.errors import SpecError, TruenessError, nearest
 from trueness.own import pinned
 from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
@@ -100,7 +100,15 @@ def make_ground(
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     sources = asked if "data" in asked else {**own, **asked}  # other bars, another index
     beside = Path() if "features" in asked else file.parent
-    data = task.load({**sources, "beside": beside}, needed, told)
+    try:
+        data = task.load({**sources, "beside": beside}, needed, told)
+    except TruenessError as error:
+        if error.source not in own or error.source in asked:
+            raise
+        lines = {key: line for key, _, line in reader.pairs(reader.root(), "the campaign")}
+        raise reader.fail(
+            lines.get(error.source, 1), f"{error.source}: {error}", error.code
+        ) from None
     return Ground(file, reader, kind, data, protocol, recipe)
 
 

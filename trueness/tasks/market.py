@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.document.numbers import plural
-from trueness.errors import DataError
+from trueness.errors import DataError, about
 from trueness.examples import Examples
 from trueness.market import feature_names, load_volatility, market_examples, resolve_evaluation
 from trueness.market.continuing import Earlier
@@ -46,11 +46,14 @@ class Market:
         del needed, told
         vix, own = sources.get("vix"), sources.get("features")
         data = sources.get("data")
-        panel = load_panel(self.default if data is None else data)
-        return MarketData(
-            panel, None if vix is None else load_volatility(vix),
-            None if own is None else load_own(own, panel, sources.get("beside", Path())),
-        )  # fmt: skip
+        with about("data"):
+            panel = load_panel(self.default if data is None else data)
+        with about("vix"):
+            volatility = None if vix is None else load_volatility(vix)
+        with about("features"):
+            beside = sources.get("beside", Path())
+            features = None if own is None else load_own(own, panel, beside)
+        return MarketData(panel, volatility, features)
 
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
         """Digests of the data, what a bar is, columns of a tier file, dates left open."""
