@@ -336,7 +336,7 @@ def test_the_ledger_counts_the_evaluation(tmp_path):
     assert first.access.times == 1
     assert judge_table(table(), store=store).groups[0].access.times == 1  # the same table again
     assert len(Ledger(store).accesses()) == 2
-    other = table(scores().rename({"good": "better"}))
+    other = table(scores().with_columns(pl.col("good") * 0.5))
     assert judge_table(other, store=store).groups[0].access.times == 2
 
 
