@@ -16,6 +16,7 @@ from trueness.judge.leaderboard import leaderboard
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.spec.external import ExternalSpec, ExternalTask, Scores
 from trueness.store import MemoryStore, Store
+from trueness.store.ledger import Ledger
 
 N = 400
 
@@ -333,8 +334,10 @@ def test_the_ledger_counts_the_evaluation(tmp_path):
     store = Store(tmp_path / "store")
     first = judge_table(table(), store=store).groups[0]
     assert first.access.times == 1
-    assert judge_table(table(), store=store).groups[0].access.times == 2
-    assert (tmp_path / "store" / "ledger.jsonl").exists()
+    assert judge_table(table(), store=store).groups[0].access.times == 1  # the same table again
+    assert len(Ledger(store).accesses()) == 2
+    other = table(scores().with_columns(pl.col("good") * 0.5))
+    assert judge_table(other, store=store).groups[0].access.times == 2
 
 
 def test_keys_follow_the_content_only():

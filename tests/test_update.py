@@ -26,7 +26,7 @@ from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.spec.task import MarketTask
 from trueness.store import Store
-from trueness.store.ledger import Ledger
+from trueness.store.ledger import Ledger, earlier_keys
 
 OLD = 1250
 LAYER = "head.weight"
@@ -117,7 +117,7 @@ def test_new_bars_train_only_folds_without_a_counterpart(folder, new, trained):
     run_before, run_after = store.run(before.key), store.run(after.key)
     record = run_after.record
     assert record["trained_folds"] == trained
-    assert before.key in run_after.continues
+    assert before.key in earlier_keys(run_after)
     assert sum("6 folds of networks with stored weights" in note for note in notes) == 1
     assert unchanged(store, before, after)
     extra = len(scores(store, after)) - len(scores(store, before))
@@ -179,7 +179,7 @@ def test_old_out_of_fold_scores_of_estimators_and_ensembles_come_out_equal(folde
         before, after = spec_of(old, id_), spec_of(campaign, id_)
         assert before.key != after.key
         assert unchanged(store, before, after), id_
-        assert before.key in store.run(after.key).continues
+        assert before.key in earlier_keys(store.run(after.key))
 
 
 def test_stored_weights_give_the_scores_that_training_from_nothing_gives(folder, tmp_path):
@@ -290,7 +290,7 @@ def test_looks_before_and_after_an_update_are_counted_together(tmp_path, capsys)
     assert len(Ledger(store).accesses()) == 3  # which is written down all the same
     ran(OLD + 1, "--update")
     assert access() == {**first, "times": 3}  # that of the new days, and the table of both
-    gone = [run for run in store.all_runs()[0] if not run.continues]
+    gone = [run for run in store.all_runs()[0] if not earlier_keys(run)]
     for run_ in gone:
         store.remove(run_.key)
     assert access()["n_candidates"] == 2

@@ -9,7 +9,7 @@ from typing import Any
 from trueness.document.numbers import plural
 from trueness.errors import StoreError
 from trueness.store import AnyStore, Run
-from trueness.store.ledger import Access, Ledger, data_of, distinct, times_text
+from trueness.store.ledger import Access, Ledger, data_of, distinct, earlier_keys, times_text
 
 IN_WORDS = {
     "oof": "out-of-fold part",
@@ -133,8 +133,8 @@ def _models(keys: set[str], stored: Sequence[Run]) -> set[str]:
     """
     first: dict[str, Run] = {}
     known: dict[str, Run] = {}
-    for run in sorted(stored, key=lambda one: len(one.continues)):
-        versions_of_it = (*run.continues, run.key)
+    for run in sorted(stored, key=lambda one: len(earlier_keys(one))):
+        versions_of_it = (*earlier_keys(run), run.key)
         model = first.setdefault(versions_of_it[0], run)
         known |= {key: model for key in versions_of_it if key in keys}
     candidates = {run.candidate for run in known.values() if not run.spec.is_baseline}

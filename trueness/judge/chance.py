@@ -21,7 +21,7 @@ from trueness.judge.access import versions
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
-from trueness.store.ledger import Ledger, data_of
+from trueness.store.ledger import Ledger, data_of, earlier_keys
 
 AT_ONCE = 64
 """Runs whose predictions are held at the same time."""
@@ -101,7 +101,7 @@ def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rea
     except StoreError:
         accesses = []  # told beside the access log
     tested = {key for one in accesses for key in one.keys} - found.keys
-    tested -= {key for run in candidates for key in run.continues}  # the same models
+    tested -= {key for run in candidates for key in earlier_keys(run)}  # the same models
     gone = sum(key not in store for key in tested)
     return gone + sum(versions(run, part) - 1 for run in candidates)
 

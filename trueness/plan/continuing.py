@@ -12,6 +12,7 @@ from trueness.document.numbers import plural
 from trueness.engines.continued import Continued, kept_folds
 from trueness.plan.work import Plan
 from trueness.store import Run, Store
+from trueness.store.ledger import earlier_keys
 from trueness.tasks import task_of
 
 
@@ -104,7 +105,7 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
             mine = folds[pair]
             kept += len(mine)
             trained += todo.examples_of(spec).n_folds - len(mine)
-        made[spec.key] = Continued(run.key, run.continues, last, mine)
+        made[spec.key] = Continued(run.key, earlier_keys(run), last, mine)
     told = (
         f"{plural(len(made), 'stored run')} continued: {plural(kept, 'fold')} of networks with "
         f"stored weights, {trained} to be trained; estimators are fitted again"

@@ -83,6 +83,12 @@ def data_of(run: Run[Any]) -> str:
     return str(data.get("lineage") or data.get("digest") or run.record["comparison_group"])
 
 
+def earlier_keys(run: Run[Any]) -> tuple[str, ...]:
+    """Keys of the runs that a run continues, the first one first: its models on fewer days."""
+    last = run.record.get("continues")
+    return () if last is None else (*run.record.get("ancestors", ()), last)
+
+
 def check_opened(runs: Iterable[Run[Any]], part: str, opened: bool) -> bool:
     """Whether a part of some runs is sealed.
 

@@ -95,12 +95,6 @@ class Run(Generic[S]):
         return self.spec.candidate
 
     @property
-    def continues(self) -> tuple[str, ...]:
-        """Keys of the runs that it continues, the first one first: its models on fewer days."""
-        last = self.record.get("continues")
-        return () if last is None else (*self.record.get("ancestors", ()), last)
-
-    @property
     def address(self) -> str:
         """Changes with the predictions."""
         return f"{self.key}-{self.record['files']['predictions.parquet']['sha256'][:12]}"
