@@ -232,6 +232,18 @@ def test_a_model_that_was_deleted_counts_once(copy):
     assert tested[1] == tested[2] == tested[0] - (epochs - 1)
 
 
+def test_stored_models_of_the_same_event_count_wherever_they_are_measured(copy):
+    """Such as those that know fewer days: the ledger names the series."""
+    (group,) = leaderboard(copy, "judged").groups
+    runs = [model.run for model in group.candidates]
+    record_access(copy, [*runs, *(model.run for model in group.baselines)], "leaderboard")
+    every = chance_of(copy, runs[0], runs, Rearranged.of(copy, runs)).tested
+    shutil.rmtree(copy.root / "index")
+    some = chance_of(copy, runs[0], runs[:2], Rearranged.of(copy, runs[:2])).tested
+    part = runs[0].spec.estimands.measured_on
+    assert some == every - sum(versions(run, part) - 1 for run in runs[2:])
+
+
 def test_few_candidates_have_no_overfitting(judged, group):
     keys = {model.key for model in group.candidates[:3]}
     (few,) = leaderboard(Store(judged / "store"), "judged", keys=keys).groups

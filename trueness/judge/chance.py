@@ -102,8 +102,20 @@ def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rea
         accesses = []  # told beside the access log
     tested = {key for one in accesses for key in one.keys} - found.keys
     tested -= {key for run in candidates for key in earlier_keys(run)}  # the same models
-    gone = sum(key not in store for key in tested)
-    return gone + sum(versions(run, part) - 1 for run in candidates)
+    others = sum(key not in store or _asks_the_same(store, key, leader) for key in tested)
+    return others + sum(versions(run, part) - 1 for run in candidates)
+
+
+def _asks_the_same(store: AnyStore, key: str, leader: Run) -> bool:
+    """Whether a stored run is another model of the same event on the same series.
+
+    It may know fewer days, or be measured otherwise; days and event are the same.
+    """
+    try:
+        spec = store.run(key).spec
+    except StoreError:
+        return True  # nobody knows any more
+    return not spec.is_baseline and spec.question() == leader.spec.question()
 
 
 @dataclass(frozen=True)

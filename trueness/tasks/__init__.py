@@ -125,7 +125,7 @@ def task_of(kind: str) -> Any:  # noqa: ANN401 - a Task, whose methods take spec
     Examples
     --------
     >>> task_of("market").sources
-    {'bars': 'data', 'volatility': 'vix'}
+    {'bars': 'data', 'volatility': 'vix', 'features': 'features'}
     """
     if kind not in TASKS:
         raise SpecError(f"unknown task.kind {kind!r}; {nearest(kind, list(TASKS))}", "task_kind")
