@@ -10,7 +10,7 @@ from tests.market.cases import TICKERS, examples_of, variants
 from tests.test_cli import call
 from trueness.api import run as run_api
 from trueness.campaign import load_campaign
-from trueness.errors import DataError, TruenessError
+from trueness.errors import CampaignError, DataError, TruenessError
 from trueness.market import Panel, synthetic_bars
 from trueness.market.bars import bars_from_table
 from trueness.market.own_features import load_own, recomputed
@@ -68,6 +68,15 @@ def taken(bars):
 
 def dated(bars):
     return bars.select("Date", mom=pl.col("Close").pct_change())
+
+
+def filled(bars):
+    return {"a": (bars["Close"] / bars["Close"].shift(100) - 1).fill_null(strategy="backward")}
+
+
+def outlier(bars):
+    high = bars["High"].shift(-1) / bars["Close"]
+    return {"a": high.scatter(10, 1e12)}
 
 
 def of_the_whole(bars):
@@ -422,3 +431,60 @@ def test_a_threshold_below_zero_says_what_it_means(campaign, code, capsys):
     path = campaign("mine.py:build", "target: {threshold_pct: -2}")
     (one,) = load_campaign(path).experiments
     assert one.spec.question() == "Low of next day reaches −2 %"
+
+
+@pytest.mark.parametrize("name", ["filled", "outlier"])
+def test_look_ahead_at_the_start_or_beside_an_outlier_is_found(code, name):
+    assert load_own(f"mine.py:{name}", _alone(), code).looks_ahead["a"] > 0
+
+
+def _declared(code, experiments, **top):
+    head = {"campaign": "own", "data": "synthetic", "features": "mine.py:label"} | top
+    lines = [f"{name}: {value}" for name, value in head.items()]
+    (code / "own.yaml").write_text("\n".join([*lines, "experiments:", *experiments]) + "\n")
+    return load_campaign(code / "own.yaml")
+
+
+LABEL = "  - {id: L, task: {tier: own, horizon: 3, target: {column: up3}}, model: logit}"
+
+
+def test_what_one_experiment_predicts_is_an_input_of_none(code):
+    """It is part of the key: another campaign with the same spec trains on the same columns."""
+    both = _declared(code, [LABEL, "  - {id: T, task: {tier: a20}, model: logit}"])
+    inputs = {entry.id: entry.spec.task.own for entry in both.experiments}
+    assert inputs == {"L": ("mom",), "T": ("mom",)}
+    examples = examples_of(
+        both.experiments[1].spec.task, MISSION, both.data.panel, own=both.data.own
+    )
+    assert "up3" not in examples.features
+    assert "mom" in examples.features
+
+
+@pytest.mark.parametrize(
+    ("experiment", "code_of_error"),
+    [
+        ("{id: A, task: {columns: [mom, up3], horizon: 3, target: {column: up3}}}", "label_input"),
+        ("{id: A, task: {tier: own, horizon: 2, target: {column: up3}}}", "horizon"),
+        ("{id: A, task: {own: [gone]}}", "no_features"),
+        ("{id: A, task: {columns: [atr_pct, vix_close]}}", "no_volatility"),
+    ],
+)
+def test_labels_among_inputs_short_horizons_and_missing_columns_are_refused(
+    code, experiment, code_of_error
+):
+    with pytest.raises(CampaignError) as error:
+        _declared(code, [f"  - {experiment}"])
+    assert error.value.code == code_of_error
+
+
+def test_own_features_stay_with_other_bars_and_a_dropped_index_is_told(code, tmp_path):
+    BARS.frame().write_csv(tmp_path / "other.csv")
+    _declared(code, [LABEL])
+    campaign = load_campaign(code / "own.yaml", data=str(tmp_path / "other.csv"))
+    assert campaign.data.own is not None
+
+
+def test_values_beyond_single_precision_are_refused(code):
+    with pytest.raises(DataError) as error:
+        load_own(_table(a=np.full(len(BARS), 1e39)), _alone())
+    assert error.value.code == "features"

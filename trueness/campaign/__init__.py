@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -217,7 +217,7 @@ def load_campaign(
     ground = make_ground(
         Place(file, reader, first, part), top.content,
         {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
-        needed=needed, told=told,
+        needed=needed, told=told, labels=_labels(part for _, _, part in declared),
     )  # fmt: skip
     label = declared_name(reader, top, file.stem)
     if continues is not None:
@@ -229,6 +229,17 @@ def load_campaign(
         label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
         ground.file.parent,
     )  # fmt: skip
+
+
+def _labels(parts: Iterable[Part]) -> set[str]:
+    """Columns that experiments predict."""
+    found = set()
+    for part in parts:
+        task = part.content.get("task")
+        target = task.get("target") if isinstance(task, dict) else None
+        column = target.get("column") if isinstance(target, dict) else None
+        found |= {column} if isinstance(column, str) else set()
+    return found
 
 
 def _entries(

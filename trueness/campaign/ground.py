@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,8 @@ class Ground:
 
 def make_ground(
     place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
-    protocol: str | None = None, recipe: str | None = None, needed: bool = True, told: Any = None,  # noqa: ANN401
+    protocol: str | None = None, recipe: str | None = None, needed: bool = True,
+    told: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> Ground:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
@@ -91,6 +92,8 @@ def make_ground(
         False if nothing is computed from the data.
     told : Listener, optional
         Hears of data that are made.
+    labels : iterable of str
+        Columns that experiments predict, which are inputs of none.
     """
     file, reader, kind = place.file, place.reader, _kind_of(place)
     task = task_of(kind)
@@ -98,10 +101,16 @@ def make_ground(
     for name in sorted({*asked, *({*SOURCES} & set(top))} - {*task.sources.values()}):
         raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
-    sources = asked if "data" in asked else {**own, **asked}  # other bars, another index
+    if "data" in asked and "vix" in own:  # other bars, another index
+        del own["vix"]
+        if told is not None and "vix" not in asked:
+            told.note(
+                "vix of the campaign belongs to its own bars and is left out; --vix gives one"
+            )
     beside = Path() if "features" in asked else file.parent
+    content = {**own, **asked, "beside": beside, "labels": labels}
     try:
-        data = task.load({**sources, "beside": beside}, needed, told)
+        data = task.load(content, needed, told)
     except TruenessError as error:
         if error.source not in own or error.source in asked:
             raise

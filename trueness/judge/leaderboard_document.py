@@ -253,7 +253,8 @@ def check_links(model: Model) -> list[Link]:
 
 def _power(group: Group) -> list[Part]:
     if group.power is None:
-        return [Sentence("Power: too few positives to compare anything.", "note")]
+        why = "too few positives to compare anything" if group.candidates else "no candidates"
+        return [Sentence(f"Power: {why}.", "note")]
     return [Items(power_sentences(group.power))]
 
 

@@ -85,10 +85,15 @@ class Bars:
 
     @cached_property
     def lineage(self) -> str:
-        """Digest of the times and unadjusted prices of the first bars, which later ones keep."""
+        """Digest of the times and relative prices of the first bars, which later ones keep.
+
+        Relative to the first close, to four digits: a factor on all prices, as after a dividend,
+        makes no other series.
+        """
         first = self.head(LINEAGE_ROWS)
-        days = first.dates.astype(np.int64)
-        return _digest(days, first.open, first.high, first.low, first.close)
+        prices = (first.open, first.high, first.low, first.close)
+        relative = [np.round(np.log(p / first.close[0]), 4) + 0.0 for p in prices]
+        return _digest(first.dates.astype(np.int64), *relative)
 
     @cached_property
     def spacing(self) -> Spacing:

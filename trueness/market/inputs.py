@@ -30,7 +30,6 @@ from trueness.market.indicators import (
     usable_rows,
 )
 from trueness.market.own_features import OwnFeatures
-from trueness.spec.target import LabelColumn
 from trueness.spec.task import OWN_TIER, MarketTask
 
 Array = NDArray[np.float64]
@@ -76,14 +75,14 @@ def chosen_rows(task: MarketTask, own: Sequence[str] = ()) -> list[Row]:
 
 
 def chosen_own(task: MarketTask, own: OwnFeatures | None) -> tuple[str, ...]:
-    """Own features among the inputs of a task: those it names, or all but its label."""
+    """Own features among the inputs of a task: those among its columns, or beside its tier."""
     if own is None:
         return ()
-    label = task.target.column if isinstance(task.target, LabelColumn) else None
-    return tuple(
-        name for name in own.names
-        if (name in task.columns if task.columns is not None else name != label)
-    )  # fmt: skip
+    wanted = task.columns if task.columns is not None else task.own
+    if wanted is not None:
+        return tuple(name for name in own.names if name in wanted)
+    label = getattr(task.target, "column", None)
+    return tuple(name for name in own.inputs if name != label)
 
 
 def feature_names(task: MarketTask, data: MarketData) -> tuple[str, ...]:

@@ -23,9 +23,11 @@ from trueness.market.quality import cut_points, look_ahead_rows
 Array = NDArray[np.float64]
 LEAST_COVERED = 0.5
 """Share of the bars of a series that a feature file must hold."""
-CUTS, AUDITED = 8, 5
-"""Points at which the future is taken away, and series for which it is."""
+CUTS, AUDITED, FIRST_CUT = 12, 5, 60
+"""Points at which the future is taken away, series for which it is, and bars left at the first."""
 MOST_FEATURES = 5_000
+LARGEST = 1e30
+"""Size of a value; networks compute with 32 bits."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,8 @@ class OwnFeatures:
         Columns of a function that change when the future is taken away, and by how many rows before
         the cut they do; of a file nobody can tell.
     notes : tuple of str
+    labels : frozenset of str
+        Columns that some experiment predicts.
     """
 
     source: str
@@ -54,6 +58,12 @@ class OwnFeatures:
     values: Mapping[str, Array]
     looks_ahead: Mapping[str, int]
     notes: tuple[str, ...] = ()
+    labels: frozenset[str] = frozenset()
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Columns that no experiment predicts."""
+        return tuple(name for name in self.names if name not in self.labels)
 
     @property
     def computed(self) -> bool:
@@ -164,6 +174,11 @@ def _numbers(rows: pl.DataFrame, name: str) -> Array:
         if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
             raise DataError(f"{name}: {column} holds {kind}, numbers are expected", "features")
     values = rows.cast(pl.Float64).to_numpy().astype(np.float64)
+    large = np.abs(values[np.isfinite(values)]).max(initial=0)
+    if large > LARGEST:
+        raise DataError(
+            f"{name}: a value of {large:g}; at most {LARGEST:g} can be read", "features"
+        )
     return np.where(np.isfinite(values), values, np.nan)
 
 
@@ -214,7 +229,7 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
-        for cut in cut_points(len(bars), len(bars) // 3, CUTS):
+        for cut in cut_points(len(bars), min(FIRST_CUT, len(bars) // 4), CUTS):
             fewer = _called(function, bars.head(cut), reference, beside)
             _check_same(fewer, names, f"{cut:,} bars of {bars.name}", reference)
             again = _numbers(fewer, reference)

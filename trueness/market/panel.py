@@ -133,11 +133,15 @@ def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
     shared = times[counts > 1]
     missing: dict[str, int] = {}
     for one in series:
-        common = float(np.isin(one.dates, shared).mean())
+        others = int(np.isin(times, one.dates, invert=True).sum()) + int(
+            np.isin(one.dates, shared).sum()
+        )  # times of the others
+        common = int(np.isin(one.dates, shared).sum()) / max(1, min(len(one), others))
         if common < LEAST_OVERLAP:
             raise DataError(
-                f"{one.name}: {common:.0%} of its bars have the time of a bar of another series; "
-                f"at least {LEAST_OVERLAP:.0%} are needed to judge them together", "overlap"
+                f"{one.name} shares {common:.0%} of its times with the other series (or of theirs, "
+                f"where they are fewer); {LEAST_OVERLAP:.0%} are needed to judge them together",
+                "overlap",
             )  # fmt: skip
         inside = times[(times >= one.dates[0]) & (times <= one.dates[-1])]
         if lacking := len(inside) - len(one):

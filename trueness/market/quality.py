@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 CUTS = 12
 TOLERANCE = 1e-9
+USUAL = 0.95
+"""Quantile of the values of a column that tells their size; outliers do not."""
 BINS = 10
 BLOCK_DAYS = 125
 """Days per permuted block; turbulent times last for months, and short blocks call all real."""
@@ -132,7 +134,8 @@ def look_ahead_rows(whole: Array, again: Array) -> NDArray[np.int64]:
     (C,) int64
         Distance from the cut to the earliest changed row; 0 if nothing changed.
     """
-    before, scale = whole[: len(again)], np.abs(np.nan_to_num(whole)).max(axis=0, initial=0)
+    size = np.abs(np.nan_to_num(whole))
+    before, scale = whole[: len(again)], np.quantile(size, USUAL, axis=0) if len(size) else 0.0
     same = np.isclose(before, again, rtol=TOLERANCE, atol=TOLERANCE * scale)
     same |= np.isnan(before) & np.isnan(again)
     first = np.where(same.all(axis=0), len(again), (~same).argmax(axis=0))

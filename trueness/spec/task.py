@@ -32,6 +32,9 @@ class MarketTask(TaskShape):
     frequent: Bool = Field(False, description="the event may happen on three of four bars and more")
     tier: str = "a20"
     columns: tuple[str, ...] | None = Field(None, min_length=1, description="in place of the tier")
+    own: tuple[str, ...] | None = Field(
+        None, description="own features beside the tier; all but the labels of the campaign"
+    )
     dedupe: Bool = Field(False, description="leave out copies, linear maps and constants")
     fix_inverted_ranks: Bool = Field(False, description="turn the ranks published upside down")
     raw_bars: Bool = Field(False, description="add Open, High, Low, Close, Volume to the inputs")

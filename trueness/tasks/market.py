@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from trueness.market.continuing import Earlier
 from trueness.market.data import MarketData
 from trueness.market.indicators import CATALOGUE, WITH_INDEX, tier_rows
 from trueness.market.inputs import chosen_own, chosen_rows
-from trueness.market.own_features import load_own
+from trueness.market.own_features import OwnFeatures, load_own
 from trueness.market.panel import load_panel
 from trueness.market.windows import check_target
 from trueness.spec.task import OWN_TIER
@@ -53,6 +54,8 @@ class Market:
         with about("features"):
             beside = sources.get("beside", Path())
             features = None if own is None else load_own(own, panel, beside)
+        if features is not None:
+            features = replace(features, labels=frozenset(sources.get("labels", ())))
         return MarketData(panel, volatility, features)
 
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
@@ -65,6 +68,8 @@ class Market:
             task["volatility"] = data.volatility.digest
         if data.own is not None:
             task["features"] = data.own.digest
+            if task.get("columns") is None:
+                task.setdefault("own", data.own.inputs)
         evaluation = {"protocol": "mission", **content.get("evaluation", {})}
         evaluation = resolve_evaluation(evaluation, data.panel.first, data.until)
         return {**content, "task": task, "evaluation": evaluation}
@@ -86,6 +91,7 @@ class Market:
                 ("task", "tier"), "task.tier: own takes own features alone; give some as "
                 "`features:` or --features", "no_features",
             )  # fmt: skip
+        self._check_own(task, own, place)
         self._check_target(task, data, place)
         ahead = [name for name in chosen_own(task, own) if own and name in own.looks_ahead]
         if own and ahead and not task.allow_lookahead:
@@ -96,6 +102,34 @@ class Market:
                 ("task",), f"own features look ahead: {rows} change when later bars are taken "
                 "away; mend them, or set task.allow_lookahead: true, which every table then says",
                 "look_ahead",
+            )  # fmt: skip
+
+    def _check_own(self, task: Any, own: OwnFeatures | None, place: Place) -> None:  # noqa: ANN401
+        """Refuse own features that do not exist, and a label among the inputs."""
+        unknown = [name for name in task.own or () if own is None or name not in own.names]
+        if unknown:
+            raise place.fail(
+                ("task", "own"), f"task.own: no own feature {unknown[0]!r}", "no_features"
+            )
+        label = getattr(task.target, "column", None)
+        if label is not None and label in chosen_own(task, own):
+            raise place.fail(
+                ("task",), f"{label} is the label and an input; leave it out of the inputs",
+                "label_input",
+            )  # fmt: skip
+        reach = own.looks_ahead.get(label, 0) if own and label is not None else 0
+        if reach > task.horizon:
+            raise place.fail(
+                ("task", "horizon"), f"task.horizon: {label} looks {plural(reach, 'bar')} ahead, "
+                f"horizon says {task.horizon}; labels that overlap the next part would stay in",
+                "horizon",
+            )  # fmt: skip
+        rows = [] if task.columns is None else chosen_rows(task, own.names if own else ())
+        blind = [row.name for row in rows if "volatility" in row.needs]
+        if blind and task.volatility is None:
+            raise place.fail(
+                ("task", "columns"), f"task.columns: {blind[0]} reads a volatility index; give one "
+                "as `vix:` or --vix", "no_volatility",
             )  # fmt: skip
 
     def _check_target(self, task: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
