@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.resampling import SortedScores, check_size
+from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -318,24 +320,23 @@ class Chance:
         >>> float(Chance.of(labels, [y * 1.0]).single[0])
         0.002
         """
-        observed, single = np.full(len(values), -np.inf), np.ones(len(values))
-        spreads, nothing = np.zeros(len(values)), np.full(labels.count, -np.inf)
-        largest, highest = nothing, nothing
-        for start in range(0, len(values), AT_ONCE):
-            each = np.array(values[start : start + AT_ONCE], np.float64)
-            sums = labels.sums(each)
-            spread = sums.std(axis=1, keepdims=True)
-            moves = spread > ROUNDING * (1 + np.abs(sums).max(axis=1, keepdims=True))
-            z = (sums - sums.mean(axis=1, keepdims=True)) / np.where(moves, spread, 1)
-            z[:, 0] *= np.sqrt(labels.seam(each))
-            z[~moves[:, 0]] = -np.inf
-            some = slice(start, start + len(z))
-            observed[some] = z[:, 0]
-            single[some] = (z >= z[:, :1] - ROUNDING).mean(axis=1)
-            spreads[some] = spread[:, 0]
-            largest = np.maximum(largest, z.max(axis=0))
-            highest = np.maximum(highest, sums.max(axis=0))
-        return cls(observed, single, spreads, largest, highest)
+        chunks = [values[i : i + AT_ONCE] for i in range(0, len(values), AT_ONCE)]
+        found = in_threads(lambda some: cls._of_some(labels, some), chunks)
+        nobody, nothing = np.empty(0), np.full(labels.count, -np.inf)
+        return reduce(cls.joined, found, cls(nobody, nobody, nobody, nothing, nothing))
+
+    @classmethod
+    def _of_some(cls, labels: Labels, values: Sequence[Array]) -> Chance:
+        """Of so many values as are held at once."""
+        each = np.array(values, np.float64)
+        sums = labels.sums(each)
+        spread = sums.std(axis=1, keepdims=True)
+        moves = spread > ROUNDING * (1 + np.abs(sums).max(axis=1, keepdims=True))
+        z = (sums - sums.mean(axis=1, keepdims=True)) / np.where(moves, spread, 1)
+        z[:, 0] *= np.sqrt(labels.seam(each))
+        z[~moves[:, 0]] = -np.inf
+        single = (z >= z[:, :1] - ROUNDING).mean(axis=1)
+        return cls(z[:, 0].copy(), single, spread[:, 0], z.max(axis=0), sums.max(axis=0))
 
     def joined(self, other: Chance) -> Chance:
         """Both families as one."""

@@ -17,6 +17,7 @@ from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
 from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
+from trueness.evaluation.threads import in_threads
 from trueness.judge.access import versions
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
@@ -206,7 +207,7 @@ def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
 def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearranged | None:
     """Of models on the same units; None if these are too few."""
     first = some[0][1]
-    ranked = [SortedScores.of(part.y, part.score) for _, part in some]
+    ranked = in_threads(lambda one: SortedScores.of(one[1].y, one[1].score), some)
     if too_few(ranked[0].y) or first.blocks(some[0][0].spec.estimands.block).few:
         return None
     labels = labels_of(ranked[0].y, first.blocks(), first.group)
