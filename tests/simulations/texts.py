@@ -83,5 +83,5 @@ EQUAL_METHODS = Experiment(
     "equal_methods", "Classifiers of texts, equally good",
     tuple(Promise(f"5 equal methods: any differs in {where}", 0.05, "error")
           for where in ("the mean of languages", "the worst language", "any language")),
-    tuple(Case(name, sum(texts)) for name, (texts, *_) in EQUAL.items()), 600, _equal_methods,
+    tuple(Case(name, sum(texts)) for name, (texts, *_) in EQUAL.items()), 3000, _equal_methods,
 )  # fmt: skip

@@ -133,10 +133,9 @@ def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
     shared = times[counts > 1]
     missing: dict[str, int] = {}
     for one in series:
-        others = int(np.isin(times, one.dates, invert=True).sum()) + int(
-            np.isin(one.dates, shared).sum()
-        )  # times of the others
-        common = int(np.isin(one.dates, shared).sum()) / max(1, min(len(one), others))
+        both = int(np.isin(one.dates, shared).sum())
+        others = len(times) - len(one) + both
+        common = both / max(1, min(len(one), others))
         if common < LEAST_OVERLAP:
             raise DataError(
                 f"{one.name} shares {common:.0%} of its times with the other series (or of theirs, "
