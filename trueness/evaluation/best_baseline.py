@@ -32,7 +32,7 @@ Array = NDArray[np.float64]
 def against_best(
     models: Sequence[Resampled], baselines: Sequence[Resampled], confidence: float = 0.95
 ) -> list[Contrast]:
-    """Each model minus the best of the baselines.
+    """Each model minus the best of the baselines, in a measure between 0 and 1.
 
     Parameters
     ----------
@@ -84,8 +84,9 @@ def _estimate(difference: Array, low: Array, high: Array, n: int, candidates: in
     value = number(difference.min())
     if value is None or not (np.isfinite(low).all() and np.isfinite(high).all()):
         return Estimate(value, None, None, n, n_candidates=candidates)
-    ends = float((difference - low).min()), float((difference + high).min())
-    return Estimate(value, *ends, n, n_candidates=candidates)
+    ends = (difference - low).min(), (difference + high).min()
+    lower, upper = np.clip(ends, -1, 1).tolist()  # both measures lie in [0, 1]
+    return Estimate(value, lower, upper, n, n_candidates=candidates)
 
 
 @dataclass(frozen=True)
