@@ -60,7 +60,7 @@ class Steps:
 
 
 def one_auc(times, rounds=20):
-    """Seconds of a processor for one AUC with 1,000 joint draws, the multipliers made already."""
+    """Seconds of a processor for one AUC with 1,000 joint draws, the noise made already."""
     rng = np.random.default_rng(0)
     y, blocks = (rng.random(times) < 0.1).astype(np.uint8), Blocks.of(times, length=20)
     scores = list(rng.standard_normal((rounds, times)))

@@ -101,7 +101,7 @@ def main():
     m, n = given.candidates, given.times
     y, scores = candidates(n, m)
     blocks = Blocks.of(n, length=LENGTH)
-    few = Blocks.of(n, length=LENGTH + 1)  # other multipliers; kernels are compiled once
+    few = Blocks.of(n, length=LENGTH + 1)  # other noise; kernels are compiled once
     rule = {"alarms": (7, 15, ALARMS), "alarm_rate_pct": 5.0, "confidence": 0.95,
             "fold": np.arange(n) * FOLDS // n}  # fmt: skip
     measure_many(y, scores[:2], blocks=few, **rule)

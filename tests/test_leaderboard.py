@@ -397,7 +397,7 @@ def test_an_empty_store_is_not_made(tmp_path, capsys):
 
 
 def test_another_layout_is_refused(tmp_path, capsys):
-    for version in (1, 2, 4):
+    for version in (1, 2, 3, 5):
         root = tmp_path / str(version)
         root.mkdir()
         (root / "store.json").write_text(json.dumps({"version": version}))

@@ -172,7 +172,7 @@ def _f1(hits: Array | Index, both: Array | Index) -> Array:
 def _scaled(deviation: csr_array, items: Index) -> csr_array:
     """Deviations times what gives them the variance of a jackknife over the items of their slice.
 
-    The multipliers that they meet have the variance n / (n - 1) over all n items.
+    The noise that they meet has the variance n / (n - 1) over all n items.
     """
     share = 1 - 1 / np.maximum(items, 2)
     return csr_array(deviation.multiply(np.sqrt(share * share[-1])[:, None])).astype(np.float32)

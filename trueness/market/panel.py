@@ -96,11 +96,6 @@ class Panel:
         """Time of the latest bar."""
         return max(one.dates[-1] for one in self.series)
 
-    def head(self, until: np.datetime64) -> Panel:
-        """All bars up to a time; series that begin later are left out."""
-        rows = [(one, int(np.searchsorted(one.dates, until, "right"))) for one in self.series]
-        return Panel(tuple(one.head(n) for one, n in rows if n))
-
     @classmethod
     def of(cls, series: Sequence[Bars]) -> Panel:
         """Of checked series that fit together.

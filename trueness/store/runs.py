@@ -47,7 +47,7 @@ from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.kinds import AnySpec, spec_class
 
-VERSION = 3
+VERSION = 4
 FILES = ("predictions.parquet", "history.parquet", "spec.json")
 """Files that every run has."""
 FIELDS = (
