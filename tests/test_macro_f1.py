@@ -105,7 +105,9 @@ def test_cells_count_with_five_units_of_two_clusters():
     alone = Cells.of(y[:9], group_units(["en"] * 9, 9, 1), Blocks.of(9), 5)
     assert alone.counted[0].tolist() == [True, True, False, False, False]
     assert not alone.enough.any()
-    assert sizes_of(groups, blocks, cells).freedom == (29.0, 29.0)
+    # classes 0 and 3 with variances of 1/5 and 1/20, known to 4 and 19 degrees of freedom
+    satterthwaite = (1 / 5 + 1 / 20) ** 2 / ((1 / 5) ** 2 / 4 + (1 / 20) ** 2 / 19)
+    assert sizes_of(groups, blocks, cells).freedom == pytest.approx((satterthwaite,) * 2)
 
 
 def test_models_share_their_draws_and_slices_without_enough_have_none():

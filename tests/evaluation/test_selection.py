@@ -20,7 +20,7 @@ from trueness.evaluation import (
     roc_auc,
     simultaneous_contrasts,
 )
-from trueness.evaluation.selection import large_sample, small_sample_critical
+from trueness.evaluation.selection import SMALLEST_ERROR, large_sample, small_sample_critical
 
 
 def _alike(rng, n, m, quality=0.8):
@@ -152,8 +152,8 @@ def test_the_largest_deviation_among_pairs_equals_a_loop():
     for i in range(6):
         for j in range(i):
             one = mean_difference([found[i]], [found[j]])
-            if one.draws.any():  # the copy is no pair
-                error = one.draws.std(ddof=1)
+            error = one.draws.std(ddof=1)
+            if error > SMALLEST_ERROR:  # the copy is no pair
                 largest = np.maximum(largest, abs(one.draws - one.value) / error)
     critical = small_sample_critical(np.quantile(largest, 0.9), found[0].freedom)
     for other, c in zip([0, 1, 3, 4, 5], contrasts_with_leader(found, 2, 0.9), strict=True):
@@ -190,10 +190,12 @@ def test_simultaneous_intervals_grow_with_the_company(seed, m):
     y, (reference, *scores) = _alike(rng, 80, m + 1)
     every = _compare(y, scores, reference)
     (first,) = _compare(y, scores[:1], reference)
-    assert every[0].pointwise == first.pointwise
-    if first.simultaneous.low is not None:
-        assert every[0].simultaneous.low <= first.simultaneous.low
-        assert every[0].simultaneous.high >= first.simultaneous.high
+    alone = first.pointwise
+    assert every[0].pointwise.value == alone.value
+    if alone.low is not None:
+        assert every[0].pointwise.low == pytest.approx(alone.low, abs=SMALLEST_ERROR)
+        assert every[0].simultaneous.low <= first.simultaneous.low + SMALLEST_ERROR
+        assert every[0].simultaneous.high >= first.simultaneous.high - SMALLEST_ERROR
 
 
 def test_too_few_days_and_single_classes_are_unknown_not_tied():

@@ -134,7 +134,7 @@ def sizes_of(groups: Groups, blocks: Blocks, cells: Cells, majority: str = "") -
     return Sizes(
         groups.names,
         (*np.bincount(groups.index, minlength=groups.cells).tolist(), blocks.n),
-        tuple((cells.items * each - 1).tolist()),
+        tuple((cells.freedom * each).tolist()),
         tuple(cells.enough.tolist()),
         majority_of(groups.names, majority),
     )

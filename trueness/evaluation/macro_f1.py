@@ -45,11 +45,14 @@ class Cells:
         part in means and in the worst.
     items : (S + 1,) int64
         Clusters, times or units that are resampled.
+    freedom : (S + 1,) float64
+        Degrees of freedom of the variance of macro-F1 over these items.
     """
 
     counted: NDArray[np.bool_]
     enough: NDArray[np.bool_]
     items: Index
+    freedom: Array
 
     @classmethod
     def of(cls, y: Index, groups: Groups, blocks: Blocks, n_classes: int) -> Cells:
@@ -64,7 +67,27 @@ class Cells:
         large = (units >= FEWEST_UNITS) & (held >= FEWEST_ITEMS)
         several = large.sum(axis=1) >= FEWEST_CLASSES
         counted = np.where(several[:, None], large, units > 0)
-        return cls(counted, several & (items >= FEWEST_BLOCKS * blocks.length), items)
+        return cls(
+            counted, several & (items >= FEWEST_BLOCKS * blocks.length), items,
+            np.minimum(_freedom(np.where(counted, held, 0)), items - 1),
+        )  # fmt: skip
+
+
+def _freedom(held: Index) -> Array:
+    """Degrees of freedom of the variance of a mean over classes, (S + 1,).
+
+    The variance of a class that n items hold is known to n - 1 degrees of freedom and falls with
+    n, so that rare classes, of which least is known, weigh most. Satterthwaite, "An approximate
+    distribution of estimates of variance components" (1946).
+
+    Parameters
+    ----------
+    held : (S + 1, K) int64
+        Items that hold each class that counts; 0 for the others.
+    """
+    variance = np.divide(1, held, out=np.zeros(held.shape), where=held > 0)
+    unsure = np.square(variance) / np.maximum(held - 1, 1)
+    return np.square(variance.sum(axis=1)) / unsure.sum(axis=1)
 
 
 def _holders(cell: Index, item: Index, cells: int) -> Index:

@@ -23,10 +23,8 @@ from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
 Verdict: TypeAlias = Literal["better", "worse", "tied", "unknown"]
-SMALLEST_ERROR = 1e-12
-"""Standard errors below it are rounding: the two rank the units alike."""
-SMALLEST_PAIR_ERROR = 1e-9
-"""The same where it comes from a covariance; one pair of units moves an AUC by more."""
+SMALLEST_ERROR = 1e-7
+"""Standard errors below it are rounding of draws, which are sums of float32: the two are alike."""
 DRAWS_AT_ONCE = 128
 """Draws of all pairs that stay in the cache."""
 
@@ -70,36 +68,29 @@ class _Joint:
     ----------
     largest : (draws,) float64
         Largest of the family; NaN where one of them is undefined.
-    freedom : float
-        Degrees of freedom of the standard errors.
     size : int
         Members of the family.
     """
 
     largest: Array
-    freedom: float
     size: int
 
     def contrasts(
         self, differences: Sequence[Resampled], error: Array, confidence: float
     ) -> list[Contrast]:
         """Contrasts of differences with their standard errors, (m,)."""
-        critical = self.critical(confidence)
         contrasts = []
         for difference, e in zip(differences, error.tolist(), strict=True):
+            critical = max_t_critical(self.largest, difference.freedom, confidence)
             together = _simultaneous(difference, critical * e, self.size)
-            p = None if together.low is None else self.p_value(difference.value, e)
+            p = None if together.low is None else self.p_value(difference, e)
             contrasts.append(Contrast(difference.estimate(confidence), together, p))
         return contrasts
 
-    def critical(self, confidence: float) -> float:
-        """Standard errors within which all deviate, at that confidence; 0 if none moves."""
-        return max_t_critical(self.largest, self.freedom, confidence)
-
-    def p_value(self, difference: float, error: float) -> float:
+    def p_value(self, difference: Resampled, error: float) -> float:
         """Share of the draws that deviate as far as a difference lies from 0."""
-        t = 0.0 if error <= SMALLEST_ERROR else difference / error
-        return p_of_largest(self.largest, t, self.freedom)
+        t = 0.0 if error <= SMALLEST_ERROR else difference.value / error
+        return p_of_largest(self.largest, t, difference.freedom)
 
 
 def simultaneous_contrasts(
@@ -112,7 +103,7 @@ def simultaneous_contrasts(
     ``|d* - d| / s`` of a draw. A difference that no resample moves from 0 is exactly [0, 0].
 
     The spread of the draws is estimated, so c goes from the normal to Student's quantile of as many
-    degrees of freedom, see `small_sample_critical`.
+    degrees of freedom as each difference has, see `small_sample_critical`.
 
     Examples
     --------
@@ -128,7 +119,7 @@ def simultaneous_contrasts(
     moving = error > SMALLEST_ERROR  # not where it is undefined
     t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
     largest = t.max(axis=0, initial=0.0)
-    joint = _Joint(largest, min(d.freedom for d in differences), len(differences))
+    joint = _Joint(largest, len(differences))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -169,7 +160,7 @@ def contrasts_with_leader(
     draws = _together(candidates)[1]
     error = np.delete(_errors(draws[leader] - draws), leader)
     known = largest_of_pairs(candidates) if largest is None else largest
-    joint = _Joint(known, min(c.freedom for c in candidates), len(candidates))
+    joint = _Joint(known, len(candidates))
     return joint.contrasts(differences, error, confidence)
 
 
@@ -198,7 +189,7 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
     deviation = draws - np.array([c.value for c in there])[:, None]
     spread = np.cov(draws)
     square = spread.diagonal() + spread.diagonal()[:, None] - 2 * spread
-    moving = square > SMALLEST_PAIR_ERROR**2
+    moving = square > SMALLEST_ERROR**2
     scale = np.divide(1.0, np.sqrt(np.abs(square)), out=np.zeros_like(square), where=moving)
 
     def part(start: int) -> Array:
