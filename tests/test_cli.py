@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import BASELINES
 from trueness.cli import main
+from trueness.files import read_json
 from trueness.market import synthetic_bars
 
 
@@ -187,7 +188,7 @@ def test_sigkill_at_any_moment_loses_and_repeats_nothing(tiny, tmp_path):
             kills += 1
             assert kills < 12
             for record in (store / "runs").glob("[0-9a-f]*/record.json"):
-                json.loads(record.read_text())
+                read_json(record)
             continue
         out, err = process.communicate()
         assert process.returncode == 0, err

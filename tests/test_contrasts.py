@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests import signed
 from tests.golden import equal, expected, named
 from tests.test_cli import call
 from trueness.errors import TruenessError
@@ -191,10 +192,9 @@ def test_what_has_no_partner_is_named(store):
 
 
 def test_references_may_come_from_outside_of_the_campaign(copy):
-    known = json.loads((copy.root / "campaigns" / "judged.json").read_text())
-    (copy.root / "campaigns" / "part.json").write_text(
-        json.dumps({"LF-3": known["LF-3"], "FE-4": known["FE-4"]})
-    )
+    known = copy.campaigns()["judged"]
+    for id_ in ("LF-3", "FE-4"):
+        copy.write_campaign("part", {id_: known[id_][-1]})
     (table,) = contrasts(copy, "part", "loss").tables
     (row,) = table.compared
     assert (row.ids, row.against, row.pairs) == (["LF-3"], [known["LF-1"][-1]], 1)
@@ -203,9 +203,7 @@ def test_references_may_come_from_outside_of_the_campaign(copy):
 def test_only_equal_units_compare(copy):
     runs = _runs(copy)
     for id_ in ("LF-2", "LF-2@43"):
-        path = runs[id_].folder / "record.json"
-        record = json.loads(path.read_text())
-        path.write_text(json.dumps({**record, "comparison_group": "elsewhere"}))
+        signed.change(runs[id_].folder / "record.json", comparison_group="elsewhere")
     names = [
         {name for row in table.rows if row.contrast for name in row.experiments}
         for table in contrasts(copy, "judged", "loss").tables

@@ -1,6 +1,7 @@
 """Corpora: what is read, skipped, joined, split, written and refused."""
 
 import bz2
+import contextlib
 import gzip
 import io
 import json
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 
 from trueness.cli import main
 from trueness.errors import DataError, TruenessError
+from trueness.files import read_json, sha256_of, write_json
 from trueness.text import PARTS, load_corpus
 from trueness.text import archive as archive_room
 from trueness.text.archive import Archive, members
@@ -156,13 +158,17 @@ def test_a_corpus_is_verified_and_refused_when_its_files_changed(corpus, tmp_pat
     swapped.write_parquet(copy / "test.parquet")
     with pytest.raises(DataError, match="bytes"):
         load_corpus(copy)
-    content = json.loads((copy / "corpus.json").read_text())
-    content["files"]["test.parquet"]["bytes"] = (copy / "test.parquet").stat().st_size
-    (copy / "corpus.json").write_text(json.dumps(content))
+    content, path = read_json(copy / "corpus.json"), copy / "test.parquet"
+    content["files"]["test.parquet"]["bytes"] = path.stat().st_size
+    write_json(copy / "corpus.json", content)
+    with pytest.raises(DataError, match="content differs"):
+        load_corpus(copy).part("test")
+    content["files"]["test.parquet"]["sha256"] = sha256_of(path)
+    write_json(copy / "corpus.json", content)
     with pytest.raises(DataError, match="digest"):
         load_corpus(copy).verify()
     content["classes"] = [name for name in content["classes"] if name != "Books"]
-    (copy / "corpus.json").write_text(json.dumps(content))
+    write_json(copy / "corpus.json", content)
     with pytest.raises(DataError, match="'Books' in part test is none of the 7 classes"):
         load_corpus(copy).part("test")
     (copy / "test.parquet").unlink()
@@ -184,12 +190,16 @@ def test_a_broken_description_is_refused(tmp_path, text):
     (tmp_path / "corpus.json").write_text(text)
     with pytest.raises(DataError, match="build the corpus again"):
         load_corpus(tmp_path)
+    with contextlib.suppress(ValueError):
+        write_json(tmp_path / "corpus.json", dict(json.loads(text)))
+        with pytest.raises(DataError, match="build the corpus again"):
+            load_corpus(tmp_path)
 
 
 def test_a_newer_version_is_refused(corpus, tmp_path):
-    content = json.loads((corpus.folder / "corpus.json").read_text())
-    (tmp_path / "corpus.json").write_text(json.dumps({**content, "version": 2}))
-    with pytest.raises(DataError, match="version 2"):
+    content = read_json(corpus.folder / "corpus.json")
+    write_json(tmp_path / "corpus.json", {**content, "version": 3})
+    with pytest.raises(DataError, match="version 3"):
         load_corpus(tmp_path)
 
 

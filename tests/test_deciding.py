@@ -5,12 +5,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tests import signed
 from tests.test_cli import call
 from trueness import certify
 from trueness.checks import checked
@@ -740,7 +742,7 @@ def test_lines_of_wrong_types_cannot_be_read_and_harm_nobody(mission, capsys, wr
     store, runs = mission
     (access,) = Ledger(store).record(runs, "validation", "thresholds")
     path = store.root / "ledger.jsonl"
-    path.write_text(json.dumps({**json.loads(path.read_text()), **wrong}) + "\n")
+    path.write_text(signed.ledger_line({**asdict(access), **wrong}))
     assert (Ledger(store).accesses(), Ledger(store).damaged()) == ([], 1)
     assert call(capsys, "thresholds", "S-1", "--store", store.root)[0] == 0
     assert [one.data for one in Ledger(store).accesses()] == [access.data]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests import signed
 from tests.golden import titles_predictions
 from tests.test_cli import call
 from trueness.cli import main
@@ -197,7 +198,7 @@ def test_tags_and_notes_are_shown_where_runs_are(store, capsys, tmp_path):
     assert (answer["tags"], answer["note"], len(answer["date"])) == (["paper"], "the one of the paper", 10)  # fmt: skip
     call(capsys, "runs", "note", "deep16", "--remove", *at)
     call(capsys, "runs", "tag", "deep16", "paper", "--remove", *at)
-    assert json.loads((store.root / "annotations.json").read_text()) == []
+    assert store.entries("annotations") == []
     assert call(capsys, "leaderboard", *at)[1].split("evaluated")[0] == before.split("evaluated")[0]
 
 
@@ -257,12 +258,12 @@ def test_what_cannot_be_written_is_refused_and_nothing_is(store, words, code):
 )  # fmt: skip
 def test_a_damaged_file_is_named_and_no_run_is_hidden(store, content, capsys):
     before = names(leaderboard(store))
-    (store.root / "annotations.json").write_text(content)
+    written = signed.entries(store.root / "annotations.json", content)
     board = leaderboard(store)
     assert names(board) == before
     assert [problem.name for problem in board.problems] == ["annotations.json"]
     assert code_of("runs", "tag", "deep16", "x", "--store", store.root) == "damaged"
-    assert (store.root / "annotations.json").read_text() == content
+    assert (store.root / "annotations.json").read_bytes() == written
     with pytest.raises(StoreError):
         annotations_of(store)
 

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
+from tests import signed
 from trueness import certify, judge, thresholds
 from trueness.cli import main
 from trueness.errors import DataError, StoreError, TruenessError
@@ -248,8 +249,7 @@ def test_a_record_without_data_is_a_problem_and_top_tells_it(tmp_path):
     store = Store(tmp_path / "store")
     judge_table(table(a=S, b=S[::-1]), store=store)
     key = find_run(store, "a")[0].key
-    path = store.runs / key / "record.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"data": None}))
+    signed.change(store.runs / key / "record.json", data=None)
     assert [problem.name for problem in leaderboard(store).problems] == [key]
     assert any(key in note for note in top_models(store).notes)
     shutil.rmtree(store.runs / key)

@@ -20,6 +20,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
 from trueness.judge.studies import analyze, coverage
 from trueness.market import synthetic_bars
+from trueness.owners import me
 from trueness.runner import run as run_campaign
 from trueness.search import load_search
 from trueness.search.follow_up import ranked
@@ -324,7 +325,7 @@ def test_a_trial_of_a_silent_machine_returns_after_the_heartbeat(study, tmp_path
     search, opened = study("small")
     trial = opened.ask()
     search.space.fill(lambda leaf: trial.suggest_categorical(leaf.name, leaf.labels))
-    trial.set_user_attr("owner", {"pid": 1, "host": "elsewhere"})
+    trial.set_user_attr("owner", {**me().to_dict(), "machine": "elsewhere", "pid": 1})
     opened.storage.record_heartbeat(opened.trial_id(trial.number))
     database = sqlite3.connect(tmp_path / "s.sqlite3")
     database.execute("UPDATE trial_heartbeats SET heartbeat = datetime('now', '-1 hour')")

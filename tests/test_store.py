@@ -2,6 +2,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import polars as pl
 import pytest
 
 from trueness.errors import StoreError
+from trueness.files import read_json, temporary, write_json
 from trueness.store import Store
 
 PREDICTIONS = pl.DataFrame(
@@ -66,6 +68,7 @@ def test_the_second_writer_of_a_key_loses_gracefully(store, make_spec):
 
 WRITER = """
 import sys
+import time
 from tests.test_store import HISTORY, PREDICTIONS, RECORD
 from trueness.spec import Spec
 from trueness.store import Store
@@ -144,18 +147,42 @@ def test_a_failure_is_kept_until_the_run_succeeds(store, make_spec):
 
 
 def test_temporary_folders_of_dead_processes_are_swept(store):
-    dead = subprocess.run(
-        [sys.executable, "-c", "import os; print(os.getpid())"],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    gone, mine = store.runs / f".tmp-{int(dead.stdout)}-aa", store.runs / f".tmp-{os.getpid()}-bb"
-    gone.mkdir()
-    mine.mkdir()
+    for folder in (
+        "",
+        "runs",
+        "campaigns",
+        "failures",
+        "leases",
+        "index",
+        "status/c",
+        "checkpoints/k",
+    ):
+        (store.root / folder).mkdir(parents=True, exist_ok=True)
+        mine = temporary(store.root / folder / "x")
+        machine, pid, started, _ = mine.name.removeprefix(".tmp-").split("-")
+        dead, reused, foreign, old = (mine.with_name(f".tmp-{words}") for words in (
+            f"{machine}-{2**22 + 1}-{started}-aa", f"{machine}-{pid}-1-bb",
+            f"{'0' * 12}-1-1-cc", f"{'0' * 12}-1-1-dd",
+        ))  # fmt: skip
+        for path in (mine, dead, reused, foreign, old):
+            path.mkdir()
+            (path / "part").write_text("x")
+        os.utime(old, (time.time() - 90_000,) * 2)
+        store.prepare()
+        assert [p.exists() for p in (mine, foreign, dead, reused, old)] == [True] * 2 + [False] * 3
+
+
+def test_what_stored_runs_need_no_more_is_swept(store, make_spec):
+    spec = make_spec()
+    _write(store, spec)
+    kept = [store.root / name / "other" for name in ("checkpoints", "leases")]
+    useless = [store.root / "checkpoints" / f"{spec.key}.pt", store.root / "leases" / spec.key]
+    for path in kept + useless:
+        path.write_text("x")
+    (store.root / "checkpoints" / spec.key).mkdir()
     store.prepare()
-    assert not gone.exists()
-    assert mine.exists()
+    assert [path.exists() for path in kept + useless] == [True, True, False, False]
+    assert not (store.root / "checkpoints" / spec.key).exists()
 
 
 def test_refusals(tmp_path, store, make_spec):
@@ -183,10 +210,42 @@ def test_a_full_disk_leaves_nothing_behind(store, make_spec, monkeypatch):
     def refuse(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("trueness.store.runs.save_file", refuse)
+    monkeypatch.setattr("trueness.store.runs.write_tensors", refuse)
     with pytest.raises(StoreError, match="No space left"):
         _write(store, make_spec())
     assert os.listdir(store.runs) == []
+
+
+def test_a_run_that_somebody_swept_while_it_was_written_is_not_stored(
+    store, make_spec, monkeypatch
+):
+    def swept(path, content):
+        write_json(path, content)
+        (path.parent / "predictions.parquet").unlink()
+
+    monkeypatch.setattr("trueness.store.runs.write_json", swept)
+    with pytest.raises(StoreError):
+        _write(store, make_spec())
+    assert os.listdir(store.runs) == []
+
+
+def test_weights_can_be_read_by_whoever_can_read_the_rest(store, make_spec):
+    _write(store, make_spec())
+    modes = {p.stat().st_mode for p in (store.runs / make_spec().key).iterdir()}
+    assert len(modes) == 1
+
+
+@pytest.mark.parametrize("name", ["spec.json", "record.json"])
+def test_every_flipped_bit_of_spec_and_record_is_a_problem(store, make_spec, name):
+    _write(store, make_spec())
+    path = store.runs / make_spec().key / name
+    whole, rng = path.read_bytes(), np.random.default_rng(0)
+    for _ in range(60):
+        changed = bytearray(whole)
+        changed[rng.integers(len(whole))] ^= 1 << rng.integers(8)
+        path.write_bytes(changed)
+        runs, (problem,) = store.all_runs()
+        assert (runs, problem.name) == ([], make_spec().key)
 
 
 def test_campaign_ids_accumulate_with_all_their_keys(store):
@@ -198,6 +257,7 @@ def test_campaign_ids_accumulate_with_all_their_keys(store):
 
 NAMER = """
 import sys
+import time
 from trueness.store import Store
 for i in range(30):
     Store(sys.argv[1]).write_campaign("c", {f"{sys.argv[2]}{i}": "k"})
@@ -215,18 +275,23 @@ def test_a_damaged_list_of_names_harms_nobody(store, make_spec, content):
     _write(store, make_spec())
     (store.root / "campaigns" / "zz.json").write_text(content)
     (store.root / "failures" / "abc.json").write_text(content)
-    assert len(store.all_runs()[0]) == 1
-    assert store.campaigns() in ({}, {"zz": {}})
+    runs, (problem,) = store.all_runs()
+    assert (len(runs), problem.name) == (1, "campaigns/zz.json")
+    assert store.campaigns() == {}
     assert "damaged" in store.failures()["abc"]
+    aside = store.write_campaign("zz", {"A": "1"})
+    assert aside.read_text() == content
+    assert store.campaigns() == {"zz": {"A": ["1"]}}
+    assert store.all_runs()[1] == []
 
 
 @pytest.mark.parametrize("field", ["estimates", "comparison_group", "label", "data", "notes"])
 def test_a_record_without_a_field_is_a_problem(store, make_spec, field):
     _write(store, make_spec())
     path = store.runs / make_spec().key / "record.json"
-    record = json.loads(path.read_text())
+    record = read_json(path)
     del record[field]
-    path.write_text(json.dumps(record))
+    write_json(path, record)
     runs, (problem,) = store.all_runs()
     assert runs == []
     assert f"no field {field}" in problem.reason

@@ -3,9 +3,6 @@
 import contextlib
 import gzip
 import io
-import json
-import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -19,12 +16,14 @@ import polars as pl
 import pytest
 import torch
 
+from tests.holders import alive
 from trueness.campaign import Entry, campaign_of
 from trueness.cli import main
 from trueness.engines import EncoderOptions
 from trueness.engines.encoder import check_source_run
 from trueness.errors import DataError, SpecError, StoreError, TruenessError
 from trueness.evaluation.by_group import judged_groups
+from trueness.files import read_json, sha256_of, write_json
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.losses.contrastive import CrossBatchMemory, supcon
 from trueness.runner import run
@@ -157,9 +156,9 @@ def _changed(corpus, folder, part, change):
     shutil.copytree(corpus.folder, folder)
     path = folder / f"{part}.parquet"
     change(pl.read_parquet(path)).write_parquet(path)
-    told = json.loads((folder / "corpus.json").read_text())
-    told["files"][path.name]["bytes"] = path.stat().st_size
-    (folder / "corpus.json").write_text(json.dumps(told))
+    told = read_json(folder / "corpus.json")
+    told["files"][path.name] |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    write_json(folder / "corpus.json", told)
     return load_corpus(folder)
 
 
@@ -192,8 +191,8 @@ def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
 
 def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
     shutil.copytree(corpus.folder, tmp_path / "c")
-    told = json.loads((tmp_path / "c" / "corpus.json").read_text()) | {"statistics": {}}
-    (tmp_path / "c" / "corpus.json").write_text(json.dumps(told))
+    told = read_json(tmp_path / "c" / "corpus.json") | {"statistics": {}}
+    write_json(tmp_path / "c" / "corpus.json", told)
     assert "cannot be read" in refused("show", tmp_path / "c")
 
 
@@ -285,8 +284,7 @@ def test_a_run_that_another_process_is_at_is_waited_for_not_failed(corpus, tmp_p
     )
     store = Store(tmp_path)
     store.prepare()
-    (store.root / "leases").mkdir()
-    (store.root / "leases" / first.key).write_text(f"{os.getppid()} {platform.node()}")
+    write_json(store.root / "leases" / first.key, {**alive(), "since": ""})
     summary = run(campaign, store, device="cpu")
     assert (summary.failed, summary.trained) == ([], [])
     assert summary.missing == [first.key, second.key]

@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueness.errors import SpecError, StoreError
+from trueness.files import sha256_of
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Ranks, Saving, Setting, fit_titles, load_data, tokenizer_of
 from trueness.fit.titles.batches import batched, count_updates, drawn, epoch_updates, padded_share
@@ -330,11 +331,28 @@ def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path):
     with pytest.raises(StoreError, match="no checkpoint"):
         load_checkpoint(path, spec, data.digests)
     torch.save({"version": 1, "key": spec.key, "digests": data.digests, "run": Saving}, path)
+    path.write_bytes(path.read_bytes() + sha256_of(path).encode())
     with pytest.raises(StoreError, match="more than tensors"):
         load_checkpoint(path, spec, data.digests)
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="cannot be written"):
         fit_titles(spec, data, CPU, saving=Saving(tmp_path / "file" / "checkpoint.pt"))
+
+
+@pytest.mark.parametrize("damage", ["empty", "torn", "flipped"])
+def test_a_damaged_checkpoint_that_nobody_asked_for_is_named_and_left_alone(data, tmp_path, damage):
+    spec, path, heard = _spec(), tmp_path / "checkpoint.pt", []
+    fit_titles(spec, data, CPU, saving=Saving(path))
+    whole = bytearray(path.read_bytes())
+    whole[len(whole) // 2] ^= 1
+    path.write_bytes({"empty": b"", "torn": whole[:1000], "flipped": whole}[damage])
+    found = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=heard.append)
+    assert any(event[0] == "note" and str(path) in event[1] for event in heard)
+    np.testing.assert_array_equal(found.logits["test"], fit_titles(spec, data, CPU).logits["test"])
+    path.write_bytes(whole)
+    with pytest.raises(StoreError) as error:
+        fit_titles(spec, data, CPU, saving=Saving(path))
+    assert error.value.code == "damaged"
 
 
 def test_half_precision_needs_a_device_that_has_it(data):

@@ -1,18 +1,37 @@
-"""Files written whole or not at all, locks between processes, digests, the cache folder."""
+"""Files written whole or not at all, JSON that notices damage, locks, digests, the cache folder."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
+import math
 import os
+import shutil
+import time
 import uuid
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trueness.errors import StoreError, first_line
+from trueness.owners import Owner, me
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Tensors = Mapping[str, NDArray[Any]]
+
+TEMPORARY = ".tmp-"
+"""How names of unfinished files and folders begin."""
+ABANDONED_S = 86_400
+"""Seconds without a change after which an unfinished file of another machine is removed."""
+MOST_BYTES = 1 << 30
+"""Largest JSON file that is read."""
+LARGEST = 2**63
+"""Whole numbers of JSON lie below it."""
+DIGEST = "sha256"
 
 
 def cache_folder() -> Path:
@@ -34,6 +53,77 @@ def locked(path: Path) -> Generator[None]:
         yield
 
 
+# ------------------------------------------------------------------------------ unfinished files
+
+
+def temporary(path: Path) -> Path:
+    """A new name beside `path` for what becomes it; `sweep` finds whose it was."""
+    own = me()
+    words = (own.machine, str(own.pid), own.started or "0", uuid.uuid4().hex[:8])
+    return path.with_name(TEMPORARY + "-".join(words))
+
+
+def sweep(folder: Path) -> None:
+    """Remove what is unfinished in a folder and will stay so.
+
+    That of processes of this machine that are gone, and of others what did not change for a day.
+    """
+    with contextlib.suppress(OSError):
+        for entry in list(os.scandir(folder)):
+            if entry.name.startswith(TEMPORARY) and _is_abandoned(entry):
+                remove(Path(entry.path))
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def replace_folder(unfinished: Path, place: Path) -> None:
+    """Move a finished folder to its place; what was there is removed, or stays if that fails.
+
+    A process that is killed in between leaves the earlier one beside it, for `restore_folder`.
+    """
+    old = _earlier(place)
+    if place.exists():
+        place.rename(old)
+    try:
+        unfinished.rename(place)
+    except OSError:
+        restore_folder(place)
+        raise
+    remove(old)
+
+
+def restore_folder(place: Path) -> None:
+    """Put back what stood at a place before `replace_folder` was killed, or remove it."""
+    old = _earlier(place)
+    if old.exists() and not place.exists():
+        old.rename(place)
+    remove(old)
+
+
+def _earlier(place: Path) -> Path:
+    return place.with_name(f".{place.name}.earlier")
+
+
+def _is_abandoned(entry: os.DirEntry[str]) -> bool:
+    words = entry.name.removeprefix(TEMPORARY).split("-")
+    with contextlib.suppress(ValueError):
+        machine, pid, started, _ = words
+        owner = Owner("", machine, int(pid), "" if started == "0" else started, "")
+        if owner.is_here:
+            return owner.is_gone
+    try:
+        return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S
+    except OSError:
+        return False
+
+
 @contextlib.contextmanager
 def written_whole(path: Path, *, durable: bool = True) -> Generator[Path]:
     """Path of a temporary file beside `path`, which replaces it if the block succeeds.
@@ -45,20 +135,25 @@ def written_whole(path: Path, *, durable: bool = True) -> Generator[Path]:
     --------
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "a.txt"
-    >>> with written_whole(path) as temporary:
-    ...     _ = temporary.write_text("all of it")
+    >>> with written_whole(path) as unfinished:
+    ...     _ = unfinished.write_text("all of it")
     >>> path.read_text()
     'all of it'
     """
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}{path.suffix}")
+    unfinished = temporary(path)
     try:
-        yield temporary
+        yield unfinished
         if durable:
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
-        temporary.replace(path)
+            sync(unfinished)
+        unfinished.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        unfinished.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the content of a file is on the disk."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -71,50 +166,173 @@ def write_text(path: str | Path, text: str) -> None:
     """
     path = Path(path)
     try:
-        with written_whole(path, durable=False) as temporary:
-            temporary.write_text(text, encoding="utf-8")
+        with written_whole(path, durable=False) as unfinished:
+            unfinished.write_text(text, encoding="utf-8")
     except OSError as error:
         raise StoreError(f"{path}: the file cannot be written ({first_line(error)})") from None
 
 
-def write_json(path: Path, content: dict[str, Any] | list[Any], *, durable: bool = True) -> None:
-    """Replace a JSON file in one step; a line per field or item, which is written fast."""
-    with written_whole(path, durable=durable) as temporary:
-        temporary.write_text(_lines(content))
+def write_tensors(path: Path, tensors: Tensors, about: dict[str, str] | None = None) -> None:
+    """Write a safetensors file that `read_tensors` can check.
+
+    Who may read its folder's other files may read it too.
+
+    Raises
+    ------
+    OSError
+        If the disk refuses.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import save_file
+
+    words = about or {}
+    path.touch()
+    mode = path.stat().st_mode  # the library's own is for the owner alone
+    try:
+        save_file(dict(tensors), path, {**words, DIGEST: _digest_of(tensors, words)})
+    except SafetensorError as error:
+        raise OSError(first_line(error)) from None
+    path.chmod(mode)
 
 
-def _lines(content: dict[str, Any] | list[Any]) -> str:
-    """JSON of a dictionary or a list, NaN refused.
+def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Tensors of a file that `write_tensors` wrote, and what was noted with them.
+
+    Raises
+    ------
+    OSError
+    ValueError
+        If they differ from what was written.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy") as file:
+            about = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(first_line(error)) from None
+    if about.pop(DIGEST, "") != _digest_of(tensors, about):
+        raise ValueError("content differs from what was written")
+    return tensors, about
+
+
+def _digest_of(tensors: Tensors, about: dict[str, str]) -> str:
+    found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        found.update(tensor.data if tensor.flags.c_contiguous else tensor.tobytes())
+    return found.hexdigest()
+
+
+# ------------------------------------------------------------------------------------------ JSON
+
+
+def write_json(path: Path, content: dict[str, Any], *, durable: bool = True) -> None:
+    """Replace a JSON file in one step; `read_json` notices whatever changes in it later."""
+    with written_whole(path, durable=durable) as unfinished:
+        unfinished.write_bytes(json_bytes(content))
+
+
+def json_bytes(content: dict[str, Any]) -> bytes:
+    r"""JSON of a dictionary, a line per field, headed by the digest of all that follows it.
+
+    Raises
+    ------
+    ValueError
+        For NaN and infinite numbers.
 
     Examples
     --------
-    >>> print(_lines({"a": [1, 2], "b": None}))
-    {
-     "a": [1, 2],
-     "b": null
-    }
+    >>> json_bytes({"a": [1, 2]}).split(b"\n")[2:]
+    [b' "a": [1, 2]', b'}', b'']
     """
+    lines = ",\n ".join(json_lines(content))
+    rest = f" {lines}\n}}\n".encode() if lines else b"}\n"
+    return b"%s%s\n%s" % (_head(rest), b"," * bool(lines), rest)
+
+
+def json_lines(content: dict[str, Any]) -> list[str]:
+    """Fields of a dictionary as JSON, NaN refused."""
     one = partial(json.dumps, allow_nan=False)
-    if isinstance(content, dict):
-        lines, ends = [f"{one(str(name))}: {one(value)}" for name, value in content.items()], "{}"
-    else:
-        lines, ends = list(map(one, content)), "[]"
-    body = ",\n ".join(lines)
-    return f"{ends[0]}\n {body}\n{ends[1]}" if lines else ends
+    return [f"{one(str(name))}: {one(value)}" for name, value in content.items()]
+
+
+def _head(rest: bytes) -> bytes:
+    return b'{\n "%s": "%s"' % (DIGEST.encode(), hashlib.sha256(rest).hexdigest().encode())
+
+
+HEAD = len(_head(b""))
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """Content of a file that `write_json` wrote.
+
+    Raises
+    ------
+    FileNotFoundError
+    StoreError
+        With the code ``damaged`` if it cannot be read, or differs from what was written.
+    """
+    try:
+        return checked_json(_bytes(path))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{path} is damaged ({first_line(error)})", "damaged") from None
+
+
+def checked_json(written: bytes) -> dict[str, Any]:
+    """Content of what `json_bytes` made.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    from pydantic_core import from_json
+
+    head, rest = written[:HEAD], written[HEAD:]
+    rest = rest[2:] if rest.startswith(b",\n") else rest[1:]
+    if head != _head(rest):
+        raise ValueError("content differs from what was written")
+    content = from_json(written)
+    del content[DIGEST]
+    return content
+
+
+def foreign_json(path: Path | str) -> Any:  # noqa: ANN401 - whatever it holds
+    """Content of a JSON file that somebody else wrote.
+
+    Raises
+    ------
+    OSError
+    ValueError
+        If it is no JSON, is nested too deeply, or has numbers that are none or beyond all bounds.
+    """
+    from pydantic_core import from_json
+
+    content = from_json(_bytes(path).removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
+    pending = [content]
+    while pending:
+        one = pending.pop()
+        if isinstance(one, dict):
+            pending += one.values()
+        elif isinstance(one, list):
+            pending += one
+        elif isinstance(one, float | int) and not (math.isfinite(one) and abs(one) < LARGEST):
+            raise ValueError(f"a number beyond all bounds, {str(one)[:20]}")
+    return content
+
+
+def _bytes(path: Path | str) -> bytes:
+    with open(path, "rb") as file:
+        if (size := os.fstat(file.fileno()).st_size) > MOST_BYTES:
+            raise ValueError(f"{size:,} bytes; at most {MOST_BYTES:,} are read")
+        return file.read()
 
 
 def sha256_of(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process of this machine is there."""
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except OSError:
-        return True
-    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 from trueness.campaign import Campaign
 from trueness.engines import Job, Outcome, Setting, Step
 from trueness.execute import Failure
+from trueness.files import remove
 from trueness.store import Store
 from trueness.store.leases import Leases
 
@@ -67,7 +67,12 @@ class RunRecorder:
         self.store.prepare()
         if self.ranks.first:
             ids = {e.id: e.spec.key for e in self.campaign.entries}
-            self.store.write_campaign(self.campaign.name, ids)
+            aside = self.store.write_campaign(self.campaign.name, ids)
+            if aside is not None:
+                self.listener.note(
+                    f"what was known of ids of {self.campaign.name} is damaged; it was put aside "
+                    f"as {aside}"
+                )
 
     def start(self, stage: str, jobs: Sequence[Job]) -> None:
         """A stage begins with these jobs."""
@@ -82,6 +87,7 @@ class RunRecorder:
         for spec in specs if self.ranks.world == 1 else ():
             if not self.leases.acquire(spec.key):
                 self._release(leased)
+                self._held(spec)
                 self._advance(position, self.left[position])
                 return False
             leased.append(spec.key)
@@ -91,6 +97,16 @@ class RunRecorder:
             self.listener.begun(self._ids(spec))
         self._tell()
         return True
+
+    def _held(self, spec: Any) -> None:  # noqa: ANN401
+        """Say who trains a run, unless it was stored meanwhile."""
+        holder = self.leases.holder(spec.key)
+        if holder is not None and spec.key not in self.store:
+            ids = " = ".join(self._ids(spec)) or spec.key
+            self.listener.note(
+                f"{ids} is held by {holder.text}; the same command goes on when it is stored, or "
+                f"two minutes after its last sign of life"
+            )
 
     def hear(self, position: int, event: Step | str) -> None:
         """Work that was done, or a note."""
@@ -155,8 +171,8 @@ class RunRecorder:
     def _forget(self, key: str) -> None:
         """Remove the checkpoints of a run that is stored."""
         folder = self.store.root / "checkpoints"
-        (folder / f"{key}.pt").unlink(missing_ok=True)
-        shutil.rmtree(folder / key, ignore_errors=True)
+        for name in (f"{key}.pt", key):
+            remove(folder / name)
 
     def fail(self, spec: Any, reason: str) -> None:  # noqa: ANN401
         """Note why there is no run."""

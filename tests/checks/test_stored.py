@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests import signed
 from trueness.campaign import load_campaign
 from trueness.checks import (
     Mute,
@@ -22,6 +23,7 @@ from trueness.checks import (
 from trueness.cli import main
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation import Estimate
+from trueness.files import read_json, write_json
 from trueness.judge.findings import findings_of_runs, not_applicable
 from trueness.judge.leaderboard import leaderboard
 from trueness.market import synthetic_bars
@@ -102,13 +104,13 @@ def rewrite(store, change, without=()):
     """Change the predictions of the network, and take entries out of its record."""
     key = network(store).run.key
     folder = store.runs / key
-    record = json.loads((folder / "record.json").read_text())
+    record = read_json(folder / "record.json")
     path = folder / "predictions.parquet"
     change(store.run(key).table()).write_parquet(path)
     sha = hashlib.sha256(path.read_bytes()).hexdigest()
     record["files"][path.name] = {"bytes": path.stat().st_size, "sha256": sha}
     record = {name: value for name, value in record.items() if name not in without}
-    (folder / "record.json").write_text(json.dumps(record))
+    write_json(folder / "record.json", record)
     return store.run(key)
 
 
@@ -305,7 +307,7 @@ def test_wrong_mutes_are_refused_in_one_line(made, capsys, case, tmp_path, monke
 )
 def test_damaged_mutes_are_named_and_nothing_is_hidden(store, content):
     before = codes(store)
-    (store.root / "mutes.json").write_text(content)
+    signed.entries(store.root / "mutes.json", content)
     assert codes(store) == before
     (problem,) = leaderboard(store).problems
     assert problem.name == "mutes.json"

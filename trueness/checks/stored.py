@@ -60,7 +60,7 @@ def stored_findings(
         if run.record.get("checks") == VERSION and not moved:
             found[run.key] = findings_from(run.record["findings"])
             continue
-        index = store.read_index(name) if index is None else index
+        index = store.index.read(name) if index is None else index
         content = index.get(run.address)
         if not isinstance(content, list):
             try:
@@ -72,7 +72,7 @@ def stored_findings(
                 fresh[run.address] = content
         found[run.key] = findings_from(content)
     if fresh:
-        store.write_index(name, {**(index or {}), **fresh})
+        store.index.write(name, {**(index or {}), **fresh})
     return found, problems
 
 

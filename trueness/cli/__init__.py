@@ -65,6 +65,7 @@ VERBS = {
     "explain": "explaining:explain",
     "mute": "muting:mute",
     "runs": "keeping:runs_app",
+    "unlock": "keeping:unlock",
     "--install-completion": "completing:install_completion",
 }
 """Word -> module and name of what it calls, or of the group of verbs that follow; imported then."""

@@ -1,4 +1,4 @@
-"""Verbs about what is kept of stored runs: runs delete, runs tag, runs note."""
+"""Verbs about what is kept of runs: runs delete, runs tag, runs note, unlock."""
 
 from __future__ import annotations
 
@@ -115,4 +115,35 @@ def note(
     if remove == (text is not None):
         raise TruenessError("give the text of the note, or --remove", "which_note")
     present(note_run(Store(store), run, text), output)
+    return 0
+
+
+def unlock(
+    run: str,
+    /,
+    *,
+    force: Annotated[bool, Parameter(negative=())] = False,
+    store: Store_ = DEFAULT_STORE,
+) -> int:
+    """Free a run that a process holds which is gone, so that another one may train it.
+
+    Leases end by themselves: at once where this machine sees that the process is gone, and two
+    minutes after its last sign of life elsewhere. `trueness status` shows who holds what.
+
+    Example: trueness unlock D-01
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    force
+        Also where the process is at work; the run may then be trained twice.
+    """
+    from trueness.judge.keeping import held_key
+    from trueness.store import Store
+    from trueness.store.leases import Leases
+
+    opened = Store(store)
+    holder = Leases(opened).unlock(held_key(opened, run), force=force)
+    console().print(f"{holder.key} is free; it was held by {holder.text}")
     return 0

@@ -117,7 +117,9 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     content = EncoderContent(
         corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
         cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
-        Saving(path, how.every_epochs, how.every_minutes, not how.restart),
+        Saving(
+            path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
+        ),
     )  # fmt: skip
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop

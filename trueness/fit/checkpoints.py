@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from trueness.files import written_whole
+from trueness.files import read_tensors, write_tensors, written_whole
 from trueness.fit.device import Device
 from trueness.fit.guard import Incident
 from trueness.fit.member import FoldFit, Member, precision_of
@@ -48,17 +46,16 @@ class Checkpoints:
         arrays = {f"{PREFIX}{name}": value for name, value in fold.parameters.items()}
         arrays |= {"logit": fold.logit, "logit_last": fold.logit_last}
         arrays = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
-        with contextlib.suppress(OSError, SafetensorError):
+        with contextlib.suppress(OSError):
             self._path(member).parent.mkdir(parents=True, exist_ok=True)
-            with written_whole(self._path(member)) as temporary:
-                save_file(arrays, temporary, {"about": json.dumps(about)})
+            with written_whole(self._path(member)) as unfinished:
+                write_tensors(unfinished, arrays, {"about": json.dumps(about)})
 
     def load(self, member: Member) -> tuple[FoldFit, float] | None:
         """A kept fold and the seconds it took; None if there is none, or it is damaged."""
         try:
-            with safe_open(self._path(member), "numpy") as file:
-                about = json.loads(file.metadata()["about"])
-                arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            arrays, noted = read_tensors(self._path(member))
+            about = json.loads(noted["about"])
             if about["made_with"] != self._made_with(member):
                 return None
             fold = FoldFit(
@@ -68,5 +65,5 @@ class Checkpoints:
                 about["best_epoch"], arrays["logit"], arrays["logit_last"],
             )  # fmt: skip
             return fold, float(about["seconds"])
-        except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError):
             return None

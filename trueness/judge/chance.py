@@ -150,7 +150,7 @@ class Rearranged:
             return None
         rule = runs[0].spec.estimands
         name = f"chance-{runs[0].record['comparison_group']}-{rule.block}-{rule.budget}"
-        known = cls._read(*store.read_arrays(name))
+        known = cls._read(*store.index.read_arrays(name))
         there = set(known.addresses if known else ())
         fresh = [run for run in runs if run.address not in there]
         for start in range(0, len(fresh), AT_ONCE):
@@ -158,7 +158,7 @@ class Rearranged:
             found = _computed(some, rule.budget) if some else None
             known = found if known is None else known if found is None else known._joined(found)
         if fresh and known is not None:
-            store.write_arrays(name, known.addresses, known._arrays())
+            store.index.write_arrays(name, known.addresses, known._arrays())
         return known
 
     @classmethod

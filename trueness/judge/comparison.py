@@ -72,7 +72,7 @@ def statistics(store: AnyStore, runs: Sequence[Run]) -> tuple[dict[str, Statisti
     """
     if not runs:
         return {}, []
-    addresses, known = _usable(*store.read_arrays(_index_of(runs[0])))
+    addresses, known = _usable(*store.index.read_arrays(_index_of(runs[0])))
     there = set(addresses)
     parts, problems = _parts([run for run in runs if run.address not in there])
     addresses, known = _extended(store, addresses, known, parts)
@@ -87,7 +87,7 @@ def remember(
     aucs: Sequence[Resampled],
 ) -> None:  # fmt: skip
     """Put statistics of runs of one comparison group into the index, from what is at hand."""
-    addresses, known = _usable(*store.read_arrays(_index_of(runs[0])))
+    addresses, known = _usable(*store.index.read_arrays(_index_of(runs[0])))
     there, part = set(addresses), runs[0].spec.estimands.measured_on
     missing = [i for i, run in enumerate(runs) if run.address not in there]
     parts = [(runs[i], predictions[i].part(part)) for i in missing]
@@ -111,7 +111,7 @@ def _extended(
     rule = first.spec.estimands
     fresh = _computed([part for _, part in parts], rule.block, rule.budget, aucs)
     addresses, known = [*addresses, *(run.address for run, _ in parts)], _joined(known, fresh)
-    store.write_arrays(_index_of(first), addresses, known)
+    store.index.write_arrays(_index_of(first), addresses, known)
     return addresses, known
 
 

@@ -14,6 +14,7 @@ from trueness.judge.finding import find_run, names_of
 from trueness.judge.judgement import SCHEMA
 from trueness.store import AnyStore, Run, Store
 from trueness.store.annotations import Annotation, annotate, annotations_of, forget
+from trueness.store.leases import Leases
 
 
 @dataclass(frozen=True)
@@ -239,3 +240,28 @@ def tagged(store: AnyStore, words: Iterable[str]) -> set[str]:
             raise TruenessError(f"{store.root}: no run is tagged {word!r}; {hint}", "no_tag")
         keys &= having
     return keys
+
+
+def held_key(store: Store, wanted: str) -> str:
+    """Key of a run that a process holds, by its id (or CAMPAIGN/ID) or the beginning of its key.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``not_held`` if nobody holds it, ``ambiguous`` if it is several.
+    """
+    held = [one.key for one in Leases(store).holders()]
+    named = [
+        key
+        for name, ids in store.campaigns().items()
+        for id_, keys in ids.items()
+        for key in keys
+        if wanted in (id_, f"{name}/{id_}") and key in held
+    ]
+    found = sorted({*named} or {key for key in held if wanted and key.startswith(wanted)})
+    if not found:
+        known = f"held now: {', '.join(held[:5])}" if held else "no run is held now"
+        raise TruenessError(f"nobody holds {wanted!r}; {known}", "not_held")
+    if len(found) > 1:
+        raise TruenessError(f"{wanted!r} is several runs, {', '.join(found)}", "ambiguous")
+    return found[0]

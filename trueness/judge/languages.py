@@ -180,7 +180,9 @@ def draws_of(runs: Sequence[Run[Any]], part: str, store: AnyStore | None = None)
     """
     parts, problems = _first_parts(runs, part)
     units = _common(parts, runs)
-    addresses, known = _usable(units, *([], {}) if store is None else store.read_arrays(units.name))
+    addresses, known = _usable(
+        units, *([], {}) if store is None else store.index.read_arrays(units.name)
+    )
     place = {address: row for row, address in enumerate(addresses)}
     wanted = [run for run in runs if run.address not in place and run.key not in
               {p.name for p in problems}]  # fmt: skip
@@ -197,7 +199,7 @@ def draws_of(runs: Sequence[Run[Any]], part: str, store: AnyStore | None = None)
         addresses, known = _extended(units, predicted, addresses, known)
         place = {address: row for row, address in enumerate(addresses)}
         if store is not None:
-            store.write_arrays(units.name, addresses, known)
+            store.index.write_arrays(units.name, addresses, known)
     found = {run.key: place[run.address] for run in runs if run.address in place}
     _check_units(units, (known["units"][row].tobytes() for row in found.values()))
     sizes = units.sizes

@@ -199,12 +199,12 @@ def _joint(
     name = f"selection-{one.record['comparison_group']}-{one.spec.estimands.budget}"
     members = sorted(sorted(run.address for run in group) for group in seeds)
     address = hashlib.sha256(json.dumps(members).encode()).hexdigest()[:24]
-    index = store.read_index(name)
+    index = store.index.read(name)
     if (known := _Joint.from_dict(index.get(address))) is not None:
         return known
     fresh = _Joint(largest_of_pairs(aucs), largest_of_pairs(precisions), _overfitting(distinct))
     others = dict(list(index.items())[-SETS_KEPT:])
-    store.write_index(name, {**others, address: fresh.to_dict()})
+    store.index.write(name, {**others, address: fresh.to_dict()})
     return fresh
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -22,19 +21,20 @@ from trueness.judge.tracker import (
     summed,
 )
 from trueness.store import Store
-from trueness.store.leases import Leases
+from trueness.store.leases import Holder, Leases
 
 
 @dataclass(frozen=True)
 class Status:
     """Counts per priority, processes at work, best runs and failures of a campaign.
 
-    `command` is what carries on.
+    `held` are ids of runs and who trains them, `command` is what carries on.
     """
 
     name: str
     priorities: dict[str, dict[str, int]]
     processes: list[dict[str, Any]]
+    held: dict[str, Holder]
     best: list[Group]
     failures: dict[str, str]
     command: str
@@ -44,6 +44,7 @@ class Status:
         return {
             "schema": SCHEMA, "kind": "status", "campaign": self.name,
             "priorities": self.priorities, "processes": self.processes,
+            "held": {id_: holder.to_dict() for id_, holder in self.held.items()},
             "best": [{"title": g.title, "model": g.candidates[0].to_dict()} for g in self.best],
             "failures": self.failures, "command": self.command,
         }  # fmt: skip
@@ -63,7 +64,7 @@ class Status:
         parts: list[Part] = [
             Sentence(f"{state_text(total)}.", "verdict"),
             state_table("priority", self.priorities),
-            Section("Running", [_processes(self.processes)]),
+            Section("Running", [_processes(self.processes), *_held(self.held)]),
             *([Section("Best so far", [_best(self.best)])] if self.best else []),
             *failed,
             *([Section("To carry on", [Items([f"`{self.command}`"])])] if left else []),
@@ -94,11 +95,13 @@ def status(
     states = run_states(experiments, done, failures)
     known = done and name in store.campaigns()
     groups = leaderboard(store, name, keys=done, access=access).groups if known else []
+    held = {one.key: one for one in Leases(store).holders()}
     failed = {e.id: failures[e.spec.key] for e in experiments if states[e.id] == "failed"}
     return Status(
         name,
         counts_by(experiments, states, lambda e: e.priority),
         [_process(one) for one in Leases(store).statuses(name)],
+        {e.id: held[e.spec.key] for e in experiments if e.spec.key in held},
         [group for group in groups if group.candidates],
         failed,
         f"{command} --retry" if failed and command else command,
@@ -109,8 +112,7 @@ def _process(note: dict[str, Any]) -> dict[str, Any]:
     """A process's note, with the share done and the seconds since it was written."""
     total = float(note["total"])
     percent = 100 * float(note["done"]) / total if total else 0.0
-    quiet = time.time() - note["updated"]
-    return {**note, "percent": round(percent, 1), "quiet_seconds": round(quiet)}
+    return {**note, "percent": round(percent, 1), "quiet_seconds": round(note["quiet_seconds"])}
 
 
 PROCESSES = (
@@ -131,6 +133,15 @@ def _processes(found: Sequence[dict[str, Any]]) -> Table | Sentence:
         for one in found
     ]  # fmt: skip
     return Table(PROCESSES, rows)
+
+
+def _held(held: dict[str, Holder]) -> list[Part]:
+    """Who holds which runs; one whose process is gone is free."""
+    lines = [
+        f"{id_}: {'free, left by ' if holder.is_stale else ''}{holder.text}"
+        for id_, holder in held.items()
+    ]
+    return [Items(lines)] if lines else []
 
 
 def _best(groups: Sequence[Group]) -> Table:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import threading
 import time
@@ -30,7 +29,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from trueness.errors import SpecError, StoreError
-from trueness.files import is_alive, locked
+from trueness.files import locked
+from trueness.owners import Owner, me
 from trueness.search.definition import Search
 from trueness.search.sampling import Sampler, make_sampler
 from trueness.search.space import described
@@ -78,8 +78,8 @@ class Opened:
         """Next trial, from the queue or the sampler, marked as this process's own."""
         with _quiet(), self.alone():  # heartbeats are sent by `heartbeat`
             trial = self.study.ask()
-        trial.set_user_attr("owner", {"pid": os.getpid(), "host": platform.node()})
-        return trial
+            trial.set_user_attr("owner", me().to_dict())
+            return trial
 
     def trials(self, *states: TrialState) -> list[FrozenTrial]:
         """Trials in these states, all without any."""
@@ -134,7 +134,7 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
             with _quiet():
                 storage = RDBStorage(
                     url, engine_kwargs={"connect_args": wait}, heartbeat_interval=HEARTBEAT_S,
-                    grace_period=GRACE_S, heartbeat_stale_trial_callback=queue_again,
+                    grace_period=GRACE_S,
                 )  # fmt: skip
             if url.startswith("sqlite"):
                 _write_ahead(storage)
@@ -307,8 +307,7 @@ def _about(search: Search) -> dict[str, Any]:
 
 def _another(seed: int, study: optuna.Study) -> int:
     """Seed of a process that goes on with a study, or joins it."""
-    text = f"{seed} {len(study.get_trials(deepcopy=False))} {os.getpid()} {platform.node()}"
-    return zlib.crc32(text.encode())
+    return zlib.crc32(f"{seed} {len(study.get_trials(deepcopy=False))} {me().token}".encode())
 
 
 # ------------------------------------------------------------------------------------ liveness
@@ -342,23 +341,44 @@ def requeue_orphans(opened: Opened) -> int:
     Call it while this process works on none.
     """
     with _quiet(), opened.alone():
-        optuna.storages.fail_stale_trials(opened.study)
         return _requeue_dead(opened)
 
 
 def _requeue_dead(opened: Opened) -> int:
-    elsewhere = 0
+    elsewhere, silent = 0, _silent(opened)
     for trial in opened.trials(TrialState.RUNNING):
-        owner = trial.user_attrs.get("owner")
-        if owner is None:  # killed between two calls, or asked for just now
-            began = trial.datetime_start or datetime.now()
-            if (datetime.now() - began).total_seconds() > GRACE_S:
-                _give_back(opened.study, trial)
-        elif owner["host"] != platform.node():
-            elsewhere += 1
-        elif owner["pid"] == os.getpid() or not is_alive(int(owner["pid"])):
+        owner = _owner_of(trial)
+        if owner is None:
+            gone = _is_old(trial)
+        elif owner.is_here:
+            gone = owner == me() or owner.is_gone  # one that is stopped or suspended is not
+        else:
+            gone = trial.number in silent
+            elsewhere += not gone
+        if gone:
             _give_back(opened.study, trial)
     return elsewhere
+
+
+def _silent(opened: Opened) -> set[int]:
+    """Numbers of the running trials without a heartbeat for a minute, by the database's clock."""
+    study_id = opened.storage.get_study_id_from_name(opened.study.study_name)
+    stale = opened.storage._get_stale_trial_ids(study_id)
+    return {opened.storage.get_trial_number_from_id(trial_id) for trial_id in stale}
+
+
+def _owner_of(trial: FrozenTrial) -> Owner | None:
+    """Process that a trial belongs to; None if it was killed while it asked, or asks just now."""
+    try:
+        return Owner.from_dict(trial.user_attrs["owner"])
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _is_old(trial: FrozenTrial) -> bool:
+    """Whether a trial began more than a minute ago, or in the future by a wrong clock."""
+    began = trial.datetime_start or datetime.now()
+    return not 0 <= (datetime.now() - began).total_seconds() <= GRACE_S
 
 
 def _give_back(study: optuna.Study, trial: FrozenTrial) -> None:

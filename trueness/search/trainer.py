@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
@@ -15,10 +16,10 @@ from trueness.fit import choose_device
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
 from trueness.recorder import Listener
-from trueness.runner import Summary, run
+from trueness.runner import Prune, Summary, run
 from trueness.search.definition import Search
 from trueness.search.pruning import epoch_judge
-from trueness.search.trials import Proposal, Result
+from trueness.search.trials import POLL_S, Proposal, Result
 from trueness.spec import Spec
 from trueness.store import Run, Store
 
@@ -122,15 +123,34 @@ class Trainer:
             for one in proposals
             for extra in range(self.seeds)
         ]
-        summary = run(
-            self._campaign(entries), self.store, device=self.device, workers=self.workers,
-            retry=True, listener=self.listener, pool=self.pool, examples=self._examples,
-            announce=not self.announced,
-            prune=epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None,
-        )  # fmt: skip
-        self.announced = True
+        prune = epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None
+        summary = self._trained(entries, prune)
         results = [self._result(one, summary) for one in proposals]
         return [replace(one, interrupted=summary.interrupted) for one in results]
+
+    def _trained(self, entries: list[Entry], prune: Prune | None) -> Summary:
+        """Train what is missing; what other processes train is waited for, or taken over."""
+        summary = self._run(entries, prune)
+        while summary.missing and not summary.interrupted:
+            try:
+                time.sleep(POLL_S)
+            except KeyboardInterrupt:
+                return replace(summary, interrupted=True)
+            later = self._run([e for e in entries if e.spec.key in summary.missing], prune)
+            summary = replace(
+                later, trained=summary.trained + later.trained,
+                failed=summary.failed + later.failed, pruned=summary.pruned + later.pruned,
+            )  # fmt: skip
+        return summary
+
+    def _run(self, entries: list[Entry], prune: Prune | None) -> Summary:
+        made = run(
+            self._campaign(entries), self.store, device=self.device, workers=self.workers,
+            retry=True, listener=self.listener, pool=self.pool, examples=self._examples,
+            announce=not self.announced, prune=prune,
+        )  # fmt: skip
+        self.announced = True
+        return made
 
     def _campaign(self, entries: list[Entry]) -> Campaign:
         search = self.search
@@ -152,7 +172,7 @@ class Trainer:
             return Result(pruned=True)
         if summary.interrupted:
             return Result()
-        return Result(failure=self.store.failures().get(left[0], "another process trains it"))
+        return Result(failure=self.store.failures().get(left[0], "it is not stored"))
 
     def _values(self, runs: list[Run]) -> Result:
         found = [self.objective.values(one) for one in runs]

@@ -3,7 +3,8 @@
 from typing import TypeAlias
 
 from trueness.store.memory import MemoryRun, MemoryStore
-from trueness.store.runs import Problem, Run, S, Store
+from trueness.store.run import Problem, Run, S
+from trueness.store.runs import Store
 
 AnyStore: TypeAlias = Store | MemoryStore
 """What can be judged."""

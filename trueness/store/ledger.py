@@ -7,6 +7,7 @@ sealed part stays sealed until somebody asks for it by name, and the ledger show
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import locked
 from trueness.store.memory import MemoryStore
-from trueness.store.runs import Run
+from trueness.store.run import Run
 
 if TYPE_CHECKING:
     from trueness.store import AnyStore
@@ -148,7 +149,7 @@ class Ledger:
     def _append(self, accesses: list[Access]) -> None:
         if not accesses or self.path is None:
             return
-        lines = "".join(json.dumps(asdict(one), sort_keys=True) + "\n" for one in accesses)
+        lines = "".join(map(_line, accesses))
         try:
             with locked(self.path.with_name(f".{FILE}.lock")), self.path.open("ab+") as file:
                 if file.seek(0, os.SEEK_END):
@@ -191,10 +192,26 @@ class Ledger:
         return accesses, len(parsed) - len(accesses)
 
 
+def _line(access: Access) -> str:
+    """An access and the digest of what it says."""
+    text = json.dumps(asdict(access), sort_keys=True)
+    return f"{text[:-1]}{_digest(text)}\n"
+
+
+def _digest(text: str) -> str:
+    return f', "sha256": "{hashlib.sha256(text.encode()).hexdigest()[:16]}"}}'
+
+
+DIGEST_LENGTH = len(_digest(""))
+
+
 def _parsed(line: str) -> Access | None:
-    """One line of the ledger; None if it is torn or says something else."""
+    """One line of the ledger; None if it is torn or says something else than was written."""
+    text = line[:-DIGEST_LENGTH] + "}"
+    if line[-DIGEST_LENGTH:] != _digest(text):
+        return None
     try:
-        content = json.loads(line)
+        content = json.loads(text)
         values: dict[str, Any] = {field.name: content[field.name] for field in fields(Access)}
     except (ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
-from numpy.typing import NDArray
 
-from trueness.store.runs import Problem, Run, S, only_key
+from trueness.store.index import MemoryIndex
+from trueness.store.run import Problem, Run, S
+from trueness.store.runs import only_key
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self.runs_by_key: dict[str, MemoryRun[Any]] = {}
         self._ids: dict[str, list[str]] = {}
-        self._index: dict[str, dict[str, Any]] = {}
-        self._arrays: dict[str, tuple[list[str], dict[str, NDArray[Any]]]] = {}
+        self.index = MemoryIndex()
 
     def add(self, runs: Iterable[MemoryRun[Any]], ids: Mapping[str, str]) -> None:
         """Keep runs; `ids` are their names and keys."""
@@ -77,21 +77,3 @@ class MemoryStore:
         """None: nobody can write any."""
         del name
         return []
-
-    def read_index(self, name: str) -> dict[str, Any]:
-        """Derived numbers kept under a name."""
-        return self._index.get(name, {})
-
-    def write_index(self, name: str, content: dict[str, Any]) -> None:
-        """Keep derived numbers."""
-        self._index[name] = content
-
-    def read_arrays(self, name: str) -> tuple[list[str], dict[str, NDArray[Any]]]:
-        """Derived numbers of many runs kept under a name."""
-        return self._arrays.get(name, ([], {}))
-
-    def write_arrays(
-        self, name: str, addresses: list[str], arrays: dict[str, NDArray[Any]]
-    ) -> None:
-        """Keep derived numbers of many runs."""
-        self._arrays[name] = (addresses, arrays)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
-import uuid
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +12,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError, TruenessError, at_least
+from trueness.files import (
+    remove,
+    replace_folder,
+    restore_folder,
+    sha256_of,
+    sweep,
+    temporary,
+    write_json,
+)
 from trueness.text.corpus import (
     COLUMNS,
     DESCRIPTION,
@@ -131,14 +136,19 @@ def build(
     600
     """
     out, plan = Path(out), plan or Plan()
-    _check_free(out)
     place = out.resolve()
+    restore_folder(place)
+    _check_free(out)
     place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as scratch:
-        written = Path(scratch) / "corpus"
-        written.mkdir()
-        _build(source, Path(scratch), written, plan, heard or _Nobody())
-        _put(written, place)
+    sweep(place.parent)
+    scratch = temporary(place)
+    try:
+        written = scratch / "corpus"
+        written.mkdir(parents=True)
+        _build(source, scratch, written, plan, heard or _Nobody())
+        replace_folder(written, place)
+    finally:
+        remove(scratch)
     return load_corpus(out)
 
 
@@ -160,20 +170,6 @@ def _check_free(out: Path) -> None:
         raise DataError(f"{out} is the folder you are in; give one inside it")
     if any(out.iterdir()) and not (out / DESCRIPTION).is_file():
         raise DataError(f"{out} is no corpus and not empty; give a new folder")
-
-
-def _put(written: Path, out: Path) -> None:
-    """Move the finished folder to its place; an older corpus there goes."""
-    old = out.with_name(f".{out.name}-old-{uuid.uuid4().hex[:8]}")
-    if out.exists():
-        out.rename(old)
-    try:
-        written.rename(out)
-    except OSError:
-        if old.exists():
-            old.rename(out)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progress) -> None:
@@ -323,13 +319,15 @@ def _write(
         heard.advance(len(frame))
     hashes = {name: writer.close() for name, writer in writers.items()}
     files = {
-        f"{name}.parquet": {"rows": w.rows, "bytes": w.path.stat().st_size}
+        f"{name}.parquet": {
+            "rows": w.rows,
+            "bytes": w.path.stat().st_size,
+            "sha256": sha256_of(w.path),
+        }
         for name, w in writers.items()
     }
     content = {
         "version": VERSION, "digest": corpus_digest(rows.classes, hashes),
         "classes": list(rows.classes), "statistics": statistics(rows), **told, "files": files,
     }  # fmt: skip
-    (out / DESCRIPTION).write_text(
-        json.dumps(content, indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
-    )
+    write_json(out / DESCRIPTION, content)

@@ -17,9 +17,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
+from trueness.errors import DataError, StoreError
+from trueness.files import read_json, sha256_of
 
-VERSION = 1
+VERSION = 2
 PARTS = ("train", "validation", "test")
 FULL = "full"
 """The part that holds the rows of all others; it is for reading, never for training."""
@@ -82,6 +83,8 @@ class Corpus:
         Source and options it was built with.
     reports : dict
         What was skipped, joined and left out on the way.
+    file_digests : dict of str to str
+        SHA-256 of the file of each part, which is compared when it is read.
     """
 
     folder: Path
@@ -90,6 +93,7 @@ class Corpus:
     statistics: dict[str, Any]
     provenance: dict[str, Any]
     reports: dict[str, Any]
+    file_digests: dict[str, str]
 
     def part(self, name: str) -> Titles:
         """Texts of ``train``, ``validation`` or ``test``.
@@ -104,7 +108,7 @@ class Corpus:
             why = "; it holds the test texts" if name == FULL else ""
             raise DataError(f"{self.folder}: no part {name!r} to train or measure on{why}; "
                             f"choose from {', '.join(PARTS)}")  # fmt: skip
-        frame = _read_part(self.folder / f"{name}.parquet")
+        frame = self._read(name)
         return Titles(
             frame["id"],
             frame["text"],
@@ -113,6 +117,10 @@ class Corpus:
             frame["language_confidence"].to_numpy(),
             frame["cluster"].to_numpy(),
         )
+
+    def _read(self, name: str) -> pl.DataFrame:
+        file = f"{name}.parquet"
+        return _read_part(self.folder / file, self.file_digests[file])
 
     def _codes(self, labels: pl.Series, name: str) -> NDArray[np.int64]:
         foreign = labels.filter(~labels.is_in(self.classes))
@@ -131,9 +139,7 @@ class Corpus:
         DataError
             If a value differs from what was written.
         """
-        found = corpus_digest(
-            self.classes, {name: _hash_file(self.folder / f"{name}.parquet") for name in PARTS}
-        )
+        found = corpus_digest(self.classes, {name: _hash_of(self._read(name)) for name in PARTS})
         if found != self.digest:
             raise DataError(
                 f"{self.folder}: its texts have the digest {found}, {self.digest} were written; "
@@ -156,11 +162,14 @@ def load_corpus(folder: str | Path) -> Corpus:
             f"{folder}: no corpus (no {DESCRIPTION} there); `trueness text build` makes one"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path)
         version, _ = content["version"], [content[name] for name in _FIELDS]
         _ = [content["statistics"][name] for name in _COUNTS]
         sizes = {str(name): int(told["bytes"]) for name, told in content["files"].items()}
         classes = tuple(str(name) for name in content["classes"])
+        digests = {str(name): str(told["sha256"]) for name, told in content["files"].items()}
+    except StoreError as error:
+        raise DataError(f"{error}; build the corpus again", "damaged") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(
             f"{path}: cannot be read ({type(error).__name__}: {error}); build the corpus again"
@@ -170,7 +179,7 @@ def load_corpus(folder: str | Path) -> Corpus:
     _check_sizes(folder, sizes)
     return Corpus(
         folder, str(content["digest"]), classes, content["statistics"], content["provenance"],
-        content["reports"],
+        content["reports"], digests,
     )  # fmt: skip
 
 
@@ -186,8 +195,12 @@ def _check_sizes(folder: Path, sizes: dict[str, int]) -> None:
             )
 
 
-def _read_part(path: Path) -> pl.DataFrame:
+def _read_part(path: Path, digest: str) -> pl.DataFrame:
     try:
+        if sha256_of(path) != digest:
+            raise DataError(
+                f"{path}: content differs from what was written; build the corpus again", "damaged"
+            )
         frame = pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -260,9 +273,9 @@ class _ColumnHashes:
         return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
-def _hash_file(path: Path) -> str:
+def _hash_of(part: pl.DataFrame) -> str:
     hashes = _ColumnHashes()
-    hashes.update(_read_part(path))
+    hashes.update(part)
     return hashes.hexdigest()
 
 
@@ -276,5 +289,5 @@ def corpus_digest(classes: Iterable[str], parts: dict[str, str]) -> str:
     >>> corpus_digest(["Baby", "Books"], {"train": "a", "validation": "b", "test": "c"})
     'd609f6f4a032'
     """
-    told = [VERSION, list(classes), [parts[name] for name in PARTS]]
+    told = [1, list(classes), [parts[name] for name in PARTS]]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]

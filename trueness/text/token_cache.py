@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
@@ -13,11 +10,20 @@ from typing import BinaryIO, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
+from trueness.errors import DataError, StoreError, first_line
+from trueness.files import (
+    locked,
+    read_json,
+    remove,
+    sha256_of,
+    sweep,
+    temporary,
+    write_json,
+)
 
 Part: TypeAlias = tuple[NDArray[np.int32], NDArray[np.int64]]  # ids, and lengths of some texts
 
-_LAYOUT = 1
+_LAYOUT = 2
 _FILES = ("ids.npy", "offsets.npy")
 _CHECKSUMS = "checksums.json"
 
@@ -48,36 +54,35 @@ def offsets_of(sizes: Iterable[NDArray[np.int64]]) -> NDArray[np.int64]:
 def _is_whole(folder: Path) -> bool:
     """Whether the files are those that were written."""
     try:
-        return json.loads((folder / _CHECKSUMS).read_bytes()) == _checksums(folder)
-    except (OSError, ValueError):
+        return read_json(folder / _CHECKSUMS) == _checksums(folder)
+    except (OSError, StoreError):
         return False
 
 
 def _checksums(folder: Path) -> dict[str, str]:
-    return {name: _checksum(folder / name) for name in _FILES}
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {name: sha256_of(folder / name) for name in _FILES}
 
 
 def _write(folder: Path, parts: Iterator[Part]) -> None:
     """Write into a folder beside and rename it, so that tokens are there whole or not at all."""
-    temporary = folder.with_name(f".{uuid.uuid4().hex}")
+    unfinished = temporary(folder)
     try:
-        temporary.mkdir(parents=True)
-        sizes = _stream(temporary / "ids.npy", parts)
-        np.save(temporary / "offsets.npy", offsets_of(sizes))
-        (temporary / _CHECKSUMS).write_text(json.dumps(_checksums(temporary)))
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary.rename(folder)
+        unfinished.mkdir(parents=True)
+        sweep(folder.parent)
+        sizes = _stream(unfinished / "ids.npy", parts)
+        np.save(unfinished / "offsets.npy", offsets_of(sizes))
+        write_json(unfinished / _CHECKSUMS, _checksums(unfinished))
+        with locked(folder.parent / ".lock"):
+            if _is_whole(folder):  # another process was faster, and somebody may read it
+                return
+            if folder.exists():
+                folder.rename(temporary(folder))
+            unfinished.rename(folder)
     except OSError as error:
-        if not _is_whole(folder):  # else another process was faster
-            reason = f"{folder.parent}: tokens cannot be kept there ({error.strerror})"
-            raise DataError(f"{reason}; give a folder that can be written") from None
+        reason = f"{folder.parent}: tokens cannot be kept there ({first_line(error)})"
+        raise DataError(f"{reason}; give a folder that can be written") from None
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove(unfinished)
 
 
 def _stream(path: Path, parts: Iterator[Part]) -> list[NDArray[np.int64]]:

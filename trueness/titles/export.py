@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shutil
-import uuid
 import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -15,7 +14,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from trueness.errors import StoreError, TruenessError
+from trueness.errors import StoreError, TruenessError, first_line
+from trueness.files import remove, replace_folder, restore_folder, temporary, written_whole
 from trueness.spec.titles import Encoder, TitlesSpec
 from trueness.store import Run
 from trueness.text.tokens import vocabulary_of
@@ -53,24 +53,22 @@ def export_folder(run: Run[TitlesSpec], out: Path) -> None:
     """
     if not isinstance(run.spec.model, Encoder):
         raise StoreError(f"{run.key} is the baseline {run.spec.model.kind}; it has no weights")
-    check_export_folder(out)
     place = out.resolve()
-    temporary, old = (place.with_name(f".{place.name}-{uuid.uuid4().hex[:8]}") for _ in range(2))
+    restore_folder(place)
+    check_export_folder(out)
+    unfinished = temporary(place)
     try:
-        temporary.mkdir(parents=True)
+        unfinished.mkdir(parents=True)
         for name in _COPIED:
-            shutil.copyfile(run.folder / name, temporary / name)
+            shutil.copyfile(run.file(name), unfinished / name)
         kept = ("classes", "estimates", "slices", "temperatures", "best_epoch", "data", "label")
         metrics = {"key": run.key, **{name: run.record[name] for name in kept}}
-        (temporary / _METRICS).write_text(json.dumps(metrics, indent=1))
-        if place.exists():
-            place.rename(old)
-        temporary.rename(place)
+        (unfinished / _METRICS).write_text(json.dumps(metrics, indent=1))
+        replace_folder(unfinished, place)
     except OSError as error:
-        raise StoreError(f"{out}: cannot be written ({error.strerror})") from None
+        raise StoreError(f"{out}: cannot be written ({first_line(error)})") from None
     finally:
-        for folder in (temporary, old):
-            shutil.rmtree(folder, ignore_errors=True)
+        remove(unfinished)
 
 
 def export_onnx(classifier: Classifier, out: Path) -> float:
@@ -91,8 +89,7 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     """
     network = classifier.network.to("cpu")
     shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
-    temporary = out.with_name(f".{out.name}-{uuid.uuid4().hex[:8]}")
-    try:
+    with written_whole(out) as unfinished:
         with _quiet():
             program = torch.onnx.export(
                 network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
@@ -100,13 +97,10 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
                 dynamic_shapes=(shapes, shapes),
             )  # fmt: skip
             assert program is not None
-            program.save(str(temporary), external_data=False)
-        widest = _difference(classifier, temporary)
+            program.save(str(unfinished), external_data=False)
+        widest = _difference(classifier, unfinished)
         if widest > WIDEST:
             raise TruenessError(f"the graph's logits differ by {widest:.2g}; it is not written")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return widest
 
 

@@ -1,22 +1,25 @@
 """Checkpoints: everything that a run needs to go on as if it had never stopped.
 
-One file of tensors and plain values, read with `weights_only`, replaced in one step.
+One file of tensors and plain values, read with `weights_only`, replaced in one step; its last 64
+bytes are the digest of those before.
 """
 
 from __future__ import annotations
 
-import contextlib
+import hashlib
 import pickle
-import uuid
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trueness.errors import StoreError
+from trueness.files import sha256_of, written_whole
 from trueness.spec.titles import TitlesSpec
 
-VERSION = 1
+VERSION = 2
+DIGEST_BYTES = 64
+CHUNK = 1 << 20
 _BROKEN = (OSError, RuntimeError, LookupError, TypeError, AttributeError, EOFError, ValueError)
 
 
@@ -52,17 +55,17 @@ def save_checkpoint(
         "digests": digests,
         **state,
     }
-    temporary = path.with_name(f".{path.name}-{uuid.uuid4().hex[:8]}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, temporary)
-        temporary.replace(path)
+        with written_whole(path) as unfinished:
+            with unfinished.open("wb") as file:
+                torch.save(content, file)
+            digest = sha256_of(unfinished)
+            with unfinished.open("ab") as file:
+                file.write(digest.encode())
     except (OSError, RuntimeError) as error:
         reason = str(getattr(error, "strerror", None) or error).splitlines()[0]
         raise StoreError(f"{path}: the checkpoint cannot be written ({reason})") from None
-    finally:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
 
 
 def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> dict[str, Any]:
@@ -74,17 +77,18 @@ def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> di
         If it cannot be read, or belongs to another spec, corpus or tokenizer.
     """
     try:
+        _check_digest(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         version, key, digests_then = content["version"], content["key"], content["digests"]
     except FileNotFoundError:
         raise StoreError(f"{path}: there is no such checkpoint") from None
     except pickle.UnpicklingError:
         raise StoreError(
-            f"{path} is no checkpoint; it holds more than tensors and values"
+            f"{path} is no checkpoint; it holds more than tensors and values", "damaged"
         ) from None
     except _BROKEN as error:
         raise StoreError(
-            f"{path} is no checkpoint ({_first_line(error)}); start anew without it"
+            f"{path} is no checkpoint ({_first_line(error)}); start anew without it", "damaged"
         ) from None
     if version != VERSION:
         raise StoreError(f"{path} has layout {version}; this trueness reads {VERSION}")
@@ -94,6 +98,16 @@ def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> di
         if digests_then.get(name) != digest:
             raise StoreError(f"{path} was made with another {name}; start anew")
     return {k: v for k, v in content.items() if k not in ("version", "key", "spec", "digests")}
+
+
+def _check_digest(path: Path) -> None:
+    """Raise ValueError unless a file ends with the digest of what stands before."""
+    size, found = path.stat().st_size - DIGEST_BYTES, hashlib.sha256()
+    with path.open("rb") as file:
+        for start in range(0, max(size, 0), CHUNK):
+            found.update(file.read(min(CHUNK, size - start)))
+        if file.read() != found.hexdigest().encode():
+            raise ValueError("it is not whole, or changed since it was written")
 
 
 def _first_line(error: Exception) -> str:

@@ -40,12 +40,16 @@ TOLD_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Saving:
-    """Where checkpoints go and how often: every so many epochs, and minutes in between."""
+    """Where checkpoints go and how often: every so many epochs, and minutes in between.
+
+    `asked` tells that somebody named the file, so that a damaged one is refused, not replaced.
+    """
 
     path: Path
     every_epochs: int = 1
     every_minutes: float = 10.0
     resume: bool = True
+    asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -325,8 +329,7 @@ def fit_titles(
         _refuse_what_remembers(spec)
     training = _Training(spec, data, setting, teacher, start)
     if saving is not None and saving.resume and saving.path.exists():
-        training.load(load_checkpoint(saving.path, spec, data.digests))
-        tell(("note", f"goes on after epoch {training.place.epoch}, update {training.place.made}"))
+        tell(("note", _resumed(training, saving)))
     for note in _warnings(spec, sum(training.counts), setting.ranks):
         tell(("note", note))
     tell(("begin", spec.label(), sum(training.counts), training.place.made))
@@ -340,6 +343,17 @@ def fit_titles(
         spec, {name: w.numpy() for name, w in best["weights"].items()}, training.history,
         best["epoch"], logits, training.precision, training.name, training.place.seconds,
     )  # fmt: skip
+
+
+def _resumed(training: _Training, saving: Saving) -> str:
+    """Take the state of a checkpoint; a damaged one that nobody asked for is left alone."""
+    try:
+        training.load(load_checkpoint(saving.path, training.spec, training.data.digests))
+    except TruenessError as error:
+        if saving.asked or error.code != "damaged":
+            raise
+        return f"begins anew; {error}"
+    return f"goes on after epoch {training.place.epoch}, update {training.place.made}"
 
 
 def _refuse_what_remembers(spec: TitlesSpec) -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from trueness.errors import DataError
+from trueness.errors import DataError, first_line
+from trueness.files import foreign_json
 from trueness.judge.studies.trials import PUBLISHED, Levels, Study, from_rows, level_of, order
 
 PUBLISHED_POSITIVES, PUBLISHED_EXAMPLES = 76, 422
@@ -85,9 +85,11 @@ def _check_direction(path: Path, about: Mapping[str, Any]) -> None:
 
 def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{path}: not a JSON file ({error})", "unreadable") from None
+        return foreign_json(path)
+    except (OSError, ValueError) as error:
+        raise DataError(
+            f"{path}: not a JSON file that can be read ({first_line(error)})", "unreadable"
+        ) from None
 
 
 def _named(name: str, about: Mapping[str, Any]) -> tuple[str, str]:
