@@ -67,11 +67,11 @@ def without_origin(content):
     return [without_origin(v) for v in content] if isinstance(content, list) else content
 
 
-def same_models(found, wanted, loose=()):
+def same_models(found, wanted):
     """Rows of a leaderboard agree in all that predictions decide."""
     assert len(found) == len(wanted)
     for one, other in zip(without_origin(found), without_origin(wanted), strict=True):
-        equal(one["estimates"], other["estimates"], one["name"], loose)
+        equal(one["estimates"], other["estimates"], one["name"])
         assert one["baseline"] == other["baseline"]
         for what in ("difference_to_best_baseline", "selection"):
             given, expected = (x[what] and dict(x[what]) for x in (one, other))

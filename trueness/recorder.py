@@ -66,6 +66,7 @@ class RunRecorder:
         """Make the store ready, and remember the ids of the campaign."""
         self.store.prepare()
         if self.ranks.first:
+            self.leases.sweep()
             ids = {e.id: e.spec.key for e in self.campaign.entries}
             aside = self.store.write_campaign(self.campaign.name, ids)
             if aside is not None:

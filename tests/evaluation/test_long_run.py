@@ -80,3 +80,14 @@ def test_another_kernel_gives_other_products():
     kernel[:3] = 1.0, 0.0, 0.4
     spectrum = window.spectrum_of(kernel)
     assert window.of_products(window.transform(one), spectrum) == pytest.approx(2 * 1.4)
+
+
+@given(st.integers(1, 30), st.integers(0, 2**32 - 1))
+def test_a_series_has_the_same_draws_whatever_stands_beside_it(m, seed):
+    rng = np.random.default_rng(seed)
+    window = Window.of(Blocks.of(200, length=5))
+    coloured = window.coloured(window.transform(rng.normal(size=(m, 200))))
+    together, order = window.draws(coloured, 50), rng.permutation(m)
+    np.testing.assert_allclose(window.draws(coloured[order], 50), together[order], rtol=1e-5)
+    np.testing.assert_allclose(window.draws(coloured[:1], 50), together[:1], rtol=1e-5)
+    assert window.draws(coloured[:0], 50).shape == (0, 50)

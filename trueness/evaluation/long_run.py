@@ -21,6 +21,8 @@ from scipy.special import stdtrit
 from trueness.evaluation.blocks import DRAWS, SETS_KEPT, Blocks
 
 Array = NDArray[np.float64]
+AT_ONCE = 8
+"""Series that are multiplied with noise together."""
 FLAT, WIDTH = 3, 6
 """Block lengths up to which lags count in full, and from which they do not."""
 FLAT_SHARE, WIDTH_SHARE = 10, 5
@@ -138,9 +140,15 @@ class Window:
     def draws(self, coloured: NDArray[np.float32], draws: int = DRAWS, seed: int = 0) -> Array:
         """Normal deviations of the sums of some series, from `coloured` (m, size), (m, draws).
 
-        The same arguments give the same noise, so that statistics of several models are paired.
+        The same arguments give the same noise, so that statistics of several models are paired. A
+        series has the same draws whatever stands beside it: series go through the product in equal
+        portions, since its rounding depends on how many there are.
         """
-        return (coloured @ _noise(self.size, draws, seed)).astype(np.float64)
+        noise, m = _noise(self.size, draws, seed), len(coloured)
+        whole = np.zeros((max(1, -(-m // AT_ONCE)) * AT_ONCE, self.size), np.float32)
+        whole[:m] = coloured
+        portions = [whole[i : i + AT_ONCE] @ noise for i in range(0, len(whole), AT_ONCE)]
+        return np.concatenate(portions)[:m].astype(np.float64)
 
     def critical(self, confidence: float) -> float:
         """Student's quantile of a two-sided interval."""

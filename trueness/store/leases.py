@@ -159,6 +159,17 @@ class Leases:
         some = (self.holder(name) for name in names if not name.startswith((TEMPORARY, ".")))
         return [one for one in some if one is not None]
 
+    def sweep(self) -> None:
+        """Remove leases and notes that nobody is behind any more."""
+        with self._alone():
+            for holder in self.holders():
+                if holder.is_stale:
+                    remove(self.folder / holder.key)
+        for folder in sorted((self.store.root / "status").glob("[!.]*")):
+            self.statuses(folder.name)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # unless there are some
+
     @contextlib.contextmanager
     def _alone(self) -> Any:  # noqa: ANN401 - a context
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -216,7 +227,7 @@ class Leases:
                 self._keep_beating(path)
 
     def statuses(self, name: str) -> list[dict[str, Any]]:
-        """What processes that carry out a campaign noted last; those that are gone are left out."""
+        """What processes that carry out a campaign noted last; notes of those gone are removed."""
         found = []
         for path in sorted((self.store.root / "status" / name).glob("[!.]*.json")):
             with contextlib.suppress(OSError, StoreError, ValueError, KeyError, TypeError):
