@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
 from trueness.baselines import TITLES_BASELINES, fit_titles_baseline, titles
-from trueness.baselines.linear import fit_linear
+from trueness.baselines.linear import LinearScores
 from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 
@@ -159,13 +159,44 @@ def test_the_solver_comes_close_to_the_minimum_of_scikit_learn():
     (x, y), penalty = _rows(), 1e-4
     n = len(y)
     exact = LogisticRegression(C=1 / (penalty * n), max_iter=5000, tol=1e-8).fit(x, y)
-    ours = fit_linear(x, y, 4, penalty=penalty, loss="softmax", seed=0)
+    ours = _weights(x, y, penalty, "softmax")
     best = _costs(x, y, exact.coef_.T, exact.intercept_, penalty)[0]
     assert _costs(x, y, *ours, penalty)[0] <= 1.02 * best
     exact = LinearSVC(C=1 / (penalty * n), intercept_scaling=10, max_iter=20000).fit(x, y)
-    ours = fit_linear(x, y, 4, penalty=penalty, loss="squared_hinge", seed=0)
+    ours = _weights(x, y, penalty, "squared_hinge")
     best = _costs(x, y, exact.coef_.T, exact.intercept_, penalty)[1]
     assert _costs(x, y, *ours, penalty)[1] <= 1.02 * best
+
+
+def _weights(x, y, penalty, loss):
+    """Weights and intercepts, from the scores of unit rows and of an empty one."""
+    unit = csr_array(np.vstack([np.zeros(x.shape[1]), np.eye(x.shape[1])]).astype(np.float32))
+    (scores,) = LinearScores(x, y, 4, [unit], loss=loss, seed=0).fit(penalty)
+    return scores[1:] - scores[0], scores[0]
+
+
+@pytest.mark.parametrize("most_bytes", [0, 200, 10_000])
+def test_classes_fitted_some_at_a_time_have_the_scores_of_all_at_once(most_bytes):
+    x, y = _rows()
+    whole, portions = (
+        LinearScores(x, y, 4, [x], loss="squared_hinge", seed=1, **how)
+        for how in ({}, {"most_bytes": most_bytes})
+    )
+    assert portions.at_once < whole.at_once or most_bytes == 10_000
+    assert (portions.kept, whole.kept) == (whole.features, whole.features)
+    np.testing.assert_array_equal(portions.fit(1e-4)[0], whole.fit(1e-4)[0])
+
+
+def test_a_log_loss_of_many_classes_sees_the_most_frequent_features():
+    x, y = _rows()
+    rows = np.diff(x.tocsc().indptr)
+    few = LinearScores(x, y, 4, [x], loss="softmax", seed=1, most_bytes=4 * 4 * 5)
+    assert (few.kept, few.features) == (5, int((rows > 0).sum()))
+    best = np.sort(np.argsort(-rows, kind="stable")[:5])
+    alone = LinearScores(
+        csr_array(x[:, best]), y, 4, [csr_array(x[:, best])], loss="softmax", seed=1
+    )
+    np.testing.assert_array_equal(few.fit(1e-4)[0], alone.fit(1e-4)[0])
 
 
 def test_an_encoder_is_no_baseline(corpus):

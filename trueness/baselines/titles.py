@@ -128,17 +128,14 @@ def _tfidf(
     corpus: Corpus, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
 ) -> tuple[dict[str, Floats], str]:
     """n-grams by frequency and rarity under a linear model, at the temperature of validation."""
-    from trueness.baselines.linear import fit_linear
+    from trueness.baselines.linear import LinearScores
 
     train, validation = corpus.part("train"), corpus.part("validation")
-    x = dict(zip(("train", *PARTS), features(*(corpus.part(p).texts for p in ("train", *PARTS))),
-                 strict=True))  # fmt: skip
+    first, *others = features(*(corpus.part(p).texts for p in ("train", *PARTS)))
+    model = LinearScores(first, train.y, len(corpus.classes), others, loss=loss, seed=seed)
     best, top = None, -np.inf
     for penalty in PENALTIES:
-        fitted = fit_linear(
-            x["train"], train.y, len(corpus.classes), penalty=penalty, loss=loss, seed=seed
-        )
-        scores = {name: x[name] @ fitted[0] + fitted[1] for name in PARTS}
+        scores = dict(zip(PARTS, model.fit(penalty), strict=True))
         found = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
         if found > top:
             best, top = (scores, penalty), found
@@ -147,7 +144,10 @@ def _tfidf(
     scores, penalty = best
     temperature = _temperature(scores["validation"], validation.y)
     logits = {name: (s / temperature).astype(np.float32) for name, s in scores.items()}
-    return logits, f"penalty {penalty:g}, temperature {temperature:.2f}"
+    chosen = f"penalty {penalty:g}, temperature {temperature:.2f}"
+    if model.kept < model.features:
+        chosen += f", the {model.kept:,} most frequent of {model.features:,} n-grams"
+    return logits, chosen
 
 
 def features(train: pl.Series, *others: pl.Series) -> list[csr_array]:

@@ -30,6 +30,9 @@ def ids_by_key(store: AnyStore, campaign: str | None = None) -> dict[str, list[s
 
 
 def _no_campaign(store: AnyStore, campaign: str, known: list[str]) -> StoreError:
+    damaged = {one.name: one.reason for one in store.campaign_problems()}
+    if (reason := damaged.get(f"campaigns/{campaign}.json")) is not None:
+        return StoreError(f"{reason}; its command writes it anew and keeps the old one", "damaged")
     hint = nearest(campaign, known) if known else "the store holds none yet"
     return StoreError(f"{store.root}: no runs of a campaign {campaign!r}; {hint}", "no_campaign")
 

@@ -69,6 +69,10 @@ class MemoryStore:
         """The names of its runs, as one campaign without a name."""
         return {"": self._ids}
 
+    def campaign_problems(self) -> list[Problem]:
+        """None."""
+        return []
+
     def failures(self) -> dict[str, str]:
         """None."""
         return {}

@@ -255,7 +255,7 @@ class Store:
         opened = [self._open(key) for key in self._keys()[:most]]
         runs = [o for o in opened if isinstance(o, Run)]
         problems = [o for o in opened if isinstance(o, Problem)]
-        return runs, problems + self._campaign_files()[1]
+        return runs, problems + self.campaign_problems()
 
     def entries(self, name: str) -> list[dict[str, Any]]:
         """What people wrote into ``NAME.json``, the oldest first.
@@ -300,6 +300,10 @@ class Store:
         Files that cannot be read are left out, and named by `all_runs`.
         """
         return self._campaign_files()[0]
+
+    def campaign_problems(self) -> list[Problem]:
+        """Files of campaigns that cannot be read."""
+        return self._campaign_files()[1]
 
     def _campaign_files(self) -> tuple[dict[str, dict[str, list[str]]], list[Problem]]:
         found, problems = {}, []
