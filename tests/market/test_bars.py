@@ -103,9 +103,9 @@ def test_refuses_with_date_and_value(table, words):
     ("name", "content", "words"),
     [
         ("missing.csv", None, "no such file"),
-        ("empty.csv", b"", "cannot be read"),
+        ("empty.csv", b"", "is empty"),
         ("noise.parquet", b"not a parquet file", "cannot be read"),
-        ("noise.csv", bytes(range(256)), "cannot be read|no column"),
+        ("noise.csv", bytes(range(256)), "zero byte|no UTF-8"),
     ],
 )
 def test_unreadable_files(tmp_path, name, content, words):

@@ -295,7 +295,8 @@ def _bundled_sp500() -> pl.DataFrame:
         raise DataError(
             "sp500: the package `arch`, which carries the bars, is missing; install trueness again"
         )
-    return pl.read_csv(Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz")
+    path = Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz"
+    return read_table(path).frame.with_columns(pl.col("Date").str.to_date("%m/%d/%Y"))
 
 
 def load_bars(source: str | Path) -> Bars:

@@ -46,7 +46,8 @@ def one_header(table: pl.DataFrame) -> pl.DataFrame:
         With code ``panel`` if they name several tickers.
     """
     first = table.columns[0] if table.width else ""
-    if len(table) < 2 or (first, *table[first][:2].cast(pl.String)) != MULTI_HEADER:
+    text = table.width and table.dtypes[0] == pl.String
+    if not text or (first, *table[first][:2]) != MULTI_HEADER:
         return table
     tickers = sorted({str(one) for one in table.row(0)[1:]})
     if len(tickers) > 1:

@@ -130,7 +130,7 @@ def _slashed(text: pl.Series, name: str) -> tuple[pl.Series, list[str]]:
     """Days of the form 12/31/2024 or 31/12/2024, whichever they all can be."""
     one, two = (text.str.extract(SLASHED, i).cast(pl.Int64) for i in (1, 2))
     if one.null_count():
-        return text.str.to_date("%m/%d/%Y", strict=False), []
+        return pl.Series([None] * len(text), dtype=pl.Date), []  # told as no date
     day_first, month_first = bool((one > 12).any()), bool((two > 12).any())
     if day_first == month_first:
         seen = f"{text[int((one > 12).arg_max() or 0)]} and {text[int((two > 12).arg_max() or 0)]}"

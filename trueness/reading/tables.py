@@ -91,6 +91,9 @@ def read_table(path: str | Path, *, separator: str | None = None, types: bool = 
         raise unreadable(Path(path), error) from None
     frame = typed(frame) if types and ending(Path(path)) in SEPARATED else frame
     skipped = sum((one.skipped for one in parts), Counter())
+    if not frame.width and skipped:
+        reason, _ = skipped.most_common(1)[0]
+        raise DataError(f"{path}: no record in {skipped.total():,} lines ({reason})", "unreadable")
     lines = np.concatenate([one.lines for one in parts])
     return Portion(frame, lines, skipped, parts[0].notes)
 
@@ -110,11 +113,12 @@ def portions(
         Most rows of a portion. There is at least one portion, perhaps without rows.
     """
     path = Path(path)
-    reader = _format(checked(path))
+    reader = _format(path)
+    checked(path)
     try:
         for part in reader(path, columns, rows, separator):
             yield Portion(without_missing(part.frame), part.lines, part.skipped, part.notes)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, OSError) as error:
         raise unreadable(path, error) from None
 
 
@@ -146,7 +150,7 @@ def names_of(
 
 
 def _format(path: Path) -> Callable[..., Iterator[Portion]]:
-    kind = ending(path)
+    kind = ending(checked(path) if path.suffix.lower() == ".zip" else path)
     if kind not in FORMATS:
         raise DataError(f"{path}: no table by its name; {', '.join(FORMATS)} are read (texts also "
                         "compressed: .gz, .bz2, .xz, .zst, .zip)", "suffix")  # fmt: skip
