@@ -137,8 +137,9 @@ def test_volatility_is_joined_by_date(tmp_path, sp500):
     path.write_text("Date,Close\n1999-01-04,26.2\n1999-01-06,24.0\n")
     values = load_volatility(path).on(sp500.dates)
     assert values[0] == 26.2
-    assert np.isnan(values[1])
+    assert values[1] == 26.2  # of the day before
     assert values[2] == 24.0
+    assert np.isnan(values[10])
     path.write_text("Date,Close\n1950-01-04,26.2\n")
     with pytest.raises(DataError, match="shares no date"):
         load_volatility(path).on(sp500.dates)

@@ -31,7 +31,7 @@ LONG_HOLE_DAYS = 10
 LINEAGE_ROWS = 250
 """Bars that name a series."""
 LONGEST_CARRY_DAYS = 4
-"""Age of a value of a volatility index that may stand for a weekend, or for the day before."""
+"""Age of a value of a volatility index that may stand for a day without one."""
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
 
 Array = NDArray[np.float64]
@@ -140,27 +140,46 @@ class Volatility:
     def on(self, dates: NDArray[np.datetime64]) -> Array:
         """Values as known at `dates`, (T,), NaN where the index has none.
 
-        Those of the same day; on a weekend that of the last day before, at most 4 days old; within
-        a day that of the day before, whose close is known by then.
+        Those of the same day; where the index lacks it, as on a weekend or another exchange's
+        holiday, that of the last day before, at most 4 days old; within a day that of the day
+        before, whose close is known by then.
 
         Raises
         ------
         DataError
             If not a single date is shared.
         """
-        days = dates.astype("datetime64[D]")
-        intraday = len(dates) > 1 and bool((np.diff(dates) < np.timedelta64(1, "D")).any())
-        side = "left" if intraday else "right"  # the close of a day is not known during it
-        position = np.searchsorted(self.dates, days, side) - 1
-        age = (days - self.dates[position]).astype(np.int64)
-        same_day = np.is_busday(days) & (not intraday)  # no exchange gives a value on a weekend
-        found = (position >= 0) & (age <= np.where(same_day, 0, LONGEST_CARRY_DAYS))
+        position, age = self._before(dates)
+        found = (position >= 0) & (age <= LONGEST_CARRY_DAYS)
         if not found.any():
             raise DataError(
                 f"{self.name}: {self.dates[0]} to {self.dates[-1]} shares no date with the bars "
                 f"({dates[0]} to {dates[-1]}); give a volatility index of the same period"
             )
         return np.where(found, self.close[position], np.nan)
+
+    def lacking(self, dates: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Which of the days of bars the index has no value of its own for, (T,)."""
+        return ~np.isin(dates.astype("datetime64[D]"), self.dates)
+
+    def told(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
+        """A note on the days of bars that the index lacks, if there are some."""
+        lost = self.lacking(dates)
+        if not lost.any():
+            return ()
+        open_ = int(np.isnan(self.on(dates)).sum())
+        return (
+            f"{self.name} lacks {lost.sum():,} of the {len(lost):,} bars; the value before stands "
+            f"for it, at most {LONGEST_CARRY_DAYS} days old ({open_:,} stay without)",
+        )
+
+    def _before(self, dates: NDArray[np.datetime64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Position of the latest value known at each date, -1 if none, and its age in days."""
+        days = dates.astype("datetime64[D]")
+        intraday = len(dates) > 1 and bool((np.diff(dates) < np.timedelta64(1, "D")).any())
+        side = "left" if intraday else "right"  # the close of a day is not known during it
+        position = np.searchsorted(self.dates, days, side) - 1
+        return position, (days - self.dates[position]).astype(np.int64)
 
 
 # ------------------------------------------------------------------------------------------ reading

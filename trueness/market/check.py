@@ -49,9 +49,11 @@ def panel_facts(
 def volatility_facts(bars: Bars, index: Volatility) -> dict[str, Any]:
     """How well a volatility index covers the bars."""
     missing = bars.dates[np.isnan(index.on(bars.dates))]
+    lacking = int(index.lacking(bars.dates).sum())
     return {
         "source": index.name,
         "digest": index.digest,
+        "days_it_lacks": lacking,
         "days_without_value": len(missing),
         "first_such": [str(day) for day in missing[:5]],
     }
