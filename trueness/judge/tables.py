@@ -143,7 +143,9 @@ class ScoreTable:
         return next(iter(self.models.values()))
 
 
-def score_table(table: object, columns: Columns, reading: Reading = Reading()) -> ScoreTable:
+def score_table(
+    table: object, columns: Columns, reading: Reading = Reading(), separator: str | None = None
+) -> ScoreTable:
     """Models in a file or frame, wide (a column per model) or long (a row per model and unit).
 
     Raises
@@ -159,7 +161,7 @@ def score_table(table: object, columns: Columns, reading: Reading = Reading()) -
     """
     notes: tuple[str, ...] = ()
     if isinstance(table, str | Path):
-        given = read_table(table)
+        given = read_table(table, separator=separator)
         frame, notes = given.frame, given.told(str(table))
     else:
         frame = frame_of(table)

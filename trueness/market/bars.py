@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError
 from trueness.frames import as_frame
 from trueness.market.columns import chosen, empty, numbers
-from trueness.market.spacing import Spacing, days_between
+from trueness.market.spacing import DAILY, Spacing, days_between
 from trueness.market.times import times_of
 from trueness.reading import Portion, read_table
 
@@ -107,9 +107,27 @@ class Bars:
 
     def head(self, rows: int) -> Bars:
         """First `rows` bars, as the world looked on that day."""
+        return self._part(slice(rows))
+
+    @cached_property
+    def idle(self) -> NDArray[np.bool_]:
+        """Bars without a trade, (T,): no volume and one price, as vendors fill holidays."""
+        if self.volume is None:
+            return np.zeros(len(self), bool)
+        return (self.volume == 0) & (self.high == self.low)
+
+    def traded(self) -> Bars:
+        """Bars without those of `idle`, and a note that says how many these are."""
+        lost = int(self.idle.sum())
+        told = f"{self.name}: {lost:,} of {len(self):,} bars without a trade are left out"
+        kept = replace(self._part(~self.idle), notes=())
+        notes = (told,) * bool(lost) + _warnings(kept)
+        return replace(kept, notes=notes)
+
+    def _part(self, rows: slice | NDArray[np.bool_]) -> Bars:
         columns = ("dates", *_PRICES, "factor")
-        cut = {name: getattr(self, name)[:rows] for name in columns}
-        return replace(self, **cut, volume=None if self.volume is None else self.volume[:rows])
+        cut = {name: getattr(self, name)[rows] for name in columns}
+        return replace(self, **cut, volume=None if self.volume is None else self.volume[rows])
 
     def frame(self) -> pl.DataFrame:
         """Columns Date, Open, High, Low, Close, Adj Close and, if known, Volume."""
@@ -256,6 +274,18 @@ def _oddities(bars: Bars) -> list[str]:
             f"{bars.name}: {int(odd.sum())} bars move by more than {ODD_RATIO - 1:.0%}, first on "
             f"{first}; check them, a wrong high makes a wrong label"
         )
+    if bars.idle.any():
+        notes.append(
+            f"{bars.name}: {int(bars.idle.sum()):,} bars have no volume and one price, first on "
+            f"{bars.dates[int(np.argmax(bars.idle))]}; days without a trade make labels, leave "
+            "them out with trueness data check --drop-idle --out"
+        )
+    weekend = ~np.is_busday(bars.dates.astype("datetime64[D]"))
+    if bars.spacing == DAILY and weekend.any():
+        notes.append(
+            f"{bars.name}: {int(weekend.sum()):,} bars lie on a weekend, first on "
+            f"{bars.dates[int(np.argmax(weekend))]}; check the time zone of the dates"
+        )
     hole, longest = days_between(bars.dates), bars.spacing.longest_step_days(LONG_HOLE_DAYS)
     if (hole > longest).any():
         after = bars.dates[int(np.argmax(hole))]
@@ -358,7 +388,7 @@ def bars_of_file(path: Path) -> Bars:
     return replace(bars, notes=(*given.told(str(path)), *bars.notes))
 
 
-def read_bar_table(path: Path) -> Portion:
+def read_bar_table(path: Path, separator: str | None = None) -> Portion:
     """Table of a file; the refusal of a missing one says what else could be given.
 
     Raises
@@ -366,7 +396,7 @@ def read_bar_table(path: Path) -> Portion:
     DataError
     """
     try:
-        return read_table(path)
+        return read_table(path, separator=separator)
     except DataError as error:
         if error.code != "no_file":
             raise

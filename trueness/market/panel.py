@@ -151,7 +151,7 @@ def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
     )
 
 
-def load_panel(source: Source) -> Panel:
+def load_panel(source: Source, separator: str | None = None) -> Panel:
     """Bars by name, from files, a folder, or a table.
 
     Parameters
@@ -160,6 +160,8 @@ def load_panel(source: Source) -> Panel:
         A bundled name or a file (see `load_bars`), a folder of CSV and Parquet files, several of
         these, or a long table with a column ticker, symbol or series. Series are called after that
         column, or after their files.
+    separator : str, optional
+        Between the cells of texts; recognised without it.
 
     Raises
     ------
@@ -178,7 +180,7 @@ def load_panel(source: Source) -> Panel:
     if not places:
         raise DataError(f"{source}: no CSV or Parquet file is there", "panel")
     alone = len(places) == 1
-    series = [one for place in places for one in _series_of(place, alone=alone)]
+    series = [one for place in places for one in _series_of(place, separator, alone=alone)]
     return Panel.of(series)
 
 
@@ -196,11 +198,11 @@ def _is_table(path: Path) -> bool:
     return path.suffix.lower() == ".zip" or ending(path) in FORMATS
 
 
-def _series_of(place: str | Path, *, alone: bool) -> list[Bars]:
+def _series_of(place: str | Path, separator: str | None, *, alone: bool) -> list[Bars]:
     if str(place) in BUNDLED:
         return [load_bars(place)]
     path = Path(place)
-    given = read_bar_table(path)
+    given = read_bar_table(path, separator)
     name = str(place) if alone else path.name.split(ending(path))[0]
     first, *others = _from_table(given.frame, name)
     return [replace(first, notes=(*given.told(str(place)), *first.notes)), *others]
