@@ -180,7 +180,7 @@ def test_broken_records_are_counted(tmp_path):
 def test_many_names_need_a_choice(tmp_path):
     lines = [json.dumps({"text": i, **{f"f{i}_{j}": j for j in range(100)}}) for i in range(200)]
     path = written(tmp_path, "a.jsonl", "\n".join(lines))
-    assert 200 * 100 > MOST_COLUMNS
+    assert MOST_COLUMNS < 200 * 100
     refused("columns", path)
     assert names_of(path, {"text", "label"}) == ["text"]
     frame = pl.concat([one.frame for one in portions(path, ["text", "label"], rows=90)])

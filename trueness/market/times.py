@@ -118,7 +118,7 @@ def _unshifted(day: pl.Series, written: pl.Series, name: str) -> tuple[pl.Series
     if seconds.null_count() or not len(seconds) or (seconds < NOON_S).any():
         return day, []
     clock = sorted(set(written.dt.strftime("%H:%M")))
-    weekend = float((day.dt.weekday() > 5).mean())
+    weekend = int((day.dt.weekday() > 5).sum()) / len(day)
     moved = day.dt.offset_by("1d")
     if len(clock) > 2 or weekend < SUNDAY_SHARE or (moved.dt.weekday() > 5).any():
         return day, []

@@ -163,19 +163,16 @@ def _walk_forward(rule: Any, units: Units) -> Part:  # noqa: ANN401
 
 def _block_starts(rule: Any, when: NDArray[np.datetime64]) -> list[np.datetime64]:  # noqa: ANN401
     """Times at which blocks begin, and the one at which the last is over."""
-    start = (
-        _at_percent(when, FIRST_BLOCK_PCT)
-        if rule.start is None
-        else np.datetime64(rule.start, "us")
-    )
+    own = None if rule.start is None else np.datetime64(rule.start, "us")
+    start = _at_percent(when, FIRST_BLOCK_PCT) if own is None else own
     final = when.max().astype("datetime64[us]") + 1
     final = final if rule.end is None else min(final, np.datetime64(rule.end, "us"))
     inside = when[(when >= start) & (when < final)]
     if not len(inside):
         return []
     if rule.block_length is None:
-        shares = np.arange(1, rule.n_blocks) / rule.n_blocks
-        bounds = [start, *(_at_share(inside, share) for share in shares)]
+        places = [len(inside) * i // rule.n_blocks for i in range(1, rule.n_blocks)]
+        bounds = [start, *np.sort(inside)[places]]
         return [*np.unique(np.array(bounds, "datetime64[us]")), final]
     bounds = [start.astype("datetime64[us]")]
     while (following := _moved(start, rule.block_length, len(bounds))) < final:
