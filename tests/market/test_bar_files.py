@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tests.conftest import call
+from tests.test_cli import call
 from trueness.errors import DataError
 from trueness.market import load_bars, load_volatility
 from trueness.market.bars import Bars, Volatility, bars_from_table
