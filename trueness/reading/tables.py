@@ -113,7 +113,7 @@ def portions(
         Most rows of a portion. There is at least one portion, perhaps without rows.
     """
     path = Path(path)
-    reader = _format(path)
+    reader = _format(checked(path) if path.is_dir() else path)
     checked(path)
     try:
         for part in reader(path, columns, rows, separator):
