@@ -119,6 +119,12 @@ def test_zstandard(tmp_path):
     assert len(read_table(path).frame) == 2
 
 
+def test_blank_lines_behind_a_full_portion_are_counted(tmp_path):
+    path = written(tmp_path, "a.csv", "a,b\n1,2\n3,4\n\n")
+    assert [one.read for one in portions(path, rows=1)] == [1, 1, 1]
+    assert read_table(path).read == 3
+
+
 def test_tabs_have_no_quotes(tmp_path):
     rows = [f"shoe {i}\twine" for i in range(100)]
     rows[10], rows[90] = '"shoe\twine', 'shoe 24"\twine'

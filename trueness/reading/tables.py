@@ -179,18 +179,19 @@ def _separated(
     source = rows_of(path, tabs=tabs, separator=separator)
     check_names(path, source.names)
     kept = [(i, n) for i, n in enumerate(source.names) if columns is None or n in columns]
-    notes, counted = source.notes, Counter()
+    first, counted = True, Counter()
     while True:
         some = list(islice(source.found, most))
         cells = list(zip(*(row for _, row in some), strict=True)) or [()] * len(source.names)
         frame = pl.DataFrame({name: pl.Series(cells[i], dtype=pl.String) for i, name in kept})
         skipped = source.skipped - counted
         counted = Counter(source.skipped)
-        if some or notes is source.notes:
+        if some or skipped or first:
+            notes = source.notes if first else ()
             yield Portion(frame, np.array([line for line, _ in some], np.int64), skipped, notes)
         if len(some) < most:
             return
-        notes = ()
+        first = False
 
 
 def _records(path: Path, skipped: Counter[str]) -> Iterator[tuple[dict[str, Any], int]]:
