@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from trueness.cli import main
 from trueness.errors import DataError, TruenessError
 from trueness.files import read_json, sha256_of, write_json
+from trueness.reading.jsonlines import LONGEST_LINE, as_text, line_blocks, records
 from trueness.text import PARTS, load_corpus
 from trueness.text import archive as archive_room
 from trueness.text.archive import Archive, members
 from trueness.text.building import Plan, build
 from trueness.text.corpus import COLUMNS, PartWriter
 from trueness.text.debian import Debian, without_names
-from trueness.text.jsonlines import LONGEST_LINE, as_text, line_blocks, records
 from trueness.text.mapping import CATEGORIES, plain_name, read_mapping
 from trueness.text.sources import cleaned
 from trueness.text.statistics import statistics

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy.special import expit
 
 from trueness.errors import DataError
-from trueness.frames import read_frame
 from trueness.judge.scores import floats, log_odds, log_probabilities, scores_by_name
 from trueness.judge.tables import Columns, Reading, constant_models, score_table
+from trueness.reading import read_table
 
 N = 40
 DAYS = pl.date_range(dt.date(2024, 1, 1), dt.date(2024, 1, 1) + dt.timedelta(N - 1), eager=True)
@@ -342,7 +342,7 @@ def test_files_that_are_refused(tmp_path, name, content, code):
 
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(DataError) as error:
-        read_frame(tmp_path / "none.csv")
+        read_table(tmp_path / "none.csv")
     assert error.value.code == "no_file"
 
 

@@ -14,7 +14,7 @@ from tests import signed
 from trueness import certify, judge, thresholds
 from trueness.cli import main
 from trueness.errors import DataError, StoreError, TruenessError
-from trueness.frames import as_frame, as_series, read_frame
+from trueness.frames import as_frame, as_series
 from trueness.judge.compare import compare
 from trueness.judge.external import judge_table, named_after
 from trueness.judge.finding import find_run
@@ -22,6 +22,7 @@ from trueness.judge.leaderboard import leaderboard
 from trueness.judge.tables import Columns, Reading, score_table
 from trueness.judge.top import top_models
 from trueness.judge.units import units_of
+from trueness.reading import read_table
 from trueness.store import MemoryStore, Store
 
 RNG = np.random.default_rng(3)
@@ -186,7 +187,10 @@ def test_columns_with_two_roles(code, columns):
 def test_files_of_text_may_break_lines_in_their_head(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('y,"m\n0"\n0,0.5\n1,0.7\n')
-    assert read_frame(path).to_dict(as_series=False) == {"y": ["0", "1"], "m\n0": ["0.5", "0.7"]}
+    assert read_table(path).frame.to_dict(as_series=False) == {
+        "y": ["0", "1"],
+        "m\n0": ["0.5", "0.7"],
+    }
 
 
 def test_a_folder_is_no_file(tmp_path):
@@ -194,7 +198,7 @@ def test_a_folder_is_no_file(tmp_path):
     folder.mkdir()
     pl.DataFrame({"y": Y, "m": S}).write_parquet(folder / "part.parquet")
     with pytest.raises(DataError) as error:
-        read_frame(folder)
+        read_table(folder)
     assert error.value.code == "unreadable"
 
 

@@ -63,7 +63,7 @@ def test_alarms_are_hits_and_false_ones_if_not_given(tmp_path):
 REFUSED = {
     "no id column": ("id,auc\nA,0.7\n", "missing_column"),
     "no measure": ("exp_id,f1\nA,0.7\n", "missing_column"),
-    "empty file": ("", "missing_column"),
+    "empty file": ("", "empty"),
     "header only": ("exp_id,auc\n", "empty"),
     "text": ("exp_id,auc\nA,0.7\nB,high\n", "number"),
     "percent": ("exp_id,precision\nA,85.7\n", "share"),
@@ -81,9 +81,9 @@ REFUSED = {
     "escape": ("exp_id,auc\n\x1b[31mA,0.7\n", "no_id"),
     "nameless": ("exp_id,auc\n,0.7\n", "no_id"),
     "long line": ("exp_id,auc\nA,0.7,3\n", "row_length"),
-    "short line": ("auc,exp_id\n0.7\n", "no_id"),
-    "bytes": (b'exp_id,auc\n\xff\xfe,0.7\n', "unreadable"),
-    "quote": ('exp_id,auc\n"A,0.7\n', "unreadable"),
+    "short line": ("auc,exp_id\n0.7\n", "row_length"),
+    "bytes": (b'exp_id,auc\n\xff\xfe,0.7\n', "encoding"),
+    "quote": ('exp_id,auc\n"A,0.7\n', "quotes"),
     "interval without its precision": (
         "exp_id,precision_ci95_low,precision_ci95_high,precision,tp,fp\nA,0.7,0.9,0.6,6,4\n", "interval"),
     "interval without its counts": ("exp_id,precision_ci95_high,tp,fp\nA,0.5,6,4\n", "interval"),
@@ -144,7 +144,7 @@ def test_gamma_functions_give_what_sums_over_alarms_give():
     ("arguments", "message"),
     [
         (["none.csv"], "none.csv: no such file"),
-        (["."], "no such file"),
+        (["."], "is a folder"),
         (["results.csv", "--limit", "0"], "at least 1 row"),
         (["results.csv", "--report", "nowhere/r.html"], "cannot be written there"),
         (["results.csv", "--store", "results.csv"], "is a file"),

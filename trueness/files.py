@@ -300,8 +300,8 @@ def checked_json(written: bytes) -> dict[str, Any]:
     return content
 
 
-def foreign_json(path: Path | str) -> Any:  # noqa: ANN401 - whatever it holds
-    """Content of a JSON file that somebody else wrote.
+def foreign_json(path: Path | str, *, nan: bool = False) -> Any:  # noqa: ANN401 - whatever it holds
+    """Content of a JSON file that somebody else wrote; with `nan`, numbers may be none.
 
     Raises
     ------
@@ -311,7 +311,7 @@ def foreign_json(path: Path | str) -> Any:  # noqa: ANN401 - whatever it holds
     """
     from pydantic_core import from_json
 
-    content = from_json(_bytes(path).removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=False)
+    content = from_json(_bytes(path).removeprefix(b"\xef\xbb\xbf"), allow_inf_nan=nan)
     pending = [content]
     while pending:
         one = pending.pop()
@@ -319,7 +319,7 @@ def foreign_json(path: Path | str) -> Any:  # noqa: ANN401 - whatever it holds
             pending += one.values()
         elif isinstance(one, list):
             pending += one
-        elif isinstance(one, float | int) and not abs(one) < LARGEST:
+        elif isinstance(one, int if nan else int | float) and not abs(one) < LARGEST:
             raise ValueError(f"a number beyond all bounds, {str(one)[:20]}")
     return content
 

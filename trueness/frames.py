@@ -1,10 +1,8 @@
-"""Tables that come in: from a file by its suffix, or as a frame of some library."""
+"""Tables that come in as a frame of some library."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -150,66 +148,3 @@ def check_distinct(names: Sequence[str]) -> None:
     if doubled:
         raise DataError(f"column {doubled[0]!r} is there twice; rename or drop one",
                         "doubled_column")  # fmt: skip
-
-
-# ------------------------------------------------------------------------------------------ files
-
-
-def read_frame(path: Path, *, typed: bool = False) -> pl.DataFrame:
-    """Table of a file by its suffix.
-
-    Text files keep their columns as text or, `typed`, get the type that all of a column's values
-    have: numbers, truth values, dates and times of ISO form.
-
-    Raises
-    ------
-    DataError
-        If it is missing, empty, unreadable, of another kind, or has a column twice.
-    """
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise DataError(f"{path}: no table by its name; {', '.join(READERS)} are read", "suffix")
-    if path.is_dir():
-        raise DataError(f"{path} is a folder; give a file", "unreadable")
-    try:
-        return reader(path, typed)
-    except FileNotFoundError:
-        raise DataError(f"{path}: no such file", "no_file") from None
-    except pl.exceptions.NoDataError:
-        raise DataError(f"{path}: the file is empty", "empty") from None
-    except pl.exceptions.DuplicateError as error:
-        raise DataError(f"{path}: {first_line(error)}", "doubled_column") from None
-    except (pl.exceptions.PolarsError, OSError, ValueError, RuntimeError) as error:
-        raise DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable") from None
-
-
-def _separated(path: Path, typed: bool, separator: str) -> pl.DataFrame:
-    """Columns under the names in the first line."""
-    if typed:
-        head = _read_text(path, separator, 1)
-        check_distinct([name or "" for name in head.row(0)])
-        return pl.read_csv(
-            path, separator=separator, infer_schema_length=None, try_parse_dates=True, glob=False
-        )
-    lines = _read_text(path, separator)
-    names = [name or "" for name in lines.row(0)]
-    check_distinct(names)
-    return lines[1:].rename(dict(zip(lines.columns, names, strict=True)))
-
-
-def _read_text(path: Path, separator: str, rows: int | None = None) -> pl.DataFrame:
-    return pl.read_csv(
-        path, separator=separator, infer_schema=False, glob=False, has_header=False, n_rows=rows
-    )
-
-
-READERS: dict[str, Callable[[Path, bool], pl.DataFrame]] = {
-    **dict.fromkeys((".parquet", ".pq"), lambda path, typed: pl.read_parquet(path, glob=False)),
-    **dict.fromkeys((".arrow", ".feather", ".ipc"), lambda path, typed: pl.read_ipc(path)),
-    ".csv": partial(_separated, separator=","),
-    ".tsv": partial(_separated, separator="\t"),
-    **dict.fromkeys(
-        (".jsonl", ".ndjson"), lambda path, typed: pl.read_ndjson(path, infer_schema_length=None)
-    ),
-}
-"""Suffix of a file -> what reads it, given its path and whether its columns get types."""

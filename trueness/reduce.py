@@ -38,6 +38,7 @@ from trueness.market import (
 )
 from trueness.market.indicators import CATALOGUE, FAMILIES
 from trueness.market.quality import relation_to_label
+from trueness.shares import percent_of
 from trueness.spec import Spec
 
 WEIGHTS = {"auc": 0.45, "mi": 0.35, "redundancy": 0.20}
@@ -282,7 +283,7 @@ def _train(
     numbers = []
     for logits in _fits(narrow, specs, device, pool):
         y, score = _pooled(narrow, logits, "validation")
-        raised = score > alarm_cut(score, int(len(y) * spec.evaluation.alarm_rate_pct / 100))
+        raised = score > alarm_cut(score, percent_of(len(y), spec.evaluation.alarm_rate_pct))
         hits, prob = int(y[raised].sum()), expit(score)
         precision = hits / max(1, int(raised.sum()))
         numbers.append((precision, hits / y.sum(), roc_auc(y, score), prob.max() - prob.min()))

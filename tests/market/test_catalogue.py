@@ -11,7 +11,7 @@ from tests.market.cases import examples_of
 from trueness.errors import DataError
 from trueness.market import feature_table, load_bars
 from trueness.market.bars import Volatility
-from trueness.market.indicators import CATALOGUE, FAMILIES, TIERS, tier_rows
+from trueness.market.indicators import CATALOGUE, FAMILIES, POWER, TIERS, tier_rows
 from trueness.market.quality import CUTS, audit, cut_points, look_ahead_rows
 from trueness.spec.evaluation import Mission
 from trueness.spec.task import MarketTask
@@ -105,6 +105,34 @@ def test_prices_scaled_leave_free_columns_and_scale_price_columns(short):
         np.testing.assert_allclose(
             scaled.values[:, i], expected, rtol=1e-5, atol=1e-6 * size, err_msg=name
         )
+
+
+@pytest.mark.parametrize("factor", [2.0**-37, 2.0**-10, 2.0**17])
+def test_every_column_is_equal_at_every_power_of_two(short, factor):
+    """Prices of 1e-8 to 1e8: to the bit, as a power of two is exact."""
+    bars, index = short
+    prices = {n: getattr(bars, n) * factor for n in ("open", "high", "low", "close")}
+    whole = feature_table(bars, "a500+c", index)
+    scaled = feature_table(dataclasses.replace(bars, **prices), "a500+c", index)
+    for i, name in enumerate(whole.names):
+        expected = whole.values[:, i] * factor ** POWER[CATALOGUE[name].scale]
+        np.testing.assert_array_equal(scaled.values[:, i], expected, err_msg=name)
+
+
+@pytest.mark.parametrize("factor", [1e-11, 1e-6, 3e-3, 7.0, 1e5])
+def test_every_column_is_equal_at_every_price(short, factor):
+    """Other factors round each price: a comparison of equals may turn in a row of a thousand."""
+    bars, index = short
+    prices = {n: getattr(bars, n) * factor for n in ("open", "high", "low", "close")}
+    whole = feature_table(bars, "a500+c", index)
+    scaled = feature_table(dataclasses.replace(bars, **prices), "a500+c", index)
+    for i, name in enumerate(whole.names):
+        expected = whole.values[:, i] * factor ** POWER[CATALOGUE[name].scale]
+        size = np.nanmax(np.abs(expected))
+        same = np.isclose(
+            scaled.values[:, i], expected, rtol=1e-6, atol=1e-7 * size, equal_nan=True
+        )
+        assert (~same).mean() < 0.005, name
 
 
 def test_the_audit_lists_exactly_the_known_copies_maps_and_constants(found):

@@ -533,7 +533,11 @@ def _momentum_oracles():
 
     def macd_proximity(d):
         line, signal, _ = _macd(d)
-        return 100 * (line - signal) / signal.abs().where(signal.abs() > 0.0001, 1)
+        return (
+            100
+            * (line - signal)
+            / signal.abs().where(signal.abs() > 1e-7 * d.close, d.close / 1000)
+        )
 
     def nearest(x, low, high):
         return np.minimum((x - low).abs(), (x - high).abs())

@@ -487,7 +487,7 @@ class Day:
         self.o, self.h, self.l, self.c = o, h, low, c
         self.ab, self.rng = abs(c - o), h - low
         self.uw, self.lw = h - max(o, c), min(o, c) - low
-        self.br = self.ab / (self.rng + 1e-8)
+        self.br = self.ab / (self.rng + 1e-11 * c)
         self.way = (c > o) - (c < o)
         self.mid = (o + c) / 2
 
@@ -520,12 +520,15 @@ def _engulfing(way):
 
 
 def _rejection(a):
-    hammer, star = _clip(a.lw / (a.ab + 1e-8), 0, 10), _clip(a.uw / (a.ab + 1e-8), 0, 10)
+    hammer, star = (
+        _clip(a.lw / (a.ab + 1e-11 * a.c), 0, 10),
+        _clip(a.uw / (a.ab + 1e-11 * a.c), 0, 10),
+    )
     return hammer if hammer > star else (-star if star > hammer else 0)
 
 
 def _gap_pct(a, b):
-    return 100 * (a.o - b.c) / (b.c + 1e-8)
+    return 100 * (a.o - b.c) / (b.c + 1e-11 * b.c)
 
 
 def _gap_fill(a, b):
@@ -533,7 +536,7 @@ def _gap_fill(a, b):
     if gap == 0:
         return 0
     way = min(a.o - a.l, gap) if gap > 0 else min(a.h - a.o, -gap)
-    return _clip(100 * way / (abs(gap) + 1e-8), 0, 100)
+    return _clip(100 * way / (abs(gap) + 1e-11 * a.c), 0, 100)
 
 
 def _trend_day(a):
@@ -564,11 +567,11 @@ def _evening(a, b, c):
 
 
 def _soldiers(*three):
-    return all(x.c > x.o and x.uw / (x.rng + 1e-8) < 0.3 for x in three)
+    return all(x.c > x.o and x.uw / (x.rng + 1e-11 * x.c) < 0.3 for x in three)
 
 
 def _crows(*three):
-    return all(x.c < x.o and x.lw / (x.rng + 1e-8) < 0.3 for x in three)
+    return all(x.c < x.o and x.lw / (x.rng + 1e-11 * x.c) < 0.3 for x in three)
 
 
 def _harami(a, b):
@@ -640,12 +643,12 @@ def _candles():
         "range_vs_avg_range": _against_range(20, lambda a, mean: a.rng / mean),
         "bullish_engulfing": _rule(bull, 1),
         "bearish_engulfing": _rule(bear, 1),
-        "engulfing_score": _rule(lambda a, b: _clip(a.ab / (b.ab + 1e-8), 0, 5), 1),
+        "engulfing_score": _rule(lambda a, b: _clip(a.ab / (b.ab + 1e-11 * a.c), 0, 5), 1),
         "consecutive_engulfing_count": _streak(lambda a, b: bull(a, b) or bear(a, b), 1),
         "hammer_indicator": _rule(lambda a: a.lw >= 2 * a.ab and a.uw <= 0.3 * a.ab),
         "shooting_star_indicator": _rule(lambda a: a.uw >= 2 * a.ab and a.lw <= 0.3 * a.ab),
-        "hammer_score": _rule(lambda a: _clip(a.lw / (a.ab + 1e-8), 0, 10)),
-        "shooting_star_score": _rule(lambda a: _clip(a.uw / (a.ab + 1e-8), 0, 10)),
+        "hammer_score": _rule(lambda a: _clip(a.lw / (a.ab + 1e-11 * a.c), 0, 10)),
+        "shooting_star_score": _rule(lambda a: _clip(a.uw / (a.ab + 1e-11 * a.c), 0, 10)),
         "wick_rejection_score": _rule(_rejection),
         "gap_size_pct": _rule(_gap_pct, 1),
         "gap_direction": _rule(lambda a, b: (_gap_pct(a, b) > 0.1) - (_gap_pct(a, b) < -0.1), 1),
@@ -661,7 +664,7 @@ def _candles():
         "narrow_range_day": _against_range(10, narrow),
         "wide_range_day": _against_range(10, lambda a, mean: a.rng > 2 * mean),
         "narrow_range_score": _against_range(
-            10, lambda a, mean: _clip(mean / (a.rng + 1e-8), 0, 10)
+            10, lambda a, mean: _clip(mean / (a.rng + 1e-11 * a.c), 0, 10)
         ),
         "consecutive_narrow_days": lambda d: _run(v == 1 for v in _against_range(10, narrow)(d)),
         "trend_day_indicator": _rule(_trend_day),
@@ -672,12 +675,14 @@ def _candles():
         "doji_type": _rule(_doji_type),
         "consecutive_doji_count": _streak(lambda a: a.br < 0.1),
         "doji_after_trend": _rule(_doji_after_trend, 4),
-        "marubozu_indicator": _rule(lambda a: (a.uw + a.lw) / (a.rng + 1e-8) < 0.1),
-        "marubozu_direction": _rule(lambda a: a.way if (a.uw + a.lw) / (a.rng + 1e-8) < 0.1 else 0),
+        "marubozu_indicator": _rule(lambda a: (a.uw + a.lw) / (a.rng + 1e-11 * a.c) < 0.1),
+        "marubozu_direction": _rule(
+            lambda a: a.way if (a.uw + a.lw) / (a.rng + 1e-11 * a.c) < 0.1 else 0
+        ),
         "marubozu_strength": _rule(lambda a: _clip(a.br, 0, 1)),
         "consecutive_strong_candles": _one_way(lambda a: a.br > 0.7),
         "spinning_top_indicator": _rule(_spinning),
-        "spinning_top_score": _rule(lambda a: _clip((a.uw + a.lw) / (a.ab + 1e-8), 0, 10)),
+        "spinning_top_score": _rule(lambda a: _clip((a.uw + a.lw) / (a.ab + 1e-11 * a.c), 0, 10)),
         "indecision_streak": _streak(lambda a: _spinning(a) or a.br < 0.1),
         "indecision_at_extreme": _rule(_extreme, 19),
         "morning_star_indicator": _rule(_morning, 2),
@@ -824,7 +829,7 @@ POWERS = {  # of price and of volume
     "volume": (0, 1),
     "price_per_volume": (2, -1),  # emv_14: a price move times a price range over volume
 }
-# These add 1e-8 price units to a denominator, which a body of a few hundredths can feel.
+# These add 1e-11 of the close to a denominator, which a body of a few hundredths can feel.
 NEARLY_FREE = {
     "engulfing_score",
     "hammer_score",

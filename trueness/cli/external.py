@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Separator, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, note, present
 
 Names = Annotated[list[str] | None, Parameter(negative=())]
@@ -33,6 +33,7 @@ def judge(
     scale: Literal["probability", "logit", "rank"] = "probability",
     missing: Literal["refuse", "drop"] = "refuse",
     pair_common: Flag = False,
+    separator: Separator = None,
     baseline: Names = None,
     alarms: Annotated[list[Whole] | None, Parameter(negative=())] = None,
     alarm_rate: float | None = None,
@@ -121,7 +122,7 @@ def judge(
         label, tuple(score or ()), tuple(scores_prefix or ()), model, identifier, time, group,
         cluster, fold, split, tuple(drop or ()),
     )  # fmt: skip
-    table = score_table(file, columns, Reading(scale, missing, pair_common, on))
+    table = score_table(file, columns, Reading(scale, missing, pair_common, on), separator)
     rule = rule_of(
         alarms=alarms, alarm_rate=alarm_rate, confidence=confidence, block=block, horizon=horizon,
         min_rows=min_rows,

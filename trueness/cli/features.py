@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from trueness.cli.options import Data, Features, Protocol, Vix, Whole, progress
+from trueness.cli.options import Data, Features, Protocol, Separator, Vix, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
@@ -21,12 +21,14 @@ features_app = App(name="features", help_format="plaintext")
 @data_app.command(name="check")
 def check_bars(
     source: str = "sp500", /, *, vix: Vix = None, calendar: str | None = None,
+    drop_idle: bool = False, out: Path | None = None, separator: Separator = None,
     output: Output = DEFAULT,
 ) -> int:  # fmt: skip
     """Check bars: spacing, dates, prices, volume, and the sessions they lack.
 
     Example: trueness data check sp500 --calendar XNYS
     Example: trueness data check bars/
+    Example: trueness data check bars.csv --drop-idle --out traded.parquet
 
     Parameters
     ----------
@@ -35,13 +37,28 @@ def check_bars(
         perhaps a ticker, or a folder of them.
     calendar
         Exchange calendar to compare the dates with, such as XNYS.
+    drop_idle
+        Leave out bars without a trade: no volume and one price, as vendors fill holidays.
+    out
+        File to write the checked bars to, .csv or .parquet, for use in place of the source.
     """
     from trueness.judge.facts import Facts
     from trueness.market import load_panel, load_volatility
-    from trueness.market.check import bar_facts, compare_sessions, panel_facts, volatility_facts
+    from trueness.market.check import (
+        bar_facts,
+        compare_sessions,
+        panel_facts,
+        volatility_facts,
+        write_bars,
+    )  # fmt: skip
+    from trueness.market.panel import Panel
 
     check(output)
-    panel = load_panel(source)
+    if out is not None:
+        check_path(out)
+    panel = load_panel(source, separator)
+    if drop_idle:
+        panel = Panel.of([bars.traded() for bars in panel])
     index = None if vix is None else load_volatility(vix)
 
     def facts_of(bars: Bars) -> dict[str, Any]:
@@ -52,6 +69,8 @@ def check_bars(
             facts["sessions"] = compare_sessions(bars, calendar)
         return facts
 
+    if out is not None:
+        write_bars(panel, out)
     facts = facts_of(panel.series[0]) if panel.alone else panel_facts(panel, facts_of)
     present(Facts(f"Bars: {panel.name}", facts), output)
     return 0

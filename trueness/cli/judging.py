@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, Store_
+from trueness.cli.options import DEFAULT_STORE, Separator, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.cli.runs import MANY
 
@@ -15,6 +15,7 @@ def compare_published(
     /,
     *,
     campaign: str = "precision",
+    separator: Separator = None,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
@@ -37,7 +38,7 @@ def compare_published(
     from trueness.store import Store
 
     check(output)
-    rows, opened = read_published(file), Store(store)
+    rows, opened = read_published(file, separator), Store(store)
     access = ("compare-published", file.name)
     present(compared(rows, opened, campaign, file.name, access=access), output)
     return 0

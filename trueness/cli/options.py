@@ -47,6 +47,13 @@ Data = Annotated[
         help="sp500, synthetic, a CSV or Parquet file, or a folder of them.",
     ),
 ]
+Separator = Annotated[
+    str | None,
+    Parameter(
+        name="--separator",
+        help="Character between the cells of a text file; recognised without it.",
+    ),
+]
 Vix = Annotated[
     str | None,
     Parameter(

@@ -38,6 +38,7 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.long_run import Window
 from trueness.evaluation.resampling import Resampled, SortedScores, check_size
 from trueness.evaluation.threads import in_threads
+from trueness.shares import percent_of
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -196,7 +197,7 @@ def measure_many(
     if fold is not None and len(fold) != blocks.n:
         raise InputError(f"{len(fold)} folds for {blocks.n} units", "length")
     several = fold is not None and len(np.unique(fold)) > 1
-    budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
+    budgets = {f"{alarm_rate_pct:g}%": percent_of(blocks.n, alarm_rate_pct)}
     rule = _Rule(
         blocks, budgets | {str(budget): budget for budget in alarms}, confidence, probabilities,
         fold if several else None, {"chosen_on": chosen_on, "measured_on": measured_on},

@@ -20,8 +20,6 @@ GivenScale: TypeAlias = Literal["probability", "logit", "rank"]
 """What scores are when they come: probabilities, log-odds, or numbers that only rank."""
 SCALES: dict[GivenScale, Scale] = {"probability": "logit", "logit": "logit", "rank": "rank"}
 """Scale of scores that come -> scale that they are kept in."""
-MISSING = ("", "NA", "N/A", "null", "None")
-"""Words of text files that stand for a number that is not there."""
 LEAST = np.nextafter(0.0, 1.0)
 SUM_SLACK = 1e-3
 """How far the probabilities of the classes of a unit may be from a sum of one."""
@@ -43,30 +41,6 @@ def check_scale(scale: str, classes: Sequence[str] = ()) -> None:
             "the scores of K classes are compared inside a unit, so they cannot only rank; give "
             "the scale probability or logit", "scale",
         )  # fmt: skip
-
-
-def number_column(column: pl.Series) -> pl.Series | None:
-    """Column as numbers; None if it holds anything else. Text that spells numbers is read.
-
-    Examples
-    --------
-    >>> number_column(pl.Series(["0.5", "NA"])).to_list(), number_column(pl.Series(["AAPL"]))
-    ([0.5, None], None)
-    """
-    dtype = column.dtype
-    if dtype in (pl.Boolean, pl.Null):
-        return column.cast(pl.Float64)
-    if dtype.is_numeric():
-        return column
-    if dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-    if column.dtype != pl.String:
-        return None
-    present = column.set(column.str.strip_chars().is_in(MISSING), None)
-    whole = present.cast(pl.Int64, strict=False)
-    numbers = whole if whole.null_count() == present.null_count() else present.cast(
-        pl.Float64, strict=False)  # fmt: skip
-    return numbers if numbers.null_count() == present.null_count() else None
 
 
 def floats(name: str, column: pl.Series) -> Array:

@@ -17,6 +17,7 @@ from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
+from trueness.shares import percent_of
 from trueness.store import Run
 
 REGIMES = ("calm", "normal", "turbulent")
@@ -85,7 +86,7 @@ def slices(run: Run, baseline: Run | None = None) -> Slices:
         If predictions are damaged.
     """
     part, rule = measured_part(run), run.spec.estimands
-    at_rate = int(len(part) * rule.alarm_rate_pct / 100)
+    at_rate = percent_of(len(part), rule.alarm_rate_pct)
     budget, name = max((at_rate, rule.rate_name), (rule.budget, str(rule.budget)))
     alarms = [_Alarms.of(part, budget, rule.block)]
     if baseline is not None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError, nearest
-from trueness.frames import as_series, check_distinct, read_frame
+from trueness.frames import as_series, check_distinct
 from trueness.judge.scores import (
     SCALES,
     Array,
@@ -25,11 +25,11 @@ from trueness.judge.scores import (
     floats,
     frame_of,
     matrix,
-    number_column,
     scores_by_name,
 )
 from trueness.judge.units import ROLES, Units, units_of
 from trueness.predictions import Predictions
+from trueness.reading import as_numbers, read_table
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,9 @@ class ScoreTable:
         return next(iter(self.models.values()))
 
 
-def score_table(table: object, columns: Columns, reading: Reading = Reading()) -> ScoreTable:
+def score_table(
+    table: object, columns: Columns, reading: Reading = Reading(), separator: str | None = None
+) -> ScoreTable:
     """Models in a file or frame, wide (a column per model) or long (a row per model and unit).
 
     Raises
@@ -157,13 +159,19 @@ def score_table(table: object, columns: Columns, reading: Reading = Reading()) -
     >>> list(score_table(table, Columns("y")).models)
     ['svm']
     """
-    frame = read_frame(Path(table)) if isinstance(table, str | Path) else frame_of(table)
+    notes: tuple[str, ...] = ()
+    if isinstance(table, str | Path):
+        given = read_table(table, separator=separator)
+        frame, notes = given.frame, given.told(str(table))
+    else:
+        frame = frame_of(table)
     if not len(frame):
         raise DataError("a table without rows", "empty")
     columns.check(frame.columns)
     long = columns.model is not None
-    given = frame.drop(columns.drop)
-    return _long(given, columns, reading) if long else _wide(given, columns, reading)
+    rest = frame.drop(columns.drop)
+    found = _long(rest, columns, reading) if long else _wide(rest, columns, reading)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 def score_arrays(
@@ -252,7 +260,7 @@ def _floats(frame: pl.DataFrame, name: str) -> Array:
 
 
 def _numbers(name: str, column: pl.Series) -> Array:
-    numbers = number_column(column)
+    numbers = as_numbers(column)
     if numbers is None:
         kind = column.dtype
         raise DataError(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError
-from trueness.judge.scores import number_column
+from trueness.reading import as_numbers
 
 NO_CLUSTER = ("", "nan", "none", "null", "nat")
 """What stands in a text where there is no cluster; units without one are not of one cluster."""
@@ -120,7 +120,7 @@ def _binary(column: pl.Series) -> pl.Series:
     words = column.cast(pl.String).str.to_lowercase() if column.dtype == pl.String else column
     if column.dtype == pl.String and set(words.unique()) <= {"true", "false"}:
         words = words == "true"
-    numbers = number_column(words)
+    numbers = as_numbers(words)
     distinct = column.unique().sort()
     if numbers is None or not set(numbers.unique().to_list()) <= {0, 1}:
         shown = ", ".join(str(value) for value in distinct.head(SHOWN))
@@ -203,7 +203,7 @@ def _no_time(value: object, kind: str = "") -> DataError:
 
 def _fold(column: pl.Series) -> pl.Series:
     """Whole numbers as they are; anything else numbered in order of first appearance."""
-    numbers = number_column(column)
+    numbers = as_numbers(column)
     whole = None if numbers is None else numbers.cast(pl.Int64, strict=False)
     exact = whole is not None and (whole == numbers).fill_null(False).all()
     if whole is not None and exact and whole.n_unique() == column.n_unique():

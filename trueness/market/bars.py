@@ -18,20 +18,20 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError
 from trueness.frames import as_frame
-from trueness.market.spacing import Spacing, days_between
+from trueness.market.columns import chosen, empty, numbers
+from trueness.market.spacing import DAILY, Spacing, days_between
+from trueness.market.times import times_of
+from trueness.reading import Portion, read_table
 
 BUNDLED = ("sp500", "synthetic")
-_ALIASES = {"adj_close": "adj_close", "adjclose": "adj_close", "adjusted_close": "adj_close"}
 _PRICES = ("open", "high", "low", "close")
 ODD_RATIO = 1.5
 LARGEST_PRICE = 1e12
-ISO_DAY = r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$"
-ISO_TIME = r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?)"
 LONG_HOLE_DAYS = 10
 LINEAGE_ROWS = 250
 """Bars that name a series."""
 LONGEST_CARRY_DAYS = 4
-"""Age of a value of a volatility index that may stand for a weekend, or for the day before."""
+"""Age of a value of a volatility index that may stand for a day without one."""
 _RELATIVE_SLACK = 1e-6  # vendors round each column by itself
 
 Array = NDArray[np.float64]
@@ -107,9 +107,27 @@ class Bars:
 
     def head(self, rows: int) -> Bars:
         """First `rows` bars, as the world looked on that day."""
+        return self._part(slice(rows))
+
+    @cached_property
+    def idle(self) -> NDArray[np.bool_]:
+        """Bars without a trade, (T,): no volume and one price, as vendors fill holidays."""
+        if self.volume is None:
+            return np.zeros(len(self), bool)
+        return (self.volume == 0) & (self.high == self.low)
+
+    def traded(self) -> Bars:
+        """Bars without those of `idle`, and a note that says how many these are."""
+        lost = int(self.idle.sum())
+        told = f"{self.name}: {lost:,} of {len(self):,} bars without a trade are left out"
+        kept = replace(self._part(~self.idle), notes=())
+        notes = (told,) * bool(lost) + _warnings(kept)
+        return replace(kept, notes=notes)
+
+    def _part(self, rows: slice | NDArray[np.bool_]) -> Bars:
         columns = ("dates", *_PRICES, "factor")
-        cut = {name: getattr(self, name)[:rows] for name in columns}
-        return replace(self, **cut, volume=None if self.volume is None else self.volume[:rows])
+        cut = {name: getattr(self, name)[rows] for name in columns}
+        return replace(self, **cut, volume=None if self.volume is None else self.volume[rows])
 
     def frame(self) -> pl.DataFrame:
         """Columns Date, Open, High, Low, Close, Adj Close and, if known, Volume."""
@@ -140,21 +158,17 @@ class Volatility:
     def on(self, dates: NDArray[np.datetime64]) -> Array:
         """Values as known at `dates`, (T,), NaN where the index has none.
 
-        Those of the same day; on a weekend that of the last day before, at most 4 days old; within
-        a day that of the day before, whose close is known by then.
+        Those of the same day; where the index lacks it, as on a weekend or another exchange's
+        holiday, that of the last day before, at most 4 days old; within a day that of the day
+        before, whose close is known by then.
 
         Raises
         ------
         DataError
             If not a single date is shared.
         """
-        days = dates.astype("datetime64[D]")
-        intraday = len(dates) > 1 and bool((np.diff(dates) < np.timedelta64(1, "D")).any())
-        side = "left" if intraday else "right"  # the close of a day is not known during it
-        position = np.searchsorted(self.dates, days, side) - 1
-        age = (days - self.dates[position]).astype(np.int64)
-        same_day = np.is_busday(days) & (not intraday)  # no exchange gives a value on a weekend
-        found = (position >= 0) & (age <= np.where(same_day, 0, LONGEST_CARRY_DAYS))
+        position, age = self._before(dates)
+        found = (position >= 0) & (age <= LONGEST_CARRY_DAYS)
         if not found.any():
             raise DataError(
                 f"{self.name}: {self.dates[0]} to {self.dates[-1]} shares no date with the bars "
@@ -162,119 +176,37 @@ class Volatility:
             )
         return np.where(found, self.close[position], np.nan)
 
+    def lacking(self, dates: NDArray[np.datetime64]) -> NDArray[np.bool_]:
+        """Which of the days of bars the index has no value of its own for, (T,)."""
+        return ~np.isin(dates.astype("datetime64[D]"), self.dates)
+
+    def told(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
+        """A note on the days of bars that the index lacks, if there are some."""
+        lost = self.lacking(dates)
+        if not lost.any():
+            return ()
+        open_ = int(np.isnan(self.on(dates)).sum())
+        return (
+            f"{self.name} lacks {lost.sum():,} of the {len(lost):,} bars; the value before stands "
+            f"for it, at most {LONGEST_CARRY_DAYS} days old ({open_:,} stay without)",
+        )
+
+    def _before(self, dates: NDArray[np.datetime64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Position of the latest value known at each date, -1 if none, and its age in days."""
+        days = dates.astype("datetime64[D]")
+        intraday = len(dates) > 1 and bool((np.diff(dates) < np.timedelta64(1, "D")).any())
+        side = "left" if intraday else "right"  # the close of a day is not known during it
+        position = np.searchsorted(self.dates, days, side) - 1
+        return position, (days - self.dates[position]).astype(np.int64)
+
 
 # ------------------------------------------------------------------------------------------ reading
 
 
-def read_table(path: Path) -> pl.DataFrame:
-    """Table of a CSV or Parquet file."""
-    if not path.is_file():
-        raise DataError(
-            f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}"
-        )
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            return pl.read_parquet(path, glob=False)
-        return pl.read_csv(path, infer_schema_length=None, glob=False)
-    except (pl.exceptions.PolarsError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else "empty"
-        raise DataError(
-            f"{path}: cannot be read as CSV or Parquet ({reason}); a header line "
-            "Date,Open,High,Low,Close,Volume and one line per day are expected"
-        ) from None
-
-
-def _normalise_names(table: pl.DataFrame, name: str, needed: tuple[str, ...]) -> pl.DataFrame:
-    plain = {c: c.strip().lower().replace(" ", "_") for c in table.columns}
-    plain = {
-        c: "date" if n in ("datetime", "timestamp") else _ALIASES.get(n, n)
-        for c, n in plain.items()
-    }
-    wanted = (*needed, "adj_close", "volume")
-    names = [n for n in plain.values() if n in wanted]
-    twice = sorted({n for n in names if names.count(n) > 1})
-    missing = [n for n in needed if n not in names]
-    if twice or missing:
-        problem = f"no column {', '.join(missing)}" if missing else f"two columns {twice[0]}"
-        raise DataError(
-            f"{name}: {problem}; found {', '.join(table.columns[:12])}; expected "
-            f"{', '.join(needed)} in any case, optionally Adj Close and Volume"
-        )
-    chosen = {n: c for c, n in plain.items() if n in wanted}
-    return table.select(pl.col(chosen[n]).alias(n) for n in wanted if n in chosen)
-
-
-def dates_of(column: pl.Series, name: str) -> NDArray[np.datetime64]:
-    """Times of a column, checked: distinct and in order."""
-    if column.dtype.is_nested() or column.dtype in (pl.Duration, pl.Time, pl.Binary, pl.Boolean):
-        raise DataError(f"{name}: date holds {column.dtype}, dates are expected")
-    parsed = _days_or_times(column)
-    if parsed.null_count():
-        row = int(parsed.is_null().arg_max() or 0)
-        raise DataError(
-            f"{name}: row {row + 1}: date {column[row]!r} is not of the form 2024-12-31; "
-            "write every date that way"
-        )
-    days = parsed.to_numpy().astype("datetime64[D]" if parsed.dtype == pl.Date else "datetime64[s]")
-    step = np.diff(days).astype(np.int64)
-    if (step == 0).any():
-        raise DataError(f"{name}: date {days[1:][step == 0][0]} stands twice; keep one bar of each")
-    if (step < 0).any():
-        row = int(np.flatnonzero(step < 0)[0])
-        raise DataError(
-            f"{name}: dates are not sorted: {days[row + 1]} follows {days[row]}; "
-            "sort by date, oldest first"
-        )
-    return days
-
-
-def _days_or_times(column: pl.Series) -> pl.Series:
-    """Days, or times where a day has several, in UTC if they have a zone; null if unreadable."""
-    if column.dtype == pl.Date:
-        return column
-    if column.dtype == pl.Datetime:
-        zone = getattr(column.dtype, "time_zone", None)
-        local = column.dt.date()
-        if not local.drop_nulls().is_duplicated().any():
-            return local
-        utc = column if zone is None else column.dt.convert_time_zone("UTC")
-        return utc.dt.replace_time_zone(None)
-    text = column.cast(pl.String).str.strip_chars()
-    day = text.str.extract(ISO_DAY).str.to_date("%Y-%m-%d", strict=False)
-    if day.null_count() == len(day):
-        american = text.str.extract(r"^(\d{1,2}/\d{1,2}/\d{4})$")
-        return american.str.to_date("%m/%d/%Y", strict=False)
-    if not day.drop_nulls().is_duplicated().any():
-        return day
-    moment = text.str.replace("T", " ").str.extract(ISO_TIME)
-    if moment.null_count():
-        return day  # told as a day that stands twice
-    seconds = moment.str.replace(r"^(.{16})$", "${1}:00")
-    zone = text.str.extract(r"([+-]\d{2}:?\d{2})$").fill_null("+0000").str.replace(":", "")
-    utc = (seconds + zone).str.to_datetime("%Y-%m-%d %H:%M:%S%z", strict=False, time_zone="UTC")
-    return utc.dt.replace_time_zone(None)
-
-
-def _numbers(table: pl.DataFrame, column: str, name: str, days: NDArray[np.datetime64]) -> Array:
-    series = table[column]
-    if series.dtype == pl.Boolean or series.dtype.is_nested() or series.dtype == pl.Binary:
-        raise DataError(f"{name}: {column} holds {series.dtype}, numbers are expected")
-    values = series.cast(pl.Float64, strict=False)
-    array = values.to_numpy().astype(np.float64)
-    bad = ~np.isfinite(array)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise DataError(
-            f"{name}: {column} on {days[row]} is {series[row]!r}, a number is expected "
-            f"({int(bad.sum())} such rows); correct or remove the rows"
-        )
-    return array
-
-
 def _volume(table: pl.DataFrame, name: str, days: NDArray[np.datetime64]) -> Array | None:
-    if "volume" not in table.columns or table["volume"].null_count() == len(days):
+    if "volume" not in table.columns or empty(table["volume"]):
         return None
-    volume = _numbers(table, "volume", name, days)
+    volume = numbers(table, "volume", name, days)
     if (volume < 0).any():
         raise DataError(f"{name}: volume on {days[np.argmax(volume < 0)]} is negative")
     return None if not volume.any() else volume
@@ -342,6 +274,18 @@ def _oddities(bars: Bars) -> list[str]:
             f"{bars.name}: {int(odd.sum())} bars move by more than {ODD_RATIO - 1:.0%}, first on "
             f"{first}; check them, a wrong high makes a wrong label"
         )
+    if bars.idle.any():
+        notes.append(
+            f"{bars.name}: {int(bars.idle.sum()):,} bars have no volume and one price, first on "
+            f"{bars.dates[int(np.argmax(bars.idle))]}; days without a trade make labels, leave "
+            "them out with trueness data check --drop-idle --out"
+        )
+    weekend = ~np.is_busday(bars.dates.astype("datetime64[D]"))
+    if bars.spacing == DAILY and weekend.any():
+        notes.append(
+            f"{bars.name}: {int(weekend.sum()):,} bars lie on a weekend, first on "
+            f"{bars.dates[int(np.argmax(weekend))]}; check the time zone of the dates"
+        )
     hole, longest = days_between(bars.dates), bars.spacing.longest_step_days(LONG_HOLE_DAYS)
     if (hole > longest).any():
         after = bars.dates[int(np.argmax(hole))]
@@ -373,14 +317,15 @@ def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
         For missing columns, duplicate or unsorted dates, gaps, a high below open or close, prices
         <= 0.
     """
-    table = _normalise_names(table, name, ("date", *_PRICES))
+    table, notes = chosen(table, name, ("date", *_PRICES))
     if not len(table):
-        raise DataError(f"{name}: no rows; one bar per trading day is expected")
-    days = dates_of(table["date"], name)
-    prices = {c: _numbers(table, c, name, days) for c in _PRICES}
+        raise DataError(f"{name}: no rows; one bar per trading day is expected", "empty")
+    times = times_of(table["date"], name)
+    table, days = times.ordered(table), times.dates
+    prices = {c: numbers(table, c, name, days) for c in _PRICES}
     factor = np.ones(len(days))
     if "adj_close" in table.columns:
-        factor = _numbers(table, "adj_close", name, days) / np.where(
+        factor = numbers(table, "adj_close", name, days) / np.where(
             prices["close"] > 0, prices["close"], 1.0
         )
     bars = Bars(
@@ -388,7 +333,7 @@ def bars_from_table(table: pl.DataFrame, name: str) -> Bars:
         _volume(table, name, days), factor,
     )  # fmt: skip
     _check_prices(bars)
-    return replace(bars, notes=_warnings(bars))
+    return replace(bars, notes=(*times.notes, *notes, *_warnings(bars)))
 
 
 def _bundled_sp500() -> pl.DataFrame:
@@ -399,7 +344,8 @@ def _bundled_sp500() -> pl.DataFrame:
         raise DataError(
             "sp500: the package `arch`, which carries the bars, is missing; install trueness again"
         )
-    return pl.read_csv(Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz")
+    path = Path(package.submodule_search_locations[0]) / "data/sp500/sp500.csv.gz"
+    return read_table(path).frame.with_columns(pl.col("Date").str.to_date("%m/%d/%Y"))
 
 
 def load_bars(source: str | Path) -> Bars:
@@ -427,7 +373,37 @@ def load_bars(source: str | Path) -> Bars:
         from trueness.market.synthetic import synthetic_bars  # which itself makes Bars
 
         return synthetic_bars()
-    return bars_from_table(read_table(Path(source)), str(source))
+    return bars_of_file(Path(source))
+
+
+def bars_of_file(path: Path) -> Bars:
+    """Checked bars of a file.
+
+    Raises
+    ------
+    DataError
+    """
+    given = read_bar_table(path)
+    bars = bars_from_table(given.frame, str(path))
+    return replace(bars, notes=(*given.told(str(path)), *bars.notes))
+
+
+def read_bar_table(path: Path, separator: str | None = None) -> Portion:
+    """Table of a file; the refusal of a missing one says what else could be given.
+
+    Raises
+    ------
+    DataError
+    """
+    try:
+        return read_table(path, separator=separator)
+    except DataError as error:
+        if error.code != "no_file":
+            raise
+        raise DataError(
+            f"{path}: no such file; give a CSV or Parquet file, or one of {', '.join(BUNDLED)}",
+            "no_file",
+        ) from None
 
 
 def load_volatility(source: str | Path) -> Volatility:
@@ -439,11 +415,12 @@ def load_volatility(source: str | Path) -> Volatility:
         If the file is missing, unreadable, or holds values that are not positive numbers.
     """
     name = str(source)
-    table = _normalise_names(read_table(Path(source)), name, ("date", "close"))
+    table, _ = chosen(read_table(source).frame, name, ("date", "close"))
     if not len(table):
-        raise DataError(f"{name}: no rows; one value per trading day is expected")
-    days = dates_of(table["date"], name)
-    close = _numbers(table, "close", name, days)
+        raise DataError(f"{name}: no rows; one value per trading day is expected", "empty")
+    times = times_of(table["date"], name)
+    table, days = times.ordered(table), times.dates
+    close = numbers(table, "close", name, days)
     if days.dtype != np.dtype("datetime64[D]"):
         raise DataError(f"{name}: {days[0]} and others have a time of day; one value per day is "
                         "expected", "volatility")  # fmt: skip

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
-from trueness.errors import DataError, nearest
+from trueness.errors import DataError, first_line, nearest
+from trueness.files import written_whole
 from trueness.market.bars import Bars, Volatility
 from trueness.market.panel import Panel
 from trueness.market.spacing import days_between
@@ -26,6 +29,7 @@ def bar_facts(bars: Bars) -> dict[str, Any]:
         "adjusted_days": int((np.abs(bars.factor - 1) > 1e-9).sum()),
         "longest_hole_days": float(step.max(initial=0)),
         "digest": bars.digest,
+        "bars_without_trade": int(bars.idle.sum()),
         "warnings": list(bars.notes),
     }
 
@@ -46,12 +50,35 @@ def panel_facts(
     }
 
 
+def write_bars(panel: Panel, path: Path) -> None:
+    """Write the bars of all series as one table: Parquet, or CSV by its ending.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written (code ``not_written``).
+    """
+    frames = [bars.frame() for bars in panel]
+    if not panel.alone:
+        named = zip(panel, frames, strict=True)
+        frames = [frame.with_columns(Ticker=pl.lit(bars.name)) for bars, frame in named]
+    table = pl.concat(frames, how="diagonal")
+    try:
+        with written_whole(path) as temporary:
+            write = table.write_csv if path.suffix.lower() == ".csv" else table.write_parquet
+            write(temporary)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({first_line(error)})", "not_written") from None
+
+
 def volatility_facts(bars: Bars, index: Volatility) -> dict[str, Any]:
     """How well a volatility index covers the bars."""
     missing = bars.dates[np.isnan(index.on(bars.dates))]
+    lacking = int(index.lacking(bars.dates).sum())
     return {
         "source": index.name,
         "digest": index.digest,
+        "days_it_lacks": lacking,
         "days_without_value": len(missing),
         "first_such": [str(day) for day in missing[:5]],
     }

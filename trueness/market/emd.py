@@ -157,19 +157,19 @@ def _spline(times: Array, values: Array, size: int) -> Array:
 
 
 @compiled
-def _settled(new: Array, old: Array) -> bool:
+def _settled(new: Array, old: Array, unit: float) -> bool:
     """Whether a sifting changed so little that the result is a component: any of three tests."""
-    if (new * new).sum() < 1e-10:
+    if (new * new).sum() < 1e-10 * unit * unit:
         return False
     change = new - old
     energy = (change * change).sum()
-    if energy / (old.max() - old.min()) < 0.001 or ((change / new) ** 2).sum() < 0.2:
+    if energy / (old.max() - old.min()) < 0.001 * unit or ((change / new) ** 2).sum() < 0.2:
         return True
     return energy / (old * old).sum() < 0.2
 
 
 @compiled
-def _sift(rest: Array) -> tuple[Array, int, bool]:
+def _sift(rest: Array, unit: float) -> tuple[Array, int, bool]:
     """One component of (N,) values, its number of extrema, and whether it is the trend.
 
     The number is -1 where an envelope does not exist.
@@ -196,7 +196,7 @@ def _sift(rest: Array) -> tuple[Array, int, bool]:
         peaks, dips, crossings = _extrema(mode)
         extrema = len(peaks) + len(dips)
         balanced = high.min() >= 0 and low.max() <= 0
-        if balanced and _settled(mode, old) and abs(extrema - crossings) < 2:
+        if balanced and _settled(mode, old, unit) and abs(extrema - crossings) < 2:
             break
     return mode, extrema, False
 
@@ -212,18 +212,19 @@ def decompose(window: Array) -> Array:
     """
     modes = np.zeros((MOST_COMPONENTS + 1, len(window)))
     rest, count = window.copy(), 0
+    unit = np.abs(window).mean() / 1000  # the thresholds are those of prices of about 1,000
     while count < MOST_COMPONENTS:
-        mode, extrema, trend = _sift(rest)
+        mode, extrema, trend = _sift(rest, unit)
         if extrema < 0:
             return modes[:0]
         modes[count] = mode
         count += 1
         rest = window - modes[:count].sum(axis=0)
-        if trend or rest.max() - rest.min() < 0.001 or np.abs(rest).sum() < 0.005:
+        if trend or rest.max() - rest.min() < 0.001 * unit or np.abs(rest).sum() < 0.005 * unit:
             break
     count -= extrema <= 2
     rest = window - modes[:count].sum(axis=0)
-    if np.abs(rest).max() > 1e-8:
+    if np.abs(rest).max() > 1e-8 * unit:
         modes[count] = rest
         count += 1
     return modes[:count]

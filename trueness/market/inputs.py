@@ -117,6 +117,8 @@ def build_inputs(task: MarketTask, bars: Bars, data: MarketData) -> Inputs:
     first = _warmup(table, bars, task)
     filled, ages = forward_fill(table.values, task.max_fill)  # gaps may begin before `first`
     notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
+    if data.volatility is not None and any("volatility" in row.needs for row in usable):
+        notes += data.volatility.told(bars.dates)
     open_gaps = np.isnan(filled[first:])
     if open_gaps.any():
         notes += _gap_notes(open_gaps, table.names, task)

@@ -15,6 +15,8 @@ Array = NDArray[np.float64]
 Labels = NDArray[np.uint8]
 UNDEFINED = 255
 """Value of a label whose future lies beyond the data, or whose level is not known."""
+SLACK = 1e-7
+"""Of a price, by which it may miss a level that it touches: vendors round to six digits."""
 RANGE_BARS = 14
 """Of the average true range."""
 
@@ -91,26 +93,36 @@ Answer = tuple[NDArray[np.bool_], NDArray[np.bool_]]
 """Whether it happens, and whether the level is known, (n,) each."""
 
 
+def _reaches(price: Array, level: Array) -> NDArray[np.bool_]:
+    """Whether prices are at a level or above, up to the rounding of vendors and of floats."""
+    return price >= level * (1 - SLACK)
+
+
+def _falls_to(price: Array, level: Array) -> NDArray[np.bool_]:
+    return price <= level * (1 + SLACK)
+
+
 def _touch(target: Touch, prices: _Prices) -> Answer:
     level = prices.level(target.threshold_pct, target.threshold_atr)
     if target.size > 0:
         ahead = prices.ahead("close" if target.price == "close" else "high")
-        return ahead.max(1) >= level, ~np.isnan(level)
+        return _reaches(ahead.max(1), level), ~np.isnan(level)
     ahead = prices.ahead("close" if target.price == "close" else "low")
-    return ahead.min(1) <= level, ~np.isnan(level)
+    return _falls_to(ahead.min(1), level), ~np.isnan(level)
 
 
 def _close_return(target: CloseReturn, prices: _Prices) -> Answer:
     level = prices.level(target.threshold_pct, target.threshold_atr)
     after = prices.ahead("close")[:, -1]
-    return (after >= level) if target.size > 0 else (after <= level), ~np.isnan(level)
+    happens = _reaches if target.size > 0 else _falls_to
+    return happens(after, level), ~np.isnan(level)
 
 
 def _first_touch(target: FirstTouch, prices: _Prices) -> Answer:
     up = prices.level(target.up_pct, target.up_atr)
     down = prices.level(_minus(target.down_pct), _minus(target.down_atr))
-    above = _first(prices.ahead("high") >= up[:, None])
-    below = _first(prices.ahead("low") <= down[:, None])
+    above = _first(_reaches(prices.ahead("high"), up[:, None]))
+    below = _first(_falls_to(prices.ahead("low"), down[:, None]))
     own, other = (above, below) if target.first == "up" else (below, above)
     known = ~np.isnan(up) & ~np.isnan(down)
     return (own < other) & (own < prices.horizon), known

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 from trueness import own
 from trueness.errors import DataError, nearest
 from trueness.frames import as_frame
-from trueness.market.bars import Bars, dates_of, read_table
+from trueness.market.bars import Bars, read_bar_table
+from trueness.market.columns import date_column
 from trueness.market.indicators import CATALOGUE
 from trueness.market.panel import TICKERS, Panel
 from trueness.market.quality import cut_points, look_ahead_rows
+from trueness.market.times import times_of
+from trueness.reading import as_numbers
 
 Array = NDArray[np.float64]
 LEAST_COVERED = 0.5
@@ -109,8 +112,11 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
     text = str(source) if isinstance(source, str | Path) else ""
     if ".py:" in text:
         return _computed(text, panel, beside)
-    table = read_table(Path(text)) if text else as_frame(source)
-    return _read(table, text or "features", panel)
+    if not text:
+        return _read(as_frame(source), "features", panel)
+    given = read_bar_table(Path(text))
+    found = _read(given.frame, text, panel)
+    return replace(found, notes=(*given.told(text), *found.notes))
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -118,7 +124,7 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
 
 def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
     plain = {column: column.strip().lower() for column in table.columns}
-    date = next((c for c, n in plain.items() if n in ("date", "datetime", "timestamp")), None)
+    date = date_column(table)
     if date is None:
         found = ", ".join(table.columns[:12])
         raise DataError(f"{name}: no column Date; found {found}", "features")
@@ -129,7 +135,9 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
         rows = table if ticker is None else _of_series(table, ticker, bars, panel, name)
         if not len(rows):
             raise DataError(f"{name}: no rows", "features")
-        times = dates_of(rows[date], name)
+        read = times_of(rows[date], name)
+        notes += [note for note in read.notes if note not in notes]
+        times, rows = read.dates, read.ordered(rows)
         values[bars.name], covered = _aligned(rows.select(names), times, bars, name)
         if covered < LEAST_COVERED:
             raise DataError(
@@ -170,10 +178,12 @@ def _aligned(
 
 def _numbers(rows: pl.DataFrame, name: str) -> Array:
     """Columns as numbers (n, C); NaN where they are empty or infinite."""
-    for column, kind in rows.schema.items():
-        if not (kind.is_numeric() or kind in (pl.Boolean, pl.Null)):
+    found = {column.name: as_numbers(column) for column in rows}
+    for column, numbers in found.items():
+        if numbers is None:
+            kind = rows.schema[column]
             raise DataError(f"{name}: {column} holds {kind}, numbers are expected", "features")
-    values = rows.cast(pl.Float64).to_numpy().astype(np.float64)
+    values = pl.DataFrame(found).cast(pl.Float64).to_numpy().astype(np.float64)
     large = np.abs(values[np.isfinite(values)]).max(initial=0)
     if large > LARGEST:
         raise DataError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TypeAlias
@@ -14,11 +14,12 @@ import polars as pl
 
 from trueness.errors import DataError
 from trueness.frames import as_frame
-from trueness.market.bars import BUNDLED, Bars, bars_from_table, load_bars, read_table
+from trueness.market.bars import BUNDLED, Bars, bars_from_table, load_bars, read_bar_table
+from trueness.market.columns import one_header
 from trueness.market.spacing import Spacing
+from trueness.reading import FORMATS, ending
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame
-SUFFIXES = (".csv", ".parquet", ".pq")
 TICKERS = ("ticker", "symbol", "series")
 """Names of a column that says which series a row belongs to, in any case."""
 MOST_SERIES = 5_000
@@ -150,7 +151,7 @@ def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
     )
 
 
-def load_panel(source: Source) -> Panel:
+def load_panel(source: Source, separator: str | None = None) -> Panel:
     """Bars by name, from files, a folder, or a table.
 
     Parameters
@@ -159,6 +160,8 @@ def load_panel(source: Source) -> Panel:
         A bundled name or a file (see `load_bars`), a folder of CSV and Parquet files, several of
         these, or a long table with a column ticker, symbol or series. Series are called after that
         column, or after their files.
+    separator : str, optional
+        Between the cells of texts; recognised without it.
 
     Raises
     ------
@@ -177,7 +180,7 @@ def load_panel(source: Source) -> Panel:
     if not places:
         raise DataError(f"{source}: no CSV or Parquet file is there", "panel")
     alone = len(places) == 1
-    series = [one for place in places for one in _series_of(place, alone=alone)]
+    series = [one for place in places for one in _series_of(place, separator, alone=alone)]
     return Panel.of(series)
 
 
@@ -186,19 +189,28 @@ def _places(source: str | Path) -> list[str | Path]:
     path = Path(source)
     if str(source) in BUNDLED or not path.is_dir():
         return [source]
-    return sorted(one for one in path.iterdir() if one.suffix.lower() in SUFFIXES)
+    files = (one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
+    return sorted(one for one in files if _is_table(one))
 
 
-def _series_of(place: str | Path, *, alone: bool) -> list[Bars]:
+def _is_table(path: Path) -> bool:
+    """Whether a file of a folder may hold bars; archives count, and are refused if they do not."""
+    return path.suffix.lower() == ".zip" or ending(path) in FORMATS
+
+
+def _series_of(place: str | Path, separator: str | None, *, alone: bool) -> list[Bars]:
     if str(place) in BUNDLED:
         return [load_bars(place)]
-    table = read_table(Path(place))
-    name = str(place) if alone else Path(place).stem
-    return _from_table(table, name)
+    path = Path(place)
+    given = read_bar_table(path, separator)
+    name = str(place) if alone else path.name.split(ending(path))[0]
+    first, *others = _from_table(given.frame, name)
+    return [replace(first, notes=(*given.told(str(place)), *first.notes)), *others]
 
 
 def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:
     """Series of a table: one, or one per value of its column of tickers."""
+    table = one_header(table)
     plain = {column: column.strip().lower() for column in table.columns}
     column = next((c for c, n in plain.items() if n in TICKERS), None)
     if column is None:

@@ -13,13 +13,14 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError
 from trueness.examples import PARTS
+from trueness.shares import percent_of
 
 Index = NDArray[np.int64]
 Part = NDArray[np.int8]
 
 TRAIN, VALIDATION, TEST, OOF = (PARTS.index(p) for p in ("train", "validation", "test", "oof"))
-FIRST_BLOCK = 0.4
-"""Share of the units before the first block of walk-forward, where no start is given."""
+FIRST_BLOCK_PCT = 40
+"""Percent of the units before the first block of walk-forward, where no start is given."""
 MOST_FOLDS = 1000
 
 
@@ -118,9 +119,9 @@ def _moved(moment: np.datetime64, length: str | None, times: int) -> np.datetime
     return pl.Series(np.array([moment])).dt.offset_by(f"{number}{unit}").to_numpy()[0]
 
 
-def _at_share(when: NDArray[np.datetime64], share: float) -> np.datetime64:
+def _at_percent(when: NDArray[np.datetime64], *percents: float) -> np.datetime64:
     """Time before which that share of the units lies; units of one time are not parted."""
-    return np.sort(when)[min(len(when) - 1, int(len(when) * share))]
+    return np.sort(when)[min(len(when) - 1, percent_of(len(when), *percents))]
 
 
 def _holdout(rule: Any, units: Units) -> Part:  # noqa: ANN401
@@ -133,7 +134,8 @@ def _holdout(rule: Any, units: Units) -> Part:  # noqa: ANN401
         part[_drawn(units, rest, validation / (1 - test), [rule.seed, 1])] = VALIDATION
         return part[None]
     if rule.val_start is None:
-        starts = [_at_share(units.when, share) for share in (1 - test - validation, 1 - test)]
+        ends = ((100, -rule.test_pct, -rule.validation_pct), (100, -rule.test_pct))
+        starts = [_at_percent(units.when, *end) for end in ends]
     else:
         starts = [np.datetime64(moment, "us") for moment in (rule.val_start, rule.test_start)]
     part[units.when < _moved(starts[0], rule.purge, -1)] = TRAIN
@@ -151,7 +153,7 @@ def _walk_forward(rule: Any, units: Units) -> Part:  # noqa: ANN401
         part[(when >= first) & (when < stop)] = OOF
         before = when < _moved(first, rule.purge, -1)
         if before.any():
-            inner = _at_share(when[before], 1 - rule.inner_pct / 100)
+            inner = _at_percent(when[before], 100, -rule.inner_pct)
             part[before & (when >= inner)] = VALIDATION
             part[when < _moved(inner, rule.purge, -1)] = TRAIN
         if (part == OOF).any():
@@ -161,15 +163,16 @@ def _walk_forward(rule: Any, units: Units) -> Part:  # noqa: ANN401
 
 def _block_starts(rule: Any, when: NDArray[np.datetime64]) -> list[np.datetime64]:  # noqa: ANN401
     """Times at which blocks begin, and the one at which the last is over."""
-    start = _at_share(when, FIRST_BLOCK) if rule.start is None else np.datetime64(rule.start, "us")
+    own = None if rule.start is None else np.datetime64(rule.start, "us")
+    start = _at_percent(when, FIRST_BLOCK_PCT) if own is None else own
     final = when.max().astype("datetime64[us]") + 1
     final = final if rule.end is None else min(final, np.datetime64(rule.end, "us"))
     inside = when[(when >= start) & (when < final)]
     if not len(inside):
         return []
     if rule.block_length is None:
-        shares = np.arange(1, rule.n_blocks) / rule.n_blocks
-        bounds = [start, *(_at_share(inside, share) for share in shares)]
+        places = [len(inside) * i // rule.n_blocks for i in range(1, rule.n_blocks)]
+        bounds = [start, *np.sort(inside)[places]]
         return [*np.unique(np.array(bounds, "datetime64[us]")), final]
     bounds = [start.astype("datetime64[us]")]
     while (following := _moved(start, rule.block_length, len(bounds))) < final:

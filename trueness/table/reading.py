@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import polars as pl
 
 from trueness.document.numbers import listed
 from trueness.errors import DataError
-from trueness.frames import as_frame, read_frame
+from trueness.frames import as_frame
+from trueness.reading import read_table
 
 BUNDLED = "randhie"
 """Name of the bundled table."""
@@ -139,7 +140,9 @@ def load_table(source: str | Path, beside: Path | None = None) -> Table:
         return table_of(bundled(), BUNDLED)
     near = None if beside is None else beside / source
     path = near if near is not None and near.is_file() else Path(source)
-    return table_of(read_frame(path, typed=True), str(source))
+    given = read_table(path, types=True)
+    table = table_of(given.frame, str(source))
+    return replace(table, notes=(*given.told(str(source)), *table.notes))
 
 
 def bundled() -> pl.DataFrame:

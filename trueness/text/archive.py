@@ -19,7 +19,7 @@ import numpy as np
 import polars as pl
 
 from trueness.errors import DataError
-from trueness.text.jsonlines import as_text, line_blocks, records
+from trueness.reading.jsonlines import as_text, line_blocks, records
 from trueness.text.mapping import Mapping, kept_mapping, read_mapping
 from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned, readable
 

@@ -11,7 +11,7 @@ from typing import Any, Self
 import polars as pl
 
 from trueness.errors import DataError, nearest
-from trueness.text.jsonlines import as_text, line_blocks, records
+from trueness.reading.jsonlines import as_text, line_blocks, records
 from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned, opened, readable
 
 GUESSES = {

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from trueness.errors import DataError
 from trueness.evaluation.intervals import Estimate
+from trueness.reading import check_names, read_table
+from trueness.reading.values import MISSING_NUMBERS
 
 SHARES = ("precision", "recall", "auc", "precision_ci95_low", "precision_ci95_high")
 COUNTS = ("tp", "fp", "fn", "n_pred_pos")
@@ -63,8 +63,8 @@ class PublishedResult:
         return Estimate(self.values[name], None, None, 0) if name in self.values else None
 
 
-def read_published(path: str | Path) -> list[PublishedResult]:
-    """Read a CSV file with a column exp_id and at least one known measure.
+def read_published(path: str | Path, separator: str | None = None) -> list[PublishedResult]:
+    """Read a table, such as a CSV file, with a column exp_id and at least one known measure.
 
     Other columns are ignored, empty cells are unknown values.
 
@@ -74,21 +74,9 @@ def read_published(path: str | Path) -> list[PublishedResult]:
         If it is no such file, or a number cannot be right; the message names the line.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"{path}: no such file; give a CSV file of published results", "no_file")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return _rows(path, csv.DictReader(file, strict=True))
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file ({error})", "unreadable") from None
-
-
-def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
-    header = [name.strip() for name in reader.fieldnames or []]
-    reader.fieldnames = header
-    twice = next((name for name in header if header.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path}: the column {twice} stands twice in the header", "doubled_column")
+    given = read_table(path, separator=separator)
+    header = [name.strip() for name in given.frame.columns]
+    check_names(path, header)
     known = [name for name in (*SHARES, *COUNTS) if name in header]
     if "exp_id" not in header or not known:
         missing = "column exp_id" if "exp_id" not in header else "known measure"
@@ -97,13 +85,11 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
             f"{', '.join((*SHARES, *COUNTS))} are needed", "missing_column",
         )  # fmt: skip
     rows: dict[str, PublishedResult] = {}
-    for row in reader:
-        where = f"{path}:{reader.line_num}"
-        if None in row:
-            raise DataError(
-                f"{where}: more cells than the {len(header)} columns of the header", "row_length"
-            )
-        id_ = (row["exp_id"] or "").strip()
+    for line, cells in zip(given.lines.tolist(), given.frame.iter_rows(), strict=True):
+        where = f"{path}:{line}"
+        texts = ("" if cell is None else str(cell).strip() for cell in cells)
+        row = dict(zip(header, texts, strict=True))
+        id_ = row["exp_id"]
         if not id_:
             raise DataError(f"{where}: no exp_id", "no_id")
         if not id_.isprintable():
@@ -113,7 +99,7 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
                 f"{where}: {id_} stands twice, first in line {rows[id_].line}; name seeds "
                 f"{id_}@1, {id_}@2", "duplicate_id",
             )  # fmt: skip
-        rows[id_] = PublishedResult(id_, reader.line_num, _values(where, row, known))
+        rows[id_] = PublishedResult(id_, line, _values(where, row, known))
     if not rows:
         raise DataError(f"{path}: no experiments under the header", "empty")
     return list(rows.values())
@@ -121,8 +107,7 @@ def _rows(path: Path, reader: csv.DictReader[str]) -> list[PublishedResult]:
 
 def _values(where: str, row: dict[str, str], known: Sequence[str]) -> dict[str, float]:
     """Numbers of a line that are given, checked one by one and against each other."""
-    cells = {name: (row[name] or "").strip() for name in known}
-    numbers = {name: _number(where, name, text) for name, text in cells.items() if text}
+    numbers = {name: _number(where, name, row[name]) for name in known if row[name]}
     values = {name: value for name, value in numbers.items() if value is not None}
     if "n_pred_pos" not in values and {"tp", "fp"} <= set(values):
         values["n_pred_pos"] = values["tp"] + values["fp"]
@@ -161,13 +146,13 @@ def _check_interval(where: str, values: dict[str, float]) -> None:
 
 
 def _number(where: str, name: str, text: str) -> float | None:
-    """A number of a cell; NaN is as unknown as an empty cell."""
+    """A number of a cell; NaN and NA are as unknown as an empty cell."""
+    if text.lower() in MISSING_NUMBERS:
+        return None
     try:
         value = float(text)
     except ValueError:
         raise DataError(f"{where}: {name} {text!r} is not a number", "number") from None
-    if math.isnan(value):
-        return None
     if name in COUNTS and not (0 <= value <= MOST_COUNT and value.is_integer()):
         raise DataError(f"{where}: {name} {text} is not a count", "count")
     if name in SHARES and not 0 <= value <= 1:

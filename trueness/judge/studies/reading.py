@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from trueness.errors import DataError, first_line
 from trueness.files import foreign_json
 from trueness.judge.studies.trials import PUBLISHED, Levels, Study, from_rows, level_of, order
+from trueness.reading import read_table
 
 PUBLISHED_POSITIVES, PUBLISHED_EXAMPLES = 76, 422
 """Positives of the published validation part, and all of its windows."""
@@ -85,7 +85,7 @@ def _check_direction(path: Path, about: Mapping[str, Any]) -> None:
 
 def _json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     try:
-        return foreign_json(path)
+        return foreign_json(path, nan=True)
     except (OSError, ValueError) as error:
         raise DataError(
             f"{path}: not a JSON file that can be read ({first_line(error)})", "unreadable"
@@ -114,15 +114,12 @@ def _space(folder: Path, about: Mapping[str, Any]) -> Levels | None:
     return {k: tuple(sorted((level_of(where, k, v) for v in space[k]), key=order)) for k in space}
 
 
-def _measured(path: Path) -> dict[str, dict[str, str]]:
+def _measured(path: Path) -> dict[str, dict[str, str | None]]:
     """Trial number -> its line in the table of measures, empty if there is none."""
     if not path.is_file():
         return {}
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            return {row.get("trial") or "": row for row in csv.DictReader(file)}
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: not a CSV file ({error})", "unreadable") from None
+    frame = read_table(path).frame
+    return {row.get("trial") or "": row for row in frame.iter_rows(named=True)}
 
 
 def _published_row(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,6 +42,8 @@ CATALOGUE: dict[str, Row] = {
 }
 TIERS = ("a20", "a50", "a100", "a200", "a500")
 WITH_INDEX = "+c"
+POWER = {"free": 0, "price": 1, "volume": 0, "price_per_volume": 2}
+"""Scale of a row -> power of the price that it grows with."""
 
 
 OF_DAYS = ("trading_day_of_week", "is_monday", "is_friday", "days_to_month_end")
@@ -154,11 +156,23 @@ def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None 
     notes = left_out(tier if isinstance(tier, str) else "columns", rows, usable)
     if not usable:
         raise DataError(f"{bars.name}: no column is left; {notes[0]}")
-    frame = Frame(bars, None if vix is None else vix.on(bars.dates), CATALOGUE)
+    size = _power_of_two(bars)
+    frame = Frame(_divided(bars, size), None if vix is None else vix.on(bars.dates), CATALOGUE)
     with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.column_stack([frame[row.name] for row in usable])
+        values = np.column_stack([frame[row.name] * size ** POWER[row.scale] for row in usable])
     values[np.isinf(values)] = np.nan
     return Table(values, tuple(row.name for row in usable), notes)
+
+
+def _power_of_two(bars: Bars) -> float:
+    """Size of the first close: at prices of about 100, no smallest number of a library is felt."""
+    return float(2.0 ** np.round(np.log2(bars.close[0] * bars.factor[0] / 100)))
+
+
+def _divided(bars: Bars, size: float) -> Bars:
+    """Bars with every price over a power of two, which is exact."""
+    prices = {name: getattr(bars, name) / size for name in ("open", "high", "low", "close")}
+    return replace(bars, **prices)
 
 
 def left_out(what: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:

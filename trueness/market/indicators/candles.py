@@ -12,9 +12,14 @@ from trueness.market.indicators.frame import Frame, Row
 # a partial window for the extremes; here they are missing until their look-back has passed.
 # Patterns follow Nison, "Japanese Candlestick Charting Techniques" (1991), with the published
 # thresholds.
-TINY = 1e-8  # price units; keeps the published ratios defined on a flat bar
+TINY = 1e-11
+"""Of the close: keeps the published ratios defined on a flat bar; 1e-8 at a price of 1,000."""
 
 Condition = NDArray[np.bool_]
+
+
+def _tiny(f: Frame) -> p.Array:
+    return TINY * f.close
 
 
 def _body(f: Frame) -> p.Array:
@@ -39,7 +44,7 @@ def _wicks(f: Frame) -> p.Array:
 
 def _fullness(f: Frame) -> p.Array:
     """Body over range."""
-    return _body(f) / (_range(f) + TINY)
+    return _body(f) / (_range(f) + _tiny(f))
 
 
 def _part(f: Frame, length: p.Array, flat: float) -> p.Array:
@@ -95,7 +100,7 @@ def _gap_filled(f: Frame) -> Condition:
 def _gap_fill_pct(f: Frame) -> p.Array:
     gap = _gap(f)
     way_back = np.where(gap > 0, f.open - f.low, f.high - f.open)
-    return (100 * np.minimum(way_back, np.abs(gap)) / (np.abs(gap) + TINY)).clip(0, 100)
+    return (100 * np.minimum(way_back, np.abs(gap)) / (np.abs(gap) + _tiny(f))).clip(0, 100)
 
 
 def _count_one_way(state: p.Array) -> p.Array:
@@ -131,7 +136,7 @@ def _star(f: Frame, to: int) -> Condition:
 
 
 def _three(f: Frame, to: int, wick: p.Array) -> Condition:
-    return p.run((_direction(f) == to) & (wick / (_range(f) + TINY) < 0.3)) >= 3
+    return p.run((_direction(f) == to) & (wick / (_range(f) + _tiny(f)) < 0.3)) >= 3
 
 
 def _harami(f: Frame) -> p.Array:
@@ -175,23 +180,23 @@ ROWS = (
     Row(347, "bearish_engulfing", "a500",
         "1 if today's body span contains yesterday's, today C < O, yesterday C > O",
         lambda f: p.flag(_engulfs(f) & _turned(f, -1)), 1),
-    Row(348, "engulfing_score", "a500", "clip(ab/(ab[-1]+1e-8), 0, 5)",
-        lambda f: (_body(f) / (p.lag(_body(f), 1) + TINY)).clip(0, 5), 1),
+    Row(348, "engulfing_score", "a500", "clip(ab/(ab[-1]+1e-11*C), 0, 5)",
+        lambda f: (_body(f) / (p.lag(_body(f), 1) + _tiny(f))).clip(0, 5), 1),
     Row(349, "consecutive_engulfing_count", "a500", "run(either engulfing pattern)",
         lambda f: p.run(f["bullish_engulfing"] + f["bearish_engulfing"] > 0), 1),
     Row(350, "hammer_indicator", "a500", "1 if lw >= 2*ab and uw <= 0.3*ab",
         lambda f: p.flag(_pin(f, _lower_wick(f), _upper_wick(f))), 0),
     Row(351, "shooting_star_indicator", "a500", "1 if uw >= 2*ab and lw <= 0.3*ab",
         lambda f: p.flag(_pin(f, _upper_wick(f), _lower_wick(f))), 0),
-    Row(352, "hammer_score", "a500", "clip(lw/(ab+1e-8), 0, 10)",
-        lambda f: (_lower_wick(f) / (_body(f) + TINY)).clip(0, 10), 0),
-    Row(353, "shooting_star_score", "a500", "clip(uw/(ab+1e-8), 0, 10)",
-        lambda f: (_upper_wick(f) / (_body(f) + TINY)).clip(0, 10), 0),
+    Row(352, "hammer_score", "a500", "clip(lw/(ab+1e-11*C), 0, 10)",
+        lambda f: (_lower_wick(f) / (_body(f) + _tiny(f))).clip(0, 10), 0),
+    Row(353, "shooting_star_score", "a500", "clip(uw/(ab+1e-11*C), 0, 10)",
+        lambda f: (_upper_wick(f) / (_body(f) + _tiny(f))).clip(0, 10), 0),
     Row(354, "wick_rejection_score", "a500",
         "larger of the two scores, positive when the hammer score is larger, negative when the "
         "shooting-star score is, 0 when equal",
         _rejection, 0),
-    Row(355, "gap_size_pct", "a500", "100*(O-C[-1])/(C[-1]+1e-8); row 0 -> 0",
+    Row(355, "gap_size_pct", "a500", "100*(O-C[-1])/C[-1]; row 0 -> 0",
         lambda f: f["overnight_gap"], 1, flags=("same_as:overnight_gap",)),
     Row(356, "gap_direction", "a500", "+1 if gap_size_pct > 0.1, -1 if < -0.1, else 0",
         _gap_direction, 1),
@@ -199,7 +204,7 @@ ROWS = (
         "1 if (O > C[-1] and L <= C[-1]) or (O < C[-1] and H >= C[-1])",
         lambda f: p.flag(_gap_filled(f)), 1),
     Row(358, "gap_fill_pct", "a500",
-        "gap up: min(O-L, gap); gap down: min(H-O, abs gap); divided by (abs gap + 1e-8), times "
+        "gap up: min(O-L, gap); gap down: min(H-O, abs gap); divided by (abs gap + 1e-11*C), times "
         "100, clipped 0..100",
         _gap_fill_pct, 1),
     Row(359, "significant_gap", "a500", "1 if abs(gap_size_pct) > 0.5",
@@ -216,8 +221,9 @@ ROWS = (
         lambda f: p.flag(_range(f) < 0.5 * p.mean(_range(f), 10)), 9),
     Row(365, "wide_range_day", "a500", "1 if rng > 2*mean(rng,10)",
         lambda f: p.flag(_range(f) > 2 * p.mean(_range(f), 10)), 9),
-    Row(366, "narrow_range_score", "a500", "clip(mean(rng,10)/(rng+1e-8), 0, 10); undefined -> 0",
-        lambda f: (p.mean(_range(f), 10) / (_range(f) + TINY)).clip(0, 10), 9),
+    Row(366, "narrow_range_score", "a500",
+        "clip(mean(rng,10)/(rng+1e-11*C), 0, 10); undefined -> 0",
+        lambda f: (p.mean(_range(f), 10) / (_range(f) + _tiny(f))).clip(0, 10), 9),
     Row(367, "consecutive_narrow_days", "a500", "run(narrow_range_day = 1)",
         lambda f: p.run(f["narrow_range_day"] == 1), 9),
     Row(368, "trend_day_indicator", "a500", "1 if br > 0.7 and 100*ab/O > 0.5",
@@ -240,8 +246,8 @@ ROWS = (
     Row(375, "doji_after_trend", "a500",
         "1 if doji and the close had moved the same way on at least the 3 preceding rows",
         _doji_after_trend, 4),
-    Row(376, "marubozu_indicator", "a500", "1 if (uw+lw)/(rng+1e-8) < 0.1",
-        lambda f: p.flag(_wicks(f) / (_range(f) + TINY) < 0.1), 0),
+    Row(376, "marubozu_indicator", "a500", "1 if (uw+lw)/(rng+1e-11*C) < 0.1",
+        lambda f: p.flag(_wicks(f) / (_range(f) + _tiny(f)) < 0.1), 0),
     Row(377, "marubozu_direction", "a500", "sign(C-O) on marubozu rows, else 0",
         lambda f: f["marubozu_indicator"] * _direction(f), 0),
     Row(378, "marubozu_strength", "a500", "clip(br, 0, 1)",
@@ -252,8 +258,8 @@ ROWS = (
         lambda f: _count_one_way((_fullness(f) > 0.7) * _direction(f)), 0),
     Row(380, "spinning_top_indicator", "a500", "1 if br < 0.3 and uw > ab and lw > ab",
         lambda f: p.flag(_spinning_top(f)), 0),
-    Row(381, "spinning_top_score", "a500", "clip((uw+lw)/(ab+1e-8), 0, 10)",
-        lambda f: (_wicks(f) / (_body(f) + TINY)).clip(0, 10), 0),
+    Row(381, "spinning_top_score", "a500", "clip((uw+lw)/(ab+1e-11*C), 0, 10)",
+        lambda f: (_wicks(f) / (_body(f) + _tiny(f))).clip(0, 10), 0),
     Row(382, "indecision_streak", "a500", "run(spinning top or br < 0.1)",
         lambda f: p.run(_spinning_top(f) | (_fullness(f) < 0.1)), 0),
     Row(383, "indecision_at_extreme", "a500",
@@ -267,10 +273,10 @@ ROWS = (
         "1 if C[-2] > O[-2], br[-1] < 0.3, C < O and C < (O[-2]+C[-2])/2",
         lambda f: p.flag(_star(f, -1)), 2),
     Row(386, "three_white_soldiers", "a500",
-        "1 if the last 3 rows all have C > O and uw/(rng+1e-8) < 0.3",
+        "1 if the last 3 rows all have C > O and uw/(rng+1e-11*C) < 0.3",
         lambda f: p.flag(_three(f, 1, _upper_wick(f))), 2),
     Row(387, "three_black_crows", "a500",
-        "1 if the last 3 rows all have C < O and lw/(rng+1e-8) < 0.3",
+        "1 if the last 3 rows all have C < O and lw/(rng+1e-11*C) < 0.3",
         lambda f: p.flag(_three(f, -1, _lower_wick(f))), 2),
     Row(388, "harami_indicator", "a500",
         "today's body inside yesterday's: +1 if yesterday C < O and today C > O, -1 if yesterday "

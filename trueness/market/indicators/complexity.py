@@ -226,10 +226,14 @@ def _volatility_match(f: Frame) -> p.Array:
     return _known(entropy + volatility, entropy == volatility)
 
 
+TINY = 1e-13
+"""Of the close: keeps ratios of ranges defined where nothing moves; 1e-10 at 1,000."""
+
+
 def _hurst_against_volatility(f: Frame) -> p.Array:
     spread = p.highest(f.close, 14) - p.lowest(f.close, 14)
     low, high = p.lowest(spread, 50), p.highest(spread, 50)
-    return f["hurst_rs_30d"] / ((spread - low) / (high - low + 1e-10) + 0.1)
+    return f["hurst_rs_30d"] / ((spread - low) / (high - low + TINY * f.close) + 0.1)
 
 
 def _entropy_to_volatility(f: Frame) -> p.Array:
@@ -252,7 +256,7 @@ def _scales(f: Frame) -> p.Array:
 
 def _price_place(f: Frame) -> p.Array:
     low, high = p.lowest(f.close, 20), p.highest(f.close, 20)
-    return (f.close - low) / (high - low + 1e-10)
+    return (f.close - low) / (high - low + TINY * f.close)
 
 
 def _activity(f: Frame) -> p.Array:
@@ -466,7 +470,7 @@ ROWS = (
     Row(475, "hurst_regime", "a500", "0 if h < 0.4, 1 if < 0.5, 2 if < 0.6, else 3",
         _hurst_state, 30),
     Row(476, "hurst_vs_volatility", "a500",
-        "h/(mm(max(C,14)-min(C,14), 50) + 0.1), 1e-10 added to the mm divisor",
+        "h/(mm(max(C,14)-min(C,14), 50) + 0.1), 1e-13*C added to the mm divisor",
         _hurst_against_volatility, 62),
     Row(477, "days_in_hurst_regime", "a500", "length of the current run of equal hurst_regime",
         lambda f: _run_length(f["hurst_regime"]), 30),
@@ -487,7 +491,7 @@ ROWS = (
     _change(483, "entropy_change_10d", "sample_entropy_30d", 40, rows=10, flags=_MISSING),
     Row(495, "accumulation_score", "a500",
         "clip(0.4*(1-p) + 0.15*clip(u,0.5,2) + 0.3*(1-w), 0, 1); p = "
-        "(C-min(C,20))/(max(C,20)-min(C,20)+1e-10), u = V/mean(V,20), w = mm(std(r,20),50)",
+        "(C-min(C,20))/(max(C,20)-min(C,20)+1e-13*C), u = V/mean(V,20), w = mm(std(r,20),50)",
         _accumulation, 69, needs=_VOLUME),
     Row(496, "markup_score", "a500",
         "clip(0.3*[m>0] + 0.3*clip(m,-0.2,0.2)/0.2 + 0.1*clip(u,0.5,2) + 0.2*p, 0, 1); m = "

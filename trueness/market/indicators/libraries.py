@@ -63,17 +63,8 @@ LIBRARIES: dict[str, str] = {
         bb_width_percentile_20d price_bb_band_position weekly_bb_position weekly_bb_width
         weekly_bb_width_slope
     """,
-    "TA-Lib STOCH": """
-        stoch_k_14 stoch_d_14 stoch_extreme_dist
-    """,
     "TA-Lib CCI": """
         cci_14
-    """,
-    "TA-Lib MFI": """
-        mfi_14
-    """,
-    "TA-Lib WILLR": """
-        williams_r_14
     """,
     "TA-Lib EMA": """
         ema_12 ema_26 ema_5 ema_9 ema_50 ema_100 ema_200 ema_9_slope ema_50_slope ema_100_slope
@@ -114,9 +105,6 @@ LIBRARIES: dict[str, str] = {
     """,
     "TA-Lib EMA, SMA": """
         days_since_ema_9_sma_50_cross
-    """,
-    "TA-Lib STOCHF": """
-        stoch_k_5 stoch_d_5 stoch_k_5_slope
     """,
     "TA-Lib TRANGE": """
         tr_pct tr_pct_zscore_20d consecutive_high_vol_days

@@ -51,12 +51,21 @@ def _nearest(x: p.Array, low: float, high: float) -> p.Array:
 
 def _stochastic(f: Frame) -> tuple[p.Array, p.Array]:
     """Slow %K and %D, 14/3/3 simple."""
-    return talib.STOCH(f.high, f.low, f.close, fastk_period=14, slowk_period=3, slowd_period=3)
+    slow = p.mean(_raw_stochastic(f, 14), 3)
+    return slow, p.mean(slow, 3)
+
+
+def _raw_stochastic(f: Frame, n: int) -> p.Array:
+    """Place of the close between the extremes of n rows, in percent; 50 where nothing moved."""
+    low, high = p.lowest(f.low, n), p.highest(f.high, n)
+    raw = 100 * p.ratio(f.close - low, high - low)
+    return np.where(high == low, 50.0, raw)
 
 
 def _fast_stochastic(f: Frame) -> tuple[p.Array, p.Array]:
     """Fast %K and %D, 5/3 simple."""
-    return talib.STOCHF(f.high, f.low, f.close, fastk_period=5, fastd_period=3)
+    raw = _raw_stochastic(f, 5)
+    return raw, p.mean(raw, 3)
 
 
 def _rsi(position: int, n: int) -> Row:
@@ -86,7 +95,7 @@ def _down(f: Frame) -> NDArray[np.bool_]:
 def _signal_proximity(f: Frame) -> p.Array:
     line, signal, _ = f.macd
     size = np.abs(signal)
-    return 100 * (line - signal) / np.where(size <= 0.0001, 1.0, size)
+    return 100 * (line - signal) / np.where(size <= 1e-7 * f.close, f.close / 1000, size)
 
 
 def _divergence(f: Frame) -> p.Array:
@@ -186,7 +195,7 @@ ROWS = (
         "undefined -> 0.5", _demarker, 14),
     Row(58, "demarker_from_half", "a100", "demarker_value - 0.5",
         lambda f: f["demarker_value"] - 0.5, 14, flags=("affine_of:demarker_value",)),
-    Row(59, "stoch_k_14", "a100", "slow %K: raw n=14 smoothed by 3-row simple mean",
+    Row(59, "stoch_k_14", "a100", "slow %K: raw n=14 (50 without a range) by 3-row simple mean",
         lambda f: _stochastic(f)[0], 17),
     Row(60, "stoch_d_14", "a100", "slow %D: 3-row simple mean of stoch_k_14",
         lambda f: _stochastic(f)[1], 17),
@@ -194,8 +203,8 @@ ROWS = (
         lambda f: _nearest(f["stoch_k_14"], 20, 80), 17),
     Row(62, "cci_14", "a100", "commodity channel index, n=14",
         lambda f: talib.CCI(f.high, f.low, f.close, 14), 13),
-    Row(64, "williams_r_14", "a100", "Williams %R, n=14 (range -100..0)",
-        lambda f: talib.WILLR(f.high, f.low, f.close, 14), 13),
+    Row(64, "williams_r_14", "a100", "Williams %R, n=14 (range -100..0); without a range -50",
+        lambda f: _raw_stochastic(f, 14) - 100, 13),
     Row(147, "rsi_distance_from_50", "a200", "RSI14 - 50",
         lambda f: f.rsi14 - 50, 14, flags=("affine_of:rsi_daily",)),
     Row(148, "days_rsi_overbought", "a200", "run(RSI14 > 70)", lambda f: p.run(f.rsi14 > 70), 14),
@@ -216,7 +225,7 @@ ROWS = (
         lambda f: p.age(f["macd_line"], f["macd_signal"]), 33),
     Row(164, "macd_signal_proximity", "a200",
         "100*(macd_line - macd_signal)/abs(macd_signal); "
-        "divisor replaced by 1 when abs(signal) <= 0.0001", _signal_proximity, 33),
+        "divisor replaced by C/1000 when abs(signal) <= 1e-7*C", _signal_proximity, 33),
     Row(192, "price_rsi_divergence", "a200", "rank_le(C,20) - rank_le(RSI14,20)",
         lambda f: p.rank_le(f.close, 20) - p.rank_le(f.rsi14, 20), 33),
     Row(194, "divergence_streak", "a200", "run(divergence_magnitude > 0.2)",

@@ -93,6 +93,14 @@ def _money_flow(f: Frame) -> p.Array:
     return p.ratio(p.total(flow, 20), p.total(f.volume, 20))
 
 
+def _money_flow_index(f: Frame) -> p.Array:
+    """Share of rising typical prices in 14 rows of money flow, in percent; 50 where none flows."""
+    typical = (f.high + f.low + f.close) / 3
+    step, flow = p.diff(typical, 1), typical * f.volume
+    up, down = (p.total(flow * np.clip(np.sign(way * step), 0, 1), 14) for way in (1, -1))
+    return np.where(up + down == 0, 50.0, 100 * p.ratio(up, up + down))
+
+
 def _ease_of_movement(f: Frame) -> p.Array:
     """Arms, "The Arms Index" (1989), smoothed; a flat bar adds nothing and keeps the mean."""
     box = p.ratio(f.volume / 1e6, f.high - f.low)
@@ -137,8 +145,8 @@ ROWS = (
         lambda f: p.ratio(f.volume, talib.SMA(f.volume, 20)), 19, needs=("volume",)),
     Row(49, "kvo_signal", "a50", "Klinger volume force f: ewm(ewm(f,34) - ewm(f,55), 13)",
         _klinger_signal, 0, "volume", ("volume",)),
-    Row(63, "mfi_14", "a100", "money flow index, n=14",
-        lambda f: talib.MFI(f.high, f.low, f.close, f.volume, 14), 14, needs=("volume",)),
+    Row(63, "mfi_14", "a100", "money flow index, n=14; without a flow 50",
+        _money_flow_index, 14, needs=("volume",)),
     Row(91, "obv_slope", "a100", "g = d(OBV,5); g/std(g,20); undefined -> 0",
         lambda f: _in_deviations(p.diff(talib.OBV(f.close, f.volume), 5)), 24, needs=("volume",)),
     Row(92, "volume_price_trend", "a100",

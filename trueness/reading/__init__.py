@@ -1,0 +1,19 @@
+"""One way to read every table that comes in as a file."""
+
+from trueness.reading.opening import ending, opened
+from trueness.reading.tables import FORMATS, Portion, check_names, names_of, portions, read_table
+from trueness.reading.values import as_numbers, typed, without_missing
+
+__all__ = [
+    "FORMATS",
+    "Portion",
+    "as_numbers",
+    "check_names",
+    "ending",
+    "names_of",
+    "opened",
+    "portions",
+    "read_table",
+    "typed",
+    "without_missing",
+]

@@ -1,0 +1,198 @@
+"""Bytes of a file, decompressed by its ending, and the lines of its text."""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import gzip
+import lzma
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path, PurePath
+from typing import Any, BinaryIO, cast
+
+from trueness.errors import DataError, first_line
+
+BLOCK_BYTES = 1 << 20
+LONGEST_LINE = 1 << 24
+"""Characters."""
+MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
+)  # fmt: skip
+"""First bytes of a text -> its encoding; the longer marks come first."""
+BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, lzma.LZMAError,
+          zipfile.BadZipFile, zlib.error)  # fmt: skip
+"""What files that are damaged or compressed in another way raise."""
+
+
+def _zstd(path: Path) -> BinaryIO:
+    try:
+        import pyarrow
+    except ImportError:
+        raise DataError(f"{path}: .zst needs the package pyarrow; install it, or decompress the "
+                        "file first", "unreadable") from None  # fmt: skip
+    library: Any = pyarrow
+    return cast("BinaryIO", library.input_stream(str(path), compression="zstd"))
+
+
+def _zip(path: Path) -> BinaryIO:
+    """The one file of an archive."""
+    with zipfile.ZipFile(path) as archive:
+        return cast("BinaryIO", archive.open(_member(path, archive)))
+
+
+def _member(path: Path, archive: zipfile.ZipFile) -> str:
+    names = [one.filename for one in archive.infolist() if not one.is_dir()]
+    names = [one for one in names if not one.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise DataError(f"{path}: {len(names)} files in the archive; exactly one is read",
+                        "archive")  # fmt: skip
+    return names[0]
+
+
+OPENERS: dict[str, Callable[[Path], Any]] = {
+    ".gz": gzip.open, ".bz2": bz2.open, ".xz": lzma.open, ".zst": _zstd, ".zip": _zip,
+}  # fmt: skip
+"""Ending of a compressed file -> what opens it."""
+
+
+def opened(path: Path) -> BinaryIO:
+    """File opened for reading bytes, decompressed by its ending (one of `OPENERS`)."""
+    return cast("BinaryIO", OPENERS.get(path.suffix.lower(), lambda p: p.open("rb"))(path))
+
+
+def ending(path: Path) -> str:
+    """Ending that tells the format, in small letters: that of the content where it is compressed.
+
+    Raises
+    ------
+    DataError
+        For an archive that does not hold exactly one file.
+
+    Examples
+    --------
+    >>> ending(Path("bars.CSV.gz"))
+    '.csv'
+    """
+    last = path.suffix.lower()
+    if last == ".zip":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                return PurePath(_member(path, archive)).suffix.lower()
+        except BROKEN as error:
+            raise unreadable(path, error) from None
+    return PurePath(path.stem).suffix.lower() if last in OPENERS else last
+
+
+def checked(path: Path) -> Path:
+    """The path of a file that is there.
+
+    Raises
+    ------
+    DataError
+        With code ``no_file`` or, for a folder, ``unreadable``.
+    """
+    if path.is_dir():
+        raise DataError(f"{path} is a folder; give a file", "unreadable")
+    if not path.exists():
+        raise DataError(f"{path}: no such file", "no_file")
+    return path
+
+
+def unreadable(path: Path, error: BaseException) -> DataError:
+    """Refusal of a file that cannot be opened or is damaged."""
+    return DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable")
+
+
+# -------------------------------------------------------------------------------------------- lines
+
+
+def blocks(path: Path) -> Iterator[bytes]:
+    """Content of a file, decompressed, in blocks of `BLOCK_BYTES` bytes.
+
+    Raises
+    ------
+    DataError
+        With code ``unreadable``.
+    """
+    try:
+        with closing(opened(path)) as file:
+            while block := file.read(BLOCK_BYTES):
+                yield block
+    except BROKEN as error:
+        raise unreadable(path, error) from None
+
+
+def text_blocks(path: Path) -> Iterator[str]:
+    """Text of a file: by its byte order mark in UTF-8, UTF-16 or UTF-32, without one in UTF-8.
+
+    Raises
+    ------
+    DataError
+        With code ``encoding`` for bytes that are no such text; the message names line and byte.
+    """
+    decoder, line = None, 1
+    for block in blocks(path):
+        rest = block
+        if decoder is None:
+            mark, encoding = next(((m, e) for m, e in MARKS if block.startswith(m)), (b"", "utf-8"))
+            decoder, rest = codecs.getincrementaldecoder(encoding)(), block[len(mark) :]
+        try:
+            text = decoder.decode(rest)
+        except UnicodeDecodeError as error:
+            raise _undecodable(path, error, line) from None
+        if "\0" in text:
+            line += text[: text.index("\0")].count("\n")
+            raise DataError(
+                f"{path}: line {line} holds a zero byte; text is expected, in UTF-8 or in UTF-16 "
+                "with a byte order mark", "encoding",
+            )  # fmt: skip
+        line += text.count("\n")
+        yield text
+    if decoder is not None:
+        try:
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError as error:
+            raise _undecodable(path, error, line) from None
+
+
+def _undecodable(path: Path, error: UnicodeDecodeError, line: int) -> DataError:
+    """Refusal that names the line and the byte."""
+    before = error.object[: error.start].decode(error.encoding, "ignore")
+    line += before.count("\n")
+    end = error.object.find(b"\n", error.start)
+    rest = error.object[error.start : end if end >= 0 else None][:100]
+    hint = "save the file as UTF-8"
+    if error.encoding.startswith("utf-8"):
+        try:
+            rest.decode("cp1252")
+            hint = f"it may be Windows-1252: iconv -f WINDOWS-1252 -t UTF-8, or {hint}"
+        except UnicodeDecodeError:
+            hint = f"it is another encoding; {hint}"
+    return DataError(
+        f"{path}: line {line}: byte 0x{error.object[error.start]:02x} is no "
+        f"{error.encoding.upper()}; {hint}", "encoding",
+    )  # fmt: skip
+
+
+def text_lines(path: Path) -> Iterator[str]:
+    r"""Lines of a text file, each with ``\n`` at its end.
+
+    Lines end with ``\n`` or ``\r\n``; with ``\r`` where the first block holds no ``\n``.
+    """
+    carry, end = "", ""
+    for block in text_blocks(path):
+        text = carry + block
+        end = end or ("\r" if "\r" in text and "\n" not in text else "\n")
+        *whole, carry = text.split(end)
+        if len(carry) > LONGEST_LINE:
+            raise DataError(f"{path}: a line of more than {LONGEST_LINE:,} characters; a table is "
+                            "expected", "unreadable")  # fmt: skip
+        for line in whole:
+            yield (line[:-1] if line.endswith("\r") else line) + "\n"
+    if carry:
+        yield (carry[:-1] if carry.endswith("\r") else carry) + "\n"

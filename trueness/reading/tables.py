@@ -1,0 +1,308 @@
+"""Tables in files: their rows, and what became of every one of them."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from io import BytesIO
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError, first_line
+from trueness.reading.jsonlines import as_text, line_blocks, records
+from trueness.reading.opening import BROKEN, blocks, checked, ending, opened, unreadable
+from trueness.reading.separated import rows_of
+from trueness.reading.values import typed, without_missing
+
+PORTION_ROWS = 20_000
+MOST_COLUMNS = 10_000
+"""Names in JSON lines; more are values that were taken for names."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """Some rows of a table, in the order of the file.
+
+    Attributes
+    ----------
+    frame : polars.DataFrame
+        Text for CSV and TSV, types as stored for the others; missing values are null.
+    lines : (n,) int64
+        Line of the file on which each row begins, or its number, from 1.
+    skipped : Counter
+        Reason -> records that are not in the frame: rows read are rows kept and rows skipped.
+    notes : tuple of str
+        How it was read, where that is not what its ending says; of the first portion only.
+    """
+
+    frame: pl.DataFrame
+    lines: NDArray[np.int64]
+    skipped: Counter[str] = field(default_factory=Counter)
+    notes: tuple[str, ...] = ()
+
+    @property
+    def read(self) -> int:
+        """Records looked at."""
+        return len(self.frame) + self.skipped.total()
+
+    def told(self, name: str) -> tuple[str, ...]:
+        """The notes, and what was skipped."""
+        lost = [f"{name}: {n:,} skipped: {reason}" for reason, n in self.skipped.items() if n]
+        return (*self.notes, *lost)
+
+
+def read_table(path: str | Path, *, separator: str | None = None, types: bool = False) -> Portion:
+    """All rows of a file.
+
+    CSV, TSV and JSON lines (in UTF-8, or with a byte order mark in UTF-16 or UTF-32; also
+    compressed, ``.gz .bz2 .xz .zst``, or alone in a ``.zip``), Parquet and Arrow. What separates
+    the cells of a text is recognised, and noted where it is not what the ending says. A cell is
+    missing where it is empty or blank.
+
+    Parameters
+    ----------
+    path : str or Path
+    separator : str, optional
+        One character between the cells of a text.
+    types : bool
+        Whether columns of CSV and TSV get the type that all of their values have, see `typed`.
+
+    Raises
+    ------
+    DataError
+        If it is missing (code ``no_file``), has no header (``empty``), another ending (``suffix``),
+        is damaged (``unreadable``), has a column twice (``doubled_column``), rows of different
+        lengths (``row_length``), quotes that swallow rows (``quotes``), or bytes that are no text
+        (``encoding``).
+    """
+    parts = list(portions(path, separator=separator))
+    frames = [one.frame for one in parts]
+    try:
+        frame = pl.concat(frames, how="diagonal_relaxed") if len(frames) > 1 else frames[0]
+    except pl.exceptions.PolarsError as error:
+        raise unreadable(Path(path), error) from None
+    frame = typed(frame) if types and ending(Path(path)) in SEPARATED else frame
+    skipped = sum((one.skipped for one in parts), Counter())
+    if not frame.width and skipped:
+        reason, _ = skipped.most_common(1)[0]
+        raise DataError(f"{path}: no record in {skipped.total():,} lines ({reason})", "unreadable")
+    lines = np.concatenate([one.lines for one in parts])
+    return Portion(frame, lines, skipped, parts[0].notes)
+
+
+def portions(
+    path: str | Path, columns: Sequence[str] | None = None, *, separator: str | None = None,
+    rows: int = PORTION_ROWS,
+) -> Iterator[Portion]:  # fmt: skip
+    """Rows of a file, portion by portion: as `read_table`, in memory bounded by a portion.
+
+    Parameters
+    ----------
+    path, separator : as for `read_table`
+    columns : sequence of str, optional
+        Those to keep; ones that a portion of JSON lines lacks are null.
+    rows : int
+        Most rows of a portion. There is at least one portion, perhaps without rows.
+    """
+    path = Path(path)
+    reader = _format(checked(path) if path.is_dir() else path)
+    checked(path)
+    try:
+        for part in reader(path, columns, rows, separator):
+            yield Portion(without_missing(part.frame), part.lines, part.skipped, part.notes)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise unreadable(path, error) from None
+
+
+def names_of(
+    path: str | Path, among: Collection[str] | None = None, *, separator: str | None = None
+) -> list[str]:
+    """Names of the columns of a file; for JSON lines those of all records, in order of appearance.
+
+    Parameters
+    ----------
+    path, separator : as for `read_table`
+    among : collection of str, optional
+        Only these; needed where JSON lines have more than `MOST_COLUMNS` names.
+
+    Raises
+    ------
+    DataError
+        As `read_table`.
+    """
+    path = Path(path)
+    kind = ending(checked(path))
+    if kind in JSON_LINES:
+        return _json_names(path, among)
+    if kind in STORED:
+        found = next(_stored(path, None, 0, separator)).frame.columns
+    else:
+        found = next(portions(path, separator=separator, rows=1)).frame.columns
+    return [name for name in found if among is None or name in among]
+
+
+def _format(path: Path) -> Callable[..., Iterator[Portion]]:
+    kind = ending(checked(path) if path.suffix.lower() == ".zip" else path)
+    if kind not in FORMATS:
+        raise DataError(f"{path}: no table by its name; {', '.join(FORMATS)} are read (texts also "
+                        "compressed: .gz, .bz2, .xz, .zst, .zip)", "suffix")  # fmt: skip
+    return FORMATS[kind]
+
+
+def check_names(path: Path, names: Sequence[str]) -> None:
+    """Refuse a name that comes twice.
+
+    Raises
+    ------
+    DataError
+    """
+    doubled = next((name for name, n in Counter(names).items() if n > 1), None)
+    if doubled is not None:
+        raise DataError(f"{path}: column {doubled!r} is there twice; rename or drop one",
+                        "doubled_column")  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------ formats
+
+
+def _separated(
+    path: Path, columns: Sequence[str] | None, most: int, separator: str | None, *, tabs: bool
+) -> Iterator[Portion]:
+    source = rows_of(path, tabs=tabs, separator=separator)
+    check_names(path, source.names)
+    kept = [(i, n) for i, n in enumerate(source.names) if columns is None or n in columns]
+    first, counted = True, Counter()
+    while True:
+        some = list(islice(source.found, most))
+        cells = list(zip(*(row for _, row in some), strict=True)) or [()] * len(source.names)
+        frame = pl.DataFrame({name: pl.Series(cells[i], dtype=pl.String) for i, name in kept})
+        skipped = source.skipped - counted
+        counted = Counter(source.skipped)
+        if some or skipped or first:
+            notes = source.notes if first else ()
+            yield Portion(frame, np.array([line for line, _ in some], np.int64), skipped, notes)
+        if len(some) < most:
+            return
+        first = False
+
+
+def _records(path: Path, skipped: Counter[str]) -> Iterator[tuple[dict[str, Any], int]]:
+    """Records of JSON lines and their numbers, from 1."""
+    number = 0
+    for lines in line_blocks(blocks(path), skipped):
+        for record in records(lines, skipped):
+            number += 1
+            yield record, number
+
+
+def _json_names(path: Path, among: Collection[str] | None) -> list[str]:
+    names: dict[str, None] = {}
+    for record, _ in _records(path, Counter()):
+        names |= dict.fromkeys(n for n in record if among is None or n in among)
+        if len(names) > MOST_COLUMNS:
+            raise _too_many(path)
+    return list(names)
+
+
+def _too_many(path: Path) -> DataError:
+    return DataError(f"{path}: more than {MOST_COLUMNS:,} names in its records; give a field for "
+                     "each kind of value", "columns")  # fmt: skip
+
+
+def _json_lines(
+    path: Path, columns: Sequence[str] | None, most: int, separator: str | None
+) -> Iterator[Portion]:
+    del separator
+    counted: Counter[str] = Counter()
+    skipped: Counter[str] = Counter()
+    found, first = _records(path, skipped), True
+    seen: set[str] = set()
+    while True:
+        some = list(islice(found, most))
+        names = columns
+        if names is None:
+            names = list(dict.fromkeys(n for record, _ in some for n in record))
+            if len(seen := seen.union(names)) > MOST_COLUMNS:
+                raise _too_many(path)
+        frame = _frame_of([record for record, _ in some], names)
+        lost, counted = skipped - counted, Counter(skipped)
+        if some or lost or first:
+            yield Portion(frame, np.array([n for _, n in some], np.int64), lost)
+        if len(some) < most:
+            return
+        first = False
+
+
+def _frame_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pl.DataFrame:
+    """Columns of records, null where one lacks a name."""
+    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+
+
+def _column(name: str, values: list[Any]) -> pl.Series:
+    """Values of JSON: numbers, truth values, texts, or lists and records; text where kinds mix."""
+    values = [None if v != v else v for v in values]  # NaN
+    kinds = {type(v) for v in values if v is not None}
+    if kinds <= {int} or kinds <= {bool}:
+        try:
+            return pl.Series(name, values)
+        except (OverflowError, TypeError, pl.exceptions.PolarsError):
+            return pl.Series(name, values, pl.Float64, strict=False)
+    if kinds <= {int, float}:
+        return pl.Series(name, values, pl.Float64, strict=False)
+    return pl.Series(name, [None if v is None else _spelled(v) for v in values], pl.String)
+
+
+def _spelled(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
+    return as_text(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _stored(
+    path: Path, columns: Sequence[str] | None, most: int, separator: str | None
+) -> Iterator[Portion]:
+    """Rows of Parquet or Arrow, types as stored."""
+    del separator
+    lazy = _scan(path)
+    if columns is not None:
+        lazy = lazy.select(n for n in lazy.collect_schema().names() if n in columns)
+    if not most:
+        yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
+        return
+    begun = 0
+    for frame in lazy.collect_batches(chunk_size=most, maintain_order=True):
+        yield Portion(frame, np.arange(begun + 1, begun + len(frame) + 1))
+        begun += len(frame)
+    if not begun:
+        yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    scan = pl.scan_parquet if ending(path) in (".parquet", ".pq") else pl.scan_ipc
+    if path.suffix.lower() == ending(path):
+        if not path.stat().st_size:
+            raise DataError(f"{path}: the file is empty", "empty")
+        return scan(path, glob=False)
+    try:
+        with opened(path) as file:
+            return scan(BytesIO(file.read()))
+    except BROKEN as error:
+        raise DataError(f"{path}: cannot be read ({first_line(error)})", "unreadable") from None
+
+
+SEPARATED = (".csv", ".tsv")
+STORED = (".parquet", ".pq", ".arrow", ".feather", ".ipc")
+JSON_LINES = (".jsonl", ".ndjson")
+FORMATS: dict[str, Callable[..., Iterator[Portion]]] = {
+    ".csv": partial(_separated, tabs=False),
+    ".tsv": partial(_separated, tabs=True),
+    **dict.fromkeys(STORED, _stored),
+    **dict.fromkeys(JSON_LINES, _json_lines),
+}
+"""Ending of a file -> what reads it."""
