@@ -77,7 +77,10 @@ class _Wish:
     def _again(self) -> None:
         if not self.is_known:
             self.is_repeated = True
-            _thread.interrupt_main(signal.SIGINT)
+            if sys.platform == "win32":
+                _thread.interrupt_main()
+            else:  # wakes a sleeping thread, too
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
 
 _wish = _Wish()
