@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,17 @@ def alarm_cut(y_score: ArrayLike, alarms: int) -> float:
     if alarms >= len(score):
         return -np.inf
     return float(np.sort(score)[len(score) - alarms - 1])
+
+
+def alarms_at(rate_pct: float, n: int) -> int:
+    """Most alarms among n units at a rate in percent, which is taken as the decimal it is written.
+
+    Examples
+    --------
+    >>> alarms_at(9.2, 750), int(750 * 9.2 / 100)
+    (69, 68)
+    """
+    return int(Fraction(str(rate_pct)) * n / 100)
 
 
 def precision_recall_curve(y_true: ArrayLike, y_score: ArrayLike) -> dict[str, Array]:
@@ -196,7 +208,7 @@ def measure_many(
     if fold is not None and len(fold) != blocks.n:
         raise InputError(f"{len(fold)} folds for {blocks.n} units", "length")
     several = fold is not None and len(np.unique(fold)) > 1
-    budgets = {f"{alarm_rate_pct:g}%": int(blocks.n * alarm_rate_pct / 100)}
+    budgets = {f"{alarm_rate_pct:g}%": alarms_at(alarm_rate_pct, blocks.n)}
     rule = _Rule(
         blocks, budgets | {str(budget): budget for budget in alarms}, confidence, probabilities,
         fold if several else None, {"chosen_on": chosen_on, "measured_on": measured_on},

@@ -13,7 +13,7 @@ from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.metrics import alarm_cut
+from trueness.evaluation.metrics import alarm_cut, alarms_at
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.predictions import Predictions
@@ -85,7 +85,7 @@ def slices(run: Run, baseline: Run | None = None) -> Slices:
         If predictions are damaged.
     """
     part, rule = measured_part(run), run.spec.estimands
-    at_rate = int(len(part) * rule.alarm_rate_pct / 100)
+    at_rate = alarms_at(rule.alarm_rate_pct, len(part))
     budget, name = max((at_rate, rule.rate_name), (rule.budget, str(rule.budget)))
     alarms = [_Alarms.of(part, budget, rule.block)]
     if baseline is not None:
