@@ -19,6 +19,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
@@ -289,18 +290,20 @@ def _serve(connection: Connection) -> None:
 
 def _answer(work: bytes, report: Callable[[Any], Any]) -> bytes:
     """What comes of an item, pickled; whatever is raised on the way is its failure."""
-    try:
+
+    def answer() -> bytes:
         function, item = pickle.loads(work)
-        return bytes(ForkingPickler.dumps(_attempt(function, item, report)))
-    except BaseException:
-        return bytes(ForkingPickler.dumps(("failed", traceback.format_exc())))
+        return bytes(ForkingPickler.dumps(("done", function(item, report))))
+
+    kind, content = _attempt(answer, KeyboardInterrupt)  # by code of others: signals are ignored
+    return content if kind == "done" else bytes(ForkingPickler.dumps((kind, content)))
 
 
-def _attempt(function: Function, item: Any, report: Callable[[Any], Any]) -> tuple[str, Any]:  # noqa: ANN401
-    """Any error becomes the record of a failed item."""
+def _attempt(call: Callable[[], Any], *also: type[BaseException]) -> tuple[str, Any]:
+    """The one place where any error is caught: it becomes the record of a failed item."""
     try:
-        return "done", function(item, report)
-    except (Exception, SystemExit):  # code of others may want to leave
+        return "done", call()
+    except (Exception, SystemExit, *also):  # code of others may want to leave
         return "failed", traceback.format_exc()
 
 
@@ -321,7 +324,7 @@ def _map_here(
         if heard.start(position) is False:
             continue
         try:
-            kind, content = _attempt(function, item, report)
+            kind, content = _attempt(partial(function, item, report))
         except _TimeIsUp:
             return
         yield position, Failure(content) if kind == "failed" else content
