@@ -1,5 +1,6 @@
 import csv
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: A, seed: 1, seed: 2}\n", r"c.yaml:4: this entry: seed stands twice"),
         ("experiments:\n  - {priority: P1}\n", r"c.yaml:4: an experiment needs an id"),
         ("experiments:\n  - {id: A}\n  - [1]\n", r"c.yaml:5: this entry must be a mapping"),
-        ("experiments:\n  - {id: A..B}\n", r"c.yaml:4: id 'A..B': letters, digits"),
+        ("experiments:\n  - {id: A..B}\n", r"c.yaml:4: 'A..B' is not a range of ids"),
         ("experiments:\n  - {id: a20/logit}\n", r"c.yaml:4: id 'a20/logit': letters, digits"),
         ("experiments:\n  - {id: '[/x]'}\n", r"letters, digits"),
         ("experiments:\n  - {id: A-1..A-999999999}\n", r"more than 10000 experiments"),
@@ -269,6 +270,45 @@ def test_bombs_are_refused_at_once(write):
         load_campaign(write("[" * 5000))
     with pytest.raises(CampaignError, match="give 1 to 10000"):
         load_campaign("demo", seeds=10**20)
+
+
+NESTED = ", ".join(f"x{i}: &x{i} [{', '.join([f'*x{i - 1}'] * 10)}]" for i in range(1, 9))
+
+
+@pytest.mark.parametrize(("entry", "code"), [
+    (f"id: A, recipe: {{x0: &x0 [], {NESTED}}}", "too_many_values"),
+    (f"id: A, recipe: {{x0: &x0 {{}}, {NESTED}}}", "too_many_values"),
+    ("id: A, recipe: &r [*r, *r]", "too_deep"),
+    ("id: A, x: &a [1], *a : 2", "key"),
+    ("id: A, ? {a: 1} : 2", "key"),
+    ("id: A, ? " + "a." * 30_000 + "a : 1", "too_deep"),
+    ("id: A, ? recipe." + "." * 30_000 + " : 1", "too_deep"),
+    ("id: A" + "1" * 60_000, "id"),
+    ("id: A" + "1" * 60_000 + "..A2", "id"),
+    ("id: A1..A" + "9" * 30_000, "id"),
+    ("id: A" + "1" * 100, "id"),
+    ('id: "\\e[31mX1..\\e[31mX2", grid: {seed: [1, 2]}', "id"),
+    ('id: "A\\u202eB"', "id"),
+    ('id: A, priority: "<script>P1"', "priority"),
+    ('id: A, priority: "P1\\e[2J"', "priority"),
+    ("id: A, priority: " + "P" * 101, "priority"),
+])  # fmt: skip
+def test_hostile_files_are_refused_at_once(write, entry, code):
+    began = time.monotonic()
+    with pytest.raises(CampaignError) as caught:
+        load_campaign(write(HEAD + f"experiments:\n  - {{{entry}}}\n"))
+    assert caught.value.code == code
+    assert str(caught.value).startswith("c.yaml:4: ")
+    assert len(str(caught.value)) < 600
+    assert time.monotonic() - began < 5
+
+
+def test_wide_mappings_are_read_in_linear_time(write):
+    names = ", ".join(f"x.y{i}: 1" for i in range(20_000))
+    began = time.monotonic()
+    with pytest.raises(CampaignError, match="unknown field"):
+        load_campaign(write(HEAD + f"experiments:\n  - {{id: A, {names}}}\n"))
+    assert time.monotonic() - began < 30
 
 
 # ---------------------------------------------------------------------------------- the 183 of the mission

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
+from rich.text import Text
 
 from tests.sample_document import HOSTILE, document, leaderboard_table
 from trueness.document import (
@@ -28,6 +29,7 @@ from trueness.evaluation import Estimate
 from trueness.report import show
 from trueness.report.cells import KINDS, clean, text_of, visible
 from trueness.report.grid import fit, wrapped
+from trueness.report.terminal import Screened
 
 
 def shown(content, width=80, limit=None, **options):
@@ -269,3 +271,11 @@ def test_empty_documents_and_tables_are_shown():
     assert shown(Document("Nothing", [])) == "Nothing\n"
     assert "year" in shown([_years(0)])
     assert shown(Document("", [Sentence("alone")])) == "alone\n"
+
+
+def test_a_console_prints_nothing_that_a_terminal_would_obey():
+    stream = io.StringIO()
+    console = Screened(file=stream, width=80, markup=False, color_system=None, force_terminal=True)
+    console.print("a\x1b[31mb\x9b2J\u202ec\x07")
+    console.print(Text("d\x1b]0;title\x07e"))
+    assert stream.getvalue() == "a[31mb2Jc\nd]0;titlee\n"

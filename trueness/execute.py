@@ -1,8 +1,8 @@
 """Map a function over items, here or in local processes; knows nothing about experiments.
 
 Workers are fresh processes with one thread each, which beats one process with many threads for
-small networks. They ignore Ctrl-C (the parent stops them) and leave when the parent dies. An item
-whose worker is killed is tried once more.
+small networks. They ignore Ctrl-C and SIGHUP (the parent stops them), print no traceback and leave
+when the parent dies. An item whose worker is killed is tried once more.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import ctypes
 import multiprocessing as mp
 import os
-import signal
+import pickle
 import sys
 import threading
 import time
@@ -19,11 +19,13 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from types import FrameType
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Self
 
+from trueness import interrupts
 from trueness.errors import SpecError
 
 TRIES = 2
@@ -64,42 +66,6 @@ class _Heard:
 
     event: Callable[[int, Any], Any]
     start: Callable[[int], bool | None]
-
-
-class _Interrupts:
-    """Whether Ctrl-C was pressed, also where Python lost its exception.
-
-    One that is raised while an object is finalised is printed and forgotten; the map asks again.
-    """
-
-    def __init__(self) -> None:
-        self.asked = False
-
-    def check(self) -> None:
-        """Raise KeyboardInterrupt if somebody asked for an end."""
-        if self.asked:
-            raise KeyboardInterrupt
-
-    @contextlib.contextmanager
-    def noticed(self) -> Generator[None]:
-        """Notice SIGINT, and SIGTERM where it has a handler, on their way to these."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        numbers = (signal.SIGINT, signal.SIGTERM)
-        before = {n: h for n in numbers if callable(h := signal.getsignal(n))}
-
-        def notice(number: int, frame: FrameType | None) -> None:
-            self.asked = True
-            before[signal.Signals(number)](number, frame)
-
-        for number in before:
-            signal.signal(number, notice)
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 Function = Callable[[Any, Callable[[Any], Any]], Any]
@@ -178,17 +144,15 @@ class Pool:
         heard = _Heard(
             on_event or (lambda position, event: None), on_start or (lambda position: None)
         )
-        interrupts = _Interrupts()
-        with interrupts.noticed():
+        with interrupts.listening():
             if self.size == 0:
-                yield from _map_here(function, items, heard, until, interrupts)
+                yield from _map_here(function, items, heard, until)
             else:
-                yield from self._map_workers(function, items, heard, until, interrupts)
+                yield from self._map_workers(function, items, heard, until)
 
     def _map_workers(
-        self, function: Function, items: Sequence[Any], heard: _Heard, until: float | None,
-        interrupts: _Interrupts,
-    ) -> Iterator[tuple[int, Any]]:  # fmt: skip
+        self, function: Function, items: Sequence[Any], heard: _Heard, until: float | None
+    ) -> Iterator[tuple[int, Any]]:
         waiting = deque(range(len(items)))
         tries = [0] * len(items)
         while waiting or any(w.position is not None for w in self._workers):
@@ -247,7 +211,7 @@ class _Worker:
         context = mp.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.position: int | None = None
-        with _environment(_ONE_THREAD):
+        with _environment(_ONE_THREAD), interrupts.held():
             self.process: SpawnProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
             self.process.start()
         theirs.close()
@@ -308,7 +272,7 @@ def _environment(values: dict[str, str]) -> Generator[None]:
 
 def _serve(connection: Connection) -> None:
     """Life of a worker: take work, do it, answer, until the parent closes the pipe."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    interrupts.ignore()
     keep_memory()
     parent = mp.parent_process()
     assert parent is not None
@@ -318,27 +282,34 @@ def _serve(connection: Connection) -> None:
         connection.send(("event", event))
         return connection.recv() if isinstance(event, Question) else None
 
-    connection.send(("ready", None))
-    while True:
-        try:
-            function, item = connection.recv()
-        except EOFError:
-            return
-        connection.send(_attempt(function, item, report))
+    with contextlib.suppress(EOFError, OSError):  # the parent is gone
+        connection.send(("ready", None))
+        while True:
+            connection.send_bytes(_answer(connection.recv_bytes(), report))
 
 
-def _attempt(function: Function, item: Any, report: Callable[[Any], Any]) -> tuple[str, Any]:  # noqa: ANN401
+def _answer(work: bytes, report: Callable[[Any], Any]) -> bytes:
+    """What comes of an item, pickled; whatever is raised on the way is its failure."""
+
+    def answer() -> bytes:
+        function, item = pickle.loads(work)
+        return bytes(ForkingPickler.dumps(("done", function(item, report))))
+
+    kind, content = _attempt(answer, KeyboardInterrupt)  # by code of others: signals are ignored
+    return content if kind == "done" else bytes(ForkingPickler.dumps((kind, content)))
+
+
+def _attempt(call: Callable[[], Any], *also: type[BaseException]) -> tuple[str, Any]:
     """The one place where any error is caught: it becomes the record of a failed item."""
     try:
-        return "done", function(item, report)
-    except (Exception, SystemExit):  # code of others may want to leave
+        return "done", call()
+    except (Exception, SystemExit, *also):  # code of others may want to leave
         return "failed", traceback.format_exc()
 
 
 def _map_here(
-    function: Function, items: Sequence[Any], heard: _Heard, until: float | None,
-    interrupts: _Interrupts,
-) -> Iterator[tuple[int, Any]]:  # fmt: skip
+    function: Function, items: Sequence[Any], heard: _Heard, until: float | None
+) -> Iterator[tuple[int, Any]]:
     for position, item in enumerate(items):
 
         def report(event: Any, position: int = position) -> Any:  # noqa: ANN401
@@ -353,7 +324,7 @@ def _map_here(
         if heard.start(position) is False:
             continue
         try:
-            kind, content = _attempt(function, item, report)
+            kind, content = _attempt(partial(function, item, report))
         except _TimeIsUp:
             return
         yield position, Failure(content) if kind == "failed" else content

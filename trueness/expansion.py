@@ -33,6 +33,10 @@ from trueness.yamlfile import KeyPath, Part, Reader, nested
 
 MOST = 10_000
 """Experiments in one entry, and replicates of one."""
+ID = re.compile(r"\w[\w.+-]{0,99}")
+"""Of an experiment or a priority: what can be printed, typed and written."""
+SHOWN = 202
+"""Characters of two ids and the dots of a range."""
 WORDS = {"model": "kind", "loss": "kind", "recipe": "name"}
 """Sections that a single word may stand for, and the field that it gives."""
 _SECTIONS = (*Spec.model_fields, "ensemble")
@@ -86,10 +90,7 @@ def expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
     for node in top.content["experiments"]:
         entry = reader.part(node)
         line, own = entry.lines[()], dict(entry.content)
-        if "id" not in own:
-            raise reader.fail(line, "an experiment needs an id")
-        ids = _ids(reader, entry.line(("id",)), _text(reader, entry, "id", own.pop("id")))
-        priority = _text(reader, entry, "priority", own.pop("priority", "P1"))
+        ids, priority = _called(reader, entry, own)
         grid, base = own.pop("grid", {}), own.pop("base", [])
         if "ensemble" in own and (len(own) > 1 or grid):
             other = next((name for name in own if name != "ensemble"), "grid")
@@ -140,6 +141,16 @@ def spelled_out(part: Part) -> Part:
     return Part(content, part.lines)
 
 
+def _called(reader: Reader, entry: Part, own: dict[str, Any]) -> tuple[list[str], str]:
+    """Ids and priority of an entry, taken out of its fields."""
+    if "id" not in own:
+        raise reader.fail(entry.lines[()], "an experiment needs an id")
+    ids = _ids(reader, entry.line(("id",)), _text(reader, entry, "id", own.pop("id")))
+    priority = _text(reader, entry, "priority", own.pop("priority", "P1"))
+    _check_plain(reader, entry.line(("priority",)), "priority", priority)
+    return ids, priority
+
+
 def _text(reader: Reader, entry: Part, field: str, value: Any) -> str:  # noqa: ANN401
     if value is None or isinstance(value, bool | list | dict):
         raise reader.fail(entry.line((field,)), f"{field} must be a word, not {value!r}")
@@ -156,17 +167,38 @@ def _base(reader: Reader, top: Part, name: str, line: int) -> Part:
 
 def _ids(reader: Reader, line: int, text: str) -> list[str]:
     """``FE-65..FE-67`` -> FE-65, FE-66, FE-67."""
-    match = re.fullmatch(r"(.*?)(\d+)\.\.(.*?)(\d+)", text)
-    if match is None:
-        if re.fullmatch(r"\w[\w.+-]*", text) is None or ".." in text:
-            raise reader.fail(line, f"id {text!r}: letters, digits, '.', '+', '-' and '_' only")
-        return [text]
-    prefix, first, prefix2, last = match.groups()
-    if prefix != prefix2 or int(last) < int(first):
-        raise reader.fail(line, f"{text!r} is not a range of ids; write FE-65..FE-67")
+    first, dots, last = text.partition("..") if len(text) <= SHOWN else (text, "", "")
+    ids = _range(reader, line, text, (_numbered(first), _numbered(last))) if dots else [text]
+    for id_ in ids:
+        _check_plain(reader, line, "id", id_)
+    return ids
+
+
+def _range(
+    reader: Reader, line: int, text: str, ends: tuple[tuple[str, str], tuple[str, str]]
+) -> list[str]:
+    """All ids between two ends."""
+    (prefix, first), (prefix2, last) = ends
+    if not (first and last) or prefix != prefix2 or int(last) < int(first):
+        raise reader.fail(line, f"{text!r} is not a range of ids; write FE-65..FE-67", "id")
     if int(last) - int(first) >= MOST:
-        raise reader.fail(line, f"{text!r} are more than {MOST} experiments")
+        raise reader.fail(line, f"{text!r} are more than {MOST} experiments", "id")
     return [f"{prefix}{n:0{len(first)}d}" for n in range(int(first), int(last) + 1)]
+
+
+def _numbered(text: str) -> tuple[str, str]:
+    """Prefix and number of one end of a range."""
+    prefix = text.rstrip("0123456789")
+    return prefix, text[len(prefix) :]
+
+
+def _check_plain(reader: Reader, line: int, field: str, text: str) -> None:
+    """Refuse what is to be printed, written and typed, and could not be."""
+    if ID.fullmatch(text) is None:
+        raise reader.fail(
+            line, f"{field} {text[:SHOWN]!r}: letters, digits, '.', '+', '-' and '_' only, at "
+            "most 100 of them", field,
+        )  # fmt: skip
 
 
 def _cells(reader: Reader, line: int, grid: Any, lines: dict[KeyPath, int]) -> list[Part]:  # noqa: ANN401

@@ -38,9 +38,12 @@ def cache_folder() -> Path:
 
     ``TRUENESS_CACHE``, or a folder of the user's cache.
     """
-    if "TRUENESS_CACHE" in os.environ:
-        return Path(os.environ["TRUENESS_CACHE"])
-    return Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "trueness"
+    if own := os.environ.get("TRUENESS_CACHE"):
+        return Path(own)
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "trueness"
+    except RuntimeError:
+        raise StoreError("no home folder is known; name one in TRUENESS_CACHE", "no_home") from None
 
 
 @contextlib.contextmanager

@@ -68,16 +68,29 @@ class Part:
 
 def merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Overlay of two mappings; another `kind` or `protocol` replaces, else they merge."""
-    result = dict(old)
-    for key, value in new.items():
-        before = result.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            tags = [tag for tag in ("kind", "protocol") if tag in value and tag in before]
-            other_kind = any(value[tag] != before[tag] for tag in tags)
-            result[key] = value if other_kind else merge(before, value)
-        else:
-            result[key] = value
+    result = _copied(old)
+    _lay(result, new)
     return result
+
+
+def _copied(content: dict[str, Any]) -> dict[str, Any]:
+    return {k: _copied(v) if isinstance(v, dict) else v for k, v in content.items()}
+
+
+def _lay(under: dict[str, Any], new: dict[str, Any]) -> None:
+    """Lay a mapping over another one, in place."""
+    for key, value in new.items():
+        before = under.get(key)
+        if isinstance(before, dict) and isinstance(value, dict) and not _is_other(before, value):
+            _lay(before, value)
+        else:
+            under[key] = value
+
+
+def _is_other(before: dict[str, Any], value: dict[str, Any]) -> bool:
+    """Whether a mapping is of another kind, so that it replaces."""
+    tags = [tag for tag in ("kind", "protocol") if tag in value and tag in before]
+    return any(value[tag] != before[tag] for tag in tags)
 
 
 def nested(path: str | KeyPath, value: Any) -> dict[str, Any]:  # noqa: ANN401 - of any kind
@@ -114,7 +127,7 @@ class Reader:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise self.fail(line, f"not valid YAML: {error.problem}") from None
         except RecursionError:
-            raise self.fail(1, f"nested deeper than {MAX_DEPTH} levels") from None
+            raise self.fail(1, f"nested deeper than {MAX_DEPTH} levels", "too_deep") from None
         except yaml.YAMLError as error:
             raise self.fail(1, f"not valid YAML: {' '.join(str(error).split())}") from None
         except (OSError, UnicodeDecodeError) as error:
@@ -135,7 +148,10 @@ class Reader:
             )
         seen: dict[str, int] = {}
         for key_node, value in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise self.fail(line, f"{what}: a key is a word, no list or mapping", "key")
+            key = str(key_node.value)
             if key in seen:
                 raise self.fail(line, f"{what}: {key} stands twice, first in line {seen[key]}")
             seen[key] = line
@@ -150,31 +166,38 @@ class Reader:
     def value(self, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> Any:  # noqa: ANN401
         """Plain value of a node; `lines` learns where its parts stand."""
         lines[path] = node.start_mark.line + 1
-        if len(path) > MAX_DEPTH:
-            raise self.fail(lines[path], f"nested deeper than {MAX_DEPTH} levels")
+        self._count(lines[path], len(path))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path, lines)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, str(i)), lines) for i, item in enumerate(node.value)]
         if node.tag not in _SCALARS:
             raise self.fail(lines[path], f"{'.'.join(path)}: the tag {node.tag} is not supported")
-        self.values += 1
-        if self.values > MAX_VALUES:
-            raise self.fail(lines[path], f"more than {MAX_VALUES} values; are aliases nested?")
         try:
             return _SCALARS[node.tag](str(node.value))
         except ValueError:
             text = str(node.value)[:40]
             raise self.fail(lines[path], f"{'.'.join(path)}: {text!r} is not a number") from None
 
+    def _count(self, line: int, depth: int) -> None:
+        """Count a node wherever an alias repeats it, and refuse too many, or too deep ones."""
+        self.values += 1
+        if self.values > MAX_VALUES:
+            raise self.fail(
+                line, f"more than {MAX_VALUES} values; are aliases nested?", "too_many_values"
+            )
+        if depth > MAX_DEPTH:
+            raise self.fail(line, f"nested deeper than {MAX_DEPTH} levels", "too_deep")
+
     def mapping(self, node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int]) -> dict[str, Any]:
         """Nested dictionaries of a mapping, dotted keys taken apart."""
         content: dict[str, Any] = {}
         for key, value, line in self.pairs(node, ".".join(path) or "this entry"):
-            keys = tuple(key.split("."))
+            keys = tuple(key.split(".", MAX_DEPTH + 1))
+            self._count(line, len(path) + len(keys))
             for depth in range(len(keys)):
                 lines.setdefault((*path, *keys[: depth + 1]), line)
-            content = merge(content, nested(keys, self.value(value, (*path, *keys), lines)))
+            _lay(content, nested(keys, self.value(value, (*path, *keys), lines)))
         return content
 
     def part(self, node: yaml.Node) -> Part:

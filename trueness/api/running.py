@@ -94,8 +94,7 @@ def run(
 
 
 def _progress() -> Any:  # noqa: ANN401 - a context manager that yields a listener
-    from rich.console import Console
-
     from trueness.report.progress import ProgressListener
+    from trueness.report.terminal import Screened
 
-    return ProgressListener(Console(stderr=True, markup=False, emoji=False))
+    return ProgressListener(Screened(stderr=True, markup=False, emoji=False))

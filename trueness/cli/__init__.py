@@ -7,21 +7,18 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import io
-import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType
 from typing import Any, NoReturn
 
 from cyclopts import App, CycloptsError
 
-from trueness.cli import configuration, suggestions
-from trueness.cli.options import EXIT_INTERRUPTED
+from trueness import interrupts
+from trueness.cli import configuration, streams, suggestions
 from trueness.errors import TruenessError
 
-EXIT_REFUSED = 2
+EXIT_REFUSED, EXIT_PIPE = 2, 141
+"""Status after a mistake, and when nobody reads on: what a shell says of a SIGPIPE."""
 LONGEST_MESSAGE = 2000
 SELDOM = 500_000
 """Objects between two searches for cycles: reading 10,000 runs makes millions, and none of them."""
@@ -73,34 +70,37 @@ for _word, _where in VERBS.items():
     app.command(f"trueness.cli.{_where}", name=_word)
 
 
-def _fail(message: str) -> NoReturn:
-    message = suggestions.completed(" ".join(message.split()))
-    line = "".join(c if c.isprintable() else "?" for c in message)
-    shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
-    sys.stderr.write(f"trueness: {shown}\n")
-    raise SystemExit(EXIT_REFUSED)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point: mistakes print one line and exit with status 2.
 
     `--trace` shows the traceback.
     """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # terminals that know ASCII only
+    streams.prepare()
     tokens = list(sys.argv[1:] if arguments is None else arguments)
     if any("\0" in token for token in tokens):
         _fail("an argument holds a NUL character; give plain text")
     gc.set_threshold(SELDOM)
-    with contextlib.suppress(ValueError):  # outside the main thread nobody listens
-        signal.signal(signal.SIGTERM, _interrupted)
     trace = "--trace" in tokens
     tokens = [t for t in tokens if t != "--trace"]
     try:
-        _guarded(lambda: _call(tokens), trace)
+        with interrupts.listening(command=True):
+            _guarded(lambda: _call(tokens), trace)
     finally:
         suggestions.remember({})
+
+
+def _fail(message: str) -> NoReturn:
+    _say(suggestions.completed(" ".join(message.split())))
+    raise SystemExit(EXIT_REFUSED)
+
+
+def _say(message: str) -> None:
+    """Print one line on standard error, if anybody listens there."""
+    line = "".join(c if c.isprintable() else "?" for c in message)
+    shown = line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"trueness: {shown}\n")
+        sys.stderr.flush()
 
 
 def _call(tokens: list[str]) -> Any:  # noqa: ANN401 - whatever a verb returns
@@ -110,33 +110,26 @@ def _call(tokens: list[str]) -> Any:  # noqa: ANN401 - whatever a verb returns
     return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
 
 
-def _interrupted(signum: int, frame: FrameType | None) -> NoReturn:
-    """Let SIGTERM end a verb as Ctrl-C does, so that scratch folders go."""
-    del signum, frame
-    raise KeyboardInterrupt
-
-
 def _guarded(call: Callable[[], Any], trace: bool) -> NoReturn:
+    """Make the call, flush what it printed, and end with its status or that of what stopped it."""
     try:
         status = call()
         sys.stdout.flush()
-    except CycloptsError as error:
-        if trace:
-            raise
-        _fail(str(error))
-    except TruenessError as error:
-        if trace:
-            raise
-        _fail(str(error))
+        sys.stderr.flush()
     except KeyboardInterrupt:
-        sys.stderr.write("trueness: interrupted\n")
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        _say("interrupted")
+        status = interrupts.status()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(EXIT_INTERRUPTED) from None
+        status = EXIT_PIPE
+    except (CycloptsError, TruenessError) as error:
+        if trace:
+            raise
+        _fail(str(error))
     except OSError as error:
         if trace:
             raise
-        _fail(f"{error.strerror or error}; give another path than {error.filename or 'this'}")
+        instead = f"; give another path than {error.filename}" if error.filename else ""
+        _fail(f"{error.strerror or error}{instead}")
+    streams.settle()
     gc.freeze()  # nothing is left to collect; leaving would search all modules for cycles
     raise SystemExit(status if isinstance(status, int) else 0)

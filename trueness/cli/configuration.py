@@ -55,7 +55,10 @@ def _path(value: Any, folder: Path) -> str | None:  # noqa: ANN401
     text = _text(value, folder)
     if text is None:
         return None
-    path = Path(text).expanduser()
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError:  # nobody's home
+        return None
     return str(path) if path.is_absolute() else os.path.relpath(folder / path)
 
 

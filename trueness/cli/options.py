@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter, Token
 
 DEFAULT_STORE = Path("store")
-EXIT_INTERRUPTED = 130
-"""Status of a call that was ended by Ctrl-C or SIGTERM."""
 ROWS_SHOWN = 50
 
 

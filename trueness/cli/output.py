@@ -153,7 +153,7 @@ def confirm(question: str, nothing: str, hint: str) -> None:
     """
     if not sys.stdin.isatty():
         raise TruenessError(f"{nothing}; {hint}", "not_confirmed")
-    sys.stderr.write(f"{question} [y/N] ")
+    console(err=True).print(f"{question} [y/N] ", end="", highlight=False, soft_wrap=True)
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):
         raise TruenessError(nothing, "not_confirmed")
@@ -161,11 +161,11 @@ def confirm(question: str, nothing: str, hint: str) -> None:
 
 def console(err: bool = False) -> Console:
     """Console on standard output or error; wide where it is no terminal."""
-    from rich.console import Console
+    from trueness.report.terminal import Screened
 
     stream = sys.stderr if err else sys.stdout
     width = None if stream.isatty() else PIPED_WIDTH
-    return Console(file=stream, width=width, markup=False, emoji=False)
+    return Screened(file=stream, width=width, markup=False, emoji=False)
 
 
 def print_json(content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold

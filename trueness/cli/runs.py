@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
+from trueness import interrupts
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, EXIT_INTERRUPTED, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
@@ -124,7 +125,7 @@ def carried_out(
     with progress(watch) as shown:
         summary = run_campaign(campaign, store, listener=shown, **how)
     if not summary.speaks:
-        return EXIT_INTERRUPTED if summary.interrupted else 0
+        return interrupts.status() if summary.interrupted else 0
     if then is not None and not (summary.failed or summary.missing):
         then()
     keys = {e.spec.key for e in campaign.entries}
@@ -142,7 +143,7 @@ def carried_out(
     present(_Finished(campaign.name, vars(summary), board), output)
     if summary.interrupted:
         note("Interrupted. Run the same command to resume.")
-        return EXIT_INTERRUPTED
+        return interrupts.status()
     if summary.out_of_time:
         note("The hours are over. Run the same command to resume.")
     return 1 if summary.failed else 0

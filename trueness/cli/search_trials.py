@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
+from trueness import interrupts
 from trueness.cli.options import (
     DEFAULT_STORE,
-    EXIT_INTERRUPTED,
     Data,
     Protocol,
     Recipe,
@@ -214,5 +214,5 @@ def _beginning(search: Search, study: Opened, trials: int) -> str:
 def _status(outcome: Outcome) -> int:
     if outcome.interrupted:
         note("Interrupted. Run the same command to resume.")
-        return EXIT_INTERRUPTED
+        return interrupts.status()
     return 1 if outcome.failed and not outcome.done else 0

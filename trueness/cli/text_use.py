@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
-from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
+from trueness.cli.output import DEFAULT, Output, check, check_path, console, note, present
 from trueness.cli.text_files import (
     check_table_output,
     hconcat,
@@ -118,11 +117,11 @@ def predict(
     write_table(hconcat(table, answers), out)
     lost = [name for name, one in (limits or {}).items() if one.threshold is None]
     if lost:
-        sys.stderr.write(f"no threshold is certified for {', '.join(lost)}; they abstain\n")
+        note(f"no threshold is certified for {', '.join(lost)}; they abstain")
     if limits is not None and (unsure := _without_guarantee(answers)):
-        sys.stderr.write(
+        note(
             f"not guaranteed for {', '.join(unsure)}: too few validation texts for a threshold of "
-            "their own\n"
+            "their own"
         )
     return 0
 

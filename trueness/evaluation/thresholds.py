@@ -31,6 +31,7 @@ from trueness.evaluation.inputs import (
 from trueness.evaluation.intervals import Estimate, exact_bounds
 from trueness.evaluation.metrics import precision_recall_curve
 from trueness.evaluation.resampling import SortedScores, check_size
+from trueness.shares import percent_of
 
 Array = NDArray[np.float64]
 
@@ -213,7 +214,7 @@ def rate_cuts(y_score: ArrayLike, rates_pct: Sequence[float] = ALARM_RATES_PCT) 
         raise InputError("alarm rates must lie in (0, 100] percent", "range")
     scores, times = np.unique(np.asarray(y_score, np.float64), return_counts=True)
     alarms = np.cumsum(times[::-1])
-    allowed = np.floor(rates * times.sum() / 100 + 1e-9)
+    allowed = [percent_of(int(times.sum()), rate) for rate in rates.tolist()]
     rows = np.searchsorted(alarms, allowed, side="right") - 1
     return scores[::-1][np.unique(rows[rows >= 0])]
 

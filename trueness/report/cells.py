@@ -130,8 +130,20 @@ def clean(text: str) -> str:
     """
     if text.isascii() and text.isprintable():
         return text
-    spaced = "".join(" " if c in "\n\r\t\v\f" else c for c in text)
-    return "".join(c for c in spaced if unicodedata.category(c) not in UNSEEN)
+    return screened("".join(" " if c in "\n\r\t\v\f" else c for c in text))
+
+
+def screened(text: str) -> str:
+    r"""Text without control characters and marks of direction, but for line breaks.
+
+    Examples
+    --------
+    >>> screened("a\x1b[31mred\x9b2J\u202e")
+    'a[31mred2J'
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c == "\n" or unicodedata.category(c) not in UNSEEN)
 
 
 def glued(text: str) -> str:

@@ -39,9 +39,9 @@ class ProgressListener:
     def __init__(self, console: Console, watch: bool = False) -> None:
         self.console, self.watch = console, watch
         self.progress = Progress(
-            TextColumn("{task.description:<10}"), BarColumn(),
+            TextColumn("{task.description:<10}", markup=False), BarColumn(),
             TextColumn("{task.percentage:>3.0f} %"), TimeElapsedColumn(), TextColumn("left"),
-            TimeRemainingColumn(), TextColumn("{task.fields[text]}"), console=console,
+            TimeRemainingColumn(), TextColumn("{task.fields[text]}", markup=False), console=console,
         )  # fmt: skip
         self.task: Any = None
         self.running: list[str] = []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
 from trueness.document import (
@@ -22,7 +23,16 @@ from trueness.document import (
     Table,
     numbers,
 )
-from trueness.report.cells import NBSP, glued, head, spans, stands_right, text_of, visible
+from trueness.report.cells import (
+    NBSP,
+    glued,
+    head,
+    screened,
+    spans,
+    stands_right,
+    text_of,
+    visible,
+)
 from trueness.report.grid import GAP, Grid, fit, head_lines, wrapped
 
 STYLES: dict[Style, str] = {
@@ -56,6 +66,26 @@ class Screen:
         """Text without backticks, its numbers glued, in letters that the terminal knows."""
         said = glued("".join(piece for piece, _ in spans(text)))
         return said.translate(ASCII) if self.ascii_only else said
+
+
+class Screened(Console):
+    """Console that prints nothing that a terminal would obey, but for its own styles.
+
+    Whatever is printed on a terminal goes through one of these: what comes from data, files and
+    errors may hold escape sequences and marks of direction.
+    """
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """Segments whose texts are screened."""
+        for segment in super().render(renderable, options):
+            safe = segment.control or segment.text == "\n"
+            yield segment if safe else segment._replace(text=screened(segment.text))
+
+    def on_broken_pipe(self) -> None:
+        """Let the caller know that nobody reads on."""
+        raise BrokenPipeError
 
 
 def show(document: Document, console: Console, limit: int | None = None) -> None:

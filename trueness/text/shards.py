@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness import interrupts
 from trueness.errors import DataError
 from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.sources import Piece, Source
@@ -82,9 +83,15 @@ def _map(jobs: list[_Job], workers: int) -> Iterator[Reading]:
     if workers == 1 or len(jobs) < 2:
         yield from map(_read_piece, jobs)
         return
-    with ProcessPoolExecutor(min(workers, len(jobs)), mp.get_context("spawn")) as pool:
+    with ProcessPoolExecutor(
+        min(workers, len(jobs)), mp.get_context("spawn"), interrupts.ignore
+    ) as pool:
         try:
-            yield from pool.map(_read_piece, jobs)
+            with interrupts.held():
+                readings = pool.map(_read_piece, jobs)
+            for reading in readings:
+                interrupts.check()
+                yield reading
         except BrokenProcessPool:
             raise DataError(
                 "a process that read the source was killed; give fewer --workers"

@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.functional import cross_entropy
 
+from trueness import interrupts
 from trueness.errors import SpecError, TruenessError
 from trueness.evaluation.macro_f1 import selection_scores
 from trueness.fit.device import Device
@@ -29,7 +30,7 @@ from trueness.fit.titles.checkpoint import (
 from trueness.fit.titles.data import TitlesData
 from trueness.fit.titles.objective import Batch, Objective, TeacherTargets
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
-from trueness.fit.titles.progress import Report, Stop, stop_on_interrupt
+from trueness.fit.titles.progress import Report
 from trueness.fit.titles.scoring import logits_of
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.spec.titles import Encoder, TitlesSpec
@@ -333,9 +334,9 @@ def fit_titles(
     for note in _warnings(spec, sum(training.counts), setting.ranks):
         tell(("note", note))
     tell(("begin", spec.label(), sum(training.counts), training.place.made))
-    with stop_on_interrupt() as stop:
+    with interrupts.patiently():
         while not training.over:
-            _epoch(training, saving, tell, stop)
+            _epoch(training, saving, tell)
     best = training.best
     weights = {name: w.to(training.name) for name, w in best["weights"].items()}
     logits = {part: training.score(part, weights) for part in ("validation", "test")}
@@ -381,7 +382,7 @@ def _warnings(spec: TitlesSpec, updates: int, ranks: Ranks) -> list[str]:
     return found
 
 
-def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop) -> None:
+def _epoch(training: _Training, saving: Saving | None, tell: Report) -> None:
     """The rest of an epoch, from where the run stands."""
     began = reported = saved = time.monotonic()
     earlier, place = training.place.seconds, training.place
@@ -397,9 +398,9 @@ def _epoch(training: _Training, saving: Saving | None, tell: Report, stop: Stop)
         if saving is not None and now - saved > 60 * saving.every_minutes:
             _save(training, saving)
             saved = now
-        if stop.asked:
+        if interrupts.is_asked():
             _save(training, saving)
-            raise KeyboardInterrupt
+            interrupts.check()
     tell(("advance", unheard, place.texts, training.mean_loss()))
     tell(("epoch", training.end_epoch(time.monotonic() - began, _padding(training, updates))))
     place.seconds = earlier + time.monotonic() - began
