@@ -13,6 +13,7 @@ from cyclopts import App
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.document import Column, Document, Sentence, Table
 from trueness.errors import TruenessError
+from trueness.report import write
 
 
 class Runs:
@@ -125,3 +126,15 @@ def test_options_load_no_renderer():
     program = f"import sys, trueness.cli.output; print(sorted(sys.modules.keys() & {heavy}))"
     told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert told.stdout.strip() == "[]", told.stderr
+
+
+@pytest.mark.parametrize("raw", [False, True])
+def test_texts_that_begin_like_a_formula_are_inert_in_csv_and_numbers_stay(tmp_path, raw):
+    texts = ["=1+1", "+a", "-b", "@c", "\td", "\re", "f=1", "", None]
+    frame = pl.DataFrame({"text": texts, "number": [-1.5 * i for i in range(len(texts))]})
+    write(frame, tmp_path / "a.csv", raw=raw)
+    back = pl.read_csv(tmp_path / "a.csv", schema_overrides={"text": pl.String})
+    assert back["number"].to_list() == frame["number"].to_list()
+    marked = ["" if raw else "'"] * 6 + [""] * 2
+    found = [one or "" for one in back["text"].to_list()]
+    assert found == [a + (b or "") for a, b in zip([*marked, ""], texts, strict=True)]

@@ -20,6 +20,7 @@ from tests.test_cli import start
 from tests.test_search import SMALL, size_of, worker
 from trueness.market import synthetic_bars
 from trueness.search import find_study, load_search, open_storage, open_study, search_trials
+from trueness.search.studies import shown_url
 
 PATIENCE_S = 180
 
@@ -215,3 +216,18 @@ def test_optuna_dashboard_shows_a_study(folder, tmp_path):
         assert {p["name"]: p["param_external_value"] for p in one["params"]} == {
             name: str(value) for name, value in trial.params.items()
         }
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:s3cret@host/db", "postgresql://me:s3@cret@host/db",
+        "postgresql://me:s3/cret@host/db", "postgresql://me:@s3cret:@host:1/db",
+        "postgresql://host/db?user=me&password=s3cret", "postgresql://host/db?SSLPassword=s3cret&a=b",
+        "connection to server failed: postgresql+psycopg://me:s3cret@host/db refused",
+        "host=h password=s3cret dbname=d",
+    ],
+)  # fmt: skip
+def test_no_form_of_a_password_is_shown(url):
+    assert "cret" not in shown_url(url)
+    assert "host" in shown_url(url)

@@ -59,6 +59,10 @@ class Output:
     report: Annotated[Path | None, _file("an HTML page with figures (.html)")] = None
     csv: Annotated[Path | None, _file("every number (.csv)")] = None
     latex: Annotated[Path | None, _file("the tables as LaTeX (.tex)")] = None
+    raw: Annotated[
+        bool,
+        Parameter(negative=(), help="Keep texts in --csv that look like formulas."),
+    ] = False
     limit: Annotated[Whole, Parameter(help="Rows of a table that the terminal shows.")] = ROWS_SHOWN
 
     def files(self) -> dict[str, Path]:
@@ -119,13 +123,13 @@ def present(judgement: Judgement, output: Output = DEFAULT) -> None:
     elif document is not None:
         show(document, output.limit)
     for name, path in files.items():
-        _write(judgement.to_frame() if name == "csv" else document, path)
+        _write(judgement.to_frame() if name == "csv" else document, path, raw=output.raw)
 
 
-def _write(content: Any, path: Path) -> None:  # noqa: ANN401 - a document or a frame
+def _write(content: Any, path: Path, *, raw: bool) -> None:  # noqa: ANN401 - document or frame
     from trueness.report import write
 
-    write(content, path)
+    write(content, path, raw=raw)
     console(err=True).print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 

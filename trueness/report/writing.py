@@ -20,7 +20,11 @@ DOCUMENTS: dict[str, Callable[[Document], str]] = {
 """End of a name -> how a document is rendered for it."""
 
 
-def write(content: Document | pl.DataFrame, path: str | Path) -> None:
+FORMULA = r"^[=+\-@\t\r]"
+"""How a text begins that spreadsheets would carry out."""
+
+
+def write(content: Document | pl.DataFrame, path: str | Path, *, raw: bool = False) -> None:
     """Write a document as Markdown, page or LaTeX, or a frame as CSV.
 
     Parameters
@@ -28,6 +32,9 @@ def write(content: Document | pl.DataFrame, path: str | Path) -> None:
     content : Document or polars.DataFrame
     path : str or Path
         Ends in .md, .html or .tex for a document, in .csv for a frame; replaced if it exists.
+    raw : bool
+        Whether texts stay as they are in CSV, also those that a spreadsheet would take for a
+        formula; they get an apostrophe otherwise.
 
     Raises
     ------
@@ -39,7 +46,7 @@ def write(content: Document | pl.DataFrame, path: str | Path) -> None:
     path = Path(path)
     if isinstance(content, pl.DataFrame):
         _expect(path, [".csv"])
-        write_text(path, _csv(content, path))
+        write_text(path, _csv(content if raw else _inert(content), path))
     else:
         _expect(path, list(DOCUMENTS))
         write_text(path, DOCUMENTS[path.suffix.lower()](content))
@@ -50,6 +57,16 @@ def _expect(path: Path, suffixes: list[str]) -> None:
         raise TruenessError(
             f"{path}: the name of the file must end in {' or '.join(suffixes)}", "output_suffix"
         )
+
+
+def _inert(frame: pl.DataFrame) -> pl.DataFrame:
+    """With an apostrophe before texts that begin like a formula."""
+    texts = [pl.col(name) for name, kind in frame.schema.items() if kind == pl.String]
+    return frame.with_columns(
+        pl.when(one.str.contains(FORMULA)).then(pl.lit("'") + one).otherwise(one).alias(name)
+        for one in texts
+        for name in [one.meta.output_name()]
+    )
 
 
 def _csv(frame: pl.DataFrame, path: Path) -> str:

@@ -42,6 +42,7 @@ OPENINGS = 5
 """Attempts to open a database while other processes make its tables."""
 IN_THE_MAKING = ("already exists", "UNIQUE constraint", "duplicate key", "no such table", "locked")
 """What a database says while another process makes its tables."""
+SECRETS = "password|passwd|pwd|sslpassword|passphrase|token"
 KEPT = ("forced", "seed", "instead_of")
 """Attributes that a trial hands on to the one that takes its place."""
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
@@ -121,10 +122,12 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
         If it does not answer, or would live in memory only.
     """
     if re.fullmatch(r"sqlite(\+\w+)?://(/(:memory:)?)?", url):
-        raise StoreError(f"storage {url} lives in memory and is lost; give sqlite:///FILE")
+        raise StoreError(
+            f"storage {shown_url(url)} lives in memory and is lost; give sqlite:///FILE"
+        )
     file = _file_of(url)
     if must_exist and url.startswith("sqlite") and not file.is_file():
-        raise StoreError(f"storage {url} does not answer: there is no file {file}")
+        raise StoreError(f"storage {shown_url(url)} does not answer: there is no file {file}")
     if must_exist and url.startswith("sqlite:///") and not os.access(file, os.W_OK):
         return _read_only(file)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
@@ -151,7 +154,9 @@ def open_storage(url: str, *, must_exist: bool = False) -> RDBStorage:
             if attempt + 1 < OPENINGS and any(word in reason for word in IN_THE_MAKING):
                 time.sleep(0.3 * (attempt + 1))
                 continue
-            raise StoreError(f"storage {shown_url(url)} does not answer: {reason}") from None
+            raise StoreError(
+                f"storage {shown_url(url)} does not answer: {shown_url(reason)}"
+            ) from None
     raise AssertionError
 
 
@@ -200,9 +205,16 @@ def _write_ahead(storage: RDBStorage) -> None:
     event.listen(storage.engine, "connect", ask_for_it)
 
 
-def shown_url(url: str) -> str:
-    """Address without its password."""
-    return re.sub(r"(//[^:/@]*):[^@]*@", r"\1:***@", url)
+def shown_url(text: str) -> str:
+    """An address, or a text that names some, without passwords.
+
+    Examples
+    --------
+    >>> shown_url("postgresql://me:p@ss@host/db?sslpassword=x&application_name=y")
+    'postgresql://me:***@host/db?sslpassword=***&application_name=y'
+    """
+    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
+    return re.sub(rf"(?i)({SECRETS})=[^&\s]*", r"\1=***", text)
 
 
 @contextlib.contextmanager
@@ -281,7 +293,7 @@ def answering(name: str) -> Generator[None]:
         yield
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise StoreError(f"the storage of the study {name} fails: {reason}") from None
+        raise StoreError(f"the storage of the study {name} fails: {shown_url(reason)}") from None
 
 
 def _check_same(name: str, known: dict[str, Any], made: dict[str, Any]) -> None:
