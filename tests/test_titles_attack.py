@@ -423,11 +423,11 @@ def test_columns_of_a_table_are_kept_as_they_are(stored, tmp_path, answered):
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.csv", b"", "cannot be read"), ("a.csv", b"text\n", "no text"),
+        ("a.csv", b"", "empty"), ("a.csv", b"text\n", "no text"),
         ("a.csv", b"title\nx\n", "no column 'text'; name one of title"),
         ("a.csv", b'text,b\nx,1\n"",2\n', "1 rows have no text, the first is row 2"),
-        ("a.csv", b"text\n\xff\xfe\n", "cannot be read"), ("a.parquet", b"PAR1", "cannot be read"),
-        ("a.jsonl", b"{", "cannot be read"), ("a.jsonl", b'{"text": [1]}\n', "not text"),
+        ("a.csv", b"text\n\xff\xfe\n", "no UTF-8"), ("a.parquet", b"PAR1", "cannot be read"),
+        ("a.jsonl", b"{", "broken JSON"), ("a.jsonl", b'{"text": [1]}\n', "not text"),
         ("a.txt", b"", "no text"), ("a.txt", b"x\n\ny", "1 rows have no text, the first is row 2"),
         ("a.txt", b"\x00\x01", "no text"), ("a.txt", b"\xff", "cannot be read"),
         ("a.csv", b"text,label,given_label\na,b,c\n", "'given_label' already"),

@@ -58,6 +58,8 @@ class SourceOptions:
         id by default, if there is one.
     languages
         Of --debian, as in the names of its files: en,de,pt_BR. All by default.
+    separator
+        Of --table: what stands between the cells of a text; recognised by default.
     titles_only
         Without descriptions; of several text columns the first.
     max_chars
@@ -83,6 +85,7 @@ class SourceOptions:
     cluster_column: str | None = None
     id_column: str | None = None
     languages: str | None = None
+    separator: str | None = None
     titles_only: bool | None = None
     max_chars: WholeOrNone = None
     rows: WholeOrNone = None
@@ -94,7 +97,7 @@ _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", 
 _CUTS = ("titles_only", "max_chars")
 TAKES = {
     "zip": ("map", "max_gb", *_CUTS),
-    "table": (*_COLUMNS, *_CUTS),
+    "table": (*_COLUMNS, "separator", *_CUTS),
     "dataset": (*_COLUMNS, *_CUTS),
     "debian": ("languages", *_CUTS),
     "synthetic": ("rows", "noise", "difficulty"),
@@ -245,7 +248,7 @@ def _columns(options: dict[str, Any]) -> dict[str, Any]:
     from trueness.text.tables import Columns
 
     named = {name.removesuffix("_column"): options[name] for name in _COLUMNS if name in options}
-    rest = {name: options[name] for name in _CUTS if name in options}
+    rest = {name: options[name] for name in (*_CUTS, "separator") if name in options}
     return {"columns": Columns(**named), **rest}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from trueness.cli.output import check_path
+from trueness.cli.output import check_path, note
 from trueness.errors import DataError, first_line
 from trueness.files import written_whole
 
@@ -15,10 +15,29 @@ if TYPE_CHECKING:
     import polars as pl
 
 
-def read_texts(source: Path, text_column: str, language_column: str | None) -> pl.DataFrame:
-    """Texts of a table, or of a text file or stdin (``-``), one a line.
+TEXT = "text"
+"""Column of texts where nothing else is named."""
+
+
+def read_texts(
+    source: Path, columns: Sequence[str], language_column: str | None, *,
+    recipe: Sequence[str] = (), separator: str | None = None,
+) -> tuple[pl.DataFrame, pl.Series]:  # fmt: skip
+    """A table and its texts, or those of a text file or stdin (``-``), one a line.
 
     Columns of a CSV file are text as it stands there: 007 stays 007.
+
+    Parameters
+    ----------
+    source : Path
+    columns : sequence of str
+        Columns with the texts, joined with spaces; without any, those of the recipe if all are
+        there, else `TEXT`.
+    language_column : str, optional
+    recipe : sequence of str
+        Columns that the texts of the corpus came from.
+    separator : str, optional
+        Between the cells of a text.
 
     Raises
     ------
@@ -28,10 +47,12 @@ def read_texts(source: Path, text_column: str, language_column: str | None) -> p
     import polars as pl
 
     try:
-        table = _table(source, text_column)
-    except (OSError, UnicodeDecodeError, pl.exceptions.PolarsError) as error:
+        table = _table(source, columns[0] if columns else TEXT, separator)
+    except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"{source}: cannot be read ({first_line(error)})") from None
-    for column in (text_column, language_column):
+    fits = len(recipe) > 0 and set(recipe) <= set(table.columns)
+    chosen = list(columns) or (list(recipe) if fits else [TEXT])
+    for column in (*chosen, language_column):
         if column is None:
             continue
         if column not in table.columns:
@@ -42,25 +63,29 @@ def read_texts(source: Path, text_column: str, language_column: str | None) -> p
         if table[column].dtype.is_nested() or table[column].dtype == pl.Binary:
             raise DataError(f"{source}: column {column!r} holds {table[column].dtype}, not text")
         table = table.with_columns(pl.col(column).cast(pl.String))
-    _check_texts(source, table[text_column])
-    return table
+    texts = table.select(
+        pl.concat_str([pl.col(c) for c in chosen], separator=" ", ignore_nulls=True).alias(TEXT)
+    ).to_series()
+    if fits and not columns and chosen != [TEXT]:
+        note(f"texts are {' and '.join(chosen)}, as in the corpus")
+    _check_texts(source, texts)
+    return table, texts
 
 
-def _table(source: Path, text_column: str) -> pl.DataFrame:
+def _table(source: Path, column: str, separator: str | None) -> pl.DataFrame:
     import polars as pl
 
-    suffix = source.suffix.lower()
-    if str(source) != "-" and suffix in (".csv", ".tsv"):
-        separator = "\t" if suffix == ".tsv" else ","
-        return pl.read_csv(source, separator=separator, infer_schema=False, glob=False)
-    if str(source) != "-" and suffix in (".parquet", ".pq"):
-        return pl.read_parquet(source, glob=False)
-    if str(source) != "-" and suffix in (".jsonl", ".ndjson"):
-        return pl.read_ndjson(source, infer_schema_length=None)
+    from trueness.reading import FORMATS, ending, read_table
+
+    if str(source) != "-" and ending(source) in FORMATS:
+        read = read_table(source, separator=separator)
+        for line in read.told(str(source)):
+            note(line)
+        return read.frame
     content = sys.stdin.buffer.read() if str(source) == "-" else source.read_bytes()
     lines = content.decode("utf-8-sig").split("\n")
     lines = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
-    return pl.DataFrame({text_column: lines}, schema={text_column: pl.String})
+    return pl.DataFrame({column: lines}, schema={column: pl.String})
 
 
 def _check_texts(source: Path, texts: pl.Series) -> None:
@@ -74,12 +99,19 @@ def _check_texts(source: Path, texts: pl.Series) -> None:
         )
 
 
-def languages_of(table: pl.DataFrame, column: str | None) -> list[str] | None:
-    """Codes as a corpus spells them, ``und`` where there is none; None without a column."""
-    from trueness.text.sources import language_code
+def languages_of(table: pl.DataFrame, column: str | None, source: Path) -> list[str] | None:
+    """Codes as a corpus spells them, ``und`` where there is none; None without a column.
+
+    Raises
+    ------
+    DataError
+        With the code ``country`` for codes of countries.
+    """
+    from trueness.text.codes import language_code, refuse_countries
 
     if column is None:
         return None
+    refuse_countries(table[column], str(source))
     return table.select(language_code(column).fill_null("und")).to_series().to_list()
 
 

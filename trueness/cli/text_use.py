@@ -71,8 +71,9 @@ def predict(
     ],
     /,
     *,
-    text_column: str = "text",
+    text_column: tuple[str, ...] = (),
     language_column: str | None = None,
+    separator: str | None = None,
     precision: float | None = None,
     out: Path | None = None,
     device: str = "auto",
@@ -93,9 +94,12 @@ def predict(
     run
         Id or key of a stored run; no baseline, which keeps no weights.
     text_column
-        Column with the texts; a text file and stdin have one text a line.
+        Column with the texts; repeatable, joined with spaces. By default those that the corpus was
+        made of, else text. A text file and stdin have one text a line.
     language_column
         Column with the languages, which are detected otherwise.
+    separator
+        What stands between the cells of a text; recognised by default.
     precision
         Wanted in every language, in (0, 1).
     out
@@ -107,14 +111,25 @@ def predict(
 
     check_table_output(out)
     found, _ = _find(store, run)
-    table = read_texts(source, text_column, language_column)
+    recipe = found.record["data"].get("columns", {}).get("text", ())
+    table, texts = read_texts(
+        source, text_column, language_column, recipe=recipe, separator=separator
+    )
+    languages = languages_of(table, language_column, source)
     limits = None if precision is None else abstention_thresholds_of(found, precision)
     predictor = Predictor(_classifier(found, device), temperatures_of(found), limits)
     answers = [
-        predictor.predict(piece[text_column], languages_of(piece, language_column))
-        for piece in table.iter_slices(PORTION)
+        predictor.predict(
+            texts.slice(start, PORTION),
+            None if languages is None else languages[start : start + PORTION],
+        )
+        for start in range(0, len(texts), PORTION)
     ]
     write_table(hconcat(table, answers), out)
+    seen = found.predictions().part("validation").group
+    unseen = {*(languages or ())} - {"und", *([] if seen is None else seen.tolist())}
+    if unseen:
+        note(f"no validation text of the run is in {', '.join(sorted(unseen))}")
     lost = [name for name, one in (limits or {}).items() if one.threshold is None]
     if lost:
         note(f"no threshold is certified for {', '.join(lost)}; they abstain")
@@ -168,7 +183,7 @@ def latency(
 
     check(output)
     found, _ = _find(store, run)
-    lines = read_texts(texts, "text", None)["text"].to_list() if texts else list(EXAMPLES)
+    lines = read_texts(texts, (), None)[1].to_list() if texts else list(EXAMPLES)
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(found, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -143,7 +144,10 @@ def names_of(
     if kind in JSON_LINES:
         return _json_names(path, among)
     if kind in STORED:
-        found = next(_stored(path, None, 0, separator)).frame.columns
+        try:
+            found = next(_stored(path, None, 0, separator)).frame.columns
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise unreadable(path, error) from None
     else:
         found = next(portions(path, separator=separator, rows=1)).frame.columns
     return [name for name in found if among is None or name in among]
@@ -257,6 +261,9 @@ def _column(name: str, values: list[Any]) -> pl.Series:
             return pl.Series(name, values, pl.Float64, strict=False)
     if kinds <= {int, float}:
         return pl.Series(name, values, pl.Float64, strict=False)
+    if kinds in ({list}, {dict}):
+        with contextlib.suppress(TypeError, OverflowError, pl.exceptions.PolarsError):
+            return pl.Series(name, values)
     return pl.Series(name, [None if v is None else _spelled(v) for v in values], pl.String)
 
 

@@ -41,7 +41,8 @@ class TitlesData:
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data."""
-        return {"name": self.name, "digest": self.digest}
+        taken = {} if self.corpus is None else self.corpus.provenance.get("columns", {})
+        return {"name": self.name, "digest": self.digest, "columns": taken}
 
     def in_words(self) -> str:
         """Name and digest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from trueness.files import (
     temporary,
     write_json,
 )
+from trueness.reading.values import MISSING_NUMBERS
 from trueness.text.corpus import (
     COLUMNS,
     DESCRIPTION,
@@ -185,6 +187,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
         "languages": _purity(rows),
         "small_classes": _drop_small_classes(rows, least),
         "near_duplicates": None,
+        "suspicious_names": _suspicious(rows),
     }
     _check_enough(rows, reading, source)
     if plan.threshold is not None:
@@ -217,6 +220,18 @@ def _purity(rows: Rows) -> list[dict[str, Any]]:
         return []
     codes = np.array(rows.languages)[rows.language[found]]
     return purity(codes, rows.confidence[found]).to_dicts()
+
+
+def _suspicious(rows: Rows) -> list[str]:
+    """Classes that look the same, and classes and languages named like a missing value."""
+    alike: dict[str, list[str]] = {}
+    for name in rows.classes:
+        alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
+    found = [f"classes that look the same: {', '.join(map(repr, some))}"
+             for some in alike.values() if len(some) > 1]  # fmt: skip
+    named = [("class", name) for name in rows.classes] + [("language", n) for n in rows.languages]
+    return found + [f"a {what} is called {name!r}, like a missing value"
+                    for what, name in named if name.casefold() in MISSING_NUMBERS]  # fmt: skip
 
 
 def _drop_small_classes(rows: Rows, least: int) -> dict[str, int]:

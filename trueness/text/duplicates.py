@@ -29,6 +29,7 @@ _SEPARATOR = "\n"
 def normalised(texts: Texts) -> pl.Series:
     """Texts as they are compared: NFKC, case folded, runs of other than letters and digits a space.
 
+    Characters that only format, such as soft hyphens, are left out.
     A text without letters and digits keeps its signs, so that "!!!" and "???" differ.
 
     Examples
@@ -39,7 +40,8 @@ def normalised(texts: Texts) -> pl.Series:
     column = string_column(texts)
     if not len(column):
         return column
-    joined = _SEPARATOR.join(column.str.replace_all(_SEPARATOR, " ", literal=True).to_list())
+    shown = column.str.replace_all(_SEPARATOR, " ", literal=True).str.replace_all(r"\p{Cf}", "")
+    joined = _SEPARATOR.join(shown.to_list())
     folded = unicodedata.normalize("NFKC", joined).casefold()
     plain = pl.Series("text", folded.split(_SEPARATOR))
     bare = plain.str.replace_all(r"[^\p{L}\p{M}\p{N}]+", " ").str.strip_chars()

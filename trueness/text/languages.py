@@ -29,7 +29,8 @@ def detect(
     """Code of the most probable language of every text, and its probability.
 
     Joulin et al., "Bag of Tricks for Efficient Text Classification" (2017), model ``lid.176.ftz``.
-    Mostly upper-case text is read in lower case, line breaks are read as spaces.
+    Mostly upper-case text is read in lower case, line breaks are read as spaces, and text in NFKC
+    without characters that only format.
 
     Parameters
     ----------
@@ -66,7 +67,8 @@ def detect(
     detector, nothing = _detector(), _nothing()
     n_best = 1 if allowed is None else len(known_languages())
     codes, confidence = [], np.zeros(len(column), np.float32)
-    for row, text in enumerate(column):
+    shown = column.str.normalize("NFKC").str.replace_all(r"\p{Cf}", "")
+    for row, text in enumerate(shown):
         found = detector.detect(text, k=n_best)
         code, probability = UNDETERMINED, 0.0
         if (found[0]["lang"], found[0]["score"]) != nothing:

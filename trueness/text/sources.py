@@ -19,6 +19,7 @@ from typing import Any, BinaryIO, Protocol, Self, cast
 import polars as pl
 
 from trueness.errors import DataError, at_least
+from trueness.text.codes import language_code, refuse_countries
 
 BATCH_ROWS = 20_000
 RAW: dict[str, Any] = {
@@ -94,9 +95,9 @@ class Source(Protocol):
 def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataFrame, Counter[str]]:
     """Rows in the form the builder takes, and why the others were dropped.
 
-    White space and control characters, also in labels, become one space. A language is a code, of
-    which the first part counts (``pt_BR`` is ``pt``); what is no code is taken for unknown, and
-    counted. Clusters that are names become numbers by their hash.
+    White space and control characters, also in labels, become one space; texts are in NFC. A
+    language is a code, see `language_code`; what is no code is taken for unknown, and counted.
+    Clusters that are names become numbers by their hash.
 
     Parameters
     ----------
@@ -106,12 +107,13 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
     max_chars : int or None
         Longer texts are cut.
     """
+    refuse_countries(frame["language"], "a row")
     text, given = clean_text("text"), pl.col("language").str.strip_chars()
     if max_chars is not None:
         at_least("max_chars", max_chars, 1)
     frame = frame.with_columns(
         text=text if max_chars is None else text.str.slice(0, max_chars).str.strip_chars_end(),
-        label=clean_text("label"),
+        label=clean_label("label"),
         language=language_code("language"),
         foreign=given.str.len_bytes() > 0,
     )
@@ -130,27 +132,26 @@ def cleaned(frame: pl.DataFrame, max_chars: int | None = None) -> tuple[pl.DataF
 
 
 def clean_text(column: str) -> pl.Expr:
-    r"""Texts of a column as a corpus keeps them: white space, control characters are one space.
+    r"""Texts of a column as a corpus keeps them, in NFC: white space and controls are one space.
 
     Examples
     --------
     >>> pl.DataFrame({"text": [" red\tshoe\n"]}).select(clean_text("text")).item()
     'red shoe'
     """
-    return pl.col(column).str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()
+    plain = pl.col(column).str.replace_all(r"[\s\p{Cc}]+", " ").str.strip_chars()
+    return plain.str.normalize("NFC")
 
 
-def language_code(column: str) -> pl.Expr:
-    """Codes of a column as a corpus keeps them, null for what is none.
+def clean_label(column: str) -> pl.Expr:
+    r"""Labels of a column as a corpus keeps them: as texts, without characters that only format.
 
     Examples
     --------
-    >>> frame = pl.DataFrame({"lang": ["pt_BR", "EN ", "English"]})
-    >>> frame.select(language_code("lang"))["lang"].to_list()
-    ['pt', 'en', None]
+    >>> pl.DataFrame({"label": ["ca\u00adfe\u0301 "]}).select(clean_label("label")).item()
+    'café'
     """
-    code = pl.col(column).str.strip_chars().str.to_lowercase()
-    return code.str.extract(r"^([a-z]{2,3})(?:[-_].*)?$")
+    return clean_text(column).str.replace_all(r"\p{Cf}", "").str.strip_chars()
 
 
 NO_CODE = "kept, but its language is no code"

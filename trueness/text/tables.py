@@ -11,18 +11,19 @@ from typing import Any, Self
 import polars as pl
 
 from trueness.errors import DataError, nearest
-from trueness.reading.jsonlines import as_text, line_blocks, records
-from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned, opened, readable
+from trueness.reading import ending, names_of, portions, without_missing
+from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned
 
 GUESSES = {
     "text": (("text",), ("title", "description"), ("title",), ("name", "description"), ("name",)),
     "label": (("label",), ("category",), ("class",)),
-    "language": (("language",), ("lang",)),
+    "language": (("language",), ("lang",), ("locale",)),
     "cluster": (("cluster",), ("cluster_id",)),
     "id": (("id",),),
 }
 """Columns taken for a role when none is named: the first group that is there whole."""
 _NEEDED = ("text", "label")
+_GUESSED = {name for groups in GUESSES.values() for group in groups for name in group}
 _FULL = "full"
 
 
@@ -36,6 +37,12 @@ class Columns:
     cluster: str | None = None
     id: str | None = None
 
+    @property
+    def taken(self) -> list[str]:
+        """Columns that play a role, each once."""
+        named = (*self.text, self.label, self.language, self.cluster, self.id)
+        return list(dict.fromkeys(name for name in named if name is not None))
+
     def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
         """Roles filled from the names of a table.
 
@@ -44,9 +51,8 @@ class Columns:
         DataError
             If a named column, or one for text or label, is not there.
         """
-        named = [*self.text, self.label, self.language, self.cluster, self.id]
-        for name in named:
-            if name is not None and name not in names:
+        for name in self.taken:
+            if name not in names:
                 raise DataError(f"{where}: no column {name!r}; {nearest(name, list(names))}")
         taken = {
             role: (self.text if role == "text" else _one(getattr(self, role)))
@@ -71,32 +77,35 @@ def _one(name: str | None) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of a CSV, Parquet or JSON-lines file (``.csv``, ``.tsv``, ``.parquet``, ``.jsonl``).
+    """Rows of a file that `trueness.reading` reads.
 
     Parameters
     ----------
     path : Path
-        ``.jsonl`` may be compressed (``.gz``, ``.xz``, ``.bz2``).
     columns : Columns
         Several text columns are joined with a space.
     titles_only : bool
         The first text column only.
     max_chars : int or None
         Longer texts are cut.
+    separator : str or None
+        Between the cells of a text; recognised by default.
     """
 
     path: Path
     columns: Columns = Columns()
     titles_only: bool = False
     max_chars: int | None = None
+    separator: str | None = None
     min_class_rows: int = 1
     max_bytes: None = None
 
     def prepared(self, folder: Path) -> Self:
         """The same table, its columns known."""
         del folder
-        readable(self.path, "a CSV, Parquet or JSONL file")
-        names = _NAMES[_format(self.path)](self.path)
+        among = {*self.columns.taken, *_GUESSED}
+        many = ending(self.path) in (".jsonl", ".ndjson")
+        names = names_of(self.path, among if many else None, separator=self.separator)
         return replace(self, columns=self.columns.found(names, str(self.path), self.titles_only))
 
     def provenance(self) -> dict[str, Any]:
@@ -110,7 +119,8 @@ class Table:
     def batches(self, piece: Piece) -> Iterator[Batch]:
         """Rows in the order of the file."""
         del piece
-        yield from _batches(_FRAMES[_format(self.path)](self.path), self)
+        parts = portions(self.path, self.columns.taken, separator=self.separator, rows=BATCH_ROWS)
+        yield from _batches(((part.frame, part.skipped) for part in parts), self)
 
 
 @dataclass(frozen=True)
@@ -193,8 +203,14 @@ def _batches(
 
 def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl.DataFrame:
     """Columns id, text, label, language, cluster of a table."""
+    frame = without_missing(frame)
+    for name in columns.taken:
+        kind = frame.schema[name]
+        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+            raise DataError(f"column {name!r} holds {kind}, not one value a row", "column_type")
     number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
-    whole = frame.schema[columns.cluster].is_integer() if columns.cluster else True
+    kind = frame.schema[columns.cluster] if columns.cluster else pl.Int64()
+    whole = kind.is_integer() and kind not in (pl.UInt64, pl.UInt128, pl.Int128)
     return frame.select(
         id=pl.format("{}{}", pl.lit(prefix), number)
         if columns.id is None else pl.col(columns.id).cast(pl.String),
@@ -209,76 +225,7 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
     )  # fmt: skip
 
 
-# ------------------------------------------------------------------------------------------ formats
-
-
-def _format(path: Path) -> str:
-    for ending in path.suffixes[::-1]:
-        if ending.lower() in _NAMES:
-            return ending.lower()
-        if ending.lower() not in (".gz", ".xz", ".bz2"):
-            break
-    raise DataError(f"{path}: {', '.join(_NAMES)} are read; name the file by its format")
-
-
-def _lazy(path: Path) -> pl.LazyFrame:
-    """Columns of text for CSV and TSV; types as stored for Parquet."""
-    if _format(path) in (".parquet", ".pq"):
-        return pl.scan_parquet(path, glob=False)
-    tab = "\t" if _format(path) == ".tsv" else ","
-    return pl.scan_csv(path, separator=tab, infer_schema=False, glob=False)
-
-
-def _scan_names(path: Path) -> list[str]:
-    try:
-        return _lazy(path).collect_schema().names()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _scan_frames(path: Path) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
-    try:
-        for frame in _lazy(path).collect_batches(chunk_size=BATCH_ROWS):
-            yield frame, Counter()
-    except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from None
-
-
-def _unreadable(path: Path, error: Exception) -> DataError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return DataError(f"{path}: cannot be read ({reason}); give a UTF-8 CSV, Parquet or JSONL file")
-
-
-def _line_frames(path: Path) -> Iterator[tuple[pl.DataFrame, Counter[str]]]:
-    """Columns of text; a field that a record lacks is null."""
-    skipped: Counter[str] = Counter()
-    rows: list[dict[str, str | None]] = []
-    try:
-        with opened(path) as file:
-            blocks = iter(lambda: file.read(1 << 20), b"")
-            for lines in line_blocks(blocks, skipped):
-                rows += [
-                    {k: as_text(v) or None for k, v in record.items()}
-                    for record in records(lines, skipped)
-                ]
-                if len(rows) >= BATCH_ROWS:
-                    yield _line_frame(rows), Counter(skipped)
-                    rows.clear()
-                    skipped.clear()
-    except (OSError, EOFError) as error:
-        raise _unreadable(path, error) from None
-    yield _line_frame(rows), skipped
-
-
-def _line_frame(rows: list[dict[str, str | None]]) -> pl.DataFrame:
-    names = dict.fromkeys(name for row in rows for name in row)
-    return pl.DataFrame(
-        {n: pl.Series([row.get(n) for row in rows], dtype=pl.String) for n in names}
-    )
-
-
-def _line_names(path: Path) -> list[str]:
-    return next(_line_frames(path))[0].columns
+# ------------------------------------------------------------------------------------------ splits
 
 
 def _dataset_frames(
@@ -295,13 +242,3 @@ def _dataset_frames(
                 pl.col(label).replace_strict(of, default=None, return_dtype=pl.String)
             )
         yield frame, Counter()
-
-
-_NAMES = {
-    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), _scan_names),
-    **dict.fromkeys((".jsonl", ".ndjson"), _line_names),
-}
-_FRAMES = {
-    **dict.fromkeys((".csv", ".tsv", ".parquet", ".pq"), _scan_frames),
-    **dict.fromkeys((".jsonl", ".ndjson"), _line_frames),
-}
