@@ -1,6 +1,5 @@
 """Tokenizers that repeat, tokens against encoding one by one, the cache and its damages."""
 
-import json
 import subprocess
 import sys
 import unicodedata
@@ -12,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueness.errors import DataError, TruenessError
+from trueness.files import read_json
 from trueness.text.tokens import (
     MOST_REPEATS,
     Tokens,
@@ -387,7 +387,7 @@ def test_other_texts_words_or_cuts_are_kept_apart(tokenizer, tmp_path):
     for texts, words, most in wanted:
         kept = encode(texts, words, max_tokens=most, cache=tmp_path)
         assert same(kept, encode(texts, words, max_tokens=most))
-    assert len(list(tmp_path.iterdir())) == len(wanted)
+    assert len(list(tmp_path.glob("[!.]*"))) == len(wanted)
 
 
 @pytest.mark.parametrize("name", ["ids.npy", "offsets.npy", "checksums.json"])
@@ -395,7 +395,7 @@ def test_other_texts_words_or_cuts_are_kept_apart(tokenizer, tmp_path):
 def test_a_damaged_file_is_made_again(tokenizer, tmp_path, name, damage):
     expected = encode(TEXTS, tokenizer)
     encode(TEXTS, tokenizer, cache=tmp_path)
-    (folder,) = tmp_path.iterdir()
+    (folder,) = tmp_path.glob("[!.]*")
     content = bytearray((folder / name).read_bytes())
     content[-2] ^= 1
     changed = {"flip": bytes(content), "cut": bytes(content[:-3]), "empty": b""}
@@ -404,7 +404,7 @@ def test_a_damaged_file_is_made_again(tokenizer, tmp_path, name, damage):
     else:
         (folder / name).write_bytes(changed[damage])
     assert same(encode(TEXTS, tokenizer, cache=tmp_path), expected)
-    assert [one.name for one in tmp_path.iterdir()] == [folder.name]
+    assert [one.name for one in tmp_path.glob("[!.]*")] == [folder.name]
     assert same(encode(TEXTS, tokenizer, cache=tmp_path), expected)
 
 
@@ -417,7 +417,7 @@ def test_an_interrupted_encoding_leaves_nothing_that_counts(tokenizer, tmp_path,
         patch.setattr("trueness.text.tokens._encoded", stops)
         with pytest.raises(KeyboardInterrupt):
             encode(TEXTS, tokenizer, cache=tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.glob("[!.]*")) == []
     assert same(encode(TEXTS, tokenizer, cache=tmp_path), encode(TEXTS, tokenizer))
 
 
@@ -429,6 +429,6 @@ def test_a_cache_that_cannot_be_written_is_refused(tokenizer, tmp_path):
 
 def test_kept_files_are_plain_numpy(tokenizer, tmp_path):
     tokens = encode(TEXTS * 1000, tokenizer, cache=tmp_path)
-    (folder,) = tmp_path.iterdir()
+    (folder,) = tmp_path.glob("[!.]*")
     np.testing.assert_array_equal(np.load(folder / "ids.npy"), tokens.ids)
-    assert set(json.loads((folder / "checksums.json").read_text())) == {"ids.npy", "offsets.npy"}
+    assert set(read_json(folder / "checksums.json")) == {"ids.npy", "offsets.npy"}

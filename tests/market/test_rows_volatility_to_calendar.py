@@ -1027,8 +1027,14 @@ def test_constant_and_untraded_bars_give_no_infinity():
 
 
 def test_volatility_index_joins_by_date(bars):
-    """A day without the index is missing, and only that day and the next in the slope."""
-    index = Volatility("gap", np.delete(bars.dates, 1000), np.full(len(bars) - 1, 20.0))
+    """Days whose last value is older than four days are missing; in the slope also the next."""
+    known = np.delete(bars.dates, np.arange(1000, 1010))
+    index = Volatility("gap", known, np.full(len(known), 20.0))
     columns = _columns(bars, index.on(bars.dates))
-    assert np.flatnonzero(np.isnan(columns["vrp_5d"][5:])).tolist() == [995]
-    assert np.flatnonzero(np.isnan(columns["vrp_slope"][6:])).tolist() == [994, 995]
+    age = [(day - known[known <= day][-1]).astype(int) for day in bars.dates[1000:1010]]
+    lost = [1000 + i for i, days in enumerate(age) if days > 4]
+    assert 4 <= len(lost) < 10
+    assert np.flatnonzero(np.isnan(columns["vrp_5d"][5:])).tolist() == [i - 5 for i in lost]
+    assert np.flatnonzero(np.isnan(columns["vrp_slope"][6:])).tolist() == [
+        i - 6 for i in [*lost, lost[-1] + 1]
+    ]

@@ -186,10 +186,14 @@ def test_a_weekday_index_is_carried_over_the_weekend(index):
     for day, value in zip(days, found, strict=True):
         known = index.dates[index.dates <= day][-1]
         assert value == np.flatnonzero(index.dates == known)[0] + 1
-    holiday = dataclasses.replace(
-        index, dates=np.delete(index.dates, 10), close=np.delete(index.close, 10)
+    lost = np.arange(10, 15)  # five weekdays
+    gap = dataclasses.replace(
+        index, dates=np.delete(index.dates, lost), close=np.delete(index.close, lost)
     )
-    assert np.isnan(holiday.on(days)[days == index.dates[10]]).all()  # a weekday is not carried
+    ages = (index.dates[lost] - index.dates[9]).astype(int)
+    found = gap.on(index.dates[lost])
+    assert np.isnan(found).tolist() == (ages > 4).tolist()
+    assert (found[ages <= 4] == 10).all()
 
 
 def test_within_a_day_only_the_day_before_is_known(index):

@@ -141,11 +141,10 @@ def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
     whole = examples_of(_task(spy, tier="a50"), MISSION, spy, vix)
     short = examples_of(_task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 5))
     assert len(short.y) == len(whole.y)
-    assert short.notes[0].startswith("15 missing values filled from at most 5 bars before")
+    assert short.notes[0].startswith("9 missing values filled from at most 3 bars before")
     long = examples_of(_task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 30))
-    assert (
-        len(whole.y) - len(long.y) == 10 + 79
-    )  # rows left empty, and the windows that end after them
+    # the index stands for the first two days; rows left empty, and the windows that end after them
+    assert len(whole.y) - len(long.y) == 8 + 79
     assert any("windows refused" in note for note in long.notes)
     assert any("vrp_10d" in note and "older than 20 bars" in note for note in long.notes)
     kept = examples_of(
@@ -156,7 +155,7 @@ def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
     assert [n for n in kept.features if n.endswith("_missing")] == [
         "vrp_10d_missing", "vrp_21d_missing", "implied_vs_realized_ratio_missing",
     ]  # fmt: skip
-    assert kept.series[:, -1].sum() == 30
+    assert kept.series[:, -1].sum() == 28
 
 
 def test_a_hole_in_the_dates_refuses_the_windows_that_bridge_it(sp500):

@@ -43,6 +43,7 @@ def judge(
     sort: str | None = None,
     name: str | None = None,
     store: Where | None = None,
+    separator: str | None = None,
 ) -> Answer[Leaderboard]:
     """Judge scores of any number of models on the same units, made anywhere.
 
@@ -101,6 +102,8 @@ def judge(
         Of the campaign in the store, and of the page.
     store : Store, str or Path, optional
         Where the models become runs; in memory without.
+    separator : str, optional
+        Between the cells of a file `data`; recognised by default.
 
     Raises
     ------
@@ -122,7 +125,8 @@ def judge(
     reading = Reading(scale, missing, pair_common, on)
     roles = {"id": id, "time": time, "group": group, "cluster": cluster, "fold": fold,
              "split": split}  # fmt: skip
-    of_data: dict[str, object] = {"scores_prefix": scores_prefix, "model": model, "drop": drop}
+    of_data: dict[str, object] = {"scores_prefix": scores_prefix, "model": model, "drop": drop,
+                                  "separator": separator}  # fmt: skip
     path = Path(data) if isinstance(data, str | Path) else None
     if data is None:
         _check_columns(scores, of_data)
@@ -134,7 +138,7 @@ def judge(
         columns = Columns(
             names.pop("y"), several(scores), several(scores_prefix), drop=several(drop), **names
         )
-        table = score_table(path or data, columns, reading)
+        table = score_table(path or data, columns, reading, separator)
     rule = rule_of(
         alarms=alarms, alarm_rate=alarm_rate, confidence=confidence,
         block=block, horizon=horizon, min_rows=min_rows,
