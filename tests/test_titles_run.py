@@ -370,7 +370,7 @@ REFUSED = [
     (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
     (("evaluate", "Z", "--corpus", "{corpus}", "--store", "{store}"), "no run has the id or key 'Z'"),
     (("evaluate", "A", "--store", "{store}"), "--corpus"),
-    (("predict", "A", "nowhere.csv", "--store", "{store}"), "cannot be read"),
+    (("predict", "A", "nowhere.csv", "--store", "{store}"), "no such file"),
     (("predict", "tfidf_svm", "{corpus}/corpus.json", "--store", "{store}"), "only encoders keep weights"),
     (("export", "tfidf_svm", "x", "--store", "{store}"), "has no weights"),
     (("latency", "A", "--requests", "0", "--store", "{store}"), "requests 0"),
