@@ -162,10 +162,10 @@ def test_sections_of_slices_name_run_and_baseline(runs):
     assert [section.title for section in sections] == ["By year", "By regime"]
     (table,) = [part for part in sections[0].parts if isinstance(part, Table)]
     assert [column.title for column in table.columns] == [
-        "year", "days", "base rate", "deep16", "forest",
+        "year", "days", "base rate", "AUC", "deep16", "forest",
     ]  # fmt: skip
     (alone, *_) = slice_sections([("deep16", runs["deep16"])])
-    assert len(alone.parts[-1].columns) == 4
+    assert len(alone.parts[-1].columns) == 5
 
 
 def test_a_panel_has_years_and_groups(tmp_path):

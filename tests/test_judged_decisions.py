@@ -113,6 +113,8 @@ def test_slices(runs, wanted):
     found = slices(runs[old["run"]], runs[old["baseline"]]).to_dict()
     assert found["estimate"] == estimate_name(old["budget"])
     assert list(found["by"]) == ["year", "regime"]
+    for rows in found["by"].values():
+        assert all(one.pop("auc")["n"] == one["n"] for one in rows)  # the first edition had none
     for title, rows in (("year", old["years"]), ("regime", old["regimes"])):
         equal(found["by"][title], [
             {

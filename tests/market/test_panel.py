@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
 
 from tests.market.cases import TICKERS, examples_of, variants
 from tests.test_cli import call
@@ -17,14 +18,17 @@ from trueness.api import run as run_api
 from trueness.errors import CampaignError, DataError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals
+from trueness.evaluation.joint_draws import auc_draws
 from trueness.evaluation.metrics import measure
 from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
 from trueness.evaluation.resampling import SortedScores
+from trueness.judge.comparison import measured_part
 from trueness.market import MarketData, Panel, load_panel, synthetic_bars, windows
 from trueness.market.bars import bars_from_table
 from trueness.market.inputs import build_inputs
 from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
 from trueness.spec.task import MarketTask
+from trueness.store import Store
 
 RULES = (
     Mission(protocol="mission", val_start="2015-01-01", test_start="2017-06-01"),
@@ -327,9 +331,52 @@ def test_a_campaign_on_a_panel_is_judged_by_every_verb(trained, panel, capsys, t
             assert all(name in out for name in ("group", *TICKERS)), words
     code, out, _ = call(capsys, "show", "P-1", *store, "--json")
     shown = json.loads(out)
+    on_each = {one["name"]: one for one in shown["by_series"]["by"]["group"]}
+    assert set(on_each) == {*TICKERS, "all series-days"}
+    assert on_each["all series-days"]["auc"]["value"] == shown["estimates"]["auc"]["value"]
     assert shown["data"]["series"] == {bars.name: bars.digest for bars in panel}
     assert any(note.startswith("calendars differ") for note in shown["notes"])
     assert "TRU017" not in {one["code"] for one in shown["findings"]}
+
+
+def test_each_series_by_itself_is_what_its_predictions_say(trained, capsys, tmp_path):
+    """AUC of every run on every series against scikit-learn; a series alone is its own interval."""
+    store = Store(trained / "store")
+    code, out, err = call(capsys, "leaderboard", "--by", "data", "--store", store.root, "--json")
+    assert code == 0, err
+    content = json.loads(out)
+    assert content["kind"] == "by_series"
+    (group,) = content["groups"]
+    assert [one["name"] for one in group["series"]] == sorted(TICKERS)
+    leader, best = group["compared"]
+    for one in group["series"]:
+        aucs = {}
+        for model in one["models"]:
+            part = measured_part(store.run(model["key"]))
+            some = part.only(part.group == one["name"])
+            assert model["auc"]["value"] == pytest.approx(roc_auc_score(some.y, some.score))
+            (alone,) = auc_draws(some.y, [some.score], blocks=some.blocks(20))
+            assert model["auc"]["low"] == pytest.approx(alone.proportion(0.95).low, abs=0.01)
+            cut = np.sort(part.score)[-31]
+            raised = some.score > cut
+            assert (model["alarms"]["n"], model["alarms"]["k"]) == (
+                raised.sum(),
+                some.y[raised].sum(),
+            )
+            aucs[model["key"]] = model["auc"]["value"]
+        assert one["base_rate"]["n"] == len(some)
+        pointwise, adjusted = one["lead"]["pointwise"], one["lead"]["simultaneous"]
+        assert pointwise["value"] == pytest.approx(aucs[leader] - aucs[best])
+        assert adjusted["low"] <= pointwise["low"] < pointwise["high"] <= adjusted["high"]
+
+
+def test_by_data_needs_a_panel_and_nothing_else(trained, golden_market, capsys):
+    store = ("--store", trained / "store")
+    for words, error in (
+        ((*store, "--each"), "by_data"), ((*store, "--reference", "x"), "by_data"),
+        (("--store", golden_market.root), "no_series"),
+    ):  # fmt: skip
+        assert call(capsys, "leaderboard", "--by", "data", *words)[0] == 2, error
 
 
 def test_a_panel_given_in_other_ways_is_the_same_runs(trained, frames, capsys, tmp_path):

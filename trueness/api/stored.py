@@ -11,6 +11,7 @@ from trueness.errors import StoreError
 from trueness.store import AnyStore, Run, Store
 
 if TYPE_CHECKING:
+    from trueness.judge.by_series import BySeries
     from trueness.judge.calibration import CalibrationComparison
     from trueness.judge.certificates import Certificates
     from trueness.judge.compare import ClassComparison, Comparison
@@ -52,7 +53,7 @@ def leaderboard(
     campaign: str | None = None, *, by: str | None = None, reference: str | None = None,
     each: bool = False, sort: str | None = None, open_test: bool = False,
     store: Where = DEFAULT_STORE,
-) -> Answer[Leaderboard | Contrasts]:  # fmt: skip
+) -> Answer[Leaderboard | Contrasts | BySeries]:  # fmt: skip
     """Stored runs, comparable ones together; with `by`, the variants of a setting compared.
 
     Parameters
@@ -60,7 +61,8 @@ def leaderboard(
     campaign : str, optional
         Only its runs.
     by : str, optional
-        Setting whose variants are compared, such as ``loss`` or ``model.embedding``.
+        Setting whose variants are compared, such as ``loss`` or ``model.embedding``; ``data`` shows
+        each series of a panel by itself.
     reference : str, optional
         With `by`, the value that the others are compared with; for K classes, the run.
     each : bool
@@ -75,10 +77,13 @@ def leaderboard(
     ------
     TruenessError
     """
+    from trueness.judge.by_series import by_series
     from trueness.judge.contrasts import contrasts
     from trueness.judge.leaderboard import leaderboard as ranked
 
     kept = opened(store)
+    if by == "data":
+        return Answer(by_series(kept, campaign, access=("leaderboard", "by data")), kept)
     if by is not None:
         found = contrasts(kept, campaign, by, reference=reference, each=each,
                           access=("leaderboard", f"by {by}"))  # fmt: skip

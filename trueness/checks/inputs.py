@@ -89,7 +89,7 @@ class CheckInput:
     @classmethod
     def of_run(cls, run: Run[Any], **more: Any) -> Self:  # noqa: ANN401 - further attributes
         """Input from a stored run."""
-        return cls(run.spec.task.kind, run.spec.estimands, run.record, run.predictions,
+        return cls(run.spec.task.kind, run.estimands, run.record, run.predictions,
                    run.history, _epoch_budget(run.spec), **more)  # fmt: skip
 
     def limit(self, one: Limit) -> float:

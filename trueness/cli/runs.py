@@ -280,7 +280,7 @@ def leaderboard_(
         Only the runs of this campaign, bundled or a YAML file; all runs without it.
     by
         Setting whose variants are compared, such as loss, model.embedding, embedding.kind,
-        task.tier, recipe.learning_rate or dropout.
+        task.tier, recipe.learning_rate or dropout; or data, for each series of a panel by itself.
     reference
         With --by: value that the others are compared with; the default of the setting without it.
         For runs with K classes: the run that the others are compared with.
@@ -302,11 +302,19 @@ def leaderboard_(
     opened = Store(store)
     keys = _tagged(opened, tags) if tags else None
     if by is not None:
+        from trueness.judge.by_series import by_series
         from trueness.judge.contrasts import contrasts
 
         if sort is not None:
             raise TruenessError("--sort belongs to the whole leaderboard; leave it or --by out",
                                 "by_and_sort")  # fmt: skip
+        if by == "data":
+            if each or reference is not None:
+                raise TruenessError("--each and --reference belong to the variants of a setting; "
+                                    "--by data shows series", "by_data")  # fmt: skip
+            present(by_series(opened, campaign, keys=keys, access=("leaderboard", "by data")),
+                    output)  # fmt: skip
+            return 0
         present(contrasts(opened, campaign, by, reference=reference, each=each, keys=keys,
                           access=("leaderboard", f"by {by}")), output)  # fmt: skip
         return 0

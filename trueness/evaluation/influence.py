@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -117,7 +118,7 @@ def perfect_bound(y: NDArray[np.uint8], blocks: Blocks, confidence: float) -> fl
     return float((1 - confidence) ** (1 / independent))
 
 
-def too_few(y: NDArray[np.uint8]) -> bool:
+def too_few(y: NDArray[Any]) -> bool:
     """Whether there are fewer than ten positives, or negatives."""
     positives = int(np.count_nonzero(y))
     return min(positives, len(y) - positives) < FEWEST

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trueness.errors import at_least
-from trueness.evaluation.blocks import DRAWS, Blocks
+from trueness.evaluation.blocks import DRAWS, FEWEST_BLOCKS, Blocks
 from trueness.evaluation.design_effects import Noisy, Residuals
 from trueness.evaluation.influence import (
     AT_ONCE,
     Array,
     auc_influence,
     linear,
+    linear_draws,
     too_few,
     with_draws,
 )
@@ -60,6 +63,37 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
 
     found = in_threads(auc, scores)
     return with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
+
+
+def auc_draws_among(
+    y: NDArray[Any], scores: Iterable[NDArray[np.float64]], among: NDArray[np.bool_],
+    blocks: Blocks,
+) -> list[Resampled]:  # fmt: skip
+    """AUC of several models on some of the units, such as those of a year or of a series.
+
+    Parameters
+    ----------
+    y : (n,)
+        Labels of all units, 0 and 1.
+    scores : iterable of (n,)
+    among : (n,) bool
+    blocks : Blocks
+        Of all n units.
+
+    Returns
+    -------
+    list of Resampled
+        Draws are NaN where the units fill fewer than five blocks, or hold fewer than ten positives
+        or negatives.
+    """
+    inside = y[among]
+    few = too_few(inside) or round(blocks.count * float(among.mean())) < FEWEST_BLOCKS
+    found = []
+    for score in scores:
+        influence = np.zeros(len(among))
+        auc, influence[among] = auc_influence(SortedScores.of(inside, score[among]))
+        found.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(inside)))
+    return found
 
 
 def precision_draws(

@@ -99,12 +99,12 @@ def record_access(
     """
     parts: dict[str, list[Run]] = {}
     for run in runs:
-        parts.setdefault(part or run.spec.estimands.measured_on, []).append(run)
+        parts.setdefault(part or run.estimands.measured_on, []).append(run)
     for name, some in parts.items():
         try:
             Ledger(store).record(some, name, verb, question, opened=opened)
         except StoreError as error:
-            if any(name in run.spec.estimands.sealed for run in some):
+            if any(name in run.estimands.sealed for run in some):
                 raise
             return str(error)
     return ""
@@ -117,7 +117,7 @@ def access_log(
 
     The part is the one that the run is measured on by default.
     """
-    part, data = part or run.spec.estimands.measured_on, data_of(run)
+    part, data = part or run.estimands.measured_on, data_of(run)
     try:
         every = Ledger(store).accesses(data)
     except StoreError as error:
@@ -143,7 +143,7 @@ def _models(keys: set[str], stored: Sequence[Run]) -> set[str]:
 
 def versions(run: Run, part: str) -> int:
     """Versions of a run that a part chose among: its epochs, penalties or numbers of trees."""
-    if run.spec.estimands.chosen_on != part:
+    if run.estimands.chosen_on != part:
         return 1
     epochs = run.record.get("last_epochs", ())
     return max(1, sum(epochs), getattr(run.spec.model, "choices", 1))

@@ -91,7 +91,7 @@ class CalibrationComparison:
     @property
     def rule(self) -> Estimands:
         """What is measured of the run."""
-        return self.run.spec.estimands
+        return self.run.estimands
 
     @property
     def best(self) -> Calibrated:
@@ -230,7 +230,7 @@ def compare_calibrations(
 
     check_binary(run, "calibration methods are")
     check_probabilities(run, "there is nothing to calibrate")
-    part, rule = measured_part(run), run.spec.estimands
+    part, rule = measured_part(run), run.estimands
     gap = 0 if part.time is None else rule.horizon
     block, probability = _blocks(part), {UNCALIBRATED: expit(part.score)}
     for method in dict.fromkeys(methods or METHODS):

@@ -83,7 +83,7 @@ class RunCertificate:
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         content = self.certificate.to_dict()
-        if not self.run.spec.estimands.probabilities:
+        if not self.run.estimands.probabilities:
             for row in (*content["tested"], content["threshold"], content["closest"]):
                 (row or {}).pop("probability", None)
         return {
@@ -143,7 +143,7 @@ class Certificates:
 
 
 def _flat(one: RunCertificate, row: ThresholdBound) -> dict[str, Any]:
-    probability = row.probability if one.run.spec.estimands.probabilities else None
+    probability = row.probability if one.run.estimands.probabilities else None
     return {
         "key": one.run.key, "name": one.name, "batch": one.batch, "cut": row.cut,
         "probability": probability, "alarms": row.alarms, "hits": row.hits,
@@ -264,7 +264,7 @@ def certification(
     between("confidence", confidence, 0.5)
     some = list(runs.values())
     check_together(some)
-    part = on or some[0].spec.estimands.measured_on
+    part = on or some[0].estimands.measured_on
     sealed = check_opened(some, part, opened)
     for run in some:
         _check_enough(run, part, _part(run, part))
@@ -326,7 +326,7 @@ def _candidate(run: Run, part: Predictions) -> Candidate:
     """Thresholds at fixed alarm rates; for tied scores, an alarm for every unit."""
     cuts = rate_cuts(part.score)
     cuts = cuts if len(cuts) else part.score[:1]
-    return Candidate(part.y, part.score, cuts, part.blocks(run.spec.estimands.block))
+    return Candidate(part.y, part.score, cuts, part.blocks(run.estimands.block))
 
 
 # ---------------------------------------------------------------------------------------- the part
@@ -359,7 +359,7 @@ def _years(part: Predictions) -> float | None:
 
 def _check_enough(run: Run, name: str, part: Predictions) -> None:
     """Refuse a part that is too short for its blocks, before the ledger is written."""
-    rule, positives = run.spec.estimands, int(part.y.sum())
+    rule, positives = run.estimands, int(part.y.sum())
     blocks = part.blocks(rule.block)
     if blocks.few or min(positives, len(part) - positives) < FEWEST:
         noun = rule.nouns[0] if blocks.items == len(part) else "cluster"

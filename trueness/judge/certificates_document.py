@@ -24,7 +24,7 @@ def document(found: Certificates) -> Document:
         of = run_title(first.name, first.run)
     else:
         of = plural(len(found.runs), "run")
-    subtitle = units_in_words(first.run.spec.estimands, found.part)
+    subtitle = units_in_words(first.run.estimands, found.part)
     if len(found.runs) == 1 and first.run.key not in of:
         subtitle = f"{first.run.key} · {subtitle}"
     tested = [_tested(run) for run in sorted(found.runs, key=_order)[:RUNS_IN_DETAIL]]
@@ -32,7 +32,7 @@ def document(found: Certificates) -> Document:
         f"{claim}: {of}",
         [
             Sentence(_answer(found), "verdict"),
-            *cautions(each.run.spec.estimands for each in found.runs),
+            *cautions(each.run.estimands for each in found.runs),
             _table(found),
             Items(_notes(found)),
             Section("Bounds of all thresholds", tested, folded=True),
@@ -71,7 +71,7 @@ def _wait(years: float | None) -> str:
 
 
 def _from(one: RunCertificate, row: ThresholdBound) -> str:
-    if one.run.spec.estimands.probabilities:
+    if one.run.estimands.probabilities:
         return f"probability {decimal(row.probability)} on"
     return f"score {decimal(row.cut)} on"
 
@@ -91,13 +91,13 @@ def _columns(ranks: bool) -> list[Column]:
 def _cells(one: RunCertificate, row: ThresholdBound | None) -> list[Cell]:
     if row is None:
         return [None] * 4
-    place = row.probability if one.run.spec.estimands.probabilities else row.cut
+    place = row.probability if one.run.estimands.probabilities else row.cut
     return [place, row.precision, row.precision, row.effective]
 
 
 def _table(found: Certificates) -> Table:
     """A row per run: the certified threshold, or the closest one and what is missing."""
-    ranks = any(not one.run.spec.estimands.probabilities for one in found.runs)
+    ranks = any(not one.run.estimands.probabilities for one in found.runs)
     columns = [
         Column("run", weight=9), Column("model", weight=2), Column("certified", weight=9),
         *_columns(ranks),
@@ -141,7 +141,7 @@ def _dependence(found: Certificates) -> list[str]:
     """What hits depend on, as far as it is known."""
     one = found.runs[0].certificate
     if one.block > 1:
-        noun = found.runs[0].run.spec.estimands.nouns[0]
+        noun = found.runs[0].run.estimands.nouns[0]
         return [f"serial dependence over {plural(one.block, noun if noun == 'day' else 'time')}"]
     clustered = any(row.depends != INDEPENDENT for row in one.tested)
     return ["clusters of units that depend on each other"] if clustered else []
@@ -149,7 +149,7 @@ def _dependence(found: Certificates) -> list[str]:
 
 def _tested(one: RunCertificate) -> Table:
     """Every threshold of a run."""
-    ranks = not one.run.spec.estimands.probabilities
+    ranks = not one.run.estimands.probabilities
     columns = [*_columns(ranks), Column("certified", weight=8)]
     rows = [
         [*_cells(one, row), "yes" if row.bound > one.certificate.precision else "no"]

@@ -96,7 +96,7 @@ def chance_of(
 
 def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged) -> int:
     """Models that were tested on these units and are unknown, and epochs chosen among there."""
-    part = leader.spec.estimands.measured_on
+    part = leader.estimands.measured_on
     try:
         accesses = Ledger(store).accesses(data_of(leader), part)
     except StoreError:
@@ -148,7 +148,7 @@ class Rearranged:
         """Of candidates of one group; only those that are new are read."""
         if not runs:
             return None
-        rule = runs[0].spec.estimands
+        rule = runs[0].estimands
         name = f"chance-{runs[0].record['comparison_group']}-{rule.block}-{rule.budget}"
         known = cls._read(*store.index.read_arrays(name))
         there = set(known.addresses if known else ())
@@ -208,7 +208,7 @@ def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearrange
     """Of models on the same units; None if these are too few."""
     first = some[0][1]
     ranked = in_threads(lambda one: SortedScores.of(one[1].y, one[1].score), some)
-    if too_few(ranked[0].y) or first.blocks(some[0][0].spec.estimands.block).few:
+    if too_few(ranked[0].y) or first.blocks(some[0][0].estimands.block).few:
         return None
     labels = labels_of(ranked[0].y, first.blocks(), first.group)
     return Rearranged(

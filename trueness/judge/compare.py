@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from trueness.document import Document
 from trueness.errors import TruenessError
-from trueness.evaluation.blocks import FEWEST_BLOCKS, Blocks
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals, of_share
-from trueness.evaluation.influence import FEWEST, auc_influence, linear_draws
+from trueness.evaluation.influence import too_few
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import auc_draws, precision_draws
+from trueness.evaluation.joint_draws import auc_draws, auc_draws_among, precision_draws
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import Resampled, SortedScores, mean_difference
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
@@ -136,7 +136,7 @@ class Comparison:
     @property
     def confidence(self) -> float:
         """Of every interval."""
-        return self.first.run.spec.estimands.confidence
+        return self.first.run.estimands.confidence
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -231,10 +231,10 @@ def compare(
     """
     one, other = (_named(store, wanted) for wanted in (first, second))
     _check_comparable(one, other, part)
-    part = one.run.spec.estimands.measured_on if part is None else part
+    part = one.run.estimands.measured_on if part is None else part
     if access:
         record_access(store, [one.run, other.run], *access, part=part, opened=opened)
-    if one.run.spec.estimands.kind == "classes":
+    if one.run.estimands.kind == "classes":
         from trueness.judge.languages import compare_two
 
         return ClassComparison(one, other, part, compare_two(one.run, other.run, part))
@@ -247,7 +247,7 @@ def _named(store: AnyStore, wanted: str) -> Named:
 
 
 def _check_comparable(one: Named, other: Named, part: str | None) -> None:
-    rules = [named.run.spec.estimands for named in (one, other)]
+    rules = [named.run.estimands for named in (one, other)]
     if one.run.key == other.run.key:
         raise TruenessError(f"{one.name}: both names stand for one run; give two", "same_run")
     if rules[0].kind != rules[1].kind:
@@ -265,7 +265,7 @@ def _check_comparable(one: Named, other: Named, part: str | None) -> None:
 
 
 def _of_an_event(one: Named, other: Named, part: str) -> Comparison:
-    rule = one.run.spec.estimands
+    rule = one.run.estimands
     parts = [named.run.predictions().part(part) for named in (one, other)]
     if parts[0].units() != parts[1].units():
         raise TruenessError(
@@ -380,16 +380,10 @@ def _pair(parts: list[Predictions], inside: NDArray[np.bool_], blocks: Blocks) -
 
     Units that fill fewer than five blocks have no draws: these would say nothing about chance.
     """
-    y = parts[0].y[inside]
-    if min(int(y.sum()), int((1 - y).sum())) < FEWEST:
+    y = parts[0].y
+    if too_few(y[inside]):
         return []
-    few = round(blocks.count * float(inside.mean())) < FEWEST_BLOCKS
-    found = []
-    for part in parts:
-        influence = np.zeros(len(inside))
-        auc, influence[inside] = auc_influence(SortedScores.of(y, part.score[inside]))
-        found.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(y)))
-    return found
+    return auc_draws_among(y, [part.score for part in parts], inside, blocks)
 
 
 def _values(pair: list[Resampled]) -> tuple[float | None, float | None]:

@@ -29,10 +29,10 @@ NAMES_DRAWN = 24
 
 def comparison_document(found: Comparison) -> Document:
     """Who is better, where they differ, which alarms only one raised."""
-    unit = found.first.run.spec.estimands.nouns[0]
+    unit = found.first.run.estimands.nouns[0]
     parts: list[Part] = [
         *(Sentence(sentence(found, one), "verdict") for one in found.measures),
-        *cautions(one.run.spec.estimands for one in (found.first, found.second)),
+        *cautions(one.run.estimands for one in (found.first, found.second)),
         _measures(found),
         Section("Alarms", [_raised(found), _units(found)]),
     ]
@@ -152,7 +152,7 @@ def _units(found: Comparison) -> Table:
 def _kind(found: Comparison, of: str) -> list[Part]:
     """Table and picture of the slices of one kind."""
     slices = [one for one in found.slices if one.of == of]
-    unit = found.first.run.spec.estimands.nouns[0]
+    unit = found.first.run.estimands.nouns[0]
     names = [found.first.name, found.second.name]
     columns = [
         Column(of, "text", 9), Column(f"{unit}s", "count", 6), Column("base rate", "share", 4),
@@ -212,7 +212,7 @@ def class_comparison_document(found: ClassComparison) -> Document:
     majority = run.record["slices"].get(found.part, {}).get("majority") or ""
     sections = compare_sections(
         found.first.name, found.second.name, found.found,
-        words_of(run.spec.estimands, majority),
+        words_of(run.estimands, majority),
     )  # fmt: skip
     title = f"{found.first.name} minus {found.second.name}"
     return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")

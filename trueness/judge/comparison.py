@@ -40,7 +40,7 @@ Draws = dict[str, Resampled]
 
 def measured_part(run: Run) -> Predictions:
     """The part that a run is measured on."""
-    return run.predictions().part(run.spec.estimands.measured_on)
+    return run.predictions().part(run.estimands.measured_on)
 
 
 def best_baseline(runs: Sequence[Run]) -> Run | None:
@@ -88,7 +88,7 @@ def remember(
 ) -> None:  # fmt: skip
     """Put statistics of runs of one comparison group into the index, from what is at hand."""
     addresses, known = _usable(*store.index.read_arrays(_index_of(runs[0])))
-    there, part = set(addresses), runs[0].spec.estimands.measured_on
+    there, part = set(addresses), runs[0].estimands.measured_on
     missing = [i for i, run in enumerate(runs) if run.address not in there]
     parts = [(runs[i], predictions[i].part(part)) for i in missing]
     _extended(store, addresses, known, parts, [aucs[i] for i in missing])
@@ -96,7 +96,7 @@ def remember(
 
 def _index_of(run: Run) -> str:
     """Name of the index of the comparison group of a run."""
-    rule = run.spec.estimands
+    rule = run.estimands
     return f"draws-{run.record['comparison_group']}-{rule.block}-{rule.budget}"
 
 
@@ -108,7 +108,7 @@ def _extended(
     if not parts:
         return addresses, known
     first = parts[0][0]
-    rule = first.spec.estimands
+    rule = first.estimands
     fresh = _computed([part for _, part in parts], rule.block, rule.budget, aucs)
     addresses, known = [*addresses, *(run.address for run, _ in parts)], _joined(known, fresh)
     store.index.write_arrays(_index_of(first), addresses, known)
@@ -215,6 +215,6 @@ def differences(draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]) -> 
     keys = [run.key for run in runs if run.key in draws]
     if not others or not keys:
         return {}
-    confidence = baselines[0].spec.estimands.confidence
+    confidence = baselines[0].estimands.confidence
     found = against_best([draws[key] for key in keys], others, confidence)
     return dict(zip(keys, found, strict=True))

@@ -74,7 +74,7 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     what : {"precision", "recall"}
     """
     parts = [measured_part(run) for _, run in runs]
-    rule = runs[0][1].spec.estimands
+    rule = runs[0][1].estimands
     confidence = rule.confidence
     points = [_points(part, what, rule.block, confidence) for part in parts]
     lines: list[Trace] = []

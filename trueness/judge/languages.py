@@ -213,7 +213,7 @@ def _first_parts(
     """Predictions up to the first that has groups, of those of a task of its own before others."""
     parts: dict[str, Predictions] = {}
     problems: list[Problem] = []
-    for run in sorted(runs, key=lambda one: not one.spec.estimands.majority):
+    for run in sorted(runs, key=lambda one: not one.estimands.majority):
         try:
             parts[run.key] = run.predictions().part(part)
         except StoreError as error:
@@ -228,7 +228,7 @@ def _first_parts(
 
 def _common(parts: Mapping[str, Predictions], runs: Sequence[Run[Any]]) -> CommonUnits:
     grouped = next((key for key, one in parts.items() if one.group is not None), next(iter(parts)))
-    rule = next(run.spec.estimands for run in runs if run.key == grouped)
+    rule = next(run.estimands for run in runs if run.key == grouped)
     return CommonUnits.of(parts[grouped], rule)
 
 

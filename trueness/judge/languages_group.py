@@ -183,10 +183,10 @@ def class_group(
     TruenessError
         With the codes ``other_units``, ``no_estimate``, ``no_reference``, ``no_part``.
     """
-    part = part or runs[0].spec.estimands.measured_on
+    part = part or runs[0].estimands.measured_on
     known = [list(recorded_scores(run, part)) for run in runs]
     common = [name for name in known[0] if all(name in one for one in known)]
-    headline = runs[0].spec.estimands.headline
+    headline = runs[0].estimands.headline
     target = target or (headline if headline in common else "macro_f1")
     check_target(target, common)
     found = draws_of(runs, part, store)

@@ -128,7 +128,7 @@ def class_run(name: str, run: Run[Any], part: str) -> ClassRun:
         If it was not measured there.
     """
     found = recorded_slices(run, part)
-    words = words_of(run.spec.estimands, found.majority)
+    words = words_of(run.estimands, found.majority)
     return ClassRun(name, run.key, run.record["label"], part, found, words)
 
 

@@ -182,7 +182,7 @@ def _group(
     store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
     sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
 ) -> Group:  # fmt: skip
-    if runs[0].spec.estimands.kind == "classes":
+    if runs[0].estimands.kind == "classes":
         return _of_classes(store, runs, comparable, ids, sort, problems, part, reference)
     return _of_an_event(store, runs, comparable, ids, sort, problems)
 
@@ -193,7 +193,7 @@ def _of_an_event(
 ) -> Group:  # fmt: skip
     """Group of a binary event."""
     candidates = [r for r in runs if not r.spec.is_baseline]
-    rule = (candidates or runs)[0].spec.estimands
+    rule = (candidates or runs)[0].estimands
     sort = sort or rule.headline
     _check_sort(sort, runs)
     reference, every = best_baseline(comparable), [r for r in comparable if r.spec.is_baseline]
@@ -247,7 +247,7 @@ def _effective_alarms(known: dict[str, Statistics], leader: Model | None) -> flo
     precision = known[leader.key].precision if leader and leader.key in known else None
     if leader is None or precision is None or precision.depends is None:
         return None
-    return precision.depends.effective(precision.n, (1 - leader.run.spec.estimands.confidence) / 2)
+    return precision.depends.effective(precision.n, (1 - leader.run.estimands.confidence) / 2)
 
 
 def _called(reference: Run | None, ids: dict[str, list[str]]) -> str | None:
@@ -263,7 +263,7 @@ def _standing(
     rearranged: Rearranged | None, baseline: str | None,
 ) -> Standing:  # fmt: skip
     """Against chance, all that were tested count; against siblings, those that are shown."""
-    rule, run = leader.run.spec.estimands, leader.run
+    rule, run = leader.run.estimands, leader.run
     by_auc, by_precision = against_baselines(known, candidates, run, baselines)
     return Standing(
         leader.estimates[f"precision@{rule.budget}"], leader.estimates["base_rate"].value or 0.0,
@@ -280,7 +280,7 @@ def _power(
     """What the units can show about the leader; None if they are too few."""
     if rearranged is None or leader.key not in known:
         return None
-    rule, rate = leader.spec.estimands, leader.record["estimates"]["base_rate"]
+    rule, rate = leader.estimands, leader.record["estimates"]["base_rate"]
     groups = replicates(known, candidates, leader)
     aucs = [mean_of([known[run.key].auc for run in group]) for group in groups]
     others = [known[run.key].auc for run in baselines if run.key in known]
@@ -300,7 +300,7 @@ def _check_asked(
     for runs in groups:
         if sort is not None:
             _check_sort(sort, runs)
-    kinds = {runs[0].spec.estimands.kind for runs in groups}
+    kinds = {runs[0].estimands.kind for runs in groups}
     if kinds != {"binary"}:
         return
     if reference is not None:
@@ -308,7 +308,7 @@ def _check_asked(
             "a reference belongs to --by, or to runs with K classes; these have a binary label",
             "reference",
         )
-    parts = {runs[0].spec.estimands.measured_on for runs in groups}
+    parts = {runs[0].estimands.measured_on for runs in groups}
     if part is not None and parts != {part}:
         raise TruenessError(
             f"a leaderboard shows the part that runs are measured on, here {', '.join(parts)}; "
@@ -351,7 +351,7 @@ def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
 
 def _title(run: Run, part: str, n: int) -> str:
     """What is predicted, on which units, by which protocol."""
-    data, spec, rule = run.record["data"], run.spec, run.spec.estimands
+    data, spec, rule = run.record["data"], run.spec, run.estimands
     name = str(data.get("name") or "").rpartition("/")[2]
     noun = rule.nouns[0]
     told = [
@@ -372,7 +372,7 @@ def _of_classes(
     """Group of K classes; where no baseline is shown, all of them are compared with."""
     from trueness.judge.languages_group import class_group
 
-    rule, shown = runs[0].spec.estimands, {run.key for run in runs}
+    rule, shown = runs[0].estimands, {run.key for run in runs}
     if not any(run.spec.is_baseline for run in runs):
         runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]
     found = class_group(store, runs, ids, part=part, target=sort, reference=reference)

@@ -73,7 +73,7 @@ def family(
     store: AnyStore, ledger: Ledger, runs: Sequence[Run], part: str, *, sealed: bool
 ) -> dict[str, Run]:
     """Stored runs by key that are certified together with some runs, these among them."""
-    every = [one for one in store.all_runs()[0] if part in one.spec.estimands.judged_on]
+    every = [one for one in store.all_runs()[0] if part in one.estimands.judged_on]
     found = [one for one in every if any(siblings(run, one) for run in runs)]
     if sealed:
         seen = {key for one in ledger.accesses(part=part) for key in one.keys}

@@ -26,7 +26,7 @@ def check_binary(run: Run, what: str) -> None:
     TruenessError
         With code ``not_binary``.
     """
-    if run.spec.estimands.kind != "binary":
+    if run.estimands.kind != "binary":
         more = "; see `trueness text predict --precision`" * (run.spec.task.kind == "titles")
         raise TruenessError(
             f"{run.key}: {what} about binary labels, and this run has "
@@ -42,7 +42,7 @@ def check_probabilities(run: Run, what: str) -> None:
     TruenessError
         With code ``scores_only_rank``.
     """
-    if not run.spec.estimands.probabilities:
+    if not run.estimands.probabilities:
         raise TruenessError(
             f"{run.key}: its scores only rank, so {what}; judge probabilities or logits instead",
             "scores_only_rank",
@@ -57,7 +57,7 @@ def check_judged(run: Run, name: str) -> None:
     TruenessError
         With code ``no_part``.
     """
-    known = run.spec.estimands.judged_on
+    known = run.estimands.judged_on
     if name not in known:
         raise TruenessError(
             f"{run.key} is judged on {' or '.join(known)}, not on {name}", "no_part"

@@ -128,7 +128,7 @@ def run_parts(model: Model) -> list[Part]:
     from trueness.judge.figures import learning_curves
 
     parts = finding_parts(model.findings, model.muted)
-    rule = model.run.spec.estimands
+    rule = model.run.estimands
     try:
         part = measured_part(model.run)
         drawn: list[Figure | None] = [histogram(part), learning_curves(model.run)]
@@ -142,13 +142,11 @@ def run_parts(model: Model) -> list[Part]:
 def run_sections(model: Model) -> list[Part]:
     """Everything that is known about a run of a binary label."""
     about: list[Part] = [Items(facts(model)), *split_table(model), estimates_table(model)]
-    headline: Any = model.estimates[model.run.spec.estimands.headline]
-    first = Sentence(
-        f"{model.name}: {model.run.spec.estimands.headline} {_shown(headline)}.", "verdict"
-    )
+    headline: Any = model.estimates[model.run.estimands.headline]
+    first = Sentence(f"{model.name}: {model.run.estimands.headline} {_shown(headline)}.", "verdict")
     findings = run_parts(model)
     return [
-        first, *cautions([model.run.spec.estimands]), *about, *difference_sentence(model),
+        first, *cautions([model.run.estimands]), *about, *difference_sentence(model),
         *warnings_of(model), *_by_group(model), Section("Checks and pictures", findings),
     ]  # fmt: skip
 

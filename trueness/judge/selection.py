@@ -131,7 +131,7 @@ def selection(
         return None
     seeds = replicates(known, runs, leader)
     parts = [[known[run.key] for run in group] for group in seeds]
-    rule = leader.spec.estimands
+    rule = leader.estimands
     aucs = [mean_of([one.auc for one in part]) for part in parts]
     precisions = [mean_of([one.precision for one in part]) for part in parts]
     place, kept = _distinct(parts)
@@ -196,7 +196,7 @@ def _joint(
 ) -> _Joint:  # fmt: skip
     """From the index of the store, or computed and kept there."""
     one = seeds[0][0]
-    name = f"selection-{one.record['comparison_group']}-{one.spec.estimands.budget}"
+    name = f"selection-{one.record['comparison_group']}-{one.estimands.budget}"
     members = sorted(sorted(run.address for run in group) for group in seeds)
     address = hashlib.sha256(json.dumps(members).encode()).hexdigest()[:24]
     index = store.index.read(name)
@@ -254,7 +254,7 @@ def against_baselines(
     others = [known[run.key] for run in baselines if run.key in known]
     if not others or not parts[0]:
         return [], []
-    confidence = leader.spec.estimands.confidence
+    confidence = leader.estimands.confidence
 
     def contrasts(of: str) -> list[Contrast]:
         candidates = [mean_of([getattr(one, of) for one in part]) for part in parts]

@@ -53,6 +53,7 @@ class Shown:
         run = self.model.run
         return {
             **run.record,
+            "by_series": self.by_series(),
             **self.model.to_dict(),
             "schema": SCHEMA,
             "kind": "run",
@@ -62,6 +63,19 @@ class Shown:
             "access": None if self.access is None else self.access.to_dict(),
             "not_applicable": {one.code: one.why for one in self.not_applicable},
         }
+
+    def by_series(self) -> dict[str, Any] | None:
+        """The run on each series of a panel; None without, or if predictions are damaged."""
+        from trueness.judge.comparison import measured_part
+        from trueness.judge.slices import slices
+
+        if self.model.run.estimands.kind != "binary":
+            return None
+        with contextlib.suppress(TruenessError):
+            if measured_part(self.model.run).group is not None:
+                found = slices(self.model.run).to_dict()
+                return {**found, "by": {"group": found["by"]["group"]}}
+        return None
 
     def to_frame(self) -> pl.DataFrame:
         """A row per estimate."""
@@ -74,7 +88,7 @@ class Shown:
         title = f"{' = '.join(self.ids) or run.key} · {run.record['label']}"
         log = [] if self.access is None else [Sentence(f"{self.access}", "note")]
         log = [*not_applicable_parts(self.not_applicable), *log]
-        if run.spec.estimands.kind == "classes":
+        if run.estimands.kind == "classes":
             from trueness.judge.languages_tables import class_run_sections
 
             parts: list[Any] = [
@@ -111,7 +125,7 @@ def show(
         If there is no such run or part, or the part is sealed.
     """
     run, ids = find_run(store, wanted)
-    rule = run.spec.estimands
+    rule = run.estimands
     if part is not None and part != rule.measured_on and rule.kind == "binary":
         raise TruenessError(
             f"{wanted}: estimates are of the {part_in_words(rule.measured_on)}; `trueness "

@@ -13,6 +13,7 @@ from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.joint_draws import auc_draws_among
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
@@ -28,7 +29,7 @@ MOST_GROUPS = 30
 
 @dataclass(frozen=True)
 class Slice:
-    """Some of the measured units: share of positives, and precision of the alarms on them.
+    """Some of the measured units: share of positives, AUC, and precision of the alarms on them.
 
     `others` are the alarms of the baseline; None without one.
     """
@@ -36,6 +37,7 @@ class Slice:
     name: str
     n: int
     base_rate: Estimate
+    auc: Estimate
     alarms: Estimate
     others: Estimate | None
 
@@ -65,7 +67,7 @@ class Slices:
 def _plain(one: Slice) -> dict[str, Any]:
     return {
         "name": one.name, "n": one.n, "base_rate": one.base_rate.to_dict(),
-        "alarms": one.alarms.to_dict(),
+        "auc": one.auc.to_dict(), "alarms": one.alarms.to_dict(),
         "baseline": None if one.others is None else one.others.to_dict(),
     }  # fmt: skip
 
@@ -85,7 +87,7 @@ def slices(run: Run, baseline: Run | None = None) -> Slices:
     StoreError
         If predictions are damaged.
     """
-    part, rule = measured_part(run), run.spec.estimands
+    part, rule = measured_part(run), run.estimands
     at_rate = percent_of(len(part), rule.alarm_rate_pct)
     budget, name = max((at_rate, rule.rate_name), (rule.budget, str(rule.budget)))
     alarms = [_Alarms.of(part, budget, rule.block)]
@@ -101,8 +103,9 @@ def slices(run: Run, baseline: Run | None = None) -> Slices:
 
 @dataclass(frozen=True)
 class _Alarms:
-    """Units that a model raises an alarm on, (n,), and how their labels depend on each other."""
+    """Scores of a model, (n,), its alarms, and how the labels depend on each other."""
 
+    score: NDArray[np.float64]
     raised: NDArray[np.bool_]
     residuals: Residuals
 
@@ -110,7 +113,7 @@ class _Alarms:
     def of(cls, part: Predictions, budget: int, block: int) -> _Alarms:
         ranked = SortedScores.of(part.y, part.score)
         residuals = Residuals.of(ranked, part.blocks(block))
-        return cls(part.score > alarm_cut(part.score, budget), residuals)
+        return cls(part.score, part.score > alarm_cut(part.score, budget), residuals)
 
 
 def _columns(part: Predictions) -> dict[str, tuple[NDArray[Any], list[str]]]:
@@ -145,11 +148,12 @@ def _slice(
     name: str, inside: NDArray[np.bool_], y: NDArray[Any], alarms: list[_Alarms],
     confidence: float,
 ) -> Slice:  # fmt: skip
-    base = of_share(y, inside, alarms[0].residuals.blocks)
+    n, blocks = int(inside.sum()), alarms[0].residuals.blocks
+    base = of_share(y, inside, blocks)
     own, *others = [one.residuals.share(y, inside & one.raised, confidence) for one in alarms]
-    n = int(inside.sum())
+    (auc,) = auc_draws_among(y, [alarms[0].score], inside, blocks)
     rate = base.estimate(int(y[inside].sum()), n, confidence)
-    return Slice(name, n, rate, own, others[0] if others else None)
+    return Slice(name, n, rate, auc.proportion(confidence), own, others[0] if others else None)
 
 
 def slice_sections(runs: Sequence[tuple[str, Run]], only: str = "") -> list[Section]:
@@ -182,12 +186,12 @@ def _table(title: str, rows: list[Slice], found: Slices, name: str, baseline: st
     note = f"The {MOST_GROUPS} largest groups." if listed < found.n else ""
     columns = [
         Column(title, weight=9), Column(f"{found.unit}s", "count", 4),
-        Column("base rate", "share", 6), Column(name, "share", 9),
+        Column("base rate", "share", 6), Column("AUC", "estimate", 5), Column(name, "share", 9),
     ]  # fmt: skip
     beside = any(one.others is not None for one in rows)
     columns += [Column(baseline or "baseline", "share", 8)] if beside else []
     cells: list[list[Cell]] = [
-        [one.name, one.n, one.base_rate, one.alarms, *([one.others] if beside else [])]
+        [one.name, one.n, one.base_rate, one.auc, one.alarms, *([one.others] if beside else [])]
         for one in rows
     ]
     styles: list[Style] = ["total" if one.name == f"all {found.unit}s" else "" for one in rows]

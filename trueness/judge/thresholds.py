@@ -65,14 +65,14 @@ class RunThresholds:
     @property
     def base_rate(self) -> Estimate:
         """Share of positives."""
-        y, blocks = self.part.y, self.part.blocks(self.run.spec.estimands.block)
+        y, blocks = self.part.y, self.part.blocks(self.run.estimands.block)
         depends = of_share(y, np.ones(len(y), bool), blocks)
         return depends.estimate(self.sweep.positives, self.sweep.n, self.sweep.confidence)
 
     @property
     def probabilities(self) -> bool:
         """Whether scores are log-odds."""
-        return self.run.spec.estimands.probabilities
+        return self.run.estimands.probabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -186,7 +186,7 @@ def judge_thresholds(
     every = [(name, run, False) for name, run in runs.items()]
     every += [(name, run, True) for name, run in beside.items()]
     for _, run, _ in every:
-        check_part(run, run.predictions(), on or run.spec.estimands.measured_on)
+        check_part(run, run.predictions(), on or run.estimands.measured_on)
     unrecorded = record_access(
         store, [run for _, run, _ in every], "thresholds", "sweep", part=on, opened=opened
     )
@@ -197,7 +197,7 @@ def judge_thresholds(
 
 
 def _sealed(runs: Mapping[str, Run], on: str | None) -> bool:
-    return any(on in run.spec.estimands.sealed for run in runs.values())
+    return any(on in run.estimands.sealed for run in runs.values())
 
 
 def _best_baselines(store: AnyStore, runs: Sequence[Run]) -> dict[str, Run]:
@@ -252,7 +252,7 @@ def thresholds_of(
         If the run has no such part, fewer than two positives there, or no probabilities and a grid
         of them is asked for.
     """
-    rule, predictions = run.spec.estimands, run.predictions()
+    rule, predictions = run.estimands, run.predictions()
     measured_on = on or rule.measured_on
     check_part(run, predictions, measured_on)
     if grid == "probabilities":

@@ -42,7 +42,7 @@ def document(found: Thresholds) -> Document:
     """Of one run: its choices, the best baseline beside it, its sweep; of several a line each."""
     asked = found.asked
     parts: list[Part] = [Sentence(note, "warning") for note in found.notes]
-    parts += cautions(one.run.spec.estimands for one in found.runs)
+    parts += cautions(one.run.estimands for one in found.runs)
     if len(asked) == 1 and not found.campaign:
         (one,) = asked
         title = f"Thresholds of {run_title(one.name, one.run)}"
@@ -85,13 +85,13 @@ def _section(one: RunThresholds, folded: bool, detailed: bool) -> Section:
 
 def base_sentence(one: RunThresholds) -> str:
     """Units, positives and their share."""
-    rule = one.run.spec.estimands
+    rule = one.run.estimands
     return f"{counted(rule, one.measured_on, one.part)}; base rate {one.base_rate}"
 
 
 def caption(one: RunThresholds, most: str = "") -> str:
     """What the rules mean, and which of them to believe."""
-    rule = one.run.spec.estimands
+    rule = one.run.estimands
     unit = rule.nouns[0]
     told = (
         f"In-sample threshold (optimistic): best of {most}{count(len(one.sweep))} thresholds on "
@@ -186,7 +186,7 @@ def _at_rates(one: RunThresholds) -> Sweep:
     part = one.part
     return threshold_sweep(
         part.y, part.score, part.time, rates_pct=ALARM_RATES_PCT, input="score",
-        confidence=one.sweep.confidence, blocks=part.blocks(one.run.spec.estimands.block),
+        confidence=one.sweep.confidence, blocks=part.blocks(one.run.estimands.block),
     )  # fmt: skip
 
 

@@ -80,7 +80,7 @@ class TopModel:
     @property
     def probabilities(self) -> bool:
         """Whether scores are log-odds."""
-        return self.model.run.spec.estimands.probabilities
+        return self.model.run.estimands.probabilities
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -249,7 +249,7 @@ def _file(model: Model, per: Per | None) -> str:
 
 def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     """What the run does at each probability and at each alarm budget."""
-    part, rule = measured_part(run), run.spec.estimands
+    part, rule = measured_part(run), run.estimands
     ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(rule.block)
     residuals, score = Residuals.of(ranked, blocks), part.score
     cuts = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Generic
@@ -76,6 +76,15 @@ class Run(Generic[S]):
         """Equal for runs that are seeds of one candidate."""
         return self.spec.candidate
 
+    @cached_property
+    def estimands(self) -> Estimands:
+        """What is measured of it; in a panel a unit is one bar of one series."""
+        rule: Estimands = self.spec.estimands  # ty: ignore[missing-attribute] - every spec has them
+        if len(self.record["data"].get("series", ())) < 2:
+            return rule
+        unit, series = rule.nouns
+        return replace(rule, nouns=(f"{series}-{unit}", series))
+
     @property
     def address(self) -> str:
         """Changes with the predictions."""
@@ -93,7 +102,7 @@ class Run(Generic[S]):
         StoreError
             If they are damaged.
         """
-        rule: Estimands = self.spec.estimands  # ty: ignore[missing-attribute] - every spec has them
+        rule = self.estimands
         scale = "logit" if rule.probabilities else "rank"
         return Predictions(self.table(), scale, tuple(self.record.get("classes", ())))
 

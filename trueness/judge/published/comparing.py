@@ -264,7 +264,7 @@ def _measured(store: AnyStore, runs: list[Run], notes: list[str]) -> dict[str, E
     """Precision and recall at 0.5 and AUC of the replicates of one experiment as one."""
     if not runs:
         return {}
-    confidence = runs[0].spec.estimands.confidence
+    confidence = runs[0].estimands.confidence
     estimates = [run.record["estimates"] for run in runs]
     measured = {
         name: replicated_proportion([Estimate.from_dict(e[stored]) for e in estimates], confidence)
