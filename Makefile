@@ -2,12 +2,14 @@
 # make run-text – the same for titles: a synthetic catalogue, baselines, an encoder, per language
 # make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
+# make test-processes – programs that are killed, share a store or meet broken disks
+# make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 EXTRAS ?= dev text serve
 
-.PHONY: setup run run-text test test-all lint bench simulations clean
+.PHONY: setup run run-text test test-processes test-all lint bench simulations clean
 
 setup:
 	@python3 tools/install.py $(EXTRAS)
@@ -26,6 +28,9 @@ lint: setup
 
 test: lint
 	@$(BIN)/pytest -n 2 --dist loadfile
+
+test-processes: setup
+	@$(BIN)/pytest -n 2 --dist loadfile -m "processes and not slow"
 
 test-all: lint
 	@$(BIN)/pytest -m "not gpu"

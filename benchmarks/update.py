@@ -32,7 +32,7 @@ def carried_out(folder, rows, arguments, update=False, store="store"):
         settings={
             "recipe": {"epochs": arguments.epochs}, "evaluation": {"block_years": arguments.years},
         },
-        continues=kept if update else None,
+        store=kept, update=update,
     )  # fmt: skip
     if not arguments.baselines:
         campaign = replace(campaign, baselines=())

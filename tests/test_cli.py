@@ -175,6 +175,7 @@ def test_the_report_is_self_contained(finished):
     assert "F1" not in html.split("</script>")[-1]
 
 
+@pytest.mark.processes
 def test_sigkill_at_any_moment_loses_and_repeats_nothing(tiny, tmp_path):
     """Kill the run again and again; every key is stored once, whole, and nothing temporary stays."""
     chance, store, kills = random.Random(1), tmp_path / "store", 0
@@ -201,6 +202,7 @@ def test_sigkill_at_any_moment_loses_and_repeats_nothing(tiny, tmp_path):
     assert content["problems"] == []
 
 
+@pytest.mark.processes
 def test_ctrl_c_keeps_what_is_finished(tiny, tmp_path):
     slow = tiny.read_text().replace("epochs: 2", "epochs: 100000, patience: 100000")
     tiny.write_text(slow)
@@ -477,6 +479,7 @@ def test_half_a_thing_is_refused(capsys, arguments):
     assert arguments[-1 if arguments[0] != "run" else 3] in err
 
 
+@pytest.mark.processes
 def test_two_processes_share_a_campaign(tiny, tmp_path):
     """Each run is trained by one of them; both stores' leaderboards are whole afterwards."""
     tiny.write_text(

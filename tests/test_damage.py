@@ -18,6 +18,8 @@ from trueness.store.annotations import annotate
 from trueness.store.leases import Leases
 from trueness.store.ledger import Ledger
 
+pytestmark = pytest.mark.processes
+
 BY_HAND = ("checks.yaml",)
 WRONG = (None, True, -1, 0.5, 10**30, "x", "", [], [1], {}, {"a": 1}, ["a", None], "\u202e\x1b[2J")
 

@@ -13,6 +13,8 @@ import pytest
 
 from trueness.store import Store
 
+pytestmark = pytest.mark.processes
+
 JUDGE = "import sys; from trueness.cli import main; main()"
 SIZES = [0, 4, 64, 500, 2_000, 8_000, 20_000, 60_000]
 """Bytes that a file may have."""

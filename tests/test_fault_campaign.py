@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 TOOL = Path(__file__).parents[1] / "tools" / "fault_campaign.py"
 
 

@@ -17,7 +17,10 @@ POSSIBLE = (
     shutil.which("unshare")
     and not subprocess.run([*ALONE, "true"], capture_output=True, check=False).returncode
 )
-pytestmark = pytest.mark.skipif(not POSSIBLE, reason="namespaces of processes need privileges")
+pytestmark = [
+    pytest.mark.processes,
+    pytest.mark.skipif(not POSSIBLE, reason="namespaces of processes need privileges"),
+]
 
 WRITER = """
 import sys

@@ -15,6 +15,8 @@ from trueness.errors import StoreError
 from trueness.execute import Failure, Pool
 from trueness.files import cache_folder
 
+pytestmark = pytest.mark.processes
+
 SOON_S = 60
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 COMMAND = [sys.executable, "-m", "trueness"]

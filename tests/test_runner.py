@@ -123,6 +123,7 @@ trueness.run("rows.yaml", store="store", workers=2, progress=False)
 """
 
 
+@pytest.mark.processes
 def test_a_script_without_a_main_guard_writes_nothing(rows, tmp_path):
     rows("  - {id: R-1, model: logit}\n")
     (tmp_path / "script.py").write_text(SCRIPT)

@@ -252,6 +252,7 @@ def worker(folder, url, trials, pause, name="small"):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
+@pytest.mark.processes
 def test_two_processes_never_run_one_spec_and_stop_together(folder, tmp_path, study):
     url = f"sqlite:///{tmp_path / 's.sqlite3'}"
     both = [worker(folder, url, 16, 0.05) for _ in range(2)]
@@ -268,6 +269,7 @@ def test_two_processes_never_run_one_spec_and_stop_together(folder, tmp_path, st
     assert len(set(together)) == len(together) == 16
 
 
+@pytest.mark.processes
 def test_a_killed_process_loses_its_trials_to_another_and_nothing_is_lost(folder, tmp_path, study):
     url = f"sqlite:///{tmp_path / 's.sqlite3'}"
     process = worker(folder, url, 16, 600)
@@ -363,12 +365,24 @@ def test_objectives_come_from_stored_runs(folder, tmp_path, study, kind):
 
 @pytest.fixture(scope="module")
 def searched(folder):
-    """A store with a real search of ten trials, killed in the middle and gone on with."""
-    command = ("search", "run", folder / "small.yaml", "--trials", 10, "--store", folder / "store")
-    process = start(*command)
-    before, database = time.monotonic(), folder / "store" / "search.sqlite3"
+    """A store with a real search of ten trials."""
+    process = start(*_ten_trials(folder, folder / "store"), "--json")
+    out, err = process.communicate()
+    assert process.returncode == 0, err
+    return folder, json.loads(out), err
+
+
+def _ten_trials(folder, store):
+    return "search", "run", folder / "small.yaml", "--trials", 10, "--store", store
+
+
+@pytest.mark.processes
+def test_a_killed_search_goes_on_and_every_trial_is_a_stored_run(folder, tmp_path):
+    root = tmp_path / "store"
+    command, database = _ten_trials(folder, root), root / "search.sqlite3"
+    process, before = start(*command), time.monotonic()
     while time.monotonic() - before < 120 and process.poll() is None:
-        if database.exists() and len(list((folder / "store" / "runs").glob("[0-9a-f]*"))) >= 8:
+        if database.exists() and len(list((root / "runs").glob("[0-9a-f]*"))) >= 8:
             process.kill()
             break
         time.sleep(0.02)
@@ -376,14 +390,10 @@ def searched(folder):
     process = start(*command, "--json")
     out, err = process.communicate()
     assert process.returncode == 0, err
-    return folder, json.loads(out), err
-
-
-def test_a_killed_search_goes_on_and_every_trial_is_a_stored_run(searched):
-    folder, report, _ = searched
+    report = json.loads(out)
     assert report["trials"] == report["distinct"] == 10
-    store = Store(folder / "store")
-    found = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
+    store = Store(root)
+    found = find_study(open_storage(f"sqlite:///{database}"), "small")
     assert len(found.completed) == 10
     for trial in found.completed:
         run = store.run(trial.user_attrs["key"])
@@ -410,6 +420,7 @@ def test_our_studies_are_analysed_like_published_ones(searched, capsys):
     assert (status, json.loads(out)["studies"][0]["n_trials"]) == (0, 10)
 
 
+@pytest.mark.processes
 def test_ctrl_c_ends_a_search_with_status_130_and_keeps_what_is_done(folder, tmp_path):
     process = start(
         "search", "run", folder / "planted.yaml", "--trials", 40, "--store", tmp_path / "s"

@@ -306,6 +306,7 @@ def test_what_begins_with_a_run_that_failed_fails(corpus, tmp_path):
     assert "is not stored" in store.failures()[third.key]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_build_that_is_stopped_leaves_nothing(tmp_path, number):
     command = [sys.executable, "-m", "trueness", "text", "build", "--synthetic", "--rows", "200000"]

@@ -164,6 +164,7 @@ def test_status_shows_what_processes_noted(declared, copy):
     assert status("judged", declared.experiments, copy).processes == []
 
 
+@pytest.mark.processes
 def test_status_sees_a_run_at_work(tiny, tmp_path, capsys):
     tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 100000, patience: 100000"))
     process = start("run", tiny, "--store", tmp_path / "store", "--workers", 1)

@@ -75,7 +75,7 @@ def carried(folder, rows, update=False, bars=BARS, baselines=False):
     store, heard = Store(folder / "store"), Heard()
     campaign = load_campaign(
         folder / "growing.yaml", data=bars_of(folder, rows, bars),
-        continues=store if update else None,
+        store=store, update=update,
     )  # fmt: skip
     if not baselines:
         campaign = replace(campaign, baselines=())
@@ -247,6 +247,41 @@ def test_open_dates_stay_as_they_were_first(tmp_path):
     assert any("--update" in note for note in offered)
 
 
+def test_after_an_update_every_verb_finds_its_runs(tmp_path, capsys):
+    """Dates that were left open are those of the runs on these data, not those of their end."""
+    text = CAMPAIGN.replace("walk_forward", "mission").split("  - {id: G-3")[0]
+    (tmp_path / "growing.yaml").write_text(text)
+    carried(tmp_path, OLD)
+    _, store, summary, _ = carried(tmp_path, OLD + 300, update=True)
+    assert len(summary.trained) == 2
+    plain = load_campaign(tmp_path / "growing.yaml", data=bars_of(tmp_path, OLD + 300), store=store)
+    assert {entry.spec.key for entry in plain.entries} >= set(summary.trained)
+    for verb in ("status", "tracker"):
+        code, out, err = call(capsys, verb, tmp_path / "growing.yaml", "--data",
+                              tmp_path / f"bars-{OLD + 300}.csv", "--store", store.root,
+                              "--json")  # fmt: skip
+        assert code == 0, err
+        assert summary.trained[0] in out or '"done": 2' in out
+    _, _, again, notes = carried(tmp_path, OLD + 300)
+    assert (again.trained, len(again.reused), notes) == ([], 2, [])
+    _, _, other, _ = carried(tmp_path, OLD + 301)  # longer still: dates of its end
+    assert len(other.trained) == 2
+
+
+def test_a_dry_run_offers_the_update(tmp_path, capsys):
+    (tmp_path / "growing.yaml").write_text(CAMPAIGN.split("  - {id: G-2")[0])
+    carried(tmp_path, OLD)
+    words = ("run", tmp_path / "growing.yaml", "--data", bars_of(tmp_path, OLD + 20), "--dry-run",
+             "--store", tmp_path / "store")  # fmt: skip
+    code, _, err = call(capsys, *words)
+    assert (code, err.count("--update")) == (0, 1)
+    code, _, err = call(capsys, *words, "--update")
+    told = [line for line in err.splitlines() if line.startswith("note:")]
+    assert code == 0
+    assert len(told) == 1
+    assert "continued" in told[0]
+
+
 def test_validation_that_grows_keeps_the_weights(tmp_path):
     text = CAMPAIGN.replace(
         "{protocol: walk_forward}",
@@ -315,7 +350,7 @@ def test_a_panel_goes_on_where_each_of_its_series_does(tmp_path):
         BARS.head(first).frame().write_csv(tmp_path / "bars" / "a.csv")
         other.head(second).frame().write_csv(tmp_path / "bars" / "b.csv")
         store = Store(tmp_path / "store")
-        campaign = load_campaign(tmp_path / "growing.yaml", continues=store if update else None)
+        campaign = load_campaign(tmp_path / "growing.yaml", store=store, update=update)
         campaign = replace(campaign, baselines=())
         assert run(campaign, store, device="cpu", workers=0, update=update).failed == []
         return store, spec_of(campaign, "G-1")
@@ -395,6 +430,53 @@ def test_what_else_columns_are_made_from_has_to_go_on_too(tmp_path):
     assert len(set(reasons)) == 4
 
 
+LABELS = """\
+import polars as pl
+
+
+def build(bars):
+    close = pl.col("Close")
+    return bars.select(
+        mine=(close / close.shift(5) - 1).fill_null(0.0),
+        up3=(close.shift(-3) / close > 1.005).cast(pl.Float64),
+    )
+"""
+
+
+@pytest.mark.parametrize("source", ["mine.csv", "mine.py:build"])
+def test_labels_that_become_known_later_are_no_revision(tmp_path, source):
+    """The last three labels are missing in the shorter file; a function's labels look ahead."""
+    text = CAMPAIGN.split("  - {id: G-2")[0].replace(
+        "task: {context: 20, horizon: 3}",
+        "task: {context: 20, horizon: 3, tier: own, target: {column: up3}}",
+    )
+    (tmp_path / "growing.yaml").write_text(f"features: {source}\n{text}")
+    (tmp_path / "mine.py").write_text(LABELS)
+
+    def known(rows, revise=0.0):
+        bars = BARS.head(rows).adjusted().frame()
+        close = pl.col("Close")
+        bars.select(
+            "Date", mine=(close / close.shift(5) - 1).fill_null(0.0) + revise,
+            up3=(close.shift(-3) / close > 1.005).cast(pl.Float64),
+        ).write_csv(tmp_path / "mine.csv")  # fmt: skip
+
+    known(OLD)
+    first, store, _, _ = carried(tmp_path, OLD)
+    known(OLD + 20)
+    campaign, store, summary, _ = carried(tmp_path, OLD + 20, update=True)
+    before, after = spec_of(first, "G-1"), spec_of(campaign, "G-1")
+    assert summary.trained == [after.key]
+    record = store.run(after.key).record
+    assert (record["continues"], record["trained_folds"]) == (before.key, [])
+    assert unchanged(store, before, after)
+    assert len(scores(store, after)) == len(scores(store, before)) + 20
+    if source == "mine.csv":  # what is put in is compared to the last bit
+        known(OLD + 40, revise=1e-12)
+        _, _, _, notes = carried(tmp_path, OLD + 40, update=True)
+        assert any("own features before that differ" in note for note in notes)
+
+
 @given(st.integers(300, 1999), st.integers(0, 299), st.sampled_from(["close", "factor", "volume"]))
 def test_longer_bars_continue_their_beginning_and_no_other(rows, changed, column):
     data = MarketData(Panel((replace(BARS.head(rows), name="renamed"),)))
@@ -421,5 +503,5 @@ def test_data_without_time_cannot_be_updated(tmp_path, capsys):
     assert (code, len(err.strip().splitlines())) == (2, 1)
     assert not (tmp_path / "store").exists()
     with pytest.raises(CampaignError) as caught:
-        load_campaign("table-demo", continues=Store(tmp_path / "store"))
+        load_campaign("table-demo", store=Store(tmp_path / "store"), update=True)
     assert caught.value.code == "no_update"

@@ -57,7 +57,7 @@ def run(
     update : bool
         Continue stored runs whose data ended earlier: new days are scored with their weights, and
         only folds that have no counterpart are trained. Dates that the campaign leaves open stay
-        (a `Campaign` says so itself: ``load_campaign(..., continues=store)``).
+        (a `Campaign` says so itself: ``load_campaign(..., store=store, update=True)``).
     progress : bool
         Whether progress is shown, on standard error or in the notebook.
 
@@ -77,7 +77,7 @@ def run(
         if isinstance(campaign, str | Path):
             campaign = load_campaign(
                 campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
-                seeds=seeds, settings=settings, told=shown, continues=kept if update else None,
+                seeds=seeds, settings=settings, told=shown, store=kept, update=update,
             ).select(ids, priorities)  # fmt: skip
         summary = carry_out(
             campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,

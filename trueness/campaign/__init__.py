@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from trueness.campaign.ensembles import ensemble_of, replicate
-from trueness.campaign.ground import Ground, continued_data, make_ground
+from trueness.campaign.ground import Ground, dated_data, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
-from trueness.store import Store
+from trueness.store import AnyStore
 from trueness.tasks import Place, task_of
 from trueness.yamlfile import Part, Reader, bundled_file
 
@@ -162,7 +162,8 @@ def load_campaign(
     settings: Mapping[str, Any] | None = None,
     needed: bool = True,
     told: Any = None,  # noqa: ANN401 - a listener
-    continues: Store | None = None,
+    store: AnyStore | None = None,
+    update: bool = False,
 ) -> Campaign:
     """Expand a campaign and validate every spec before anything starts.
 
@@ -185,9 +186,10 @@ def load_campaign(
         False if nothing is computed from the data: those that are slow to make are left out.
     told : Listener, optional
         Hears of data that are made.
-    continues : Store, optional
-        Whose runs of the campaign are continued: dates that it leaves open stay as they were when
-        the data ended earlier.
+    store : Store, optional
+        Dates that the campaign leaves open are those of its runs there on these same data.
+    update : bool
+        Its runs on data that ended earlier count as well, so that they can be continued.
 
     Returns
     -------
@@ -220,8 +222,8 @@ def load_campaign(
         needed=needed, told=told, labels=_labels(part for _, _, part in declared),
     )  # fmt: skip
     label = declared_name(reader, top, file.stem)
-    if continues is not None:
-        ground = replace(ground, data=continued_data(ground, label, continues))
+    if store is not None:
+        ground = replace(ground, data=dated_data(ground, label, store, update=update))
     entries = _entries(ground, declared, seeds)
     title = str(top.content.get("title", label))
     reference = _reference(reader, top, entries)

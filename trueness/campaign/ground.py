@@ -14,7 +14,7 @@ from trueness.own import pinned
 from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
-from trueness.store import Store
+from trueness.store import AnyStore
 from trueness.tasks import TASKS, Place, task_of
 from trueness.yamlfile import Part, Reader, merge, nested
 
@@ -121,8 +121,11 @@ def make_ground(
     return Ground(file, reader, kind, data, protocol, recipe)
 
 
-def continued_data(ground: Ground, name: str, store: Store) -> Any:  # noqa: ANN401 - of the task
-    """Data that fill in open dates as those did which runs of a campaign were made on.
+def dated_data(ground: Ground, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
+    """Data that fill in open dates as runs of a campaign had them.
+
+    Of runs on these same data, those whose dates their end gives come first. With `update`, runs on
+    data that ended earlier count too, the longest first.
 
     Raises
     ------
@@ -131,14 +134,18 @@ def continued_data(ground: Ground, name: str, store: Store) -> Any:  # noqa: ANN
     """
     earlier, data = task_of(ground.kind).earlier, ground.data
     if earlier is None:
+        if not update:
+            return data
         raise ground.reader.fail(
             1, f"a campaign on {ground.kind} cannot be updated: only bars have a later end",
             "no_update",
         )  # fmt: skip
     keys = {key for some in store.campaigns().get(name, {}).values() for key in some}
     known = earlier(store.run(key) for key in sorted(keys) if key in store)
-    last = next((one for one in known if not one.why_not(data)), None)
-    return data if last is None else replace(data, dated=last.dated)
+    known = [one for one in known if (update or one.rows == data.rows) and not one.why_not(data)]
+    if not known or (not update and any(one.dated == data.until for one in known)):
+        return data
+    return replace(data, dated=known[0].dated)
 
 
 def _kind_of(place: Place) -> str:

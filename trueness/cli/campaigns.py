@@ -64,10 +64,12 @@ class Experiments:
         """Whether experiments were chosen by name."""
         return bool(self.ids or self.priorities or self.tiers)
 
-    def campaign(self, name: str, needed: bool = True, continues: Store | None = None) -> Campaign:
+    def campaign(
+        self, name: str, needed: bool = True, store: Store | None = None, update: bool = False
+    ) -> Campaign:
         """The campaign that is meant; `needed` is False if nothing is computed from its data.
 
-        `continues` is the store whose runs of the campaign are continued.
+        Dates that it leaves open are those of its runs in `store`; see `load_campaign`.
         """
         from trueness.campaign import load_campaign
 
@@ -81,7 +83,7 @@ class Experiments:
             campaign = load_campaign(
                 name, data=self.data, vix=self.vix, features=self.features,
                 protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
-                needed=needed, told=told, continues=continues,
+                needed=needed, told=told, store=store, update=update,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 

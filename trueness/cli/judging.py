@@ -61,11 +61,12 @@ def status(
     from trueness.store import Store
 
     check(output)
-    chosen, run = experiments.campaign(campaign), experiments.command(campaign)
+    opened = Store(store)
+    chosen, run = experiments.campaign(campaign, store=opened), experiments.command(campaign)
     if not experiments.chosen and len(chosen.experiments) > MANY:
         run += " --all"
     access = ("status", "")
-    present(stands(chosen.name, chosen.experiments, Store(store), run, access=access), output)
+    present(stands(chosen.name, chosen.experiments, opened, run, access=access), output)
     return 0
 
 
@@ -86,10 +87,11 @@ def tracker(
     from trueness.store import Store
 
     check(output)
-    chosen = experiments.campaign(campaign)
+    opened = Store(store)
+    chosen = experiments.campaign(campaign, store=opened)
     found = stands(
         chosen.name, chosen.title, chosen.data.in_words(), chosen.experiments, chosen.baselines,
-        Store(store), experiments.command(campaign), access=("tracker", ""),
+        opened, experiments.command(campaign), access=("tracker", ""),
     )  # fmt: skip
     present(found, output)
     return 0

@@ -91,7 +91,7 @@ def run(
 
     check(output)
     opened = Store(store)
-    chosen = experiments.campaign(campaign, continues=opened if update else None)
+    chosen = experiments.campaign(campaign, store=opened, update=update)
     _check_files(chosen, output)
     if open_test:
         _check_open_test(chosen)
@@ -366,9 +366,10 @@ def _dry_run(
     todo, where = plan(campaign, store), choose_device(device)
     setting = Setting(where, store.root, folder=campaign.folder)
     todo.check(setting)
-    if update and todo.specs:
+    if todo.specs:
         found = predecessors(campaign, store, todo.specs)
-        for text in [continued(found, todo)[1], *found.refusals]:
+        told = [continued(found, todo)[1], *found.refusals] if update else [found.offer]
+        for text in filter(None, told):
             note(text)
     workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
     present(planned(campaign, todo, setting, workers), output)

@@ -36,14 +36,15 @@ class Earlier:
 
     @classmethod
     def of(cls, runs: Iterable[Any]) -> list[Earlier]:
-        """Distinct data of some runs, the longest first."""
+        """Distinct data of some runs, the longest first, then by the dates that they gave."""
         found: dict[tuple[str | None, ...], Earlier] = {}
         for run in runs:
             task, origin = run.spec.task, run.record["data"]
             if task.kind == "market" and "lengths" in origin:
                 one = cls(task.bars, task.volatility, task.features, origin)
-                found.setdefault((one.bars, one.volatility, one.features), one)
-        return sorted(found.values(), key=lambda one: -one.rows)
+                key = (one.bars, one.volatility, one.features, str(one.dated))
+                found.setdefault(key, one)
+        return sorted(found.values(), key=lambda one: (-one.rows, one.dated))
 
     @property
     def rows(self) -> int:
@@ -102,9 +103,9 @@ class Earlier:
             if vix is None or rows is None or vix.head(rows).digest != self.volatility:
                 return "the volatility index before that differs"
         if self.features is not None:
-            if own is None or own.head_digest(lengths) != self.features:
+            if own is None or own.inputs_digest(lengths) != self.origin.get("inputs"):
                 return "own features before that differ"
-            if own.looks_ahead:
+            if own.looks_ahead.keys() & set(own.inputs):
                 return "own features look ahead, so that earlier ones may have changed"
         return ""
 

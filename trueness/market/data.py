@@ -55,6 +55,11 @@ class MarketData:
         return self.panel.digest
 
     @property
+    def rows(self) -> int:
+        """Bars of all series."""
+        return self.panel.rows
+
+    @property
     def until(self) -> np.datetime64:
         """Last time that fills in dates which a campaign leaves open."""
         return self.panel.last if self.dated is None else self.dated
@@ -63,7 +68,8 @@ class MarketData:
         """What a record says of the data.
 
         ``lineage`` names the series, ``digest`` its present bars, ``lengths`` how many there are of
-        each series, and ``dated`` is `until`: what is needed to find the run when bars go on.
+        each series, ``inputs`` the digest of own features, and ``dated`` is `until`: what is needed
+        to find the run when bars go on.
         """
         panel, vix, own = self.panel, self.volatility, self.own
         found = {
@@ -83,6 +89,7 @@ class MarketData:
             found["series"] = {bars.name: bars.digest for bars in panel}
         if own is not None:
             found["features"] = own.source
+            found["inputs"] = own.inputs_digest(found["lengths"])
         return found
 
     def in_words(self) -> str:

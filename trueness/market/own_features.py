@@ -77,12 +77,15 @@ class OwnFeatures:
         """One column of a series, (T,)."""
         return self.values[series][:, self.names.index(name)]
 
-    def head_digest(self, lengths: Mapping[str, int]) -> str:
-        """Digest as it was when series had so many bars; a function keeps that of its source."""
-        if ".py:" in self.source:
+    def inputs_digest(self, lengths: Mapping[str, int]) -> str:
+        """Digest of the inputs while series had so many bars; of a function that of its source.
+
+        Labels are no part of it: those of the last bars become known later.
+        """
+        if self.computed:
             return self.digest
-        cut = {series: values[: lengths[series]] for series, values in self.values.items()}
-        return _digest(self.names, cut)
+        cut = {series: self.columns(series, self.inputs)[:n] for series, n in lengths.items()}
+        return _digest(self.inputs, cut)
 
     def columns(self, series: str, names: tuple[str, ...]) -> Array:
         """Some columns of a series, (T, C)."""

@@ -92,11 +92,14 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
     """What each run to be made continues, and a sentence on all of them."""
     made: dict[str, Continued] = {}
     folds: dict[tuple[str, str], dict[int, int]] = {}
-    kept = trained = 0
+    kept = trained = changed = 0
     for spec in todo.specs:
         if spec.key not in found.known:
             continue
         (run, last), key = found.known[spec.key], task_of(spec.task.kind).examples_key
+        if _other_columns(run, spec, todo):
+            changed += 1
+            continue
         mine: dict[int, int] = {}
         if spec.model.is_network:
             pair = key(run.spec), key(spec)
@@ -110,5 +113,13 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
         f"{plural(len(made), 'stored run')} continued: {plural(kept, 'fold')} of networks with "
         f"stored weights, {trained} to be trained; estimators are fitted again"
     )
+    if changed:
+        told = f"{plural(changed, 'run')} trained from the start: other columns than before; {told}"
     none = "" if found.refused else "no stored run has bars that end earlier; all are trained"
-    return made, told if made else none
+    return made, told if made or changed else none
+
+
+def _other_columns(run: Run, spec: Any, todo: Plan) -> bool:  # noqa: ANN401
+    """Whether the longer data have other inputs, such as a volume that is known now."""
+    known = run.record.get("features")
+    return known is not None and list(known) != list(todo.examples_of(spec).features)

@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness import interrupts
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.files import (
     remove,
@@ -148,6 +149,7 @@ def build(
         written = scratch / "corpus"
         written.mkdir(parents=True)
         _build(source, scratch, written, plan, heard or _Nobody())
+        interrupts.check()
         replace_folder(written, place)
     finally:
         remove(scratch)

@@ -103,6 +103,7 @@ def _map(jobs: list[_Job], workers: int) -> Iterator[Reading]:
 def _read_piece(job: _Job) -> Reading:
     reading = Reading()
     for number, batch in enumerate(job.source.batches(job.piece)):
+        interrupts.check()
         reading.add(Reading(batch.read, batch.skipped, batch.size))
         frame = _described(batch.frame, job.detect, job.gate)
         frame.write_parquet(job.folder / f"{job.number:06}-{number:06}.parquet", compression="lz4")
