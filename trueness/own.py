@@ -57,8 +57,8 @@ def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears 
     found = getattr(module, name, None)
     if not callable(found):
         known = [one for one, value in vars(module).items() if _is_offered(one, value, module)]
-        hint = nearest(name, known) if known else "it defines no class"
-        raise SpecError(f"{place} has no class {name!r}; {hint}", "own_name")
+        hint = nearest(name, known) if known else "it defines none"
+        raise SpecError(f"{place} has no class or function {name!r}; {hint}", "own_name")
     return found
 
 

@@ -70,6 +70,20 @@ def dated(bars):
     return bars.select("Date", mom=pl.col("Close").pct_change())
 
 
+def newest_first(bars):
+    return dated(bars).reverse()
+
+
+def other_dates(bars):
+    return dated(bars).with_columns(pl.col("Date").dt.offset_by("1d"))
+
+
+def infinite(bars):
+    mom = bars["Close"].pct_change()
+    rows = [row for row in (40, 90) if row < len(bars)]
+    return {"mom": mom.scatter(rows, [float("inf")] * len(rows))}
+
+
 def filled(bars):
     return {"a": (bars["Close"] / bars["Close"].shift(100) - 1).fill_null(strategy="backward")}
 
@@ -164,6 +178,18 @@ def test_each_series_of_a_panel_has_its_own_columns(panel, code):
 def test_a_function_of_a_frame_with_dates_is_the_same(code):
     own = load_own("mine.py:dated", _alone(), code)
     assert own.names == ("mom",)
+    turned = load_own("mine.py:newest_first", _alone(), code)
+    np.testing.assert_array_equal(turned.column(BARS.name, "mom"), own.column(BARS.name, "mom"))
+
+
+def test_infinite_values_are_counted_as_missing(code):
+    mom = _momentum(BARS)
+    mom[[40, 90]] = np.inf, -np.inf
+    for source in (_table(mom=mom), "mine.py:infinite"):
+        own = load_own(source, _alone(), code)
+        assert np.isnan(own.column(BARS.name, "mom")[[40, 90]]).all()
+        (told,) = own.notes
+        assert "2 infinite values" in told
 
 
 def test_the_digest_is_of_values_or_of_the_source(code):
@@ -355,6 +381,7 @@ BAD = {
     "features.words": "mine.py:words",
     "features.nothing": "mine.py:nothing",
     "features.taken": "mine.py:taken",
+    "features.dates": "mine.py:other_dates",
     "features.names": "mine.py:of_the_whole",
     "own_name": "mine.py:number",
     "own_name.other": "mine.py:other",

@@ -84,6 +84,27 @@ def test_files_folder_and_long_table_are_one_panel(frames, panel, folder, tmp_pa
     assert panel.rows == sum(len(frame) for frame in frames.values())
 
 
+def test_equal_series_and_lacking_volumes_are_told(frames):
+    first = next(iter(frames.items()))
+    same = Panel.of([bars_from_table(f, n) for n, f in (*frames.items(), ("ZZZ", first[1]))])
+    assert any(f"{first[0]}, ZZZ hold the same bars" in note for note in same.notes)
+    without = Panel.of([bars_from_table(f.drop("Volume") if n == first[0] else f, n)
+                        for n, f in frames.items()])  # fmt: skip
+    assert any(note.startswith(f"no volume of {first[0]}: ") for note in without.notes)
+    assert not any("volume" in note for note in Panel.of(
+        [bars_from_table(f, n) for n, f in frames.items()]).notes)  # fmt: skip
+
+
+def test_blanks_around_a_ticker_are_no_other_series(frames):
+    name, frame = next(iter(frames.items()))
+    half = len(frame) // 2
+    table = pl.concat([
+        frame[:half].with_columns(pl.lit(f" {name}").alias("Ticker")),
+        frame[half:].with_columns(pl.lit(name).alias("Ticker")),
+    ])  # fmt: skip
+    assert [one.name for one in load_panel(table)] == [name]
+
+
 def test_the_digest_holds_names_and_values(frames, panel):
     renamed = Panel.of([dataclasses.replace(bars, name=f"x{bars.name}") for bars in panel])
     fewer = Panel.of(panel.series[:2])

@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness import own
+from trueness.document.numbers import plural
 from trueness.errors import DataError, nearest
 from trueness.frames import as_frame
 from trueness.market.bars import Bars, read_bar_table
@@ -147,6 +148,7 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
                 f"{name}: {times[0]} to {times[-1]} holds {covered:.0%} of the bars of {bars.name} "
                 f"({bars.dates[0]} to {bars.dates[-1]}); give the same period", "features"
             )  # fmt: skip
+        notes += _infinite(rows.select(names), f"{name}: {bars.name}")
         if covered < 1:
             notes.append(f"{name}: {1 - covered:.1%} of the bars of {bars.name} have no features")
     digest = _digest(names, values)
@@ -157,7 +159,7 @@ def _of_series(
     table: pl.DataFrame, ticker: str, bars: Bars, panel: Panel, name: str
 ) -> pl.DataFrame:
     """Rows of one series; one that is alone may be called after its file."""
-    tickers = table[ticker].cast(pl.String)
+    tickers = table[ticker].cast(pl.String).str.strip_chars()
     called = [bars.name, Path(bars.name).stem] if panel.alone else [bars.name]
     rows = table.filter(tickers.is_in(called))
     if len(table) and not len(rows):
@@ -193,6 +195,13 @@ def _numbers(rows: pl.DataFrame, name: str) -> Array:
             f"{name}: a value of {large:g}; at most {LARGEST:g} can be read", "features"
         )
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def _infinite(table: pl.DataFrame, of: str) -> list[str]:
+    """A note on infinite values, which count as missing."""
+    known = [as_numbers(column) for column in table]
+    found = sum(int(one.is_infinite().sum()) for one in known if one is not None)
+    return [f"{of} holds {plural(found, 'infinite value')}, taken as missing"] if found else []
 
 
 def _digest(names: tuple[str, ...], values: Mapping[str, Array]) -> str:
@@ -233,12 +242,14 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     function, digest = own.load(reference, beside), own.digest(reference, beside)
     values: dict[str, Array] = {}
     names: tuple[str, ...] = ()
+    notes: list[str] = []
     for bars in panel:
         found = _called(function, bars, reference, beside)
         if names:
             _check_same(found, names, bars.name, reference)
         names = names or _checked_names(found.columns, reference)
         values[bars.name] = _numbers(found, reference)
+        notes += _infinite(found, f"{reference}({bars.name})")
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
@@ -249,7 +260,7 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
             for name, rows in zip(names, look_ahead_rows(values[bars.name], again), strict=True):
                 if rows:
                     ahead[name] = max(ahead.get(name, 0), int(rows))
-    return OwnFeatures(reference, digest, names, values, ahead)
+    return OwnFeatures(reference, digest, names, values, ahead, tuple(notes))
 
 
 def _check_same(found: pl.DataFrame, names: tuple[str, ...], of: str, reference: str) -> None:
@@ -269,10 +280,17 @@ def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataF
         table = as_frame(found)
     except DataError as error:
         raise DataError(f"{reference}({bars.name}): {error}", "features") from None
-    table = table.select(c for c in table.columns if c.strip().lower() != "date")
     if len(table) != len(bars):
         raise DataError(
             f"{reference}: {len(table):,} rows for the {len(bars):,} bars of {bars.name}",
             "features",
         )
-    return table
+    date = date_column(table)
+    if date is None:
+        return table
+    read = times_of(table[date], reference)
+    if not np.array_equal(read.dates, bars.dates):
+        raise DataError(
+            f"{reference}: {date} of its rows is not that of the bars of {bars.name}", "features"
+        )
+    return read.ordered(table).drop(date)

@@ -120,7 +120,27 @@ class Panel:
                 f"{some[0].name} has a bar per {some[0].spacing.bar}, {other.name} per "
                 f"{other.spacing.bar}; a panel needs bars of one length", "panel"
             )  # fmt: skip
-        return cls(some, _calendars(some) if len(some) > 1 else ())
+        return cls(some, (*_same(some), *_volumes(some), *_calendars(some)) if names[1:] else ())
+
+
+def _same(series: Sequence[Bars]) -> list[str]:
+    """Notes on series that hold the same bars."""
+    by_bars: dict[str, list[str]] = {}
+    for one in series:
+        by_bars.setdefault(one.digest, []).append(one.name)
+    return [
+        f"{', '.join(names[:5])} hold the same bars; together they say no more than one of them"
+        for names in by_bars.values() if len(names) > 1
+    ]  # fmt: skip
+
+
+def _volumes(series: Sequence[Bars]) -> list[str]:
+    """A note where only some series have a volume."""
+    without = [one.name for one in series if one.volume is None]
+    if len(without) in (0, len(series)):
+        return []
+    told = f"{', '.join(without[:5])}{' ...' if len(without) > 5 else ''}"
+    return [f"no volume of {told}: columns that need it are left out for all series"]
 
 
 def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
@@ -218,7 +238,7 @@ def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:
     tickers = table[column].cast(pl.String)
     if tickers.null_count() or (tickers.str.strip_chars() == "").any():
         raise DataError(f"{name}: {column} is empty in some rows; name every series", "panel")
-    parts = table.with_columns(tickers.alias(column)).partition_by(
+    parts = table.with_columns(tickers.str.strip_chars().alias(column)).partition_by(
         column, as_dict=True, maintain_order=True
     )
     return [bars_from_table(part.drop(column), str(key[0])) for key, part in parts.items()]
