@@ -1,6 +1,7 @@
 """Campaigns on titles, from the YAML file to the verbs that use a stored run."""
 
 import csv
+import hashlib
 import io
 import json
 import os
@@ -17,6 +18,7 @@ from sklearn.metrics import f1_score
 
 from trueness.campaign import load_campaign
 from trueness.cli import main
+from trueness.engines.encoder import tokenizer_file
 from trueness.errors import CampaignError, SpecError, StoreError
 from trueness.fit.device import choose_device
 from trueness.judge.leaderboard import leaderboard
@@ -297,6 +299,28 @@ def test_weights_that_do_not_fit_the_tokenizer_are_refused(folder, store, tmp_pa
     (run.folder / "tokenizer.json").write_text(json.dumps(content))
     with pytest.raises(StoreError, match=r"bytes|do not fit"):
         load_classifier(Store(tmp_path / "store").run(key), choose_device("cpu"))
+
+
+@pytest.mark.parametrize("harm", ["cut", "changed", "no_digest", "odd_digest"])
+def test_a_damaged_tokenizer_of_the_cache_is_trained_again(folder, harm, monkeypatch, tmp_path):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
+    spec = next(e.spec for e in _campaign(folder).entries if e.id == "A")
+    corpus = load_corpus(folder / "corpus")
+    file = tokenizer_file(spec.task, corpus, None)
+    whole, digest = file.read_bytes(), file.with_suffix(".sha256")
+    before = file.stat().st_mtime_ns
+    assert tokenizer_file(spec.task, corpus, None).stat().st_mtime_ns == before  # kept
+    if harm == "cut":
+        file.write_bytes(whole[:100])
+    elif harm == "changed":
+        file.write_bytes(whole.replace(b'"a":', b'"\xc3\xa5":', 1))
+    elif harm == "no_digest":
+        digest.unlink()
+    else:
+        digest.write_bytes(b"\xff\xfe")
+    assert tokenizer_file(spec.task, corpus, None).read_bytes() == whole
+    assert digest.read_text() == hashlib.sha256(whole).hexdigest()
+    assert {one.name for one in file.parent.iterdir()} == {file.name, digest.name}
 
 
 # ------------------------------------------------------------------------------------------- verbs

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from torch import Tensor
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
-from trueness.files import cache_folder
+from trueness.files import cache_folder, sha256_of, written_whole
 from trueness.fit.titles import (
     Event,
     Saving,
@@ -228,19 +227,32 @@ def _teacher_targets(
 
 
 def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:
-    """File of a task's tokenizer; one that is trained is kept in the cache of the user."""
+    """File of a task's tokenizer; one that is trained is kept in the cache of the user.
+
+    Its digest lies beside it: one that was cut or changed is trained again.
+    """
     if task.tokenizer.kind == "file":
         tokenizer_of(task, corpus, given)  # refuses another one
         assert given is not None
         return given
     setting = task.tokenizer.model_dump_json()
     path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
-    if not path.exists():
+    digest = path.with_suffix(".sha256")
+    if not _is_whole(path, digest):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{uuid.uuid4().hex}")
-        tokenizer_of(task, corpus, None).save(str(temporary))
-        temporary.replace(path)
+        with written_whole(path) as unfinished:
+            tokenizer_of(task, corpus, None).save(str(unfinished))
+        with written_whole(digest) as unfinished:
+            unfinished.write_text(sha256_of(path))
     return path
+
+
+def _is_whole(path: Path, digest: Path) -> bool:
+    """Whether a file is as it was written."""
+    try:
+        return sha256_of(path) == digest.read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def _digest(text: str) -> str:

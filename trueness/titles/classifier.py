@@ -55,7 +55,7 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
     model = run.spec.model
     if not isinstance(model, Encoder):
         raise StoreError(f"{run.key} is the baseline {model.kind}; only encoders keep weights")
-    tokenizer = load_tokenizer(run.folder / TOKENIZER)
+    tokenizer = load_tokenizer(run.file(TOKENIZER))
     classes = tuple(run.record["classes"])
     weights = {name: torch.from_numpy(w) for name, w in run.parameters().items()}
     vocabulary = vocabulary_of(tokenizer)
