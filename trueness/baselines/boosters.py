@@ -15,7 +15,8 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from trueness.baselines.inputs import Array, Fit, Job
+from trueness.baselines.fitted import CatBoost, Fitted, LightGBM, XGBoost
+from trueness.baselines.inputs import Fit, Job
 from trueness.errors import SpecError
 from trueness.own import answering
 
@@ -23,7 +24,7 @@ UNKNOWN = re.compile(r'Unknown parameter: (\S+)|Parameters: \{ "([^"]+)')
 """What LightGBM prints and XGBoost warns of, and then goes on."""
 
 
-def lightgbm(job: Job) -> tuple[Array, str]:
+def lightgbm(job: Job) -> tuple[Fitted, str]:
     """Ke and others, "LightGBM: A Highly Efficient Gradient Boosting Decision Tree" (2017)."""
     import lightgbm as package
 
@@ -44,10 +45,10 @@ def lightgbm(job: Job) -> tuple[Array, str]:
             callbacks=[package.record_evaluation(curve)],
         )  # fmt: skip
     trees = _best(curve["valid_0"]["binary_logloss"])
-    return np.asarray(model.predict(job.x, raw_score=True, num_iteration=trees)), _words(trees)
+    return LightGBM(model, trees), _words(trees)
 
 
-def xgboost(job: Job) -> tuple[Array, str]:
+def xgboost(job: Job) -> tuple[Fitted, str]:
     """Chen and Guestrin, "XGBoost: A Scalable Tree Boosting System" (2016)."""
     import xgboost as package
 
@@ -66,11 +67,11 @@ def xgboost(job: Job) -> tuple[Array, str]:
             settings, data, one.max_trees, evals=[(held, "held")], evals_result=curve,
             verbose_eval=False,
         )  # fmt: skip
-    trees, rows = _best(curve["held"]["logloss"]), package.DMatrix(job.x, nthread=1)
-    return model.predict(rows, output_margin=True, iteration_range=(0, trees)), _words(trees)
+    trees = _best(curve["held"]["logloss"])
+    return XGBoost(model, trees), _words(trees)
 
 
-def catboost(job: Job) -> tuple[Array, str]:
+def catboost(job: Job) -> tuple[Fitted, str]:
     """Prokhorenkova and others, "CatBoost: unbiased boosting with categorical features" (2018)."""
     import catboost as package
 
@@ -87,8 +88,7 @@ def catboost(job: Job) -> tuple[Array, str]:
         held = (job.validation.x, job.validation.y)
         model.fit(job.train.x, job.train.y, eval_set=held, use_best_model=False)
     trees = _best(model.get_evals_result()["validation"]["Logloss"])
-    raw = model.predict(job.x, prediction_type="RawFormulaVal", ntree_end=trees)
-    return np.asarray(raw), _words(trees)
+    return CatBoost(model, trees), _words(trees)
 
 
 def _best(losses: Sequence[float]) -> int:

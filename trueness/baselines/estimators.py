@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.baselines import boosters, foreign, standard
+from trueness.baselines.fitted import Fitted
 from trueness.baselines.inputs import Array, Fit, Job, Part, columns_of
 from trueness.errors import DataError, SpecError
 from trueness.examples import Examples
@@ -74,8 +75,8 @@ def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> Esti
     chosen = []
     for fold, columns in enumerate(_columns(examples, model.inputs)):
         present = np.flatnonzero(examples.parts[fold])
-        scores, what = _fitted(_job(examples, spec, beside, fold, columns, present))
-        logits[fold, present] = scores
+        fitted, what = FITS[model.kind](_job(examples, spec, beside, fold, columns))
+        logits[fold, present] = logits_of(fitted, columns[0][present], model.kind)
         chosen.append(what)
     return EstimatorFit(spec, logits, chosen, time.perf_counter() - began)
 
@@ -95,15 +96,43 @@ def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> No
     model: Any = spec.model
     if not model.probed:
         return
-    present = np.flatnonzero(examples.parts[0])
     columns = next(_columns(examples, model.inputs))
-    whole = _job(examples, spec, beside, 0, columns, present)
+    whole = _job(examples, spec, beside, 0, columns)
+    rows = columns[0][np.flatnonzero(examples.parts[0])[:PROBED]]
     try:
-        _fitted(_few(whole))
+        logits_of(FITS[model.kind](_few(whole))[0], rows, model.kind)
     except SpecError as error:
         if error.code != "estimator_fit" or len(whole.train.y) <= PROBED:
             raise
-        _fitted(replace(whole, x=whole.x[:PROBED]))
+        logits_of(FITS[model.kind](whole)[0], rows, model.kind)
+
+
+def refitted(examples: Examples, spec: Spec, beside: Path = Path()) -> tuple[Fitted, str]:
+    """The model fitted in the only fold of some examples, and what was chosen, in words.
+
+    Raises
+    ------
+    DataError, SpecError
+        As `fit_estimator` does.
+    """
+    _check(examples, spec, beside)
+    model: Any = spec.model
+    columns = next(_columns(examples, model.inputs))
+    return FITS[model.kind](_job(examples, spec, beside, 0, columns))
+
+
+def logits_of(fitted: Fitted, x: Array, kind: str) -> Array:
+    """Logits (n,) of rows (n, p), every one finite.
+
+    Raises
+    ------
+    SpecError
+        With code ``estimator_nan``.
+    """
+    scores = fitted.logits(x)
+    if scores.shape != (len(x),) or not np.isfinite(scores).all():
+        raise SpecError(f"{kind}: its scores are not finite", "estimator_nan")
+    return scores
 
 
 def _check(examples: Examples, spec: Spec, beside: Path) -> None:
@@ -135,27 +164,19 @@ def _columns(examples: Examples, rule: str) -> Any:  # noqa: ANN401 - an iterato
 
 def _job(
     examples: Examples, spec: Spec, beside: Path, fold: int,
-    columns: tuple[Array, tuple[str, ...]], present: NDArray[np.int64],
+    columns: tuple[Array, tuple[str, ...]],
 ) -> Job:  # fmt: skip
-    """What is fitted in a fold, and the rows that are scored."""
+    """What is fitted in a fold."""
     x, names = columns
     rows = [examples.members(part, fold) for part in ("train", "validation")]
     train, validation = (Part(x[i], examples.y[i], names) for i in rows)
-    return Job(spec.model, train, validation, x[present], spec.canonical().seed, beside)
-
-
-def _fitted(job: Job) -> tuple[Array, str]:
-    """Carry a job out; every logit is finite."""
-    scores, chosen = FITS[job.model.kind](job)
-    if scores.shape != (len(job.x),) or not np.isfinite(scores).all():
-        raise SpecError(f"{job.model.kind}: its scores are not finite", "estimator_nan")
-    return scores, chosen
+    return Job(spec.model, train, validation, spec.canonical().seed, beside)
 
 
 def _few(job: Job) -> Job:
     """The same job on few examples, both classes among them."""
     train, validation = _some(job.train), _some(job.validation)
-    return replace(job, train=train, validation=validation, x=job.x[:PROBED])
+    return replace(job, train=train, validation=validation)
 
 
 def _some(part: Part) -> Part:

@@ -7,15 +7,19 @@ set if it takes them and the run does not say otherwise.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trueness.baselines.fitted import FORMS, Fitted, Kept, log_odds
 from trueness.baselines.inputs import Array, Fit, Job
-from trueness.baselines.standard import log_odds
 from trueness.errors import SpecError
 from trueness.own import answering, load
+from trueness.skopsfile import from_skops, skops_bytes
 
 SEEDS = ("random_state", "random_seed", "seed")
 SETTINGS: tuple[tuple[tuple[str, ...], Any, tuple[str, ...]], ...] = (
@@ -29,14 +33,55 @@ SCORES = ("decision_function", "predict_proba")
 """Methods that score, the first that is there."""
 
 
-def estimator(job: Job) -> tuple[Array, str]:
-    """Fit a class on the training part, and score."""
+def estimator(job: Job) -> tuple[Fitted, str]:
+    """Fit a class on the training part."""
     model = _made(job)
     x, y = job.train.x.copy(), job.train.y.astype(np.int64)
     with answering(f"{job.model.of}: fit", "estimator_fit", job.beside):
         model.fit(x, y)
-    _check_untouched(job, "fit", (x, job.train.x), (y, job.train.y))
-    return _scores(job, model), ""
+    _check_untouched(job.model.of, "fit", (x, job.train.x), (y, job.train.y))
+    return Foreign(model, job.model.of, job.beside), ""
+
+
+@dataclass(frozen=True)
+class Foreign:
+    """An estimator of others: its answers are checked before they are believed.
+
+    Attributes
+    ----------
+    model : estimator
+    of : str
+        Its class, as a spec names it.
+    beside : Path
+        Folder of own files, for messages.
+    """
+
+    model: Any
+    of: str
+    beside: Path = Path()
+    form: ClassVar[str] = "estimator"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,).
+
+        Raises
+        ------
+        SpecError
+            With a code ``estimator_...`` if the answer is none.
+        """
+        return _scores(self, x)
+
+    def kept(self) -> Kept:
+        """The estimator by skops."""
+        return {"of": self.of}, {"model.skops": skops_bytes(self.model, self.of)}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its file."""
+        return cls(from_skops(files["model.skops"], "model.skops"), settings["of"])
+
+
+FORMS[Foreign.form] = Foreign
 
 
 def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
@@ -85,13 +130,14 @@ def _method(model: Any) -> str:  # noqa: ANN401
     return next((name for name in SCORES if callable(getattr(model, name, None))), "")
 
 
-def _scores(job: Job, model: Any) -> Array:  # noqa: ANN401
-    """Logits of the rows to score, (n,)."""
-    name, x = _method(model), job.x.copy()
-    what = f"{job.model.of}: {name}"
-    with answering(what, "estimator_fit", job.beside):
+def _scores(one: Foreign, rows: Array) -> Array:
+    """Logits of rows (n, p), (n,)."""
+    model, x = one.model, rows.copy()
+    name = _method(model)
+    what = f"{one.of}: {name}"
+    with answering(what, "estimator_fit", one.beside):
         answer = getattr(model, name)(x)
-    _check_untouched(job, name, (x, job.x))
+    _check_untouched(one.of, name, (x, rows))
     values = _numbers(what, answer)
     n, shapes = len(x), ([()] if name == "decision_function" else [(), (2,)])
     if values.shape not in [(n, *shape) for shape in shapes]:
@@ -124,11 +170,11 @@ def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
     return array.astype(np.float64)
 
 
-def _check_untouched(job: Job, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
+def _check_untouched(of: str, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Refuse an estimator that changed what it was given."""
     if not all(np.array_equal(given, kept, equal_nan=True) for given, kept in pairs):
         raise SpecError(
-            f"{job.model.of}: {name} modifies its input; let it work on a copy",
+            f"{of}: {name} modifies its input; let it work on a copy",
             "estimator_modifies",
         )  # fmt: skip
 

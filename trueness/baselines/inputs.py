@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from trueness.baselines.fitted import Fitted
 from trueness.examples import Examples
 
 Names: TypeAlias = tuple[str, ...]
@@ -37,8 +38,6 @@ class Job:
     model : a shape of `trueness.spec.estimator`
     train, validation : Part
         The validation part is empty where nothing is chosen on it and there is none.
-    x : (n, p) float64
-        Rows to score.
     seed : int
     beside : Path
         Folder of own files.
@@ -47,13 +46,12 @@ class Job:
     model: Any
     train: Part
     validation: Part
-    x: Array
     seed: int
     beside: Path
 
 
-Fit: TypeAlias = Callable[[Job], tuple[Array, str]]
-"""Logits (n,) of the rows to score, and what was chosen, in words."""
+Fit: TypeAlias = Callable[[Job], tuple[Fitted, str]]
+"""What scores rows, and what was chosen, in words."""
 
 
 def columns_of(examples: Examples, rule: str, start: NDArray[np.int64]) -> Columns:

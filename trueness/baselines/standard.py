@@ -8,10 +8,7 @@ stop there.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import logit
 from scipy.stats import rankdata
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
@@ -20,25 +17,18 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from trueness.baselines.inputs import Array, Fit, Job
+from trueness.baselines.fitted import Constant, Fitted, Scikit
+from trueness.baselines.inputs import Fit, Job
 from trueness.spec.estimator import PENALTIES
 
-CLIP = 1e-4
-"""Probabilities nearer to 0 or 1 have no finite log-odds that would mean anything."""
 
-
-def log_odds(p: NDArray[Any]) -> Array:
-    """Log-odds of probabilities, finite for 0 and 1."""
-    return logit(np.asarray(p, np.float64).clip(CLIP, 1 - CLIP))
-
-
-def base_rate(job: Job) -> tuple[Array, str]:
+def base_rate(job: Job) -> tuple[Fitted, str]:
     """The proportion of positives in the training part."""
     rate = float(job.train.y.mean())
-    return np.full(len(job.x), logit(rate)), f"{rate:.3f}"
+    return Constant(float(logit(rate))), f"{rate:.3f}"
 
 
-def one_feature(job: Job) -> tuple[Array, str]:
+def one_feature(job: Job) -> tuple[Fitted, str]:
     """The column whose ranks, in either direction, separate the training labels best."""
     train = job.train
     positives = int(train.y.sum())
@@ -48,10 +38,10 @@ def one_feature(job: Job) -> tuple[Array, str]:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000))
     model.fit(train.x[:, [best]], train.y)
     sign = "high" if auc[best] > 0.5 else "low"
-    return model.decision_function(job.x[:, [best]]), f"{sign} {train.names[best]}"
+    return Scikit(model, columns=(best,)), f"{sign} {train.names[best]}"
 
 
-def logistic(job: Job) -> tuple[Array, str]:
+def logistic(job: Job) -> tuple[Fitted, str]:
     """L2 logistic regression; the penalty that is given, or that with the best validation AUC."""
     given = job.model.C
     fits = []
@@ -63,10 +53,10 @@ def logistic(job: Job) -> tuple[Array, str]:
         )  # fmt: skip
         fits.append((score, penalty, model))
     _, penalty, model = max(fits, key=lambda fit: fit[0])
-    return model.decision_function(job.x), f"C={penalty:g}"
+    return Scikit(model), f"C={penalty:g}"
 
 
-def forest(job: Job) -> tuple[Array, str]:
+def forest(job: Job) -> tuple[Fitted, str]:
     """Breiman, "Random Forests" (2001)."""
     one = job.model
     model = RandomForestClassifier(
@@ -75,10 +65,10 @@ def forest(job: Job) -> tuple[Array, str]:
         random_state=job.seed, n_jobs=1,
     )  # fmt: skip
     model.fit(job.train.x, job.train.y)
-    return log_odds(model.predict_proba(job.x)[:, 1]), f"{one.n_estimators} trees"
+    return Scikit(model, "predict_proba"), f"{one.n_estimators} trees"
 
 
-def boosting(job: Job) -> tuple[Array, str]:
+def boosting(job: Job) -> tuple[Fitted, str]:
     """Histogram gradient boosting; as many trees as minimise the validation loss."""
     one = job.model
     model = HistGradientBoostingClassifier(
@@ -91,13 +81,7 @@ def boosting(job: Job) -> tuple[Array, str]:
     staged = model.staged_predict_proba(job.validation.x)
     costs = [log_loss(job.validation.y, p[:, 1], labels=[0, 1]) for p in staged]
     trees = int(np.argmin(costs)) + 1
-    for scores in _take(model.staged_decision_function(job.x), trees):
-        logits = scores
-    return logits.ravel(), f"{trees} trees"
-
-
-def _take(stages: Any, n: int) -> Any:  # noqa: ANN401 - an iterator of arrays
-    return (stage for _, stage in zip(range(n), stages, strict=False))
+    return Scikit(model, trees=trees), f"{trees} trees"
 
 
 FITS: dict[str, Fit] = {

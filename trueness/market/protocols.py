@@ -185,6 +185,13 @@ def _train_on(
     part[allowed & (reach.end(embargo) < first)] = TRAIN
 
 
+def latest_held_back(reach: Reach, share_pct: float, embargo: int = 0) -> Parts:
+    """One fold (1, N) that predicts nothing: the latest times stop the training of all others."""
+    part = np.zeros(len(reach.first), np.int8)
+    _train_on(part, np.ones(len(part), bool), reach, share_pct, embargo)
+    return part[None]
+
+
 RULES: dict[type, Callable[[Any, Reach], Parts]] = {
     Mission: _holdout,
     WalkForward: _walk_forward,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 
@@ -21,7 +21,7 @@ from trueness.market.labels import UNDEFINED, labels_from, labels_of
 from trueness.market.mapped import mapped
 from trueness.market.panel import Panel
 from trueness.market.primitives import realised_volatility
-from trueness.market.protocols import Reach, parts_of
+from trueness.market.protocols import Reach, latest_held_back, parts_of
 from trueness.market.spacing import days_between
 from trueness.spec.evaluation import Mission
 from trueness.spec.target import LabelColumn
@@ -68,31 +68,80 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         ``frequent_event`` if the event happens on more than three of four bars.
     """
     check_target(task, data)
-    cuts, notes = _cuts(task, data)
+    found, reach = _windows(task, data)
+    notes = (*found.notes, *_of_protocol(evaluation, data.panel))
+    found = replace(found, parts=parts_of(evaluation, reach), notes=notes)
+    _check_parts(found, task, evaluation)
+    return found
+
+
+def refit_examples(
+    task: MarketTask, evaluation: Any, data: MarketData, share_pct: float  # noqa: ANN401
+) -> Examples:  # fmt: skip
+    """All windows with a label in one fold: the latest as inner validation, purged, others train.
+
+    Parameters
+    ----------
+    task : MarketTask
+    evaluation : shape
+    data : MarketData
+    share_pct : float
+        Of the times, those of the inner validation part.
+
+    Raises
+    ------
+    DataError
+        With code ``one_class`` if a part lacks positives or negatives.
+    """
+    check_target(task, data)
+    found, reach = _windows(task, data)
+    parts = latest_held_back(reach, share_pct, getattr(evaluation, "embargo", 0))
+    found = replace(found, parts=parts)
+    for part in ("train", "validation"):
+        n, positives = found.counts()[0].get(part, (0, 0))
+        if positives in (0, n):
+            raise DataError(f"{part} has {n} windows, {positives} of them positive; both classes "
+                            "are needed", "one_class")  # fmt: skip
+    return found
+
+
+def unseen_examples(task: MarketTask, data: MarketData) -> Examples:
+    """All windows, also the latest, which have no label yet, in no part.
+
+    Labels that are not known are `UNDEFINED`.
+
+    Raises
+    ------
+    DataError
+        If the bars are too few for a window.
+    """
+    found, reach = _windows(task, data, labelled=False)
+    return replace(found, parts=np.zeros((1, len(reach.first)), np.int8))
+
+
+def _windows(
+    task: MarketTask, data: MarketData, *, labelled: bool = True
+) -> tuple[Examples, Reach]:
+    """Windows without parts, and the times that they reach over."""
+    cuts, notes = _cuts(task, data, labelled=labelled)
     panel, alone = data.panel, data.panel.alone
     offsets = np.cumsum([0, *(len(cut.inputs.values) for cut in cuts)])
     start = np.concatenate([cut.start + at for cut, at in zip(cuts, offsets, strict=False)])
     of = np.repeat(np.arange(len(cuts)), [len(cut.start) for cut in cuts])
     rows = np.concatenate([cut.start for cut in cuts])
     reach = Reach(tuple(cut.dates for cut in cuts), of, rows, rows + task.context - 1, task.horizon)
-    parts = parts_of(evaluation, reach)
-    when = np.concatenate([cut.dates[cut.last] for cut in cuts])
-    group = None if alone else np.array([bars.name for bars in panel])[of]
-    found = Examples(
+    return Examples(
         series=_stacked(cuts, task, data),
         start=start,
         context=task.context,
         y=np.concatenate([cut.y[cut.last] for cut in cuts]),
-        when=when,
-        group=group,
-        parts=parts,
+        when=np.concatenate([cut.dates[cut.last] for cut in cuts]),
+        group=None if alone else np.array([bars.name for bars in panel])[of],
+        parts=np.zeros((0, len(start)), np.int8),
         features=cuts[0].inputs.names,
-        notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes,
-               *_of_protocol(evaluation, panel)),
+        notes=(*panel.notes, *(data.own.notes if data.own else ()), *notes),
         extra=_extra(cuts),
-    )  # fmt: skip
-    _check_parts(found, task, evaluation)
-    return found
+    ), reach  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -125,10 +174,10 @@ class _Cut:
         return self.start + self.context - 1
 
 
-def _cuts(task: MarketTask, data: MarketData) -> tuple[list[_Cut], list[str]]:
+def _cuts(task: MarketTask, data: MarketData, *, labelled: bool) -> tuple[list[_Cut], list[str]]:
     cuts, notes = [], []
     for bars in data.panel:
-        cut, told = _cut(task, bars, data)
+        cut, told = _cut(task, bars, data, labelled=labelled)
         cuts.append(cut)
         notes.append([*bars.notes, *told])
     if data.panel.alone:
@@ -147,12 +196,16 @@ def _of_many(panel: Panel, notes: Sequence[Sequence[str]]) -> list[str]:
     return [*common, *own[:NOTES_SHOWN], *more]
 
 
-def _cut(task: MarketTask, bars: Bars, data: MarketData) -> tuple[_Cut, list[str]]:
+def _cut(
+    task: MarketTask, bars: Bars, data: MarketData, *, labelled: bool
+) -> tuple[_Cut, list[str]]:
+    """One series; without `labelled`, windows count whose label is not known."""
     inputs = build_inputs(task, bars, data)
     first, dates = inputs.first, bars.dates[inputs.first :]
-    y, opposite = _labels(task, bars, data)
-    start = _usable_starts(inputs.values, dates, task, bars, y[first:])
-    refused = len(dates) - task.context - task.horizon + 1 - len(start)
+    y, opposite = _labels(task, bars, data, needed=labelled)
+    known = y[first:] != UNDEFINED if labelled else np.ones(len(dates), bool)
+    start = _usable_starts(inputs.values, dates, task, bars, known)
+    refused = len(dates) - task.context - task.horizon * labelled + 1 - len(start)
     lost = [f"{refused} windows refused: they hold gaps or bridge a hole in the dates"]
     cut = _Cut(
         inputs, dates, y[first:], None if opposite is None else opposite[first:],
@@ -162,11 +215,13 @@ def _cut(task: MarketTask, bars: Bars, data: MarketData) -> tuple[_Cut, list[str
 
 
 def _labels(
-    task: MarketTask, bars: Bars, data: MarketData
+    task: MarketTask, bars: Bars, data: MarketData, *, needed: bool = True
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-    """Labels of the target and of its opposite, (T,) each."""
+    """Labels of the target and of its opposite, (T,) each; unless needed, a column may lack."""
     target = task.target
     if isinstance(target, LabelColumn):
+        if not needed and (data.own is None or target.column not in data.own.names):
+            return np.full(len(bars), UNDEFINED, np.uint8), None
         return _label_column(target.column, bars, data), None
     adjusted = bars.adjusted()
     prices = adjusted.high, adjusted.low, adjusted.close
@@ -194,9 +249,9 @@ def _regimes(bars: Bars) -> NDArray[np.str_]:
 
 def _usable_starts(
     values: NDArray[np.float64], dates: NDArray[np.datetime64], task: MarketTask, bars: Bars,
-    y: NDArray[np.uint8],
+    known: NDArray[np.bool_],
 ) -> NDArray[np.int64]:  # fmt: skip
-    """First rows of windows without undefined values or a long calendar hole, with a label."""
+    """First rows of windows without undefined values or a long calendar hole, of known labels."""
     c = task.context
     gap = np.isnan(values).any(axis=1)
     hole = days_between(dates) > bars.spacing.longest_step_days(task.max_gap_days)
@@ -204,7 +259,7 @@ def _usable_starts(
     start = np.arange(len(dates) - c + 1)
     complete = broken[0][start + c] == broken[0][start]
     joined = broken[1][start + c] == broken[1][start + 1]
-    return start[complete & joined & (y[start + c - 1] != UNDEFINED)]
+    return start[complete & joined & known[start + c - 1]]
 
 
 def _stacked(cuts: Sequence[_Cut], task: MarketTask, data: MarketData) -> NDArray[np.float32]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -17,15 +16,12 @@ from trueness.errors import DataError
 from trueness.examples import PARTS, Examples
 from trueness.spec.table import TableTask
 from trueness.table.parts import OOF, TEST, TRAIN, VALIDATION, Units, divided
+from trueness.table.preparation import Name, Preparation, Prepared
 from trueness.table.reading import Table
 from trueness.table.roles import Roles, roles_of
 
 Index = NDArray[np.int64]
 Floats = NDArray[np.float32]
-Name = tuple[int, str]
-"""Input that a column is made of, and what is added to its name."""
-Prepared = tuple[Floats, list[Name]]
-"""Columns (T, C) and their names."""
 
 
 def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples:  # noqa: ANN401
@@ -79,12 +75,13 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     roles, unit = found.roles, found.unit
     check_parts(found, evaluation, table.name)
     inputs = roles.inputs[found.order]
-    prepared = [_prepared(inputs, found.last[part == TRAIN]) for part in found.parts]
+    learnt = [Preparation.of(inputs, found.last[part == TRAIN]) for part in found.parts]
+    prepared = [one.applied(inputs) for one in learnt]
     if not all(names for _, names in prepared):
         raise DataError(f"{table.name}: no input has a value among the training rows of a fold",
                         "no_inputs")  # fmt: skip
     series, made, offsets = _stacked(prepared)
-    names = _distinct([f"{inputs.columns[at]}{more}" for at, more in made])
+    names = column_names(made, inputs.columns)
     return Examples(
         series=series, start=found.start, context=task.context, y=roles.y[unit],
         when=_taken(roles.time, unit), group=_taken(roles.group, unit), parts=found.parts,
@@ -125,8 +122,11 @@ class Division:
         return self.order[self.last]
 
 
-def divide(task: TableTask, evaluation: Any, table: Table) -> Division:  # noqa: ANN401
-    """Windows and parts of a table; nothing is prepared.
+def divide(
+    task: TableTask, evaluation: Any, table: Table,  # noqa: ANN401
+    by: Callable[[Any, Units], NDArray[np.int8]] = divided,
+) -> Division:  # fmt: skip
+    """Windows and parts of a table, by the protocol unless told otherwise; nothing is prepared.
 
     Raises
     ------
@@ -134,13 +134,13 @@ def divide(task: TableTask, evaluation: Any, table: Table) -> Division:  # noqa:
         As `table_examples`, but for parts that lack rows or a class.
     """
     roles, context = roles_of(task, evaluation, table), task.context
-    order, start = _windows(roles, context, table.name)
+    order, start = windows(roles, context, table.name)
     unit = order[start + context - 1]
     units = Units(
         roles.y[unit], _taken(roles.time, unit), _bundles(roles, context)[unit],
         _taken(roles.given, unit),
     )  # fmt: skip
-    parts = _unspoilt(divided(evaluation, units), start, context, len(order))
+    parts = _unspoilt(by(evaluation, units), start, context, len(order))
     return Division(roles, order, start, context, parts)
 
 
@@ -151,7 +151,7 @@ def _taken(values: NDArray[Any] | None, rows: Index) -> NDArray[Any] | None:
 # ------------------------------------------------------------------------------- windows and parts
 
 
-def _windows(roles: Roles, context: int, name: str) -> tuple[Index, Index]:
+def windows(roles: Roles, context: int, name: str) -> tuple[Index, Index]:
     """Rows in order (T,), by group (if windows have several rows) and time; starts of windows."""
     n = len(roles.y)
     order, at = np.arange(n), np.zeros(n, np.int64)
@@ -246,60 +246,7 @@ def _notes(found: Division, rule: Any) -> list[str]:  # noqa: ANN401
     return notes
 
 
-# ------------------------------------------------------------------------------------- preparation
-
-
-def _prepared(inputs: pl.DataFrame, train: Index) -> Prepared:
-    """All rows as numbers, by what the training rows tell."""
-    from skrub import StringEncoder, TableVectorizer  # a second to import
-
-    inputs = _centred(inputs, train).rename({n: str(i) for i, n in enumerate(inputs.columns)})
-    maker = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else it is random
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # of categories that training rows lack
-        made = maker.fit(inputs[train]).transform(inputs)
-    if not made.width:
-        return np.zeros((len(inputs), 0), np.float32), []
-    parted = [name.partition("_") for name in made.columns]  # such as 3_month
-    names = [(int(at), line + more) for at, line, more in parted]
-    return _scaled(made.to_numpy().astype(np.float32).reshape(made.shape), names, train)
-
-
-def _centred(inputs: pl.DataFrame, train: Index) -> pl.DataFrame:
-    """Numbers less their median in training rows, in units of their spread there.
-
-    Later steps have 32 bits, in which 1,700,000,000 and the number after it are one.
-    """
-    numbers = [c for c in inputs if c.dtype.is_numeric() and not c.dtype.is_decimal()]
-    return inputs.with_columns(_centred_column(c.cast(pl.Float64), train) for c in numbers)
-
-
-def _centred_column(column: pl.Series, train: Index) -> pl.Series:
-    values = column.to_numpy()
-    here = values[train][np.isfinite(values[train])]
-    if not len(here) or np.isin(here, (0, 1)).all():
-        return column
-    middle, spread = float(np.median(here)), float(np.std(here / max(1.0, np.abs(here).max())))
-    spread *= max(1.0, float(np.abs(here).max()))
-    return (column - middle) / (spread if spread > 0 and np.isfinite(spread) else 1.0)
-
-
-def _scaled(values: Floats, names: list[Name], train: Index) -> Prepared:
-    """Numbers squashed, gaps filled, and a column for each that has gaps in training rows."""
-    from skrub import SquashingScaler
-
-    known = np.flatnonzero(np.isfinite(values[train]).any(axis=0))
-    values, names = values[:, known], [names[i] for i in known]
-    gaps, here = np.isnan(values), values[train]
-    binary = (np.isin(here, (0, 1)) | gaps[train]).all(axis=0)
-    scaled = values.copy()
-    if not binary.all():
-        scaled[:, ~binary] = SquashingScaler().fit(here[:, ~binary]).transform(values[:, ~binary])
-    scaled[gaps] = 0  # of squashed numbers the median
-    lacking = np.flatnonzero(gaps[train].any(axis=0))
-    flags = gaps[:, lacking].astype(np.float32)
-    flagged = [(at, f"{more} missing") for at, more in (names[i] for i in lacking)]
-    return np.hstack([scaled, flags]), [*names, *flagged]
+# ------------------------------------------------------------------------------------- copies
 
 
 def _stacked(folds: list[Prepared]) -> tuple[Floats, list[Name], Index | None]:
@@ -312,9 +259,9 @@ def _stacked(folds: list[Prepared]) -> tuple[Floats, list[Name], Index | None]:
     return series, names, None if len(folds) == 1 else np.arange(len(folds)) * n
 
 
-def _distinct(names: list[str]) -> tuple[str, ...]:
-    """Names with a number behind those that came before."""
-    seen: dict[str, int] = {}
+def column_names(made: list[Name], inputs: list[str]) -> tuple[str, ...]:
+    """Names of prepared columns, with a number behind those that came before."""
+    names, seen = [f"{inputs[at]}{more}" for at, more in made], dict[str, int]()
     for i, name in enumerate(names):
         seen[name] = seen.get(name, 0) + 1
         names[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"

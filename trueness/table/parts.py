@@ -204,6 +204,22 @@ def _given(rule: Any, units: Units) -> Part:  # noqa: ANN401
     return part[None]
 
 
+def held_back(rule: Any, units: Units, share_pct: float) -> Part:  # noqa: ANN401
+    """One fold (1, N) that predicts nothing: a share of the units stops the training of the others.
+
+    The latest ones, purged, where the protocol divides by time; else drawn at random.
+    """
+    part = np.full(len(units.y), TRAIN, np.int8)
+    if units.when is None or rule.protocol not in ("walk_forward", "holdout"):
+        every = np.arange(len(part))
+        part[_drawn(units, every, share_pct / 100, [rule.seed, 0])] = VALIDATION
+        return part[None]
+    inner = _at_percent(units.when, 100, -share_pct)
+    part[units.when >= _moved(inner, rule.purge, -1)] = 0
+    part[units.when >= inner] = VALIDATION
+    return part[None]
+
+
 PROTOCOLS: dict[str, Callable[[Any, Units], Part]] = {
     "holdout": _holdout,
     "kfold": _kfold,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%
 """Forms of a time in texts, its T a space."""
 SHOWN = 5
 """Values of a label in a refusal."""
+UNKNOWN = 255
+"""Value of a label that nobody knows."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,67 @@ def roles_of(task: TableTask, evaluation: Any, table: Table) -> Roles:  # noqa: 
         group, None if cluster is None else _cluster(cluster),
         next((one for one in parts if one is not None), None), inputs,
     )  # fmt: skip
+
+
+def unlabelled_roles(task: TableTask, table: Table, kinds: Mapping[str, str]) -> Roles:
+    """Columns of a table whose labels nobody knows; a label that is there is not looked at.
+
+    Parameters
+    ----------
+    task : TableTask
+    table : Table
+    kinds : mapping of str to str
+        Inputs in order, and how each was read when the model was fitted.
+
+    Raises
+    ------
+    DataError
+        With code ``missing_column`` for an input, time or group that is not there,
+        ``other_kind`` for an input that cannot be read as it was.
+    """
+    needed = [*kinds, *(n for n in (task.time, task.group) if n is not None and task.context > 1)]
+    lacking = [name for name in needed if name not in table.frame.columns]
+    if lacking:
+        raise DataError(
+            f"{table.name}: no column {', '.join(map(repr, lacking[:SHOWN]))}, which the model "
+            f"reads; {nearest(lacking[0], table.frame.columns)}", "missing_column",
+        )  # fmt: skip
+    inputs = table.frame.select(
+        _as_before(table.frame[name], kind, table.name) for name, kind in kinds.items()
+    )
+    roles = {name: None if column is None or column not in table.frame.columns
+             else _column(table, f"task.{name}", column)
+             for name, column in (("time", task.time), ("group", task.group))}  # fmt: skip
+    time, group = roles["time"], roles["group"]
+    return Roles(
+        np.full(len(table), UNKNOWN, np.uint8), None if time is None else _times(time, table),
+        None if group is None else group.cast(pl.String).to_numpy().astype(str), None, None, inputs,
+    )  # fmt: skip
+
+
+def _as_before(column: pl.Series, kind: str, name: str) -> pl.Series:
+    """A column as it was read in training: a whole number may stand for a fraction."""
+    if str(column.dtype) == kind:
+        return column
+    wanted = KINDS.get(kind.partition("(")[0])
+    try:
+        if wanted is None or (column.dtype == pl.String) != (wanted == pl.String):
+            raise pl.exceptions.PolarsError
+        return column.cast(wanted)
+    except pl.exceptions.PolarsError:
+        raise DataError(
+            f"{name}: {column.name} holds {column.dtype}, the model was fitted on {kind}",
+            "other_kind",
+        ) from None
+
+
+KINDS: dict[str, Any] = {
+    **{str(one): one for one in (
+        pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64,
+        pl.Float32, pl.Float64, pl.Boolean, pl.String, pl.Date)},
+    "Categorical": pl.Categorical, "Datetime": pl.Datetime("us"),
+}  # fmt: skip
+"""Kinds of inputs, by how they are written down."""
 
 
 def _known(table: Table, field: str, name: str) -> None:

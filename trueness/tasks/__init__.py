@@ -8,12 +8,13 @@ baselines. Adding one: its shape, a module here with a class like `Task`, and a 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 from trueness.errors import CampaignError, SpecError, nearest
+from trueness.examples import Examples
 from trueness.spec.kinds import KINDS, AnySpec, imported
 from trueness.yamlfile import KeyPath, Part, Reader
 
@@ -33,6 +34,28 @@ class Place:
     def fail(self, path: KeyPath, message: str, code: str | None = None) -> CampaignError:
         """An error with file, line and id of the experiment."""
         return self.reader.fail(self.part.line(path), f"{self.id}: {message}", code)
+
+
+Files = Mapping[str, bytes]
+
+
+@dataclass(frozen=True)
+class Refit:
+    """What a model is fitted on for use, and what later rows are prepared with.
+
+    Attributes
+    ----------
+    examples : Examples
+        One fold of training and inner validation.
+    prepared : mapping
+        Plain settings for `Task.unseen`.
+    files : mapping of str to bytes
+        Further ones, by name.
+    """
+
+    examples: Examples
+    prepared: Mapping[str, Any] = field(default_factory=dict)
+    files: Files = field(default_factory=dict)
 
 
 class Data(Protocol):
@@ -102,6 +125,14 @@ class Task(Protocol):
 
     def examples(self, spec: Any, data: Any) -> Any:  # noqa: ANN401
         """What the engines of the task train on."""
+        ...
+
+    def refit(self, spec: Any, data: Any, share_pct: float) -> Refit:  # noqa: ANN401
+        """All examples in one fold that predicts nothing: a share of them stops the others."""
+        ...
+
+    def unseen(self, spec: Any, data: Any, prepared: Mapping[str, Any], files: Files) -> Examples:  # noqa: ANN401
+        """Examples to score, whose labels need not be known, as `refit` prepared them."""
         ...
 
     def counts(self, examples: Any) -> list[dict[str, dict[str, int]]]:  # noqa: ANN401

@@ -17,9 +17,9 @@ from trueness.market.indicators import CATALOGUE, WITH_INDEX, tier_rows
 from trueness.market.inputs import chosen_own, chosen_rows
 from trueness.market.own_features import OwnFeatures, load_own
 from trueness.market.panel import load_panel
-from trueness.market.windows import check_target
+from trueness.market.windows import check_target, refit_examples, unseen_examples
 from trueness.spec.task import OWN_TIER
-from trueness.tasks import Place, binary
+from trueness.tasks import Files, Place, Refit, binary
 from trueness.yamlfile import Reader
 
 
@@ -147,6 +147,17 @@ class Market:
     def examples(self, spec: Any, data: MarketData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts."""
         return market_examples(spec.task, spec.evaluation, data)
+
+    def refit(self, spec: Any, data: MarketData, share_pct: float) -> Refit:  # noqa: ANN401
+        """All windows with a label; the latest times stop the training."""
+        return Refit(refit_examples(spec.task, spec.evaluation, data, share_pct))
+
+    def unseen(
+        self, spec: Any, data: MarketData, prepared: Mapping[str, Any], files: Files  # noqa: ANN401
+    ) -> Examples:  # fmt: skip
+        """All windows, also those without a label yet."""
+        del prepared, files
+        return unseen_examples(spec.task, data)
 
 
 def _reads_volatility(task: dict[str, Any]) -> bool:

@@ -10,7 +10,9 @@ from typing import Any, ClassVar
 from trueness.document.numbers import plural
 from trueness.examples import Examples
 from trueness.table import BUNDLED, Table, load_table, table_examples, table_of
-from trueness.tasks import Place, binary
+from trueness.table.preparation import Preparation
+from trueness.table.serving import refit_examples, unseen_examples
+from trueness.tasks import Files, Place, Refit, binary
 
 
 @dataclass(frozen=True)
@@ -76,3 +78,16 @@ class TableRows:
     def examples(self, spec: Any, data: TableData) -> Examples:  # noqa: ANN401
         """Windows, labels and parts, prepared inside each fold."""
         return table_examples(spec.task, spec.evaluation, data.table)
+
+    def refit(self, spec: Any, data: TableData, share_pct: float) -> Refit:  # noqa: ANN401
+        """All rows; the latest ones, or some at random, stop the training."""
+        examples, learnt, kinds = refit_examples(spec.task, spec.evaluation, data.table, share_pct)
+        settings, files = learnt.kept()
+        return Refit(examples, {**settings, "inputs": kinds}, files)
+
+    def unseen(
+        self, spec: Any, data: TableData, prepared: Mapping[str, Any], files: Files  # noqa: ANN401
+    ) -> Examples:  # fmt: skip
+        """Rows with the inputs of the training, prepared as those were."""
+        learnt = Preparation.opened(prepared, files)
+        return unseen_examples(spec.task, data.table, learnt, prepared["inputs"])

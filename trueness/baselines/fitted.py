@@ -1,0 +1,226 @@
+"""What fitting leaves behind: something that scores rows of columns, and the files that keep it.
+
+Nothing is pickled. Estimators of scikit-learn are kept by skops, which builds known types only;
+boosters in their packages' own formats.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit
+
+from trueness.skopsfile import from_skops, skops_bytes
+
+Array = NDArray[np.float64]
+CLIP = 1e-4
+"""Probabilities nearer to 0 or 1 have no finite log-odds that would mean anything."""
+Kept = tuple[dict[str, Any], dict[str, bytes]]
+"""Plain settings, and files by name."""
+
+
+def log_odds(p: NDArray[Any]) -> Array:
+    """Log-odds of probabilities, finite for 0 and 1."""
+    return logit(np.asarray(p, np.float64).clip(CLIP, 1 - CLIP))
+
+
+class Fitted(Protocol):
+    """A fitted estimator.
+
+    Attributes
+    ----------
+    form : str
+        Its row in `FORMS`.
+    """
+
+    form: ClassVar[str]
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,) of rows (n, p)."""
+        ...
+
+    def kept(self) -> Kept:
+        """What `opened` makes it from again.
+
+        Raises
+        ------
+        StoreError
+            With code ``untrusted`` if it holds what no file may bring back.
+        """
+        ...
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From what `kept` gave.
+
+        Raises
+        ------
+        StoreError
+            With code ``untrusted`` or ``damaged``.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Constant:
+    """The same logit for every row."""
+
+    value: float
+    form: ClassVar[str] = "constant"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        return np.full(len(x), self.value)
+
+    def kept(self) -> Kept:
+        """Its value."""
+        return {"value": self.value}, {}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its value."""
+        del files
+        return cls(float(settings["value"]))
+
+
+@dataclass(frozen=True)
+class Scikit:
+    """An estimator of scikit-learn.
+
+    Attributes
+    ----------
+    model : estimator
+    method : {"decision_function", "predict_proba"}
+    columns : tuple of int
+        Those that it reads; all without any.
+    trees : int
+        Of boosting, those that count; 0 for all.
+    """
+
+    model: Any
+    method: str = "decision_function"
+    columns: tuple[int, ...] = ()
+    trees: int = 0
+    form: ClassVar[str] = "sklearn"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        x = x[:, list(self.columns)] if self.columns else x
+        if self.trees:
+            for scores in _first(self.model.staged_decision_function(x), self.trees):
+                logits = scores
+            return logits.ravel()
+        found = getattr(self.model, self.method)(x)
+        return log_odds(found[:, 1]) if self.method == "predict_proba" else found
+
+    def kept(self) -> Kept:
+        """The estimator by skops."""
+        settings = {"method": self.method, "columns": list(self.columns), "trees": self.trees}
+        return settings, {"model.skops": skops_bytes(self.model, type(self.model).__name__)}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its file."""
+        model = from_skops(files["model.skops"], "model.skops")
+        return cls(model, settings["method"], tuple(settings["columns"]), settings["trees"])
+
+
+def _first(stages: Iterator[Any], n: int) -> Iterator[Any]:
+    return (stage for _, stage in zip(range(n), stages, strict=False))
+
+
+@dataclass(frozen=True)
+class LightGBM:
+    """A booster of LightGBM; `trees` of it count."""
+
+    model: Any
+    trees: int
+    form: ClassVar[str] = "lightgbm"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        return np.asarray(self.model.predict(x, raw_score=True, num_iteration=self.trees))
+
+    def kept(self) -> Kept:
+        """Its text format."""
+        text = self.model.model_to_string(num_iteration=self.trees)
+        return {"trees": self.trees}, {"model.txt": text.encode()}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its text."""
+        import lightgbm
+
+        return cls(lightgbm.Booster(model_str=files["model.txt"].decode()), settings["trees"])
+
+
+@dataclass(frozen=True)
+class XGBoost:
+    """A booster of XGBoost; `trees` of it count."""
+
+    model: Any
+    trees: int
+    form: ClassVar[str] = "xgboost"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        import xgboost
+
+        rows = xgboost.DMatrix(x, nthread=1)
+        return self.model.predict(rows, output_margin=True, iteration_range=(0, self.trees))
+
+    def kept(self) -> Kept:
+        """Its binary JSON."""
+        cut = self.model[: self.trees]
+        return {"trees": self.trees}, {"model.ubj": bytes(cut.save_raw("ubj"))}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its binary JSON."""
+        import xgboost
+
+        model = xgboost.Booster({"nthread": 1})
+        model.load_model(bytearray(files["model.ubj"]))
+        return cls(model, settings["trees"])
+
+
+@dataclass(frozen=True)
+class CatBoost:
+    """A model of CatBoost; `trees` of it count."""
+
+    model: Any
+    trees: int
+    form: ClassVar[str] = "catboost"
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        raw = self.model.predict(x, prediction_type="RawFormulaVal", ntree_end=self.trees)
+        return np.asarray(raw)
+
+    def kept(self) -> Kept:
+        """Its own format."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model.cbm"
+            self.model.save_model(str(path))
+            return {"trees": self.trees}, {"model.cbm": path.read_bytes()}
+
+    @classmethod
+    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
+        """From its own format."""
+        import catboost
+
+        model = catboost.CatBoost()
+        model.load_model(blob=files["model.cbm"])
+        return cls(model, settings["trees"])
+
+
+FORMS: dict[str, type[Any]] = {
+    one.form: one for one in (Constant, Scikit, LightGBM, XGBoost, CatBoost)
+}  # fmt: skip
+"""Form -> class that opens it; `trueness.baselines.foreign` adds the estimators of others."""

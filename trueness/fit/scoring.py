@@ -1,0 +1,50 @@
+"""What a network says about windows, from its stored weights alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trueness.examples import Examples
+from trueness.fit.device import Device
+from trueness.fit.stack import EVALUATION_ROWS
+from trueness.models import NoNoise, build
+from trueness.spec import Spec
+
+
+@torch.no_grad()
+def network_logits(
+    spec: Spec, parameters: Mapping[str, NDArray[Any]], examples: Examples, device: Device,
+    precision: str, beside: Path = Path(),
+) -> NDArray[np.float32]:  # fmt: skip
+    """Logits (N,) of all windows of some examples, without dropout.
+
+    Parameters
+    ----------
+    spec : Spec
+        Its model is a network.
+    parameters : mapping of str to array
+        State of the module, as a run stores it.
+    examples : Examples
+        N windows; of columns prepared in folds, as the first fold sees them.
+    device : Device
+    precision : {"float32", "bf16"}
+        That of the training, so that scores are the same.
+    beside : Path
+        Folder of own files.
+    """
+    n_features = len(examples.features)
+    module = build(spec.model, n_features, examples.context, torch.Generator(), beside)
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
+    module, found = module.to(device.name).eval(), []
+    rows = examples.starts(0)
+    for first in range(0, len(rows), EVALUATION_ROWS):
+        windows = torch.from_numpy(examples.x[rows[first : first + EVALUATION_ROWS]].copy())
+        with device.autocast(precision):
+            found.append(module(windows.to(device.name), NoNoise()).float().cpu().numpy())
+    return np.concatenate(found) if found else np.empty(0, np.float32)
