@@ -381,7 +381,7 @@ def story(
             return
         tally.kills += 1
         last, seconds = None, None
-        if attempt < 6 and chance.random() < 0.75:  # and again, somewhere
+        if attempt < 30 and chance.random() < 0.9:  # and again, somewhere
             if chance.random() < 0.5:
                 last = chance.randint(1, max(tally.events, 2))
             else:

@@ -53,6 +53,8 @@ VERBS = {
     "plan": "deciding:plan",
     "calibrate": "calibrating:calibrate",
     "top": "deciding:top",
+    "finalize": "using:finalize",
+    "predict": "using:predict",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",
     "data": "features:data_app",

@@ -1,0 +1,222 @@
+"""From a stored run to a bundle: its spec refitted on all data, its promise beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trueness.bundle.format import Bundle, check_free, write_bundle
+from trueness.bundle.members import Trained, trained
+from trueness.bundle.promise import Promise, promise_of
+from trueness.document import Document, Items, Sentence
+from trueness.document.numbers import count, percent, plural, share
+from trueness.errors import StoreError, TruenessError
+from trueness.examples import Examples
+from trueness.judge.judgement import SCHEMA
+from trueness.judge.parts import check_binary
+from trueness.market.indicators import CATALOGUE
+from trueness.market.inputs import RAW_COLUMNS
+from trueness.store import AnyStore, Run
+from trueness.tasks import Refit, task_of
+
+MOST_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Finalized:
+    """A bundle that was just made.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    promise : Promise
+    """
+
+    bundle: Bundle
+    promise: Promise
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        kept = ("key", "name", "label", "data", "refit", "promise", "notes", "files")
+        return {"schema": SCHEMA, "kind": "bundle", "folder": str(self.bundle.folder),
+                **{name: self.bundle.description[name] for name in kept}}  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per file."""
+        files = self.bundle.description["files"]
+        return pl.DataFrame([{"file": name, **facts} for name, facts in files.items()])
+
+    def document(self) -> Document:
+        """What it promises, on what it was fitted, what comes next."""
+        described, one = self.bundle.description, self.promise.threshold
+        refit, folder = described["refit"], self.bundle.folder
+        per_year = "" if one.per_year is None else f", about {one.per_year:.0f} a year"
+        first = Sentence(
+            f"{folder} is ready: {described['label']}, fitted on {count(refit['train'][0])} "
+            f"examples up to {refit['until'] or 'the last row'}.", "verdict",
+        )  # fmt: skip
+        certified = "not certified" if one.certified is None else (
+            f"certified for {percent(one.certified)} %"
+        )  # fmt: skip
+        return Document(f"Bundle of {described['name']}", [first, Items([
+            f"Threshold: score of at least {one.score:.4g}{per_year}; precision expected "
+            f"{share(one.precision)}, recall {share(one.recall)}; {certified}",
+            f"Promise that is watched: a precision of {percent(one.promised)} % or more",
+            *refit["chosen"], *described["notes"],
+        ]), Sentence(f"Next: trueness predict {folder} --data FILE", "note")])  # fmt: skip
+
+
+def finalize(
+    store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
+    seeds: int = 1, precision: float | None = None, device: str = "auto", beside: Path = Path(),
+    told: Callable[[str], None] | None = None,
+) -> Finalized:  # fmt: skip
+    """Refit the spec of a run on all data and write the bundle.
+
+    Each fold of the run was trained on part of its past and stopped on the latest share of it; so
+    is the refit, one more fold whose future is not there yet. Epochs, trees and penalties are
+    chosen on that share.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+    run : Run
+        Of a binary label, with a model of its own or an ensemble of such runs.
+    name : str
+        What the run is called.
+    data : Data
+        Those of the run, or others that continue them.
+    out : Path
+        Folder of the bundle.
+    seeds : int
+        Models that are fitted and averaged, with the seed of the spec, the next, and so on.
+    precision : float, optional
+        See `promise_of`.
+    device : str
+    beside : Path
+        Folder of own files.
+    told : callable, optional
+        Takes a line about each fit.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_model`` for scores that were made elsewhere, ``other_data`` for data that do
+        not continue those of the run, ``untrusted`` for estimators that no file can keep.
+    """
+    check_binary(run, "bundles are")
+    _check_has_model(run, name)
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise TruenessError(f"{seeds} seeds; give 1 to {MOST_SEEDS}", "seeds")
+    check_free(out)
+    notes = _check_continues(run, name, data)
+    promise = promise_of(store, run, name, precision)
+    found: list[Trained] = []
+    refits: dict[str, Refit] = {}
+    task = task_of(run.spec.task.kind)
+    for spec in _specs(store, run):
+        key = task.examples_key(spec)
+        if key not in refits:
+            refits[key] = task.refit(spec, data, _share_pct(run))
+        replicates = [spec.model_copy(update={"seed": spec.seed + i}) for i in range(seeds)]
+        replicates = replicates[: seeds if spec.model.seeded else 1]
+        found += trained(
+            replicates, refits[key], len(found), device, beside, told or (lambda text: None)
+        )
+    first = next(iter(refits.values())).examples
+    files = {name: content for one in found for name, content in one.files.items()}
+    bundle = write_bundle(out, {
+        "key": run.key, "name": name, "label": run.record["label"], "task": run.spec.task.kind,
+        "data": data.origin(), "horizon": run.estimands.horizon, "block": run.estimands.block,
+        "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
+        "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
+        "notes": [*notes, *promise.notes],
+    }, files)  # fmt: skip
+    return Finalized(bundle, promise)
+
+
+def _check_has_model(run: Run, name: str) -> None:
+    if run.spec.task.kind == "external":
+        raise TruenessError(
+            f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"
+        )
+    if run.spec.task.kind == "titles":
+        raise TruenessError(f"{name} is a run on titles; `trueness text export` writes its model",
+                            "no_model")  # fmt: skip
+
+
+def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN401
+    """Refuse other data than those that were judged; what is different about them."""
+    recorded = run.record["data"]
+    if recorded["digest"] == data.digest:
+        return []
+    task = task_of(run.spec.task.kind)
+    if task.earlier is None:
+        return [f"fitted on other rows ({data.in_words()}) than were judged ({recorded['rows']:,})"]
+    (before,) = task.earlier([run])
+    why = before.why_not(data)
+    if why:
+        raise TruenessError(
+            f"{data.in_words()} do not continue the data of {name} ({recorded['name']} to "
+            f"{recorded['as_of']}): {why}", "other_data",
+        )  # fmt: skip
+    return [f"judged on data up to {recorded['as_of']}"]
+
+
+def _specs(store: AnyStore, run: Run) -> list[Any]:
+    """What is fitted: the spec of a run, or those of the members of an ensemble."""
+    if not run.spec.depends_on:
+        return [run.spec]
+    found = []
+    for key in sorted(run.spec.depends_on):
+        if key not in store:
+            raise StoreError(f"{run.key} averages {key}, which is not in the store", "missing_run")
+        found += _specs(store, store.run(key))
+    return found
+
+
+def _share_pct(run: Run) -> float:
+    """Percent of what a fold knew that stopped its training, on average."""
+    shares = [
+        fold["validation"][0] / (fold["validation"][0] + fold["train"][0])
+        for fold in run.record["folds"] if "validation" in fold and "train" in fold
+    ]  # fmt: skip
+    return 100 * float(np.mean(shares)) if shares else 15.0
+
+
+def _told(examples: Examples, found: Sequence[Trained]) -> dict[str, Any]:
+    """On what was fitted, in numbers and words."""
+    (counts,) = examples.counts()
+    known = np.flatnonzero(examples.parts[0])
+    until = None if examples.when is None else str(examples.when[known].max())
+    held = plural(counts["validation"][0], "example")
+    where = "the latest" if until is not None else "random"
+    return {
+        "train": list(counts["train"]), "validation": list(counts["validation"]), "until": until,
+        "chosen": [
+            f"{one.member.spec.label()}, seed {one.member.spec.seed}: {one.chosen}, chosen on "
+            f"{held} ({where}) that it was not trained on"
+            for one in found
+        ],
+    }  # fmt: skip
+
+
+def _ranges(examples: Examples, task: str) -> dict[str, list[float]]:
+    """Smallest and largest value of each column in training; prices and volumes have none."""
+    rows = examples.starts(0)[examples.members("train")] + examples.context - 1
+    values = examples.series[rows]
+    low, high = values.min(axis=0).tolist(), values.max(axis=0).tolist()
+    every = zip(examples.features, low, high, strict=True)
+    return {name: [a, b] for name, a, b in every if task != "market" or not _is_level(name)}
+
+
+def _is_level(column: str) -> bool:
+    """Whether a column of bars grows with prices or volumes, so that no range holds for it."""
+    if column in RAW_COLUMNS:
+        return True
+    return column in CATALOGUE and CATALOGUE[column].scale != "free"

@@ -1,0 +1,274 @@
+"""What a bundle says of new bars or rows: score, probability, alarm, and what is odd about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from trueness.bundle.format import Bundle, Member, open_bundle
+from trueness.bundle.members import Opened
+from trueness.bundle.oddities import Odd, of_data, of_rows
+from trueness.bundle.promise import Promise
+from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
+from trueness.document.numbers import count, percent, plural, share
+from trueness.errors import TruenessError
+from trueness.examples import Examples
+from trueness.frames import as_series
+from trueness.judge.judgement import SCHEMA
+from trueness.tasks import task_of
+
+Array = NDArray[np.float64]
+ALARM, NO_ALARM, ABSTAINS = "alarm", "no alarm", "abstains"
+ROWS_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """Answers of a bundle, a row per unit, the oldest first.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    promise : Promise
+    frame : polars.DataFrame
+        Columns id, time and group where there are some, score, probability, calibrated (null
+        without a map), answer (alarm, no alarm, abstains), odd (what is unusual about the row).
+    notes : tuple of str
+        What is odd about the data as a whole.
+    """
+
+    bundle: Bundle
+    promise: Promise
+    frame: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+    @property
+    def alarms(self) -> int:
+        """Rows with an alarm."""
+        return int((self.frame["answer"] == ALARM).sum())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON; docs/json.md describes them."""
+        frame = self.frame
+        frame = frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
+        return {
+            "schema": SCHEMA, "kind": "predictions", "bundle": str(self.bundle.folder),
+            "key": self.bundle.description["key"], "name": self.bundle.name,
+            "threshold": self.promise.threshold.to_dict(), "notes": list(self.notes),
+            "rows": frame.to_dicts(),
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per unit."""
+        return self.frame
+
+    def document(self) -> Document:
+        """The latest answer first, then a table of all."""
+        one = self.promise.threshold
+        certified = "not certified" if one.certified is None else (
+            f"certified for {percent(one.certified)} %"
+        )  # fmt: skip
+        facts = [
+            f"An alarm hit in {share(one.precision)} out of fold ({certified}); recall "
+            f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
+            *self.notes,
+        ]
+        return Document(
+            f"Predictions of {self.bundle.name}",
+            [Sentence(self._headline(), "verdict"), Items(facts), self._table()],
+        )
+
+    def _headline(self) -> str:
+        if not len(self.frame):
+            return "No row to predict."
+        last = self.frame.row(-1, named=True)
+        when = last.get("time", last["id"])
+        at = self.frame.filter(pl.col("time") == when) if "time" in self.frame.columns else None
+        if at is not None and len(at) > 1:
+            raised = [str(g) for g in at.filter(pl.col("answer") == ALARM)["group"]]
+            return f"{when}: alarm for {', '.join(raised)}." if raised else f"{when}: no alarm."
+        rest = len(self.frame) - 1
+        more = f"; {plural(self.alarms, 'alarm')} in {plural(rest + 1, 'row')}" if rest else ""
+        return f"{when}: {last['answer']}{_probability(last)}{more}."
+
+    def _table(self) -> Table:
+        shown = self.frame.tail(ROWS_SHOWN)
+        names = [name for name in ("time", "group") if name in shown.columns] or ["id"]
+        columns = [Column(name, weight=9) for name in names]
+        columns += [Column("answer", weight=9), Column("score", "number", 6),
+                    Column("probability", "number", 4),
+                    Column("calibrated\nprobability", "number", 8),
+                    Column("odd", weight=5)]  # fmt: skip
+        cells: list[list[Cell]] = [
+            [*(str(row[name]) for name in names), row["answer"], row["score"], row["probability"],
+             row["calibrated"], row["odd"] or None]
+            for row in shown.iter_rows(named=True)
+        ]  # fmt: skip
+        styles: list[Style] = [
+            "leader" if row == ALARM else "muted" if row == ABSTAINS else ""
+            for row in shown["answer"]
+        ]
+        more = len(self.frame) - len(shown)
+        note = f"The latest {ROWS_SHOWN} of {count(len(self.frame))} rows." if more else ""
+        return Table(columns, cells, note=note, styles=styles)
+
+
+def _probability(row: Mapping[str, Any]) -> str:
+    p = row["calibrated"]
+    return "" if p is None else f", calibrated probability {percent(p)} %"
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A bundle whose files were read: it answers again and again.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    beside : Path
+        Folder of own files.
+    """
+
+    bundle: Bundle
+    beside: Path = field(default_factory=Path)
+
+    @cached_property
+    def opened(self) -> list[Opened]:
+        """Members with their files."""
+        return [Opened.of(self.bundle, member) for member in self.bundle.members]
+
+    @cached_property
+    def promise(self) -> Promise:
+        """What was learnt out of fold."""
+        return Promise.from_dict(self.bundle.description["promise"])
+
+    def load(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data of the task
+        """Data of the bundle's task: `data`, and for bars `vix` and `features`.
+
+        Raises
+        ------
+        TruenessError
+            With code ``no_source`` for a source that the task does not take.
+        """
+        task = task_of(self.bundle.task)
+        given = {name: value for name, value in sources.items() if value is not None}
+        if other := sorted(set(given) - set(task.sources.values())):
+            raise TruenessError(f"a bundle on {self.bundle.task} takes no {other[0]}", "no_source")
+        return task.load({**given, "beside": self.beside, "labels": self._labels()})
+
+    def _labels(self) -> set[str]:
+        targets = (getattr(m.spec.task, "target", None) for m in self.bundle.members)
+        names = {getattr(target, "column", None) for target in targets}
+        return {name for name in names if name is not None}
+
+    def predict(self, data: Any, since: np.datetime64 | None = None) -> Predicted:  # noqa: ANN401
+        """Answers for data of the bundle's task.
+
+        Parameters
+        ----------
+        data : Data
+            As `load` gives them.
+        since : datetime64, optional
+            First time that is answered; by default, of series in time, the first one after those
+            that the model was fitted on.
+
+        Raises
+        ------
+        TruenessError
+            With the codes ``other_series``, ``other_spacing``, ``old_data``, ``missing_column``,
+            ``other_kind``.
+        """
+        notes = of_data(self.bundle, data)
+        task, prepared = task_of(self.bundle.task), dict[str, Examples]()
+        logits, asked = [], None
+        for one in self.opened:
+            spec, known = one.member.spec, one.member.prepared
+            key = f"{spec.task.model_dump_json()} {known}"
+            if key not in prepared:
+                made = _checked(task.unseen(spec, data, known, one.files), one.member)
+                prepared[key] = self._asked(made, since)
+            asked = asked or prepared[key]
+            if not np.array_equal(asked.columns()["id"], prepared[key].columns()["id"]):
+                raise TruenessError(
+                    "the models of this ensemble read different rows; give a longer history",
+                    "different_units",
+                )
+            logits.append(one.logits(prepared[key], self.beside))
+        assert asked is not None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes)
+
+    def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
+        """Rows that are answered: from a time on, or those that no model was fitted on."""
+        if examples.when is None or (since is None and self.bundle.task != "market"):
+            return examples
+        until = np.datetime64(self.bundle.description["refit"]["until"])
+        wanted = examples.when > until if since is None else examples.when >= since
+        if not wanted.any():
+            after = f"after {until}" if since is None else f"from {since} on"
+            raise TruenessError(
+                f"no row {after}: the data end {examples.when.max()}; --since DATE answers for "
+                "earlier times, which the model was fitted on", "old_data",
+            )  # fmt: skip
+        return _only(examples, np.flatnonzero(wanted))
+
+    def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
+        score = np.mean(logits, axis=0)
+        odd = of_rows(self.bundle, examples)
+        raised = np.where(score >= self.promise.threshold.score, ALARM, NO_ALARM)
+        answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
+        calibrated = self.promise.calibrated(score)
+        columns = {n: v for n, v in examples.columns().items() if n in ("id", "time", "group")}
+        return pl.DataFrame([
+            *(as_series(name, values) for name, values in columns.items()),
+            pl.Series("score", score), pl.Series("probability", expit(score)),
+            pl.Series("calibrated", [None] * len(score) if calibrated is None else calibrated,
+                      dtype=pl.Float64),
+            pl.Series("answer", answer.tolist(), dtype=pl.String),
+            pl.Series("odd", [one.words for one in odd], dtype=pl.String),
+        ])  # fmt: skip
+
+
+def _checked(examples: Examples, member: Member) -> Examples:
+    """Refuse rows with other columns than the model was fitted on."""
+    if examples.features != member.features:
+        lacking = [name for name in member.features if name not in examples.features]
+        more = [name for name in examples.features if name not in member.features]
+        what = f"without {lacking[0]}" if lacking else f"with {more[0]} besides"
+        raise TruenessError(f"the data give other columns than the model reads: {what}",
+                            "missing_column")  # fmt: skip
+    return examples
+
+
+def _only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
+    """Some of the examples."""
+
+    def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
+        return None if values is None else values[rows]
+
+    return replace(
+        examples, start=examples.start[rows], y=examples.y[rows], when=taken(examples.when),
+        group=taken(examples.group), parts=examples.parts[:, rows], ids=taken(examples.ids),
+        cluster=taken(examples.cluster), extra={n: v[rows] for n, v in examples.extra.items()},
+    )  # fmt: skip
+
+
+def load(path: str | Path, beside: str | Path = "") -> Predictor:
+    """Open a bundle for answering.
+
+    Raises
+    ------
+    StoreError
+        See `open_bundle`.
+    """
+    return Predictor(open_bundle(path), Path(beside))
+
+
+__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load"]
