@@ -12,9 +12,11 @@ from trueness.lazy import handed_on
 if TYPE_CHECKING:
     from trueness.api import (
         Answer,
+        Bundle,
         calibrate,
         certify,
         compare,
+        finalize,
         judge,
         leaderboard,
         load,

@@ -3,9 +3,10 @@
 from trueness.api.answer import Answer
 from trueness.api.external import judge
 from trueness.api.running import run
-from trueness.api.stored import calibrate, certify, compare, leaderboard, load, show, thresholds
+from trueness.api.stored import calibrate, certify, compare, leaderboard, show, thresholds
+from trueness.api.using import Bundle, finalize, load
 
 __all__ = [
-    "Answer", "calibrate", "certify", "compare", "judge", "leaderboard", "load", "run", "show",
-    "thresholds",
+    "Answer", "Bundle", "calibrate", "certify", "compare", "finalize", "judge", "leaderboard",
+    "load", "run", "show", "thresholds",
 ]  # fmt: skip

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from trueness.api.answer import Answer, Where, opened, several
-from trueness.errors import StoreError
-from trueness.store import AnyStore, Run, Store
+from trueness.store import AnyStore, Run
 
 if TYPE_CHECKING:
     from trueness.judge.by_series import BySeries
@@ -22,25 +20,6 @@ if TYPE_CHECKING:
     from trueness.judge.thresholds import Thresholds
 
 DEFAULT_STORE = "store"
-
-
-def load(folder: str | Path = DEFAULT_STORE) -> Store:
-    """A store of runs that is there.
-
-    Parameters
-    ----------
-    folder : str or Path
-
-    Raises
-    ------
-    StoreError
-        With the code ``no_store`` if there is none, ``store_version`` if it is of another version.
-    """
-    store = Store(folder)
-    if not (store.root / "store.json").exists():
-        raise StoreError(f"{folder}: no store is there; `trueness run` or `judge` make one",
-                         "no_store")  # fmt: skip
-    return store
 
 
 def _runs(store: AnyStore, runs: Sequence[str], campaign: str | None) -> dict[str, Run]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from trueness.document import Document, Items, Sentence
 from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
+from trueness.judge.finding import find_run, names_of
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary
 from trueness.market.indicators import CATALOGUE
@@ -138,6 +139,46 @@ def finalize(
         "notes": [*notes, *promise.notes],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
+
+
+def finalize_named(
+    store: AnyStore,
+    wanted: str,
+    given: Mapping[str, Any],
+    out: Path,
+    **how: Any,  # noqa: ANN401
+) -> Finalized:
+    """The same of a run by its name, with the data that are given or that its record names.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+    wanted : str
+        Id, key or the beginning of a key.
+    given : mapping
+        Sources of the task by option, None where the record's own are meant.
+    out : Path
+    how
+        See `finalize`.
+    """
+    run, _ = find_run(store, wanted)
+    name = " = ".join(names_of(store, run)) or run.key
+    check_binary(run, "bundles are")
+    _check_has_model(run, name)
+    task, recorded = task_of(run.spec.task.kind), run.record["data"]
+    own = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
+           "features": recorded.get("features")}  # fmt: skip
+    asked = {option: value for option, value in given.items() if value is not None}
+    if other := sorted(set(asked) - set(task.sources.values())):
+        raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
+    target = getattr(run.spec.task, "target", None)
+    sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
+    data = task.load({
+        **{option: value for option, value in sources.items() if value is not None},
+        "labels": {column} if (column := getattr(target, "column", None)) else set(),
+        "beside": how.get("beside", Path()),
+    })  # fmt: skip
+    return finalize(store, run, name, data, out, **how)
 
 
 def _check_has_model(run: Run, name: str) -> None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trueness.bundle.format import Bundle, Member, open_bundle
+from trueness.bundle.log import PREDICTION, append
 from trueness.bundle.members import Opened
 from trueness.bundle.oddities import Odd, of_data, of_rows
 from trueness.bundle.promise import Promise
@@ -54,6 +55,17 @@ class Predicted:
     def alarms(self) -> int:
         """Rows with an alarm."""
         return int((self.frame["answer"] == ALARM).sum())
+
+    def written_down(self) -> int:
+        """Write answers into the log of the bundle that it does not have; how many.
+
+        Raises
+        ------
+        StoreError
+            See `trueness.bundle.log.append`.
+        """
+        frame = self.frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
+        return append(self.bundle, PREDICTION, frame.drop("probability").to_dicts())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""

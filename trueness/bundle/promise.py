@@ -154,21 +154,26 @@ def promise_of(
             raise StoreError(f"{name}: its scores are tied, so no threshold raises an alarm",
                              "no_alarms")  # fmt: skip
         cut = float(part.score[raised].min())
-    slope = intercept = None
-    if rule.probabilities and not too_few(part.y):
-        fitted = PlattScaling().fit(part.score, part.y)
-        slope, intercept = float(fitted.slope_), float(fitted.intercept_)
-    else:
-        notes.append(
-            "no calibrated probabilities: "
-            + ("positives or negatives are too few" if rule.probabilities else "scores only rank")
-        )
+    slope, intercept, lacking = _platt(part, probabilities=rule.probabilities)
+    notes += [f"no calibrated probabilities: {lacking}"] if lacking else []
     every = np.ones(len(part), bool)
     k, n = int(part.y.sum()), len(part)
     blocks = part.blocks(rule.block)
     base = of_share(part.y, every, blocks).estimate(k, n, rule.confidence)
     threshold = _threshold(part, cut, certified, rule.block, rule.confidence)
     return Promise(rule.measured_on, n, k, threshold, base, slope, intercept, tuple(notes))
+
+
+def _platt(part: Predictions, *, probabilities: bool) -> tuple[float | None, float | None, str]:
+    """Slope and intercept of the map to calibrated probabilities, or why there is none."""
+    if not probabilities:
+        return None, None, "scores only rank"
+    if too_few(part.y):
+        return None, None, "positives or negatives are too few"
+    fitted = PlattScaling().fit(part.score, part.y)
+    if fitted.slope_ <= 0:
+        return None, None, "the scores rank worse than chance"
+    return float(fitted.slope_), float(fitted.intercept_), ""
 
 
 def _threshold(

@@ -55,6 +55,7 @@ VERBS = {
     "top": "deciding:top",
     "finalize": "using:finalize",
     "predict": "using:predict",
+    "monitor": "using:monitor",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",
     "data": "features:data_app",

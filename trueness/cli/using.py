@@ -48,38 +48,14 @@ def finalize(
     device
         auto, cpu, cuda or mps.
     """
-    from trueness.bundle.finalizing import finalize as refit
-    from trueness.judge.finding import find_run, names_of
+    from trueness.bundle.finalizing import finalize_named
     from trueness.store import Store
-    from trueness.tasks import task_of
 
     check(output)
-    opened = Store(store)
-    found, _ = find_run(opened, run)
-    task = task_of(found.spec.task.kind)
-    name = " = ".join(names_of(opened, found)) or found.key
     given = {"data": data, "vix": vix, "features": features}
-    sources = _sources(found.record["data"], task.sources, given)
-    target = getattr(found.spec.task, "target", None)
-    labels = {target.column} if hasattr(target, "column") else set()
-    read = task.load({**sources, "beside": Path(), "labels": labels})
-    present(refit(opened, found, name, read, out, seeds=seeds, precision=precision, device=device,
-                  told=note), output)  # fmt: skip
+    present(finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
+                           device=device, told=note), output)  # fmt: skip
     return 0
-
-
-def _sources(
-    recorded: dict[str, Any], taken: dict[str, str], given: dict[str, str | None]
-) -> dict[str, Any]:
-    """Data that were given, or those that the record names."""
-    names = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
-             "features": recorded.get("features")}  # fmt: skip
-    if other := [name for name, value in given.items()
-                 if value is not None and name not in taken.values()]:  # fmt: skip
-        raise TruenessError(f"this run takes no --{other[0]}", "no_source")
-    return {name: given[name] if given[name] is not None else names[name]
-            for name in taken.values()
-            if given[name] is not None or names[name] is not None}  # fmt: skip
 
 
 def predict(
@@ -90,11 +66,13 @@ def predict(
     vix: Vix = None,
     features: Features = None,
     since: Since = None,
+    log: bool = True,
     output: Output = DEFAULT,
 ) -> int:
     """Say of new bars or rows what a bundle says: score, probability, alarm, what is odd.
 
-    Of bars, those are answered that come after the ones that the model was fitted on.
+    Of bars, those are answered that come after the ones that the model was fitted on. The answers
+    are written down in the bundle's log, which `trueness monitor` holds against what comes.
 
     Example: trueness predict bundle --data longer.csv --csv today.csv
 
@@ -102,6 +80,8 @@ def predict(
     ----------
     bundle
         Folder that `trueness finalize` wrote.
+    log
+        Write new answers into the log; never with --since.
     """
     from trueness.bundle.predicting import load
 
@@ -110,8 +90,48 @@ def predict(
         raise TruenessError("--data FILE says what is predicted", "no_data")
     predictor = load(bundle)
     read = predictor.load({"data": data, "vix": vix, "features": features})
-    present(predictor.predict(read, _time(since)), output)
+    found = predictor.predict(read, _time(since))
+    if log and since is None:
+        found.written_down()
+    present(found, output)
     return 0
+
+
+def monitor(
+    bundle: Path,
+    /,
+    *,
+    data: Data = None,
+    vix: Vix = None,
+    features: Features = None,
+    labels: Path | None = None,
+    output: Output = DEFAULT,
+) -> int:
+    """Hold what a bundle predicted against what came; 1 if its promise is refuted.
+
+    Outcomes follow from longer bars, or are given. They are written into the bundle's log.
+
+    Example: trueness monitor bundle --data longer.csv
+
+    Parameters
+    ----------
+    bundle
+        Folder that `trueness finalize` wrote.
+    labels
+        File with the columns id and y (0 or 1).
+    """
+    from trueness.bundle.monitoring import monitor as watch
+    from trueness.bundle.predicting import load
+    from trueness.reading import read_table
+
+    check(output)
+    predictor = load(bundle)
+    given = {"data": data, "vix": vix, "features": features}
+    read = None if data is None else predictor.load(given)
+    table = None if labels is None else read_table(labels, types=True).frame
+    found = watch(predictor, read, table)
+    present(found, output)
+    return 0 if found.refuted is None else 1
 
 
 def _time(text: str | None) -> Any:  # noqa: ANN401 - datetime64 or None

@@ -1,0 +1,522 @@
+"""Bundles: what was judged is what is used, with its promise, and watched."""
+
+import json
+import shutil
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.metrics import roc_auc_score
+
+import trueness
+from tests.test_cli import call
+from trueness.api import run as run_api
+from trueness.bundle.finalizing import finalize_named
+from trueness.bundle.format import open_bundle
+from trueness.bundle.log import OUTCOME, PREDICTION, append, read_log
+from trueness.bundle.members import Opened
+from trueness.bundle.predicting import load
+from trueness.errors import StoreError, TruenessError
+from trueness.files import read_json, write_json
+from trueness.fit import choose_device
+from trueness.fit.scoring import network_logits
+from trueness.market import synthetic_bars
+from trueness.market.windows import unseen_examples
+from trueness.store import Store
+from trueness.tasks import task_of
+
+CUT, ALL = 1300, 1400
+BARS = synthetic_bars(ALL)
+CAMPAIGN = """\
+campaign: use
+data: bars.csv
+defaults:
+  task: {context: 20, horizon: 2}
+  evaluation: {protocol: walk_forward}
+  model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5}
+  recipe: {epochs: 2, batch_size: 64, learning_rate: 1e-3, precision: float32}
+experiments:
+  - {id: net}
+  - {id: lightgbm, model: lightgbm}
+  - {id: xgboost, model: xgboost}
+  - {id: catboost, model: catboost}
+  - {id: bayes, model: {kind: estimator, of: sklearn.naive_bayes.GaussianNB}}
+  - {id: own, model: {kind: estimator, of: "mine.py:Mine"}}
+  - {id: both, ensemble: {of: net, seeds: 2}}
+"""
+MINE = """\
+from sklearn.naive_bayes import GaussianNB
+
+
+class Mine(GaussianNB):
+    pass
+"""
+KINDS = ("net", "lightgbm", "xgboost", "catboost", "bayes", "both",
+         "a20/one_feature", "a20/logit", "a20/forest", "a20/boosting")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle")
+    BARS.head(CUT).frame().write_csv(folder / "bars.csv")
+    BARS.frame().write_csv(folder / "longer.csv")
+    (folder / "use.yaml").write_text(CAMPAIGN)
+    (folder / "mine.py").write_text(MINE)
+    run_api(folder / "use.yaml", store=folder / "store", workers=0, device="cpu", progress=False)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def bundles(folder):
+    """A bundle of every kind of model."""
+    store, found = Store(folder / "store"), {}
+    for kind in KINDS:
+        out = folder / "bundles" / kind.rpartition("/")[2]
+        finalize_named(store, kind, {}, out, device="cpu", beside=folder)
+        found[kind] = out
+    return found
+
+
+@pytest.fixture
+def copied(bundles, tmp_path):
+    """A bundle of its own for tests that change it."""
+
+    def made(kind="a20/logit"):
+        shutil.copytree(bundles[kind], tmp_path / "bundle")
+        return tmp_path / "bundle"
+
+    return made
+
+
+def _predicted(bundle, folder):
+    predictor = load(bundle)
+    return predictor.predict(_longer(predictor, folder))
+
+
+def _longer(predictor, folder):
+    return predictor.load({"data": folder / "longer.csv"})
+
+
+# --------------------------------------------------------------------------------- what was fitted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
+    """Opened again, it gives the scores of a refit in this process, for days nobody trained on."""
+    predictor = load(bundles[kind], folder)
+    found = predictor.predict(_longer(predictor, folder))
+    frame = found.frame
+    assert (
+        frame["time"].min()
+        > pl.Series([predictor.bundle.description["refit"]["until"]]).str.to_date()[0]
+    )
+    assert len(frame) == ALL - CUT + 2  # the last two bars of the shorter data have labels now
+    again = Store(folder / "store")
+    out = folder / "again" / kind.rpartition("/")[2]
+    finalize_named(again, kind, {}, out, device="cpu", beside=folder)
+    second = load(out, folder)
+    other = second.predict(_longer(second, folder)).frame
+    np.testing.assert_allclose(frame["score"], other["score"], rtol=0, atol=1e-6)
+    cut = found.promise.threshold.score
+    alarms = frame.filter(pl.col("answer") == "alarm")
+    assert (alarms["score"] >= cut).all()
+    assert set(frame["answer"]) <= {"alarm", "no alarm", "abstains"}
+
+
+def test_a_refit_knows_what_comes_later_than_any_fold(bundles, folder):
+    """All labelled windows train or stop; between the two lie windows whose labels would overlap."""
+    run = Store(folder / "store").run(open_bundle(bundles["net"]).description["key"])
+    refit = open_bundle(bundles["net"]).description["refit"]
+    last = {name: counts for name, counts in run.record["folds"][-1].items()}
+    whole = sum(n for n, _ in last.values())
+    assert refit["train"][0] + refit["validation"][0] > last["train"][0] + last["validation"][0]
+    assert abs(refit["train"][0] + refit["validation"][0] - whole) <= 6
+    assert refit["until"] == str(BARS.dates[CUT - 3])
+
+
+@pytest.mark.parametrize("kind", ["net"])
+def test_weights_of_a_fold_give_its_out_of_fold_scores(folder, kind):
+    """What predicts is what was judged: windows without labels, stored weights, the same scores."""
+    store = Store(folder / "store")
+    (key,) = store.campaigns()["use"][kind]
+    run = store.run(key)
+    data = task_of("market").load({"data": folder / "longer.csv"})
+    examples = unseen_examples(run.spec.task, data)
+    fold = len(run.record["folds"]) - 1
+    weights = {name.removeprefix(f"fold{fold}."): a for name, a in run.parameters().items()
+               if name.startswith(f"fold{fold}.")}  # fmt: skip
+    scores = network_logits(run.spec, weights, examples, choose_device("cpu"), "float32")
+    table = run.table().filter((pl.col("fold") == fold) & (pl.col("split") == "oof"))
+    mine = dict(zip(examples.columns()["id"].tolist(), scores.tolist(), strict=True))
+    assert len(table) > 100
+    np.testing.assert_allclose([mine[i] for i in table["id"]], table["score"], atol=1e-5)
+
+
+def test_seeds_and_members_are_averaged(folder, bundles, tmp_path):
+    store = Store(folder / "store")
+    three = finalize_named(store, "net", {}, tmp_path / "three", seeds=3, device="cpu").bundle
+    assert [m.spec.seed for m in three.members] == [42, 43, 44]
+    whole = load(tmp_path / "three")
+    data = _longer(whole, folder)
+    one = load(bundles["net"], folder)
+    examples = unseen_examples(three.members[0].spec.task, data)
+    each = [Opened.of(three, m).logits(examples) for m in three.members]
+    asked = whole.predict(data).frame
+    np.testing.assert_allclose(np.mean(each, axis=0)[-len(asked) :], asked["score"], atol=1e-6)
+    np.testing.assert_allclose(each[0][-len(asked) :], one.predict(data).frame["score"], atol=1e-6)
+    assert len(open_bundle(bundles["both"]).members) == 2
+    fixed = finalize_named(store, "a20/logit", {}, tmp_path / "logit", seeds=3, device="cpu")
+    assert len(fixed.bundle.members) == 1  # a model that reads no seed is one
+
+
+def test_the_promise_is_what_was_measured_out_of_fold(folder, bundles):
+    store = Store(folder / "store")
+    for kind in ("net", "lightgbm", "a20/forest"):
+        predictor = load(bundles[kind], folder)
+        run, promise = store.run(predictor.bundle.description["key"]), predictor.promise
+        part = run.predictions().part("oof")
+        raised = part.score >= promise.threshold.score
+        precision, recall = promise.threshold.precision, promise.threshold.recall
+        recorded = run.record["estimates"]["precision@30"]
+        assert (precision.n, precision.k) == (raised.sum(), part.y[raised].sum())
+        assert (precision.n, precision.k) == (recorded["n"], recorded["k"])
+        assert recall.k == precision.k
+        assert recall.n == part.y.sum()
+        assert promise.threshold.promised == precision.low
+        calibrated = promise.calibrated(part.score)
+        if calibrated is None:  # scores that rank worse than chance have no map
+            assert roc_auc_score(part.y, part.score) < 0.5
+            continue
+        assert calibrated.mean() == pytest.approx(part.y.mean(), abs=0.02)
+        assert roc_auc_score(part.y, calibrated) == pytest.approx(roc_auc_score(part.y, part.score))
+
+
+def test_a_threshold_without_certificate_says_so_and_one_with_is_taken(folder, capsys, tmp_path):
+    store = ("--store", folder / "store")
+    code, out, _ = call(capsys, "finalize", "a20/forest", "--out", tmp_path / "a", "--precision",
+                        0.1, *store)  # fmt: skip
+    assert code == 0
+    assert "not certified" in out
+    assert load(tmp_path / "a").promise.threshold.certified is None
+    shutil.copytree(folder / "store", tmp_path / "store")
+    store = ("--store", tmp_path / "store")
+    code, out, _ = call(
+        capsys, "certify", "a20/forest", "--precision", 0.1, "--yes", "--json", *store
+    )
+    assert code == 0, out
+    row = json.loads(out)["runs"][0]["threshold"]
+    code, _, _ = call(capsys, "finalize", "a20/forest", "--out", tmp_path / "b", "--precision", 0.1,
+                      *store)  # fmt: skip
+    threshold = load(tmp_path / "b").promise.threshold
+    assert (code, threshold.certified, threshold.promised) == (0, 0.1, 0.1)
+    assert threshold.score == row["cut"]
+
+
+# --------------------------------------------------------------------------------------- bad input
+
+
+def test_a_model_that_never_alarms_promises_nothing(folder, tmp_path):
+    with pytest.raises(StoreError) as caught:
+        finalize_named(Store(folder / "store"), "a20/base_rate", {}, tmp_path / "b")
+    assert caught.value.code == "no_alarms"
+
+
+def test_estimators_of_own_files_cannot_be_kept(folder, tmp_path, capsys):
+    code, out, err = call(capsys, "finalize", "own", "--out", tmp_path / "b", "--store",
+                          folder / "store")  # fmt: skip
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1
+    assert not (tmp_path / "b").exists()
+    with pytest.raises(StoreError) as caught:
+        finalize_named(Store(folder / "store"), "own", {}, tmp_path / "b", beside=folder)
+    assert caught.value.code == "untrusted"
+
+
+def test_other_bars_are_refused(folder, tmp_path, bundles):
+    store, other = Store(folder / "store"), synthetic_bars(ALL, seed=3)
+    other.frame().write_csv(tmp_path / "other.csv")
+    BARS.head(CUT - 5).frame().write_csv(tmp_path / "shorter.csv")
+    for name in ("other", "shorter"):
+        with pytest.raises(TruenessError) as caught:
+            finalize_named(store, "net", {"data": tmp_path / f"{name}.csv"}, tmp_path / "b")
+        assert caught.value.code == "other_data"
+    predictor = load(bundles["a20/logit"])
+    with pytest.raises(TruenessError) as caught:
+        predictor.predict(predictor.load({"data": tmp_path / "other.csv"}))
+    assert caught.value.code == "other_series"
+    with pytest.raises(TruenessError) as caught:
+        predictor.predict(predictor.load({"data": tmp_path / "shorter.csv"}))
+    assert caught.value.code == "old_data"
+    weekly = BARS.frame()[::5]
+    weekly.write_csv(tmp_path / "weekly.csv")
+    with pytest.raises(TruenessError) as caught:
+        predictor.predict(predictor.load({"data": tmp_path / "weekly.csv"}))
+    assert caught.value.code == "other_spacing"
+    longer = finalize_named(
+        store, "a20/logit", {"data": folder / "longer.csv"}, tmp_path / "longer"
+    )
+    assert longer.bundle.description["refit"]["until"] == str(BARS.dates[-3])
+    assert any("judged on data up to" in note for note in longer.bundle.description["notes"])
+
+
+@pytest.mark.parametrize("harm", ["weights", "description", "missing", "newer", "field", "types"])
+def test_a_bundle_that_was_changed_is_refused(copied, folder, capsys, harm):
+    bundle = copied("a20/forest")
+    description = read_json(bundle / "bundle.json")
+    file = bundle / "members" / "0" / "model.skops"
+    if harm == "weights":
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    elif harm == "description":
+        text = (bundle / "bundle.json").read_text()
+        (bundle / "bundle.json").write_text(text.replace('"certified"', '"certifies"', 1))
+    elif harm == "missing":
+        file.unlink()
+    elif harm == "newer":
+        write_json(bundle / "bundle.json", {**description, "format": 99})
+    elif harm == "field":
+        write_json(bundle / "bundle.json", {k: v for k, v in description.items() if k != "promise"})
+    else:
+        write_json(bundle / "bundle.json", {**description, "members": [{"spec": 3}]})
+    code, out, err = call(capsys, "predict", bundle, "--data", folder / "longer.csv")
+    assert (code, out) == (2, "")
+    assert len(err.strip().splitlines()) == 1, err
+    with pytest.raises(StoreError) as caught:
+        _predicted(bundle, folder)
+    assert caught.value.code == ("newer" if harm == "newer" else "damaged")
+
+
+def test_a_pickle_is_never_opened(copied, folder):
+    """A file of skops that names a foreign type, with a digest that fits, builds nothing."""
+    import hashlib
+    import zipfile
+
+    bundle = copied("a20/forest")
+    file = bundle / "members" / "0" / "model.skops"
+    content = {}
+    with zipfile.ZipFile(file) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    schema = json.loads(content["schema.json"])
+    schema["__module__"], schema["__class__"] = "subprocess", "Popen"
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, one in {**content, "schema.json": json.dumps(schema).encode()}.items():
+            archive.writestr(name, one)
+    description = read_json(bundle / "bundle.json")
+    description["files"]["members/0/model.skops"]["sha256"] = hashlib.sha256(
+        file.read_bytes()).hexdigest()  # fmt: skip
+    write_json(bundle / "bundle.json", description)
+    with pytest.raises(StoreError) as caught:
+        load(bundle).predict(_longer(load(bundle), folder))
+    assert caught.value.code == "untrusted"
+
+
+def test_a_bundle_never_replaces_what_is_no_bundle_nor_a_log(folder, copied, tmp_path):
+    store, bundle = Store(folder / "store"), copied()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("x")
+    (tmp_path / "file").write_text("x")
+    for out in ("mine", "file"):
+        with pytest.raises(StoreError) as caught:
+            finalize_named(store, "a20/logit", {}, tmp_path / out)
+        assert caught.value.code == "out"
+    before = read_json(bundle / "bundle.json")["made"]
+    finalize_named(store, "a20/logit", {}, bundle)
+    assert read_json(bundle / "bundle.json")["made"] >= before
+    predictor = load(bundle)
+    assert predictor.predict(_longer(predictor, folder)).written_down() > 0
+    with pytest.raises(StoreError) as caught:
+        finalize_named(store, "a20/logit", {}, bundle)
+    assert caught.value.code == "logged"
+
+
+# --------------------------------------------------------------------------------------- odd input
+
+
+def test_odd_bars_are_told(bundles, folder, without):
+    predictor = load(bundles["a20/logit"])
+    last = BARS.head(CUT + 5)
+    fields = {n: getattr(last, n).copy() for n in ("open", "high", "low", "close")}
+    for values in fields.values():
+        values[-1] = values[-2]
+    stale = without(last, **fields)
+    data = task_of("market").load({"data": stale.frame()})
+    notes = predictor.predict(replace(data)).notes
+    assert any("repeats the one before" in note for note in notes)
+    assert predictor.predict(_longer(predictor, folder)).notes == ()
+
+
+def test_values_outside_the_training_range_are_named_and_many_of_them_get_no_answer(copied, folder):
+    bundle = copied("a20/logit")
+    description = read_json(bundle / "bundle.json")
+    names = list(description["ranges"])
+    for name in names[:1]:
+        description["ranges"][name] = [0.0, 1e-9]
+    write_json(bundle / "bundle.json", description)
+    frame = load(bundle).predict(_longer(load(bundle), folder)).frame
+    assert all(names[0] in odd for odd in frame["odd"].to_list()[-5:])
+    for name in names:
+        description["ranges"][name] = [0.0, 1e-9]
+    write_json(bundle / "bundle.json", description)
+    frame = load(bundle).predict(_longer(load(bundle), folder)).frame
+    assert set(frame["answer"]) == {"abstains"}
+
+
+# ----------------------------------------------------------------------------------- log, monitor
+
+
+def test_the_log_cannot_be_rewritten(copied, folder):
+    predictor = load(copied())
+    found = predictor.predict(_longer(predictor, folder))
+    assert found.written_down() == len(found.frame)
+    assert found.written_down() == 0  # the same again
+    log = predictor.bundle.log
+    whole = log.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    changed = [
+        whole.replace(b'"no alarm"', b'"alarm"', 1), b"".join(lines[1:]),
+        b"".join(lines[:3] + lines[4:]), b"".join([lines[1], lines[0], *lines[2:]]), whole[:-7],
+        b"[" * 10_000 + whole,
+    ]  # fmt: skip
+    for content in changed:
+        log.write_bytes(content)
+        with pytest.raises(StoreError) as caught:
+            read_log(predictor.bundle)
+        assert caught.value.code == "damaged"
+    log.write_bytes(whole)
+    assert len(read_log(predictor.bundle).predictions) == len(found.frame)
+    first = found.frame["id"][0]
+    assert append(predictor.bundle, OUTCOME, [{"id": first, "y": 1}]) == 1
+    assert append(predictor.bundle, OUTCOME, [{"id": first, "y": 1}]) == 0
+    with pytest.raises(StoreError) as caught:
+        append(predictor.bundle, OUTCOME, [{"id": first, "y": 0}])
+    assert caught.value.code == "contradiction"
+    assert append(predictor.bundle, PREDICTION, [{"id": "new", "score": 1.0}]) == 1
+
+
+def test_the_whole_way_by_command(folder, tmp_path, capsys):
+    store = ("--store", folder / "store")
+    code, out, err = call(capsys, "finalize", "lightgbm", "--out", tmp_path / "b", *store)
+    assert code == 0, err
+    assert "Promise that is watched" in out
+    code, _, err = call(capsys, "monitor", tmp_path / "b", "--data", folder / "longer.csv")
+    assert code == 2
+    assert "nothing was predicted" in err
+    BARS.head(CUT + 60).frame().write_csv(tmp_path / "middle.csv")
+    code, out, err = call(capsys, "predict", tmp_path / "b", "--data", tmp_path / "middle.csv",
+                          "--csv", tmp_path / "p.csv", "--json")  # fmt: skip
+    assert code == 0, err
+    rows = json.loads(out)["rows"]
+    assert pl.read_csv(tmp_path / "p.csv")["score"].to_list() == pytest.approx(
+        [row["score"] for row in rows])  # fmt: skip
+    assert len(rows) == 62
+    code, out, err = call(
+        capsys, "monitor", tmp_path / "b", "--data", folder / "longer.csv", "--json"
+    )
+    found = json.loads(out)
+    assert (code, found["predicted"], found["known"]) == (0, 62, 62)
+    y = {row["id"]: row["y"] for row in found["rows"]}
+    alarms = [row for row in rows if row["answer"] == "alarm"]
+    assert found["precision"]["n"] == len(alarms)
+    assert found["precision"]["k"] == sum(y[row["id"]] for row in alarms)
+    code, out, _ = call(capsys, "monitor", tmp_path / "b", "--data", folder / "longer.csv")
+    assert code == 0
+    assert "Monitoring of lightgbm" in out
+    assert "refuted since" not in out
+    code, _, err = call(capsys, "predict", tmp_path / "b", "--data", tmp_path / "middle.csv",
+                        "--since", "1900-01-01", "--no-log")  # fmt: skip
+    assert code == 0, err
+    for words in (("--since", "soon"), ("--vix", "x.csv")):
+        assert (
+            call(capsys, "predict", tmp_path / "b", "--data", folder / "bars.csv", *words)[0] == 2
+        )
+
+
+def test_a_broken_promise_is_refuted_on_a_day(copied, folder, capsys, tmp_path):
+    """Labels that say the opposite of what was promised, through the log and by --labels."""
+    predictor = load(copied("lightgbm"))
+    ids = [f"2030-01-{day:02}" for day in range(1, 32)]
+    append(predictor.bundle, PREDICTION, [
+        {"id": i, "time": i, "score": 9.0, "calibrated": 0.9, "answer": "alarm"} for i in ids
+    ])  # fmt: skip
+    pl.DataFrame({"id": ids, "y": [0] * 31}).write_csv(tmp_path / "labels.csv")
+    code, out, err = call(capsys, "monitor", predictor.bundle.folder, "--labels",
+                          tmp_path / "labels.csv")  # fmt: skip
+    assert code == 1, err
+    assert "is refuted since 2030-01-" in out
+    found = predictor_monitor(predictor)
+    assert found.precision.k == 0
+    assert found.precision.high < predictor.promise.threshold.promised
+    for rows, error in (
+        ({"id": ids[:1], "y": [1]}, "contradiction"), ({"id": ["x"], "y": [1]}, "unknown_ids"),
+        ({"id": ids[:1], "y": [2]}, "labels"), ({"id": ids[:1]}, "missing_column"),
+        ({"id": [ids[0]] * 2, "y": [0, 1]}, "contradiction"),
+    ):  # fmt: skip
+        with pytest.raises(TruenessError) as caught:
+            predictor_monitor(predictor, pl.DataFrame(rows))
+        assert caught.value.code == error
+
+
+def predictor_monitor(predictor, labels=None):
+    from trueness.bundle.monitoring import monitor
+
+    return monitor(predictor, labels=labels)
+
+
+# ------------------------------------------------------------------------------------ API, tables
+
+
+def test_a_table_is_used_like_bars(tmp_path):
+    """Text columns, gaps and categories are prepared as in training, from the bundle alone."""
+    rng = np.random.default_rng(0)
+    n = 900
+    frame = pl.DataFrame({
+        "amount": rng.lognormal(size=n), "kind": rng.choice(["a", "b", "c"], n),
+        "gap": np.where(rng.random(n) < 0.2, np.nan, rng.normal(size=n)),
+        "whole": rng.integers(0, 9, n), "day": pl.date_range(
+            pl.date(2020, 1, 1), pl.date(2020, 1, 1) + pl.duration(days=n - 1), eager=True),
+    })  # fmt: skip
+    logit = frame["amount"].to_numpy() + (frame["kind"] == "b").to_numpy() - 2.5
+    frame = frame.with_columns(y=(rng.random(n) < 1 / (1 + np.exp(-logit))).astype(int))
+    frame.write_parquet(tmp_path / "rows.parquet")
+    (tmp_path / "t.yaml").write_text(
+        "campaign: t\ndata: rows.parquet\ndefaults:\n  task: {kind: table, label: y, time: day, context: 1}\n"
+        "  recipe: {epochs: 2, precision: float32}\nexperiments:\n"
+        "  - {id: net, model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 1, stride: 1, revin: false}}\n"
+    )
+    run_api(tmp_path / "t.yaml", store=tmp_path / "store", workers=0, device="cpu", progress=False)
+    new = frame.tail(50).drop("y")
+    for kind in ("net", "table/forest", "table/logit"):
+        out = tmp_path / kind.rpartition("/")[2]
+        bundle = trueness.finalize(kind, out, store=tmp_path / "store", device="cpu")
+        answer = bundle.predict(new)
+        assert len(answer.to_frame()) == 50
+        again = trueness.load(out)
+        classifier = again.as_estimator()
+        np.testing.assert_allclose(classifier.decision_function(new), answer.to_frame()["score"])
+        p = classifier.predict_proba(new)
+        assert p.shape == (50, 2)
+        np.testing.assert_allclose(p.sum(axis=1), 1)
+        unknown = new.with_columns(kind=pl.lit("never seen"))
+        assert np.isfinite(again.predict(unknown).to_frame()["score"]).all()
+        shuffled = new.select(new.columns[::-1])
+        np.testing.assert_allclose(again.predict(shuffled).to_frame()["score"],
+                                   answer.to_frame()["score"])  # fmt: skip
+        for rows, error in (
+            (new.drop("amount"), "missing_column"),
+            (new.with_columns(amount=pl.lit("x")), "other_kind"),
+        ):
+            with pytest.raises(TruenessError) as caught:
+                again.predict(rows)
+            assert caught.value.code == error
+        with pytest.raises(TruenessError) as caught:
+            again.predict(new, vix=new)
+        assert caught.value.code == "no_source"
+        with pytest.raises(TruenessError) as caught:
+            classifier.fit(new, [0])
+        assert caught.value.code == "fitted"
+    labels = pl.DataFrame({"id": answer.to_frame()["id"], "y": frame.tail(50)["y"]})
+    again.predict(new, log=True)
+    watched = again.monitor(labels=labels).judgement
+    assert len(watched.frame) == 50

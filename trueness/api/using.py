@@ -1,0 +1,151 @@
+"""Runs in use: bundles, what they predict, what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from trueness.api.answer import Answer, Where, opened
+from trueness.store import MemoryStore, Store
+
+if TYPE_CHECKING:
+    from trueness.bundle.estimator import BundleClassifier
+    from trueness.bundle.monitoring import Monitored
+    from trueness.bundle.predicting import Predicted, Predictor
+
+DEFAULT_STORE = Path("store")
+
+
+@dataclass(frozen=True, repr=False)
+class Bundle:
+    """A run in use; `trueness.load` opens the folder of one."""
+
+    predictor: Predictor
+
+    def __repr__(self) -> str:
+        return f"<Bundle: {self.predictor.bundle.name}, {self.predictor.bundle.folder}>"
+
+    def predict(
+        self, data: Any, *, vix: Any = None, features: Any = None, since: Any = None,  # noqa: ANN401
+        log: bool = False,
+    ) -> Answer[Predicted]:  # fmt: skip
+        """What it says of new bars or rows, a row each.
+
+        Parameters
+        ----------
+        data, vix, features : str, Path or frame
+            As of a campaign; `vix` and `features` of bars alone.
+        since : date, datetime or str, optional
+            First time that is answered; by default, of bars, what comes after those that the model
+            was fitted on.
+        log : bool
+            Write new answers into the bundle's log, which `monitor` holds against what comes.
+
+        Raises
+        ------
+        TruenessError
+            With the codes ``other_series``, ``other_spacing``, ``old_data``, ``missing_column``,
+            ``other_kind``, ``no_source``, ``damaged``.
+        """
+        import numpy as np
+
+        read = self.predictor.load({"data": data, "vix": vix, "features": features})
+        found = self.predictor.predict(read, None if since is None else np.datetime64(since))
+        if log and since is None:
+            found.written_down()
+        return Answer(found, MemoryStore())
+
+    def monitor(
+        self, data: Any = None, *, vix: Any = None, features: Any = None, labels: Any = None  # noqa: ANN401
+    ) -> Answer[Monitored]:  # fmt: skip
+        """What became of its logged answers, and whether its promise is refuted.
+
+        Parameters
+        ----------
+        data, vix, features : str, Path or frame, optional
+            Bars that go on after the answers; labels follow from them.
+        labels : frame, optional
+            Columns ``id`` and ``y``.
+
+        Raises
+        ------
+        TruenessError
+            With the codes ``nothing_logged``, ``no_labels``, ``unknown_ids``, ``contradiction``,
+            ``damaged``.
+        """
+        from trueness.bundle.monitoring import monitor
+        from trueness.frames import as_frame
+
+        given = {"data": data, "vix": vix, "features": features}
+        read = None if data is None else self.predictor.load(given)
+        table = None if labels is None else as_frame(labels)
+        return Answer(monitor(self.predictor, read, table), MemoryStore())
+
+    def as_estimator(self) -> BundleClassifier:
+        """The same as a classifier of scikit-learn."""
+        from trueness.bundle.estimator import BundleClassifier
+
+        return BundleClassifier(self.predictor)
+
+
+def finalize(
+    run: str, out: str | Path, *, data: Any = None, vix: Any = None, features: Any = None,  # noqa: ANN401
+    seeds: int = 1, precision: float | None = None, device: str = "auto",
+    store: Where = DEFAULT_STORE,
+) -> Bundle:  # fmt: skip
+    """Refit a stored run on all data and write it, with its promise, as a bundle.
+
+    Parameters
+    ----------
+    run : str
+        Id, key or the beginning of a key.
+    out : str or Path
+        New folder.
+    data, vix, features : str, Path or frame, optional
+        Data of the run, or longer ones; those that its record names by default.
+    seeds : int
+        Models that are fitted and averaged.
+    precision : float, optional
+        Take the threshold that is certified for it.
+    device : str
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+        With the codes ``no_model``, ``other_data``, ``untrusted``, ``seeds``, ``out``, ``logged``.
+    """
+    from trueness.bundle.finalizing import finalize_named
+    from trueness.bundle.predicting import load as load_bundle
+
+    given = {"data": data, "vix": vix, "features": features}
+    finalize_named(opened(store), run, given, Path(out), seeds=seeds, precision=precision,
+                   device=device)  # fmt: skip
+    return Bundle(load_bundle(out))
+
+
+def load(folder: str | Path = DEFAULT_STORE) -> Store | Bundle:
+    """A store of runs, or a bundle, whichever the folder is.
+
+    Parameters
+    ----------
+    folder : str or Path
+
+    Raises
+    ------
+    StoreError
+        With the code ``no_store`` if it is neither, ``store_version`` for a store of another
+        version, ``newer`` or ``damaged`` for a bundle.
+    """
+    from trueness.bundle.format import DESCRIPTION
+    from trueness.bundle.predicting import load as load_bundle
+    from trueness.errors import StoreError
+
+    if (Path(folder) / DESCRIPTION).is_file():
+        return Bundle(load_bundle(folder))
+    store = Store(folder)
+    if not (store.root / "store.json").exists():
+        raise StoreError(f"{folder}: no store and no bundle is there; `trueness run`, `judge` or "
+                         "`finalize` make one", "no_store")  # fmt: skip
+    return store

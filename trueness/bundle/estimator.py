@@ -1,0 +1,68 @@
+"""A bundle as a classifier of scikit-learn."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from trueness.bundle.predicting import Predicted, Predictor
+from trueness.errors import TruenessError
+
+
+class BundleClassifier(ClassifierMixin, BaseEstimator):
+    """Scores, probabilities and alarms of a bundle.
+
+    Parameters
+    ----------
+    predictor : Predictor
+
+    Attributes
+    ----------
+    classes_ : (2,)
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.predictor = predictor
+
+    @property
+    def classes_(self) -> NDArray[np.int64]:
+        """Labels: no event, event."""
+        return np.array([0, 1])
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401
+        """Refuse: a bundle is fitted by `finalize`.
+
+        Raises
+        ------
+        TruenessError
+            With code ``fitted``.
+        """
+        del X, y
+        raise TruenessError("a bundle is fitted already; `trueness finalize` makes another",
+                            "fitted")  # fmt: skip
+
+    def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
+        """Logits (n,) of all rows of data of the bundle's task, in their order."""
+        return self._predicted(X).frame["score"].to_numpy()
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
+        """Probabilities (n, 2), calibrated where the bundle has a map."""
+        frame = self._predicted(X).frame
+        name = "probability" if frame["calibrated"].null_count() else "calibrated"
+        p = frame[name].to_numpy()
+        return np.column_stack([1 - p, p])
+
+    def predict(self, X: Any) -> NDArray[np.int64]:  # noqa: ANN401
+        """1 where the bundle's threshold raises an alarm, (n,)."""
+        threshold = self.predictor.promise.threshold.score
+        return (self.decision_function(X) >= threshold).astype(np.int64)
+
+    def _predicted(self, data: Any) -> Predicted:  # noqa: ANN401
+        read = self.predictor.load({"data": data})
+        return self.predictor.predict(read, np.datetime64("0001-01-01"))

@@ -1,0 +1,145 @@
+"""What a bundle predicted and what came: a file that only grows, each line bound to the one before.
+
+A line that is changed, left out or put in later breaks the chain of digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from filelock import FileLock
+
+from trueness.bundle.format import Bundle
+from trueness.errors import StoreError, first_line
+
+PREDICTION, OUTCOME = "prediction", "outcome"
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Log:
+    """Lines of a log, in order.
+
+    Attributes
+    ----------
+    predictions : dict of str to mapping
+        By id.
+    outcomes : dict of str to int
+        Label by id.
+    last : str
+        Digest of the last line; that of the bundle's key without any.
+    """
+
+    predictions: dict[str, Line]
+    outcomes: dict[str, int]
+    last: str
+
+
+def read_log(bundle: Bundle) -> Log:
+    """Read and verify the log of a bundle.
+
+    Raises
+    ------
+    StoreError
+        With code ``damaged`` if a line was changed, left out or cut.
+    """
+    predictions: dict[str, Line] = {}
+    outcomes: dict[str, int] = {}
+    last = str(bundle.description["key"])
+    try:
+        lines = bundle.log.read_bytes().splitlines()
+    except FileNotFoundError:
+        return Log({}, {}, last)
+    except OSError as error:
+        raise StoreError(f"{bundle.log}: {error.strerror}", "damaged") from None
+    for number, written in enumerate(lines, 1):
+        line = _verified(written, last, f"{bundle.log}, line {number}")
+        last = line["digest"]
+        if line["kind"] == PREDICTION:
+            predictions[line["id"]] = line
+        else:
+            outcomes[line["id"]] = int(line["y"])
+    return Log(predictions, outcomes, last)
+
+
+def _verified(written: bytes, before: str, where: str) -> dict[str, Any]:
+    try:
+        line = json.loads(written)
+        content = {name: value for name, value in line.items() if name != "digest"}
+        if line["digest"] == _digest(content, before) and line["kind"] in (PREDICTION, OUTCOME):
+            return line
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    raise StoreError(
+        f"{where}: was changed or cut, or a line before it is missing; what was predicted cannot "
+        "be told any more", "damaged",
+    )  # fmt: skip
+
+
+def _digest(content: Mapping[str, Any], before: str) -> str:
+    text = json.dumps(content, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
+
+
+def append(bundle: Bundle, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
+    """Write down what is new; the number of lines.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    kind : {"prediction", "outcome"}
+    rows : iterable of mapping
+        With an ``id``; ids that the log has are passed over.
+
+    Raises
+    ------
+    StoreError
+        With code ``damaged``, ``log`` if it cannot be written, ``contradiction`` for an outcome
+        that the log has otherwise.
+    """
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    try:
+        with FileLock(f"{bundle.log}.lock", timeout=60):
+            known = read_log(bundle)
+            last, lines = known.last, []
+            for row in rows:
+                if not _is_new(known, kind, row):
+                    continue
+                content = {"kind": kind, "at": at, **row}
+                last = _digest(content, last)
+                lines.append(json.dumps({**content, "digest": last}, sort_keys=True))
+            if lines:
+                _write(bundle, "".join(f"{line}\n" for line in lines))
+            return len(lines)
+    except OSError as error:
+        raise StoreError(f"{bundle.log}: cannot be written ({first_line(error)}); --no-log answers "
+                         "without", "log") from None  # fmt: skip
+
+
+def _is_new(known: Log, kind: str, row: Mapping[str, Any]) -> bool:
+    if kind == PREDICTION:
+        return row["id"] not in known.predictions
+    before = known.outcomes.get(row["id"])
+    if before is not None and before != row["y"]:
+        raise StoreError(f"{row['id']}: the label is {row['y']}, the log has {before}; labels that "
+                         "were known cannot change", "contradiction")  # fmt: skip
+    return before is None
+
+
+def _write(bundle: Bundle, text: str) -> None:
+    """Append and wait for the disk; what is cut off by a full one is taken back."""
+    size = bundle.log.stat().st_size if bundle.log.exists() else 0
+    with bundle.log.open("ab") as out:
+        try:
+            out.write(text.encode())
+            out.flush()
+            os.fsync(out.fileno())
+        except OSError:
+            os.truncate(bundle.log, size)
+            raise
