@@ -499,7 +499,7 @@ def test_a_table_is_used_like_bars(tmp_path):
         assert p.shape == (50, 2)
         np.testing.assert_allclose(p.sum(axis=1), 1)
         unknown = new.with_columns(kind=pl.lit("never seen"))
-        assert np.isfinite(again.predict(unknown).to_frame()["score"]).all()
+        assert again.predict(unknown).to_frame()["score"].is_finite().all()
         shuffled = new.select(new.columns[::-1])
         np.testing.assert_allclose(again.predict(shuffled).to_frame()["score"],
                                    answer.to_frame()["score"])  # fmt: skip
