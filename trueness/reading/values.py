@@ -51,6 +51,20 @@ def as_numbers(column: pl.Series) -> pl.Series | None:
     return found.fill_nan(None) if found is not None and found.dtype.is_float() else found
 
 
+def as_texts(column: pl.Series) -> pl.Series | None:
+    """Column as text, null where a value is missing; None if its values are no single ones.
+
+    Examples
+    --------
+    >>> as_texts(pl.Series([1, None])).to_list(), as_texts(pl.Series([[1]]))
+    (['1', None], None)
+    """
+    try:
+        return None if column.dtype.is_nested() else column.cast(pl.String)
+    except pl.exceptions.PolarsError:  # bytes that are no text, durations, objects
+        return None
+
+
 def typed(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns of text with the type that all of their values have.
 
