@@ -66,6 +66,8 @@ REFUSED = {
     "empty file": ("", "empty"),
     "header only": ("exp_id,auc\n", "empty"),
     "text": ("exp_id,auc\nA,0.7\nB,high\n", "number"),
+    "underscore": ("exp_id,tp\nA,7\nB,1_0\n", "number"),
+    "full width": ("exp_id,auc\nA,0.7\nB,\uff10.5\n", "number"),
     "percent": ("exp_id,precision\nA,85.7\n", "share"),
     "negative": ("exp_id,tp\nA,-1\n", "count"),
     "infinite": ("exp_id,tp\nA,inf\n", "count"),
