@@ -277,6 +277,7 @@ def test_many_names_need_a_choice(tmp_path):
         (["2024-12-31 10:00"], pl.Datetime("us")), (["2024-12-31T10:00:00Z"], pl.Datetime("us", "UTC")),
         (["10:30:00"], pl.Time), (["1", "x"], pl.String), (["NA"], pl.String), ([None], pl.String),
         (["1" * 25], pl.String), (["31/12/2024"], pl.String), ([str(2**63)], pl.UInt64),
+        (["7", "007"], pl.String), (["0", "0.7", "-0"], pl.Float64),
     ],
 )  # fmt: skip
 def test_types_of_text(cells, kind):

@@ -69,7 +69,8 @@ def typed(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns of text with the type that all of their values have.
 
     Numbers, truth values (``true``, ``false``), dates and times of ISO form; with a zone, times are
-    in UTC. Whole numbers of more than 20 digits, and columns without a value, stay text.
+    in UTC. Whole numbers of more than 20 digits, numbers of which one begins with a zero, such as
+    007, and columns without a value stay text.
 
     Examples
     --------
@@ -92,7 +93,8 @@ def _typed(column: pl.Series) -> pl.Series:
     numbers = as_numbers(column)
     if numbers is not None and numbers.drop_nulls().len():
         digits = present.str.contains(r"^\d{21,}$").any()
-        return column if digits and numbers.dtype.is_float() else numbers
+        code = present.str.contains(r"^0\d").any()
+        return column if code or (digits and numbers.dtype.is_float()) else numbers
     if not present.str.contains(r"^\d{1,4}[-:]\d\d").all():
         return column
     return _times(column, text.set(text == "", None))
