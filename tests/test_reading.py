@@ -190,6 +190,11 @@ def test_broken_records_are_counted(tmp_path):
     assert found.frame["a"].to_list() == [1, 2]
     assert (found.read, found.skipped) == (4, {"broken JSON": 1, "no JSON object": 1})
     assert len(found.told("a")) == 2
+    with pytest.raises(DataError, match="1 lines cannot be read") as error:
+        found.entire("a")
+    assert error.value.code == "skipped"
+    blank = read_table(written(tmp_path, "a.csv", "a,b\n1,2\n\n"))
+    assert len(blank.entire("a")) == 1
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)

@@ -243,3 +243,10 @@ def test_prices_may_be_categories():
 def test_unused_columns_may_be_anything():
     extra = GOOD.with_columns(pl.lit(1).alias("x"), pl.lit(2).alias("X"))
     assert bars_from_table(extra, "x").digest == bars_from_table(GOOD, "y").digest
+
+
+def test_no_line_of_a_volatility_index_is_lost(tmp_path):
+    lines = '{"Date": "2020-01-02", "Close": 15}\n{"Date": "2020-01-03", "Clo\n'
+    (tmp_path / "vix.jsonl").write_text(lines)
+    with pytest.raises(DataError, match="broken JSON"):
+        load_volatility(tmp_path / "vix.jsonl")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError, first_line
 from trueness.reading.jsonlines import as_text, line_blocks, records
 from trueness.reading.opening import BROKEN, checked, ending, opened, unreadable, utf8_blocks
-from trueness.reading.separated import rows_of
+from trueness.reading.separated import BLANK, rows_of
 from trueness.reading.values import typed, without_missing
 
 PORTION_ROWS = 20_000
@@ -69,6 +69,21 @@ class Portion:
         """The notes, and what was skipped."""
         lost = [f"{name}: {n:,} skipped: {reason}" for reason, n in self.skipped.items() if n]
         return (*self.notes, *lost)
+
+    def entire(self, name: str) -> pl.DataFrame:
+        """The rows, where nothing but blank lines was skipped and nobody would hear of it.
+
+        Raises
+        ------
+        DataError
+            With code ``skipped``.
+        """
+        lost = next((reason for reason in self.skipped if reason != BLANK), None)
+        if lost is not None:
+            n = self.skipped[lost]
+            raise DataError(f"{name}: {n:,} lines cannot be read ({lost}); correct them or leave "
+                            "them out", "skipped")  # fmt: skip
+        return self.frame
 
 
 def read_table(path: str | Path, *, separator: str | None = None, types: bool = False) -> Portion:

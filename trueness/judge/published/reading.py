@@ -77,7 +77,7 @@ def read_published(path: str | Path, separator: str | None = None) -> list[Publi
     """
     path = Path(path)
     given = read_table(path, separator=separator)
-    header = [name.strip() for name in given.frame.columns]
+    header = [name.strip() for name in given.entire(str(path)).columns]
     check_names(path, header)
     known = [name for name in (*SHARES, *COUNTS) if name in header]
     if "exp_id" not in header or not known:
