@@ -30,7 +30,7 @@ from trueness.judge.scores import (
 from trueness.judge.units import ROLES, Units, units_of
 from trueness.predictions import Predictions
 from trueness.reading import as_numbers, as_texts, read_table
-from trueness.reading.values import MISSING_NUMBERS
+from trueness.reading.values import odd_content
 
 
 @dataclass(frozen=True)
@@ -264,21 +264,11 @@ def _numbers(name: str, column: pl.Series) -> Array:
     numbers = as_numbers(column)
     if numbers is None:
         raise DataError(
-            f"column {name!r} holds no scores ({_odd(column)}); drop it, name the columns of "
-            "scores, or say what it is (id, time, group, cluster, fold, split, model)",
+            f"column {name!r} holds no scores ({odd_content(column)}); drop it, name the columns "
+            "of scores, or say what it is (id, time, group, cluster, fold, split, model)",
             "not_numeric",
         )  # fmt: skip
     return floats(name, numbers)
-
-
-def _odd(column: pl.Series) -> str:
-    """What a column holds in place of numbers: its first text that is none, else its kind."""
-    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
-        return str(column.dtype)
-    texts = column.cast(pl.String).str.strip_chars()
-    known = texts.str.to_lowercase().is_in(["", *MISSING_NUMBERS])
-    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null() & ~known)
-    return f"text, such as {odd[0][:40]!r}"
 
 
 def _by_prefix(

@@ -51,6 +51,16 @@ def as_numbers(column: pl.Series) -> pl.Series | None:
     return found.fill_nan(None) if found is not None and found.dtype.is_float() else found
 
 
+def odd_content(column: pl.Series) -> str:
+    """What a column holds in place of numbers: its first text that is none, else its kind."""
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        return str(column.dtype)
+    texts = column.cast(pl.String).str.strip_chars()
+    known = texts.str.to_lowercase().is_in(["", *MISSING_NUMBERS])
+    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null() & ~known)
+    return f"text, such as {odd[0][:40]!r}"
+
+
 def as_texts(column: pl.Series) -> pl.Series | None:
     """Column as text, null where a value is missing; None if its values are no single ones.
 
