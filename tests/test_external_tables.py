@@ -318,12 +318,14 @@ def test_long_rows_that_are_refused():
     odd = rows.with_columns(y=pl.when(pl.int_range(pl.len()) == 0).then(1).otherwise("y"))
     refused("conflicting_units", odd, columns)
     refused("missing_value", rows.with_columns(model=pl.lit(None, pl.String)), columns)
+    refused("column_type", rows.with_columns(model=pl.concat_list("model")), columns)
 
 
 def test_messages_name_models_and_counts():
     frame = wide().with_columns(svm=pl.when(pl.col("date") > DAYS[3]).then("svm"))
     assert "svm 4" in refused("nan_scores", frame)
     assert "svm" in refused("not_probability", frame.with_columns(svm=pl.lit(3.0)))
+    assert "'0,25'" in refused("not_numeric", frame.with_columns(svm=pl.lit("0,25")))
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,8 @@ REFUSED = {
     "empty file": ("", "empty"),
     "header only": ("exp_id,auc\n", "empty"),
     "text": ("exp_id,auc\nA,0.7\nB,high\n", "number"),
+    "underscore": ("exp_id,tp\nA,7\nB,1_0\n", "number"),
+    "full width": ("exp_id,auc\nA,0.7\nB,\uff10.5\n", "number"),
     "percent": ("exp_id,precision\nA,85.7\n", "share"),
     "negative": ("exp_id,tp\nA,-1\n", "count"),
     "infinite": ("exp_id,tp\nA,inf\n", "count"),
@@ -328,3 +330,9 @@ def test_text_json_and_page_beside_runs(beside, capsys, tmp_path):
     frame = compare_published(read_published(path), store, "judged").to_frame()
     assert frame["measured_auc"].null_count() == 1
     assert frame["outside"].to_list().count("") == 3
+
+
+def test_no_line_of_published_results_is_lost(tmp_path):
+    (tmp_path / "r.jsonl").write_text('{"exp_id": "A", "auc": 0.7}\n{"exp_id": "B", "au\n')
+    with pytest.raises(DataError, match="broken JSON"):
+        read_published(tmp_path / "r.jsonl")

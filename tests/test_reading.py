@@ -5,7 +5,9 @@ import gzip
 import json
 import lzma
 import math
+import os
 import zipfile
+from datetime import UTC, datetime
 
 import polars as pl
 import pytest
@@ -15,6 +17,7 @@ from polars.testing import assert_frame_equal
 
 from trueness.errors import DataError
 from trueness.reading import as_numbers, names_of, portions, read_table, typed
+from trueness.reading.opening import LONGEST_LINE
 from trueness.reading.tables import MOST_COLUMNS
 
 BARS = "Date,Open,High,Low,Close\n2020-01-06,10,11,9,10\n2020-01-07,10,11,9,10\n"
@@ -146,6 +149,12 @@ def test_tabs_have_no_quotes(tmp_path):
         (b"a,b\n1,2\nM\xf6bel,4\n", "encoding", "line 3: byte 0xf6"),
         (b"a,b\n1,2\n\x81\x8d,4\n", "encoding", "line 3: byte 0x81"),
         ("a,b\n1,2\n".encode("utf-16-le"), "encoding", "line 1"),
+        ("a,b\r1,2\n3,4\n", "line_ends", "line 1"),
+        ("a,b\n1,2\r3,4\n", "line_ends", "line 2"),
+        ("a,b,\n1,2,\n3,4,5\n", "no_name", "line 3"),
+        (gzip.compress(b"a,b\n1,2\n"), "unreadable", ".gz"),
+        (b"PK\x03\x04 a workbook", "unreadable", "Excel"),
+        ("a,b\n" + "x" * (LONGEST_LINE + 1) + ",2\n", "unreadable", "line of more than"),
     ],
 )
 def test_what_is_refused_names_its_line(tmp_path, content, code, words):
@@ -181,6 +190,77 @@ def test_broken_records_are_counted(tmp_path):
     assert found.frame["a"].to_list() == [1, 2]
     assert (found.read, found.skipped) == (4, {"broken JSON": 1, "no JSON object": 1})
     assert len(found.told("a")) == 2
+    with pytest.raises(DataError, match="1 lines cannot be read") as error:
+        found.entire("a")
+    assert error.value.code == "skipped"
+    blank = read_table(written(tmp_path, "a.csv", "a,b\n1,2\n\n"))
+    assert len(blank.entire("a")) == 1
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    path = written(tmp_path, "a.jsonl", '{"a": "ä"}\n{"a": "b"}\n', encoding)
+    assert read_table(path).frame["a"].to_list() == ["ä", "b"]
+    assert names_of(path) == ["a"]
+
+
+def test_a_record_that_has_a_name_twice_is_counted(tmp_path):
+    found = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": 2, "a": 3}\n'))
+    assert (found.frame["a"].to_list(), found.skipped.total()) == ([1], 1)
+
+
+@pytest.mark.parametrize(
+    "values", [[1.5, 2**53 + 1], [2**64, 1], [2**64 - 1, -1], [1, 2**130], [10**400, 0.5]]
+)
+def test_large_numbers_of_json_keep_their_digits(tmp_path, values):
+    lines = "".join(json.dumps({"a": one}) + "\n" for one in values)
+    found = read_table(written(tmp_path, "a.jsonl", lines)).frame["a"]
+    assert [str(one) for one in found] == [str(one) for one in values]
+
+
+def test_an_empty_name_of_json_stays_empty(tmp_path):
+    assert read_table(written(tmp_path, "a.jsonl", '{"": 1, "b": 2}\n')).frame.columns == ["", "b"]
+
+
+def test_empty_columns_at_the_end_need_no_name(tmp_path):
+    found = read_table(written(tmp_path, "a.csv", "a,b,, \n1,2,,\n3,4, ,\n"))
+    assert found.frame.rows() == [("1", "2"), ("3", "4")]
+    assert "2 empty columns" in found.notes[0]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.zip"])
+def test_pipes_and_devices_are_no_tables(tmp_path, name):
+    os.mkfifo(tmp_path / name)
+    assert "pipe" in refused("unreadable", tmp_path / name)
+
+
+def stored(path, times):
+    pa = pytest.importorskip("pyarrow")
+    pq = pytest.importorskip("pyarrow.parquet")
+    pq.write_table(pa.table({"t": times(pa)}), path)
+    return path
+
+
+def test_times_of_parquet_have_a_zone_that_is_known(tmp_path):
+    noon = datetime(2020, 1, 1, 12, tzinfo=UTC)
+    path = tmp_path / "a.parquet"
+    for zone in ("+05:30", "Mars/Base"):
+        stored(path, lambda pa, zone=zone: pa.array([noon], pa.timestamp("us", zone)))
+        assert zone in refused("time_zone", path)
+    stored(path, lambda pa: pa.array([noon, None], pa.timestamp("us", "-05:00")))
+    found = read_table(path).frame["t"]
+    assert found.to_list() == [noon, None]
+    assert found.dt.hour()[0] == 7
+
+
+def test_dates_of_parquet_have_a_year_of_four_digits(tmp_path):
+    path = tmp_path / "a.parquet"
+    for value, us in ((2_932_897, False), (-719_163, False), (2**62, True)):
+        stored(path, lambda pa, v=value, us=us: pa.array(
+            [v, None], pa.timestamp("us") if us else pa.date32()))  # fmt: skip
+        refused("date_range", path)
+    stored(path, lambda pa: pa.array([2_932_896, -719_162], pa.date32()))
+    assert read_table(path).frame["t"].dt.year().to_list() == [9999, 1]
 
 
 def test_many_names_need_a_choice(tmp_path):
@@ -202,6 +282,7 @@ def test_many_names_need_a_choice(tmp_path):
         (["2024-12-31 10:00"], pl.Datetime("us")), (["2024-12-31T10:00:00Z"], pl.Datetime("us", "UTC")),
         (["10:30:00"], pl.Time), (["1", "x"], pl.String), (["NA"], pl.String), ([None], pl.String),
         (["1" * 25], pl.String), (["31/12/2024"], pl.String), ([str(2**63)], pl.UInt64),
+        (["7", "007"], pl.String), (["0", "0.7", "-0"], pl.Float64),
     ],
 )  # fmt: skip
 def test_types_of_text(cells, kind):

@@ -393,6 +393,18 @@ def test_where_a_table_comes_from():
     }  # fmt: skip
 
 
+def test_text_in_place_of_numbers_is_told(tmp_path):
+    head = "id,price,rate,zip,kind\n"
+    rows = [f'{i},{i}.5,"{i},5",{i:05d},k{i}\n' for i in range(40)]
+    (tmp_path / "t.csv").write_text(head + "".join(rows) + 'x,oops,"9,5",00001,k\n')
+    notes = load_table(tmp_path / "t.csv").notes
+    assert [note.split(": ")[1].split(" ")[0] for note in notes] == ["id", "price", "rate", "zip"]
+    assert [
+        words in note
+        for words, note in zip(("'x'", "'oops'", "'0,5'", "with 0"), notes, strict=True)
+    ] == [True] * 4
+
+
 def test_the_bundled_table_is_rare_and_there():
     rows = bundled()
     assert 0.05 < rows["admitted_next_year"].mean() < 0.1
@@ -420,6 +432,12 @@ def test_the_bundled_table_is_rare_and_there():
         ("not_a_time", {"time": "code", "categories": []}, {}),
         ("not_a_time", {"time": "kind"}, {}),
         ("not_a_time", {"time": "kind"}, {"kind": pl.lit("01/02/2020")}),
+        ("time_zone", {"time": "kind"},
+         {"kind": pl.lit("2020-01-01") + pl.Series(["", "T00:00:00Z"] * 80)}),
+        ("column_type", {}, {"is_fraud": pl.duration(days=pl.int_range(160) % 2)}),
+        ("column_type", {"cluster": "kind"}, {"kind": pl.duration(days=pl.int_range(160))}),
+        ("column_type", {"group": "kind"}, {"kind": pl.duration(days=pl.int_range(160))}),
+        ("column_type", {"categories": ["kind"]}, {"kind": pl.duration(days=pl.int_range(160))}),
         ("no_inputs", {"drop": [c for c in frame(8).columns if c not in ("is_fraud", "gaps")], "categories": []},
          {"gaps": pl.lit(None, pl.Float64)}),
         ("no_inputs", {"drop": [c for c in frame(8).columns if c != "is_fraud"], "categories": []}, {}),

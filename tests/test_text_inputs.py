@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections import Counter
+from datetime import timedelta
 
 import polars as pl
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueness.errors import DataError
+from trueness.text import PARTS
 from trueness.text.building import Plan, build
 from trueness.text.codes import language_code
 from trueness.text.sources import clean_text
@@ -147,6 +149,8 @@ def test_a_folded_code_stays_as_it_is(code):
         ("label", [["lamp"]] * 300),
         ("text", [{"a": "x"}] * 300),
         ("text", [b"\xff\xfe"] * 300),
+        ("label", [timedelta(1), timedelta(2), timedelta(3)] * 100),
+        ("cluster", [timedelta(i) for i in range(300)]),
     ],
 )
 def test_columns_of_other_types_are_refused_with_their_name_and_type(built, column, values):
@@ -154,6 +158,14 @@ def test_columns_of_other_types_are_refused_with_their_name_and_type(built, colu
     with pytest.raises(DataError, match=column) as error:
         built("a.parquet", pl.DataFrame({**columns, column: values}))
     assert error.value.code == "column_type"
+
+
+def test_texts_without_an_id_are_called_by_their_number(built):
+    ids = [None if i % 3 == 0 else f"x{i}" for i in range(300)]
+    labels = [NAMES[i % 2] for i in range(300)]
+    found = built("a.parquet", pl.DataFrame({"text": TEXTS[:300], "label": labels, "id": ids}))
+    called = {one for name in PARTS for one in found.part(name).ids}
+    assert called == {str(i) if i % 3 == 0 else f"x{i}" for i in range(300)}
 
 
 def test_large_clusters_and_truth_values_are_taken(built):

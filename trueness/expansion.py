@@ -204,9 +204,11 @@ def _check_plain(reader: Reader, line: int, field: str, text: str) -> None:
 def _cells(reader: Reader, line: int, grid: Any, lines: dict[KeyPath, int]) -> list[Part]:  # noqa: ANN401
     """All combinations of a grid of dotted paths."""
     axes = []
+    if not isinstance(grid, dict):
+        raise reader.fail(line, "grid must be a mapping of fields to lists of values")
     for path, values in _leaves(grid, ()):
         if not isinstance(values, list) or not values:
-            name = ".".join(path) or "it"
+            name = ".".join(path)
             raise reader.fail(line, f"grid: {name} must be a list of values")
         at = lines.get(("grid", *path), line)
         if len(values) * math.prod(map(len, axes)) > MOST:

@@ -38,12 +38,21 @@ for _tag, _pattern, _first in (
     )
 
 
+_TAGGED = {"bool": "true or false", "null": "null"}
+
+
+def _word(text: str, known: dict[str, bool | None]) -> bool | None:
+    if text not in known:
+        raise ValueError(text)
+    return known[text]
+
+
 _YAML = "tag:yaml.org,2002:"
 _SCALARS: dict[str, Callable[[str], Any]] = {
-    f"{_YAML}bool": lambda text: text == "true",
+    f"{_YAML}bool": lambda text: _word(text, {"true": True, "false": False}),
     f"{_YAML}int": int,
     f"{_YAML}float": float,
-    f"{_YAML}null": lambda text: None,
+    f"{_YAML}null": lambda text: _word(text, dict.fromkeys(("~", "null", ""))),
     f"{_YAML}str": str,
 }
 
@@ -177,7 +186,8 @@ class Reader:
             return _SCALARS[node.tag](str(node.value))
         except ValueError:
             text = str(node.value)[:40]
-            raise self.fail(lines[path], f"{'.'.join(path)}: {text!r} is not a number") from None
+            what = _TAGGED.get(node.tag.removeprefix(_YAML), "a number")
+            raise self.fail(lines[path], f"{'.'.join(path)}: {text!r} is not {what}") from None
 
     def _count(self, line: int, depth: int) -> None:
         """Count a node wherever an alias repeats it, and refuse too many, or too deep ones."""

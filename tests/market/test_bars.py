@@ -209,6 +209,14 @@ def test_dates_with_a_time_zone_keep_their_local_day(tmp_path, zone):
     [
         (_with("Date", ["01/31/90", "02/01/90", "02/02/90"]), "is not of the form"),
         (_with("Date", ["2020-01-02x", "2020-01-03x", "2020-01-06x"]), "is not of the form"),
+        (_with("Date", [f"2020-01-0{d} 02:30 PM" for d in (2, 3, 6)]), "is not of the form"),
+        (_with("Date", [f"2020-01-0{d} 16:00:00 EST" for d in (2, 3, 6)]), "is not of the form"),
+        (_with("Date", [f"2020-01-0{d} later" for d in (2, 3, 6)]), "is not of the form"),
+        (
+            _with("Date", ["2020-01-02 09:30Z", "2020-01-02 10:30Z", "2020-01-02 12:00"]),
+            "time zone",
+        ),
+        (_with("Close", GOOD["Date"].str.to_date()), "close holds Date"),
         (_with("Close", [True, True, True]), "close holds Boolean"),
         (_with("Close", [[1.0], [2.0], [3.0]]), "close holds List"),
         (_with("Date", [[1], [2], [3]]), "date holds List"),
@@ -221,6 +229,24 @@ def test_refuses_odd_types_and_sizes(table, words):
         bars_from_table(table, "file")
 
 
+@pytest.mark.parametrize("zone", ["+05", " +05", "+0500", "+05:00"])
+def test_every_spelling_of_an_offset_counts(zone):
+    times = [f"2020-01-02T{hour}:30:00.5{zone}" for hour in ("09", "10", "11")]
+    assert str(bars_from_table(_with("Date", times), "x").dates[0]) == "2020-01-02T04:30:00"
+
+
+def test_prices_may_be_categories():
+    words = GOOD.with_columns(pl.col("Close").cast(pl.String).cast(pl.Categorical))
+    assert bars_from_table(words, "x").digest == bars_from_table(GOOD, "y").digest
+
+
 def test_unused_columns_may_be_anything():
     extra = GOOD.with_columns(pl.lit(1).alias("x"), pl.lit(2).alias("X"))
     assert bars_from_table(extra, "x").digest == bars_from_table(GOOD, "y").digest
+
+
+def test_no_line_of_a_volatility_index_is_lost(tmp_path):
+    lines = '{"Date": "2020-01-02", "Close": 15}\n{"Date": "2020-01-03", "Clo\n'
+    (tmp_path / "vix.jsonl").write_text(lines)
+    with pytest.raises(DataError, match="broken JSON"):
+        load_volatility(tmp_path / "vix.jsonl")

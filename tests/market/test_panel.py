@@ -137,7 +137,8 @@ def test_tables_and_folders_that_are_no_panel(frames, tmp_path):
         pl.when(pl.int_range(pl.len()) == 5).then(None).otherwise(pl.col("Ticker")).alias("Ticker")
     )
     (tmp_path / "empty").mkdir()
-    for source in (holes, tmp_path / "empty", []):
+    lists = _long(frames).with_columns(pl.concat_list("Ticker").alias("Ticker"))
+    for source in (holes, lists, tmp_path / "empty", []):
         with pytest.raises(DataError) as caught:
             load_panel(source)
         assert caught.value.code == "panel"

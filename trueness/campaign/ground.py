@@ -100,6 +100,10 @@ def make_ground(
     asked = {name: value for name, value in given.items() if value is not None}
     for name in sorted({*asked, *({*SOURCES} & set(top))} - {*task.sources.values()}):
         raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
+    for name in {*SOURCES} & set(top):
+        if not _is_source(name, top[name], kind):
+            raise reader.fail(_line(reader, name), f"{name}: the name of a file is expected; put "
+                              "a number in quotes", "no_source")  # fmt: skip
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     if "data" in asked and "vix" in own:  # other bars, another index
         del own["vix"]
@@ -114,11 +118,25 @@ def make_ground(
     except TruenessError as error:
         if error.source not in own or error.source in asked:
             raise
-        lines = {key: line for key, _, line in reader.pairs(reader.root(), "the campaign")}
         raise reader.fail(
-            lines.get(error.source, 1), f"{error.source}: {error}", error.code
+            _line(reader, error.source), f"{error.source}: {error}", error.code
         ) from None
     return Ground(file, reader, kind, data, protocol, recipe)
+
+
+def _line(reader: Reader, name: str) -> int:
+    """Line of a key of the campaign."""
+    lines = {key: line for key, _, line in reader.pairs(reader.root(), "the campaign")}
+    return lines.get(name, 1)
+
+
+def _is_source(name: str, value: object, kind: str) -> bool:
+    """Whether a campaign may give this in `data`, `vix` or `features`: a text, bars also several.
+
+    Empty texts name nothing.
+    """
+    several = value if name == "data" and kind == "market" and isinstance(value, list) else [value]
+    return len(several) > 0 and all(isinstance(one, str) and one for one in several)
 
 
 def dated_data(ground: Ground, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task

@@ -46,6 +46,8 @@ def read_texts(
     """
     import polars as pl
 
+    from trueness.reading import as_texts
+
     try:
         table = _table(source, columns[0] if columns else TEXT, separator)
     except (OSError, UnicodeDecodeError) as error:
@@ -60,9 +62,10 @@ def read_texts(
                 f"{source}: no column {column!r}; name one of {', '.join(table.columns)} with "
                 "--text-column or --language-column"
             )
-        if table[column].dtype.is_nested() or table[column].dtype == pl.Binary:
+        found = None if table[column].dtype == pl.Binary else as_texts(table[column])
+        if found is None:
             raise DataError(f"{source}: column {column!r} holds {table[column].dtype}, not text")
-        table = table.with_columns(pl.col(column).cast(pl.String))
+        table = table.with_columns(found)
     texts = table.select(
         pl.concat_str([pl.col(c) for c in chosen], separator=" ", ignore_nulls=True).alias(TEXT)
     ).to_series()

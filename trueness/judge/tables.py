@@ -29,7 +29,8 @@ from trueness.judge.scores import (
 )
 from trueness.judge.units import ROLES, Units, units_of
 from trueness.predictions import Predictions
-from trueness.reading import as_numbers, read_table
+from trueness.reading import as_numbers, as_texts, read_table
+from trueness.reading.values import odd_content
 
 
 @dataclass(frozen=True)
@@ -262,10 +263,10 @@ def _floats(frame: pl.DataFrame, name: str) -> Array:
 def _numbers(name: str, column: pl.Series) -> Array:
     numbers = as_numbers(column)
     if numbers is None:
-        kind = column.dtype
         raise DataError(
-            f"column {name!r} holds no scores ({kind}); drop it, name the columns of scores, or "
-            "say what it is (id, time, group, cluster, fold, split, model)", "not_numeric",
+            f"column {name!r} holds no scores ({odd_content(column)}); drop it, name the columns "
+            "of scores, or say what it is (id, time, group, cluster, fold, split, model)",
+            "not_numeric",
         )  # fmt: skip
     return floats(name, numbers)
 
@@ -309,7 +310,11 @@ def _long(frame: pl.DataFrame, columns: Columns, reading: Reading) -> ScoreTable
     if columns.id is None and columns.time is None:
         raise DataError("a table with a row per model and unit needs the column of the id or of "
                         "the time, which pairs the rows", "no_id")  # fmt: skip
-    names = frame[columns.model or ""].cast(pl.String)
+    names = as_texts(frame[columns.model or ""])
+    if names is None:
+        kind = frame.schema[columns.model or ""]
+        raise DataError(f"model: a column of {kind}; give the name of the model in every row",
+                        "column_type")  # fmt: skip
     if names.null_count():
         raise DataError(f"{plural(names.null_count(), 'row')} without a model", "missing_value")
     classes: tuple[str, ...] = ()

@@ -415,7 +415,7 @@ def load_volatility(source: str | Path) -> Volatility:
         If the file is missing, unreadable, or holds values that are not positive numbers.
     """
     name = str(source)
-    table, _ = chosen(read_table(source).frame, name, ("date", "close"))
+    table, _ = chosen(read_table(source).entire(name), name, ("date", "close"))
     if not len(table):
         raise DataError(f"{name}: no rows; one value per trading day is expected", "empty")
     times = times_of(table["date"], name)

@@ -108,9 +108,10 @@ def numbers(
         If a value is missing, infinite, or no number.
     """
     series = table[column]
-    if series.dtype == pl.Boolean or series.dtype.is_nested() or series.dtype == pl.Binary:
+    words = series.dtype in (pl.String, pl.Categorical, pl.Enum)
+    if not (words or series.dtype.is_numeric() or series.dtype == pl.Null):
         raise DataError(f"{name}: {column} holds {series.dtype}, numbers are expected")
-    text = series.str.strip_chars() if series.dtype == pl.String else series
+    text = series.cast(pl.String).str.strip_chars() if words else series
     array = text.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
     bad = ~np.isfinite(array)
     if bad.any():

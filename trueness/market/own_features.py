@@ -22,7 +22,7 @@ from trueness.market.indicators import CATALOGUE
 from trueness.market.panel import TICKERS, Panel
 from trueness.market.quality import cut_points, look_ahead_rows
 from trueness.market.times import times_of
-from trueness.reading import as_numbers
+from trueness.reading import as_numbers, as_texts
 
 Array = NDArray[np.float64]
 LEAST_COVERED = 0.5
@@ -159,7 +159,11 @@ def _of_series(
     table: pl.DataFrame, ticker: str, bars: Bars, panel: Panel, name: str
 ) -> pl.DataFrame:
     """Rows of one series; one that is alone may be called after its file."""
-    tickers = table[ticker].cast(pl.String).str.strip_chars()
+    texts = as_texts(table[ticker])
+    if texts is None:
+        kind = table.schema[ticker]
+        raise DataError(f"{name}: {ticker} holds {kind}; name every series", "features")
+    tickers = texts.str.strip_chars()
     called = [bars.name, Path(bars.name).stem] if panel.alone else [bars.name]
     rows = table.filter(tickers.is_in(called))
     if len(table) and not len(rows):

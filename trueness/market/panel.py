@@ -17,7 +17,7 @@ from trueness.frames import as_frame
 from trueness.market.bars import BUNDLED, Bars, bars_from_table, load_bars, read_bar_table
 from trueness.market.columns import one_header
 from trueness.market.spacing import Spacing
-from trueness.reading import FORMATS, ending
+from trueness.reading import FORMATS, as_texts, ending
 
 Source: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame
 TICKERS = ("ticker", "symbol", "series")
@@ -235,7 +235,10 @@ def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:
     column = next((c for c, n in plain.items() if n in TICKERS), None)
     if column is None:
         return [bars_from_table(table, name)]
-    tickers = table[column].cast(pl.String)
+    tickers = as_texts(table[column])
+    if tickers is None:
+        kind = table.schema[column]
+        raise DataError(f"{name}: {column} holds {kind}; name every series", "panel")
     if tickers.null_count() or (tickers.str.strip_chars() == "").any():
         raise DataError(f"{name}: {column} is empty in some rows; name every series", "panel")
     parts = table.with_columns(tickers.str.strip_chars().alias(column)).partition_by(

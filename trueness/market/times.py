@@ -10,7 +10,9 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError
 
-ISO_DAY = r"^(\d{4}-\d{2}-\d{2})(?:[ T].*)?$"
+CLOCK = r"\d{2}:\d{2}(?::\d{2}(?:\.\d+)?)?"
+ZONE = r" ?(Z|[+-]\d{2}(?::?\d{2})?)"
+ISO_DAY = rf"^(\d{{4}}-\d{{2}}-\d{{2}})(?:[ T]{CLOCK}(?:{ZONE})?)?$"
 ISO_TIME = r"^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}(?::\d{2})?)"
 SLASHED = r"^(\d{1,2})/(\d{1,2})/(\d{4})$"
 NOON_S = 43_200
@@ -63,8 +65,8 @@ def times_of(column: pl.Series, name: str) -> Times:
     if parsed.null_count():
         row = int(parsed.is_null().arg_max() or 0)
         raise DataError(
-            f"{name}: row {row + 1}: date {column[row]!r} is not of the form 2024-12-31; "
-            "write every date that way"
+            f"{name}: row {row + 1}: date {column[row]!r} is not of the form 2024-12-31, or "
+            "2024-12-31 16:00; write every date that way"
         )
     days = parsed.to_numpy().astype("datetime64[D]" if parsed.dtype == pl.Date else "datetime64[s]")
     newest_first = len(days) > 1 and bool((np.diff(days) < np.timedelta64(0)).all())
@@ -104,7 +106,12 @@ def _days_or_times(column: pl.Series, name: str) -> tuple[pl.Series, list[str]]:
         return _unshifted(day, written, name)
     if moment.null_count():
         return day, []  # told as a day that stands twice
-    zone = text.str.extract(r"([+-]\d{2}:?\d{2})$").fill_null("+0000").str.replace(":", "")
+    given = text.str.extract(rf"{CLOCK}{ZONE}$")
+    if 0 < given.null_count() < len(given):
+        raise DataError(f"{name}: some dates have a time zone and others have none; give all of "
+                        "them in one zone", "time_zone")  # fmt: skip
+    zone = given.fill_null("Z").replace("Z", "+0000").str.replace(":", "")
+    zone = zone.str.replace(r"^(.{3})$", "${1}00")
     utc = (seconds + zone).str.to_datetime("%Y-%m-%d %H:%M:%S%z", strict=False, time_zone="UTC")
     return utc.dt.replace_time_zone(None), []
 

@@ -2,12 +2,13 @@
 
 from trueness.reading.opening import ending, opened
 from trueness.reading.tables import FORMATS, Portion, check_names, names_of, portions, read_table
-from trueness.reading.values import as_numbers, typed, without_missing
+from trueness.reading.values import as_numbers, as_texts, typed, without_missing
 
 __all__ = [
     "FORMATS",
     "Portion",
     "as_numbers",
+    "as_texts",
     "check_names",
     "ending",
     "names_of",

@@ -10,9 +10,21 @@ from typing import Any
 LONGEST_LINE = 1 << 20
 """Bytes; a longer line is no product offer."""
 
-BROKEN, BAD_UTF8, TOO_LONG, NO_OBJECT = (
+BROKEN, BAD_UTF8, TOO_LONG, NO_OBJECT, DOUBLED = (
     "broken JSON", "bad UTF-8", f"line over {LONGEST_LINE:,} bytes", "no JSON object",
+    "a name stands twice",
 )  # fmt: skip
+
+
+class _DoubledError(ValueError):
+    """A name that stands twice in an object: which of its values is meant, nobody knows."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        raise _DoubledError
+    return record
 
 
 def line_blocks(blocks: Iterable[bytes], skipped: Counter[str]) -> Iterator[list[bytes]]:
@@ -50,12 +62,14 @@ def records(lines: list[bytes], skipped: Counter[str]) -> Iterator[dict[str, Any
     >>> list(records([b'{"title": "Bib"}', b'{"title": ', b"[1]"], skipped)), dict(skipped)
     ([{'title': 'Bib'}], {'broken JSON': 1, 'no JSON object': 1})
     """
-    decode = json.JSONDecoder().decode
+    decode = json.JSONDecoder(object_pairs_hook=_once).decode
     for line in lines:
         try:
             record = decode(line.decode())
         except UnicodeDecodeError:
             skipped[BAD_UTF8] += 1
+        except _DoubledError:
+            skipped[DOUBLED] += 1
         except (ValueError, RecursionError):
             skipped[BROKEN] += not line.isspace()
         else:

@@ -24,6 +24,13 @@ MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"),
 )  # fmt: skip
 """First bytes of a text -> its encoding; the longer marks come first."""
+OTHERS = {
+    b"\x1f\x8b": "compressed (.gz)", b"\xfd7zXZ\0": "compressed (.xz)",
+    b"\x28\xb5\x2f\xfd": "compressed (.zst)", b"PK\x03\x04": "an archive (.zip), or Excel's",
+    b"\xd0\xcf\x11\xe0": "Excel's (.xls)", b"PAR1\x15": "Parquet (.parquet)",
+    b"ARROW1\0\0": "Arrow (.arrow)",
+}  # fmt: skip
+"""First bytes of files that are no text -> what they are."""
 BROKEN = (OSError, EOFError, ValueError, RuntimeError, NotImplementedError, lzma.LZMAError,
           zipfile.BadZipFile, zlib.error)  # fmt: skip
 """What files that are damaged or compressed in another way raise."""
@@ -94,12 +101,15 @@ def checked(path: Path) -> Path:
     Raises
     ------
     DataError
-        With code ``no_file`` or, for a folder, ``unreadable``.
+        With code ``no_file`` or, for a folder, a pipe or a device, ``unreadable``.
     """
     if path.is_dir():
         raise DataError(f"{path} is a folder; give a file", "unreadable")
     if not path.exists():
         raise DataError(f"{path}: no such file", "no_file")
+    if not path.is_file():
+        raise DataError(f"{path} is a pipe or a device; write its content to a file and give that",
+                        "unreadable")  # fmt: skip
     return path
 
 
@@ -127,6 +137,39 @@ def blocks(path: Path) -> Iterator[bytes]:
         raise unreadable(path, error) from None
 
 
+def _mark(path: Path, first: bytes) -> tuple[bytes, str]:
+    """Byte order mark at the beginning of a file, and its encoding.
+
+    Raises
+    ------
+    DataError
+        With code ``unreadable`` for a file that is no text.
+    """
+    other = next((what for begin, what in OTHERS.items() if first.startswith(begin)), None)
+    if other is not None:
+        raise DataError(f"{path}: the content is {other}, not text; give the file the ending of "
+                        "what it is, or save it as text", "unreadable")  # fmt: skip
+    return next((one for one in MARKS if first.startswith(one[0])), (b"", "utf-8"))
+
+
+def utf8_blocks(path: Path) -> Iterator[bytes]:
+    """Content of a file without its byte order mark: UTF-8, be it right or not, as it stands.
+
+    Raises
+    ------
+    DataError
+        As `text_blocks`, but for UTF-8 that is wrong.
+    """
+    content = blocks(path)
+    first = next(content, b"")
+    mark, encoding = _mark(path, first)
+    if encoding == "utf-8":
+        yield first[len(mark) :]
+        yield from content
+    else:
+        yield from (text.encode() for text in text_blocks(path))
+
+
 def text_blocks(path: Path) -> Iterator[str]:
     """Text of a file: by its byte order mark in UTF-8, UTF-16 or UTF-32, without one in UTF-8.
 
@@ -139,7 +182,7 @@ def text_blocks(path: Path) -> Iterator[str]:
     for block in blocks(path):
         rest = block
         if decoder is None:
-            mark, encoding = next(((m, e) for m, e in MARKS if block.startswith(m)), (b"", "utf-8"))
+            mark, encoding = _mark(path, block)
             decoder, rest = codecs.getincrementaldecoder(encoding)(), block[len(mark) :]
         try:
             text = decoder.decode(rest)
@@ -189,7 +232,7 @@ def text_lines(path: Path) -> Iterator[str]:
         text = carry + block
         end = end or ("\r" if "\r" in text and "\n" not in text else "\n")
         *whole, carry = text.split(end)
-        if len(carry) > LONGEST_LINE:
+        if max(map(len, (carry, *whole[:1]))) > LONGEST_LINE:  # others are within a block
             raise DataError(f"{path}: a line of more than {LONGEST_LINE:,} characters; a table is "
                             "expected", "unreadable")  # fmt: skip
         for line in whole:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
+from trueness.document.numbers import plural
 from trueness.errors import DataError
 from trueness.reading.opening import LONGEST_LINE, text_lines
 
@@ -61,8 +62,10 @@ def rows_of(path: Path, *, tabs: bool, separator: str | None = None) -> Rows:
     Raises
     ------
     DataError
-        For no line (code ``empty``), a row of another length (``row_length``), quotes that are not
-        closed or swallow rows (``quotes``), or bytes that are no text (``encoding``).
+        For no line (code ``empty``), a row of another length (``row_length``), a value in a column
+        at the end that has no name (``no_name``), quotes that are not closed or swallow rows
+        (``quotes``), line ends of two kinds (``line_ends``), or bytes that are no text
+        (``encoding``).
     """
     if separator is not None and (len(separator) != 1 or separator in '"\r\n'):
         raise DataError(f"separator {separator!r}: one character is needed", "separator")
@@ -82,7 +85,10 @@ def rows_of(path: Path, *, tabs: bool, separator: str | None = None) -> Rows:
     plain = tabs and separator == "\t"
     cells = _split(rest, begun) if plain else _quoted(rest, begun, separator, path)
     _, names = next(cells, (0, []))
-    return Rows(names, notes, _checked(cells, len(names), path, skipped), skipped)
+    named = max((i for i, name in enumerate(names, 1) if name.strip()), default=len(names))
+    if lost := len(names) - named:
+        notes = (*notes, f"{path}: {plural(lost, 'empty column')} without a name left out")
+    return Rows(names[:named], notes, _checked(cells, len(names), named, path, skipped), skipped)
 
 
 def _sniffed(head: list[str], usual: str) -> str:
@@ -94,7 +100,10 @@ def _sniffed(head: list[str], usual: str) -> str:
             [line for line in head if line.strip()], delimiter=mark,
             quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE,
         )  # fmt: skip
-        counts = [len(row) for row in rows]
+        try:
+            counts = [len(row) for row in rows]
+        except csv.Error:  # told when the rows are read
+            counts = [1]
         widths[mark] = counts[0]
         even = counts if len(head) < HEAD_LINES else counts[:-1]  # the last may go on
         if counts[0] > 1 and len(set(even)) == 1:
@@ -132,6 +141,9 @@ def _quoted(
 
 
 def _misquoted(path: Path, line: int, reason: str) -> DataError:
+    if reason.startswith("new-line"):
+        return DataError(f"{path}: line {line} holds a carriage return (CR), other lines end with "
+                         "a line feed (LF); write all line ends alike", "line_ends")  # fmt: skip
     return DataError(
         f"{path}: line {line}: a quoted cell cannot be read ({reason}); double quotes inside "
         "a quoted cell, or give the table as TSV, which has none, or as JSON lines", "quotes",
@@ -139,12 +151,16 @@ def _misquoted(path: Path, line: int, reason: str) -> DataError:
 
 
 def _checked(
-    cells: Iterator[tuple[int, list[str]]], width: int, path: Path, skipped: Counter[str]
-) -> Iterator[tuple[int, list[str]]]:
-    """Rows of the right length; blank lines are counted."""
+    cells: Iterator[tuple[int, list[str]]], width: int, named: int, path: Path,
+    skipped: Counter[str],
+) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
+    """Rows of the right length, the columns that are named; blank lines are counted."""
     for line, row in cells:
         if len(row) == width:
-            yield line, row
+            if "".join(row[named:]).strip():
+                raise DataError(f"{path}: line {line} has a value in a column without a name; name "
+                                "it in the header, or leave it out", "no_name")  # fmt: skip
+            yield line, row[:named]
         elif not row:
             skipped[BLANK] += 1
         else:

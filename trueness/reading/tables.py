@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,13 +21,22 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, first_line
 from trueness.reading.jsonlines import as_text, line_blocks, records
-from trueness.reading.opening import BROKEN, blocks, checked, ending, opened, unreadable
-from trueness.reading.separated import rows_of
+from trueness.reading.opening import BROKEN, checked, ending, opened, unreadable, utf8_blocks
+from trueness.reading.separated import BLANK, rows_of
 from trueness.reading.values import typed, without_missing
 
 PORTION_ROWS = 20_000
 MOST_COLUMNS = 10_000
 """Names in JSON lines; more are values that were taken for names."""
+LARGEST_EXACT = 2**53
+"""Up to it, a float holds every whole number."""
+FIRST_DAY, LAST_DAY = -719_162, 2_932_896
+"""Of the years 1 to 9999, counted from 1970-01-01; polars ends the process at others."""
+WHOLE_HOURS = re.compile(r"^([+-])(0\d|1[0-2]):?00$")
+"""Time zone that is an offset, of so many hours that a name has it."""
+TICKS = {"ms": 10**3, "us": 10**6}
+"""Unit of a time -> how many a second has."""
+os.environ.setdefault("POLARS_IGNORE_TIMEZONE_PARSE_ERROR", "1")  # `_known` names them instead
 
 
 @dataclass(frozen=True)
@@ -58,6 +69,21 @@ class Portion:
         """The notes, and what was skipped."""
         lost = [f"{name}: {n:,} skipped: {reason}" for reason, n in self.skipped.items() if n]
         return (*self.notes, *lost)
+
+    def entire(self, name: str) -> pl.DataFrame:
+        """The rows, where nothing but blank lines was skipped and nobody would hear of it.
+
+        Raises
+        ------
+        DataError
+            With code ``skipped``.
+        """
+        lost = next((reason for reason in self.skipped if reason != BLANK), None)
+        if lost is not None:
+            n = self.skipped[lost]
+            raise DataError(f"{name}: {n:,} lines cannot be read ({lost}); correct them or leave "
+                            "them out", "skipped")  # fmt: skip
+        return self.frame
 
 
 def read_table(path: str | Path, *, separator: str | None = None, types: bool = False) -> Portion:
@@ -201,7 +227,7 @@ def _separated(
 def _records(path: Path, skipped: Counter[str]) -> Iterator[tuple[dict[str, Any], int]]:
     """Records of JSON lines and their numbers, from 1."""
     number = 0
-    for lines in line_blocks(blocks(path), skipped):
+    for lines in line_blocks(utf8_blocks(path), skipped):
         for record in records(lines, skipped):
             number += 1
             yield record, number
@@ -247,24 +273,27 @@ def _json_lines(
 
 def _frame_of(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> pl.DataFrame:
     """Columns of records, null where one lacks a name."""
-    return pl.DataFrame([_column(name, [row.get(name) for row in rows]) for name in names])
+    return pl.DataFrame({name: _column(name, [row.get(name) for row in rows]) for name in names})
 
 
 def _column(name: str, values: list[Any]) -> pl.Series:
-    """Values of JSON: numbers, truth values, texts, or lists and records; text where kinds mix."""
+    """Values of JSON: numbers, truth values, texts, or lists and records; text where kinds mix.
+
+    Whole numbers that no type holds, or that lose digits beside others, become text, too.
+    """
     values = [None if v != v else v for v in values]  # NaN
     kinds = {type(v) for v in values if v is not None}
-    if kinds <= {int} or kinds <= {bool}:
-        try:
-            return pl.Series(name, values)
-        except (OverflowError, TypeError, pl.exceptions.PolarsError):
-            return pl.Series(name, values, pl.Float64, strict=False)
-    if kinds <= {int, float}:
+    if kinds <= {int, float} and float in kinds and all(map(_exact, values)):
         return pl.Series(name, values, pl.Float64, strict=False)
-    if kinds in ({list}, {dict}):
+    if any(kinds <= {kind} for kind in (int, bool, list, dict)):
         with contextlib.suppress(TypeError, OverflowError, pl.exceptions.PolarsError):
             return pl.Series(name, values)
     return pl.Series(name, [None if v is None else _spelled(v) for v in values], pl.String)
+
+
+def _exact(value: float | None) -> bool:
+    """Whether a float holds a number as it is."""
+    return not isinstance(value, int) or abs(value) <= LARGEST_EXACT
 
 
 def _spelled(value: Any) -> str:  # noqa: ANN401 - whatever JSON can hold
@@ -284,10 +313,36 @@ def _stored(
         return
     begun = 0
     for frame in lazy.collect_batches(chunk_size=most, maintain_order=True):
-        yield Portion(frame, np.arange(begun + 1, begun + len(frame) + 1))
+        times = frame.with_columns(_known(path, column) for column in frame)
+        yield Portion(times, np.arange(begun + 1, begun + len(frame) + 1))
         begun += len(frame)
     if not begun:
         yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
+
+
+def _known(path: Path, column: pl.Series) -> pl.Series:
+    """Column whose times, if it holds any, have a zone that is known and a year of 1 to 9999."""
+    if column.dtype not in (pl.Date, pl.Datetime):
+        return column
+    zone = getattr(column.dtype, "time_zone", None)
+    if zone is not None and (hours := WHOLE_HOURS.match(zone)):
+        sign = "-" if hours[1] == "+" else "+"  # there, west is positive
+        column = column.dt.convert_time_zone(f"Etc/GMT{sign}{int(hours[2])}")
+    try:
+        column.dt.replace_time_zone(None) if zone is not None else None
+    except pl.exceptions.PolarsError:
+        raise DataError(f"{path}: column {column.name!r} has the time zone {zone}, which is not "
+                        "known; write its times in UTC", "time_zone") from None  # fmt: skip
+    unit = getattr(column.dtype, "time_unit", None)
+    if unit == "ns":  # of the years 1677 to 2262
+        return column
+    ticks = 1 if unit is None else TICKS[unit] * 86_400
+    numbers = column.to_physical()
+    inside = numbers.is_between(FIRST_DAY * ticks, (LAST_DAY + 1) * ticks, closed="left")
+    if not inside.fill_null(True).all():
+        raise DataError(f"{path}: column {column.name!r} holds a date outside the years 1 to 9999",
+                        "date_range")  # fmt: skip
+    return column
 
 
 def _scan(path: Path) -> pl.LazyFrame:

@@ -51,11 +51,36 @@ def as_numbers(column: pl.Series) -> pl.Series | None:
     return found.fill_nan(None) if found is not None and found.dtype.is_float() else found
 
 
+def odd_content(column: pl.Series) -> str:
+    """What a column holds in place of numbers: its first text that is none, else its kind."""
+    if column.dtype not in (pl.String, pl.Categorical, pl.Enum):
+        return str(column.dtype)
+    texts = column.cast(pl.String).str.strip_chars()
+    known = texts.str.to_lowercase().is_in(["", *MISSING_NUMBERS])
+    odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null() & ~known)
+    return f"text, such as {odd[0][:40]!r}"
+
+
+def as_texts(column: pl.Series) -> pl.Series | None:
+    """Column as text, null where a value is missing; None if its values are no single ones.
+
+    Examples
+    --------
+    >>> as_texts(pl.Series([1, None])).to_list(), as_texts(pl.Series([[1]]))
+    (['1', None], None)
+    """
+    try:
+        return None if column.dtype.is_nested() else column.cast(pl.String)
+    except pl.exceptions.PolarsError:  # bytes that are no text, durations, objects
+        return None
+
+
 def typed(frame: pl.DataFrame) -> pl.DataFrame:
     """Columns of text with the type that all of their values have.
 
     Numbers, truth values (``true``, ``false``), dates and times of ISO form; with a zone, times are
-    in UTC. Whole numbers of more than 20 digits, and columns without a value, stay text.
+    in UTC. Whole numbers of more than 20 digits, numbers of which one begins with a zero, such as
+    007, and columns without a value stay text.
 
     Examples
     --------
@@ -78,7 +103,8 @@ def _typed(column: pl.Series) -> pl.Series:
     numbers = as_numbers(column)
     if numbers is not None and numbers.drop_nulls().len():
         digits = present.str.contains(r"^\d{21,}$").any()
-        return column if digits and numbers.dtype.is_float() else numbers
+        code = present.str.contains(r"^0\d").any()
+        return column if code or (digits and numbers.dtype.is_float()) else numbers
     if not present.str.contains(r"^\d{1,4}[-:]\d\d").all():
         return column
     return _times(column, text.set(text == "", None))

@@ -187,7 +187,7 @@ def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # 
         if task is not None and name == "evaluation":
             choices = list(task.protocols)
         tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
-        meant = [one for one in choices if _tags_of(one) & {*tags}] or choices
+        meant = [one for one in choices if any(tag in tags for tag in _tags_of(one))] or choices
         if len(meant) != 1:
             return []
         shape = meant[0]

@@ -48,6 +48,8 @@ class _Evaluation(Shape):
     @field_validator("alarms")
     @classmethod
     def _ascending(cls, alarms: tuple[int, ...]) -> tuple[int, ...]:
+        if not alarms:
+            raise ValueError("at least one number of alarms is needed")
         return tuple(sorted(set(alarms)))
 
 

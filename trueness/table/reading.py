@@ -16,9 +16,12 @@ from trueness.document.numbers import listed
 from trueness.errors import DataError
 from trueness.frames import as_frame
 from trueness.reading import read_table
+from trueness.reading.values import MISSING_NUMBERS
 
 BUNDLED = "randhie"
 """Name of the bundled table."""
+MOST_ODD = 0.1
+"""Share of texts that are no numbers in a column that was probably meant to hold numbers."""
 SHOWN = 5
 """Names of columns in a note."""
 HEALTH = {"hlthg": "good", "hlthf": "fair", "hlthp": "poor"}
@@ -142,7 +145,26 @@ def load_table(source: str | Path, beside: Path | None = None) -> Table:
     path = near if near is not None and near.is_file() else Path(source)
     given = read_table(path, types=True)
     table = table_of(given.frame, str(source))
-    return replace(table, notes=(*given.told(str(source)), *table.notes))
+    return replace(table, notes=(*given.told(str(source)), *_doubtful(table), *table.notes))
+
+
+def _doubtful(table: Table) -> list[str]:
+    """Notes on columns of text whose values are numbers, or nearly all of them."""
+    notes = []
+    for column in table.frame.select(pl.col(pl.String)):
+        texts = column.drop_nulls().str.strip_chars()
+        odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null())
+        odd = odd.filter(~odd.str.to_lowercase().is_in(MISSING_NUMBERS))
+        if texts.str.contains(r"^0\d").any() and not len(odd):
+            why = "a number begins with 0"
+        elif len(odd) and odd.str.contains(r"^[+-]?\d+,\d+$").all():
+            why = f"{odd[0]!r} has a decimal comma"
+        elif 0 < len(odd) <= MOST_ODD * len(texts):
+            why = f"{odd[0][:40]!r} is no number"
+        else:
+            continue
+        notes.append(f"{table.name}: {column.name} is text, not numbers, because {why}")
+    return notes
 
 
 def bundled() -> pl.DataFrame:

@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import count, listed, plural
 from trueness.errors import DataError, nearest
+from trueness.reading import as_texts
 from trueness.spec.table import TableTask
 from trueness.table.reading import Table
 
+ZONE = r"(?:Z|[+-]\d\d:?\d\d)$"
 ISO = ("%Y-%m-%d", "%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f%#z")
 """Forms of a time in texts, its T a space."""
 SHOWN = 5
@@ -150,6 +152,10 @@ def _known(table: Table, field: str, name: str) -> None:
             f"{table.name}: no column {name!r} ({field}); {nearest(name, table.frame.columns)}",
             "unknown_column",
         )
+    if field not in ("task.drop", "task.time") and as_texts(table.frame[name]) is None:
+        kind = table.frame.schema[name]
+        raise DataError(f"{table.name}: {name} ({field}) holds {kind}; give numbers, texts or "
+                        "dates", "column_type")  # fmt: skip
 
 
 def _column(table: Table, field: str, name: str) -> pl.Series:
@@ -207,6 +213,10 @@ def _from_iso(column: pl.Series) -> pl.Series:
     days = column.str.to_date("%Y-%m-%d", strict=False)
     if not days.null_count():
         return days
+    zoned = column.str.contains(ZONE)
+    if zoned.any() and not zoned.all():
+        raise DataError(f"{column.name} (task.time): some times have a zone and others have none; "
+                        "give all of them in one zone", "time_zone")  # fmt: skip
     texts = column.str.replace("T", " ").str.replace(r"Z$", "+00:00")
     read = [texts.str.to_datetime(form, strict=False, time_unit="us") for form in ISO]
     return pl.select(pl.coalesce(one.dt.replace_time_zone(None) for one in read)).to_series()

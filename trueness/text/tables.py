@@ -11,7 +11,7 @@ from typing import Any, Self
 import polars as pl
 
 from trueness.errors import DataError, nearest
-from trueness.reading import ending, names_of, portions, without_missing
+from trueness.reading import as_texts, ending, names_of, portions, without_missing
 from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned
 
 GUESSES = {
@@ -206,14 +206,15 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
     frame = without_missing(frame)
     for name in columns.taken:
         kind = frame.schema[name]
-        if kind.is_nested() or kind in (pl.Binary, pl.Object):
+        if kind == pl.Binary or as_texts(frame[name]) is None:
             raise DataError(f"column {name!r} holds {kind}, not one value a row", "column_type")
     number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
+    called = pl.format("{}{}", pl.lit(prefix), number)
     kind = frame.schema[columns.cluster] if columns.cluster else pl.Int64()
     whole = kind.is_integer() and kind not in (pl.UInt64, pl.UInt128, pl.Int128)
     return frame.select(
-        id=pl.format("{}{}", pl.lit(prefix), number)
-        if columns.id is None else pl.col(columns.id).cast(pl.String),
+        id=called
+        if columns.id is None else pl.col(columns.id).cast(pl.String).fill_null(called),
         text=pl.concat_str([pl.col(c).cast(pl.String) for c in columns.text], separator=" ",
                            ignore_nulls=True),
         label=pl.col(columns.label or "").cast(pl.String),

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import polars as pl
+
 from trueness.errors import DataError
 from trueness.evaluation.intervals import Estimate
-from trueness.reading import check_names, read_table
+from trueness.reading import as_numbers, check_names, read_table
 from trueness.reading.values import MISSING_NUMBERS
 
 SHARES = ("precision", "recall", "auc", "precision_ci95_low", "precision_ci95_high")
@@ -75,7 +77,7 @@ def read_published(path: str | Path, separator: str | None = None) -> list[Publi
     """
     path = Path(path)
     given = read_table(path, separator=separator)
-    header = [name.strip() for name in given.frame.columns]
+    header = [name.strip() for name in given.entire(str(path)).columns]
     check_names(path, header)
     known = [name for name in (*SHARES, *COUNTS) if name in header]
     if "exp_id" not in header or not known:
@@ -149,12 +151,14 @@ def _number(where: str, name: str, text: str) -> float | None:
     """A number of a cell; NaN and NA are as unknown as an empty cell."""
     if text.lower() in MISSING_NUMBERS:
         return None
-    try:
-        value = float(text)
-    except ValueError:
-        raise DataError(f"{where}: {name} {text!r} is not a number", "number") from None
+    found = as_numbers(pl.Series([text]))
+    if found is None or found[0] is None:
+        raise DataError(f"{where}: {name} {text[:40]!r} is not a number", "number")
+    value = float(found[0])
     if name in COUNTS and not (0 <= value <= MOST_COUNT and value.is_integer()):
-        raise DataError(f"{where}: {name} {text} is not a count", "count")
+        raise DataError(f"{where}: {name} {text[:40]} is not a count", "count")
     if name in SHARES and not 0 <= value <= 1:
-        raise DataError(f"{where}: {name} {text} is not in [0, 1]; divide percent by 100", "share")
+        raise DataError(
+            f"{where}: {name} {text[:40]} is not in [0, 1]; divide percent by 100", "share"
+        )
     return value
