@@ -303,9 +303,9 @@ def _child(
             os.dup2(quiet, 2)
             counted = _watch(folder, last)
             scenario.work(folder)
-            told.write_text(json.dumps(["done", counted()]))
+            _tell(told, ["done", counted()])
         except BaseException:  # told, then the child ends
-            told.write_text(json.dumps([traceback.format_exc(), 0]))
+            _tell(told, [traceback.format_exc(), 0])
         os._exit(0)
     if seconds is not None:
         until = time.monotonic() + seconds
@@ -322,6 +322,13 @@ def _child(
         return "killed", 0
     text, events = json.loads(told.read_text())
     return text, events
+
+
+def _tell(told: Path, answer: list[object]) -> None:
+    """Write it whole or not at all: a kill may come here as well."""
+    unfinished = told.with_suffix(".part")
+    unfinished.write_text(json.dumps(answer))
+    unfinished.replace(told)
 
 
 def _in_child(function: Callable[[Path], object], folder: Path) -> object:
@@ -445,7 +452,7 @@ def campaign(scenario: Scenario, kills: int, folder: Path, seed: int) -> Tally:
         story(scenario, template, folder / f"s{number}", expected, first, chance, tally, slow)
         shutil.rmtree(folder / f"s{number}", ignore_errors=True)
         number += 1
-        if number % 20 == 0 or tally.faults:
+        if number % 5 == 0 or tally.faults:
             _say(f"{scenario.name}: {tally.kills} kills, {tally.stories} stories, "
                  f"{len(tally.faults)} faults")  # fmt: skip
         if len(tally.faults) >= 5:
