@@ -6,8 +6,12 @@ from scipy.stats import norm
 
 from tests.simulations.chances import MEMORIES
 from tests.simulations.experiments import Case, Experiment, Outcome, Promise
-from tests.simulations.generators import BASE_RATE, SETTINGS, lead_for, planted
-from trueness.evaluation.confidence_sequence import confidence_sequence, wealth_against
+from tests.simulations.generators import BASE_RATE, BLOCK, SETTINGS, lead_for, planted
+from trueness.evaluation.confidence_sequence import (
+    block_means,
+    confidence_sequence,
+    wealth_against,
+)
 
 DAYS, RATE, PROMISED, LEVEL = 504, 0.06, 0.6, 0.05
 """Two years of daily checks, share of days with an alarm, precision that was promised."""
@@ -35,25 +39,24 @@ def outcomes(
     return one.y[days].astype(float), days
 
 
-def is_refuted(x: np.ndarray, days: np.ndarray, horizon: int) -> bool:
-    """Whether evidence ever reached 20; outcomes that overlap are in streams that do not."""
-    if not len(x):
-        return False
-    return bool(wealth_against(x, PROMISED, days % horizon).max() >= 1 / LEVEL)
+def is_refuted(x: np.ndarray, days: np.ndarray) -> bool:
+    """Whether evidence ever reached 20, by means of blocks."""
+    means, _ = block_means(x, days, BLOCK)
+    return bool(wealth_against(means, PROMISED).max(initial=0) >= 1 / LEVEL)
 
 
 def _watched(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
-    horizon = SETTINGS[case.setting].horizon
     x, days = outcomes(case, rng, PROMISED)
-    bounds = confidence_sequence(x)
+    bounds = confidence_sequence(block_means(x, days, BLOCK)[0])
     found: dict[str, Outcome] = {
-        "a kept promise is refuted within two years": is_refuted(x, days, horizon),
-        "bounds of the precision hold at all times": not len(x)
-        or bool((bounds.low <= PROMISED).all() and (bounds.high >= PROMISED).all()),
+        "a kept promise is refuted within two years": is_refuted(x, days),
+        "bounds of the precision hold at all times": bool(
+            (bounds.low <= PROMISED).all() and (bounds.high >= PROMISED).all()
+        ),
     }
     for points in (10, 20, 30):
         fallen = outcomes(case, rng, PROMISED - points / 100)
-        found[f"a fall of {points} points is found within two years"] = is_refuted(*fallen, horizon)
+        found[f"a fall of {points} points is found within two years"] = is_refuted(*fallen)
     return found
 
 

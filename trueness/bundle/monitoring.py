@@ -18,7 +18,11 @@ from trueness.document import Column, Document, Figure, Items, Part, Sentence, T
 from trueness.document.numbers import count, decimal, estimate, percent, plural, share
 from trueness.errors import DataError, TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.confidence_sequence import confidence_sequence, wealth_against
+from trueness.evaluation.confidence_sequence import (
+    block_means,
+    confidence_sequence,
+    wealth_against,
+)
 from trueness.evaluation.design_effects import of_share
 from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
@@ -279,30 +283,33 @@ def _watched(
 ) -> tuple[pl.DataFrame, str | None]:
     """Rows with the state after each alarm, and the time at which the promise was refuted.
 
-    Alarms of one time count as one outcome, their mean: they are not independent of each other.
+    The alarms of a block of times count as one outcome, their mean: see `block_means`. A block
+    counts when it is over, or with what is known of it.
     """
     by = "time" if "time" in frame.columns else "id"
-    alarm = pl.col("answer") == ALARM
-    place = frame[by].rank("dense").cast(pl.Int64)
-    alarms = frame.with_columns(place=place).filter(alarm)
-    each = alarms.group_by("place", maintain_order=True).agg(
-        pl.col(by).first(), mean=pl.col("y").mean(), hits=pl.col("y").sum(), alarms=pl.len()
-    )
-    x = each["mean"].to_numpy().astype(float)
+    length = max(int(bundle.description["block"]), int(bundle.description["horizon"]))
+    length = length if by == "time" else 1
+    place = frame[by].rank("dense").cast(pl.Int64) - 1
+    whole = frame.with_columns(place=place)
+    alarms = whole.filter(pl.col("answer") == ALARM)
+    hits = alarms["y"].to_numpy()
+    x, blocks = block_means(hits, alarms["place"], length)
     bounds, wealth = confidence_sequence(x, CONFIDENCE), np.ones(len(x))
     if 0 < promised < 1:
-        stream = each["place"].to_numpy() % max(1, int(bundle.description["horizon"]))
-        wealth = wealth_against(x, promised, stream)
-    over = np.flatnonzero(wealth >= 1 / (1 - CONFIDENCE))
-    told = each.select(
-        by, pl.col("hits").cum_sum(), pl.col("alarms").cum_sum(), pl.Series("low", bounds.low),
-        pl.Series("high", bounds.high), pl.Series("wealth", wealth),
+        wealth = wealth_against(x, promised)
+    at = np.searchsorted(blocks, alarms["place"].to_numpy() // length)
+    state = alarms.with_columns(
+        hits=pl.Series(np.cumsum(hits)), alarms=pl.Series(np.arange(1, len(hits) + 1)),
+        low=pl.Series(bounds.low[at]), high=pl.Series(bounds.high[at]),
+        wealth=pl.Series(wealth[at]),
     )  # fmt: skip
-    state = frame.join(told, on=by, how="left", maintain_order="left").with_columns(
-        pl.when(alarm).then(pl.col(name)).alias(name)
-        for name in ("hits", "alarms", "low", "high", "wealth")
-    )
-    return state, str(each[by][int(over[0])]) if len(over) else None
+    quiet = whole.filter(pl.col("answer") != ALARM)
+    told = pl.concat([state, quiet], how="diagonal").sort("place", "id").drop("place")
+    over = np.flatnonzero(wealth >= 1 / (1 - CONFIDENCE))
+    if not len(over):
+        return told, None
+    last = alarms.filter(pl.Series(at == over[0]))[by][-1]
+    return told, str(last)
 
 
 def _calibration(frame: pl.DataFrame, y: NDArray[np.uint8], blocks: Blocks) -> Estimate | None:

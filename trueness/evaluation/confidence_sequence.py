@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from trueness.evaluation.inputs import InputError, between
 
 Array = NDArray[np.float64]
+Index = NDArray[np.int64]
 GRID = 199
 """Values of a proportion that a confidence sequence is sought among."""
 BETS = 40
@@ -83,22 +84,43 @@ def _plug_in(x: Array, alpha: float) -> Array:
     return np.sqrt(2 * np.log(2 / alpha) / (before * t * np.log1p(t)))
 
 
-def wealth_against(outcomes: ArrayLike, promised: float, stream: ArrayLike | None = None) -> Array:
-    """Wealth (n,) of bets that the mean is below what was promised; above 20 refutes it at 5 %.
+def block_means(outcomes: ArrayLike, place: ArrayLike, length: int) -> tuple[Array, Index]:
+    """Means of the outcomes in each block of so many times that has any, and the blocks, in order.
 
-    If each outcome has a mean of at least `promised` given what was known when it was predicted,
-    wealth exceeds ``1 / a`` at any time with a probability of at most a. It is spread evenly over
-    bets that are, for outcomes 0 and 1, likelihood ratios of lower means. Outcomes that overlap, as
-    those of labels over several bars, are bet on in streams that do not, whose wealth is averaged.
+    Alarms come in runs while scores stay high, and their outcomes share a regime, so that the next
+    one is foreseeable from the last; means of blocks are much less so.
 
     Parameters
     ----------
     outcomes : (n,)
-        In [0, 1], in order of time.
+    place : (n,) int
+        Number of the time of each, ascending.
+    length : int
+        Times of a block.
+
+    Examples
+    --------
+    >>> block_means([1, 0, 1], [3, 4, 25], 20)
+    (array([0.5, 1. ]), array([0, 1]))
+    """
+    x, block = _checked(outcomes), np.asarray(place, np.int64) // length
+    blocks, of = np.unique(block, return_inverse=True)
+    return np.bincount(of, x, len(blocks)) / np.bincount(of, minlength=len(blocks)), blocks
+
+
+def wealth_against(outcomes: ArrayLike, promised: float) -> Array:
+    """Wealth (n,) of bets that the mean is below what was promised; above 20 refutes it at 5 %.
+
+    If each outcome has a mean of at least `promised` given what came before, wealth exceeds ``1 /
+    a`` at any time with a probability of at most a. It is spread evenly over bets that are, for
+    outcomes 0 and 1, likelihood ratios of lower means.
+
+    Parameters
+    ----------
+    outcomes : (n,)
+        In [0, 1], in order of time; see `block_means` for those that depend on each other.
     promised : float
         In (0, 1).
-    stream : (n,) int, optional
-        Outcomes of one stream do not overlap.
 
     Raises
     ------
@@ -115,16 +137,10 @@ def wealth_against(outcomes: ArrayLike, promised: float, stream: ArrayLike | Non
     x = _checked(outcomes)
     if not 0 < promised < 1:
         raise InputError(f"promised {promised}; a proportion between 0 and 1 is needed", "range")
-    streams = np.zeros(len(x), np.int64) if stream is None else np.asarray(stream)
-    names = np.unique(streams)
     others = promised * (np.arange(BETS) + 0.5) / BETS
     bets = (promised - others) / (promised * (1 - promised))
-    ratio = np.log1p(-bets * (x[:, None] - promised))
-    wealth = np.ones((len(names), len(x)))
-    for row, name in zip(wealth, names, strict=True):
-        mine = (streams == name)[:, None]
-        row[:] = np.exp(np.cumsum(np.where(mine, ratio, 0.0), axis=0)).mean(axis=1)
-    return wealth.mean(axis=0) if len(names) else np.empty(0)
+    grown = np.cumsum(np.log1p(-bets * (x[:, None] - promised)), axis=0)
+    return np.exp(grown).mean(axis=1)
 
 
 def _checked(outcomes: ArrayLike) -> Array:
