@@ -390,9 +390,9 @@ def story(
         last, seconds = None, None
         if attempt < 30 and chance.random() < 0.9:  # and again, somewhere
             if chance.random() < 0.5:
-                last = chance.randint(1, max(tally.events, 2))
+                last = chance.randint(1, max(tally.events // 4, 2))  # what is left is less
             else:
-                seconds = chance.uniform(0.0, slow)
+                seconds = chance.uniform(0.0, slow / 2)
     else:
         tally.faults.append(f"{scenario.name}, event {first}: never ends")
         return
