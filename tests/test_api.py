@@ -299,7 +299,8 @@ def test_public_functions_say_what_they_take():
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
                 text = ast.get_docstring(node) or ""
-                for argument in (*node.args.args, *node.args.kwonlyargs):
+                arguments = [a for a in node.args.args if a.arg != "self"]
+                for argument in (*arguments, *node.args.kwonlyargs):
                     if len(node.args.kwonlyargs) > 1:
                         assert re.search(rf"\b{argument.arg}\b", text), (node.name, argument.arg)
 

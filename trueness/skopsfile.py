@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trueness.errors import StoreError
+from trueness.own import answering
 
 TRUSTED = ("sklearn.", "skrub.", "numpy.", "scipy.", "polars.datatypes.", "builtins.")
 """Packages whose types may be built from a file."""
@@ -31,16 +32,14 @@ def from_skops(written: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was
     Raises
     ------
     StoreError
-        With code ``untrusted``, or ``damaged`` if it is something else.
+        With code ``untrusted``.
+    SpecError
+        With code ``damaged`` if it is something else.
     """
     import skops.io
 
-    try:
+    with answering(f"{what}: cannot be opened", "damaged"):
         return skops.io.loads(written, trusted=_trusted(written, what))
-    except StoreError:
-        raise
-    except Exception as error:
-        raise StoreError(f"{what}: cannot be opened ({type(error).__name__})", "damaged") from None
 
 
 def _trusted(written: bytes, what: str) -> list[str]:

@@ -17,9 +17,10 @@ from trueness.document import Document, Items, Sentence
 from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
+from trueness.judge.access import record_access
 from trueness.judge.finding import find_run, names_of
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.parts import check_binary
+from trueness.judge.parts import check_binary, unrecorded_notes
 from trueness.market.indicators import CATALOGUE
 from trueness.market.inputs import RAW_COLUMNS
 from trueness.store import AnyStore, Run
@@ -130,13 +131,14 @@ def finalize(
             replicates, refits[key], len(found), device, beside, told or (lambda text: None)
         )
     first = next(iter(refits.values())).examples
+    unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": run.spec.task.kind,
         "data": data.origin(), "horizon": run.estimands.horizon, "block": run.estimands.block,
         "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
         "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
-        "notes": [*notes, *promise.notes],
+        "notes": [*notes, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
 

@@ -154,7 +154,7 @@ def open_bundle(path: str | Path) -> Bundle:
     bundle = Bundle(folder, description)
     try:
         _ = bundle.members
-    except Exception as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise StoreError(f"{folder / DESCRIPTION}: {first_line(error)}", "damaged") from None
     return bundle
 

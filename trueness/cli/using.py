@@ -66,7 +66,7 @@ def predict(
     vix: Vix = None,
     features: Features = None,
     since: Since = None,
-    log: bool = True,
+    no_log: Annotated[bool, Parameter(negative=())] = False,
     output: Output = DEFAULT,
 ) -> int:
     """Say of new bars or rows what a bundle says: score, probability, alarm, what is odd.
@@ -80,8 +80,8 @@ def predict(
     ----------
     bundle
         Folder that `trueness finalize` wrote.
-    log
-        Write new answers into the log; never with --since.
+    no_log
+        Write nothing into the log, as with --since.
     """
     from trueness.bundle.predicting import load
 
@@ -91,7 +91,7 @@ def predict(
     predictor = load(bundle)
     read = predictor.load({"data": data, "vix": vix, "features": features})
     found = predictor.predict(read, _time(since))
-    if log and since is None:
+    if not no_log and since is None:
         found.written_down()
     present(found, output)
     return 0

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 
-from trueness.document.numbers import plural
 from trueness.errors import DataError
 from trueness.reading.opening import LONGEST_LINE, text_lines
 
@@ -87,7 +86,7 @@ def rows_of(path: Path, *, tabs: bool, separator: str | None = None) -> Rows:
     _, names = next(cells, (0, []))
     named = max((i for i, name in enumerate(names, 1) if name.strip()), default=len(names))
     if lost := len(names) - named:
-        notes = (*notes, f"{path}: {plural(lost, 'empty column')} without a name left out")
+        notes = (*notes, f"{path}: {lost} empty column{'s' * (lost > 1)} without a name left out")
     return Rows(names[:named], notes, _checked(cells, len(names), named, path, skipped), skipped)
 
 

@@ -55,6 +55,8 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
     model = run.spec.model
     if not isinstance(model, Encoder):
         raise StoreError(f"{run.key} is the baseline {model.kind}; only encoders keep weights")
+    if TOKENIZER not in run.record["files"]:
+        raise StoreError(f"{run.key} stores no tokenizer; run it again", "no_weights")
     tokenizer = load_tokenizer(run.file(TOKENIZER))
     classes = tuple(run.record["classes"])
     weights = {name: torch.from_numpy(w) for name, w in run.parameters().items()}
