@@ -56,6 +56,7 @@ VERBS = {
     "finalize": "using:finalize",
     "predict": "using:predict",
     "monitor": "using:monitor",
+    "payoff": "using:payoff",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",
     "data": "features:data_app",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
@@ -132,6 +132,43 @@ def monitor(
     found = watch(predictor, read, table)
     present(found, output)
     return 0 if found.refuted is None else 1
+
+
+def payoff(
+    run: str,
+    /,
+    *,
+    exit: Literal["touch", "horizon"] = "horizon",
+    cost_bps: float = 0.0,
+    data: Data = None,
+    vix: Vix = None,
+    features: Features = None,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Say what the alarms of a run on bars were worth: mean return with interval, against all days.
+
+    No portfolio backtest: one equal position per alarm, entered at the close of its day.
+
+    Example: trueness payoff D-01 --exit touch --cost-bps 2 --csv alarms.csv
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment.
+    exit
+        touch: at the level that the target asks for, else at the last close of the horizon.
+    cost_bps
+        Cost of a position, there and back, in basis points.
+    """
+    from trueness.bundle.payoff import payoff as judged
+    from trueness.store import Store
+
+    check(output)
+    given = {"data": data, "vix": vix, "features": features}
+    present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
+                   access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
+    return 0
 
 
 def _time(text: str | None) -> Any:  # noqa: ANN401 - datetime64 or None

@@ -66,6 +66,15 @@ def labels_of(target: Target, high: Array, low: Array, close: Array, horizon: in
     return labels
 
 
+def touch_level(target: Touch, high: Array, low: Array, close: Array, horizon: int) -> Array:
+    """Price that a target asks for from each bar with a whole horizon, (T - horizon,).
+
+    NaN where it is in ranges and the range is not known.
+    """
+    prices = _Prices(high, low, close, horizon)
+    return prices.level(target.threshold_pct, target.threshold_atr)
+
+
 class _Prices:
     """Prices and what lies ahead of each bar that has a whole horizon, (n,) and (n, h)."""
 
