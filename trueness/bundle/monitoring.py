@@ -154,24 +154,24 @@ def _figure(found: Monitored) -> Figure:
     promised = found.promise.threshold.promised
     value = (rows["y"].cum_sum() / pl.Series(x)).to_list()
     band = {"x": [*x, *x[::-1]], "y": [*rows["high"], *rows["low"].reverse()], "fill": "toself",
-            "color": "series-0/0.15", "mode": "none", "name": "bounds",
+            "fillcolor": "series-0/0.15", "mode": "none", "name": "bounds",
             "hoverinfo": "skip"}  # fmt: skip
     data: list[dict[str, Any]] = [
         {"type": "scatter", **band},
         {"type": "scatter", "mode": "lines+markers", "name": "precision so far", "x": x,
-         "y": value},
+         "y": value, "line": {"color": "series-0"}},
         {"type": "scatter", "mode": "lines", "name": "promised", "x": [1, len(rows)],
-         "y": [promised, promised], "line": {"dash": "dash"}},
+         "y": [promised, promised], "line": {"dash": "dash", "color": "ink"}},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "alarms"}},
-              "yaxis": {"title": {"text": "precision"}, "range": [0, 1]}}  # fmt: skip
+    layout = {"xaxis": {"title": {"text": "alarms"}, "integer": True},
+              "yaxis": {"title": {"text": "precision"}, "range": [0, 1.02]}}  # fmt: skip
     return Figure(data, layout, "Precision so far, its bounds, and what was promised.")
 
 
 def _table(found: Monitored) -> Table:
     name = "time" if "time" in found.frame.columns else "id"
     rows = found.alarms.tail(20)
-    columns = [Column(name, weight=9), Column("hit", weight=8), Column("hits so far", "count", 5),
+    columns = [Column(name, "code", 9), Column("hit", weight=8), Column("hits so far", "count", 5),
                Column("alarms so far", "count", 5),
                Column("evidence against", "number", 6)]  # fmt: skip
     cells = [[str(row[name]), "yes" if row["y"] else "no", row["hits"], row["alarms"],

@@ -141,12 +141,14 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
         at = dict(zip(times, closes, strict=True))
         data: list[dict[str, Any]] = [
             {"type": "scatter", "mode": "lines", "name": "close", "x": times, "y": closes,
-             "color": "grey"},
+             "line": {"color": "grey", "width": 1}},
         ]  # fmt: skip
-        for y, label, colour in ((1, "hit", "positive"), (0, "miss", "negative")):
+        marks = ((1, "hit", "positive", "circle"), (0, "miss", "negative", "x"))
+        for y, label, colour, symbol in marks:
             days = alarms.filter(pl.col("y") == y)["time"].cast(pl.String).to_list()
             data.append({"type": "scatter", "mode": "markers", "name": label, "x": days,
-                         "y": [at.get(day) for day in days], "color": colour})  # fmt: skip
+                         "y": [at.get(day) for day in days],
+                         "marker": {"color": colour, "symbol": symbol, "size": 8}})  # fmt: skip
         return Figure(
             data, {"yaxis": {"title": {"text": "price"}}}, f"{name}: alarms on the price."
         )
@@ -157,7 +159,7 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
 def _table(found: Payoff) -> Table:
     rows = found.alarms.tail(SHOWN)
     names = [name for name in ("time", "group") if name in rows.columns]
-    columns = [*(Column(name, weight=9) for name in names), Column("hit", weight=8),
+    columns = [*(Column(name, "code", 9) for name in names), Column("hit", weight=8),
                Column("return, %", "number", 9), Column("score", "number", 4)]  # fmt: skip
     cells = [[*(str(row[name]) for name in names), "yes" if row["y"] else "no",
               row["return_pct"], row["score"]] for row in rows.iter_rows(named=True)]  # fmt: skip

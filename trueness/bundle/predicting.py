@@ -114,7 +114,7 @@ class Predicted:
     def _table(self) -> Table:
         shown = self.frame.tail(ROWS_SHOWN)
         names = [name for name in ("time", "group") if name in shown.columns] or ["id"]
-        columns = [Column(name, weight=9) for name in names]
+        columns = [Column(name, "code", 9) for name in names]
         columns += [Column("answer", weight=9), Column("score", "number", 6),
                     Column("probability", "number", 4),
                     Column("calibrated\nprobability", "number", 8),
