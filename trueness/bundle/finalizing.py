@@ -24,7 +24,7 @@ from trueness.judge.parts import check_binary, unrecorded_notes
 from trueness.market.indicators import CATALOGUE
 from trueness.market.inputs import RAW_COLUMNS
 from trueness.store import AnyStore, Run
-from trueness.tasks import Refit, task_of
+from trueness.tasks import TASKS, Refit, task_of
 
 MOST_SEEDS = 100
 
@@ -184,11 +184,11 @@ def finalize_named(
 
 
 def _check_has_model(run: Run, name: str) -> None:
-    if run.spec.task.kind == "external":
+    if run.spec.task.kind not in TASKS:
         raise TruenessError(
             f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"
         )
-    if run.spec.task.kind == "titles":
+    if not task_of(run.spec.task.kind).servable:
         raise TruenessError(f"{name} is a run on titles; `trueness text export` writes its model",
                             "no_model")  # fmt: skip
 

@@ -88,6 +88,8 @@ class Task(Protocol):
         Data of a campaign that names none.
     tabular : bool
         Whether inputs are the columns of ``data.table``, which can be audited.
+    servable : bool
+        Whether it is `Servable`.
     earlier : callable or None
         Runs -> the distinct data that they were made on, the longest first, which newer data may
         continue; see `trueness.market.continuing.Earlier`. None where data are no series in time.
@@ -97,6 +99,7 @@ class Task(Protocol):
     sources: Mapping[str, str]
     default: str
     tabular: bool
+    servable: bool
     earlier: Callable[[Iterable[Any]], list[Any]] | None
 
     def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
@@ -127,16 +130,20 @@ class Task(Protocol):
         """What the engines of the task train on."""
         ...
 
+    def counts(self, examples: Any) -> list[dict[str, dict[str, int]]]:  # noqa: ANN401
+        """For each fold: part -> ``n``, and ``positives`` where the label is binary."""
+        ...
+
+
+class Servable(Task, Protocol):
+    """A task whose runs can be used: refitted on all data, and asked about unseen ones."""
+
     def refit(self, spec: Any, data: Any, share_pct: float) -> Refit:  # noqa: ANN401
         """All examples in one fold that predicts nothing: a share of them stops the others."""
         ...
 
     def unseen(self, spec: Any, data: Any, prepared: Mapping[str, Any], files: Files) -> Examples:  # noqa: ANN401
         """Examples to score, whose labels need not be known, as `refit` prepared them."""
-        ...
-
-    def counts(self, examples: Any) -> list[dict[str, dict[str, int]]]:  # noqa: ANN401
-        """For each fold: part -> ``n``, and ``positives`` where the label is binary."""
         ...
 
 

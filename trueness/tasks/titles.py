@@ -56,6 +56,7 @@ class TitlesTask:
     sources: ClassVar[dict[str, str]] = {"corpus": "data"}
     default: ClassVar[str] = "synthetic"
     tabular: ClassVar[bool] = False
+    servable: ClassVar[bool] = False
     earlier: ClassVar[None] = None
 
     def load(
