@@ -86,15 +86,19 @@ def _series(promised: dict[str, Any], panel: Any) -> list[str]:  # noqa: ANN401
                 f"the model was fitted on {name}; these are the bars of {panel.series[0].name} "
                 "(another series, or they begin elsewhere)", "other_series",
             )  # fmt: skip
-        return ["the bars begin elsewhere than in training, or were revised: indicators that "
-                "depend on the whole history may differ"]  # fmt: skip
+        return [f"the bars of {name} begin elsewhere than in training, were revised, or are "
+                "another series of that name: scores may differ"]  # fmt: skip
     if other := sorted({bars.name for bars in panel} - set(lengths)):
         raise TruenessError(f"the model was not fitted on {other[0]}; it knows "
                             f"{', '.join(sorted(lengths)[:8])}", "other_series")  # fmt: skip
     lacking = sorted(set(lengths) - {bars.name for bars in panel})
-    return [f"without {', '.join(lacking[:NAMED])}, which the model was fitted on as well"] * bool(
-        lacking
-    )
+    other = [bars.name for bars in panel if promised["lineages"].get(bars.name) != bars.lineage]
+    return [
+        f"the bars of {', '.join(other[:NAMED])} begin elsewhere than in training, were "
+        "revised, or are another series of that name: scores may differ"
+    ] * bool(other) + [
+        f"without {', '.join(lacking[:NAMED])}, which the model was fitted on as well"
+    ] * bool(lacking)
 
 
 def _stale(bars: Any) -> list[str]:  # noqa: ANN401

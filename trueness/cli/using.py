@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from cyclopts import Parameter
 
@@ -65,6 +65,7 @@ def predict(
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
+    id_column: str | None = None,
     since: Since = None,
     no_log: Annotated[bool, Parameter(negative=())] = False,
     output: Output = DEFAULT,
@@ -80,19 +81,21 @@ def predict(
     ----------
     bundle
         Folder that `trueness finalize` wrote.
+    id_column
+        Column of a table that names its rows; without it they are called after their numbers.
     no_log
         Write nothing into the log, as with --since.
     """
-    from trueness.bundle.predicting import load
+    from trueness.bundle.predicting import load, time_of
 
     check(output)
     if data is None:
         raise TruenessError("--data FILE says what is predicted", "no_data")
     predictor = load(bundle)
-    read = predictor.load({"data": data, "vix": vix, "features": features})
-    found = predictor.predict(read, _time(since))
+    read = predictor.load({"data": data, "vix": vix, "features": features, "id_column": id_column})
+    found = predictor.predict(read, None if since is None else time_of(since, "--since"))
     if not no_log and since is None:
-        found.written_down()
+        found = found.logged()
     present(found, output)
     return 0
 
@@ -128,18 +131,7 @@ def monitor(
     predictor = load(bundle)
     given = {"data": data, "vix": vix, "features": features}
     read = None if data is None else predictor.load(given)
-    table = None if labels is None else read_table(labels, types=True).frame
+    table = None if labels is None else read_table(labels, types=False).frame
     found = watch(predictor, read, table)
     present(found, output)
     return 0 if found.refuted is None else 1
-
-
-def _time(text: str | None) -> Any:  # noqa: ANN401 - datetime64 or None
-    import numpy as np
-
-    if text is None:
-        return None
-    try:
-        return np.datetime64(text)
-    except ValueError:
-        raise TruenessError(f"--since {text}: give a date as 2024-01-31", "since") from None
