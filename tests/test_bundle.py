@@ -711,3 +711,102 @@ def test_rows_of_another_file_are_never_taken_for_those_that_were_logged(shop, t
         with pytest.raises(TruenessError) as caught:
             bundle.predict(rows, id_column=column)
         assert caught.value.code == error
+
+
+# ------------------------------------------------------------------------- panels, index, features
+
+
+def _written(folder, name, task, data):
+    (folder / f"{name}.yaml").write_text(
+        f"campaign: {name}\n{data}\ndefaults:\n  task: {{context: 20, horizon: 2, {task}}}\n"
+        f"  evaluation: {{protocol: walk_forward}}\nexperiments: [{{id: {name}, model: logit}}]\n"
+    )
+    run_api(folder / f"{name}.yaml", store=folder / "store", workers=0, progress=False)
+    return Store(folder / "store")
+
+
+def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
+    every = {name: synthetic_bars(ALL, seed=i).frame() for i, name in enumerate("CAB")}
+
+    def long(of, rows=ALL):
+        return pl.concat(f.head(rows).with_columns(ticker=pl.lit(n)) for n, f in of.items())
+
+    (tmp_path / "panel").mkdir()
+    for name, frame in every.items():
+        frame.head(CUT).write_csv(tmp_path / "panel" / f"{name}.csv")
+    store = _written(tmp_path, "panel", "tier: a20", f"data: {tmp_path}/panel")
+    with pytest.raises(TruenessError) as caught:  # the record has names of series, not of a folder
+        finalize_named(store, "panel", {}, tmp_path / "b")
+    assert caught.value.code == "no_data"
+    finalize_named(store, "panel", {"data": tmp_path / "panel"}, tmp_path / "b")
+    bundle = trueness.load(tmp_path / "b")
+    found = bundle.predict(long(every)).judgement
+    assert found.notes == ()
+    assert found.frame["time"].is_sorted()
+    assert str(found.frame["time"].max()) in found._headline()
+    other = {**every, "B": synthetic_bars(ALL, seed=9).frame()}
+    assert any("the bars of B" in note for note in bundle.predict(long(other)).judgement.notes)
+    less = {name: every[name] for name in "AC"}
+    assert any("without B" in note for note in bundle.predict(long(less)).judgement.notes)
+    with pytest.raises(TruenessError) as caught:
+        bundle.predict(long({**every, "D": every["A"]}))
+    assert caught.value.code == "other_series"
+
+
+@pytest.mark.parametrize("kind", ["vix", "features", "function"])
+def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
+    """Another index or other features beside the same bars: told, and nothing is fitted on them."""
+    rng = np.random.default_rng(0)
+    dates, values = BARS.frame()["Date"], rng.normal(size=ALL).cumsum() / 9 + 20
+    given = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
+    BARS.head(CUT).frame().write_csv(tmp_path / "bars.csv")
+    option = "vix" if kind == "vix" else "features"
+    data = f"data: {tmp_path}/bars.csv\n{option}: {tmp_path}/first.csv"
+    source = "def mine(bars):\n    return bars.select('Date', mine=bars['Close'] / bars['Open'])\n"
+    now = {option: given}
+    if kind == "function":
+        (tmp_path / "my.py").write_text(source)
+        data, now = f"data: {tmp_path}/bars.csv\nfeatures: my.py:mine", {option: "my.py:mine"}
+    given.head(CUT).write_csv(tmp_path / "first.csv")
+    task = "columns: [rsi_daily, vrp_10d]" if kind == "vix" else "tier: own"
+    store, out = _written(tmp_path, "else", task, data), tmp_path / "b"
+    finalize_named(store, "else", {}, out, beside=tmp_path)
+    predictor = load(out, tmp_path)
+    assert predictor.predict(predictor.load({"data": BARS.frame(), **now})).notes == ()
+    with pytest.raises(TruenessError) as caught:
+        predictor.predict(predictor.load({"data": BARS.frame()}))
+    assert caught.value.code == "no_source"
+    with pytest.raises(TruenessError) as caught:
+        predictor.load_if_given({"data": None, **now})
+    assert caught.value.code == "no_data"
+    if kind == "function":
+        (tmp_path / "my.py").write_text(source.replace(" / ", " - "))
+        other = now
+    else:
+        other = {option: given.with_columns(pl.exclude("Date") * 2)}
+    notes = predictor.predict(predictor.load({"data": BARS.frame(), **other})).notes
+    assert any("differ" in note for note in notes)
+    with pytest.raises(TruenessError) as caught:
+        finalize_named(store, "else", other, tmp_path / "c", beside=tmp_path)
+    assert caught.value.code == "other_data"
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_place_that_takes_no_bundle_is_refused_before_a_fit(folder, bundles, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    shutil.copytree(bundles["a20/logit"], tmp_path / "mine")
+    (tmp_path / "mine" / "notes.txt").write_text("what I thought of it")
+    for out in (tmp_path / "file" / "b", tmp_path / "mine", ""):
+        code, _, err = call(capsys, "finalize", "a20/logit", "--out", out, "--store",
+                            folder / "store")  # fmt: skip
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1, err
+    assert (tmp_path / "mine" / "notes.txt").exists()
+
+
+def test_labels_without_rows_are_refused(copied):
+    bundle = load(copied())
+    append(bundle.bundle, PREDICTION, [{"id": "a", "score": 1.0, "answer": "alarm"}])
+    with pytest.raises(TruenessError) as caught:
+        predictor_monitor(bundle, pl.DataFrame({"id": [], "y": []}))
+    assert caught.value.code == "labels"

@@ -84,7 +84,7 @@ class Bundle:
         from trueness.frames import as_frame
 
         given = {"data": data, "vix": vix, "features": features}
-        read = None if data is None else self.predictor.load(given)
+        read = self.predictor.load_if_given(given)
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
 

@@ -138,7 +138,7 @@ def finalize(
         "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
         "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
         "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
-        "notes": [*notes, *promise.notes, *unrecorded],
+        "notes": [*notes, *first.notes, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
 
@@ -175,11 +175,18 @@ def finalize_named(
         raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
-    data = task.load({
-        **{option: value for option, value in sources.items() if value is not None},
-        "labels": {column} if (column := getattr(target, "column", None)) else set(),
-        "beside": how.get("beside", Path()),
-    })  # fmt: skip
+    try:
+        data = task.load({
+            **{option: value for option, value in sources.items() if value is not None},
+            "labels": {column} if (column := getattr(target, "column", None)) else set(),
+            "beside": how.get("beside", Path()),
+        })  # fmt: skip
+    except TruenessError as error:
+        unasked = {option for option, value in sources.items() if value and option not in asked}
+        if (error.source and error.source not in unasked) or "data" in asked:
+            raise
+        raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
+                            f"({error}); give --data", "no_data") from None  # fmt: skip
     return finalize(store, run, name, data, out, **how)
 
 

@@ -270,6 +270,8 @@ def _from_table(
     lacking = [name for name in ("id", "y") if name not in labels.columns]
     if lacking:
         raise DataError(f"labels: no column {lacking[0]!r}; id and y are needed", "missing_column")
+    if not len(labels):
+        raise DataError("labels: no rows", "labels")
     y = labels["y"]
     if y.dtype == pl.String:
         y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})

@@ -199,6 +199,20 @@ class Predictor:
             raise TruenessError(f"a bundle on {self.bundle.task} takes no {other[0]}", "no_source")
         return task.load({**given, "beside": self.beside, "labels": self._labels()})
 
+    def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
+        """The same; None without `data`, which nothing else may be given without.
+
+        Raises
+        ------
+        TruenessError
+            With code ``no_data``.
+        """
+        if sources.get("data") is not None:
+            return self.load(sources)
+        if other := [name for name, value in sources.items() if value is not None]:
+            raise TruenessError(f"--{other[0]} goes with --data, which is not given", "no_data")
+        return None
+
     def _labels(self) -> set[str]:
         targets = (getattr(m.spec.task, "target", None) for m in self.bundle.members)
         names = {getattr(target, "column", None) for target in targets}
@@ -222,6 +236,7 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
+        _check_given(self.bundle, data)
         task, prepared = task_of(self.bundle.task), dict[str, Examples]()
         logits, asked = [], None
         for one in self.opened:
@@ -266,7 +281,7 @@ class Predictor:
         answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
         calibrated = self.promise.calibrated(score)
         columns = {n: v for n, v in examples.columns().items() if n in ("id", "time", "group")}
-        return pl.DataFrame([
+        frame = pl.DataFrame([
             *(as_series(name, values) for name, values in columns.items()),
             pl.Series("score", score), pl.Series("probability", expit(score)),
             pl.Series("calibrated", [None] * len(score) if calibrated is None else calibrated,
@@ -274,6 +289,18 @@ class Predictor:
             pl.Series("answer", answer.tolist(), dtype=pl.String),
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
+        return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def _check_given(bundle: Bundle, data: Any) -> None:  # noqa: ANN401 - Data of the task
+    """Refuse bars without what else the columns of the model are made from."""
+    for field_, part, what, option in (
+        ("volatility", "volatility", "a volatility index", "vix"),
+        ("features", "own", "own features", "features"),
+    ):
+        reads = any(getattr(m.spec.task, field_, None) is not None for m in bundle.members)
+        if reads and getattr(data, part) is None:
+            raise TruenessError(f"the model reads {what}, which --{option} gives", "no_source")
 
 
 def _checked(examples: Examples, member: Member) -> Examples:

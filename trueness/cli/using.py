@@ -7,10 +7,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, Features, Store_, Vix, Whole
+from trueness.cli.options import DEFAULT_STORE, Data, Features, Store_, Vix, Whole, folder_of
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.errors import TruenessError
 
+NewFolder = Annotated[Path, Parameter(converter=folder_of)]
 Since = Annotated[
     str | None,
     Parameter(name="--since", help="First date or time that is answered, as 2024-01-31."),
@@ -21,7 +22,7 @@ def finalize(
     run: str,
     /,
     *,
-    out: Path,
+    out: NewFolder,
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
@@ -130,7 +131,7 @@ def monitor(
     check(output)
     predictor = load(bundle)
     given = {"data": data, "vix": vix, "features": features}
-    read = None if data is None else predictor.load(given)
+    read = predictor.load_if_given(given)
     table = None if labels is None else read_table(labels, types=False).frame
     found = watch(predictor, read, table)
     present(found, output)
