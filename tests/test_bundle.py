@@ -260,6 +260,33 @@ def test_other_bars_are_refused(folder, tmp_path, bundles):
     assert any("judged on data up to" in note for note in longer.bundle.description["notes"])
 
 
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(("name",), None), (("task",), "x"), (("data",), "x"), (("data", "lengths"), None),
+     (("data", "lineages"), {}), (("promise",), []), (("promise", "threshold", "score"), "x"),
+     (("promise", "threshold", "recall"), {}), (("promise", "slope"), "x"), (("ranges",), [1]),
+     (("refit", "until"), "x"), (("horizon",), -3), (("block",), 0), (("files",), [1]),
+     (("members",), []), (("members", 0, "form"), "x"), (("members", 0, "settings"), {}),
+     (("members", 0, "settings", "method"), "x"), (("members", 0, "settings", "trees"), "x"),
+     (("members", 0, "settings", "columns"), [999])],
+)  # fmt: skip
+def test_content_of_the_wrong_kind_is_refused_even_with_its_digest(
+    copied, folder, capsys, place, value
+):
+    bundle = copied("a20/forest")
+    description = read_json(bundle / "bundle.json")
+    part = description
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    write_json(bundle / "bundle.json", description)
+    code, out, err = call(capsys, "predict", bundle, "--data", folder / "longer.csv")
+    assert (code, out) == (2, "")
+    assert err.startswith("trueness: ")
+    assert len(err.strip().splitlines()) == 1, err
+    assert not (bundle / "log.jsonl").exists()
+
+
 @pytest.mark.parametrize("harm", ["weights", "description", "missing", "newer", "field", "types"])
 def test_a_bundle_that_was_changed_is_refused(copied, folder, capsys, harm):
     bundle = copied("a20/forest")
@@ -377,7 +404,7 @@ def test_the_log_cannot_be_rewritten(copied, folder):
     changed = [
         whole.replace(b'"no alarm"', b'"alarm"', 1), b"".join(lines[1:]),
         b"".join(lines[:3] + lines[4:]), b"".join([lines[1], lines[0], *lines[2:]]), whole[:-7],
-        b"[" * 10_000 + whole,
+        b"[" * 10_000 + whole, whole[:-1],
     ]  # fmt: skip
     for content in changed:
         log.write_bytes(content)
@@ -393,6 +420,56 @@ def test_the_log_cannot_be_rewritten(copied, folder):
         append(predictor.bundle, OUTCOME, [{"id": first, "y": 0}])
     assert caught.value.code == "contradiction"
     assert append(predictor.bundle, PREDICTION, [{"id": "new", "score": 1.0}]) == 1
+
+
+def test_a_line_that_says_nothing_is_refused_even_with_its_digest(copied):
+    bundle = load(copied()).bundle
+    whole = {"id": "a", "score": 1.0, "answer": "alarm"}
+    for odd in ({"id": 3}, {"score": "x"}, {"answer": None}, {"time": 5}, {"calibrated": "x"}):
+        append(bundle, PREDICTION, [{**whole, **odd}])
+        with pytest.raises(StoreError) as caught:
+            read_log(bundle)
+        assert caught.value.code == "damaged"
+        bundle.log.unlink()
+
+
+def test_only_bars_of_the_series_say_what_came(copied, folder, tmp_path):
+    """Labels of other bars would be believed: their days are the same."""
+    predictor = load(copied())
+    predictor.predict(_longer(predictor, folder)).written_down()
+    synthetic_bars(ALL, seed=3).frame().write_csv(tmp_path / "other.csv")
+    BARS.frame()[::5].write_csv(tmp_path / "weekly.csv")
+    bundle = trueness.load(predictor.bundle.folder)
+    for name, error in (("other", "other_series"), ("weekly", "other_spacing")):
+        with pytest.raises(TruenessError) as caught:
+            bundle.monitor(tmp_path / f"{name}.csv")
+        assert caught.value.code == error
+    assert not read_log(predictor.bundle).outcomes
+
+
+def test_revised_bars_are_answered_anew_and_the_log_keeps_the_first_answer(copied, folder, without):
+    predictor = load(copied())
+    first = predictor.predict(_longer(predictor, folder)).logged()
+    assert first.notes == ()
+    close = BARS.close.copy()
+    close[-3] = BARS.low[-3]
+    revised = task_of("market").load({"data": without(BARS, close=close).frame()})
+    second = predictor.predict(revised).logged()
+    assert any("answered otherwise before" in note for note in second.notes)
+    logged = read_log(predictor.bundle).predictions
+    assert logged[first.frame["id"][-1]]["score"] == first.frame["score"][-1]
+
+
+@pytest.mark.parametrize("since", ["20240131", "1994", "now", "NaT", "", "-5", "1994-13-01", 5])
+def test_since_is_a_date_and_nothing_else(bundles, folder, since):
+    bundle = trueness.load(bundles["a20/logit"])
+    with pytest.raises(TruenessError) as caught:
+        bundle.predict(folder / "longer.csv", since=since)
+    assert caught.value.code == "since"
+    with pytest.raises(TruenessError):  # rather than a log that is silently not written
+        bundle.predict(folder / "longer.csv", since="1994-12-01", log=True)
+    zoned = bundle.predict(folder / "longer.csv", since="1995-01-02T00:30+02:00").to_frame()
+    assert str(zoned["time"].min()) == "1995-01-02"
 
 
 def test_the_whole_way_by_command(folder, tmp_path, capsys):
@@ -453,10 +530,23 @@ def test_a_broken_promise_is_refuted_on_a_day(copied, folder, capsys, tmp_path):
         ({"id": ids[:1], "y": [1]}, "contradiction"), ({"id": ["x"], "y": [1]}, "unknown_ids"),
         ({"id": ids[:1], "y": [2]}, "labels"), ({"id": ids[:1]}, "missing_column"),
         ({"id": [ids[0]] * 2, "y": [0, 1]}, "contradiction"),
+        ({"id": [ids[0], None], "y": [0, 0]}, "labels"),
     ):  # fmt: skip
         with pytest.raises(TruenessError) as caught:
             predictor_monitor(predictor, pl.DataFrame(rows))
         assert caught.value.code == error
+
+
+def test_labels_of_other_rows_are_told_and_ids_are_texts(copied, tmp_path, capsys):
+    bundle = load(copied()).bundle
+    append(bundle, PREDICTION, [{"id": i, "score": 1.0, "answer": "alarm"} for i in ("007", "08")])
+    (tmp_path / "labels.csv").write_text("id,y\n007,true\n08,0\n9,1\n")
+    code, out, err = call(capsys, "monitor", bundle.folder, "--labels", tmp_path / "labels.csv",
+                          "--json")  # fmt: skip
+    assert code == 0, err
+    found = json.loads(out)
+    assert {row["id"]: row["y"] for row in found["rows"]} == {"007": 1, "08": 0}
+    assert found["notes"] == ["1 label of rows that were never predicted by this bundle"]
 
 
 def predictor_monitor(predictor, labels=None):
@@ -521,3 +611,202 @@ def test_a_table_is_used_like_bars(tmp_path):
     again.predict(new, log=True)
     watched = again.monitor(labels=labels).judgement
     assert len(watched.frame) == 50
+
+
+def _rows(n=400):
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=n)
+    return pl.DataFrame({
+        "name": [f"order {i}" for i in range(n)], "x": x, "whole": rng.integers(0, 9, n),
+        "code": rng.integers(100, 104, n), "flag": rng.random(n) < 0.5,
+        "shop": rng.choice(["a", "b"], n),
+        "day": pl.Series(np.datetime64("2020-01-01") + rng.integers(0, 90, n)),
+        "y": (x + rng.normal(size=n) > 0.8).astype(int),
+    })  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory):
+    """Bundles of a table with days, many rows a day: of single rows, and of windows."""
+    folder = tmp_path_factory.mktemp("shop")
+    _rows().write_csv(folder / "rows.csv")
+    for name, more in (("one", "context: 1"), ("three", "context: 3, group: shop")):
+        (folder / f"{name}.yaml").write_text(
+            f"campaign: {name}\ndata: {folder}/rows.csv\ndefaults:\n  task: {{kind: table, "
+            f"label: y, time: day, drop: [name], categories: [code], {more}}}\n"
+            f"experiments: [{{id: {name}, model: logit}}]\n"
+        )
+        run_api(folder / f"{name}.yaml", store=folder / "store", workers=0, progress=False)
+        trueness.finalize(name, folder / name, store=folder / "store")
+    return folder
+
+
+def test_rows_say_what_they_said_in_training_or_are_refused(shop):
+    """Categories that are numbers, numbers that lost their kind in a file, columns without values."""
+    bundle, new = trueness.load(shop / "one"), _rows().tail(30).drop("y")
+    scores = bundle.predict(new).to_frame()["score"]
+    nothing = pl.lit(None, dtype=pl.String)
+    for same in (
+        new.with_columns(pl.col("whole", "code").cast(pl.Float64)),
+        new.with_columns(pl.col("flag").cast(pl.Int64)),
+        new.to_pandas(),
+    ):
+        np.testing.assert_allclose(bundle.predict(same).to_frame()["score"], scores)
+    for column in ("x", "whole", "code", "flag"):
+        assert len(bundle.predict(new.with_columns(nothing.alias(column))).to_frame()) == 30
+    for odd in (
+        new.with_columns(pl.col("whole") + 0.5), new.with_columns(whole=pl.col("day")),
+        new.with_columns(x=pl.col("flag")), new.with_columns(flag=pl.lit(7)),
+        new.with_columns(code=pl.lit("x")),
+    ):  # fmt: skip
+        with pytest.raises(TruenessError) as caught:
+            bundle.predict(odd)
+        assert caught.value.code == "other_kind"
+
+
+def test_a_classifier_scores_a_table_in_its_own_order(shop):
+    """Answers come the oldest first; what scikit-learn calls expects a score per row in order."""
+    bundle, new = trueness.load(shop / "one"), _rows().tail(30)
+    classifier = bundle.as_estimator()
+    scores = classifier.decision_function(new)
+    single = [classifier.decision_function(new[i : i + 1])[0] for i in range(len(new))]
+    np.testing.assert_allclose(scores, single, atol=1e-6)
+    answered = bundle.predict(new).to_frame()
+    assert answered["time"].is_sorted()
+    by_id = dict(zip(answered["id"], answered["score"], strict=True))
+    np.testing.assert_allclose([by_id[str(i + 1)] for i in range(30)], scores)
+    with pytest.raises(TruenessError) as caught:
+        trueness.load(shop / "three").as_estimator().decision_function(new)
+    assert caught.value.code == "short_groups"
+
+
+def test_rows_without_an_answer_are_told(shop):
+    found = trueness.load(shop / "three").predict(_rows().tail(30)).judgement
+    (note,) = found.notes
+    assert note.startswith(f"{30 - len(found.frame)} rows with fewer than 2 before them")
+    with_ties = _rows().tail(30).with_columns(day=pl.lit("2021-01-01"))
+    assert "2021-01-01" in trueness.load(shop / "one").predict(with_ties).judgement._headline()
+
+
+def test_rows_of_another_file_are_never_taken_for_those_that_were_logged(shop, tmp_path, capsys):
+    shutil.copytree(shop / "one", tmp_path / "b")
+    bundle, rows = trueness.load(tmp_path / "b"), _rows()
+    bundle.predict(rows.tail(30), log=True)
+    bundle.predict(rows.tail(30), log=True)  # the same rows once more
+    with pytest.raises(StoreError) as caught:
+        bundle.predict(rows.head(30), log=True)
+    assert caught.value.code == "contradiction"
+    assert len(read_log(bundle.predictor.bundle).predictions) == 30
+    rows.head(30).write_csv(tmp_path / "new.csv")
+    for _ in range(2):
+        code, _, err = call(capsys, "predict", tmp_path / "b", "--data", tmp_path / "new.csv",
+                            "--id-column", "name")  # fmt: skip
+        assert code == 0, err
+    assert "order 7" in read_log(bundle.predictor.bundle).predictions
+    assert len(read_log(bundle.predictor.bundle).predictions) == 60
+    labels = rows.head(30).select(pl.col("name").alias("id"), "y").reverse()
+    watched = bundle.monitor(labels=labels).to_frame()
+    assert dict(watched.select("id", "y").iter_rows()) == dict(labels.iter_rows())
+    for column, error in (("shop", "doubled_id"), ("nix", "unknown_column")):
+        with pytest.raises(TruenessError) as caught:
+            bundle.predict(rows, id_column=column)
+        assert caught.value.code == error
+
+
+# ------------------------------------------------------------------------- panels, index, features
+
+
+def _written(folder, name, task, data):
+    (folder / f"{name}.yaml").write_text(
+        f"campaign: {name}\n{data}\ndefaults:\n  task: {{context: 20, horizon: 2, {task}}}\n"
+        f"  evaluation: {{protocol: walk_forward}}\nexperiments: [{{id: {name}, model: logit}}]\n"
+    )
+    run_api(folder / f"{name}.yaml", store=folder / "store", workers=0, progress=False)
+    return Store(folder / "store")
+
+
+def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
+    every = {name: synthetic_bars(ALL, seed=i).frame() for i, name in enumerate("CAB")}
+
+    def long(of, rows=ALL):
+        return pl.concat(f.head(rows).with_columns(ticker=pl.lit(n)) for n, f in of.items())
+
+    (tmp_path / "panel").mkdir()
+    for name, frame in every.items():
+        frame.head(CUT).write_csv(tmp_path / "panel" / f"{name}.csv")
+    store = _written(tmp_path, "panel", "tier: a20", f"data: {tmp_path}/panel")
+    with pytest.raises(TruenessError) as caught:  # the record has names of series, not of a folder
+        finalize_named(store, "panel", {}, tmp_path / "b")
+    assert caught.value.code == "no_data"
+    finalize_named(store, "panel", {"data": tmp_path / "panel"}, tmp_path / "b")
+    bundle = trueness.load(tmp_path / "b")
+    found = bundle.predict(long(every)).judgement
+    assert found.notes == ()
+    assert found.frame["time"].is_sorted()
+    assert str(found.frame["time"].max()) in found._headline()
+    other = {**every, "B": synthetic_bars(ALL, seed=9).frame()}
+    assert any("the bars of B" in note for note in bundle.predict(long(other)).judgement.notes)
+    less = {name: every[name] for name in "AC"}
+    assert any("without B" in note for note in bundle.predict(long(less)).judgement.notes)
+    with pytest.raises(TruenessError) as caught:
+        bundle.predict(long({**every, "D": every["A"]}))
+    assert caught.value.code == "other_series"
+
+
+@pytest.mark.parametrize("kind", ["vix", "features", "function"])
+def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
+    """Another index or other features beside the same bars: told, and nothing is fitted on them."""
+    rng = np.random.default_rng(0)
+    dates, values = BARS.frame()["Date"], rng.normal(size=ALL).cumsum() / 9 + 20
+    given = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
+    BARS.head(CUT).frame().write_csv(tmp_path / "bars.csv")
+    option = "vix" if kind == "vix" else "features"
+    data = f"data: {tmp_path}/bars.csv\n{option}: {tmp_path}/first.csv"
+    source = "def mine(bars):\n    return bars.select('Date', mine=bars['Close'] / bars['Open'])\n"
+    now = {option: given}
+    if kind == "function":
+        (tmp_path / "my.py").write_text(source)
+        data, now = f"data: {tmp_path}/bars.csv\nfeatures: my.py:mine", {option: "my.py:mine"}
+    given.head(CUT).write_csv(tmp_path / "first.csv")
+    task = "columns: [rsi_daily, vrp_10d]" if kind == "vix" else "tier: own"
+    store, out = _written(tmp_path, "else", task, data), tmp_path / "b"
+    finalize_named(store, "else", {}, out, beside=tmp_path)
+    predictor = load(out, tmp_path)
+    assert predictor.predict(predictor.load({"data": BARS.frame(), **now})).notes == ()
+    with pytest.raises(TruenessError) as caught:
+        predictor.predict(predictor.load({"data": BARS.frame()}))
+    assert caught.value.code == "no_source"
+    with pytest.raises(TruenessError) as caught:
+        predictor.load_if_given({"data": None, **now})
+    assert caught.value.code == "no_data"
+    if kind == "function":
+        (tmp_path / "my.py").write_text(source.replace(" / ", " - "))
+        other = now
+    else:
+        other = {option: given.with_columns(pl.exclude("Date") * 2)}
+    notes = predictor.predict(predictor.load({"data": BARS.frame(), **other})).notes
+    assert any("differ" in note for note in notes)
+    with pytest.raises(TruenessError) as caught:
+        finalize_named(store, "else", other, tmp_path / "c", beside=tmp_path)
+    assert caught.value.code == "other_data"
+    assert not (tmp_path / "c").exists()
+
+
+def test_a_place_that_takes_no_bundle_is_refused_before_a_fit(folder, bundles, tmp_path, capsys):
+    (tmp_path / "file").write_text("x")
+    shutil.copytree(bundles["a20/logit"], tmp_path / "mine")
+    (tmp_path / "mine" / "notes.txt").write_text("what I thought of it")
+    for out in (tmp_path / "file" / "b", tmp_path / "mine", ""):
+        code, _, err = call(capsys, "finalize", "a20/logit", "--out", out, "--store",
+                            folder / "store")  # fmt: skip
+        assert code == 2
+        assert len(err.strip().splitlines()) == 1, err
+    assert (tmp_path / "mine" / "notes.txt").exists()
+
+
+def test_labels_without_rows_are_refused(copied):
+    bundle = load(copied())
+    append(bundle.bundle, PREDICTION, [{"id": "a", "score": 1.0, "answer": "alarm"}])
+    with pytest.raises(TruenessError) as caught:
+        predictor_monitor(bundle, pl.DataFrame({"id": [], "y": []}))
+    assert caught.value.code == "labels"

@@ -27,8 +27,8 @@ class Bundle:
         return f"<Bundle: {self.predictor.bundle.name}, {self.predictor.bundle.folder}>"
 
     def predict(
-        self, data: Any, *, vix: Any = None, features: Any = None, since: Any = None,  # noqa: ANN401
-        log: bool = False,
+        self, data: Any, *, vix: Any = None, features: Any = None, id_column: str | None = None,  # noqa: ANN401
+        since: Any = None, log: bool = False,  # noqa: ANN401
     ) -> Answer[Predicted]:  # fmt: skip
         """What it says of new bars or rows, a row each.
 
@@ -36,25 +36,31 @@ class Bundle:
         ----------
         data, vix, features : str, Path or frame
             As of a campaign; `vix` and `features` of bars alone.
+        id_column : str, optional
+            Column of a table that names its rows; without it they are called after their numbers.
         since : date, datetime or str, optional
             First time that is answered; by default, of bars, what comes after those that the model
             was fitted on.
         log : bool
-            Write new answers into the bundle's log, which `monitor` holds against what comes.
+            Write new answers into the bundle's log, which `monitor` holds against what comes; not
+            with `since`.
 
         Raises
         ------
         TruenessError
             With the codes ``other_series``, ``other_spacing``, ``old_data``, ``missing_column``,
-            ``other_kind``, ``no_source``, ``damaged``.
+            ``other_kind``, ``no_source``, ``since``, ``contradiction``, ``damaged``.
         """
-        import numpy as np
+        from trueness.bundle.predicting import time_of
+        from trueness.errors import TruenessError
 
-        read = self.predictor.load({"data": data, "vix": vix, "features": features})
-        found = self.predictor.predict(read, None if since is None else np.datetime64(since))
-        if log and since is None:
-            found.written_down()
-        return Answer(found, MemoryStore())
+        if log and since is not None:
+            raise TruenessError("answers from a chosen time on are not logged; leave out `since` "
+                                "or `log`", "since")  # fmt: skip
+        read = self.predictor.load({"data": data, "vix": vix, "features": features,
+                                    "id_column": id_column})  # fmt: skip
+        found = self.predictor.predict(read, None if since is None else time_of(since))
+        return Answer(found.logged() if log else found, MemoryStore())
 
     def monitor(
         self, data: Any = None, *, vix: Any = None, features: Any = None, labels: Any = None  # noqa: ANN401
@@ -78,7 +84,7 @@ class Bundle:
         from trueness.frames import as_frame
 
         given = {"data": data, "vix": vix, "features": features}
-        read = None if data is None else self.predictor.load(given)
+        read = self.predictor.load_if_given(given)
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
 

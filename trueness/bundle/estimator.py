@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
-from trueness.bundle.predicting import Predicted, Predictor
+from trueness.bundle.predicting import Predictor
+from trueness.document.numbers import plural
 from trueness.errors import TruenessError
 
 
@@ -48,12 +50,12 @@ class BundleClassifier(ClassifierMixin, BaseEstimator):
                             "fitted")  # fmt: skip
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
-        """Logits (n,) of all rows of data of the bundle's task, in their order."""
-        return self._predicted(X).frame["score"].to_numpy()
+        """Logits (n,) of all rows of a table in its order, or of the times of bars."""
+        return self._frame(X)["score"].to_numpy()
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
         """Probabilities (n, 2), calibrated where the bundle has a map."""
-        frame = self._predicted(X).frame
+        frame = self._frame(X)
         name = "probability" if frame["calibrated"].null_count() else "calibrated"
         p = frame[name].to_numpy()
         return np.column_stack([1 - p, p])
@@ -63,6 +65,12 @@ class BundleClassifier(ClassifierMixin, BaseEstimator):
         threshold = self.predictor.promise.threshold.score
         return (self.decision_function(X) >= threshold).astype(np.int64)
 
-    def _predicted(self, data: Any) -> Predicted:  # noqa: ANN401
+    def _frame(self, data: Any) -> pl.DataFrame:  # noqa: ANN401
         read = self.predictor.load({"data": data})
-        return self.predictor.predict(read, np.datetime64("0001-01-01"))
+        found = self.predictor.predict(read, np.datetime64("0001-01-01"))
+        if not found.numbered:
+            return found.frame
+        if (short := len(read.table) - len(found.frame)) > 0:
+            raise TruenessError(f"{plural(short, 'row')} without enough rows before them in their "
+                                "group; a classifier answers all", "short_groups")  # fmt: skip
+        return found.frame.sort(pl.col("id").cast(pl.Int64))

@@ -135,10 +135,10 @@ def finalize(
     files = {name: content for one in found for name, content in one.files.items()}
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": run.spec.task.kind,
-        "data": data.origin(), "horizon": run.estimands.horizon, "block": run.estimands.block,
+        "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
         "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
         "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
-        "notes": [*notes, *promise.notes, *unrecorded],
+        "notes": [*notes, *first.notes, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
 
@@ -175,11 +175,18 @@ def finalize_named(
         raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
-    data = task.load({
-        **{option: value for option, value in sources.items() if value is not None},
-        "labels": {column} if (column := getattr(target, "column", None)) else set(),
-        "beside": how.get("beside", Path()),
-    })  # fmt: skip
+    try:
+        data = task.load({
+            **{option: value for option, value in sources.items() if value is not None},
+            "labels": {column} if (column := getattr(target, "column", None)) else set(),
+            "beside": how.get("beside", Path()),
+        })  # fmt: skip
+    except TruenessError as error:
+        unasked = {option for option, value in sources.items() if value and option not in asked}
+        if (error.source and error.source not in unasked) or "data" in asked:
+            raise
+        raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
+                            f"({error}); give --data", "no_data") from None  # fmt: skip
     return finalize(store, run, name, data, out, **how)
 
 
@@ -196,7 +203,7 @@ def _check_has_model(run: Run, name: str) -> None:
 def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN401
     """Refuse other data than those that were judged; what is different about them."""
     recorded = run.record["data"]
-    if recorded["digest"] == data.digest:
+    if recorded["digest"] == data.digest and _has_same_inputs(run, data):
         return []
     task = task_of(run.spec.task.kind)
     if task.earlier is None:
@@ -209,6 +216,15 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
             f"{recorded['as_of']}): {why}", "other_data",
         )  # fmt: skip
     return [f"judged on data up to {recorded['as_of']}"]
+
+
+def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
+    """Whether volatility index and own features, where the run reads some, are those it read."""
+    for field, part in {"volatility": "volatility", "features": "own"}.items():
+        wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)
+        if wanted is not None and (given is None or given.digest != wanted):
+            return False
+    return True
 
 
 def _specs(store: AnyStore, run: Run) -> list[Any]:
@@ -230,6 +246,12 @@ def _share_pct(run: Run) -> float:
         for fold in run.record["folds"] if "validation" in fold and "train" in fold
     ]  # fmt: skip
     return 100 * float(np.mean(shares)) if shares else 15.0
+
+
+def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
+    """What a record says of the data, and of bars how each series is known again."""
+    panel = getattr(data, "panel", None)
+    return {**data.origin(), **({} if panel is None else {"lineages": panel.lineages})}
 
 
 def _told(examples: Examples, found: Sequence[Trained]) -> dict[str, Any]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self
 
-from trueness.errors import StoreError, first_line
+import numpy as np
+from pydantic import BaseModel, Field, ValidationError, model_validator
+
+from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import (
     read_json,
     remove,
@@ -26,8 +30,83 @@ from trueness.spec.kinds import spec_class
 VERSION = 1
 """Of the format; a bundle of a newer one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
-FIELDS = ("format", "key", "task", "data", "members", "promise", "refit", "files")
-"""What every description holds."""
+DAWN = np.datetime64("0001-01-01")
+Finite = Annotated[float, Field(allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Estimate(BaseModel, strict=True):
+    value: Finite | None
+    low: Finite | None
+    high: Finite | None
+    n: Count
+    k: Count | None
+
+
+class _Threshold(BaseModel, strict=True):
+    score: Finite
+    precision: _Estimate
+    recall: _Estimate
+    certified: Finite | None
+    per_year: Finite | None
+
+
+class _Promise(BaseModel, strict=True):
+    measured_on: str
+    n: Count
+    positives: Count
+    threshold: _Threshold
+    base_rate: _Estimate
+    slope: Finite | None
+    intercept: Finite | None
+    notes: list[str]
+
+
+class _Member(BaseModel, strict=True):
+    spec: dict[str, Any]
+    form: str
+    settings: dict[str, Any]
+    prepared: dict[str, Any]
+    folder: str
+    features: list[str]
+
+
+class _File(BaseModel, strict=True):
+    sha256: str
+
+
+class _Refit(BaseModel, strict=True):
+    until: str | None
+
+
+class _Data(BaseModel, strict=True):
+    lineage: str = ""
+    lengths: dict[str, Count] = {}
+    lineages: dict[str, str] = {}
+
+
+class _Description(BaseModel, strict=True):
+    """What every description holds."""
+
+    format: int
+    key: str
+    name: str
+    task: str
+    data: _Data
+    horizon: Count
+    block: Annotated[int, Field(ge=1)]
+    members: Annotated[list[_Member], Field(min_length=1)]
+    promise: _Promise
+    refit: _Refit
+    ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
+    files: dict[str, _File]
+
+    @model_validator(mode="after")
+    def _bars_are_known_again(self) -> Self:
+        named = self.data.lengths and self.data.lineages and self.data.lineage
+        if self.task == "market" and not (named and np.datetime64(self.refit.until or "") >= DAWN):
+            raise ValueError("no series, or no time up to which it was fitted")
+        return self
 
 
 @dataclass(frozen=True)
@@ -148,13 +227,15 @@ def open_bundle(path: str | Path) -> Bundle:
     if isinstance(version, int) and version > VERSION:
         raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads up to "
                          f"{VERSION}; update trueness", "newer")  # fmt: skip
-    lacking = [name for name in FIELDS if name not in description]
-    if lacking:
-        raise StoreError(f"{folder / DESCRIPTION}: {lacking[0]} is missing", "damaged")
     bundle = Bundle(folder, description)
     try:
+        _Description.model_validate(description)
         _ = bundle.members
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except ValidationError as error:
+        told = error.errors()[0]
+        where = ".".join(map(str, told["loc"]))
+        raise StoreError(f"{folder / DESCRIPTION}: {where}: {told['msg']}", "damaged") from None
+    except (TruenessError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / DESCRIPTION}: {first_line(error)}", "damaged") from None
     return bundle
 
@@ -203,11 +284,16 @@ def check_free(out: Path) -> None:
         With code ``out``; ``logged`` for a bundle that has predicted: its log would be lost.
     """
     if not out.exists():
+        parent = next(one for one in out.resolve().parents if one.exists())
+        if not parent.is_dir() or not os.access(parent, os.W_OK):
+            raise StoreError(f"{out}: cannot be written, because {parent} is no folder that takes "
+                             "files", "out")  # fmt: skip
         return
     if not out.is_dir():
         raise StoreError(f"{out} is a file; give a folder for the bundle", "out")
     if (out / LOG).exists():
         raise StoreError(f"{out} has predicted already, and its log is what it is monitored by; "
                          "give another folder", "logged")  # fmt: skip
-    if any(out.iterdir()) and not (out / DESCRIPTION).is_file():
-        raise StoreError(f"{out} is no bundle and not empty; give a new folder", "out")
+    foreign = {one.name for one in out.iterdir()} - {DESCRIPTION, "members", f"{LOG}.lock"}
+    if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
+        raise StoreError(f"{out} is no bundle, or holds more than one; give a new folder", "out")

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,7 +20,28 @@ from trueness.bundle.format import Bundle
 from trueness.errors import StoreError, first_line
 
 PREDICTION, OUTCOME = "prediction", "outcome"
+SAME = 1e-6
+"""Scores that are nearer to each other are one, computed on two machines."""
 Line = Mapping[str, Any]
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+HELD: dict[str, dict[str, Callable[[object], bool]]] = {
+    PREDICTION: {
+        "id": _is_text, "score": _is_number, "answer": _is_text,
+        "time": lambda value: value is None or _is_text(value),
+        "calibrated": lambda value: value is None or _is_number(value),
+    },
+    OUTCOME: {"id": _is_text, "y": lambda value: _is_number(value) and value in (0, 1)},
+}  # fmt: skip
+"""What a line of a kind holds."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,7 @@ def read_log(bundle: Bundle) -> Log:
     outcomes: dict[str, int] = {}
     last = str(bundle.description["key"])
     try:
-        lines = bundle.log.read_bytes().splitlines()
+        lines = bundle.log.read_bytes().splitlines(keepends=True)
     except FileNotFoundError:
         return Log({}, {}, last)
     except OSError as error:
@@ -64,7 +86,7 @@ def read_log(bundle: Bundle) -> Log:
         if line["kind"] == PREDICTION:
             predictions[line["id"]] = line
         else:
-            outcomes[line["id"]] = int(line["y"])
+            outcomes[line["id"]] = line["y"]
     return Log(predictions, outcomes, last)
 
 
@@ -72,9 +94,10 @@ def _verified(written: bytes, before: str, where: str) -> dict[str, Any]:
     try:
         line = json.loads(written)
         content = {name: value for name, value in line.items() if name != "digest"}
-        if line["digest"] == _digest(content, before) and line["kind"] in (PREDICTION, OUTCOME):
+        whole = written.endswith(b"\n") and line["digest"] == _digest(content, before)
+        if whole and all(is_so(line.get(name)) for name, is_so in HELD[line["kind"]].items()):
             return line
-    except (ValueError, KeyError, TypeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise StoreError(
         f"{where}: was changed or cut, or a line before it is missing; what was predicted cannot "
@@ -87,26 +110,44 @@ def _digest(content: Mapping[str, Any], before: str) -> str:
     return hashlib.sha256(f"{before}\n{text}".encode()).hexdigest()
 
 
-def append(bundle: Bundle, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
+def differing(known: Log, rows: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Ids of rows that the log answers with another score, beyond rounding."""
+    before = {i: line["score"] for i, line in known.predictions.items()}
+    return [
+        row["id"] for row in rows if row["id"] in before
+        and not math.isclose(row["score"], before[row["id"]], rel_tol=SAME, abs_tol=SAME)
+    ]  # fmt: skip
+
+
+def append(
+    bundle: Bundle, kind: str, rows: Sequence[Mapping[str, Any]], *, numbered: bool = False
+) -> int:
     """Write down what is new; the number of lines.
 
     Parameters
     ----------
     bundle : Bundle
     kind : {"prediction", "outcome"}
-    rows : iterable of mapping
+    rows : sequence of mapping
         With an ``id``; ids that the log has are passed over.
+    numbered : bool
+        Ids are numbers of rows in a file: one with another score is a row of another file.
 
     Raises
     ------
     StoreError
         With code ``damaged``, ``log`` if it cannot be written, ``contradiction`` for an outcome
-        that the log has otherwise.
+        that the log has otherwise, and for a numbered row that it has of another file.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
     try:
         with FileLock(f"{bundle.log}.lock", timeout=60):
             known = read_log(bundle)
+            if numbered and (other := differing(known, rows)):
+                raise StoreError(
+                    f"{bundle.log} has another row {other[0]}; --id-column COLUMN names rows, and "
+                    "--no-log answers without", "contradiction",
+                )  # fmt: skip
             last, lines = known.last, []
             for row in rows:
                 if not _is_new(known, kind, row):
@@ -118,8 +159,9 @@ def append(bundle: Bundle, kind: str, rows: Iterable[Mapping[str, Any]]) -> int:
                 _write(bundle, "".join(f"{line}\n" for line in lines))
             return len(lines)
     except OSError as error:
-        raise StoreError(f"{bundle.log}: cannot be written ({first_line(error)}); --no-log answers "
-                         "without", "log") from None  # fmt: skip
+        without = "; --no-log answers without" * (kind == PREDICTION)
+        raise StoreError(f"{bundle.log}: cannot be written ({first_line(error)}){without}",
+                         "log") from None  # fmt: skip
 
 
 def _is_new(known: Log, kind: str, row: Mapping[str, Any]) -> bool:

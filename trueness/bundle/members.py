@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from trueness.bundle.format import Bundle, Member
 from trueness.errors import StoreError
 from trueness.examples import Examples
+from trueness.own import answering
 from trueness.tasks import Refit
 
 Array = NDArray[np.float64]
@@ -111,7 +112,7 @@ class Opened:
     def of(cls, bundle: Bundle, member: Member) -> Opened:
         """Read and verify its files; torch is loaded for networks alone."""
         files = bundle.files(member.folder)
-        try:
+        with answering(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
             if member.form == NETWORK:
                 from safetensors.numpy import load
 
@@ -119,11 +120,22 @@ class Opened:
             from trueness.baselines.foreign import FORMS
 
             return cls(member, files, FORMS[member.form].opened(member.settings, files))
-        except KeyError as error:
-            raise StoreError(f"{bundle.folder}: {member.folder} lacks {error}", "damaged") from None
 
     def logits(self, examples: Examples, beside: Path = Path()) -> Array:
-        """Logits (N,) of some examples."""
+        """Logits (N,) of some examples.
+
+        Raises
+        ------
+        SpecError
+            With code ``damaged`` if the files hold a model that does not read them.
+        """
+        with answering(f"{self.member.folder} cannot score", "damaged"):
+            found = np.asarray(self._logits(examples, beside), np.float64)
+            if found.shape != examples.start.shape or not np.isfinite(found).all():
+                raise ValueError("a finite score per row is needed")
+        return found
+
+    def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
         spec = self.member.spec
         if self.member.form != NETWORK:
             from trueness.baselines.estimators import logits_of
@@ -136,6 +148,4 @@ class Opened:
 
         precision = self.member.settings["precision"]
         where = choose_device("cpu")
-        return network_logits(spec, self.fitted, examples, where, precision, beside).astype(
-            np.float64
-        )
+        return network_logits(spec, self.fitted, examples, where, precision, beside)

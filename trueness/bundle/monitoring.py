@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.bundle.format import Bundle
 from trueness.bundle.log import OUTCOME, append, read_log
+from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
@@ -28,6 +29,7 @@ from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.judgement import SCHEMA
 from trueness.market.labels import UNDEFINED
+from trueness.reading import as_texts
 from trueness.tasks import task_of
 
 CONFIDENCE = 0.95
@@ -53,6 +55,8 @@ class Monitored:
         Mean label minus mean calibrated probability; None without a map.
     refuted : str or None
         Time (or id) of the alarm at which the promise was refuted.
+    notes : tuple of str
+        What is odd about the bars or labels that were given.
     """
 
     bundle: Bundle
@@ -62,6 +66,7 @@ class Monitored:
     base_rate: Estimate
     calibration: Estimate | None
     refuted: str | None
+    notes: tuple[str, ...] = ()
 
     @property
     def alarms(self) -> pl.DataFrame:
@@ -95,7 +100,7 @@ class Monitored:
             "refuted": self.refuted, "base_rate": self.base_rate.to_dict(),
             "promised_base_rate": self.promise.base_rate.to_dict(),
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
-            "alarms_per_month": self.per_month, "rows": rows,
+            "alarms_per_month": self.per_month, "notes": list(self.notes), "rows": rows,
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -137,7 +142,7 @@ class Monitored:
             usual = expected.per_year
             before = "" if usual is None else f"; before {decimal(usual / 12, 1)}"
             facts.append(f"Alarms in a month {decimal(self.per_month, 1)}{before}")
-        return facts
+        return [*facts, *self.notes]
 
     def _apart(self) -> str:
         now, before = self.base_rate, self.promise.base_rate
@@ -199,8 +204,8 @@ def monitor(
     Raises
     ------
     TruenessError
-        With code ``nothing_logged``, ``no_labels``, ``unknown_ids``, ``contradiction``, or those of
-        the log.
+        With code ``nothing_logged``, ``no_labels``, ``unknown_ids``, ``contradiction``,
+        ``other_series``, ``other_spacing``, or those of the log.
     """
     bundle = predictor.bundle
     log = read_log(bundle)
@@ -209,8 +214,14 @@ def monitor(
             f"{bundle.folder}: nothing was predicted yet; `trueness predict {bundle.folder} "
             "--data FILE` writes it down", "nothing_logged",
         )  # fmt: skip
-    known = _from_bars(predictor, data) if data is not None else {}
-    known |= _from_table(labels, log.predictions) if labels is not None else {}
+    known, notes = ({}, ()) if data is None else _from_bars(predictor, data)
+    if labels is not None:
+        told, of_labels = _from_table(labels, log.predictions)
+        apart = next((i for i, y in told.items() if known.get(i, y) != y), None)
+        if apart is not None:
+            raise DataError(f"labels: {apart} is {told[apart]}, the bars say {known[apart]}",
+                            "contradiction")  # fmt: skip
+        known, notes = {**known, **told}, (*notes, *of_labels)
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
     log = read_log(bundle)
     rows = [{**_shown(line), "y": log.outcomes[i]} for i, line in log.predictions.items()
@@ -219,7 +230,7 @@ def monitor(
         raise TruenessError("no prediction has a known label yet; give longer bars as --data, or "
                             "--labels FILE", "no_labels")  # fmt: skip
     frame = _ordered(pl.from_dicts(rows, infer_schema_length=None))
-    return _judged(bundle, predictor.promise, frame, len(log.predictions))
+    return replace(_judged(bundle, predictor.promise, frame, len(log.predictions)), notes=notes)
 
 
 def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -230,32 +241,46 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
 def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
     if "time" not in frame.columns:
         return frame
-    time = frame["time"].str.to_datetime(strict=False)
+    time = frame["time"].cast(pl.String).str.to_datetime(strict=False)
+    if time.null_count():  # some were predicted from a table without its column of times
+        return frame.drop("time")
     if (time.dt.time() == pl.Series([0]).cast(pl.Time)[0]).all():
         time = time.dt.date()
     return frame.with_columns(time.alias("time")).sort("time", "id")
 
 
-def _from_bars(predictor: Predictor, data: Any) -> dict[str, int]:  # noqa: ANN401
-    """Labels of the units whose future is in the data, by id."""
+def _from_bars(predictor: Predictor, data: Any) -> tuple[dict[str, int], tuple[str, ...]]:  # noqa: ANN401
+    """Labels of the units whose future is in the data, by id; what is odd about the data."""
     bundle = predictor.bundle
     if bundle.task != "market":
         raise TruenessError(f"labels of a {bundle.task} come from --labels FILE", "no_labels")
+    notes = of_data(bundle, data)
     one = predictor.opened[0]
     examples = task_of(bundle.task).unseen(one.member.spec, data, one.member.prepared, one.files)
     known = examples.y != UNDEFINED
     ids = examples.columns()["id"]
-    return dict(zip(ids[known].tolist(), examples.y[known].astype(int).tolist(), strict=True))
+    y = examples.y[known].astype(int).tolist()
+    return dict(zip(ids[known].tolist(), y, strict=True)), notes
 
 
-def _from_table(labels: pl.DataFrame, logged: Mapping[str, Any]) -> dict[str, int]:
+def _from_table(
+    labels: pl.DataFrame, logged: Mapping[str, Any]
+) -> tuple[dict[str, int], tuple[str, ...]]:
+    """Labels by id; a note on ids that were never predicted."""
     lacking = [name for name in ("id", "y") if name not in labels.columns]
     if lacking:
         raise DataError(f"labels: no column {lacking[0]!r}; id and y are needed", "missing_column")
-    y = labels["y"].cast(pl.Float64, strict=False)
+    if not len(labels):
+        raise DataError("labels: no rows", "labels")
+    y = labels["y"]
+    if y.dtype == pl.String:
+        y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})
+    y = y.cast(pl.Float64, strict=False)
     if y.null_count() or not y.is_in([0.0, 1.0]).all():
         raise DataError("labels: y is not 0 or 1 in every row", "labels")
-    ids = labels["id"].cast(pl.String)
+    ids = as_texts(labels["id"])
+    if ids is None or ids.null_count():
+        raise DataError("labels: id is no text, number or date in every row", "labels")
     table = pl.DataFrame({"id": ids, "y": y.cast(pl.Int64)}).unique()
     twice = table.filter(pl.col("id").is_duplicated())
     if len(twice):
@@ -264,7 +289,8 @@ def _from_table(labels: pl.DataFrame, logged: Mapping[str, Any]) -> dict[str, in
     if len(unknown) == len(table):
         raise DataError(f"labels: {unknown['id'][0]} and all others were never predicted by this "
                         "bundle", "unknown_ids")  # fmt: skip
-    return dict(table.iter_rows())
+    told = f"{plural(len(unknown), 'label')} of rows that were never predicted by this bundle"
+    return dict(table.iter_rows()), (told,) * bool(len(unknown))
 
 
 def _judged(bundle: Bundle, promise: Promise, frame: pl.DataFrame, predicted: int) -> Monitored:

@@ -68,7 +68,7 @@ def of_data(bundle: Bundle, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - Dat
             f"the model was fitted on a bar per {first.spec.task.bar}; these data have one per "
             f"{panel.spacing.bar}", "other_spacing",
         )  # fmt: skip
-    notes = list(_series(promised, panel))
+    notes = [*_series(promised, panel), *_columns(bundle, data)]
     for bars in panel:
         notes += _stale(bars)
     return tuple(notes)
@@ -86,15 +86,37 @@ def _series(promised: dict[str, Any], panel: Any) -> list[str]:  # noqa: ANN401
                 f"the model was fitted on {name}; these are the bars of {panel.series[0].name} "
                 "(another series, or they begin elsewhere)", "other_series",
             )  # fmt: skip
-        return ["the bars begin elsewhere than in training, or were revised: indicators that "
-                "depend on the whole history may differ"]  # fmt: skip
+        return [f"the bars of {name} begin elsewhere than in training, were revised, or are "
+                "another series of that name: scores may differ"]  # fmt: skip
     if other := sorted({bars.name for bars in panel} - set(lengths)):
         raise TruenessError(f"the model was not fitted on {other[0]}; it knows "
                             f"{', '.join(sorted(lengths)[:8])}", "other_series")  # fmt: skip
     lacking = sorted(set(lengths) - {bars.name for bars in panel})
-    return [f"without {', '.join(lacking[:NAMED])}, which the model was fitted on as well"] * bool(
-        lacking
-    )
+    other = [bars.name for bars in panel if promised["lineages"].get(bars.name) != bars.lineage]
+    return [
+        f"the bars of {', '.join(other[:NAMED])} begin elsewhere than in training, were "
+        "revised, or are another series of that name: scores may differ"
+    ] * bool(other) + [
+        f"without {', '.join(lacking[:NAMED])}, which the model was fitted on as well"
+    ] * bool(lacking)
+
+
+def _columns(bundle: Bundle, data: Any) -> list[str]:  # noqa: ANN401 - Data of the task
+    """A note on an index or own features that differ where the model was fitted on them."""
+    from trueness.market.continuing import Earlier
+
+    origin, panel = bundle.description["data"], data.panel
+    lengths = dict(origin["lengths"])
+    if panel.alone and len(lengths) == 1:
+        lengths = {panel.series[0].name: next(iter(lengths.values()))}
+    if any(lengths[bars.name] > len(bars) for bars in panel) or len(panel) < len(lengths):
+        return []  # nothing to hold them against
+    (first, *_) = bundle.members
+    task = first.spec.task
+    volatility = None if data.volatility is None else task.volatility
+    features = None if data.own is None else task.features
+    why = Earlier(task.bars, volatility, features, origin).other_columns(data, lengths)
+    return [f"{why}: scores may differ"] * bool(why)
 
 
 def _stale(bars: Any) -> list[str]:  # noqa: ANN401

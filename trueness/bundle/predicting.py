@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trueness.bundle.format import Bundle, Member, open_bundle
-from trueness.bundle.log import PREDICTION, append
+from trueness.bundle.log import PREDICTION, append, differing, read_log
 from trueness.bundle.members import Opened
 from trueness.bundle.oddities import Odd, of_data, of_rows
 from trueness.bundle.promise import Promise
@@ -44,12 +46,15 @@ class Predicted:
         without a map), answer (alarm, no alarm, abstains), odd (what is unusual about the row).
     notes : tuple of str
         What is odd about the data as a whole.
+    numbered : bool
+        Ids are numbers of rows in the data.
     """
 
     bundle: Bundle
     promise: Promise
     frame: pl.DataFrame
     notes: tuple[str, ...] = ()
+    numbered: bool = False
 
     @property
     def alarms(self) -> int:
@@ -64,8 +69,25 @@ class Predicted:
         StoreError
             See `trueness.bundle.log.append`.
         """
+        return append(self.bundle, PREDICTION, self._lines(), numbered=self.numbered)
+
+    def logged(self) -> Predicted:
+        """The same, written down, with a note on rows that the log answers otherwise.
+
+        Raises
+        ------
+        StoreError
+            See `trueness.bundle.log.append`.
+        """
+        self.written_down()
+        other = differing(read_log(self.bundle), self._lines())
+        told = (f"{plural(len(other), 'row')} answered otherwise before, the first {other[0]}; the "
+                "log keeps what was said then") if other else ""  # fmt: skip
+        return replace(self, notes=(*self.notes, told)) if told else self
+
+    def _lines(self) -> list[dict[str, Any]]:
         frame = self.frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
-        return append(self.bundle, PREDICTION, frame.drop("probability").to_dicts())
+        return frame.drop("probability").to_dicts()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""
@@ -103,8 +125,8 @@ class Predicted:
             return "No row to predict."
         last = self.frame.row(-1, named=True)
         when = last.get("time", last["id"])
-        at = self.frame.filter(pl.col("time") == when) if "time" in self.frame.columns else None
-        if at is not None and len(at) > 1:
+        at = self.frame.filter(pl.col("time") == when) if "time" in last else self.frame.tail(1)
+        if "group" in last and len(at) > 1:
             raised = [str(g) for g in at.filter(pl.col("answer") == ALARM)["group"]]
             return f"{when}: alarm for {', '.join(raised)}." if raised else f"{when}: no alarm."
         rest = len(self.frame) - 1
@@ -163,7 +185,7 @@ class Predictor:
         return Promise.from_dict(self.bundle.description["promise"])
 
     def load(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data of the task
-        """Data of the bundle's task: `data`, and for bars `vix` and `features`.
+        """Data of the bundle's task: `data`; `vix` and `features` of bars, `id_column` of tables.
 
         Raises
         ------
@@ -172,9 +194,24 @@ class Predictor:
         """
         task = task_of(self.bundle.task)
         given = {name: value for name, value in sources.items() if value is not None}
-        if other := sorted(set(given) - set(task.sources.values())):
+        taken = {*task.sources.values(), *(("id_column",) * task.tabular)}
+        if other := sorted(set(given) - taken):
             raise TruenessError(f"a bundle on {self.bundle.task} takes no {other[0]}", "no_source")
         return task.load({**given, "beside": self.beside, "labels": self._labels()})
+
+    def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
+        """The same; None without `data`, which nothing else may be given without.
+
+        Raises
+        ------
+        TruenessError
+            With code ``no_data``.
+        """
+        if sources.get("data") is not None:
+            return self.load(sources)
+        if other := [name for name, value in sources.items() if value is not None]:
+            raise TruenessError(f"--{other[0]} goes with --data, which is not given", "no_data")
+        return None
 
     def _labels(self) -> set[str]:
         targets = (getattr(m.spec.task, "target", None) for m in self.bundle.members)
@@ -199,6 +236,7 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
+        _check_given(self.bundle, data)
         task, prepared = task_of(self.bundle.task), dict[str, Examples]()
         logits, asked = [], None
         for one in self.opened:
@@ -215,10 +253,15 @@ class Predictor:
                 )
             logits.append(one.logits(prepared[key], self.beside))
         assert asked is not None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes)
+        notes = (*notes, *asked.notes)
+        numbered = self.bundle.task == "table" and data.id_column is None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""
+        if examples.when is None and since is not None:
+            raise TruenessError("the rows have no time, so that none is the first to be answered; "
+                                "leave out since", "since")  # fmt: skip
         if examples.when is None or (since is None and self.bundle.task != "market"):
             return examples
         until = np.datetime64(self.bundle.description["refit"]["until"])
@@ -238,7 +281,7 @@ class Predictor:
         answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
         calibrated = self.promise.calibrated(score)
         columns = {n: v for n, v in examples.columns().items() if n in ("id", "time", "group")}
-        return pl.DataFrame([
+        frame = pl.DataFrame([
             *(as_series(name, values) for name, values in columns.items()),
             pl.Series("score", score), pl.Series("probability", expit(score)),
             pl.Series("calibrated", [None] * len(score) if calibrated is None else calibrated,
@@ -246,6 +289,18 @@ class Predictor:
             pl.Series("answer", answer.tolist(), dtype=pl.String),
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
+        return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def _check_given(bundle: Bundle, data: Any) -> None:  # noqa: ANN401 - Data of the task
+    """Refuse bars without what else the columns of the model are made from."""
+    for field_, part, what, option in (
+        ("volatility", "volatility", "a volatility index", "vix"),
+        ("features", "own", "own features", "features"),
+    ):
+        reads = any(getattr(m.spec.task, field_, None) is not None for m in bundle.members)
+        if reads and getattr(data, part) is None:
+            raise TruenessError(f"the model reads {what}, which --{option} gives", "no_source")
 
 
 def _checked(examples: Examples, member: Member) -> Examples:
@@ -272,6 +327,27 @@ def _only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
     )  # fmt: skip
 
 
+def time_of(given: object, what: str = "since") -> np.datetime64:
+    """Time that a date, a datetime or a text such as 2024-01-31 says; with a zone in UTC.
+
+    Raises
+    ------
+    TruenessError
+        With code ``since``.
+    """
+    if isinstance(given, np.datetime64) and not np.isnat(given):
+        return given
+    try:
+        text = str(given)
+        if not re.match(r"\d{4}-\d\d-\d\d", text):
+            raise ValueError
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        raise TruenessError(f"{what} {given}: give a date as 2024-01-31", "since") from None
+    plain = time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
+    return np.datetime64(plain)
+
+
 def load(path: str | Path, beside: str | Path = "") -> Predictor:
     """Open a bundle for answering.
 
@@ -283,4 +359,4 @@ def load(path: str | Path, beside: str | Path = "") -> Predictor:
     return Predictor(open_bundle(path), Path(beside))
 
 
-__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load"]
+__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]

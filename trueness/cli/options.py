@@ -22,7 +22,7 @@ def _whole(annotation: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - a
         raise ValueError(f'"{text[:40]}" is not a whole number') from None
 
 
-def _folder(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401 - the same
+def folder_of(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401 - the same
     """Path of a folder; an empty name is a mistake, not the current folder."""
     del annotation
     if not (text := tokens[0].value):
@@ -34,7 +34,7 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 Store_ = Annotated[
     Path,
     Parameter(
-        name="--store", env_var="TRUENESS_STORE", converter=_folder, help="Folder of stored runs."
+        name="--store", env_var="TRUENESS_STORE", converter=folder_of, help="Folder of stored runs."
     ),
 ]
 Data = Annotated[

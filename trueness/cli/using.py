@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, Features, Store_, Vix, Whole
+from trueness.cli.options import DEFAULT_STORE, Data, Features, Store_, Vix, Whole, folder_of
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.errors import TruenessError
 
+NewFolder = Annotated[Path, Parameter(converter=folder_of)]
 Since = Annotated[
     str | None,
     Parameter(name="--since", help="First date or time that is answered, as 2024-01-31."),
@@ -21,7 +22,7 @@ def finalize(
     run: str,
     /,
     *,
-    out: Path,
+    out: NewFolder,
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
@@ -65,6 +66,7 @@ def predict(
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
+    id_column: str | None = None,
     since: Since = None,
     no_log: Annotated[bool, Parameter(negative=())] = False,
     output: Output = DEFAULT,
@@ -80,19 +82,21 @@ def predict(
     ----------
     bundle
         Folder that `trueness finalize` wrote.
+    id_column
+        Column of a table that names its rows; without it they are called after their numbers.
     no_log
         Write nothing into the log, as with --since.
     """
-    from trueness.bundle.predicting import load
+    from trueness.bundle.predicting import load, time_of
 
     check(output)
     if data is None:
         raise TruenessError("--data FILE says what is predicted", "no_data")
     predictor = load(bundle)
-    read = predictor.load({"data": data, "vix": vix, "features": features})
-    found = predictor.predict(read, _time(since))
+    read = predictor.load({"data": data, "vix": vix, "features": features, "id_column": id_column})
+    found = predictor.predict(read, None if since is None else time_of(since, "--since"))
     if not no_log and since is None:
-        found.written_down()
+        found = found.logged()
     present(found, output)
     return 0
 
@@ -127,8 +131,8 @@ def monitor(
     check(output)
     predictor = load(bundle)
     given = {"data": data, "vix": vix, "features": features}
-    read = None if data is None else predictor.load(given)
-    table = None if labels is None else read_table(labels, types=True).frame
+    read = predictor.load_if_given(given)
+    table = None if labels is None else read_table(labels, types=False).frame
     found = watch(predictor, read, table)
     present(found, output)
     return 0 if found.refuted is None else 1
@@ -169,14 +173,3 @@ def payoff(
     present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
                    access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
     return 0
-
-
-def _time(text: str | None) -> Any:  # noqa: ANN401 - datetime64 or None
-    import numpy as np
-
-    if text is None:
-        return None
-    try:
-        return np.datetime64(text)
-    except ValueError:
-        raise TruenessError(f"--since {text}: give a date as 2024-01-31", "since") from None

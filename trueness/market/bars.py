@@ -406,16 +406,20 @@ def read_bar_table(path: Path, separator: str | None = None) -> Portion:
         ) from None
 
 
-def load_volatility(source: str | Path) -> Volatility:
-    """Volatility index (Date, Close) from a CSV or Parquet file.
+def load_volatility(source: object) -> Volatility:
+    """Volatility index (Date, Close) from a CSV or Parquet file, or a frame.
 
     Raises
     ------
     DataError
         If the file is missing, unreadable, or holds values that are not positive numbers.
     """
-    name = str(source)
-    table, _ = chosen(read_table(source).entire(name), name, ("date", "close"))
+    if isinstance(source, str | Path):
+        name = str(source)
+        given = read_table(source).entire(name)
+    else:
+        name, given = "volatility index", as_frame(source)
+    table, _ = chosen(given, name, ("date", "close"))
     if not len(table):
         raise DataError(f"{name}: no rows; one value per trading day is expected", "empty")
     times = times_of(table["date"], name)

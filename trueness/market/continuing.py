@@ -94,9 +94,10 @@ class Earlier:
             return "the bars end earlier"
         if head(data.panel, lengths).digest != self.bars:
             return "bars before that were revised, or belong to another series"
-        return self._other_columns(data, lengths)
+        return self.other_columns(data, lengths)
 
-    def _other_columns(self, data: MarketData, lengths: Mapping[str, int]) -> str:
+    def other_columns(self, data: MarketData, lengths: Mapping[str, int]) -> str:
+        """Why the index or own features do not continue these; empty if they do."""
         vix, own = data.volatility, data.own
         if self.volatility is not None:
             rows = self.origin.get("volatility_rows")

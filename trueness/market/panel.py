@@ -70,6 +70,11 @@ class Panel:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12]
 
     @property
+    def lineages(self) -> dict[str, str]:
+        """Of each series, by name."""
+        return {one.name: one.lineage for one in self.series}
+
+    @property
     def name(self) -> str:
         """For people."""
         names = [one.name for one in self.series]

@@ -233,11 +233,14 @@ def _check_part(part: str, y: NDArray[np.uint8], where: str, both: bool) -> None
         )  # fmt: skip
 
 
+def short_notes(short: int, context: int) -> list[str]:
+    """A note on rows that have too few before them."""
+    return [f"{plural(short, 'row')} with fewer than {context - 1} before them in their group are "
+            "no units"] * (short > 0)  # fmt: skip
+
+
 def _notes(found: Division, rule: Any) -> list[str]:  # noqa: ANN401
-    notes, short = [], len(found.order) - len(found.start)
-    if short:
-        notes.append(f"{plural(short, 'row')} with fewer than {found.context - 1} before them in "
-                     "their group are no units")  # fmt: skip
+    notes = short_notes(len(found.order) - len(found.start), found.context)
     idle = int((found.parts == 0).all(axis=0).sum())
     if idle and rule.measured_on != "oof":
         notes.append(f"{plural(idle, 'row')} play no part")

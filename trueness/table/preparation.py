@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.own import answering
 from trueness.skopsfile import from_skops, skops_bytes
 
 Index = NDArray[np.int64]
@@ -97,9 +98,10 @@ class Preparation:
     @classmethod
     def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Preparation:
         """From what `kept` gave."""
-        maker, scaler = from_skops(files["preparation.skops"], "preparation.skops")
-        centres = {name: (pair[0], pair[1]) for name, pair in settings["centres"].items()}
-        known, binary, lacking = (tuple(settings[n]) for n in ("known", "binary", "lacking"))
+        with answering("preparation.skops cannot be opened", "damaged"):
+            maker, scaler = from_skops(files["preparation.skops"], "preparation.skops")
+            centres = {name: (pair[0], pair[1]) for name, pair in settings["centres"].items()}
+            known, binary, lacking = (tuple(settings[n]) for n in ("known", "binary", "lacking"))
         return cls(centres, maker, known, binary, scaler, lacking)
 
 

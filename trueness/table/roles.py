@@ -70,9 +70,7 @@ def roles_of(task: TableTask, evaluation: Any, table: Table) -> Roles:  # noqa: 
         for name in getattr(task, field):
             _known(table, f"task.{field}", name)
     taken = {name for name in named.values() if name is not None} - {*task.categories}
-    inputs = table.frame.drop(*taken, *task.drop).with_columns(
-        pl.col(task.categories).cast(pl.String).cast(pl.Categorical)
-    )
+    inputs = _categories(table.frame.drop(*taken, *task.drop), task)
     if not inputs.width:
         raise DataError(f"{table.name}: no column is left as an input", "no_inputs")
     texts = [columns.get(f) for f in ("task.group", "evaluation.fold", "evaluation.split")]
@@ -108,9 +106,9 @@ def unlabelled_roles(task: TableTask, table: Table, kinds: Mapping[str, str]) ->
             f"{table.name}: no column {', '.join(map(repr, lacking[:SHOWN]))}, which the model "
             f"reads; {nearest(lacking[0], table.frame.columns)}", "missing_column",
         )  # fmt: skip
-    inputs = table.frame.select(
+    inputs = _categories(table.frame.select(
         _as_before(table.frame[name], kind, table.name) for name, kind in kinds.items()
-    )
+    ), task)  # fmt: skip
     roles = {name: None if column is None or column not in table.frame.columns
              else _column(table, f"task.{name}", column)
              for name, column in (("time", task.time), ("group", task.group))}  # fmt: skip
@@ -121,15 +119,47 @@ def unlabelled_roles(task: TableTask, table: Table, kinds: Mapping[str, str]) ->
     )  # fmt: skip
 
 
+def row_ids(table: Table, column: str | None) -> NDArray[np.str_]:
+    """Distinct names of the rows (T,): what a column says, or their numbers from 1.
+
+    Raises
+    ------
+    DataError
+        With code ``doubled_id``, or as for every column with a role.
+    """
+    if column is None:
+        return np.arange(1, len(table) + 1).astype(np.str_)
+    ids = _column(table, "the id", column).cast(pl.String)
+    twice = ids.filter(ids.is_duplicated())
+    if len(twice):
+        raise DataError(f"{table.name}: {column} names two rows {twice[0]!r}; ids are distinct",
+                        "doubled_id")  # fmt: skip
+    return ids.to_numpy().astype(np.str_)
+
+
+def _categories(inputs: pl.DataFrame, task: TableTask) -> pl.DataFrame:
+    return inputs.with_columns(pl.col(task.categories).cast(pl.String).cast(pl.Categorical))
+
+
 def _as_before(column: pl.Series, kind: str, name: str) -> pl.Series:
-    """A column as it was read in training: a whole number may stand for a fraction."""
+    """A column as it was read in training, if it says the same: 3.0 may stand for 3, 3.5 may not.
+
+    A column without any value may be read as anything.
+    """
     if str(column.dtype) == kind:
         return column
     wanted = KINDS.get(kind.partition("(")[0])
+    zoned = "time_zone='" in kind
     try:
-        if wanted is None or (column.dtype == pl.String) != (wanted == pl.String):
+        if wanted is not None and column.null_count() == len(column):
+            return pl.Series(column.name, [None] * len(column), wanted)
+        if wanted is None or zoned or (_family(column.dtype), _family(wanted)) not in READ_AS:
             raise pl.exceptions.PolarsError
-        return column.cast(wanted)
+        given = column.fill_nan(None) if column.dtype.is_float() else column
+        read = given.cast(wanted)
+        if not read.cast(given.dtype).eq_missing(given).all():
+            raise pl.exceptions.PolarsError
+        return read
     except pl.exceptions.PolarsError:
         raise DataError(
             f"{name}: {column.name} holds {column.dtype}, the model was fitted on {kind}",
@@ -137,6 +167,18 @@ def _as_before(column: pl.Series, kind: str, name: str) -> pl.Series:
         ) from None
 
 
+def _family(kind: Any) -> str:  # noqa: ANN401 - a kind of polars
+    """What values of a kind mean; empty for what is read as nothing else."""
+    if kind == pl.Boolean or kind.is_numeric():
+        return "truth" if kind == pl.Boolean else "number"
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        return "text"
+    zoned = isinstance(kind, pl.Datetime) and kind.time_zone is not None
+    return "time" if kind in (pl.Date, pl.Datetime) and not zoned else ""
+
+
+READ_AS = {*((one, one) for one in ("truth", "number", "text", "time")), ("number", "truth")}
+"""What a value is, and what it may stand for."""
 KINDS: dict[str, Any] = {
     **{str(one): one for one in (
         pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, pl.UInt64,

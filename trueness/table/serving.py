@@ -12,11 +12,11 @@ from trueness.document.numbers import plural
 from trueness.errors import DataError
 from trueness.examples import Examples
 from trueness.spec.table import TableTask
-from trueness.table.examples import column_names, divide, windows
+from trueness.table.examples import column_names, divide, short_notes, windows
 from trueness.table.parts import TRAIN, held_back
 from trueness.table.preparation import Preparation
 from trueness.table.reading import Table
-from trueness.table.roles import unlabelled_roles
+from trueness.table.roles import row_ids, unlabelled_roles
 
 
 def refit_examples(
@@ -61,29 +61,33 @@ def refit_examples(
         if positives in (0, n):
             raise DataError(f"{part} has {plural(n, 'row')}, {positives} of them positive; both "
                             "classes are needed", "one_class")  # fmt: skip
-    return examples, learnt, {name: str(kind) for name, kind in inputs.schema.items()}
+    return examples, learnt, {name: str(table.frame.schema[name]) for name in inputs.columns}
 
 
 def unseen_examples(
-    task: TableTask, table: Table, learnt: Preparation, kinds: Mapping[str, str]
-) -> Examples:
+    task: TableTask, table: Table, learnt: Preparation, kinds: Mapping[str, str],
+    id_column: str | None = None,
+) -> Examples:  # fmt: skip
     """Rows as a fitted model reads them, in no part; their labels need not be known.
+
+    Their ids are those of a column, or their numbers in the table.
 
     Raises
     ------
     DataError
-        With the codes ``missing_column``, ``other_kind``, ``missing_value``, ``not_a_time`` and
-        ``short_groups``.
+        With the codes ``missing_column``, ``other_kind``, ``missing_value``, ``not_a_time``,
+        ``short_groups``, ``unknown_column``, ``column_type`` and ``doubled_id``.
     """
     roles = unlabelled_roles(task, table, kinds)
     order, start = windows(roles, task.context, table.name)
     unit = order[start + task.context - 1]
+    ids = row_ids(table, id_column)[unit]
     series, names = learnt.applied(roles.inputs[order])
     return Examples(
         series=series, start=start, context=task.context, y=roles.y[unit],
         when=None if roles.time is None else roles.time[unit],
         group=None if roles.group is None else roles.group[unit],
         parts=np.zeros((1, len(unit)), np.int8),
-        features=column_names(names, roles.inputs.columns), notes=table.notes,
-        ids=(unit + 1).astype(np.str_),
+        features=column_names(names, roles.inputs.columns),
+        notes=(*table.notes, *short_notes(len(order) - len(start), task.context)), ids=ids,
     )  # fmt: skip

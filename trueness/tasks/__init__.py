@@ -135,8 +135,8 @@ class Task(Protocol):
         ...
 
 
-class Servable(Task, Protocol):
-    """A task whose runs can be used: refitted on all data, and asked about unseen ones."""
+class Servable(Protocol):
+    """What a `Task` has besides, whose runs can be used: refitted, and asked about unseen data."""
 
     def refit(self, spec: Any, data: Any, share_pct: float) -> Refit:  # noqa: ANN401
         """All examples in one fold that predicts nothing: a share of them stops the others."""

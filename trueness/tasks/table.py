@@ -17,9 +17,10 @@ from trueness.tasks import Files, Place, Refit, binary
 
 @dataclass(frozen=True)
 class TableData:
-    """A table, one row per unit."""
+    """A table, one row per unit; `id_column` names the rows of one that is predicted."""
 
     table: Table
+    id_column: str | None = None
 
     @property
     def digest(self) -> str:
@@ -58,8 +59,8 @@ class TableRows:
         del needed, told
         source = sources.get("data")
         if source is None or isinstance(source, str | Path):
-            return TableData(load_table(source or self.default))
-        return TableData(table_of(source))
+            return TableData(load_table(source or self.default), sources.get("id_column"))
+        return TableData(table_of(source), sources.get("id_column"))
 
     def filled(self, content: dict[str, Any], data: TableData, place: Place) -> dict[str, Any]:
         """Digest of the table; by default walk-forward where a time is named, else folds."""
@@ -91,4 +92,4 @@ class TableRows:
     ) -> Examples:  # fmt: skip
         """Rows with the inputs of the training, prepared as those were."""
         learnt = Preparation.opened(prepared, files)
-        return unseen_examples(spec.task, data.table, learnt, prepared["inputs"])
+        return unseen_examples(spec.task, data.table, learnt, prepared["inputs"], data.id_column)
