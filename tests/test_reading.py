@@ -152,7 +152,7 @@ def test_tabs_have_no_quotes(tmp_path):
         ("a,b\r1,2\n3,4\n", "line_ends", "line 1"),
         ("a,b\n1,2\r3,4\n", "line_ends", "line 2"),
         ("a,b,\n1,2,\n3,4,5\n", "no_name", "line 3"),
-        (gzip.compress(b"a,b\n1,2\n"), "unreadable", ".gz"),
+        (gzip.compress(b"a,b\n1,2\n", mtime=0), "unreadable", ".gz"),
         (b"PK\x03\x04 a workbook", "unreadable", "Excel"),
         ("a,b\n" + "x" * (LONGEST_LINE + 1) + ",2\n", "unreadable", "line of more than"),
     ],
