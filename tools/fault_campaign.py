@@ -241,12 +241,59 @@ def _judge(folder: Path) -> None:
             raise
 
 
+def _one_run(folder: Path) -> None:
+    """A stored baseline, and bars that go on after it."""
+    from trueness.campaign import load_campaign
+    from trueness.market import synthetic_bars
+    from trueness.runner import run
+    from trueness.store import Store
+
+    longer = synthetic_bars(1300)
+    _bars(folder)
+    longer.head(1200).frame().write_csv(folder / "bars.csv")
+    longer.frame().write_csv(folder / "longer.csv")
+    whole = load_campaign(folder / "tiny.yaml")
+    few = tuple(e for e in whole.baselines if e.spec.model.kind == "logit")
+    run(replace(whole, baselines=few, experiments=()), Store(folder / "store"), device="cpu",
+        workers=0)  # fmt: skip
+
+
+def _used(folder: Path) -> None:
+    """A bundle of the run, and its answers in the log."""
+    from trueness.bundle.finalizing import finalize_named
+    from trueness.bundle.predicting import load
+    from trueness.store import Store
+
+    place = folder / "bundle"
+    if not (place / "bundle.json").exists():
+        bars = {"data": str(folder / "bars.csv")}
+        finalize_named(Store(folder / "store"), "a20/logit", bars, place, device="cpu")
+    predictor = load(place)
+    predictor.predict(predictor.load({"data": folder / "longer.csv"})).written_down()
+
+
+def _answered(folder: Path) -> dict[str, Any]:
+    from trueness.bundle.format import open_bundle
+    from trueness.bundle.log import read_log
+
+    bundle = open_bundle(folder / "bundle")
+    kept = ("key", "promise", "refit", "members")  # files of skops hold the time
+    log = read_log(bundle).predictions
+    return {
+        "bundle": {name: bundle.description[name] for name in kept},
+        "files": sorted(bundle.description["files"]),
+        "log": {i: line["score"] for i, line in log.items()}, "runs": _stored(folder)["runs"],
+        "there": sorted(p.name for p in folder.iterdir() if not p.name.endswith(".lock")),
+    }  # fmt: skip
+
+
 SCENARIOS = (
     Scenario("run", _bars, _run, _stored),
     Scenario("search", _bars, _search, _searched),
     Scenario("titles", _titles, _train_titles, _stored),
     Scenario("build", _titles, _build, _built),
     Scenario("judge", _scores, _judge, _stored),
+    Scenario("bundle", _one_run, _used, _answered),
 )
 
 
@@ -471,6 +518,7 @@ def _import() -> None:
     import sklearn.ensemble
     import sklearn.linear_model  # noqa: F401
 
+    import trueness.bundle.finalizing
     import trueness.cli.external
     import trueness.cli.runs
     import trueness.judge.leaderboard
