@@ -1,4 +1,4 @@
-"""What the alarms of a run were worth: their returns by a declared exit, against all days."""
+"""Returns of the alarms of a run by a declared exit, against all days."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class Payoff:
                          f"{_pct(self.mean)} on average.", "verdict")  # fmt: skip
         parts: list[Part] = [first, Items([*facts, *self.notes]), rest, *map(_figure_of(self),
                              self.prices), _table(self)]  # fmt: skip
-        return Document(f"What the alarms of {self.name} were worth", parts)
+        return Document(f"Returns of the alarms of {self.name}", parts)
 
 
 def _pct(e: Estimate) -> str:

@@ -31,7 +31,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Threshold:
-    """From which score on an alarm is raised, and what its alarms were worth out of fold.
+    """From which score on an alarm is raised, and the precision of its alarms out of fold.
 
     Attributes
     ----------

@@ -150,7 +150,7 @@ def payoff(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Say what the alarms of a run on bars were worth: mean return with interval, against all days.
+    """Show what the alarms of a run on bars returned: mean with interval, against all days.
 
     No portfolio backtest: one equal position per alarm, entered at the close of its day.
 
