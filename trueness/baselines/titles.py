@@ -10,10 +10,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
@@ -21,48 +20,17 @@ from scipy.special import log_softmax
 from trueness.baselines.ngrams import FittedTitles, NGrams, Prior, Vectorizer
 from trueness.errors import TruenessError
 from trueness.spec.titles import LinearBaseline, TitlesSpec
+from trueness.text.corpus import Parts
 
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
 Score: TypeAlias = Callable[[Index, Index, NDArray[np.str_]], float]
 """What is to be large on validation: (classes, predicted classes, languages) -> score."""
-Rung: TypeAlias = "Callable[[Corpus, Score, int], Chosen]"
+Rung: TypeAlias = "Callable[[Parts, Score, int], Chosen]"
 
 PARTS = ("validation", "test")
 PENALTIES = (3e-7, 1e-6, 3e-6, 1e-5, 3e-5)
 COLDEST, HOTTEST = 0.01, 100.0
-
-
-class Texts(Protocol):
-    """One part of a corpus: texts (n,), classes (n,), languages (n,)."""
-
-    @property
-    def texts(self) -> pl.Series:
-        """The texts as they are."""
-        ...
-
-    @property
-    def y(self) -> Index:
-        """Positions of their classes."""
-        ...
-
-    @property
-    def language(self) -> NDArray[np.str_]:
-        """Codes of their languages."""
-        ...
-
-
-class Corpus(Protocol):
-    """Texts in three parts, each of one of some classes."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names, sorted."""
-        ...
-
-    def part(self, name: str) -> Texts:
-        """Texts of "train", "validation" or "test"."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -79,7 +47,7 @@ class TitlesFit:
     fitted: Callable[[], FittedTitles]
 
 
-def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> TitlesFit:
+def fit_titles_baseline(spec: TitlesSpec, corpus: Parts, score: Score) -> TitlesFit:
     """Fit one baseline on the training texts.
 
     Parameters
@@ -119,7 +87,7 @@ class Chosen:
     fitted: Callable[[], FittedTitles]
 
 
-def _majority(corpus: Corpus, score: Score, seed: int) -> Chosen:
+def _majority(corpus: Parts, score: Score, seed: int) -> Chosen:
     """Logarithms of the shares of the classes, one text of each added."""
     del score, seed
     count = np.bincount(corpus.part("train").y, minlength=len(corpus.classes))
@@ -129,7 +97,7 @@ def _majority(corpus: Corpus, score: Score, seed: int) -> Chosen:
 
 
 def _tfidf(
-    corpus: Corpus, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
+    corpus: Parts, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
 ) -> Chosen:
     """n-grams by frequency and rarity under a linear model, at the temperature of validation."""
     from trueness.baselines.linear import LinearScores

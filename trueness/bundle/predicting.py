@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,9 @@ from trueness.examples import Examples
 from trueness.frames import as_series
 from trueness.judge.judgement import SCHEMA
 from trueness.tasks import task_of
+
+if TYPE_CHECKING:
+    from trueness.bundle.classifying import TitlesPredictor
 
 Array = NDArray[np.float64]
 ALARM, NO_ALARM, ABSTAINS = "alarm", "no alarm", "abstains"
@@ -107,11 +110,8 @@ class Predicted:
     def document(self) -> Document:
         """The latest answer first, then a table of all."""
         one = self.promise.threshold
-        certified = "not certified" if one.certified is None else (
-            f"certified for {percent(one.certified)} %"
-        )  # fmt: skip
         facts = [
-            f"An alarm hit in {share(one.precision)} out of fold ({certified}); recall "
+            f"An alarm hit in {share(one.precision)} out of fold ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
             *self.notes,
         ]
@@ -348,15 +348,29 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
     return np.datetime64(plain)
 
 
-def load(path: str | Path, beside: str | Path = "") -> Predictor:
+def load(
+    path: str | Path, beside: str | Path = "", device: str = "auto"
+) -> Predictor | TitlesPredictor:
     """Open a bundle for answering.
+
+    Parameters
+    ----------
+    path, beside : str or Path
+        Of the bundle, and of own files.
+    device : str
+        Of encoders.
 
     Raises
     ------
     StoreError
         See `open_bundle`.
     """
-    return Predictor(open_bundle(path), Path(beside))
+    bundle = open_bundle(path)
+    if bundle.task == "titles":
+        from trueness.bundle.classifying import TitlesPredictor
+
+        return TitlesPredictor(bundle, device)
+    return Predictor(bundle, Path(beside))
 
 
 __all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from trueness.document.numbers import percent, share
 from trueness.errors import StoreError
 from trueness.evaluation.calibrators import PlattScaling
 from trueness.evaluation.design_effects import Residuals, of_share
@@ -55,6 +56,13 @@ class Threshold:
         """Precision below which the promise is broken: the certificate's, else the lower bound."""
         return self.certified if self.certified is not None else self.precision.low or 0.0
 
+    @property
+    def certificate(self) -> str:
+        """Whether the precision is certified, in words."""
+        if self.certified is None:
+            return "not certified"
+        return f"certified for {percent(self.certified)} %"
+
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
@@ -96,6 +104,25 @@ class Promise:
     slope: float | None
     intercept: float | None
     notes: tuple[str, ...] = ()
+
+    @property
+    def promised(self) -> float:
+        """Precision below which the promise is broken."""
+        return self.threshold.promised
+
+    @property
+    def expected(self) -> Estimate:
+        """Precision of the alarms out of fold."""
+        return self.threshold.precision
+
+    def told(self) -> list[str]:
+        """What it promises, in a sentence."""
+        one = self.threshold
+        per_year = "" if one.per_year is None else f", about {one.per_year:.0f} alarms a year"
+        return [
+            f"Threshold: score of at least {one.score:.4g}{per_year}; precision expected "
+            f"{share(one.precision)}, recall {share(one.recall)}; {one.certificate}"
+        ]
 
     def calibrated(self, logit: Array) -> Array | None:
         """Calibrated probabilities (n,); None without a map."""
