@@ -138,8 +138,9 @@ class Monitored:
         bounds = "bounds hold however often one looks"
         if now.n and (now.low, now.high) == (0, 1):
             now, bounds = replace(now, low=None, high=None), "outcomes are too few for bounds"
+        so_far = f"Precision so far {share(now)} ({bounds})" if now.n else "No precision so far"
         facts = [
-            f"Precision so far {share(now)} ({bounds}); expected {share(self.promise.expected)}",
+            f"{so_far}; expected {share(self.promise.expected)}",
             f"{plural(self.predicted, 'prediction')}, {count(len(self.frame))} with a known label",
             f"{base} {share(self.base_rate)}; before {share(self.promise.base_rate)}"
             + self._apart(),

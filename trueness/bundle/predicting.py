@@ -135,7 +135,8 @@ class Predicted:
 
     def _table(self) -> Table:
         shown = self.frame.tail(ROWS_SHOWN)
-        names = [name for name in ("time", "group") if name in shown.columns] or ["id"]
+        timed = "time" in shown.columns
+        names = [n for n in ("time", "group") if n in shown.columns] if timed else ["id"]
         columns = [Column(name, "code", 9) for name in names]
         columns += [Column("answer", weight=9), Column("score", "number", 6),
                     Column("probability", "number", 4),
