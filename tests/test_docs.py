@@ -105,7 +105,10 @@ def _verbs(group=app, words=()):
             yield from _verbs(group[word], (*words, word))
 
 
-SAID_ONCE = {"--json", "--markdown", "--report", "--csv", "--parquet", "--raw", "--latex", "--limit", "--store"}
+SAID_ONCE = {
+    *("--json", "--markdown", "--report", "--csv", "--parquet", "--raw", "--latex", "--limit"),
+    "--store",
+}
 OF_CAMPAIGNS = {
     "--id", "--priority", "--tier", "--seeds", "--protocol", "--recipe", "--epochs", "--set",
     "--data", "--vix", "--features",
