@@ -12,8 +12,9 @@ import polars as pl
 
 from trueness.bundle.class_promise import ClassPromise, class_promise_of
 from trueness.bundle.format import Bundle, check_free, write_bundle
+from trueness.bundle.learning import promise_of
 from trueness.bundle.members import Place, Trained, as_trained, trained
-from trueness.bundle.promise import Promise, promise_of
+from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
 from trueness.document.numbers import count, percent, plural
 from trueness.errors import StoreError, TruenessError

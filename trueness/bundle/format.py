@@ -24,7 +24,6 @@ from trueness.files import (
     temporary,
     write_json,
 )
-from trueness.judge.measured import environment
 from trueness.spec.kinds import spec_class
 
 VERSION = 1
@@ -280,6 +279,8 @@ def write_bundle(out: Path, description: dict[str, Any], files: Mapping[str, byt
     StoreError
         With code ``out`` if something else is there, or it cannot be written.
     """
+    from trueness.judge.measured import environment  # loads what answering does not need
+
     place = out.resolve()
     restore_folder(place)
     check_free(out)

@@ -269,10 +269,13 @@ class Predictor:
         wanted = examples.when > until if since is None else examples.when >= since
         if not wanted.any():
             after = f"after {until}" if since is None else f"from {since} on"
+            lost = next((note for note in examples.notes[::-1] if "refused" in note), "")
             raise TruenessError(
-                f"no row {after}: the data end {examples.when.max()}; --since DATE answers for "
-                "earlier times, which the model was fitted on", "old_data",
-            )  # fmt: skip
+                f"no row {after}: the last that can be answered is {examples.when.max()}"
+                + f" ({lost})" * bool(lost)
+                + "; --since DATE answers for earlier times, which the model was fitted on",
+                "old_data",
+            )
         return _only(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
