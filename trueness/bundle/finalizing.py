@@ -59,7 +59,7 @@ class Finalized:
         """What it promises, on what it was fitted, what comes next."""
         described, folder = self.bundle.description, self.bundle.folder
         refit = described["refit"]
-        until = "" if refit["until"] is None else f" up to {refit['until']}"
+        until = "" if refit["until"] is None else f", the last of {refit['until']}"
         first = Sentence(
             f"{folder} is ready: {described['label']}, fitted on {count(refit['train'][0])} "
             f"examples{until}.", "verdict",

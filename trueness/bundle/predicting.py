@@ -158,7 +158,7 @@ class Predicted:
 
 def _probability(row: Mapping[str, Any]) -> str:
     p = row["calibrated"]
-    return "" if p is None else f", calibrated probability {percent(p)} %"
+    return "" if p is None else f", with a probability of the event of {percent(p)} %"
 
 
 @dataclass(frozen=True)
