@@ -236,26 +236,41 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
+        prepared = self.examples(data, since)
+        logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
+        asked = prepared[rows_key(self.opened[0].member)]
+        notes = (*notes, *asked.notes)
+        numbered = self.bundle.task == "table" and data.id_column is None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+
+    def examples(self, data: Any, since: np.datetime64 | None = None) -> dict[str, Examples]:  # noqa: ANN401
+        """What the members read of data, by `rows_key`: the same units, in one order.
+
+        Parameters
+        ----------
+        data, since
+            As of `predict`.
+
+        Raises
+        ------
+        TruenessError
+            As `predict` does.
+        """
         _check_given(self.bundle, data)
-        task, prepared = task_of(self.bundle.task), dict[str, Examples]()
-        logits, asked = [], None
+        task, found = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
-            spec, known = one.member.spec, one.member.prepared
-            key = f"{spec.task.model_dump_json()} {known}"
-            if key not in prepared:
-                made = _checked(task.unseen(spec, data, known, one.files), one.member)
-                prepared[key] = self._asked(made, since)
-            asked = asked or prepared[key]
-            if not np.array_equal(asked.columns()["id"], prepared[key].columns()["id"]):
+            key = rows_key(one.member)
+            if key in found:
+                continue
+            made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
+            found[key] = self._asked(_checked(made, one.member), since)
+            first = next(iter(found.values()))
+            if not np.array_equal(first.columns()["id"], found[key].columns()["id"]):
                 raise TruenessError(
                     "the models of this ensemble read different rows; give a longer history",
                     "different_units",
                 )
-            logits.append(one.logits(prepared[key], self.beside))
-        assert asked is not None
-        notes = (*notes, *asked.notes)
-        numbered = self.bundle.task == "table" and data.id_column is None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+        return found
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""
@@ -290,6 +305,11 @@ class Predictor:
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
         return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def rows_key(member: Member) -> str:
+    """Equal for members that read the same rows of the same data."""
+    return f"{member.spec.task.model_dump_json()} {member.prepared}"
 
 
 def _check_given(bundle: Bundle, data: Any) -> None:  # noqa: ANN401 - Data of the task
@@ -359,4 +379,6 @@ def load(path: str | Path, beside: str | Path = "") -> Predictor:
     return Predictor(open_bundle(path), Path(beside))
 
 
-__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]
+__all__ = [
+    "ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "rows_key", "time_of",
+]  # fmt: skip
