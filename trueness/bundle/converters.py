@@ -6,6 +6,7 @@ Models are given columns in the precision in which they compute themselves.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ from trueness.own import answering
 
 IN_32_BITS = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 """Modules of estimators that round what they are given to 32 bits."""
+TRIED = 3
+"""Rows on which a graph of another package is tried."""
 
 
 @dataclass(frozen=True)
@@ -173,11 +176,8 @@ def _estimator_of(graph: Graph, x: str, model: Any, method: str, trees: int) -> 
         return summed(graph, x, nodes, base, "float64")
     if trees:
         raise unsupported(f"a part of the trees of {type(model).__name__}")
-    made, kind = _converted(model, method)
-    output = made.graph.output[-1]
-    sizes = output.type.tensor_type.shape.dim
-    classes = (sizes[1].dim_value or 1) if len(sizes) > 1 else 1
-    found = graph.embedded(made, {"x": graph.cast(x, kind)}, output.name)
+    made, kind, classes = _converted(model, method)
+    found = graph.embedded(made, {"x": graph.cast(x, kind)}, made.graph.output[-1].name)
     shape = graph.constant(np.array([-1, classes], np.int64))
     scores = graph.node("Reshape", found, shape)
     at = positive_column(model) if classes > 1 and method == "predict_proba" else classes - 1
@@ -185,8 +185,8 @@ def _estimator_of(graph: Graph, x: str, model: Any, method: str, trees: int) -> 
     return score if method == "decision_function" else _log_odds(graph, score)
 
 
-def _converted(model: Any, method: str) -> tuple[Any, str]:  # noqa: ANN401
-    """The graph that skl2onnx writes, its scores last, and what it reads.
+def _converted(model: Any, method: str) -> tuple[Any, str, int]:  # noqa: ANN401
+    """The graph that skl2onnx writes, its scores last; kind of what it reads, scores of a row.
 
     Converters of skl2onnx know some options and some kinds of numbers each, and do not say which:
     the first graph that a runtime opens is taken.
@@ -197,13 +197,15 @@ def _converted(model: Any, method: str) -> tuple[Any, str]:  # noqa: ANN401
     every = [(kind, options) for kind in kinds for options in ({"zipmap": False, **raw}, raw)]
     for kind, options in every:
         try:
-            return _written(model, kind, options), kind
+            return _written(model, kind, options)
         except SpecError as error:
             refused = error
     raise refused
 
 
-def _written(model: Any, kind: str, options: dict[str, bool]) -> Any:  # noqa: ANN401
+def _written(
+    model: Any, kind: str, options: dict[str, bool]  # noqa: ANN401
+) -> tuple[Any, str, int]:  # fmt: skip
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
@@ -211,13 +213,19 @@ def _written(model: Any, kind: str, options: dict[str, bool]) -> Any:  # noqa: A
     while hasattr(final, "steps"):
         final = final.steps[-1][1]
     tensor = {"float32": FloatTensorType, "float64": DoubleTensorType}[kind]
-    with answering(f"{type(final).__name__} cannot become an ONNX graph", "no_converter"):
+    what = f"{type(final).__name__} cannot become an ONNX graph"
+    with answering(what, "no_converter"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of attributes that scikit-learn is about to drop
         made = to_onnx(
             model, initial_types=[("x", tensor([None, model.n_features_in_]))],
             options={id(final): options}, target_opset={"": OPSET, ML: ML_OPSET},
         )  # fmt: skip
-        Session(made.SerializeToString())
-    return made
+        session = Session(made.SerializeToString())
+        scores = session.run({"x": np.zeros((TRIED, model.n_features_in_), kind)})
+        last = scores[session.outputs[-1]]
+        if last.dtype.kind != "f" or last.size not in (TRIED, 2 * TRIED):
+            raise ValueError(f"its scores are {last.dtype} {last.shape}")
+    return made, kind, last.size // TRIED
 
 
 def _log_odds(graph: Graph, p: str) -> str:

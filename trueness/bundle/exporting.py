@@ -23,7 +23,7 @@ from trueness.bundle.format import DAWN, Bundle, Member
 from trueness.bundle.graph import Graph
 from trueness.bundle.members import NETWORK, Opened
 from trueness.bundle.oddities import ABSTAIN_FROM, SLACK, of_data
-from trueness.bundle.predicting import Predictor, rows_key
+from trueness.bundle.predicting import Predictor, mean_logit, rows_key
 from trueness.bundle.promise import Promise
 from trueness.document import Column, Document, Items, Sentence, Table
 from trueness.document.numbers import count, plural
@@ -38,6 +38,8 @@ from trueness.own import answering
 Array = NDArray[np.float64]
 BOUND = 1e-4
 """Largest difference of a probability with which a graph is kept."""
+ROUNDING = 1e-6
+"""Of a logit in 32 bits, over its size."""
 RANDOM_ROWS = 256
 AT_ONCE = 4096
 """Rows that the runtime is asked about at once."""
@@ -321,7 +323,8 @@ def _about(
             for one in inputs
         ],
         "outputs": {name: OUTPUTS[name] for name in outputs},
-        "threshold": promise.threshold.to_dict(), "alarm": "logit >= threshold.score",
+        "threshold": promise.threshold.to_dict(),
+        "alarm": {"output": LOGIT, "at_least": _cut(promise)},
         "abstention": {"from": ABSTAIN_FROM, "slack": SLACK, "ranges": described["ranges"]},
         "promise": promise.to_dict(), "notes": described["notes"],
     }  # fmt: skip
@@ -345,7 +348,7 @@ def _compared(
 ) -> _Compared:  # fmt: skip
     """Ask bundle and graph about the same rows."""
     own = [_in_float32(one) for one in predictor.opened]
-    logit = _mean([one.logits(asked[rows_key(one.member)], predictor.beside) for one in own])
+    logit = mean_logit([one.logits(asked[rows_key(one.member)], predictor.beside) for one in own])
     theirs = _run(file, inputs, asked)
     columns = next(iter(asked.values())).columns()
     values = {**_answers(predictor.promise, logit),
@@ -354,13 +357,13 @@ def _compared(
         *(as_series(name, columns[name]) for name in ("id", "time", "group") if name in columns),
         *(pl.Series(name, one) for name, one in values.items()),
     ])  # fmt: skip
-    cut = predictor.promise.threshold.score
-    differ = int(((logit >= cut) != (values[f"onnx_{LOGIT}"] >= cut)).sum())
+    raised = values[f"onnx_{LOGIT}"] >= _cut(predictor.promise)
+    differ = int(((logit >= predictor.promise.threshold.score) != raised).sum())
     notes = ()
     if any(one is not first for one, first in zip(own, predictor.opened, strict=True)):
         said = [one.logits(asked[rows_key(one.member)], predictor.beside)
                 for one in predictor.opened]  # fmt: skip
-        apart = float(np.abs(expit(_mean(said)) - expit(logit)).max())
+        apart = float(np.abs(expit(mean_logit(said)) - expit(logit)).max())
         notes = (f"the bundle multiplies in bf16 and the graph in float32, in which it was compared; "
                  f"for that reason probabilities of `predict` differ by up to {apart:.2g}",)  # fmt: skip
     return _Compared(frame, notes, differ)
@@ -379,6 +382,15 @@ def _run(file: Path, inputs: Sequence[Input], asked: Asked) -> dict[str, NDArray
         return {name: np.concatenate([one[name] for one in found]) for name in session.outputs}
 
 
+def _cut(promise: Promise) -> float:
+    """Logit of the graph from which on there is an alarm.
+
+    Votes of few neighbours or trees equal the threshold exactly; in 32 bits they may lie below.
+    """
+    score = promise.threshold.score
+    return score - ROUNDING * max(1.0, abs(score))
+
+
 def _in_float32(one: Opened) -> Opened:
     """The same member without 16 bits, in which graphs do not multiply."""
     if one.member.form != NETWORK or one.member.settings["precision"] == "float32":
@@ -392,10 +404,6 @@ def _answers(promise: Promise, logit: Array) -> dict[str, Array]:
     calibrated = promise.calibrated(logit)
     found = {LOGIT: logit, "probability": expit(logit)}
     return found if calibrated is None else {**found, "calibrated": calibrated}
-
-
-def _mean(logits: list[Array]) -> Array:
-    return np.mean(logits, axis=0)
 
 
 def _widest(frame: pl.DataFrame, name: str) -> float:

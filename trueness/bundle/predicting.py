@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -290,7 +290,7 @@ class Predictor:
         return _only(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
-        score = np.mean(logits, axis=0)
+        score = mean_logit(logits)
         odd = of_rows(self.bundle, examples)
         raised = np.where(score >= self.promise.threshold.score, ALARM, NO_ALARM)
         answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
@@ -305,6 +305,15 @@ class Predictor:
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
         return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def mean_logit(logits: Sequence[NDArray[Any]]) -> Array:
+    """Mean of the members' logits (N,), in the 32 bits in which scores of runs are stored.
+
+    A threshold is one of those: a vote that equals it must not lie below it by rounding.
+    """
+    stored = [np.asarray(one, np.float32).astype(np.float64) for one in logits]
+    return np.mean(stored, axis=0).astype(np.float32).astype(np.float64)
 
 
 def rows_key(member: Member) -> str:
