@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ import numpy as np
 
 from trueness.baselines.fitted import CLIP
 from trueness.baselines.foreign import method_of, positive_column
-from trueness.bundle.format import Member
 from trueness.bundle.graph import ML, ML_OPSET, Graph
 from trueness.bundle.members import NETWORK, Opened
 from trueness.bundle.trees import (
@@ -28,7 +27,7 @@ from trueness.bundle.trees import (
     unsupported,
 )
 from trueness.errors import SpecError
-from trueness.onnxfile import OPSET, Session, check_packages, network_graph
+from trueness.onnxfile import OPSET, Session, network_graph
 from trueness.own import answering
 
 IN_32_BITS = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
@@ -59,27 +58,6 @@ class Rows:
 
 Converter = Callable[[Graph, Opened, Rows, Path], str]
 """Logits (N,) float64 that it adds to a graph; the path is the folder of own files."""
-
-
-def check_convertible(members: tuple[Member, ...]) -> None:
-    """Refuse what no converter is here for, before anything is read.
-
-    Raises
-    ------
-    TruenessError
-        With code ``own_missing`` or ``no_converter``.
-    """
-    check_packages(*(["skl2onnx"] if any(m.form in BY_SKL2ONNX for m in members) else []))
-    for member in members:
-        if member.form not in CONVERTERS:
-            raise unsupported(f"a model of the form {member.form}")
-
-
-def reads_last_row(member: Member) -> bool:
-    """Whether a model looks at nothing but the last row of a window."""
-    if member.spec.task.context == 1:
-        return True
-    return member.form != NETWORK and member.spec.model.inputs == "last"
 
 
 # ---------------------------------------------------------------------------------------- networks
@@ -139,18 +117,26 @@ def _xgboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
 
 
 def _catboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+    del beside
+    columns = graph.cast(_columns(graph, one, rows), "float32")
+    return catboost_logits(graph, columns, one.files, one.fitted.trees)
+
+
+def catboost_logits(graph: Graph, columns: str, files: Mapping[str, bytes], trees: int) -> str:
+    """Logits (N,) of float32 columns (N, p), by the first trees of what CatBoost exports itself."""
     import catboost
 
-    del beside
     model = catboost.CatBoost()
-    model.load_model(blob=one.files["model.cbm"])
-    model.shrink(one.fitted.trees)
-    what = f"{one.member.spec.label()} cannot become an ONNX graph"
-    with tempfile.TemporaryDirectory() as folder, answering(what, "no_converter"):
+    model.load_model(blob=files["model.cbm"])
+    model.shrink(trees)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        answering("CatBoost cannot become an ONNX graph", "no_converter"),
+    ):
         path = Path(folder) / "model.onnx"
         model.save_model(str(path), format="onnx")
         written = path.read_bytes()
-    return of_catboost(graph, graph.cast(_columns(graph, one, rows), "float32"), written)
+    return of_catboost(graph, columns, written)
 
 
 # ------------------------------------------------------------------------------------ scikit-learn
@@ -212,7 +198,7 @@ def _written(
     final = model
     while hasattr(final, "steps"):
         final = final.steps[-1][1]
-    tensor = {"float32": FloatTensorType, "float64": DoubleTensorType}[kind]
+    tensor: Any = {"float32": FloatTensorType, "float64": DoubleTensorType}[kind]
     what = f"{type(final).__name__} cannot become an ONNX graph"
     with answering(what, "no_converter"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of attributes that scikit-learn is about to drop
@@ -246,4 +232,16 @@ CONVERTERS: dict[str, Converter] = {
     "catboost": _catboost,
 }
 """Form of a member -> what adds it to a graph."""
-BY_SKL2ONNX = ("sklearn", "estimator")
+
+
+def added(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+    """Logits (N,) float64 of a member, added to a graph.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_converter``.
+    """
+    if one.member.form not in CONVERTERS:
+        raise unsupported(f"a model of the form {one.member.form}")
+    return CONVERTERS[one.member.form](graph, one, rows, beside)

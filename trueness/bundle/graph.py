@@ -67,7 +67,7 @@ class Graph:
         )
         return name
 
-    def constant(self, values: NDArray[Any]) -> str:
+    def constant(self, values: NDArray[Any] | np.generic) -> str:
         """Name of a constant."""
         name = self._name("constant")
         self._tensors.append(numpy_helper.from_array(np.asarray(values), name))

@@ -63,7 +63,8 @@ def summed(graph: Graph, columns: str, nodes: list[Node], base: float, kind: str
     leaves = [node for node in nodes if node.mode == LEAF]
     splits = [0.0 if node.mode == LEAF else node.value for node in nodes]
     attributes: dict[str, Any] = {
-        "nodes_treeids": [node.tree for node in nodes], "nodes_nodeids": [node.id for node in nodes],
+        "nodes_treeids": [node.tree for node in nodes],
+        "nodes_nodeids": [node.id for node in nodes],
         "nodes_modes": [node.mode for node in nodes],
         "nodes_featureids": [node.feature for node in nodes],
         "nodes_truenodeids": [node.yes for node in nodes],

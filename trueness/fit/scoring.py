@@ -34,18 +34,20 @@ def network_logits(
     examples : Examples
         N windows; of columns prepared in folds, as the first fold sees them.
     device : Device
-    precision : {"float32", "bf16"}
-        That of the training, so that scores are the same.
+    precision : {"float32", "bf16", "float64"}
+        That of the training, so that scores are the same; the last shows what rounding does.
     beside : Path
         Folder of own files.
     """
     module = network_of(spec, parameters, len(examples.features), examples.context, beside)
     module, found = module.to(device.name), []
+    kind = torch.float64 if precision == "float64" else torch.float32
+    module = module.to(kind)
     rows = examples.starts(0)
     for first in range(0, len(rows), EVALUATION_ROWS):
         windows = torch.from_numpy(examples.x[rows[first : first + EVALUATION_ROWS]].copy())
         with device.autocast(precision):
-            found.append(module(windows.to(device.name), NoNoise()).float().cpu().numpy())
+            found.append(module(windows.to(device.name, kind), NoNoise()).float().cpu().numpy())
     return np.concatenate(found) if found else np.empty(0, np.float32)
 
 
