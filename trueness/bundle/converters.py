@@ -126,13 +126,13 @@ def catboost_logits(graph: Graph, columns: str, files: Mapping[str, bytes], tree
     """Logits (N,) of float32 columns (N, p), by the first trees of what CatBoost exports itself."""
     import catboost
 
-    model = catboost.CatBoost()
-    model.load_model(blob=files["model.cbm"])
-    model.shrink(trees)
     with (
         tempfile.TemporaryDirectory() as folder,
         answering("CatBoost cannot become an ONNX graph", "no_converter"),
     ):
+        model = catboost.CatBoost()
+        model.load_model(blob=files["model.cbm"])
+        model.shrink(trees)
         path = Path(folder) / "model.onnx"
         model.save_model(str(path), format="onnx")
         written = path.read_bytes()

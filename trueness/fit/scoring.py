@@ -51,6 +51,7 @@ def network_logits(
     return np.concatenate(found) if found else np.empty(0, np.float32)
 
 
+@torch.enable_grad()  # own networks are tried before they are trusted
 def network_of(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
     beside: Path = Path(),
