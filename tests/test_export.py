@@ -83,6 +83,9 @@ FITTED = ("lightgbm", "xgboost", "catboost", "last", "wide", "bayes", "votes", "
           "a20/one_feature", "a20/logit", "a20/forest", "a20/boosting")  # fmt: skip
 
 
+LONG = ("columns", "gru", "half", "mixed", "wide", "margin", "a20/one_feature")
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("export")
@@ -131,7 +134,13 @@ def _inputs(file):
 # ------------------------------------------------------------------------------------- round trips
 
 
-@pytest.mark.parametrize("kind", [*NETWORKS, *FITTED])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=[pytest.mark.slow] * (kind in LONG))
+        for kind in (*NETWORKS, *FITTED)
+    ],
+)
 def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
     folder, bundle_of, tmp_path, monkeypatch, kind
 ):
@@ -177,6 +186,7 @@ def test_windows_are_those_of_the_bars(folder, bundle_of, tmp_path):
     np.testing.assert_array_equal(columns, inputs["windows"][:, -1])
 
 
+@pytest.mark.slow
 def test_members_are_averaged_in_the_graph(folder, bundle_of, tmp_path):
     """Seeds share an input, tiers have one each; the logit is the mean of graphs of single ones."""
     both = trueness.load(bundle_of("both"))
@@ -352,7 +362,11 @@ def test_models_of_trees_that_no_node_can_hold_are_refused():
     rng = np.random.default_rng(0)
     x = rng.integers(0, 5, (200, 2)).astype(float)
     y = (x[:, 0] % 2).astype(int) ^ (rng.random(200) < 0.1)
-    for how in ({"linear_tree": True}, {"max_cat_to_onehot": 1}, {"zero_as_missing": True}):
+    for how in (
+        {"linear_tree": True},
+        {"cat_smooth": 1, "min_data_per_group": 1},
+        {"zero_as_missing": True},
+    ):
         how = {
             "objective": "binary",
             "verbosity": -1,
@@ -360,7 +374,7 @@ def test_models_of_trees_that_no_node_can_hold_are_refused():
             "min_data_in_leaf": 2,
             **how,
         }
-        named = [0] if "max_cat_to_onehot" in how else []
+        named = [0] if "cat_smooth" in how else []
         data = lightgbm.Dataset(x, y, params=how, categorical_feature=named)
         model = lightgbm.train(how, data, 3)
         with pytest.raises(TruenessError) as caught:
