@@ -165,6 +165,10 @@ def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
         raised = theirs["logit"] >= _about(tmp_path / "m.onnx")["alarm"]["at_least"]
         assert raised.tolist() == (said["score"] >= predictor.promise.threshold.score).to_list()
         assert found["compared"]["alarms_differ"] == 0
+        cut, held = predictor.promise.threshold.score, np.load(tmp_path / "r.npz")["logit"]
+        equal = np.isclose(held, cut, rtol=0, atol=1e-6)
+        assert (held[equal] >= cut).all()  # out of fold, a vote that is as high counted as an alarm
+        assert equal.any() or kind != "votes"
     assert any("bf16" in note for note in found["notes"]) == (kind == "half")
 
 
