@@ -8,7 +8,7 @@ is kept.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from trueness.onnxfile import check_packages
 from trueness.own import answering
 
 if TYPE_CHECKING:
+    from trueness.bundle.classifying import TitlesPredictor
     from trueness.bundle.graph import Graph
 
 BY_SKL2ONNX = {"sklearn", "estimator"}
@@ -120,7 +121,8 @@ class Exported:
 
 
 def export(
-    predictor: Predictor, out: Path, data: Any = None, rows: Path | None = None  # noqa: ANN401
+    predictor: Predictor | TitlesPredictor, out: Path, sources: Mapping[str, Any],
+    rows: Path | None = None,
 ) -> Exported:  # fmt: skip
     """Write a bundle as an ONNX graph, whole and compared, or not at all.
 
@@ -129,24 +131,28 @@ def export(
     predictor : Predictor
     out : Path
         File that ends in ``.onnx``; one that is there is replaced.
-    data : Data, optional
-        Rows that are compared, as `Predictor.load` gives them; random ones without it.
+    sources : mapping of str to source
+        Rows that are compared, as `Predictor.load_if_given` takes them; random ones without any.
     rows : Path, optional
         Also write what was compared: inputs and outputs by name, in the format of ``numpy.savez``.
 
     Raises
     ------
     TruenessError
-        With code ``output_suffix``, ``out``, ``own_missing`` for a package that is not there,
-        ``no_converter``, ``too_large``, ``differs`` if the graph answers otherwise; ``damaged``
-        and, about the data, those of `Predictor.predict`.
+        With code ``output_suffix``, ``output_path``, ``out``, ``own_missing`` for a package that is
+        not there, ``no_converter``, ``too_large``, ``differs`` if the graph answers otherwise;
+        ``damaged`` and, about the data, those of `Predictor.predict`.
     """
     _check_file(out, ".onnx")
     if rows is not None:
         _check_file(rows, ".npz")
     bundle = predictor.bundle
-    if bundle.task not in SERVED:
-        raise TruenessError(f"a bundle on {bundle.task} has no ONNX graph", "no_converter")
+    if bundle.task not in SERVED or not isinstance(predictor, Predictor):
+        raise TruenessError(
+            f"a bundle on {bundle.task} has no ONNX graph; `trueness text export RUN model.onnx` "
+            "writes the encoder of a run", "no_converter",
+        )  # fmt: skip
+    data = predictor.load_if_given(sources)
     needed = BY_SKL2ONNX & {member.form for member in bundle.members}
     check_packages(*(["skl2onnx"] if needed else []))
     notes = () if data is None else of_data(bundle, data)

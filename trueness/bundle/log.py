@@ -39,7 +39,7 @@ HELD: dict[str, dict[str, Callable[[object], bool]]] = {
         "time": lambda value: value is None or _is_text(value),
         "calibrated": lambda value: value is None or _is_number(value),
     },
-    OUTCOME: {"id": _is_text, "y": lambda value: _is_number(value) and value in (0, 1)},
+    OUTCOME: {"id": _is_text, "y": lambda value: _is_text(value) or value in (0, 1)},
 }  # fmt: skip
 """What a line of a kind holds."""
 
@@ -52,14 +52,14 @@ class Log:
     ----------
     predictions : dict of str to mapping
         By id.
-    outcomes : dict of str to int
-        Label by id.
+    outcomes : dict of str to int or str
+        Label by id: 0 or 1, or the name of a class.
     last : str
         Digest of the last line; that of the bundle's key without any.
     """
 
     predictions: dict[str, Line]
-    outcomes: dict[str, int]
+    outcomes: dict[str, int | str]
     last: str
 
 
@@ -72,7 +72,7 @@ def read_log(bundle: Bundle) -> Log:
         With code ``damaged`` if a line was changed, left out or cut.
     """
     predictions: dict[str, Line] = {}
-    outcomes: dict[str, int] = {}
+    outcomes: dict[str, int | str] = {}
     last = str(bundle.description["key"])
     try:
         lines = bundle.log.read_bytes().splitlines(keepends=True)
