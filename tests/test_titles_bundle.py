@@ -418,3 +418,11 @@ def test_a_changed_file_is_refused(bundles, tmp_path):
     with pytest.raises(StoreError) as caught:
         trueness.load(tmp_path / "b").predict(["red shoe"])
     assert caught.value.code == "damaged"
+
+
+def test_bundles_of_texts_have_no_graph_and_say_who_writes_one(folder, bundles, tmp_path, capsys):
+    for kind, more in (("kept", ()), ("tfidf_logit", ("--data", folder / "corpus"))):
+        code, out, err = call(capsys, "export", bundles[kind], tmp_path / "m.onnx", *more)
+        assert (code, out, len(err.strip().splitlines())) == (2, "", 1), err
+        assert "trueness text export" in err
+    assert not list(tmp_path.iterdir())

@@ -13,6 +13,7 @@ from trueness.store import MemoryStore, Store
 if TYPE_CHECKING:
     from trueness.bundle.classifying import Labelled, TitlesPredictor
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
+    from trueness.bundle.exporting import Exported
     from trueness.bundle.monitoring import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
 
@@ -97,6 +98,33 @@ class Bundle:
         read = self.predictor.load_if_given(given)
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
+
+    def export(
+        self, path: str | Path, data: Any = None, *, vix: Any = None, features: Any = None,  # noqa: ANN401
+        rows: str | Path | None = None,
+    ) -> Answer[Exported]:  # fmt: skip
+        """Write it as an ONNX graph: rows in, logit and calibrated probability out.
+
+        Parameters
+        ----------
+        path : str or Path
+            File that ends in ``.onnx``; one that is there is replaced.
+        data, vix, features : str, Path or frame, optional
+            Rows on which a runtime is compared with the bundle; random ones without any.
+        rows : str or Path, optional
+            Also write what was compared into this file, which ends in ``.npz``.
+
+        Raises
+        ------
+        TruenessError
+            With the codes ``own_missing``, ``no_converter``, ``differs``, ``too_large``,
+            ``output_suffix``, ``output_path``, ``out``, and those of `predict`.
+        """
+        from trueness.bundle.exporting import export
+
+        given = {"data": data, "vix": vix, "features": features}
+        found = export(self.predictor, Path(path), given, None if rows is None else Path(rows))
+        return Answer(found, MemoryStore())
 
     def as_estimator(self) -> BundleClassifier | TextsClassifier:
         """The same as a classifier of scikit-learn; of titles one of texts (n,)."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -237,26 +237,41 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
+        prepared = self.examples(data, since)
+        logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
+        asked = prepared[rows_key(self.opened[0].member)]
+        notes = (*notes, *asked.notes)
+        numbered = self.bundle.task == "table" and data.id_column is None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+
+    def examples(self, data: Any, since: np.datetime64 | None = None) -> dict[str, Examples]:  # noqa: ANN401
+        """What the members read of data, by `rows_key`: the same units, in one order.
+
+        Parameters
+        ----------
+        data, since
+            As of `predict`.
+
+        Raises
+        ------
+        TruenessError
+            As `predict` does.
+        """
         _check_given(self.bundle, data)
-        task, prepared = task_of(self.bundle.task), dict[str, Examples]()
-        logits, asked = [], None
+        task, found = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
-            spec, known = one.member.spec, one.member.prepared
-            key = f"{spec.task.model_dump_json()} {known}"
-            if key not in prepared:
-                made = _checked(task.unseen(spec, data, known, one.files), one.member)
-                prepared[key] = self._asked(made, since)
-            asked = asked or prepared[key]
-            if not np.array_equal(asked.columns()["id"], prepared[key].columns()["id"]):
+            key = rows_key(one.member)
+            if key in found:
+                continue
+            made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
+            found[key] = self._asked(_checked(made, one.member), since)
+            first = next(iter(found.values()))
+            if not np.array_equal(first.columns()["id"], found[key].columns()["id"]):
                 raise TruenessError(
                     "the models of this ensemble read different rows; give a longer history",
                     "different_units",
                 )
-            logits.append(one.logits(prepared[key], self.beside))
-        assert asked is not None
-        notes = (*notes, *asked.notes)
-        numbered = self.bundle.task == "table" and data.id_column is None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+        return found
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""
@@ -279,7 +294,7 @@ class Predictor:
         return _only(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
-        score = np.mean(logits, axis=0)
+        score = mean_logit(logits)
         odd = of_rows(self.bundle, examples)
         raised = np.where(score >= self.promise.threshold.score, ALARM, NO_ALARM)
         answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
@@ -294,6 +309,20 @@ class Predictor:
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
         return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def mean_logit(logits: Sequence[NDArray[Any]]) -> Array:
+    """Mean of the members' logits (N,), in the 32 bits in which scores of runs are stored.
+
+    A threshold is one of those: a vote that equals it must not lie below it by rounding.
+    """
+    stored = [np.asarray(one, np.float32).astype(np.float64) for one in logits]
+    return np.mean(stored, axis=0).astype(np.float32).astype(np.float64)
+
+
+def rows_key(member: Member) -> str:
+    """Equal for members that read the same rows of the same data."""
+    return f"{member.spec.task.model_dump_json()} {member.prepared}"
 
 
 def _check_given(bundle: Bundle, data: Any) -> None:  # noqa: ANN401 - Data of the task
@@ -377,4 +406,6 @@ def load(
     return Predictor(bundle, Path(beside))
 
 
-__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]
+__all__ = [
+    "ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "rows_key", "time_of",
+]  # fmt: skip

@@ -56,6 +56,7 @@ VERBS = {
     "finalize": "using:finalize",
     "predict": "using:predict",
     "monitor": "using:monitor",
+    "export": "using:export",
     "payoff": "using:payoff",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",

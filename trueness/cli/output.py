@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from cyclopts import Parameter
 from trueness.cli import configuration, suggestions
 from trueness.cli.options import ROWS_SHOWN, Whole
 from trueness.errors import TruenessError
+from trueness.files import check_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -99,22 +99,6 @@ def check(output: Output) -> None:
             raise TruenessError(f"--{other} and --{name} name one file, {path}", "output_twice")
     for text in configuration.data_notes():
         note(text)
-
-
-def check_path(path: Path) -> None:
-    """Refuse a file that cannot be written: no folder, no right, or not a file.
-
-    Raises
-    ------
-    TruenessError
-        With the code ``output_path``.
-    """
-    folder, taken = path.parent, path.exists() and not path.is_file()
-    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TruenessError(
-            f"{path}: the file cannot be written there; give one in an existing folder",
-            "output_path",
-        )
 
 
 def present(judgement: Judgement, output: Output = DEFAULT) -> None:

@@ -1,4 +1,4 @@
-"""Verbs about a run that is used: finalize, predict, monitor, payoff."""
+"""Verbs about a run that is used: finalize, predict, monitor, export, payoff."""
 
 from __future__ import annotations
 
@@ -159,6 +159,41 @@ def monitor(
     found = watch(predictor, read, table)
     present(found, output)
     return 0 if found.refuted is None else 1
+
+
+def export(
+    bundle: Path,
+    out: Annotated[Path, Parameter(help="File that ends in .onnx; one that is there is replaced.")],
+    /,
+    *,
+    data: Data = None,
+    vix: Vix = None,
+    features: Features = None,
+    rows: Path | None = None,
+    output: Output = DEFAULT,
+) -> int:
+    """Write a bundle as an ONNX graph: rows in, logit and calibrated probability out.
+
+    Its models are averaged in the graph. A runtime is asked about all rows of the data, or about
+    random ones without any, and the graph is kept if no probability differs by more than 0.0001.
+    Names of columns, threshold and promise stand in its metadata.
+
+    Example: trueness export bundle model.onnx --data longer.csv
+
+    Parameters
+    ----------
+    bundle
+        Folder that `trueness finalize` wrote.
+    rows
+        Also write what was compared into this file (.npz): inputs, ids, and what the bundle says.
+    """
+    from trueness.bundle.exporting import export as exported
+    from trueness.bundle.predicting import load
+
+    check(output)
+    given = {"data": data, "vix": vix, "features": features}
+    present(exported(load(bundle), out, given, rows), output)
+    return 0
 
 
 def payoff(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 
 from trueness.examples import Examples
 from trueness.fit.device import Device
@@ -33,18 +34,41 @@ def network_logits(
     examples : Examples
         N windows; of columns prepared in folds, as the first fold sees them.
     device : Device
-    precision : {"float32", "bf16"}
-        That of the training, so that scores are the same.
+    precision : {"float32", "bf16", "float64"}
+        That of the training, so that scores are the same; the last shows what rounding does.
     beside : Path
         Folder of own files.
     """
-    n_features = len(examples.features)
-    module = build(spec.model, n_features, examples.context, torch.Generator(), beside)
-    module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
-    module, found = module.to(device.name).eval(), []
+    module = network_of(spec, parameters, len(examples.features), examples.context, beside)
+    module, found = module.to(device.name), []
+    kind = torch.float64 if precision == "float64" else torch.float32
+    module = module.to(kind)
     rows = examples.starts(0)
     for first in range(0, len(rows), EVALUATION_ROWS):
         windows = torch.from_numpy(examples.x[rows[first : first + EVALUATION_ROWS]].copy())
         with device.autocast(precision):
-            found.append(module(windows.to(device.name), NoNoise()).float().cpu().numpy())
+            found.append(module(windows.to(device.name, kind), NoNoise()).float().cpu().numpy())
     return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+@torch.enable_grad()  # own networks are tried before they are trusted
+def network_of(
+    spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
+    beside: Path = Path(),
+) -> nn.Module:  # fmt: skip
+    """The network of a spec with stored weights, on the CPU, set to evaluate.
+
+    Parameters
+    ----------
+    spec : Spec
+        Its model is a network.
+    parameters : mapping of str to array
+        State of the module, as a run stores it.
+    n_features, context : int
+        Columns and rows of a window.
+    beside : Path
+        Folder of own files.
+    """
+    module = build(spec.model, n_features, context, torch.Generator(), beside)
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
+    return module.eval()

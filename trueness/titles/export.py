@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ import torch
 
 from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import remove, replace_folder, restore_folder, temporary, written_whole
+from trueness.onnxfile import Session, check_packages, network_graph
 from trueness.spec.titles import Encoder, TitlesSpec
 from trueness.store import Run
 from trueness.text.tokens import vocabulary_of
@@ -87,35 +84,18 @@ def export_onnx(classifier: Classifier, out: Path) -> float:
     TruenessError
         If the graph answers differently; it is not kept.
     """
-    network = classifier.network.to("cpu")
-    shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
+    check_packages()
+    axes = {0: "batch", 1: "length"}
+    graph = network_graph(
+        classifier.network.to("cpu"), _example(classifier, 3, 7, 0), ["tokens", "mask"], "logits",
+        (axes, axes), "the encoder",
+    )  # fmt: skip
     with written_whole(out) as unfinished:
-        with _quiet():
-            program = torch.onnx.export(
-                network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
-                input_names=["tokens", "mask"], output_names=["logits"],
-                dynamic_shapes=(shapes, shapes),
-            )  # fmt: skip
-            assert program is not None
-            program.save(str(unfinished), external_data=False)
+        unfinished.write_bytes(graph.SerializeToString())
         widest = _difference(classifier, unfinished)
         if widest > WIDEST:
             raise TruenessError(f"the graph's logits differ by {widest:.2g}; it is not written")
     return widest
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Without what the exporter warns of itself."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        exporter.setLevel(level)
 
 
 def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:
@@ -128,14 +108,11 @@ def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple
 
 
 def _difference(classifier: Classifier, path: Path) -> float:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    widest = 0.0
+    session, widest = Session(path), 0.0
     for seed, (rows, length) in enumerate(((1, 1), (2, 5), (3, 7), (9, 40))):
         tokens, mask = _example(classifier, rows, length, seed)
         with torch.no_grad():
             own = classifier.network(tokens, mask).numpy()
-        (theirs,) = session.run(["logits"], {"tokens": tokens.numpy(), "mask": mask.numpy()})
-        widest = max(widest, float(np.abs(own - np.asarray(theirs)).max()))
+        theirs = session.run({"tokens": tokens.numpy(), "mask": mask.numpy()})["logits"]
+        widest = max(widest, float(np.abs(own - theirs).max()))
     return widest
