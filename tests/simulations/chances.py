@@ -85,7 +85,10 @@ SIZE = Experiment(
        for who in ("one model", "leader of 4", "leader of 20", "leader of 20, the others unseen")),
      _FALSE("no skill: interval of AUC above 0.5", nominal=0.025)),
     tuple(Case(setting, n, scores) for setting in ("iid", "markov", "sv", "sv5", "over5")
-          for scores in MEMORIES for n in (422, 3000)),
+          for scores in MEMORIES for n in (422, 3000))
+    + (*(Case("trend", n, scores) for scores in ("independent scores", "AR scores")
+         for n in (422, 3000)),
+       Case("sv_slow", 422, "slow scores"), Case("sv", 200, "slow scores")),
     2000, _size,
 )  # fmt: skip
 POWER = Experiment(
