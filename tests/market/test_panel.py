@@ -277,7 +277,7 @@ def _judged(y, score, alarms):
     ranked, labels = SortedScores.of(y.ravel(), score.ravel()), labels_of(y.ravel(), blocks)
     values = (rank_values(ranked), alarm_values(ranked, alarms))
     widths = [e.high - e.low for e in (found["auc"], found[f"precision@{alarms}"])]
-    return np.array([*widths, *(Chance.of(labels, [v]).single[0] for v in values)])
+    return np.array([*widths, *(Chance.of(labels, [v]).p_value(0) for v in values)])
 
 
 @pytest.mark.parametrize("copies", [2, 3])

@@ -11,14 +11,18 @@ there are and for how alike they are. Lancaster, Iatsenko, Pidde, Ticcinelli and
 
 A shift joins the end of the labels to their beginning. There neighbours are strangers, so sums
 after a shift vary less than the sum without one, the more the longer both series remember; the
-observed sum is brought to their scale (see `Series.seam`).
+observed sum is brought to their scale (see `seam_weights`).
+
+A trend that labels and scores share would read as skill, since no shift keeps it. So all is tested
+twice, as it is and with a line over time taken off both, and the larger p-value counts: who knows
+something of the labels passes both.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import ClassVar, Protocol
 
 import numpy as np
@@ -30,6 +34,7 @@ from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
+Spectrum = NDArray[np.complex128]
 PERMUTATIONS = 2000
 """Rearrangements that are drawn where there are too many, the given one among them."""
 AT_ONCE = 32
@@ -40,6 +45,8 @@ SEAM_SHARE = 2
 """Lags up to half of the series count for the seam."""
 LEAST_SEAM = 0.25
 """Share of the variance that is left at least; estimates below it are noise."""
+LEAST_VARIANCE = 0.05
+"""Of the labels at a time, as a share of their mean variance."""
 
 
 class Labels(Protocol):
@@ -49,14 +56,24 @@ class Labels(Protocol):
     """Whether labels move along time."""
 
     @property
+    def tests(self) -> int:
+        """How often all is tested."""
+
+    @property
     def count(self) -> int:
         """Rearrangements, the given labels among them."""
 
-    def sums(self, values: Array) -> Array:
-        """Sum of labels, their mean taken off, times values (m, n), (m, count); as given first."""
+    def rearranged(self, values: Array) -> tuple[Array, Array]:
+        """Sums of labels times values (m, n) in every rearrangement, the means of both taken off.
 
-    def seam(self, values: Array) -> Array:
-        """Variance of sums after a rearrangement, as a share of that without one, (m,)."""
+        Returns
+        -------
+        sums : (tests, m, count)
+            Of both as they are, and where units have times without their lines over time; the given
+            labels first.
+        seam : (tests, m)
+            Variance after a rearrangement as a share of that without one.
+        """
 
 
 def labels_of(y: NDArray[np.uint8], blocks: Blocks, group: object = None) -> Labels:
@@ -94,43 +111,136 @@ class Series:
         Place of each unit among the cells: series side by side, times in order.
     centred : (count, series) float64
         Labels minus their mean; 0 where a series has no unit.
+    there : (count, series) float64
+        1 where it has one, else 0.
     """
 
     place: Index
     centred: Array
+    there: Array
     shifted: ClassVar[bool] = True
+    tests: ClassVar[int] = 2
 
     @classmethod
     def of(cls, centred: Array, place: Index, width: int) -> Series:
         """Of labels (n,) at their places among so many series."""
-        cells = np.zeros((int(place.max()) // width + 1, width))
-        cells.ravel()[place] = centred
-        return cls(place, cells)
+        cells, there = np.zeros((2, int(place.max()) // width + 1, width))
+        cells.ravel()[place], there.ravel()[place] = centred, 1
+        return cls(place, cells, there)
 
     @property
     def count(self) -> int:
         """Times."""
         return len(self.centred)
 
-    def _cells(self, values: Array) -> Array:
+    def rearranged(self, values: Array) -> tuple[Array, Array]:
+        """See `Labels`; without lines, `seam` is multiplied by `_evenness`."""
         cells = np.zeros((len(values), self.centred.size))
-        cells[:, self.place] = values
-        return cells.reshape(-1, *self.centred.shape)
+        cells[:, self.place] = values - values.mean(axis=1, keepdims=True)
+        cells = cells.reshape(-1, *self.centred.shape)
+        both = cells, self._without_lines(cells)
+        sums, seam = zip(*(s.of(x) for s, x in zip(self._shifts, both, strict=True)), strict=True)
+        return np.array(sums), np.array([seam[0], seam[1] * self._evenness(both[1])])
 
-    def sums(self, values: Array) -> Array:
-        """By the fast Fourier transform; see `Labels`."""
-        labels = np.fft.rfft(self.centred, axis=0)
-        spectrum = np.fft.rfft(self._cells(values), axis=1)
-        return np.fft.irfft((spectrum * labels.conj()).sum(2), self.count, axis=1)
+    @cached_property
+    def _shifts(self) -> tuple[Shifts, Shifts]:
+        return Shifts.by(self.centred), Shifts.by(self._without_lines(self.centred))
 
-    def seam(self, values: Array) -> Array:
-        """By the autocovariances of both; see `Labels`.
+    @cached_property
+    def _line(self) -> Array:
+        """Time of each unit, of mean 0 and length 1 in each series; 0 where there is no unit."""
+        time = np.arange(self.count)[:, None]
+        line = self.there * (time - (self.there * time).sum(0) / self._units)
+        return line / np.maximum(np.sqrt(np.square(line).sum(0)), 1e-300)
 
-        A pair of times that lie d apart is parted by the seam in d of all shifts, and then has
-        labels that lie ``count - d`` apart.
+    @cached_property
+    def _units(self) -> Array:
+        return np.maximum(self.there.sum(0), 1)
+
+    def _without_lines(self, cells: Array) -> Array:
+        """Cells (..., count, series) with the trend of each series taken off, its mean kept."""
+        return cells - (cells * self._line).sum(-2, keepdims=True) * self._line
+
+    @cached_property
+    def _variance(self) -> Array:
+        """Of the labels beside their line, itself by a line, (count, series)."""
+        square = np.square(self._without_lines(self.centred))
+        mean, slope = square.sum(0) / self._units, (square * self._line).sum(0)
+        return self.there * np.maximum(mean + slope * self._line, LEAST_VARIANCE * mean)
+
+    def _evenness(self, cells: Array) -> Array:
+        """Variance of sums if labels varied at all times alike, by that where values lie, (m,).
+
+        With a trend labels vary most where they are frequent, and so do sums of values that lie
+        there; shifted labels come from all times.
         """
-        cells = self._cells(values - values.mean(axis=1, keepdims=True))
-        return seam_of(cells, self.centred)
+        square = np.square(cells)
+        own = np.einsum("mts,ts->m", square, self._variance)
+        even = square.sum(1) @ self._variance.mean(0)
+        return np.clip(np.divide(even, own, out=np.ones_like(own), where=own > 0), LEAST_SEAM, 1)
+
+
+@dataclass(frozen=True)
+class Shifts:
+    """Some labels under every shift, by the fast Fourier transform.
+
+    Attributes
+    ----------
+    labels : (count + 1, series) complex128
+        Transform of the labels, twice as long.
+    weights : (2, count + 1, series) float64
+        See `seam_weights`.
+    """
+
+    labels: Spectrum
+    weights: Array
+
+    @classmethod
+    def by(cls, labels: Array) -> Shifts:
+        """Of labels (count, series) of mean 0."""
+        spectrum = np.fft.rfft(labels, 2 * len(labels), axis=0)
+        return cls(spectrum, seam_weights(spectrum))
+
+    def of(self, cells: Array) -> tuple[Array, Array]:
+        """Sums (m, count) of values (m, count, series), and the share that the seam leaves, (m,).
+
+        A share is a variance after a shift by that without one, in [0.25, 1].
+        """
+        count = cells.shape[1]
+        values = np.fft.rfft(cells, 2 * count, axis=1)
+        single = (values[:, ::2] * self.labels[::2].conj()).sum(2)  # as of a transform half as long
+        power = np.square(values.real) + np.square(values.imag)
+        lost, whole = np.einsum("mfs,kfs->km", power, self.weights)
+        share = 1 - np.divide(lost, whole, out=np.zeros_like(lost), where=whole > 0)
+        return np.fft.irfft(single, count, axis=1), np.clip(share, LEAST_SEAM, 1)
+
+
+def seam_weights(labels: Spectrum) -> Array:
+    """What the seam takes from the variance of sums, and all of it, by frequency of the values.
+
+    The variance is a sum over pairs of times, of the autocovariances of values and labels. A pair
+    that lies d apart is parted by the seam in d of all shifts, and then has labels that lie
+    ``count - d`` apart. Such sums over lags are sums over frequencies as well (Parseval).
+
+    Parameters
+    ----------
+    labels : (count + 1, series) complex128
+        Transform of the labels of mean 0, twice as long.
+
+    Returns
+    -------
+    (2, count + 1, series) float64
+    """
+    n = len(labels) - 1
+    of_labels = np.fft.irfft(np.square(np.abs(labels)), 2 * n, axis=0)
+    lag = np.arange(max(2, n // SEAM_SHARE))
+    apart, at = lag[:, None], np.zeros((2, 2 * n, labels.shape[1]))
+    at[0, lag] = apart * (n - apart) / max(1, n - 1) * (of_labels[lag] - of_labels[n - lag])
+    at[1, lag] = (n - apart) * of_labels[lag]
+    at[:, -lag[1:]] = at[:, lag[1:]]
+    twice = np.full(n + 1, 2.0)
+    twice[[0, -1]] = 1
+    return np.fft.rfft(at, axis=1).real * twice[:, None]
 
 
 @dataclass(frozen=True)
@@ -143,7 +253,7 @@ class Times:
         Units time by time.
     time : (n,) int64
         Of each unit in this order.
-    mean : (times,) float64
+    means : Series
         Mean label of each time, that of all labels taken off.
     rest : (n,) float64
         Labels minus the mean of their time, in this order.
@@ -152,10 +262,11 @@ class Times:
 
     order: Index
     time: Index
-    mean: Array
+    means: Series
     rest: Array
     shifts: Index
     shifted: ClassVar[bool] = True
+    tests: ClassVar[int] = 2
 
     @classmethod
     def of(cls, centred: Array, time: Index) -> Times:
@@ -165,39 +276,35 @@ class Times:
         at, sizes = time[order], np.bincount(time)
         mean = np.bincount(time, centred) / sizes
         shifts = np.append(0, rng.integers(0, len(sizes), PERMUTATIONS - 1))
-        return cls(order, at, mean, centred[order] - mean[at], shifts)
+        means = Series.of(mean, np.arange(len(mean)), 1)
+        return cls(order, at, means, centred[order] - mean[at], shifts)
 
     @property
     def count(self) -> int:
         """Drawn rearrangements."""
         return len(self.shifts)
 
-    def sums(self, values: Array) -> Array:
-        """Shifted means of times, and labels turned round inside their times; see `Labels`."""
-        inside = values[:, self.order]
-        means = self._moved(self._totals(inside))
+    def rearranged(self, values: Array) -> tuple[Array, Array]:
+        """Shifted means of times, and labels turned round inside their times; see `Labels`.
+
+        Inside a time there is no trend.
+        """
+        inside = (values - values.mean(axis=1, keepdims=True))[:, self.order]
+        totals = np.add.reduceat(inside, np.flatnonzero(np.diff(self.time, prepend=-1)), axis=1)
+        sums, seam = self.means.rearranged(totals)
+        return sums[..., self.shifts] + self._turned(inside), seam
+
+    def _turned(self, inside: Array) -> Array:
+        """Sums inside times, (m, count)."""
         sizes = np.bincount(self.time)
         start = (np.cumsum(sizes) - sizes)[self.time]
         place = np.arange(len(self.time)) - start
-        rng, found = np.random.default_rng(1), np.empty((len(values), self.count))
+        rng, found = np.random.default_rng(1), np.empty((len(inside), self.count))
         found[:, 0] = inside @ self.rest
         for arrangement in range(1, self.count):
             turn = (rng.random(len(sizes)) * sizes).astype(np.int64)[self.time]
             found[:, arrangement] = inside @ self.rest[start + (place + turn) % sizes[self.time]]
-        return found + means
-
-    def _totals(self, inside: Array) -> Array:
-        starts = np.flatnonzero(np.diff(self.time, prepend=-1))
-        return np.add.reduceat(inside, starts, axis=1)
-
-    def _moved(self, totals: Array) -> Array:
-        means = Series.of(self.mean, np.arange(len(self.mean)), 1)
-        return means.sums(totals)[:, self.shifts]
-
-    def seam(self, values: Array) -> Array:
-        """That of the sums of times; see `Series.seam`."""
-        inside = (values - values.mean(axis=1, keepdims=True))[:, self.order]
-        return seam_of(self._totals(inside)[:, :, None], self.mean[:, None])
+        return found
 
 
 @dataclass(frozen=True)
@@ -218,6 +325,7 @@ class Clusters:
     centred: Array
     orders: NDArray[np.int32]
     shifted: ClassVar[bool] = False
+    tests: ClassVar[int] = 1
 
     @classmethod
     def of(cls, centred: Array, item: Index) -> Clusters:
@@ -242,46 +350,11 @@ class Clusters:
         """Permutations."""
         return len(self.orders)
 
-    def sums(self, values: Array) -> Array:
-        """See `Labels`."""
+    def rearranged(self, values: Array) -> tuple[Array, Array]:
+        """Without a seam; see `Labels`."""
         cells = np.empty_like(values)
         cells[:, self.place] = values
-        return cells @ self.centred[self.orders].T
-
-    def seam(self, values: Array) -> Array:
-        """There is none."""
-        return np.ones(len(values))
-
-
-def seam_of(values: Array, labels: Array) -> Array:
-    """Variance of sums of values times labels after a shift as a share of that without, (m,).
-
-    Parameters
-    ----------
-    values : (m, times, series)
-        Of mean 0.
-    labels : (times, series)
-        Of mean 0.
-
-    Returns
-    -------
-    (m,) float64
-        In [0.25, 1].
-    """
-    n = len(labels)
-    size = 2 * n
-    of_values, of_labels = (
-        np.fft.irfft(np.square(np.abs(np.fft.rfft(x, size, axis=-2))), size, axis=-2)[..., :n, :]
-        for x in (values, labels)
-    )
-    lag = np.arange(1, max(2, n // SEAM_SHARE))
-    whole = (of_values[:, 0] * of_labels[0]).sum(1) * n
-    whole += 2 * ((n - lag)[:, None] * of_values[:, lag] * of_labels[lag]).sum((1, 2))
-    strangers = of_labels[lag] - of_labels[n - lag]
-    parted = (lag * (n - lag) / (n - 1))[:, None] * of_values[:, lag] * strangers
-    lost = 2 * parted.sum((1, 2))
-    share = 1 - np.divide(lost, whole, out=np.zeros_like(lost), where=whole > 0)
-    return np.clip(share, LEAST_SEAM, 1)
+        return (cells @ self.centred[self.orders].T)[None], np.ones((1, len(values)))
 
 
 @dataclass(frozen=True)
@@ -290,14 +363,14 @@ class Chance:
 
     Attributes
     ----------
-    observed : (m,) float64
+    observed : (tests, m) float64
         Standard deviations above the mean over all rearrangements, corrected for the seam; -inf of
-        a model that does not tell units apart.
-    single : (m,) float64
+        a model that does not tell units apart. The tests are those of `Labels`.
+    single : (tests, m) float64
         P-value of each model by itself.
-    spread : (m,) float64
+    spread : (tests, m) float64
         Standard deviation of its sums.
-    largest : (count,) float64
+    largest : (tests, count) float64
         Largest standardised sum of any model, -inf without any.
     highest : (count,) float64
         Largest sum of any model as it is, the mean of the labels taken off.
@@ -317,31 +390,32 @@ class Chance:
         --------
         >>> y = np.random.default_rng(0).random(500) < 0.3
         >>> labels = labels_of(y.astype(np.uint8), Blocks.of(500, time=np.arange(500), length=20))
-        >>> float(Chance.of(labels, [y * 1.0]).single[0])
+        >>> Chance.of(labels, [y * 1.0]).p_value(0)
         0.002
         """
         chunks = [values[i : i + AT_ONCE] for i in range(0, len(values), AT_ONCE)]
         found = in_threads(lambda some: cls._of_some(labels, some), chunks)
-        nobody, nothing = np.empty(0), np.full(labels.count, -np.inf)
-        return reduce(cls.joined, found, cls(nobody, nobody, nobody, nothing, nothing))
+        nobody, nothing = np.empty((labels.tests, 0)), np.full(labels.count, -np.inf)
+        empty = cls(nobody, nobody, nobody, np.tile(nothing, (labels.tests, 1)), nothing)
+        return reduce(cls.joined, found, empty)
 
     @classmethod
     def _of_some(cls, labels: Labels, values: Sequence[Array]) -> Chance:
         """Of so many values as are held at once."""
         each = np.array(values, np.float64)
-        sums = labels.sums(each)
-        spread = sums.std(axis=1, keepdims=True)
-        moves = spread > ROUNDING * (1 + np.abs(sums).max(axis=1, keepdims=True))
-        z = (sums - sums.mean(axis=1, keepdims=True)) / np.where(moves, spread, 1)
-        z[:, 0] *= np.sqrt(labels.seam(each))
-        z[~moves[:, 0]] = -np.inf
-        single = (z >= z[:, :1] - ROUNDING).mean(axis=1)
-        return cls(z[:, 0].copy(), single, spread[:, 0], z.max(axis=0), sums.max(axis=0))
+        sums, seam = labels.rearranged(each)
+        spread = sums.std(axis=2, keepdims=True)
+        moves = spread > ROUNDING * (1 + np.abs(sums).max(axis=2, keepdims=True))
+        z = (sums - sums.mean(axis=2, keepdims=True)) / np.where(moves, spread, 1)
+        z[..., 0] *= np.sqrt(seam)
+        z[~moves[..., 0]] = -np.inf
+        single = (z >= z[..., :1] - ROUNDING).mean(axis=2)
+        return cls(z[..., 0].copy(), single, spread[..., 0], z.max(axis=1), sums[0].max(axis=0))
 
     def joined(self, other: Chance) -> Chance:
         """Both families as one."""
         rows = (
-            np.concatenate([getattr(self, name), getattr(other, name)])
+            np.concatenate([getattr(self, name), getattr(other, name)], axis=1)
             for name in ("observed", "single", "spread")
         )
         return Chance(
@@ -352,10 +426,17 @@ class Chance:
         """P-value of a model, adjusted for all of them and for so many that are not here.
 
         The share of rearrangements in which the largest of all reaches it; each model that is not
-        here adds the p-value of this one by itself (Bonferroni).
+        here adds the p-value of this one by itself (Bonferroni). The larger of both tests.
         """
-        joint = float((self.largest >= self.observed[model] - ROUNDING).mean())
-        return min(1.0, joint + further * float(self.single[model]))
+        joint = (self.largest >= self.observed[:, [model]] - ROUNDING).mean(axis=1)
+        return min(1.0, float((joint + further * self.single[:, model]).max()))
+
+    def needed(self, model: int, confidence: float) -> float:
+        """Sum that chance rarely gives a model among all, in both tests; infinite without any."""
+        if not np.isfinite(self.largest).all():
+            return float("inf")
+        critical = np.quantile(self.largest, confidence, axis=1)
+        return float((critical * self.spread[:, model]).max())
 
 
 def alarm_values(ranked: SortedScores, alarms: int) -> Array:

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, stdtrit
 
+from trueness.evaluation.differences import small_sample_critical
 from trueness.evaluation.resampling import Resampled
-from trueness.evaluation.selection import small_sample_critical
 
 Array = NDArray[np.float64]
 

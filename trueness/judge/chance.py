@@ -90,7 +90,7 @@ def chance_of(
     )
     return ChanceTest(
         found.precision.p_value(place, further), found.auc.p_value(place, further),
-        len(found.addresses) + further, len(found.auc.largest), found.shifted,
+        len(found.addresses) + further, len(found.auc.highest), found.shifted,
     )  # fmt: skip
 
 
@@ -186,12 +186,13 @@ class Rearranged:
 
 def _fits(arrays: dict[str, NDArray[Any]], models: int) -> bool:
     """Whether arrays of a `Chance` have one number of each model, or of each arrangement."""
-    arrangements = arrays["largest-auc"].shape
-    sizes = {"observed": (models,), "single": (models,), "spread": (models,), "shifted": (1,)}
-    return len(arrangements) == 1 and all(
-        one.shape == sizes.get(name.partition("-")[0], arrangements) and not np.isnan(one).any()
+    each = arrays["single-auc"].shape
+    every = (*each[:1], *arrays["highest-auc"].shape)
+    sizes = {"largest": every, "highest": every[1:], "shifted": (1,)}
+    return len(each) == len(every) == 2 and each[1] == models and all(
+        one.shape == sizes.get(name.partition("-")[0], each) and not np.isnan(one).any()
         for name, one in arrays.items()
-    )
+    )  # fmt: skip
 
 
 def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
