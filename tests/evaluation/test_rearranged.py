@@ -6,13 +6,8 @@ from scipy.signal import lfilter
 
 from tests.evaluation.cases import refused
 from trueness.evaluation import Blocks, Chance, roc_auc
-from trueness.evaluation.rearranged import (
-    PERMUTATIONS,
-    Shifts,
-    alarm_values,
-    labels_of,
-    rank_values,
-)
+from trueness.evaluation.rearranged import alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import PERMUTATIONS, Shifts, labels_of
 from trueness.evaluation.resampling import SortedScores
 
 

@@ -20,7 +20,8 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.joint_draws import auc_draws
 from trueness.evaluation.metrics import measure
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.market import MarketData, Panel, load_panel, synthetic_bars, windows

@@ -7,7 +7,8 @@ import numpy as np
 from tests.simulations.experiments import Case, Experiment, Outcome, Promise
 from tests.simulations.generators import SETTINGS, Sample, planted
 from trueness.evaluation.influence import auc_influence, linear_draws, too_few
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 
 ALARMS, MODELS, LEVEL = 30, 20, 0.05
 MEMORIES = {"independent scores": 0.0, "AR scores": 0.95, "slow scores": 0.995}

@@ -97,7 +97,7 @@ def effective_sizes(n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, level: A
 
 
 def effective_bounds(
-    k: ArrayLike, n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, tail: ArrayLike
+    k: ArrayLike, n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, tail: Array | float
 ) -> tuple[Array, Array]:
     """`Dependence.bounds` of many, all of shapes that fit together; (0, 1) where n is 0."""
     trials = np.asarray(n, np.float64)

@@ -180,7 +180,7 @@ def small_sample_critical(critical: Array | float, freedom: Array | float) -> Ar
 
     Examples
     --------
-    >>> round(small_sample_critical(1.96, 19), 2)
+    >>> round(float(small_sample_critical(1.96, 19)), 2)
     2.09
     """
     return -stdtrit(freedom, ndtr(-np.asarray(critical)))
@@ -191,7 +191,7 @@ def large_sample(critical: Array | float, freedom: Array | float) -> Array:
 
     Examples
     --------
-    >>> round(large_sample(small_sample_critical(1.96, 19), 19), 2)
+    >>> round(float(large_sample(small_sample_critical(1.96, 19), 19)), 2)
     1.96
     """
     return -ndtri(stdtr(freedom, -np.asarray(critical)))

@@ -66,7 +66,6 @@ def lower_bounds(differences: Sequence[Resampled], confidence: float) -> list[fl
     if not known:
         return [one.value if one.error == 0 else float("nan") for one in differences]
     largest = np.max([(one.draws - one.value) / one.error for one in known], axis=0)
-    critical = small_sample_critical(
-        float(np.quantile(largest, confidence)), min(one.freedom for one in known)
-    )
+    freedom = min(one.freedom for one in known)
+    critical = float(small_sample_critical(np.quantile(largest, confidence), freedom))
     return [one.value - critical * one.error for one in differences]

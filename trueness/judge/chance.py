@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads
 from trueness.judge.access import versions
