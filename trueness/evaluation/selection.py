@@ -39,8 +39,8 @@ class Contrast:
     ----------
     pointwise, simultaneous : Estimate
     p : float or None
-        Adjusted for the companions: the share of draws whose largest studentised deviation is at
-        least that of this difference from 0. It is at most 1 minus the confidence where the
+        Adjusted for the companions: the share of draws whose largest studentised deviation is a
+        critical value at which the interval holds 0. It is at most 1 minus the confidence where the
         simultaneous interval leaves out 0 (up to the interpolation of its quantile); 0 says that no
         draw went so far. None where there is no interval.
     """
