@@ -5,7 +5,7 @@ from functools import partial
 import numpy as np
 
 from tests.simulations.experiments import Case, Experiment, Outcome, Promise
-from tests.simulations.generators import SETTINGS, Sample, planted
+from tests.simulations.generators import SETTINGS, Sample, planted, truth_at_large
 from trueness.evaluation.influence import auc_influence, linear_draws, too_few
 from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
 from trueness.evaluation.rearranged_labels import labels_of
@@ -25,8 +25,8 @@ def _values(one: Sample) -> dict[str, list]:
 
 def _size(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     """Twenty models that know nothing."""
-    memory = MEMORIES[case.variant]
-    one = planted(rng, SETTINGS[case.setting], case.n, None, memory=memory, models=MODELS)
+    memory, setting = MEMORIES[case.variant], SETTINGS[case.setting]
+    one = planted(rng, setting, case.n, None, memory=memory, models=MODELS)
     labels, found = labels_of(one.y, one.blocks), {}
     for statistic, values in _values(one).items():
         some = Chance.of(labels, values[:4])
@@ -41,7 +41,9 @@ def _size(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
         }  # fmt: skip
     ranked = one.ranked()
     interval = linear_draws(*auc_influence(ranked), one.blocks, few=too_few(one.y)).proportion(0.95)
-    return found | {"no skill: interval of AUC above 0.5": interval.low and interval.low > 0.5}
+    # a shared trend raises the AUC itself
+    truth = truth_at_large(setting, (1.0,)).auc[0] if setting.trend else 0.5
+    return found | {"no skill: interval of AUC above 0.5": interval.low and interval.low > truth}
 
 
 def _leader_p(chance: Chance) -> float:
