@@ -38,8 +38,8 @@ class ChanceTest:
     Attributes
     ----------
     precision, auc : float
-        P-values of its hits at the alarm budget, and of its AUC; the larger of those with and without
-        the trends of labels and scores.
+        P-values of its hits at the alarm budget, and of its AUC; the larger of those with the
+        trends of labels and scores and without them.
     tested : int
         Models among which it was found, those that are gone and epochs chosen among included.
     arrangements : int
