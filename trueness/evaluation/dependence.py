@@ -93,7 +93,8 @@ INDEPENDENT = Dependence(1.0, np.inf)
 def effective_sizes(n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, level: ArrayLike) -> Array:
     """`Dependence.effective` of many, all of shapes that fit together."""
     freedom = np.maximum(np.asarray(blocks) - 1, 1.0)
-    return np.divide(n, effect) * (ndtri(level) / stdtrit(freedom, level)) ** 2
+    few = np.where(np.isfinite(freedom), ndtri(level) / stdtrit(freedom, level), 1.0)
+    return np.divide(n, effect) * few**2
 
 
 def effective_bounds(
