@@ -20,7 +20,8 @@ UNLIKELY = 4.5
 SMALL = [
     ("single", Case("iid", 1000), 200), ("single", Case("spread", 1000), 200),
     ("single", Case("over5", 1000), 200), ("pair", Case("regime", 422), 100),
-    ("equal", Case("iid", 422), 40), ("scattered", Case("hard", 422), 50),
+    ("slow", Case("sv_slow", 3000, "67 % both"), 60),
+    ("chance", Case("trend", 422, "independent scores"), 100), ("equal", Case("iid", 422), 40), ("scattered", Case("hard", 422), 50),
     ("chance", Case("sv", 422, "AR scores"), 150), ("chance", Case("iid", 422, "independent scores"), 150),
     ("power", Case("sv", 3000, "AR scores, 60 %"), 150), ("leader", Case("sv", 3000, "AR scores"), 20),
     ("certificates", Case("iid", 1000), 12), ("certificate_power", Case("regime", 3000, "0.45"), 8),
