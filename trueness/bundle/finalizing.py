@@ -112,7 +112,7 @@ def finalize(
         not continue those of the run, ``untrusted`` for estimators that no file can keep.
     """
     check_binary(run, "bundles are")
-    _check_has_model(run, name)
+    check_has_model(run, name)
     if not 1 <= seeds <= MOST_SEEDS:
         raise TruenessError(f"{seeds} seeds; give 1 to {MOST_SEEDS}", "seeds")
     check_free(out)
@@ -166,7 +166,30 @@ def finalize_named(
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
     check_binary(run, "bundles are")
-    _check_has_model(run, name)
+    check_has_model(run, name)
+    data = data_of_run(run, name, given, how.get("beside", Path()))
+    return finalize(store, run, name, data, out, **how)
+
+
+def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Path()) -> Any:  # noqa: ANN401
+    """Data that are given, or that the record of a run names.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        What the run is called.
+    given : mapping
+        Sources of the task by option, None where the record's own are meant.
+    beside : Path
+        Folder of own files.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_source`` for an option that the task does not take, ``no_data`` if the
+        recorded data cannot be read again.
+    """
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
     own = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
@@ -176,10 +199,10 @@ def finalize_named(
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
     try:
-        data = task.load({
+        return task.load({
             **{option: value for option, value in sources.items() if value is not None},
             "labels": {column} if (column := getattr(target, "column", None)) else set(),
-            "beside": how.get("beside", Path()),
+            "beside": beside,
         })  # fmt: skip
     except TruenessError as error:
         unasked = {option for option, value in sources.items() if value and option not in asked}
@@ -187,10 +210,9 @@ def finalize_named(
             raise
         raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
                             f"({error}); give --data", "no_data") from None  # fmt: skip
-    return finalize(store, run, name, data, out, **how)
 
 
-def _check_has_model(run: Run, name: str) -> None:
+def check_has_model(run: Run, name: str) -> None:
     if run.spec.task.kind not in TASKS:
         raise TruenessError(
             f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"
@@ -203,7 +225,7 @@ def _check_has_model(run: Run, name: str) -> None:
 def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN401
     """Refuse other data than those that were judged; what is different about them."""
     recorded = run.record["data"]
-    if recorded["digest"] == data.digest and _has_same_inputs(run, data):
+    if recorded["digest"] == data.digest and has_same_inputs(run, data):
         return []
     task = task_of(run.spec.task.kind)
     if task.earlier is None:
@@ -218,7 +240,7 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
     return [f"judged on data up to {recorded['as_of']}"]
 
 
-def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
+def has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     """Whether volatility index and own features, where the run reads some, are those it read."""
     for field, part in {"volatility": "volatility", "features": "own"}.items():
         wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)

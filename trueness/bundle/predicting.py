@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -236,26 +236,41 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
-        _check_given(self.bundle, data)
-        task, prepared = task_of(self.bundle.task), dict[str, Examples]()
         logits, asked = [], None
+        for one, examples in self.asked(data, since):
+            asked = asked or examples
+            logits.append(one.logits(examples, self.beside))
+        assert asked is not None
+        notes = (*notes, *asked.notes)
+        numbered = self.bundle.task == "table" and data.id_column is None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+
+    def asked(
+        self, data: Any, since: np.datetime64 | None = None  # noqa: ANN401
+    ) -> Iterator[tuple[Opened, Examples]]:
+        """Each model with the examples that it is asked about, the same units for all; labels of
+        bars are known where their future is in the data, those of tables never.
+
+        Raises
+        ------
+        TruenessError
+            As `predict`, and with code ``different_units``.
+        """
+        _check_given(self.bundle, data)
+        task, prepared, first = task_of(self.bundle.task), dict[str, Examples](), None
         for one in self.opened:
             spec, known = one.member.spec, one.member.prepared
             key = f"{spec.task.model_dump_json()} {known}"
             if key not in prepared:
                 made = _checked(task.unseen(spec, data, known, one.files), one.member)
                 prepared[key] = self._asked(made, since)
-            asked = asked or prepared[key]
-            if not np.array_equal(asked.columns()["id"], prepared[key].columns()["id"]):
+            first = prepared[key] if first is None else first
+            if not np.array_equal(first.columns()["id"], prepared[key].columns()["id"]):
                 raise TruenessError(
                     "the models of this ensemble read different rows; give a longer history",
                     "different_units",
                 )
-            logits.append(one.logits(prepared[key], self.beside))
-        assert asked is not None
-        notes = (*notes, *asked.notes)
-        numbered = self.bundle.task == "table" and data.id_column is None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+            yield one, prepared[key]
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""
@@ -272,7 +287,7 @@ class Predictor:
                 f"no row {after}: the data end {examples.when.max()}; --since DATE answers for "
                 "earlier times, which the model was fitted on", "old_data",
             )  # fmt: skip
-        return _only(examples, np.flatnonzero(wanted))
+        return only_rows(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
         score = np.mean(logits, axis=0)
@@ -314,8 +329,8 @@ def _checked(examples: Examples, member: Member) -> Examples:
     return examples
 
 
-def _only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    """Some of the examples."""
+def only_rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
+    """Some of the examples, (m,) of them."""
 
     def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if values is None else values[rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from trueness.models import NoNoise, build
 from trueness.spec import Spec
 
 
-@torch.no_grad()
 def network_logits(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], examples: Examples, device: Device,
     precision: str, beside: Path = Path(),
@@ -38,13 +37,33 @@ def network_logits(
     beside : Path
         Folder of own files.
     """
-    n_features = len(examples.features)
-    module = build(spec.model, n_features, examples.context, torch.Generator(), beside)
-    module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
-    module, found = module.to(device.name).eval(), []
+    read = windows_reader(
+        spec, parameters, len(examples.features), examples.context, device, precision, beside
+    )
     rows = examples.starts(0)
-    for first in range(0, len(rows), EVALUATION_ROWS):
-        windows = torch.from_numpy(examples.x[rows[first : first + EVALUATION_ROWS]].copy())
-        with device.autocast(precision):
-            found.append(module(windows.to(device.name), NoNoise()).float().cpu().numpy())
+    found = [
+        read(examples.x[rows[first : first + EVALUATION_ROWS]])
+        for first in range(0, len(rows), EVALUATION_ROWS)
+    ]
     return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def windows_reader(
+    spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
+    device: Device, precision: str, beside: Path = Path(),
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:  # fmt: skip
+    """A network with its stored weights: windows (m, L, C) to logits (m,), without dropout.
+
+    Parameters are those of `network_logits`.
+    """
+    module = build(spec.model, n_features, context, torch.Generator(), beside)
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in parameters.items()})
+    module = module.to(device.name).eval()
+
+    @torch.no_grad()
+    def read(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = torch.from_numpy(np.array(windows, np.float32))
+        with device.autocast(precision):
+            return module(rows.to(device.name), NoNoise()).float().cpu().numpy()
+
+    return read
