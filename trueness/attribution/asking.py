@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,32 @@ from trueness.tasks import task_of
 NEW = "after training"
 """Part of the rows that a bundle is asked about."""
 Told = Callable[[str], None]
+
+
+def asked_of(
+    by: By | None, groups: Sequence[str], repeats: int | None, partial: int | None, seed: int
+) -> Asked:
+    """What is asked, with defaults for what is left open.
+
+    Raises
+    ------
+    TruenessError
+        With code ``number``.
+    """
+    known = {"repeats": repeats, "partial": partial}
+    return Asked(by, tuple(groups), seed=seed,
+                 **{name: value for name, value in known.items() if value is not None})  # fmt: skip
+
+
+def is_about_titles(store: AnyStore, wanted: str) -> bool:
+    """Whether a name stands for a run on titles, whose inputs are words.
+
+    Raises
+    ------
+    TruenessError
+        If there is no such run, or several.
+    """
+    return not is_bundle(wanted) and find_run(store, wanted)[0].spec.task.kind == "titles"
 
 
 def is_bundle(wanted: str) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trueness.attribution.importance import GroupImportance, Importance, PartialDependence
-from trueness.document import Beside, Column, Document, Figure, Items, Part, Sentence, Table
+from trueness.document import Beside, Column, Document, Figure, Items, Part, Sentence, Style, Table
 from trueness.document.numbers import count, estimate, level, listed, percent, plural, share
 from trueness.evaluation.selection import Contrast
 
@@ -23,7 +23,8 @@ def document_of(found: Importance) -> Document:
     """The answer first, then the table, the bars and the curves."""
     parts: list[Part] = [
         Sentence(_verdict(found), "verdict"), Items([*_facts(found), *found.notes]),
-        Sentence(PERMUTED), _table(found), Beside([_bars(found, name) for name in _measures(found)]),
+        Sentence(PERMUTED), _table(found),
+        Beside([_bars(found, name) for name in _measures(found)]),
     ]  # fmt: skip
     if found.partial:
         parts += [Sentence(_of_curves(found)), Beside([_curve(one) for one in found.partial])]
@@ -89,7 +90,9 @@ def _table(found: Importance) -> Table:
         ]
         for one in found.groups
     ]  # fmt: skip
-    styles = ["leader" if any(map(one.matters, _measures(found))) else "" for one in found.groups]
+    styles: list[Style] = [
+        "leader" if any(map(one.matters, _measures(found))) else "" for one in found.groups
+    ]
     return Table(columns, rows, styles=styles)
 
 
@@ -98,7 +101,10 @@ def _bars(found: Importance, measure: str) -> Figure:
     every = sorted(found.groups, key=lambda one: one.drops[measure].pointwise.value or 0.0)
     shown, scale = every[-MOST_BARS:], 100 if measure == "precision" else 1
     traces = []
-    for name, colour, matters in (("above 0", "series-0", True), ("not shown to be", "grey", False)):
+    for name, colour, matters in (
+        ("above 0", "series-0", True),
+        ("not shown to be", "grey", False),
+    ):
         some = [one for one in shown if one.matters(measure) == matters]
         if some:
             traces.append(_trace(name, some, measure, colour, scale))

@@ -83,6 +83,11 @@ class Asked:
         at_least("seed", self.seed, 0)
         at_least("partial", self.partial, 0)
 
+    @property
+    def question(self) -> str:
+        """For the ledger."""
+        return " ".join([self.by or "", *self.groups, f"x{self.repeats} seed {self.seed}"]).strip()
+
 
 @dataclass(frozen=True)
 class Units:

@@ -16,7 +16,7 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 Mask = NDArray[np.bool_]
 Values: TypeAlias = NDArray[Any]
-"""Inputs (m, L, C) of m units: C inputs over the L rows, or summaries of them, that a model reads."""
+"""Inputs (m, L, C) of m units: C inputs over L rows, or over summaries of rows."""
 NUMBERS_AT_ONCE = 2**22
 """Inputs that are copied at once."""
 Read: TypeAlias = Callable[[Values], NDArray[Any]]
@@ -58,7 +58,7 @@ class FoldModel:
         return self._by_portion(lambda some: self.read(self.values(some)))
 
     def permuted(self, mask: Mask, donor: Index) -> Array:
-        """Logits (n,) with some inputs (C,) from other units: position of the donor of each, (n,)."""
+        """Logits (n,) with some inputs (C,) from other units; `donor` is the position of each."""
 
         def read(some: Index) -> NDArray[Any]:
             mixed = np.array(self.values(some))

@@ -7,7 +7,6 @@ on the data that the record names; a fit that does not give the stored scores is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np

@@ -213,6 +213,13 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
 
 
 def check_has_model(run: Run, name: str) -> None:
+    """Refuse runs whose model is not made of columns, or was made elsewhere.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_model``.
+    """
     if run.spec.task.kind not in TASKS:
         raise TruenessError(
             f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"

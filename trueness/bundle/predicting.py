@@ -247,9 +247,10 @@ class Predictor:
 
     def asked(
         self, data: Any, since: np.datetime64 | None = None  # noqa: ANN401
-    ) -> Iterator[tuple[Opened, Examples]]:
-        """Each model with the examples that it is asked about, the same units for all; labels of
-        bars are known where their future is in the data, those of tables never.
+    ) -> Iterator[tuple[Opened, Examples]]:  # fmt: skip
+        """Each model with the examples that it is asked about, the same units for all.
+
+        Labels of bars are known where their future is in the data, those of tables never.
 
         Raises
         ------

@@ -54,7 +54,8 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
     """
     model = run.spec.model
     if not isinstance(model, Encoder):
-        raise StoreError(f"{run.key} is the baseline {model.kind}; only encoders keep weights")
+        raise StoreError(f"{run.key} is the baseline {model.kind}; only encoders keep weights",
+                         "no_weights")  # fmt: skip
     if TOKENIZER not in run.record["files"]:
         raise StoreError(f"{run.key} stores no tokenizer; run it again", "no_weights")
     tokenizer = load_tokenizer(run.file(TOKENIZER))
