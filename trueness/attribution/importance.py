@@ -303,13 +303,25 @@ def importance_of(
     fold, pairs = models.fold_models()[0], list[tuple[str, str, float]]()
     if len(models.members) == 1:
         pairs = alike(groups, fold.features, fold.latest_values())
-    notes = (*about.pop("notes", ()), *alike_note(pairs))
+    notes = (*about.pop("notes", ()), *_inside_folds(models, units), *alike_note(pairs))
     return Importance(
         n=n, positives=k, alarms=alarms, block=units.length, repeats=asked.repeats,
         seed=asked.seed, confidence=units.confidence, measures=_as_it_is(units, alarms),
         groups=found, partial=[_partial(models, one, progress) for one in wanted],
         notes=notes, **about,
     )  # fmt: skip
+
+
+def _inside_folds(models: Models, units: Units) -> list[str]:
+    """What permuting inside folds of time leaves in, and folds of too few blocks."""
+    time, folds = units.part.time, models.units_of_folds()
+    if time is None or len(folds) < 2:
+        return []
+    blocks = [-(-len(np.unique(time[rows])) // units.length) for rows in folds.values()]
+    return [
+        f"inputs are permuted inside each of the {len(folds)} folds, of {min(blocks)} to "
+        f"{max(blocks)} blocks: what they tell about differences between folds is left in"
+    ]
 
 
 def _group(group: Group, drop: ScoreDrop, contribution: float | None) -> GroupImportance:

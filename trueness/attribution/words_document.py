@@ -36,8 +36,9 @@ def document_of(found: WordImportance) -> Document:
     moved = {label: found.of_class(label) for label in found.classes}
     some = [label for label, words in moved.items() if words]
     verdict = (
-        f"{plural(sum(map(len, moved.values())), 'pair')} of a word and a class of "
-        f"{count(found.judged * len(found.classes))}: the class moves when the word is left out."
+        f"{count(sum(map(len, moved.values())))} of "
+        f"{plural(found.judged * len(found.classes), 'pair')} of a word and a class: leaving the "
+        "word out moves the probability of the class."
     )
     parts: list[Part] = [Sentence(verdict, "verdict"), Items([*_facts(found), *found.notes]),
                          Sentence(MEANT)]  # fmt: skip
