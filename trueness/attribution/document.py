@@ -42,13 +42,13 @@ def _title(found: Importance, measure: str) -> str:
 
 def _verdict(found: Importance) -> str:
     """Groups whose drop is above 0, in each of the two measures."""
-    said = [f"{_named(found.matter[m])} in {_title(found, m)}" for m in _measures(found)]
     n = plural(len(found.groups), "group")
-    return f"Of {n} of inputs, the drop is above 0 for {'; for '.join(said)}."
+    said = [f"{_title(found, m)}: {_named(found.matter[m])}" for m in _measures(found)]
+    return f"Of {n} of inputs, permuted one by one, these cost something. {'. '.join(said)}."
 
 
 def _named(groups: Sequence[str]) -> str:
-    return f"{count(len(groups))} ({listed(list(groups))})" if groups else "none"
+    return f"{count(len(groups))}, {listed(list(groups))}" if groups else "none is shown to"
 
 
 def _facts(found: Importance) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.document.numbers import decimal
+from trueness.document.numbers import decimal, plural
 from trueness.errors import TruenessError, nearest
 from trueness.market.indicators import FAMILIES
 from trueness.market.inputs import RAW_COLUMNS
@@ -143,6 +143,6 @@ def alike_note(pairs: Sequence[tuple[str, str, float]], most: int = 5) -> list[s
     if not pairs:
         return []
     named = ", ".join(f"{a} and {b} ({decimal(r, 2)})" for a, b, r in pairs[:most])
-    more = f" and {len(pairs) - most} more pairs" if len(pairs) > most else ""
+    more = f" and {plural(len(pairs) - most, 'more pair')}" if len(pairs) > most else ""
     return [f"columns of these groups correlate, so that each can stand in for the other and both "
             f"show less than they hold together: {named}{more}"]  # fmt: skip

@@ -329,9 +329,11 @@ def _group(group: Group, drop: ScoreDrop, contribution: float | None) -> GroupIm
 
 
 def _by_loss(one: GroupImportance) -> tuple[float, ...]:
-    """The larger loss first: of precision, where that is equal of AUC."""
-    losses = [one.drops[m].pointwise.value for m in ("precision", "auc") if m in one.drops]
-    return tuple(-(loss if loss is not None else -np.inf) for loss in losses)
+    """Those that matter first; among them the larger loss of precision, then of AUC."""
+    first = [m for m in ("precision", "auc") if m in one.drops]
+    losses = [one.drops[m].pointwise.value for m in first]
+    shown = [0.0 if one.matters(m) else 1.0 for m in first]
+    return (*shown, *(-(loss if loss is not None else -np.inf) for loss in losses))
 
 
 def _donors(models: Models, units: Units, asked: Asked) -> list[dict[int, Index]]:

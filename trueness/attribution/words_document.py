@@ -89,7 +89,7 @@ def _of_text(found: WordImportance, one: TextEffect) -> list[Part]:
     labels = list(one.probability)[:CLASSES]
     said = ", ".join(f"{label} {percent(one.probability[label])} %" for label in labels[:3])
     columns = [Column("word", "code", 9),
-               *(Column(label, "number", 8 - i, 2) for i, label in enumerate(labels))]  # fmt: skip
+               *(Column(label, "difference", 8 - i, 2) for i, label in enumerate(labels))]  # fmt: skip
     rows = [[word, *(effect[label] for label in labels)] for word, effect in one.words]
     return [
         Sentence(f"“{one.text}” is {one.label}.", "verdict"), Items([said, *found.notes]),
