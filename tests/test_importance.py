@@ -15,7 +15,7 @@ from trueness.api import judge
 from trueness.api import run as run_api
 from trueness.attribution.asking import importance
 from trueness.attribution.groups import alike, chosen_groups, family_of, groups_of
-from trueness.attribution.importance import Asked, partial_dependence
+from trueness.attribution.importance import Asked, Units, donors_of, partial_dependence
 from trueness.attribution.models import FoldModel
 from trueness.attribution.runs import models_of_run
 from trueness.baselines.inputs import RULES, columns_of
@@ -106,11 +106,11 @@ def asked(folder, name, *, data=None, **how):
     return importance(Store(folder / "store"), name, given, Asked(**how), device="cpu")
 
 
-def opened(folder, name):
+def opened(folder, name, data=None):
     """Models of a run, and its measured units."""
     store = Store(folder / "store")
     run, _ = find_run(store, name)
-    part, data = measured_part(run), data_of_run(run, name, {})
+    part, data = measured_part(run), data_of_run(run, name, {"data": data})
     models, notes = models_of_run(store, run, name, data, part, choose_device("cpu"), print)
     return models, part, notes
 
@@ -286,6 +286,61 @@ def test_groups_that_correlate_are_paired():
     groups = groups_of(list("abcd"), "column")
     assert [(a, b) for a, b, _ in alike(groups, list("abcd"), x)] == [("b", "d")]
     assert alike(groups, list("abcd"), np.ones((200, 4))) == []
+
+
+# ------------------------------------------------------------------------------- panels and times
+
+
+@pytest.fixture(scope="module")
+def panel(tmp_path_factory):
+    """Folder of a campaign on two series, and one of a campaign on a table with times and groups."""
+    folder = tmp_path_factory.mktemp("panel")
+    (folder / "series").mkdir()
+    for i, name in enumerate(("AAA", "BBB")):
+        synthetic_bars(900, seed=i).frame().write_csv(folder / "series" / f"{name}.csv")
+    head = MARKET.split("experiments:")[0].replace("bars.csv", "series")
+    (folder / "p.yaml").write_text(
+        head.replace("campaign: bars", "campaign: p")
+        + "experiments:\n  - {id: P, model: {kind: logit}}\n"
+    )
+    n, rng = 800, np.random.default_rng(0)
+    day = np.datetime64("2020-01-01") + np.arange(n) // 2
+    rows(n).with_columns(day=day, shop=rng.choice(["s", "t"], n)).write_csv(folder / "rows.csv")
+    (folder / "t.yaml").write_text("""\
+campaign: t
+data: rows.csv
+defaults:
+  task: {kind: table, label: y, time: day, group: shop, context: 2}
+  evaluation: {protocol: walk_forward, alarms: [40], n_blocks: 3}
+experiments:
+  - {id: T, model: {kind: logit, inputs: window}}
+""")
+    for name in ("p", "t"):
+        run_api(folder / f"{name}.yaml", store=folder / "store", workers=0, device="cpu",
+                progress=False)  # fmt: skip
+    return folder
+
+
+def test_series_of_a_panel_keep_their_own_inputs(panel):
+    models, part, _ = opened(panel, "P", str(panel / "series"))
+    units = Units(part, 20, 30, 0.95, within=True)
+    assert len(set(part.group.tolist())) == 2
+    for each in donors_of(models, units, Asked(repeats=2)):
+        for fold, places in models.units_of_folds().items():
+            names = part.group[places]
+            assert (names[each[fold]] == names).all()
+            assert (each[fold] != np.arange(len(places))).mean() > 0.5
+    assert asked(panel, "P", repeats=2, data=panel / "series").groups
+
+
+def test_rows_with_times_are_permuted_in_blocks(panel):
+    found = asked(panel, "T", repeats=3)
+    assert found.block > 1
+    assert found.groups[0].name == "tell"
+    assert found.groups[0].matters("auc")
+    columns = {one.name: one.columns for one in found.groups}
+    assert len(columns["word"]) == 3
+    assert any("inside each of the" in note for note in found.notes)
 
 
 # -------------------------------------------------------------------------------------- refusals

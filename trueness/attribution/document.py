@@ -42,13 +42,13 @@ def _title(found: Importance, measure: str) -> str:
 
 def _verdict(found: Importance) -> str:
     """Groups whose drop is above 0, in each of the two measures."""
-    n = plural(len(found.groups), "group")
-    said = [f"{_title(found, m)}: {_named(found.matter[m])}" for m in _measures(found)]
-    return f"Of {n} of inputs, permuted one by one, these cost something. {'. '.join(said)}."
+    n = count(len(found.groups))
+    said = [f"{_title(found, m)}: {_named(found.matter[m], n)}" for m in _measures(found)]
+    return f"Groups of inputs whose permutation is shown to lower {'; '.join(said)}."
 
 
-def _named(groups: Sequence[str]) -> str:
-    return f"{count(len(groups))}, {listed(list(groups))}" if groups else "none is shown to"
+def _named(groups: Sequence[str], n: str) -> str:
+    return f"{count(len(groups))} of {n} ({listed(list(groups))})" if groups else f"none of {n}"
 
 
 def _facts(found: Importance) -> list[str]:

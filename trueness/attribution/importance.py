@@ -291,7 +291,7 @@ def importance_of(
         raise TruenessError(f"{n} units, {k} of them positive; both classes are needed to compare "
                             "scores", "one_class")  # fmt: skip
     blocks, alarms = part.blocks(units.block), min(units.alarms, n)
-    donors = _donors(models, units, asked)
+    donors = donors_of(models, units, asked)
     progress.start("permuting", len(groups) * asked.repeats)
     permuted = (_permuted(models, group, donors, progress) for group in groups)
     drops = score_drops(part.y, part.score, permuted, blocks=blocks, alarms=alarms,
@@ -336,7 +336,7 @@ def _by_loss(one: GroupImportance) -> tuple[float, ...]:
     return (*shown, *(-(loss if loss is not None else -np.inf) for loss in losses))
 
 
-def _donors(models: Models, units: Units, asked: Asked) -> list[dict[int, Index]]:
+def donors_of(models: Models, units: Units, asked: Asked) -> list[dict[int, Index]]:
     """For each repeat: fold -> whose inputs each of its units gets; the same for every group."""
     part, found = units.part, []
     for repeat in range(asked.repeats):

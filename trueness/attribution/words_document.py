@@ -88,8 +88,8 @@ def _bars(label: str, some: Sequence[WordEffect]) -> Figure:
 def _of_text(found: WordImportance, one: TextEffect) -> list[Part]:
     labels = list(one.probability)[:CLASSES]
     said = ", ".join(f"{label} {percent(one.probability[label])} %" for label in labels[:3])
-    columns = [Column("word", "code", 9),
-               *(Column(label, "difference", 8 - i, 2) for i, label in enumerate(labels))]  # fmt: skip
+    of_classes = [Column(label, "difference", 8 - i, 2) for i, label in enumerate(labels)]
+    columns = [Column("word", "code", 9), *of_classes]
     rows = [[word, *(effect[label] for label in labels)] for word, effect in one.words]
     return [
         Sentence(f"“{one.text}” is {one.label}.", "verdict"), Items([said, *found.notes]),
