@@ -50,7 +50,7 @@ def family_of(column: str) -> str:
 
     Examples
     --------
-    >>> family_of("rsi_14"), family_of("close"), family_of("my_column")
+    >>> family_of("rsi_daily"), family_of("close"), family_of("my_column")
     ('momentum', 'prices and volume', 'own features')
     """
     for name, family in FAMILIES.items():
