@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,6 @@ from trueness.tasks import task_of
 
 NEW = "after training"
 """Part of the rows that a bundle is asked about."""
-Told = Callable[[str], None]
 
 
 def asked_of(
@@ -82,7 +82,7 @@ def is_bundle(wanted: str) -> bool:
 def importance(
     store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked | None = None, *,
     device: str = "auto", access: tuple[str, str] | None = None,
-    progress: Progress | None = None, told: Told | None = None,
+    progress: Progress | None = None,
 ) -> Importance:  # fmt: skip
     """What a run loses when its inputs are permuted, on units that no model was fitted on.
 
@@ -103,8 +103,6 @@ def importance(
     access : tuple of str, optional
         Verb and question for the ledger; bundles have none.
     progress : Progress, optional
-    told : callable, optional
-        Takes a line about each fit.
 
     Raises
     ------
@@ -121,12 +119,13 @@ def importance(
     check_binary(run, "importances of inputs are")
     check_has_model(run, name)
     data = data_of_run(run, name, given)
-    for one in members_of(store, run):
+    members = members_of(store, run)
+    for one in members:
         _check_same(one, name, data)
     part = measured_part(run)
-    models, notes = models_of_run(
-        store, run, name, data, part, choose_device(device), told or (lambda text: None)
-    )
+    progress.start("folds", sum(len(one.record["folds"]) for one in members))
+    models, notes = models_of_run(store, run, name, data, part, choose_device(device),
+                                  partial(progress.advance, 1))  # fmt: skip
     by, groups = _groups(models, asked, data, run.spec.task.kind)
     unrecorded = unrecorded_notes(record_access(store, [run], *access)) if access else ()
     rule = run.estimands
@@ -156,7 +155,9 @@ def _chosen(run: Run) -> list[str]:
     rule = run.estimands
     if rule.chosen_on != rule.measured_on:
         return []
-    return [f"the {rule.chosen_on} units chose the epoch as well, so drops may be optimistic"]
+    return [
+        f"the {rule.chosen_on} units also chose epoch, trees or penalty: drops may be optimistic"
+    ]
 
 
 def _groups(models: Models, asked: Asked, data: Any, kind: str) -> tuple[By, list[Group]]:  # noqa: ANN401

@@ -318,9 +318,11 @@ def _inside_folds(models: Models, units: Units) -> list[str]:
     if time is None or len(folds) < 2:
         return []
     blocks = [-(-len(np.unique(time[rows])) // units.length) for rows in folds.values()]
+    few, many = min(blocks), max(blocks)
+    each = str(few) if few == many else f"{few} to {many}"
     return [
-        f"inputs are permuted inside each of the {len(folds)} folds, of {min(blocks)} to "
-        f"{max(blocks)} blocks: what they tell about differences between folds is left in"
+        f"inputs are permuted inside each of the {len(folds)} folds, of {each} blocks: what they "
+        "tell about differences between folds is left in"
     ]
 
 

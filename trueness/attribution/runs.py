@@ -50,7 +50,7 @@ def models_of_run(
     device : Device
         On which networks are asked.
     told : callable
-        Takes a line about each fit.
+        Takes a line about each fold.
 
     Raises
     ------
@@ -113,7 +113,6 @@ def _networks(
 ) -> Iterator[FoldModel]:
     from trueness.fit.scoring import windows_reader
 
-    del told
     weights, precision = run.parameters(), run.record["precision"]
     if list(examples.features) != list(run.record["features"]):
         raise DataError(f"{run.key}: the data give other columns now", "other_data")
@@ -124,6 +123,7 @@ def _networks(
             continue
         if not own:
             raise StoreError(f"{run.key} keeps no weights of fold {fold + 1}", "no_weights")
+        told(f"fold {fold + 1}")
         read = windows_reader(run.spec, own, len(examples.features), examples.context, device,
                               precision)  # fmt: skip
         yield of_windows(fold, rows, examples, places, read)
@@ -136,7 +136,7 @@ def _estimators(
     kind = run.spec.model.kind
     for one in fitted_folds(examples, run.spec):
         interrupts.check()
-        told(f"{run.record['label']}, fold {one.fold + 1} of {examples.n_folds}: {one.chosen}")
+        told(f"fold {one.fold + 1}: {one.chosen}")
         rows, places = units[one.fold]
         if not len(rows):
             continue

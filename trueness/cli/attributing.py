@@ -16,7 +16,7 @@ from trueness.cli.options import (
     Whole,
     progress,
 )
-from trueness.cli.output import DEFAULT, Output, check, note, present
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _columns(
     from trueness.attribution.asking import importance as found_of
 
     with progress() as shown:
-        found = found_of(store, run, given, asked, device=device, progress=shown, told=note,
+        found = found_of(store, run, given, asked, device=device, progress=shown,
                          access=(VERB, asked.question))  # fmt: skip
     present(found, output)
     return 0
