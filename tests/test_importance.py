@@ -420,6 +420,20 @@ def test_a_bundle_of_a_table_without_times_says_what_it_cannot_know(planted, tmp
     refused("unknown_column", trueness.importance, tmp_path / "b", data=str(tmp_path / "blind.csv"))
 
 
+def test_a_bundle_of_a_table_with_times_leaves_out_the_rows_it_was_fitted_on(panel, tmp_path):
+    finalize_named(Store(panel / "store"), "T", {}, tmp_path / "b")
+    n, rng = 1100, np.random.default_rng(0)
+    day = np.datetime64("2020-01-01") + np.arange(n) // 2
+    longer = rows(n, seed=4).with_columns(day=day, shop=rng.choice(["s", "t"], n))
+    longer.write_csv(tmp_path / "longer.csv")
+    found = trueness.importance(tmp_path / "b", data=str(tmp_path / "longer.csv")).judgement
+    assert found.n == 300
+    assert f"{day[800]} to {day[-1]}" in found.part
+    assert found.groups[0].name == "tell"
+    longer.head(700).write_csv(tmp_path / "known.csv")
+    refused("old_data", trueness.importance, tmp_path / "b", data=str(tmp_path / "known.csv"))
+
+
 # -------------------------------------------------------------------------------------- the verb
 
 
