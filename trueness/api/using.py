@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from trueness.api.answer import Answer, Where, opened
+from trueness.api.answer import Answer, Where, opened, several
 from trueness.store import MemoryStore, Store
 
 if TYPE_CHECKING:
+    from trueness.attribution.importance import Importance
+    from trueness.attribution.words import WordImportance
     from trueness.bundle.classifying import Labelled, TitlesPredictor
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.exporting import Exported
@@ -169,6 +171,71 @@ def finalize(
     finalize_named(opened(store), run, given, Path(out), seeds=seeds, precision=precision,
                    refit=refit, device=device)  # fmt: skip
     return Bundle(load_bundle(out))
+
+
+def importance(
+    run: str | Path, *, by: Literal["family", "column"] | None = None,
+    groups: str | Sequence[str] = (), repeats: int = 10, partial: int = 0, seed: int = 0,
+    text: str | None = None, texts: int = 500, open_test: bool = False, data: Any = None,  # noqa: ANN401
+    vix: Any = None, features: Any = None, device: str = "auto", store: Where = DEFAULT_STORE,  # noqa: ANN401
+) -> Answer[Importance | WordImportance]:  # fmt: skip
+    """Which inputs a model rests on: what it loses out of fold when they are permuted.
+
+    Of an encoder of titles: which words move a class when they are left out.
+
+    Parameters
+    ----------
+    run : str or Path
+        Id, key or the beginning of a key; or the folder of a bundle, which is asked about rows of
+        `data` that came after its training.
+    by : {"family", "column"}, optional
+        Families of indicators, the default for bars; or each column by itself, that for tables.
+    groups : str or sequence of str
+        Only these; all without any.
+    repeats : int
+        Permutations that are averaged.
+    partial : int
+        Groups whose partial dependence is computed, those with the largest drop.
+    seed : int
+        Of the permutations, and of the draw of texts.
+    text : str, optional
+        Of titles: ask about this text alone.
+    texts : int
+        Of titles: evaluated texts that are drawn at most.
+    open_test : bool
+        Of titles: take the sealed test part; the ledger of the store remembers it.
+    data, vix, features : str, Path or frame, optional
+        Those of the run; those that its record names by default.
+    device : str
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+        With the codes ``no_model``, ``not_binary``, ``other_data``, ``not_reproduced``,
+        ``unknown_group``, ``by``, ``number``, ``no_weights``, ``text``; of a bundle ``no_data``,
+        ``training_rows``, ``old_data``, ``one_class``.
+
+    Examples
+    --------
+    ``trueness.importance("D-01", partial=2).report("importance.html")``
+    """
+    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import is_about_titles
+    from trueness.attribution.importance import Asked
+    from trueness.attribution.words import word_importance
+
+    kept, name = opened(store), str(run)
+    given = {"data": data, "vix": vix, "features": features}
+    asked = Asked(by, several(groups), repeats, seed, partial)
+    if text is not None or is_about_titles(kept, name):
+        found = word_importance(
+            kept, name, given, text=text, texts=texts, seed=seed, opened=open_test, device=device,
+            access=("importance", f"{texts} seed {seed}"),
+        )  # fmt: skip
+        return Answer(found, kept)
+    return Answer(found_of(kept, name, given, asked, device=device,
+                           access=("importance", asked.question)), kept)  # fmt: skip
 
 
 def load(folder: str | Path = DEFAULT_STORE) -> Store | Bundle:

@@ -112,7 +112,7 @@ def finalize(
         not continue those of the run, ``untrusted`` for estimators that no file can keep,
         ``no_weights`` for a run that keeps none where it is not refitted.
     """
-    _check_has_model(run, name)
+    check_has_model(run, name)
     if not 1 <= seeds <= (MOST_SEEDS if refit else 1):
         most = f"1 to {MOST_SEEDS}" if refit else "--seeds only where the model is refitted"
         raise TruenessError(f"{seeds} seeds; give {most}", "seeds")
@@ -184,7 +184,30 @@ def finalize_named(
     """
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
-    _check_has_model(run, name)
+    check_has_model(run, name)
+    data = data_of_run(run, name, given, how.get("beside", Path()))
+    return finalize(store, run, name, data, out, **how)
+
+
+def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Path()) -> Any:  # noqa: ANN401
+    """Data that are given, or that the record of a run names.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        What the run is called.
+    given : mapping
+        Sources of the task by option, None where the record's own are meant.
+    beside : Path
+        Folder of own files.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_source`` for an option that the task does not take, ``no_data`` if the
+        recorded data cannot be read again.
+    """
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
     own = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
@@ -194,10 +217,10 @@ def finalize_named(
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
     try:
-        data = task.load({
+        return task.load({
             **{option: value for option, value in sources.items() if value is not None},
             "labels": {column} if (column := getattr(target, "column", None)) else set(),
-            "beside": how.get("beside", Path()),
+            "beside": beside,
         })  # fmt: skip
     except TruenessError as error:
         unasked = {option for option, value in sources.items() if value and option not in asked}
@@ -205,10 +228,16 @@ def finalize_named(
             raise
         raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
                             f"({error}); give --data", "no_data") from None  # fmt: skip
-    return finalize(store, run, name, data, out, **how)
 
 
-def _check_has_model(run: Run, name: str) -> None:
+def check_has_model(run: Run, name: str) -> None:
+    """Refuse runs whose model is not made of columns, or was made elsewhere.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_model``.
+    """
     if run.spec.task.kind not in TASKS:
         raise TruenessError(
             f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"
@@ -220,7 +249,7 @@ def _check_has_model(run: Run, name: str) -> None:
 def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN401
     """Refuse other data than those that were judged; what is different about them."""
     recorded = run.record["data"]
-    if recorded["digest"] == data.digest and _has_same_inputs(run, data):
+    if recorded["digest"] == data.digest and has_same_inputs(run, data):
         return []
     task = task_of(run.spec.task.kind)
     if task.kind == "titles":
@@ -238,7 +267,7 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
     return [f"judged on data up to {recorded['as_of']}"]
 
 
-def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
+def has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     """Whether volatility index and own features, where the run reads some, are those it read."""
     for field, part in {"volatility": "volatility", "features": "own"}.items():
         wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)

@@ -291,7 +291,7 @@ class Predictor:
                 + "; --since DATE answers for earlier times, which the model was fitted on",
                 "old_data",
             )
-        return _only(examples, np.flatnonzero(wanted))
+        return only_rows(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
         score = mean_logit(logits)
@@ -347,8 +347,8 @@ def _checked(examples: Examples, member: Member) -> Examples:
     return examples
 
 
-def _only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    """Some of the examples."""
+def only_rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
+    """Some of the examples, (m,) of them."""
 
     def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if values is None else values[rows]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from trueness.models import NoNoise, build
 from trueness.spec import Spec
 
 
-@torch.no_grad()
 def network_logits(
     spec: Spec, parameters: Mapping[str, NDArray[Any]], examples: Examples, device: Device,
     precision: str, beside: Path = Path(),
@@ -39,16 +38,36 @@ def network_logits(
     beside : Path
         Folder of own files.
     """
-    module = network_of(spec, parameters, len(examples.features), examples.context, beside)
-    module, found = module.to(device.name), []
+    read = windows_reader(
+        spec, parameters, len(examples.features), examples.context, device, precision, beside
+    )
+    rows = examples.starts(0)
+    found = [
+        read(examples.x[rows[first : first + EVALUATION_ROWS]])
+        for first in range(0, len(rows), EVALUATION_ROWS)
+    ]
+    return np.concatenate(found) if found else np.empty(0, np.float32)
+
+
+def windows_reader(
+    spec: Spec, parameters: Mapping[str, NDArray[Any]], n_features: int, context: int,
+    device: Device, precision: str, beside: Path = Path(),
+) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:  # fmt: skip
+    """A network with its stored weights: windows (m, L, C) to logits (m,), without dropout.
+
+    Parameters are those of `network_logits`.
+    """
+    module = network_of(spec, parameters, n_features, context, beside).to(device.name)
     kind = torch.float64 if precision == "float64" else torch.float32
     module = module.to(kind)
-    rows = examples.starts(0)
-    for first in range(0, len(rows), EVALUATION_ROWS):
-        windows = torch.from_numpy(examples.x[rows[first : first + EVALUATION_ROWS]].copy())
+
+    @torch.no_grad()
+    def read(windows: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = torch.from_numpy(np.array(windows, np.float32)).to(device.name, kind)
         with device.autocast(precision):
-            found.append(module(windows.to(device.name, kind), NoNoise()).float().cpu().numpy())
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+            return module(rows, NoNoise()).float().cpu().numpy()
+
+    return read
 
 
 @torch.enable_grad()  # own networks are tried before they are trusted
