@@ -18,7 +18,7 @@ from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
 from trueness.judge.access import record_access
-from trueness.judge.finding import find_run, names_of
+from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary, unrecorded_notes
 from trueness.market.indicators import CATALOGUE
@@ -163,8 +163,7 @@ def finalize_named(
     how
         See `finalize`.
     """
-    run, _ = find_run(store, wanted)
-    name = " = ".join(names_of(store, run)) or run.key
+    name, run = named_run(store, wanted)
     check_binary(run, "bundles are")
     _check_has_model(run, name)
     task, recorded = task_of(run.spec.task.kind), run.record["data"]

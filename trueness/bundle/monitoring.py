@@ -229,7 +229,7 @@ def monitor(
     if not rows:
         raise TruenessError("no prediction has a known label yet; give longer bars as --data, or "
                             "--labels FILE", "no_labels")  # fmt: skip
-    frame = _ordered(pl.from_dicts(rows, infer_schema_length=None))
+    frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
     return replace(_judged(bundle, predictor.promise, frame, len(log.predictions)), notes=notes)
 
 
@@ -238,7 +238,8 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in kept if name in line}
 
 
-def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
+def ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lines of a log, the oldest first, with days or times; without them where some have none."""
     if "time" not in frame.columns:
         return frame
     time = frame["time"].cast(pl.String).str.to_datetime(strict=False)

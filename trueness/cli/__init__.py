@@ -57,6 +57,7 @@ VERBS = {
     "predict": "using:predict",
     "monitor": "using:monitor",
     "payoff": "using:payoff",
+    "alarms": "using:alarms",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",
     "data": "features:data_app",
