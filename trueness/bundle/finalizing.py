@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trueness.bundle.drifting import kept
 from trueness.bundle.format import Bundle, check_free, write_bundle
 from trueness.bundle.members import Trained, trained
 from trueness.bundle.promise import Promise, promise_of
@@ -18,6 +19,7 @@ from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
 from trueness.judge.access import record_access
+from trueness.judge.comparison import measured_part
 from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary, unrecorded_notes
@@ -133,11 +135,13 @@ def finalize(
     first = next(iter(refits.values())).examples
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
+    ranges = _ranges(first, run.spec.task.kind)
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": run.spec.task.kind,
         "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
         "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
-        "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
+        "refit": _told(first, found), "ranges": ranges,
+        "drift": kept(first, ranges, measured_part(run)),
         "notes": [*notes, *first.notes, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
