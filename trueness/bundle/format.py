@@ -86,15 +86,22 @@ class _Data(BaseModel, strict=True):
     lineages: dict[str, str] = {}
 
 
+class _Wander(BaseModel, strict=True):
+    mean: Finite
+    squares: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
+    skews: list[Finite]
+
+
 class _Reference(BaseModel, strict=True):
     knots: Annotated[list[Finite], Field(min_length=KNOTS, max_length=KNOTS)]
     times: Annotated[int, Field(ge=LEAST_TIMES)]
-    shift: Annotated[list[Finite], Field(min_length=2)]
-    spread: Annotated[list[Finite], Field(min_length=2)]
+    shift: _Wander
+    spread: _Wander
 
     @model_validator(mode="after")
     def _every_length_is_there(self) -> Self:
-        if not {len(self.shift), len(self.spread)} <= {2, 1 + len(lengths_of(self.times))}:
+        sizes = {len(one) for two in (self.shift, self.spread) for one in (two.squares, two.skews)}
+        if len(sizes) > 1 or not sizes <= {1, len(lengths_of(self.times))}:
             raise ValueError("other stretches than of so many times")
         return self
 

@@ -9,25 +9,30 @@ nothing?" (1984). Of columns that are slow beside training the stretches vary to
 variance is at least that of an autoregression with the correlation of neighbours, corrected for its
 bias (Kendall, "Note on bias in the estimation of autocorrelation", 1954). The ratio to the standard
 error is compared with Student's t, whose degrees of freedom are the stretches, or the memories of
-the column, that training holds. Columns are corrected for their number by Holm, "A simple
-sequentially rejective multiple test procedure" (1979), which holds whatever their dependence.
+the column, that training holds, and in the longer tail of a skewed mean with a gamma distribution.
+Columns are corrected for their number by Holm, "A simple sequentially rejective multiple test
+procedure" (1979), which holds whatever their dependence.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import gammaincc, ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 KNOTS = 33
 """Quantiles of training that are kept."""
 MOST_LENGTH = 0.1
 """Longest stretch, of the times of training; longer ones follow from it."""
+LEAST_SKEW = 0.05
+MEMORIES = 16
+"""Times that a column needs to forget, after which means of stretches are independent."""
 LEAST_TIMES = 100
 """Times of training below which nothing is said."""
 
@@ -40,12 +45,22 @@ class Wander:
     ----------
     mean : float
         Over all of training.
-    squares : tuple of float
-        Mean square of the means of stretches about it, one per length.
+    squares, skews : tuple of float
+        Mean square of the means of stretches about it, one per length, and their skewness.
     """
 
     mean: float
     squares: tuple[float, ...]
+    skews: tuple[float, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"mean": self.mean, "squares": list(self.squares), "skews": list(self.skews)}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Back from plain types."""
+        return cls(content["mean"], tuple(content["squares"]), tuple(content["skews"]))
 
 
 @dataclass(frozen=True)
@@ -101,15 +116,13 @@ class Reference:
         """Plain types for JSON."""
         return {
             "knots": list(self.knots), "times": self.times,
-            "shift": [self.shift.mean, *self.shift.squares],
-            "spread": [self.spread.mean, *self.spread.squares],
+            "shift": self.shift.to_dict(), "spread": self.spread.to_dict(),
         }  # fmt: skip
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> Self:
         """Back from plain types."""
-        one, two = (Wander(content[name][0], tuple(content[name][1:]))
-                    for name in ("shift", "spread"))  # fmt: skip
+        one, two = (Wander.from_dict(content[name]) for name in ("shift", "spread"))
         return cls(tuple(content["knots"]), content["times"], one, two)
 
 
@@ -181,8 +194,8 @@ def drift_of(
     for wander, each in zip((reference.shift, reference.spread), every, strict=True):
         series = _by_time(each, time)
         apart = float(series.mean()) - wander.mean
-        error, freedom = _error(wander, len(series), reference.times)
-        found.append((apart, error, freedom, _p(apart, error, freedom)))
+        error, freedom, skew = _error(wander, len(series), reference.times)
+        found.append((apart, error, freedom, _p(apart, error, freedom, skew)))
     (shift, error, freedom, one), (wider, *_, two) = found
     base = reference.spread.mean
     ratio = _width(base + wider) / _width(base) if base > 0 else 1.0
@@ -249,33 +262,37 @@ def lengths_of(times: int) -> tuple[int, ...]:
 def _wander(series: Array, lengths: Sequence[int]) -> Wander:
     mean = float(series.mean())
     total = np.append(0.0, np.cumsum(series - mean))
-    squares = (float((((total[n:] - total[:-n]) / n) ** 2).mean()) for n in lengths)
-    return Wander(mean, tuple(squares))
+    squares, skews = [], []
+    for n in lengths:
+        means = (total[n:] - total[:-n]) / n
+        squares.append(float((means**2).mean()))
+        skews.append(float((means**3).mean() / squares[-1] ** 1.5) if squares[-1] > 0 else 0.0)
+    return Wander(mean, tuple(squares), tuple(skews))
 
 
-def _error(wander: Wander, n: int, times: int) -> tuple[float, float]:
-    """Standard error of a mean over n times less that of training, and its degrees of freedom.
+def _error(wander: Wander, n: int, times: int) -> tuple[float, float, float]:
+    """Standard error of a mean over n times less that of training, its freedom, its skewness.
 
     Stretches stray about the mean of their own training, which itself strays: its variance comes
-    from the longest ones, and counts twice, once for each.
+    from the correlation of neighbours, and counts twice, once for each.
     """
     squares = np.array(wander.squares)
     if not squares[0] > 0:
-        return 0.0, float(times)
+        return 0.0, float(times), 0.0
     if len(squares) == 1:  # independent rows
-        return float(np.sqrt(squares[0] * (1 / n + 1 / times))), float(times - 1)
-    lengths = np.array(lengths_of(times))
+        error = float(np.sqrt(squares[0] * (1 / n + 1 / times)))
+        return error, float(times - 1), wander.skews[0] / n**0.5
+    lengths, longest = np.log(lengths_of(times)), lengths_of(times)[-1]
     next_ = 2 * squares[1] / squares[0] - 1  # correlation of neighbours
     next_ = min(max(next_ + (1 + 3 * next_) / times, 0.0), 1 - 1 / times)
-    memory = (1 + next_) / (1 - next_)
+    memory = max((1 + next_) / (1 - next_), longest * squares[-1] / squares[0], 1.0)
     of_all = squares[0] * _of_means(next_, times) / max(1 - memory / times, 0.5)
-    longest = int(lengths[-1])
-    own = float(np.exp(np.interp(np.log(min(n, longest)), np.log(lengths), np.log(squares))))
-    own *= min(1.0, longest / n)
-    own = max(own + of_all, (squares[0] + of_all) * _of_means(next_, n))
-    memory = max(memory, longest * squares[-1] / squares[0], 1.0)
-    freedom = times / max(min(n, longest), memory) - 1
-    return float(np.sqrt(own + of_all)), max(1.0, freedom)
+    stretch = min(n, longest, math.ceil(MEMORIES * memory))
+    own = float(np.exp(np.interp(np.log(stretch), lengths, np.log(squares))))
+    own = (own + of_all) * stretch / n
+    own = max(own, (squares[0] + of_all) * _of_means(next_, n))
+    skew = float(np.interp(np.log(stretch), lengths, wander.skews)) * (stretch / n) ** 0.5
+    return float(np.sqrt(own + of_all)), max(1.0, times / max(stretch, memory) - 1), skew
 
 
 def _of_means(next_: float, n: int) -> float:
@@ -286,8 +303,15 @@ def _of_means(next_: float, n: int) -> float:
     return ((1 + next_) / (1 - next_) - rest) / n
 
 
-def _p(apart: float, error: float, freedom: float) -> float:
-    """Two-sided p-value; 1 where nothing varies and nothing moved, 0 where it moved."""
+def _p(apart: float, error: float, freedom: float, skew: float) -> float:
+    """Two-sided p-value; 1 where nothing varies and nothing moved, 0 where it moved.
+
+    In the longer tail of a skewed mean it is that of a gamma distribution with the same skewness.
+    """
     if error == 0:
         return float(abs(apart) < 1e-12)
-    return float(2 * stdtr(freedom, -abs(apart) / error))
+    p = float(stdtr(freedom, -abs(apart) / error))
+    if apart * skew > 0 and abs(skew) > LEAST_SKEW:
+        shape = 4 / skew**2
+        p = max(p, float(gammaincc(shape, shape - float(ndtri(max(p, 1e-300))) * shape**0.5)))
+    return min(1.0, 2 * p)
