@@ -53,7 +53,9 @@ def folder(tmp_path_factory):
     BARS.frame().write_csv(folder / "longer.csv")
     _wild(BARS.frame()).write_csv(folder / "wild.csv")
     (folder / "watched.yaml").write_text(CAMPAIGN)
-    run_api(folder / "watched.yaml", store=folder / "store", workers=0, device="cpu", progress=False)
+    run_api(
+        folder / "watched.yaml", store=folder / "store", workers=0, device="cpu", progress=False
+    )
     return folder
 
 

@@ -265,8 +265,10 @@ def _wander(series: Array, lengths: Sequence[int]) -> Wander:
     squares, skews = [], []
     for n in lengths:
         means = (total[n:] - total[:-n]) / n
-        squares.append(float((means**2).mean()))
-        skews.append(float((means**3).mean() / squares[-1] ** 1.5) if squares[-1] > 0 else 0.0)
+        square = means * means
+        squares.append(float(square.mean()))
+        cube = float(square @ means) / len(means)
+        skews.append(cube / squares[-1] ** 1.5 if squares[-1] > 0 else 0.0)
     return Wander(mean, tuple(squares), tuple(skews))
 
 
