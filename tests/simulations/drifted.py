@@ -51,5 +51,5 @@ DRIFTED = Experiment(
      Promise("one column that scatters twice as far is found", 0.5, "power"),
      Promise("20 columns that move by 1 sd: some is found", 0.5, "power")),
     tuple(Case(setting, n, shape) for setting in MEMORY for shape in SHAPES for n in (60, 250)),
-    200, _drifted,
+    600, _drifted,
 )  # fmt: skip

@@ -306,7 +306,7 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
                             f"{data.panel.last}; give longer ones as --data", "open")  # fmt: skip
     if lost := int((~over).sum()):
         open_ = plural(int((~over & answered.raised).sum()), "alarm")
-        notes.append(f"{plural(lost, 'answer')} whose horizon is not over left out, {open_} "
+        notes.append(f"left out: {plural(lost, 'answer')} whose horizon is not over, {open_} "
                      "among them")  # fmt: skip
     y = pl.Series(np.where(labels == UNDEFINED, -1, labels.astype(np.int64)))
     y = pl.select(pl.coalesce(answered.frame["y"], y.replace(-1, None))).to_series()
