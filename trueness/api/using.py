@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,8 @@ from trueness.api.answer import Answer, Where, opened
 from trueness.store import MemoryStore, Store
 
 if TYPE_CHECKING:
-    from trueness.bundle.estimator import BundleClassifier
+    from trueness.bundle.classifying import Labelled, TitlesPredictor
+    from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.monitoring import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
 
@@ -21,23 +23,29 @@ DEFAULT_STORE = Path("store")
 class Bundle:
     """A run in use; `trueness.load` opens the folder of one."""
 
-    predictor: Predictor
+    predictor: Predictor | TitlesPredictor
 
     def __repr__(self) -> str:
         return f"<Bundle: {self.predictor.bundle.name}, {self.predictor.bundle.folder}>"
 
     def predict(
         self, data: Any, *, vix: Any = None, features: Any = None, id_column: str | None = None,  # noqa: ANN401
-        since: Any = None, log: bool = False,  # noqa: ANN401
-    ) -> Answer[Predicted]:  # fmt: skip
-        """What it says of new bars or rows, a row each.
+        text_columns: Sequence[str] = (), language_column: str | None = None, since: Any = None,  # noqa: ANN401
+        log: bool = False,
+    ) -> Answer[Predicted | Labelled]:  # fmt: skip
+        """What it says of new bars, rows or texts, a row each.
 
         Parameters
         ----------
         data, vix, features : str, Path or frame
-            As of a campaign; `vix` and `features` of bars alone.
+            As of a campaign; `vix` and `features` of bars alone. Texts may also be a list.
         id_column : str, optional
-            Column of a table that names its rows; without it they are called after their numbers.
+            Column that names the rows. Without it those of a table are called after their numbers,
+            and texts after their content.
+        text_columns : sequence of str
+            Columns with the texts; by default those that the corpus was made of, else ``text``.
+        language_column : str, optional
+            Column with the languages, which are detected otherwise.
         since : date, datetime or str, optional
             First time that is answered; by default, of bars, what comes after those that the model
             was fitted on.
@@ -57,8 +65,10 @@ class Bundle:
         if log and since is not None:
             raise TruenessError("answers from a chosen time on are not logged; leave out `since` "
                                 "or `log`", "since")  # fmt: skip
-        read = self.predictor.load({"data": data, "vix": vix, "features": features,
-                                    "id_column": id_column})  # fmt: skip
+        read = self.predictor.load({
+            "data": data, "vix": vix, "features": features, "id_column": id_column,
+            "text_columns": tuple(text_columns) or None, "language_column": language_column,
+        })  # fmt: skip
         found = self.predictor.predict(read, None if since is None else time_of(since))
         return Answer(found.logged() if log else found, MemoryStore())
 
@@ -72,7 +82,7 @@ class Bundle:
         data, vix, features : str, Path or frame, optional
             Bars that go on after the answers; labels follow from them.
         labels : frame, optional
-            Columns ``id`` and ``y``.
+            Columns ``id`` and ``y``: 0 or 1, of texts the name of the class.
 
         Raises
         ------
@@ -88,16 +98,16 @@ class Bundle:
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
 
-    def as_estimator(self) -> BundleClassifier:
-        """The same as a classifier of scikit-learn."""
-        from trueness.bundle.estimator import BundleClassifier
+    def as_estimator(self) -> BundleClassifier | TextsClassifier:
+        """The same as a classifier of scikit-learn; of titles one of texts (n,)."""
+        from trueness.bundle.estimator import classifier_of
 
-        return BundleClassifier(self.predictor)
+        return classifier_of(self.predictor)
 
 
 def finalize(
     run: str, out: str | Path, *, data: Any = None, vix: Any = None, features: Any = None,  # noqa: ANN401
-    seeds: int = 1, precision: float | None = None, device: str = "auto",
+    seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
     store: Where = DEFAULT_STORE,
 ) -> Bundle:  # fmt: skip
     """Refit a stored run on all data and write it, with its promise, as a bundle.
@@ -113,7 +123,9 @@ def finalize(
     seeds : int
         Models that are fitted and averaged.
     precision : float, optional
-        Take the threshold that is certified for it.
+        Take the threshold that is certified for it; of titles, abstain where none is certified.
+    refit : bool
+        Without it an encoder on titles is used with the weights that its run keeps.
     device : str
     store : Store, str or Path
 
@@ -127,7 +139,7 @@ def finalize(
 
     given = {"data": data, "vix": vix, "features": features}
     finalize_named(opened(store), run, given, Path(out), seeds=seeds, precision=precision,
-                   device=device)  # fmt: skip
+                   refit=refit, device=device)  # fmt: skip
     return Bundle(load_bundle(out))
 
 

@@ -11,8 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.bundle.format import DESCRIPTION, Bundle, open_bundle
-from trueness.bundle.log import read_log
-from trueness.bundle.monitoring import ordered
+from trueness.bundle.log import ordered, read_log
 from trueness.bundle.predicting import ALARM
 from trueness.document import Column, Document, Items, Part, Sentence, Table
 from trueness.document.numbers import count, plural
@@ -99,8 +98,11 @@ def of_bundle(bundle: Bundle) -> Answered:
     Raises
     ------
     TruenessError
-        With code ``nothing_logged``, or those of the log.
+        With code ``not_binary`` for a bundle of K classes, ``nothing_logged``, or those of the log.
     """
+    if bundle.task == "titles":
+        raise TruenessError(f"{bundle.folder}: alarms are about binary labels, and this bundle "
+                            "has classes", "not_binary")  # fmt: skip
     log = read_log(bundle)
     if not log.predictions:
         raise TruenessError(

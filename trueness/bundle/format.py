@@ -25,7 +25,6 @@ from trueness.files import (
     temporary,
     write_json,
 )
-from trueness.judge.measured import environment
 from trueness.spec.kinds import spec_class
 
 VERSION = 1
@@ -60,6 +59,32 @@ class _Promise(BaseModel, strict=True):
     base_rate: _Estimate
     slope: Finite | None
     intercept: Finite | None
+    notes: list[str]
+
+
+class _Temperatures(BaseModel, strict=True):
+    common: Annotated[Finite, Field(gt=0)]
+    by_group: dict[str, Annotated[Finite, Field(gt=0)]]
+    strength: Finite
+
+
+class _Abstention(BaseModel, strict=True):
+    threshold: Finite | None
+    precision: _Estimate
+    accepted: _Estimate
+    certified: bool
+    guaranteed: bool
+
+
+class _ClassPromise(BaseModel, strict=True):
+    measured_on: str
+    n: Count
+    classes: Annotated[list[str], Field(min_length=2)]
+    precision: Finite | None
+    base_rate: _Estimate
+    temperatures: _Temperatures
+    thresholds: dict[str, _Abstention]
+    languages: list[str]
     notes: list[str]
 
 
@@ -122,11 +147,17 @@ class _Description(BaseModel, strict=True):
     horizon: Count
     block: Annotated[int, Field(ge=1)]
     members: Annotated[list[_Member], Field(min_length=1)]
-    promise: _Promise
+    promise: _Promise | _ClassPromise
     refit: _Refit
     ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
     files: dict[str, _File]
     drift: _Drift | None = None
+
+    @model_validator(mode="after")
+    def _is_of_its_task(self) -> Self:
+        if (self.task == "titles") != isinstance(self.promise, _ClassPromise):
+            raise ValueError(f"the promise is none of a bundle on {self.task}")
+        return self
 
     @model_validator(mode="after")
     def _bars_are_known_again(self) -> Self:
@@ -275,6 +306,8 @@ def write_bundle(out: Path, description: dict[str, Any], files: Mapping[str, byt
     StoreError
         With code ``out`` if something else is there, or it cannot be written.
     """
+    from trueness.judge.measured import environment  # loads what answering does not need
+
     place = out.resolve()
     restore_folder(place)
     check_free(out)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,9 @@ from trueness.examples import Examples
 from trueness.frames import as_series
 from trueness.judge.judgement import SCHEMA
 from trueness.tasks import task_of
+
+if TYPE_CHECKING:
+    from trueness.bundle.classifying import TitlesPredictor
 
 Array = NDArray[np.float64]
 ALARM, NO_ALARM, ABSTAINS = "alarm", "no alarm", "abstains"
@@ -107,11 +110,8 @@ class Predicted:
     def document(self) -> Document:
         """The latest answer first, then a table of all."""
         one = self.promise.threshold
-        certified = "not certified" if one.certified is None else (
-            f"certified for {percent(one.certified)} %"
-        )  # fmt: skip
         facts = [
-            f"An alarm hit in {share(one.precision)} out of fold ({certified}); recall "
+            f"An alarm hit in {share(one.precision)} out of fold ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
             *self.notes,
         ]
@@ -135,7 +135,8 @@ class Predicted:
 
     def _table(self) -> Table:
         shown = self.frame.tail(ROWS_SHOWN)
-        names = [name for name in ("time", "group") if name in shown.columns] or ["id"]
+        timed = "time" in shown.columns
+        names = [n for n in ("time", "group") if n in shown.columns] if timed else ["id"]
         columns = [Column(name, "code", 9) for name in names]
         columns += [Column("answer", weight=9), Column("score", "number", 6),
                     Column("probability", "number", 4),
@@ -157,7 +158,7 @@ class Predicted:
 
 def _probability(row: Mapping[str, Any]) -> str:
     p = row["calibrated"]
-    return "" if p is None else f", calibrated probability {percent(p)} %"
+    return "" if p is None else f", with a probability of the event of {percent(p)} %"
 
 
 @dataclass(frozen=True)
@@ -268,10 +269,13 @@ class Predictor:
         wanted = examples.when > until if since is None else examples.when >= since
         if not wanted.any():
             after = f"after {until}" if since is None else f"from {since} on"
+            lost = next((note for note in examples.notes[::-1] if "refused" in note), "")
             raise TruenessError(
-                f"no row {after}: the data end {examples.when.max()}; --since DATE answers for "
-                "earlier times, which the model was fitted on", "old_data",
-            )  # fmt: skip
+                f"no row {after}: the last that can be answered is {examples.when.max()}"
+                + f" ({lost})" * bool(lost)
+                + "; --since DATE answers for earlier times, which the model was fitted on",
+                "old_data",
+            )
         return _only(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
@@ -348,15 +352,29 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
     return np.datetime64(plain)
 
 
-def load(path: str | Path, beside: str | Path = "") -> Predictor:
+def load(
+    path: str | Path, beside: str | Path = "", device: str = "auto"
+) -> Predictor | TitlesPredictor:
     """Open a bundle for answering.
+
+    Parameters
+    ----------
+    path, beside : str or Path
+        Of the bundle, and of own files.
+    device : str
+        Of encoders.
 
     Raises
     ------
     StoreError
         See `open_bundle`.
     """
-    return Predictor(open_bundle(path), Path(beside))
+    bundle = open_bundle(path)
+    if bundle.task == "titles":
+        from trueness.bundle.classifying import TitlesPredictor
+
+        return TitlesPredictor(bundle, device)
+    return Predictor(bundle, Path(beside))
 
 
 __all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]
