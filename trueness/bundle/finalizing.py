@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 
 from trueness.bundle.class_promise import ClassPromise, class_promise_of
+from trueness.bundle.drifting import kept
 from trueness.bundle.format import Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
 from trueness.bundle.members import Place, Trained, as_trained, trained
@@ -20,7 +21,8 @@ from trueness.document.numbers import count, percent, plural
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
 from trueness.judge.access import record_access
-from trueness.judge.finding import find_run, names_of
+from trueness.judge.comparison import measured_part
+from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary, unrecorded_notes
 from trueness.market.indicators import CATALOGUE
@@ -122,7 +124,7 @@ def finalize(
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
     place = Place(store, device, beside, told or (lambda text: None))
-    found, facts = _fitted(store, run, data, seeds, place) if refit else _kept(run)
+    found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
     more = facts.pop("notes")
@@ -150,11 +152,13 @@ def _fitted(
         replicates = replicates[: seeds if one.spec.model.seeded else 1]
         found += trained(one, replicates, refits[key], len(found), place)
     first = next(iter(refits.values())).examples
-    ranges = _ranges(first, task.kind) if hasattr(first, "features") else {}
-    return found, {"refit": _told(first, found), "ranges": ranges, "notes": first.notes}
+    tabular = hasattr(first, "features")
+    ranges = _ranges(first, task.kind) if tabular else {}
+    drift = {"drift": kept(first, ranges, measured_part(run))} if tabular else {}
+    return found, {"refit": _told(first, found), "ranges": ranges, **drift, "notes": first.notes}
 
 
-def _kept(run: Run) -> tuple[list[Trained], dict[str, Any]]:
+def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
     """The same of a model that is used as it was trained."""
     one, validation = as_trained(run), len(run.predictions().part("validation"))
     told = {"train": [run.record["training"]["rows"]], "validation": [validation], "until": None,
@@ -182,8 +186,7 @@ def finalize_named(
     how
         See `finalize`.
     """
-    run, _ = find_run(store, wanted)
-    name = " = ".join(names_of(store, run)) or run.key
+    name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))
     return finalize(store, run, name, data, out, **how)

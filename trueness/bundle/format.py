@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from trueness.errors import StoreError, TruenessError, first_line
+from trueness.evaluation.drift import KNOTS, LEAST_TIMES, lengths_of
 from trueness.files import (
     read_json,
     remove,
@@ -110,6 +111,31 @@ class _Data(BaseModel, strict=True):
     lineages: dict[str, str] = {}
 
 
+class _Wander(BaseModel, strict=True):
+    mean: Finite
+    squares: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
+    skews: list[Finite]
+
+
+class _Reference(BaseModel, strict=True):
+    knots: Annotated[list[Finite], Field(min_length=KNOTS, max_length=KNOTS)]
+    times: Annotated[int, Field(ge=LEAST_TIMES)]
+    shift: _Wander
+    spread: _Wander
+
+    @model_validator(mode="after")
+    def _every_length_is_there(self) -> Self:
+        sizes = {len(one) for two in (self.shift, self.spread) for one in (two.squares, two.skews)}
+        if len(sizes) > 1 or not sizes <= {1, len(lengths_of(self.times))}:
+            raise ValueError("other stretches than of so many times")
+        return self
+
+
+class _Drift(BaseModel, strict=True):
+    features: dict[str, _Reference]
+    score: _Reference | None
+
+
 class _Description(BaseModel, strict=True):
     """What every description holds."""
 
@@ -125,6 +151,7 @@ class _Description(BaseModel, strict=True):
     refit: _Refit
     ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
     files: dict[str, _File]
+    drift: _Drift | None = None
 
     @model_validator(mode="after")
     def _is_of_its_task(self) -> Self:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 from filelock import FileLock
 
 from trueness.bundle.format import Bundle
@@ -185,3 +186,15 @@ def _write(bundle: Bundle, text: str) -> None:
         except OSError:
             os.truncate(bundle.log, size)
             raise
+
+
+def ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lines of a log, the oldest first, with days or times; without them where some have none."""
+    if "time" not in frame.columns:
+        return frame
+    time = frame["time"].cast(pl.String).str.to_datetime(strict=False)
+    if time.null_count():  # some were predicted from a table without its column of times
+        return frame.drop("time")
+    if (time.dt.time() == pl.Series([0]).cast(pl.Time)[0]).all():
+        time = time.dt.date()
+    return frame.with_columns(time.alias("time")).sort("time", "id")

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import ANSWERED, TitlesPredictor
+from trueness.bundle.drifting import Drifts, drifts
 from trueness.bundle.format import Bundle
-from trueness.bundle.log import OUTCOME, append, read_log
+from trueness.bundle.log import OUTCOME, append, ordered, read_log
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
@@ -29,6 +30,7 @@ from trueness.evaluation.confidence_sequence import (
 from trueness.evaluation.design_effects import of_share
 from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
+from trueness.examples import Examples
 from trueness.judge.judgement import SCHEMA
 from trueness.market.labels import UNDEFINED
 from trueness.reading import as_texts
@@ -61,6 +63,8 @@ class Monitored:
         Time (or id) of the alarm at which the promise was refuted.
     notes : tuple of str
         What is odd about the bars or labels that were given.
+    drifts : Drifts or None
+        Features and scores against training; None if the bundle keeps nothing of it.
     """
 
     bundle: Bundle
@@ -71,6 +75,7 @@ class Monitored:
     calibration: Estimate | None
     refuted: str | None
     notes: tuple[str, ...] = ()
+    drifts: Drifts | None = None
 
     @property
     def alarms(self) -> pl.DataFrame:
@@ -104,7 +109,9 @@ class Monitored:
             "refuted": self.refuted, "base_rate": self.base_rate.to_dict(),
             "promised_base_rate": self.promise.base_rate.to_dict(),
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
-            "alarms_per_month": self.per_month, "notes": list(self.notes), "rows": rows,
+            "alarms_per_month": self.per_month,
+            "drift": None if self.drifts is None else self.drifts.to_dict(),
+            "notes": list(self.notes), "rows": rows,
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -116,6 +123,8 @@ class Monitored:
         parts: list[Part] = [Sentence(self._verdict(), "verdict"), Items(self._facts())]
         if len(self.alarms):
             parts += [_figure(self), _table(self)]
+        if self.drifts is not None:
+            parts.append(self.drifts.table())
         return Document(f"Monitoring of {self.bundle.name}", parts)
 
     def _verdict(self) -> str:
@@ -156,6 +165,8 @@ class Monitored:
             usual = self.promise.threshold.per_year if isinstance(self.promise, Promise) else None
             before = "" if usual is None else f"; before {decimal(usual / 12, 1)}"
             facts.append(f"Alarms in a month {decimal(self.per_month, 1)}{before}")
+        if self.drifts is not None:
+            facts.append(self.drifts.in_words())
         return [*facts, *self.notes]
 
     def _apart(self) -> str:
@@ -235,9 +246,11 @@ def monitor(
         )  # fmt: skip
     known: dict[str, int | str] = {}
     notes: tuple[str, ...] = ()
+    examples: Examples | None = None
     if data is not None:
         assert isinstance(predictor, Predictor)
-        known, notes = _from_bars(predictor, data)
+        examples, notes = _from_bars(predictor, data)
+        known.update(_labels(examples))
     if labels is not None:
         told, of_labels = _from_table(labels, log.predictions, predictor.promise)
         apart = next((i for i, y in told.items() if known.get(i, y) != y), None)
@@ -253,8 +266,9 @@ def monitor(
     if not rows:
         raise TruenessError("no prediction has a known label yet; give longer bars as --data, or "
                             "--labels FILE", "no_labels")  # fmt: skip
-    frame = _ordered(pl.from_dicts(rows, infer_schema_length=None))
-    return replace(_judged(bundle, predictor.promise, frame, len(log.predictions)), notes=notes)
+    frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
+    judged = _judged(bundle, predictor.promise, frame, len(log.predictions))
+    return replace(judged, notes=notes, drifts=drifts(bundle, log.predictions, examples))
 
 
 def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -262,31 +276,22 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in kept if name in line}
 
 
-def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
-    if "time" not in frame.columns:
-        return frame
-    time = frame["time"].cast(pl.String).str.to_datetime(strict=False)
-    if time.null_count():  # some were predicted from a table without its column of times
-        return frame.drop("time")
-    if (time.dt.time() == pl.Series([0]).cast(pl.Time)[0]).all():
-        time = time.dt.date()
-    return frame.with_columns(time.alias("time")).sort("time", "id")
-
-
-def _from_bars(
-    predictor: Predictor, data: Any  # noqa: ANN401
-) -> tuple[dict[str, int | str], tuple[str, ...]]:  # fmt: skip
-    """Labels of the units whose future is in the data, by id; what is odd about the data."""
+def _from_bars(predictor: Predictor, data: Any) -> tuple[Examples, tuple[str, ...]]:  # noqa: ANN401
+    """Rows of the data as the first member reads them; what is odd about the data."""
     bundle = predictor.bundle
     if bundle.task != "market":
         raise TruenessError(f"labels of a {bundle.task} come from --labels FILE", "no_labels")
     notes = of_data(bundle, data)
     one = predictor.opened[0]
-    examples = task_of(bundle.task).unseen(one.member.spec, data, one.member.prepared, one.files)
+    task = task_of(bundle.task)
+    return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
+
+
+def _labels(examples: Examples) -> dict[str, int]:
+    """Labels of the units whose future is in the data, by id."""
     known = examples.y != UNDEFINED
-    ids = examples.columns()["id"]
-    y = examples.y[known].astype(int).tolist()
-    return dict(zip(ids[known].tolist(), y, strict=True)), notes
+    ids = examples.columns()["id"][known].tolist()
+    return dict(zip(ids, examples.y[known].astype(int).tolist(), strict=True))
 
 
 def _from_table(

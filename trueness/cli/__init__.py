@@ -58,6 +58,7 @@ VERBS = {
     "monitor": "using:monitor",
     "export": "using:export",
     "payoff": "using:payoff",
+    "alarms": "using:alarms",
     "importance": "attributing:importance",
     "compare-published": "judging:compare_published",
     "tracker": "judging:tracker",

@@ -1,4 +1,4 @@
-"""Verbs about a run that is used: finalize, predict, monitor, export, payoff."""
+"""Verbs about a run that is used: finalize, predict, monitor, export, payoff, alarms."""
 
 from __future__ import annotations
 
@@ -208,16 +208,18 @@ def payoff(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Show what the alarms of a run on bars returned: mean with interval, against all days.
+    """Show what alarms on bars returned: mean with interval, against all days.
 
-    No portfolio backtest: one equal position per alarm, entered at the close of its day.
+    Those of a run out of fold, or those that a bundle raised in use, by its log. No portfolio
+    backtest: one equal position per alarm, entered at the close of its day.
 
     Example: trueness payoff D-01 --exit touch --cost-bps 2 --csv alarms.csv
+    Example: trueness payoff bundle --data longer.csv
 
     Parameters
     ----------
     run
-        A key, the beginning of one, or the id of an experiment.
+        A key, the beginning of one, or the id of an experiment; or the folder of a bundle.
     exit
         touch: at the level that the target asks for, else at the last close of the horizon.
     cost_bps
@@ -230,4 +232,25 @@ def payoff(
     given = {"data": data, "vix": vix, "features": features}
     present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
                    access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
+    return 0
+
+
+def alarms(run: str, /, *, store: Store_ = DEFAULT_STORE, output: Output = DEFAULT) -> int:
+    """List the alarms of a run out of fold, or those that a bundle raised in use, by its log.
+
+    Each with its time, score, fold and outcome: hit, miss, or unknown.
+
+    Example: trueness alarms D-01 --csv alarms.csv
+    Example: trueness alarms bundle
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment; or the folder of a bundle.
+    """
+    from trueness.bundle.alarms import alarms as listed
+    from trueness.store import Store
+
+    check(output)
+    present(listed(Store(store), run, ("alarms", "")), output)
     return 0
