@@ -194,5 +194,5 @@ def test_the_walk_from_a_corpus_to_an_answer(walk, monkeypatch):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
         assert _status(words) == 0, words
     assert "answer" in Path("answers.csv").read_text().splitlines()[0]
-    for made in ("mine.html", "one.html", "model/model.safetensors", "model.onnx"):
+    for made in ("mine.html", "one.html", "in-use/bundle.json", "model.onnx"):
         assert Path(made).is_file()

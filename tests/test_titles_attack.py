@@ -415,12 +415,3 @@ def test_requests_of_latency_are_bounded(stored, refused):
     root, one, _ = stored
     for size in (0, -1, 10**11):
         assert "batch size" in refused("latency", one.key, "--batch", size, "--store", root)
-
-
-@pytest.mark.slow
-def test_an_exported_graph_makes_no_noise(stored, tmp_path):
-    root, one, _ = stored
-    command = [sys.executable, "-m", "trueness", "text", "export", one.key, tmp_path / "a.onnx"]
-    done = subprocess.run([*command, "--store", root], check=True, capture_output=True)
-    assert (tmp_path / "a.onnx").stat().st_size
-    assert not done.stderr

@@ -2,8 +2,10 @@
 
 import io
 import json
+import re
 import sys
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import polars as pl
@@ -21,6 +23,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import StoreError, TruenessError
 from trueness.files import read_json, write_json
 from trueness.judge.finding import find_run
+from trueness.onnxfile import Session
 from trueness.runner import run
 from trueness.store import Store
 from trueness.text.building import Plan, build
@@ -28,6 +31,7 @@ from trueness.text.corpus import load_corpus
 from trueness.text.given import given_texts
 from trueness.text.synthetic import Catalogue
 
+ROOT = Path(__file__).parents[1]
 CAMPAIGN = """\
 campaign: use
 data: corpus
@@ -420,9 +424,50 @@ def test_a_changed_file_is_refused(bundles, tmp_path):
     assert caught.value.code == "damaged"
 
 
-def test_bundles_of_texts_have_no_graph_and_say_who_writes_one(folder, bundles, tmp_path, capsys):
-    for kind, more in (("kept", ()), ("tfidf_logit", ("--data", folder / "corpus"))):
-        code, out, err = call(capsys, "export", bundles[kind], tmp_path / "m.onnx", *more)
-        assert (code, out, len(err.strip().splitlines())) == (2, "", 1), err
-        assert "trueness text export" in err
+# -------------------------------------------------------------------------------------------- ONNX
+
+
+def test_the_lines_of_the_page_answer_without_trueness(folder, bundles, tmp_path, monkeypatch):
+    """Executed as they stand, where importing trueness would fail."""
+    page = (ROOT / "docs" / "text.md").read_text()
+    (block,) = [b for b in re.findall(r"```py\n(.*?)```", page, re.DOTALL) if "onnxruntime" in b]
+    titles = load_corpus(folder / "corpus").part("validation")
+    table = pl.DataFrame({"text": titles.texts, "language": titles.language})
+    bundle = trueness.load(bundles["kept"])
+    exported = bundle.export(tmp_path / "model.onnx", table).to_dict()
+    assert exported["compared"]["n"] == len(titles)
+    assert 0 <= exported["compared"]["largest_difference"]["calibrated"] < 1e-5
+    assert exported["bytes"] == (tmp_path / "model.onnx").stat().st_size
+    said = bundle.predict(table, language_column="language").to_frame()
+    names: dict = {}
+    with monkeypatch.context() as where:
+        where.chdir(tmp_path)
+        where.setitem(sys.modules, "trueness", None)
+        exec(compile(block, "text", "exec"), names)
+        answers = [names["answered"](*row) for row in table.head(30).iter_rows()]
+    assert [label for label, _ in answers] == said["label"].to_list()[:30]
+    np.testing.assert_allclose([p for _, p in answers], said["calibrated"].head(30), atol=1e-5)
+
+
+def test_seeds_are_averaged_in_the_graph(folder, tmp_path):
+    _finalized(folder, "A", tmp_path / "b", seeds=2)
+    found = trueness.load(tmp_path / "b").export(tmp_path / "m.onnx").to_dict()
+    assert found["compared"]["largest_difference"]["logits"] < 1e-4
+    session = Session(tmp_path / "m.onnx")
+    assert session.outputs == ("logits", "probability", "calibrated")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "code"),
+    [("tfidf_logit", (), "no_converter"), ("kept", ("--rows", "rows.npz"), "no_rows"),
+     ("kept", ("--data", "nowhere.csv"), None)],
+)  # fmt: skip
+def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, kind, words, code):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, "export", bundles[kind], "m.onnx", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
     assert not list(tmp_path.iterdir())
+    if code == "no_converter":
+        with pytest.raises(TruenessError) as caught:
+            trueness.load(bundles[kind]).export(tmp_path / "m.onnx")
+        assert caught.value.code == code

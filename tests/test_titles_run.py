@@ -346,14 +346,6 @@ def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 3
 
 
-@pytest.mark.slow
-def test_an_onnx_graph_answers_as_the_network_does(folder, store, tmp_path, capsys):
-    key = _keys(folder)["A"]
-    _cli("text", "export", key, tmp_path / "model.onnx", "--store", folder / "store")
-    assert "logits equal to" in capsys.readouterr().out
-    assert (tmp_path / "model.onnx").stat().st_size > 1000
-
-
 REFUSED = [
     (("train", "nowhere"), "nowhere"),
     (("train", "{corpus}", "--head", "v1", "--classifier-hidden", "9"), "model.head.hidden: unknown field"),
@@ -365,7 +357,6 @@ REFUSED = [
     (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
     (("evaluate", "Z", "--corpus", "{corpus}", "--store", "{store}"), "no run has the id or key 'Z'"),
     (("evaluate", "A", "--store", "{store}"), "--corpus"),
-    (("export", "tfidf_svm", "x", "--store", "{store}"), "has no weights"),
     (("latency", "A", "--requests", "0", "--store", "{store}"), "requests 0"),
 ]  # fmt: skip
 

@@ -41,7 +41,7 @@ def check_packages(*more: str) -> None:
 
 
 def network_graph(
-    network: nn.Module, examples: tuple[Tensor, ...], names: Sequence[str], output: str,
+    network: nn.Module, examples: tuple[Tensor, ...], names: Sequence[str], outputs: Sequence[str],
     free: Sequence[Mapping[int, str]], what: str,
 ) -> ModelProto:  # fmt: skip
     """The graph of a network in float32; nothing in it tells where the network was written.
@@ -54,7 +54,7 @@ def network_graph(
         What it is called with, several rows.
     names : sequence of str
         What each input is called.
-    output : str
+    outputs : sequence of str
     free : sequence of mapping
         Of each input, axis -> name of its size, where any size is taken.
     what : str
@@ -72,7 +72,7 @@ def network_graph(
     with answering(f"{what} cannot become an ONNX graph", "no_converter"), _quiet():
         program = torch.onnx.export(
             network, examples, dynamo=True, verbose=False, opset_version=OPSET,
-            input_names=list(names), output_names=[output], dynamic_shapes=shapes,
+            input_names=list(names), output_names=list(outputs), dynamic_shapes=shapes,
         )  # fmt: skip
         assert program is not None
         model = program.model_proto

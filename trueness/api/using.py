@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trueness.bundle.classifying import Labelled, TitlesPredictor
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.exporting import Exported
+    from trueness.bundle.exporting_titles import ExportedTitles
     from trueness.bundle.monitoring import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
 
@@ -104,7 +105,7 @@ class Bundle:
     def export(
         self, path: str | Path, data: Any = None, *, vix: Any = None, features: Any = None,  # noqa: ANN401
         rows: str | Path | None = None,
-    ) -> Answer[Exported]:  # fmt: skip
+    ) -> Answer[Exported | ExportedTitles]:  # fmt: skip
         """Write it as an ONNX graph: rows in, logit and calibrated probability out.
 
         Parameters

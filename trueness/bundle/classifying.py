@@ -168,16 +168,15 @@ class TitlesPredictor:
             separator=given.get("separator"),
         )  # fmt: skip
 
-    def load_if_given(self, sources: Mapping[str, Any]) -> None:
-        """Nothing: outcomes of texts are given as labels.
+    def load_if_given(self, sources: Mapping[str, Any]) -> GivenTexts | None:
+        """The same; None without `data`.
 
         Raises
         ------
         TruenessError
-            With code ``no_labels`` for data.
+            As `load`.
         """
-        if any(value is not None for value in sources.values()):
-            raise TruenessError("labels of texts come from --labels FILE", "no_labels")
+        return None if sources.get("data") is None else self.load(sources)
 
     def logits(self, texts: pl.Series) -> NDArray[np.float64]:
         """Mean logits (n, K) of the members."""
@@ -216,6 +215,11 @@ class TitlesPredictor:
         """Calibrated probabilities (n, K)."""
         codes = self._languages(data, slice(None))
         return self.promise.probabilities(self.logits(data.texts), codes)
+
+    def temperatures(self, data: GivenTexts) -> NDArray[np.float32]:
+        """What logits are divided by, (n,): that of the language of each text."""
+        codes, known = self._languages(data, slice(None)), self.promise.temperatures
+        return np.array([known.by_group.get(one, known.common) for one in codes], np.float32)
 
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:

@@ -72,7 +72,7 @@ def _network(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     shape = (3, rows.context, rows.n_features)
     network = network_of(spec, one.fitted, rows.n_features, rows.context, beside)
     example = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    made = network_graph(network, (example,), ["x"], "logit", [{0: "rows"}], spec.label())
+    made = network_graph(network, (example,), ["x"], ["logit"], [{0: "rows"}], spec.label())
     x = rows.tensor
     if rows.flat:
         x = graph.node("Unsqueeze", x, graph.constant(np.array([1], np.int64)))

@@ -32,12 +32,11 @@ from trueness.own import answering
 
 if TYPE_CHECKING:
     from trueness.bundle.classifying import TitlesPredictor
+    from trueness.bundle.exporting_titles import ExportedTitles
     from trueness.bundle.graph import Graph
 
 BY_SKL2ONNX = {"sklearn", "estimator"}
 """Forms of members that another package writes."""
-SERVED = ("market", "table")
-"""Tasks whose rows are windows of columns."""
 METADATA = "trueness"
 """Name of what stands in the metadata."""
 OUTPUTS = {
@@ -123,12 +122,12 @@ class Exported:
 def export(
     predictor: Predictor | TitlesPredictor, out: Path, sources: Mapping[str, Any],
     rows: Path | None = None,
-) -> Exported:  # fmt: skip
+) -> Exported | ExportedTitles:  # fmt: skip
     """Write a bundle as an ONNX graph, whole and compared, or not at all.
 
     Parameters
     ----------
-    predictor : Predictor
+    predictor : Predictor or TitlesPredictor
     out : Path
         File that ends in ``.onnx``; one that is there is replaced.
     sources : mapping of str to source
@@ -146,12 +145,14 @@ def export(
     _check_file(out, ".onnx")
     if rows is not None:
         _check_file(rows, ".npz")
+    if not isinstance(predictor, Predictor):
+        from trueness.bundle.exporting_titles import export_titles
+
+        if rows is not None:
+            raise TruenessError("rows are kept of columns; the tokenizer of texts stands in the "
+                                "metadata of their graph", "no_rows")  # fmt: skip
+        return export_titles(predictor, out, sources)
     bundle = predictor.bundle
-    if bundle.task not in SERVED or not isinstance(predictor, Predictor):
-        raise TruenessError(
-            f"a bundle on {bundle.task} has no ONNX graph; `trueness text export RUN model.onnx` "
-            "writes the encoder of a run", "no_converter",
-        )  # fmt: skip
     data = predictor.load_if_given(sources)
     needed = BY_SKL2ONNX & {member.form for member in bundle.members}
     check_packages(*(["skl2onnx"] if needed else []))

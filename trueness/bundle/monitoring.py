@@ -248,7 +248,8 @@ def monitor(
     notes: tuple[str, ...] = ()
     examples: Examples | None = None
     if data is not None:
-        assert isinstance(predictor, Predictor)
+        if not isinstance(predictor, Predictor):
+            raise TruenessError("labels of texts come from --labels FILE", "no_labels")
         examples, notes = _from_bars(predictor, data)
         known.update(_labels(examples))
     if labels is not None:

@@ -1,4 +1,4 @@
-"""Verbs that use trained runs on titles: evaluate, latency, export."""
+"""Verbs that use trained runs on titles: evaluate, latency."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
-from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def latency(
     """
     from trueness.judge.listing import Listing
     from trueness.text.given import given_texts
-    from trueness.titles.latency import measure_latency
+    from trueness.titles.latency import EXAMPLES, measure_latency
 
     check(output)
     found, _ = _find(store, run)
@@ -93,46 +93,6 @@ def latency(
     where = classifier.device.name
     present(Listing(f"Latency of {run} on {where}", [row.to_dict() for row in rows]), output)
     return 0
-
-
-def export(
-    run: str,
-    out: Annotated[Path, Parameter(help="A folder, or a file that ends in .onnx.")],
-    /,
-    *,
-    store: Store_ = DEFAULT_STORE,
-) -> int:
-    """A trained run for use elsewhere: weights, tokenizer, spec and metrics, or an ONNX graph.
-
-    The graph is compared with the network on texts of several shapes before it is kept.
-
-    Example: trueness text export M-0 model.onnx
-
-    Parameters
-    ----------
-    run
-        Id or key of a stored run.
-    """
-    from trueness.titles.export import export_folder, export_onnx
-
-    found, _ = _find(store, run)
-    if out.suffix == ".onnx":
-        check_path(out)
-        widest = export_onnx(_classifier(found, "cpu"), out)
-        console().print(f"{out}: logits equal to {widest:.1g}", highlight=False)
-    else:
-        export_folder(found, out)
-        console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
-    return 0
-
-
-EXAMPLES = (
-    "Slim fit cotton shirt, navy, size M", "Damen Laufschuhe atmungsaktiv Gr. 39",
-    "Pendientes de plata con circonita", "Livre de poche, roman policier", "犬用 首輪 レザー S",
-    "Set di chiavi a bussola 1/2 pollice, 24 pezzi", "Baby monitor with night vision",
-    "Gouden ketting met hanger 45 cm",
-)  # fmt: skip
-"""Titles that are timed where none are given."""
 
 
 def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store]:
