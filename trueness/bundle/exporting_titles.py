@@ -6,7 +6,7 @@ The tokenizer, and how texts are prepared for it, stand in the metadata of the g
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
 from trueness.bundle.class_promise import ClassPromise
@@ -86,6 +87,7 @@ class ExportedTitles:
         Output -> largest absolute difference over texts and classes.
     labels_differ : int
         Texts that the two give different labels.
+    notes : tuple of str
     """
 
     bundle: Bundle
@@ -95,6 +97,7 @@ class ExportedTitles:
     frame: pl.DataFrame
     differences: dict[str, float]
     labels_differ: int
+    notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""
@@ -106,7 +109,7 @@ class ExportedTitles:
             "compared": {"rows": self.rows, "n": len(self.frame), "bound": BOUND,
                          "largest_difference": self.differences,
                          "labels_differ": self.labels_differ},
-            "notes": [],
+            "notes": list(self.notes),
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -126,7 +129,7 @@ class ExportedTitles:
         reads = [f"Input {name}: {what}" for name, what in INPUTS.items()]
         differ = f"Labels that differ: {count(self.labels_differ)} of {count(len(self.frame))}"
         return Document(f"ONNX graph of {self.bundle.name}", [first, table, Items([
-            *reads, differ, "The tokenizer stands in the metadata",
+            *reads, differ, "The tokenizer stands in the metadata", *self.notes,
         ])])  # fmt: skip
 
 
@@ -165,9 +168,9 @@ def export_titles(
     try:
         with written_whole(out) as unfinished:
             unfinished.write_bytes(written)
-            theirs = _answered(Session(unfinished), tokens, temperatures)
-            logits = predictor.logits(data.texts)
-            found = _compared(predictor, out, data.texts, logits, temperatures, theirs)
+            theirs = _answered(Session(unfinished).run, tokens, temperatures)
+            own = _of_network(ensemble, tokens, temperatures)
+            found = _compared(predictor, out, data.texts, own, theirs)
             apart = max(found.differences[name] for name in ("probability", "calibrated"))
             if not apart <= BOUND:
                 raise TruenessError(
@@ -176,7 +179,8 @@ def export_titles(
                 )  # fmt: skip
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({first_line(error)})", "out") from None
-    return replace(found, bytes=len(written))
+    notes = _about_16_bits(predictor, data.texts, own["logits"])
+    return replace(found, bytes=len(written), notes=notes)
 
 
 def _encoders(predictor: TitlesPredictor) -> list[Classifier]:
@@ -208,25 +212,48 @@ def _example(tokens: Tokens, temperatures: NDArray[np.float32]) -> tuple[Tensor,
     return first, second, third
 
 
-def _answered(session: Session, tokens: Tokens, temperatures: NDArray[np.float32]) -> Answers:
-    found: dict[str, NDArray[Any]] = {}
+def _answered(
+    ask: Callable[[dict[str, NDArray[Any]]], Mapping[str, NDArray[Any]]], tokens: Tokens,
+    temperatures: NDArray[np.float32],
+) -> Answers:  # fmt: skip
+    """What a graph or a network says of all texts, batch by batch."""
+    found: Answers = {}
     for rows in length_batches(tokens.lengths, BATCH_TOKENS):
         ids, mask = tokens.batch(rows)
-        some = session.run({"tokens": ids, "mask": mask, "temperature": temperatures[rows]})
+        some = ask({"tokens": ids, "mask": mask, "temperature": temperatures[rows]})
         for name, values in some.items():
             whole = found.setdefault(name, np.zeros((len(temperatures), values.shape[1])))
             whole[rows] = values
     return found
 
 
+@torch.no_grad()
+def _of_network(
+    ensemble: _Ensemble, tokens: Tokens, temperatures: NDArray[np.float32]
+) -> Answers:  # fmt: skip
+    """The same of the models in float32."""
+
+    def ask(given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        said = ensemble(*(torch.from_numpy(np.ascontiguousarray(one)) for one in given.values()))
+        return {name: one.numpy() for name, one in zip(OUTPUTS, said, strict=True)}
+
+    return _answered(ask, tokens, temperatures)
+
+
+def _about_16_bits(
+    predictor: TitlesPredictor, texts: pl.Series, logits: NDArray[np.float64]
+) -> tuple[str, ...]:
+    """How far `predict` is from the graph where models answer in 16 bits."""
+    if {one.precision for one in predictor.opened} == {"float32"}:
+        return ()
+    apart = np.abs(softmax(predictor.logits(texts), axis=1) - softmax(logits, axis=1)).max()
+    return (f"the models were trained in 16 bits; predict, which answers in these, differs by up "
+            f"to {apart:.2g} in probability",)  # fmt: skip
+
+
 def _compared(
-    predictor: TitlesPredictor, out: Path, texts: pl.Series, logits: NDArray[np.float64],
-    temperatures: NDArray[np.float32], theirs: Answers,
-) -> ExportedTitles:  # fmt: skip
-    with torch.no_grad():
-        mean, scaled = torch.from_numpy(logits), torch.from_numpy(temperatures)[:, None]
-        own = {"logits": logits, "probability": mean.softmax(1).numpy(),
-               "calibrated": (mean / scaled).softmax(1).numpy()}  # fmt: skip
+    predictor: TitlesPredictor, out: Path, texts: pl.Series, own: Answers, theirs: Answers
+) -> ExportedTitles:
     names = np.array(predictor.promise.classes)
     columns: dict[str, Any] = {"text": texts}
     for prefix, answers in (("", own), ("onnx_", theirs)):
