@@ -132,6 +132,18 @@ def _focal_form(p, y, gamma, alpha):
     return np.where(y == 1, alpha, 1 - alpha) * (1 - pt) ** gamma * -np.log(pt)
 
 
+def _noisy_form(kind, p, y):
+    s = SCALARS[kind]
+    if kind == "bootstrap":
+        own = (p >= 0.5) if s["hard"] else p
+        target = s["beta"] * y + (1 - s["beta"]) * own
+        return -(target * np.log(p) + (1 - target) * np.log(1 - p))
+    kept, flipped = 1 - s["noise_rate_0"], 1 - s["noise_rate_1"]  # the matrix of Patrini et al.
+    flips = np.array([[kept, 1 - kept], [1 - flipped, flipped]])
+    observed = np.stack([1 - p, p], 1) @ flips
+    return -np.log(observed[np.arange(len(y)), y.astype(int)])
+
+
 def _probability_form(kind, p, y):
     """The published formulas of one example, on probabilities in float64."""
     s, pt = SCALARS[kind], np.where(y == 1, p, 1 - p)
@@ -150,6 +162,8 @@ def _probability_form(kind, p, y):
         return -np.log(pt) - s["sign"] * s["lambda_entropy"] * entropy
     if kind == "poly":
         return -np.log(pt) + s["epsilon1"] * (1 - pt)
+    if kind in ("bootstrap", "forwardcorrection"):
+        return _noisy_form(kind, p, y)
     if kind == "logitadjusted":  # softmax of p pi^tau against (1 - p)(1 - pi)^tau
         own = np.where(y == 1, s["prior"], 1 - s["prior"]) ** s["tau"] * pt
         other = np.where(y == 1, 1 - s["prior"], s["prior"]) ** s["tau"] * (1 - pt)

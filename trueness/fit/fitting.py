@@ -11,6 +11,7 @@ import torch
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.checkpoints import Checkpoints
+from trueness.fit.curriculum import orders
 from trueness.fit.device import Device
 from trueness.fit.inherited import completed
 from trueness.fit.member import (
@@ -23,6 +24,7 @@ from trueness.fit.member import (
     stackable,
 )
 from trueness.fit.policy import Mode
+from trueness.fit.pretraining import pretrain
 from trueness.fit.stack import Stack
 from trueness.models import stacks
 from trueness.spec import Spec
@@ -121,7 +123,7 @@ def _fit_members(
 
     `traces` are those of members that need no training.
     """
-    on_epoch(sum(one.member.spec.recipe.epochs for one in traces.values()))
+    on_epoch(sum(one.member.spec.recipe.passes for one in traces.values()))
     while len(traces) < len(members):
         left = [member for member in members if member not in traces]
         chunk, told, began = left[:width], 0, time.perf_counter()
@@ -132,8 +134,7 @@ def _fit_members(
             on_epoch(epochs)
 
         try:
-            stack = Stack(examples, chunk, device, mode, prune, beside)
-            stack.train(count)
+            trained = _trained(examples, chunk, device, mode, prune, beside, count)
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
                 raise
@@ -142,12 +143,36 @@ def _fit_members(
             on_epoch(-told)
             device.empty_cache()
             continue
-        traces |= {trace.member: trace for trace in stack.traces}
+        traces |= {trace.member: trace for trace in trained}
         if checkpoints is not None and len(left) > len(chunk):
             share = (time.perf_counter() - began) / len(chunk)
-            for trace in stack.traces:
+            for trace in trained:
                 if trace.result is not None:
                     checkpoints.save(trace.member, trace.result, share)
+    return [traces[member] for member in members]
+
+
+def _trained(
+    examples: Examples, members: list[Member], device: Device, mode: Mode, prune: Prune | None,
+    beside: Path, count: Callable[[int], None],
+) -> list[Trace]:  # fmt: skip
+    """All phases of one stack: what orders its examples, what learns without labels, and with."""
+
+    def scored(scorers: list[Member]) -> list[Trace]:
+        return _trained(examples, scorers, device, mode, None, beside, count)
+
+    known = orders(examples, members, scored)
+    failed = {member: why for member, why in known.items() if isinstance(why, str)}
+    ordered = {member: order for member, order in known.items() if not isinstance(order, str)}
+    traces = {member: Trace.begin(member, examples, device.name) for member in failed}
+    for member, why in failed.items():
+        traces[member].failure = why
+    if len(failed) < len(members):
+        rest = [member for member in members if member not in failed]
+        stack = Stack(examples, rest, device, mode, prune, beside, ordered)
+        pretrain(stack, count)
+        stack.train(count)
+        traces |= {trace.member: trace for trace in stack.traces}
     return [traces[member] for member in members]
 
 

@@ -69,6 +69,7 @@ class Spec(ContentAddressed):
     def _parts_fit(self) -> Self:
         self.model.check(self)
         self.loss.check(self)
+        self.recipe.check(self)
         return self
 
     @property
@@ -92,6 +93,13 @@ class Spec(ContentAddressed):
         return set(self.model.depends_on)
 
     @property
+    def columns_read(self) -> tuple[tuple[str, str], ...]:
+        """Fields that name an input, and the inputs."""
+        column = self.recipe.curriculum.column if self.model.is_network else None
+        named = [("model", name) for name in self.model.columns_read]
+        return (*named, *([("recipe", column)] if column else []))
+
+    @property
     def estimands(self) -> Estimands:
         """What is measured of it, and on which units."""
         rule = self.evaluation
@@ -112,7 +120,10 @@ class Spec(ContentAddressed):
 
     def canonical(self) -> Spec:
         """Equal runs brought to one spelling: identities, and what a model never reads."""
-        update: dict[str, Any] = {"loss": self.loss.identity(), "model": self._model_as_read()}
+        update: dict[str, Any] = {
+            "loss": self.loss.identity(), "model": self._model_as_read(),
+            "recipe": self.recipe.identity(),
+        }  # fmt: skip
         if not self.model.is_network:
             update |= {"loss": Bce(kind="bce"), "recipe": Recipe()}
         if not self.model.seeded:
