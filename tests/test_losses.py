@@ -162,8 +162,6 @@ def _probability_form(kind, p, y):
         return -np.log(pt) - s["sign"] * s["lambda_entropy"] * entropy
     if kind == "poly":
         return -np.log(pt) + s["epsilon1"] * (1 - pt)
-    if kind in ("bootstrap", "forwardcorrection"):
-        return _noisy_form(kind, p, y)
     if kind == "logitadjusted":  # softmax of p pi^tau against (1 - p)(1 - pi)^tau
         own = np.where(y == 1, s["prior"], 1 - s["prior"]) ** s["tau"] * pt
         other = np.where(y == 1, 1 - s["prior"], s["prior"]) ** s["tau"] * (1 - pt)

@@ -163,7 +163,7 @@ class RunRecorder:
         before = self.continues.get(outcome.spec.key)
         if before is None:
             return {}
-        every = [] if outcome.spec.depends_on else list(range(len(outcome.record["folds"])))
+        every = [] if outcome.spec.model.depends_on else list(range(len(outcome.record["folds"])))
         return {
             "continues": before.key, "ancestors": list(before.ancestors),
             "trained_folds": outcome.record.get("trained_folds", every),

@@ -229,10 +229,10 @@ def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
 
 def _specs(store: AnyStore, run: Run) -> list[Any]:
     """What is fitted: the spec of a run, or those of the members of an ensemble."""
-    if not run.spec.depends_on:
+    if not run.spec.model.depends_on:
         return [run.spec]
     found = []
-    for key in sorted(run.spec.depends_on):
+    for key in sorted(run.spec.model.depends_on):
         if key not in store:
             raise StoreError(f"{run.key} averages {key}, which is not in the store", "missing_run")
         found += _specs(store, store.run(key))

@@ -36,12 +36,12 @@ def orders(
     """
     ordered = [m for m in members if m.spec.recipe.curriculum.identity().kind != "none"]
     scored = [m for m in ordered if m.spec.recipe.curriculum.warmup_epochs]
-    traces = train([Member(_scorer(m.spec), m.fold) for m in scored]) if scored else []
+    traces = train([Member(scorer_of(m.spec), m.fold) for m in scored]) if scored else []
     scorers = dict(zip(scored, traces, strict=True))
     return {member: _order(examples, member, scorers.get(member)) for member in ordered}
 
 
-def _scorer(spec: Spec) -> Spec:
+def scorer_of(spec: Spec) -> Spec:
     """The same network, trained on all examples for the epochs of the warm-up."""
     epochs = spec.recipe.curriculum.warmup_epochs
     whole = {"curriculum": WholeEpochs(kind="none"), "epochs": epochs, "patience": epochs}

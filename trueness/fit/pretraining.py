@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.func import functional_call
 
-from trueness.fit.member import Trace
+from trueness.errors import SpecError
+from trueness.fit.member import Member, Trace
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.stack import Stack
 from trueness.fit.streams import Streams
@@ -26,8 +28,12 @@ VIEWS = 2
 NOISE = ("jitter",)
 
 
-def pretrain(stack: Stack, on_epoch: Callable[[int], None]) -> None:
-    """Put the weights that all members learn from their windows in the place of random ones.
+Starts = Mapping[Member, Mapping[str, NDArray[Any]]]
+"""Weights with which members begin, as a run stores them."""
+
+
+def pretrain(stack: Stack, on_epoch: Callable[[int], None], starts: Starts) -> None:
+    """Put what members learnt before, or learn from their windows, in the place of random weights.
 
     Parameters
     ----------
@@ -35,8 +41,25 @@ def pretrain(stack: Stack, on_epoch: Callable[[int], None]) -> None:
         Before its first step; its members agree in `recipe.pretraining`.
     on_epoch : callable
         Told two passes for every epoch of a member, one for each view.
+    starts : mapping of Member to mapping of str to array
+        Of members that begin with the weights of a stored run.
+
+    Raises
+    ------
+    SpecError
+        With code ``no_source_run`` if such weights are not there.
     """
-    if stack.traces[0].member.spec.recipe.pretraining.epochs:
+    how = stack.traces[0].member.spec.recipe.pretraining
+    if how.depends_on:
+        for row, trace in enumerate(stack.traces):
+            if trace.member not in starts:
+                raise SpecError(
+                    f"{trace.member.spec.label()} begins with the weights of a stored run, which "
+                    "is known where its campaign runs, and not here", "no_source_run",
+                )  # fmt: skip
+            own = stack.weights[row : row + 1]
+            stack.weights.theta[row] = stack.layout.loaded(starts[trace.member], own).theta[0]
+    elif how.passes:
         Pretraining(stack).train(on_epoch)
 
 
@@ -47,7 +70,7 @@ class _Learning:
         member, recipe = trace.member, trace.member.spec.recipe
         self.streams = Streams(member.spec.seed, member.fold, device, PHASE)
         self.steps = trace.most_steps
-        self.total = recipe.pretraining.epochs * self.steps
+        self.total = recipe.pretraining.passes // VIEWS * self.steps
         self.train, self.size = torch.from_numpy(trace.train), recipe.batch_size
 
     def begin_epoch(self) -> None:

@@ -8,7 +8,7 @@ text, so a new field whose default means "as before" keeps every old key.
 from __future__ import annotations
 
 import re
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -42,6 +42,8 @@ class Spec(ContentAddressed):
     >>> spec.key == spec.model_copy(update={"recipe": Recipe(batch_size=128)}).key
     True
     """
+
+    references: ClassVar[tuple[tuple[str, ...], ...]] = (("recipe", "pretraining", "of"),)
 
     task: TaskShape
     model: Model = PatchTST(kind="patchtst")
@@ -89,15 +91,16 @@ class Spec(ContentAddressed):
 
     @property
     def depends_on(self) -> set[str]:
-        """Keys of the stored runs that it is made of."""
-        return set(self.model.depends_on)
+        """Keys of the stored runs that it is made of, or begins with."""
+        begins = self.recipe.pretraining.depends_on if self.model.is_network else ()
+        return {*self.model.depends_on, *begins}
 
     @property
-    def columns_read(self) -> tuple[tuple[str, str], ...]:
-        """Fields that name an input, and the inputs."""
+    def columns_read(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """Paths of fields that name an input, and the inputs."""
         column = self.recipe.curriculum.column if self.model.is_network else None
-        named = [("model", name) for name in self.model.columns_read]
-        return (*named, *([("recipe", column)] if column else []))
+        named = [(("model", "regime", "returns"), name) for name in self.model.columns_read]
+        return (*named, *([(("recipe", "curriculum", "returns"), column)] if column else []))
 
     @property
     def estimands(self) -> Estimands:

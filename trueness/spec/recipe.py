@@ -73,7 +73,7 @@ class Recipe(Shape):
     @property
     def passes(self) -> int:
         """Times that training windows are seen at most, those before the first epoch included."""
-        return self.epochs + self.curriculum.warmup_epochs + 2 * self.pretraining.epochs
+        return self.epochs + self.curriculum.warmup_epochs + self.pretraining.passes
 
 
 NOTHING = NoPretraining(kind="none").canonical_text()

@@ -7,9 +7,9 @@ learns from the windows alone before it sees a label (`Pretraining`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Shape
 
@@ -245,7 +245,15 @@ class ByVolatility(Gradual):
 class Pretraining(Family):
     """What a network learns from training windows, before it learns their labels."""
 
-    epochs: Int = 0
+    @property
+    def passes(self) -> int:
+        """Times that it sees the training windows."""
+        return 0
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Keys of runs that must be there first."""
+        return ()
 
     def identity(self) -> Pretraining:
         """Without what nothing reads."""
@@ -259,7 +267,28 @@ class NoPretraining(Pretraining):
     """Networks begin with random weights."""
 
     kind: Literal["none"]
-    epochs: Annotated[Int, Field(ge=0, le=0)] = 0
+
+
+class Stored(Pretraining):
+    """Each fold begins with the weights of the same fold of a stored run.
+
+    Of several runs, it is the one with the highest AUC on the validation part, over all folds.
+    """
+
+    kind: Literal["stored"]
+    of: tuple[str, ...] = Field(
+        min_length=1, max_length=64, description="ids of earlier experiments, or keys of runs"
+    )
+
+    @field_validator("of")
+    @classmethod
+    def _as_set(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(sorted(set(keys)))
+
+    @property
+    def depends_on(self) -> tuple[str, ...]:
+        """Runs among which it chooses."""
+        return self.of
 
 
 class Contrastive(Pretraining):
@@ -267,6 +296,11 @@ class Contrastive(Pretraining):
 
     epochs: Int = Field(20, ge=1, le=10_000)
     noise: Float = Field(0.01, ge=0, description="of a view, in deviations of a column")
+
+    @property
+    def passes(self) -> int:
+        """One for each view."""
+        return 2 * self.epochs
 
     def check(self, of: Spec) -> None:
         """A network that has tokens, and others to compare with."""
