@@ -86,8 +86,7 @@ def _chosen(
 def _volatility(shape: shapes.VolatilityRegime, x: Tensor, known: dict[str, Tensor]) -> Tensor:
     """Number of thresholds at or below the deviation of the returns."""
     deviation = (x @ known["chosen"]).std(1)
-    bounds = torch.tensor(shape.thresholds_pct, device=x.device)
-    return (deviation[:, None] >= bounds).sum(1)
+    return torch.stack([deviation >= bound for bound in shape.thresholds_pct]).sum(0)
 
 
 def _trend(shape: shapes.TrendRegime, x: Tensor, known: dict[str, Tensor]) -> Tensor:

@@ -41,9 +41,17 @@ class Augmentation(Shape):
     probability: Float = Field(0.5, ge=0, le=1, description="that a transform meets a window")
 
     @property
+    def strengths(self) -> dict[str, float]:
+        """Number of each of `TRANSFORMS`, in their order."""
+        return {
+            "jitter": self.jitter, "scale": self.scale, "timewarp": self.timewarp,
+            "mixup": self.mixup,
+        }  # fmt: skip
+
+    @property
     def active(self) -> tuple[str, ...]:
         """Transforms that are on."""
-        return tuple(name for name in TRANSFORMS if getattr(self, name) and self.probability)
+        return tuple(name for name, on in self.strengths.items() if on and self.probability)
 
     @property
     def structure(self) -> tuple[str, ...]:
@@ -54,7 +62,7 @@ class Augmentation(Shape):
     @property
     def dials(self) -> tuple[float, ...]:
         """Numbers in which networks of one stack may differ."""
-        return tuple(float(getattr(self, name)) for name in (*TRANSFORMS, "probability"))
+        return (*map(float, self.strengths.values()), float(self.probability))
 
     def identity(self) -> Augmentation:
         """Without what nothing reads."""
