@@ -232,9 +232,7 @@ def test_data_beside_the_campaign_file(tiny):
 
 
 def test_unknown_campaign_and_data():
-    with pytest.raises(
-        CampaignError, match="unknown campaign 'dmo'; choose from demo, extended"
-    ):
+    with pytest.raises(CampaignError, match="unknown campaign 'dmo'; choose from demo, extended"):
         load_campaign("dmo")
     with pytest.raises(DataError, match="no such file"):
         load_campaign("demo", data="nothing.csv")
