@@ -21,6 +21,8 @@ from trueness.campaign import load_campaign
 from trueness.errors import SpecError
 from trueness.fit import fit_stack
 from trueness.fit.member import Member
+from trueness.fit.pretraining import Pretraining, pretrain
+from trueness.fit.stack import Stack
 from trueness.losses.contrastive import supcon
 from trueness.losses.views import byol, ntxent, ntxent_in_time
 from trueness.models import build, parameter_count, statistics
@@ -215,9 +217,6 @@ def test_times_are_compared_with_times():
 @pytest.mark.parametrize("kind", ["simclr", "ts2vec", "byol"])
 def test_pre_training_reads_no_label_and_no_window_outside_the_training_part(examples, kind):
     """It is the same for other labels, and for other windows after the training part."""
-    from trueness.fit.pretraining import pretrain
-    from trueness.fit.stack import Stack
-
     member = Member(spec_of("recipe.pretraining", {"kind": kind, "epochs": 1}), 0)
     later = examples.series.copy()
     later[150 + L :] += 3
@@ -233,33 +232,22 @@ def test_pre_training_reads_no_label_and_no_window_outside_the_training_part(exa
     assert torch.equal(found[0][:, head:], start[:, head:])
 
 
-def test_views_of_one_window_come_together(examples):
-    from trueness.fit.pretraining import pretrain
-    from trueness.fit.stack import Stack
+@pytest.mark.parametrize("kind", ["simclr", "ts2vec", "byol"])
+def test_views_come_together(examples, kind):
+    """The loss falls, step by step."""
+    how = {"kind": kind, "epochs": 20, "noise": 0.3}
+    spec = spec_of("recipe.pretraining", how, model={"dropout": 0.0})
+    learning, losses = Pretraining(Stack(examples, [Member(spec, 0)], CPU)), []
+    step = learning.stacked_loss
 
-    spec = spec_of("recipe.pretraining", {"kind": "simclr", "epochs": 30, "noise": 0.3},
-                 model={"dropout": 0.0})  # fmt: skip
-    x = torch.from_numpy(examples.x[::20][:8].copy())
-    noisy = x + 0.3 * torch.randn(x.shape, generator=torch.Generator().manual_seed(0))
+    def noted(*batch):
+        losses.append(step(*batch))
+        return losses[-1]
 
-    def identified(stack):
-        module = build(spec.model, 4, L, torch.Generator().manual_seed(0)).eval()
-        module.load_state_dict({
-            name: torch.from_numpy(a) for name, a in stack.layout.arrays(stack.weights).items()
-        })  # fmt: skip
-        from trueness.models import NoNoise
-
-        one, two = (
-            torch.nn.functional.normalize(module.tokens(v, NoNoise())[0].mean(1), dim=1)
-            for v in (x, noisy)
-        )
-        similar = one @ two.T
-        return (similar.diag().mean() - similar.mean()).item()
-
-    stack = Stack(examples, [Member(spec, 0)], CPU)
-    before = identified(stack)
-    pretrain(stack, lambda n: None, {})
-    assert identified(stack) > 1.5 * before
+    learning.stacked_loss = noted
+    learning.train(lambda n: None)
+    each = torch.cat(losses).detach().reshape(20, -1).mean(1)
+    assert each[-3:].mean() < 0.7 * each[:3].mean()
 
 
 def test_a_run_begins_with_the_better_of_stored_runs(tiny, tmp_path):
