@@ -308,6 +308,16 @@ def test_models_are_the_declared_ones_and_what_the_switch_adds(extended):
         assert _without_revin(spec, columns) == spec.model.networks * count, entry.id
 
 
+def test_labels_name_the_switch(extended):
+    """One that is on stands in the label of its run."""
+    labels = {entry.id: entry.spec.label() for entry in extended.experiments}
+    words = {"DA-23": "jitter 0.01, scale 0.1", "NR-01": "bootstrap 0.6", "NR-07": "coteaching",
+             "CL-13": "curriculum by volatility", "RD-13": "cluster", "MS-13": "dilated_conv",
+             "CP-13": "pre-trained by byol", "CP-17": "pre-trained by stored"}  # fmt: skip
+    for name, word in words.items():
+        assert word in labels[name]
+
+
 def test_the_campaign_is_short_and_names_its_equals(extended):
     assert len(campaign_file("extended").read_text().splitlines()) <= 120
     assert {tuple(ids) for ids in extended.duplicate_specs().values()} == EQUAL

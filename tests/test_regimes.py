@@ -14,6 +14,7 @@ from tests.switches import (
     TREND,
     VOLATILE,
     L,
+    scores,
     spec_of,
     switch_examples,
 )
@@ -28,8 +29,10 @@ from trueness.losses.views import byol, ntxent, ntxent_in_time
 from trueness.models import build, parameter_count, statistics
 from trueness.models.regimes import Detector, decided, described
 from trueness.models.scales import SCALES, pooling
+from trueness.runner import run
 from trueness.spec.regime import Regime
 from trueness.spec.scales import Multiscale
+from trueness.store import Store
 
 
 @pytest.fixture(scope="module")
@@ -250,27 +253,34 @@ def test_views_come_together(examples, kind):
     assert each[-3:].mean() < 0.7 * each[:3].mean()
 
 
+def test_views_may_be_without_noise(examples):
+    spec = spec_of("recipe.pretraining", {"kind": "byol", "epochs": 1, "noise": 0},
+                   model={"dropout": 0.0})  # fmt: skip
+    assert np.isfinite(scores(examples, spec)).any()
+
+
+STORED = """\
+experiments:
+  - id: S-1..S-2
+    recipe.pretraining: {kind: simclr, epochs: 1}
+    grid: {recipe.pretraining.temperature: [0.1, 0.5]}
+  - {id: S-3, recipe: {learning_rate: 1e-12, pretraining: {kind: stored, of: [S-1, S-2]}}}
+  - {id: S-4, model.dropout: 0.2, recipe.pretraining: {kind: stored, of: [S-1]}}
+"""
+"""The first two lend their weights; the last one has another network than its source."""
+
+
 def test_a_run_begins_with_the_better_of_stored_runs(tiny, tmp_path):
     """Through the runner: declared by id, trained after its sources, from the weights of one."""
-    from trueness.runner import run
-    from trueness.store import Store
-
-    text = tiny.read_text().replace(
-        "experiments:\n",
-        "experiments:\n"
-        "  - {id: S-1..S-2, model.dropout: 0.1, recipe.pretraining: {kind: simclr, epochs: 1}, "
-        "grid: {recipe.pretraining.temperature: [0.1, 0.5]}}\n"
-        "  - {id: S-3, model.dropout: 0.1, recipe: {learning_rate: 1e-12, pretraining: "
-        "{kind: stored, of: [S-1, S-2]}}}\n",
-    )  # fmt: skip
-    tiny.write_text(text)
+    tiny.write_text(tiny.read_text().split("experiments:")[0] + STORED + "data: bars.csv\n")
     campaign = load_campaign(tiny)
     keys = {entry.id: entry.spec.key for entry in campaign.experiments}
     chosen = campaign.select(ids=["S-3"])
     assert {entry.id for entry in chosen.experiments} == {"S-1", "S-2", "S-3"}
     store = Store(tmp_path / "store")
-    summary = run(chosen, store, workers=0)
-    assert summary.failed == []
+    summary = run(campaign, store, workers=0)
+    assert summary.failed == [keys["S-4"]]
+    assert "another model" in store.failures()[keys["S-4"]]
     sources = [store.run(keys[name]) for name in ("S-1", "S-2")]
     best = max(sources, key=lambda one: one.history()["val_auc"][one.record["best_epochs"][0] - 1])
     begun = store.run(keys["S-3"]).parameters()
@@ -278,7 +288,7 @@ def test_a_run_begins_with_the_better_of_stored_runs(tiny, tmp_path):
         np.testing.assert_allclose(begun[name], value, rtol=0, atol=1e-7, err_msg=name)
 
 
-def test_stored_weights_are_refused_where_they_do_not_fit(examples, tmp_path):
+def test_stored_weights_are_refused_where_they_do_not_fit(examples):
     spec = spec_of("recipe.pretraining", {"kind": "stored", "of": ["0123456789ab"]})
     assert spec.depends_on == {"0123456789ab"}
     with pytest.raises(SpecError) as error:

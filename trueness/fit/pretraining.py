@@ -167,9 +167,10 @@ class Pretraining:
         x = self.stack._windows(index, self.shift)
         first = self.stack.start[index]
         near = (first[:, :, None] - first[:, None]).abs() < self.stack.examples.context
-        size = VIEWS * index.shape[1] * self.bytes
+        views = VIEWS * index.shape[1]
+        size = views * self.bytes
         drawn = [one.streams.draw(size + -size % 8)[:size] for one in living]
-        draws = torch.stack(drawn).view(len(living), -1, self.bytes)
+        draws = torch.stack(drawn).view(len(living), views, self.bytes)
         theta = self.weights.theta.detach().requires_grad_()
         named = self.layout.named(Weights(theta, self.weights.fixed))
         slow = self.layout.named(Weights(self.slow, self.weights.fixed))

@@ -156,7 +156,8 @@ class Spec(ContentAddressed):
         'a20 · PatchTST d128×4, emb 16'
         """
         own = f"{self.task.prefix}{self.model.in_words()}"
-        return ", ".join(filter(None, [own, self.canonical().loss.in_words()]))
+        read = self.canonical()
+        return ", ".join(filter(None, [own, read.loss.in_words(), read.recipe.in_words()]))
 
 
 def explain_error(

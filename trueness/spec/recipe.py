@@ -70,6 +70,14 @@ class Recipe(Shape):
                  self.pretraining.canonical_text())  # fmt: skip
         return " ".join(part for part in parts if part not in ("none", NOTHING))
 
+    def in_words(self) -> str:
+        """What a label says of it: the switches that are on."""
+        changes = [f"{n} {value:g}" for n, value in self.augmentation.strengths.items() if value]
+        parts = {"": self.selection, "curriculum by ": self.curriculum,
+                 "pre-trained by ": self.pretraining}  # fmt: skip
+        named = [f"{word}{one.kind}" for word, one in parts.items() if one.kind != "none"]
+        return ", ".join([*changes, *named])
+
     @property
     def passes(self) -> int:
         """Times that training windows are seen at most, those before the first epoch included."""
