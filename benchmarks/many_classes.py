@@ -35,11 +35,12 @@ def titles(classes: int, rows: int, seed: int) -> tuple[pl.Series, np.ndarray]:
 
 def measured(kind: str, classes: int, rows: int) -> dict[str, float]:
     """Seconds, megabytes and the share of scored titles that are right."""
-    from trueness.baselines.titles import features
+    from trueness.baselines.ngrams import Vectorizer
 
     texts, y = titles(classes, rows, 0)
     others, truth = titles(classes, max(1, rows // 2), 0)
-    x, z = features(texts, others)
+    vectorizer, x = Vectorizer.fitted(texts)
+    z = vectorizer.transform(others)
     before, began = _megabytes(), time.perf_counter()
     if kind.startswith("ours"):
         from trueness.baselines.linear import LinearScores

@@ -34,7 +34,8 @@ from trueness.evaluation import (
     shrink_drawn,
 )
 from trueness.evaluation.blocks import DRAWS
-from trueness.evaluation.rearranged import alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads, threads
 

@@ -39,7 +39,8 @@ def test_the_effective_number_of_alarms_is_named(group, golden_market):
     leader = group.candidates[0]
     known, _ = statistics(golden_market, [leader.run])
     precision = known[leader.key].precision
-    assert group.effective_alarms == precision.depends.effective(precision.n, 0.025) < precision.n
+    tail = (1 - group.rule.confidence) / 2
+    assert group.effective_alarms == precision.depends.effective(precision.n, tail) < precision.n
     assert f"The {precision.n} alarms of the leader" in caption(group)
     for effective in (None, precision.n):
         assert "of the leader" not in caption(

@@ -105,7 +105,10 @@ def _verbs(group=app, words=()):
             yield from _verbs(group[word], (*words, word))
 
 
-SAID_ONCE = {"--json", "--markdown", "--report", "--csv", "--raw", "--latex", "--limit", "--store"}
+SAID_ONCE = {
+    *("--json", "--markdown", "--report", "--csv", "--parquet", "--raw", "--latex", "--limit"),
+    "--store",
+}
 OF_CAMPAIGNS = {
     "--id", "--priority", "--tier", "--seeds", "--protocol", "--recipe", "--epochs", "--set",
     "--data", "--vix", "--features",
@@ -166,7 +169,8 @@ def walk(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     (campaign,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     Path("mine.yaml").write_text(campaign)
-    Path("offers.csv").write_text("text,shop\nDamen Laufschuhe Gr. 39,a\n")
+    Path("offers.csv").write_text("text,offer\nDamen Laufschuhe Gr. 39,7\n")
+    Path("labels.csv").write_text("id,y\n7,Shoes\n")
     blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     return [words for block in blocks for words in _commands(block)]
 
@@ -189,6 +193,6 @@ def test_the_walk_from_a_corpus_to_an_answer(walk, monkeypatch):
         lines = io.BytesIO(b"Slim fit shirt, navy\n")
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
         assert _status(words) == 0, words
-    assert "abstain" in Path("answers.csv").read_text().splitlines()[0]
-    for made in ("mine.html", "one.html", "model/model.safetensors", "model.onnx"):
+    assert "answer" in Path("answers.csv").read_text().splitlines()[0]
+    for made in ("mine.html", "one.html", "in-use/bundle.json", "model.onnx"):
         assert Path(made).is_file()

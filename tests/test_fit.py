@@ -80,7 +80,7 @@ def test_a_stack_equals_separate_fits_for_every_embedding(noise_examples, make_s
     together = fit_stack(noise_examples, specs, CPU)
     for one, stacked in zip(specs, together, strict=True):
         (alone,) = fit_stack(noise_examples, [one], CPU, width=1)
-        _assert_same_fit(alone, stacked, weights=2e-5)  # Adam blows up the smallest gradients
+        _assert_same_fit(alone, stacked, weights=2e-5, logits=1e-4)  # Adam blows up small gradients
 
 
 @pytest.mark.parametrize("kind", EMBEDDINGS)

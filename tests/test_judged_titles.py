@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.golden import equal, estimate_name, expected, models, named
+from trueness.bundle.class_promise import temperatures_of
 from trueness.evaluation.group_calibration import abstention_thresholds, accepted
 from trueness.judge.languages import compare_two, recorded_slices
 from trueness.judge.languages_group import class_group
-from trueness.titles.predicting import temperatures_of
 
 RENAMED = {
     "languages": "groups", "clusters": "blocks", "hurts_english": "majority_degraded",

@@ -21,7 +21,8 @@ from trueness.evaluation import (
     precision_draws,
     shrink_drawn,
 )
-from trueness.evaluation.rearranged import alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.files import read_json, write_json
 from trueness.judge.access import record_access, versions

@@ -60,7 +60,7 @@ def test_only_what_was_given_is_repeated():
             "`trueness run`",
         ),  # names a verb: it cannot be called without a campaign
         ("`trueness list`", "`trueness list`"),  # takes no store
-        ("`trueness text predict --precision`", "`trueness text predict --precision`"),
+        ("`trueness finalize --precision`", "`trueness finalize --precision`"),
         ("`trueness no such verb`", "`trueness no such verb`"),
         ("`trueness 'unclosed`", "`trueness 'unclosed`"),
         ("trueness show A", "trueness show A"),

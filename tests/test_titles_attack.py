@@ -383,82 +383,6 @@ def test_an_export_into_the_folder_one_is_in_is_refused(tmp_path, monkeypatch):
             check_export_folder(tmp_path / name)
 
 
-# --------------------------------------------------------------------------------------- predictions
-
-
-def _stdin(monkeypatch, content):
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
-
-
-def test_a_line_of_stdin_is_one_text_whatever_it_holds(stored, monkeypatch, answered):
-    root, one, _ = stored
-    _stdin(monkeypatch, "\ufeffred\x0bshoe\r\nblue\u2028car\nlast\x85one".encode())
-    answer = pl.read_csv(answered("predict", one.key, "-", "--store", root).encode())
-    assert answer["text"].to_list() == ["red\x0bshoe", "blue\u2028car", "last\x85one"]
-
-
-def test_white_space_does_not_change_a_prediction(stored, monkeypatch, answered):
-    root, one, _ = stored
-    _stdin(monkeypatch, b"red running shoe\n  red\t running\x01shoe \n")
-    answer = pl.read_csv(answered("predict", one.key, "-", "--store", root).encode())
-    assert answer["probability"][0] == answer["probability"][1]
-    assert answer["language"][0] == answer["language"][1]
-
-
-def test_columns_of_a_table_are_kept_as_they_are(stored, tmp_path, answered):
-    root, one, _ = stored
-    file = tmp_path / "a.CSV"
-    file.write_text("text,label,language,code\n007,mine,pt_BR,0012\nred shoe,his,,1e3\n")
-    out = tmp_path / "b.parquet"
-    answered("predict", one.key, file, "--language-column", "language", "--out", out,
-             "--store", root)  # fmt: skip
-    answer = pl.read_parquet(out)
-    assert answer["text"].to_list() == ["007", "red shoe"]
-    assert answer["code"].to_list() == ["0012", "1e3"]
-    assert answer["given_label"].to_list() == ["mine", "his"]
-    assert answer["given_language"].to_list() == ["pt_BR", None]
-    assert answer["language"].to_list() == ["pt", "und"]
-    assert set(answer["label"]) <= set(one.record["classes"])
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("a.csv", b"", "empty"), ("a.csv", b"text\n", "no text"),
-        ("a.csv", b"title\nx\n", "no column 'text'; name one of title"),
-        ("a.csv", b'text,b\nx,1\n"",2\n', "1 rows have no text, the first is row 2"),
-        ("a.csv", b"text\n\xff\xfe\n", "no UTF-8"), ("a.parquet", b"PAR1", "cannot be read"),
-        ("a.jsonl", b"{", "broken JSON"), ("a.jsonl", b'{"text": [1]}\n', "not text"),
-        ("a.txt", b"", "no text"), ("a.txt", b"x\n\ny", "1 rows have no text, the first is row 2"),
-        ("a.txt", b"\x00\x01", "no text"), ("a.txt", b"\xff", "cannot be read"),
-        ("a.csv", b"text,label,given_label\na,b,c\n", "'given_label' already"),
-    ],
-)  # fmt: skip
-def test_files_without_usable_texts_are_refused(stored, tmp_path, refused, name, content, told):
-    root, one, _ = stored
-    (tmp_path / name).write_bytes(content)
-    assert told in refused("predict", one.key, tmp_path / name, "--store", root)
-
-
-def test_a_table_that_has_no_room_for_a_column_is_refused_whole(stored, tmp_path, refused):
-    root, one, _ = stored
-    pl.DataFrame({"text": ["a"], "tags": [["x", "y"]]}).write_parquet(tmp_path / "a.parquet")
-    line = refused("predict", one.key, tmp_path / "a.parquet", "--out", tmp_path / "b.csv",
-                   "--store", root)  # fmt: skip
-    assert "take .parquet" in line
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet"]
-
-
-@pytest.mark.parametrize("precision", ["0", "1", "2", "nan", "-0.5"])
-def test_a_precision_that_is_none_is_refused(stored, tmp_path, refused, precision):
-    root, one, _ = stored
-    (tmp_path / "a.txt").write_text("x")
-    line = refused(
-        "predict", one.key, tmp_path / "a.txt", "--precision", precision, "--store", root
-    )
-    assert "must lie between 0 and 1" in line
-
-
 # ------------------------------------------------------------------------------------------- losses
 
 
@@ -491,23 +415,3 @@ def test_requests_of_latency_are_bounded(stored, refused):
     root, one, _ = stored
     for size in (0, -1, 10**11):
         assert "batch size" in refused("latency", one.key, "--batch", size, "--store", root)
-
-
-def test_predictions_are_utf8_whatever_the_terminal_is(stored, monkeypatch):
-    root, one, _ = stored
-    written = io.BytesIO()
-    _stdin(monkeypatch, "süß 犬\n".encode())
-    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written, encoding="ascii"))
-    with pytest.raises(SystemExit) as caught:
-        main(["text", "predict", one.key, "-", "--store", str(root)])
-    assert caught.value.code == 0
-    assert written.getvalue().decode().splitlines()[1].startswith("süß 犬,")
-
-
-@pytest.mark.slow
-def test_an_exported_graph_makes_no_noise(stored, tmp_path):
-    root, one, _ = stored
-    command = [sys.executable, "-m", "trueness", "text", "export", one.key, tmp_path / "a.onnx"]
-    done = subprocess.run([*command, "--store", root], check=True, capture_output=True)
-    assert (tmp_path / "a.onnx").stat().st_size
-    assert not done.stderr

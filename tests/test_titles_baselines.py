@@ -1,5 +1,6 @@
 """The baselines for titles: features and solver against scikit-learn, what chooses, what must not."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,8 +14,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
-from trueness.baselines import TITLES_BASELINES, fit_titles_baseline, titles
+from trueness.baselines import TITLES_BASELINES, fit_titles_baseline, ngrams, titles
 from trueness.baselines.linear import LinearScores
+from trueness.baselines.ngrams import TITLES_FORMS
 from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 
@@ -31,7 +33,7 @@ CLASSES = tuple(sorted(WORDS))
 def _small_buckets():
     """Fewer buckets and penalties: the same steps in a fraction of the time."""
     patch = pytest.MonkeyPatch()
-    patch.setattr(titles, "NGRAMS", tuple({**kind, "n_features": 2**14} for kind in titles.NGRAMS))
+    patch.setattr(ngrams, "NGRAMS", tuple({**kind, "n_features": 2**14} for kind in ngrams.NGRAMS))
     patch.setattr(titles, "PENALTIES", (1e-6, 1e-5))
     yield
     patch.undo()
@@ -116,24 +118,46 @@ def test_test_labels_change_nothing(corpus):
 
 def test_features_are_those_of_scikit_learn_but_for_the_buckets(corpus, monkeypatch):
     """With room enough no two n-grams share a bucket: then products of rows are the same."""
-    monkeypatch.setattr(titles, "NGRAMS", tuple({**k, "n_features": 2**22} for k in titles.NGRAMS))
+    monkeypatch.setattr(ngrams, "NGRAMS", tuple({**k, "n_features": 2**22} for k in ngrams.NGRAMS))
     texts = corpus.parts["train"].texts
-    (x,) = titles.features(texts)
+    vectorizer, x = ngrams.Vectorizer.fitted(texts)
+    assert (vectorizer.transform(texts) != x).nnz == 0
     expected = 0.0
-    for kind in titles.NGRAMS:
+    for kind in ngrams.NGRAMS:
         options = {k: v for k, v in kind.items() if k != "n_features"}
+        options["ngram_range"] = tuple(options["ngram_range"])
         exact = TfidfVectorizer(sublinear_tf=True, **options).fit_transform(texts.to_list())
         expected = expected + (exact @ exact.T).toarray()
     np.testing.assert_allclose((x @ x.T).toarray(), expected, atol=2e-3)
 
 
 def test_long_texts_are_read_to_a_stated_length_and_empty_ones_have_no_features():
-    long = "a b " * titles.MAX_CHARACTERS
-    cut, whole, empty = titles.features(
-        pl.Series([long[: titles.MAX_CHARACTERS]]), pl.Series([long]), pl.Series([""])
-    )
+    long = "a b " * ngrams.MAX_CHARACTERS
+    vectorizer, cut = ngrams.Vectorizer.fitted(pl.Series([long[: ngrams.MAX_CHARACTERS]]))
+    whole, empty = (vectorizer.transform(pl.Series([text])) for text in (long, ""))
     np.testing.assert_array_equal(cut.toarray(), whole.toarray())
     assert empty.nnz == 0
+
+
+@pytest.mark.parametrize("kind", TITLES_BASELINES)
+def test_weights_that_are_kept_score_as_the_fit_did(corpus, kind):
+    fit = fit_titles_baseline(_spec(kind), corpus, _macro_f1)
+    fitted = fit.fitted()
+    settings, files = fitted.kept()
+    again = TITLES_FORMS[fitted.form].opened(json.loads(json.dumps(settings)), files)
+    for name, logits in fit.logits.items():
+        texts = corpus.parts[name].texts
+        np.testing.assert_allclose(fitted.logits(texts), logits, atol=1e-5)
+        np.testing.assert_array_equal(again.logits(texts), fitted.logits(texts))
+    assert again.logits(pl.Series(["", "never seen before"])).shape == (2, 3)
+
+
+def test_weights_that_nobody_could_load_are_refused():
+    x, y = _rows()
+    model = LinearScores(x, y, 4, [x], loss="softmax", seed=0)
+    with pytest.raises(TruenessError) as caught:
+        model.coefficients(1e-6, most_bytes=100)
+    assert caught.value.code == "too_large"
 
 
 def _rows(n=3000, m=40, k=4, seed=0):
@@ -184,7 +208,7 @@ def test_classes_fitted_some_at_a_time_have_the_scores_of_all_at_once(most_bytes
     )
     assert portions.at_once < whole.at_once or most_bytes == 10_000
     assert (portions.kept, whole.kept) == (whole.features, whole.features)
-    np.testing.assert_array_equal(portions.fit(1e-4)[0], whole.fit(1e-4)[0])
+    np.testing.assert_allclose(portions.fit(1e-4)[0], whole.fit(1e-4)[0], atol=1e-4)  # fastmath
 
 
 def test_a_log_loss_of_many_classes_sees_the_most_frequent_features():

@@ -1,8 +1,6 @@
 """Campaigns on titles, from the YAML file to the verbs that use a stored run."""
 
-import csv
 import hashlib
-import io
 import json
 import os
 import shutil
@@ -31,7 +29,6 @@ from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
 from trueness.titles.latency import measure_latency
-from trueness.titles.predicting import Predictor, abstention_thresholds_of, temperatures_of
 
 HEAD = """\
 campaign: tiny
@@ -258,27 +255,6 @@ def test_campaigns_of_two_tasks_share_a_store_but_no_name(folder, golden_market,
 # ------------------------------------------------------------------------------------------- using
 
 
-def test_predictions_carry_probabilities_and_abstain(folder, store):
-    run = store.run(_keys(folder)["A"])
-    limits = abstention_thresholds_of(run, 0.3)
-    predictor = Predictor(load_classifier(run, choose_device("cpu")), temperatures_of(run), limits)
-    titles = load_corpus(folder / "corpus").part("test")
-    table = predictor.predict(titles.texts, titles.language)
-    stored = run.table().filter(pl.col("split") == "test")
-    best = stored["scores"].to_numpy().argmax(1)
-    assert table["label"].to_list() == [run.record["classes"][i] for i in best]
-    assert table["probability"].is_between(0, 1).all()
-    english = table.filter(pl.col("language") == "en")
-    limit = limits["en"].threshold
-    assert limit is not None
-    assert english["abstain"].to_list() == [p < limit for p in english["calibrated"]]
-    never = abstention_thresholds_of(run, 0.999)
-    impossible = Predictor(predictor.classifier, predictor.temperatures, never)
-    assert impossible.predict(titles.texts[:9], titles.language[:9])["abstain"].all()
-    unseen = impossible.predict(titles.texts[:2], ["en", "tlh"])
-    assert unseen["guaranteed"].to_list() == [True, False]
-
-
 def test_latency_times_full_requests(folder, store):
     classifier = load_classifier(store.run(_keys(folder)["A"]), choose_device("cpu"))
     rows = measure_latency(classifier, ["a shoe", "ein Buch"], (1, 4), requests=12, warmup=2)
@@ -339,7 +315,7 @@ SMALL = (
 )  # fmt: skip
 
 
-def test_train_predict_and_export_by_command(folder, tmp_path, capsys):
+def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     store, out = tmp_path / "store", tmp_path / "model"
     page = tmp_path / "page.html"
     _cli("text", "train", folder / "corpus", "--head", "v3", *SMALL, "--contrastive-dim", 8,
@@ -353,11 +329,6 @@ def test_train_predict_and_export_by_command(folder, tmp_path, capsys):
         "metrics.json", "model.safetensors", "spec.json", "tokenizer.json",
     }  # fmt: skip
     key = metrics["key"]
-    (tmp_path / "titles.csv").write_text('text,price\n"Baby monitor, night vision",9\nSchuhe,3\n')
-    _cli("text", "predict", key, tmp_path / "titles.csv", "--store", store, "--precision", 0.9)
-    rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
-    assert [row["price"] for row in rows] == ["9", "3"]
-    assert {*rows[0]} >= {"label", "probability", "calibrated", "abstain", "language"}
     _cli("show", key, "--store", store, "--json")
     assert json.loads(capsys.readouterr().out)["part"] == "validation"
     _cli("text", "evaluate", key, "--store", store, "--corpus", folder / "corpus", "--json")
@@ -375,14 +346,6 @@ def test_train_predict_and_export_by_command(folder, tmp_path, capsys):
     assert len(json.loads(capsys.readouterr().out)["rows"]) == 3
 
 
-@pytest.mark.slow
-def test_an_onnx_graph_answers_as_the_network_does(folder, store, tmp_path, capsys):
-    key = _keys(folder)["A"]
-    _cli("text", "export", key, tmp_path / "model.onnx", "--store", folder / "store")
-    assert "logits equal to" in capsys.readouterr().out
-    assert (tmp_path / "model.onnx").stat().st_size > 1000
-
-
 REFUSED = [
     (("train", "nowhere"), "nowhere"),
     (("train", "{corpus}", "--head", "v1", "--classifier-hidden", "9"), "model.head.hidden: unknown field"),
@@ -394,9 +357,6 @@ REFUSED = [
     (("train", "{corpus}", "--resume", "nowhere.pt"), "no such checkpoint"),
     (("evaluate", "Z", "--corpus", "{corpus}", "--store", "{store}"), "no run has the id or key 'Z'"),
     (("evaluate", "A", "--store", "{store}"), "--corpus"),
-    (("predict", "A", "nowhere.csv", "--store", "{store}"), "no such file"),
-    (("predict", "tfidf_svm", "{corpus}/corpus.json", "--store", "{store}"), "only encoders keep weights"),
-    (("export", "tfidf_svm", "x", "--store", "{store}"), "has no weights"),
     (("latency", "A", "--requests", "0", "--store", "{store}"), "requests 0"),
 ]  # fmt: skip
 

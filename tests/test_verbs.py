@@ -33,7 +33,7 @@ POSITIONAL = {
 }
 OPTIONS = {
     "--y": "bad", "--precision": "0.3", "--positives": "20", "--samples": "400",
-    "--corpus": "nobody", "--out": "out.parquet",
+    "--corpus": "nobody", "--out": "out.parquet", "--start": "never",
 }  # fmt: skip
 """Required options, of whatever verb."""
 MORE = {
@@ -48,7 +48,7 @@ MORE = {
 NAMES = {"CAMPAIGN": "tiny.yaml", "RUN": "T-01", "RUNS": "T-01", "FIRST": "T-01", "SECOND": "T-02",
          "CODE": "TRU003", "FILE": "scores.csv"}  # fmt: skip
 """Arguments that name something of the folder."""
-SILENT = {"list", "diff", "mute", "explain", "plan", "data check", "features",
+SILENT = {"list", "diff", "mute", "explain", "plan", "data check", "data fetch", "features",
           "runs delete", "runs tag", "runs note"}  # fmt: skip
 """Verbs that show no measure of held-out units, so that the ledger hears nothing of them."""
 LONG = {"features audit", "features build", "features reduce", "search run", "text build"}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         certify,
         compare,
         finalize,
+        importance,
         judge,
         leaderboard,
         load,

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from trueness.errors import StoreError, first_line
+from trueness.errors import StoreError, TruenessError, first_line
 from trueness.owners import Owner, me
 
 if TYPE_CHECKING:
@@ -124,6 +124,22 @@ def _is_abandoned(entry: os.DirEntry[str]) -> bool:
         return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S
     except OSError:
         return False
+
+
+def check_path(path: Path) -> None:
+    """Refuse a file that cannot be written: no folder, no right, or not a file.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``output_path``.
+    """
+    folder, taken = path.parent, path.exists() and not path.is_file()
+    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise TruenessError(
+            f"{path}: the file cannot be written there; give one in an existing folder",
+            "output_path",
+        )
 
 
 @contextlib.contextmanager

@@ -24,7 +24,10 @@ from trueness.errors import SpecError, TruenessError, first_line, nearest
 
 DIGITS = 12
 """Hexadecimal digits of a digest."""
-EXTRAS = {"lightgbm": "boost", "xgboost": "boost", "catboost": "boost"}
+EXTRAS = {
+    "lightgbm": "boost", "xgboost": "boost", "catboost": "boost",
+    "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "skl2onnx": "onnx",
+}  # fmt: skip
 """Package -> extra of trueness that installs it."""
 
 
@@ -229,6 +232,21 @@ def _module(name: str) -> ModuleType:
         if isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}."):
             raise SpecError(f"there is no module {cause.name}", "own_name") from None
         raise
+
+
+def check_installed(package: str) -> None:
+    """Refuse a package that is not here, with the extra that installs it; nothing is imported.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_missing``.
+
+    Examples
+    --------
+    >>> check_installed("numpy")
+    """
+    _spec_of(package)
 
 
 def _spec_of(package: str) -> Any:  # noqa: ANN401 - a ModuleSpec

@@ -6,13 +6,8 @@ from scipy.signal import lfilter
 
 from tests.evaluation.cases import refused
 from trueness.evaluation import Blocks, Chance, roc_auc
-from trueness.evaluation.rearranged import (
-    PERMUTATIONS,
-    alarm_values,
-    labels_of,
-    rank_values,
-    seam_of,
-)
+from trueness.evaluation.rearranged import alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import PERMUTATIONS, Shifts, labels_of
 from trueness.evaluation.resampling import SortedScores
 
 
@@ -28,11 +23,19 @@ def test_shifts_equal_a_loop():
     y, score = _turbulent(rng, 90)
     labels = labels_of(y, Blocks.of(90, time=np.arange(90), length=5))
     values = np.array([score, rng.standard_normal(90)])
-    expected = [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(90)] for v in values]
-    found = labels.sums(values)
-    assert labels.count == 90
-    np.testing.assert_allclose(found[:, 0], [e[0] for e in expected], atol=1e-9)
-    np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
+    found, _ = labels.rearranged(values)
+    assert (labels.tests, labels.count) == (2, 90)
+    for sums, prepared in zip(found, (lambda x: x - x.mean(), _without_line), strict=True):
+        rolled = [np.roll(prepared(y), -s) for s in range(90)]
+        expected = [[one @ prepared(v) for one in rolled] for v in values]
+        np.testing.assert_allclose(sums[:, 0], [e[0] for e in expected], atol=1e-9)
+        np.testing.assert_allclose(np.sort(sums), np.sort(expected), atol=1e-9)
+
+
+def _without_line(x):
+    """What a straight line over time leaves."""
+    time = np.arange(len(x))
+    return x - np.polyval(np.polyfit(time, x, 1), time)
 
 
 def test_series_of_a_panel_are_shifted_together():
@@ -44,11 +47,19 @@ def test_series_of_a_panel_are_shifted_together():
     labels = labels_of(y, Blocks.of(80, time=time[there], length=2), series[there])
     full, cells = np.zeros((30, 3)), np.zeros((30, 3))
     place = time[there], (series[there] == "b") + 2 * (series[there] == "c")
-    full[place], cells[place] = y - y.mean(), values
-    expected = [(np.roll(full, -s, axis=0) * cells).sum() for s in range(30)]
-    found = labels.sums(values[None])[0]
-    assert found[0] == pytest.approx(expected[0])
-    np.testing.assert_allclose(np.sort(found), np.sort(expected), atol=1e-9)
+    full[place], cells[place] = y - y.mean(), values - values.mean()
+    straight = np.zeros((2, 30, 3))
+    for i in range(3):
+        own = place[1] == i
+        for kept, x in zip(straight, (full, cells), strict=True):
+            line = np.polynomial.Polynomial.fit(place[0][own], x[place[0][own], i], 1)
+            kept[place[0][own], i] = x[place[0][own], i] - line(place[0][own])
+            kept[place[0][own], i] += x[place[0][own], i].mean()
+    found = labels.rearranged(values[None])[0][:, 0]
+    for sums, (of_labels, of_values) in zip(found, ((full, cells), straight), strict=True):
+        expected = [(np.roll(of_labels, -s, axis=0) * of_values).sum() for s in range(30)]
+        assert sums[0] == pytest.approx(expected[0])
+        np.testing.assert_allclose(np.sort(sums), np.sort(expected), atol=1e-9)
 
 
 def test_several_units_at_a_time_move_by_whole_days_and_inside_them():
@@ -58,14 +69,15 @@ def test_several_units_at_a_time_move_by_whole_days_and_inside_them():
     y = rng.integers(0, 2, len(time)).astype(np.uint8)
     labels = labels_of(y, Blocks.of(len(time), time=time))
     centred, values = y - y.mean(), rng.standard_normal((1, len(time)))
-    found = labels.sums(values)[0]
+    values -= values.mean()
+    found = labels.rearranged(values)[0][0, 0]
     assert (labels.count, labels.shifted) == (PERMUTATIONS, True)
     assert found[0] == pytest.approx(centred @ values[0])
     mean = np.bincount(time, centred) / np.bincount(time)
     by_day = np.bincount(time, values[0])
     shifts = [by_day @ np.roll(mean, s) for s in range(12)]
-    alike = labels.sums(rng.standard_normal(12)[time][None])[0]  # equal inside a day: only shifts
-    assert len(np.unique(alike.round(9))) == 12
+    alike = labels.rearranged(rng.standard_normal(12)[time][None])[0][:, 0]  # equal inside a day
+    assert [len(np.unique(sums.round(9))) for sums in alike] == [12, 12]  # only shifts
     inside = []
     for day in range(12):
         units = labels.order[labels.time == day]
@@ -86,7 +98,7 @@ def test_days_that_are_alike_are_rarely_better_than_chance(most, memory):
         y = (level[time] + rng.standard_normal(n) > 0.5).astype(np.uint8)
         score = of_score[time] + rng.standard_normal(n)
         labels = labels_of(y, Blocks.of(n, time=time))
-        yes.append(Chance.of(labels, [rank_values(SortedScores.of(y, score))]).single[0] <= 0.05)
+        yes.append(Chance.of(labels, [rank_values(SortedScores.of(y, score))]).p_value(0) <= 0.05)
     assert np.mean(yes) <= 0.05 + 2.5 * 0.02
 
 
@@ -105,10 +117,10 @@ def test_the_seam_is_what_a_loop_over_pairs_and_shifts_gives():
         whole += both * (n - d) * a[d] * b[d]
         parted = np.mean([sum(t < n - s <= t + d for t in range(n - d)) for s in range(1, n)])
         lost += both * parted * a[d] * (b[d] - b[(n - d) % n])
-    (found,) = seam_of(x[None, :, None], y[:, None])
+    _, (found,) = Shifts.by(y[:, None]).of(x[None, :, None])
     assert 0.25 < found < 0.99
     assert found == pytest.approx(1 - lost / whole, rel=1e-9)
-    (none,) = seam_of(rng.permutation(x)[None, :, None], rng.permutation(y)[:, None])
+    _, (none,) = Shifts.by(rng.permutation(y)[:, None]).of(rng.permutation(x)[None, :, None])
     assert none > 0.97
 
 
@@ -120,7 +132,8 @@ def test_units_without_an_order_are_permuted_in_whole_clusters():
     labels = labels_of(y[shuffled], Blocks.of(200, cluster=cluster[shuffled]))
     assert labels.count == PERMUTATIONS
     inside = np.repeat(rng.standard_normal(40), 5)
-    found = labels.sums(inside[shuffled][None])[0]
+    ((found,),), seam = labels.rearranged(inside[shuffled][None])
+    assert (labels.tests, seam.tolist()) == (1, [[1.0]])  # neither a trend nor a seam
     assert found[0] == pytest.approx(((y - y.mean()) * inside).sum())
     # clusters stay whole: their sums are those of 40 clusters of five units alike
     spread = 5 * (y - y.mean())[::5].std() * inside[::5].std() * 40 / 39**0.5
@@ -133,18 +146,20 @@ def test_p_values_count_rearrangements():
     labels = labels_of(y, Blocks.of(200, time=np.arange(200), length=5))
     values = [rng.standard_normal(200) + 0.3 * y, rng.standard_normal(200), np.ones(200)]
     chance = Chance.of(labels, values)
-    sums = np.array(
-        [[(np.roll(y - y.mean(), -s) * v).sum() for s in range(200)] for v in values[:2]]
-    )
+    (sums, _), (seam, straight_seam) = labels.rearranged(np.array(values[:2]))
+    assert (straight_seam <= 1).all()
     z = (sums - sums.mean(axis=1, keepdims=True)) / sums.std(axis=1, keepdims=True)
-    z[:, 0] *= labels.seam(np.array(values[:2])) ** 0.5
+    z[:, 0] *= seam**0.5
     for i in (0, 1):
-        assert chance.observed[i] == pytest.approx(z[i, 0])
-        assert chance.single[i] == pytest.approx((z[i] >= z[i, 0] - 1e-9).mean())
-        assert chance.p_value(i) == pytest.approx((z.max(axis=0) >= z[i, 0] - 1e-9).mean())
-        more = chance.p_value(i) + 3 * chance.single[i]
+        assert chance.observed[0, i] == pytest.approx(z[i, 0])
+        assert chance.single[0, i] == pytest.approx((z[i] >= z[i, 0] - 1e-9).mean())
+        joint = (chance.largest >= chance.observed[:, [i]] - 1e-9).mean(axis=1)
+        assert joint[0] == pytest.approx((z.max(axis=0) >= z[i, 0] - 1e-9).mean())
+        assert chance.p_value(i) == pytest.approx(joint.max())
+        more = (joint + 3 * chance.single[:, i]).max()
         assert chance.p_value(i, further=3) == pytest.approx(min(1, more))
-    assert (chance.observed[2], chance.single[2], chance.p_value(2)) == (-np.inf, 1.0, 1.0)
+    assert (chance.observed[:, 2].tolist(), chance.p_value(2)) == ([-np.inf] * 2, 1.0)
+    assert chance.single[:, 2].tolist() == [1.0, 1.0]
     halves = Chance.of(labels, values[:1]).joined(Chance.of(labels, values[1:]))
     for name in ("observed", "single", "spread", "largest", "highest"):
         np.testing.assert_allclose(getattr(halves, name), getattr(chance, name))
@@ -184,6 +199,34 @@ def test_scores_that_know_nothing_are_rarely_better_than_chance():
 
     for models in (1, 10):
         assert (_share_of_yes(ignorant, 150, models) <= 0.05 + 2.5 * 0.018).all()
+
+
+def test_a_trend_that_labels_and_scores_share_is_no_skill():
+    """Without the line off both it is one in 40 to 60 % of samples."""
+
+    def rising(rng, models):
+        line = np.linspace(-1, 1, 422)
+        y = (line + rng.standard_normal(422) > 1).astype(np.uint8)
+        return y, line + rng.standard_normal((models, 422))
+
+    assert (_share_of_yes(rising, 150) <= 0.05 + 2.5 * 0.018).all()
+    rng, alone = np.random.default_rng(6), []
+    for _ in range(60):
+        y, (score,) = rising(rng, 1)
+        labels = labels_of(y, Blocks.of(422, time=np.arange(422), length=20))
+        alone.append(Chance.of(labels, [rank_values(SortedScores.of(y, score))]).single[0, 0])
+    assert np.mean(np.array(alone) <= 0.05) > 0.25
+
+
+def test_series_of_unequal_length_lose_no_power_by_their_ranks():
+    """A rank has no meaning of its own: only its distance from the mean counts."""
+    rng = np.random.default_rng(11)
+    time = np.repeat(np.arange(300), rng.integers(1, 9, 300))
+    y = (rng.random(len(time)) < 0.3).astype(np.uint8)
+    values = 0.3 * y + rng.standard_normal(len(time))
+    labels = labels_of(y, Blocks.of(len(time), time=time))
+    one, raised = Chance.of(labels, [values]), Chance.of(labels, [values + 1000])
+    np.testing.assert_allclose(one.observed, raised.observed, rtol=1e-6)
 
 
 def test_a_model_with_skill_is_found():

@@ -20,7 +20,7 @@ from trueness.evaluation import (
     roc_auc,
     simultaneous_contrasts,
 )
-from trueness.evaluation.selection import SMALLEST_ERROR, large_sample, small_sample_critical
+from trueness.evaluation.differences import SMALLEST_ERROR, large_sample, small_sample_critical
 
 
 def _alike(rng, n, m, quality=0.8):

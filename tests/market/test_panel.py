@@ -20,7 +20,8 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.design_effects import Residuals
 from trueness.evaluation.joint_draws import auc_draws
 from trueness.evaluation.metrics import measure
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
 from trueness.market import MarketData, Panel, load_panel, synthetic_bars, windows
@@ -277,7 +278,7 @@ def _judged(y, score, alarms):
     ranked, labels = SortedScores.of(y.ravel(), score.ravel()), labels_of(y.ravel(), blocks)
     values = (rank_values(ranked), alarm_values(ranked, alarms))
     widths = [e.high - e.low for e in (found["auc"], found[f"precision@{alarms}"])]
-    return np.array([*widths, *(Chance.of(labels, [v]).single[0] for v in values)])
+    return np.array([*widths, *(Chance.of(labels, [v]).p_value(0) for v in values)])
 
 
 @pytest.mark.parametrize("copies", [2, 3])

@@ -61,6 +61,10 @@ class Setting:
         Correlation of one day with the next, of the signal and of the noise in a score, in [0, 1).
     sees_signal, sees_state : bool
         Whether scores do. One that sees neither knows nothing.
+    state_memory : float
+        Correlation of one day's log-volatility with the next.
+    trend : float
+        What the last day has more than the first, in the chance of an event and in every score.
     """
 
     name: str
@@ -72,6 +76,12 @@ class Setting:
     noise_memory: float = 0.0
     sees_signal: bool = True
     sees_state: bool = False
+    state_memory: float = MEMORY
+    trend: float = 0.0
+
+    def line(self, n: int) -> Array:
+        """The trend of n days, (n,)."""
+        return self.trend * np.linspace(-0.5, 0.5, n)
 
 
 _BLIND = {"sees_signal": False}
@@ -95,6 +105,10 @@ SETTINGS = {
         Setting("sv", "log-volatility; the score knows nothing", 1.13, "volatility", **_BLIND),
         Setting("sv5", "log-volatility, any of the next 5 days; the score knows nothing", 2.28,
                 "volatility", horizon=5, **_BLIND),
+        Setting("sv_slow", "as sv; log-volatility persists for months", 1.13, "volatility",
+                state_memory=0.995, **_BLIND),
+        Setting("trend", "independent days; events and scores, which know nothing, become more",
+                1.09, trend=2.0, **_BLIND),
     )
 }  # fmt: skip
 """By name."""
@@ -156,7 +170,7 @@ def _state(rng: np.random.Generator, setting: Setting, n: int) -> Array:
     if setting.state == "markov":
         return np.where(turbulent(rng, n), *STATES[::-1])
     if setting.state == "volatility":
-        return VOLATILITY * autoregressive(rng, n, MEMORY)
+        return VOLATILITY * autoregressive(rng, n, setting.state_memory)
     return np.zeros(n)
 
 
@@ -176,10 +190,11 @@ def sample(
     """
     days = n + setting.horizon - 1
     state, signal = _state(rng, setting, days), autoregressive(rng, days, setting.signal_memory)
-    event = 0.7 * signal + state + rng.standard_normal(days) > setting.threshold
+    line = setting.line(days)
+    event = 0.7 * signal + state + line + rng.standard_normal(days) > setting.threshold
     ahead = [slice(k, k + n) for k in range(setting.horizon)]
     y = np.logical_or.reduce([event[some] for some in ahead]).astype(np.uint8)
-    seen = np.zeros(n)
+    seen = line[:n].copy()
     if setting.sees_signal:
         seen += sum(signal[some] for some in ahead) / (2 if setting.horizon > 1 else 1)
     if setting.sees_state:
@@ -235,7 +250,7 @@ def planted(
     """
     y = sample(rng, setting, n).y
     lead = 0.0 if precision is None else lead_for(precision, alarms / n)
-    return Sample(y, lead * y + autoregressive(rng, (models, n), memory))
+    return Sample(y, lead * y + setting.line(n) + autoregressive(rng, (models, n), memory))
 
 
 # -------------------------------------------------------------------------------------- truths

@@ -29,7 +29,8 @@ METHOD = """\
 Days come in blocks of 20 and about 21 % are positive; 30 alarms unless said otherwise. Numbers are
 percent ± one standard error over the repetitions. The truth of a measure at a number of alarms is
 its mean over many samples of the same size, that of AUC, average precision and the like its value
-among all days.
+among all days. Slow scores have a correlation of .995 from one day to the next; the series of a
+panel share half of their log-volatility.
 """
 SURE = 3
 """Standard errors that are not chance, among hundreds of rows."""

@@ -8,7 +8,8 @@ from tests.simulations.generators import SETTINGS, planted, sample
 from trueness.evaluation.best_baseline import against_best
 from trueness.evaluation.joint_draws import auc_draws
 from trueness.evaluation.power import POWER
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of
+from trueness.evaluation.rearranged import Chance, alarm_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.selection import contrasts_with_leader
 from trueness.evaluation.simulated_models import (
     PERSISTENCE,

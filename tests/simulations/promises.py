@@ -6,15 +6,17 @@ Another experiment is another entry of `EXPERIMENTS`; the runner, the page and t
 from tests.simulations.calibrated import CALIBRATION
 from tests.simulations.certified import CERTIFICATES
 from tests.simulations.chances import LEADERS, POWER, SIZE
+from tests.simulations.drifted import DRIFTED
 from tests.simulations.experiments import SEED, Case, Experiment, Promise, Tally
 from tests.simulations.intervals import FAMILIES, PAIRS, SINGLE
 from tests.simulations.planned import PLANNED
+from tests.simulations.slow_scores import SLOW
 from tests.simulations.texts import EQUAL_METHODS, TEXTS
 from tests.simulations.watched import WATCHED
 
 EXPERIMENTS: tuple[Experiment, ...] = (
-    SINGLE, PAIRS, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, PLANNED, CALIBRATION, TEXTS,
-    EQUAL_METHODS, WATCHED,
+    SINGLE, PAIRS, SLOW, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, PLANNED, CALIBRATION,
+    TEXTS, EQUAL_METHODS, WATCHED, DRIFTED,
 )  # fmt: skip
 PROMISES: dict[str, tuple[Promise, Experiment]] = {
     promise.name: (promise, experiment)

@@ -20,11 +20,13 @@ UNLIKELY = 4.5
 SMALL = [
     ("single", Case("iid", 1000), 200), ("single", Case("spread", 1000), 200),
     ("single", Case("over5", 1000), 200), ("pair", Case("regime", 422), 100),
-    ("equal", Case("iid", 422), 40), ("scattered", Case("hard", 422), 50),
+    ("slow", Case("sv_slow", 3000, "67 % both"), 60),
+    ("chance", Case("trend", 422, "independent scores"), 100), ("equal", Case("iid", 422), 40), ("scattered", Case("hard", 422), 50),
     ("chance", Case("sv", 422, "AR scores"), 150), ("chance", Case("iid", 422, "independent scores"), 150),
     ("power", Case("sv", 3000, "AR scores, 60 %"), 150), ("leader", Case("sv", 3000, "AR scores"), 20),
     ("certificates", Case("iid", 1000), 12), ("certificate_power", Case("regime", 3000, "0.45"), 8),
     ("calibration", Case("iid", 422), 40), ("titles", Case("6 classes, clusters of 3", 300), 80),
+    ("drifted", Case("AR(0.9)", 250), 60), ("drifted", Case("AR(0.98)", 250, "squared"), 60),
 ]  # fmt: skip
 BY_NAME = {one.name: one for one in EXPERIMENTS}
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from trueness.api.answer import Answer, Where, opened
+from trueness.api.answer import Answer, Where, opened, several
 from trueness.store import MemoryStore, Store
 
 if TYPE_CHECKING:
-    from trueness.bundle.estimator import BundleClassifier
+    from trueness.attribution.importance import Importance
+    from trueness.attribution.words import WordImportance
+    from trueness.bundle.classifying import Labelled, TitlesPredictor
+    from trueness.bundle.estimator import BundleClassifier, TextsClassifier
+    from trueness.bundle.exporting import Exported
+    from trueness.bundle.exporting_titles import ExportedTitles
     from trueness.bundle.monitoring import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
 
@@ -21,23 +27,29 @@ DEFAULT_STORE = Path("store")
 class Bundle:
     """A run in use; `trueness.load` opens the folder of one."""
 
-    predictor: Predictor
+    predictor: Predictor | TitlesPredictor
 
     def __repr__(self) -> str:
         return f"<Bundle: {self.predictor.bundle.name}, {self.predictor.bundle.folder}>"
 
     def predict(
         self, data: Any, *, vix: Any = None, features: Any = None, id_column: str | None = None,  # noqa: ANN401
-        since: Any = None, log: bool = False,  # noqa: ANN401
-    ) -> Answer[Predicted]:  # fmt: skip
-        """What it says of new bars or rows, a row each.
+        text_columns: Sequence[str] = (), language_column: str | None = None, since: Any = None,  # noqa: ANN401
+        log: bool = False,
+    ) -> Answer[Predicted | Labelled]:  # fmt: skip
+        """What it says of new bars, rows or texts, a row each.
 
         Parameters
         ----------
         data, vix, features : str, Path or frame
-            As of a campaign; `vix` and `features` of bars alone.
+            As of a campaign; `vix` and `features` of bars alone. Texts may also be a list.
         id_column : str, optional
-            Column of a table that names its rows; without it they are called after their numbers.
+            Column that names the rows. Without it those of a table are called after their numbers,
+            and texts after their content.
+        text_columns : sequence of str
+            Columns with the texts; by default those that the corpus was made of, else ``text``.
+        language_column : str, optional
+            Column with the languages, which are detected otherwise.
         since : date, datetime or str, optional
             First time that is answered; by default, of bars, what comes after those that the model
             was fitted on.
@@ -57,8 +69,10 @@ class Bundle:
         if log and since is not None:
             raise TruenessError("answers from a chosen time on are not logged; leave out `since` "
                                 "or `log`", "since")  # fmt: skip
-        read = self.predictor.load({"data": data, "vix": vix, "features": features,
-                                    "id_column": id_column})  # fmt: skip
+        read = self.predictor.load({
+            "data": data, "vix": vix, "features": features, "id_column": id_column,
+            "text_columns": tuple(text_columns) or None, "language_column": language_column,
+        })  # fmt: skip
         found = self.predictor.predict(read, None if since is None else time_of(since))
         return Answer(found.logged() if log else found, MemoryStore())
 
@@ -72,7 +86,7 @@ class Bundle:
         data, vix, features : str, Path or frame, optional
             Bars that go on after the answers; labels follow from them.
         labels : frame, optional
-            Columns ``id`` and ``y``.
+            Columns ``id`` and ``y``: 0 or 1, of texts the name of the class.
 
         Raises
         ------
@@ -88,16 +102,43 @@ class Bundle:
         table = None if labels is None else as_frame(labels)
         return Answer(monitor(self.predictor, read, table), MemoryStore())
 
-    def as_estimator(self) -> BundleClassifier:
-        """The same as a classifier of scikit-learn."""
-        from trueness.bundle.estimator import BundleClassifier
+    def export(
+        self, path: str | Path, data: Any = None, *, vix: Any = None, features: Any = None,  # noqa: ANN401
+        rows: str | Path | None = None,
+    ) -> Answer[Exported | ExportedTitles]:  # fmt: skip
+        """Write it as an ONNX graph: rows in, logit and calibrated probability out.
 
-        return BundleClassifier(self.predictor)
+        Parameters
+        ----------
+        path : str or Path
+            File that ends in ``.onnx``; one that is there is replaced.
+        data, vix, features : str, Path or frame, optional
+            Rows on which a runtime is compared with the bundle; random ones without any.
+        rows : str or Path, optional
+            Also write what was compared into this file, which ends in ``.npz``.
+
+        Raises
+        ------
+        TruenessError
+            With the codes ``own_missing``, ``no_converter``, ``differs``, ``too_large``,
+            ``output_suffix``, ``output_path``, ``out``, and those of `predict`.
+        """
+        from trueness.bundle.exporting import export
+
+        given = {"data": data, "vix": vix, "features": features}
+        found = export(self.predictor, Path(path), given, None if rows is None else Path(rows))
+        return Answer(found, MemoryStore())
+
+    def as_estimator(self) -> BundleClassifier | TextsClassifier:
+        """The same as a classifier of scikit-learn; of titles one of texts (n,)."""
+        from trueness.bundle.estimator import classifier_of
+
+        return classifier_of(self.predictor)
 
 
 def finalize(
     run: str, out: str | Path, *, data: Any = None, vix: Any = None, features: Any = None,  # noqa: ANN401
-    seeds: int = 1, precision: float | None = None, device: str = "auto",
+    seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
     store: Where = DEFAULT_STORE,
 ) -> Bundle:  # fmt: skip
     """Refit a stored run on all data and write it, with its promise, as a bundle.
@@ -113,7 +154,9 @@ def finalize(
     seeds : int
         Models that are fitted and averaged.
     precision : float, optional
-        Take the threshold that is certified for it.
+        Take the threshold that is certified for it; of titles, abstain where none is certified.
+    refit : bool
+        Without it an encoder on titles is used with the weights that its run keeps.
     device : str
     store : Store, str or Path
 
@@ -127,8 +170,73 @@ def finalize(
 
     given = {"data": data, "vix": vix, "features": features}
     finalize_named(opened(store), run, given, Path(out), seeds=seeds, precision=precision,
-                   device=device)  # fmt: skip
+                   refit=refit, device=device)  # fmt: skip
     return Bundle(load_bundle(out))
+
+
+def importance(
+    run: str | Path, *, by: Literal["family", "column"] | None = None,
+    groups: str | Sequence[str] = (), repeats: int = 10, partial: int = 0, seed: int = 0,
+    text: str | None = None, texts: int = 500, open_test: bool = False, data: Any = None,  # noqa: ANN401
+    vix: Any = None, features: Any = None, device: str = "auto", store: Where = DEFAULT_STORE,  # noqa: ANN401
+) -> Answer[Importance | WordImportance]:  # fmt: skip
+    """Which inputs a model rests on: what it loses out of fold when they are permuted.
+
+    Of an encoder of titles: which words move a class when they are left out.
+
+    Parameters
+    ----------
+    run : str or Path
+        Id, key or the beginning of a key; or the folder of a bundle, which is asked about rows of
+        `data` that came after its training.
+    by : {"family", "column"}, optional
+        Families of indicators, the default for bars; or each column by itself, that for tables.
+    groups : str or sequence of str
+        Only these; all without any.
+    repeats : int
+        Permutations that are averaged.
+    partial : int
+        Groups whose partial dependence is computed, those with the largest drop.
+    seed : int
+        Of the permutations, and of the draw of texts.
+    text : str, optional
+        Of titles: ask about this text alone.
+    texts : int
+        Of titles: evaluated texts that are drawn at most.
+    open_test : bool
+        Of titles: take the sealed test part; the ledger of the store remembers it.
+    data, vix, features : str, Path or frame, optional
+        Those of the run; those that its record names by default.
+    device : str
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+        With the codes ``no_model``, ``not_binary``, ``other_data``, ``not_reproduced``,
+        ``unknown_group``, ``by``, ``number``, ``no_weights``, ``text``; of a bundle ``no_data``,
+        ``training_rows``, ``old_data``, ``one_class``.
+
+    Examples
+    --------
+    ``trueness.importance("D-01", partial=2).report("importance.html")``
+    """
+    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import is_about_titles
+    from trueness.attribution.importance import Asked
+    from trueness.attribution.words import word_importance
+
+    kept, name = opened(store), str(run)
+    given = {"data": data, "vix": vix, "features": features}
+    asked = Asked(by, several(groups), repeats, seed, partial)
+    if text is not None or is_about_titles(kept, name):
+        found = word_importance(
+            kept, name, given, text=text, texts=texts, seed=seed, opened=open_test, device=device,
+            access=("importance", f"{texts} seed {seed}"),
+        )  # fmt: skip
+        return Answer(found, kept)
+    return Answer(found_of(kept, name, given, asked, device=device,
+                           access=("importance", asked.question)), kept)  # fmt: skip
 
 
 def load(folder: str | Path = DEFAULT_STORE) -> Store | Bundle:

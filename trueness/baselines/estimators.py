@@ -7,6 +7,7 @@ trait of its shape (`trueness.spec.estimator`).
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,19 @@ class EstimatorFit:
     seconds: float
 
 
+@dataclass(frozen=True)
+class FoldFitted:
+    """What was fitted in one fold, and the columns (N, p) of all examples as it reads them.
+
+    Column j is made of the input ``j % C`` of C, whichever rule made it; see `columns_of`.
+    """
+
+    fold: int
+    fitted: Fitted
+    x: Array
+    chosen: str
+
+
 def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> EstimatorFit:
     """Fit a model in every fold, on the training part of the fold alone.
 
@@ -68,17 +82,29 @@ def fit_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> Esti
         ``estimator_nan``, ``estimator_probability``, ``estimator_modifies`` if it does not do what
         an estimator does.
     """
-    _check(examples, spec, beside)
-    model: Any = spec.model
     began = time.perf_counter()
     logits = np.full((examples.n_folds, len(examples.y)), np.nan, np.float32)
     chosen = []
-    for fold, columns in enumerate(_columns(examples, model.inputs)):
-        present = np.flatnonzero(examples.parts[fold])
-        fitted, what = FITS[model.kind](_job(examples, spec, beside, fold, columns))
-        logits[fold, present] = logits_of(fitted, columns[0][present], model.kind)
-        chosen.append(what)
+    for one in fitted_folds(examples, spec, beside):
+        present = np.flatnonzero(examples.parts[one.fold])
+        logits[one.fold, present] = logits_of(one.fitted, one.x[present], spec.model.kind)
+        chosen.append(one.chosen)
     return EstimatorFit(spec, logits, chosen, time.perf_counter() - began)
+
+
+def fitted_folds(examples: Examples, spec: Spec, beside: Path = Path()) -> Iterator[FoldFitted]:
+    """The model fitted in fold after fold, with the columns that it reads there.
+
+    Raises
+    ------
+    DataError, SpecError
+        As `fit_estimator` does.
+    """
+    _check(examples, spec, beside)
+    model: Any = spec.model
+    for fold, columns in enumerate(_columns(examples, model.inputs)):
+        fitted, what = FITS[model.kind](_job(examples, spec, beside, fold, columns))
+        yield FoldFitted(fold, fitted, columns[0], what)
 
 
 def check_estimator(examples: Examples, spec: Spec, beside: Path = Path()) -> None:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +64,19 @@ class Fitted(Protocol):
         StoreError
             With code ``untrusted`` or ``damaged``.
         """
+        ...
+
+
+@runtime_checkable
+class Explained(Protocol):
+    """A fitted estimator whose package tells what each column adds to the logit of each row.
+
+    Lundberg and others, "From local explanations to global understanding with explainable AI for
+    trees" (2020).
+    """
+
+    def contributions(self, x: Array) -> Array:
+        """Contributions (n, p); with a constant they sum to the logits (n,) of the rows."""
         ...
 
 
@@ -147,6 +160,11 @@ class LightGBM:
         """Logits (n,)."""
         return np.asarray(self.model.predict(x, raw_score=True, num_iteration=self.trees))
 
+    def contributions(self, x: Array) -> Array:
+        """TreeSHAP of each column, (n, p); see `Explained`."""
+        found = self.model.predict(x, pred_contrib=True, num_iteration=self.trees)
+        return np.asarray(found)[:, :-1]
+
     def kept(self) -> Kept:
         """Its text format."""
         text = self.model.model_to_string(num_iteration=self.trees)
@@ -175,6 +193,14 @@ class XGBoost:
         rows = xgboost.DMatrix(x, nthread=1)
         return self.model.predict(rows, output_margin=True, iteration_range=(0, self.trees))
 
+    def contributions(self, x: Array) -> Array:
+        """TreeSHAP of each column, (n, p); see `Explained`."""
+        import xgboost
+
+        rows, some = xgboost.DMatrix(x, nthread=1), (0, self.trees)
+        found = self.model.predict(rows, pred_contribs=True, iteration_range=some)
+        return np.asarray(found, np.float64)[:, :-1]
+
     def kept(self) -> Kept:
         """Its binary JSON."""
         cut = self.model[: self.trees]
@@ -202,6 +228,17 @@ class CatBoost:
         """Logits (n,)."""
         raw = self.model.predict(x, prediction_type="RawFormulaVal", ntree_end=self.trees)
         return np.asarray(raw)
+
+    def contributions(self, x: Array) -> Array:
+        """TreeSHAP of each column, (n, p); see `Explained`."""
+        import catboost
+
+        model = self.model.copy()
+        if model.tree_count_ > self.trees:
+            model.shrink(ntree_end=self.trees)
+        rows = catboost.Pool(x)
+        return np.asarray(model.get_feature_importance(rows, type="ShapValues", thread_count=1)
+                          )[:, :-1]  # fmt: skip
 
     def kept(self) -> Kept:
         """Its own format."""

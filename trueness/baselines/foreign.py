@@ -92,7 +92,7 @@ def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
         given = _settings(_arguments(make), set(params), job.seed)
         model = make(**{**given, **params})
     lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
-    lacks += [] if _method(model) else [" or ".join(reversed(SCORES))]
+    lacks += [] if method_of(model) else [" or ".join(reversed(SCORES))]
     if lacks:
         raise SpecError(f"{what} has no {', and no '.join(lacks)}", "estimator_methods")
     return model
@@ -125,7 +125,7 @@ def _arguments(make: Any) -> set[str]:  # noqa: ANN401 - a class or a function
     return names
 
 
-def _method(model: Any) -> str:  # noqa: ANN401
+def method_of(model: Any) -> str:  # noqa: ANN401
     """Method of an estimator that scores; empty if there is none."""
     return next((name for name in SCORES if callable(getattr(model, name, None))), "")
 
@@ -133,7 +133,7 @@ def _method(model: Any) -> str:  # noqa: ANN401
 def _scores(one: Foreign, rows: Array) -> Array:
     """Logits of rows (n, p), (n,)."""
     model, x = one.model, rows.copy()
-    name = _method(model)
+    name = method_of(model)
     what = f"{one.of}: {name}"
     with answering(what, "estimator_fit", one.beside):
         answer = getattr(model, name)(x)
@@ -151,10 +151,10 @@ def _scores(one: Foreign, rows: Array) -> Array:
     if values.min(initial=0) < -1e-6 or values.max(initial=0) > 1 + 1e-6:
         raise SpecError(f"{what} gave numbers outside 0 to 1, which are no probabilities",
                         "estimator_probability")  # fmt: skip
-    return log_odds(values if values.ndim == 1 else values[:, _positive(model)])
+    return log_odds(values if values.ndim == 1 else values[:, positive_column(model)])
 
 
-def _positive(model: Any) -> int:  # noqa: ANN401
+def positive_column(model: Any) -> int:  # noqa: ANN401
     """Column of label 1."""
     classes = np.ravel(getattr(model, "classes_", [])).tolist()
     return classes.index(1) if 1 in classes else 1

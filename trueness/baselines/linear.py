@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from trueness.compiling import compiled
+from trueness.errors import TruenessError
 
 Floats = NDArray[np.float32]
 EPOCHS = 5
@@ -80,6 +81,7 @@ class LinearScores:
             order = np.argsort(-rows[used], kind="stable")[: max(1, most_bytes // each)]
             used = np.sort(used[order])
         self.kept = len(used)
+        self._columns = used
         self._train, *self._others = (csr_array(x[:, used]) for x in (train, *others))
         rng = np.random.default_rng(seed)
         self._order = np.concatenate([rng.permutation(len(y)) for _ in range(EPOCHS)])
@@ -93,12 +95,35 @@ class LinearScores:
         Stochastic Gradient Descent" (2010).
         """
         found = [np.empty((x.shape[0], self._classes), np.float32) for x in self._others]
-        for first in range(0, self._classes, self.at_once):
-            last = min(first + self.at_once, self._classes)
+        for first, last in self._ranges():
             weights, bias = self._descended(first, last, penalty)
             for scores, x in zip(found, self._others, strict=True):
                 scores[:, first:last] = x @ weights + bias
         return found
+
+    def coefficients(
+        self, penalty: float, most_bytes: int = 1 << 30
+    ) -> tuple[NDArray[np.int64], Floats, Floats]:
+        """Features (m,) that are used, their weights (m, K) and intercepts (K,), both float32.
+
+        Raises
+        ------
+        TruenessError
+            With code ``too_large`` if the weights take more than `most_bytes`.
+        """
+        if (needed := 4 * self.kept * self._classes) > most_bytes:
+            raise TruenessError(
+                f"weights of {self.kept:,} n-grams and {self._classes:,} classes take "
+                f"{needed / 2**30:.1f} GiB; {most_bytes / 2**30:.1f} are kept", "too_large",
+            )  # fmt: skip
+        made = [self._descended(first, last, penalty) for first, last in self._ranges()]
+        weights, bias = (np.concatenate(side, axis=-1) for side in zip(*made, strict=True))
+        return self._columns, weights, bias
+
+    def _ranges(self) -> list[tuple[int, int]]:
+        """First and last class of those that are fitted at once."""
+        k, step = self._classes, self.at_once
+        return [(first, min(first + step, k)) for first in range(0, k, step)]
 
     def _descended(self, first: int, last: int, penalty: float) -> tuple[Floats, Floats]:
         """Weights (features, k) and intercepts (k,) of some classes."""

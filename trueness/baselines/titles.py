@@ -10,81 +10,44 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from scipy.sparse import csr_array, hstack
 from scipy.special import log_softmax
-from sklearn.feature_extraction.text import HashingVectorizer, TfidfTransformer
 
+from trueness.baselines.ngrams import FittedTitles, NGrams, Prior, Vectorizer
 from trueness.errors import TruenessError
 from trueness.spec.titles import LinearBaseline, TitlesSpec
+from trueness.text.corpus import Parts
 
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
 Score: TypeAlias = Callable[[Index, Index, NDArray[np.str_]], float]
 """What is to be large on validation: (classes, predicted classes, languages) -> score."""
-Rung: TypeAlias = "Callable[[Corpus, Score, int], tuple[dict[str, Floats], str]]"
+Rung: TypeAlias = "Callable[[Parts, Score, int], Chosen]"
 
 PARTS = ("validation", "test")
-MAX_CHARACTERS = 1000
-"""Of a text; the rest is not read."""
 PENALTIES = (3e-7, 1e-6, 3e-6, 1e-5, 3e-5)
 COLDEST, HOTTEST = 0.01, 100.0
-NGRAMS = (
-    {"analyzer": "char_wb", "ngram_range": (2, 5), "n_features": 2**20},
-    {"analyzer": "word", "ngram_range": (1, 2), "n_features": 2**18,
-     "token_pattern": r"(?u)\b\w+\b"},
-)  # fmt: skip
-"""Characters inside words, and words; each counted in so many buckets."""
-
-
-class Texts(Protocol):
-    """One part of a corpus: texts (n,), classes (n,), languages (n,)."""
-
-    @property
-    def texts(self) -> pl.Series:
-        """The texts as they are."""
-        ...
-
-    @property
-    def y(self) -> Index:
-        """Positions of their classes."""
-        ...
-
-    @property
-    def language(self) -> NDArray[np.str_]:
-        """Codes of their languages."""
-        ...
-
-
-class Corpus(Protocol):
-    """Texts in three parts, each of one of some classes."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Names, sorted."""
-        ...
-
-    def part(self, name: str) -> Texts:
-        """Texts of "train", "validation" or "test"."""
-        ...
 
 
 @dataclass(frozen=True)
 class TitlesFit:
-    """What a baseline left behind: logits (n, K) of each part but the first, and what it chose."""
+    """What a baseline left behind: logits (n, K) of each part but the first, and what it chose.
+
+    `fitted` fits the chosen one again and keeps its weights.
+    """
 
     spec: TitlesSpec
     logits: dict[str, Floats]
     chosen: str
     seconds: float
+    fitted: Callable[[], FittedTitles]
 
 
-def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> TitlesFit:
+def fit_titles_baseline(spec: TitlesSpec, corpus: Parts, score: Score) -> TitlesFit:
     """Fit one baseline on the training texts.
 
     Parameters
@@ -110,28 +73,38 @@ def fit_titles_baseline(spec: TitlesSpec, corpus: Corpus, score: Score) -> Title
         raise TruenessError(
             f"a {spec.model.kind} is no baseline; {', '.join(TITLES_BASELINES)} are"
         )
-    began, fit = time.perf_counter(), TITLES_BASELINES[spec.model.kind]
-    logits, chosen = fit(corpus, score, spec.seed)
-    return TitlesFit(spec, logits, chosen, time.perf_counter() - began)
+    began = time.perf_counter()
+    made = TITLES_BASELINES[spec.model.kind](corpus, score, spec.seed)
+    return TitlesFit(spec, made.logits, made.words, time.perf_counter() - began, made.fitted)
 
 
-def _majority(corpus: Corpus, score: Score, seed: int) -> tuple[dict[str, Floats], str]:
+@dataclass(frozen=True)
+class Chosen:
+    """Logits (n, K) by part, what was chosen in words, and what makes the fitted baseline."""
+
+    logits: dict[str, Floats]
+    words: str
+    fitted: Callable[[], FittedTitles]
+
+
+def _majority(corpus: Parts, score: Score, seed: int) -> Chosen:
     """Logarithms of the shares of the classes, one text of each added."""
     del score, seed
     count = np.bincount(corpus.part("train").y, minlength=len(corpus.classes))
-    prior = np.log((count + 1) / (count + 1).sum()).astype(np.float32)
-    logits = {name: np.tile(prior, (len(corpus.part(name).y), 1)) for name in PARTS}
-    return logits, corpus.classes[int(count.argmax())]
+    prior = Prior(np.log((count + 1) / (count + 1).sum()).astype(np.float32))
+    logits = {name: prior.logits(corpus.part(name).texts) for name in PARTS}
+    return Chosen(logits, corpus.classes[int(count.argmax())], lambda: prior)
 
 
 def _tfidf(
-    corpus: Corpus, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
-) -> tuple[dict[str, Floats], str]:
+    corpus: Parts, score: Score, seed: int, loss: Literal["softmax", "squared_hinge"]
+) -> Chosen:
     """n-grams by frequency and rarity under a linear model, at the temperature of validation."""
     from trueness.baselines.linear import LinearScores
 
     train, validation = corpus.part("train"), corpus.part("validation")
-    first, *others = features(*(corpus.part(p).texts for p in ("train", *PARTS)))
+    vectorizer, first = Vectorizer.fitted(train.texts)
+    others = [vectorizer.transform(corpus.part(name).texts) for name in PARTS]
     model = LinearScores(first, train.y, len(corpus.classes), others, loss=loss, seed=seed)
     best, top = None, -np.inf
     for penalty in PENALTIES:
@@ -144,34 +117,12 @@ def _tfidf(
     scores, penalty = best
     temperature = _temperature(scores["validation"], validation.y)
     logits = {name: (s / temperature).astype(np.float32) for name, s in scores.items()}
-    chosen = f"penalty {penalty:g}, temperature {temperature:.2f}"
+    words = f"penalty {penalty:g}, temperature {temperature:.2f}"
     if model.kept < model.features:
-        chosen += f", the {model.kept:,} most frequent of {model.features:,} n-grams"
-    return logits, chosen
-
-
-def features(train: pl.Series, *others: pl.Series) -> list[csr_array]:
-    """TF-IDF of n-grams of characters and of words, (n, buckets) float32 for each series.
-
-    Counts enter as ``1 + log``, rarity is that of the training texts, and each kind of n-gram has
-    length 1. Salton and Buckley, "Term-weighting approaches in automatic text retrieval" (1988);
-    buckets: Weinberger et al., "Feature Hashing for Large Scale Multitask Learning" (2009).
-
-    Examples
-    --------
-    >>> (x,) = features(pl.Series(["red shoe", "blue shoe"]))
-    >>> x.shape, x.dtype
-    ((2, 1310720), dtype('float32'))
-    """
-    texts = [series.str.slice(0, MAX_CHARACTERS).to_list() for series in (train, *others)]
-    blocks: list[list[csr_array]] = [[] for _ in texts]
-    for kind in NGRAMS:
-        counter = HashingVectorizer(norm=None, alternate_sign=False, dtype=np.float32, **kind)
-        counts = [counter.transform(some) for some in texts]
-        weigh = TfidfTransformer(sublinear_tf=True).fit(counts[0])
-        for block, count in zip(blocks, counts, strict=True):
-            block.append(weigh.transform(count, copy=False))
-    return [csr_array(hstack(block, format="csr", dtype=np.float32)) for block in blocks]
+        words += f", the {model.kept:,} most frequent of {model.features:,} n-grams"
+    return Chosen(
+        logits, words, lambda: NGrams(vectorizer, *model.coefficients(penalty), temperature)
+    )
 
 
 def _temperature(scores: Floats, y: Index) -> float:

@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
 
+from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.predicting import Predictor
 from trueness.document.numbers import plural
 from trueness.errors import TruenessError
@@ -46,8 +47,7 @@ class BundleClassifier(ClassifierMixin, BaseEstimator):
             With code ``fitted``.
         """
         del X, y
-        raise TruenessError("a bundle is fitted already; `trueness finalize` makes another",
-                            "fitted")  # fmt: skip
+        raise _fitted()
 
     def decision_function(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
         """Logits (n,) of all rows of a table in its order, or of the times of bars."""
@@ -74,3 +74,61 @@ class BundleClassifier(ClassifierMixin, BaseEstimator):
             raise TruenessError(f"{plural(short, 'row')} without enough rows before them in their "
                                 "group; a classifier answers all", "short_groups")  # fmt: skip
         return found.frame.sort(pl.col("id").cast(pl.Int64))
+
+
+class TextsClassifier(ClassifierMixin, BaseEstimator):
+    """Labels and calibrated probabilities of a bundle on titles; X are texts (n,).
+
+    Parameters
+    ----------
+    predictor : TitlesPredictor
+
+    Attributes
+    ----------
+    classes_ : (K,) str
+    """
+
+    def __init__(self, predictor: TitlesPredictor) -> None:
+        self.predictor = predictor
+
+    @property
+    def classes_(self) -> NDArray[np.str_]:
+        """Names of the classes."""
+        return np.array(self.predictor.promise.classes)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def fit(self, X: Any, y: Any = None) -> Self:  # noqa: ANN401
+        """Refuse: a bundle is fitted by `finalize`.
+
+        Raises
+        ------
+        TruenessError
+            With code ``fitted``.
+        """
+        del X, y
+        raise _fitted()
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: ANN401
+        """Calibrated probabilities (n, K)."""
+        return self.predictor.probabilities(self.predictor.load({"data": _texts(X)}))
+
+    def predict(self, X: Any) -> NDArray[np.str_]:  # noqa: ANN401
+        """The likeliest class, (n,), also where the bundle would abstain."""
+        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+
+
+def _texts(given: Any) -> Any:  # noqa: ANN401
+    return given.tolist() if isinstance(given, np.ndarray) else given
+
+
+def _fitted() -> TruenessError:
+    return TruenessError("a bundle is fitted already; `trueness finalize` makes another", "fitted")
+
+
+def classifier_of(predictor: Predictor | TitlesPredictor) -> BundleClassifier | TextsClassifier:
+    """The classifier of a bundle."""
+    if isinstance(predictor, TitlesPredictor):
+        return TextsClassifier(predictor)
+    return BundleClassifier(predictor)

@@ -10,15 +10,19 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from trueness.bundle.class_promise import ClassPromise, class_promise_of
+from trueness.bundle.drifting import kept
 from trueness.bundle.format import Bundle, check_free, write_bundle
-from trueness.bundle.members import Trained, trained
-from trueness.bundle.promise import Promise, promise_of
+from trueness.bundle.learning import promise_of
+from trueness.bundle.members import Place, Trained, as_trained, trained
+from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
-from trueness.document.numbers import count, percent, plural, share
+from trueness.document.numbers import count, percent, plural
 from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
 from trueness.judge.access import record_access
-from trueness.judge.finding import find_run, names_of
+from trueness.judge.comparison import measured_part
+from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary, unrecorded_notes
 from trueness.market.indicators import CATALOGUE
@@ -36,11 +40,11 @@ class Finalized:
     Attributes
     ----------
     bundle : Bundle
-    promise : Promise
+    promise : Promise or ClassPromise
     """
 
     bundle: Bundle
-    promise: Promise
+    promise: Promise | ClassPromise
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -55,28 +59,24 @@ class Finalized:
 
     def document(self) -> Document:
         """What it promises, on what it was fitted, what comes next."""
-        described, one = self.bundle.description, self.promise.threshold
-        refit, folder = described["refit"], self.bundle.folder
-        per_year = "" if one.per_year is None else f", about {one.per_year:.0f} a year"
+        described, folder = self.bundle.description, self.bundle.folder
+        refit = described["refit"]
+        until = "" if refit["until"] is None else f", the last of {refit['until']}"
         first = Sentence(
             f"{folder} is ready: {described['label']}, fitted on {count(refit['train'][0])} "
-            f"examples up to {refit['until'] or 'the last row'}.", "verdict",
-        )  # fmt: skip
-        certified = "not certified" if one.certified is None else (
-            f"certified for {percent(one.certified)} %"
+            f"examples{until}.", "verdict",
         )  # fmt: skip
         return Document(f"Bundle of {described['name']}", [first, Items([
-            f"Threshold: score of at least {one.score:.4g}{per_year}; precision expected "
-            f"{share(one.precision)}, recall {share(one.recall)}; {certified}",
-            f"Promise that is watched: a precision of {percent(one.promised)} % or more",
+            *self.promise.told(),
+            f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
         ]), Sentence(f"Next: trueness predict {folder} --data FILE", "note")])  # fmt: skip
 
 
 def finalize(
     store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
-    seeds: int = 1, precision: float | None = None, device: str = "auto", beside: Path = Path(),
-    told: Callable[[str], None] | None = None,
+    seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
+    beside: Path = Path(), told: Callable[[str], None] | None = None,
 ) -> Finalized:  # fmt: skip
     """Refit the spec of a run on all data and write the bundle.
 
@@ -88,7 +88,7 @@ def finalize(
     ----------
     store : Store or MemoryStore
     run : Run
-        Of a binary label, with a model of its own or an ensemble of such runs.
+        Of a binary label or on titles, with a model of its own or an ensemble of such runs.
     name : str
         What the run is called.
     data : Data
@@ -98,7 +98,9 @@ def finalize(
     seeds : int
         Models that are fitted and averaged, with the seed of the spec, the next, and so on.
     precision : float, optional
-        See `promise_of`.
+        See `promise_of` and `class_promise_of`.
+    refit : bool
+        Without it an encoder on titles is used with the weights that its run keeps.
     device : str
     beside : Path
         Folder of own files.
@@ -109,38 +111,59 @@ def finalize(
     ------
     TruenessError
         With code ``no_model`` for scores that were made elsewhere, ``other_data`` for data that do
-        not continue those of the run, ``untrusted`` for estimators that no file can keep.
+        not continue those of the run, ``untrusted`` for estimators that no file can keep,
+        ``no_weights`` for a run that keeps none where it is not refitted.
     """
-    check_binary(run, "bundles are")
-    _check_has_model(run, name)
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise TruenessError(f"{seeds} seeds; give 1 to {MOST_SEEDS}", "seeds")
+    check_has_model(run, name)
+    if not 1 <= seeds <= (MOST_SEEDS if refit else 1):
+        most = f"1 to {MOST_SEEDS}" if refit else "--seeds only where the model is refitted"
+        raise TruenessError(f"{seeds} seeds; give {most}", "seeds")
     check_free(out)
+    kind = run.spec.task.kind
     notes = _check_continues(run, name, data)
-    promise = promise_of(store, run, name, precision)
+    promise = (class_promise_of(run, precision) if kind == "titles"
+               else promise_of(store, run, name, precision))  # fmt: skip
+    place = Place(store, device, beside, told or (lambda text: None))
+    found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
+    unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
+    files = {name: content for one in found for name, content in one.files.items()}
+    more = facts.pop("notes")
+    bundle = write_bundle(out, {
+        "key": run.key, "name": name, "label": run.record["label"], "task": kind,
+        "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
+        "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(), **facts,
+        "notes": [*notes, *more, *promise.notes, *unrecorded],
+    }, files)  # fmt: skip
+    return Finalized(bundle, promise)
+
+
+def _fitted(
+    store: AnyStore, run: Run, data: Any, seeds: int, place: Place  # noqa: ANN401
+) -> tuple[list[Trained], dict[str, Any]]:  # fmt: skip
+    """Members fitted on all data, and what the description says of it."""
     found: list[Trained] = []
     refits: dict[str, Refit] = {}
     task = task_of(run.spec.task.kind)
-    for spec in _specs(store, run):
-        key = task.examples_key(spec)
+    for one in _members(store, run):
+        key = task.examples_key(one.spec)
         if key not in refits:
-            refits[key] = task.refit(spec, data, _share_pct(run))
-        replicates = [spec.model_copy(update={"seed": spec.seed + i}) for i in range(seeds)]
-        replicates = replicates[: seeds if spec.model.seeded else 1]
-        found += trained(
-            replicates, refits[key], len(found), device, beside, told or (lambda text: None)
-        )
+            refits[key] = task.refit(one.spec, data, _share_pct(run))
+        replicates = [one.spec.model_copy(update={"seed": one.spec.seed + i}) for i in range(seeds)]
+        replicates = replicates[: seeds if one.spec.model.seeded else 1]
+        found += trained(one, replicates, refits[key], len(found), place)
     first = next(iter(refits.values())).examples
-    unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
-    files = {name: content for one in found for name, content in one.files.items()}
-    bundle = write_bundle(out, {
-        "key": run.key, "name": name, "label": run.record["label"], "task": run.spec.task.kind,
-        "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
-        "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(),
-        "refit": _told(first, found), "ranges": _ranges(first, run.spec.task.kind),
-        "notes": [*notes, *first.notes, *promise.notes, *unrecorded],
-    }, files)  # fmt: skip
-    return Finalized(bundle, promise)
+    tabular = hasattr(first, "features")
+    ranges = _ranges(first, task.kind) if tabular else {}
+    drift = {"drift": kept(first, ranges, measured_part(run))} if tabular else {}
+    return found, {"refit": _told(first, found), "ranges": ranges, **drift, "notes": first.notes}
+
+
+def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
+    """The same of a model that is used as it was trained."""
+    one, validation = as_trained(run), len(run.predictions().part("validation"))
+    told = {"train": [run.record["training"]["rows"]], "validation": [validation], "until": None,
+            "chosen": [f"{run.spec.label()}, seed {run.spec.seed}: {one.chosen}"]}  # fmt: skip
+    return [one], {"refit": told, "ranges": {}, "notes": ()}
 
 
 def finalize_named(
@@ -163,10 +186,31 @@ def finalize_named(
     how
         See `finalize`.
     """
-    run, _ = find_run(store, wanted)
-    name = " = ".join(names_of(store, run)) or run.key
-    check_binary(run, "bundles are")
-    _check_has_model(run, name)
+    name, run = named_run(store, wanted)
+    check_has_model(run, name)
+    data = data_of_run(run, name, given, how.get("beside", Path()))
+    return finalize(store, run, name, data, out, **how)
+
+
+def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Path()) -> Any:  # noqa: ANN401
+    """Data that are given, or that the record of a run names.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        What the run is called.
+    given : mapping
+        Sources of the task by option, None where the record's own are meant.
+    beside : Path
+        Folder of own files.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_source`` for an option that the task does not take, ``no_data`` if the
+        recorded data cannot be read again.
+    """
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
     own = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
@@ -176,10 +220,10 @@ def finalize_named(
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
     try:
-        data = task.load({
+        return task.load({
             **{option: value for option, value in sources.items() if value is not None},
             "labels": {column} if (column := getattr(target, "column", None)) else set(),
-            "beside": how.get("beside", Path()),
+            "beside": beside,
         })  # fmt: skip
     except TruenessError as error:
         unasked = {option for option, value in sources.items() if value and option not in asked}
@@ -187,25 +231,33 @@ def finalize_named(
             raise
         raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
                             f"({error}); give --data", "no_data") from None  # fmt: skip
-    return finalize(store, run, name, data, out, **how)
 
 
-def _check_has_model(run: Run, name: str) -> None:
+def check_has_model(run: Run, name: str) -> None:
+    """Refuse runs whose model is not made of columns, or was made elsewhere.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_model``.
+    """
     if run.spec.task.kind not in TASKS:
         raise TruenessError(
             f"{name}: its scores were made elsewhere, so there is no model to refit", "no_model"
         )
-    if not task_of(run.spec.task.kind).servable:
-        raise TruenessError(f"{name} is a run on titles; `trueness text export` writes its model",
-                            "no_model")  # fmt: skip
+    if run.spec.task.kind != "titles":
+        check_binary(run, "bundles are")
 
 
 def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN401
     """Refuse other data than those that were judged; what is different about them."""
     recorded = run.record["data"]
-    if recorded["digest"] == data.digest and _has_same_inputs(run, data):
+    if recorded["digest"] == data.digest and has_same_inputs(run, data):
         return []
     task = task_of(run.spec.task.kind)
+    if task.kind == "titles":
+        raise TruenessError(f"{name} was run on corpus {recorded['digest']}; these are "
+                            f"{data.in_words()}", "other_corpus")  # fmt: skip
     if task.earlier is None:
         return [f"fitted on other rows ({data.in_words()}) than were judged ({recorded['rows']:,})"]
     (before,) = task.earlier([run])
@@ -218,7 +270,7 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
     return [f"judged on data up to {recorded['as_of']}"]
 
 
-def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
+def has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     """Whether volatility index and own features, where the run reads some, are those it read."""
     for field, part in {"volatility": "volatility", "features": "own"}.items():
         wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)
@@ -227,15 +279,15 @@ def _has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     return True
 
 
-def _specs(store: AnyStore, run: Run) -> list[Any]:
-    """What is fitted: the spec of a run, or those of the members of an ensemble."""
-    if not run.spec.model.depends_on:
-        return [run.spec]
+def _members(store: AnyStore, run: Run) -> list[Run]:
+    """Whose specs are fitted: a run, or the members of an ensemble."""
+    if run.spec.model.engine != "ensemble":
+        return [run]
     found = []
-    for key in sorted(run.spec.model.depends_on):
+    for key in sorted(run.spec.depends_on):
         if key not in store:
             raise StoreError(f"{run.key} averages {key}, which is not in the store", "missing_run")
-        found += _specs(store, store.run(key))
+        found += _members(store, store.run(key))
     return found
 
 
@@ -243,7 +295,7 @@ def _share_pct(run: Run) -> float:
     """Percent of what a fold knew that stopped its training, on average."""
     shares = [
         fold["validation"][0] / (fold["validation"][0] + fold["train"][0])
-        for fold in run.record["folds"] if "validation" in fold and "train" in fold
+        for fold in run.record.get("folds", ()) if "validation" in fold and "train" in fold
     ]  # fmt: skip
     return 100 * float(np.mean(shares)) if shares else 15.0
 
@@ -254,13 +306,16 @@ def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**data.origin(), **({} if panel is None else {"lineages": panel.lineages})}
 
 
-def _told(examples: Examples, found: Sequence[Trained]) -> dict[str, Any]:
+def _told(examples: Any, found: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
     """On what was fitted, in numbers and words."""
     (counts,) = examples.counts()
-    known = np.flatnonzero(examples.parts[0])
-    until = None if examples.when is None else str(examples.when[known].max())
+    until = None
+    if examples.when is not None:
+        until = str(examples.when[np.flatnonzero(examples.parts[0])].max())
     held = plural(counts["validation"][0], "example")
     where = "the latest" if until is not None else "random"
+    if not hasattr(examples, "parts"):
+        where = "the validation part"
     return {
         "train": list(counts["train"]), "validation": list(counts["validation"]), "until": until,
         "chosen": [

@@ -15,6 +15,7 @@ import numpy as np
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from trueness.errors import StoreError, TruenessError, first_line
+from trueness.evaluation.drift import KNOTS, LEAST_TIMES, lengths_of
 from trueness.files import (
     read_json,
     remove,
@@ -24,7 +25,6 @@ from trueness.files import (
     temporary,
     write_json,
 )
-from trueness.judge.measured import environment
 from trueness.spec.kinds import spec_class
 
 VERSION = 1
@@ -62,6 +62,32 @@ class _Promise(BaseModel, strict=True):
     notes: list[str]
 
 
+class _Temperatures(BaseModel, strict=True):
+    common: Annotated[Finite, Field(gt=0)]
+    by_group: dict[str, Annotated[Finite, Field(gt=0)]]
+    strength: Finite
+
+
+class _Abstention(BaseModel, strict=True):
+    threshold: Finite | None
+    precision: _Estimate
+    accepted: _Estimate
+    certified: bool
+    guaranteed: bool
+
+
+class _ClassPromise(BaseModel, strict=True):
+    measured_on: str
+    n: Count
+    classes: Annotated[list[str], Field(min_length=2)]
+    precision: Finite | None
+    base_rate: _Estimate
+    temperatures: _Temperatures
+    thresholds: dict[str, _Abstention]
+    languages: list[str]
+    notes: list[str]
+
+
 class _Member(BaseModel, strict=True):
     spec: dict[str, Any]
     form: str
@@ -85,6 +111,31 @@ class _Data(BaseModel, strict=True):
     lineages: dict[str, str] = {}
 
 
+class _Wander(BaseModel, strict=True):
+    mean: Finite
+    squares: Annotated[list[Annotated[Finite, Field(ge=0)]], Field(min_length=1)]
+    skews: list[Finite]
+
+
+class _Reference(BaseModel, strict=True):
+    knots: Annotated[list[Finite], Field(min_length=KNOTS, max_length=KNOTS)]
+    times: Annotated[int, Field(ge=LEAST_TIMES)]
+    shift: _Wander
+    spread: _Wander
+
+    @model_validator(mode="after")
+    def _every_length_is_there(self) -> Self:
+        sizes = {len(one) for two in (self.shift, self.spread) for one in (two.squares, two.skews)}
+        if len(sizes) > 1 or not sizes <= {1, len(lengths_of(self.times))}:
+            raise ValueError("other stretches than of so many times")
+        return self
+
+
+class _Drift(BaseModel, strict=True):
+    features: dict[str, _Reference]
+    score: _Reference | None
+
+
 class _Description(BaseModel, strict=True):
     """What every description holds."""
 
@@ -96,10 +147,17 @@ class _Description(BaseModel, strict=True):
     horizon: Count
     block: Annotated[int, Field(ge=1)]
     members: Annotated[list[_Member], Field(min_length=1)]
-    promise: _Promise
+    promise: _Promise | _ClassPromise
     refit: _Refit
     ranges: dict[str, Annotated[list[Finite], Field(min_length=2, max_length=2)]]
     files: dict[str, _File]
+    drift: _Drift | None = None
+
+    @model_validator(mode="after")
+    def _is_of_its_task(self) -> Self:
+        if (self.task == "titles") != isinstance(self.promise, _ClassPromise):
+            raise ValueError(f"the promise is none of a bundle on {self.task}")
+        return self
 
     @model_validator(mode="after")
     def _bars_are_known_again(self) -> Self:
@@ -248,6 +306,8 @@ def write_bundle(out: Path, description: dict[str, Any], files: Mapping[str, byt
     StoreError
         With code ``out`` if something else is there, or it cannot be written.
     """
+    from trueness.judge.measured import environment  # loads what answering does not need
+
     place = out.resolve()
     restore_folder(place)
     check_free(out)

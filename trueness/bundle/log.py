@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import polars as pl
 from filelock import FileLock
 
 from trueness.bundle.format import Bundle
@@ -39,7 +40,7 @@ HELD: dict[str, dict[str, Callable[[object], bool]]] = {
         "time": lambda value: value is None or _is_text(value),
         "calibrated": lambda value: value is None or _is_number(value),
     },
-    OUTCOME: {"id": _is_text, "y": lambda value: _is_number(value) and value in (0, 1)},
+    OUTCOME: {"id": _is_text, "y": lambda value: _is_text(value) or value in (0, 1)},
 }  # fmt: skip
 """What a line of a kind holds."""
 
@@ -52,14 +53,14 @@ class Log:
     ----------
     predictions : dict of str to mapping
         By id.
-    outcomes : dict of str to int
-        Label by id.
+    outcomes : dict of str to int or str
+        Label by id: 0 or 1, or the name of a class.
     last : str
         Digest of the last line; that of the bundle's key without any.
     """
 
     predictions: dict[str, Line]
-    outcomes: dict[str, int]
+    outcomes: dict[str, int | str]
     last: str
 
 
@@ -72,7 +73,7 @@ def read_log(bundle: Bundle) -> Log:
         With code ``damaged`` if a line was changed, left out or cut.
     """
     predictions: dict[str, Line] = {}
-    outcomes: dict[str, int] = {}
+    outcomes: dict[str, int | str] = {}
     last = str(bundle.description["key"])
     try:
         lines = bundle.log.read_bytes().splitlines(keepends=True)
@@ -185,3 +186,15 @@ def _write(bundle: Bundle, text: str) -> None:
         except OSError:
             os.truncate(bundle.log, size)
             raise
+
+
+def ordered(frame: pl.DataFrame) -> pl.DataFrame:
+    """Lines of a log, the oldest first, with days or times; without them where some have none."""
+    if "time" not in frame.columns:
+        return frame
+    time = frame["time"].cast(pl.String).str.to_datetime(strict=False)
+    if time.null_count():  # some were predicted from a table without its column of times
+        return frame.drop("time")
+    if (time.dt.time() == pl.Series([0]).cast(pl.Time)[0]).all():
+        time = time.dt.date()
+    return frame.with_columns(time.alias("time")).sort("time", "id")

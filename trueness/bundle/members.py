@@ -14,11 +14,13 @@ from trueness.bundle.format import Bundle, Member
 from trueness.errors import StoreError
 from trueness.examples import Examples
 from trueness.own import answering
+from trueness.store import AnyStore, Run
 from trueness.tasks import Refit
+from trueness.tasks.titles import AllTexts
 
 Array = NDArray[np.float64]
-NETWORK = "network"
-WEIGHTS = "model.safetensors"
+NETWORK, ENCODER = "network", "encoder"
+WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -30,23 +32,41 @@ class Trained:
     chosen: str
 
 
-def trained(
-    specs: Iterable[Any], refit: Refit, number: int, device: str, beside: Path,
-    told: Callable[[str], None],
-) -> list[Trained]:  # fmt: skip
-    """Specs that differ in their seed alone, each fitted on one fold of all data.
+@dataclass(frozen=True)
+class Place:
+    """Where models are fitted.
 
-    Parameters
+    Attributes
     ----------
-    specs : iterable of Spec
-    refit : Refit
-    number : int
-        Of the first member.
+    store : AnyStore
+        Of runs that others begin with.
     device : str
     beside : Path
         Folder of own files.
     told : callable
         Takes a line about each fit.
+    """
+
+    store: AnyStore
+    device: str
+    beside: Path
+    told: Callable[[str], None]
+
+
+def trained(
+    run: Run, specs: Iterable[Any], refit: Refit, number: int, place: Place
+) -> list[Trained]:
+    """Specs that differ in their seed alone, each fitted on one fold of all data.
+
+    Parameters
+    ----------
+    run : Run
+        Of the spec.
+    specs : iterable of Spec
+    refit : Refit
+    number : int
+        Of the first member.
+    place : Place
 
     Raises
     ------
@@ -54,47 +74,97 @@ def trained(
         With code ``untrusted`` for an estimator that files cannot keep, ``failed`` if a network
         cannot be fitted.
     """
-    some = list(specs)
-    fit = _networks if some[0].model.is_network else _estimators
     found = []
-    for form, settings, files, chosen in fit(some, refit.examples, device, beside):
-        place = len(found)
-        folder = f"members/{number + place}"
-        member = Member(some[place], form, settings, refit.prepared, folder,
-                        refit.examples.features)  # fmt: skip
+    for spec in specs:
+        form, settings, files, chosen = FITS[spec.model.engine](run, spec, refit.examples, place)
+        folder = f"members/{number + len(found)}"
+        features = getattr(refit.examples, "features", ())
+        member = Member(spec, form, settings, refit.prepared, folder, features)
         own = {f"{folder}/{name}": content for name, content in {**files, **refit.files}.items()}
         found.append(Trained(member, own, chosen))
-        told(f"{some[place].label()}, seed {some[place].seed}: {chosen}")
+        place.told(f"{spec.label()}, seed {spec.seed}: {chosen}")
     return found
+
+
+def as_trained(run: Run) -> Trained:
+    """The encoder of a run on titles, with the weights that the run keeps.
+
+    Raises
+    ------
+    StoreError
+        With code ``no_weights`` for other runs.
+    """
+    if run.spec.model.engine != "encoder":
+        raise StoreError(f"{run.key} keeps no weights; leave out --no-refit", "no_weights")
+    from safetensors.numpy import save
+
+    from trueness.titles.classifier import check_keeps_weights
+
+    check_keeps_weights(run)
+    files = {WEIGHTS: save(dict(run.parameters())), TOKENIZER: run.file(TOKENIZER).read_bytes()}
+    member = Member(run.spec, ENCODER, {"precision": run.record["precision"]}, {}, "members/0", ())
+    own = {f"{member.folder}/{name}": content for name, content in files.items()}
+    return Trained(member, own, f"weights of the run itself, epoch {run.record['best_epoch']}")
 
 
 Fit = tuple[str, dict[str, Any], dict[str, bytes], str]
 
 
-def _networks(specs: list[Any], examples: Examples, device: str, beside: Path) -> Iterable[Fit]:
+def _encoder(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+    """An encoder, with the tokenizer of the run, from a checkpoint if one was interrupted."""
+    from safetensors.numpy import save
+
+    from trueness.engines.encoder import refitted_encoder
+    from trueness.fit.device import choose_device
+
+    root = getattr(place.store, "root", None)
+    if root is None:
+        raise StoreError("encoders are refitted from a store on disk; save this one", "no_weights")
+    tokenizer = run.file(TOKENIZER)
+    where = choose_device(place.device)
+    fitted = refitted_encoder(spec, corpus, root, tokenizer, where, place.told)
+    files = {WEIGHTS: save(fitted.parameters), TOKENIZER: tokenizer.read_bytes()}
+    chosen = f"epoch {fitted.best_epoch} of {len(fitted.history)}"
+    return ENCODER, {"precision": fitted.precision}, files, chosen
+
+
+def _linear(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+    from trueness.baselines import fit_titles_baseline
+    from trueness.engines.linear import selection_of
+
+    del run, place
+    fit = fit_titles_baseline(spec, corpus, selection_of(spec, len(corpus.classes)))
+    fitted = fit.fitted()
+    return (fitted.form, *fitted.kept(), fit.chosen)
+
+
+def _network(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  # noqa: ANN401
     from safetensors.numpy import save
 
     from trueness.fit import choose_device, fit_stack
 
-    where = choose_device(device)
-    for spec in specs:
-        (fitted,) = fit_stack(examples, [spec], where, beside=beside)
-        if fitted.failure is not None:
-            raise StoreError(f"{spec.label()}: {fitted.failure}", "failed")
-        (fold,) = fitted.folds
-        weights = {name: np.ascontiguousarray(a) for name, a in fold.parameters.items()}
-        chosen = f"epoch {fold.best_epoch} of {len(fold.history)}"
-        yield NETWORK, {"precision": fitted.precision}, {WEIGHTS: save(weights)}, chosen
+    del run
+    (fitted,) = fit_stack(examples, [spec], choose_device(place.device), beside=place.beside)
+    if fitted.failure is not None:
+        raise StoreError(f"{spec.label()}: {fitted.failure}", "failed")
+    (fold,) = fitted.folds
+    weights = {name: np.ascontiguousarray(a) for name, a in fold.parameters.items()}
+    chosen = f"epoch {fold.best_epoch} of {len(fold.history)}"
+    return NETWORK, {"precision": fitted.precision}, {WEIGHTS: save(weights)}, chosen
 
 
-def _estimators(specs: list[Any], examples: Examples, device: str, beside: Path) -> Iterable[Fit]:
+def _estimator(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  # noqa: ANN401
     from trueness.baselines.estimators import refitted
 
-    del device
-    for spec in specs:
-        fitted, chosen = refitted(examples, spec, beside)
-        settings, files = fitted.kept()
-        yield fitted.form, settings, files, chosen or "fitted"
+    del run
+    fitted, chosen = refitted(examples, spec, place.beside)
+    return (fitted.form, *fitted.kept(), chosen or "fitted")
+
+
+FITS: dict[str, Callable[[Run, Any, Any, Place], Fit]] = {
+    "stack": _network, "estimators": _estimator, "encoder": _encoder, "linear": _linear,
+}  # fmt: skip
+"""By the engine of a model."""
 
 
 # ----------------------------------------------------------------------------------------- opening

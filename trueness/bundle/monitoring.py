@@ -10,8 +10,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.bundle.class_promise import ClassPromise
+from trueness.bundle.classifying import ANSWERED, TitlesPredictor
+from trueness.bundle.drifting import Drifts, drifts
 from trueness.bundle.format import Bundle
-from trueness.bundle.log import OUTCOME, append, read_log
+from trueness.bundle.log import OUTCOME, append, ordered, read_log
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
@@ -27,10 +30,12 @@ from trueness.evaluation.confidence_sequence import (
 from trueness.evaluation.design_effects import of_share
 from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
+from trueness.examples import Examples
 from trueness.judge.judgement import SCHEMA
 from trueness.market.labels import UNDEFINED
 from trueness.reading import as_texts
 from trueness.tasks import task_of
+from trueness.text.sources import clean_label
 
 CONFIDENCE = 0.95
 DAYS_PER_MONTH = 365.2425 / 12
@@ -43,10 +48,11 @@ class Monitored:
     Attributes
     ----------
     bundle : Bundle
-    promise : Promise
+    promise : Promise or ClassPromise
     frame : polars.DataFrame
         Predictions with a known label, the oldest first: id, time (where there is one), score,
-        calibrated, answer, y; of alarms besides hits, alarms, low, high and wealth so far.
+        calibrated, answer, y (of texts 1 where the label was right); of alarms, or of texts that
+        were answered, besides hits, alarms, low, high and wealth so far.
     predicted : int
         All predictions, also those whose label is not known.
     base_rate : Estimate
@@ -57,21 +63,24 @@ class Monitored:
         Time (or id) of the alarm at which the promise was refuted.
     notes : tuple of str
         What is odd about the bars or labels that were given.
+    drifts : Drifts or None
+        Features and scores against training; None if the bundle keeps nothing of it.
     """
 
     bundle: Bundle
-    promise: Promise
+    promise: Promise | ClassPromise
     frame: pl.DataFrame
     predicted: int
     base_rate: Estimate
     calibration: Estimate | None
     refuted: str | None
     notes: tuple[str, ...] = ()
+    drifts: Drifts | None = None
 
     @property
     def alarms(self) -> pl.DataFrame:
-        """Alarms whose outcome is known."""
-        return self.frame.filter(pl.col("answer") == ALARM)
+        """Alarms, or answers to texts, whose outcome is known."""
+        return self.frame.filter(_held("answer"))
 
     @property
     def precision(self) -> Estimate:
@@ -96,11 +105,13 @@ class Monitored:
         return {
             "schema": SCHEMA, "kind": "monitoring", "bundle": str(self.bundle.folder),
             "name": self.bundle.name, "predicted": self.predicted, "known": len(self.frame),
-            "precision": self.precision.to_dict(), "promised": self.promise.threshold.promised,
+            "precision": self.precision.to_dict(), "promised": self.promise.promised,
             "refuted": self.refuted, "base_rate": self.base_rate.to_dict(),
             "promised_base_rate": self.promise.base_rate.to_dict(),
             "calibration": None if self.calibration is None else self.calibration.to_dict(),
-            "alarms_per_month": self.per_month, "notes": list(self.notes), "rows": rows,
+            "alarms_per_month": self.per_month,
+            "drift": None if self.drifts is None else self.drifts.to_dict(),
+            "notes": list(self.notes), "rows": rows,
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -112,23 +123,35 @@ class Monitored:
         parts: list[Part] = [Sentence(self._verdict(), "verdict"), Items(self._facts())]
         if len(self.alarms):
             parts += [_figure(self), _table(self)]
+        if self.drifts is not None:
+            parts.append(self.drifts.table())
         return Document(f"Monitoring of {self.bundle.name}", parts)
 
     def _verdict(self) -> str:
-        promised = percent(self.promise.threshold.promised)
+        promised = percent(self.promise.promised)
         if self.refuted is not None:
             return f"The promise of {promised} % is refuted since {self.refuted}."
         if not len(self.alarms):
-            return "No alarm has an outcome yet."
+            return f"No {self.noun} has an outcome yet."
         return f"The promise of {promised} % is not refuted."
 
+    @property
+    def noun(self) -> str:
+        """What the promise speaks of."""
+        return "answer" if isinstance(self.promise, ClassPromise) else "alarm"
+
     def _facts(self) -> list[str]:
-        expected = self.promise.threshold
+        now, base = self.precision, "Base rate"
+        if isinstance(self.promise, ClassPromise):
+            base = "Labels that were right, also those of texts it abstained on:"
+        bounds = "bounds hold however often one looks"
+        if now.n and (now.low, now.high) == (0, 1):
+            now, bounds = replace(now, low=None, high=None), "outcomes are too few for bounds"
+        so_far = f"Precision so far {share(now)} ({bounds})" if now.n else "No precision so far"
         facts = [
-            f"Precision so far {share(self.precision)} (bounds hold however often one looks); "
-            f"expected {share(expected.precision)}",
+            f"{so_far}; expected {share(self.promise.expected)}",
             f"{plural(self.predicted, 'prediction')}, {count(len(self.frame))} with a known label",
-            f"Base rate {share(self.base_rate)}; before {share(self.promise.base_rate)}"
+            f"{base} {share(self.base_rate)}; before {share(self.promise.base_rate)}"
             + self._apart(),
         ]
         if self.calibration is not None and self.calibration.value is not None:
@@ -139,9 +162,11 @@ class Monitored:
                 f"{estimate(self.calibration, 3, signed=True)}{told}"
             )
         if self.per_month is not None:
-            usual = expected.per_year
+            usual = self.promise.threshold.per_year if isinstance(self.promise, Promise) else None
             before = "" if usual is None else f"; before {decimal(usual / 12, 1)}"
             facts.append(f"Alarms in a month {decimal(self.per_month, 1)}{before}")
+        if self.drifts is not None:
+            facts.append(self.drifts.in_words())
         return [*facts, *self.notes]
 
     def _apart(self) -> str:
@@ -152,11 +177,16 @@ class Monitored:
         return ": drifts" if apart else ""
 
 
+def _held(column: str) -> pl.Expr:
+    """Whether an answer is one that the promise speaks of."""
+    return pl.col(column).is_in([ALARM, ANSWERED])
+
+
 def _figure(found: Monitored) -> Figure:
     """Precision after each alarm with its bounds, and the promise."""
     rows = found.alarms
     x = list(range(1, len(rows) + 1))
-    promised = found.promise.threshold.promised
+    promised = found.promise.promised
     value = (rows["y"].cum_sum() / pl.Series(x)).to_list()
     band = {"x": [*x, *x[::-1]], "y": [*rows["high"], *rows["low"].reverse()], "fill": "toself",
             "fillcolor": "series-0/0.15", "mode": "none", "name": "bounds",
@@ -168,7 +198,7 @@ def _figure(found: Monitored) -> Figure:
         {"type": "scatter", "mode": "lines", "name": "promised", "x": [1, len(rows)],
          "y": [promised, promised], "line": {"dash": "dash", "color": "ink"}},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": "alarms"}, "integer": True},
+    layout = {"xaxis": {"title": {"text": f"{found.noun}s"}, "integer": True},
               "yaxis": {"title": {"text": "precision"}, "range": [0, 1.02]}}  # fmt: skip
     return Figure(data, layout, "Precision so far, its bounds, and what was promised.")
 
@@ -177,7 +207,7 @@ def _table(found: Monitored) -> Table:
     name = "time" if "time" in found.frame.columns else "id"
     rows = found.alarms.tail(20)
     columns = [Column(name, "code", 9), Column("hit", weight=8), Column("hits so far", "count", 5),
-               Column("alarms so far", "count", 5),
+               Column(f"{found.noun}s so far", "count", 5),
                Column("evidence against", "number", 6)]  # fmt: skip
     cells = [[str(row[name]), "yes" if row["y"] else "no", row["hits"], row["alarms"],
               row["wealth"]] for row in rows.iter_rows(named=True)]  # fmt: skip
@@ -188,18 +218,18 @@ def _table(found: Monitored) -> Table:
 
 
 def monitor(
-    predictor: Predictor, data: Any = None, labels: pl.DataFrame | None = None  # noqa: ANN401
+    predictor: Predictor | TitlesPredictor, data: Any = None, labels: pl.DataFrame | None = None  # noqa: ANN401
 ) -> Monitored:  # fmt: skip
     """Write down what came of logged predictions, and hold it against the promise.
 
     Parameters
     ----------
-    predictor : Predictor
+    predictor : Predictor or TitlesPredictor
         Of a bundle that has predicted.
     data : Data, optional
         Bars that go on after the predictions, from which labels follow.
     labels : polars.DataFrame, optional
-        Columns ``id`` and ``y``.
+        Columns ``id`` and ``y``: 0 or 1, of texts the name of the class.
 
     Raises
     ------
@@ -214,9 +244,16 @@ def monitor(
             f"{bundle.folder}: nothing was predicted yet; `trueness predict {bundle.folder} "
             "--data FILE` writes it down", "nothing_logged",
         )  # fmt: skip
-    known, notes = ({}, ()) if data is None else _from_bars(predictor, data)
+    known: dict[str, int | str] = {}
+    notes: tuple[str, ...] = ()
+    examples: Examples | None = None
+    if data is not None:
+        if not isinstance(predictor, Predictor):
+            raise TruenessError("labels of texts come from --labels FILE", "no_labels")
+        examples, notes = _from_bars(predictor, data)
+        known.update(_labels(examples))
     if labels is not None:
-        told, of_labels = _from_table(labels, log.predictions)
+        told, of_labels = _from_table(labels, log.predictions, predictor.promise)
         apart = next((i for i, y in told.items() if known.get(i, y) != y), None)
         if apart is not None:
             raise DataError(f"labels: {apart} is {told[apart]}, the bars say {known[apart]}",
@@ -224,13 +261,15 @@ def monitor(
         known, notes = {**known, **told}, (*notes, *of_labels)
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
     log = read_log(bundle)
-    rows = [{**_shown(line), "y": log.outcomes[i]} for i, line in log.predictions.items()
-            if i in log.outcomes]  # fmt: skip
+    every = log.predictions
+    rows = [{**_shown(every[i]), "y": int(y == every[i].get("label", 1))}
+            for i, y in log.outcomes.items()]  # fmt: skip
     if not rows:
         raise TruenessError("no prediction has a known label yet; give longer bars as --data, or "
                             "--labels FILE", "no_labels")  # fmt: skip
-    frame = _ordered(pl.from_dicts(rows, infer_schema_length=None))
-    return replace(_judged(bundle, predictor.promise, frame, len(log.predictions)), notes=notes)
+    frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
+    judged = _judged(bundle, predictor.promise, frame, len(log.predictions))
+    return replace(judged, notes=notes, drifts=drifts(bundle, log.predictions, examples))
 
 
 def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -238,50 +277,39 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
     return {name: line[name] for name in kept if name in line}
 
 
-def _ordered(frame: pl.DataFrame) -> pl.DataFrame:
-    if "time" not in frame.columns:
-        return frame
-    time = frame["time"].cast(pl.String).str.to_datetime(strict=False)
-    if time.null_count():  # some were predicted from a table without its column of times
-        return frame.drop("time")
-    if (time.dt.time() == pl.Series([0]).cast(pl.Time)[0]).all():
-        time = time.dt.date()
-    return frame.with_columns(time.alias("time")).sort("time", "id")
-
-
-def _from_bars(predictor: Predictor, data: Any) -> tuple[dict[str, int], tuple[str, ...]]:  # noqa: ANN401
-    """Labels of the units whose future is in the data, by id; what is odd about the data."""
+def _from_bars(predictor: Predictor, data: Any) -> tuple[Examples, tuple[str, ...]]:  # noqa: ANN401
+    """Rows of the data as the first member reads them; what is odd about the data."""
     bundle = predictor.bundle
     if bundle.task != "market":
         raise TruenessError(f"labels of a {bundle.task} come from --labels FILE", "no_labels")
     notes = of_data(bundle, data)
     one = predictor.opened[0]
-    examples = task_of(bundle.task).unseen(one.member.spec, data, one.member.prepared, one.files)
+    task = task_of(bundle.task)
+    return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
+
+
+def _labels(examples: Examples) -> dict[str, int]:
+    """Labels of the units whose future is in the data, by id."""
     known = examples.y != UNDEFINED
-    ids = examples.columns()["id"]
-    y = examples.y[known].astype(int).tolist()
-    return dict(zip(ids[known].tolist(), y, strict=True)), notes
+    ids = examples.columns()["id"][known].tolist()
+    return dict(zip(ids, examples.y[known].astype(int).tolist(), strict=True))
 
 
 def _from_table(
-    labels: pl.DataFrame, logged: Mapping[str, Any]
-) -> tuple[dict[str, int], tuple[str, ...]]:
-    """Labels by id; a note on ids that were never predicted."""
+    labels: pl.DataFrame, logged: Mapping[str, Any], promise: Promise | ClassPromise
+) -> tuple[dict[str, int | str], tuple[str, ...]]:
+    """Labels by id; notes on ids that were never predicted, and on classes that are none."""
     lacking = [name for name in ("id", "y") if name not in labels.columns]
     if lacking:
         raise DataError(f"labels: no column {lacking[0]!r}; id and y are needed", "missing_column")
     if not len(labels):
         raise DataError("labels: no rows", "labels")
-    y = labels["y"]
-    if y.dtype == pl.String:
-        y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})
-    y = y.cast(pl.Float64, strict=False)
-    if y.null_count() or not y.is_in([0.0, 1.0]).all():
-        raise DataError("labels: y is not 0 or 1 in every row", "labels")
+    of_classes = isinstance(promise, ClassPromise)
+    y = _class_names(labels["y"]) if of_classes else _zeros_and_ones(labels["y"])
     ids = as_texts(labels["id"])
     if ids is None or ids.null_count():
         raise DataError("labels: id is no text, number or date in every row", "labels")
-    table = pl.DataFrame({"id": ids, "y": y.cast(pl.Int64)}).unique()
+    table = pl.DataFrame({"id": ids, "y": y}).unique(maintain_order=True)
     twice = table.filter(pl.col("id").is_duplicated())
     if len(twice):
         raise DataError(f"labels: {twice['id'][0]} has two labels", "contradiction")
@@ -290,11 +318,36 @@ def _from_table(
         raise DataError(f"labels: {unknown['id'][0]} and all others were never predicted by this "
                         "bundle", "unknown_ids")  # fmt: skip
     told = f"{plural(len(unknown), 'label')} of rows that were never predicted by this bundle"
-    return dict(table.iter_rows()), (told,) * bool(len(unknown))
+    notes = (told,) * bool(len(unknown))
+    if isinstance(promise, ClassPromise):
+        other = sorted(set(table["y"]) - set(promise.classes))
+        notes += (f"no class of the model: {', '.join(other)}; such texts are never right",) * bool(
+            other
+        )
+    return dict(table.iter_rows()), notes
 
 
-def _judged(bundle: Bundle, promise: Promise, frame: pl.DataFrame, predicted: int) -> Monitored:
-    told, refuted = _watched(bundle, promise.threshold.promised, frame)
+def _zeros_and_ones(given: pl.Series) -> pl.Series:
+    y = given
+    if y.dtype == pl.String:
+        y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})
+    y = y.cast(pl.Float64, strict=False)
+    if y.null_count() or not y.is_in([0.0, 1.0]).all():
+        raise DataError("labels: y is not 0 or 1 in every row", "labels")
+    return y.cast(pl.Int64)
+
+
+def _class_names(given: pl.Series) -> pl.Series:
+    y = as_texts(given)
+    if y is None or y.null_count() or (y.str.strip_chars() == "").any():
+        raise DataError("labels: y is not the name of a class in every row", "labels")
+    return y.to_frame("y").select(clean_label("y")).to_series()
+
+
+def _judged(
+    bundle: Bundle, promise: Promise | ClassPromise, frame: pl.DataFrame, predicted: int
+) -> Monitored:
+    told, refuted = _watched(bundle, promise.promised, frame)
     y = frame["y"].to_numpy().astype(np.uint8)
     time = frame["time"].to_numpy() if "time" in frame.columns else None
     length = 1 if time is None else int(bundle.description["block"])
@@ -315,9 +368,9 @@ def _watched(
     by = "time" if "time" in frame.columns else "id"
     length = max(int(bundle.description["block"]), int(bundle.description["horizon"]))
     length = length if by == "time" else 1
-    place = frame[by].rank("dense").cast(pl.Int64) - 1
-    whole = frame.with_columns(place=place)
-    alarms = whole.filter(pl.col("answer") == ALARM)
+    order = frame["time"].rank("dense") - 1 if by == "time" else pl.arange(len(frame), eager=True)
+    whole = frame.with_columns(place=order.cast(pl.Int64))
+    alarms = whole.filter(_held("answer"))
     hits = alarms["y"].to_numpy()
     x, blocks = block_means(hits, alarms["place"], length)
     bounds, wealth = confidence_sequence(x, CONFIDENCE), np.ones(len(x))
@@ -329,7 +382,7 @@ def _watched(
         low=pl.Series(bounds.low[at]), high=pl.Series(bounds.high[at]),
         wealth=pl.Series(wealth[at]),
     )  # fmt: skip
-    quiet = whole.filter(pl.col("answer") != ALARM)
+    quiet = whole.filter(~_held("answer"))
     told = pl.concat([state, quiet], how="diagonal").sort("place", "id").drop("place")
     over = np.flatnonzero(wealth >= 1 / (1 - CONFIDENCE))
     if not len(over):

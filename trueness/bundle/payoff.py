@@ -1,36 +1,52 @@
-"""Returns of the alarms of a run by a declared exit, against all days."""
+"""Returns of the alarms of a run, or of a bundle in use, by a declared exit, against all days."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trueness.bundle.alarms import (
+    OUTCOMES,
+    Answered,
+    Source,
+    find_bundle,
+    of_bundle,
+    of_run,
+    raised_by,
+)
+from trueness.bundle.format import Bundle
+from trueness.bundle.oddities import of_data
+from trueness.bundle.predicting import Predictor
+from trueness.bundle.returns import Exit, check_exit, returns_of
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
 from trueness.document.numbers import count, decimal, estimate, plural
 from trueness.errors import TruenessError
+from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.metrics import alarm_cut
 from trueness.judge.access import record_access
 from trueness.judge.comparison import best_baseline, measured_part
-from trueness.judge.finding import find_run, names_of
+from trueness.judge.finding import name_of, named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_binary, unrecorded_notes
-from trueness.market.bars import Bars
-from trueness.market.labels import labels_of, touch_level
-from trueness.predictions import Predictions
-from trueness.spec.target import Touch
+from trueness.market.labels import UNDEFINED
 from trueness.store import AnyStore, Run
 from trueness.tasks import task_of
 
 Array = NDArray[np.float64]
-Exit: TypeAlias = Literal["touch", "horizon"]
 SHOWN = 30
+MOST_BINS = 40
+MARKS: dict[str, tuple[int | None, str, str]] = {
+    "hit": (1, "positive", "circle"),
+    "miss": (0, "negative", "x"),
+    "unknown": (None, "grey", "circle-open"),
+}
+"""Outcome -> label, colour and symbol."""
 NO_BACKTEST = (
     "No portfolio backtest: every alarm is one equal position, entered at the close of its day; "
     "overlapping positions, sizes, limits and taxes are left out."
@@ -38,40 +54,55 @@ NO_BACKTEST = (
 
 
 @dataclass(frozen=True)
+class Setting:
+    """What was asked, and what it is held against.
+
+    Attributes
+    ----------
+    exit : {"touch", "horizon"}
+    cost_bps : float
+        Cost of a position, there and back, taken off every return.
+    models : int
+        Candidates that intervals are adjusted for: a run may have been chosen among them; 1 of a
+        bundle, which was chosen before it was asked.
+    baseline : (str, (n,) bool) or None
+        Name of the best baseline, and its alarms.
+    """
+
+    exit: Exit
+    cost_bps: float
+    models: int
+    baseline: tuple[str, NDArray[np.bool_]] | None
+
+
+@dataclass(frozen=True)
 class Payoff:
-    """Returns of the alarms of one run, in percent.
+    """Returns of the alarms of one run, or of a bundle, in percent.
 
     Attributes
     ----------
     name : str
         What the run is called.
-    exit : {"touch", "horizon"}
-    cost_bps : float
-        Cost of a position, there and back, taken off every return.
-    models : int
-        Candidates that intervals are adjusted for: the run may have been chosen among them.
+    source : {"run", "bundle"}
+    setting : Setting
     alarms : polars.DataFrame
-        A row per alarm: id, time, group (of a panel), y, score, return_pct.
+        A row per alarm: id, time, group (of a panel), fold (of a run), y, score, return_pct.
     mean, every_day, difference : Estimate
         Mean return of the alarms, of all days, and the first minus the second.
-    baseline : str or None
-        The best baseline.
     of_baseline, lead : Estimate or None
-        Mean return of its alarms, and that of the run minus it.
-    prices : dict of str to (times, closes)
+        Mean return of the alarms of the best baseline, and that of the run minus it.
+    prices : mapping of str to (times, closes)
         Of each series, for the picture.
     notes : tuple of str
     """
 
     name: str
-    exit: Exit
-    cost_bps: float
-    models: int
+    source: Source
+    setting: Setting
     alarms: pl.DataFrame
     mean: Estimate
     every_day: Estimate
     difference: Estimate
-    baseline: str | None
     of_baseline: Estimate | None
     lead: Estimate | None
     prices: Mapping[str, tuple[list[str], list[float]]]
@@ -85,15 +116,20 @@ class Payoff:
         }
         rows = self.alarms.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String)).to_dicts()
         return {
-            "schema": SCHEMA, "kind": "payoff", "name": self.name, "exit": self.exit,
-            "cost_bps": self.cost_bps, "models": self.models, **estimates,
-            "baseline": self.baseline, "quantiles": self.quantiles, "alarms": rows,
-            "notes": list(self.notes),
+            "schema": SCHEMA, "kind": "payoff", "name": self.name, "source": self.source,
+            "exit": self.setting.exit, "cost_bps": self.setting.cost_bps,
+            "models": self.setting.models, **estimates, "baseline": self.baseline,
+            "quantiles": self.quantiles, "alarms": rows, "notes": list(self.notes),
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
         """A row per alarm."""
         return self.alarms
+
+    @property
+    def baseline(self) -> str | None:
+        """The best baseline."""
+        return None if self.setting.baseline is None else self.setting.baseline[0]
 
     @property
     def quantiles(self) -> dict[str, float]:
@@ -105,31 +141,52 @@ class Payoff:
     def document(self) -> Document:
         """The mean first, then each alarm and the prices."""
         q = {name: decimal(value, 2) for name, value in self.quantiles.items()}
+        where = "All days" if self.source == "run" else "All days of its log"
         facts = [
-            f"All days {_pct(self.every_day)}; alarms minus all days {_pct(self.difference)}",
+            f"{where} {_pct(self.every_day)}; alarms minus all days {_pct(self.difference)}",
             f"Returns from {q['min']} to {q['max']} %, median {q['median']} %, eight of ten "
             f"between {q['10%']} and {q['90%']} %",
         ]
         if self.of_baseline is not None and self.lead is not None:
             facts.insert(1, f"Alarms of {self.baseline}, the best baseline, "
                             f"{_pct(self.of_baseline)}; difference {_pct(self.lead)}")  # fmt: skip
-        how = (
-            "at the level, else at the last close" if self.exit == "touch" else "at the last close"
-        )
-        rest = Sentence(
-            f"Exit {how} of the horizon; cost {decimal(self.cost_bps, 1)} basis points. "
-            f"Intervals of 95 %, adjusted for dependence and for {plural(self.models, 'model')}. "
-            f"{NO_BACKTEST}"
-        )
         first = Sentence(f"{plural(len(self.alarms), 'alarm')} of {self.name} returned "
                          f"{_pct(self.mean)} on average.", "verdict")  # fmt: skip
-        parts: list[Part] = [first, Items([*facts, *self.notes]), rest, *map(_figure_of(self),
-                             self.prices), _table(self)]  # fmt: skip
+        figures = [_distribution(self), *map(_figure_of(self), self.prices)]
+        parts: list[Part] = [first, Items([*facts, *self.notes]), Sentence(self._how()), *figures,
+                             _table(self)]  # fmt: skip
         return Document(f"Returns of the alarms of {self.name}", parts)
+
+    def _how(self) -> str:
+        asked = self.setting
+        at = "at the level, else " * (asked.exit == "touch") + "at the last close"
+        choice = f" and for {plural(asked.models, 'model')}" if self.source == "run" else (
+            "; the model was chosen before these answers"
+        )  # fmt: skip
+        return (
+            f"Exit {at} of the horizon; cost {decimal(asked.cost_bps, 1)} basis points. "
+            f"Intervals of 95 %, adjusted for dependence{choice}. {NO_BACKTEST}"
+        )
 
 
 def _pct(e: Estimate) -> str:
     return f"{estimate(e, 2, signed=True)} %"
+
+
+def _distribution(found: Payoff) -> Figure:
+    """Alarms by their return, hits and misses one above the other."""
+    returns = found.alarms["return_pct"].to_numpy()
+    edges = np.histogram_bin_edges(returns, min(MOST_BINS, max(5, round(2 * len(returns) ** 0.5))))
+    x = ((edges[1:] + edges[:-1]) / 2).tolist()
+    data: list[dict[str, Any]] = []
+    for label, (y, colour, _) in MARKS.items():
+        some = found.alarms.filter(pl.col("y").eq_missing(y))["return_pct"].to_numpy()
+        if y is not None or len(some):
+            data.append({"type": "bar", "name": label, "x": x, "marker": {"color": colour},
+                         "y": np.histogram(some, edges)[0].tolist()})  # fmt: skip
+    layout = {"barmode": "stack", "xaxis": {"title": {"text": "return, %"}},
+              "yaxis": {"title": {"text": "alarms"}}}  # fmt: skip
+    return Figure(data, layout, "Returns of the alarms, one by one.")
 
 
 def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figure
@@ -143,9 +200,10 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
             {"type": "scatter", "mode": "lines", "name": "close", "x": times, "y": closes,
              "line": {"color": "grey", "width": 1}},
         ]  # fmt: skip
-        marks = ((1, "hit", "positive", "circle"), (0, "miss", "negative", "x"))
-        for y, label, colour, symbol in marks:
-            days = alarms.filter(pl.col("y") == y)["time"].cast(pl.String).to_list()
+        for label, (y, colour, symbol) in MARKS.items():
+            days = _texts(alarms.filter(pl.col("y").eq_missing(y))["time"].to_numpy())
+            if y is None and not days:
+                continue
             data.append({"type": "scatter", "mode": "markers", "name": label, "x": days,
                          "y": [at.get(day) for day in days],
                          "marker": {"color": colour, "symbol": symbol, "size": 8}})  # fmt: skip
@@ -159,9 +217,9 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
 def _table(found: Payoff) -> Table:
     rows = found.alarms.tail(SHOWN)
     names = [name for name in ("time", "group") if name in rows.columns]
-    columns = [*(Column(name, "code", 9) for name in names), Column("hit", weight=8),
+    columns = [*(Column(name, "code", 9) for name in names), Column("outcome", weight=8),
                Column("return, %", "number", 9), Column("score", "number", 4)]  # fmt: skip
-    cells = [[*(str(row[name]) for name in names), "yes" if row["y"] else "no",
+    cells = [[*(str(row[name]) for name in names), OUTCOMES[row["y"]],
               row["return_pct"], row["score"]] for row in rows.iter_rows(named=True)]  # fmt: skip
     more = len(found.alarms) - len(rows)
     return Table(columns, cells, note=f"The latest {SHOWN} of {count(len(found.alarms))}." if more
@@ -175,13 +233,13 @@ def payoff(
     store: AnyStore, wanted: str, given: Mapping[str, Any], *, exit: Exit = "horizon",
     cost_bps: float = 0.0, access: tuple[str, str] | None = None,
 ) -> Payoff:  # fmt: skip
-    """Returns of the alarms of a run on bars, at its largest alarm budget.
+    """Returns of the alarms of a run on bars, at its largest alarm budget, or of a bundle's log.
 
     Parameters
     ----------
     store : Store or MemoryStore
     wanted : str
-        Id, key or the beginning of a key.
+        Id, key or the beginning of a key; or the folder of a bundle.
     given : mapping
         Bars as ``data`` (and ``vix``, ``features``), None where the record's own are meant.
     exit : {"touch", "horizon"}
@@ -191,34 +249,76 @@ def payoff(
     cost_bps : float
         There and back, in basis points.
     access : tuple of str, optional
-        Verb and question for the ledger.
+        Verb and question for the ledger, of a run.
 
     Raises
     ------
     TruenessError
         With code ``not_bars`` for runs on something else, ``exit`` for a target that no level is
-        touched of, ``other_data`` for other bars, ``cost``.
+        touched of, ``other_data`` for other bars, ``cost``, ``open`` where no alarm of a bundle has
+        a whole horizon, and those of `trueness.bundle.alarms`.
     """
-    run, _ = find_run(store, wanted)
-    check_binary(run, "payoffs are")
-    if run.spec.task.kind != "market":
-        raise TruenessError(f"{wanted} is no run on bars, so its alarms have no return", "not_bars")
     if not 0 <= cost_bps <= 10_000:
         raise TruenessError(f"a cost of {cost_bps:g} basis points; give 0 to 10,000", "cost")
-    if exit == "touch" and not isinstance(run.spec.task.target, Touch):
-        raise TruenessError(f"{run.spec.task.question()}: no level is touched; take --exit horizon",
-                            "exit")  # fmt: skip
+    bundle = find_bundle(store, wanted)
+    if bundle is not None:
+        return _of_bundle(bundle, given, exit, cost_bps)
+    name, run = named_run(store, wanted)
+    check_binary(run, "payoffs are")
+    _check_bars(wanted, run.spec.task.kind)
+    check_exit(run.spec.task, exit)
     data = _bars_of(run, given)
-    part, group = measured_part(run), run.record["comparison_group"]
+    answered = of_run(name, run)
+    returns, _ = returns_of(answered, run.spec.task, data.panel, exit)
+    if np.isnan(returns).any():
+        raise TruenessError("the bars end before the run was measured; give those of the run, or "
+                            "longer ones", "other_data")  # fmt: skip
+    group = run.record["comparison_group"]
     every = [one for one in store.all_runs()[0] if one.record["comparison_group"] == group]
-    notes = unrecorded_notes(record_access(store, [run], *access)) if access else ()
+    notes = list(unrecorded_notes(record_access(store, [run], *access)) if access else ())
     best = best_baseline([one for one in every if one.key != run.key])
     models = len({one.candidate for one in every if not one.spec.is_baseline})
-    returns = _returns(run, part, data, exit) - cost_bps / 100
-    if np.isnan(returns).any():
-        raise TruenessError("the bars lack days that the run was measured on; give those of the "
-                            "run, or longer ones", "other_data")  # fmt: skip
-    return _judged(store, run, part, returns, best, max(1, models), data, exit, cost_bps, notes)
+    other = None if best is None else _of_baseline(store, best, run)
+    if best is not None and other is None:
+        notes.append(f"{name_of(store, best)}, the best baseline, ties its scores and raises no "
+                     "alarm")  # fmt: skip
+    found = Setting(exit, cost_bps, max(1, models), other)
+    return _judged(answered, returns - cost_bps / 100, data.panel, found, notes)
+
+
+def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: float) -> Payoff:
+    """Returns of what a bundle said in use; its model was chosen before."""
+    _check_bars(str(bundle.folder), bundle.task)
+    predictor = Predictor(bundle)
+    task = bundle.members[0].spec.task
+    check_exit(task, exit)
+    recorded = bundle.description["data"].get("name")
+    data = predictor.load({**given, "data": given.get("data") or recorded})
+    notes = list(of_data(bundle, data))
+    answered = of_bundle(bundle)
+    if not answered.raised.any():
+        raise TruenessError(f"{bundle.folder}: {plural(len(answered.frame), 'answer')}, and no "
+                            "alarm among them", "no_alarms")  # fmt: skip
+    returns, labels = returns_of(answered, task, data.panel, exit)
+    over = ~np.isnan(returns)
+    if not (over & answered.raised).any():
+        raise TruenessError(f"{bundle.folder}: no alarm has a whole horizon in the bars, which end "
+                            f"{data.panel.last}; give longer ones as --data", "open")  # fmt: skip
+    if lost := int((~over).sum()):
+        open_ = plural(int((~over & answered.raised).sum()), "alarm")
+        notes.append(f"left out: {plural(lost, 'answer')} whose horizon is not over, {open_} "
+                     "among them")  # fmt: skip
+    y = pl.Series(np.where(labels == UNDEFINED, -1, labels.astype(np.int64)))
+    y = pl.select(pl.coalesce(answered.frame["y"], y.replace(-1, None))).to_series()
+    whole = replace(answered, frame=answered.frame.with_columns(y=y).filter(pl.Series(over)),
+                    raised=answered.raised[over])  # fmt: skip
+    setting = Setting(exit, cost_bps, 1, None)
+    return _judged(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
+
+
+def _check_bars(wanted: str, task: str) -> None:
+    if task != "market":
+        raise TruenessError(f"{wanted} is not about bars, so its alarms have no return", "not_bars")
 
 
 def _bars_of(run: Run, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
@@ -231,69 +331,33 @@ def _bars_of(run: Run, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Marke
     return data
 
 
-def _returns(run: Run, part: Predictions, data: Any, exit: Exit) -> Array:  # noqa: ANN401
-    """Return in percent of a position from each unit's close on, (n,); NaN without its bars."""
-    found = np.full(len(part), np.nan)
-    assert part.time is not None
-    for bars in data.panel:
-        mine = np.ones(len(part), bool) if part.group is None else part.group == bars.name
-        each = series_returns(bars, run.spec.task, exit)
-        at = np.searchsorted(bars.dates, part.time[mine].astype(bars.dates.dtype))
-        at = at.clip(max=len(bars) - 1)
-        there = bars.dates[at] == part.time[mine].astype(bars.dates.dtype)
-        found[mine] = np.where(there, each[at], np.nan)
-    return found
-
-
-def series_returns(bars: Bars, task: Any, exit: Exit) -> Array:  # noqa: ANN401
-    """Return in percent of a position entered at each close, (T,); NaN for the last bars.
-
-    The position is in the direction of the event: short where it is a fall.
-    """
-    adjusted, h = bars.adjusted(), task.horizon
-    close, n = adjusted.close, len(bars) - task.horizon
-    target = task.target
-    side = -1.0 if isinstance(target, Touch) and target.size < 0 else 1.0
-    found = np.full(len(bars), np.nan)
-    found[:n] = close[h:] / close[:n] - 1
-    if exit == "touch":
-        prices = adjusted.high, adjusted.low, close
-        touched = labels_of(target, *prices, h)[:n] == 1
-        level = touch_level(target, *prices, h)
-        found[:n] = np.where(touched, level / close[:n] - 1, found[:n])
-    return 100 * side * found
+def _of_baseline(store: AnyStore, best: Run, run: Run) -> tuple[str, NDArray[np.bool_]] | None:
+    """The best baseline and its alarms, on the same units; None where its scores are tied."""
+    mask = raised_by(measured_part(best), run.estimands.budget)
+    return (name_of(store, best), mask) if mask.any() else None
 
 
 def _judged(
-    store: AnyStore, run: Run, part: Predictions, returns: Array, best: Run | None, models: int,
-    data: Any, exit: Exit, cost_bps: float, notes: Sequence[str],  # noqa: ANN401
+    answered: Answered, returns: Array, panel: Any, setting: Setting, notes: Sequence[str]  # noqa: ANN401
 ) -> Payoff:  # fmt: skip
-    rule = run.estimands
-    blocks, level = part.blocks(rule.block), 1 - (1 - rule.confidence) / models
-    raised = part.score > alarm_cut(part.score, rule.budget)
-    if not raised.any():
-        raise TruenessError(f"{run.key}: its scores are tied, so it raises no alarm", "no_alarms")
-    own, of_all = _mean(returns, raised), _mean(returns, np.ones(len(part), bool))
+    blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)
+    level = 1 - (1 - answered.confidence) / setting.models
+    own, of_all = _mean(returns, answered.raised), _mean(returns, np.ones(len(returns), bool))
 
     def estimated(one: tuple[float, Array], minus: tuple[float, Array] | None = None) -> Estimate:
         value, influence = one
         if minus is not None:
             value, influence = value - minus[0], influence - minus[1]
-        return linear(value, influence, blocks).estimate(level).chosen_among(models)
+        return linear(value, influence, blocks).estimate(level).chosen_among(setting.models)
 
-    other, called = None, None
-    if best is not None:
-        score = measured_part(best).score
-        mask = score > alarm_cut(score, rule.budget)
-        other = _mean(returns, mask) if mask.any() else None
-        called = " = ".join(names_of(store, best)) or best.key
-    columns = [name for name in ("id", "time", "group", "y", "score") if name in part]
-    alarms = part.frame.select(columns).with_columns(return_pct=pl.Series(returns))
+    other = None if setting.baseline is None else _mean(returns, setting.baseline[1])
     return Payoff(
-        " = ".join(names_of(store, run)) or run.key, exit, cost_bps, models,
-        alarms.filter(pl.Series(raised)), estimated(own), estimated(of_all),
-        estimated(own, of_all), called if other else None, estimated(other) if other else None,
-        estimated(own, other) if other else None, _prices(data, part), tuple(notes),
+        answered.name, answered.source, setting,
+        answered.frame.with_columns(return_pct=pl.Series(returns))
+        .filter(pl.Series(answered.raised)),
+        estimated(own), estimated(of_all), estimated(own, of_all),
+        estimated(other) if other else None, estimated(own, other) if other else None,
+        _prices(panel, answered), tuple(notes),
     )  # fmt: skip
 
 
@@ -303,12 +367,18 @@ def _mean(returns: Array, among: NDArray[np.bool_]) -> tuple[float, Array]:
     return mean, np.where(among, returns - mean, 0.0) / among.sum()
 
 
-def _prices(data: Any, part: Predictions) -> dict[str, tuple[list[str], list[float]]]:  # noqa: ANN401
-    """Closes of each series over the measured times."""
-    assert part.time is not None
-    first, last, found = part.time.min(), part.time.max(), {}
-    for bars in data.panel:
-        inside = (bars.dates >= first) & (bars.dates <= last)
-        times = [str(time) for time in bars.dates[inside]]
-        found[bars.name] = times, bars.adjusted().close[inside].tolist()
+def _prices(panel: Any, answered: Answered) -> dict[str, tuple[list[str], list[float]]]:  # noqa: ANN401
+    """Closes of each series over the answered times."""
+    time = answered.time
+    assert time is not None
+    found = {}
+    for bars in panel:
+        inside = (bars.dates >= time.min()) & (bars.dates <= time.max())
+        found[bars.name] = _texts(bars.dates[inside]), bars.adjusted().close[inside].tolist()
     return found
+
+
+def _texts(times: NDArray[np.datetime64]) -> list[str]:
+    """Days as 2024-01-31, times to the second."""
+    days = times.dtype == np.dtype("datetime64[D]")
+    return [str(time) for time in times.astype("datetime64[D]" if days else "datetime64[s]")]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -27,6 +27,9 @@ from trueness.examples import Examples
 from trueness.frames import as_series
 from trueness.judge.judgement import SCHEMA
 from trueness.tasks import task_of
+
+if TYPE_CHECKING:
+    from trueness.bundle.classifying import TitlesPredictor
 
 Array = NDArray[np.float64]
 ALARM, NO_ALARM, ABSTAINS = "alarm", "no alarm", "abstains"
@@ -107,11 +110,8 @@ class Predicted:
     def document(self) -> Document:
         """The latest answer first, then a table of all."""
         one = self.promise.threshold
-        certified = "not certified" if one.certified is None else (
-            f"certified for {percent(one.certified)} %"
-        )  # fmt: skip
         facts = [
-            f"An alarm hit in {share(one.precision)} out of fold ({certified}); recall "
+            f"An alarm hit in {share(one.precision)} out of fold ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
             *self.notes,
         ]
@@ -135,7 +135,8 @@ class Predicted:
 
     def _table(self) -> Table:
         shown = self.frame.tail(ROWS_SHOWN)
-        names = [name for name in ("time", "group") if name in shown.columns] or ["id"]
+        timed = "time" in shown.columns
+        names = [n for n in ("time", "group") if n in shown.columns] if timed else ["id"]
         columns = [Column(name, "code", 9) for name in names]
         columns += [Column("answer", weight=9), Column("score", "number", 6),
                     Column("probability", "number", 4),
@@ -157,7 +158,7 @@ class Predicted:
 
 def _probability(row: Mapping[str, Any]) -> str:
     p = row["calibrated"]
-    return "" if p is None else f", calibrated probability {percent(p)} %"
+    return "" if p is None else f", with a probability of the event of {percent(p)} %"
 
 
 @dataclass(frozen=True)
@@ -236,26 +237,41 @@ class Predictor:
             ``other_kind``.
         """
         notes = of_data(self.bundle, data)
+        prepared = self.examples(data, since)
+        logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
+        asked = prepared[rows_key(self.opened[0].member)]
+        notes = (*notes, *asked.notes)
+        numbered = self.bundle.task == "table" and data.id_column is None
+        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+
+    def examples(self, data: Any, since: np.datetime64 | None = None) -> dict[str, Examples]:  # noqa: ANN401
+        """What the members read of data, by `rows_key`: the same units, in one order.
+
+        Parameters
+        ----------
+        data, since
+            As of `predict`.
+
+        Raises
+        ------
+        TruenessError
+            As `predict` does.
+        """
         _check_given(self.bundle, data)
-        task, prepared = task_of(self.bundle.task), dict[str, Examples]()
-        logits, asked = [], None
+        task, found = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
-            spec, known = one.member.spec, one.member.prepared
-            key = f"{spec.task.model_dump_json()} {known}"
-            if key not in prepared:
-                made = _checked(task.unseen(spec, data, known, one.files), one.member)
-                prepared[key] = self._asked(made, since)
-            asked = asked or prepared[key]
-            if not np.array_equal(asked.columns()["id"], prepared[key].columns()["id"]):
+            key = rows_key(one.member)
+            if key in found:
+                continue
+            made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
+            found[key] = self._asked(_checked(made, one.member), since)
+            first = next(iter(found.values()))
+            if not np.array_equal(first.columns()["id"], found[key].columns()["id"]):
                 raise TruenessError(
                     "the models of this ensemble read different rows; give a longer history",
                     "different_units",
                 )
-            logits.append(one.logits(prepared[key], self.beside))
-        assert asked is not None
-        notes = (*notes, *asked.notes)
-        numbered = self.bundle.task == "table" and data.id_column is None
-        return Predicted(self.bundle, self.promise, self._frame(asked, logits), notes, numbered)
+        return found
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""
@@ -268,14 +284,17 @@ class Predictor:
         wanted = examples.when > until if since is None else examples.when >= since
         if not wanted.any():
             after = f"after {until}" if since is None else f"from {since} on"
+            lost = next((note for note in examples.notes[::-1] if "refused" in note), "")
             raise TruenessError(
-                f"no row {after}: the data end {examples.when.max()}; --since DATE answers for "
-                "earlier times, which the model was fitted on", "old_data",
-            )  # fmt: skip
-        return _only(examples, np.flatnonzero(wanted))
+                f"no row {after}: the last that can be answered is {examples.when.max()}"
+                + f" ({lost})" * bool(lost)
+                + "; --since DATE answers for earlier times, which the model was fitted on",
+                "old_data",
+            )
+        return only_rows(examples, np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
-        score = np.mean(logits, axis=0)
+        score = mean_logit(logits)
         odd = of_rows(self.bundle, examples)
         raised = np.where(score >= self.promise.threshold.score, ALARM, NO_ALARM)
         answer = np.where([one.abstains for one in odd], ABSTAINS, raised)
@@ -290,6 +309,20 @@ class Predictor:
             pl.Series("odd", [one.words for one in odd], dtype=pl.String),
         ])  # fmt: skip
         return frame.sort("time", maintain_order=True) if "time" in columns else frame
+
+
+def mean_logit(logits: Sequence[NDArray[Any]]) -> Array:
+    """Mean of the members' logits (N,), in the 32 bits in which scores of runs are stored.
+
+    A threshold is one of those: a vote that equals it must not lie below it by rounding.
+    """
+    stored = [np.asarray(one, np.float32).astype(np.float64) for one in logits]
+    return np.mean(stored, axis=0).astype(np.float32).astype(np.float64)
+
+
+def rows_key(member: Member) -> str:
+    """Equal for members that read the same rows of the same data."""
+    return f"{member.spec.task.model_dump_json()} {member.prepared}"
 
 
 def _check_given(bundle: Bundle, data: Any) -> None:  # noqa: ANN401 - Data of the task
@@ -314,8 +347,8 @@ def _checked(examples: Examples, member: Member) -> Examples:
     return examples
 
 
-def _only(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    """Some of the examples."""
+def only_rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
+    """Some of the examples, (m,) of them."""
 
     def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
         return None if values is None else values[rows]
@@ -348,15 +381,31 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
     return np.datetime64(plain)
 
 
-def load(path: str | Path, beside: str | Path = "") -> Predictor:
+def load(
+    path: str | Path, beside: str | Path = "", device: str = "auto"
+) -> Predictor | TitlesPredictor:
     """Open a bundle for answering.
+
+    Parameters
+    ----------
+    path, beside : str or Path
+        Of the bundle, and of own files.
+    device : str
+        Of encoders.
 
     Raises
     ------
     StoreError
         See `open_bundle`.
     """
-    return Predictor(open_bundle(path), Path(beside))
+    bundle = open_bundle(path)
+    if bundle.task == "titles":
+        from trueness.bundle.classifying import TitlesPredictor
+
+        return TitlesPredictor(bundle, device)
+    return Predictor(bundle, Path(beside))
 
 
-__all__ = ["ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "time_of"]
+__all__ = [
+    "ABSTAINS", "ALARM", "NO_ALARM", "Odd", "Predicted", "Predictor", "load", "rows_key", "time_of",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Verbs about data and indicators: data check, features."""
+"""Verbs about data and indicators: data, features."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from trueness.errors import TruenessError
 if TYPE_CHECKING:
     from trueness.market import Bars
 
-data_app = App(name="data", help="Check bars before they are used.", help_format="plaintext")
+data_app = App(
+    name="data", help="Fetch bars, and check them before they are used.", help_format="plaintext"
+)
+data_app.command("trueness.cli.fetching:fetch_bars", name="fetch")
 features_app = App(name="features", help_format="plaintext")
 
 

@@ -43,6 +43,7 @@ Data = Annotated[
         name="--data",
         env_var="TRUENESS_DATA",
         help="sp500, synthetic, a CSV or Parquet file, or a folder of them.",
+        allow_leading_hyphen=True,
     ),
 ]
 Separator = Annotated[

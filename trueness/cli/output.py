@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from cyclopts import Parameter
 from trueness.cli import configuration, suggestions
 from trueness.cli.options import ROWS_SHOWN, Whole
 from trueness.errors import TruenessError
+from trueness.files import check_path
 
 if TYPE_CHECKING:
     import polars as pl
@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 160
 """Columns of output that is no terminal's."""
-SUFFIXES = {"markdown": ".md", "report": ".html", "csv": ".csv", "latex": ".tex"}
+SUFFIXES = {"markdown": ".md", "report": ".html", "csv": ".csv", "parquet": ".parquet",
+            "latex": ".tex"}  # fmt: skip
 """Option of a file -> how its name ends."""
+FLAT = {"csv", "parquet"}
+"""Those that hold every number, as a frame."""
 
 
 class Judgement(Protocol):
@@ -58,6 +61,7 @@ class Output:
     markdown: Annotated[Path | None, _file("Markdown (.md)")] = None
     report: Annotated[Path | None, _file("an HTML page with figures (.html)")] = None
     csv: Annotated[Path | None, _file("every number (.csv)")] = None
+    parquet: Annotated[Path | None, _file("every number (.parquet)")] = None
     latex: Annotated[Path | None, _file("the tables as LaTeX (.tex)")] = None
     raw: Annotated[
         bool,
@@ -97,33 +101,17 @@ def check(output: Output) -> None:
         note(text)
 
 
-def check_path(path: Path) -> None:
-    """Refuse a file that cannot be written: no folder, no right, or not a file.
-
-    Raises
-    ------
-    TruenessError
-        With the code ``output_path``.
-    """
-    folder, taken = path.parent, path.exists() and not path.is_file()
-    if taken or not folder.is_dir() or not os.access(folder, os.W_OK):
-        raise TruenessError(
-            f"{path}: the file cannot be written there; give one in an existing folder",
-            "output_path",
-        )
-
-
 def present(judgement: Judgement, output: Output = DEFAULT) -> None:
     """Print a judgement, write the files that were asked for, and tell of each."""
     files = output.files()
-    needed = not output.as_json or bool(set(files) - {"csv"})
+    needed = not output.as_json or bool(set(files) - FLAT)
     document = suggestions.completed_document(judgement.document()) if needed else None
     if output.as_json:
         print_json(judgement.to_dict())
     elif document is not None:
         show(document, output.limit)
     for name, path in files.items():
-        _write(judgement.to_frame() if name == "csv" else document, path, raw=output.raw)
+        _write(judgement.to_frame() if name in FLAT else document, path, raw=output.raw)
 
 
 def _write(content: Any, path: Path, *, raw: bool) -> None:  # noqa: ANN401 - document or frame

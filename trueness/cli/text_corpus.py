@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 
 text_app = App(name="text", help="Titles in many languages.", help_format="plaintext")
-for _where in ("text_training:train", "text_use:evaluate", "text_use:predict", "text_use:latency",
-               "text_use:export"):  # fmt: skip
+for _where in ("text_training:train", "text_use:evaluate", "text_use:latency"):
     text_app.command(f"trueness.cli.{_where}")
 WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].converter)]
 

@@ -1,4 +1,4 @@
-"""Verbs that use trained runs on titles: evaluate, predict, latency, export."""
+"""Verbs that use trained runs on titles: evaluate, latency."""
 
 from __future__ import annotations
 
@@ -9,26 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
-from trueness.cli.output import DEFAULT, Output, check, check_path, console, note, present
-from trueness.cli.text_files import (
-    check_table_output,
-    hconcat,
-    languages_of,
-    read_texts,
-    write_table,
-)
+from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    import polars as pl
-
     from trueness.judge.languages_tables import ClassRun
     from trueness.spec.titles import TitlesSpec
     from trueness.store import Run, Store
     from trueness.titles.classifier import Classifier
-
-PORTION = 8192
-"""Texts that are read, classified and written at once."""
 
 
 def evaluate(
@@ -63,92 +51,6 @@ def evaluate(
     return 0
 
 
-def predict(
-    run: str,
-    source: Annotated[
-        Path,
-        Parameter(help="CSV, Parquet, JSONL or text file; - for stdin.", allow_leading_hyphen=True),
-    ],
-    /,
-    *,
-    text_column: tuple[str, ...] = (),
-    language_column: str | None = None,
-    separator: str | None = None,
-    precision: float | None = None,
-    out: Path | None = None,
-    device: str = "auto",
-    store: Store_ = DEFAULT_STORE,
-) -> int:
-    r"""Label, probability and calibrated probability of each text, as CSV.
-
-    With a precision, predictions of a language abstain below the threshold at which the validation
-    part certifies that precision; all of them where there is no such threshold. Languages with too
-    few validation texts, and unseen ones, share a threshold that promises none of them anything:
-    guaranteed is false there. Columns of a table are kept; one that is called like a column of the
-    answer becomes given_NAME.
-
-    Example: printf 'Rotwein 0,75 l\n' | trueness text predict M-0 - --precision 0.9
-
-    Parameters
-    ----------
-    run
-        Id or key of a stored run; no baseline, which keeps no weights.
-    text_column
-        Column with the texts; repeatable, joined with spaces. By default those that the corpus was
-        made of, else text. A text file and stdin have one text a line.
-    language_column
-        Column with the languages, which are detected otherwise.
-    separator
-        What stands between the cells of a text; recognised by default.
-    precision
-        Wanted in every language, in (0, 1).
-    out
-        CSV, Parquet or JSONL file; standard output, as CSV, by default.
-    device
-        auto, cpu, cuda or mps.
-    """
-    from trueness.titles.predicting import Predictor, abstention_thresholds_of, temperatures_of
-
-    check_table_output(out)
-    found, _ = _find(store, run)
-    recipe = found.record["data"].get("columns", {}).get("text", ())
-    table, texts = read_texts(
-        source, text_column, language_column, recipe=recipe, separator=separator
-    )
-    languages = languages_of(table, language_column, source)
-    limits = None if precision is None else abstention_thresholds_of(found, precision)
-    predictor = Predictor(_classifier(found, device), temperatures_of(found), limits)
-    answers = [
-        predictor.predict(
-            texts.slice(start, PORTION),
-            None if languages is None else languages[start : start + PORTION],
-        )
-        for start in range(0, len(texts), PORTION)
-    ]
-    write_table(hconcat(table, answers), out)
-    seen = found.predictions().part("validation").group
-    unseen = {*(languages or ())} - {"und", *([] if seen is None else seen.tolist())}
-    if unseen:
-        note(f"no validation text of the run is in {', '.join(sorted(unseen))}")
-    lost = [name for name, one in (limits or {}).items() if one.threshold is None]
-    if lost:
-        note(f"no threshold is certified for {', '.join(lost)}; they abstain")
-    if limits is not None and (unsure := _without_guarantee(answers)):
-        note(
-            f"not guaranteed for {', '.join(unsure)}: too few validation texts for a threshold of "
-            "their own"
-        )
-    return 0
-
-
-def _without_guarantee(answers: list[pl.DataFrame]) -> list[str]:
-    """Languages of the texts that have no threshold of their own."""
-    import polars as pl
-
-    every = pl.concat(one.select("language", "guaranteed") for one in answers)
-    return every.filter(~pl.col("guaranteed"))["language"].unique().sort().to_list()
-
-
 def latency(
     run: str,
     /,
@@ -179,57 +81,18 @@ def latency(
         auto, cpu, cuda or mps.
     """
     from trueness.judge.listing import Listing
-    from trueness.titles.latency import measure_latency
+    from trueness.text.given import given_texts
+    from trueness.titles.latency import EXAMPLES, measure_latency
 
     check(output)
     found, _ = _find(store, run)
-    lines = read_texts(texts, (), None)[1].to_list() if texts else list(EXAMPLES)
+    lines = [one for one in given_texts(texts or list(EXAMPLES)).texts if one]
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(found, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
     where = classifier.device.name
     present(Listing(f"Latency of {run} on {where}", [row.to_dict() for row in rows]), output)
     return 0
-
-
-def export(
-    run: str,
-    out: Annotated[Path, Parameter(help="A folder, or a file that ends in .onnx.")],
-    /,
-    *,
-    store: Store_ = DEFAULT_STORE,
-) -> int:
-    """A trained run for use elsewhere: weights, tokenizer, spec and metrics, or an ONNX graph.
-
-    The graph is compared with the network on texts of several shapes before it is kept.
-
-    Example: trueness text export M-0 model.onnx
-
-    Parameters
-    ----------
-    run
-        Id or key of a stored run.
-    """
-    from trueness.titles.export import export_folder, export_onnx
-
-    found, _ = _find(store, run)
-    if out.suffix == ".onnx":
-        check_path(out)
-        widest = export_onnx(_classifier(found, "cpu"), out)
-        console().print(f"{out}: logits equal to {widest:.1g}", highlight=False)
-    else:
-        export_folder(found, out)
-        console().print(f"{out}: weights, tokenizer, spec, metrics", highlight=False)
-    return 0
-
-
-EXAMPLES = (
-    "Slim fit cotton shirt, navy, size M", "Damen Laufschuhe atmungsaktiv Gr. 39",
-    "Pendientes de plata con circonita", "Livre de poche, roman policier", "犬用 首輪 レザー S",
-    "Set di chiavi a bussola 1/2 pollice, 24 pezzi", "Baby monitor with night vision",
-    "Gouden ketting met hanger 45 cm",
-)  # fmt: skip
-"""Titles that are timed where none are given."""
 
 
 def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store]:

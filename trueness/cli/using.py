@@ -1,4 +1,4 @@
-"""Verbs about a run that is used: finalize, predict."""
+"""Verbs about a run that is used: finalize, predict, monitor, export, payoff, alarms."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def finalize(
     features: Features = None,
     seeds: Whole = 1,
     precision: float | None = None,
+    no_refit: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
@@ -45,7 +46,10 @@ def finalize(
     seeds
         Models that are fitted and averaged, with the seed of the run, the next, and so on.
     precision
-        Take the threshold that `trueness certify` certified for this precision.
+        Take the threshold that `trueness certify` certified for this precision. Of titles: abstain
+        where the validation part does not certify it for the language.
+    no_refit
+        Use the weights that the run of an encoder keeps, as they were judged.
     device
         auto, cpu, cuda or mps.
     """
@@ -55,7 +59,7 @@ def finalize(
     check(output)
     given = {"data": data, "vix": vix, "features": features}
     present(finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                           device=device, told=note), output)  # fmt: skip
+                           refit=not no_refit, device=device, told=note), output)  # fmt: skip
     return 0
 
 
@@ -66,15 +70,20 @@ def predict(
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
+    text_column: tuple[str, ...] = (),
+    language_column: str | None = None,
+    separator: str | None = None,
     id_column: str | None = None,
     since: Since = None,
     no_log: Annotated[bool, Parameter(negative=())] = False,
+    device: str = "auto",
     output: Output = DEFAULT,
 ) -> int:
-    """Say of new bars or rows what a bundle says: score, probability, alarm, what is odd.
+    """Say of new bars, rows or texts what a bundle says: score, alarm or label, what is odd.
 
     Of bars, those are answered that come after the ones that the model was fitted on. The answers
-    are written down in the bundle's log, which `trueness monitor` holds against what comes.
+    are written down in the bundle's log, which `trueness monitor` holds against what comes. Texts
+    come from a table, or one a line from a text file or standard input (-).
 
     Example: trueness predict bundle --data longer.csv --csv today.csv
 
@@ -82,18 +91,32 @@ def predict(
     ----------
     bundle
         Folder that `trueness finalize` wrote.
+    text_column
+        Column with the texts; repeatable, joined with spaces. By default those that the corpus was
+        made of, else text.
+    language_column
+        Column with the languages, which are detected otherwise.
+    separator
+        What stands between the cells of a file with texts; recognised by default.
     id_column
-        Column of a table that names its rows; without it they are called after their numbers.
+        Column that names the rows. Without it those of a table are called after their numbers, and
+        texts after their content.
     no_log
         Write nothing into the log, as with --since.
+    device
+        Of an encoder: auto, cpu, cuda or mps.
     """
     from trueness.bundle.predicting import load, time_of
 
     check(output)
     if data is None:
         raise TruenessError("--data FILE says what is predicted", "no_data")
-    predictor = load(bundle)
-    read = predictor.load({"data": data, "vix": vix, "features": features, "id_column": id_column})
+    predictor = load(bundle, device=device)
+    read = predictor.load({
+        "data": data, "vix": vix, "features": features, "id_column": id_column,
+        "text_columns": text_column or None, "language_column": language_column,
+        "separator": separator,
+    })  # fmt: skip
     found = predictor.predict(read, None if since is None else time_of(since, "--since"))
     if not no_log and since is None:
         found = found.logged()
@@ -122,7 +145,7 @@ def monitor(
     bundle
         Folder that `trueness finalize` wrote.
     labels
-        File with the columns id and y (0 or 1).
+        File with the columns id and y: 0 or 1, of texts the name of the class.
     """
     from trueness.bundle.monitoring import monitor as watch
     from trueness.bundle.predicting import load
@@ -138,6 +161,41 @@ def monitor(
     return 0 if found.refuted is None else 1
 
 
+def export(
+    bundle: Path,
+    out: Annotated[Path, Parameter(help="File that ends in .onnx; one that is there is replaced.")],
+    /,
+    *,
+    data: Data = None,
+    vix: Vix = None,
+    features: Features = None,
+    rows: Path | None = None,
+    output: Output = DEFAULT,
+) -> int:
+    """Write a bundle as an ONNX graph: rows in, logit and calibrated probability out.
+
+    Its models are averaged in the graph. A runtime is asked about all rows of the data, or about
+    random ones without any, and the graph is kept if no probability differs by more than 0.0001.
+    Names of columns, threshold and promise stand in its metadata.
+
+    Example: trueness export bundle model.onnx --data longer.csv
+
+    Parameters
+    ----------
+    bundle
+        Folder that `trueness finalize` wrote.
+    rows
+        Also write what was compared into this file (.npz): inputs, ids, and what the bundle says.
+    """
+    from trueness.bundle.exporting import export as exported
+    from trueness.bundle.predicting import load
+
+    check(output)
+    given = {"data": data, "vix": vix, "features": features}
+    present(exported(load(bundle), out, given, rows), output)
+    return 0
+
+
 def payoff(
     run: str,
     /,
@@ -150,16 +208,18 @@ def payoff(
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
-    """Show what the alarms of a run on bars returned: mean with interval, against all days.
+    """Show what alarms on bars returned: mean with interval, against all days.
 
-    No portfolio backtest: one equal position per alarm, entered at the close of its day.
+    Those of a run out of fold, or those that a bundle raised in use, by its log. No portfolio
+    backtest: one equal position per alarm, entered at the close of its day.
 
     Example: trueness payoff D-01 --exit touch --cost-bps 2 --csv alarms.csv
+    Example: trueness payoff bundle --data longer.csv
 
     Parameters
     ----------
     run
-        A key, the beginning of one, or the id of an experiment.
+        A key, the beginning of one, or the id of an experiment; or the folder of a bundle.
     exit
         touch: at the level that the target asks for, else at the last close of the horizon.
     cost_bps
@@ -172,4 +232,25 @@ def payoff(
     given = {"data": data, "vix": vix, "features": features}
     present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
                    access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
+    return 0
+
+
+def alarms(run: str, /, *, store: Store_ = DEFAULT_STORE, output: Output = DEFAULT) -> int:
+    """List the alarms of a run out of fold, or those that a bundle raised in use, by its log.
+
+    Each with its time, score, fold and outcome: hit, miss, or unknown.
+
+    Example: trueness alarms D-01 --csv alarms.csv
+    Example: trueness alarms bundle
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, or the id of an experiment; or the folder of a bundle.
+    """
+    from trueness.bundle.alarms import alarms as listed
+    from trueness.store import Store
+
+    check(output)
+    present(listed(Store(store), run, ("alarms", "")), output)
     return 0

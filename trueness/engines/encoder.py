@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +17,7 @@ from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.files import cache_folder, sha256_of, written_whole
+from trueness.fit.device import Device
 from trueness.fit.titles import (
     Event,
     Saving,
@@ -33,10 +34,10 @@ from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.models import titles_flops, titles_parameter_count
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
-from trueness.tasks.titles import predictions_of
-from trueness.text.corpus import Corpus, load_corpus
+from trueness.tasks.titles import AllTexts, predictions_of
+from trueness.text.corpus import Corpus, Parts, load_corpus
 from trueness.text.tokens import load_tokenizer
-from trueness.titles.classifier import TOKENIZER, Classifier, load_classifier
+from trueness.titles.classifier import TOKENIZER, load_classifier
 
 FOLDER = "titles"
 """Folder of what belongs to texts in the cache."""
@@ -100,14 +101,31 @@ class OneEncoder:
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
-        corpus, tokenizer = load_corpus(how.corpus), load_tokenizer(how.tokenizer)
-        data = load_data(spec.task, corpus, tokenizer=tokenizer, cache=how.cache)
-        start, teacher = _warm_start(spec, how, data), _teacher_targets(spec, how, corpus, data)
-        fitted = fit_titles(
-            spec, data, how.setting, saving=how.saving, report=_heard(report, job.work),
-            teacher=teacher, start=start,
-        )  # fmt: skip
-        return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
+        corpus = load_corpus(how.corpus)
+        fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work))
+        return [_judged(fitted, corpus, digest, how.tokenizer.read_bytes())]
+
+
+def fitted_encoder(
+    spec: TitlesSpec, corpus: Parts, how: EncoderContent, report: Any = None  # noqa: ANN401
+) -> tuple[TitlesFitted, str]:  # fmt: skip
+    """Train an encoder; what training left behind, and the digest of its tokenizer.
+
+    Parameters
+    ----------
+    spec : TitlesSpec
+    corpus : Parts
+    how : EncoderContent
+    report : Report of the loop, optional
+    """
+    tokenizer = load_tokenizer(how.tokenizer)
+    data = load_data(spec.task, corpus, tokenizer=tokenizer, cache=how.cache)
+    fitted = fit_titles(
+        spec, data, how.setting, saving=how.saving, report=report,
+        teacher=_teacher_targets(spec, how, corpus.part("train").texts, data),
+        start=_warm_start(spec, how.store, data),
+    )  # fmt: skip
+    return fitted, data.digests["tokenizer"]
 
 
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
@@ -154,12 +172,39 @@ def _epoch_text(row: dict[str, float]) -> str:
     )
 
 
-def _judged(fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes) -> Outcome:
+def refitted_encoder(
+    spec: TitlesSpec, corpus: AllTexts, store: Path, tokenizer: Path, device: Device,
+    told: Callable[[str], None],
+) -> TitlesFitted:  # fmt: skip
+    """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
+
+    Parameters
+    ----------
+    spec : TitlesSpec
+    corpus : AllTexts
+    store : Path
+        Of runs that it begins with, and of the checkpoint.
+    tokenizer : Path
+    device : Device
+    told : callable
+        Takes a line about each epoch.
+    """
+    kept = Saving(store / "checkpoints" / f"{spec.key}-refit.pt", asked=False)
+    how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
+                         FitSetting(device), kept)  # fmt: skip
+    fitted, _ = fitted_encoder(
+        spec, corpus, how, lambda e: told(_epoch_text(e[1])) if e[0] == "epoch" else None
+    )
+    kept.path.unlink(missing_ok=True)
+    return fitted
+
+
+def _judged(fitted: TitlesFitted, corpus: Corpus, digest: str, tokenizer: bytes) -> Outcome:
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
-        "data": {"tokenizer": data.digests["tokenizer"]},
+        "data": {"tokenizer": digest},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
@@ -186,43 +231,39 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 
-def _stored(
-    spec: TitlesSpec, how: EncoderContent, key: str, classes: tuple[str, ...]
-) -> Classifier:
-    """Classifier of another run."""
-    other = Store(how.store).run(key)
+def _source(spec: TitlesSpec, store: Path, key: str, classes: tuple[str, ...]) -> Run[TitlesSpec]:
+    """Another run, checked."""
+    other = Store(store).run(key)
     check_source_run(spec, other, classes)
-    return load_classifier(other, how.setting.device)
+    return other
 
 
-def _warm_start(
-    spec: TitlesSpec, how: EncoderContent, data: TitlesData
-) -> dict[str, Tensor] | None:
+def _warm_start(spec: TitlesSpec, store: Path, data: TitlesData) -> dict[str, Tensor] | None:
     """Weights of the run that this one starts from."""
     if spec.recipe.start is None:
         return None
-    other = _stored(spec, how, spec.recipe.start, data.classes)
-    if other.run.record["data"]["tokenizer"] != data.digests["tokenizer"]:
-        raise SpecError(f"run {other.run.key} has another tokenizer; its weights do not fit")
-    return dict(other.network.state_dict())
+    other = _source(spec, store, spec.recipe.start, data.classes)
+    if other.record["data"]["tokenizer"] != data.digests["tokenizer"]:
+        raise SpecError(f"run {other.key} has another tokenizer; its weights do not fit")
+    return {name: torch.from_numpy(w) for name, w in other.parameters().items()}
 
 
 def _teacher_targets(
-    spec: TitlesSpec, how: EncoderContent, corpus: Corpus, data: TitlesData
+    spec: TitlesSpec, how: EncoderContent, texts: pl.Series, data: TitlesData
 ) -> TeacherTargets | None:
     """Logits of the teacher for the texts of its languages."""
     teacher = spec.loss.teacher
     if teacher is None:
         return None
-    train = corpus.part("train")
-    rows = np.flatnonzero(np.isin(train.language, teacher.languages))
+    rows = np.flatnonzero(np.isin(data.parts["train"].language, teacher.languages))
     if not len(rows):
         raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
-    other = _stored(spec, how, teacher.run, data.classes)
-    place = np.full(len(train), -1, np.int64)
+    run = _source(spec, how.store, teacher.run, data.classes)
+    other = load_classifier(run, how.setting.device)
+    place = np.full(len(texts), -1, np.int64)
     place[rows] = np.arange(len(rows))
     name = how.setting.device.name
-    logits = torch.from_numpy(other.logits(train.texts[rows], how.cache)).half()
+    logits = torch.from_numpy(other.logits(texts[rows], how.cache)).half()
     return TeacherTargets(logits.to(name), torch.from_numpy(place).to(name))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -65,12 +65,7 @@ class Linear:
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
         (spec,), corpus = job.specs, load_corpus(job.content)
-        rule, k = spec.evaluation, len(corpus.classes)
-
-        def score(y: Index, predicted: Index, language: NDArray[np.str_]) -> float:
-            return selection_scores(y, predicted, language, k, rule.min_rows)[rule.select_on]
-
-        fit = fit_titles_baseline(spec, corpus, score)
+        fit = fit_titles_baseline(spec, corpus, selection_of(spec, len(corpus.classes)))
         report(Step(job.work))
         facts = {
             "parameters": 0, "chosen": fit.chosen, "seconds": fit.seconds, "device": "cpu",
@@ -78,6 +73,16 @@ class Linear:
         }  # fmt: skip
         history = pl.DataFrame(schema=HISTORY)
         return [judged_titles(spec, corpus, predictions_of(corpus, fit.logits), facts, history)]
+
+
+def selection_of(spec: TitlesSpec, k: int) -> Callable[[Index, Index, NDArray[np.str_]], float]:
+    """What a spec selects on, of K classes: (classes, predicted classes, languages) -> score."""
+    rule = spec.evaluation
+
+    def score(y: Index, predicted: Index, language: NDArray[np.str_]) -> float:
+        return selection_scores(y, predicted, language, k, rule.min_rows)[rule.select_on]
+
+    return score
 
 
 def judged_titles(

@@ -14,17 +14,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtrit
+from scipy.special import ndtri
 
+from trueness.evaluation.differences import SMALLEST_ERROR, Differences, spread_between
 from trueness.evaluation.inputs import check_confidence
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, number
-from trueness.evaluation.selection import (
-    SMALLEST_ERROR,
-    Contrast,
-    max_t_critical,
-    p_of_largest,
-)
+from trueness.evaluation.selection import Contrast, quantile_of_largest
 
 Array = NDArray[np.float64]
 
@@ -61,21 +57,16 @@ def against_best(
     check_confidence(confidence)
     baselines = [one for one in baselines if np.isfinite(one.draws).all()] or baselines
     pairs = _Pairs.of(models, baselines)
-    freedom = min(one.freedom for one in (*models, *baselines))
-    critical = max_t_critical(pairs.largest, freedom, confidence)
-    lower = float(stdtrit(freedom, (1 + confidence) / 2))
+    lower = float(ndtri((1 + confidence) / 2))
+    upper = [quantile_of_largest(below, (1 + confidence) / 2) for below in pairs.below]
+    low, high = pairs.spread.ends(lower)[0], pairs.spread.ends(np.array(upper)[:, None])[1]
+    together = pairs.spread.ends(quantile_of_largest(pairs.largest, confidence))
+    p = (1 - np.abs(pairs.spread.outside(pairs.largest).min(axis=1))).tolist()
     found = []
     for i, model in enumerate(models):
-        difference, error = pairs.difference[i], pairs.error[i]
-        upper = max_t_critical(pairs.below[i], freedom, (1 + confidence) / 2)
-        moving = error > SMALLEST_ERROR
-        t = np.divide(difference, error, out=np.zeros_like(error), where=moving)
-        defined = bool(np.isfinite(error).all())
-        found.append(Contrast(
-            _estimate(difference, error * lower, error * upper, model.n, 1),
-            _estimate(difference, error * critical, error * critical, model.n, len(models)),
-            p_of_largest(pairs.largest, float(t.min()), freedom) if defined else None,
-        ))  # fmt: skip
+        alone = _estimate(pairs.spread.value[i], low[i], high[i], model.n, 1)
+        among = _estimate(pairs.spread.value[i], *(x[i] for x in together), model.n, len(models))
+        found.append(Contrast(alone, among, p[i] if among.low is not None else None))
     return found
 
 
@@ -84,8 +75,7 @@ def _estimate(difference: Array, low: Array, high: Array, n: int, candidates: in
     value = number(difference.min())
     if value is None or not (np.isfinite(low).all() and np.isfinite(high).all()):
         return Estimate(value, None, None, n, n_candidates=candidates)
-    ends = (difference - low).min(), (difference + high).min()
-    lower, upper = np.clip(ends, -1, 1).tolist()  # both measures lie in [0, 1]
+    lower, upper = np.clip([low.min(), high.min()], -1, 1).tolist()  # both lie in [0, 1]
     return Estimate(value, lower, upper, n, n_candidates=candidates)
 
 
@@ -95,16 +85,15 @@ class _Pairs:
 
     Attributes
     ----------
-    difference, error : (m, k) float64
-        And their standard errors; NaN without draws.
+    spread : Differences
+        Of shape (m, k).
     below : (m, draws) float64
         How far the lowest of a model's differences lies below its value, in standard errors.
     largest : (draws,) float64
         Largest studentised deviation of any difference.
     """
 
-    difference: Array
-    error: Array
+    spread: Differences
     below: Array
     largest: Array
 
@@ -113,7 +102,7 @@ class _Pairs:
         values, draws = np.array([m.value for m in models]), np.array([m.draws for m in models])
         deviation = draws - values[:, None]
         below, largest = np.zeros(draws.shape), np.zeros(draws.shape[1])
-        differences, errors = [], []
+        errors = []
         for one in baselines:
             moved = deviation - (one.draws - one.value)
             error = moved.std(axis=1, ddof=1)
@@ -121,6 +110,5 @@ class _Pairs:
             t = np.divide(moved, error[:, None], out=np.zeros_like(moved),
                           where=moving[:, None])  # fmt: skip
             below, largest = np.maximum(below, -t), np.maximum(largest, np.abs(t).max(axis=0))
-            differences.append(values - one.value)
             errors.append(error)
-        return cls(np.array(differences).T, np.array(errors).T, below, largest)
+        return cls(spread_between(models, baselines, np.array(errors).T), below, largest)

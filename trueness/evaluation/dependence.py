@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtrit
 
 from trueness.evaluation.intervals import Estimate, exact_tails
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,7 @@ class Dependence:
         The correction is that of Korn and Graubard, "Confidence intervals for proportions with
         small expected number of positive counts estimated from survey data" (1998).
         """
-        if not np.isfinite(self.blocks):
-            return n / self.effect
-        quantile = stdtrit(max(self.blocks - 1, 1.0), 1 - level)
-        return float(n / self.effect * (ndtri(1 - level) / quantile) ** 2)
+        return float(effective_sizes(n, self.effect, self.blocks, level))
 
     def bounds(self, k: float, n: float, tail: float) -> tuple[float, float]:
         """Interval of a proportion of k of n: exact, of the effective number of units.
@@ -47,10 +47,7 @@ class Dependence:
         >>> round(low, 2), round(high, 2)
         (0.32, 0.84)
         """
-        if not n:
-            return 0.0, 1.0
-        size = self.effective(n, tail)
-        low, high = exact_tails(np.array(k / n * size), np.array(size), tail)
+        low, high = effective_bounds(k, n, self.effect, self.blocks, tail)
         return float(low), float(high)
 
     def estimate(
@@ -91,3 +88,21 @@ class Dependence:
 
 
 INDEPENDENT = Dependence(1.0, np.inf)
+
+
+def effective_sizes(n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, level: ArrayLike) -> Array:
+    """`Dependence.effective` of many, all of shapes that fit together."""
+    freedom = np.maximum(np.asarray(blocks) - 1, 1.0)
+    few = np.where(np.isfinite(freedom), ndtri(level) / stdtrit(freedom, level), 1.0)
+    return np.divide(n, effect) * few**2
+
+
+def effective_bounds(
+    k: ArrayLike, n: ArrayLike, effect: ArrayLike, blocks: ArrayLike, tail: Array | float
+) -> tuple[Array, Array]:
+    """`Dependence.bounds` of many, all of shapes that fit together; (0, 1) where n is 0."""
+    trials = np.asarray(n, np.float64)
+    size = effective_sizes(trials, effect, blocks, tail)
+    unknown = np.full(np.broadcast(k, trials).shape, np.nan)
+    share = np.divide(k, trials, out=unknown, where=trials > 0)
+    return exact_tails(share * size, size, tail)

@@ -140,7 +140,7 @@ def exact_bounds(k: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[
     return exact_tails(k, n, (1 - confidence) / 2)
 
 
-def exact_tails(k: Array, n: Array, tail: float) -> tuple[Array, Array]:
+def exact_tails(k: Array, n: Array, tail: Array | float) -> tuple[Array, Array]:
     """Ends that are missed with at most the probability `tail` each; NaN counts give (0, 1)."""
     low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail), 0.0)
     high = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1.0), 1 - tail), 1.0)

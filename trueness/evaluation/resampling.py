@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, stdtrit
+from scipy.special import expit, logit, ndtri, stdtrit
 
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.dependence import INDEPENDENT, Dependence
+from trueness.evaluation.differences import Apart
 from trueness.evaluation.inputs import InputError, Labels, labels_and_scores
 from trueness.evaluation.intervals import Estimate
 
@@ -38,6 +39,8 @@ class Resampled:
         Standard error where it is known exactly; else it is the spread of the draws.
     depends : Dependence, optional
         Of a precision: how much its hits depend on each other.
+    sides : (Resampled, Resampled), optional
+        Of a difference of two precisions: both.
     """
 
     value: float
@@ -46,6 +49,7 @@ class Resampled:
     freedom: float
     known_error: float | None = None
     depends: Dependence | None = None
+    sides: tuple[Resampled, Resampled] | None = None
 
     @property
     def dependence(self) -> Dependence:
@@ -61,10 +65,16 @@ class Resampled:
         return float(defined.std(ddof=1)) if len(defined) > 1 else float("nan")
 
     def estimate(self, confidence: float) -> Estimate:
-        """Value with Student's interval."""
-        half = self._critical(confidence) * self.error
-        return Estimate(number(self.value), number(self.value - half), number(self.value + half),
-                        self.n)  # fmt: skip
+        """Value with Student's interval; a difference of two precisions has that of `Apart`."""
+        value, error = self.value, self.error
+        if self.sides is None:
+            half = self._critical(confidence) * error
+            low, high = value - half, value + half
+        else:
+            one, other = ([side] for side in self.sides)
+            ends = Apart.of(one, other, np.array([error])).ends(ndtri((1 + confidence) / 2))
+            low, high = np.concatenate(ends).tolist()
+        return Estimate(number(value), number(low), number(high), self.n)
 
     def proportion(self, confidence: float) -> Estimate:
         """Value between 0 and 1 with Student's interval on the scale of log-odds.
@@ -166,14 +176,21 @@ def check_size(blocks: Blocks, n: int) -> None:
 
 
 def mean_of(replicates: Sequence[Resampled]) -> Resampled:
-    """Mean of several, draw by draw."""
+    """Mean of several, draw by draw.
+
+    A mean precision depends on as few units as that of them which depends most: another seed brings
+    no new units.
+    """
     if not replicates:
         raise InputError("nothing to average; at least one model is needed on each side", "empty")
     first = replicates[0]
     if len(replicates) == 1:
         return first
     draws = np.mean([r.draws for r in replicates], axis=0)
-    return Resampled(float(np.mean([r.value for r in replicates])), draws, first.n, first.freedom)
+    known = [r.depends for r in replicates if r.depends is not None]
+    depends = max(known, key=lambda one: one.effect, default=None)
+    value = float(np.mean([r.value for r in replicates]))
+    return Resampled(value, draws, first.n, first.freedom, depends=depends)
 
 
 def mean_difference(candidate: Sequence[Resampled], reference: Sequence[Resampled]) -> Resampled:
@@ -189,4 +206,6 @@ def mean_difference(candidate: Sequence[Resampled], reference: Sequence[Resample
     array([0. , 0.2])
     """
     one, other = mean_of(candidate), mean_of(reference)
-    return Resampled(one.value - other.value, one.draws - other.draws, one.n, one.freedom)
+    sides = None if one.depends is None or other.depends is None else (one, other)
+    draws = one.draws - other.draws
+    return Resampled(one.value - other.value, draws, one.n, one.freedom, sides=sides)

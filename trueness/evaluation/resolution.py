@@ -90,7 +90,7 @@ def resolution(
     hits = [float(np.quantile(of_alarms.highest, q)) for q in (0.5, confidence)]
     base, pairs = positives / n, positives * (n - positives)
     lucky = [int(np.floor(base * precision.n + one + 1e-9)) for one in hits]
-    by_rank = _critical(of_ranks, confidence) * of_ranks.spread[place] / pairs
+    by_rank = of_ranks.needed(place, confidence) / pairs
     return Resolution(
         _precision(of_alarms, place, precision, base, confidence, power),
         _below_one(0.5 + by_rank + float(ndtri(power)) * aucs[0].error),
@@ -98,13 +98,6 @@ def resolution(
         _apart(aucs[0], aucs[1:], largest_of_pairs(aucs), confidence, power),
         *(lucky if np.isfinite(hits).all() else (None, None)), power,
     )  # fmt: skip
-
-
-def _critical(chance: Chance, confidence: float) -> float:
-    """Standardised sum that the largest of all rarely exceeds; infinite if no model has any."""
-    if not np.isfinite(chance.largest).all():
-        return float("inf")
-    return float(np.quantile(chance.largest, confidence))
 
 
 def _below_one(value: float) -> float | None:
@@ -115,11 +108,11 @@ def _precision(
     chance: Chance, place: int, drawn: Resampled, base: float, confidence: float, power: float
 ) -> float | None:
     """Lowest true precision that the shifts find."""
-    if not drawn.n or not chance.spread[place]:
+    if not drawn.n or not chance.spread[0, place]:
         return None
     truths = base + (1 - base) * np.arange(1, STEPS) / STEPS
     spread = np.sqrt(drawn.dependence.effect * truths * (1 - truths) / drawn.n)
-    needed = _critical(chance, confidence) * chance.spread[place] / drawn.n + ndtri(power) * spread
+    needed = chance.needed(place, confidence) / drawn.n + ndtri(power) * spread
     found = np.flatnonzero(truths - base >= needed)
     return float(truths[found[0]]) if len(found) else None
 

@@ -14,8 +14,12 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri, stdtr, stdtrit
 
+from trueness.evaluation.differences import (
+    SMALLEST_ERROR,
+    small_sample_critical,
+    spread_of,
+)
 from trueness.evaluation.inputs import InputError, check_confidence
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference, number
@@ -23,8 +27,6 @@ from trueness.evaluation.threads import in_threads
 
 Array = NDArray[np.float64]
 Verdict: TypeAlias = Literal["better", "worse", "tied", "unknown"]
-SMALLEST_ERROR = 1e-7
-"""Standard errors below it are rounding of draws, which are sums of float32: the two are alike."""
 DRAWS_AT_ONCE = 128
 """Draws of all pairs that stay in the cache."""
 
@@ -37,8 +39,8 @@ class Contrast:
     ----------
     pointwise, simultaneous : Estimate
     p : float or None
-        Adjusted for the companions: the share of draws whose largest studentised deviation is at
-        least that of this difference from 0. It is at most 1 minus the confidence where the
+        Adjusted for the companions: the share of draws whose largest studentised deviation is a
+        critical value at which the interval holds 0. It is at most 1 minus the confidence where the
         simultaneous interval leaves out 0 (up to the interpolation of its quantile); 0 says that no
         draw went so far. None where there is no interval.
     """
@@ -60,37 +62,33 @@ class Contrast:
         return {**asdict(self), "verdict": self.verdict}
 
 
-@dataclass(frozen=True)
-class _Joint:
-    """How far the differences of a family deviate in each draw, in standard errors.
+def _contrasts(
+    differences: Sequence[Resampled], error: Array, largest: Array, size: int, confidence: float
+) -> list[Contrast]:
+    """Contrasts of differences with their standard errors, (m,).
 
-    Attributes
+    Parameters
     ----------
-    largest : (draws,) float64
-        Largest of the family; NaN where one of them is undefined.
+    differences : sequence of m Resampled
+    error : (m,)
+    largest : (draws,)
+        Largest deviation of the family in each draw, in standard errors; NaN where one of them is
+        undefined.
     size : int
         Members of the family.
+    confidence : float
     """
-
-    largest: Array
-    size: int
-
-    def contrasts(
-        self, differences: Sequence[Resampled], error: Array, confidence: float
-    ) -> list[Contrast]:
-        """Contrasts of differences with their standard errors, (m,)."""
-        contrasts = []
-        for difference, e in zip(differences, error.tolist(), strict=True):
-            critical = max_t_critical(self.largest, difference.freedom, confidence)
-            together = _simultaneous(difference, critical * e, self.size)
-            p = None if together.low is None else self.p_value(difference, e)
-            contrasts.append(Contrast(difference.estimate(confidence), together, p))
-        return contrasts
-
-    def p_value(self, difference: Resampled, error: float) -> float:
-        """Share of the draws that deviate as far as a difference lies from 0."""
-        t = 0.0 if error <= SMALLEST_ERROR else difference.value / error
-        return p_of_largest(self.largest, t, difference.freedom)
+    spread = spread_of(differences, error)
+    ends = (x.tolist() for x in spread.ends(quantile_of_largest(largest, confidence)))
+    found = []
+    p = (1 - np.abs(spread.outside(largest[np.isfinite(largest)]))).tolist()
+    unknown = ((error <= SMALLEST_ERROR) & (np.abs(spread.value) > SMALLEST_ERROR)).tolist()
+    for one, low, high, share, nothing in zip(differences, *ends, p, unknown, strict=True):
+        interval = (None, None) if nothing else (number(low), number(high))
+        together = Estimate(number(one.value), *interval, one.n, n_candidates=size)
+        alone, p_value = one.estimate(confidence), None if interval[0] is None else share
+        found.append(Contrast(alone, together, p_value))
+    return found
 
 
 def simultaneous_contrasts(
@@ -103,7 +101,8 @@ def simultaneous_contrasts(
     ``|d* - d| / s`` of a draw. A difference that no resample moves from 0 is exactly [0, 0].
 
     The spread of the draws is estimated, so c goes from the normal to Student's quantile of as many
-    degrees of freedom as each difference has, see `small_sample_critical`.
+    degrees of freedom as each difference has, see `small_sample_critical`. Where all are
+    differences of precisions, c is the level at which each precision has its bounds, see `Apart`.
 
     Examples
     --------
@@ -119,8 +118,7 @@ def simultaneous_contrasts(
     moving = error > SMALLEST_ERROR  # not where it is undefined
     t = np.abs(draws[moving] - values[moving, None]) / error[moving, None]
     largest = t.max(axis=0, initial=0.0)
-    joint = _Joint(largest, len(differences))
-    return joint.contrasts(differences, error, confidence)
+    return _contrasts(differences, error, largest, len(differences), confidence)
 
 
 def contrasts_with_leader(
@@ -160,8 +158,7 @@ def contrasts_with_leader(
     draws = _together(candidates)[1]
     error = np.delete(_errors(draws[leader] - draws), leader)
     known = largest_of_pairs(candidates) if largest is None else largest
-    joint = _Joint(known, len(candidates))
-    return joint.contrasts(differences, error, confidence)
+    return _contrasts(differences, error, known, len(candidates), confidence)
 
 
 def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
@@ -201,46 +198,21 @@ def largest_of_pairs(candidates: Sequence[Resampled]) -> Array:
 
 
 def max_t_critical(largest: Array, freedom: float, confidence: float = 0.95) -> float:
-    """Critical value of the largest deviation, from its values in the draws; 0 if none is defined.
+    """Student's critical value of the largest deviation, from its values in the draws.
 
     Examples
     --------
     >>> round(max_t_critical(np.linspace(0, 4, 101), freedom=39), 2)
     4.21
     """
+    return float(small_sample_critical(quantile_of_largest(largest, confidence), freedom))
+
+
+def quantile_of_largest(largest: Array, confidence: float = 0.95) -> float:
+    """Quantile of the largest deviation over the draws; 0 if it is defined in none."""
     check_confidence(confidence)
     defined = largest[np.isfinite(largest)]
-    if not len(defined):
-        return 0.0
-    return small_sample_critical(float(np.quantile(defined, confidence)), freedom)
-
-
-def p_of_largest(largest: Array, t: float, freedom: float) -> float:
-    """Share of the draws whose largest deviation reaches a studentised difference; 1 for none."""
-    defined = largest[np.isfinite(largest)]
-    return float((defined >= large_sample(abs(t), freedom)).mean()) if t else 1.0
-
-
-def small_sample_critical(critical: float, freedom: float) -> float:
-    """Student's critical value at the level of a normal one, where the spread is estimated.
-
-    Examples
-    --------
-    >>> round(small_sample_critical(1.96, 19), 2)
-    2.09
-    """
-    return float(-stdtrit(freedom, ndtr(-critical)))
-
-
-def large_sample(critical: float, freedom: float) -> float:
-    """The normal value behind a critical value of Student's; undoes `small_sample_critical`.
-
-    Examples
-    --------
-    >>> round(large_sample(small_sample_critical(1.96, 19), 19), 2)
-    1.96
-    """
-    return float(-ndtri(stdtr(freedom, -critical)))
+    return float(np.quantile(defined, confidence)) if len(defined) else 0.0
 
 
 def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
@@ -254,13 +226,3 @@ def _together(statistics: Sequence[Resampled]) -> tuple[Array, Array]:
 def _errors(draws: Array) -> Array:
     """Standard deviation over the draws (m, draws), (m,); NaN with fewer than two."""
     return draws.std(axis=1, ddof=1) if draws.shape[1] > 1 else np.full(len(draws), np.nan)
-
-
-def _simultaneous(difference: Resampled, half: float, companions: int) -> Estimate:
-    """Difference ± half; no interval if it is undefined, or away from 0 without any spread."""
-    value, n = number(difference.value), difference.n
-    still = half <= SMALLEST_ERROR
-    if value is None or not np.isfinite(half) or (still and abs(value) > SMALLEST_ERROR):
-        return Estimate(value, None, None, n, n_candidates=companions)
-    half = 0.0 if still else half
-    return Estimate(value, value - half, value + half, n, n_candidates=companions)

@@ -11,7 +11,8 @@ from scipy.special import ndtri
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.joint_draws import auc_draws, precision_draws
 from trueness.evaluation.power import POWER
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import Resampled, SortedScores
 from trueness.evaluation.resolution import Resolution, resolution
 

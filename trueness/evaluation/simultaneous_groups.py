@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr, stdtrit
 
+from trueness.evaluation.differences import small_sample_critical
 from trueness.evaluation.resampling import Resampled
-from trueness.evaluation.selection import small_sample_critical
 
 Array = NDArray[np.float64]
 
@@ -66,7 +66,6 @@ def lower_bounds(differences: Sequence[Resampled], confidence: float) -> list[fl
     if not known:
         return [one.value if one.error == 0 else float("nan") for one in differences]
     largest = np.max([(one.draws - one.value) / one.error for one in known], axis=0)
-    critical = small_sample_critical(
-        float(np.quantile(largest, confidence)), min(one.freedom for one in known)
-    )
+    freedom = min(one.freedom for one in known)
+    critical = float(small_sample_critical(np.quantile(largest, confidence), freedom))
     return [one.value - critical * one.error for one in differences]

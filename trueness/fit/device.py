@@ -48,7 +48,7 @@ class Device:
 
     def autocast(self, precision: str) -> contextlib.AbstractContextManager[object]:
         """Context in which forward passes run."""
-        if precision == "float32":
+        if precision in ("float32", "float64"):
             return contextlib.nullcontext()
         half = torch.float16 if precision == "fp16" else torch.bfloat16
         return torch.autocast(self.name.split(":")[0], dtype=half, cache_enabled=False)

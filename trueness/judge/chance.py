@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.influence import too_few
-from trueness.evaluation.rearranged import Chance, alarm_values, labels_of, rank_values
+from trueness.evaluation.rearranged import Chance, alarm_values, rank_values
+from trueness.evaluation.rearranged_labels import labels_of
 from trueness.evaluation.resampling import SortedScores
 from trueness.evaluation.threads import in_threads
 from trueness.judge.access import versions
@@ -37,7 +38,8 @@ class ChanceTest:
     Attributes
     ----------
     precision, auc : float
-        P-values of its hits at the alarm budget, and of its AUC.
+        P-values of its hits at the alarm budget, and of its AUC; the larger of those with the
+        trends of labels and scores and without them.
     tested : int
         Models among which it was found, those that are gone and epochs chosen among included.
     arrangements : int
@@ -90,7 +92,7 @@ def chance_of(
     )
     return ChanceTest(
         found.precision.p_value(place, further), found.auc.p_value(place, further),
-        len(found.addresses) + further, len(found.auc.largest), found.shifted,
+        len(found.addresses) + further, len(found.auc.highest), found.shifted,
     )  # fmt: skip
 
 
@@ -186,12 +188,13 @@ class Rearranged:
 
 def _fits(arrays: dict[str, NDArray[Any]], models: int) -> bool:
     """Whether arrays of a `Chance` have one number of each model, or of each arrangement."""
-    arrangements = arrays["largest-auc"].shape
-    sizes = {"observed": (models,), "single": (models,), "spread": (models,), "shifted": (1,)}
-    return len(arrangements) == 1 and all(
-        one.shape == sizes.get(name.partition("-")[0], arrangements) and not np.isnan(one).any()
+    each = arrays["single-auc"].shape
+    every = (*each[:1], *arrays["highest-auc"].shape)
+    sizes = {"largest": every, "highest": every[1:], "shifted": (1,)}
+    return len(each) == len(every) == 2 and each[1] == models and all(
+        one.shape == sizes.get(name.partition("-")[0], each) and not np.isnan(one).any()
         for name, one in arrays.items()
-    )
+    )  # fmt: skip
 
 
 def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:

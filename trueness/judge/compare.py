@@ -21,7 +21,7 @@ from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import Resampled, SortedScores, mean_difference
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
-from trueness.judge.finding import find_run, names_of
+from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import check_judged
 from trueness.predictions import COLUMNS, Predictions
@@ -229,7 +229,7 @@ def compare(
         With code ``other_units`` if they were asked about other units, ``same_run`` if they are
         one.
     """
-    one, other = (_named(store, wanted) for wanted in (first, second))
+    one, other = (Named(*named_run(store, wanted)) for wanted in (first, second))
     _check_comparable(one, other, part)
     part = one.run.estimands.measured_on if part is None else part
     if access:
@@ -239,11 +239,6 @@ def compare(
 
         return ClassComparison(one, other, part, compare_two(one.run, other.run, part))
     return _of_an_event(one, other, part)
-
-
-def _named(store: AnyStore, wanted: str) -> Named:
-    run, _ = find_run(store, wanted)
-    return Named(" = ".join(names_of(store, run)) or run.key, run)
 
 
 def _check_comparable(one: Named, other: Named, part: str | None) -> None:

@@ -66,6 +66,17 @@ def names_of(store: AnyStore, run: Run) -> list[str]:
     return list(dict.fromkeys(id_ for id_, keys in named if keys[-1:] == [run.key]))
 
 
+def name_of(store: AnyStore, run: Run) -> str:
+    """Every id that stands for a run now, or its key."""
+    return " = ".join(names_of(store, run)) or run.key
+
+
+def named_run(store: AnyStore, wanted: str) -> tuple[str, Run]:
+    """A run by id or key, and what it is called: see `find_run` and `name_of`."""
+    run, _ = find_run(store, wanted)
+    return name_of(store, run), run
+
+
 def find_runs(
     store: AnyStore, wanted: Sequence[str], campaign: str | None = None
 ) -> dict[str, Run]:

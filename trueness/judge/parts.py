@@ -27,7 +27,7 @@ def check_binary(run: Run, what: str) -> None:
         With code ``not_binary``.
     """
     if run.estimands.kind != "binary":
-        more = "; see `trueness text predict --precision`" * (run.spec.task.kind == "titles")
+        more = "; see `trueness finalize --precision`" * (run.spec.task.kind == "titles")
         raise TruenessError(
             f"{run.key}: {what} about binary labels, and this run has "
             f"{len(run.record['classes'])} classes{more}", "not_binary",

@@ -139,9 +139,7 @@ def selection(
     by_auc = contrasts_with_leader(aucs, 0, rule.confidence, joint.auc)
     by_precision = contrasts_with_leader(precisions, 0, rule.confidence, joint.precision)
     some = [precisions[i] for i in kept]
-    depends = [max((one.precision.dependence for one in parts[i]), key=lambda d: d.effect)
-               for i in kept]  # fmt: skip
-    bounds = precision_bounds(some, depends, rule.confidence)
+    bounds = precision_bounds(some, [one.dependence for one in some], rule.confidence)
     shrunk = shrink_drawn(some, rule.confidence)
     where = {"chosen_on": rule.chosen_on, "measured_on": rule.measured_on}
     by_key = {

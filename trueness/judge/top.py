@@ -204,7 +204,7 @@ def _nothing(
     if board.groups and all(group.kind != "binary" for group in board.groups):
         return TruenessError(
             "confusion counts at thresholds are about binary labels; for titles see `trueness "
-            "leaderboard` and `trueness text predict --precision`", "not_binary",
+            "leaderboard` and `trueness finalize --precision`", "not_binary",
         )  # fmt: skip
     if per is not None and not tiers and any(group.candidates for group in board.groups):
         return TruenessError(

@@ -62,7 +62,17 @@ def write_bars(panel: Panel, path: Path) -> None:
     if not panel.alone:
         named = zip(panel, frames, strict=True)
         frames = [frame.with_columns(Ticker=pl.lit(bars.name)) for bars, frame in named]
-    table = pl.concat(frames, how="diagonal")
+    write_table(pl.concat(frames, how="diagonal"), path)
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write a table whole or not at all: Parquet, or CSV by its ending.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written (code ``not_written``).
+    """
     try:
         with written_whole(path) as temporary:
             write = table.write_csv if path.suffix.lower() == ".csv" else table.write_parquet

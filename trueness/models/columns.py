@@ -45,6 +45,8 @@ def attend_columns(x: Tensor, keep: Tensor, slope: Tensor, shift: Tensor, out: T
     -------
     (R, e), in autocast's precision where it is on.
     """
+    if torch.compiler.is_exporting():  # a graph has no pieces, nor a way back
+        return _attend(x, keep, slope, shift, out, working_precision(x))
     one = [t[None] for t in (x, keep, slope, shift, out)]
     return _ColumnAttention.apply(*one, working_precision(x))[0]
 

@@ -81,7 +81,8 @@ def pooled(logits: Tensor) -> Tensor:
     >>> pooled(torch.tensor([[0.0, 0.0], [80.0, -80.0]]))
     tensor([0., 0.])
     """
-    return F.logsigmoid(logits).logsumexp(-1) - F.logsigmoid(-logits).logsumexp(-1)
+    low, high = -F.softplus(logits), -F.softplus(-logits)  # graphs have no stable logsigmoid
+    return high.logsumexp(-1) - low.logsumexp(-1)
 
 
 def flattened(x: Tensor, inputs: str) -> Tensor:

@@ -9,7 +9,7 @@ import polars as pl
 
 from trueness.document import Document
 from trueness.errors import StoreError, TruenessError, first_line
-from trueness.files import write_text
+from trueness.files import write_text, written_whole
 from trueness.report.html import to_html
 from trueness.report.latex import to_latex
 from trueness.report.markdown import to_markdown
@@ -25,13 +25,14 @@ FORMULA = r"^[=+\-@\t\r]"
 
 
 def write(content: Document | pl.DataFrame, path: str | Path, *, raw: bool = False) -> None:
-    """Write a document as Markdown, page or LaTeX, or a frame as CSV.
+    """Write a document as Markdown, page or LaTeX, or a frame as CSV or Parquet.
 
     Parameters
     ----------
     content : Document or polars.DataFrame
     path : str or Path
-        Ends in .md, .html or .tex for a document, in .csv for a frame; replaced if it exists.
+        Ends in .md, .html or .tex for a document, in .csv or .parquet for a frame; replaced if it
+        exists.
     raw : bool
         Whether texts stay as they are in CSV, also those that a spreadsheet would take for a
         formula; they get an apostrophe otherwise.
@@ -45,7 +46,10 @@ def write(content: Document | pl.DataFrame, path: str | Path, *, raw: bool = Fal
     """
     path = Path(path)
     if isinstance(content, pl.DataFrame):
-        _expect(path, [".csv"])
+        _expect(path, [".csv", ".parquet"])
+        if path.suffix.lower() == ".parquet":
+            _parquet(content, path)
+            return
         write_text(path, _csv(content if raw else _inert(content), path))
     else:
         _expect(path, list(DOCUMENTS))
@@ -67,6 +71,11 @@ def _inert(frame: pl.DataFrame) -> pl.DataFrame:
         for one in texts
         for name in [one.meta.output_name()]
     )
+
+
+def _parquet(frame: pl.DataFrame, path: Path) -> None:
+    with written_whole(path) as unfinished:
+        frame.write_parquet(unfinished)
 
 
 def _csv(frame: pl.DataFrame, path: Path) -> str:

@@ -86,6 +86,7 @@ class TitlesModel(Family):
 
     engine: ClassVar[str]
     is_network: ClassVar[bool] = False
+    seeded: ClassVar[bool] = True
 
 
 class Encoder(TitlesModel):

@@ -119,6 +119,17 @@ def unlabelled_roles(task: TableTask, table: Table, kinds: Mapping[str, str]) ->
     )  # fmt: skip
 
 
+def labels_of(task: TableTask, table: Table) -> NDArray[np.uint8]:
+    """Labels (T,) of all rows of a table, 0 and 1.
+
+    Raises
+    ------
+    DataError
+        With the codes ``unknown_column``, ``missing_value``, ``not_binary`` and ``one_class``.
+    """
+    return _label(_column(table, "task.label", task.label), table.name)
+
+
 def row_ids(table: Table, column: str | None) -> NDArray[np.str_]:
     """Distinct names of the rows (T,): what a column says, or their numbers from 1.
 

@@ -45,7 +45,7 @@ class Refit:
 
     Attributes
     ----------
-    examples : Examples
+    examples : Examples, or AllTexts of titles
         One fold of training and inner validation.
     prepared : mapping
         Plain settings for `Task.unseen`.
@@ -53,7 +53,7 @@ class Refit:
         Further ones, by name.
     """
 
-    examples: Examples
+    examples: Any
     prepared: Mapping[str, Any] = field(default_factory=dict)
     files: Files = field(default_factory=dict)
 
@@ -88,8 +88,6 @@ class Task(Protocol):
         Data of a campaign that names none.
     tabular : bool
         Whether inputs are the columns of ``data.table``, which can be audited.
-    servable : bool
-        Whether it is `Servable`.
     earlier : callable or None
         Runs -> the distinct data that they were made on, the longest first, which newer data may
         continue; see `trueness.market.continuing.Earlier`. None where data are no series in time.
@@ -99,7 +97,6 @@ class Task(Protocol):
     sources: Mapping[str, str]
     default: str
     tabular: bool
-    servable: bool
     earlier: Callable[[Iterable[Any]], list[Any]] | None
 
     def load(self, sources: Mapping[str, Source | None], needed: bool, told: Any) -> Any:  # noqa: ANN401
@@ -134,13 +131,13 @@ class Task(Protocol):
         """For each fold: part -> ``n``, and ``positives`` where the label is binary."""
         ...
 
-
-class Servable(Protocol):
-    """What a `Task` has besides, whose runs can be used: refitted, and asked about unseen data."""
-
     def refit(self, spec: Any, data: Any, share_pct: float) -> Refit:  # noqa: ANN401
         """All examples in one fold that predicts nothing: a share of them stops the others."""
         ...
+
+
+class Columnar(Protocol):
+    """What a `Task` with `Examples` has besides."""
 
     def unseen(self, spec: Any, data: Any, prepared: Mapping[str, Any], files: Files) -> Examples:  # noqa: ANN401
         """Examples to score, whose labels need not be known, as `refit` prepared them."""

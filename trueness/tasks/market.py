@@ -32,7 +32,6 @@ class Market:
     }  # fmt: skip
     default: ClassVar[str] = "sp500"
     tabular: ClassVar[bool] = False
-    servable: ClassVar[bool] = True
     earlier = staticmethod(Earlier.of)
     baselines = staticmethod(binary.baselines)
     examples_key = staticmethod(binary.examples_key)

@@ -43,7 +43,6 @@ class TableRows:
     sources: ClassVar[dict[str, str]] = {"rows": "data"}
     default: ClassVar[str] = BUNDLED
     tabular: ClassVar[bool] = True
-    servable: ClassVar[bool] = True
     earlier: ClassVar[None] = None
     baselines = staticmethod(binary.baselines)
     examples_key = staticmethod(binary.examples_key)

@@ -18,7 +18,7 @@ from trueness.files import cache_folder
 from trueness.predictions import Predictions
 from trueness.spec.titles import LinearBaseline, TitlesSpec
 from trueness.spec.titles import TitlesTask as TitlesInputs
-from trueness.tasks import Place
+from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
 
 SYNTHETIC_ROWS = 60_000
@@ -49,6 +49,42 @@ class TitlesData:
         return f"corpus {self.name}, {self.digest}"
 
 
+@dataclass(frozen=True)
+class AllTexts:
+    """A corpus whose test texts are trained on as well, for a model that is used, not judged.
+
+    The part ``test`` is that of validation.
+    """
+
+    corpus: Corpus
+    when: ClassVar[None] = None
+    notes: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of the corpus."""
+        return self.corpus.digest
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        return self.corpus.classes
+
+    def part(self, name: str) -> Titles:
+        """Texts of ``train`` (and test), or of ``validation``."""
+        if name != "train":
+            return self.corpus.part("validation")
+        some = [self.corpus.part(part) for part in ("train", "test")]
+        joined = (np.concatenate([getattr(one, n) for one in some])
+                  for n in ("y", "language", "confidence", "cluster"))  # fmt: skip
+        return Titles(*(pl.concat([getattr(one, n) for one in some]) for n in ("ids", "texts")),
+                      *joined)  # fmt: skip
+
+    def counts(self) -> list[dict[str, list[int]]]:
+        """Texts of both parts."""
+        return [{part: [len(self.part(part))] for part in ("train", "validation")}]
+
+
 class TitlesTask:
     """See `trueness.tasks.Task`."""
 
@@ -56,7 +92,6 @@ class TitlesTask:
     sources: ClassVar[dict[str, str]] = {"corpus": "data"}
     default: ClassVar[str] = "synthetic"
     tabular: ClassVar[bool] = False
-    servable: ClassVar[bool] = False
     earlier: ClassVar[None] = None
 
     def load(
@@ -117,6 +152,11 @@ class TitlesTask:
             )
         corpus.verify()
         return corpus
+
+    def refit(self, spec: TitlesSpec, data: TitlesData, share_pct: float) -> Refit:
+        """Training and test texts; the validation part stops the training, as it did in the run."""
+        del share_pct
+        return Refit(AllTexts(self.examples(spec, data)))
 
     def counts(self, examples: Corpus) -> list[dict[str, dict[str, int]]]:
         """Texts of each part."""

@@ -11,7 +11,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -64,6 +64,24 @@ class Titles:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+
+class Parts(Protocol):
+    """Texts in three parts, each of one of some classes."""
+
+    @property
+    def digest(self) -> str:
+        """Of all values of all parts."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, sorted."""
+        ...
+
+    def part(self, name: str) -> Titles:
+        """Texts of ``train``, ``validation`` or ``test``."""
+        ...
 
 
 @dataclass(frozen=True)

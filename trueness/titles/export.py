@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import json
-import logging
 import shutil
-import warnings
-from collections.abc import Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-import torch
-
-from trueness.errors import StoreError, TruenessError, first_line
-from trueness.files import remove, replace_folder, restore_folder, temporary, written_whole
+from trueness.errors import StoreError, first_line
+from trueness.files import remove, replace_folder, restore_folder, temporary
 from trueness.spec.titles import Encoder, TitlesSpec
 from trueness.store import Run
-from trueness.text.tokens import vocabulary_of
-from trueness.titles.classifier import TOKENIZER, Classifier
+from trueness.titles.classifier import TOKENIZER
 
 _COPIED, _METRICS = ("model.safetensors", TOKENIZER, "spec.json"), "metrics.json"
 WIDEST = 1e-4
@@ -69,73 +60,3 @@ def export_folder(run: Run[TitlesSpec], out: Path) -> None:
         raise StoreError(f"{out}: cannot be written ({first_line(error)})") from None
     finally:
         remove(unfinished)
-
-
-def export_onnx(classifier: Classifier, out: Path) -> float:
-    """Write the network as an ONNX graph, and compare the two.
-
-    Inputs are ``tokens`` (B, T) int64 and ``mask`` (B, T) bool, the output ``logits`` (B, K), with
-    any B and T. The tokenizer stays a file of its own.
-
-    Returns
-    -------
-    float
-        Largest difference of logits on random texts of several shapes.
-
-    Raises
-    ------
-    TruenessError
-        If the graph answers differently; it is not kept.
-    """
-    network = classifier.network.to("cpu")
-    shapes = {0: torch.export.Dim("batch", min=1), 1: torch.export.Dim("length", min=1)}
-    with written_whole(out) as unfinished:
-        with _quiet():
-            program = torch.onnx.export(
-                network, _example(classifier, 3, 7, 0), dynamo=True, verbose=False,
-                input_names=["tokens", "mask"], output_names=["logits"],
-                dynamic_shapes=(shapes, shapes),
-            )  # fmt: skip
-            assert program is not None
-            program.save(str(unfinished), external_data=False)
-        widest = _difference(classifier, unfinished)
-        if widest > WIDEST:
-            raise TruenessError(f"the graph's logits differ by {widest:.2g}; it is not written")
-    return widest
-
-
-@contextmanager
-def _quiet() -> Generator[None]:
-    """Without what the exporter warns of itself."""
-    exporter = logging.getLogger("torch.onnx")
-    level = exporter.level
-    exporter.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        exporter.setLevel(level)
-
-
-def _example(classifier: Classifier, rows: int, length: int, seed: int) -> tuple[Any, Any]:
-    """Random tokens and a mask of ragged texts."""
-    generator = torch.Generator().manual_seed(seed)
-    vocabulary = vocabulary_of(classifier.tokenizer)
-    tokens = torch.randint(0, vocabulary, (rows, length), generator=generator)
-    lengths = torch.randint(1, length + 1, (rows, 1), generator=generator)
-    return tokens, torch.arange(length) < lengths
-
-
-def _difference(classifier: Classifier, path: Path) -> float:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    widest = 0.0
-    for seed, (rows, length) in enumerate(((1, 1), (2, 5), (3, 7), (9, 40))):
-        tokens, mask = _example(classifier, rows, length, seed)
-        with torch.no_grad():
-            own = classifier.network(tokens, mask).numpy()
-        (theirs,) = session.run(["logits"], {"tokens": tokens.numpy(), "mask": mask.numpy()})
-        widest = max(widest, float(np.abs(own - np.asarray(theirs)).max()))
-    return widest

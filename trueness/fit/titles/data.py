@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import SpecError
 from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
-from trueness.text.corpus import Corpus
+from trueness.text.corpus import Parts
 from trueness.text.tokens import (
     Tokens,
     encode,
@@ -67,7 +67,7 @@ class TitlesData:
         return flat.reshape(-1, k)
 
 
-def tokenizer_of(task: TitlesTask, corpus: Corpus, file: Path | None) -> Tokenizer:
+def tokenizer_of(task: TitlesTask, corpus: Parts, file: Path | None) -> Tokenizer:
     """Tokenizer that a task asks for: trained on the train part, or read from a file.
 
     Raises
@@ -97,7 +97,7 @@ def tokenizer_of(task: TitlesTask, corpus: Corpus, file: Path | None) -> Tokeniz
 
 
 def load_data(
-    task: TitlesTask, corpus: Corpus, *, tokenizer: Tokenizer, cache: Path | None = None
+    task: TitlesTask, corpus: Parts, *, tokenizer: Tokenizer, cache: Path | None = None
 ) -> TitlesData:
     """Encode every part of a corpus.
 

@@ -1,0 +1,100 @@
+"""How long a bundle takes: one new bar of 500 indicators cold, 10,000 rows of a table warm.
+
+Cold calls stand beside a process that only imports what the model needs, so that a loaded machine
+shows in both. Run: python benchmarks/predict.py [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import trueness
+from trueness.market import synthetic_bars
+from trueness.table import bundled
+
+BARS = """\
+campaign: predict
+data: bars.csv
+defaults:
+  task: {tier: a500, context: 20, horizon: 2, long_gaps: impute_median}
+  evaluation: {protocol: walk_forward}
+  model: {kind: patchtst, d_model: 16, n_layers: 1, n_heads: 2, d_ff: 32}
+  recipe: {epochs: 1, batch_size: 64, learning_rate: 1e-3}
+experiments: [{id: network}, {id: lightgbm, model: lightgbm}, {id: xgboost, model: xgboost}]
+"""
+ROWS = """\
+campaign: admitted
+data: known.csv
+defaults:
+  task: {kind: table, label: admitted_next_year, cluster: person, categories: [plan, site]}
+  evaluation: {protocol: kfold, n_folds: 3}
+experiments: [{id: boosted, model: lightgbm}, {id: boosting, model: boosting}]
+"""
+NEEDS = {"network": "torch", "lightgbm": "lightgbm", "xgboost": "xgboost"}
+
+
+def made(folder: Path, bars: int) -> None:
+    """Bundles of both tasks."""
+    series = synthetic_bars(bars)
+    series.head(bars - 1).frame().write_csv("bars.csv")
+    series.frame().write_csv("longer.csv")
+    bundled().write_csv("known.csv")
+    for name, text in (("bars", BARS), ("rows", ROWS)):
+        Path(f"{name}.yaml").write_text(text)
+        trueness.run(f"{name}.yaml", store="store", workers=0, progress=False, device="cpu")
+    for run in (*NEEDS, "boosted", "boosting"):
+        trueness.finalize(run, folder / run, store="store", device="cpu")
+
+
+def seconds(words: list[str], times: int) -> tuple[float, float]:
+    """Median seconds of a process, by the clock and of the processor."""
+    clock, processor = [], []
+    for _ in range(times):
+        before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        subprocess.run([sys.executable, *words], check=True, capture_output=True)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        clock.append(time.perf_counter() - began)
+        used = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+        processor.append(used)
+    return statistics.median(clock), statistics.median(processor)
+
+
+def main() -> None:
+    """Print both tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true")
+    quick = parser.parse_args().quick
+    times = 2 if quick else 5
+    with tempfile.TemporaryDirectory() as name:
+        os.chdir(name)
+        folder = Path(name)
+        made(folder, 2000 if quick else 6000)
+        print("one new bar, 500 indicators, cold: seconds by the clock (of the processor)")
+        for run, package in NEEDS.items():
+            words = ["-m", "trueness", "predict", run, "--data", "longer.csv", "--no-log"]
+            asked, bare = seconds(words, times), seconds(["-c", f"import {package}"], times)
+            print(f"{run:10} {asked[0]:.2f} ({asked[1]:.2f}), of which import {package} "
+                  f"{bare[0]:.2f} ({bare[1]:.2f})")  # fmt: skip
+        rows = bundled().head(10_000)
+        print("10,000 rows of a table, after load: seconds")
+        for run in ("boosted", "boosting"):
+            bundle = trueness.load(folder / run)
+            bundle.predict(rows.head(10))
+            taken = []
+            for _ in range(times):
+                began = time.perf_counter()
+                bundle.predict(rows)
+                taken.append(time.perf_counter() - began)
+            print(f"{run:10} {statistics.median(taken):.2f}")
+
+
+if __name__ == "__main__":
+    main()

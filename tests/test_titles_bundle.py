@@ -1,0 +1,473 @@
+"""Bundles on titles: the winner is used, whatever it is, with its promise, and watched."""
+
+import io
+import json
+import re
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+import trueness
+from tests.test_cli import call
+from trueness.bundle.class_promise import class_promise_of
+from trueness.bundle.classifying import ABSTAINS, ANSWERED, UNCERTIFIED
+from trueness.bundle.finalizing import finalize_named
+from trueness.bundle.format import DESCRIPTION, open_bundle
+from trueness.bundle.log import read_log
+from trueness.bundle.predicting import load
+from trueness.campaign import load_campaign
+from trueness.errors import StoreError, TruenessError
+from trueness.files import read_json, write_json
+from trueness.judge.finding import find_run
+from trueness.onnxfile import Session
+from trueness.runner import run
+from trueness.store import Store
+from trueness.text.building import Plan, build
+from trueness.text.corpus import load_corpus
+from trueness.text.given import given_texts
+from trueness.text.synthetic import Catalogue
+
+ROOT = Path(__file__).parents[1]
+CAMPAIGN = """\
+campaign: use
+data: corpus
+reference: A
+defaults:
+  task: {kind: titles, tokenizer: {kind: bpe, vocabulary: 500}, max_tokens: 24}
+  model: {kind: encoder, d_model: 16, n_layers: 1, n_heads: 2, n_kv_heads: 1, d_ff: 32, head: {kind: residual, hidden: 16}}
+  recipe: {learning_rate: 0.01, batch_size: 64, epochs: 1, warmup_steps: 3, precision: float32}
+  evaluation: {min_rows: 20, draws: 100}
+experiments:
+  - {id: A}
+  - {id: B, recipe: {start: A, learning_rate: 0.001}, loss.teacher: {run: A}}
+"""
+KINDS = ("A", "majority", "tfidf_logit", "tfidf_svm")
+CERTIFIED = 0.6
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A corpus and its store; read only."""
+    folder = tmp_path_factory.mktemp("titles")
+    build(
+        Catalogue(rows=1500, english_share=0.7), folder / "corpus", Plan(validation=0.2, test=0.2)
+    )
+    (folder / "use.yaml").write_text(CAMPAIGN)
+    summary = run(
+        load_campaign(folder / "use.yaml"), Store(folder / "store"), device="cpu", workers=0
+    )
+    assert not summary.failed
+    return folder
+
+
+def _finalized(folder, kind, out, **how):
+    return finalize_named(Store(folder / "store"), kind, {"data": folder / "corpus"}, out,
+                          device="cpu", **how)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bundles(folder):
+    """A bundle of every kind of model, and of the encoder as it was trained; read only."""
+    found = {}
+    for kind in KINDS:
+        found[kind] = folder / "bundles" / kind
+        _finalized(folder, kind, found[kind], precision=CERTIFIED)
+    found["kept"] = folder / "bundles" / "kept"
+    _finalized(folder, "A", found["kept"], refit=False)
+    return found
+
+
+# ------------------------------------------------------------------------------------------ finalize
+
+
+def test_weights_that_were_judged_give_the_stored_scores(folder, bundles):
+    part = find_run(Store(folder / "store"), "A")[0].predictions().part("validation")
+    titles = load_corpus(folder / "corpus").part("validation")
+    logits = load(bundles["kept"], device="cpu").logits(titles.texts)
+    place = {one: i for i, one in enumerate(titles.ids)}
+    rows = [place[one] for one in part.frame["id"]]
+    np.testing.assert_allclose(logits[rows], part.scores, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_refit_is_trained_on_all_but_the_part_that_stops_it(folder, bundles, kind):
+    corpus, bundle = load_corpus(folder / "corpus"), open_bundle(bundles[kind])
+    sizes = {name: len(corpus.part(name)) for name in ("train", "validation", "test")}
+    refit = bundle.description["refit"]
+    assert refit["train"] == [sizes["train"] + sizes["test"]]
+    assert refit["validation"] == [sizes["validation"]]
+    assert not (folder / "store" / "checkpoints").exists() or not [
+        *(folder / "store" / "checkpoints").glob("*refit*")
+    ]
+
+
+def test_more_texts_change_the_model_and_the_test_texts_are_known_to_it(folder, bundles):
+    """The run never saw the test texts, its refit did."""
+    test = load_corpus(folder / "corpus").part("test")
+    store = Store(folder / "store")
+    before = find_run(store, "tfidf_logit")[0].predictions().part("test").scores
+    after = load(bundles["tfidf_logit"]).logits(test.texts)
+    right = [(logits.argmax(axis=1) == test.y).mean() for logits in (before, after)]
+    assert right[1] > right[0] + 0.05
+
+
+def test_an_encoder_that_began_with_another_run_is_refitted_from_it(folder, tmp_path):
+    made = _finalized(folder, "B", tmp_path / "b", seeds=2)
+    assert len(made.bundle.members) == 2
+    texts = pl.Series(["Damen Laufschuhe", "Roman"])
+    one, two = (member.logits(texts) for member in load(tmp_path / "b", device="cpu").opened)
+    assert not np.allclose(one, two)
+    np.testing.assert_allclose(load(tmp_path / "b", device="cpu").logits(texts), (one + two) / 2)
+
+
+def test_thresholds_are_those_that_the_validation_part_certifies(folder, bundles):
+    promise = load(bundles["tfidf_logit"]).promise
+    expected = class_promise_of(find_run(Store(folder / "store"), "tfidf_logit")[0], CERTIFIED)
+    assert promise == expected
+    assert promise.promised == CERTIFIED
+    assert promise.thresholds["en"].threshold is not None
+    whole = class_promise_of(find_run(Store(folder / "store"), "tfidf_logit")[0])
+    assert whole.promised == whole.base_rate.low < whole.base_rate.value
+
+
+@pytest.mark.parametrize(
+    ("kind", "how", "code"),
+    [
+        ("tfidf_svm", {"refit": False}, "no_weights"), ("A", {"refit": False, "seeds": 2}, "seeds"),
+        ("A", {"precision": 1.0}, "range"), ("A", {"precision": float("nan")}, "range"),
+        ("A", {"seeds": 0}, "seeds"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_finalized_is_refused(folder, tmp_path, kind, how, code):
+    with pytest.raises(TruenessError) as caught:
+        _finalized(folder, kind, tmp_path / "b", **how)
+    assert caught.value.code == code
+    assert not (tmp_path / "b").exists()
+
+
+def test_another_corpus_is_refused(folder, tmp_path):
+    build(Catalogue(rows=700, seed=9), tmp_path / "other", Plan(validation=0.2, test=0.2))
+    with pytest.raises(TruenessError) as caught:
+        finalize_named(Store(folder / "store"), "A", {"data": tmp_path / "other"}, tmp_path / "b")
+    assert caught.value.code == "other_corpus"
+
+
+# ------------------------------------------------------------------------------------------- predict
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "kept"])
+def test_answers_follow_from_probability_language_and_threshold(folder, bundles, kind):
+    titles = load_corpus(folder / "corpus").part("validation")
+    predictor = load(bundles[kind], device="cpu")
+    promise = predictor.promise
+    table = pl.DataFrame({"text": titles.texts, "language": titles.language})
+    found = predictor.predict(given_texts(table, language_column="language")).frame
+    logits = predictor.logits(titles.texts)
+    probabilities = promise.temperatures.probabilities(logits, titles.language)
+    assert found["label"].to_list() == [promise.classes[i] for i in logits.argmax(axis=1)]
+    np.testing.assert_allclose(found["calibrated"], probabilities.max(axis=1))
+    for row, p in zip(found.iter_rows(named=True), probabilities.max(axis=1), strict=True):
+        own = promise.thresholds.get(row["language"], promise.thresholds.get("other"))
+        if promise.precision is None:
+            assert row["answer"] == ANSWERED
+        elif own is None or own.threshold is None or p < own.threshold:
+            assert row["answer"] == ABSTAINS
+        else:
+            sure = own.guaranteed and row["language"] in promise.thresholds
+            assert row["answer"] == (ANSWERED if sure else UNCERTIFIED)
+
+
+def test_texts_are_answered_in_portions_as_all_at_once(bundles, monkeypatch):
+    predictor = load(bundles["tfidf_logit"])
+    given = given_texts([f"red shoe {i}" for i in range(30)])
+    whole = predictor.predict(given).frame
+    monkeypatch.setattr("trueness.bundle.classifying.PORTION", 7)
+    assert predictor.predict(given).frame.equals(whole)
+
+
+def test_rows_without_a_text_abstain_and_unseen_languages_are_told(bundles):
+    table = pl.DataFrame(
+        {"text": ["red shoe", None, " \t", "Qapla"], "lang": ["en", "en", "de", "fi"]}
+    )
+    answer = trueness.load(bundles["tfidf_logit"]).predict(table, language_column="lang")
+    frame = answer.to_frame()
+    assert frame["odd"].to_list()[:3] == ["", "no text", "no text"]
+    assert "fi" in frame["odd"][3]
+    assert frame["answer"].to_list()[1:3] == [ABSTAINS, ABSTAINS]
+    assert any("2 rows" in note for note in answer.to_dict()["notes"])
+
+
+@pytest.fixture
+def stdin(monkeypatch):
+    def given(content):
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+    return given
+
+
+def _predicted(capsys, bundle, *words):
+    code, out, err = call(capsys, "predict", bundle, "--no-log", "--json", *words)
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_a_line_of_stdin_is_one_text_whatever_it_holds(bundles, stdin, capsys):
+    stdin("\ufeffred\x0bshoe\r\nblue\u2028car\nlast\x85one".encode())
+    rows = _predicted(capsys, bundles["tfidf_svm"], "--data", "-")["rows"]
+    assert [row["text"] for row in rows] == ["red\x0bshoe", "blue\u2028car", "last\x85one"]
+
+
+def test_white_space_does_not_change_a_prediction(bundles, stdin, capsys):
+    stdin(b"red running shoe\n  red\t running\x01shoe \n")
+    one, two = _predicted(capsys, bundles["kept"], "--data", "-")["rows"]
+    assert [one[n] for n in ("id", "score", "language")] == [
+        two[n] for n in ("id", "score", "language")
+    ]
+
+
+def test_columns_of_a_table_are_kept_as_they_are(bundles, tmp_path, capsys):
+    file, out = tmp_path / "a.CSV", tmp_path / "b.parquet"
+    file.write_text("text,label,language,code\n007,mine,pt_BR,0012\nred shoe,his,,1e3\n")
+    _predicted(capsys, bundles["kept"], "--data", file, "--language-column", "language",
+               "--parquet", out)  # fmt: skip
+    answer = pl.read_parquet(out)
+    assert answer["text"].to_list() == ["007", "red shoe"]
+    assert answer["code"].to_list() == ["0012", "1e3"]
+    assert answer["given_label"].to_list() == ["mine", "his"]
+    assert answer["given_language"].to_list() == ["pt_BR", None]
+    assert answer["language"].to_list() == ["pt", "und"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words", "code"),
+    [
+        ("a.csv", b"", (), "empty"), ("a.csv", b"text\n", (), "no_text"),
+        ("a.csv", b"title\nx\n", (), "missing_column"), ("a.csv", b"text\nx\n", ("--id-column", "id"), "missing_column"),
+        ("a.csv", b"text\n\xff\xfe\n", (), None), ("a.parquet", b"PAR1", (), None),
+        ("a.jsonl", b"{", (), None), ("a.jsonl", b'{"text": [1]}\n', (), "not_text"),
+        ("a.txt", b"", (), "no_text"), ("a.txt", b"\xff", (), None),
+        ("a.csv", b"text,label,given_label\na,b,c\n", (), "columns"),
+        ("a.csv", b"text,id\na,1\nb,1\n", ("--id-column", "id"), "ids"),
+        ("a.csv", b"text,id\na,1\nb,\n", ("--id-column", "id"), "ids"),
+        ("a.csv", b"text,l\na,us\n", ("--language-column", "l"), "country"),
+        ("a.csv", b"text\na\n", ("--since", "2020-01-01"), "since"),
+        ("a.csv", b"text\na\n", ("--vix", "synthetic"), "no_source"),
+    ],
+)  # fmt: skip
+def test_texts_that_cannot_be_used_are_refused(
+    bundles, tmp_path, capsys, name, content, words, code
+):
+    (tmp_path / name).write_bytes(content)
+    status, out, err = call(
+        capsys, "predict", bundles["tfidf_logit"], "--data", tmp_path / name, *words
+    )
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    names = [one.removeprefix("--").replace("-", "_") for one in words[::2]]
+    options, bundle = (
+        dict(zip(names, words[1::2], strict=True)),
+        trueness.load(bundles["tfidf_logit"]),
+    )
+    with pytest.raises(TruenessError) as caught:
+        bundle.predict(tmp_path / name, **options)
+    assert code is None or caught.value.code == code
+
+
+def test_a_classifier_of_scikit_learn_gives_calibrated_probabilities(folder, bundles):
+    titles = load_corpus(folder / "corpus").part("validation")
+    classifier = trueness.load(bundles["tfidf_logit"]).as_estimator()
+    texts = titles.texts.to_list()[:40]
+    p = classifier.predict_proba(texts)
+    assert p.shape == (40, len(classifier.classes_))
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    assert (
+        classifier.predict(np.array(texts)).tolist()
+        == classifier.classes_[p.argmax(axis=1)].tolist()
+    )
+    with pytest.raises(TruenessError) as caught:
+        classifier.fit(texts)
+    assert caught.value.code == "fitted"
+
+
+def test_torch_is_not_loaded_for_a_linear_model(bundles, tmp_path):
+    import subprocess
+
+    (tmp_path / "a.txt").write_text("red shoe\n")
+    code = (
+        "import sys, trueness; "
+        f"trueness.load({str(bundles['tfidf_logit'])!r}).predict({str(tmp_path / 'a.txt')!r}); "
+        "sys.exit('torch' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+# ------------------------------------------------------------------------------------------- monitor
+
+
+def _logged(folder, tmp_path, kind="tfidf_logit", precision=CERTIFIED):
+    out = tmp_path / "b"
+    _finalized(folder, kind, out, precision=precision)
+    validation = load_corpus(folder / "corpus").part("validation")
+    table = pl.DataFrame({"text": validation.texts, "nr": validation.ids,
+                          "lang": validation.language})  # fmt: skip
+    bundle = trueness.load(out)
+    answer = bundle.predict(table, id_column="nr", language_column="lang", log=True).to_frame()
+    names = load_corpus(folder / "corpus").classes
+    return (
+        bundle,
+        answer,
+        pl.DataFrame({"id": validation.ids, "y": [names[i] for i in validation.y]}),
+    )
+
+
+def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_path):
+    bundle, answer, labels = _logged(folder, tmp_path)
+    found = bundle.monitor(labels=labels).to_dict()
+    joined = answer.join(labels, on="id")
+    held = joined.filter(pl.col("answer") == ANSWERED)
+    hits = int((held["label"] == held["y"]).sum())
+    assert (found["precision"]["k"], found["precision"]["n"]) == (hits, len(held))
+    assert found["base_rate"]["k"] == int((joined["label"] == joined["y"]).sum())
+    assert found["refuted"] is None
+    assert found["promised"] == CERTIFIED
+
+
+def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
+    bundle, answer, labels = _logged(folder, tmp_path)
+    wrong = labels.with_columns(y=pl.lit("no such class"))
+    wrong.write_csv(tmp_path / "labels.csv")
+    code, out, _ = call(
+        capsys, "monitor", tmp_path / "b", "--labels", tmp_path / "labels.csv", "--json"
+    )
+    assert code == 1
+    found = json.loads(out)
+    assert found["refuted"] in answer["id"].to_list()
+    assert any("no such class" in note for note in found["notes"])
+    with pytest.raises(TruenessError) as caught:
+        bundle.monitor(labels=labels)
+    assert caught.value.code == "contradiction"
+
+
+def test_outcomes_count_in_the_order_in_which_they_came(folder, tmp_path):
+    bundle, _, labels = _logged(folder, tmp_path)
+    first = bundle.monitor(labels=labels.tail(40)).to_frame()
+    second = bundle.monitor(labels=labels.head(60)).to_frame()
+    assert second["id"].to_list()[:40] == first["id"].to_list() == labels["id"].to_list()[-40:]
+    held = first["wealth"].drop_nulls().to_list()
+    assert second["wealth"].drop_nulls().to_list()[: len(held)] == held
+
+
+def test_equal_texts_are_one_line_of_the_log(folder, tmp_path):
+    _finalized(folder, "tfidf_logit", tmp_path / "b")
+    bundle = trueness.load(tmp_path / "b")
+    for _ in range(2):
+        bundle.predict(["red shoe", "blue shoe", "red shoe"], log=True)
+    assert len(read_log(open_bundle(tmp_path / "b")).predictions) == 2
+    assert Counter(
+        line["label"] for line in read_log(open_bundle(tmp_path / "b")).predictions.values()
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "code"),
+    [
+        ({"id": ["zzz"], "y": ["Shoes"]}, "unknown_ids"), ({"id": ["zzz"]}, "missing_column"),
+        ({"id": ["zzz"], "y": [None]}, "labels"), ({"id": ["z", "z"], "y": ["A", "B"]}, "contradiction"),
+    ],
+)  # fmt: skip
+def test_labels_that_cannot_be_used_are_refused(folder, bundles, tmp_path, labels, code):
+    bundle, _, _ = _logged(folder, tmp_path)
+    with pytest.raises(TruenessError) as caught:
+        bundle.monitor(labels=pl.DataFrame(labels, schema_overrides={"y": pl.String}))
+    assert caught.value.code == code
+
+
+# ------------------------------------------------------------------------------------------- damage
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda told: told.update(task="table"), lambda told: told["promise"].pop("temperatures"),
+        lambda told: told["promise"].update(classes=["one"]),
+        lambda told: told["promise"]["temperatures"].update(common=0.0),
+        lambda told: told["promise"]["classes"].append("more"),
+        lambda told: told["members"][0].update(form="constant"),
+        lambda told: told["members"][0]["settings"].clear(),
+    ],
+)  # fmt: skip
+def test_a_changed_description_is_refused(bundles, tmp_path, harm):
+    import shutil
+
+    shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
+    told = read_json(tmp_path / "b" / DESCRIPTION)
+    harm(told)
+    write_json(tmp_path / "b" / DESCRIPTION, told)
+    with pytest.raises(TruenessError) as caught:
+        trueness.load(tmp_path / "b").predict(["red shoe"])
+    assert caught.value.code == "damaged"
+
+
+def test_a_changed_file_is_refused(bundles, tmp_path):
+    import shutil
+
+    shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
+    (file,) = (tmp_path / "b" / "members" / "0").iterdir()
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(bytes(content))
+    with pytest.raises(StoreError) as caught:
+        trueness.load(tmp_path / "b").predict(["red shoe"])
+    assert caught.value.code == "damaged"
+
+
+# -------------------------------------------------------------------------------------------- ONNX
+
+
+def test_the_lines_of_the_page_answer_without_trueness(folder, bundles, tmp_path, monkeypatch):
+    """Executed as they stand, where importing trueness would fail."""
+    page = (ROOT / "docs" / "text.md").read_text()
+    (block,) = [b for b in re.findall(r"```py\n(.*?)```", page, re.DOTALL) if "onnxruntime" in b]
+    titles = load_corpus(folder / "corpus").part("validation")
+    table = pl.DataFrame({"text": titles.texts, "language": titles.language})
+    bundle = trueness.load(bundles["kept"])
+    exported = bundle.export(tmp_path / "model.onnx", table).to_dict()
+    assert exported["compared"]["n"] == len(titles)
+    assert 0 <= exported["compared"]["largest_difference"]["calibrated"] < 1e-5
+    assert exported["bytes"] == (tmp_path / "model.onnx").stat().st_size
+    said = bundle.predict(table, language_column="language").to_frame()
+    names: dict = {}
+    with monkeypatch.context() as where:
+        where.chdir(tmp_path)
+        where.setitem(sys.modules, "trueness", None)
+        exec(compile(block, "text", "exec"), names)
+        answers = [names["answered"](*row) for row in table.head(30).iter_rows()]
+    assert [label for label, _ in answers] == said["label"].to_list()[:30]
+    np.testing.assert_allclose([p for _, p in answers], said["calibrated"].head(30), atol=1e-5)
+
+
+def test_seeds_are_averaged_in_the_graph(folder, tmp_path):
+    _finalized(folder, "A", tmp_path / "b", seeds=2)
+    found = trueness.load(tmp_path / "b").export(tmp_path / "m.onnx").to_dict()
+    assert found["compared"]["largest_difference"]["logits"] < 1e-4
+    session = Session(tmp_path / "m.onnx")
+    assert session.outputs == ("logits", "probability", "calibrated")
+
+
+@pytest.mark.parametrize(
+    ("kind", "words", "code"),
+    [("tfidf_logit", (), "no_converter"), ("kept", ("--rows", "rows.npz"), "no_rows"),
+     ("kept", ("--data", "nowhere.csv"), None)],
+)  # fmt: skip
+def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, kind, words, code):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = call(capsys, "export", bundles[kind], "m.onnx", *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert not list(tmp_path.iterdir())
+    if code == "no_converter":
+        with pytest.raises(TruenessError) as caught:
+            trueness.load(bundles[kind]).export(tmp_path / "m.onnx")
+        assert caught.value.code == code

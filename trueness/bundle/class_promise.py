@@ -1,0 +1,176 @@
+"""What is known of a run on texts before it is used: temperatures, thresholds, their precision.
+
+All of it was learnt on the validation part, whose texts the run was not trained on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.document.numbers import percent, share
+from trueness.errors import StoreError
+from trueness.evaluation.clusters import clustered_shares
+from trueness.evaluation.group_calibration import (
+    AbstentionThreshold,
+    GroupTemperatures,
+    abstention_thresholds,
+)
+from trueness.evaluation.intervals import Estimate
+from trueness.spec.titles import TitlesSpec
+from trueness.store import Run
+
+Array = NDArray[np.float64]
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class ClassPromise:
+    """What a bundle on texts promises.
+
+    Attributes
+    ----------
+    measured_on : str
+        Part on which it was learnt.
+    n : int
+        Its texts.
+    classes : tuple of str
+        In the order of the logits.
+    precision : float or None
+        That answers of each language with a certified threshold keep; None where all texts are
+        answered.
+    base_rate : Estimate
+        Share of all texts whose label is right, also those that would be abstained on.
+    temperatures : GroupTemperatures
+    thresholds : dict of str to AbstentionThreshold
+        By language; empty without a precision.
+    languages : tuple of str
+        Of the texts it was trained on.
+    notes : tuple of str
+    """
+
+    measured_on: str
+    n: int
+    classes: tuple[str, ...]
+    precision: float | None
+    base_rate: Estimate
+    temperatures: GroupTemperatures
+    thresholds: dict[str, AbstentionThreshold]
+    languages: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def promised(self) -> float:
+        """Precision below which the promise is broken: the certified one, else the lower bound."""
+        return self.precision if self.precision is not None else self.base_rate.low or 0.0
+
+    @property
+    def expected(self) -> Estimate:
+        """Precision of the answers on the validation part."""
+        kept = [t.precision for t in self.thresholds.values() if t.threshold is not None]
+        if self.precision is None:
+            return self.base_rate
+        return Estimate.proportion(sum(one.k or 0 for one in kept), sum(one.n for one in kept))
+
+    def probabilities(self, logits: Array, languages: NDArray[np.str_]) -> Array:
+        """Calibrated probabilities (n, K)."""
+        return self.temperatures.probabilities(logits, languages)
+
+    def told(self) -> list[str]:
+        """What it promises, in sentences."""
+        if self.precision is None:
+            return [f"Every text is answered; {share(self.base_rate)} are right on the "
+                    f"{self.measured_on} part"]  # fmt: skip
+        certified = f"certified for {percent(self.precision)} %"
+        found = [
+            f"{name}: answers from a probability of {one.threshold:.3f} on, which takes "
+            f"{share(one.accepted)}; "
+            + (certified if one.guaranteed else "not certified for any one of these languages")
+            for name, one in self.thresholds.items() if one.threshold is not None
+        ]  # fmt: skip
+        lost = [name for name, one in self.thresholds.items() if one.threshold is None]
+        if lost:
+            found.append(f"No threshold is {certified} in {', '.join(lost)}; these abstain")
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {
+            "measured_on": self.measured_on, "n": self.n, "classes": list(self.classes),
+            "precision": self.precision, "promised": self.promised,
+            "base_rate": self.base_rate.to_dict(), "temperatures": self.temperatures.to_dict(),
+            "thresholds": {name: one.to_dict() for name, one in self.thresholds.items()},
+            "languages": list(self.languages), "notes": list(self.notes),
+        }  # fmt: skip
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> Self:
+        """Back from plain types."""
+        read = AbstentionThreshold.from_dict
+        return cls(
+            content["measured_on"], content["n"], tuple(content["classes"]), content["precision"],
+            Estimate.from_dict(content["base_rate"]),
+            GroupTemperatures.from_dict(content["temperatures"]),
+            {name: read(one) for name, one in content["thresholds"].items()},
+            tuple(content["languages"]), tuple(content["notes"]),
+        )  # fmt: skip
+
+
+def class_promise_of(
+    run: Run[TitlesSpec], precision: float | None = None, confidence: float = CONFIDENCE
+) -> ClassPromise:
+    """Learn from the scores of a run on its validation part.
+
+    Its epoch was chosen there as well, which the promise does not know of.
+
+    Parameters
+    ----------
+    run : Run
+        On titles.
+    precision : float, optional
+        In (0, 1): answers of a language abstain below the probability at which the validation part
+        certifies that precision; without it every text is answered.
+    confidence : float
+        Of the certificates.
+
+    Raises
+    ------
+    StoreError
+        If the record has no temperatures.
+    InputError
+        With code ``range`` for a precision outside (0, 1).
+    """
+    rule = run.spec.estimands
+    part, temperatures = run.predictions().part(rule.measured_on), temperatures_of(run)
+    group = part.group
+    assert group is not None
+    probabilities = temperatures.probabilities(part.scores, group)
+    found = {} if precision is None else abstention_thresholds(
+        part.y, probabilities, group, part.blocks(), precision=precision, confidence=confidence,
+        min_rows=rule.min_rows,
+    )  # fmt: skip
+    right, every = probabilities.argmax(axis=1) == part.y, np.zeros(len(part), np.int64)
+    (k,), (n,), (low,), (high,) = clustered_shares(right, every, part.blocks().item, 1)
+    return ClassPromise(
+        rule.measured_on, len(part), tuple(run.record["classes"]), precision,
+        Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, found,
+        tuple(sorted(set(group.tolist()))),
+    )  # fmt: skip
+
+
+def temperatures_of(run: Run[TitlesSpec]) -> GroupTemperatures:
+    """Temperatures that a run fitted on its validation part.
+
+    Raises
+    ------
+    StoreError
+        If the record does not have them.
+    """
+    try:
+        return GroupTemperatures.from_dict(run.record["temperatures"])
+    except (KeyError, TypeError):
+        raise StoreError(f"{run.key}: the record has no temperatures; run it again") from None

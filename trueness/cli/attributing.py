@@ -1,0 +1,128 @@
+"""The verb about what a model rests on: importance."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    Data,
+    Features,
+    OpenTest,
+    Store_,
+    Vix,
+    Whole,
+    progress,
+)
+from trueness.cli.output import DEFAULT, Output, check, present
+from trueness.errors import TruenessError
+
+if TYPE_CHECKING:
+    from trueness.attribution.importance import Asked
+
+VERB = "importance"
+
+
+def importance(
+    run: str,
+    /,
+    *,
+    by: Literal["family", "column"] | None = None,
+    groups: Annotated[tuple[str, ...], Parameter(name="--group", negative=())] = (),
+    repeats: Whole | None = None,
+    partial: Whole | None = None,
+    text: str | None = None,
+    texts: Whole | None = None,
+    seed: Whole = 0,
+    open_test: OpenTest = False,
+    data: Data = None,
+    vix: Vix = None,
+    features: Features = None,
+    device: str = "auto",
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """Show which inputs a model rests on: what it loses out of fold when they are permuted.
+
+    Every fold's model scores the units that the fold predicts, with the columns of one group after
+    the other permuted in blocks of time. Drops of precision and AUC have intervals, adjusted for
+    the number of groups; of trees the mean |TreeSHAP| stands beside. Of an encoder of titles: the
+    words that move a class when they are left out.
+
+    Example: trueness importance D-01 --partial 3 --report importance.html
+    Example: trueness importance bundle --data longer.csv
+    Example: trueness importance M-0 --text "Rotwein trocken 0,75 l"
+
+    Parameters
+    ----------
+    run
+        A key, the beginning of one, the id of an experiment, or the folder of a bundle, which is
+        asked about rows of --data that came after its training.
+    by
+        family: groups are those of the catalogue of indicators, the default for bars; column: each
+        column by itself, the default for tables.
+    groups
+        Only this group; repeatable.
+    repeats
+        Permutations that are averaged; 10 by default.
+    partial
+        Partial dependence of so many groups, those with the largest drop; none by default.
+    text
+        Of an encoder of titles: ask about this text alone.
+    texts
+        Of an encoder of titles: evaluated texts that are drawn at most; 500 by default.
+    seed
+        Of the permutations, and of the draw of texts.
+    device
+        auto, cpu, cuda or mps.
+    """
+    from trueness.attribution.asking import asked_of, is_about_titles
+    from trueness.store import Store
+
+    check(output)
+    kept, given = Store(store), {"data": data, "vix": vix, "features": features}
+    asked, words = asked_of(by, groups, repeats, partial, seed), {"text": text, "texts": texts}
+    if is_about_titles(kept, run):
+        _refuse(run, "columns", {"--by": by, "--group": groups or None, "--repeats": repeats,
+                                 "--partial": partial})  # fmt: skip
+        return _titles(kept, run, given, words, seed, open_test, device, output)
+    _refuse(run, "titles", {"--text": text, "--texts": texts, "--open-test": open_test or None})
+    return _columns(kept, run, given, asked, device, output)
+
+
+def _columns(
+    store: Any, run: str, given: dict[str, Any], asked: Asked, device: str, output: Output  # noqa: ANN401
+) -> int:  # fmt: skip
+    from trueness.attribution.asking import importance as found_of
+
+    with progress() as shown:
+        found = found_of(store, run, given, asked, device=device, progress=shown,
+                         access=(VERB, asked.question))  # fmt: skip
+    present(found, output)
+    return 0
+
+
+def _titles(
+    store: Any, run: str, given: dict[str, Any], words: dict[str, Any], seed: int, opened: bool,  # noqa: ANN401
+    device: str, output: Output,
+) -> int:  # fmt: skip
+    from trueness.attribution.words import word_importance
+
+    how = {name: value for name, value in words.items() if value is not None}
+    with progress() as shown:
+        found = word_importance(
+            store, run, given, **how, seed=seed, opened=opened, device=device, progress=shown,
+            access=(VERB, f"{how.get('texts', '')} seed {seed}".strip()),
+        )  # fmt: skip
+    present(found, output)
+    return 0
+
+
+def _refuse(run: str, about: str, given: dict[str, Any]) -> None:
+    """Refuse options that are about other runs than this one."""
+    for name, value in given.items():
+        if value is not None:
+            raise TruenessError(f"{name} is about models of {about}, and {run} is none; leave it "
+                                "out", "no_option")  # fmt: skip
