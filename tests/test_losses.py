@@ -132,6 +132,22 @@ def _focal_form(p, y, gamma, alpha):
     return np.where(y == 1, alpha, 1 - alpha) * (1 - pt) ** gamma * -np.log(pt)
 
 
+NOISY = {"bootstrap", "forwardcorrection"}
+"""Losses for labels that may be wrong."""
+
+
+def _noisy_form(kind, p, y):
+    s = SCALARS[kind]
+    if kind == "bootstrap":
+        own = (p >= 0.5) if s["hard"] else p
+        target = s["beta"] * y + (1 - s["beta"]) * own
+        return -(target * np.log(p) + (1 - target) * np.log(1 - p))
+    kept, flipped = 1 - s["noise_rate_0"], 1 - s["noise_rate_1"]  # the matrix of Patrini et al.
+    flips = np.array([[kept, 1 - kept], [1 - flipped, flipped]])
+    observed = np.stack([1 - p, p], 1) @ flips
+    return -np.log(observed[np.arange(len(y)), y.astype(int)])
+
+
 def _probability_form(kind, p, y):
     """The published formulas of one example, on probabilities in float64."""
     s, pt = SCALARS[kind], np.where(y == 1, p, 1 - p)
@@ -168,7 +184,8 @@ def _probability_form(kind, p, y):
 def test_equals_the_published_formula_on_probabilities(kind):
     logits = torch.linspace(-6, 6, 50, dtype=torch.float64)
     y = (torch.arange(50) % 2).double()
-    expected = _probability_form(kind, torch.sigmoid(logits).numpy(), y.numpy())
+    form = _noisy_form if kind in NOISY else _probability_form
+    expected = form(kind, torch.sigmoid(logits).numpy(), y.numpy())
     np.testing.assert_allclose(_loss(kind, logits, y).numpy(), expected, rtol=1e-9)
 
 

@@ -19,8 +19,11 @@ from trueness.spec.embedding import Embedding
 from trueness.spec.loss import Loss
 from trueness.spec.model import Model
 from trueness.spec.recipe import Recipe
+from trueness.spec.regime import Regime
+from trueness.spec.scales import Multiscale
 from trueness.spec.shape import Family, Shape, TaskShape
 from trueness.spec.target import Target
+from trueness.spec.training import Augmentation, Curriculum, Pretraining, Selection
 
 
 def _evaluations() -> dict[tuple[type[Shape], ...], str]:
@@ -37,8 +40,14 @@ SECTIONS = {
     "task.target": Target.members(),
     "model": Model.members(),
     "model.embedding": Embedding.members(),
+    "model.multiscale": Multiscale.members(),
+    "model.regime": Regime.members(),
     "loss": Loss.members(),
     "recipe": (Recipe,),
+    "recipe.augmentation": (Augmentation,),
+    "recipe.selection": Selection.members(),
+    "recipe.curriculum": Curriculum.members(),
+    "recipe.pretraining": Pretraining.members(),
 } | {f"evaluation: {kinds}": protocols for protocols, kinds in _evaluations().items()}
 TITLES = {
     "task": (titles.TitlesTask,),

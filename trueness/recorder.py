@@ -163,7 +163,8 @@ class RunRecorder:
         before = self.continues.get(outcome.spec.key)
         if before is None:
             return {}
-        every = [] if outcome.spec.depends_on else list(range(len(outcome.record["folds"])))
+        averages = outcome.spec.model.engine == "ensemble"
+        every = [] if averages else list(range(len(outcome.record["folds"])))
         return {
             "continues": before.key, "ancestors": list(before.ancestors),
             "trained_folds": outcome.record.get("trained_folds", every),

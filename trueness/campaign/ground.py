@@ -232,17 +232,24 @@ def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec o
 def _resolved(
     place: Place, content: dict[str, Any], path: tuple[str, ...], known: References
 ) -> dict[str, Any]:
-    """Content with the id of an earlier experiment replaced by its key."""
+    """Content with the ids of earlier experiments, one or a list, replaced by their keys."""
     node: Any = content
     for name in path:
         node = node.get(name) if isinstance(node, dict) else None
+    several = isinstance(node, list)
+    keys = [_key_of(place, one, path, known) for one in (node if several else [node])]
+    return content if node is None else merge(content, nested(path, keys if several else keys[0]))
+
+
+def _key_of(place: Place, node: Any, path: tuple[str, ...], known: References) -> Any:  # noqa: ANN401
+    """Key of an earlier experiment; what is a key, or no text, as it is."""
     if not isinstance(node, str) or _is_key(node):
-        return content
+        return node
     if node not in known:
         hint = nearest(node, list(known)) if known else "none stands before it"
         where = ".".join(path)
         raise place.fail(path, f"{where}: no earlier experiment {node!r}; {hint}", "no_reference")
-    return merge(content, nested(path, known[node]))
+    return known[node]
 
 
 def _is_key(text: str) -> bool:

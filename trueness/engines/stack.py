@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
 from trueness.errors import SpecError
@@ -71,7 +72,7 @@ class Stack:
 
     def cost(self, spec: Spec, inputs: Examples, folder: Path) -> Cost:
         """Trainable parameters, columns, and work of all folds and epochs."""
-        gflop = work_of(spec, inputs, spec.recipe.epochs, folder) / 1e9
+        gflop = work_of(spec, inputs, spec.recipe.passes, folder) / 1e9
         return Cost(weight_count(spec, inputs, folder), len(inputs.features), gflop)
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
@@ -95,6 +96,7 @@ class Stack:
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
             how.mode, report, prune if how.asks else None, how.folder, how.checkpoints,
             _inherited(job.specs, how),
+            starting_weights(job.specs, how.store, how.examples.n_folds),
         )  # fmt: skip
         return [
             outcome_of(one, how.examples, how.folder, how.continues.get(one.spec.key))
@@ -141,7 +143,7 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
         continues,
     )  # fmt: skip
-    work = sum(work_of(one, examples, one.recipe.epochs, folder) for one in specs) / 1e9
+    work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
     return Job("stack", specs, content, work, fits, members, memory, mode)
 
@@ -177,14 +179,15 @@ def work_of(
 def _steps(spec: Spec, examples: Examples, members: int, folder: Path) -> tuple[int, float]:
     """Steps of a stack at most, and the work of one."""
     rows = max(len(examples.members("train", fold)) for fold in range(examples.n_folds))
-    steps = -(-rows // spec.recipe.batch_size) * spec.recipe.epochs
+    steps = -(-rows // spec.recipe.batch_size) * spec.recipe.passes
     uses = multiply_adds(spec.model, len(examples.features), examples.context, folder)
     return steps, 6.0 * uses * spec.recipe.batch_size * members
 
 
 def _member_bytes(spec: Spec, examples: Examples, folder: Path) -> int:
     kept = activation_bytes(spec.model, len(examples.features), examples.context, folder)
-    return member_bytes(weight_count(spec, examples, folder), spec.recipe.batch_size, kept)
+    views = 2 if spec.recipe.pretraining.passes else 1
+    return member_bytes(weight_count(spec, examples, folder), views * spec.recipe.batch_size, kept)
 
 
 # ------------------------------------------------------------------------------------------ judging
@@ -204,6 +207,7 @@ def outcome_of(
     ended = estimates_of(of_last, fit.spec.estimands)
     trained = [f for f in fit.folds if not f.inherited]
     epochs = sum(len(f.history) for f in trained) / max(1, len(trained))
+    epochs += fit.spec.recipe.passes - fit.spec.recipe.epochs
     facts: dict[str, Any] = facts_of(fit.spec, examples, folder) | {
         "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],

@@ -11,6 +11,7 @@ import torch
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.fit.checkpoints import Checkpoints
+from trueness.fit.curriculum import orders, scorer_of
 from trueness.fit.device import Device
 from trueness.fit.inherited import completed
 from trueness.fit.member import (
@@ -23,6 +24,7 @@ from trueness.fit.member import (
     stackable,
 )
 from trueness.fit.policy import Mode
+from trueness.fit.pretraining import Starts, pretrain
 from trueness.fit.stack import Stack
 from trueness.models import stacks
 from trueness.spec import Spec
@@ -40,6 +42,7 @@ def fit_stack(
     beside: Path = Path(),
     checkpoints: Checkpoints | None = None,
     inherited: Mapping[Member, FoldFit] | None = None,
+    starts: Starts | None = None,
 ) -> list[Fitted]:
     """Train every fold of every spec, at most `width` networks in one pass.
 
@@ -69,6 +72,8 @@ def fit_stack(
         Keeps every fold that is trained while others are not, and is asked for those first.
     inherited : mapping of Member to FoldFit, optional
         Folds that keep the weights of an earlier run: only examples without a score are scored.
+    starts : mapping of Member to mapping of str to array, optional
+        Weights with which folds begin whose spec names stored runs.
 
     Returns
     -------
@@ -97,7 +102,7 @@ def fit_stack(
                        on_note)  # fmt: skip
     traces = _fit_members(
         examples, members, device, width or len(members), mode, beside,
-        on_epoch or (lambda epochs: None), on_note, prune, checkpoints, there,
+        on_epoch or (lambda epochs: None), on_note, prune, checkpoints, there, starts or {},
     )  # fmt: skip
     before = sum(trace.seconds_before for trace in traces)
     share = (time.perf_counter() - began + before) / len(specs)
@@ -115,13 +120,13 @@ def fit_stack(
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
     on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
-    checkpoints: Checkpoints | None, traces: dict[Member, Trace],
+    checkpoints: Checkpoints | None, traces: dict[Member, Trace], starts: Starts,
 ) -> list[Trace]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again.
 
     `traces` are those of members that need no training.
     """
-    on_epoch(sum(one.member.spec.recipe.epochs for one in traces.values()))
+    on_epoch(sum(one.member.spec.recipe.passes for one in traces.values()))
     while len(traces) < len(members):
         left = [member for member in members if member not in traces]
         chunk, told, began = left[:width], 0, time.perf_counter()
@@ -132,8 +137,7 @@ def _fit_members(
             on_epoch(epochs)
 
         try:
-            stack = Stack(examples, chunk, device, mode, prune, beside)
-            stack.train(count)
+            trained = _trained(examples, chunk, device, mode, prune, beside, count, starts)
         except torch.OutOfMemoryError:
             if len(chunk) == 1:
                 raise
@@ -142,12 +146,37 @@ def _fit_members(
             on_epoch(-told)
             device.empty_cache()
             continue
-        traces |= {trace.member: trace for trace in stack.traces}
+        traces |= {trace.member: trace for trace in trained}
         if checkpoints is not None and len(left) > len(chunk):
             share = (time.perf_counter() - began) / len(chunk)
-            for trace in stack.traces:
+            for trace in trained:
                 if trace.result is not None:
                     checkpoints.save(trace.member, trace.result, share)
+    return [traces[member] for member in members]
+
+
+def _trained(
+    examples: Examples, members: list[Member], device: Device, mode: Mode, prune: Prune | None,
+    beside: Path, count: Callable[[int], None], starts: Starts,
+) -> list[Trace]:  # fmt: skip
+    """All phases of one stack: what orders its examples, what learns without labels, and with."""
+
+    def scored(scorers: list[Member]) -> list[Trace]:
+        own = {Member(scorer_of(m.spec), m.fold): weights for m, weights in starts.items()}
+        return _trained(examples, scorers, device, mode, None, beside, count, own)
+
+    known = orders(examples, members, scored)
+    failed = {member: why for member, why in known.items() if isinstance(why, str)}
+    ordered = {member: order for member, order in known.items() if not isinstance(order, str)}
+    traces = {member: Trace.begin(member, examples, device.name) for member in failed}
+    for member, why in failed.items():
+        traces[member].failure = why
+    if len(failed) < len(members):
+        rest = [member for member in members if member not in failed]
+        stack = Stack(examples, rest, device, mode, prune, beside, ordered)
+        pretrain(stack, count, starts)
+        stack.train(count)
+        traces |= {trace.member: trace for trace in stack.traces}
     return [traces[member] for member in members]
 
 

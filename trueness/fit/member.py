@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from trueness.examples import Examples
 from trueness.fit.device import Device
 from trueness.fit.guard import GRACE, Incident, incidents, is_broken
+from trueness.fit.schedule import learning_rate
 from trueness.fit.streams import Streams
 from trueness.fit.weights import Weights
 from trueness.spec import Spec
@@ -72,7 +74,7 @@ def stackable(one: Spec) -> tuple[str, ...]:
         one.task.model_dump_json(),
         one.evaluation.model_dump_json(),
         one.model.model_dump_json(exclude=set(one.model.shapeless)),
-        f"{one.recipe.batch_size} {one.recipe.precision}",
+        f"{one.recipe.batch_size} {one.recipe.precision} {one.recipe.structure}",
     )
 
 
@@ -99,6 +101,8 @@ class Trace:
     failure: str | None = None
     pruned: bool = False
     seconds_before: float = 0.0
+    order: NDArray[np.int64] | None = None
+    """Training examples as a curriculum takes them in; None for all of them at once."""
 
     @classmethod
     def begin(cls, member: Member, examples: Examples, device: str) -> Trace:
@@ -112,22 +116,54 @@ class Trace:
             float(examples.y[inner].mean()),
         )
 
+    def count(self, epoch: int) -> int:
+        """Examples of an epoch, 0 for the first."""
+        if self.order is None:
+            return len(self.train)
+        proportion = self.member.spec.recipe.curriculum.proportion(epoch)
+        return max(1, math.ceil(proportion * len(self.train) - 1e-9))
+
     @property
     def steps(self) -> int:
-        """Batches per epoch, the last partial one included."""
+        """Batches of the epoch under way, the last partial one included."""
+        return -(-self.count(len(self.history)) // self.member.spec.recipe.batch_size)
+
+    @property
+    def most_steps(self) -> int:
+        """Batches of an epoch at most."""
         return -(-len(self.train) // self.member.spec.recipe.batch_size)
+
+    @property
+    def mean_steps(self) -> float:
+        """Batches per epoch, over all epochs."""
+        recipe = self.member.spec.recipe
+        if self.order is None:
+            return self.most_steps
+        counts = [self.count(epoch) for epoch in range(recipe.epochs)]
+        return sum(-(-n // recipe.batch_size) for n in counts) / recipe.epochs
 
     @property
     def is_over(self) -> bool:
         """Whether the member has left the training."""
         return self.result is not None or self.failure is not None or self.pruned
 
+    def rate(self, step: int) -> float:
+        """Learning rate of a step, 0 for the first."""
+        return learning_rate(self.member.spec.recipe, self.mean_steps, step)
+
     def batches(self) -> NDArray[np.int64]:
         """Rows of the next epoch's batches, (steps, B); -1 pads the last one."""
-        size = self.member.spec.recipe.batch_size
+        size, n = self.member.spec.recipe.batch_size, self.count(len(self.history))
+        seen = self.train if self.order is None else self.order[:n]
         order = np.full(self.steps * size, -1, np.int64)
-        order[: len(self.train)] = self.streams.permutation(self.train)
+        order[:n] = self.streams.permutation(seen)
         return order.reshape(self.steps, size)
+
+    def mixing(self) -> NDArray[np.float32]:
+        """What each window of the next epoch's batches keeps under mixup, (steps, B)."""
+        recipe = self.member.spec.recipe
+        shape, how = (self.steps, recipe.batch_size), recipe.augmentation
+        return self.streams.mixing(how.mixup, how.probability, shape)
 
     def judge(self, row: dict[str, float], weights: Weights, k: int) -> None:
         """Take in an epoch; keep row `k` of the weights if it is better by min_delta."""

@@ -51,6 +51,10 @@ class Objective:
             out = out.index_copy(0, group.rows, group(logits[group.rows], y[group.rows]))
         return out
 
+    def apart(self, logits: Tensor, y: Tensor) -> Tensor:
+        """Losses (K, B, h) of what each of h networks says, (K, B, h)."""
+        return torch.vmap(self, (2, None), 2)(logits, y)
+
 
 class _Group:
     """Members with the same loss function; `vmap` batches positional arguments only."""

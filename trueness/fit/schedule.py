@@ -7,7 +7,7 @@ import numpy as np
 from trueness.spec.recipe import Recipe
 
 
-def learning_rate(recipe: Recipe, steps_per_epoch: int, step: int) -> float:
+def learning_rate(recipe: Recipe, steps_per_epoch: float, step: int) -> float:
     """Learning rate of a step: linear warm-up, then constant or a half cosine down to zero."""
     total = recipe.epochs * steps_per_epoch
     warmup = total * recipe.warmup_pct / 100

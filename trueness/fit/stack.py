@@ -19,6 +19,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from trueness.examples import Examples
+from trueness.fit.changes import Changes, Mixture
+from trueness.fit.criterion import Answer, batch_loss
 from trueness.fit.device import Device
 from trueness.fit.graph import Graph
 from trueness.fit.member import FoldFit, Member, Prune, Trace, precision_of
@@ -26,12 +28,13 @@ from trueness.fit.objective import PADDING, Objective
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.policy import Mode
 from trueness.fit.ranking import stacked_auc
-from trueness.fit.schedule import learning_rate
 from trueness.fit.weights import Layout, Weights, gathered
 from trueness.models import Noise, NoNoise, build, noise_per_example, stacks, statistics
+from trueness.models.augmentation import Augment
 
 EVALUATION_ROWS = 512
 """Windows per member in one forward pass without gradients."""
+NO_ORDERS: Mapping[Member, NDArray[np.int64]] = {}
 IDLE_AT_MOST = 0.25
 """Share of members that a captured graph may drag along after they are over."""
 
@@ -42,11 +45,16 @@ class Stack:
     def __init__(
         self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager",
         prune: Prune | None = None, beside: Path = Path(),
+        orders: Mapping[Member, NDArray[np.int64]] = NO_ORDERS,
     ) -> None:  # fmt: skip
         self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
         self.precision = precision_of(first, device)
         self.traces = [Trace.begin(m, examples, device.name) for m in members]
+        for trace in self.traces:
+            trace.order = orders.get(trace.member)
+        self.selection = first.recipe.selection.structure
+        self.changes = Changes(self.traces, device.name)
         self.alive = list(range(len(members)))
         self.series = torch.from_numpy(examples.series).to(device.name)
         self.start = torch.from_numpy(examples.start).to(device.name)
@@ -56,7 +64,7 @@ class Stack:
         self._initial_weights(beside)
         self._settings()
         forward = self._noisy if self.drops else self._dropless
-        self.forward = cast(Callable[..., tuple[Tensor, Tensor]], forward)
+        self.forward = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], forward)
         self.stacked_forward = torch.vmap(self.forward)
         if mode == "compile":
             self.stacked_forward = torch.compile(self.stacked_forward, dynamic=False)
@@ -82,11 +90,13 @@ class Stack:
             rates.append(module.rates)
         self.weights, self.module = gathered(rows, name), module.to(name)
         level = (torch.tensor(rates) * 256).round()
-        self.drops = bool((level > 0).any()) or bool(module.samples)
+        drops = bool((level > 0).any()) or bool(module.samples)
+        self.drops = drops or bool(self.changes.structure)
         self.level, self.scale = level.to(torch.uint8).to(name), (256 / (256 - level)).to(name)
         windows = torch.zeros(2, context, n_features, device=name)
         with torch.random.fork_rng(devices=[]):
-            self.noise_bytes = noise_per_example(self._set(training=True), windows)
+            module, counted = self._set(training=True), self.changes.counted(len(windows))
+            self.noise_bytes = noise_per_example(module, windows, counted)
 
     def _statistics(self) -> Iterator[dict[str, Tensor]]:
         """For each member, the tensors that the training windows of its fold decide."""
@@ -94,7 +104,8 @@ class Stack:
         for trace in self.traces:
             fold = trace.member.fold
             if fold not in known:
-                known[fold] = statistics(trace.member.spec.model, self._training_windows(trace))
+                model, windows = trace.member.spec.model, self._training_windows(trace)
+                known[fold] = statistics(model, windows, self.examples.features)
             yield known[fold]
 
     def _training_windows(self, trace: Trace) -> Iterator[Tensor]:
@@ -113,17 +124,22 @@ class Stack:
             decay=self._column([r.weight_decay * (r.optimizer == "adamw") for r in recipes]),
             clip=self._column([r.clip_norm or float("inf") for r in recipes]),
         )
-        longest = max(t.steps for t in self.traces)
+        longest = max(t.most_steps for t in self.traces)
         shape = len(self.traces), longest, recipes[0].batch_size
         self.batches = torch.full(shape, -1, device=self.device.name)
         self.cursor = np.zeros(len(self.traces), np.int64)
         self.loss_sum = torch.zeros(len(self.traces), device=self.device.name)
+        self.choice = torch.zeros(len(self.traces), 2, device=self.device.name)
         for row, trace in enumerate(self.traces):
             self._next_epoch(row, trace)
         self.objective = self._objective(self.traces)
 
     def _next_epoch(self, row: int, trace: Trace) -> None:
         self.batches[row, : trace.steps] = torch.from_numpy(trace.batches()).to(self.device.name)
+        self.changes.begin_epoch(row, trace)
+        recipe = trace.member.spec.recipe
+        choice = recipe.selection.at(len(trace.history), recipe.epochs)
+        self.choice[row] = torch.tensor(choice, device=self.device.name)
         self.cursor[row] = 0
         self.loss_sum[row] = 0.0
 
@@ -156,34 +172,36 @@ class Stack:
     def _quiet(self, tensors: dict[str, Tensor], x: Tensor) -> Tensor:
         return functional_call(self.module, tensors, (x, NoNoise()))
 
-    def _dropless(self, tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor]:
+    def _dropless(self, tensors: dict[str, Tensor], x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         logits = self._quiet(tensors, x)
-        return logits, logits.new_zeros(len(x))
+        return logits, logits.new_zeros(len(x)), logits.new_ones(len(x))
 
     def _noisy(
-        self, tensors: dict[str, Tensor], x: Tensor, draws: Tensor, level: Tensor, scale: Tensor
-    ) -> tuple[Tensor, Tensor]:
-        """Logits and auxiliary costs of a training pass."""
-        noise = Noise(draws, level, scale)
+        self, tensors: dict[str, Tensor], x: Tensor, draws: Tensor, level: Tensor, scale: Tensor,
+        *changes: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
+        """Logits, auxiliary costs and weights of a training pass."""
+        change = Augment(self.changes.structure, *changes) if changes else None
+        noise = Noise(draws, level, scale, change)
         logits = functional_call(self.module, tensors, (x, noise))
-        return logits, noise.penalty
+        return logits, noise.penalty, noise.weight
 
-    def _train_logits(
-        self, weights: Weights, rows: Tensor, draws: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Logits of windows `rows` (K, B) in training, and auxiliary costs (K, B).
-
-        Logits are (K, B), or (K, B, h) of networks whose h members are trained side by side.
-        """
+    def _answer(
+        self, weights: Weights, rows: Tensor, draws: Tensor | None, mixture: Mixture | None
+    ) -> Answer:
+        """What networks say of windows `rows` (K, B) in training."""
         self._set(training=True)
         x, named = self._windows(rows, self.shift), self.layout.named(weights)
         given = () if draws is None else (draws, self.level, self.scale)
+        if self.changes.structure:
+            mixed = mixture or Mixture.none(rows)
+            given = (*given, self.changes.dials, mixed.weight, mixed.partner)
         with self.device.autocast(self.precision), self._randomness():
             if len(rows) > 1:
-                return self.stacked_forward(named, x, *given)
+                return Answer(*self.stacked_forward(named, x, *given))
             alone = {name: tensor[0] for name, tensor in named.items()}
-            logits, penalty = self.forward(alone, x[0], *(one[0] for one in given))
-            return logits[None], penalty[None]
+            said = self.forward(alone, x[0], *(one[0] for one in given))
+            return Answer(*(one[None] for one in said))
 
     @contextlib.contextmanager
     def _randomness(self) -> Generator[None]:
@@ -222,9 +240,7 @@ class Stack:
 
     def _rates(self) -> Tensor:
         """Learning rates (K, 1) of the step about to be taken."""
-        return self._column(
-            [learning_rate(t.member.spec.recipe, t.steps, self.adam.steps) for t in self._living()]
-        )
+        return self._column([trace.rate(self.adam.steps) for trace in self._living()])
 
     # ------------------------------------------------------------------------------------ training
 
@@ -249,22 +265,27 @@ class Stack:
         index = self.batches[torch.arange(len(cursor), device=self.device.name), cursor]
         if len(index) == 1 and self.graph is None:
             (trace,) = self._living()
-            index = index[:, : len(trace.train) - int(self.cursor[0]) * index.shape[1]]
-        inputs = (index, self._draws(index.shape[1]), *self.adam.begin(rates))
+            seen = trace.count(len(trace.history))
+            index = index[:, : seen - int(self.cursor[0]) * index.shape[1]]
+        draws, mixing = self._draws(index.shape[1]), self.changes.of_batch(cursor)
+        inputs = (index, draws, mixing, *self.adam.begin(rates))
         if self.graph is None:
             self._advance(*inputs)
         else:
             self.graph(*inputs)
 
     def _advance(
-        self, index: Tensor, draws: Tensor | None, rates: Tensor, correction: Tensor
-    ) -> None:
+        self, index: Tensor, draws: Tensor | None, mixing: Tensor | None, rates: Tensor,
+        correction: Tensor,
+    ) -> None:  # fmt: skip
         """Move weights, optimizer and `loss_sum` by a batch `index` (K, B), all in place."""
         real, index = index >= 0, index.clamp(min=0)
+        mixture = None if mixing is None else Mixture.of(mixing, real)
         theta = self.weights.theta.detach().requires_grad_()
-        logits, penalty = self._train_logits(Weights(theta, self.weights.fixed), index, draws)
-        each = self.objective(logits, torch.where(real, self.y[index], PADDING)) + penalty
-        loss = (each * real).sum(1) / real.sum(1)
+        answer = self._answer(Weights(theta, self.weights.fixed), index, draws, mixture)
+        loss = batch_loss(
+            self.objective, answer, self.y[index], real, mixture, self.selection, self.choice
+        )
         (gradient,) = torch.autograd.grad(loss.sum(), theta)
         self.adam.step(self.weights.theta, gradient, rates, correction)
         self.loss_sum += loss.detach()
@@ -337,6 +358,8 @@ class Stack:
         self.shift = self.shift[index]
         self.level, self.scale = self.level[index], self.scale[index]
         self.batches, self.cursor = self.batches[index], self.cursor[rows]
+        self.choice = self.choice[index]
+        self.changes.keep(index)
         self.adam.keep(index)
         if rows:
             self.objective = self._objective(self._living())

@@ -261,6 +261,51 @@ def poly(logits: Tensor, y: Tensor, *, epsilon1: Scalar) -> Tensor:
     return bce(logits, y) + epsilon1 * wrong
 
 
+def bootstrap(logits: Tensor, y: Tensor, *, beta: Scalar, hard: Scalar) -> Tensor:
+    """Cross-entropy against the target ``beta y + (1 - beta) q``.
+
+    q is p itself, or with `hard` whether p >= 0.5. Reed et al., "Training Deep Neural Networks on
+    Noisy Labels with Bootstrapping" (2015). The gradient also flows through a soft q.
+
+    Parameters
+    ----------
+    beta : scalar in [0, 1]
+        1 is `bce`.
+    hard : scalar, 0 or 1
+
+    Notes
+    -----
+    The part with the own answer is the entropy of p: probabilities come out over-confident.
+    """
+    p = torch.sigmoid(logits)
+    own = hard * (logits >= 0).to(logits.dtype) + (1 - hard) * p
+    return bce(logits, beta * y + (1 - beta) * own)
+
+
+def forwardcorrection(
+    logits: Tensor, y: Tensor, *, noise_rate_0: Scalar, noise_rate_1: Scalar
+) -> Tensor:
+    """Cross-entropy of what labels say that are wrong at known rates.
+
+    ``-y ln p' - (1-y) ln(1-p')`` with ``p' = e0 (1-p) + (1-e1) p``: Patrini et al., "Making Deep
+    Neural Networks Robust to Label Noise: A Loss Correction Approach" (2017), forward.
+
+    Parameters
+    ----------
+    noise_rate_0, noise_rate_1 : scalar in [0, 0.5)
+        e0 of the zeros are labelled 1, e1 of the ones are labelled 0; both 0 is `bce`.
+
+    Notes
+    -----
+    p estimates the class without the noise, so against the labels at hand it is too extreme.
+    """
+    ln_1, ln_0 = F.logsigmoid(logits), F.logsigmoid(-logits)
+    e0, e1 = (torch.zeros_like(logits) + rate for rate in (noise_rate_0, noise_rate_1))
+    says_1 = torch.logaddexp(e0.log() + ln_0, torch.log1p(-e1) + ln_1)
+    says_0 = torch.logaddexp(torch.log1p(-e0) + ln_0, e1.log() + ln_1)
+    return -(y * says_1 + (1 - y) * says_0)
+
+
 def logitadjusted(logits: Tensor, y: Tensor, *, tau: Scalar, prior: Scalar) -> Tensor:
     """Cross-entropy of the logit shifted by the log-odds of the classes.
 
@@ -396,6 +441,8 @@ LOSSES: dict[str, Callable[..., Tensor]] = {
     "variancereg": variancereg,
     "calibratedfocal": calibratedfocal,
     "poly": poly,
+    "bootstrap": bootstrap,
+    "forwardcorrection": forwardcorrection,
     "logitadjusted": logitadjusted,
     "ldam": ldam,
     "partialauc": partialauc,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import inspect
 import warnings
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -65,7 +65,7 @@ class Foreign(nn.Module):
     def forward(self, x: Tensor, noise: DropoutSource | None = None) -> Tensor:
         """Logits (B,) in float32."""
         self.tap.source = noise or NoNoise()
-        return self.net(self.columns(x)).reshape(x.shape[0]).float()
+        return self.net(self.tap.source.augment(self.columns(x))).reshape(x.shape[0]).float()
 
 
 class _Tap:
@@ -157,8 +157,11 @@ def build(
         return Foreign(_made(model, n_features, context, beside), taps, columns)
 
 
-def statistics(model: shapes.Module, windows: Iterable[Tensor]) -> dict[str, Tensor]:
+def statistics(
+    model: shapes.Module, windows: Iterable[Tensor], names: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Mean and deviation of every column over all rows of the training windows, if asked for."""
+    del names
     if not model.standardise:
         return {}
     return standardisation(piece.flatten(0, 1) for piece in windows)
@@ -285,6 +288,11 @@ class _Sites:
 
     def charge(self, cost: Tensor) -> None:
         del cost
+
+    weigh = charge
+
+    def augment(self, x: Tensor) -> Tensor:
+        return x
 
 
 def _can_be_tapped(net: Foreign, x: Tensor) -> bool:

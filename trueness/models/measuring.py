@@ -7,7 +7,7 @@ lie on the meta device, which allocates no numbers.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias, cast
@@ -48,8 +48,8 @@ class NetworkRow:
     stacks : callable, optional
         Whether `torch.func` takes it; all do by default.
     statistics : callable, optional
-        Tensors by name that the training windows decide before training: of the shape, and of the
-        windows in pieces (b, L, C).
+        Tensors by name that are decided before training: of the shape, of the training windows in
+        pieces (b, L, C), and of the names of their columns.
     at : callable, optional
         The row of a network whose code lies in a folder.
     """
@@ -59,7 +59,7 @@ class NetworkRow:
     multiply_adds: Count | None = None
     activation_bytes: Count | None = None
     stacks: Callable[[Any, int, int], bool] | None = None
-    statistics: Callable[[Any, Iterable[Tensor]], dict[str, Tensor]] | None = None
+    statistics: Callable[[Any, Iterable[Tensor], Sequence[str]], dict[str, Tensor]] | None = None
     at: Callable[[Path], NetworkRow] | None = None
 
 

@@ -6,7 +6,7 @@ A model without a row has no weights: all its costs are 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -115,10 +115,12 @@ def stacks(model: Model, n_features: int, context: int, beside: Path = HERE) -> 
     return known is None or known(model, n_features, context)
 
 
-def statistics(model: Model, windows: Iterable[Tensor]) -> dict[str, Tensor]:
-    """Tensors of a network that its training windows, in pieces (b, L, C), decide."""
+def statistics(
+    model: Model, windows: Iterable[Tensor], names: Sequence[str] = ()
+) -> dict[str, Tensor]:
+    """Tensors that training windows, in pieces (b, L, C), and names of columns (C,) decide."""
     known = NETWORKS[model.kind].statistics
-    return {} if known is None else known(model, windows)
+    return {} if known is None else known(model, windows, names)
 
 
 def member_bytes(parameters: int, batch: int, bytes_per_example: int) -> int:

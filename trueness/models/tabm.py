@@ -13,7 +13,7 @@ have no embeddings.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -64,7 +64,8 @@ class TabM(nn.Module):
     def forward(self, x: Tensor, noise: DropoutSource | None = None) -> Tensor:
         """Logits of a batch; `noise` switches dropout on."""
         noise = noise or NoNoise()
-        h = self.columns(flattened(x, self.inputs))[:, None].expand(-1, len(self.heads), -1)
+        x = noise.augment(self.columns(flattened(x, self.inputs)))
+        h = x[:, None].expand(-1, len(self.heads), -1)
         for block in self.blocks:
             h = noise.drop(F.relu(block(h)))
         with full_precision(h):  # a bf16 logit has 8 bits: examples would tie
@@ -99,8 +100,11 @@ def columns_of(inputs: str, n_features: int, context: int) -> int:
     return n_features * {"last": 1, "summary": min(2, context), "window": context}[inputs]
 
 
-def statistics(model: shapes.TabM, windows: Iterable[Tensor]) -> dict[str, Tensor]:
+def statistics(
+    model: shapes.TabM, windows: Iterable[Tensor], names: Sequence[str] = ()
+) -> dict[str, Tensor]:
     """Mean and deviation of every column of the training windows, in pieces (b, L, C)."""
+    del names
     return standardisation(flattened(piece, model.inputs) for piece in windows)
 
 

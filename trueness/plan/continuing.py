@@ -82,9 +82,9 @@ def predecessors(campaign: Campaign, store: Store, specs: Sequence[Any]) -> Pred
 
 def _with_members(spec: Any, known: Mapping[str, tuple[Run, str]]) -> Any:  # noqa: ANN401
     """An ensemble of the runs that its members continue; other specs as they are."""
-    if not spec.depends_on:
+    if spec.model.engine != "ensemble":
         return spec
-    keys = {key: known[key][0].key for key in spec.depends_on}
+    keys = {key: known[key][0].key for key in spec.model.depends_on}
     return spec.model_copy(update={"model": spec.model.with_members(keys)})
 
 

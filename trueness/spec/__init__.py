@@ -8,7 +8,7 @@ text, so a new field whose default means "as before" keeps every old key.
 from __future__ import annotations
 
 import re
-from typing import Any, Self, get_args
+from typing import Any, ClassVar, Self, get_args
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -43,6 +43,8 @@ class Spec(ContentAddressed):
     True
     """
 
+    references: ClassVar[tuple[tuple[str, ...], ...]] = (("recipe", "pretraining", "of"),)
+
     task: TaskShape
     model: Model = PatchTST(kind="patchtst")
     loss: Loss = Bce(kind="bce")
@@ -69,6 +71,7 @@ class Spec(ContentAddressed):
     def _parts_fit(self) -> Self:
         self.model.check(self)
         self.loss.check(self)
+        self.recipe.check(self)
         return self
 
     @property
@@ -88,8 +91,16 @@ class Spec(ContentAddressed):
 
     @property
     def depends_on(self) -> set[str]:
-        """Keys of the stored runs that it is made of."""
-        return set(self.model.depends_on)
+        """Keys of the stored runs that it is made of, or begins with."""
+        begins = self.recipe.pretraining.depends_on if self.model.is_network else ()
+        return {*self.model.depends_on, *begins}
+
+    @property
+    def columns_read(self) -> tuple[tuple[tuple[str, ...], str], ...]:
+        """Paths of fields that name an input, and the inputs."""
+        column = self.recipe.curriculum.column if self.model.is_network else None
+        named = [(("model", "regime", "returns"), name) for name in self.model.columns_read]
+        return (*named, *([(("recipe", "curriculum", "returns"), column)] if column else []))
 
     @property
     def estimands(self) -> Estimands:
@@ -112,7 +123,10 @@ class Spec(ContentAddressed):
 
     def canonical(self) -> Spec:
         """Equal runs brought to one spelling: identities, and what a model never reads."""
-        update: dict[str, Any] = {"loss": self.loss.identity(), "model": self._model_as_read()}
+        update: dict[str, Any] = {
+            "loss": self.loss.identity(), "model": self._model_as_read(),
+            "recipe": self.recipe.identity(),
+        }  # fmt: skip
         if not self.model.is_network:
             update |= {"loss": Bce(kind="bce"), "recipe": Recipe()}
         if not self.model.seeded:
@@ -142,7 +156,8 @@ class Spec(ContentAddressed):
         'a20 · PatchTST d128×4, emb 16'
         """
         own = f"{self.task.prefix}{self.model.in_words()}"
-        return ", ".join(filter(None, [own, self.canonical().loss.in_words()]))
+        read = self.canonical()
+        return ", ".join(filter(None, [own, read.loss.in_words(), read.recipe.in_words()]))
 
 
 def explain_error(

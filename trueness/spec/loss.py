@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
-from trueness.spec.shape import Family, Float, no_bool
+from trueness.spec.shape import Bool, Family, Float, no_bool
 
 if TYPE_CHECKING:
     from trueness.spec import Spec
@@ -210,6 +210,30 @@ class Poly(Loss):
     def identity(self) -> Loss:
         """Nothing added is plain cross-entropy."""
         return Bce(kind="bce") if self.epsilon1 == 0 else self
+
+
+class Bootstrap(Loss):
+    """Cross-entropy against a target between the label and the network's own answer."""
+
+    kind: Literal["bootstrap"]
+    beta: Annotated[Float, Field(ge=0, le=1)] = Field(0.8, description="weight of the label")
+    hard: Bool = Field(False, description="the answer as 0 or 1, not as a probability")
+
+    def identity(self) -> Loss:
+        """All of the label is plain cross-entropy."""
+        return Bce(kind="bce") if self.beta == 1 else self
+
+
+class ForwardCorrection(Loss):
+    """Cross-entropy of the probability that a label says 1 if labels are wrong at known rates."""
+
+    kind: Literal["forwardcorrection"]
+    noise_rate_0: Float = Field(0.1, ge=0, lt=0.5, description="of the zeros, labelled 1")
+    noise_rate_1: Float = Field(0.1, ge=0, lt=0.5, description="of the ones, labelled 0")
+
+    def identity(self) -> Loss:
+        """Labels that are never wrong are plain cross-entropy."""
+        return Bce(kind="bce") if self.noise_rate_0 == self.noise_rate_1 == 0 else self
 
 
 class LogitAdjusted(Loss):

@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self, TypeAlias
 from pydantic import Field, JsonValue, model_validator
 
 from trueness.spec.embedding import Embedding, NoEmbedding, must_divide
+from trueness.spec.regime import NoRegime, Regime
+from trueness.spec.scales import Multiscale, OneScale
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int
+from trueness.spec.training import TRANSFORMS
 
 if TYPE_CHECKING:
     from trueness.spec import Spec
@@ -38,6 +41,10 @@ class Model(Family):
         Those among them that belong to the training rather than to the network.
     sizes : tuple of str
         Fields that a budget of parameters decides; none where no budget can.
+    transforms : tuple of str
+        Transforms of an augmentation that mean something for its inputs.
+    has_tokens : bool
+        Whether it can learn from windows without labels.
     """
 
     engine: ClassVar[Engine]
@@ -45,6 +52,23 @@ class Model(Family):
     shapeless: ClassVar[frozenset[str]] = frozenset()
     rates: ClassVar[tuple[str, ...]] = ()
     sizes: ClassVar[tuple[str, ...]] = ()
+    transforms: ClassVar[tuple[str, ...]] = ()
+    has_tokens: ClassVar[bool] = False
+
+    @property
+    def normalises(self) -> bool:
+        """Whether it brings its columns to one scale."""
+        return False
+
+    @property
+    def side_by_side(self) -> int:
+        """Networks in one, each with a loss of its own."""
+        return 1
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """Inputs that it needs by name."""
+        return ()
 
     @property
     def reference(self) -> str | None:
@@ -120,10 +144,17 @@ class PatchTST(Network):
     revin: Bool = True
     position_std: Float = Field(0.02, ge=0)
     embedding: Embedding = NoEmbedding(kind="none")
+    multiscale: Multiscale = OneScale(kind="none")
+    regime: Regime = NoRegime(kind="none")
+    networks: Int = Field(
+        1, ge=1, le=64, description="side by side; their probabilities are averaged"
+    )
 
     shapeless: ClassVar[frozenset[str]] = frozenset({"dropout", "head_dropout", "position_std"})
     rates: ClassVar[tuple[str, ...]] = ("dropout", "head_dropout")
     sizes: ClassVar[tuple[str, ...]] = ("d_model", "n_layers", "n_heads", "d_ff")
+    transforms: ClassVar[tuple[str, ...]] = TRANSFORMS
+    has_tokens: ClassVar[bool] = True
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:
@@ -135,17 +166,45 @@ class PatchTST(Network):
         """Whether its embedding does."""
         return self.embedding.compiles
 
+    @property
+    def normalises(self) -> bool:
+        """By the mean and deviation of a window."""
+        return self.revin
+
+    @property
+    def side_by_side(self) -> int:
+        """Networks."""
+        return self.networks
+
+    @property
+    def columns_read(self) -> tuple[str, ...]:
+        """That of its regimes."""
+        return () if self.regime.column is None else (self.regime.column,)
+
+    def patches(self, context: int) -> tuple[tuple[int, int, int], ...]:
+        """Length, stride and number of the patches of a window, for every scale."""
+        sets = self.multiscale.patches(self.patch_length, self.stride)
+        return tuple((length, step, (context - length) // step + 1) for length, step in sets)
+
     def identity(self) -> Self:
-        """With the simplest spelling of its embedding."""
-        return self.model_copy(update={"embedding": self.embedding.identity()})
+        """With the simplest spelling of its parts; several scales replace its patches."""
+        parts = ("embedding", "multiscale", "regime")
+        update = {name: getattr(self, name).identity() for name in parts}
+        if len(self.multiscale.patches(0, 0)) > 1:
+            fields = type(self).model_fields
+            update |= {name: fields[name].default for name in ("patch_length", "stride")}
+        return self.model_copy(update=update)
 
     def check(self, of: Spec) -> None:
         """A window holds at least one patch, and more than its mean."""
-        if self.patch_length > of.task.context:
+        context = of.task.context
+        n_tokens = (context - self.patch_length) // self.stride + 1
+        if n_tokens < 1 and len(self.patches(context)) == 1:
             raise ValueError(
-                f"model.patch_length {self.patch_length} is longer than "
-                f"task.context {of.task.context}"
+                f"model.patch_length {self.patch_length} is longer than task.context {context}"
             )
+        self.multiscale.check(n_tokens, self.d_model, context)
+        self.regime.check(of)
         if self.revin and of.task.context == 1:
             raise ValueError("model.revin takes the mean of a window from it, which leaves nothing "
                              "of windows of one row; set it to false")  # fmt: skip
@@ -153,7 +212,9 @@ class PatchTST(Network):
     def in_words(self) -> str:
         """Width, depth and embedding."""
         own = f"PatchTST d{self.d_model}×{self.n_layers}"
-        return ", ".join(filter(None, [own, self.embedding.in_words()]))
+        rest = [part.kind for part in (self.multiscale, self.regime) if part.kind != "none"]
+        several = [f"{self.networks} networks"] if self.networks > 1 else []
+        return ", ".join(filter(None, [own, self.embedding.in_words(), *rest, *several]))
 
 
 class TabM(Network):
@@ -168,6 +229,17 @@ class TabM(Network):
 
     shapeless: ClassVar[frozenset[str]] = frozenset({"dropout"})
     rates: ClassVar[tuple[str, ...]] = ("dropout",)
+    transforms: ClassVar[tuple[str, ...]] = ("jitter", "scale", "mixup")
+
+    @property
+    def normalises(self) -> bool:
+        """By the training windows."""
+        return True
+
+    @property
+    def side_by_side(self) -> int:
+        """Perceptrons."""
+        return self.k
 
     def in_words(self) -> str:
         """Width, depth and number of perceptrons."""
@@ -191,6 +263,13 @@ class Module(Network):
     version: str | None = Field(
         None, min_length=1, description="of the package, or the digest of an own file; filled in"
     )
+
+    transforms: ClassVar[tuple[str, ...]] = TRANSFORMS
+
+    @property
+    def normalises(self) -> bool:
+        """By the training windows, unless it takes them as they are."""
+        return self.standardise
 
     def __hash__(self) -> int:
         """By its text: a mapping has none."""

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from trueness.errors import SpecError, nearest
 from trueness.spec.loss import Bce, Loss, StopOn
 from trueness.spec.shape import Float, Int, Shape
+from trueness.spec.training import (
+    AllExamples,
+    Augmentation,
+    Curriculum,
+    NoPretraining,
+    Pretraining,
+    Selection,
+    WholeEpochs,
+)
+
+if TYPE_CHECKING:
+    from trueness.spec import Spec
 
 
 class Recipe(Shape):
@@ -35,7 +47,44 @@ class Recipe(Shape):
     guard: Literal["continue", "stop"] = Field(
         "continue", description="whether training ends once it is broken"
     )
+    augmentation: Augmentation = Augmentation()
+    selection: Selection = AllExamples(kind="none")
+    curriculum: Curriculum = WholeEpochs(kind="none")
+    pretraining: Pretraining = NoPretraining(kind="none")
 
+    def identity(self) -> Recipe:
+        """The same recipe with nothing written that is not read."""
+        parts = ("augmentation", "selection", "curriculum", "pretraining")
+        return self.model_copy(update={name: getattr(self, name).identity() for name in parts})
+
+    def check(self, of: Spec) -> None:
+        """Refuse a spec to which it cannot be applied; raises ValueError."""
+        if of.model.is_network:
+            for part in (self.augmentation, self.selection, self.curriculum, self.pretraining):
+                part.check(of)
+
+    @property
+    def structure(self) -> str:
+        """What networks of one stack agree in besides batch and precision; empty as published."""
+        parts = (*self.augmentation.structure, self.selection.structure,
+                 self.pretraining.canonical_text())  # fmt: skip
+        return " ".join(part for part in parts if part not in ("none", NOTHING))
+
+    def in_words(self) -> str:
+        """What a label says of it: the switches that are on."""
+        changes = [f"{n} {value:g}" for n, value in self.augmentation.strengths.items() if value]
+        parts = {"": self.selection, "curriculum by ": self.curriculum,
+                 "pre-trained by ": self.pretraining}  # fmt: skip
+        named = [f"{word}{one.kind}" for word, one in parts.items() if one.kind != "none"]
+        return ", ".join([*changes, *named])
+
+    @property
+    def passes(self) -> int:
+        """Times that training windows are seen at most, those before the first epoch included."""
+        return self.epochs + self.curriculum.warmup_epochs + self.pretraining.passes
+
+
+NOTHING = NoPretraining(kind="none").canonical_text()
 
 RECIPES: dict[str, dict[str, Any]] = {
     "mission": {},

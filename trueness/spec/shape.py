@@ -123,10 +123,13 @@ class TaskShape(Family):
         Shapes of evaluations, one per protocol.
     of_data : tuple of str
         Fields that the data decide.
+    scaled : bool
+        Whether inputs are brought to one scale inside each fold.
     """
 
     protocols: ClassVar[tuple[type[Shape], ...]]
     of_data: ClassVar[tuple[str, ...]] = ()
+    scaled: ClassVar[bool] = False
 
     if TYPE_CHECKING:  # fields of some, which pydantic would find shadowed
 

@@ -41,6 +41,7 @@ class TableTask(TaskShape):
     )
 
     of_data: ClassVar[tuple[str, ...]] = ("rows",)
+    scaled: ClassVar[bool] = True
     nouns: ClassVar[tuple[str, str]] = ("row", "group")
     horizon: ClassVar[int] = 0
     protocols: ClassVar[tuple[type[Shape], ...]] = (Holdout, KFold, RowsForward, Given)

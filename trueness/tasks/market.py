@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.document.numbers import plural
-from trueness.errors import DataError, about
+from trueness.errors import DataError, about, nearest
 from trueness.examples import Examples
 from trueness.market import feature_names, load_volatility, market_examples, resolve_evaluation
 from trueness.market.continuing import Earlier
@@ -92,6 +92,7 @@ class Market:
                 "`features:` or --features", "no_features",
             )  # fmt: skip
         self._check_own(task, own, place)
+        self._check_columns(spec, data, place)
         self._check_target(task, data, place)
         ahead = [name for name in chosen_own(task, own) if own and name in own.looks_ahead]
         if own and ahead and not task.allow_lookahead:
@@ -131,6 +132,18 @@ class Market:
                 ("task", "columns"), f"task.columns: {blind[0]} reads a volatility index; give one "
                 "as `vix:` or --vix", "no_volatility",
             )  # fmt: skip
+
+    def _check_columns(self, spec: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
+        """Refuse a model or a recipe that reads a column which is no input."""
+        if not spec.columns_read:
+            return
+        inputs = feature_names(spec.task, data)
+        for path, name in spec.columns_read:
+            if name not in inputs:
+                raise place.fail(
+                    path, f"{'.'.join(path)}: {name} is no input of {spec.task.inputs}; "
+                    f"{nearest(name, list(inputs))}", "no_column",
+                )  # fmt: skip
 
     def _check_target(self, task: Any, data: MarketData, place: Place) -> None:  # noqa: ANN401
         try:
