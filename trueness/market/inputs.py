@@ -215,13 +215,17 @@ def forward_fill(values: Array, max_age: int) -> tuple[Array, NDArray[np.int64]]
 def earlier_median(values: Array) -> Array:
     """Median of all defined values up to each row, (T, C); NaN before the first.
 
+    Columns without a gap after their first value, which need none, are NaN.
+
     Examples
     --------
     >>> earlier_median(np.array([[3.0], [np.nan], [1.0], [2.0]])).ravel().tolist()
     [3.0, 3.0, 2.0, 2.0]
     """
     out = np.full_like(values, np.nan)
-    for i in np.flatnonzero(np.isnan(values).any(axis=0) | (len(values) < 10)):
+    missing = np.isnan(values)
+    gaps = missing & np.logical_or.accumulate(~missing, axis=0)
+    for i in np.flatnonzero(gaps.any(axis=0)):
         seen: list[float] = []
         for t, value in enumerate(values[:, i]):
             if not np.isnan(value):
