@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,18 @@ class Examples:
     def members(self, part: str, fold: int = 0) -> NDArray[np.int64]:
         """Positions of the examples that play `part` in `fold`."""
         return np.flatnonzero(self.parts[fold] == PARTS.index(part))
+
+    def only(self, rows: NDArray[np.int64]) -> Self:
+        """Some of the examples, by position (m,), in the given order."""
+
+        def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
+            return None if values is None else values[rows]
+
+        return replace(
+            self, start=self.start[rows], y=self.y[rows], when=taken(self.when),
+            group=taken(self.group), parts=self.parts[:, rows], ids=taken(self.ids),
+            cluster=taken(self.cluster), extra={n: v[rows] for n, v in self.extra.items()},
+        )  # fmt: skip
 
     def counts(self) -> list[dict[str, tuple[int, int]]]:
         """For each fold: part -> (examples, positives), parts without examples left out."""

@@ -29,7 +29,7 @@ from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_in
 from trueness.bundle.format import DESCRIPTION
 from trueness.bundle.members import NETWORK, Opened
 from trueness.bundle.oddities import of_data
-from trueness.bundle.predicting import Predictor, load, only_rows, rows_key
+from trueness.bundle.predicting import Predictor, load, rows_key
 from trueness.errors import TruenessError
 from trueness.examples import Examples
 from trueness.fit.device import choose_device
@@ -238,7 +238,7 @@ def _labelled(predictor: Predictor, one: Opened, examples: Examples, data: Any) 
     rows = np.flatnonzero(known)
     if examples.when is not None:
         rows = rows[np.argsort(examples.when[rows], kind="stable")]
-    return only_rows(replace(examples, y=y), rows)
+    return replace(examples, y=y).only(rows)
 
 
 def _of_member(one: Opened, examples: Examples, beside: Path) -> FoldModel:

@@ -291,7 +291,7 @@ class Predictor:
                 + "; --since DATE answers for earlier times, which the model was fitted on",
                 "old_data",
             )
-        return only_rows(examples, np.flatnonzero(wanted))
+        return examples.only(np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:
         score = mean_logit(logits)
@@ -345,19 +345,6 @@ def _checked(examples: Examples, member: Member) -> Examples:
         raise TruenessError(f"the data give other columns than the model reads: {what}",
                             "missing_column")  # fmt: skip
     return examples
-
-
-def only_rows(examples: Examples, rows: NDArray[np.int64]) -> Examples:
-    """Some of the examples, (m,) of them."""
-
-    def taken(values: NDArray[Any] | None) -> NDArray[Any] | None:
-        return None if values is None else values[rows]
-
-    return replace(
-        examples, start=examples.start[rows], y=examples.y[rows], when=taken(examples.when),
-        group=taken(examples.group), parts=examples.parts[:, rows], ids=taken(examples.ids),
-        cluster=taken(examples.cluster), extra={n: v[rows] for n, v in examples.extra.items()},
-    )  # fmt: skip
 
 
 def time_of(given: object, what: str = "since") -> np.datetime64:
