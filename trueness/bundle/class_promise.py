@@ -5,6 +5,7 @@ All of it was learnt on the validation part, whose texts the run was not trained
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -48,8 +49,8 @@ class ClassPromise:
     temperatures : GroupTemperatures
     thresholds : dict of str to AbstentionThreshold
         By language; empty without a precision.
-    languages : tuple of str
-        Of the texts it was trained on.
+    languages : dict of str to int
+        Texts of each in that part.
     notes : tuple of str
     """
 
@@ -60,7 +61,7 @@ class ClassPromise:
     base_rate: Estimate
     temperatures: GroupTemperatures
     thresholds: dict[str, AbstentionThreshold]
-    languages: tuple[str, ...]
+    languages: dict[str, int]
     notes: tuple[str, ...] = ()
 
     @property
@@ -104,7 +105,7 @@ class ClassPromise:
             "precision": self.precision, "promised": self.promised,
             "base_rate": self.base_rate.to_dict(), "temperatures": self.temperatures.to_dict(),
             "thresholds": {name: one.to_dict() for name, one in self.thresholds.items()},
-            "languages": list(self.languages), "notes": list(self.notes),
+            "languages": self.languages, "notes": list(self.notes),
         }  # fmt: skip
 
     @classmethod
@@ -116,7 +117,7 @@ class ClassPromise:
             Estimate.from_dict(content["base_rate"]),
             GroupTemperatures.from_dict(content["temperatures"]),
             {name: read(one) for name, one in content["thresholds"].items()},
-            tuple(content["languages"]), tuple(content["notes"]),
+            dict(content["languages"]), tuple(content["notes"]),
         )  # fmt: skip
 
 
@@ -158,7 +159,7 @@ def class_promise_of(
     return ClassPromise(
         rule.measured_on, len(part), tuple(run.record["classes"]), precision,
         Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, found,
-        tuple(sorted(set(group.tolist()))),
+        dict(sorted(Counter(group.tolist()).items())),
     )  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from trueness.evaluation.group_calibration import accepted, guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
 from trueness.text.given import GivenTexts, given_texts
-from trueness.text.languages import detect
+from trueness.text.languages import detect_among
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
@@ -224,7 +224,7 @@ class TitlesPredictor:
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:
             return data.languages[rows]
-        return np.asarray(detect(data.texts[rows].to_list())[0], dtype=np.str_)
+        return detect_among(data.texts[rows].to_list(), self.promise.languages)
 
     def _portion(self, data: GivenTexts, rows: slice) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)

@@ -84,7 +84,7 @@ class _ClassPromise(BaseModel, strict=True):
     base_rate: _Estimate
     temperatures: _Temperatures
     thresholds: dict[str, _Abstention]
-    languages: list[str]
+    languages: dict[str, Count]
     notes: list[str]
 
 

@@ -6,7 +6,7 @@ right less often than it says in small languages, so slices need the gate and th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -19,12 +19,12 @@ from trueness.text.columns import Texts, string_column
 
 UNDETERMINED = "und"
 LONGEST = 300  # characters that are read; more tell the model nothing and cost time
-DOUBTFUL = 0.8
+DOUBTFUL, GATE = 0.8, 0.5
 _CHINESE = {"yue": "zh", "wuu": "zh"}
 
 
 def detect(
-    texts: Texts, *, gate: float = 0.5, languages: Sequence[str] | None = None
+    texts: Texts, *, gate: float = GATE, languages: Sequence[str] | None = None
 ) -> tuple[NDArray[np.str_], NDArray[np.float32]]:
     """Code of the most probable language of every text, and its probability.
 
@@ -67,8 +67,7 @@ def detect(
     detector, nothing = _detector(), _nothing()
     n_best = 1 if allowed is None else len(known_languages())
     codes, confidence = [], np.zeros(len(column), np.float32)
-    shown = column.str.normalize("NFKC").str.replace_all(r"\p{Cf}", "")
-    for row, text in enumerate(shown):
+    for row, text in enumerate(_shown(column)):
         found = detector.detect(text, k=n_best)
         code, probability = UNDETERMINED, 0.0
         if (found[0]["lang"], found[0]["score"]) != nothing:
@@ -78,21 +77,60 @@ def detect(
     return np.array(codes, dtype=np.str_), confidence
 
 
-def _best(found: list[dict[str, Any]], allowed: frozenset[str] | None) -> tuple[str, float]:
-    """Likeliest code of a detection and its probability, among the allowed ones."""
+def detect_among(texts: Texts, counts: Mapping[str, int]) -> NDArray[np.str_]:
+    """Codes (n,) of texts that come from known languages; others are found where they are plain.
+
+    Where `detect` is not sure, the probabilities of the known languages are multiplied by how often
+    each occurs (Bayes' rule, the detector's own prior taken as even) and brought to sum 1; below
+    0.5 the code stays ``"und"``. A short title without a clue is so taken for the commonest.
+
+    Parameters
+    ----------
+    texts : (n,) of str
+    counts : mapping of str to int
+        Texts of each language, as in training; ``und`` and what the model does not know are passed
+        over.
+
+    Examples
+    --------
+    >>> detect(["Slim fit cotton shirt, navy"])[0].tolist()
+    ['und']
+    >>> texts = ["Slim fit cotton shirt, navy", "Rote Laufschuhe für Damen"]
+    >>> detect_among(texts, {"en": 9, "de": 1}).tolist()
+    ['en', 'de']
+    """
+    column = string_column(texts)
+    codes = detect(column)[0].astype(object)
+    prior = {code: n for code, n in counts.items() if n > 0 and code in known_languages()}
+    shown = _shown(column)
+    for row in np.flatnonzero(codes == UNDETERMINED) if prior else ():
+        found = _detector().detect(shown[int(row)], k=len(known_languages()))
+        if (found[0]["lang"], found[0]["score"]) != _nothing():
+            best, probability = _best(found, prior)
+            codes[row] = best if probability >= GATE else UNDETERMINED
+    return codes.astype(np.str_)
+
+
+def _shown(column: pl.Series) -> pl.Series:
+    """Texts as the detector reads them."""
+    return column.str.normalize("NFKC").str.replace_all(r"\p{Cf}", "")
+
+
+def _best(found: list[dict[str, Any]], allowed: Mapping[str, float] | None) -> tuple[str, float]:
+    """Likeliest code of a detection and its probability, among allowed ones of some weight."""
     if allowed is None:
         return _CHINESE.get(found[0]["lang"], found[0]["lang"]), found[0]["score"]
     share = dict.fromkeys(sorted(allowed), 0.0)
     for one in found:
         code = _CHINESE.get(one["lang"], one["lang"])
         if code in share:
-            share[code] += one["score"]
+            share[code] += one["score"] * allowed[code]
     best = max(share, key=share.__getitem__)
     total = sum(share.values())
     return (best, share[best] / total) if total else (UNDETERMINED, 0.0)
 
 
-def _allowed(languages: Sequence[str] | None) -> frozenset[str] | None:
+def _allowed(languages: Sequence[str] | None) -> dict[str, float] | None:
     if languages is None:
         return None
     known = known_languages()
@@ -101,7 +139,7 @@ def _allowed(languages: Sequence[str] | None) -> frozenset[str] | None:
             raise DataError(f"language {code!r} is none of the model; {nearest(code, list(known))}")
     if not languages:
         raise DataError("languages is empty; name the languages there can be, or give None")
-    return frozenset(languages)
+    return dict.fromkeys(languages, 1.0)
 
 
 @cache
