@@ -337,7 +337,11 @@ def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_pat
 
 def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
     bundle, answer, labels = _logged(folder, tmp_path)
-    wrong = labels.with_columns(y=pl.lit("no such class"))
+    other = "Shoes" if answer["label"][0] == "Clothing" else "Clothing"
+    said = dict(zip(answer["id"], answer["label"], strict=True))
+    wrong = labels.with_columns(
+        y=pl.Series([other if said[one] != other else "no such class" for one in labels["id"]])
+    )
     wrong.write_csv(tmp_path / "labels.csv")
     code, out, _ = call(
         capsys, "monitor", tmp_path / "b", "--labels", tmp_path / "labels.csv", "--json"
@@ -375,7 +379,8 @@ def test_equal_texts_are_one_line_of_the_log(folder, tmp_path):
     ("labels", "code"),
     [
         ({"id": ["zzz"], "y": ["Shoes"]}, "unknown_ids"), ({"id": ["zzz"]}, "missing_column"),
-        ({"id": ["zzz"], "y": [None]}, "labels"), ({"id": ["z", "z"], "y": ["A", "B"]}, "contradiction"),
+        ({"id": ["zzz"], "y": [None]}, "labels"), ({"id": ["zzz"], "y": ["shoes"]}, "labels"),
+        ({"id": ["z", "a"], "y": ["Nonsense", "None"]}, "labels"), ({"id": ["z", "z"], "y": ["Shoes", "Toys"]}, "contradiction"),
     ],
 )  # fmt: skip
 def test_labels_that_cannot_be_used_are_refused(folder, bundles, tmp_path, labels, code):

@@ -148,7 +148,8 @@ def test_a_mistake_is_told_with_its_line(tmp_path, experiment, message):
     assert message in str(caught.value)
 
 
-def test_settings_are_laid_over_and_data_are_not_needed_to_list():
+def test_settings_are_laid_over_and_data_are_not_needed_to_list(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))  # where no corpus was built yet
     campaign = load_campaign("text", settings={"recipe": {"epochs": 1}}, seeds=1, needed=False)
     assert {e.spec.recipe.epochs for e in campaign.experiments} == {1}
     assert {e.spec.task.corpus for e in campaign.entries} == {"unknown"}

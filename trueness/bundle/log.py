@@ -112,11 +112,12 @@ def _digest(content: Mapping[str, Any], before: str) -> str:
 
 
 def differing(known: Log, rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Ids of rows that the log answers with another score, beyond rounding."""
-    before = {i: line["score"] for i, line in known.predictions.items()}
+    """Ids of rows that the log answers otherwise, or with another score, beyond rounding."""
+    before = known.predictions
     return [
         row["id"] for row in rows if row["id"] in before
-        and not math.isclose(row["score"], before[row["id"]], rel_tol=SAME, abs_tol=SAME)
+        and (row["answer"] != before[row["id"]]["answer"] or not math.isclose(
+            row["score"], before[row["id"]]["score"], rel_tol=SAME, abs_tol=SAME))
     ]  # fmt: skip
 
 
@@ -179,13 +180,15 @@ def _write(bundle: Bundle, text: str) -> None:
     """Append and wait for the disk; what is cut off by a full one is taken back."""
     size = bundle.log.stat().st_size if bundle.log.exists() else 0
     with bundle.log.open("ab") as out:
+        whole = False
         try:
             out.write(text.encode())
             out.flush()
             os.fsync(out.fileno())
-        except OSError:
-            os.truncate(bundle.log, size)
-            raise
+            whole = True
+        finally:
+            if not whole:
+                os.truncate(bundle.log, size)
 
 
 def ordered(frame: pl.DataFrame) -> pl.DataFrame:

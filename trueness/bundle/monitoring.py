@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
 from trueness.document.numbers import count, decimal, estimate, percent, plural, share
-from trueness.errors import DataError, TruenessError
+from trueness.errors import DataError, TruenessError, nearest
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.confidence_sequence import (
     block_means,
@@ -313,6 +313,8 @@ def _from_table(
     twice = table.filter(pl.col("id").is_duplicated())
     if len(twice):
         raise DataError(f"labels: {twice['id'][0]} has two labels", "contradiction")
+    if isinstance(promise, ClassPromise):
+        _check_spelling(sorted(set(table["y"])), promise.classes)
     unknown = table.filter(~pl.col("id").is_in(list(logged)))
     if len(unknown) == len(table):
         raise DataError(f"labels: {unknown['id'][0]} and all others were never predicted by this "
@@ -325,6 +327,18 @@ def _from_table(
             other
         )
     return dict(table.iter_rows()), notes
+
+
+def _check_spelling(given: Sequence[str], classes: Sequence[str]) -> None:
+    """Refuse names that are those of a class but for case and blanks, or no class at all."""
+    other = [name for name in given if name not in classes]
+    plain = {"".join(name.split()).casefold(): name for name in classes}
+    for name in other:
+        if (meant := plain.get("".join(name.split()).casefold())) is not None:
+            raise DataError(f"labels: {name!r} is no class of the model, {meant!r} is", "labels")
+    if len(other) == len(given):
+        raise DataError(f"labels: none is a class of the model, the first is {other[0]!r}; "
+                        f"{nearest(other[0], list(classes))}", "labels")  # fmt: skip
 
 
 def _zeros_and_ones(given: pl.Series) -> pl.Series:

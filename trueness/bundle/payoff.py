@@ -39,6 +39,8 @@ from trueness.store import AnyStore, Run
 from trueness.tasks import task_of
 
 Array = NDArray[np.float64]
+LEAST_BLOCKS = 10
+"""That alarms lie in, for an interval of their mean; with fewer it covers too little."""
 SHOWN = 30
 MOST_BINS = 40
 MARKS: dict[str, tuple[int | None, str, str]] = {
@@ -342,15 +344,20 @@ def _judged(
 ) -> Payoff:  # fmt: skip
     blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)
     level = 1 - (1 - answered.confidence) / setting.models
-    own, of_all = _mean(returns, answered.raised), _mean(returns, np.ones(len(returns), bool))
+    every = np.ones(len(returns), bool)
+    own, of_all = _mean(returns, answered.raised, blocks), _mean(returns, every, blocks)
 
-    def estimated(one: tuple[float, Array], minus: tuple[float, Array] | None = None) -> Estimate:
-        value, influence = one
+    def estimated(one: _Mean, minus: _Mean | None = None) -> Estimate:
+        value, influence, few = one
         if minus is not None:
-            value, influence = value - minus[0], influence - minus[1]
-        return linear(value, influence, blocks).estimate(level).chosen_among(setting.models)
+            value, influence, few = value - minus[0], influence - minus[1], few or minus[2]
+        found = linear(value, influence, blocks, few=few)
+        return found.estimate(level).chosen_among(setting.models)
 
-    other = None if setting.baseline is None else _mean(returns, setting.baseline[1])
+    if own[2]:
+        notes = [*notes, f"the alarms lie in fewer than {LEAST_BLOCKS} blocks of "
+                         f"{plural(answered.block, 'time')}: too few for an interval"]  # fmt: skip
+    other = None if setting.baseline is None else _mean(returns, setting.baseline[1], blocks)
     return Payoff(
         answered.name, answered.source, setting,
         answered.frame.with_columns(return_pct=pl.Series(returns))
@@ -361,10 +368,17 @@ def _judged(
     )  # fmt: skip
 
 
-def _mean(returns: Array, among: NDArray[np.bool_]) -> tuple[float, Array]:
-    """Mean return of some units, and what it owes to each of all, (n,)."""
+_Mean = tuple[float, Array, bool]
+
+
+def _mean(returns: Array, among: NDArray[np.bool_], blocks: Blocks) -> _Mean:
+    """Mean return of some units, what it owes to each of all, (n,), and whether they are too few.
+
+    Influences sum to 0 inside a run of alarms, so that few runs would say that nothing varies.
+    """
     mean = float(returns[among].mean())
-    return mean, np.where(among, returns - mean, 0.0) / among.sum()
+    few = len(np.unique(blocks.item[among])) < LEAST_BLOCKS
+    return mean, np.where(among, returns - mean, 0.0) / among.sum(), few
 
 
 def _prices(panel: Any, answered: Answered) -> dict[str, tuple[list[str], list[float]]]:  # noqa: ANN401
