@@ -148,7 +148,8 @@ def test_across_kinds_of_task(golden_market, golden_titles):
     assert pairs["task.bars"][1] is MISSING
 
 
-def test_declared_experiments_need_no_run(tmp_path, capsys):
+def test_declared_experiments_need_no_run(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))  # where no corpus was built yet
     at = ("--store", tmp_path / "none")
     _, out, _ = call(capsys, "diff", "demo:D-01", "demo:D-03", *at, "--json")
     answer = json.loads(out)
