@@ -249,6 +249,22 @@ def check_installed(package: str) -> None:
     _spec_of(package)
 
 
+def folder_of(package: str) -> Path:
+    """Folder of a package that is here; nothing is imported.
+
+    Raises
+    ------
+    SpecError
+        With code ``own_missing``.
+
+    Examples
+    --------
+    >>> folder_of("numpy").name
+    'numpy'
+    """
+    return Path(_spec_of(package).submodule_search_locations[0])
+
+
 def _spec_of(package: str) -> Any:  # noqa: ANN401 - a ModuleSpec
     """Where a package lies."""
     try:

@@ -45,7 +45,7 @@ def lightgbm(job: Job) -> tuple[Fitted, str]:
             callbacks=[package.record_evaluation(curve)],
         )  # fmt: skip
     trees = _best(curve["valid_0"]["binary_logloss"])
-    return LightGBM(model, trees), _words(trees)
+    return LightGBM(model.model_to_string(num_iteration=trees), trees), _words(trees)
 
 
 def xgboost(job: Job) -> tuple[Fitted, str]:

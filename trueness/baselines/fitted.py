@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
@@ -16,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
+from trueness.baselines.lightgbm_library import KeptBooster
+from trueness.own import check_installed
 from trueness.skopsfile import from_skops, skops_bytes
 
 Array = NDArray[np.float64]
@@ -150,15 +153,29 @@ def _first(stages: Iterator[Any], n: int) -> Iterator[Any]:
 
 @dataclass(frozen=True)
 class LightGBM:
-    """A booster of LightGBM; `trees` of it count."""
+    """A booster of LightGBM in its text format; `trees` of it count.
 
-    model: Any
+    Scores need no Python package, see `trueness.baselines.lightgbm_library`.
+    """
+
+    text: str
     trees: int
     form: ClassVar[str] = "lightgbm"
 
+    @cached_property
+    def model(self) -> Any:  # noqa: ANN401 - a lightgbm.Booster
+        """The booster of the package, for what scores do not need."""
+        import lightgbm
+
+        return lightgbm.Booster(model_str=self.text)
+
+    @cached_property
+    def _scorer(self) -> KeptBooster:
+        return KeptBooster(self.text)
+
     def logits(self, x: Array) -> Array:
         """Logits (n,)."""
-        return np.asarray(self.model.predict(x, raw_score=True, num_iteration=self.trees))
+        return self._scorer.raw_scores(x, self.trees)
 
     def contributions(self, x: Array) -> Array:
         """TreeSHAP of each column, (n, p); see `Explained`."""
@@ -167,15 +184,13 @@ class LightGBM:
 
     def kept(self) -> Kept:
         """Its text format."""
-        text = self.model.model_to_string(num_iteration=self.trees)
-        return {"trees": self.trees}, {"model.txt": text.encode()}
+        return {"trees": self.trees}, {"model.txt": self.text.encode()}
 
     @classmethod
     def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
         """From its text."""
-        import lightgbm
-
-        return cls(lightgbm.Booster(model_str=files["model.txt"].decode()), settings["trees"])
+        check_installed("lightgbm")
+        return cls(files["model.txt"].decode(), settings["trees"])
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from trueness.errors import SpecError
 from trueness.models.heads import HEADS, Projection
-from trueness.models.layers import full_precision
+from trueness.models.layers import UnsetEmbedding, UnsetLinear, full_precision
 from trueness.spec import titles
 
 INITIAL_STD = 0.02
@@ -38,8 +38,7 @@ def _normal(layer: nn.Linear | nn.Embedding, generator: torch.Generator) -> None
 
 def _matrix(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Linear map without bias, normal numbers at the start."""
-    device = torch.get_default_device()
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, bias=False, device=device)
+    layer = UnsetLinear(n_in, n_out, bias=False)
     _normal(layer, generator)
     return layer
 
@@ -152,8 +151,7 @@ class TitleClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.model, d = model, model.d_model
-        device = torch.get_default_device()
-        self.embedding = nn.utils.skip_init(nn.Embedding, vocabulary, d, device=device)
+        self.embedding = UnsetEmbedding(vocabulary, d)
         _normal(self.embedding, generator)
         self.norm_in, self.norm_out = (nn.RMSNorm(d, model.norm_eps) for _ in range(2))
         last = max(model.n_layers - 1, 1)

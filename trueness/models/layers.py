@@ -11,13 +11,28 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
+class UnsetLinear(nn.Linear):
+    """Affine map whose numbers its maker sets, which spares drawing them twice."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+class UnsetEmbedding(nn.Embedding):
+    """Embedding whose numbers its maker sets."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
 def linear(n_in: int, n_out: int, generator: torch.Generator) -> nn.Linear:
     """Affine map with torch's default initial distribution, drawn from `generator`."""
-    layer = nn.utils.skip_init(nn.Linear, n_in, n_out, device=torch.get_default_device())
+    layer = UnsetLinear(n_in, n_out)
     bound = 1 / math.sqrt(n_in)
-    with torch.no_grad():
-        layer.weight.uniform_(-bound, bound, generator=generator)
-        layer.bias.uniform_(-bound, bound, generator=generator)
+    if not layer.weight.is_meta:  # there it would do nothing but import for a second
+        with torch.no_grad():
+            layer.weight.uniform_(-bound, bound, generator=generator)
+            layer.bias.uniform_(-bound, bound, generator=generator)
     return layer
 
 
@@ -27,12 +42,11 @@ def attention_projections(width: int, generator: torch.Generator) -> tuple[nn.Li
     Drawn as in `torch.nn.MultiheadAttention`: Xavier for the three inner maps together, no bias.
     """
     qkv = linear(width, 3 * width, generator)
-    with torch.no_grad():
+    if not qkv.weight.is_meta:
         nn.init.xavier_uniform_(qkv.weight, generator=generator)
-        qkv.bias.zero_()
     out = linear(width, width, generator)
-    with torch.no_grad():
-        out.bias.zero_()
+    for layer in (qkv, out):
+        nn.init.zeros_(layer.bias)
     return qkv, out
 
 
@@ -41,7 +55,7 @@ def position_table(
 ) -> nn.Parameter:
     """Learned positions (rows, width), normal numbers at the start."""
     table = torch.empty(rows, width)
-    if not table.is_meta:  # there it would do nothing but import for a second
+    if not table.is_meta:
         table.normal_(0, deviation, generator=generator)
     return nn.Parameter(table)
 
