@@ -9,6 +9,7 @@ from tests.simulations.chances import LEADERS, POWER, SIZE
 from tests.simulations.drifted import DRIFTED
 from tests.simulations.experiments import SEED, Case, Experiment, Promise, Tally
 from tests.simulations.intervals import FAMILIES, PAIRS, SINGLE
+from tests.simulations.paid import PAID
 from tests.simulations.planned import PLANNED
 from tests.simulations.slow_scores import SLOW
 from tests.simulations.texts import EQUAL_METHODS, TEXTS
@@ -16,7 +17,7 @@ from tests.simulations.watched import WATCHED
 
 EXPERIMENTS: tuple[Experiment, ...] = (
     SINGLE, PAIRS, SLOW, *FAMILIES, SIZE, POWER, LEADERS, *CERTIFICATES, PLANNED, CALIBRATION,
-    TEXTS, EQUAL_METHODS, WATCHED, DRIFTED,
+    TEXTS, EQUAL_METHODS, WATCHED, PAID, DRIFTED,
 )  # fmt: skip
 PROMISES: dict[str, tuple[Promise, Experiment]] = {
     promise.name: (promise, experiment)

@@ -26,6 +26,7 @@ SMALL = [
     ("power", Case("sv", 3000, "AR scores, 60 %"), 150), ("leader", Case("sv", 3000, "AR scores"), 20),
     ("certificates", Case("iid", 1000), 12), ("certificate_power", Case("regime", 3000, "0.45"), 8),
     ("calibration", Case("iid", 422), 40), ("titles", Case("6 classes, clusters of 3", 300), 80),
+    ("paid", Case("five days", 3000, "AR scores"), 60),
     ("drifted", Case("AR(0.9)", 250), 60), ("drifted", Case("AR(0.98)", 250, "squared"), 60),
 ]  # fmt: skip
 BY_NAME = {one.name: one for one in EXPERIMENTS}

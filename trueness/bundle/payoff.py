@@ -27,8 +27,8 @@ from trueness.document import Column, Document, Figure, Items, Part, Sentence, T
 from trueness.document.numbers import count, decimal, estimate, plural
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.influence import linear
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.means import LEAST, Mean, mean_among
 from trueness.judge.access import record_access
 from trueness.judge.comparison import best_baseline, measured_part
 from trueness.judge.finding import name_of, named_run
@@ -39,8 +39,6 @@ from trueness.store import AnyStore, Run
 from trueness.tasks import task_of
 
 Array = NDArray[np.float64]
-LEAST_BLOCKS = 10
-"""That alarms lie in, for an interval of their mean; with fewer it covers too little."""
 SHOWN = 30
 MOST_BINS = 40
 MARKS: dict[str, tuple[int | None, str, str]] = {
@@ -344,41 +342,25 @@ def _judged(
 ) -> Payoff:  # fmt: skip
     blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)
     level = 1 - (1 - answered.confidence) / setting.models
-    every = np.ones(len(returns), bool)
-    own, of_all = _mean(returns, answered.raised, blocks), _mean(returns, every, blocks)
+    own, of_all = (
+        mean_among(returns, some, blocks) for some in (answered.raised, np.ones(len(returns), bool))
+    )
+    other = setting.baseline and mean_among(returns, setting.baseline[1], blocks)
 
-    def estimated(one: _Mean, minus: _Mean | None = None) -> Estimate:
-        value, influence, few = one
-        if minus is not None:
-            value, influence, few = value - minus[0], influence - minus[1], few or minus[2]
-        found = linear(value, influence, blocks, few=few)
-        return found.estimate(level).chosen_among(setting.models)
+    def estimated(one: Mean) -> Estimate:
+        return one.estimate(level).chosen_among(setting.models)
 
-    if own[2]:
-        notes = [*notes, f"the alarms lie in fewer than {LEAST_BLOCKS} blocks of "
-                         f"{plural(answered.block, 'time')}: too few for an interval"]  # fmt: skip
-    other = None if setting.baseline is None else _mean(returns, setting.baseline[1], blocks)
+    if own.few:
+        notes = [*notes, f"the alarms are worth fewer than {LEAST:g} independent ones: too few for "
+                         "an interval"]  # fmt: skip
     return Payoff(
         answered.name, answered.source, setting,
         answered.frame.with_columns(return_pct=pl.Series(returns))
         .filter(pl.Series(answered.raised)),
-        estimated(own), estimated(of_all), estimated(own, of_all),
-        estimated(other) if other else None, estimated(own, other) if other else None,
+        estimated(own), estimated(of_all), estimated(own.minus(of_all)),
+        estimated(other) if other else None, estimated(own.minus(other)) if other else None,
         _prices(panel, answered), tuple(notes),
     )  # fmt: skip
-
-
-_Mean = tuple[float, Array, bool]
-
-
-def _mean(returns: Array, among: NDArray[np.bool_], blocks: Blocks) -> _Mean:
-    """Mean return of some units, what it owes to each of all, (n,), and whether they are too few.
-
-    Influences sum to 0 inside a run of alarms, so that few runs would say that nothing varies.
-    """
-    mean = float(returns[among].mean())
-    few = len(np.unique(blocks.item[among])) < LEAST_BLOCKS
-    return mean, np.where(among, returns - mean, 0.0) / among.sum(), few
 
 
 def _prices(panel: Any, answered: Answered) -> dict[str, tuple[list[str], list[float]]]:  # noqa: ANN401

@@ -150,6 +150,18 @@ class Residuals:
         pairs = float(self.window.of_products(transformed, self.spectrum))
         return 1 + pairs / count - float(self.correlation[0])
 
+    def of_weights(self, weights: Array) -> float:
+        """Variance of a weighted sum of units (n,), over that of one; as if independent at least.
+
+        Where blocks are too few, all units are worth one.
+        """
+        independent = float(np.square(weights).sum())
+        if self.blocks.few:
+            return float(np.square(np.abs(weights).sum()))
+        sums = self.window.transform(self.blocks.totals(weights))
+        pairs = float(self.window.of_products(sums, self.spectrum))
+        return max(independent, independent * (1 - float(self.correlation[0])) + pairs)
+
     @cached_property
     def spectrum(self) -> Array:
         """Of the correlation, (size // 2 + 1,)."""

@@ -1,0 +1,80 @@
+"""Means over some units: as textbooks say for independent ones, wider where units come in runs."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import ttest_1samp
+
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.means import LEAST, mean_among
+
+
+def runs(n, starts, length):
+    among = np.zeros(n, bool)
+    for start in starts:
+        among[start : start + length] = True
+    return among
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.integers(30, 300))
+def test_independent_units_have_nearly_the_interval_of_the_textbook(seed, alarms):
+    rng = np.random.default_rng(seed)
+    values, among = rng.normal(0.4, 2, 3000), np.zeros(3000, bool)
+    among[rng.choice(3000, alarms, replace=False)] = True
+    found = mean_among(values, among, Blocks.of(3000, time=np.arange(3000), length=20))
+    got, oracle = found.estimate(0.95), ttest_1samp(values[among], 0).confidence_interval(0.95)
+    assert got.value == pytest.approx(values[among].mean())
+    assert 0.85 < (got.high - got.low) / (oracle.high - oracle.low) < 2.2
+
+
+def test_runs_are_worth_little_where_values_last_and_as_much_where_they_do_not():
+    rng = np.random.default_rng(1)
+    spread, packed = runs(3000, range(50, 3000, 100), 1), runs(3000, (100, 1100, 2100), 10)
+    blocks = Blocks.of(3000, time=np.arange(3000), length=20)
+    lasting, white = np.repeat(rng.normal(size=150), 20), rng.normal(size=3000)
+    assert (
+        mean_among(lasting, packed, blocks).worth
+        < 8
+        < 25
+        < mean_among(lasting, spread, blocks).worth
+    )
+    assert mean_among(white, packed, blocks).worth > 15
+
+
+def test_one_run_of_lasting_values_has_no_interval():
+    values = np.repeat(np.random.default_rng(2).normal(size=100), 20)
+    found = mean_among(
+        values, runs(2000, (500,), 15), Blocks.of(2000, time=np.arange(2000), length=20)
+    )
+    estimate = found.estimate(0.95)
+    assert found.few
+    assert found.worth < LEAST
+    assert (estimate.low, estimate.high) == (None, None)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, 10**6), st.floats(0.1, 50), st.floats(-9, 9))
+def test_scale_and_shift_and_difference(seed, scale, shift):
+    rng = np.random.default_rng(seed)
+    values, some, blocks = (
+        rng.normal(size=800),
+        rng.random(800) < 0.1,
+        Blocks.of(800, time=np.arange(800), length=10),
+    )
+    every = np.ones(800, bool)
+    one = mean_among(values, some, blocks).estimate(0.9)
+    moved = mean_among(scale * values + shift, some, blocks).estimate(0.9)
+    np.testing.assert_allclose(
+        [moved.value, moved.low, moved.high],
+        [scale * one.value + shift, scale * one.low + shift, scale * one.high + shift],
+        rtol=1e-6,
+        atol=1e-6,
+    )
+    lead = mean_among(values, some, blocks).minus(mean_among(values, every, blocks))
+    assert lead.estimate(0.9).value == pytest.approx(values[some].mean() - values.mean())
+    assert (
+        mean_among(values, some, blocks).minus(mean_among(values, some, blocks)).estimate(0.9).high
+        == 0
+    )

@@ -1,0 +1,109 @@
+"""Mean of a quantity over some of many units that depend on each other, such as days with alarms.
+
+Thirty alarms in three runs cannot tell how much the runs differ, but all days can: how far the
+values of neighbouring days correlate, and how close to each other the alarms lie, is how many
+independent ones they are worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.design_effects import Residuals
+from trueness.evaluation.influence import linear
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.resampling import Resampled
+
+Array = NDArray[np.float64]
+LEAST = 3.0
+"""Independent units that the units of a mean are worth, for an interval."""
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean of a quantity over some units, or a difference of two.
+
+    Attributes
+    ----------
+    residuals : Residuals
+        Of the quantity over all units.
+    value : float
+    weights : (n,) float64
+        Of each unit in it.
+    influence : (n,) float64
+        What it owes to each unit.
+    variance : float
+        Of the quantity in one unit.
+    worth : float
+        Independent units; of a difference those of the smaller side.
+    count : int
+        Units averaged, of the first side.
+    """
+
+    residuals: Residuals
+    value: float
+    weights: Array
+    influence: Array
+    variance: float
+    worth: float
+    count: int
+
+    @property
+    def few(self) -> bool:
+        """Whether the units are worth too few for an interval."""
+        return self.worth < LEAST or self.residuals.blocks.few
+
+    def minus(self, other: Mean) -> Mean:
+        """The difference of two means over the same units."""
+        return Mean(
+            self.residuals, self.value - other.value, self.weights - other.weights,
+            self.influence - other.influence, max(self.variance, other.variance),
+            min(self.worth, other.worth), self.count,
+        )  # fmt: skip
+
+    def estimate(self, confidence: float) -> Estimate:
+        """Value with Student's interval.
+
+        The variance is the larger of two: that which all units give to these, known better where
+        they are few, and the long-run variance of the influences, where they are many.
+        """
+        blocks = self.residuals.blocks
+        own = 0.0 if blocks.few else linear(self.value, self.influence, blocks).error ** 2
+        of_all = self.variance * self.residuals.of_weights(self.weights)
+        error = float("nan") if self.few else max(own, of_all) ** 0.5
+        found = Resampled(self.value, np.empty(0), self.count, self.worth - 1, error)
+        return found.estimate(confidence)
+
+
+def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
+    """Mean of some units.
+
+    Parameters
+    ----------
+    values : (n,)
+        Finite.
+    among : (n,) bool
+        At least one unit.
+    blocks : Blocks
+        Of all units.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> returns, alarms = rng.normal(1, 2, 1000), rng.random(1000) < 0.06
+    >>> found = mean_among(returns, alarms, Blocks.of(1000, length=10))
+    >>> print(f"{found.value:.2f}, {int(alarms.sum())} alarms worth {found.worth:.0f}")
+    0.90, 74 alarms worth 73
+    """
+    residuals = Residuals.around(values - values.mean(), blocks)
+    value, n = float(values[among].mean()), int(among.sum())
+    weights = among / n
+    own = float(values[among].var(ddof=1)) if n > 1 else 0.0
+    return Mean(
+        residuals, value, weights, weights * (values - value), max(own, float(values.var())),
+        1 / residuals.of_weights(weights), n,
+    )  # fmt: skip
