@@ -22,8 +22,7 @@ from trueness.attribution.importance import (
 )
 from trueness.attribution.models import FoldModel, Member, Models, of_columns, of_windows
 from trueness.attribution.runs import members_of, models_of_run
-from trueness.baselines.estimators import logits_of
-from trueness.baselines.fitted import Explained
+from trueness.baselines.fitted import Explained, logits_of
 from trueness.baselines.inputs import columns_of
 from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_inputs
 from trueness.bundle.format import DESCRIPTION

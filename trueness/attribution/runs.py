@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from trueness import interrupts
 from trueness.attribution.models import FoldModel, Member, Models, of_columns, of_windows
-from trueness.baselines.estimators import fitted_folds, logits_of
-from trueness.baselines.fitted import Explained
+from trueness.baselines.estimators import fitted_folds
+from trueness.baselines.fitted import Explained, logits_of
 from trueness.document.numbers import decimal
 from trueness.errors import DataError, StoreError, TruenessError
 from trueness.examples import PARTS, Examples

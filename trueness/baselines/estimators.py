@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.baselines import boosters, foreign, standard
-from trueness.baselines.fitted import Fitted
+from trueness.baselines.fitted import Fitted, logits_of
 from trueness.baselines.inputs import Array, Fit, Job, Part, columns_of
 from trueness.errors import DataError, SpecError
 from trueness.examples import Examples
@@ -145,20 +145,6 @@ def refitted(examples: Examples, spec: Spec, beside: Path = Path()) -> tuple[Fit
     model: Any = spec.model
     columns = next(_columns(examples, model.inputs))
     return FITS[model.kind](_job(examples, spec, beside, 0, columns))
-
-
-def logits_of(fitted: Fitted, x: Array, kind: str) -> Array:
-    """Logits (n,) of rows (n, p), every one finite.
-
-    Raises
-    ------
-    SpecError
-        With code ``estimator_nan``.
-    """
-    scores = fitted.logits(x)
-    if scores.shape != (len(x),) or not np.isfinite(scores).all():
-        raise SpecError(f"{kind}: its scores are not finite", "estimator_nan")
-    return scores
 
 
 def _check(examples: Examples, spec: Spec, beside: Path) -> None:

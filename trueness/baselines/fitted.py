@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy.special import logit
 
 from trueness.baselines.lightgbm_library import KeptBooster
+from trueness.errors import SpecError
 from trueness.own import check_installed
 from trueness.skopsfile import from_skops, skops_bytes
 
@@ -81,6 +82,20 @@ class Explained(Protocol):
     def contributions(self, x: Array) -> Array:
         """Contributions (n, p); with a constant they sum to the logits (n,) of the rows."""
         ...
+
+
+def logits_of(fitted: Fitted, x: Array, kind: str) -> Array:
+    """Logits (n,) of rows (n, p), every one finite.
+
+    Raises
+    ------
+    SpecError
+        With code ``estimator_nan``.
+    """
+    scores = fitted.logits(x)
+    if scores.shape != (len(x),) or not np.isfinite(scores).all():
+        raise SpecError(f"{kind}: its scores are not finite", "estimator_nan")
+    return scores
 
 
 @dataclass(frozen=True)

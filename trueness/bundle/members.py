@@ -208,7 +208,7 @@ class Opened:
     def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
         spec = self.member.spec
         if self.member.form != NETWORK:
-            from trueness.baselines.estimators import logits_of
+            from trueness.baselines.fitted import logits_of
             from trueness.baselines.inputs import columns_of
 
             x, _ = columns_of(examples, spec.model.inputs, examples.starts(0))
