@@ -11,8 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
-from scipy.signal import lfilter
 
 Array = NDArray[np.float64]
 
@@ -76,8 +76,8 @@ def ewm(x: Array, n: int) -> Array:
     out = np.full_like(x, np.nan)
     defined = np.flatnonzero(~np.isnan(x))
     if len(defined):
-        first, weight = defined[0], 2 / (n + 1)
-        out[first:], _ = lfilter([weight], [1, weight - 1], x[first:], zi=[(1 - weight) * x[first]])
+        known = slice(defined[0], None)
+        out[known] = pl.Series(x[known]).ewm_mean(span=n, adjust=False)
     return out
 
 

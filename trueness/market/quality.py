@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import ks_2samp, rankdata
 
 from trueness.errors import DataError
 from trueness.market.bars import Bars, Volatility
@@ -247,6 +246,8 @@ def relation_to_label(
     dict
         ``auc, auc_p, auc_q, mi, mi_p, mi_q``, each (C,).
     """
+    from scipy.stats import rankdata  # a third of a second, which a prediction has no use for
+
     labels = np.column_stack([y, _permuted(y, block, draws, seed)]).astype(np.float32)
     ranks = np.column_stack([rankdata(column) for column in x.T])
     positives = int(y.sum())
@@ -365,6 +366,8 @@ def _add_label(
     block: int,
 ) -> None:
     """Drift between the parts, and the relation to the label on training rows."""
+    from scipy.stats import ks_2samp
+
     train, validation = parts
     result.n_train, result.n_validation = len(train), len(validation)
     for i, column in enumerate(result.columns):
