@@ -19,6 +19,7 @@ from trueness.bundle.alarms import (
     of_run,
     raised_by,
 )
+from trueness.bundle.finalizing import data_of_run
 from trueness.bundle.format import Bundle
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import Predictor
@@ -269,7 +270,7 @@ def payoff(
     check_binary(run, "payoffs are")
     _check_bars(wanted, run.spec.task.kind)
     check_exit(run.spec.task, exit)
-    data = _bars_of(run, given)
+    data = _bars_of(run, name, given)
     answered = of_run(name, run)
     returns, _ = returns_of(answered, run.spec.task, data.panel, exit)
     if np.isnan(returns).any():
@@ -294,8 +295,7 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     predictor = Predictor(bundle)
     task = bundle.members[0].spec.task
     check_exit(task, exit)
-    recorded = bundle.description["data"].get("name")
-    data = predictor.load({**given, "data": given.get("data") or recorded})
+    data = predictor.load(_given_or_recorded(bundle, given))
     notes = list(of_data(bundle, data))
     answered = of_bundle(bundle)
     if not answered.raised.any():
@@ -318,17 +318,25 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     return _judged(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
 
 
+def _given_or_recorded(bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Sources that are given, with the bars that the bundle was fitted on where none are."""
+    bars = given.get("data")
+    bars = bundle.description["data"].get("source") if bars is None else bars
+    if bars is None:
+        raise TruenessError(f"{bundle.folder} was fitted on bars that no file holds; give longer "
+                            "ones as --data", "no_data")  # fmt: skip
+    return {**given, "data": bars}
+
+
 def _check_bars(wanted: str, task: str) -> None:
     if task != "market":
         raise TruenessError(f"{wanted} is not about bars, so its alarms have no return", "not_bars")
 
 
-def _bars_of(run: Run, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
-    recorded, task = run.record["data"], task_of("market")
-    asked = {name: value for name, value in given.items() if value is not None}
-    data = task.load({"data": recorded["name"], **asked})
-    (before,) = task.earlier([run])
-    if data.digest != recorded["digest"] and (why := before.why_not(data)):
+def _bars_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
+    data = data_of_run(run, name, given)
+    (before,) = task_of("market").earlier([run])
+    if data.digest != run.record["data"]["digest"] and (why := before.why_not(data)):
         raise TruenessError(f"{data.in_words()} are not the bars of the run: {why}", "other_data")
     return data
 
