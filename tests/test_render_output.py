@@ -88,7 +88,9 @@ class Closed(io.StringIO):
 
 
 @pytest.mark.parametrize("words", [(), ("--json",)])
-def test_files_are_written_although_nobody_reads_what_is_printed(tmp_path, capsys, monkeypatch, words):
+def test_files_are_written_although_nobody_reads_what_is_printed(
+    tmp_path, capsys, monkeypatch, words
+):
     names = {"markdown": "a.md", "csv": "a.csv", "report": "a.html"}
     options = [w for option, name in names.items() for w in (f"--{option}", tmp_path / name)]
     monkeypatch.setattr(sys, "stdout", Closed())

@@ -161,11 +161,11 @@ class TitlesPredictor:
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
         if other := sorted(set(given) - set(taken)):
             raise TruenessError(f"a bundle on titles takes no {other[0]}", "no_source")
-        recipe = self.bundle.description["data"].get("columns", {}).get("text", ())
+        recipe = self.bundle.description["data"].get("columns", {})
         return given_texts(
             given["data"], given.get("text_columns", ()), recipe=recipe,
-            language_column=given.get("language_column"), id_column=given.get("id_column"),
-            separator=given.get("separator"),
+            known=self.promise.languages, language_column=given.get("language_column"),
+            id_column=given.get("id_column"), separator=given.get("separator"),
         )  # fmt: skip
 
     def load_if_given(self, sources: Mapping[str, Any]) -> GivenTexts | None:
