@@ -26,7 +26,7 @@ from trueness.baselines.estimators import logits_of
 from trueness.baselines.fitted import Explained
 from trueness.baselines.inputs import columns_of
 from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_inputs
-from trueness.bundle.format import DESCRIPTION
+from trueness.bundle.format import DESCRIPTION, open_bundle
 from trueness.bundle.members import NETWORK, Opened
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import Predictor, load, rows_key
@@ -64,14 +64,16 @@ def asked_of(
 
 
 def is_about_titles(store: AnyStore, wanted: str) -> bool:
-    """Whether a name stands for a run on titles, whose inputs are words.
+    """Whether a name stands for a run or a bundle on titles, whose inputs are words.
 
     Raises
     ------
     TruenessError
         If there is no such run, or several.
     """
-    return not is_bundle(wanted) and find_run(store, wanted)[0].spec.task.kind == "titles"
+    if is_bundle(wanted):
+        return open_bundle(wanted).task == "titles"
+    return find_run(store, wanted)[0].spec.task.kind == "titles"
 
 
 def is_bundle(wanted: str) -> bool:
@@ -114,9 +116,7 @@ def importance(
     asked, progress = asked or Asked(), progress or Silent()
     if is_bundle(wanted):
         predictor = load(wanted)
-        if not isinstance(predictor, Predictor):
-            raise TruenessError(f"{wanted} is about titles, whose inputs are words; give the run "
-                                "that it was made of", "not_binary")  # fmt: skip
+        assert isinstance(predictor, Predictor)  # others are asked about words
         return _of_bundle(predictor, given, asked, progress)
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key

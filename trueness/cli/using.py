@@ -95,12 +95,13 @@ def predict(
         Column with the texts; repeatable, joined with spaces. By default those that the corpus was
         made of, else text.
     language_column
-        Column with the languages, which are detected otherwise.
+        Column with the languages; by default that of the corpus, if it is there. Detected
+        otherwise.
     separator
         What stands between the cells of a file with texts; recognised by default.
     id_column
-        Column that names the rows. Without it those of a table are called after their numbers, and
-        texts after their content.
+        Column that names the rows; of texts by default that of the corpus. Without one, rows of a
+        table are called after their numbers, and texts after their content.
     no_log
         Write nothing into the log, as with --since.
     device
