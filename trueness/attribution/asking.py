@@ -28,7 +28,7 @@ from trueness.baselines.inputs import columns_of
 from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_inputs
 from trueness.bundle.format import DESCRIPTION, open_bundle
 from trueness.bundle.members import NETWORK, Opened
-from trueness.bundle.oddities import of_data
+from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.predicting import Predictor, load, rows_key
 from trueness.errors import TruenessError
 from trueness.examples import Examples
@@ -139,7 +139,7 @@ def importance(
     return importance_of(
         models, units, groups, asked, progress, name=name, key=run.key, label=run.record["label"],
         part=counted(rule, rule.measured_on, part), by=by, noun=rule.nouns[0],
-        notes=[*notes, *_chosen(run), *unrecorded],
+        notes=[*notes, *unread([run.spec.task], given), *_chosen(run), *unrecorded],
     )  # fmt: skip
 
 

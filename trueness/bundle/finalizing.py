@@ -15,6 +15,7 @@ from trueness.bundle.drifting import kept
 from trueness.bundle.format import Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
 from trueness.bundle.members import Place, Trained, as_trained, trained
+from trueness.bundle.oddities import unread
 from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
 from trueness.document.numbers import count, percent, plural
@@ -189,6 +190,8 @@ def finalize_named(
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))
+    for text in unread([run.spec.task], given) if how.get("told") else ():
+        how["told"](text)
     return finalize(store, run, name, data, out, **how)
 
 

@@ -356,4 +356,5 @@ def check_free(out: Path) -> None:
                          "give another folder", "logged")  # fmt: skip
     foreign = {one.name for one in out.iterdir()} - {DESCRIPTION, "members", f"{LOG}.lock"}
     if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
-        raise StoreError(f"{out} is no bundle, or holds more than one; give a new folder", "out")
+        what = f"{min(foreign)}, which is no part of a bundle" if foreign else "no bundle"
+        raise StoreError(f"{out} holds {what}; give a new folder", "out")

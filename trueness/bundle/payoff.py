@@ -19,9 +19,9 @@ from trueness.bundle.alarms import (
     of_run,
     raised_by,
 )
-from trueness.bundle.finalizing import data_of_run
+from trueness.bundle.finalizing import data_of_run, has_same_inputs
 from trueness.bundle.format import Bundle
-from trueness.bundle.oddities import of_data
+from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.predicting import Predictor
 from trueness.bundle.returns import Exit, check_exit, returns_of
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
@@ -166,9 +166,13 @@ class Payoff:
         choice = f" and for {plural(asked.models, 'model')}" if self.source == "run" else (
             "; the model was chosen before these answers"
         )  # fmt: skip
+        shown = (self.mean, self.every_day, self.difference, self.of_baseline, self.lead)
+        bounds = f"Intervals of 95 %, adjusted for dependence{choice}. " * any(
+            one is not None and one.low is not None for one in shown
+        )
         return (
             f"Exit {at} of the horizon; cost {decimal(asked.cost_bps, 1)} basis points. "
-            f"Intervals of 95 %, adjusted for dependence{choice}. {NO_BACKTEST}"
+            f"{bounds}{NO_BACKTEST}"
         )
 
 
@@ -278,7 +282,8 @@ def payoff(
                             "longer ones", "other_data")  # fmt: skip
     group = run.record["comparison_group"]
     every = [one for one in store.all_runs()[0] if one.record["comparison_group"] == group]
-    notes = list(unrecorded_notes(record_access(store, [run], *access)) if access else ())
+    notes = unread([run.spec.task], given)
+    notes += unrecorded_notes(record_access(store, [run], *access)) if access else ()
     best = best_baseline([one for one in every if one.key != run.key])
     models = len({one.candidate for one in every if not one.spec.is_baseline})
     other = None if best is None else _of_baseline(store, best, run)
@@ -336,7 +341,8 @@ def _check_bars(wanted: str, task: str) -> None:
 def _bars_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
     data = data_of_run(run, name, given)
     (before,) = task_of("market").earlier([run])
-    if data.digest != run.record["data"]["digest"] and (why := before.why_not(data)):
+    same = data.digest == run.record["data"]["digest"] and has_same_inputs(run, data)
+    if not same and (why := before.why_not(data)):
         raise TruenessError(f"{data.in_words()} are not the bars of the run: {why}", "other_data")
     return data
 

@@ -111,7 +111,7 @@ class Predicted:
         """The latest answer first, then a table of all."""
         one = self.promise.threshold
         facts = [
-            f"An alarm hit in {share(one.precision)} out of fold ({one.certificate}); recall "
+            f"Precision out of fold: {self.promise.expectation} ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
             *self.notes,
         ]

@@ -58,8 +58,14 @@ def finalize(
 
     check(output)
     given = {"data": data, "vix": vix, "features": features}
-    present(finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                           refit=not no_refit, device=device, told=note), output)  # fmt: skip
+    try:
+        made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
+                              refit=not no_refit, device=device, told=note)  # fmt: skip
+    except KeyboardInterrupt:
+        note("No bundle was written. Run the same command again; encoders go on from their "
+             "checkpoint.")  # fmt: skip
+        raise
+    present(made, output)
     return 0
 
 
@@ -157,7 +163,7 @@ def monitor(
     given = {"data": data, "vix": vix, "features": features}
     read = predictor.load_if_given(given)
     table = None if labels is None else read_table(labels, types=False).frame
-    found = watch(predictor, read, table)
+    found = watch(predictor, read, table, str(labels))
     present(found, output)
     return 0 if found.refuted is None else 1
 
