@@ -493,6 +493,14 @@ def _logged(folder, tmp_path, kind="tfidf_logit", precision=CERTIFIED):
     )
 
 
+def test_labels_of_texts_come_from_no_bars(folder, tmp_path):
+    bundle, _, _ = _logged(folder, tmp_path)
+    with pytest.raises(TruenessError) as caught:
+        bundle.monitor()
+    assert caught.value.code == "no_labels"
+    assert "bars" not in str(caught.value)
+
+
 def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_path):
     bundle, answer, labels = _logged(folder, tmp_path)
     found = bundle.monitor(labels=labels).to_dict()
