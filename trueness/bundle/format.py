@@ -280,7 +280,10 @@ def open_bundle(path: str | Path) -> Bundle:
             f"{folder}: no bundle is there ({DESCRIPTION} is missing); `trueness finalize RUN "
             f"--out {folder}` makes one", "no_bundle",
         )  # fmt: skip
-    description = read_json(folder / DESCRIPTION)
+    try:
+        description = read_json(folder / DESCRIPTION)
+    except StoreError as error:
+        raise StoreError(f"{error}; make the bundle again", "damaged") from None
     version = description.get("format")
     if isinstance(version, int) and version > VERSION:
         raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads up to "

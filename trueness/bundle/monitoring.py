@@ -15,7 +15,7 @@ from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import ANSWERED, TitlesPredictor
 from trueness.bundle.drifting import Drifts, drifts
 from trueness.bundle.format import Bundle
-from trueness.bundle.log import OUTCOME, append, ordered, read_log
+from trueness.bundle.log import OUTCOME, Line, append, ordered, read_log
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
@@ -239,7 +239,7 @@ def monitor(
     ------
     TruenessError
         With code ``nothing_logged``, ``no_labels``, ``unknown_ids``, ``contradiction``,
-        ``other_series``, ``other_spacing``, or those of the log.
+        ``other_series``, ``other_spacing``, ``old_data``, or those of the log.
     """
     bundle = predictor.bundle
     log = read_log(bundle)
@@ -255,6 +255,7 @@ def monitor(
         if not isinstance(predictor, Predictor):
             raise TruenessError("labels of texts come from --labels FILE", "no_labels")
         examples, notes = _from_bars(predictor, data)
+        _check_later(data, log.predictions)
         known.update(_labels(examples))
     if labels is not None:
         with _named(name):
@@ -301,6 +302,14 @@ def _from_bars(predictor: Predictor, data: Any) -> tuple[Examples, tuple[str, ..
     one = predictor.opened[0]
     task = task_of(bundle.task)
     return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
+
+
+def _check_later(data: Any, logged: Mapping[str, Line]) -> None:  # noqa: ANN401 - MarketData
+    """Refuse bars that end before anything was predicted."""
+    first = min(str(line.get("time")) for line in logged.values())
+    if str(data.panel.last) < first:
+        raise TruenessError(f"the bars end {data.panel.last}, before the first answer of {first}, "
+                            "so nothing follows from them", "old_data")  # fmt: skip
 
 
 def _labels(examples: Examples) -> dict[str, int]:

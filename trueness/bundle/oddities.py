@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,8 @@ ABSTAIN_FROM = 0.2
 SLACK = 1e-6
 """Of the width of a range, by which a value may leave it: rounding."""
 NAMED = 3
+OPTIONS = {"text_columns": "text-column"}
+"""Source -> option that gives it, where that is called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,19 @@ def of_data(bundle: Bundle, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - Dat
     for bars in panel:
         notes += _stale(bars)
     return tuple(notes)
+
+
+def check_sources(task: str, given: Collection[str], taken: Collection[str]) -> None:
+    """Refuse a source that a bundle on a task does not take.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_source``.
+    """
+    if other := sorted(set(given) - set(taken)):
+        option = OPTIONS.get(other[0], other[0].replace("_", "-"))
+        raise TruenessError(f"a bundle on {task} takes no --{option}", "no_source")
 
 
 def unread(tasks: Iterable[Any], given: Mapping[str, Any]) -> list[str]:

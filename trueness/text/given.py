@@ -134,13 +134,13 @@ def _as_text(table: pl.DataFrame, column: str, name: str) -> pl.Series:
 def _names(recipe: Mapping[str, Any]) -> set[str]:
     """What the columns of a table of texts may be called."""
     usual = {name for groups in GUESSES.values() for group in groups for name in group}
-    own = (recipe.get("text") or (), *([recipe.get(n)] for n in ("language", "id", "label")))
-    return usual.union(*own) - {None}
+    own = [*(recipe.get("text") or ()), *(recipe.get(n) for n in ("language", "id", "label"))]
+    return usual | {str(name) for name in own if name is not None}
 
 
 def _text_columns(table: pl.DataFrame, recipe: Mapping[str, Any]) -> tuple[list[str], list[str]]:
     """Those of the corpus if all are there, else `TEXT`."""
-    own = list(recipe.get("text") or ())
+    own: list[str] = list(recipe.get("text") or [])
     if not own or own == [TEXT] or not set(own) <= set(table.columns):
         return [TEXT], []
     return own, [f"texts are {' and '.join(own)}, as in the corpus"]
