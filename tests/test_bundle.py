@@ -735,10 +735,7 @@ def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
     for name, frame in every.items():
         frame.head(CUT).write_csv(tmp_path / "panel" / f"{name}.csv")
     store = _written(tmp_path, "panel", "tier: a20", f"data: {tmp_path}/panel")
-    with pytest.raises(TruenessError) as caught:  # the record has names of series, not of a folder
-        finalize_named(store, "panel", {}, tmp_path / "b")
-    assert caught.value.code == "no_data"
-    finalize_named(store, "panel", {"data": tmp_path / "panel"}, tmp_path / "b")
+    finalize_named(store, "panel", {}, tmp_path / "b")
     bundle = trueness.load(tmp_path / "b")
     found = bundle.predict(long(every)).judgement
     assert found.notes == ()

@@ -169,7 +169,7 @@ def walk(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     (campaign,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
     Path("mine.yaml").write_text(campaign)
-    Path("offers.csv").write_text("text,offer\nDamen Laufschuhe Gr. 39,7\n")
+    Path("offers.csv").write_text("text,language,offer\nDamen Laufschuhe Gr. 39,de,7\n")
     Path("labels.csv").write_text("id,y\n7,Shoes\n")
     blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
     return [words for block in blocks for words in _commands(block)]

@@ -11,7 +11,14 @@ from scipy.stats import ttest_1samp
 import trueness
 from tests.test_cli import call
 from trueness.attribution.importance import Silent
-from trueness.attribution.words import FEWEST, left_out, mean_effects, unit_of, word_importance
+from trueness.attribution.words import (
+    FEWEST,
+    Asked,
+    left_out,
+    mean_effects,
+    unit_of,
+    word_importance,
+)
 from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.fit import choose_device
@@ -143,7 +150,7 @@ def folder(tmp_path_factory):
 
 def asked(folder, name="A", *, data="corpus", **how):
     given = {"data": str(folder / data) if data else None}
-    return word_importance(Store(folder / "store"), name, given, device="cpu", **how)
+    return word_importance(Store(folder / "store"), name, given, Asked.of(**how), device="cpu")
 
 
 def refused(code, call, *arguments, **how):

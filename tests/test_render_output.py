@@ -1,5 +1,6 @@
 """Options of output: refused before anything is computed, written whole, told on stderr."""
 
+import io
 import json
 import math
 import os
@@ -74,6 +75,41 @@ def test_json_is_all_that_is_printed_and_needs_no_document(tmp_path, capsys):
     call("--json", "--csv", tmp_path / "a.csv")
     assert json.loads(capsys.readouterr().out) == Runs().to_dict()
     assert Runs.computed == before
+
+
+class Closed(io.StringIO):
+    """What `| head` leaves: nobody reads on."""
+
+    def write(self, text):
+        raise BrokenPipeError
+
+    def flush(self):
+        raise BrokenPipeError
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_files_are_written_although_nobody_reads_what_is_printed(
+    tmp_path, capsys, monkeypatch, words
+):
+    names = {"markdown": "a.md", "csv": "a.csv", "report": "a.html"}
+    options = [w for option, name in names.items() for w in (f"--{option}", tmp_path / name)]
+    monkeypatch.setattr(sys, "stdout", Closed())
+    with pytest.raises(BrokenPipeError):
+        call(*words, *options)
+    assert {one.name for one in tmp_path.iterdir()} == set(names.values())
+    assert capsys.readouterr().err.count("wrote") == len(names)
+
+
+def test_what_cannot_be_written_is_shown_all_the_same(tmp_path, capsys, monkeypatch):
+    def full(path, text):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("trueness.report.writing.write_text", full)
+    with pytest.raises(OSError, match="space"):
+        call("--markdown", tmp_path / "a.md")
+    shown = capsys.readouterr()
+    assert "run2" in shown.out
+    assert "wrote" not in shown.err
 
 
 def test_a_limit_cuts_what_is_printed_and_not_what_is_written(tmp_path, capsys):

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from tests.test_cli import call
 from tests.test_docs import _verbs
 from trueness.cli import app, suggestions
-from trueness.cli.suggestions import REPEATED, command, completed, completed_document
+from trueness.cli.suggestions import (
+    NEW_DATA,
+    REPEATED,
+    command,
+    completed,
+    completed_document,
+)
 from trueness.document import (
     Beside,
     Column,
@@ -78,6 +84,20 @@ def test_data_and_storage_are_repeated_where_a_verb_takes_them():
         "`trueness search promote --store s --storage 'postgresql://me:***@host/db'`, "
         "`trueness run demo --store s --data b.csv`, `trueness show A --store s`"
     )
+
+
+@pytest.mark.parametrize("verb", sorted(NEW_DATA))
+def test_new_data_are_not_suggested_to_verbs_about_runs(verb):
+    """A model is never refitted on the rows that it was asked about."""
+    words = ("out.onnx",) if verb == "export" else ()
+    parse(verb, "bundle", *words, "--data", "new.csv", "--vix", "vix.csv")
+    text = "`trueness finalize RUN --out bundle`, `trueness run demo`"
+    assert completed(text) == text
+
+
+def test_data_of_runs_are_suggested_to_verbs_about_runs():
+    parse("run", "demo", "--data", "bars.csv")
+    assert completed("`trueness finalize A --out b`") == "`trueness finalize A --out b --data bars.csv`"  # fmt: skip
 
 
 def test_a_suggestion_does_not_change_what_was_given():

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy.special import log_softmax
 
 import trueness
 from tests.test_cli import call
@@ -30,6 +31,7 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.given import given_texts
 from trueness.text.synthetic import Catalogue
+from trueness.text.tables import Columns, Table
 
 ROOT = Path(__file__).parents[1]
 CAMPAIGN = """\
@@ -304,6 +306,174 @@ def test_torch_is_not_loaded_for_a_linear_model(bundles, tmp_path):
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
+# ------------------------------------------------------------------------------- what is given how
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [
+        ("a.xlsx", b"PK\x03\x04rest", "suffix"), ("a.doc", b"red shoe\n", "suffix"),
+        ("a.txt", b"PK\x03\x04rest", "unreadable"), ("a.txt", b"red\0shoe\n", "encoding"),
+        ("a.txt", b"caf\xe9\n", "encoding"), ("-", b"red shoe\ncaf\xe9\n", "encoding"),
+        ("-", b"PAR1\x15\x04", "unreadable"), ("-", b"id,text\n1,red shoe\n", "table"),
+        ("-", b'"nr";"title"\n1;red shoe\n', "table"), ("a.txt", b"text\tlabel\na\tb\n", "table"),
+        ("-", b'{"text": "red shoe"}\n', "table"),
+    ],
+)  # fmt: skip
+def test_what_is_no_text_a_line_is_refused(bundles, stdin, tmp_path, capsys, name, content, code):
+    stdin(content)
+    if name != "-":
+        (tmp_path / name).write_bytes(content)
+    data = "-" if name == "-" else tmp_path / name
+    status, out, err = call(capsys, "predict", bundles["majority"], "--data", data)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert "codec" not in err
+    stdin(content)
+    with pytest.raises(TruenessError) as caught:
+        given_texts(data)
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("content", "texts", "told"),
+    [
+        (b"Jeans, blue, 32\n", ["Jeans, blue, 32"], 0), (b"title\nred shoe\n", ["title", "red shoe"], 1),
+        (b"red shoe\n\ntext\n", ["red shoe", "", "text"], 0), (b"{red} shoe\n", ["{red} shoe"], 0),
+        ("\ufeffred".encode("utf-16-le"), ["red"], 0), (b"", [], 0),
+    ],
+)  # fmt: skip
+def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, told):
+    stdin(content)
+    if not texts:
+        with pytest.raises(TruenessError) as caught:
+            given_texts("-")
+        assert caught.value.code == "no_text"
+        return
+    given = given_texts("-")
+    assert (given.texts.to_list(), len(given.notes)) == (texts, told)
+
+
+def test_a_separator_of_no_table_is_refused(stdin):
+    stdin(b"red shoe\n")
+    with pytest.raises(TruenessError) as caught:
+        given_texts("-", separator=";")
+    assert caught.value.code == "no_option"
+
+
+def test_what_is_no_language_is_told_with_counts_and_what_may_be_meant(bundles):
+    values = ["de", "germany", "Germany", "zz", None, "und", " ", "xyz"]
+    table = pl.DataFrame({"text": ["Damen Laufschuhe"] * len(values), "lang": values})
+    answer = trueness.load(bundles["tfidf_logit"]).predict(table, language_column="lang")
+    frame, (told,) = answer.to_frame(), [n for n in answer.to_dict()["notes"] if "no code" in n]
+    assert frame["language"].to_list() == ["de", *["und"] * 6, "xyz"]
+    assert told.startswith("3 rows")
+    assert "'germany' (1; de?)" in told
+    assert "'zz' (1)" in told
+
+
+RECIPE = {
+    "text": ["title", "more"],
+    "label": "kind",
+    "language": "lang",
+    "cluster": None,
+    "id": "nr",
+}
+
+
+def test_columns_of_the_corpus_are_taken_where_they_are_there(bundles):
+    table = pl.DataFrame({"nr": [7, 8], "title": ["red", "rote"], "more": ["shoe", None],
+                          "lang": ["en", "de"], "language": ["fr", "fr"]})  # fmt: skip
+    given = given_texts(table, recipe=RECIPE)
+    assert given.texts.to_list() == ["red shoe", "rote"]
+    assert given.ids.tolist() == ["7", "8"]
+    assert given.languages.tolist() == ["en", "de"]
+    assert len(given.notes) == 3
+    named = given_texts(
+        table, ["more"], language_column="language", id_column="title", recipe=RECIPE
+    )
+    assert (named.texts.to_list(), named.ids.tolist()) == (["shoe", ""], ["red", "rote"])
+    assert (named.languages.tolist(), named.notes) == (["fr", "fr"], ())
+
+
+def test_a_column_of_languages_that_is_not_read_is_told_and_ids_that_repeat_name_nothing():
+    table = pl.DataFrame({"nr": [7, 7], "text": ["red", "blue"], "language": ["en", "de"]})
+    given = given_texts(table, recipe={**RECIPE, "language": None})
+    assert given.languages is None
+    assert given.ids is None
+    assert ["language" in note or "nr" in note for note in given.notes] == [True, True]
+    assert given_texts(table.drop("language")).notes == ()
+
+
+def test_a_bundle_knows_the_columns_that_its_corpus_was_built_from(tmp_path, capsys):
+    """From a table to a corpus to a bundle, whose records open what they were made on."""
+    made = Catalogue(rows=700, english_share=0.6)
+    (batch,) = [b for piece in made.pieces() for b in made.batches(piece)][:1]
+    rows = batch.frame.select(nr="id", title="text", kind="label", lang="language", one="cluster")
+    rows.write_csv(tmp_path / "offers.csv")
+    columns = Columns(("title",), "kind", "lang", "one", "nr")
+    build(
+        Table(tmp_path / "offers.csv", columns),
+        tmp_path / "deep" / "corpus",
+        Plan(validation=0.2, test=0.2),
+    )
+    content = CAMPAIGN.partition("  - {id: B")[0].replace("data: corpus", "data: deep/corpus")
+    (tmp_path / "c.yaml").write_text(content)
+    run(load_campaign(tmp_path / "c.yaml"), Store(tmp_path / "s"), device="cpu", workers=0)
+    finalize_named(Store(tmp_path / "s"), "tfidf_logit", {}, tmp_path / "b")
+    read = _predicted(capsys, tmp_path / "b", "--data", tmp_path / "offers.csv")
+    assert [row["id"] for row in read["rows"]] == rows["nr"].cast(pl.String).to_list()
+    assert [row["language"] for row in read["rows"]] == rows["lang"].to_list()
+    assert sum("as in the corpus" in note for note in read["notes"]) == 3
+
+
+# ---------------------------------------------------------------------------------------- importance
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_bundle_of_any_kind_says_which_words_move_it(bundles, capsys, kind):
+    predictor = load(bundles[kind], device="cpu")
+    code, out, err = call(capsys, "importance", bundles[kind], "--text", "red shoe new", "--json")
+    assert code == 0, err
+    (_, found, _) = json.loads(out)["text"]["words"]
+    whole, without = log_softmax(predictor.logits(pl.Series(["red shoe new", "red new"])), axis=1)
+    for k, name in enumerate(predictor.promise.classes):
+        assert found["effect"][name] == pytest.approx(whole[k] - without[k], abs=1e-4)
+
+
+def test_a_bundle_is_asked_about_the_texts_of_a_file(folder, bundles, tmp_path, capsys):
+    texts = load_corpus(folder / "corpus").part("validation").texts
+    pl.DataFrame({"text": [*texts, None]}).write_csv(tmp_path / "new.csv")
+    found = trueness.importance(
+        bundles["tfidf_logit"], data=tmp_path / "new.csv", texts=150
+    ).to_dict()
+    assert (found["part"], found["n"], found["of"]) == ("given", 150, len(texts))
+    assert any(one["moves"] for one in found["effects"])
+    assert trueness.importance(bundles["majority"], data=tmp_path / "new.csv", texts=30)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ((), "no_data"), (("--data", "new.csv", "--open-test"), "no_option"),
+        (("--text", "a b", "--texts", 5), "no_option"), (("--text", "a b", "--seed", 1), "no_option"),
+        (("--text", "a b", "--open-test"), "no_option"), (("--by", "column"), "no_option"),
+    ],
+)  # fmt: skip
+def test_what_a_bundle_cannot_be_asked_is_refused(
+    bundles, tmp_path, capsys, monkeypatch, words, code
+):
+    monkeypatch.chdir(tmp_path)
+    Path("new.csv").write_text("text\nred shoe\n")
+    status, out, err = call(capsys, "importance", bundles["tfidf_logit"], *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    if words[:1] != ("--by",):
+        options = {"--text": "text", "--texts": "texts", "--seed": "seed", "--data": "data"}
+        how = {options[w]: words[i + 1] for i, w in enumerate(words) if w in options}
+        with pytest.raises(TruenessError) as caught:
+            trueness.importance(bundles["tfidf_logit"], **how, open_test="--open-test" in words)
+        assert caught.value.code == code
+
+
 # ------------------------------------------------------------------------------------------- monitor
 
 
@@ -321,6 +491,14 @@ def _logged(folder, tmp_path, kind="tfidf_logit", precision=CERTIFIED):
         answer,
         pl.DataFrame({"id": validation.ids, "y": [names[i] for i in validation.y]}),
     )
+
+
+def test_labels_of_texts_come_from_no_bars(folder, tmp_path):
+    bundle, _, _ = _logged(folder, tmp_path)
+    with pytest.raises(TruenessError) as caught:
+        bundle.monitor()
+    assert caught.value.code == "no_labels"
+    assert "bars" not in str(caught.value)
 
 
 def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_path):

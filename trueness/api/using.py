@@ -12,7 +12,7 @@ from trueness.store import MemoryStore, Store
 
 if TYPE_CHECKING:
     from trueness.attribution.importance import Importance
-    from trueness.attribution.words import WordImportance
+    from trueness.attribution.word_effects import WordImportance
     from trueness.bundle.classifying import Labelled, TitlesPredictor
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.exporting import Exported
@@ -44,12 +44,13 @@ class Bundle:
         data, vix, features : str, Path or frame
             As of a campaign; `vix` and `features` of bars alone. Texts may also be a list.
         id_column : str, optional
-            Column that names the rows. Without it those of a table are called after their numbers,
-            and texts after their content.
+            Column that names the rows; of texts by default that of the corpus. Without one, rows
+            of a table are called after their numbers, and texts after their content.
         text_columns : sequence of str
             Columns with the texts; by default those that the corpus was made of, else ``text``.
         language_column : str, optional
-            Column with the languages, which are detected otherwise.
+            Column with the languages; by default that of the corpus, if it is there. Detected
+            otherwise.
         since : date, datetime or str, optional
             First time that is answered; by default, of bars, what comes after those that the model
             was fitted on.
@@ -176,13 +177,14 @@ def finalize(
 
 def importance(
     run: str | Path, *, by: Literal["family", "column"] | None = None,
-    groups: str | Sequence[str] = (), repeats: int = 10, partial: int = 0, seed: int = 0,
-    text: str | None = None, texts: int = 500, open_test: bool = False, data: Any = None,  # noqa: ANN401
+    groups: str | Sequence[str] = (), repeats: int = 10, partial: int = 0, seed: int | None = None,
+    text: str | None = None, texts: int | None = None, open_test: bool = False, data: Any = None,  # noqa: ANN401
     vix: Any = None, features: Any = None, device: str = "auto", store: Where = DEFAULT_STORE,  # noqa: ANN401
 ) -> Answer[Importance | WordImportance]:  # fmt: skip
     """Which inputs a model rests on: what it loses out of fold when they are permuted.
 
-    Of an encoder of titles: which words move a class when they are left out.
+    Of an encoder of titles: which words move a class when they are left out, and so of a bundle on
+    titles, whatever its model, in texts of `data`.
 
     Parameters
     ----------
@@ -197,12 +199,12 @@ def importance(
         Permutations that are averaged.
     partial : int
         Groups whose partial dependence is computed, those with the largest drop.
-    seed : int
-        Of the permutations, and of the draw of texts.
+    seed : int, optional
+        Of the permutations, and of the draw of texts; 0 by default.
     text : str, optional
         Of titles: ask about this text alone.
-    texts : int
-        Of titles: evaluated texts that are drawn at most.
+    texts : int, optional
+        Of titles: texts that are drawn at most; 500 by default.
     open_test : bool
         Of titles: take the sealed test part; the ledger of the store remembers it.
     data, vix, features : str, Path or frame, optional
@@ -214,7 +216,8 @@ def importance(
     ------
     TruenessError
         With the codes ``no_model``, ``not_binary``, ``other_data``, ``not_reproduced``,
-        ``unknown_group``, ``by``, ``number``, ``no_weights``, ``text``; of a bundle ``no_data``,
+        ``unknown_group``, ``by``, ``number``, ``no_weights``, ``text``, ``no_option``; of a bundle
+        ``no_data``,
         ``training_rows``, ``old_data``, ``one_class``.
 
     Examples
@@ -224,17 +227,17 @@ def importance(
     from trueness.attribution.asking import importance as found_of
     from trueness.attribution.asking import is_about_titles
     from trueness.attribution.importance import Asked
-    from trueness.attribution.words import word_importance
+    from trueness.attribution.words import Asked as Words
+    from trueness.attribution.words_of_bundle import words_of
 
     kept, name = opened(store), str(run)
     given = {"data": data, "vix": vix, "features": features}
-    asked = Asked(by, several(groups), repeats, seed, partial)
     if text is not None or is_about_titles(kept, name):
-        found = word_importance(
-            kept, name, given, text=text, texts=texts, seed=seed, opened=open_test, device=device,
-            access=("importance", f"{texts} seed {seed}"),
-        )  # fmt: skip
+        words = Words.of(text, texts, seed, open_test)
+        found = words_of(kept, name, given, words, device=device,
+                         access=("importance", words.question))  # fmt: skip
         return Answer(found, kept)
+    asked = Asked(by, several(groups), repeats, seed or 0, partial)
     return Answer(found_of(kept, name, given, asked, device=device,
                            access=("importance", asked.question)), kept)  # fmt: skip
 

@@ -25,9 +25,9 @@ from trueness.attribution.runs import members_of, models_of_run
 from trueness.baselines.fitted import Explained, logits_of
 from trueness.baselines.inputs import columns_of
 from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_inputs
-from trueness.bundle.format import DESCRIPTION
+from trueness.bundle.format import DESCRIPTION, open_bundle
 from trueness.bundle.members import NETWORK, Opened
-from trueness.bundle.oddities import of_data
+from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.predicting import Predictor, load, rows_key
 from trueness.errors import TruenessError
 from trueness.examples import Examples
@@ -63,14 +63,16 @@ def asked_of(
 
 
 def is_about_titles(store: AnyStore, wanted: str) -> bool:
-    """Whether a name stands for a run on titles, whose inputs are words.
+    """Whether a name stands for a run or a bundle on titles, whose inputs are words.
 
     Raises
     ------
     TruenessError
         If there is no such run, or several.
     """
-    return not is_bundle(wanted) and find_run(store, wanted)[0].spec.task.kind == "titles"
+    if is_bundle(wanted):
+        return open_bundle(wanted).task == "titles"
+    return find_run(store, wanted)[0].spec.task.kind == "titles"
 
 
 def is_bundle(wanted: str) -> bool:
@@ -113,9 +115,7 @@ def importance(
     asked, progress = asked or Asked(), progress or Silent()
     if is_bundle(wanted):
         predictor = load(wanted)
-        if not isinstance(predictor, Predictor):
-            raise TruenessError(f"{wanted} is about titles, whose inputs are words; give the run "
-                                "that it was made of", "not_binary")  # fmt: skip
+        assert isinstance(predictor, Predictor)  # others are asked about words
         return _of_bundle(predictor, given, asked, progress)
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
@@ -138,7 +138,7 @@ def importance(
     return importance_of(
         models, units, groups, asked, progress, name=name, key=run.key, label=run.record["label"],
         part=counted(rule, rule.measured_on, part), by=by, noun=rule.nouns[0],
-        notes=[*notes, *_chosen(run), *unrecorded],
+        notes=[*notes, *unread([run.spec.task], given), *_chosen(run), *unrecorded],
     )  # fmt: skip
 
 

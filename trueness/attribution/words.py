@@ -14,18 +14,17 @@ from scipy.special import log_softmax, stdtrit
 
 from trueness import interrupts
 from trueness.attribution.importance import Progress, Silent
+from trueness.attribution.word_effects import TextEffect, WordEffect, WordImportance
 from trueness.bundle.finalizing import data_of_run
-from trueness.document import Document
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.intervals import Estimate
 from trueness.fit.device import choose_device
 from trueness.judge.access import record_access
 from trueness.judge.finding import find_run, names_of
-from trueness.judge.judgement import SCHEMA
 from trueness.judge.parts import unrecorded_notes
 from trueness.store import AnyStore, Run
 from trueness.text.sources import clean_text
-from trueness.titles.classifier import Classifier, load_classifier
+from trueness.titles.classifier import load_classifier
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -34,144 +33,70 @@ AT_ONCE = 2048
 """Shortened texts that are classified at once."""
 FEWEST = 5
 """Clusters of texts below which a word is not judged."""
+CONFIDENCE = 0.95
+MOST_TEXTS = 500
 CLOSE = 3e-2
 """Difference of two logits, in units of the larger of 1 and the largest logit, that is rounding."""
-
-
-@dataclass(frozen=True)
-class WordEffect:
-    """What leaving a word out does to a class.
-
-    Attributes
-    ----------
-    word, label : str
-    effect : Estimate
-        Log-probability of the class with the word minus without it, mean over the texts with it;
-        the interval holds for all words and classes that were judged at once. `n` counts texts.
-    """
-
-    word: str
-    label: str
-    effect: Estimate
-
-    @property
-    def moves(self) -> bool:
-        """Whether the interval leaves out 0."""
-        low, high = self.effect.low, self.effect.high
-        return low is not None and high is not None and (low > 0 or high < 0)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON."""
-        return {"word": self.word, "label": self.label, "effect": self.effect.to_dict(),
-                "moves": self.moves}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class TextEffect:
-    """One text.
-
-    Attributes
-    ----------
-    text : str
-    probability : dict of str to float
-        Class -> its probability, the largest first.
-    words : list of (word, dict of str to float)
-        In the order of the text: class -> log-probability with the word minus without it.
-    """
-
-    text: str
-    probability: dict[str, float]
-    words: list[tuple[str, dict[str, float]]]
-
-    @property
-    def label(self) -> str:
-        """The predicted class."""
-        return next(iter(self.probability))
-
-
-@dataclass(frozen=True)
-class WordImportance:
-    """Words that move the classes of a run, or those of one text.
-
-    Attributes
-    ----------
-    name, key, label : str
-    part : str
-        Where the texts are from; empty for a text that was given.
-    n, of : int
-        Texts that were asked about, and that there are.
-    words, judged : int
-        Distinct words in them, and those in enough texts to be judged.
-    confidence : float
-    classes : tuple of str
-    effects : list of WordEffect
-        Those of every judged word and class, the surest first.
-    text : TextEffect or None
-    seed : int
-    notes : tuple of str
-    """
-
-    name: str
-    key: str
-    label: str
-    part: str
-    n: int
-    of: int
-    words: int
-    judged: int
-    confidence: float
-    classes: tuple[str, ...]
-    effects: list[WordEffect]
-    text: TextEffect | None = None
-    seed: int = 0
-    notes: tuple[str, ...] = ()
-
-    def of_class(self, label: str) -> list[WordEffect]:
-        """Words that move a class, the surest first."""
-        return [one for one in self.effects if one.label == label and one.moves]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
-        text = None if self.text is None else {
-            "text": self.text.text, "label": self.text.label, "probability": self.text.probability,
-            "words": [{"word": w, "effect": e} for w, e in self.text.words],
-        }  # fmt: skip
-        return {
-            "schema": SCHEMA, "kind": "word_importance", **vars(self),
-            "classes": list(self.classes), "text": text, "notes": list(self.notes),
-            "effects": [one.to_dict() for one in self.effects],
-        }  # fmt: skip
-
-    def to_frame(self) -> pl.DataFrame:
-        """A row per word and class."""
-        if self.text is not None:
-            rows = [{"position": i + 1, "word": word, "class": label, "effect": effect}
-                    for i, (word, each) in enumerate(self.text.words)
-                    for label, effect in each.items()]  # fmt: skip
-            schema = {"position": pl.Int64, "word": pl.String, "class": pl.String,
-                      "effect": pl.Float64}  # fmt: skip
-            return pl.DataFrame(rows, schema=schema)
-        rows = [{"class": one.label, "word": one.word, "texts": one.effect.n,
-                 "effect": one.effect.value, "low": one.effect.low, "high": one.effect.high,
-                 "moves": one.moves} for one in self.effects]  # fmt: skip
-        schema = {"class": pl.String, "word": pl.String, "texts": pl.Int64, "effect": pl.Float64,
-                  "low": pl.Float64, "high": pl.Float64, "moves": pl.Boolean}  # fmt: skip
-        return pl.DataFrame(rows, schema=schema)
-
-    def document(self) -> Document:
-        """What to show."""
-        from trueness.attribution.words_document import document_of
-
-        return document_of(self)
 
 
 # ----------------------------------------------------------------------------------- the question
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is asked about words.
+
+    Attributes
+    ----------
+    text : str or None
+        Cleaned; one text alone.
+    most : int
+        Texts that are drawn at most.
+    seed : int
+        Of the draw.
+    opened : bool
+        Take the sealed test part.
+    """
+
+    text: str | None = None
+    most: int = MOST_TEXTS
+    seed: int = 0
+    opened: bool = False
+
+    @classmethod
+    def of(
+        cls, text: str | None = None, texts: int | None = None, seed: int | None = None,
+        opened: bool = False,
+    ) -> Asked:  # fmt: skip
+        """With defaults for what is left open.
+
+        Raises
+        ------
+        TruenessError
+            With code ``text`` for a text without words, ``no_option`` for a draw beside a text,
+            ``number``.
+        """
+        if text is None:
+            return cls(None, at_least("texts", MOST_TEXTS if texts is None else texts, 1),
+                       at_least("seed", seed or 0, 0), opened)  # fmt: skip
+        draw = {"--texts": texts is not None, "--seed": seed is not None, "--open-test": opened}
+        if beside := [name for name, is_given in draw.items() if is_given]:
+            raise TruenessError(f"{beside[0]} is about texts that are drawn, and --text asks about "
+                                "one; leave one of them out", "no_option")  # fmt: skip
+        cleaned = pl.DataFrame({"text": [text]}).select(clean_text("text")).item()
+        if not cleaned:
+            raise TruenessError("the text is empty; give one with words", "text")
+        return cls(cleaned)
+
+    @property
+    def question(self) -> str:
+        """For the ledger."""
+        return f"{self.most} seed {self.seed}"
+
+
 def word_importance(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], *, text: str | None = None,
-    texts: int = 500, seed: int = 0, opened: bool = False, device: str = "auto",
-    access: tuple[str, str] | None = None, progress: Progress | None = None,
+    store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked | None = None, *,
+    device: str = "auto", access: tuple[str, str] | None = None, progress: Progress | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of an encoder, over evaluated texts or in one that is given.
 
@@ -186,14 +111,7 @@ def word_importance(
         Id or key of a run on titles, no baseline.
     given : mapping
         Corpus as ``data``; that of the record without it.
-    text : str, optional
-        Ask about this text alone.
-    texts : int
-        Evaluated texts that are drawn at most.
-    seed : int
-        Of the draw.
-    opened : bool
-        Take the sealed test part instead of the validation part.
+    asked : Asked, optional
     device : str
     access : tuple of str, optional
         Verb and question for the ledger, of evaluated texts.
@@ -203,55 +121,73 @@ def word_importance(
     ------
     TruenessError
         With code ``not_titles``, ``no_weights`` for baselines, ``other_data``,
-        ``not_reproduced``, ``text`` for a text without words, ``number``.
+        ``not_reproduced``.
     """
-    run, _ = find_run(store, wanted)
+    asked, (run, _) = asked or Asked(), find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
     if run.spec.task.kind != "titles":
         raise TruenessError(f"{name} is no run on titles: its inputs are columns, no words",
                             "not_titles")  # fmt: skip
-    texts, seed = at_least("texts", texts, 1), at_least("seed", seed, 0)
-    if text is not None:
-        cleaned = pl.DataFrame({"text": [text]}).select(clean_text("text")).item()
-        if not cleaned:
-            raise TruenessError("the text is empty; give one with words", "text")
-        return _of_text(run, name, load_classifier(run, choose_device(device)), cleaned)
+    about = (name, run.key, run.record["label"])
     classifier = load_classifier(run, choose_device(device))
-    part = "test" if opened else "validation"
+    if asked.text is not None:
+        return of_text(*about, classifier.logits, classifier.classes, asked, given)
+    part = "test" if asked.opened else "validation"
     titles = _corpus_of(run, name, given).part(part)
-    rng = np.random.default_rng(seed)
-    rows = np.sort(rng.permutation(len(titles))[:texts])
+    rng = np.random.default_rng(asked.seed)
+    rows = np.sort(rng.permutation(len(titles))[: asked.most])
     chosen, cluster = titles.texts.gather(rows), np.asarray(titles.cluster)[rows]
     base = classifier.logits(chosen)
     _check_same_scores(run, name, part, titles.ids.gather(rows).cast(pl.String), base)
     unrecorded: tuple[str, ...] = ()
     if access:
         unrecorded = unrecorded_notes(
-            record_access(store, [run], *access, part=part, opened=opened)
+            record_access(store, [run], *access, part=part, opened=asked.opened)
         )
     words, row, effects = left_out(
         classifier.logits, chosen.to_list(), base, progress or Silent(), run.key
     )
-    found, judged = mean_effects(words, row, effects, cluster, classifier.classes, 0.95)
+    found, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
     return WordImportance(
-        name, run.key, run.record["label"], part, len(rows), len(titles), len(set(words)), judged,
-        0.95, classifier.classes, found, None, seed, unrecorded,
+        *about, part, len(rows), len(titles), len(set(words)), judged, CONFIDENCE,
+        classifier.classes, found, None, asked.seed, unrecorded,
     )  # fmt: skip
 
 
-def _of_text(run: Run, name: str, classifier: Classifier, text: str) -> WordImportance:
-    base = classifier.logits([text])
-    words, _, effects = left_out(classifier.logits, [text], base, Silent(), "", keep_forms=True)
+def of_text(
+    name: str, key: str, label: str, logits: Logits, classes: Sequence[str], asked: Asked,
+    given: Mapping[str, Any],
+) -> WordImportance:  # fmt: skip
+    """Words that move the classes of one text.
+
+    Parameters
+    ----------
+    name, key, label : str
+        Of the model.
+    logits : callable
+        Texts to logits (m, K).
+    classes : sequence of K str
+    asked : Asked
+        With a text.
+    given : mapping
+        Sources, which a text does not need.
+    """
+    text = asked.text or ""
+    base = np.asarray(logits(pl.Series([text], dtype=pl.String)))
+    words, _, effects = left_out(logits, [text], base, Silent(), "", keep_forms=True)
     log_p = log_softmax(base[0].astype(np.float64))
     order = np.argsort(-log_p, kind="stable")
-    names = [classifier.classes[i] for i in order]
+    names = [classes[i] for i in order]
     probability = dict(zip(names, np.exp(log_p[order]).tolist(), strict=True))
     each = [(word, dict(zip(names, effect[order].tolist(), strict=True)))
             for word, effect in zip(words, effects, strict=True)]  # fmt: skip
-    notes = () if each else ("a text of one word has none that can be left out",)
+    notes = [
+        *["a text of one word has none that can be left out"] * (not each),
+        *["--data is not read where --text is given"] * (given.get("data") is not None),
+    ]
     return WordImportance(
-        name, run.key, run.record["label"], "", 1, 1, len(set(words)), 0, 0.95,
-        classifier.classes, [], TextEffect(text, probability, each), 0, notes,
+        name, key, label, "", 1, 1, len(set(words)), 0, CONFIDENCE, tuple(classes), [],
+        TextEffect(text, probability, each), 0, tuple(notes),
     )  # fmt: skip
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from trueness.attribution.words import TextEffect, WordEffect, WordImportance
+from trueness.attribution.word_effects import TextEffect, WordEffect, WordImportance
 from trueness.document import (
     Beside,
     Column,

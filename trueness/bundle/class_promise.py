@@ -77,6 +77,11 @@ class ClassPromise:
             return self.base_rate
         return Estimate.proportion(sum(one.k or 0 for one in kept), sum(one.n for one in kept))
 
+    @property
+    def expectation(self) -> str:
+        """The same in words."""
+        return share(self.expected) if self.expected.n else "unknown, as all texts abstained there"
+
     def probabilities(self, logits: Array, languages: NDArray[np.str_]) -> Array:
         """Calibrated probabilities (n, K)."""
         return self.temperatures.probabilities(logits, languages)

@@ -18,6 +18,7 @@ from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.format import Bundle, Member
 from trueness.bundle.log import PREDICTION, append, differing, read_log
 from trueness.bundle.members import ENCODER, TOKENIZER, WEIGHTS
+from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
 from trueness.errors import DataError, TruenessError
@@ -159,13 +160,12 @@ class TitlesPredictor:
         """
         given = {name: value for name, value in sources.items() if value is not None}
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
-        if other := sorted(set(given) - set(taken)):
-            raise TruenessError(f"a bundle on titles takes no {other[0]}", "no_source")
-        recipe = self.bundle.description["data"].get("columns", {}).get("text", ())
+        check_sources("titles", given, taken)
+        recipe = self.bundle.description["data"].get("columns", {})
         return given_texts(
             given["data"], given.get("text_columns", ()), recipe=recipe,
-            language_column=given.get("language_column"), id_column=given.get("id_column"),
-            separator=given.get("separator"),
+            known=self.promise.languages, language_column=given.get("language_column"),
+            id_column=given.get("id_column"), separator=given.get("separator"),
         )  # fmt: skip
 
     def load_if_given(self, sources: Mapping[str, Any]) -> GivenTexts | None:

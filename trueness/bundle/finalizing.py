@@ -15,6 +15,7 @@ from trueness.bundle.drifting import kept
 from trueness.bundle.format import Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
 from trueness.bundle.members import Place, Trained, as_trained, trained
+from trueness.bundle.oddities import unread
 from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
 from trueness.document.numbers import count, percent, plural
@@ -189,6 +190,8 @@ def finalize_named(
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))
+    for text in unread([run.spec.task], given) if how.get("told") else ():
+        how["told"](text)
     return finalize(store, run, name, data, out, **how)
 
 
@@ -212,13 +215,16 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
         recorded data cannot be read again.
     """
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
-    own = {"data": recorded.get("name"), "vix": recorded.get("volatility"),
+    own = {"data": recorded.get("source"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
     asked = {option: value for option, value in given.items() if value is not None}
     if other := sorted(set(asked) - set(task.sources.values())):
         raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
     target = getattr(run.spec.task, "target", None)
     sources = {option: asked.get(option, own[option]) for option in task.sources.values()}
+    if sources["data"] is None:
+        raise TruenessError(f"{name} was run on data that no file holds ({recorded.get('name')}); "
+                            "give them as --data", "no_data")  # fmt: skip
     try:
         return task.load({
             **{option: value for option, value in sources.items() if value is not None},
@@ -229,8 +235,9 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
         unasked = {option for option, value in sources.items() if value and option not in asked}
         if (error.source and error.source not in unasked) or "data" in asked:
             raise
-        raise TruenessError(f"{name} was run on {recorded['name']}, which cannot be read again "
-                            f"({error}); give --data", "no_data") from None  # fmt: skip
+        lost = error.source or "data"
+        raise TruenessError(f"{name} was run on {own[lost]}, which cannot be read again ({error}); "
+                            f"give --{lost}", "no_data") from None  # fmt: skip
 
 
 def check_has_model(run: Run, name: str) -> None:

@@ -280,7 +280,10 @@ def open_bundle(path: str | Path) -> Bundle:
             f"{folder}: no bundle is there ({DESCRIPTION} is missing); `trueness finalize RUN "
             f"--out {folder}` makes one", "no_bundle",
         )  # fmt: skip
-    description = read_json(folder / DESCRIPTION)
+    try:
+        description = read_json(folder / DESCRIPTION)
+    except StoreError as error:
+        raise StoreError(f"{error}; make the bundle again", "damaged") from None
     version = description.get("format")
     if isinstance(version, int) and version > VERSION:
         raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads up to "
@@ -356,4 +359,5 @@ def check_free(out: Path) -> None:
                          "give another folder", "logged")  # fmt: skip
     foreign = {one.name for one in out.iterdir()} - {DESCRIPTION, "members", f"{LOG}.lock"}
     if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
-        raise StoreError(f"{out} is no bundle, or holds more than one; give a new folder", "out")
+        what = f"{min(foreign)}, which is no part of a bundle" if foreign else "no bundle"
+        raise StoreError(f"{out} holds {what}; give a new folder", "out")

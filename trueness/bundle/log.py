@@ -142,18 +142,13 @@ def append(
         that the log has otherwise, and for a numbered row that it has of another file.
     """
     at = datetime.now(UTC).isoformat(timespec="seconds")
+    if not _new(bundle, kind, rows, numbered=numbered)[1]:
+        return 0  # a folder that cannot be written is no hindrance then
     try:
         with FileLock(f"{bundle.log}.lock", timeout=60):
-            known = read_log(bundle)
-            if numbered and (other := differing(known, rows)):
-                raise StoreError(
-                    f"{bundle.log} has another row {other[0]}; --id-column COLUMN names rows, and "
-                    "--no-log answers without", "contradiction",
-                )  # fmt: skip
+            known, new = _new(bundle, kind, rows, numbered=numbered)
             last, lines = known.last, []
-            for row in rows:
-                if not _is_new(known, kind, row):
-                    continue
+            for row in new:
                 content = {"kind": kind, "at": at, **row}
                 last = _digest(content, last)
                 lines.append(json.dumps({**content, "digest": last}, sort_keys=True))
@@ -164,6 +159,19 @@ def append(
         without = "; --no-log answers without" * (kind == PREDICTION)
         raise StoreError(f"{bundle.log}: cannot be written ({first_line(error)}){without}",
                          "log") from None  # fmt: skip
+
+
+def _new(
+    bundle: Bundle, kind: str, rows: Sequence[Mapping[str, Any]], *, numbered: bool
+) -> tuple[Log, list[Mapping[str, Any]]]:
+    """The log as it is now, and rows that it does not have."""
+    known = read_log(bundle)
+    if numbered and (other := differing(known, rows)):
+        raise StoreError(
+            f"{bundle.log} has another row {other[0]}; --id-column COLUMN names rows, and "
+            "--no-log answers without", "contradiction",
+        )  # fmt: skip
+    return known, [row for row in rows if _is_new(known, kind, row)]
 
 
 def _is_new(known: Log, kind: str, row: Mapping[str, Any]) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +15,7 @@ from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import ANSWERED, TitlesPredictor
 from trueness.bundle.drifting import Drifts, drifts
 from trueness.bundle.format import Bundle
-from trueness.bundle.log import OUTCOME, append, ordered, read_log
+from trueness.bundle.log import OUTCOME, Line, append, ordered, read_log
 from trueness.bundle.oddities import of_data
 from trueness.bundle.predicting import ALARM, Predictor
 from trueness.bundle.promise import Promise
@@ -149,7 +150,7 @@ class Monitored:
             now, bounds = replace(now, low=None, high=None), "outcomes are too few for bounds"
         so_far = f"Precision so far {share(now)} ({bounds})" if now.n else "No precision so far"
         facts = [
-            f"{so_far}; expected {share(self.promise.expected)}",
+            f"{so_far}; expected: {self.promise.expectation}",
             f"{plural(self.predicted, 'prediction')}, {count(len(self.frame))} with a known label",
             f"{base} {share(self.base_rate)}; before {share(self.promise.base_rate)}"
             + self._apart(),
@@ -218,7 +219,8 @@ def _table(found: Monitored) -> Table:
 
 
 def monitor(
-    predictor: Predictor | TitlesPredictor, data: Any = None, labels: pl.DataFrame | None = None  # noqa: ANN401
+    predictor: Predictor | TitlesPredictor, data: Any = None, labels: pl.DataFrame | None = None,  # noqa: ANN401
+    name: str = "labels",
 ) -> Monitored:  # fmt: skip
     """Write down what came of logged predictions, and hold it against the promise.
 
@@ -230,12 +232,14 @@ def monitor(
         Bars that go on after the predictions, from which labels follow.
     labels : polars.DataFrame, optional
         Columns ``id`` and ``y``: 0 or 1, of texts the name of the class.
+    name : str
+        What errors call the labels.
 
     Raises
     ------
     TruenessError
         With code ``nothing_logged``, ``no_labels``, ``unknown_ids``, ``contradiction``,
-        ``other_series``, ``other_spacing``, or those of the log.
+        ``other_series``, ``other_spacing``, ``old_data``, or those of the log.
     """
     bundle = predictor.bundle
     log = read_log(bundle)
@@ -251,12 +255,14 @@ def monitor(
         if not isinstance(predictor, Predictor):
             raise TruenessError("labels of texts come from --labels FILE", "no_labels")
         examples, notes = _from_bars(predictor, data)
+        _check_later(data, log.predictions)
         known.update(_labels(examples))
     if labels is not None:
-        told, of_labels = _from_table(labels, log.predictions, predictor.promise)
+        with _named(name):
+            told, of_labels = _from_table(labels, log.predictions, predictor.promise)
         apart = next((i for i, y in told.items() if known.get(i, y) != y), None)
         if apart is not None:
-            raise DataError(f"labels: {apart} is {told[apart]}, the bars say {known[apart]}",
+            raise DataError(f"{name}: {apart} is {told[apart]}, the bars say {known[apart]}",
                             "contradiction")  # fmt: skip
         known, notes = {**known, **told}, (*notes, *of_labels)
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
@@ -265,11 +271,21 @@ def monitor(
     rows = [{**_shown(every[i]), "y": int(y == every[i].get("label", 1))}
             for i, y in log.outcomes.items()]  # fmt: skip
     if not rows:
-        raise TruenessError("no prediction has a known label yet; give longer bars as --data, or "
-                            "--labels FILE", "no_labels")  # fmt: skip
+        longer = "longer bars as --data, or " * (bundle.task == "market")
+        raise TruenessError(f"no prediction has a known label yet; give {longer}--labels FILE",
+                            "no_labels")  # fmt: skip
     frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
     judged = _judged(bundle, predictor.promise, frame, len(log.predictions))
     return replace(judged, notes=notes, drifts=drifts(bundle, log.predictions, examples))
+
+
+@contextmanager
+def _named(name: str) -> Generator[None]:
+    """Say of refusals in the block which labels they are about."""
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{name}: {error}", error.code) from None
 
 
 def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
@@ -288,6 +304,14 @@ def _from_bars(predictor: Predictor, data: Any) -> tuple[Examples, tuple[str, ..
     return task.unseen(one.member.spec, data, one.member.prepared, one.files), notes
 
 
+def _check_later(data: Any, logged: Mapping[str, Line]) -> None:  # noqa: ANN401 - MarketData
+    """Refuse bars that end before anything was predicted."""
+    first = min(str(line.get("time")) for line in logged.values())
+    if str(data.panel.last) < first:
+        raise TruenessError(f"the bars end {data.panel.last}, before the first answer of {first}, "
+                            "so nothing follows from them", "old_data")  # fmt: skip
+
+
 def _labels(examples: Examples) -> dict[str, int]:
     """Labels of the units whose future is in the data, by id."""
     known = examples.y != UNDEFINED
@@ -301,23 +325,23 @@ def _from_table(
     """Labels by id; notes on ids that were never predicted, and on classes that are none."""
     lacking = [name for name in ("id", "y") if name not in labels.columns]
     if lacking:
-        raise DataError(f"labels: no column {lacking[0]!r}; id and y are needed", "missing_column")
+        raise DataError(f"no column {lacking[0]!r}; id and y are needed", "missing_column")
     if not len(labels):
-        raise DataError("labels: no rows", "labels")
+        raise DataError("no rows", "labels")
     of_classes = isinstance(promise, ClassPromise)
     y = _class_names(labels["y"]) if of_classes else _zeros_and_ones(labels["y"])
     ids = as_texts(labels["id"])
     if ids is None or ids.null_count():
-        raise DataError("labels: id is no text, number or date in every row", "labels")
+        raise DataError("id is no text, number or date in every row", "labels")
     table = pl.DataFrame({"id": ids, "y": y}).unique(maintain_order=True)
     twice = table.filter(pl.col("id").is_duplicated())
     if len(twice):
-        raise DataError(f"labels: {twice['id'][0]} has two labels", "contradiction")
+        raise DataError(f"{twice['id'][0]} has two labels", "contradiction")
     if isinstance(promise, ClassPromise):
         _check_spelling(sorted(set(table["y"])), promise.classes)
     unknown = table.filter(~pl.col("id").is_in(list(logged)))
     if len(unknown) == len(table):
-        raise DataError(f"labels: {unknown['id'][0]} and all others were never predicted by this "
+        raise DataError(f"{unknown['id'][0]} and all others were never predicted by this "
                         "bundle", "unknown_ids")  # fmt: skip
     told = f"{plural(len(unknown), 'label')} of rows that were never predicted by this bundle"
     notes = (told,) * bool(len(unknown))
@@ -335,9 +359,9 @@ def _check_spelling(given: Sequence[str], classes: Sequence[str]) -> None:
     plain = {"".join(name.split()).casefold(): name for name in classes}
     for name in other:
         if (meant := plain.get("".join(name.split()).casefold())) is not None:
-            raise DataError(f"labels: {name!r} is no class of the model, {meant!r} is", "labels")
+            raise DataError(f"{name!r} is no class of the model, {meant!r} is", "labels")
     if len(other) == len(given):
-        raise DataError(f"labels: none is a class of the model, the first is {other[0]!r}; "
+        raise DataError(f"none is a class of the model, the first is {other[0]!r}; "
                         f"{nearest(other[0], list(classes))}", "labels")  # fmt: skip
 
 
@@ -347,14 +371,14 @@ def _zeros_and_ones(given: pl.Series) -> pl.Series:
         y = y.str.strip_chars().str.to_lowercase().replace({"false": "0", "true": "1"})
     y = y.cast(pl.Float64, strict=False)
     if y.null_count() or not y.is_in([0.0, 1.0]).all():
-        raise DataError("labels: y is not 0 or 1 in every row", "labels")
+        raise DataError("y is not 0 or 1 in every row", "labels")
     return y.cast(pl.Int64)
 
 
 def _class_names(given: pl.Series) -> pl.Series:
     y = as_texts(given)
     if y is None or y.null_count() or (y.str.strip_chars() == "").any():
-        raise DataError("labels: y is not the name of a class in every row", "labels")
+        raise DataError("y is not the name of a class in every row", "labels")
     return y.to_frame("y").select(clean_label("y")).to_series()
 
 

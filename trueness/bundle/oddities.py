@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,8 @@ ABSTAIN_FROM = 0.2
 SLACK = 1e-6
 """Of the width of a range, by which a value may leave it: rounding."""
 NAMED = 3
+OPTIONS = {"text_columns": "text-column"}
+"""Source -> option that gives it, where that is called otherwise."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,42 @@ def of_data(bundle: Bundle, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - Dat
             f"the model was fitted on a bar per {first.spec.task.bar}; these data have one per "
             f"{panel.spacing.bar}", "other_spacing",
         )  # fmt: skip
-    notes = [*_series(promised, panel), *_columns(bundle, data)]
+    given = {"vix": data.volatility, "features": data.own}
+    notes = [*_series(promised, panel), *_columns(bundle, data),
+             *unread((one.spec.task for one in bundle.members), given)]  # fmt: skip
     for bars in panel:
         notes += _stale(bars)
     return tuple(notes)
+
+
+def check_sources(task: str, given: Collection[str], taken: Collection[str]) -> None:
+    """Refuse a source that a bundle on a task does not take.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_source``.
+    """
+    if other := sorted(set(given) - set(taken)):
+        option = OPTIONS.get(other[0], other[0].replace("_", "-"))
+        raise TruenessError(f"a bundle on {task} takes no --{option}", "no_source")
+
+
+def unread(tasks: Iterable[Any], given: Mapping[str, Any]) -> list[str]:
+    """Notes on an index or own features that were given and that no task reads.
+
+    Parameters
+    ----------
+    tasks : iterable of MarketTask, or others
+    given : mapping
+        Sources by option.
+    """
+    some = list(tasks)
+    return [
+        f"--{option} is not read: no column here is made from it"
+        for option, part in (("vix", "volatility"), ("features", "features"))
+        if given.get(option) is not None and all(getattr(t, part, None) is None for t in some)
+    ]
 
 
 def _series(promised: dict[str, Any], panel: Any) -> list[str]:  # noqa: ANN401

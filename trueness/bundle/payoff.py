@@ -19,8 +19,9 @@ from trueness.bundle.alarms import (
     of_run,
     raised_by,
 )
+from trueness.bundle.finalizing import data_of_run, has_same_inputs
 from trueness.bundle.format import Bundle
-from trueness.bundle.oddities import of_data
+from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.predicting import Predictor
 from trueness.bundle.returns import Exit, check_exit, returns_of
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
@@ -163,9 +164,13 @@ class Payoff:
         choice = f" and for {plural(asked.models, 'model')}" if self.source == "run" else (
             "; the model was chosen before these answers"
         )  # fmt: skip
+        shown = (self.mean, self.every_day, self.difference, self.of_baseline, self.lead)
+        bounds = f"Intervals of 95 %, adjusted for dependence{choice}. " * any(
+            one is not None and one.low is not None for one in shown
+        )
         return (
             f"Exit {at} of the horizon; cost {decimal(asked.cost_bps, 1)} basis points. "
-            f"Intervals of 95 %, adjusted for dependence{choice}. {NO_BACKTEST}"
+            f"{bounds}{NO_BACKTEST}"
         )
 
 
@@ -267,7 +272,7 @@ def payoff(
     check_binary(run, "payoffs are")
     _check_bars(wanted, run.spec.task.kind)
     check_exit(run.spec.task, exit)
-    data = _bars_of(run, given)
+    data = _bars_of(run, name, given)
     answered = of_run(name, run)
     returns, _ = returns_of(answered, run.spec.task, data.panel, exit)
     if np.isnan(returns).any():
@@ -275,7 +280,8 @@ def payoff(
                             "longer ones", "other_data")  # fmt: skip
     group = run.record["comparison_group"]
     every = [one for one in store.all_runs()[0] if one.record["comparison_group"] == group]
-    notes = list(unrecorded_notes(record_access(store, [run], *access)) if access else ())
+    notes = unread([run.spec.task], given)
+    notes += unrecorded_notes(record_access(store, [run], *access)) if access else ()
     best = best_baseline([one for one in every if one.key != run.key])
     models = len({one.candidate for one in every if not one.spec.is_baseline})
     other = None if best is None else _of_baseline(store, best, run)
@@ -292,8 +298,7 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     predictor = Predictor(bundle)
     task = bundle.members[0].spec.task
     check_exit(task, exit)
-    recorded = bundle.description["data"].get("name")
-    data = predictor.load({**given, "data": given.get("data") or recorded})
+    data = predictor.load(_given_or_recorded(bundle, given))
     notes = list(of_data(bundle, data))
     answered = of_bundle(bundle)
     if not answered.raised.any():
@@ -316,17 +321,26 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     return _judged(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
 
 
+def _given_or_recorded(bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Sources that are given, with the bars that the bundle was fitted on where none are."""
+    bars = given.get("data")
+    bars = bundle.description["data"].get("source") if bars is None else bars
+    if bars is None:
+        raise TruenessError(f"{bundle.folder} was fitted on bars that no file holds; give longer "
+                            "ones as --data", "no_data")  # fmt: skip
+    return {**given, "data": bars}
+
+
 def _check_bars(wanted: str, task: str) -> None:
     if task != "market":
         raise TruenessError(f"{wanted} is not about bars, so its alarms have no return", "not_bars")
 
 
-def _bars_of(run: Run, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
-    recorded, task = run.record["data"], task_of("market")
-    asked = {name: value for name, value in given.items() if value is not None}
-    data = task.load({"data": recorded["name"], **asked})
-    (before,) = task.earlier([run])
-    if data.digest != recorded["digest"] and (why := before.why_not(data)):
+def _bars_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - MarketData
+    data = data_of_run(run, name, given)
+    (before,) = task_of("market").earlier([run])
+    same = data.digest == run.record["data"]["digest"] and has_same_inputs(run, data)
+    if not same and (why := before.why_not(data)):
         raise TruenessError(f"{data.in_words()} are not the bars of the run: {why}", "other_data")
     return data
 

@@ -18,7 +18,7 @@ from scipy.special import expit
 from trueness.bundle.format import Bundle, Member, open_bundle
 from trueness.bundle.log import PREDICTION, append, differing, read_log
 from trueness.bundle.members import Opened
-from trueness.bundle.oddities import Odd, of_data, of_rows
+from trueness.bundle.oddities import Odd, check_sources, of_data, of_rows
 from trueness.bundle.promise import Promise
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural, share
@@ -111,7 +111,7 @@ class Predicted:
         """The latest answer first, then a table of all."""
         one = self.promise.threshold
         facts = [
-            f"An alarm hit in {share(one.precision)} out of fold ({one.certificate}); recall "
+            f"Precision out of fold: {self.promise.expectation} ({one.certificate}); recall "
             f"{share(one.recall)}; base rate {share(self.promise.base_rate, counts=False)}",
             *self.notes,
         ]
@@ -196,8 +196,7 @@ class Predictor:
         task = task_of(self.bundle.task)
         given = {name: value for name, value in sources.items() if value is not None}
         taken = {*task.sources.values(), *(("id_column",) * task.tabular)}
-        if other := sorted(set(given) - taken):
-            raise TruenessError(f"a bundle on {self.bundle.task} takes no {other[0]}", "no_source")
+        check_sources(self.bundle.task, given, taken)
         return task.load({**given, "beside": self.beside, "labels": self._labels()})
 
     def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
@@ -283,14 +282,14 @@ class Predictor:
         until = np.datetime64(self.bundle.description["refit"]["until"])
         wanted = examples.when > until if since is None else examples.when >= since
         if not wanted.any():
-            after = f"after {until}" if since is None else f"from {since} on"
+            from_ = str(since).removesuffix("T00:00:00.000000")
+            after = f"after {until}" if since is None else f"from {from_} on"
+            earlier = "; --since DATE answers for earlier times, which the model was fitted on"
             lost = next((note for note in examples.notes[::-1] if "refused" in note), "")
             raise TruenessError(
                 f"no row {after}: the last that can be answered is {examples.when.max()}"
-                + f" ({lost})" * bool(lost)
-                + "; --since DATE answers for earlier times, which the model was fitted on",
-                "old_data",
-            )
+                + f" ({lost})" * bool(lost) + earlier * (since is None), "old_data",
+            )  # fmt: skip
         return examples.only(np.flatnonzero(wanted))
 
     def _frame(self, examples: Examples, logits: list[Array]) -> pl.DataFrame:

@@ -104,13 +104,20 @@ class Promise:
         """Precision of the alarms out of fold."""
         return self.threshold.precision
 
+    @property
+    def expectation(self) -> str:
+        """The same in words."""
+        return (
+            share(self.expected) if self.expected.n else "unknown, as none was raised out of fold"
+        )
+
     def told(self) -> list[str]:
         """What it promises, in a sentence."""
         one = self.threshold
         per_year = "" if one.per_year is None else f", about {one.per_year:.0f} alarms a year"
         return [
             f"Threshold: score of at least {one.score:.4g}{per_year}; precision expected "
-            f"{share(one.precision)}, recall {share(one.recall)}; {one.certificate}"
+            f"{self.expectation}, recall {share(one.recall)}; {one.certificate}"
         ]
 
     def calibrated(self, logit: Array) -> Array | None:

@@ -21,6 +21,7 @@ from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
     from trueness.attribution.importance import Asked
+    from trueness.attribution.words import Asked as Words
 
 VERB = "importance"
 
@@ -35,7 +36,7 @@ def importance(
     partial: Whole | None = None,
     text: str | None = None,
     texts: Whole | None = None,
-    seed: Whole = 0,
+    seed: Whole | None = None,
     open_test: OpenTest = False,
     data: Data = None,
     vix: Vix = None,
@@ -49,7 +50,8 @@ def importance(
     Every fold's model scores the units that the fold predicts, with the columns of one group after
     the other permuted in blocks of time. Drops of precision and AUC have intervals, adjusted for
     the number of groups; of trees the mean |TreeSHAP| stands beside. Of an encoder of titles: the
-    words that move a class when they are left out.
+    words that move a class when they are left out, and so of a bundle on titles, whatever its
+    model, in texts of --data.
 
     Example: trueness importance D-01 --partial 3 --report importance.html
     Example: trueness importance bundle --data longer.csv
@@ -70,25 +72,26 @@ def importance(
     partial
         Partial dependence of so many groups, those with the largest drop; none by default.
     text
-        Of an encoder of titles: ask about this text alone.
+        Of titles: ask about this text alone.
     texts
-        Of an encoder of titles: evaluated texts that are drawn at most; 500 by default.
+        Of titles: texts that are drawn at most; 500 by default.
     seed
-        Of the permutations, and of the draw of texts.
+        Of the permutations, and of the draw of texts; 0 by default.
     device
         auto, cpu, cuda or mps.
     """
     from trueness.attribution.asking import asked_of, is_about_titles
+    from trueness.attribution.words import Asked as Words
     from trueness.store import Store
 
     check(output)
     kept, given = Store(store), {"data": data, "vix": vix, "features": features}
-    asked, words = asked_of(by, groups, repeats, partial, seed), {"text": text, "texts": texts}
     if is_about_titles(kept, run):
         _refuse(run, "columns", {"--by": by, "--group": groups or None, "--repeats": repeats,
                                  "--partial": partial})  # fmt: skip
-        return _titles(kept, run, given, words, seed, open_test, device, output)
+        return _titles(kept, run, given, Words.of(text, texts, seed, open_test), device, output)
     _refuse(run, "titles", {"--text": text, "--texts": texts, "--open-test": open_test or None})
+    asked = asked_of(by, groups, repeats, partial, seed or 0)
     return _columns(kept, run, given, asked, device, output)
 
 
@@ -105,17 +108,13 @@ def _columns(
 
 
 def _titles(
-    store: Any, run: str, given: dict[str, Any], words: dict[str, Any], seed: int, opened: bool,  # noqa: ANN401
-    device: str, output: Output,
+    store: Any, run: str, given: dict[str, Any], words: Words, device: str, output: Output  # noqa: ANN401
 ) -> int:  # fmt: skip
-    from trueness.attribution.words import word_importance
+    from trueness.attribution.words_of_bundle import words_of
 
-    how = {name: value for name, value in words.items() if value is not None}
     with progress() as shown:
-        found = word_importance(
-            store, run, given, **how, seed=seed, opened=opened, device=device, progress=shown,
-            access=(VERB, f"{how.get('texts', '')} seed {seed}".strip()),
-        )  # fmt: skip
+        found = words_of(store, run, given, words, device=device, progress=shown,
+                         access=(VERB, words.question))  # fmt: skip
     present(found, output)
     return 0
 

@@ -97,7 +97,7 @@ def apply(app: App, commands: Sequence[str], arguments: ArgumentCollection) -> N
     TruenessError
         With the code ``config_file``, ``config_name`` or ``config_value``.
     """
-    del app, commands
+    del app
     options = {a.name.removeprefix("--"): a for a in arguments if a.name.startswith("--")}
     known = {name: options[name] for name in SETTINGS if name in options}
     _drop_weaker(known)
@@ -110,7 +110,8 @@ def apply(app: App, commands: Sequence[str], arguments: ArgumentCollection) -> N
     elsewhere = {} if found_here else {
         name: a.tokens[0].value for name, a in known.items() if _source(a) == str(file)
     }  # fmt: skip
-    suggestions.remember({f"--{name}": value for name, value in (elsewhere | typed).items()})
+    given = {f"--{name}": value for name, value in (elsewhere | typed).items()}
+    suggestions.remember(given, commands[0] if commands else "")
     _replaced[:] = [
         f"--{name} {known[name].tokens[0].value} is from {where}"
         for name in ("data", "vix")

@@ -102,23 +102,33 @@ def check(output: Output) -> None:
 
 
 def present(judgement: Judgement, output: Output = DEFAULT) -> None:
-    """Print a judgement, write the files that were asked for, and tell of each."""
+    """Write the files that were asked for, print a judgement, and tell of each file.
+
+    Files come first: whoever reads the output may stop early. What cannot be written is shown.
+    """
     files = output.files()
     needed = not output.as_json or bool(set(files) - FLAT)
     document = suggestions.completed_document(judgement.document()) if needed else None
-    if output.as_json:
-        print_json(judgement.to_dict())
-    elif document is not None:
-        show(document, output.limit)
-    for name, path in files.items():
-        _write(judgement.to_frame() if name in FLAT else document, path, raw=output.raw)
+    written = list[Path]()
+    try:
+        for name, path in files.items():
+            _write(judgement.to_frame() if name in FLAT else document, path, raw=output.raw)
+            written.append(path)
+    finally:
+        try:
+            if output.as_json:
+                print_json(judgement.to_dict())
+            elif document is not None:
+                show(document, output.limit)
+        finally:
+            for path in written:
+                console(err=True).print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def _write(content: Any, path: Path, *, raw: bool) -> None:  # noqa: ANN401 - document or frame
     from trueness.report import write
 
     write(content, path, raw=raw)
-    console(err=True).print(f"wrote {path}", highlight=False, soft_wrap=True)
 
 
 def show(document: Document, limit: int | None = None) -> None:

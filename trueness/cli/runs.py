@@ -174,9 +174,10 @@ def _tell_duplicates(campaign: Campaign) -> None:
 
 def _check_files(campaign: Campaign, output: Output) -> None:
     """Refuse to write over the data."""
-    source = Path(str(campaign.data.origin()["name"]))
+    named = campaign.data.origin()["source"] or []
+    sources = [Path(one) for one in ([named] if isinstance(named, str) else named)]
     for name, path in output.files().items():
-        if source.is_file() and path.exists() and path.samefile(source):
+        if any(one.is_file() and path.exists() and path.samefile(one) for one in sources):
             message = f"--{name} {path}: these are the data of the campaign; give another file"
             raise TruenessError(message, "output_path")
 

@@ -13,14 +13,18 @@ from trueness.errors import TruenessError
 
 REPEATED = ("--store", "--storage", "--data", "--vix")
 """Options without which a suggested command would speak of other runs or other data."""
+NEW_DATA = {"predict", "monitor", "export", "payoff", "importance"}
+"""Verbs that may be given data which no run was made on: suggestions do not repeat these."""
+DATA = {"--data", "--vix"}
 COMMAND = re.compile(r"`trueness ([^`]+)`")
 _given: dict[str, str] = {}
 
 
-def remember(options: Mapping[str, str]) -> None:
+def remember(options: Mapping[str, str], verb: str = "") -> None:
     """Keep what this call was given, of the options that suggestions repeat."""
+    repeated = [name for name in REPEATED if not (verb in NEW_DATA and name in DATA)]
     _given.clear()
-    _given.update({name: options[name] for name in REPEATED if name in options})
+    _given.update({name: options[name] for name in repeated if name in options})
 
 
 def command(*words: str) -> str:

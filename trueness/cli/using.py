@@ -58,8 +58,14 @@ def finalize(
 
     check(output)
     given = {"data": data, "vix": vix, "features": features}
-    present(finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                           refit=not no_refit, device=device, told=note), output)  # fmt: skip
+    try:
+        made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
+                              refit=not no_refit, device=device, told=note)  # fmt: skip
+    except KeyboardInterrupt:
+        note("No bundle was written. Run the same command again; encoders go on from their "
+             "checkpoint.")  # fmt: skip
+        raise
+    present(made, output)
     return 0
 
 
@@ -95,12 +101,13 @@ def predict(
         Column with the texts; repeatable, joined with spaces. By default those that the corpus was
         made of, else text.
     language_column
-        Column with the languages, which are detected otherwise.
+        Column with the languages; by default that of the corpus, if it is there. Detected
+        otherwise.
     separator
         What stands between the cells of a file with texts; recognised by default.
     id_column
-        Column that names the rows. Without it those of a table are called after their numbers, and
-        texts after their content.
+        Column that names the rows; of texts by default that of the corpus. Without one, rows of a
+        table are called after their numbers, and texts after their content.
     no_log
         Write nothing into the log, as with --since.
     device
@@ -156,7 +163,7 @@ def monitor(
     given = {"data": data, "vix": vix, "features": features}
     read = predictor.load_if_given(given)
     table = None if labels is None else read_table(labels, types=False).frame
-    found = watch(predictor, read, table)
+    found = watch(predictor, read, table, str(labels))
     present(found, output)
     return 0 if found.refuted is None else 1
 

@@ -24,6 +24,8 @@ class MarketData:
     dated : datetime64, optional
         Time up to which the data went when dates that a campaign leaves open were filled in; their
         present end without it.
+    source : str or list of str, optional
+        Under which the bars can be read again; None of bars that were given themselves.
     events : dict of str to float
         Share of bars with an event, of those that were asked for.
     """
@@ -32,6 +34,7 @@ class MarketData:
     volatility: Volatility | None = None
     own: OwnFeatures | None = None
     dated: np.datetime64 | None = None
+    source: str | list[str] | None = field(default=None, compare=False)
     events: dict[str, float] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
@@ -74,6 +77,7 @@ class MarketData:
         panel, vix, own = self.panel, self.volatility, self.own
         found = {
             "name": panel.name,
+            "source": self.source,
             "volatility": vix.name if vix else None,
             "digest": panel.digest,
             "lineage": panel.lineage,

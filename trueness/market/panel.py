@@ -23,6 +23,10 @@ Source: TypeAlias = str | Path | Sequence[str | Path] | pl.DataFrame
 TICKERS = ("ticker", "symbol", "series")
 """Names of a column that says which series a row belongs to, in any case."""
 MOST_SERIES = 5_000
+OTHERS = {
+    "corpus.json": "a corpus of titles", "bundle.json": "a bundle", "store.json": "a store of runs",
+}  # fmt: skip
+"""File of a folder -> what the folder is, that holds no bars."""
 LEAST_OVERLAP = 0.2
 """Share of its times that a series must have in common with the others."""
 
@@ -214,6 +218,10 @@ def _places(source: str | Path) -> list[str | Path]:
     path = Path(source)
     if str(source) in BUNDLED or not path.is_dir():
         return [source]
+    other = next((what for name, what in OTHERS.items() if (path / name).is_file()), None)
+    if other is not None:
+        raise DataError(f"{path} is {other}, and bars are expected: a CSV or Parquet file, or a "
+                        f"folder of them, or one of {', '.join(BUNDLED)}", "no_bars")  # fmt: skip
     files = (one for one in path.iterdir() if one.is_file() and not one.name.startswith("."))
     return sorted(one for one in files if _is_table(one))
 

@@ -1,6 +1,6 @@
 """One way to read every table that comes in as a file."""
 
-from trueness.reading.opening import ending, opened
+from trueness.reading.opening import ending, opened, text_lines
 from trueness.reading.tables import FORMATS, Portion, check_names, names_of, portions, read_table
 from trueness.reading.values import as_numbers, as_texts, typed, without_missing
 
@@ -15,6 +15,7 @@ __all__ = [
     "opened",
     "portions",
     "read_table",
+    "text_lines",
     "typed",
     "without_missing",
 ]

@@ -170,8 +170,15 @@ def utf8_blocks(path: Path) -> Iterator[bytes]:
         yield from (text.encode() for text in text_blocks(path))
 
 
-def text_blocks(path: Path) -> Iterator[str]:
+def text_blocks(path: Path, content: Iterator[bytes] | None = None) -> Iterator[str]:
     """Text of a file: by its byte order mark in UTF-8, UTF-16 or UTF-32, without one in UTF-8.
+
+    Parameters
+    ----------
+    path : Path
+        Names the text where `content` is given.
+    content : iterator of bytes, optional
+        In place of that of the file.
 
     Raises
     ------
@@ -179,7 +186,7 @@ def text_blocks(path: Path) -> Iterator[str]:
         With code ``encoding`` for bytes that are no such text; the message names line and byte.
     """
     decoder, line = None, 1
-    for block in blocks(path):
+    for block in blocks(path) if content is None else content:
         rest = block
         if decoder is None:
             mark, encoding = _mark(path, block)
@@ -222,13 +229,13 @@ def _undecodable(path: Path, error: UnicodeDecodeError, line: int) -> DataError:
     )  # fmt: skip
 
 
-def text_lines(path: Path) -> Iterator[str]:
-    r"""Lines of a text file, each with ``\n`` at its end.
+def text_lines(path: Path, content: Iterator[bytes] | None = None) -> Iterator[str]:
+    r"""Lines of a text, see `text_blocks`, each with ``\n`` at its end.
 
     Lines end with ``\n`` or ``\r\n``; with ``\r`` where the first block holds no ``\n``.
     """
     carry, end = "", ""
-    for block in text_blocks(path):
+    for block in text_blocks(path, content):
         text = carry + block
         end = end or ("\r" if "\r" in text and "\n" not in text else "\n")
         *whole, carry = text.split(end)

@@ -22,6 +22,23 @@ Source = str | Path | Any
 """A name of bundled data, a file or folder, or a frame."""
 
 
+def read_from(given: Source | None, default: str) -> str | list[str] | None:
+    """Under what data can be read again that were given so; None of frames.
+
+    Examples
+    --------
+    >>> read_from(Path("a.csv"), "sp500"), read_from(["a.csv", "b.csv"], "sp500")
+    ('a.csv', ['a.csv', 'b.csv'])
+    >>> read_from(None, "sp500"), read_from({"a": [1]}, "sp500")
+    ('sp500', None)
+    """
+    if given is None:
+        return default
+    if isinstance(given, list | tuple):
+        return [str(one) for one in given]
+    return str(given) if isinstance(given, str | Path) else None
+
+
 @dataclass(frozen=True)
 class Place:
     """Where an experiment stands: its campaign file, its id, and what it says there."""
@@ -67,7 +84,7 @@ class Data(Protocol):
         ...
 
     def origin(self) -> dict[str, Any]:
-        """What a record says of the data: at least ``name`` and ``digest``."""
+        """What a record says of the data: at least ``name``, ``source`` and ``digest``."""
         ...
 
     def in_words(self) -> str:

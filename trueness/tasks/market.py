@@ -19,7 +19,7 @@ from trueness.market.own_features import OwnFeatures, load_own
 from trueness.market.panel import load_panel
 from trueness.market.windows import check_target, refit_examples, unseen_examples
 from trueness.spec.task import OWN_TIER
-from trueness.tasks import Files, Place, Refit, binary
+from trueness.tasks import Files, Place, Refit, binary, read_from
 from trueness.yamlfile import Reader
 
 
@@ -56,7 +56,7 @@ class Market:
             features = None if own is None else load_own(own, panel, beside)
         if features is not None:
             features = replace(features, labels=frozenset(sources.get("labels", ())))
-        return MarketData(panel, volatility, features)
+        return MarketData(panel, volatility, features, source=read_from(data, self.default))
 
     def filled(self, content: dict[str, Any], data: MarketData, place: Place) -> dict[str, Any]:
         """Digests of the data, what a bar is, columns of a tier file, dates left open."""

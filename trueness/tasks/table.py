@@ -12,15 +12,25 @@ from trueness.examples import Examples
 from trueness.table import BUNDLED, Table, load_table, table_examples, table_of
 from trueness.table.preparation import Preparation
 from trueness.table.serving import refit_examples, unseen_examples
-from trueness.tasks import Files, Place, Refit, binary
+from trueness.tasks import Files, Place, Refit, binary, read_from
 
 
 @dataclass(frozen=True)
 class TableData:
-    """A table, one row per unit; `id_column` names the rows of one that is predicted."""
+    """A table, one row per unit.
+
+    Attributes
+    ----------
+    table : Table
+    id_column : str, optional
+        Names the rows of a table that is predicted.
+    source : str or list of str, optional
+        Under which the table can be read again; None of one that was given itself.
+    """
 
     table: Table
     id_column: str | None = None
+    source: str | list[str] | None = None
 
     @property
     def digest(self) -> str:
@@ -29,7 +39,7 @@ class TableData:
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data."""
-        return self.table.origin()
+        return {**self.table.origin(), "source": self.source}
 
     def in_words(self) -> str:
         """Name and rows."""
@@ -57,9 +67,9 @@ class TableRows:
         """Read a file, or take a frame of polars, pandas or Arrow."""
         del needed, told
         source = sources.get("data")
-        if source is None or isinstance(source, str | Path):
-            return TableData(load_table(source or self.default), sources.get("id_column"))
-        return TableData(table_of(source), sources.get("id_column"))
+        read = source is None or isinstance(source, str | Path)
+        table = load_table(source or self.default) if read else table_of(source)
+        return TableData(table, sources.get("id_column"), read_from(source, self.default))
 
     def filled(self, content: dict[str, Any], data: TableData, place: Place) -> dict[str, Any]:
         """Digest of the table; by default walk-forward where a time is named, else folds."""

@@ -29,10 +29,20 @@ MEASURED = ("validation", "test")
 
 @dataclass(frozen=True)
 class TitlesData:
-    """A corpus, or only its name where nothing is computed from it."""
+    """A corpus, or only its name where nothing is computed from it.
+
+    Attributes
+    ----------
+    corpus : Corpus or None
+    name : str
+        For people.
+    source : str or list of str, optional
+        Under which the corpus can be read again.
+    """
 
     corpus: Corpus | None
     name: str
+    source: str | list[str] | None = None
 
     @property
     def digest(self) -> str:
@@ -41,8 +51,9 @@ class TitlesData:
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data."""
-        taken = {} if self.corpus is None else self.corpus.provenance.get("columns", {})
-        return {"name": self.name, "digest": self.digest, "columns": taken}
+        made = {} if self.corpus is None else self.corpus.provenance.get("source", {})
+        return {"name": self.name, "source": self.source, "digest": self.digest,
+                "columns": made.get("columns", {})}  # fmt: skip
 
     def in_words(self) -> str:
         """Name and digest."""
@@ -104,13 +115,16 @@ class TitlesTask:
         source = sources.get("data") or self.default
         if isinstance(source, TitlesData):
             return source
+        if not isinstance(source, str | Path):
+            raise DataError("titles are read from the folder of a corpus; `trueness text build` "
+                            "makes one of a table", "no_corpus")  # fmt: skip
         name, rows = Path(source).name, _SYNTHETIC.fullmatch(str(source))
         if rows is None or Path(source).is_dir():
-            return TitlesData(load_corpus(source), name)
+            return TitlesData(load_corpus(source), name, str(source))
         size = int(rows[1] or SYNTHETIC_ROWS)
         if needed or _folder(size).exists():
-            return TitlesData(synthetic_corpus(size, told), name)
-        return TitlesData(None, name)
+            return TitlesData(synthetic_corpus(size, told), name, str(source))
+        return TitlesData(None, name, str(source))
 
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
         """Digest of the corpus."""

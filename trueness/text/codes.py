@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import polars as pl
 
 from trueness.errors import DataError
@@ -74,6 +76,18 @@ def refuse_countries(codes: pl.Series, where: str) -> None:
             f"{where}: language {code!r} is the code of a country; give codes of languages, "
             f"{COUNTRIES[code]!r} perhaps", "country",
         )  # fmt: skip
+
+
+def meant_code(given: str, known: Collection[str]) -> str | None:
+    """The code among some that the beginning of a name such as ``German`` is; None without one.
+
+    Examples
+    --------
+    >>> meant_code("Germany", ["de", "en"]), meant_code("zz", ["de", "en"])
+    ('de', None)
+    """
+    plain = given.strip().lower()
+    return next((c for c in (FOLDED.get(plain[:3]), plain[:2]) if c in known), None)
 
 
 def _first_part(column: str) -> pl.Expr:

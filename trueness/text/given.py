@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,16 +11,20 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError, first_line
+from trueness.document.numbers import plural
+from trueness.errors import DataError
 from trueness.frames import as_frame
 from trueness.reading import FORMATS, as_texts, ending, read_table
-from trueness.text.codes import language_code, refuse_countries
+from trueness.text.codes import language_code, meant_code, refuse_countries
 from trueness.text.corpus import UNDETERMINED
+from trueness.text.lines import STDIN, lines_of
 from trueness.text.sources import clean_text
+from trueness.text.tables import GUESSES
 
 TEXT = "text"
 """Column of texts where nothing else is named."""
-STDIN = "-"
+NAMED = 5
+"""Values that a note names."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +54,8 @@ class GivenTexts:
 
 def given_texts(
     source: Any, columns: Sequence[str] = (), *, language_column: str | None = None,  # noqa: ANN401
-    id_column: str | None = None, recipe: Sequence[str] = (), separator: str | None = None,
+    id_column: str | None = None, recipe: Mapping[str, Any] | None = None,
+    known: Collection[str] = (), separator: str | None = None,
 ) -> GivenTexts:  # fmt: skip
     """Read texts.
 
@@ -66,8 +70,12 @@ def given_texts(
         Columns with the texts, joined with spaces; without any, those of the recipe if all are
         there, else `TEXT`.
     language_column, id_column : str, optional
-    recipe : sequence of str
-        Columns that the texts of the corpus came from.
+        Without them those of the recipe, if they are there; that of ids if it names every row.
+    recipe : mapping, optional
+        Columns that a corpus came from: ``text`` (several), ``language``, ``id``, each where there
+        is one. A note says which were taken.
+    known : collection of str
+        Languages that may be meant by what is no code.
     separator : str, optional
         Between the cells of a file.
 
@@ -75,7 +83,8 @@ def given_texts(
     ------
     DataError
         If it cannot be read or lacks a column; with code ``no_text`` without any row, ``country``
-        for countries in place of languages, ``ids`` for ids that are missing or not distinct.
+        for countries in place of languages, ``ids`` for ids that are missing or not distinct; those
+        of `trueness.text.lines.lines_of`.
 
     Examples
     --------
@@ -84,9 +93,16 @@ def given_texts(
     (['Rotwein 0,75 l', ''], None)
     """
     name = str(source) if isinstance(source, str | Path) else "texts"
-    table, notes = _table(source, columns[0] if columns else TEXT, separator)
-    fits = len(recipe) > 0 and set(recipe) <= set(table.columns)
-    chosen = list(columns) or (list(recipe) if fits else [TEXT])
+    recipe = recipe or {}
+    table, notes = _table(source, columns[0] if columns else TEXT, separator, _names(recipe))
+    chosen, told = (list(columns), []) if columns else _text_columns(table, recipe)
+    notes += told
+    if language_column is None:
+        language_column, told = _language_column(table, recipe, chosen)
+        notes += told
+    if id_column is None:
+        id_column, told = _id_column(table, recipe)
+        notes += told
     for column in (*chosen, language_column, id_column):
         if column is not None and column not in table.columns:
             raise DataError(
@@ -99,9 +115,10 @@ def given_texts(
         raise DataError(f"{name}: no text", "no_text")
     joined = pl.concat_str([pl.col(c) for c in chosen], separator=" ", ignore_nulls=True)
     texts = table.select(joined.fill_null("").alias(TEXT)).select(clean_text(TEXT)).to_series()
-    if fits and not columns and chosen != [TEXT]:
-        notes = [*notes, f"texts are {' and '.join(chosen)}, as in the corpus"]
-    languages = None if language_column is None else _languages(plain[language_column], name)
+    languages = None
+    if language_column is not None:
+        languages = _languages(plain[language_column], name)
+        notes += _no_codes(plain[language_column], languages, known)
     ids = None if id_column is None else _ids(plain[id_column], name)
     return GivenTexts(table, texts, languages, ids, tuple(notes))
 
@@ -114,7 +131,53 @@ def _as_text(table: pl.DataFrame, column: str, name: str) -> pl.Series:
     return found
 
 
-def _table(source: Any, column: str, separator: str | None) -> tuple[pl.DataFrame, list[str]]:  # noqa: ANN401
+def _names(recipe: Mapping[str, Any]) -> set[str]:
+    """What the columns of a table of texts may be called."""
+    usual = {name for groups in GUESSES.values() for group in groups for name in group}
+    own = [*(recipe.get("text") or ()), *(recipe.get(n) for n in ("language", "id", "label"))]
+    return usual | {str(name) for name in own if name is not None}
+
+
+def _text_columns(table: pl.DataFrame, recipe: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """Those of the corpus if all are there, else `TEXT`."""
+    own: list[str] = list(recipe.get("text") or [])
+    if not own or own == [TEXT] or not set(own) <= set(table.columns):
+        return [TEXT], []
+    return own, [f"texts are {' and '.join(own)}, as in the corpus"]
+
+
+def _language_column(
+    table: pl.DataFrame, recipe: Mapping[str, Any], texts: Sequence[str]
+) -> tuple[str | None, list[str]]:
+    """The column of languages of the corpus; a note on one that may be meant."""
+    own = recipe.get("language")
+    if own in table.columns and own not in texts:
+        return own, [f"languages are {own}, as in the corpus"]
+    usual = (group[0] for group in GUESSES["language"])
+    seen = next((n for n in usual if n in table.columns and n not in texts), None)
+    if seen is None:
+        return None, []
+    return None, [f"the column {seen} is not read, and languages are detected; --language-column "
+                  f"{seen} takes them from there"]  # fmt: skip
+
+
+def _id_column(table: pl.DataFrame, recipe: Mapping[str, Any]) -> tuple[str | None, list[str]]:
+    """The column of ids of the corpus, if it names every row."""
+    own = recipe.get("id")
+    if own not in table.columns:
+        return None, []
+    if table[own].null_count() or table[own].is_duplicated().any():
+        return None, [f"rows are called after their texts, because {own}, which named those of the "
+                      "corpus, does not name every row once"]  # fmt: skip
+    return own, [f"ids are {own}, as in the corpus"]
+
+
+def _table(
+    source: Any,  # noqa: ANN401 - a file, a frame, texts
+    column: str,
+    separator: str | None,
+    names: Collection[str],
+) -> tuple[pl.DataFrame, list[str]]:
     if isinstance(source, pl.Series) or (
         isinstance(source, Sequence) and not isinstance(source, str)
     ):
@@ -123,23 +186,39 @@ def _table(source: Any, column: str, separator: str | None) -> tuple[pl.DataFram
         return pl.DataFrame({column: pl.Series(list(source), dtype=pl.String)}), []
     if not isinstance(source, str | Path):
         return as_frame(source), []
-    try:
-        if str(source) != STDIN and ending(Path(source)) in FORMATS:
-            read = read_table(source, separator=separator)
-            return read.frame, list(read.told(str(source)))
-        from_stdin = str(source) == STDIN
-        content = sys.stdin.buffer.read() if from_stdin else Path(source).read_bytes()
-        lines = content.decode("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{source}: cannot be read ({first_line(error)})") from None
-    lines = [line.removesuffix("\r") for line in (lines if lines[-1] else lines[:-1])]
-    return pl.DataFrame({column: lines}, schema={column: pl.String}), []
+    if str(source) != STDIN and ending(Path(source)) in FORMATS:
+        read = read_table(source, separator=separator)
+        return read.frame, list(read.told(str(source)))
+    if separator is not None:
+        raise DataError(f"{source}: one text a line has no cells; leave out --separator",
+                        "no_option")  # fmt: skip
+    lines, notes = lines_of(source, names)
+    return pl.DataFrame({column: lines}, schema={column: pl.String}), notes
 
 
 def _languages(given: pl.Series, name: str) -> NDArray[np.str_]:
     refuse_countries(given, name)
     code = given.to_frame("code").select(language_code("code").fill_null(UNDETERMINED))
     return code.to_series().to_numpy().astype(np.str_)
+
+
+def _no_codes(
+    given: pl.Series, codes: NDArray[np.str_], known: Collection[str]
+) -> list[str]:  # fmt: skip
+    """A note on values that are no codes of languages, with what may be meant."""
+    plain = given.str.strip_chars()
+    lost = plain.filter(pl.Series(codes == UNDETERMINED) & (plain.str.len_bytes() > 0))
+    lost = lost.filter(lost.str.to_lowercase() != UNDETERMINED)
+    if not len(lost):
+        return []
+    counts = lost.value_counts(sort=True).rows()
+    meant = {value: meant_code(value, known) for value, _ in counts[:NAMED]}
+    told = [f"{value[:40]!r} ({n:,}{f'; {meant[value]}?' if meant[value] else ''})"
+            for value, n in counts[:NAMED]]  # fmt: skip
+    return [
+        f"{plural(len(lost), 'row')} whose language is no code, so undetermined ({UNDETERMINED}): "
+        f"{', '.join(told)}{' ...' if len(counts) > NAMED else ''}"
+    ]
 
 
 def _ids(given: pl.Series, name: str) -> NDArray[np.str_]:
