@@ -218,12 +218,12 @@ def word_importance(
         return _of_text(run, name, load_classifier(run, choose_device(device)), cleaned)
     classifier = load_classifier(run, choose_device(device))
     part = "test" if opened else "validation"
-    titles = _corpus_of(run, name, given).part(part)
+    titles = corpus_of(run, name, given).part(part)
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.permutation(len(titles))[:texts])
     chosen, cluster = titles.texts.gather(rows), np.asarray(titles.cluster)[rows]
     base = classifier.logits(chosen)
-    _check_same_scores(run, name, part, titles.ids.gather(rows).cast(pl.String), base)
+    check_same_scores(run, name, part, titles.ids.gather(rows).cast(pl.String), base)
     unrecorded: tuple[str, ...] = ()
     if access:
         unrecorded = unrecorded_notes(
@@ -255,7 +255,7 @@ def _of_text(run: Run, name: str, classifier: Classifier, text: str) -> WordImpo
     )  # fmt: skip
 
 
-def _corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
+def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
     data = data_of_run(run, name, given)
     if data.corpus is None or data.digest != run.record["data"]["digest"]:
         raise TruenessError(f"{data.in_words()} is not the corpus of {name} "
@@ -263,7 +263,7 @@ def _corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: A
     return data.corpus
 
 
-def _check_same_scores(
+def check_same_scores(
     run: Run, name: str, part: str, ids: pl.Series, logits: NDArray[Any]
 ) -> None:
     """Refuse weights that say something else than is stored."""

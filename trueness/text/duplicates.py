@@ -48,6 +48,21 @@ def normalised(texts: Texts) -> pl.Series:
     return bare.zip_with(bare != "", plain.str.replace_all(r"\s+", " ").str.strip_chars())
 
 
+def jaccard(one: str, other: str) -> float:
+    """Similarity of two normalised texts: common pieces of five characters, of all they have.
+
+    Examples
+    --------
+    >>> jaccard("red shoe", "red shoes")
+    0.8
+    """
+    from trueness.text.minhash import PIECE
+
+    a, b = ({text[i : i + PIECE] for i in range(max(1, len(text) - PIECE + 1))}
+            for text in (one, other))  # fmt: skip
+    return len(a & b) / len(a | b)
+
+
 class DuplicateFinder:
     """Finds near-duplicates among texts that come in portions, in about 100 bytes of memory a text.
 
