@@ -256,6 +256,13 @@ def _of_text(run: Run, name: str, classifier: Classifier, text: str) -> WordImpo
 
 
 def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
+    """Corpus of a run on titles: the one that is given as ``data``, or that of its record.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_data``, or ``other_data`` for another one.
+    """
     data = data_of_run(run, name, given)
     if data.corpus is None or data.digest != run.record["data"]["digest"]:
         raise TruenessError(f"{data.in_words()} is not the corpus of {name} "
@@ -263,9 +270,7 @@ def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: AN
     return data.corpus
 
 
-def check_same_scores(
-    run: Run, name: str, part: str, ids: pl.Series, logits: NDArray[Any]
-) -> None:
+def check_same_scores(run: Run, name: str, part: str, ids: pl.Series, logits: NDArray[Any]) -> None:
     """Refuse weights that say something else than is stored."""
     stored = run.predictions().frame.filter(pl.col("split") == part)
     stored = stored.with_columns(pl.col("id").cast(pl.String))

@@ -55,9 +55,9 @@ def errors(
     device
         auto, cpu, cuda or mps.
     """
-    from trueness.attribution.errors import How
-    from trueness.attribution.errors import errors as errors_of
     from trueness.judge.errors import Asked
+    from trueness.labels.errors import How
+    from trueness.labels.errors import errors as errors_of
     from trueness.store import Store
 
     check(output)

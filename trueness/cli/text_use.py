@@ -47,7 +47,7 @@ def evaluate(
     device
         auto, cpu, cuda or mps.
     """
-    from trueness.attribution.other_corpus import evaluated_corpus
+    from trueness.labels.other_corpus import evaluated_corpus
 
     check(output)
     found, runs = _find(store, run)

@@ -54,7 +54,7 @@ def _table(found: Errors) -> Table:
     rows: list[list[Cell]] = []
     for row in shown.iter_rows(named=True):
         rows.append([
-            _cut(row["text"]), row["language"], row["given"], row["predicted"],
+            cut(row["text"]), row["language"], row["given"], row["predicted"],
             row["probability"], row["probability_given"],
             *([row["words"]] if words else []), *([_near(row)] if near else []), row["id"],
         ])  # fmt: skip
@@ -63,11 +63,12 @@ def _table(found: Errors) -> Table:
     return Table(columns, rows, note=f"{note}writes all." if more > 0 else "")
 
 
-def _cut(text: str | None) -> str:
+def cut(text: str | None) -> str:
+    """Beginning of a text."""
     return "" if text is None else text if len(text) <= CHARACTERS else f"{text[:CHARACTERS]} …"
 
 
 def _near(row: dict[str, Cell]) -> str | None:
     if row["near_similarity"] is None:
         return None
-    return f"{decimal(row['near_similarity'], 2)} {row['near_label']}: {_cut(row['near_text'])}"
+    return f"{decimal(row['near_similarity'], 2)} {row['near_label']}: {cut(row['near_text'])}"

@@ -32,6 +32,9 @@ def leaks_sentence(leaks: Mapping[str, Any], unit: str) -> Sentence:
         f"{listed(kinds)}"
     )
     if leaks["kept"]:
-        return Sentence(f"{known}. They are kept, so that what is measured is optimistically "
-                        f"biased; without --keep-leaks they are left out.{others}", "warning")  # fmt: skip
+        biased = "so that what is measured is optimistically biased"
+        return Sentence(
+            f"{known}. They are kept, {biased}; without --keep-leaks they are left out.{others}",
+            "warning",
+        )
     return Sentence(f"{known}. They are left out; --keep-leaks keeps them.{others}", "note")

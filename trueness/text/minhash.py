@@ -69,7 +69,9 @@ def _text_key(pieces: Hashes) -> np.uint64:
 
 
 @compiled
-def _sign(pieces: Hashes, multipliers: Hashes, shifts: Hashes, signature: NDArray[np.uint32]) -> None:
+def _sign(
+    pieces: Hashes, multipliers: Hashes, shifts: Hashes, signature: NDArray[np.uint32]
+) -> None:
     """Fill a signature: for each permutation the least ``(multiplier piece + shift) >> 32``."""
     signature[:] = np.uint32(0xFFFFFFFF)
     for piece in pieces:

@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.attribution.binary_errors import BinaryErrors, binary_errors
 from trueness.attribution.importance import Progress, Silent
-from trueness.attribution.scoring import (
-    SCORERS,
-    Logits,
-    keeps_weights,
-    probabilities_of,
-    scorer_of,
-)
 from trueness.attribution.words import corpus_of, left_out
 from trueness.document.numbers import decimal
 from trueness.errors import TruenessError, at_least
@@ -26,6 +18,14 @@ from trueness.judge.access import record_access
 from trueness.judge.errors import Asked, Errors, errors_of
 from trueness.judge.finding import named_run
 from trueness.judge.parts import unrecorded_notes
+from trueness.labels.binary_errors import BinaryErrors, binary_errors
+from trueness.labels.scoring import (
+    SCORERS,
+    Logits,
+    keeps_weights,
+    probabilities_of,
+    scorer_of,
+)
 from trueness.store import AnyStore, Run
 from trueness.text.corpus import Titles
 from trueness.text.duplicates import jaccard, normalised
@@ -55,7 +55,7 @@ class How:
     device : str
     """
 
-    asked: Asked = Asked()
+    asked: Asked = field(default_factory=Asked)
     top: int = TOP
     opened: bool = False
     refit: bool = False

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.attribution.scoring import scorer_of
 from trueness.errors import StoreError, TruenessError
 from trueness.judge.languages import slices_of
 from trueness.judge.languages_tables import ClassRun
 from trueness.judge.languages_words import words_of
+from trueness.labels.scoring import scorer_of
 from trueness.predictions import Predictions
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
@@ -92,7 +92,7 @@ def evaluated_corpus(
     ------
     TruenessError
         With code ``other_classes``, ``no_signatures`` for a run of an earlier version that does not
-        know its training texts, or those of `trueness.attribution.scoring.scorer_of`.
+        know its training texts, or those of `trueness.labels.scoring.scorer_of`.
     """
     opened: Corpus = task_of("titles").load({"data": corpus}).corpus
     if list(opened.classes) != run.record["classes"]:
