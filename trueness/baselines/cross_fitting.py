@@ -35,7 +35,7 @@ def cluster_folds(cluster: Index, y: Index, folds: int = FOLDS, seed: int = 0) -
     Examples
     --------
     >>> cluster_folds(np.array([7, 7, 8, 9]), np.array([0, 0, 0, 0]), folds=3).tolist()
-    [1, 1, 0, 2]
+    [2, 2, 0, 1]
     """
     _, first, of = np.unique(cluster, return_index=True, return_inverse=True)
     lots = np.random.default_rng(seed).permutation(len(first))

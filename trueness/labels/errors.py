@@ -124,7 +124,7 @@ def errors(
     found = errors_of((name, run.key, run.record["label"]), part, rows, texts.unique("id"), p,
                       how.asked, how.top)  # fmt: skip
     found = found.with_columns(notes=unrecorded_notes(recorded))
-    found = _beside(found, corpus.part("train"), corpus.classes)
+    found = beside(found, corpus.part("train"), corpus.classes)
     return _worded(found, scorer, run, progress or Silent())
 
 
@@ -133,8 +133,16 @@ def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits |
     return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
 
 
-def _beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
-    """With the most similar training text of each error, where one is similar."""
+def beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
+    """Errors with the most similar training text of each, where one is similar.
+
+    Parameters
+    ----------
+    found : Errors
+    train : Titles
+    classes : sequence of str
+        Names of the labels of the training texts.
+    """
     frame = found.frame
     known = TextSignatures.of(train.ids, train.texts)
     row, _ = known.nearest(TextSignatures.of(frame["id"], frame["text"]), NEAR)

@@ -73,7 +73,7 @@ def propose(
     name, run = named_run(store, wanted)
     if run.spec.task.kind != "titles":
         raise TruenessError(f"{name} is no run on titles", "not_titles")
-    known, rows = signatures_of(run), run.predictions()
+    known, rows = signatures_of(run), run.predictions().part(run.estimands.measured_on)
     read = texts.read(tuple(run.record["data"].get("columns", {}).get("text", ())))
     logits = scorer_of(run, name, given or {}, device)
     groups = rows.group
