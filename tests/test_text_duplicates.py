@@ -201,7 +201,7 @@ def test_nothing_has_no_clusters(tmp_path):
 
 @pytest.mark.parametrize("threshold", [0.05, 0.1, 0.3, 0.5, 0.7, 0.8, 0.9, 1.0])
 def test_bands_keep_the_promise(threshold):
-    rows = duplicates._rows_per_band(threshold)
+    rows = duplicates.rows_per_band(threshold)
     bands = duplicates.PERMUTATIONS // rows
     assert 1 - (1 - threshold**rows) ** bands >= duplicates.RECALL
 

@@ -33,7 +33,7 @@ POSITIONAL = {
 }
 OPTIONS = {
     "--y": "bad", "--precision": "0.3", "--positives": "20", "--samples": "400",
-    "--corpus": "nobody", "--out": "out.parquet", "--start": "never",
+    "--corpus": "nobody", "--data": "nobody.csv", "--out": "out.parquet", "--start": "never",
 }  # fmt: skip
 """Required options, of whatever verb."""
 MORE = {

@@ -133,12 +133,12 @@ def word_importance(
     if asked.text is not None:
         return of_text(*about, classifier.logits, classifier.classes, asked, given)
     part = "test" if asked.opened else "validation"
-    titles = _corpus_of(run, name, given).part(part)
+    titles = corpus_of(run, name, given).part(part)
     rng = np.random.default_rng(asked.seed)
     rows = np.sort(rng.permutation(len(titles))[: asked.most])
     chosen, cluster = titles.texts.gather(rows), np.asarray(titles.cluster)[rows]
     base = classifier.logits(chosen)
-    _check_same_scores(run, name, part, titles.ids.gather(rows).cast(pl.String), base)
+    check_same_scores(run, name, part, titles.ids.gather(rows).cast(pl.String), base)
     unrecorded: tuple[str, ...] = ()
     if access:
         unrecorded = unrecorded_notes(
@@ -191,7 +191,14 @@ def of_text(
     )  # fmt: skip
 
 
-def _corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
+def corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: ANN401 - a Corpus
+    """Corpus of a run on titles: the one that is given as ``data``, or that of its record.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_data``, or ``other_data`` for another one.
+    """
     data = data_of_run(run, name, given)
     if data.corpus is None or data.digest != run.record["data"]["digest"]:
         raise TruenessError(f"{data.in_words()} is not the corpus of {name} "
@@ -199,9 +206,7 @@ def _corpus_of(run: Run, name: str, given: Mapping[str, Any]) -> Any:  # noqa: A
     return data.corpus
 
 
-def _check_same_scores(
-    run: Run, name: str, part: str, ids: pl.Series, logits: NDArray[Any]
-) -> None:
+def check_same_scores(run: Run, name: str, part: str, ids: pl.Series, logits: NDArray[Any]) -> None:
     """Refuse weights that say something else than is stored."""
     stored = run.predictions().frame.filter(pl.col("split") == part)
     stored = stored.with_columns(pl.col("id").cast(pl.String))

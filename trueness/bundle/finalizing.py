@@ -12,7 +12,7 @@ import polars as pl
 
 from trueness.bundle.class_promise import ClassPromise, class_promise_of
 from trueness.bundle.drifting import kept
-from trueness.bundle.format import Bundle, check_free, write_bundle
+from trueness.bundle.format import LABELLED, Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
 from trueness.bundle.members import Place, Trained, as_trained, trained
 from trueness.bundle.oddities import unread
@@ -30,6 +30,7 @@ from trueness.market.indicators import CATALOGUE
 from trueness.market.inputs import RAW_COLUMNS
 from trueness.store import AnyStore, Run
 from trueness.tasks import TASKS, Refit, task_of
+from trueness.text.signatures import FILE
 
 MOST_SEEDS = 100
 
@@ -128,6 +129,7 @@ def finalize(
     found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
+    files |= _labelled(run)
     more = facts.pop("notes")
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": kind,
@@ -136,6 +138,13 @@ def finalize(
         "notes": [*notes, *more, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
+
+
+def _labelled(run: Run) -> dict[str, bytes]:
+    """Signatures of the texts of a run, which tell what need not be labelled again."""
+    return (
+        {f"{LABELLED}/{FILE}": run.file(FILE).read_bytes()} if FILE in run.record["files"] else {}
+    )
 
 
 def _fitted(

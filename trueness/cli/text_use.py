@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
-    from trueness.judge.languages_tables import ClassRun
     from trueness.spec.titles import TitlesSpec
     from trueness.store import Run, Store
     from trueness.titles.classifier import Classifier
@@ -24,6 +22,8 @@ def evaluate(
     /,
     *,
     corpus: Annotated[str, Parameter(help="Folder of a corpus with the same classes.")],
+    keep_leaks: Annotated[bool, Parameter(negative=())] = False,
+    data: Data = None,
     open_test: OpenTest = False,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
@@ -31,22 +31,30 @@ def evaluate(
 ) -> int:
     """Classify another corpus now, and print the scores per language and class.
 
-    `trueness show RUN` has the scores on its own corpus.
+    Texts that the run was trained on are left out: the same words, near-duplicates, the same ids,
+    and other texts of their clusters. `trueness show RUN` has the scores on its own corpus.
 
     Example: trueness text evaluate M-0 --corpus other
 
     Parameters
     ----------
     run
-        Id or key of a stored run; no baseline, which keeps no weights.
+        Id or key of a stored run. n-grams, which keep no weights, are fitted again on their corpus.
+    keep_leaks
+        Keep texts that the run was trained on, and say how many they are.
+    data
+        Folder of the corpus of the run, where it has to be fitted again.
     device
         auto, cpu, cuda or mps.
     """
+    from trueness.labels.other_corpus import evaluated_corpus
+
     check(output)
     found, runs = _find(store, run)
     part = "test" if open_test else "validation"
-    judged = _on_corpus(run, found, corpus, part, device)
-    _record(runs, found, part, corpus, open_test)
+    scored = evaluated_corpus(run, found, corpus, part, {"data": data}, device=device)
+    judged = scored.judged(keep_leaks=keep_leaks)
+    _record(runs, found, part, f"{corpus}{' with leaks' * keep_leaks}", open_test)
     present(judged, output)
     return 0
 
@@ -121,23 +129,3 @@ def _classifier(run: Run[TitlesSpec], device: str) -> Classifier:
     from trueness.titles.classifier import load_classifier
 
     return load_classifier(run, choose_device(device))
-
-
-def _on_corpus(name: str, run: Run[TitlesSpec], corpus: str, part: str, device: str) -> ClassRun:
-    """Judgement of a run on a part of another corpus."""
-    from trueness.judge.languages import slices_of
-    from trueness.judge.languages_tables import ClassRun
-    from trueness.judge.languages_words import words_of
-    from trueness.predictions import Predictions
-    from trueness.tasks import task_of
-    from trueness.tasks.titles import rows_of
-
-    opened = task_of("titles").load({"data": corpus}).corpus
-    if list(opened.classes) != run.record["classes"]:
-        raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
-    titles, rule = opened.part(part), run.spec.estimands
-    logits = _classifier(run, device).logits(titles.texts)
-    rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
-    found = slices_of(rows.part(part), replace(rule, chosen_on=""), part)
-    words = words_of(rule, found.majority)
-    return ClassRun(name, run.key, run.record["label"], part, found, words, f"corpus {corpus}")

@@ -208,7 +208,7 @@ def _judged(fitted: TitlesFitted, corpus: Corpus, digest: str, tokenizer: bytes)
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
-    return replace(made, parameters=fitted.parameters, files={TOKENIZER: tokenizer})
+    return replace(made, parameters=fitted.parameters, files={**made.files, TOKENIZER: tokenizer})
 
 
 # --------------------------------------------------------------------- runs that others begin with

@@ -20,6 +20,7 @@ from trueness.predictions import Predictions
 from trueness.spec.titles import TitlesSpec
 from trueness.tasks.titles import predictions_of, training_facts
 from trueness.text.corpus import PARTS, Corpus, load_corpus
+from trueness.text.signatures import FILE, TextSignatures
 
 HISTORY = {
     "epoch": pl.Int64, "updates": pl.Int64, "skipped": pl.Int64, "train_loss": pl.Float64,
@@ -89,7 +90,8 @@ def judged_titles(
     spec: TitlesSpec, corpus: Corpus, predictions: Predictions, facts: dict[str, Any],
     history: pl.DataFrame,
 ) -> Outcome:  # fmt: skip
-    """A run on titles, judged."""
+    """A run on titles, judged; it keeps signatures of the texts, against which others are held."""
     record = measured(spec, predictions) | {"notes": [], "training": training_facts(corpus)} | facts
     record |= checked(spec, record, predictions, history)
-    return Outcome(spec, record, predictions.frame, history)
+    kept = {FILE: TextSignatures.of_corpus(corpus).to_bytes()}
+    return Outcome(spec, record, predictions.frame, history, files=kept)

@@ -110,6 +110,32 @@ def record_access(
     return ""
 
 
+def record_data_access(
+    store: AnyStore, data: str, part: str, verb: str, question: str = "", *, opened: bool = False
+) -> str:
+    """Record that labels of a part of some data were looked at, without any run.
+
+    Returns
+    -------
+    str
+        Empty, or why it could not be recorded, such as that there is no store.
+
+    Raises
+    ------
+    StoreError
+        If a part was opened in a store that cannot remember it.
+    """
+    if store.root is not None and not store.root.is_dir():
+        return f"there is no store {store.root}"
+    try:
+        Ledger(store).record_data(data, part, verb, question, opened=opened)
+    except StoreError as error:
+        if opened:
+            raise
+        return str(error)
+    return ""
+
+
 def access_log(
     store: AnyStore, run: Run, stored: Sequence[Run], unrecorded: str = "", part: str | None = None
 ) -> AccessLog:

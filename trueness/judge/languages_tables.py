@@ -45,6 +45,7 @@ from trueness.judge.languages_words import (
     verdict_word,
     words_of,
 )
+from trueness.judge.leaks import leaks_sentence
 from trueness.store import Run
 
 if TYPE_CHECKING:
@@ -74,6 +75,9 @@ class ClassRun:
     words : Words
     data : str
         What it was measured on, where that is not the data of the run.
+    leaks : dict, optional
+        Of another corpus: texts that the run was trained on, see `trueness.text.leaks.Leaks`, and
+        whether they were ``kept``.
     """
 
     name: str
@@ -83,12 +87,14 @@ class ClassRun:
     slices: Slices
     words: Words
     data: str = ""
+    leaks: dict[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {
             "schema": SCHEMA, "kind": "class_run", "name": self.name, "key": self.key,
-            "label": self.label, "part": self.part, "data": self.data, **self.slices.to_dict(),
+            "label": self.label, "part": self.part, "data": self.data, "leaks": self.leaks,
+            **self.slices.to_dict(),
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
@@ -109,7 +115,10 @@ class ClassRun:
         """What to show."""
         title = f"{self.name} · {self.label}" if self.label != self.name else self.name
         about = [part_in_words(self.part), *([f"of {self.data}"] if self.data else [])]
-        return Document(title, slices_parts(self.name, self.slices, self.words), " ".join(about))
+        parts = slices_parts(self.name, self.slices, self.words)
+        if self.leaks is not None:
+            parts.insert(1, leaks_sentence(self.leaks, self.words.unit))
+        return Document(title, parts, " ".join(about))
 
 
 def _row(group: str, label: str, what: str, e: Any) -> dict[str, Any]:  # noqa: ANN401 - an Estimate

@@ -146,6 +146,19 @@ class Ledger:
         self._append(accesses)
         return accesses
 
+    def record_data(
+        self, data: str, part: str, verb: str, question: str = "", *, opened: bool = False
+    ) -> None:
+        """Record that labels of some data were looked at, where there is no run.
+
+        Raises
+        ------
+        StoreError
+            If the ledger cannot be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._append([Access(now, part, data, verb, question, (), opened)])
+
     def _append(self, accesses: list[Access]) -> None:
         if not accesses or self.path is None:
             return

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -138,7 +140,22 @@ def build(
     >>> sum(corpus.statistics["rows"].values())
     600
     """
-    out, plan = Path(out), plan or Plan()
+    plan = plan or Plan()
+    with whole_folder(out) as (scratch, written):
+        _build(source, scratch, written, plan, heard or _Nobody())
+    return load_corpus(out)
+
+
+@contextmanager
+def whole_folder(out: str | Path) -> Generator[tuple[Path, Path]]:
+    """Folder for scratch and one for a corpus, which takes its place if the block succeeds.
+
+    Raises
+    ------
+    DataError
+        If something else than a corpus is there.
+    """
+    out = Path(out)
     place = out.resolve()
     restore_folder(place)
     _check_free(out)
@@ -148,12 +165,11 @@ def build(
     try:
         written = scratch / "corpus"
         written.mkdir(parents=True)
-        _build(source, scratch, written, plan, heard or _Nobody())
+        yield scratch, written
         interrupts.check()
         replace_folder(written, place)
     finally:
         remove(scratch)
-    return load_corpus(out)
 
 
 class _Nobody:
@@ -334,6 +350,24 @@ def _write(
         if full:
             writers[FULL].write(frame.filter(part != OUT))
         heard.advance(len(frame))
+    describe(writers, rows, told, out)
+
+
+def describe(
+    writers: Mapping[str, PartWriter], rows: Rows, told: Mapping[str, Any], out: Path
+) -> None:
+    """Close the files of the parts and write what is in them.
+
+    Parameters
+    ----------
+    writers : mapping
+        Name of a part -> its writer, to which every row was given.
+    rows : Rows
+    told : mapping
+        ``provenance`` and ``reports``.
+    out : Path
+        Folder of the corpus.
+    """
     hashes = {name: writer.close() for name, writer in writers.items()}
     files = {
         f"{name}.parquet": {

@@ -126,7 +126,7 @@ class Corpus:
             why = "; it holds the test texts" if name == FULL else ""
             raise DataError(f"{self.folder}: no part {name!r} to train or measure on{why}; "
                             f"choose from {', '.join(PARTS)}")  # fmt: skip
-        frame = self._read(name)
+        frame = self.frame(name)
         return Titles(
             frame["id"],
             frame["text"],
@@ -136,7 +136,14 @@ class Corpus:
             frame["cluster"].to_numpy(),
         )
 
-    def _read(self, name: str) -> pl.DataFrame:
+    def frame(self, name: str) -> pl.DataFrame:
+        """Rows of a part as they were written, its file compared with its digest.
+
+        Raises
+        ------
+        DataError
+            If the file is missing, damaged, or cannot be read.
+        """
         file = f"{name}.parquet"
         return _read_part(self.folder / file, self.file_digests[file])
 
@@ -157,7 +164,7 @@ class Corpus:
         DataError
             If a value differs from what was written.
         """
-        found = corpus_digest(self.classes, {name: _hash_of(self._read(name)) for name in PARTS})
+        found = corpus_digest(self.classes, {name: _hash_of(self.frame(name)) for name in PARTS})
         if found != self.digest:
             raise DataError(
                 f"{self.folder}: its texts have the digest {found}, {self.digest} were written; "

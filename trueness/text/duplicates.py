@@ -48,6 +48,21 @@ def normalised(texts: Texts) -> pl.Series:
     return bare.zip_with(bare != "", plain.str.replace_all(r"\s+", " ").str.strip_chars())
 
 
+def jaccard(one: str, other: str) -> float:
+    """Similarity of two normalised texts: common pieces of five characters, of all they have.
+
+    Examples
+    --------
+    >>> jaccard("red shoe", "red shoes")
+    0.8
+    """
+    from trueness.text.minhash import PIECE
+
+    a, b = ({text[i : i + PIECE] for i in range(max(1, len(text) - PIECE + 1))}
+            for text in (one, other))  # fmt: skip
+    return len(a & b) / len(a | b)
+
+
 class DuplicateFinder:
     """Finds near-duplicates among texts that come in portions, in about 100 bytes of memory a text.
 
@@ -93,15 +108,13 @@ class DuplicateFinder:
             raise DataError(f"threshold {threshold}: {LEAST_THRESHOLD} to 1 is needed")
         _begin(folder)
         self.threshold = threshold
-        self.rows = _rows_per_band(threshold)
+        self.rows = rows_per_band(threshold)
         self.n_bands = PERMUTATIONS // self.rows
         self.pairs_checked = 0
         self.pairs_left_out = 0
         self._folder = folder
         self._sizes: list[NDArray[np.int64]] = []
-        rng = np.random.default_rng(seed)
-        bits = rng.integers(0, 2**64, (2, PERMUTATIONS), np.uint64)
-        self._multipliers, self._shifts = bits[0] | np.uint64(1), bits[1]
+        self._multipliers, self._shifts = permutations_of(seed, PERMUTATIONS)
 
     def __len__(self) -> int:
         return sum(len(sizes) for sizes in self._sizes)
@@ -113,9 +126,8 @@ class DuplicateFinder:
         column = normalised(texts)
         if not len(column):
             return
-        sizes = column.str.len_bytes().to_numpy().astype(np.int64)
-        joined = np.frombuffer("".join(column.to_list()).encode(), np.uint8)
-        starts = _starts(sizes)
+        joined, starts = joined_bytes(column)
+        sizes = np.diff(starts)
         keys = band_keys(joined, starts, self._multipliers, self._shifts, self.rows)
         _append(self._folder / "texts", joined)
         for band, column_of_keys in enumerate(keys):
@@ -170,18 +182,30 @@ def _append(path: Path, values: NDArray[Any]) -> None:
         raise DataError(f"{path}: {error.strerror or error}; give a folder with room") from None
 
 
+def joined_bytes(column: pl.Series) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Texts as bytes, one after the other, and where each begins and the last ends, (n + 1,)."""
+    joined = np.frombuffer("".join(column.to_list()).encode(), np.uint8)
+    return joined, _starts(column.str.len_bytes().to_numpy().astype(np.int64))
+
+
 def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where each of the parts begins and the last one ends, (n + 1,)."""
     return np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
 
 
-def _rows_per_band(threshold: float) -> int:
+def rows_per_band(threshold: float, permutations: int = PERMUTATIONS) -> int:
     """Longest bands that let a pair at the threshold meet with the promised probability."""
     return next(
         rows
-        for rows in range(PERMUTATIONS, 0, -1)
-        if 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows) >= RECALL
+        for rows in range(permutations, 0, -1)
+        if 1 - (1 - threshold**rows) ** (permutations // rows) >= RECALL
     )
+
+
+def permutations_of(seed: int, n: int) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
+    """Multipliers and shifts (n,) of as many permutations; multipliers are odd."""
+    bits = np.random.default_rng(seed).integers(0, 2**64, (2, n), np.uint64)
+    return bits[0] | np.uint64(1), bits[1]
 
 
 # ------------------------------------------------------------------------------------ clusterings

@@ -1,4 +1,4 @@
-"""Compiled parts of the search for near-duplicates: band keys of texts, and links in a band.
+"""Compiled parts of the search for near-duplicates: keys and signatures of texts, links in a band.
 
 A piece is five consecutive code points, as a 64-bit hash; a text shorter than that is one piece.
 Texts are given as UTF-8 bytes with the start of each, ``bytes[starts[i]:starts[i + 1]]``. Each
@@ -69,6 +69,18 @@ def _text_key(pieces: Hashes) -> np.uint64:
 
 
 @compiled
+def _sign(
+    pieces: Hashes, multipliers: Hashes, shifts: Hashes, signature: NDArray[np.uint32]
+) -> None:
+    """Fill a signature: for each permutation the least ``(multiplier piece + shift) >> 32``."""
+    signature[:] = np.uint32(0xFFFFFFFF)
+    for piece in pieces:
+        for k in range(len(signature)):
+            value = np.uint32((multipliers[k] * piece + shifts[k]) >> np.uint64(32))
+            signature[k] = min(signature[k], value)
+
+
+@compiled
 def band_keys(
     texts: Bytes, starts: Rows, multipliers: Hashes, shifts: Hashes, rows_per_band: int
 ) -> Hashes:
@@ -93,17 +105,41 @@ def band_keys(
     for row in range(n):
         pieces = _pieces(texts[starts[row] : starts[row + 1]])
         keys[0, row] = _text_key(pieces)
-        signature[:] = np.uint32(0xFFFFFFFF)
-        for piece in pieces:
-            for k in range(used):
-                value = np.uint32((multipliers[k] * piece + shifts[k]) >> np.uint64(32))
-                signature[k] = min(signature[k], value)
+        _sign(pieces, multipliers, shifts, signature)
         for band in range(n_bands):
             key = np.uint64(band)
             for k in range(band * rows_per_band, (band + 1) * rows_per_band):
                 key = _mix(key ^ np.uint64(signature[k])) + np.uint64(0x9E3779B97F4A7C15)
             keys[1 + band, row] = key
     return keys
+
+
+@compiled
+def signatures(
+    texts: Bytes, starts: Rows, multipliers: Hashes, shifts: Hashes
+) -> tuple[Hashes, Bytes]:
+    """Hash of each whole text, and the low byte of each value of its signature.
+
+    Parameters
+    ----------
+    texts, starts : (bytes,) uint8, (m + 1,) int64
+    multipliers, shifts : (P,) uint64
+        Multipliers are odd.
+
+    Returns
+    -------
+    (m,) uint64, (m, P) uint8
+    """
+    n, used = len(starts) - 1, len(multipliers)
+    keys, low, signature = np.empty(n, np.uint64), np.empty((n, used), np.uint8), np.empty(
+        used, np.uint32)  # fmt: skip
+    for row in range(n):
+        pieces = _pieces(texts[starts[row] : starts[row + 1]])
+        keys[row] = _text_key(pieces)
+        _sign(pieces, multipliers, shifts, signature)
+        for k in range(used):
+            low[row, k] = np.uint8(signature[k] & np.uint32(0xFF))
+    return keys, low
 
 
 # ---------------------------------------------------------------------------------------- linking

@@ -1,0 +1,221 @@
+"""Texts that a classifier has wrong, the surest of its errors first, and which classes it mixes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.document import Document
+from trueness.errors import TruenessError, nearest
+from trueness.evaluation.clusters import clustered_shares, numbered
+from trueness.evaluation.intervals import Estimate
+from trueness.judge.judgement import SCHEMA
+from trueness.predictions import Predictions
+
+Array = NDArray[np.float64]
+PAIRS = 10
+"""Pairs of classes that are told."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Which errors are meant; empty fields mean any.
+
+    Attributes
+    ----------
+    language : str
+    either : str
+        Class that is given or predicted.
+    given, predicted : str
+    """
+
+    language: str = ""
+    either: str = ""
+    given: str = ""
+    predicted: str = ""
+
+    def __str__(self) -> str:
+        told = {"language": self.language, "class": self.either, "given": self.given,
+                "predicted": self.predicted}  # fmt: skip
+        return ", ".join(f"{name} {value}" for name, value in told.items() if value)
+
+    def check(self, classes: Sequence[str], languages: Sequence[str]) -> None:
+        """Refuse names that the run does not know.
+
+        Raises
+        ------
+        TruenessError
+            With code ``no_class`` or ``no_language``.
+        """
+        for name in (self.either, self.given, self.predicted):
+            if name and name not in classes:
+                raise TruenessError(f"no class {name!r}; {nearest(name, list(classes))}",
+                                    "no_class")  # fmt: skip
+        if self.language and self.language not in languages:
+            raise TruenessError(f"no text in {self.language!r}; choose from "
+                                f"{', '.join(sorted(languages))}", "no_language")  # fmt: skip
+
+    def texts(self, language: NDArray[np.str_], given: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """Texts of that language and given class, (n,)."""
+        inside = np.ones(len(given), bool)
+        inside &= (language == self.language) | (not self.language)
+        return inside & ((given == self.given) | (not self.given))
+
+    def errors(self, given: NDArray[np.str_], predicted: NDArray[np.str_]) -> NDArray[np.bool_]:
+        """Errors of those classes, (n,)."""
+        either = (given == self.either) | (predicted == self.either) | (not self.either)
+        return (given != predicted) & either & (
+            (predicted == self.predicted) | (not self.predicted))  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Mixed:
+    """A pair of classes.
+
+    Attributes
+    ----------
+    given, predicted : str
+    share : Estimate
+        Of the texts of the given class, those that are predicted as the other one.
+    """
+
+    given: str
+    predicted: str
+    share: Estimate
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return {"given": self.given, "predicted": self.predicted, "share": self.share.to_dict()}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors of a run on one part.
+
+    Attributes
+    ----------
+    name, key, label, part : str
+    asked : Asked
+    wrong : Estimate
+        Share of the texts that are wrong as was asked.
+    pairs : list of Mixed
+        The most frequent ones; their intervals are not adjusted for the choice.
+    frame : polars.DataFrame
+        A row per error, the surest first: id, language, text, given, predicted, probability (of
+        the predicted class), probability_given, cluster, of the most similar training text near_id,
+        near_text, near_label, near_similarity, and words, those that decided, where they are known.
+    top : int
+        Errors that are shown.
+    notes : tuple of str
+    """
+
+    name: str
+    key: str
+    label: str
+    part: str
+    asked: Asked
+    wrong: Estimate
+    pairs: list[Mixed]
+    frame: pl.DataFrame
+    top: int
+    notes: tuple[str, ...] = field(default=())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON; docs/json.md describes them."""
+        return {
+            "schema": SCHEMA, "kind": "errors", "name": self.name, "key": self.key,
+            "label": self.label, "part": self.part, "asked": vars(self.asked),
+            "wrong": self.wrong.to_dict(), "pairs": [one.to_dict() for one in self.pairs],
+            "notes": list(self.notes), "errors": self.frame.to_dicts(),
+        }  # fmt: skip
+
+    def to_frame(self) -> pl.DataFrame:
+        """A row per error."""
+        return self.frame
+
+    def document(self) -> Document:
+        """What to show."""
+        from trueness.judge.errors_document import document_of
+
+        return document_of(self)
+
+    def with_columns(self, *columns: pl.Series, notes: Sequence[str] = ()) -> Errors:
+        """The same with more known of each error."""
+        return replace(self, frame=self.frame.with_columns(*columns),
+                       notes=(*self.notes, *notes))  # fmt: skip
+
+
+def errors_of(
+    run: tuple[str, str, str], part: str, rows: Predictions, texts: pl.DataFrame,
+    probabilities: Array, asked: Asked, top: int,
+) -> Errors:  # fmt: skip
+    """Errors among predictions.
+
+    Parameters
+    ----------
+    run : tuple of str
+        Name, key and label.
+    part : str
+    rows : Predictions
+        Of the n texts of the part, with languages as groups.
+    texts : polars.DataFrame
+        Columns id, text; every id of the rows.
+    probabilities : (n, K)
+        Calibrated.
+    asked : Asked
+    top : int
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_class`` or ``no_language``.
+    """
+    classes = np.array(rows.classes)
+    language = rows.group if rows.group is not None else np.full(len(rows), "")
+    asked.check(rows.classes, np.unique(language).tolist())
+    predicted, every = probabilities.argmax(axis=1), np.arange(len(rows))
+    given_name, predicted_name = classes[rows.y], classes[predicted]
+    inside = asked.texts(language, given_name)
+    wrong = inside & asked.errors(given_name, predicted_name)
+    cluster = numbered(rows.cluster if rows.cluster is not None else every)[0]
+    found = pl.DataFrame({
+        "id": rows.id, "language": language, "given": given_name, "predicted": predicted_name,
+        "probability": probabilities[every, predicted],
+        "probability_given": probabilities[every, rows.y], "cluster": rows.frame["cluster"]
+        if "cluster" in rows else pl.Series(every),
+    }).filter(pl.Series(wrong))  # fmt: skip
+    found = found.join(texts, on="id", how="left", maintain_order="left")
+    found = found.select("id", "language", "text", pl.exclude("id", "language", "text"))
+    found = found.sort("probability", descending=True, maintain_order=True)
+    pairs = _pairs(rows.y, predicted, cluster, classes, (inside, wrong))
+    return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, found, top)
+
+
+def _share(hit: NDArray[np.bool_], among: NDArray[np.bool_], cluster: Any) -> Estimate:  # noqa: ANN401
+    """Share of hits among some texts, the interval over clusters."""
+    n = int(among.sum())
+    if not n:
+        return Estimate(None, None, None, 0, 0)
+    cell = np.zeros(n, np.int64)
+    (k,), _, (low,), (high,) = clustered_shares(hit[among], cell, cluster[among], 1)
+    return Estimate(int(k) / n, float(low), float(high), n, int(k))
+
+
+def _pairs(
+    y: Any, predicted: Any, cluster: Any, classes: NDArray[np.str_],  # noqa: ANN401
+    sides: tuple[NDArray[np.bool_], NDArray[np.bool_]],
+) -> list[Mixed]:  # fmt: skip
+    """Most frequent pairs of classes among the errors."""
+    inside, wrong = sides
+    pairs, counts = np.unique(np.stack([y[wrong], predicted[wrong]]), axis=1, return_counts=True)
+    order = np.argsort(-counts, kind="stable")[:PAIRS]
+    return [
+        Mixed(str(classes[a]), str(classes[b]),
+              _share(wrong & (y == a) & (predicted == b), inside & (y == a), cluster))
+        for a, b in pairs[:, order].T.tolist()
+    ]  # fmt: skip

@@ -1,0 +1,89 @@
+"""How an audit of labels is shown: how many are wrong, which rows, which clusters disagree."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from trueness.document import Cell, Column, Document, Items, Part, Section, Sentence, Table
+from trueness.document.numbers import count, plural, share
+from trueness.evaluation.intervals import Estimate
+from trueness.judge.errors_document import cut
+from trueness.labels.audit import Contradiction, LabelAudit
+
+SLICES = 30
+"""Classes and languages that a terminal shows."""
+MEANT = (
+    "A suspect is confidently of another class, for a model that saw neither it nor its cluster. "
+    "Shares are of the texts that are confidently of a class; intervals are about further texts "
+    "under this model, not about what it is wrong about: texts that read like another class "
+    "are suspects too, so that shares are too high by as many."
+)
+
+
+def document_of(found: LabelAudit) -> Document:
+    """The verdict, suspects, clusters, classes and languages."""
+    total = sum(found.rows.values())
+    verdict = (
+        f"{plural(len(found.frame), 'label')} of {count(total)} are suspect; estimated wrong "
+        f"{count(found.number)}, {share(found.noise)}."
+    )
+    parts: list[Part] = [
+        Sentence(verdict, "verdict"),
+        Items([f"{', '.join(f'{count(n)} {name}' for name, n in found.rows.items())} texts, "
+               f"{found.model} fitted in {found.folds} folds of clusters", *found.notes]),
+        Sentence(MEANT),
+    ]  # fmt: skip
+    if len(found.frame):
+        parts.append(Section("Suspects, the surest first", [_suspects(found)]))
+    if found.contradictions:
+        parts.append(Section("Clusters that contradict themselves", [_clusters(found)]))
+    parts += [Section("Estimated noise", [_shares("class", found.by_class),
+                                          _shares("language", found.by_language)])]  # fmt: skip
+    return Document(f"Labels of {found.name}", parts, f"corpus {found.corpus}")
+
+
+def _suspects(found: LabelAudit) -> Table:
+    shown = found.frame.head(found.top)
+    columns = [
+        Column("text", weight=9), Column("language", "code", 5), Column("given", weight=9),
+        Column("suggested", weight=9), Column("margin", "number", 8, 2),
+        Column("reason", weight=6), Column("labels of its cluster", weight=4),
+        Column("part", "code", 3), Column("id", "code", 3),
+    ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [cut(row["text"]), row["language"], row["given"], row["suggested"], row["margin"],
+         row["reason"], row["cluster_labels"] or None, row["part"], row["id"]]
+        for row in shown.iter_rows(named=True)
+    ]  # fmt: skip
+    more = len(found.frame) - len(shown)
+    note = (f"{count(more)} more; --csv FILE writes all, to be marked with yes in its column "
+            "accept and given to --accept.") * (more > 0)  # fmt: skip
+    return Table(columns, rows, note=note)
+
+
+def _clusters(found: LabelAudit) -> Table:
+    columns = [Column("labels", weight=9), Column("texts", weight=8), Column("ids", weight=3),
+               Column("cluster", "code", 2)]  # fmt: skip
+    shown = found.contradictions[: found.top]
+    rows: list[list[Cell]] = [
+        [one.told, _texts(one), ", ".join(one.ids), str(one.cluster)] for one in shown
+    ]
+    n = len(found.contradictions)
+    note = (
+        f"The largest {count(len(shown))} of {count(n)}; --json has all." if n > len(shown) else ""
+    )
+    return Table(columns, rows, note=note)
+
+
+def _texts(one: Contradiction) -> str:
+    pairs = zip(one.labels, one.texts, strict=True)
+    return " · ".join(f"{label}: {cut(text)}" for label, text in pairs)
+
+
+def _shares(what: str, shares: Mapping[str, Estimate]) -> Table:
+    rows: list[list[Cell]] = [
+        [name, one if one.n else "none judged"]
+        for name, one in sorted(shares.items(), key=lambda item: -(item[1].value or 0.0))
+    ]
+    return Table([Column(what, "code", 9), Column("wrong labels", "share", 9)], rows,
+                 shown=SLICES)  # fmt: skip

@@ -1,0 +1,184 @@
+"""What a stored run has wrong: texts with their neighbours and words, or alarms and positives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.attribution.importance import Progress, Silent
+from trueness.attribution.words import corpus_of, left_out
+from trueness.document.numbers import decimal
+from trueness.errors import TruenessError, at_least
+from trueness.judge.access import record_access
+from trueness.judge.errors import Asked, Errors, errors_of
+from trueness.judge.finding import named_run
+from trueness.judge.parts import unrecorded_notes
+from trueness.labels.binary_errors import BinaryErrors, binary_errors
+from trueness.labels.scoring import (
+    SCORERS,
+    Logits,
+    keeps_weights,
+    probabilities_of,
+    scorer_of,
+)
+from trueness.store import AnyStore, Run
+from trueness.text.corpus import Titles
+from trueness.text.duplicates import jaccard, normalised
+from trueness.text.signatures import TextSignatures
+
+NEAR = 0.65
+"""Estimated similarity from which a training text is shown beside an error."""
+TOP = 20
+"""Errors that are shown without being asked for more."""
+WORDS = 3
+"""Words of a text that are told."""
+
+
+@dataclass(frozen=True)
+class How:
+    """How errors are looked at.
+
+    Attributes
+    ----------
+    asked : Asked
+    top : int
+        Errors that are shown, and whose words are told.
+    opened : bool
+        The sealed test part in place of the validation part.
+    refit : bool
+        Fit n-grams again, which keep no weights in a run, to tell words.
+    device : str
+    """
+
+    asked: Asked = field(default_factory=Asked)
+    top: int = TOP
+    opened: bool = False
+    refit: bool = False
+    device: str = "auto"
+
+    def check_about_texts(self, name: str) -> None:
+        """Refuse what is about texts.
+
+        Raises
+        ------
+        TruenessError
+            With code ``no_option``.
+        """
+        if str(self.asked) or self.opened or self.refit:
+            raise TruenessError(
+                f"{name} has a binary label and no texts; leave out languages, classes, "
+                "--open-test and --refit", "no_option",
+            )  # fmt: skip
+
+
+def errors(
+    store: AnyStore, wanted: str, given: Mapping[str, Any], how: How | None = None, *,
+    access: tuple[str, str] | None = None, progress: Progress | None = None,
+) -> Errors | BinaryErrors:  # fmt: skip
+    """Errors of a run, the surest first.
+
+    Of titles any model whose predictions are stored. Near-duplicates are those of the training
+    texts; words are told where the run keeps weights: what leaving one out takes from the predicted
+    class more than from the given one (see `trueness.attribution.words`). Of a binary label: false
+    alarms and missed positives at its largest alarm budget.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+    wanted : str
+        Id or key.
+    given : mapping
+        Corpus as ``data``; that of the record without it.
+    how : How, optional
+    access : tuple of str, optional
+        Verb and question for the ledger.
+    progress : Progress, optional
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_data``, ``other_data``, ``no_class``, ``no_language``, ``number``,
+        ``sealed``, ``no_option``, and of a binary label those of `binary_errors`.
+    """
+    how = how or How()
+    name, run = named_run(store, wanted)
+    at_least("top", how.top, 1)
+    if run.spec.task.kind != "titles":
+        how.check_about_texts(name)
+        return binary_errors(store, name, run, how.top, access)
+    corpus = corpus_of(run, name, given)
+    part = "test" if how.opened else run.estimands.measured_on
+    titles, rows = corpus.part(part), run.predictions().part(part)
+    how.asked.check(rows.classes, np.unique(titles.language).tolist())
+    scorer = _scorer(run, name, given, how)
+    recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
+    group = rows.group
+    assert group is not None
+    p = probabilities_of(rows.scores, group, run)
+    texts = pl.DataFrame({"id": titles.ids.cast(pl.String), "text": titles.texts})
+    found = errors_of((name, run.key, run.record["label"]), part, rows, texts.unique("id"), p,
+                      how.asked, how.top)  # fmt: skip
+    found = found.with_columns(notes=unrecorded_notes(recorded))
+    found = beside(found, corpus.part("train"), corpus.classes)
+    return _worded(found, scorer, run, progress or Silent())
+
+
+def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits | None:
+    """What scores texts, if that is cheap or was asked for."""
+    return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
+
+
+def beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
+    """Errors with the most similar training text of each, where one is similar.
+
+    Parameters
+    ----------
+    found : Errors
+    train : Titles
+    classes : sequence of str
+        Names of the labels of the training texts.
+    """
+    frame = found.frame
+    known = TextSignatures.of(train.ids, train.texts)
+    row, _ = known.nearest(TextSignatures.of(frame["id"], frame["text"]), NEAR)
+    at = pl.Series([None if one < 0 else one for one in row.tolist()], dtype=pl.Int64)
+    texts = train.texts.gather(at)
+    pairs = zip(normalised(frame["text"]), texts, strict=True)
+    alike = [None if other is None else jaccard(one, normalised([other])[0])
+             for one, other in pairs]  # fmt: skip
+    label = pl.Series(classes, dtype=pl.String).gather(pl.Series(train.y).gather(at))
+    return found.with_columns(
+        pl.Series("near_similarity", alike, dtype=pl.Float64), label.alias("near_label"),
+        texts.alias("near_text"), train.ids.cast(pl.String).gather(at).alias("near_id"),
+    )  # fmt: skip
+
+
+def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
+    """With the words that decided those that are shown."""
+    if scorer is None:
+        why = f"a {run.record['label']} keeps no weights in its run, so that words are not told"
+        again = "; --refit fits it again" * (run.spec.model.engine in SCORERS)
+        return found.with_columns(notes=[f"{why}{again}"])
+    shown, classes = found.frame.head(found.top), run.record["classes"]
+    told: list[str | None] = [None] * len(found.frame)
+    if len(shown):
+        texts, column = shown["text"].to_list(), {name: k for k, name in enumerate(classes)}
+        base = scorer(shown["text"])
+        words, row, effects = left_out(scorer, texts, base, progress, run.key, keep_forms=True)
+        sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
+        every = np.arange(len(row))
+        moved = effects[every, np.array(sides[0])[row]] - effects[every, np.array(sides[1])[row]]
+        told[: len(shown)] = [_words(words, moved, row == i) for i in range(len(shown))]
+    return found.with_columns(pl.Series("words", told, dtype=pl.String))
+
+
+def _words(words: list[str], moved: NDArray[np.float64], mine: NDArray[np.bool_]) -> str:
+    """Words that speak most for the predicted class against the given one, with their effects."""
+    at = np.flatnonzero(mine & (moved > 0))
+    first = at[np.argsort(-moved[at], kind="stable")][:WORDS]
+    return ", ".join(f"{words[i]} {decimal(moved[i], 1, signed=True)}" for i in first)

@@ -1,0 +1,118 @@
+"""A stored run on another corpus, whose texts it may have been trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.errors import StoreError, TruenessError
+from trueness.judge.languages import slices_of
+from trueness.judge.languages_tables import ClassRun
+from trueness.judge.languages_words import words_of
+from trueness.labels.scoring import scorer_of
+from trueness.predictions import Predictions
+from trueness.spec.titles import TitlesSpec
+from trueness.store import Run
+from trueness.tasks import task_of
+from trueness.tasks.titles import rows_of
+from trueness.text.corpus import Corpus
+from trueness.text.leaks import Leaks, leaks_of
+from trueness.text.signatures import FILE, TextSignatures
+
+
+@dataclass(frozen=True)
+class OtherCorpus:
+    """What a run says of a part of another corpus.
+
+    Attributes
+    ----------
+    name : str
+        What the run is called.
+    run : Run
+    corpus : str
+        What the corpus is called.
+    rows : Predictions
+        In the order of the corpus.
+    leaks : Leaks
+    """
+
+    name: str
+    run: Run[TitlesSpec]
+    corpus: str
+    rows: Predictions
+    leaks: Leaks
+
+    def judged(self, *, keep_leaks: bool = False) -> ClassRun:
+        """Scores per language and class, without the texts that the run was trained on.
+
+        Raises
+        ------
+        TruenessError
+            With code ``all_leaked`` if no other texts are left.
+        """
+        part, rule = self.leaks.part, replace(self.run.spec.estimands, chosen_on="")
+        rows = self.rows if keep_leaks else self.rows.only(~self.leaks.leaked)
+        if not len(rows):
+            raise TruenessError(
+                f"{self.corpus}: {self.name} was trained on every text of its {part} part, or on "
+                "one of its cluster; give a corpus of other texts", "all_leaked",
+            )  # fmt: skip
+        found = slices_of(rows.part(part), rule, part)
+        return ClassRun(
+            self.name, self.run.key, self.run.record["label"], part, found,
+            words_of(rule, found.majority), f"corpus {self.corpus}",
+            {**self.leaks.to_dict(), "kept": keep_leaks},
+        )  # fmt: skip
+
+
+def evaluated_corpus(
+    name: str, run: Run[TitlesSpec], corpus: str, part: str, given: Mapping[str, Any], *,
+    device: str = "auto",
+) -> OtherCorpus:  # fmt: skip
+    """Classify a part of a corpus, and look for texts that the run knows.
+
+    Parameters
+    ----------
+    name : str
+        What the run is called.
+    run : Run
+        On titles.
+    corpus : str
+        Folder with the same classes.
+    part : str
+    given : mapping
+        Corpus of the run as ``data``, where it keeps no weights.
+    device : str
+
+    Raises
+    ------
+    TruenessError
+        With code ``other_classes``, ``no_signatures`` for a run of an earlier version that does not
+        know its training texts, or those of `trueness.labels.scoring.scorer_of`.
+    """
+    opened: Corpus = task_of("titles").load({"data": corpus}).corpus
+    if list(opened.classes) != run.record["classes"]:
+        raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
+    leaks = leaks_of(signatures_of(run).trained_on, opened, part)
+    titles = opened.part(part)
+    logits: NDArray[np.float32] = scorer_of(run, name, given, device)(titles.texts)
+    rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
+    return OtherCorpus(name, run, corpus, rows, leaks)
+
+
+def signatures_of(run: Run) -> TextSignatures:
+    """Signatures of the texts of a run on titles.
+
+    Raises
+    ------
+    StoreError
+        With code ``no_signatures`` if it keeps none.
+    """
+    if FILE not in run.record["files"]:
+        raise StoreError(f"{run.key} does not know the texts it was trained on; run it again",
+                         "no_signatures")  # fmt: skip
+    return TextSignatures.from_bytes(run.file(FILE).read_bytes())

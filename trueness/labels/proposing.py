@@ -1,0 +1,111 @@
+"""Which texts of a file are worth a label, for a run or a bundle."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from trueness.bundle.alarms import find_bundle
+from trueness.bundle.classifying import TitlesPredictor
+from trueness.bundle.format import LABELLED, Bundle
+from trueness.errors import TruenessError, at_least
+from trueness.judge.access import record_access
+from trueness.judge.finding import named_run
+from trueness.judge.parts import unrecorded_notes
+from trueness.labels.next_rows import LabelNext, Pool, label_next
+from trueness.labels.other_corpus import signatures_of
+from trueness.labels.scoring import probabilities_of, scorer_of
+from trueness.store import AnyStore
+from trueness.text.given import GivenTexts, given_texts
+from trueness.text.languages import detect_among
+from trueness.text.signatures import FILE, TextSignatures
+
+
+@dataclass(frozen=True)
+class Texts:
+    """A file of texts, and how it is read; see `trueness.text.given.given_texts`."""
+
+    data: Any
+    columns: tuple[str, ...] = ()
+    language_column: str | None = None
+    id_column: str | None = None
+
+    def read(self, recipe: tuple[str, ...]) -> GivenTexts:
+        """The texts; `recipe` are the columns that those of the corpus came from."""
+        return given_texts(self.data, self.columns, language_column=self.language_column,
+                           id_column=self.id_column, recipe=recipe)  # fmt: skip
+
+
+def propose(
+    store: AnyStore, wanted: str, texts: Texts, n: int, *, given: Mapping[str, Any] | None = None,
+    device: str = "auto", access: tuple[str, str] | None = None,
+) -> LabelNext:  # fmt: skip
+    """Texts that are worth a label, for a run or a bundle.
+
+    Parameters
+    ----------
+    store : Store or MemoryStore
+    wanted : str
+        Id or key of a run on titles, or the folder of a bundle of one.
+    texts : Texts
+    n : int
+    given : mapping, optional
+        Corpus of a run as ``data``, where it has to be fitted again.
+    device : str
+    access : tuple of str, optional
+        Verb and question for the ledger, of a run.
+
+    Raises
+    ------
+    TruenessError
+        With code ``number``, ``not_titles``, ``no_weights``, ``no_signatures``, or those of
+        `given_texts`.
+    """
+    at_least("n", n, 1)
+    bundle = find_bundle(store, wanted)
+    if bundle is not None:
+        return _of_bundle(bundle, texts, n, device)
+    name, run = named_run(store, wanted)
+    if run.spec.task.kind != "titles":
+        raise TruenessError(f"{name} is no run on titles", "not_titles")
+    known, rows = signatures_of(run), run.predictions().part(run.estimands.measured_on)
+    read = texts.read(tuple(run.record["data"].get("columns", {}).get("text", ())))
+    logits = scorer_of(run, name, given or {}, device)
+    groups = rows.group
+    assert groups is not None
+    counts = dict(Counter(groups.tolist()))
+    language = read.languages
+    if language is None:
+        language = detect_among(read.texts.to_list(), counts)
+    p = probabilities_of(logits(read.texts), language, run)
+    pool = Pool(_ids(read), read.texts, language, p, tuple(run.record["classes"]))
+    found = label_next(name, pool, counts, known, n)
+    notes = unrecorded_notes(record_access(store, [run], *access)) if access else ()
+    return replace(found, notes=(*read.notes, *found.notes, *notes))
+
+
+def _of_bundle(bundle: Bundle, texts: Texts, n: int, device: str) -> LabelNext:
+    if bundle.task != "titles":
+        raise TruenessError(f"{bundle.folder} is no bundle on titles", "not_titles")
+    predictor = TitlesPredictor(bundle, device)
+    read = texts.read(tuple(bundle.description["data"].get("columns", {}).get("text", ())))
+    answers, promise = predictor.predict(read), predictor.promise
+    files = bundle.files(LABELLED)
+    known = TextSignatures.from_bytes(files[FILE]) if files else None
+    language = answers.frame["language"].to_numpy().astype(np.str_)
+    pool = Pool(_ids(read), read.texts, language, predictor.probabilities(read), promise.classes)
+    found = label_next(bundle.name, pool, promise.languages, known, n)
+    unknown = "the bundle does not know the labelled texts: none was compared with them"
+    return replace(found, notes=(*read.notes, *found.notes, *[unknown] * (known is None)))
+
+
+def _ids(read: GivenTexts) -> pl.Series:
+    """Ids that are given, else the numbers of the rows, from 1."""
+    if read.ids is not None:
+        return pl.Series(read.ids, dtype=pl.String)
+    return pl.Series([str(i + 1) for i in range(len(read.texts))], dtype=pl.String)
