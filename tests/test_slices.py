@@ -449,18 +449,63 @@ def test_thresholds_are_tried_in_an_order_that_no_label_enters():
     assert abstention_thresholds(y, p, ["en"] * 400, precision=0.8)["en"].threshold is None
 
 
-def test_only_a_threshold_of_its_own_is_guaranteed():
+def test_own_und_and_pooled_thresholds_are_guaranteed_and_unseen_groups_are_not():
     y, logits, language, cluster = _corpus(4000)
-    p = softmax(logits, axis=1)
-    found = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.7, min_rows=200)
-    assert {n: one.guaranteed for n, one in found.items()} == {
-        "en": True, "de": True, "fr": True, "other": False,
-    }  # fmt: skip
-    assert found["other"].certified
-    asked = ["en", "fi", "other", "xx"]
-    assert guaranteed(asked, found).tolist() == [True, False, False, False]
-    some = abstention_thresholds(y, p, language, precision=0.7, confidence=None)
-    assert not guaranteed(asked, some).any()
+    p, blocks = softmax(logits, axis=1), _clusters(cluster)
+
+    def found(**more):
+        return abstention_thresholds(y, p, language, blocks, precision=0.7, **more)
+
+    apart, pooled, few = found(), found(min_rows=100), found(min_rows=300)
+    assert list(apart) == ["en", "de", "fr", "und", "other"]
+    assert apart["other"].pooled == ("fi",)
+    assert not apart["other"].guaranteed  # 79 texts
+    assert apart["und"].guaranteed
+    assert not apart["und"].pooled
+    assert pooled.keys() == apart.keys()
+    assert few["other"].pooled == ("und", "fi")
+    assert not few["other"].guaranteed
+    together = found(min_rows=150)
+    assert together["other"].pooled == ("und", "fi")
+    assert together["other"].guaranteed
+    asked = ["en", "fi", "und", "other", "xx"]
+    assert guaranteed(asked, together).tolist() == [True, True, True, False, False]
+    assert guaranteed(asked, apart).tolist() == [True, False, True, False, False]
+    assert not guaranteed(asked, found(confidence=None)).any()
+
+
+SHARES = {"fi": 0.25, "da": 0.2, "sv": 0.15, "und": 0.4}
+"""Texts of languages too small for a threshold of their own, and of none, in the population."""
+POWERS = {"fi": 1.0, "da": 1.6, "sv": 0.7, "und": 1.3}
+"""A text of probability p is right with probability p to this power: too sure where above 1."""
+
+
+def _pooled(rng, n, target):
+    """Thresholds of the pooled languages and of none, and the precision that each truly has."""
+    group = rng.choice(list(SHARES), n, p=list(SHARES.values()))
+    top = 0.04 + 0.96 * expit(rng.normal(2, 1.3, n))
+    right = rng.random(n) < top ** np.array([POWERS[one] for one in group])
+    p = np.c_[top, np.repeat(((1 - top) / 23)[:, None], 23, axis=1)]
+    thresholds = abstention_thresholds((~right).astype(int), p, group, precision=target)
+    many = 0.04 + 0.96 * expit(np.random.default_rng(0).normal(2, 1.3, 20_000))
+    true = {}
+    for name, one in thresholds.items():
+        some = one.pooled or (name,)
+        weights = np.array([SHARES[g] for g in some]) / sum(SHARES[g] for g in some)
+        if one.threshold is not None:
+            kept = many[many >= one.threshold]
+            true[name] = sum(w * (kept ** POWERS[g]).mean()
+                             for w, g in zip(weights, some, strict=True))  # fmt: skip
+    return true
+
+
+def test_pooled_languages_and_none_keep_their_promise():
+    """However wrong the probabilities are: broken in at most one of twenty samples."""
+    rng, runs = np.random.default_rng(3), 300
+    found = [_pooled(rng, 400, 0.8) for _ in range(runs)]
+    for name in ("other", "und"):
+        assert sum(name in one for one in found) / runs > 0.3
+        assert sum(one.get(name, 1) < 0.8 for one in found) / runs <= 0.05
 
 
 def _abstained(rng, n, target, size=1):
