@@ -1,4 +1,4 @@
-"""What is measured of a slice of units: calibration with draws, and the scores of each class."""
+"""What is measured of a slice of units: calibration, the scores of each class, top-k accuracy."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights
 from trueness.evaluation.clusters import by_cluster, clustered_shares
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.top_k import positions, top_name, tops
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
@@ -142,6 +143,18 @@ def class_scores(
         name: ClassScores(precision, recall, _f1(share))
         for name, precision, recall, share in zip(classes, *columns, strict=True)
     }
+
+
+def top_k_accuracy(
+    units: Units, confidence: float, make: Callable[..., Estimate]
+) -> dict[str, Estimate]:
+    """How often the true class is among the first k, with exact intervals that know of clusters."""
+    place, ks = positions(units.y, units.logits), tops(units.logits.shape[1])
+    hit, cell = np.concatenate([place < k for k in ks]), np.repeat(np.arange(len(ks)), len(place))
+    block = np.tile(units.block, len(ks))
+    return dict(
+        zip(map(top_name, ks), _shares(hit, cell, block, len(ks), confidence, make), strict=True)
+    )
 
 
 def _shares(

@@ -38,6 +38,7 @@ from trueness.evaluation.slice_measures import (
     Units,
     calibration_draws,
     class_scores,
+    top_k_accuracy,
 )
 
 Array = NDArray[np.float64]
@@ -61,6 +62,9 @@ class Slice:
         two classes have so many, and then there is no interval.
     macro_f1 : Estimate
         Mean of F1 over the classes that count.
+    top_k : dict of str to Estimate
+        ``top_1`` (accuracy), ``top_3`` and ``top_5`` as far as there are more classes: how often
+        the true class is among the first k.
     calibration : dict of str to Estimate
         ``calibration_error`` of the largest probability in ten bins of equal mass, ``brier``
         (squared error summed over the classes, in [0, 2]) and ``log_loss`` (nats); empty where
@@ -75,6 +79,7 @@ class Slice:
     present: int
     counted: int
     macro_f1: Estimate
+    top_k: dict[str, Estimate]
     calibration: dict[str, Estimate]
     by_class: dict[str, ClassScores]
     confusion: list[list[int]]
@@ -85,6 +90,7 @@ class Slice:
         read = Estimate.from_dict
         made = {
             "macro_f1": read(content["macro_f1"]),
+            "top_k": {n: read(e) for n, e in content["top_k"].items()},
             "calibration": {n: read(e) for n, e in content["calibration"].items()},
             "by_class": {
                 name: ClassScores(**{what: read(e) for what, e in one.items()})
@@ -247,7 +253,7 @@ def measure_slices(
         return Slice(
             len(some.y), some.blocks, int((confusion.sum(axis=1) > 0).sum()),
             int(f1.cells.counted[place].sum()), _made(f1.slice(place, confidence), make),
-            calibration, class_scores(some, classes, confidence, make), confusion.tolist(),
+            top_k_accuracy(some, confidence, make), calibration, class_scores(some, classes, confidence, make), confusion.tolist(),
         )  # fmt: skip
 
     parts = {name: measured(name, place) for place, name in enumerate(groups.slices)}

@@ -14,6 +14,7 @@ from trueness.evaluation.resampling import Resampled, mean_difference
 from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
 from trueness.evaluation.slice_comparison import MethodComparison, check_target, compare_draws
 from trueness.evaluation.slices import Slices
+from trueness.evaluation.top_k import ALL
 from trueness.judge.answers import Answer
 from trueness.judge.languages import (
     CommonUnits,
@@ -154,7 +155,14 @@ class ClassGroup:
             "methods": {name: [run.key for run in some] for name, some in self.methods.items()},
             "text": self.verdict_text,
             "comparison": compared,
+            "top_k": {key: self._tops(key) for key in self.ranked},
         }
+
+    def _tops(self, key: str) -> dict[str, Any]:
+        """Top-k accuracy of a run over all units, and in each group."""
+        found = self.slices(key)
+        every = {ALL: found.overall, **found.groups}
+        return {n: {k: e.to_dict() for k, e in one.top_k.items()} for n, one in every.items()}
 
 
 def class_group(

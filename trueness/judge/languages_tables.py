@@ -21,17 +21,18 @@ from trueness.document import (
 )
 from trueness.document.numbers import count, decimal, level, listed
 from trueness.evaluation.selection import Contrast
-from trueness.evaluation.slice_comparison import MethodComparison, SliceComparison
+from trueness.evaluation.slice_comparison import MethodComparison
 from trueness.evaluation.slices import Slice, Slices
 from trueness.judge.access import part_in_words
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.languages import recorded_slices
+from trueness.judge.languages import TwoCompared, recorded_slices
 from trueness.judge.languages_figures import (
     calibration_dots,
     confusion_tables,
     difference_table,
     score_dots,
 )
+from trueness.judge.languages_tops import top_differences, top_table, tops_of
 from trueness.judge.languages_words import (
     Words,
     comparison_verdict,
@@ -96,8 +97,8 @@ class ClassRun:
         found = self.slices
         rows = [_row("", "", name, e) for name, e in found.scores.items()]
         for name, one in (("", found.overall), *found.groups.items()):
-            measured = {"macro_f1": one.macro_f1} | one.calibration
-            rows += [_row(name, "", n, e) for n, e in measured.items() if name]
+            measured = {"macro_f1": one.macro_f1} | one.calibration if name else {}
+            rows += [_row(name, "", n, e) for n, e in (measured | one.top_k).items()]
             rows += [
                 _row(name, label, what, getattr(scores, what))
                 for label, scores in one.by_class.items()
@@ -150,6 +151,7 @@ def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True
         *_noted(left_out_note(found, words)),
         *_noted(pooled_note(found, words)),
         group_table(found, words),
+        top_table(found, words),
     ]
     if figures and found.groups:
         dots = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
@@ -218,10 +220,10 @@ def class_table(one: Slice, words: Words) -> Table:
 
 
 def compare_sections(
-    first: str, second: str, found: SliceComparison, words: Words | None = None
+    first: str, second: str, compared: TwoCompared, words: Words | None = None
 ) -> list[Section]:
-    """Two runs: the verdict, then differences in summaries and per group."""
-    words = words or Words()
+    """Two runs: the verdict, then differences in summaries and per group, then top-k accuracy."""
+    words, found = words or Words(), compared.macro_f1
     summaries = [
         [words.score(n), found.first[n], found.second[n], *_difference(one)]
         for n, one in found.summaries.items()
@@ -239,6 +241,7 @@ def compare_sections(
     if found.groups:
         rows = [[name, *_difference(one)] for name, one in found.groups.items()]
         parts.append(Table([Column(words.group, "text", 9), *DIFFERENCE], rows))
+    parts += top_differences(first, second, compared.top_k, words)
     return [Section(f"{first} against {second}", parts)]
 
 
@@ -270,10 +273,11 @@ def group_sections(group: ClassGroup) -> list[Section]:
         figures = [score_dots(shown, words), calibration_dots(shown, words)]
         sections.append(Section(
             _capital(words.groups),
-            [*notes, _scores_table(shown, words), *(one for one in figures if one is not None)],
+            [*notes, _scores_table(shown, words), tops_of(shown, words),
+             *(one for one in figures if one is not None)],
         ))  # fmt: skip
     else:
-        sections.append(Section("How it is measured", notes))
+        sections.append(Section("How it is measured", [*notes, tops_of(shown, words)]))
     return [
         *sections,
         *(Section(f"{name} in detail", slices_parts(name, found, words, figures=False),

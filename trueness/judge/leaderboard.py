@@ -74,6 +74,8 @@ def _flat(group: Group, model: Model) -> dict[str, Any]:
         "tags": " ".join(model.annotation.tags),
     }
     shown = dict(model.estimates)
+    if group.classes is not None:
+        shown |= group.classes.slices(model.key).overall.top_k
     if model.difference is not None:
         shown["difference_to_best_baseline"] = model.difference
     for name, e in shown.items():
