@@ -253,7 +253,8 @@ def measure_slices(
         return Slice(
             len(some.y), some.blocks, int((confusion.sum(axis=1) > 0).sum()),
             int(f1.cells.counted[place].sum()), _made(f1.slice(place, confidence), make),
-            top_k_accuracy(some, confidence, make), calibration, class_scores(some, classes, confidence, make), confusion.tolist(),
+            top_k_accuracy(some, confidence, make), calibration,
+            class_scores(some, classes, confidence, make), confusion.tolist(),
         )  # fmt: skip
 
     parts = {name: measured(name, place) for place, name in enumerate(groups.slices)}
