@@ -24,6 +24,7 @@ from trueness.judge.languages import (
     recorded_slices,
 )
 from trueness.judge.languages_words import Words, methods_verdict, words_of
+from trueness.judge.settings import own_settings, settings_in_words
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
 
@@ -225,17 +226,21 @@ def class_group(
 
 
 def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Key -> name of its method: the id without the replicate, and the key where two are alike."""
+    """Key -> name of its method: the id without the replicate, and the key where two are alike.
+
+    Candidates without an id are named by their key and the settings in which they differ.
+    """
     candidates = {run.key: run.candidate for run in runs}
+    settings = map(settings_in_words, own_settings([run.spec for run in runs]))
     names: dict[str, str] = {}
     used: set[str] = set()
-    for run in runs:
+    for run, own in zip(runs, settings, strict=True):
         candidate = candidates[run.key]
         if candidate in names:
             continue
-        unnamed = run.spec.label() if run.spec.is_baseline else run.key
-        own = next(iter(ids.get(run.key, ())), unnamed)
-        name = own.rpartition("@")[0] or own
+        unnamed = run.spec.label() if run.spec.is_baseline else f"{run.key} {own}".strip()
+        known = next(iter(ids.get(run.key, ())), unnamed)
+        name = known.rpartition("@")[0] or known
         names[candidate] = f"{name} {run.key}" if name in used else name
         used.add(names[candidate])
     return {key: names[candidate] for key, candidate in candidates.items()}

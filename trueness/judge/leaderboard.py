@@ -22,6 +22,7 @@ from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_dict
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
+from trueness.judge.settings import own_settings
 from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
@@ -151,7 +152,7 @@ def leaderboard(
         for name, runs in some.items()
         if runs
     ]
-    groups = _annotated(store, groups, problems)
+    groups = _annotated(store, [_set_apart(group) for group in groups], problems)
     groups.sort(key=lambda group: -len(group.models))
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
@@ -160,6 +161,13 @@ def leaderboard(
         for g in groups
     ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
+
+
+def _set_apart(group: Group) -> Group:
+    """The same, each candidate with the settings in which it differs from the others."""
+    found = own_settings([model.run.spec for model in group.candidates])
+    named = zip(group.candidates, found, strict=True)
+    return replace(group, candidates=[replace(m, settings=own) for m, own in named])
 
 
 def _annotated(store: AnyStore, groups: list[Group], problems: list[Problem]) -> list[Group]:

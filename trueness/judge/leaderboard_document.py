@@ -29,7 +29,6 @@ from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
-from trueness.judge.settings import short_name, shown_settings
 
 if TYPE_CHECKING:
     from trueness.judge.languages_group import ClassGroup
@@ -123,7 +122,6 @@ def main_table(group: Group) -> Table:
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 7), lambda m: m.label or None),
         TAGS,
-        *_settings(group),
         (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
         (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
          lambda m: m.selected and m.selected.shrunk),
@@ -139,18 +137,6 @@ def main_table(group: Group) -> Table:
         (Column("checks", "link", 6), check_links),
     ]  # fmt: skip
     return _table(group, columns, shown=ROWS_ON_A_PAGE)
-
-
-def _settings(group: Group) -> list[Cells]:
-    """A column for each setting that differs and that labels do not name."""
-    specs = {model.run.candidate: model.run.spec for model in group.candidates}
-    columns: list[Cells] = []
-    for path, values in shown_settings(list(specs.values())).items():
-        known = dict(zip(specs, values, strict=True))
-        columns.append(
-            (Column(short_name(path), "code", 2), lambda m, known=known: known.get(m.run.candidate))
-        )
-    return columns
 
 
 def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
@@ -212,11 +198,11 @@ def _class_table(group: Group, found: ClassGroup) -> Table:
 
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
-        (Column("model", "text", 3), lambda m: m.label or None),
+        (Column("model", "text", 6), lambda m: m.label or None),
         TAGS,
         estimate(names[0], 9),
         (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
-        *(estimate(name, 5) for name in names[1:]),
+        *(estimate(name, 3 if name == "low_group" else 5) for name in names[1:]),
         (Column("checks", "link", 7), check_links),
     ]
     table = _table(group, columns, shown=ROWS_ON_A_PAGE)
