@@ -14,7 +14,12 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import Groups
 from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights
-from trueness.evaluation.clusters import by_cluster, clustered_shares
+from trueness.evaluation.clusters import (
+    basic_interval,
+    by_cluster,
+    clustered_shares,
+    less_bias,
+)
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.top_k import positions, top_name, tops
 
@@ -22,8 +27,29 @@ Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 BINS = 10
 """Bins of equal mass of the calibration error."""
-CALIBRATION = {"calibration_error": 1.0, "brier": 2.0, "log_loss": np.inf}
-"""What is resampled, and the largest value of each."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is resampled: its largest value, and whether noise makes it larger than it truly is."""
+
+    most: float
+    biased: bool = False
+
+    def estimate(
+        self, value: float, draws: Array, confidence: float
+    ) -> tuple[float, float | None, float | None]:
+        """Value with the basic interval around it; a biased one less the bias that draws show."""
+        bounds = (0.0, self.most)
+        low, high = basic_interval(value, draws, confidence, bounds)
+        known = self.biased and low is not None
+        return less_bias(value, draws, bounds) if known else value, low, high
+
+
+CALIBRATION = {
+    "calibration_error": Measure(1.0, biased=True), "brier": Measure(2.0),
+    "log_loss": Measure(np.inf),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,6 @@ from trueness.evaluation.class_draws import (
     macro_f1_draws,
     sizes_of,
 )
-from trueness.evaluation.clusters import basic_interval
 from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.macro_f1 import Cells
@@ -66,7 +65,8 @@ class Slice:
         ``top_1`` (accuracy), ``top_3`` and ``top_5`` as far as there are more classes: how often
         the true class is among the first k.
     calibration : dict of str to Estimate
-        ``calibration_error`` of the largest probability in ten bins of equal mass, ``brier``
+        ``calibration_error`` of the largest probability in ten bins of equal mass, less the bias
+        that the bootstrap shows, ``brier``
         (squared error summed over the classes, in [0, 2]) and ``log_loss`` (nats); empty where
         scores are no logits.
     by_class : dict of str to ClassScores
@@ -244,11 +244,11 @@ def measure_slices(
         few = blocks.few or some.blocks < FEWEST_BLOCKS
         calibration = {}
         for what, whole in known[0].items():
-            value, most = float(whole[place, 0]), CALIBRATION[what]
-            ends = (None, None) if few else basic_interval(
-                value, known[1][what][place], confidence, (0.0, most)
+            value, drawn = float(whole[place, 0]), known[1][what][place]
+            ends = (value, None, None) if few else CALIBRATION[what].estimate(
+                value, drawn, confidence
             )  # fmt: skip
-            calibration[what] = make(value, *ends, len(some.y))
+            calibration[what] = make(*ends, len(some.y))
         confusion = some.confusion
         return Slice(
             len(some.y), some.blocks, int((confusion.sum(axis=1) > 0).sum()),
