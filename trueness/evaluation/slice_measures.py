@@ -16,9 +16,9 @@ from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights
 from trueness.evaluation.clusters import (
     basic_interval,
+    basic_length,
     by_cluster,
     clustered_shares,
-    less_bias,
 )
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.top_k import positions, top_name, tops
@@ -31,23 +31,22 @@ BINS = 10
 
 @dataclass(frozen=True)
 class Measure:
-    """What is resampled: its largest value, and whether noise makes it larger than it truly is."""
+    """What is resampled: its largest value; whether it is a length, which noise makes larger."""
 
     most: float
-    biased: bool = False
+    length: bool = False
 
     def estimate(
         self, value: float, draws: Array, confidence: float
     ) -> tuple[float, float | None, float | None]:
-        """Value with the basic interval around it; a biased one less the bias that draws show."""
-        bounds = (0.0, self.most)
-        low, high = basic_interval(value, draws, confidence, bounds)
-        known = self.biased and low is not None
-        return less_bias(value, draws, bounds) if known else value, low, high
+        """Value with the basic interval around it; of a length less the bias that draws show."""
+        if self.length:
+            return basic_length(value, draws, confidence, self.most)
+        return value, *basic_interval(value, draws, confidence, (0.0, self.most))
 
 
 CALIBRATION = {
-    "calibration_error": Measure(1.0, biased=True), "brier": Measure(2.0),
+    "calibration_error": Measure(1.0, length=True), "brier": Measure(2.0),
     "log_loss": Measure(np.inf),
 }  # fmt: skip
 

@@ -187,7 +187,7 @@ def measure_slices(
     least five units in the slice, with Student's interval on the scale of log-odds from the
     jackknife over `blocks`, see `macro_f1_jackknife`. The worst and the low group are ends of
     intervals that hold for all groups at once. Calibration has a bootstrap over `blocks`, see
-    `basic_interval`. A slice with fewer than five blocks has none of these.
+    `basic_interval` and `basic_length`. A slice with fewer than five blocks has none of these.
 
     Parameters
     ----------
