@@ -131,7 +131,7 @@ def carried_out(
     keys = {e.spec.key for e in campaign.entries}
     board = leaderboard(
         store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
-        opened=open_test, reference=campaign.reference, title=campaign.title,
+        opened=open_test, planned=campaign.reference, title=campaign.title,
     )  # fmt: skip
     for text in summary.notes:
         note(text)

@@ -230,3 +230,32 @@ class Group:
             "access": None if self.access is None else self.access.to_dict(),
             "models": [model.to_dict() for model in self.models],
         }
+
+    def flat(self, model: Model) -> dict[str, Any]:
+        """One of its models as a row: estimates and ends of their intervals."""
+        row: dict[str, Any] = {
+            "group": self.models[0].run.record["comparison_group"],
+            "name": model.name,
+            "key": model.key,
+            "label": model.run.record["label"],
+            "settings": settings_in_words(model.settings),
+            "baseline": model.is_baseline,
+            "seed": model.run.spec.seed,
+            "parameters": model.run.record["parameters"],
+            "findings": " ".join(finding.code for finding in model.findings),
+            "tags": " ".join(model.annotation.tags),
+        }
+        shown = dict(model.estimates)
+        if self.classes is not None:
+            shown |= self.classes.slices(model.key).overall.top_k
+        if model.difference is not None:
+            shown["difference_to_best_baseline"] = model.difference
+        for name, e in shown.items():
+            row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high, f"{name}_n": e.n}
+            row |= {} if e.k is None else {f"{name}_k": e.k}
+        if model.selected is not None:
+            row |= {
+                "shrunk": model.selected.shrunk.value, "bound": model.selected.bound.low,
+                "against_leader": model.selected.against_leader,
+            }  # fmt: skip
+        return row

@@ -19,7 +19,7 @@ from trueness.document import (
     Style,
     Table,
 )
-from trueness.document.numbers import count, decimal, level, listed
+from trueness.document.numbers import capital, count, decimal, level, listed
 from trueness.evaluation.selection import Contrast
 from trueness.evaluation.slice_comparison import MethodComparison
 from trueness.evaluation.slices import Slice, Slices
@@ -262,6 +262,9 @@ def group_sections(group: ClassGroup) -> list[Section]:
     """Methods against the reference, their groups, then run by run."""
     words, shown = group.words, {n: group.slices(run.key) for n, run in group.shown.items()}
     sections = [] if group.comparison is None else [_methods_section(group.comparison, words)]
+    if group.pending:
+        sections.append(Section(f"Methods against {group.pending}",
+                                [Sentence(group.verdict_text, "note")]))  # fmt: skip
     first = next(iter(shown.values()))
     notes = [Sentence(slices_note(first, words)), *_noted(left_out_note(first, words)),
              *_noted(pooled_note(first, words))]  # fmt: skip
@@ -272,7 +275,7 @@ def group_sections(group: ClassGroup) -> list[Section]:
     if first.groups:
         figures = [score_dots(shown, words), calibration_dots(shown, words)]
         sections.append(Section(
-            _capital(words.groups),
+            capital(words.groups),
             [*notes, _scores_table(shown, words), tops_of(shown, words),
              *(one for one in figures if one is not None)],
         ))  # fmt: skip
@@ -353,7 +356,3 @@ def _scores_table(shown: Mapping[str, Slices], words: Words) -> Table:
                  *(s.overall.macro_f1 for s in shown.values())])  # fmt: skip
     styles: list[Style] = [*("" for _ in first.groups), "total"]
     return Table(columns, rows, f"Macro-F1 per {words.group}", styles=styles)
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"

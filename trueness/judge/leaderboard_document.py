@@ -53,7 +53,18 @@ def leaderboard_document(board: Leaderboard) -> Document:
         parts.append(Sentence("No runs yet; `trueness run demo` makes some."))
     parts += [Sentence(f"skipped {p.name}: {p.reason}", "warning") for p in board.problems]
     parts += [Sentence(f"failed {key}: {why}", "error") for key, why in board.failures.items()]
-    return Document(board.title, parts)
+    return Document(board.title, parts, answer=_answer(board.groups))
+
+
+def _answer(groups: list[Group]) -> str:
+    """The verdict in few words; of several comparison groups who leads each."""
+    if len(groups) != 1:
+        leaders = [group.candidates[0].name for group in groups if group.candidates]
+        return f"{numbers.plural(len(groups), 'comparison group')}, led by " \
+               f"{numbers.listed(leaders)}." if leaders else ""  # fmt: skip
+    (group,) = groups
+    methods = group.classes.answer if group.classes is not None else ""
+    return " ".join(filter(None, [group.verdict.short, methods]))
 
 
 def _group_parts(group: Group) -> list[Part]:
@@ -272,7 +283,7 @@ def _access_line(group: Group) -> list[Part]:
     if group.access is None:
         return []
     text = str(group.access)
-    return [Sentence(f"{text[0].upper()}{text[1:]}.", "note")]
+    return [Sentence(f"{numbers.capital(text)}.", "note")]
 
 
 def _details(group: Group) -> list[Part]:
