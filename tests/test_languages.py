@@ -13,9 +13,11 @@ from tests.golden import named, titles_predictions
 from trueness.document import Document, Section, Shaded, numbers
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import group_units
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slices import measure_slices
-from trueness.judge.languages import compare_two, slices_of
+from trueness.evaluation.top_k import compare_tops, positions
+from trueness.judge.languages import TwoCompared, compare_two, slices_of
 from trueness.judge.languages_figures import confusion_table, difference_table, score_dots
 from trueness.judge.languages_group import class_group
 from trueness.judge.languages_tables import (
@@ -167,7 +169,10 @@ def test_two_runs_are_told_by_language(texts):
     text = comparison_verdict("lifted", "plain", found, TEXTS)
     assert text.startswith("lifted against plain: better in de and fi, not distinguishable in en;")
     assert "English +0.000 (+0.000 to +0.000), not distinguishable" in text
-    printed = _printed(*compare_sections("lifted", "plain", found, TEXTS))
+    places = [positions(y, np.eye(3)[runs[name]]) for name in ("lifted", "plain")]
+    tops = compare_tops(*places, 3, group_units(language, len(y), 100), blocks, draws=200)
+    printed = _printed(*compare_sections("lifted", "plain", TwoCompared(found, tops), TEXTS))
+    assert "top-1" in printed
     assert "the same resamples of 3,000 texts" in printed
     assert "worst language" in printed
 
@@ -475,7 +480,8 @@ def test_groups_of_one_run_serve_those_without(stored):
     with_, without = _external("plain", _validation("plain")), _external(
         "dro", _validation("dro", ("group",)))  # fmt: skip
     found = compare_two(without, with_, "evaluation")
-    assert set(found.groups) == {"en", "de", "fr", "ja"}
+    assert set(found.macro_f1.groups) == {"en", "de", "fr", "ja"}
+    assert {"all", "en", "de", "fr", "ja"} <= set(found.top_k)
 
 
 def test_runs_on_other_units_are_refused(stored):

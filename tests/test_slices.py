@@ -10,12 +10,18 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, ndtr, softmax
 from scipy.stats import binomtest
-from sklearn.metrics import confusion_matrix, f1_score, log_loss, precision_recall_fscore_support
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    log_loss,
+    precision_recall_fscore_support,
+    top_k_accuracy_score,
+)
 
 from tests.evaluation.cases import compare_many, compare_slices
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.by_group import judged_groups
+from trueness.evaluation.by_group import group_units, judged_groups
 from trueness.evaluation.calibration import expected_calibration_error
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
@@ -28,6 +34,7 @@ from trueness.evaluation.group_calibration import (
 )
 from trueness.evaluation.macro_f1 import selection_scores
 from trueness.evaluation.slices import Slices, measure_slices
+from trueness.evaluation.top_k import compare_tops, positions
 
 CLASSES = ("audio", "books", "cables", "drills")
 K = len(CLASSES)
@@ -89,6 +96,48 @@ def test_scores_are_those_of_scikit_learn_in_every_slice():
         error = expected_calibration_error(yi == pi, p[rows].max(axis=1), 10, "quantile")
         shown = one.calibration["calibration_error"]
         assert shown.low <= shown.value < error  # less the bias
+
+
+def test_top_k_accuracy_is_that_of_scikit_learn():
+    y, logits, language, _ = data = _corpus()
+    found = _measure(data)
+    assert list(found.overall.top_k) == ["top_1", "top_3"]  # of four classes
+    for name, one in {**found.own, "": found.overall}.items():
+        rows = language == name if name else np.ones(len(y), bool)
+        for k in (1, 3):
+            shown = one.top_k[f"top_{k}"]
+            wanted = top_k_accuracy_score(y[rows], logits[rows], k=k, labels=range(K))
+            assert shown.value == pytest.approx(wanted)
+            assert shown.low < shown.value < shown.high
+            assert (shown.n, shown.k) == (rows.sum(), round(wanted * rows.sum()))
+    tied = np.zeros((len(y), K))
+    np.testing.assert_array_equal(positions(y, tied), y)  # of equal ones the first is predicted
+    many = measure_slices(y, np.pad(logits, ((0, 0), (0, 4))), None, classes=range(8), draws=100)
+    assert list(many.overall.top_k) == ["top_1", "top_3", "top_5"]
+
+
+def test_differences_of_top_k_accuracy_are_paired_and_know_of_clusters():
+    y, logits, language, _ = _corpus(2000)
+    rng, groups = np.random.default_rng(4), group_units(language, 2000, 100)
+    first = positions(y, logits)
+    second = positions(y, logits + rng.normal(0, 2, logits.shape))
+    alone = compare_tops(first, second, K, groups, _clusters(np.arange(2000)), draws=400)
+    copies = [np.tile(one, 3) for one in (first, second, language, np.arange(2000))]
+    thrice = compare_tops(*copies[:2], K, group_units(copies[2], 6000, 300),
+                          _clusters(copies[3]), draws=400)  # fmt: skip
+    assert set(alone) == {"all", "en", "de", "fr", "other"}
+    for name, tops in alone.items():
+        for k, one in tops.items():
+            contrast = one.difference
+            assert contrast.pointwise.value == pytest.approx(one.first - one.second)
+            assert contrast.simultaneous.low <= contrast.pointwise.low
+            again = thrice[name][k].difference.pointwise  # copies bring nothing new
+            assert again.low == pytest.approx(contrast.pointwise.low, abs=2e-3)
+    assert alone["all"]["top_1"].difference.verdict == "better"
+    own = compare_tops(first, first, K, groups, _clusters(np.arange(2000)), draws=50)
+    assert all(one.difference.verdict == "tied" for tops in own.values() for one in tops.values())
+    few = compare_tops(first, second, K, groups, _clusters(np.arange(2000) % 4), draws=50)
+    assert few["all"]["top_1"].difference.verdict == "unknown"
 
 
 def _estimates(content, path=""):

@@ -122,7 +122,7 @@ class ClassPromise:
 
 def _named(name: str, one: AbstentionThreshold) -> str:
     """A language, or the languages that share a threshold."""
-    return f"{name} ({listed(one.pooled)})" if one.pooled else name
+    return f"{name} ({listed(list(one.pooled))})" if one.pooled else name
 
 
 def _certificate(one: AbstentionThreshold, certified: str) -> str:

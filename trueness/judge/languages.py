@@ -305,7 +305,7 @@ def compare_two(
         raise StoreError(found.problems[0].reason, "damaged")
     first, second = ([found.draws[run.key]] for run in (one, other))
     units, rule = found.units, found.units.rule
-    scores = [run.predictions().part(part).scores for run in (one, other)]
+    scores = [run.predictions().part(part).scores.astype(np.float64) for run in (one, other)]
     tops = compare_tops(
         *(positions(units.y, one) for one in scores), scores[0].shape[1], units.groups,
         units.blocks, draws=rule.draws, confidence=rule.confidence,
