@@ -43,6 +43,7 @@ from trueness.predictions import Predictions
 from trueness.report import show, to_html
 from trueness.report.progress import ProgressListener
 from trueness.spec.external import ExternalSpec
+from trueness.spec.titles import TitlesSpec
 from trueness.store import MemoryRun, MemoryStore, Store
 
 CLASSES = ("audio & video", "<books>", "cables")
@@ -175,6 +176,22 @@ def test_two_runs_are_told_by_language(texts):
     assert "top-1" in printed
     assert "the same resamples of 3,000 texts" in printed
     assert "worst language" in printed
+
+
+def test_with_one_language_the_answer_speaks_of_that_alone(texts):
+    y, plain = texts[0][:1500], texts[1]["plain"][:1500]
+    better, english = np.where(np.arange(1500) % 3 > 0, y, plain), ["en"] * 1500
+    found = compare_many(y, {"plain": plain, "better": better}, english, reference="plain",
+                         n_classes=3, draws=200, target="worst_group")  # fmt: skip
+    assert (found.judged, found.answer) == (1, ["better"])
+    words = words_of(TitlesSpec.model_validate(
+        {"task": {"kind": "titles", "corpus": "x"}}).estimands, "en", ("en",))  # fmt: skip
+    text = methods_verdict(found, words)
+    assert "lifts English against plain." in text
+    assert not [word for word in ("worst", "loses less") if word in text]
+    assert words.distinct(found.methods["plain"].values) == ["macro_f1", "mean_group"]
+    pair = compare_slices(y, better, plain, english, n_classes=3, draws=200)
+    assert "worst" not in comparison_verdict("a", "b", pair, words)
 
 
 # --------------------------------------------------------------------------------- tables and figures

@@ -139,5 +139,5 @@ def _on_corpus(name: str, run: Run[TitlesSpec], corpus: str, part: str, device: 
     logits = _classifier(run, device).logits(titles.texts)
     rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
     found = slices_of(rows.part(part), replace(rule, chosen_on=""), part)
-    words = words_of(rule, found.majority)
+    words = words_of(rule, found.majority, found.judged)
     return ClassRun(name, run.key, run.record["label"], part, found, words, f"corpus {corpus}")

@@ -328,6 +328,9 @@ class _MacroF1:
         some = self.sizes.judged
         if not some:
             return found
+        if len(some) == 1:  # then all of them are that of the group
+            return {n: e if n == "macro_f1" else self.slice(some[0], confidence)
+                    for n, e in found.items()}  # fmt: skip
         freedom = np.array([self.sizes.freedom[i] for i in some])
         band = simultaneous_band(self.scores[some], freedom, confidence)
         for name, of in (("worst_group", np.min), ("low_group", low_group)):

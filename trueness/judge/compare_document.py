@@ -211,10 +211,10 @@ def class_comparison_document(found: ClassComparison) -> Document:
     from trueness.judge.languages_words import words_of
 
     run = found.first.run
-    majority = run.record["slices"].get(found.part, {}).get("majority") or ""
+    known = run.record["slices"].get(found.part, {})
     sections = compare_sections(
         found.first.name, found.second.name, found.found,
-        words_of(run.estimands, majority),
+        words_of(run.estimands, known.get("majority") or "", known.get("judged") or ()),
     )  # fmt: skip
     title = f"{found.first.name} minus {found.second.name}"
     return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")

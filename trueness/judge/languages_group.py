@@ -232,7 +232,8 @@ def class_group(
             seeds, reference=_reference(reference, names, ids, best), target=target,
             confidence=found.units.rule.confidence,
         )  # fmt: skip
-    words = words_of(found.units.rule, found.units.sizes.majority)
+    sizes = found.units.sizes
+    words = words_of(found.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
     confidence = found.units.rule.confidence
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"

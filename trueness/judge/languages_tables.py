@@ -129,7 +129,7 @@ def class_run(name: str, run: Run[Any], part: str) -> ClassRun:
         If it was not measured there.
     """
     found = recorded_slices(run, part)
-    words = words_of(run.estimands, found.majority)
+    words = words_of(run.estimands, found.majority, found.judged)
     return ClassRun(name, run.key, run.record["label"], part, found, words)
 
 
@@ -225,8 +225,8 @@ def compare_sections(
     """Two runs: the verdict, then differences in summaries and per group, then top-k accuracy."""
     words, found = words or Words(), compared.macro_f1
     summaries = [
-        [words.score(n), found.first[n], found.second[n], *_difference(one)]
-        for n, one in found.summaries.items()
+        [words.score(n), found.first[n], found.second[n], *_difference(found.summaries[n])]
+        for n in words.distinct(found.summaries)
     ]
     parts: list[Part] = [
         Sentence(comparison_verdict(first, second, found, words), "verdict"),
@@ -295,7 +295,7 @@ def _methods_section(found: MethodComparison, words: Words) -> Section:
     note = (
         f"Differences from {found.reference} with {level(found.confidence)} confidence intervals "
         "that hold for all methods together"
-        f"{unhurt if found.methods[found.reference].groups else ''}."
+        f"{unhurt * found.majority_counts}."
     )
     plan = methods_plan(found, words)
     parts: list[Part] = [
@@ -313,15 +313,16 @@ def _methods_table(found: MethodComparison, words: Words) -> Table:
     first = found.methods[found.reference]
     several = any(len(one.per_seed[found.target]) > 1 for one in found.methods.values())
     others = [
-        n for n in ("mean_group", "majority_group") if n in first.values and n != found.target
-    ]
+        n for n in ("mean_group", "majority_group")
+        if n in first.values and words.score(n) != words.score(found.target)
+    ]  # fmt: skip
     columns = [
         Column("method", "text", 9), *([Column("seeds", "count", 3)] if several else []),
         Column(words.score(found.target), "number", 8),
         Column("minus\nreference", "difference", 8), Column("verdict", "text", 7),
         Column("best of all\nminus it", "difference", 4),
         *(Column(f"{words.score(n)}\nminus reference", "difference", 5) for n in others),
-        *([Column(f"{words.majority}\ndegraded", "text", 6)] if first.groups else []),
+        *([Column(f"{words.majority}\ndegraded", "text", 6)] if found.majority_counts else []),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     styles: list[Style] = []
@@ -334,7 +335,7 @@ def _methods_table(found: MethodComparison, words: Words) -> Table:
             "reference" if own is None else verdict_word(own),
             "best" if one.behind is None else one.behind.simultaneous,
             *(one.against[n].simultaneous if n in one.against else None for n in others),
-            *([None if own is None else one.majority_degraded] if first.groups else []),
+            *([None if own is None else one.majority_degraded] if found.majority_counts else []),
         ])  # fmt: skip
         styles.append("reference" if name == found.reference else "")
     return Table(columns, rows, styles=styles)

@@ -202,6 +202,7 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
 def _class_table(group: Group, found: ClassGroup) -> Table:
     """Macro-F1 of every run over all units and over groups; what ranks comes first."""
     names = sorted(group.models[0].estimates, key=lambda name: name != group.sort)
+    names = found.words.distinct(names)
 
     def estimate(name: str, weight: int) -> Cells:
         column = Column(found.words.score(name), "estimate", weight)
