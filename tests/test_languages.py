@@ -13,9 +13,11 @@ from tests.golden import named, titles_predictions
 from trueness.document import Document, Section, Shaded, numbers
 from trueness.errors import StoreError, TruenessError
 from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import group_units
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slices import measure_slices
-from trueness.judge.languages import compare_two, slices_of
+from trueness.evaluation.top_k import compare_tops, positions
+from trueness.judge.languages import TwoCompared, compare_two, slices_of
 from trueness.judge.languages_figures import confusion_table, difference_table, score_dots
 from trueness.judge.languages_group import class_group
 from trueness.judge.languages_tables import (
@@ -41,6 +43,7 @@ from trueness.predictions import Predictions
 from trueness.report import show, to_html
 from trueness.report.progress import ProgressListener
 from trueness.spec.external import ExternalSpec
+from trueness.spec.titles import TitlesSpec
 from trueness.store import MemoryRun, MemoryStore, Store
 
 CLASSES = ("audio & video", "<books>", "cables")
@@ -167,9 +170,28 @@ def test_two_runs_are_told_by_language(texts):
     text = comparison_verdict("lifted", "plain", found, TEXTS)
     assert text.startswith("lifted against plain: better in de and fi, not distinguishable in en;")
     assert "English +0.000 (+0.000 to +0.000), not distinguishable" in text
-    printed = _printed(*compare_sections("lifted", "plain", found, TEXTS))
+    places = [positions(y, np.eye(3)[runs[name]]) for name in ("lifted", "plain")]
+    tops = compare_tops(*places, 3, group_units(language, len(y), 100), blocks, draws=200)
+    printed = _printed(*compare_sections("lifted", "plain", TwoCompared(found, tops), TEXTS))
+    assert "top-1" in printed
     assert "the same resamples of 3,000 texts" in printed
     assert "worst language" in printed
+
+
+def test_with_one_language_the_answer_speaks_of_that_alone(texts):
+    y, plain = texts[0][:1500], texts[1]["plain"][:1500]
+    better, english = np.where(np.arange(1500) % 3 > 0, y, plain), ["en"] * 1500
+    found = compare_many(y, {"plain": plain, "better": better}, english, reference="plain",
+                         n_classes=3, draws=200, target="worst_group")  # fmt: skip
+    assert (found.judged, found.answer) == (1, ["better"])
+    words = words_of(TitlesSpec.model_validate(
+        {"task": {"kind": "titles", "corpus": "x"}}).estimands, "en", ("en",))  # fmt: skip
+    text = methods_verdict(found, words)
+    assert "lifts English against plain." in text
+    assert not [word for word in ("worst", "loses less") if word in text]
+    assert words.distinct(found.methods["plain"].values) == ["macro_f1", "mean_group"]
+    pair = compare_slices(y, better, plain, english, n_classes=3, draws=200)
+    assert "worst" not in comparison_verdict("a", "b", pair, words)
 
 
 # --------------------------------------------------------------------------------- tables and figures
@@ -475,7 +497,8 @@ def test_groups_of_one_run_serve_those_without(stored):
     with_, without = _external("plain", _validation("plain")), _external(
         "dro", _validation("dro", ("group",)))  # fmt: skip
     found = compare_two(without, with_, "evaluation")
-    assert set(found.groups) == {"en", "de", "fr", "ja"}
+    assert set(found.macro_f1.groups) == {"en", "de", "fr", "ja"}
+    assert {"all", "en", "de", "fr", "ja"} <= set(found.top_k)
 
 
 def test_runs_on_other_units_are_refused(stored):

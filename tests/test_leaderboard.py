@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import product
 
 import numpy as np
 import polars as pl
@@ -33,8 +34,10 @@ from trueness.judge.finding import find_runs
 from trueness.judge.leaderboard import leaderboard
 from trueness.judge.leaderboard_document import selection_lines
 from trueness.judge.selection import Selected, _distinct
+from trueness.judge.settings import full_labels
 from trueness.judge.show import show
 from trueness.report import to_html, to_markdown
+from trueness.spec.kinds import spec_class
 from trueness.store import Store
 from trueness.store.ledger import Ledger
 
@@ -334,9 +337,37 @@ def test_a_page_is_small_and_refers_to_nothing_outside(judged):
     assert "`" not in re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
 
 
-def test_differing_settings_are_columns(judged):
-    table = leaderboard(Store(judged / "store"), "judged").document().tables()[0]
-    assert "stop on" in [column.title for column in table.columns]
+def test_labels_name_the_settings_that_differ(judged):
+    (group,) = leaderboard(Store(judged / "store"), "judged").groups
+    assert any("stop on" in model.label for model in group.candidates)
+    labels = {model.run.candidate: model.label for model in group.candidates}
+    assert len(set(labels.values())) == len(labels)
+
+
+TASKS = {
+    "titles": {"task": {"kind": "titles", "corpus": "x"}},
+    "market": {"task": {"kind": "market", "bars": "x"}, "model": "patchtst",
+               "evaluation": {"protocol": "mission"}},
+}  # fmt: skip
+GRID = {"learning_rate": [1e-3, 2e-3], "epochs": [2, 3], "batch_size": [32, 64],
+        "weight_decay": [0.0, 0.1]}  # fmt: skip
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_lines_of_a_grid_differ_by_what_differs(task):
+    specs = [
+        spec_class(task).model_validate(TASKS[task] | {"recipe": dict(zip(GRID, v, strict=True))})
+        for v in product(*GRID.values())
+    ]
+    labels = full_labels(specs)
+    assert len(set(labels)) == len(specs)
+    assert "learning rate 0.001" in labels[0]
+    same_rate = full_labels(specs[:2])
+    assert all(one.startswith(specs[0].label()) for one in same_rate)
+    assert all("weight decay" in one and "learning rate" not in one for one in same_rate)
+    seeds = [specs[0], specs[0].model_copy(update={"seed": 9})]
+    assert full_labels(seeds) == [specs[0].label()] * 2
+    assert full_labels(specs[:1]) == [specs[0].label()]
 
 
 def test_labels_are_readable(group):

@@ -179,7 +179,7 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
         elif own is None or own.threshold is None or p < own.threshold:
             assert row["answer"] == ABSTAINS
         else:
-            sure = own.guaranteed and row["language"] in promise.thresholds
+            sure = own.guaranteed and row["language"] in (own.pooled or promise.thresholds)
             assert row["answer"] == (ANSWERED if sure else UNCERTIFIED)
 
 

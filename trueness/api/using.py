@@ -35,7 +35,7 @@ class Bundle:
     def predict(
         self, data: Any, *, vix: Any = None, features: Any = None, id_column: str | None = None,  # noqa: ANN401
         text_columns: Sequence[str] = (), language_column: str | None = None, since: Any = None,  # noqa: ANN401
-        log: bool = False,
+        top: int = 1, log: bool = False,
     ) -> Answer[Predicted | Labelled]:  # fmt: skip
         """What it says of new bars, rows or texts, a row each.
 
@@ -54,6 +54,8 @@ class Bundle:
         since : date, datetime or str, optional
             First time that is answered; by default, of bars, what comes after those that the model
             was fitted on.
+        top : int
+            Of texts: classes that are named for each, with their calibrated probabilities.
         log : bool
             Write new answers into the bundle's log, which `monitor` holds against what comes; not
             with `since`.
@@ -62,7 +64,8 @@ class Bundle:
         ------
         TruenessError
             With the codes ``other_series``, ``other_spacing``, ``old_data``, ``missing_column``,
-            ``other_kind``, ``no_source``, ``since``, ``contradiction``, ``damaged``.
+            ``other_kind``, ``no_source``, ``since``, ``top``, ``number``, ``contradiction``,
+            ``damaged``.
         """
         from trueness.bundle.predicting import time_of
         from trueness.errors import TruenessError
@@ -74,7 +77,7 @@ class Bundle:
             "data": data, "vix": vix, "features": features, "id_column": id_column,
             "text_columns": tuple(text_columns) or None, "language_column": language_column,
         })  # fmt: skip
-        found = self.predictor.predict(read, None if since is None else time_of(since))
+        found = self.predictor.predict(read, None if since is None else time_of(since), top)
         return Answer(found.logged() if log else found, MemoryStore())
 
     def monitor(

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.document.numbers import percent, share
+from trueness.document.numbers import listed, percent, share
 from trueness.errors import StoreError
 from trueness.evaluation.clusters import clustered_shares
 from trueness.evaluation.group_calibration import (
@@ -93,12 +93,11 @@ class ClassPromise:
                     f"{self.measured_on} part"]  # fmt: skip
         certified = f"certified for {percent(self.precision)} %"
         found = [
-            f"{name}: answers from a probability of {one.threshold:.3f} on, which takes "
-            f"{share(one.accepted)}; "
-            + (certified if one.guaranteed else "not certified for any one of these languages")
+            f"{_named(name, one)}: answers from a probability of {one.threshold:.3f} on, which "
+            f"takes {share(one.accepted)}; {_certificate(one, certified)}"
             for name, one in self.thresholds.items() if one.threshold is not None
         ]  # fmt: skip
-        lost = [name for name, one in self.thresholds.items() if one.threshold is None]
+        lost = [_named(*item) for item in self.thresholds.items() if item[1].threshold is None]
         if lost:
             found.append(f"No threshold is {certified} in {', '.join(lost)}; these abstain")
         return found
@@ -124,6 +123,17 @@ class ClassPromise:
             {name: read(one) for name, one in content["thresholds"].items()},
             dict(content["languages"]), tuple(content["notes"]),
         )  # fmt: skip
+
+
+def _named(name: str, one: AbstentionThreshold) -> str:
+    """A language, or the languages that share a threshold."""
+    return f"{name} ({listed(list(one.pooled))})" if one.pooled else name
+
+
+def _certificate(one: AbstentionThreshold, certified: str) -> str:
+    if not one.guaranteed:
+        return "not certified, too few texts"
+    return f"{certified}{' for these together, in these proportions' if one.pooled else ''}"
 
 
 def class_promise_of(

@@ -21,7 +21,7 @@ from trueness.bundle.members import ENCODER, TOKENIZER, WEIGHTS
 from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
-from trueness.errors import DataError, TruenessError
+from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.group_calibration import accepted, guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
@@ -47,9 +47,12 @@ class Labelled:
     promise : ClassPromise
     frame : polars.DataFrame
         Columns of the table that was given, and id, language, label, score (probability as the
-        model says it), calibrated, answer ("answered", "answered, not certified", "abstains"), odd.
+        model says it), calibrated, answer ("answered", "answered, not certified", "abstains"), odd;
+        with a `top` of 3 also label_2, calibrated_2, label_3, calibrated_3.
     texts : polars.Series of String, (n,)
         As they were classified.
+    top : int
+        Classes that are named for each text.
     notes : tuple of str
     """
 
@@ -57,6 +60,7 @@ class Labelled:
     promise: ClassPromise
     frame: pl.DataFrame
     texts: pl.Series
+    top: int = 1
     notes: tuple[str, ...] = ()
 
     def logged(self) -> Labelled:
@@ -103,7 +107,9 @@ class Labelled:
             if row["answer"] == ABSTAINS:
                 return f"Abstains{': ' + row['odd'] if row['odd'] else ''}."
             sure = f", calibrated probability {percent(row['calibrated'])} %"
-            return f"{row['label']}{sure}{'' if row['answer'] == ANSWERED else ', not certified'}."
+            sure += "" if row["answer"] == ANSWERED else ", not certified"
+            rest = [f"{row[label]} {percent(row[p])} %" for label, p in further(self.top)]
+            return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}."
         kept, unsure = int((answers == ANSWERED).sum()), int((answers == UNCERTIFIED).sum())
         more = f", {count(unsure)} more without a certificate" if unsure else ""
         return f"{count(kept)} of {plural(n, 'text')} answered{more}."
@@ -112,11 +118,13 @@ class Labelled:
         columns = [Column("text", weight=3), Column("language", "code", 5),
                    Column("label", weight=9), Column("calibrated\nprobability", "number", 7),
                    Column("answer", weight=8),
+                   *(Column(f"class {i}", weight=6) for i in range(2, 1 + self.top)),
                    Column("odd", weight=2)]  # fmt: skip
         shown = self.frame.head(ROWS_SHOWN)
         texts = self.texts.str.slice(0, SHOWN)
         cells: list[list[Cell]] = [
             [text, row["language"], row["label"], row["calibrated"], row["answer"],
+             *(f"{row[label]} {percent(row[p])} %" for label, p in further(self.top)),
              row["odd"] or None]
             for text, row in zip(texts, shown.iter_rows(named=True), strict=False)
         ]  # fmt: skip
@@ -189,27 +197,35 @@ class TitlesPredictor:
             found.append(logits)
         return np.mean(found, axis=0)
 
-    def predict(self, data: GivenTexts, since: Any = None) -> Labelled:  # noqa: ANN401
+    def predict(self, data: GivenTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
         """Answers for texts.
 
         Languages are detected where they are not given. They choose temperature and threshold,
         never the label.
 
+        Parameters
+        ----------
+        data : GivenTexts
+        since : None
+        top : int
+            Classes that are named for each text, the likeliest first; at most K.
+
         Raises
         ------
         TruenessError
-            With code ``since``: texts have no time.
+            With code ``since``: texts have no time; ``number`` for another `top`.
         DataError
             With code ``columns`` if a column of the table cannot be kept beside the answer.
         """
         if since is not None:
             raise TruenessError("texts have no time, so that none is the first to be answered; "
                                 "leave out since", "since")  # fmt: skip
-        n = len(data.texts)
-        parts = [self._portion(data, slice(i, min(i + PORTION, n))) for i in range(0, n, PORTION)]
+        n, top = len(data.texts), at_least("top", top, 1, len(self.promise.classes))
+        parts = [self._portion(data, slice(i, min(i + PORTION, n)), top)
+                 for i in range(0, n, PORTION)]  # fmt: skip
         frame = _beside(data.table, pl.concat(parts))
         notes = (*data.notes, *self._notes(frame))
-        return Labelled(self.bundle, self.promise, frame, data.texts, notes)
+        return Labelled(self.bundle, self.promise, frame, data.texts, top, notes)
 
     def probabilities(self, data: GivenTexts) -> NDArray[np.float64]:
         """Calibrated probabilities (n, K)."""
@@ -226,7 +242,7 @@ class TitlesPredictor:
             return data.languages[rows]
         return detect_among(data.texts[rows].to_list(), self.promise.languages)
 
-    def _portion(self, data: GivenTexts, rows: slice) -> pl.DataFrame:
+    def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)
         logits = self.logits(texts)
         raw, scaled = softmax(logits, axis=1), self.promise.probabilities(logits, codes)
@@ -238,8 +254,18 @@ class TitlesPredictor:
             "id": ids if data.ids is None else data.ids[rows], "language": codes,
             "label": np.array(self.promise.classes)[best], "score": raw[every, best],
             "calibrated": scaled[every, best], "answer": answer,
-            "odd": self._odd(codes, empty),
+            "odd": self._odd(codes, empty), **self._further(logits, scaled, top),
         })  # fmt: skip
+
+    def _further(
+        self, logits: NDArray[np.float64], scaled: NDArray[np.float64], top: int
+    ) -> dict[str, Any]:
+        """Second and further classes, with their calibrated probabilities."""
+        ranked, every = np.argsort(-logits, axis=1, kind="stable"), np.arange(len(logits))
+        names, found = np.array(self.promise.classes), {}
+        for place, (label, p) in enumerate(further(top), 1):
+            found |= {label: names[ranked[:, place]], p: scaled[every, ranked[:, place]]}
+        return found
 
     def _answers(self, scaled: NDArray[np.float64], codes: NDArray[np.str_]) -> NDArray[np.str_]:
         promise = self.promise
@@ -260,6 +286,17 @@ class TitlesPredictor:
         unseen = sorted(set(frame["language"]) - {*self.promise.languages, "und"})
         notes = [f"{plural(blank, 'row')} without a text"] * bool(blank)
         return notes + [f"no text in {', '.join(unseen)} was in training"] * bool(unseen)
+
+
+def further(top: int) -> list[tuple[str, str]]:
+    """Columns of the second and further classes.
+
+    Examples
+    --------
+    >>> further(3)
+    [('label_2', 'calibrated_2'), ('label_3', 'calibrated_3')]
+    """
+    return [(f"label_{i}", f"calibrated_{i}") for i in range(2, 1 + top)]
 
 
 def _opened(bundle: Bundle, member: Member, classes: tuple[str, ...], device: str) -> Any:  # noqa: ANN401

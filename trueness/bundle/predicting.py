@@ -218,23 +218,26 @@ class Predictor:
         names = {getattr(target, "column", None) for target in targets}
         return {name for name in names if name is not None}
 
-    def predict(self, data: Any, since: np.datetime64 | None = None) -> Predicted:  # noqa: ANN401
+    def predict(
+        self, data: Any, since: np.datetime64 | None = None, top: int = 1  # noqa: ANN401
+    ) -> Predicted:  # fmt: skip
         """Answers for data of the bundle's task.
 
         Parameters
         ----------
-        data : Data
-            As `load` gives them.
-        since : datetime64, optional
-            First time that is answered; by default, of series in time, the first one after those
-            that the model was fitted on.
+        data, since
+            As `load` gives them; the first time that is answered, by default the first new one.
+        top : int
+            Of texts alone.
 
         Raises
         ------
         TruenessError
             With the codes ``other_series``, ``other_spacing``, ``old_data``, ``missing_column``,
-            ``other_kind``.
+            ``other_kind``, ``top``.
         """
+        if top != 1:
+            raise TruenessError("a binary label has no further classes; leave out top", "top")
         notes = of_data(self.bundle, data)
         prepared = self.examples(data, since)
         logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
@@ -249,12 +252,7 @@ class Predictor:
         Parameters
         ----------
         data, since
-            As of `predict`.
-
-        Raises
-        ------
-        TruenessError
-            As `predict` does.
+            As of `predict`, which raises the same.
         """
         _check_given(self.bundle, data)
         task, found = task_of(self.bundle.task), dict[str, Examples]()

@@ -131,7 +131,7 @@ def carried_out(
     keys = {e.spec.key for e in campaign.entries}
     board = leaderboard(
         store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
-        opened=open_test, reference=campaign.reference, title=campaign.title,
+        opened=open_test, planned=campaign.reference, title=campaign.title,
     )  # fmt: skip
     for text in summary.notes:
         note(text)
@@ -231,13 +231,13 @@ def list_(
 
 def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
     """Id, key, label and weights of every experiment."""
-    from trueness.judge.settings import short_name, shown_settings
+    from trueness.judge.settings import full_labels
     from trueness.models import parameter_count
     from trueness.tasks import task_of
 
     rows: list[dict[str, Any]] = []
-    settings = shown_settings([entry.spec for entry in campaign.experiments])
-    for i, entry in enumerate(campaign.experiments):
+    labels = full_labels([entry.spec for entry in campaign.experiments])
+    for entry, label in zip(campaign.experiments, labels, strict=True):
         spec = entry.spec
         shape = task_of(campaign.kind).shape(spec, campaign.data)
         weights = (
@@ -247,8 +247,8 @@ def _experiments(campaign: Campaign) -> list[dict[str, Any]]:
         )
         rows.append({
             "id": entry.id, "priority": entry.priority,
-            "key": None if campaign.data.digest == "unknown" else spec.key, "label": spec.label(),
-            **weights, **{short_name(path): known[i] for path, known in settings.items()},
+            "key": None if campaign.data.digest == "unknown" else spec.key, "label": label,
+            **weights,
             "spec": spec.model_dump(mode="json"),
         })  # fmt: skip
     return rows

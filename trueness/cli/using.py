@@ -81,6 +81,7 @@ def predict(
     separator: str | None = None,
     id_column: str | None = None,
     since: Since = None,
+    top: Whole = 1,
     no_log: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
     output: Output = DEFAULT,
@@ -108,6 +109,8 @@ def predict(
     id_column
         Column that names the rows; of texts by default that of the corpus. Without one, rows of a
         table are called after their numbers, and texts after their content.
+    top
+        Of texts: classes that are named for each, with their calibrated probabilities.
     no_log
         Write nothing into the log, as with --since.
     device
@@ -124,7 +127,7 @@ def predict(
         "text_columns": text_column or None, "language_column": language_column,
         "separator": separator,
     })  # fmt: skip
-    found = predictor.predict(read, None if since is None else time_of(since, "--since"))
+    found = predictor.predict(read, None if since is None else time_of(since, "--since"), top)
     if not no_log and since is None:
         found = found.logged()
     present(found, output)

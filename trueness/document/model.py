@@ -266,11 +266,14 @@ class Document:
         As those of a `Section`.
     subtitle : str
         Facts under the title: data, units, dates.
+    answer : str
+        In few words what the parts say: first line of a terminal, and its last where that is long.
     """
 
     title: str
     parts: Sequence[Part]
     subtitle: str = ""
+    answer: str = ""
 
     def tables(self) -> list[Table]:
         """Every table, in reading order, those of folded sections included."""

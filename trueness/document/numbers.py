@@ -78,6 +78,17 @@ def listed(names: list[str], most: int = 8) -> str:
     return ", ".join(names[:-1]) + (" and " if len(names) > 1 else "") + "".join(names[-1:])
 
 
+def capital(text: str) -> str:
+    """The same as the beginning of a sentence.
+
+    Examples
+    --------
+    >>> capital("evaluated twice")
+    'Evaluated twice'
+    """
+    return f"{text[:1].upper()}{text[1:]}"
+
+
 def decimal(x: float | None, digits: int = 3, *, signed: bool = False) -> str:
     """Fixed number of decimals, with a sign if asked for.
 

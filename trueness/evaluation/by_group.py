@@ -47,8 +47,13 @@ class Groups:
         return max(1, len(self.slices))
 
 
-def group_units(group: object | None, n: int, min_rows: int) -> Groups:
+def group_units(
+    group: object | None, n: int, min_rows: int, *, undetermined: bool = False
+) -> Groups:
     """Slices of n units by group; none without groups.
+
+    Units whose group is undetermined (``"und"``) are pooled with the small groups, for they are no
+    group; with `undetermined` they may be a slice of their own, as what a promise can speak of.
 
     Examples
     --------
@@ -63,7 +68,8 @@ def group_units(group: object | None, n: int, min_rows: int) -> Groups:
         return Groups((), np.zeros(n, np.int64), {})
     every, which, count = np.unique(np.asarray(group), return_inverse=True, return_counts=True)
     ranked = sorted(zip(every.tolist(), count.tolist(), strict=True), key=lambda one: -one[1])
-    own = [name for name, k in ranked if k >= min_rows and name not in (OTHER, UNDETERMINED)]
+    never = (OTHER,) if undetermined else (OTHER, UNDETERMINED)
+    own = [name for name, k in ranked if k >= min_rows and name not in never]
     place = {name: i for i, name in enumerate(own)}
     position = np.array([place.get(name, len(own)) for name in every.tolist()], np.int64)
     return Groups(tuple(own), position[which], {a: k for a, k in ranked if a not in place})

@@ -131,6 +131,45 @@ def basic_interval(
     return float(max(bounds[0], low)), float(min(bounds[1], high))
 
 
+def basic_length(
+    value: float, draws: Array, confidence: float, most: float = 1.0
+) -> tuple[float, float | None, float | None]:
+    """Value and basic interval of a length, which noise makes larger: on the scale of its square.
+
+    Noise of variance s² adds about s² to the square of a length, such as a calibration error, and
+    about 2 s² to that of a draw, so ``2 v² - mean of squared draws`` is free of it. The interval is
+    `basic_interval` of squares, which reaches the value of the data at least.
+
+    Parameters
+    ----------
+    value : float
+        Of the data, at least 0.
+    draws : (draws,)
+    confidence : float
+        In (0, 1).
+    most : float
+        Largest possible value.
+
+    Returns
+    -------
+    value, low, high : float
+        The value less the bias that draws show; as it is where there is no interval.
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(0, 0.03, (9999, 2))
+    >>> value, low, high = basic_length(0.05, np.hypot(0.05 + noise[:, 0], noise[:, 1]), 0.95)
+    >>> round(value, 2), round(low, 2), round(high, 2)
+    (0.03, 0.0, 0.07)
+    """
+    bounds = (0.0, most**2)
+    low, high = basic_interval(value**2, draws**2, confidence, bounds)
+    if low is None or high is None:
+        return value, None, None
+    less = float(np.clip(2 * value**2 - (draws**2).mean(), *bounds))
+    return less**0.5, low**0.5, high**0.5
+
+
 def clustered_shares(
     hit: NDArray[np.bool_], cell: Index, cluster: Index, cells: int, confidence: float = 0.95
 ) -> tuple[Index, Index, Array, Array]:

@@ -168,8 +168,10 @@ class AbstentionThreshold:
     certified : bool
         Whether the bound was asked for; else the value is the best of several and optimistic.
     guaranteed : bool
-        Whether the bound holds for the group by itself. That of "other" holds for units in the
-        proportions of the groups that were pooled, not for one of them, nor for another group.
+        Whether the bound holds: it is certified on enough units.
+    pooled : tuple of str
+        Groups that share it: it holds for their units together, in these proportions, not for one
+        of them by itself, nor for another group. Empty where it is of one group.
     """
 
     threshold: float | None
@@ -177,17 +179,18 @@ class AbstentionThreshold:
     accepted: Estimate
     certified: bool
     guaranteed: bool
+    pooled: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
-        return asdict(self)
+        return {**asdict(self), "pooled": list(self.pooled)}
 
     @classmethod
     def from_dict(cls, content: dict[str, Any]) -> Self:
         """Back from `to_dict`."""
         precision, share = (Estimate.from_dict(content[n]) for n in ("precision", "accepted"))
         sure = content["certified"], content["guaranteed"]
-        return cls(content["threshold"], precision, share, *sure)
+        return cls(content["threshold"], precision, share, *sure, tuple(content["pooled"]))
 
 
 def abstention_thresholds(
@@ -219,8 +222,9 @@ def abstention_thresholds(
     confidence : float or None
         In (0.5, 1).
     min_rows : int
-        Groups with fewer units share the threshold "other", which is also that of unseen groups; it
-        promises neither of them anything by itself.
+        Groups with fewer units share the threshold "other". With as many units together it promises
+        the precision for all of them in these proportions; to unseen groups, which take it too,
+        nothing. Units of no group ("und") have a threshold of their own like any group.
 
     Returns
     -------
@@ -252,16 +256,18 @@ def abstention_thresholds(
         )
     blocks = Blocks.of(len(labels)) if blocks is None else blocks
     check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
-    groups, block = group_units(group, len(labels), min_rows), independent(blocks)
+    groups = group_units(group, len(labels), min_rows, undetermined=True)
+    block = independent(blocks)
     hit, top = values.argmax(axis=1) == labels, values.max(axis=1)
     found = {}
     for g, name in enumerate(groups.slices):
         inside = groups.index == g
         units = _Ranked(hit[inside], top[inside], block[inside])
         if confidence is None:
-            found[name] = units.observed(precision)
+            one = units.observed(precision)
         else:
-            found[name] = units.certified(precision, confidence, alone=name in groups.names)
+            one = units.certified(precision, confidence, enough=int(inside.sum()) >= min_rows)
+        found[name] = one if name in groups.names else replace(one, pooled=tuple(groups.pooled))
     return found
 
 
@@ -270,7 +276,7 @@ def accepted(
 ) -> NDArray[np.bool_]:
     """Which predictions are accepted, (n,): those at the threshold of their group or above it.
 
-    Groups without a threshold of their own have that of "other", which promises them nothing.
+    Groups without a threshold of their own have that of "other".
     """
     top = np.asarray(probabilities).max(axis=1)
     check_lengths(probabilities=probabilities, group=group)
@@ -281,8 +287,11 @@ def accepted(
 
 
 def guaranteed(group: object, thresholds: dict[str, AbstentionThreshold]) -> NDArray[np.bool_]:
-    """Whose threshold holds for their group by itself, (n,): none of "other", none unseen."""
-    sure = {name: one.guaranteed for name, one in thresholds.items() if name != OTHER}
+    """Whose threshold keeps a promise, (n,): groups with their own, groups that were pooled.
+
+    Groups that were not seen take the threshold of "other", which promises them nothing.
+    """
+    sure = {n: one.guaranteed for name, one in thresholds.items() for n in (one.pooled or (name,))}
     return np.array([sure.get(n, False) for n in np.asarray(group).tolist()], bool)
 
 
@@ -305,10 +314,10 @@ class _Ranked:
         for threshold in self.thresholds:
             share = self._precision(threshold, 0.95)
             if (share.value or 0.0) >= precision:
-                return self._made(float(threshold), share, certified=False, alone=False)
-        return self._made(None, Estimate.proportion(0, 0), certified=False, alone=False)
+                return self._made(float(threshold), share, certified=False, enough=False)
+        return self._made(None, Estimate.proportion(0, 0), certified=False, enough=False)
 
-    def certified(self, precision: float, confidence: float, alone: bool) -> AbstentionThreshold:
+    def certified(self, precision: float, confidence: float, enough: bool) -> AbstentionThreshold:
         """The smallest of the thresholds that pass in a fixed sequence."""
         passed: dict[float, Estimate] = {}
         for threshold in self._likeliest_first(precision, confidence):
@@ -317,9 +326,9 @@ class _Ranked:
                 break
             passed[threshold] = replace(share, high=1.0)
         if not passed:
-            return self._made(None, Estimate.proportion(0, 0), certified=True, alone=alone)
+            return self._made(None, Estimate.proportion(0, 0), certified=True, enough=enough)
         lowest = min(passed)
-        return self._made(lowest, passed[lowest], certified=True, alone=alone)
+        return self._made(lowest, passed[lowest], certified=True, enough=enough)
 
     def _likeliest_first(self, precision: float, confidence: float) -> list[float]:
         """Thresholds by falling probability to pass, were each unit right with its own; no labels.
@@ -343,10 +352,10 @@ class _Ranked:
         return Estimate(float(k / m), float(low), float(high), int(m), int(k))
 
     def _made(
-        self, threshold: float | None, precision: Estimate, *, certified: bool, alone: bool
+        self, threshold: float | None, precision: Estimate, *, certified: bool, enough: bool
     ) -> AbstentionThreshold:
         accepted = Estimate.proportion(precision.n, len(self.top))
-        return AbstentionThreshold(threshold, precision, accepted, certified, certified and alone)
+        return AbstentionThreshold(threshold, precision, accepted, certified, certified and enough)
 
 
 def _distinct_worth(cluster: Index) -> int:

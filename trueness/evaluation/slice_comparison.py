@@ -124,6 +124,8 @@ class MethodComparison:
         Units that are needed in 80 % of samples, for the median of the methods: ``majority`` of the
         majority group to exclude the allowed drop, ``target`` of what the target is measured on to
         find a lift of 0.05. Standard errors fall with the root of the units. Empty where unknown.
+    judged : int
+        Groups that have enough units for an interval.
     """
 
     methods: dict[str, Method]
@@ -134,6 +136,7 @@ class MethodComparison:
     confidence: float
     rows: int
     planned: dict[str, int]
+    judged: int
 
     @property
     def lifting(self) -> list[str]:
@@ -142,8 +145,15 @@ class MethodComparison:
         return [n for n in found if n != self.reference]
 
     @property
+    def majority_counts(self) -> bool:
+        """Whether there are several groups, so that who lifts one may degrade another."""
+        return self.judged > 1
+
+    @property
     def answer(self) -> list[str]:
-        """Those of them that do not degrade the majority group."""
+        """Those of them that do not degrade the majority group, if there are several groups."""
+        if not self.majority_counts:
+            return self.lifting
         return [name for name in self.lifting if self.methods[name].majority_degraded == "no"]
 
     @property
@@ -250,6 +260,7 @@ def compare_draws(
     return MethodComparison(
         methods, reference, leader, target, allowed_drop, confidence,
         means[reference].summaries["macro_f1"].n, {n: k for n, k in planned.items() if k},
+        sum(bool(np.isfinite(one.error)) for one in means[reference].groups.values()),
     )  # fmt: skip
 
 

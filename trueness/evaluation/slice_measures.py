@@ -1,4 +1,4 @@
-"""What is measured of a slice of units: calibration with draws, and the scores of each class."""
+"""What is measured of a slice of units: calibration, the scores of each class, top-k accuracy."""
 
 from __future__ import annotations
 
@@ -14,15 +14,41 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import Groups
 from trueness.evaluation.calibration import bins_of
 from trueness.evaluation.class_draws import atom_of, atom_weights
-from trueness.evaluation.clusters import by_cluster, clustered_shares
+from trueness.evaluation.clusters import (
+    basic_interval,
+    basic_length,
+    by_cluster,
+    clustered_shares,
+)
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.top_k import positions, top_name, tops
 
 Array = NDArray[np.float64]
 Index = NDArray[np.int64]
 BINS = 10
 """Bins of equal mass of the calibration error."""
-CALIBRATION = {"calibration_error": 1.0, "brier": 2.0, "log_loss": np.inf}
-"""What is resampled, and the largest value of each."""
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is resampled: its largest value; whether it is a length, which noise makes larger."""
+
+    most: float
+    length: bool = False
+
+    def estimate(
+        self, value: float, draws: Array, confidence: float
+    ) -> tuple[float, float | None, float | None]:
+        """Value with the basic interval around it; of a length less the bias that draws show."""
+        if self.length:
+            return basic_length(value, draws, confidence, self.most)
+        return value, *basic_interval(value, draws, confidence, (0.0, self.most))
+
+
+CALIBRATION = {
+    "calibration_error": Measure(1.0, length=True), "brier": Measure(2.0),
+    "log_loss": Measure(np.inf),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -142,6 +168,18 @@ def class_scores(
         name: ClassScores(precision, recall, _f1(share))
         for name, precision, recall, share in zip(classes, *columns, strict=True)
     }
+
+
+def top_k_accuracy(
+    units: Units, confidence: float, make: Callable[..., Estimate]
+) -> dict[str, Estimate]:
+    """How often the true class is among the first k, with exact intervals that know of clusters."""
+    place, ks = positions(units.y, units.logits), tops(units.logits.shape[1])
+    hit, cell = np.concatenate([place < k for k in ks]), np.repeat(np.arange(len(ks)), len(place))
+    block = np.tile(units.block, len(ks))
+    return dict(
+        zip(map(top_name, ks), _shares(hit, cell, block, len(ks), confidence, make), strict=True)
+    )
 
 
 def _shares(

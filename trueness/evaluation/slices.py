@@ -26,7 +26,6 @@ from trueness.evaluation.class_draws import (
     macro_f1_draws,
     sizes_of,
 )
-from trueness.evaluation.clusters import basic_interval
 from trueness.evaluation.inputs import InputError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.macro_f1 import Cells
@@ -38,6 +37,7 @@ from trueness.evaluation.slice_measures import (
     Units,
     calibration_draws,
     class_scores,
+    top_k_accuracy,
 )
 
 Array = NDArray[np.float64]
@@ -61,8 +61,12 @@ class Slice:
         two classes have so many, and then there is no interval.
     macro_f1 : Estimate
         Mean of F1 over the classes that count.
+    top_k : dict of str to Estimate
+        ``top_1`` (accuracy), ``top_3`` and ``top_5`` as far as there are more classes: how often
+        the true class is among the first k.
     calibration : dict of str to Estimate
-        ``calibration_error`` of the largest probability in ten bins of equal mass, ``brier``
+        ``calibration_error`` of the largest probability in ten bins of equal mass, less the bias
+        that the bootstrap shows, ``brier``
         (squared error summed over the classes, in [0, 2]) and ``log_loss`` (nats); empty where
         scores are no logits.
     by_class : dict of str to ClassScores
@@ -75,6 +79,7 @@ class Slice:
     present: int
     counted: int
     macro_f1: Estimate
+    top_k: dict[str, Estimate]
     calibration: dict[str, Estimate]
     by_class: dict[str, ClassScores]
     confusion: list[list[int]]
@@ -85,6 +90,7 @@ class Slice:
         read = Estimate.from_dict
         made = {
             "macro_f1": read(content["macro_f1"]),
+            "top_k": {n: read(e) for n, e in content["top_k"].items()},
             "calibration": {n: read(e) for n, e in content["calibration"].items()},
             "by_class": {
                 name: ClassScores(**{what: read(e) for what, e in one.items()})
@@ -181,7 +187,7 @@ def measure_slices(
     least five units in the slice, with Student's interval on the scale of log-odds from the
     jackknife over `blocks`, see `macro_f1_jackknife`. The worst and the low group are ends of
     intervals that hold for all groups at once. Calibration has a bootstrap over `blocks`, see
-    `basic_interval`. A slice with fewer than five blocks has none of these.
+    `basic_interval` and `basic_length`. A slice with fewer than five blocks has none of these.
 
     Parameters
     ----------
@@ -238,16 +244,17 @@ def measure_slices(
         few = blocks.few or some.blocks < FEWEST_BLOCKS
         calibration = {}
         for what, whole in known[0].items():
-            value, most = float(whole[place, 0]), CALIBRATION[what]
-            ends = (None, None) if few else basic_interval(
-                value, known[1][what][place], confidence, (0.0, most)
+            value, drawn = float(whole[place, 0]), known[1][what][place]
+            ends = (value, None, None) if few else CALIBRATION[what].estimate(
+                value, drawn, confidence
             )  # fmt: skip
-            calibration[what] = make(value, *ends, len(some.y))
+            calibration[what] = make(*ends, len(some.y))
         confusion = some.confusion
         return Slice(
             len(some.y), some.blocks, int((confusion.sum(axis=1) > 0).sum()),
             int(f1.cells.counted[place].sum()), _made(f1.slice(place, confidence), make),
-            calibration, class_scores(some, classes, confidence, make), confusion.tolist(),
+            top_k_accuracy(some, confidence, make), calibration,
+            class_scores(some, classes, confidence, make), confusion.tolist(),
         )  # fmt: skip
 
     parts = {name: measured(name, place) for place, name in enumerate(groups.slices)}
@@ -321,6 +328,9 @@ class _MacroF1:
         some = self.sizes.judged
         if not some:
             return found
+        if len(some) == 1:  # then all of them are that of the group
+            return {n: e if n == "macro_f1" else self.slice(some[0], confidence)
+                    for n, e in found.items()}  # fmt: skip
         freedom = np.array([self.sizes.freedom[i] for i in some])
         band = simultaneous_band(self.scores[some], freedom, confidence)
         for name, of in (("worst_group", np.min), ("low_group", low_group)):

@@ -13,6 +13,7 @@ from trueness.document import (
     Style,
     Table,
 )
+from trueness.document.numbers import capital
 from trueness.judge.calibration import (
     BINS,
     UNCALIBRATED,
@@ -73,7 +74,7 @@ def section(found: CalibrationComparison) -> Section:
 
 def _explained(found: CalibrationComparison) -> Sentence:
     shown = curve_explained(found.rule.confidence)
-    return Sentence(f"{shown[0].upper()}{shown[1:]}.", "note")
+    return Sentence(f"{capital(shown)}.", "note")
 
 
 def comparison_table(found: CalibrationComparison, *, errors: bool = True) -> Table:

@@ -8,6 +8,7 @@ from trueness.evaluation.dependence import INDEPENDENT
 from trueness.evaluation.guarantee import FEWEST_ALARMS, ThresholdBound
 from trueness.judge.certificates import Certificates, RunCertificate
 from trueness.judge.parts import cautions, run_title, units_in_words
+from trueness.judge.settings import full_labels
 
 RUNS_IN_DETAIL = 6
 """Runs whose tested thresholds a page lists."""
@@ -105,14 +106,14 @@ def _table(found: Certificates) -> Table:
                help="Until it would be certified, if the observed precision is the true one."),
         Column("years", "number", 3, digits=1, help="Until it has them at its present rate."),
     ]  # fmt: skip
-    rows = []
-    for one in sorted(found.runs, key=_order):
+    rows, runs = [], sorted(found.runs, key=_order)
+    for one, label in zip(runs, full_labels([one.run.spec for one in runs]), strict=True):
         certified = one.certificate.threshold is not None
         more: Cell = one.certificate.more_alarms
         if one.shown is not None and more is None:
             more = "no number"
         rows.append([
-            one.name, one.run.record["label"], "yes" if certified else "no",
+            one.name, label, "yes" if certified else "no",
             *_cells(one, one.shown), None if certified else more, one.years_needed,
         ])  # fmt: skip
     kept = [i for i in range(len(columns)) if any(row[i] is not None for row in rows)]

@@ -28,7 +28,7 @@ from trueness.predictions import COLUMNS, Predictions
 from trueness.store import AnyStore, Run
 
 if TYPE_CHECKING:
-    from trueness.evaluation.slice_comparison import SliceComparison
+    from trueness.judge.languages import TwoCompared
 
 Raised: TypeAlias = Literal["both", "first", "second"]
 MOST_SLICES = 60
@@ -172,28 +172,32 @@ class ClassComparison:
     ----------
     first, second : Named
     part : str
-    found : SliceComparison
-        Differences of macro-F1, per group and over all.
+    found : TwoCompared
+        Differences of macro-F1 and of top-k accuracy, per group and over all.
     """
 
     first: Named
     second: Named
     part: str
-    found: SliceComparison
+    found: TwoCompared
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
         return {"schema": SCHEMA, "kind": "class_comparison", "first": self.first.to_dict(),
                 "second": self.second.to_dict(), "part": self.part, **self.found.to_dict()} | {
-            "first_values": self.found.first, "second_values": self.found.second,
+            "first_values": self.found.macro_f1.first,
+            "second_values": self.found.macro_f1.second,
         }  # fmt: skip
 
     def to_frame(self) -> pl.DataFrame:
-        """A row per group, then per summary."""
+        """A row per group, then per summary, then top-k accuracy of all units and each group."""
+        found = self.found.macro_f1
+        tops = {k: {n: one[k].difference for n, one in self.found.top_k.items()}
+                for k in next(iter(self.found.top_k.values()))}  # fmt: skip
         rows = [
             {"what": what, "name": name, "difference": one.simultaneous.value,
              "low": one.simultaneous.low, "high": one.simultaneous.high, "verdict": one.verdict}
-            for what, every in (("group", self.found.groups), ("summary", self.found.summaries))
+            for what, every in {"group": found.groups, "summary": found.summaries, **tops}.items()
             for name, one in every.items()
         ]  # fmt: skip
         return pl.from_dicts(rows, infer_schema_length=None)

@@ -19,6 +19,7 @@ from trueness.evaluation.selection import Contrast
 from trueness.judge.access import part_in_words
 from trueness.judge.compare import ClassComparison, Comparison, Measure, SliceDifference
 from trueness.judge.parts import cautions
+from trueness.judge.settings import full_labels
 
 VERDICTS = {"better": "better", "worse": "worse", "tied": "indistinguishable", "unknown": "too few"}
 """Verdict about the first run -> how it is called in a table."""
@@ -53,11 +54,12 @@ def comparison_document(found: Comparison) -> Document:
 
 
 def _labels(found: Comparison | ClassComparison) -> str:
-    shown = []
-    for named in (found.first, found.second):
-        label = named.run.record["label"]
-        shown.append(named.name if label == named.name else f"{named.name} ({label})")
-    return " against ".join(shown)
+    both = (found.first, found.second)
+    labels = full_labels([named.run.spec for named in both])
+    return " against ".join(
+        named.name if label == named.name else f"{named.name} ({label})"
+        for named, label in zip(both, labels, strict=True)
+    )
 
 
 def sentence(found: Comparison, one: Measure) -> str:
@@ -209,10 +211,10 @@ def class_comparison_document(found: ClassComparison) -> Document:
     from trueness.judge.languages_words import words_of
 
     run = found.first.run
-    majority = run.record["slices"].get(found.part, {}).get("majority") or ""
+    known = run.record["slices"].get(found.part, {})
     sections = compare_sections(
         found.first.name, found.second.name, found.found,
-        words_of(run.estimands, majority),
+        words_of(run.estimands, known.get("majority") or "", known.get("judged") or ()),
     )  # fmt: skip
     title = f"{found.first.name} minus {found.second.name}"
     return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")

@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 
 from trueness.document import Column, Document, Part, Section, Sentence, Table
-from trueness.document.numbers import count, plain
+from trueness.document.numbers import capital, count, plain
 from trueness.judge.judgement import SCHEMA
 
 NAMES = (Column("what", weight=9), Column("value", weight=9))
@@ -52,7 +52,7 @@ class Facts:
 
 def _parts(facts: Mapping[str, Any]) -> list[Part]:
     told = [
-        Sentence(f"{text[0].upper()}{text[1:]}.", "warning" if name == "warnings" else "note")
+        Sentence(f"{capital(text)}.", "warning" if name == "warnings" else "note")
         for name in TOLD
         for text in facts.get(name, ())
     ]

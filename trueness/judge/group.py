@@ -11,6 +11,7 @@ from trueness.evaluation import Estimate
 from trueness.judge.access import AccessLog
 from trueness.judge.findings import Muted
 from trueness.judge.selection import Selected, Selection
+from trueness.judge.settings import settings_in_words
 from trueness.judge.verdict import Verdict
 from trueness.spec.estimands import Estimands
 from trueness.store import Run
@@ -68,6 +69,8 @@ class Model:
         What remains of it after the choice; None for baselines.
     annotation : Annotation
         Tags and a note that somebody wrote at it.
+    settings : mapping of str to str
+        Dotted name -> value of what differs between the runs shown and no label names.
     """
 
     ids: list[str]
@@ -79,6 +82,7 @@ class Model:
     muted: list[Muted] = field(default_factory=list)
     selected: Selected | None = None
     annotation: Annotation = field(default_factory=Annotation)
+    settings: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -97,12 +101,13 @@ class Model:
 
     @property
     def label(self) -> str:
-        """What kind of model it is, where the name does not say so, and the columns it chose."""
+        """What kind of model it is, where the name does not say so, its columns and settings."""
         label = self.run.record["label"]
         chosen = [text for text in self.run.record.get("chosen", ()) if text]
         if self.is_baseline and chosen and self.run.spec.model.kind == "one_feature":
             label = f"{label}: {' / '.join(dict.fromkeys(chosen))}"
-        return "" if label in self.ids else label
+        own = settings_in_words(self.settings)
+        return ", ".join(filter(None, ["" if label in self.ids else label, own]))
 
     @property
     def title(self) -> str:
@@ -122,6 +127,7 @@ class Model:
             "ids": self.ids,
             "key": self.key,
             "label": record["label"],
+            "settings": dict(self.settings),
             "baseline": self.is_baseline,
             "seed": spec.seed,
             "parameters": record["parameters"],
@@ -224,3 +230,32 @@ class Group:
             "access": None if self.access is None else self.access.to_dict(),
             "models": [model.to_dict() for model in self.models],
         }
+
+    def flat(self, model: Model) -> dict[str, Any]:
+        """One of its models as a row: estimates and ends of their intervals."""
+        row: dict[str, Any] = {
+            "group": self.models[0].run.record["comparison_group"],
+            "name": model.name,
+            "key": model.key,
+            "label": model.run.record["label"],
+            "settings": settings_in_words(model.settings),
+            "baseline": model.is_baseline,
+            "seed": model.run.spec.seed,
+            "parameters": model.run.record["parameters"],
+            "findings": " ".join(finding.code for finding in model.findings),
+            "tags": " ".join(model.annotation.tags),
+        }
+        shown = dict(model.estimates)
+        if self.classes is not None:
+            shown |= self.classes.slices(model.key).overall.top_k
+        if model.difference is not None:
+            shown["difference_to_best_baseline"] = model.difference
+        for name, e in shown.items():
+            row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high, f"{name}_n": e.n}
+            row |= {} if e.k is None else {f"{name}_k": e.k}
+        if model.selected is not None:
+            row |= {
+                "shrunk": model.selected.shrunk.value, "bound": model.selected.bound.low,
+                "against_leader": model.selected.against_leader,
+            }  # fmt: skip
+        return row

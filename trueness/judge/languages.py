@@ -18,6 +18,7 @@ from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.macro_f1 import Cells
 from trueness.evaluation.slice_comparison import SliceComparison, compare_pair
 from trueness.evaluation.slices import Slices, measure_slices
+from trueness.evaluation.top_k import TopDifference, compare_tops, positions
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
 from trueness.store import AnyStore, Problem, Run
@@ -269,9 +270,29 @@ def _extended(
 # ---------------------------------------------------------------------------------------- comparing
 
 
+@dataclass(frozen=True)
+class TwoCompared:
+    """First run minus second on the same units.
+
+    Attributes
+    ----------
+    macro_f1 : SliceComparison
+    top_k : dict of str to dict of str to TopDifference
+        ``all`` units, then each group: ``top_1`` and so on.
+    """
+
+    macro_f1: SliceComparison
+    top_k: dict[str, dict[str, TopDifference]]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        tops = {n: {k: d.to_dict() for k, d in one.items()} for n, one in self.top_k.items()}
+        return {**self.macro_f1.to_dict(), "top_k": tops}
+
+
 def compare_two(
     one: Run[Any], other: Run[Any], part: str, store: AnyStore | None = None
-) -> SliceComparison:
+) -> TwoCompared:
     """First run minus second, per group, on the same units.
 
     Raises
@@ -283,4 +304,10 @@ def compare_two(
     if found.problems:
         raise StoreError(found.problems[0].reason, "damaged")
     first, second = ([found.draws[run.key]] for run in (one, other))
-    return compare_pair(first, second, found.units.rule.confidence)
+    units, rule = found.units, found.units.rule
+    scores = [run.predictions().part(part).scores.astype(np.float64) for run in (one, other)]
+    tops = compare_tops(
+        *(positions(units.y, one) for one in scores), scores[0].shape[1], units.groups,
+        units.blocks, draws=rule.draws, confidence=rule.confidence,
+    )  # fmt: skip
+    return TwoCompared(compare_pair(first, second, rule.confidence), tops)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from trueness.document import Section, numbers
@@ -11,19 +11,20 @@ from trueness.errors import StoreError
 from trueness.evaluation.class_draws import ClassDraws
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled, mean_difference
-from trueness.evaluation.selection import Contrast, contrasts_with_leader, simultaneous_contrasts
+from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.evaluation.slice_comparison import MethodComparison, check_target, compare_draws
 from trueness.evaluation.slices import Slices
+from trueness.evaluation.top_k import ALL
 from trueness.judge.answers import Answer
 from trueness.judge.languages import (
-    CommonUnits,
     Compared,
     draws_of,
     recorded_scores,
     recorded_slices,
 )
+from trueness.judge.languages_verdict import verdicts_of
 from trueness.judge.languages_words import Words, methods_verdict, words_of
-from trueness.spec.estimands import Estimands
+from trueness.judge.settings import own_settings, settings_in_words
 from trueness.store import AnyStore, Problem, Run
 
 SHOWN = 3
@@ -61,6 +62,10 @@ class ClassGroup:
         The same of the mean over groups, or of macro-F1 where there are none.
     problems : list of Problem
         Runs that are left out because their predictions cannot be read.
+    order : tuple of str
+        Names, the best first.
+    pending : str
+        Reference that is not trained yet, so that nothing is compared; empty without.
     """
 
     part: str
@@ -76,6 +81,8 @@ class ClassGroup:
     against_baseline: dict[str, Contrast]
     whole_against_baseline: dict[str, Contrast]
     problems: list[Problem] = field(default_factory=list)
+    order: tuple[str, ...] = ()
+    pending: str = ""
 
     @property
     def methods(self) -> dict[str, list[Run[Any]]]:
@@ -83,8 +90,7 @@ class ClassGroup:
         some: dict[str, list[Run[Any]]] = {}
         for key, run in self.runs.items():
             some.setdefault(self.names[key], []).append(run)
-        ranked = self.comparison.ranked if self.comparison else list(some)
-        return {name: some[name] for name in ranked}
+        return {name: some[name] for name in self.order}
 
     @property
     def ranked(self) -> list[str]:
@@ -115,7 +121,20 @@ class ClassGroup:
     @property
     def verdict_text(self) -> str:
         """Which methods lift the target without degrading the majority group."""
+        if self.pending:
+            return f"Nothing is compared yet: {self.pending}, the reference, is not trained."
         return "" if self.comparison is None else methods_verdict(self.comparison, self.words)
+
+    @property
+    def answer(self) -> str:
+        """The same in few words."""
+        if self.comparison is None:
+            return self.verdict_text
+        who = numbers.listed(self.comparison.answer) or "no method is shown to"
+        verb = "lifts" if len(self.comparison.answer) == 1 else "lift"
+        goal = self.words.goal(self.target)
+        text = f"{who} {verb} {goal} against {self.comparison.reference}."
+        return text if self.comparison.answer else numbers.capital(text)
 
     def slices(self, key: str) -> Slices:
         """What the record of a run says per group and class."""
@@ -154,12 +173,20 @@ class ClassGroup:
             "methods": {name: [run.key for run in some] for name, some in self.methods.items()},
             "text": self.verdict_text,
             "comparison": compared,
+            "top_k": {key: self._tops(key) for key in self.ranked},
         }
+
+    def _tops(self, key: str) -> dict[str, Any]:
+        """Top-k accuracy of a run over all units, and in each group."""
+        found = self.slices(key)
+        every = {ALL: found.overall, **found.groups}
+        return {n: {k: e.to_dict() for k, e in one.top_k.items()} for n, one in every.items()}
 
 
 def class_group(
     store: AnyStore | None, runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]], *,
     part: str | None = None, target: str | None = None, reference: str | None = None,
+    pending: bool = False,
 ) -> ClassGroup:  # fmt: skip
     """Judge runs of one comparison group of K classes.
 
@@ -177,6 +204,8 @@ def class_group(
     reference : str, optional
         Name, id or key of the method that others are compared with; by default the best baseline,
         without one the best method.
+    pending : bool
+        Whether that is not trained yet; nothing is compared then.
 
     Raises
     ------
@@ -198,36 +227,42 @@ def class_group(
     candidates, baselines = _sorted_out(kept, names, values)
     best = baselines[0] if baselines else None
     comparison = None
-    if len(means) > 1:
+    if len(means) > 1 and not pending:
         comparison = compare_draws(
             seeds, reference=_reference(reference, names, ids, best), target=target,
             confidence=found.units.rule.confidence,
         )  # fmt: skip
-    words = words_of(found.units.rule, found.units.sizes.majority)
+    sizes = found.units.sizes
+    words = words_of(found.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
     confidence = found.units.rule.confidence
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"
     means_of_groups = {name: one.summaries[whole] for name, one in means.items()}
-    verdicts = _verdicts(found.units, means, candidates, best, against, target, words)
+    verdicts = verdicts_of(found.units, means, candidates, best, against, target, words)
     return ClassGroup(
         part, target, kept, names, words, comparison,
         candidates[0] if candidates else None, best, len(candidates), verdicts, against,
         _against(candidates, best, means_of_groups, confidence), found.problems,
+        tuple(sorted(values, key=lambda name: -values[name].value)), (pending and reference) or "",
     )  # fmt: skip
 
 
 def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """Key -> name of its method: the id without the replicate, and the key where two are alike."""
+    """Key -> name of its method: the id without the replicate, and the key where two are alike.
+
+    Candidates without an id are named by their key and the settings in which they differ.
+    """
     candidates = {run.key: run.candidate for run in runs}
+    settings = map(settings_in_words, own_settings([run.spec for run in runs]))
     names: dict[str, str] = {}
     used: set[str] = set()
-    for run in runs:
+    for run, own in zip(runs, settings, strict=True):
         candidate = candidates[run.key]
         if candidate in names:
             continue
-        unnamed = run.spec.label() if run.spec.is_baseline else run.key
-        own = next(iter(ids.get(run.key, ())), unnamed)
-        name = own.rpartition("@")[0] or own
+        unnamed = run.spec.label() if run.spec.is_baseline else f"{run.key} {own}".strip()
+        known = next(iter(ids.get(run.key, ())), unnamed)
+        name = known.rpartition("@")[0] or known
         names[candidate] = f"{name} {run.key}" if name in used else name
         used.add(names[candidate])
     return {key: names[candidate] for key, candidate in candidates.items()}
@@ -272,9 +307,6 @@ def _reference(
     return known[wanted]
 
 
-# ------------------------------------------------------------------------------------------ verdict
-
-
 def _against(
     candidates: Sequence[str], best: str | None, values: Mapping[str, Resampled], confidence: float
 ) -> dict[str, Contrast]:
@@ -283,98 +315,3 @@ def _against(
         return {}
     differences = [mean_difference([values[name]], [values[best]]) for name in candidates]
     return dict(zip(candidates, simultaneous_contrasts(differences, confidence), strict=True))
-
-
-def _verdicts(
-    units: CommonUnits, means: Mapping[str, ClassDraws], candidates: Sequence[str],
-    best: str | None, against: Mapping[str, Contrast], target: str, words: Words,
-) -> dict[str, Answer]:  # fmt: skip
-    if not candidates:
-        return {}
-    rule = units.rule
-    return {
-        "better_than_chance": _chance(
-            [means[name].summaries["macro_f1"] for name in candidates], units, words
-        ),
-        "better_than_siblings": _siblings(
-            {n: means[n].summaries[target] for n in candidates}, words.goal(target), rule
-        ),
-        "better_than_best_baseline": _baseline(candidates, best, against, words.goal(target)),
-    }
-
-
-def _chance(values: Sequence[Resampled], units: CommonUnits, words: Words) -> Answer:
-    """Leader against the best blind guess, in macro-F1 of all units."""
-    level = units.chance
-    differences = [replace(one, value=one.value - level, draws=one.draws - level) for one in values]
-    leader = simultaneous_contrasts(differences, units.rule.confidence)[0]
-    text = (
-        f"Macro-F1 {numbers.decimal(values[0].value)} against {numbers.decimal(level)}, the most "
-        f"that guesses blind to the {words.units} can reach with "
-        f"{numbers.plural(units.n_classes, 'class', 'classes')}: "
-        f"{numbers.estimate(leader.simultaneous, signed=True)}{_p(leader, len(values))}."
-    )
-    return _answer(leader, text)
-
-
-def _siblings(values: Mapping[str, Resampled], goal: str, rule: Estimands) -> Answer:
-    """Leader against every other candidate, corrected for leading."""
-    names = list(values)
-    if len(names) == 1:
-        return Answer("too_few", None, "There is no other candidate.")
-    found = contrasts_with_leader(list(values.values()), 0, rule.confidence)
-    others = dict(zip(names[1:], found, strict=True))
-    tied = [name for name, one in others.items() if one.verdict != "better"]
-    if all(one.verdict == "unknown" for one in found):
-        return Answer("too_few", None, "Too few units to compare it with the other candidates.")
-    text = f"{_capital(goal)}: {_against_others(tied, len(others))}"
-    known = [one.p for one in found if one.p is not None]
-    p = max(known) if len(known) == len(found) else None
-    return Answer("not_shown" if tied else "yes", p, f"{text}{_p_text(p, len(names))}.")
-
-
-def _against_others(tied: list[str], of: int) -> str:
-    if not tied:
-        return "better than the other" if of == 1 else f"better than all {numbers.count(of)} others"
-    behind = of - len(tied)
-    better = f", better than {numbers.count(behind)} of {numbers.count(of)}" * bool(behind)
-    return f"not distinguishable from {numbers.listed(tied)}{better}"
-
-
-def _baseline(
-    candidates: Sequence[str], best: str | None, against: Mapping[str, Contrast], goal: str
-) -> Answer:
-    """Leader against the best baseline, corrected for the number of candidates."""
-    if best is None:
-        return Answer("too_few", None, "No baseline is stored for these units.")
-    leader = against[candidates[0]]
-    beating = sum(one.verdict == "better" for one in against.values())
-    worse = ", worse" if leader.verdict == "worse" else ""
-    text = (
-        f"{_capital(goal)} minus that of {best}: "
-        f"{numbers.estimate(leader.simultaneous, signed=True)}{worse}"
-        f"{_p(leader, len(candidates))}; "
-        f"{numbers.plural(beating, 'candidate beats', 'candidates beat')} it."
-    )
-    return _answer(leader, text)
-
-
-def _answer(contrast: Contrast, text: str) -> Answer:
-    if contrast.verdict == "unknown":
-        return Answer("too_few", None, text)
-    return Answer("yes" if contrast.verdict == "better" else "not_shown", contrast.p, text)
-
-
-def _p(contrast: Contrast, many: int) -> str:
-    return _p_text(contrast.p, many)
-
-
-def _p_text(p: float | None, many: int) -> str:
-    if p is None:
-        return ""
-    adjusted = f", adjusted for {numbers.plural(many, 'model')}" if many > 1 else ""
-    return f", {numbers.p_value(p)}{adjusted}"
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"

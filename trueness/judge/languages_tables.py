@@ -19,19 +19,20 @@ from trueness.document import (
     Style,
     Table,
 )
-from trueness.document.numbers import count, decimal, level, listed
+from trueness.document.numbers import capital, count, decimal, level, listed
 from trueness.evaluation.selection import Contrast
-from trueness.evaluation.slice_comparison import MethodComparison, SliceComparison
+from trueness.evaluation.slice_comparison import MethodComparison
 from trueness.evaluation.slices import Slice, Slices
 from trueness.judge.access import part_in_words
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.languages import recorded_slices
+from trueness.judge.languages import TwoCompared, recorded_slices
 from trueness.judge.languages_figures import (
     calibration_dots,
     confusion_tables,
     difference_table,
     score_dots,
 )
+from trueness.judge.languages_tops import top_differences, top_table, tops_of
 from trueness.judge.languages_words import (
     Words,
     comparison_verdict,
@@ -102,8 +103,8 @@ class ClassRun:
         found = self.slices
         rows = [_row("", "", name, e) for name, e in found.scores.items()]
         for name, one in (("", found.overall), *found.groups.items()):
-            measured = {"macro_f1": one.macro_f1} | one.calibration
-            rows += [_row(name, "", n, e) for n, e in measured.items() if name]
+            measured = {"macro_f1": one.macro_f1} | one.calibration if name else {}
+            rows += [_row(name, "", n, e) for n, e in (measured | one.top_k).items()]
             rows += [
                 _row(name, label, what, getattr(scores, what))
                 for label, scores in one.by_class.items()
@@ -137,7 +138,7 @@ def class_run(name: str, run: Run[Any], part: str) -> ClassRun:
         If it was not measured there.
     """
     found = recorded_slices(run, part)
-    words = words_of(run.estimands, found.majority)
+    words = words_of(run.estimands, found.majority, found.judged)
     return ClassRun(name, run.key, run.record["label"], part, found, words)
 
 
@@ -159,6 +160,7 @@ def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True
         *_noted(left_out_note(found, words)),
         *_noted(pooled_note(found, words)),
         group_table(found, words),
+        top_table(found, words),
     ]
     if figures and found.groups:
         dots = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
@@ -227,13 +229,13 @@ def class_table(one: Slice, words: Words) -> Table:
 
 
 def compare_sections(
-    first: str, second: str, found: SliceComparison, words: Words | None = None
+    first: str, second: str, compared: TwoCompared, words: Words | None = None
 ) -> list[Section]:
-    """Two runs: the verdict, then differences in summaries and per group."""
-    words = words or Words()
+    """Two runs: the verdict, then differences in summaries and per group, then top-k accuracy."""
+    words, found = words or Words(), compared.macro_f1
     summaries = [
-        [words.score(n), found.first[n], found.second[n], *_difference(one)]
-        for n, one in found.summaries.items()
+        [words.score(n), found.first[n], found.second[n], *_difference(found.summaries[n])]
+        for n in words.distinct(found.summaries)
     ]
     parts: list[Part] = [
         Sentence(comparison_verdict(first, second, found, words), "verdict"),
@@ -248,6 +250,7 @@ def compare_sections(
     if found.groups:
         rows = [[name, *_difference(one)] for name, one in found.groups.items()]
         parts.append(Table([Column(words.group, "text", 9), *DIFFERENCE], rows))
+    parts += top_differences(first, second, compared.top_k, words)
     return [Section(f"{first} against {second}", parts)]
 
 
@@ -268,6 +271,9 @@ def group_sections(group: ClassGroup) -> list[Section]:
     """Methods against the reference, their groups, then run by run."""
     words, shown = group.words, {n: group.slices(run.key) for n, run in group.shown.items()}
     sections = [] if group.comparison is None else [_methods_section(group.comparison, words)]
+    if group.pending:
+        sections.append(Section(f"Methods against {group.pending}",
+                                [Sentence(group.verdict_text, "note")]))  # fmt: skip
     first = next(iter(shown.values()))
     notes = [Sentence(slices_note(first, words)), *_noted(left_out_note(first, words)),
              *_noted(pooled_note(first, words))]  # fmt: skip
@@ -278,11 +284,12 @@ def group_sections(group: ClassGroup) -> list[Section]:
     if first.groups:
         figures = [score_dots(shown, words), calibration_dots(shown, words)]
         sections.append(Section(
-            _capital(words.groups),
-            [*notes, _scores_table(shown, words), *(one for one in figures if one is not None)],
+            capital(words.groups),
+            [*notes, _scores_table(shown, words), tops_of(shown, words),
+             *(one for one in figures if one is not None)],
         ))  # fmt: skip
     else:
-        sections.append(Section("How it is measured", notes))
+        sections.append(Section("How it is measured", [*notes, tops_of(shown, words)]))
     return [
         *sections,
         *(Section(f"{name} in detail", slices_parts(name, found, words, figures=False),
@@ -297,7 +304,7 @@ def _methods_section(found: MethodComparison, words: Words) -> Section:
     note = (
         f"Differences from {found.reference} with {level(found.confidence)} confidence intervals "
         "that hold for all methods together"
-        f"{unhurt if found.methods[found.reference].groups else ''}."
+        f"{unhurt * found.majority_counts}."
     )
     plan = methods_plan(found, words)
     parts: list[Part] = [
@@ -315,15 +322,16 @@ def _methods_table(found: MethodComparison, words: Words) -> Table:
     first = found.methods[found.reference]
     several = any(len(one.per_seed[found.target]) > 1 for one in found.methods.values())
     others = [
-        n for n in ("mean_group", "majority_group") if n in first.values and n != found.target
-    ]
+        n for n in ("mean_group", "majority_group")
+        if n in first.values and words.score(n) != words.score(found.target)
+    ]  # fmt: skip
     columns = [
         Column("method", "text", 9), *([Column("seeds", "count", 3)] if several else []),
         Column(words.score(found.target), "number", 8),
         Column("minus\nreference", "difference", 8), Column("verdict", "text", 7),
         Column("best of all\nminus it", "difference", 4),
         *(Column(f"{words.score(n)}\nminus reference", "difference", 5) for n in others),
-        *([Column(f"{words.majority}\ndegraded", "text", 6)] if first.groups else []),
+        *([Column(f"{words.majority}\ndegraded", "text", 6)] if found.majority_counts else []),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     styles: list[Style] = []
@@ -336,7 +344,7 @@ def _methods_table(found: MethodComparison, words: Words) -> Table:
             "reference" if own is None else verdict_word(own),
             "best" if one.behind is None else one.behind.simultaneous,
             *(one.against[n].simultaneous if n in one.against else None for n in others),
-            *([None if own is None else one.majority_degraded] if first.groups else []),
+            *([None if own is None else one.majority_degraded] if found.majority_counts else []),
         ])  # fmt: skip
         styles.append("reference" if name == found.reference else "")
     return Table(columns, rows, styles=styles)
@@ -358,7 +366,3 @@ def _scores_table(shown: Mapping[str, Slices], words: Words) -> Table:
                  *(s.overall.macro_f1 for s in shown.values())])  # fmt: skip
     styles: list[Style] = [*("" for _ in first.groups), "total"]
     return Table(columns, rows, f"Macro-F1 per {words.group}", styles=styles)
-
-
-def _capital(text: str) -> str:
-    return f"{text[0].upper()}{text[1:]}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -21,6 +21,8 @@ from trueness.spec.estimands import Estimands
 
 LANGUAGES = {"en": "English"}
 """Majority group -> what it is called where groups are languages."""
+OVER_GROUPS = ("mean_group", "worst_group", "low_group", "majority_group")
+"""Estimates that are all the same where there is a single group."""
 VERDICTS = {
     "better": "better",
     "worse": "worse",
@@ -38,11 +40,15 @@ class Words:
     unit, group : str
     majority : str
         Name of the majority group.
+    only : str
+        Name of the only group with enough units, of which alone can be spoken; empty where there
+        are several or none.
     """
 
     unit: str = "unit"
     group: str = "group"
     majority: str = "the majority group"
+    only: str = ""
 
     @property
     def units(self) -> str:
@@ -56,6 +62,8 @@ class Words:
 
     def score(self, name: str) -> str:
         """An estimate in a table."""
+        if self.only and name in OVER_GROUPS:
+            return self.only
         return {
             "macro_f1": f"all {self.units}",
             "mean_group": f"mean of {self.groups}",
@@ -64,9 +72,18 @@ class Words:
             "majority_group": self.majority,
         }.get(name, name.replace("_", " "))
 
+    def distinct(self, names: Iterable[str]) -> list[str]:
+        """Those estimates that are not all the same group's."""
+        first: dict[str, str] = {}
+        for name in names:
+            first.setdefault(self.score(name), name)
+        return list(first.values())
+
     def goal(self, name: str) -> str:
         """The same in a sentence."""
         shown = self.score(name)
+        if shown == self.only:
+            return shown
         named = {"macro_f1": f"macro-F1 of {shown}", "majority_group": shown}
         return named.get(name, f"the {shown}")
 
@@ -75,8 +92,8 @@ class Words:
         return self.goal(name) if name == "macro_f1" else f"macro-F1 of {self.goal(name)}"
 
 
-def words_of(rule: Estimands, majority: str = "") -> Words:
-    """Words of a kind of task; `majority` is the name of its majority group.
+def words_of(rule: Estimands, majority: str = "", judged: Sequence[str] = ()) -> Words:
+    """Words of a kind of task, of its majority group and of the groups that count.
 
     Examples
     --------
@@ -86,9 +103,10 @@ def words_of(rule: Estimands, majority: str = "") -> Words:
     ('the worst language', 'English')
     """
     unit, group = rule.nouns
-    name = majority or rule.majority
-    known = LANGUAGES.get(name, name) if group == "language" else name
-    return Words(unit, group, known or f"the majority {group}")
+    known = LANGUAGES if group == "language" else {}
+    name, only = majority or rule.majority, judged[0] if len(judged) == 1 else ""
+    return Words(unit, group, known.get(name, name) or f"the majority {group}",
+                 known.get(only, only))  # fmt: skip
 
 
 def gain(contrast: Contrast) -> str:
@@ -136,11 +154,12 @@ def slices_note(found: Slices, words: Words) -> str:
         "blocks": f"blocks of consecutive times resampled, with all their {words.units}",
         "units": f"{words.units} resampled one by one",
     }[found.resampled]
+    at_once = f"; that of the worst {words.group} holds for all {words.groups} at once"
     return (
         f"Macro-F1 is the mean over the classes with at least {FEWEST_UNITS} {words.units} (of at "
         f"least {FEWEST_ITEMS} clusters where there are some) of "
         f"{plural(len(found.classes), 'class', 'classes')}. {level(found.confidence)} confidence "
-        f"intervals, {kept}; that of the worst {words.group} holds for all {words.groups} at once."
+        f"intervals, {kept}{at_once * (not words.only)}."
     )
 
 
@@ -181,10 +200,12 @@ def comparison_verdict(first: str, second: str, found: SliceComparison, words: W
         if (names := [n for n, c in found.groups.items() if verdict_word(c) == word])
     ]
     shown = ("worst_group", "majority_group") if found.groups else ("macro_f1",)
+    known = [name for name in words.distinct(found.summaries) if name in shown]
+    if words.only:
+        known, sets = ["mean_group"], []
     summaries = [
-        f"{words.score(name)} {gain(one)}, {verdict_word(one)}"
-        for name, one in found.summaries.items()
-        if name in shown
+        f"{words.score(name)} {gain(found.summaries[name])}, {verdict_word(found.summaries[name])}"
+        for name in known
     ]
     clauses = [*([", ".join(sets)] if sets else []), *summaries]
     return f"{first} against {second}: {'; '.join(clauses)}."
@@ -192,7 +213,7 @@ def comparison_verdict(first: str, second: str, found: SliceComparison, words: W
 
 def methods_verdict(found: MethodComparison, words: Words) -> str:
     """Answer which method lifts the target without degrading the majority group, in words."""
-    goal, grouped = words.goal(found.target), _grouped(found)
+    goal, grouped = words.goal(found.target), found.majority_counts
     allowed = f"{words.majority} loses less than {_points(found.allowed_drop)} of macro-F1"
     if found.answer:
         names = listed([_with_gain(n, found.methods[n], found.target) for n in found.answer])
@@ -214,9 +235,10 @@ def methods_plan(found: MethodComparison, words: Words) -> str:
     others = [one for name, one in found.methods.items() if name != found.reference]
     lifts = [one.detectable_lift for one in others if one.detectable_lift is not None]
     drops = [one.detectable_drop for one in others if one.detectable_drop is not None]
+    drops *= found.majority_counts
     parts = []
     if lifts and (needed := found.planned.get("target")):
-        own = f" of the worst {words.group}" * (found.target == "worst_group")
+        own = f" of the worst {words.group}" * (found.target == "worst_group" and not words.only)
         parts.append(
             f"a lift of {words.goal(found.target)} is found from {_points(median(lifts))} on "
             f"(one of {_points(PLANNED_LIFT)} with about {count(needed)} {words.units}{own})"
@@ -228,11 +250,6 @@ def methods_plan(found: MethodComparison, words: Words) -> str:
         )
     of = ", for the median of the methods" * (len(others) > 1)
     return f"With 80 % power{of}, {', and '.join(parts)}." if parts else ""
-
-
-def _grouped(found: MethodComparison) -> bool:
-    """Whether there are groups that a method could degrade."""
-    return bool(found.methods[found.reference].groups)
 
 
 def _with_gain(name: str, method: Method, target: str) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import polars as pl
 
 from trueness.document import Document, numbers
-from trueness.errors import StoreError, TruenessError, nearest
+from trueness.errors import StoreError
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
+from trueness.judge.asked import Asked, check_asked, check_sort, is_missing
 from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
@@ -22,6 +22,7 @@ from trueness.judge.group import Group, Model, Recorded
 from trueness.judge.judgement import SCHEMA
 from trueness.judge.power import power_dict
 from trueness.judge.selection import Selection, against_baselines, replicates, selection
+from trueness.judge.settings import own_settings
 from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
@@ -51,7 +52,7 @@ class Leaderboard:
 
     def to_frame(self) -> pl.DataFrame:
         """A row per model; a column per estimate and end of its interval."""
-        rows = [_flat(group, model) for group in self.groups for model in group.models]
+        rows = [group.flat(model) for group in self.groups for model in group.models]
         return pl.from_dicts(rows, infer_schema_length=None) if rows else pl.DataFrame()
 
     def document(self) -> Document:
@@ -61,39 +62,14 @@ class Leaderboard:
         return leaderboard_document(self)
 
 
-def _flat(group: Group, model: Model) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "group": group.models[0].run.record["comparison_group"],
-        "name": model.name,
-        "key": model.key,
-        "label": model.run.record["label"],
-        "baseline": model.is_baseline,
-        "seed": model.run.spec.seed,
-        "parameters": model.run.record["parameters"],
-        "findings": " ".join(finding.code for finding in model.findings),
-        "tags": " ".join(model.annotation.tags),
-    }
-    shown = dict(model.estimates)
-    if model.difference is not None:
-        shown["difference_to_best_baseline"] = model.difference
-    for name, e in shown.items():
-        row |= {name: e.value, f"{name}_low": e.low, f"{name}_high": e.high, f"{name}_n": e.n}
-        row |= {} if e.k is None else {f"{name}_k": e.k}
-    if model.selected is not None:
-        row |= {
-            "shrunk": model.selected.shrunk.value, "bound": model.selected.bound.low,
-            "against_leader": model.selected.against_leader,
-        }  # fmt: skip
-    return row
-
-
 # ------------------------------------------------------------------------------------- from a store
 
 
 def leaderboard(
     store: AnyStore, campaign: str | None = None, *, sort: str | None = None,
     keys: set[str] | None = None, access: tuple[str, str] | None = None, part: str | None = None,
-    opened: bool = False, reference: str | None = None, title: str | None = None,
+    opened: bool = False, reference: str | None = None, planned: str | None = None,
+    title: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Read a store: records, and differences to the best baseline from an index or the predictions.
 
@@ -115,6 +91,8 @@ def leaderboard(
         Whether a sealed part was asked for on purpose.
     reference : str, optional
         Of K classes: method that the others are compared with.
+    planned : str, optional
+        The same as an id of the campaign; nothing is compared while no run of it is stored.
     title : str, optional
         By default the name of the campaign.
 
@@ -139,17 +117,18 @@ def leaderboard(
     some = {
         name: [r for r in runs if r.key in shown] for name, runs in by_group.items()
     }  # fmt: skip
-    _check_asked([runs for runs in some.values() if runs], sort, part, reference)
+    check_asked([runs for runs in some.values() if runs], sort, part, reference or planned)
+    asked = Asked(sort, part, reference or planned, reference is None and is_missing(planned, ids))
     unrecorded = ""
     if access:
         seen = [run for runs in some.values() for run in runs]
         unrecorded = record_access(store, seen, *access, part=part, opened=opened)
     groups = [
-        _group(store, runs, by_group[name], ids, sort, problems, part, reference)
+        _group(store, runs, by_group[name], ids, problems, asked)
         for name, runs in some.items()
         if runs
     ]
-    groups = _annotated(store, groups, problems)
+    groups = _annotated(store, [_set_apart(group) for group in groups], problems)
     groups.sort(key=lambda group: -len(group.models))
     logged = [
         replace(g, access=access_log(store, g.models[0].run, every, unrecorded, g.part))
@@ -158,6 +137,13 @@ def leaderboard(
         for g in groups
     ]
     return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
+
+
+def _set_apart(group: Group) -> Group:
+    """The same, each candidate with the settings in which it differs from the others."""
+    found = own_settings([model.run.spec for model in group.candidates])
+    named = zip(group.candidates, found, strict=True)
+    return replace(group, candidates=[replace(m, settings=own) for m, own in named])
 
 
 def _annotated(store: AnyStore, groups: list[Group], problems: list[Problem]) -> list[Group]:
@@ -180,11 +166,11 @@ def _annotated(store: AnyStore, groups: list[Group], problems: list[Problem]) ->
 
 def _group(
     store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
-    sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
+    problems: list[Problem], asked: Asked,
 ) -> Group:  # fmt: skip
     if runs[0].estimands.kind == "classes":
-        return _of_classes(store, runs, comparable, ids, sort, problems, part, reference)
-    return _of_an_event(store, runs, comparable, ids, sort, problems)
+        return _of_classes(store, runs, comparable, ids, problems, asked)
+    return _of_an_event(store, runs, comparable, ids, asked.sort, problems)
 
 
 def _of_an_event(
@@ -195,7 +181,7 @@ def _of_an_event(
     candidates = [r for r in runs if not r.spec.is_baseline]
     rule = (candidates or runs)[0].estimands
     sort = sort or rule.headline
-    _check_sort(sort, runs)
+    check_sort(sort, runs)
     reference, every = best_baseline(comparable), [r for r in comparable if r.spec.is_baseline]
     compared = compared_baselines(candidates, comparable)
     others = every if candidates else []
@@ -293,35 +279,6 @@ def _power(
     )
 
 
-def _check_asked(
-    groups: Sequence[Sequence[Run]], sort: str | None, part: str | None, reference: str | None
-) -> None:
-    """Refuse what no group can answer, before the evaluation is recorded."""
-    for runs in groups:
-        if sort is not None:
-            _check_sort(sort, runs)
-    kinds = {runs[0].estimands.kind for runs in groups}
-    if kinds != {"binary"}:
-        return
-    if reference is not None:
-        raise TruenessError(
-            "a reference belongs to --by, or to runs with K classes; these have a binary label",
-            "reference",
-        )
-    parts = {runs[0].estimands.measured_on for runs in groups}
-    if part is not None and parts != {part}:
-        raise TruenessError(
-            f"a leaderboard shows the part that runs are measured on, here {', '.join(parts)}; "
-            f"`trueness thresholds RUN --on {part}` judges another one", "no_part",
-        )  # fmt: skip
-
-
-def _check_sort(sort: str, runs: Sequence[Run]) -> None:
-    known = list(runs[0].record["estimates"])
-    if sort not in known:
-        raise StoreError(f"no estimate {sort!r}; {nearest(sort, known)}", "no_estimate")
-
-
 def _model(
     run: Run, ids: dict[str, list[str]], n_candidates: int, reference: Run | None,
     difference: Estimate | None, judged: Judged | None,
@@ -367,7 +324,7 @@ def _title(run: Run, part: str, n: int) -> str:
 
 def _of_classes(
     store: AnyStore, runs: list[Run], comparable: list[Run], ids: dict[str, list[str]],
-    sort: str | None, problems: list[Problem], part: str | None, reference: str | None,
+    problems: list[Problem], asked: Asked,
 ) -> Group:  # fmt: skip
     """Group of K classes; where no baseline is shown, all of them are compared with."""
     from trueness.judge.languages_group import class_group
@@ -375,7 +332,10 @@ def _of_classes(
     rule, shown = runs[0].estimands, {run.key for run in runs}
     if not any(run.spec.is_baseline for run in runs):
         runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]
-    found = class_group(store, runs, ids, part=part, target=sort, reference=reference)
+    found = class_group(
+        store, runs, ids, part=asked.part, target=asked.sort, reference=asked.reference,
+        pending=asked.pending,
+    )  # fmt: skip
     problems += found.problems
     by_key = {run.key: run for run in runs}
     best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)

@@ -29,7 +29,6 @@ from trueness.judge.group import Group, Model
 from trueness.judge.leaderboard import Leaderboard
 from trueness.judge.power import power_sentences
 from trueness.judge.run_sections import finding_parts, run_parts
-from trueness.judge.settings import short_name, shown_settings
 
 if TYPE_CHECKING:
     from trueness.judge.languages_group import ClassGroup
@@ -54,7 +53,18 @@ def leaderboard_document(board: Leaderboard) -> Document:
         parts.append(Sentence("No runs yet; `trueness run demo` makes some."))
     parts += [Sentence(f"skipped {p.name}: {p.reason}", "warning") for p in board.problems]
     parts += [Sentence(f"failed {key}: {why}", "error") for key, why in board.failures.items()]
-    return Document(board.title, parts)
+    return Document(board.title, parts, answer=_answer(board.groups))
+
+
+def _answer(groups: list[Group]) -> str:
+    """The verdict in few words; of several comparison groups who leads each."""
+    if len(groups) != 1:
+        leaders = [group.candidates[0].name for group in groups if group.candidates]
+        return f"{numbers.plural(len(groups), 'comparison group')}, led by " \
+               f"{numbers.listed(leaders)}." if leaders else ""  # fmt: skip
+    (group,) = groups
+    methods = group.classes.answer if group.classes is not None else ""
+    return " ".join(filter(None, [group.verdict.short, methods]))
 
 
 def _group_parts(group: Group) -> list[Part]:
@@ -123,7 +133,6 @@ def main_table(group: Group) -> Table:
         (Column("id", "text", 9), lambda m: m.name),
         (Column("model", "text", 7), lambda m: m.label or None),
         TAGS,
-        *_settings(group),
         (Column(f"precision@{budget}", "share", 9), lambda m: m.estimates[f"precision@{budget}"]),
         (Column("shrunk", "share_only", 3, help="shrunk towards the pooled precision"),
          lambda m: m.selected and m.selected.shrunk),
@@ -139,18 +148,6 @@ def main_table(group: Group) -> Table:
         (Column("checks", "link", 6), check_links),
     ]  # fmt: skip
     return _table(group, columns, shown=ROWS_ON_A_PAGE)
-
-
-def _settings(group: Group) -> list[Cells]:
-    """A column for each setting that differs and that labels do not name."""
-    specs = {model.run.candidate: model.run.spec for model in group.candidates}
-    columns: list[Cells] = []
-    for path, values in shown_settings(list(specs.values())).items():
-        known = dict(zip(specs, values, strict=True))
-        columns.append(
-            (Column(short_name(path), "code", 2), lambda m, known=known: known.get(m.run.candidate))
-        )
-    return columns
 
 
 def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
@@ -205,6 +202,7 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
 def _class_table(group: Group, found: ClassGroup) -> Table:
     """Macro-F1 of every run over all units and over groups; what ranks comes first."""
     names = sorted(group.models[0].estimates, key=lambda name: name != group.sort)
+    names = found.words.distinct(names)
 
     def estimate(name: str, weight: int) -> Cells:
         column = Column(found.words.score(name), "estimate", weight)
@@ -212,11 +210,11 @@ def _class_table(group: Group, found: ClassGroup) -> Table:
 
     columns: list[Cells] = [
         (Column("id", "text", 9), lambda m: m.name),
-        (Column("model", "text", 3), lambda m: m.label or None),
+        (Column("model", "text", 6), lambda m: m.label or None),
         TAGS,
         estimate(names[0], 9),
         (Column("minus best\nbaseline", "difference", 8), lambda m: m.difference),
-        *(estimate(name, 5) for name in names[1:]),
+        *(estimate(name, 3 if name == "low_group" else 5) for name in names[1:]),
         (Column("checks", "link", 7), check_links),
     ]
     table = _table(group, columns, shown=ROWS_ON_A_PAGE)
@@ -286,7 +284,7 @@ def _access_line(group: Group) -> list[Part]:
     if group.access is None:
         return []
     text = str(group.access)
-    return [Sentence(f"{text[0].upper()}{text[1:]}.", "note")]
+    return [Sentence(f"{numbers.capital(text)}.", "note")]
 
 
 def _details(group: Group) -> list[Part]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from trueness.document import numbers
@@ -14,13 +16,6 @@ MISSING = object()
 NEVER = ("seed", "task.kind", "task.bars", "task.volatility", "task.features", "task.bar",
          "task.rows", "task.corpus", "task.units")  # fmt: skip
 """Fields that are no settings."""
-LABELLED = (
-    "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.embedding",
-    "loss", "model.kind", "model.name", "model.digest", "model.baseline",
-)  # fmt: skip
-"""Settings that the label of a run names already."""
-MOST_SHOWN = 4
-"""Settings that differ and have a column of their own."""
 COUPLED = {
     "loss": ("recipe.stop_on",),
     "task.tier": ("task.columns",),
@@ -84,16 +79,44 @@ def differing(specs: Sequence[Any]) -> list[str]:
     return found
 
 
-def shown_settings(specs: Sequence[Any]) -> dict[str, list[str | None]]:
-    """Dotted name of each setting that differs and that no label names -> its value per spec."""
-    some = [path for path in differing(specs) if path not in LABELLED][:MOST_SHOWN]
-    every = [content_of(spec) for spec in specs]
-    return {path: [_value(content, path) for content in every] for path in some}
+def own_settings(specs: Sequence[Any]) -> list[dict[str, str]]:
+    """Dotted name -> value of the settings of each spec that differ and that no label names.
+
+    Baselines have none: they differ by their names.
+    """
+    some = [spec for spec in specs if not spec.is_baseline]
+    paths = [path for path in differing(some) if not _labelled(path, some)]
+    return [{} if spec.is_baseline else _values(content_of(spec), paths) for spec in specs]
 
 
-def _value(content: Mapping[str, Any], path: str) -> str | None:
-    value = value_at(content, path)
-    return None if value is MISSING else words(value)
+def _labelled(path: str, specs: Sequence[Any]) -> bool:
+    return any(fnmatchcase(path, pattern) for spec in specs for pattern in spec.labelled)
+
+
+def _values(content: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
+    found = {path: value_at(content, path) for path in paths}
+    return {path: words(value) for path, value in found.items() if value is not MISSING}
+
+
+def settings_in_words(settings: Mapping[str, str]) -> str:
+    """Settings behind a label; where two end alike, both by their whole names.
+
+    Examples
+    --------
+    >>> settings_in_words({"recipe.learning_rate": "0.001", "recipe.epochs": "3"})
+    'learning rate 0.001, epochs 3'
+    >>> settings_in_words({"loss.teacher.weight": "0.5", "loss.extra.weight": "1"})
+    'loss.teacher.weight 0.5, loss.extra.weight 1'
+    """
+    ends = Counter(map(short_name, settings))
+    named = {p: short_name(p) if ends[short_name(p)] == 1 else p for p in settings}
+    return ", ".join(f"{named[path]} {value}" for path, value in settings.items())
+
+
+def full_labels(specs: Sequence[Any]) -> list[str]:
+    """Labels of specs that are shown together, with every setting in which they differ."""
+    return [", ".join(filter(None, [spec.label(), settings_in_words(own)]))
+            for spec, own in zip(specs, own_settings(specs), strict=True)]  # fmt: skip
 
 
 def short_name(path: str) -> str:

@@ -27,6 +27,7 @@ from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_swe
 from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
 from trueness.judge.demands import Choice, Demand
 from trueness.judge.parts import cautions, counted, earlier_name, run_title, units_in_words
+from trueness.judge.settings import full_labels
 from trueness.judge.thresholds import RunThresholds, Thresholds
 
 RUNS_IN_DETAIL = 6
@@ -200,8 +201,9 @@ def _per_demand(found: Thresholds, demand: Demand) -> Section:
         if rule != BOUND:
             columns.append(Column(f"{rule}:\nrecall", "share_only", weight - 1))
     rows = []
-    for one in found.runs:
-        row: list[Cell] = [one.name, one.run.record["label"]]
+    labels = full_labels([one.run.spec for one in found.runs])
+    for one, label in zip(found.runs, labels, strict=True):
+        row: list[Cell] = [one.name, label]
         known = {choice.rule: choice for choice in one.choices if choice.demand == demand}
         for rule in rules:
             row += _reached(known.get(rule))[: 1 if rule == BOUND else 2]

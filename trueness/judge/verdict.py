@@ -14,6 +14,9 @@ from trueness.evaluation import Contrast, Estimate
 from trueness.judge.answers import Answer
 from trueness.judge.chance import ChanceTest
 
+RIVALS = ("chance", "the other candidates", "the best baseline")
+"""What a leader is held against, in the order of its answers."""
+
 
 @dataclass(frozen=True)
 class Verdict:
@@ -40,6 +43,18 @@ class Verdict:
             f"{question} {one.answer.replace('_', ' ').capitalize()}. {one.text}"
             for question, one in self.answers.items()
         ]
+
+    @property
+    def short(self) -> str:
+        """The answers in few words; empty without a leader."""
+        kinds = {"yes": "better than ", "not_shown": "not shown to beat ",
+                 "too_few": "too few units or models to say of "}  # fmt: skip
+        rivals = zip(RIVALS, self.answers.values(), strict=True)
+        given = [(name, one.answer) for name, one in rivals]
+        parts = [words + (" and " if kind == "yes" else " or ").join(some)
+                 for kind, words in kinds.items()
+                 if (some := [name for name, answer in given if answer == kind])]  # fmt: skip
+        return f"{self.leader} leads: {'; '.join(parts)}." if self.leader else ""
 
     def __str__(self) -> str:
         return " ".join([f"{self.leader} leads.", *self.lines])

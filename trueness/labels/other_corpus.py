@@ -64,7 +64,7 @@ class OtherCorpus:
         found = slices_of(rows.part(part), rule, part)
         return ClassRun(
             self.name, self.run.key, self.run.record["label"], part, found,
-            words_of(rule, found.majority), f"corpus {self.corpus}",
+            words_of(rule, found.majority, found.judged), f"corpus {self.corpus}",
             {**self.leaks.to_dict(), "kept": keep_leaks},
         )  # fmt: skip
 

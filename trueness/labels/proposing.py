@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,10 +35,12 @@ class Texts:
     language_column: str | None = None
     id_column: str | None = None
 
-    def read(self, recipe: tuple[str, ...]) -> GivenTexts:
-        """The texts; `recipe` are the columns that those of the corpus came from."""
-        return given_texts(self.data, self.columns, language_column=self.language_column,
-                           id_column=self.id_column, recipe=recipe)  # fmt: skip
+    def read(self, recorded: Mapping[str, Any], known: Collection[str]) -> GivenTexts:
+        """The texts; columns that the corpus came from are `recorded`, its languages `known`."""
+        return given_texts(
+            self.data, self.columns, language_column=self.language_column,
+            id_column=self.id_column, recipe=recorded.get("columns", {}), known=known,
+        )  # fmt: skip
 
 
 def propose(
@@ -74,11 +76,11 @@ def propose(
     if run.spec.task.kind != "titles":
         raise TruenessError(f"{name} is no run on titles", "not_titles")
     known, rows = signatures_of(run), run.predictions().part(run.estimands.measured_on)
-    read = texts.read(tuple(run.record["data"].get("columns", {}).get("text", ())))
-    logits = scorer_of(run, name, given or {}, device)
     groups = rows.group
     assert groups is not None
     counts = dict(Counter(groups.tolist()))
+    read = texts.read(run.record["data"], counts)
+    logits = scorer_of(run, name, given or {}, device)
     language = read.languages
     if language is None:
         language = detect_among(read.texts.to_list(), counts)
@@ -93,8 +95,9 @@ def _of_bundle(bundle: Bundle, texts: Texts, n: int, device: str) -> LabelNext:
     if bundle.task != "titles":
         raise TruenessError(f"{bundle.folder} is no bundle on titles", "not_titles")
     predictor = TitlesPredictor(bundle, device)
-    read = texts.read(tuple(bundle.description["data"].get("columns", {}).get("text", ())))
-    answers, promise = predictor.predict(read), predictor.promise
+    promise = predictor.promise
+    read = texts.read(bundle.description["data"], promise.languages)
+    answers = predictor.predict(read)
     files = bundle.files(LABELLED)
     known = TextSignatures.from_bytes(files[FILE]) if files else None
     language = answers.frame["language"].to_numpy().astype(np.str_)

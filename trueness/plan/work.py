@@ -13,6 +13,7 @@ from typing import Any
 from trueness.campaign import Campaign, Entry
 from trueness.engines import Engine, Job, Setting, engine_of
 from trueness.errors import DataError, SpecError
+from trueness.judge.settings import full_labels
 from trueness.store import Store
 from trueness.tasks import task_of
 
@@ -139,9 +140,11 @@ def plan(
     notes = [note for one in examples.values() for note in getattr(one, "notes", ())]
     there = {e.spec.key: e.spec.key in store for e in campaign.entries}
     counted = _once(task_of(campaign.kind).counts)
+    labels = full_labels([e.spec for e in campaign.entries])
     rows = [
         _row(e, examples[key(e.spec)], there[e.spec.key], counted, campaign.folder)
-        for e in campaign.entries
+        | {"label": label}
+        for e, label in zip(campaign.entries, labels, strict=True)
     ]  # fmt: skip
     specs = list({e.spec.key: e.spec for e in campaign.entries if not there[e.spec.key]}.values())
     failed = {} if retry else store.failures()
@@ -198,7 +201,6 @@ def _row(
         "id": entry.id,
         "priority": entry.priority,
         "key": spec.key,
-        "label": spec.label(),
         "stored": there,
         "parameters": cost.parameters,
         "features": cost.features,

@@ -48,6 +48,8 @@ ASCII = str.maketrans({
 })  # fmt: skip
 """For terminals that know nothing else."""
 BESIDE_GAP = 4
+LONG = 30
+"""Lines beyond which the beginning is out of sight."""
 MOST_NAMES = 72
 """Letters up to which the folded sections are named."""
 
@@ -89,7 +91,9 @@ class Screened(Console):
 
 
 def show(document: Document, console: Console, limit: int | None = None) -> None:
-    """Print a document; folded sections and figures are left out, which the last line tells.
+    """Print a document; folded sections and figures are left out, which a line at the end tells.
+
+    Its answer is the first line, and the last one again where it is long.
 
     Parameters
     ----------
@@ -107,10 +111,12 @@ def show(document: Document, console: Console, limit: int | None = None) -> None
 def _document(document: Document, screen: Screen) -> Lines:
     title = _paragraph(document.title, screen, "bold") if document.title else []
     subtitle = _paragraph(document.subtitle, screen, "dim") if document.subtitle else []
-    blocks = [title + subtitle, *_blocks(document.parts, screen)]
+    answer = _paragraph(document.answer, screen, "bold") if document.answer else []
+    blocks = [answer, title + subtitle, *_blocks(document.parts, screen)]
     if left_out := _left_out(document):
         blocks.append(_paragraph(left_out, screen, "dim"))
-    return _joined(blocks)
+    lines = _joined([block for block in blocks if block])
+    return [*lines, Text(), *answer] if answer and len(lines) > LONG else lines
 
 
 def _blocks(parts: Sequence[Part], screen: Screen) -> list[Lines]:

@@ -44,6 +44,10 @@ class Spec(ContentAddressed):
     """
 
     references: ClassVar[tuple[tuple[str, ...], ...]] = (("recipe", "pretraining", "of"),)
+    labelled: ClassVar[tuple[str, ...]] = (
+        "task.tier", "task.columns", "model", "model.d_model", "model.n_layers", "model.embedding",
+        "loss", "model.kind", "model.name", "model.digest", "model.baseline",
+    )  # fmt: skip
 
     task: TaskShape
     model: Model = PatchTST(kind="patchtst")

@@ -15,10 +15,11 @@ class ContentAddressed(Shape):
     """A description of a run whose digest is its address.
 
     `references` are the fields that name another run: in a campaign, the id of an earlier
-    experiment.
+    experiment. `labelled` are the fields that the label names, as patterns of dotted names.
     """
 
     references: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    labelled: ClassVar[tuple[str, ...]] = ()
 
     @property
     def depends_on(self) -> set[str]:

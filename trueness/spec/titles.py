@@ -346,6 +346,11 @@ class TitlesSpec(ContentAddressed):
         ("loss", "teacher", "run"),
         ("recipe", "start"),
     )
+    labelled: ClassVar[tuple[str, ...]] = (
+        "model", "model.kind", "model.d_model", "model.n_layers", "model.head*",
+        "loss.classification*", "loss.class_weights*", "loss.groups*", "loss.contrastive*",
+        "recipe.sampling_alpha", "recipe.ema", "task.tokenizer*",
+    )  # fmt: skip
 
     task: TitlesTask
     model: TitlesModel = Encoder(kind="encoder")

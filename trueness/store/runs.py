@@ -50,7 +50,7 @@ from trueness.spec.kinds import AnySpec
 from trueness.store.index import Index
 from trueness.store.run import Problem, Run, open_run, other_size
 
-VERSION = 5
+VERSION = 6
 FOLDERS = ("runs", "failures", "campaigns", "leases", "status", "checkpoints")
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from trueness.document import Column, Document, Figure, Section, Sentence, Table
-from trueness.document.numbers import count, decimal, interval, percent, plural, share
+from trueness.document.numbers import capital, count, decimal, interval, percent, plural, share
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.published.comparing import (
     MEASURED,
@@ -25,7 +25,7 @@ TALL = 40
 def published_document(comparison: PublishedComparison) -> Document:
     """What the comparison amounts to, a forest plot, and every experiment."""
     told = [Sentence(line, "verdict") for line in sentences(comparison)]
-    notes = [Sentence(f"{note[0].upper()}{note[1:]}.", "note") for note in comparison.notes]
+    notes = [Sentence(f"{capital(note)}.", "note") for note in comparison.notes]
     figures = [Section("Precision", [forest(comparison)])] if _drawn(comparison) else []
     return Document(
         f"Published results: {comparison.source or comparison.campaign}",

@@ -6,7 +6,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import median
 
 from trueness.document import Beside, Column, Items, Section, Sentence, Shaded, Table
-from trueness.document.numbers import count, decimal, estimate, listed, percent, plural, short
+from trueness.document.numbers import (
+    capital,
+    count,
+    decimal,
+    estimate,
+    listed,
+    percent,
+    plural,
+    short,
+)
 from trueness.judge.studies.analysis import (
     COLLAPSED,
     Analysis,
@@ -72,7 +81,7 @@ def _best(analysis: Analysis) -> Section:
             f"{study.chosen} set{on}: optimistically biased.", "verdict",
         ),
         Items(facts),
-        *(Sentence(f"{note[0].upper()}{note[1:]}.", "note") for note in study.notes),
+        *(Sentence(f"{capital(note)}.", "note") for note in study.notes),
     ])  # fmt: skip
 
 

@@ -1,0 +1,61 @@
+"""What is asked of a leaderboard, and what no comparison group can answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from trueness.errors import StoreError, TruenessError, nearest
+from trueness.store import Run
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a comparison group; see `leaderboard`."""
+
+    sort: str | None
+    part: str | None
+    reference: str | None
+    pending: bool
+
+
+def is_missing(planned: str | None, ids: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a planned reference has no run."""
+    known = {id_.rpartition("@")[0] or id_ for some in ids.values() for id_ in some}
+    return planned is not None and planned not in known
+
+
+def check_asked(
+    groups: Sequence[Sequence[Run]], sort: str | None, part: str | None, reference: str | None
+) -> None:
+    """Refuse what no group can answer, before the evaluation is recorded."""
+    for runs in groups:
+        if sort is not None:
+            check_sort(sort, runs)
+    kinds = {runs[0].estimands.kind for runs in groups}
+    if kinds != {"binary"}:
+        return
+    if reference is not None:
+        raise TruenessError(
+            "a reference belongs to --by, or to runs with K classes; these have a binary label",
+            "reference",
+        )
+    parts = {runs[0].estimands.measured_on for runs in groups}
+    if part is not None and parts != {part}:
+        raise TruenessError(
+            f"a leaderboard shows the part that runs are measured on, here {', '.join(parts)}; "
+            f"`trueness thresholds RUN --on {part}` judges another one", "no_part",
+        )  # fmt: skip
+
+
+def check_sort(sort: str, runs: Sequence[Run]) -> None:
+    """Refuse an estimate that runs do not have.
+
+    Raises
+    ------
+    StoreError
+        With the code ``no_estimate``.
+    """
+    known = list(runs[0].record["estimates"])
+    if sort not in known:
+        raise StoreError(f"no estimate {sort!r}; {nearest(sort, known)}", "no_estimate")
