@@ -17,6 +17,7 @@ from torch import Tensor
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
+from trueness.execute import Question
 from trueness.files import cache_folder, sha256_of, written_whole
 from trueness.fit.device import Device
 from trueness.fit.titles import (
@@ -52,14 +53,15 @@ SAMPLE = 4_000
 
 @dataclass(frozen=True)
 class EncoderContent:
-    """Where everything is that a run reads and writes."""
+    """Where everything is that a run reads and writes; whether it asks after every epoch."""
 
     corpus: Path
     store: Path
     tokenizer: Path
     cache: Path
     setting: FitSetting
-    saving: Saving
+    saving: Saving | None
+    asks: bool = False
 
 
 class OneEncoder:
@@ -109,7 +111,11 @@ class OneEncoder:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
-        fitted, data = fitted_encoder(spec, corpus, how, _heard(report, job.work))
+        asks = spec.key if how.asks else None
+        try:
+            fitted, data = fitted_encoder(spec, corpus, how, _heard(report, job.work, asks))
+        except _GivenUp:
+            return [Outcome(spec, pruned=True)]
         return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
 
 
@@ -138,12 +144,13 @@ def fitted_encoder(
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     how = setting.encoders
     path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    saving = Saving(
+        path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
+    )
     content = EncoderContent(
         corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
         cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
-        Saving(
-            path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
-        ),
+        None if setting.asks else saving, setting.asks,
     )  # fmt: skip
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
@@ -171,8 +178,12 @@ def _sampled(
     return Sampled(lengths, language, len(train)), vocabulary_of(coder)
 
 
-def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
-    """Events of the loop as steps and notes."""
+class _GivenUp(Exception):
+    """A pruner ends the run."""
+
+
+def _heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401 - a Report of the loop
+    """Events of the loop as steps and notes; with the key of the run, epochs are questions too."""
     updates = 1
 
     def hear(event: Event) -> None:
@@ -181,6 +192,8 @@ def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of th
             report(event[1])
         elif event[0] == "epoch":
             report(_epoch_text(event[1]))
+            if asks is not None and report(Question((asks, event[1]))):
+                raise _GivenUp
         elif event[0] == "begin":
             updates = max(1, event[2])
             report(Step(work * event[3] / updates))

@@ -104,7 +104,8 @@ def _work_words(size: dict[str, Any]) -> list[str]:
     told += "" if likely is None else f" (about {_gflop(likely)} expected)"
     if hours is None:
         return [told, "time known after the first"] if work else [told]
-    return [told, hours_text(hours) + ("" if soon is None else f" (about {hours_text(soon)})")]
+    most, mean = hours_text(hours), None if soon is None else hours_text(soon)
+    return [told, most if mean in (None, most) else f"{most} (about {mean})"]
 
 
 def _gflop(work: float) -> str:

@@ -15,10 +15,11 @@ class ContentAddressed(Shape):
     """A description of a run whose digest is its address.
 
     `references` are the fields that name another run: in a campaign, the id of an earlier
-    experiment.
+    experiment. `named_recipes` tells whether a recipe may be called by its name.
     """
 
     references: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    named_recipes: ClassVar[bool] = True
 
     @property
     def depends_on(self) -> set[str]:
