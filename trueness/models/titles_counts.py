@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -61,7 +61,8 @@ def titles_flops(
     module = _titles_skeleton(model, vocabulary, n_classes)
     each_token = sum(map_weights(block) for block in module.blocks)
     attention = 2 * model.n_layers * model.d_model * tokens_per_row**2
-    return 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))
+    total: Any = 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))
+    return total
 
 
 def titles_training_bytes(
