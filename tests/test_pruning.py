@@ -24,7 +24,7 @@ from trueness.search import (
     search_trials,
     study_of,
 )
-from trueness.search.pruning import KEPT_OF, START_UP, WARM_UP, epoch_judge
+from trueness.search.pruning import KEPT_OF, START_UP, WARM_UP, epoch_judge, safe_epochs
 from trueness.search.trials import Result
 from trueness.store import Store
 
@@ -108,7 +108,7 @@ def studied(kind, heights, forced=()):
         trial = study.ask()
         if number in forced:
             trial.set_user_attr("forced", "min_d_model")
-        ends.append(followed(epoch_judge({"k": trial}), "k", curve))
+        ends.append(followed(epoch_judge({"k": trial}, "auc"), "k", curve))
         if ends[-1] is None:
             study.tell(trial, float(curve[-1]))
         else:
@@ -133,7 +133,8 @@ class _Mission:
         return True
 
     def spec(self, parameters):
-        return type("S", (), {"evaluation": type("E", (), {"protocol": "mission"})})
+        recipe, rule = type("R", (), {"epochs": 60}), type("E", (), {"protocol": "mission"})
+        return type("S", (), {"evaluation": rule, "recipe": recipe})
 
 
 def test_the_median_ends_what_lies_below_half_of_the_finished_trials():
@@ -175,7 +176,7 @@ def test_forced_extremes_are_never_ended_but_the_others_see_them(kind):
 def test_epochs_that_are_told_again_change_nothing():
     study = optuna.create_study(direction="maximize", pruner=_pruner("median"))
     trial = study.ask()
-    judge = epoch_judge({"k": trial})
+    judge = epoch_judge({"k": trial}, "auc")
     for epoch, value in ((1, 0.6), (2, 0.7), (1, 0.6), (2, 0.7), (3, float("nan")), (3, 0.8)):
         assert judge("k", {"epoch": epoch, "val_auc": value}) is False
     study.tell(trial, 0.8)
@@ -200,7 +201,7 @@ def test_a_pruned_trial_is_no_run_counts_as_tried_and_the_sampler_sees_it(folder
     for trial in pruned:
         assert trial.user_attrs["key"] not in store
         assert "forced" not in trial.user_attrs
-        assert max(trial.intermediate_values) >= WARM_UP
+        assert max(trial.intermediate_values) >= safe_epochs(8)
         assert trial.value == trial.intermediate_values[max(trial.intermediate_values)]
     for trial in done:
         history = store.run(trial.user_attrs["key"]).history()
@@ -237,7 +238,7 @@ def test_the_sampler_learns_from_pruned_trials(folder, tmp_path):
         results = []
         for one in proposals:
             value = planted(one.parameters)
-            judge = epoch_judge({"k": one.trial})
+            judge = epoch_judge({"k": one.trial}, "auc")
             end = followed(judge, "k", [value - 1 / e for e in range(1, 20)])
             results.append(Result((value,)) if end is None else Result(pruned=True))
         return results
@@ -262,8 +263,8 @@ def test_the_sampler_learns_from_pruned_trials(folder, tmp_path):
 def test_pruning_is_refused_where_it_would_bias(folder, tmp_path, capsys):
     for options, match in (
         (("--protocol", "walk_forward"), "would bias pooled estimates"),
-        (("--objective", "precision"), "compares the AUC of epochs"),
-        (("--objective", "both"), "compares the AUC of epochs"),
+        (("--objective", "precision"), "compares a score of epochs"),
+        (("--objective", "both"), "compares a score of epochs"),
         (("--seeds", 2), "bias their mean"),
     ):
         status, out, err = call(

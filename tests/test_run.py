@@ -58,6 +58,7 @@ def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
         sum(r["work_gflop"] for r in todo.rows if r["parameters"]), abs=0.01
     )
     assert size["hours_at_most"] is None  # nothing was measured yet
+    assert "time known after the first" in size_text(size)
     assert size["folds"] == 1
     assert size_text(size).startswith(f"{len(BASELINES)} baselines; 6 models, at most ")
     assert "2 models × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
@@ -92,7 +93,7 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
         assert done == pytest.approx(total)
     assert Leases(store).statuses("tiny") == []
     again = plan(load_campaign(tiny), store)
-    assert measured_rate(again.store) > 0
+    assert measured_rate(again.store, "stack", "cpu") > 0
     assert again.size(CPU, 2)["networks"] == 0
 
 

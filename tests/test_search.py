@@ -647,7 +647,7 @@ def test_ties_go_by_recall(searched):
     found = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
     rows = ranked(found, Store(folder / "store"), "precision")
     assert len(rows) == 10
-    order = [(row.low, row.recall) for row in rows]
+    order = [(row.low, row.tie) for row in rows]
     assert order == sorted(order, reverse=True)
 
 

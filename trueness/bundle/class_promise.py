@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from trueness.document.numbers import listed, percent, share
 from trueness.errors import StoreError
-from trueness.evaluation.clusters import clustered_shares
-from trueness.evaluation.group_calibration import (
-    AbstentionThreshold,
-    GroupTemperatures,
-    abstention_thresholds,
+from trueness.evaluation.backing_off import (
+    answered_level,
+    backing_off_thresholds,
+    hits_and_tops,
 )
+from trueness.evaluation.clusters import clustered_shares
+from trueness.evaluation.group_calibration import AbstentionThreshold, GroupTemperatures
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.levels import Level, levels_of
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
 
@@ -49,6 +51,11 @@ class ClassPromise:
     temperatures : GroupTemperatures
     thresholds : dict of str to AbstentionThreshold
         By language; empty without a precision.
+    joiner : str or None
+        Between the levels of classes that are paths.
+    parents : tuple of dict of str to AbstentionThreshold
+        Of each level above the leaves, the nearest first: the cut of texts that the cuts below
+        leave open.
     languages : dict of str to int
         Texts of each in that part.
     notes : tuple of str
@@ -62,7 +69,14 @@ class ClassPromise:
     temperatures: GroupTemperatures
     thresholds: dict[str, AbstentionThreshold]
     languages: dict[str, int]
+    joiner: str | None = None
+    parents: tuple[dict[str, AbstentionThreshold], ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    def levels(self) -> tuple[Level, ...]:
+        """Levels above the leaves."""
+        return levels_of(self.classes, self.joiner)
 
     @property
     def promised(self) -> float:
@@ -72,7 +86,8 @@ class ClassPromise:
     @property
     def expected(self) -> Estimate:
         """Precision of the answers on the validation part."""
-        kept = [t.precision for t in self.thresholds.values() if t.threshold is not None]
+        every = [t for cuts in (self.thresholds, *self.parents) for t in cuts.values()]
+        kept = [t.precision for t in every if t.threshold is not None]
         if self.precision is None:
             return self.base_rate
         return Estimate.proportion(sum(one.k or 0 for one in kept), sum(one.n for one in kept))
@@ -86,6 +101,33 @@ class ClassPromise:
         """Calibrated probabilities (n, K)."""
         return self.temperatures.probabilities(logits, languages)
 
+    def backed_off(
+        self, probabilities: Array, languages: NDArray[np.str_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.str_], Array]:
+        """What is answered: level (n,), 0 for leaves and -1 for none; name, and its probability.
+
+        Where nothing is, name and probability are those of the likeliest leaf.
+        """
+        levels, every = self.levels, np.arange(len(probabilities))
+        places = probabilities.argmax(axis=1)
+        _, tops = hits_and_tops(places, probabilities, levels)
+        level = answered_level(tops, languages, (self.thresholds, *self.parents))
+        names = np.array(self.classes, object)[places]
+        top = probabilities[every, places]
+        for depth, one in enumerate(levels, 1):
+            here = level == depth
+            names[here] = np.array(one.classes, object)[
+                one.summed(probabilities[here]).argmax(axis=1)
+            ]
+            top = np.where(here, tops[depth], top)
+        return level, names.astype(np.str_), top
+
+    def is_right(self, label: object, y: object) -> bool:
+        """Whether an answer, a class or a parent of classes, holds for a text of a class."""
+        return y == label or (
+            self.joiner is not None and str(y).startswith(f"{label}{self.joiner}")
+        )
+
     def told(self) -> list[str]:
         """What it promises, in sentences."""
         if self.precision is None:
@@ -98,8 +140,25 @@ class ClassPromise:
             for name, one in self.thresholds.items() if one.threshold is not None
         ]  # fmt: skip
         lost = [_named(*item) for item in self.thresholds.items() if item[1].threshold is None]
+        abstain = "; these abstain" if not self.parents else ""
         if lost:
-            found.append(f"No threshold is {certified} in {', '.join(lost)}; these abstain")
+            found.append(f"No threshold is {certified} in {', '.join(lost)}{abstain}")
+        return [*found, *self._told_of_parents(certified)]
+
+    def _told_of_parents(self, certified: str) -> list[str]:
+        """Cuts of texts that are left open below."""
+        found = []
+        for level, cuts in zip(self.levels, self.parents, strict=True):
+            some = {name: one for name, one in cuts.items() if one.threshold is not None}
+            for name, one in some.items():
+                found.append(
+                    f"{_named(name, one)}: else the class of level {level.depth}, from "
+                    f"{one.threshold:.3f} on, which takes {share(one.accepted)} more; "
+                    f"{_certificate(one, certified)}"
+                )
+            if lost := [_named(*item) for item in cuts.items() if item[0] not in some]:
+                found.append(f"No threshold of level {level.depth} is {certified} in "
+                             f"{', '.join(lost)}")  # fmt: skip
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -109,6 +168,12 @@ class ClassPromise:
             "precision": self.precision, "promised": self.promised,
             "base_rate": self.base_rate.to_dict(), "temperatures": self.temperatures.to_dict(),
             "thresholds": {name: one.to_dict() for name, one in self.thresholds.items()},
+            "joiner": self.joiner,
+            "parents": [
+                {"depth": level.depth, "classes": list(level.classes), "of": level.of.tolist(),
+                 "thresholds": {name: one.to_dict() for name, one in cuts.items()}}
+                for level, cuts in zip(self.levels, self.parents, strict=False)
+            ],
             "languages": self.languages, "notes": list(self.notes),
         }  # fmt: skip
 
@@ -121,7 +186,10 @@ class ClassPromise:
             Estimate.from_dict(content["base_rate"]),
             GroupTemperatures.from_dict(content["temperatures"]),
             {name: read(one) for name, one in content["thresholds"].items()},
-            dict(content["languages"]), tuple(content["notes"]),
+            dict(content["languages"]), content["joiner"],
+            tuple({name: read(one) for name, one in level["thresholds"].items()}
+                  for level in content["parents"]),
+            tuple(content["notes"]),
         )  # fmt: skip
 
 
@@ -165,16 +233,20 @@ def class_promise_of(
     group = part.group
     assert group is not None
     probabilities = temperatures.probabilities(part.scores, group)
-    found = {} if precision is None else abstention_thresholds(
-        part.y, probabilities, group, part.blocks(), precision=precision, confidence=confidence,
-        min_rows=rule.min_rows,
+    joiner = run.record.get("joiner")
+    levels = levels_of(run.record["classes"], joiner)
+    found = {} if precision is None else backing_off_thresholds(
+        part.y, probabilities, group, levels, part.blocks(), precision=precision,
+        confidence=confidence, min_rows=rule.min_rows,
     )  # fmt: skip
+    cuts = [{name: chain[d] for name, chain in found.items()} for d in range(1 + len(levels))]
     right, every = probabilities.argmax(axis=1) == part.y, np.zeros(len(part), np.int64)
     (k,), (n,), (low,), (high,) = clustered_shares(right, every, part.blocks().item, 1)
     return ClassPromise(
         rule.measured_on, len(part), tuple(run.record["classes"]), precision,
-        Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, found,
-        dict(sorted(Counter(group.tolist()).items())),
+        Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, cuts[0],
+        dict(sorted(Counter(group.tolist()).items())), joiner,
+        () if precision is None else tuple(cuts[1:]),
     )  # fmt: skip
 
 

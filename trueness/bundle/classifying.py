@@ -22,7 +22,7 @@ from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
 from trueness.errors import DataError, TruenessError, at_least
-from trueness.evaluation.group_calibration import accepted, guaranteed
+from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
 from trueness.text.given import GivenTexts, given_texts
@@ -112,7 +112,9 @@ class Labelled:
             return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}."
         kept, unsure = int((answers == ANSWERED).sum()), int((answers == UNCERTIFIED).sum())
         more = f", {count(unsure)} more without a certificate" if unsure else ""
-        return f"{count(kept)} of {plural(n, 'text')} answered{more}."
+        parents = int((~self.frame["label"].is_in(self.promise.classes)).sum())
+        above = f", {count(parents)} of them by a parent of the class" if parents else ""
+        return f"{count(kept)} of {plural(n, 'text')} answered{more}{above}."
 
     def _table(self) -> Table:
         columns = [Column("text", weight=3), Column("language", "code", 5),
@@ -246,15 +248,15 @@ class TitlesPredictor:
         texts, codes = data.texts[rows], self._languages(data, rows)
         logits = self.logits(texts)
         raw, scaled = softmax(logits, axis=1), self.promise.probabilities(logits, codes)
-        best, every = logits.argmax(axis=1), np.arange(len(texts))
+        level, label, sure = self._answered(scaled, codes)
         empty = (texts.str.len_chars() == 0).to_numpy()
-        answer = np.where(empty, ABSTAINS, self._answers(scaled, codes))
+        answer = np.where(empty, ABSTAINS, self._answers(level, codes))
         ids = [_id_of(text, code) for text, code in zip(texts, codes, strict=True)]
         return pl.DataFrame({
             "id": ids if data.ids is None else data.ids[rows], "language": codes,
-            "label": np.array(self.promise.classes)[best], "score": raw[every, best],
-            "calibrated": scaled[every, best], "answer": answer,
-            "odd": self._odd(codes, empty), **self._further(logits, scaled, top),
+            "label": label, "score": self._of_label(raw, label),
+            "calibrated": sure, "answer": answer, "odd": self._odd(codes, empty),
+            **self._further(logits, scaled, top),
         })  # fmt: skip
 
     def _further(
@@ -267,12 +269,33 @@ class TitlesPredictor:
             found |= {label: names[ranked[:, place]], p: scaled[every, ranked[:, place]]}
         return found
 
-    def _answers(self, scaled: NDArray[np.float64], codes: NDArray[np.str_]) -> NDArray[np.str_]:
+    def _answered(
+        self, scaled: NDArray[np.float64], codes: NDArray[np.str_]
+    ) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.float64]]:
+        """Level of each answer, its class, and its calibrated probability."""
+        if self.promise.precision is not None:
+            return self.promise.backed_off(scaled, codes)
+        names = np.array(self.promise.classes)[scaled.argmax(axis=1)]
+        return np.zeros(len(codes), np.int64), names, scaled.max(axis=1)
+
+    def _of_label(
+        self, probabilities: NDArray[np.float64], label: NDArray[np.str_]
+    ) -> NDArray[np.float64]:
+        """Probability of a class, or of all below a parent, (n,)."""
+        promise = self.promise
+        below = {name: [promise.is_right(name, leaf) for leaf in promise.classes]
+                 for name in np.unique(label).tolist()}  # fmt: skip
+        chosen = np.array([below[name] for name in label.tolist()]).reshape(probabilities.shape)
+        return (probabilities * chosen).sum(axis=1)
+
+    def _answers(self, level: NDArray[np.int64], codes: NDArray[np.str_]) -> NDArray[np.str_]:
         promise = self.promise
         if promise.precision is None:
             return np.full(len(codes), ANSWERED)
-        sure = np.where(guaranteed(codes, promise.thresholds), ANSWERED, UNCERTIFIED)
-        return np.where(accepted(scaled, codes, promise.thresholds), sure, ABSTAINS)
+        sure = np.zeros(len(codes), bool)
+        for place, cuts in enumerate((promise.thresholds, *promise.parents)):
+            sure |= (level == place) & guaranteed(codes, cuts)
+        return np.where(level >= 0, np.where(sure, ANSWERED, UNCERTIFIED), ABSTAINS)
 
     def _odd(self, codes: NDArray[np.str_], empty: NDArray[np.bool_]) -> list[str]:
         known = {*self.promise.languages, "und"}

@@ -78,6 +78,13 @@ class _Abstention(BaseModel, strict=True):
     guaranteed: bool
 
 
+class _Level(BaseModel, strict=True):
+    depth: Annotated[int, Field(ge=1)]
+    classes: Annotated[list[str], Field(min_length=2)]
+    of: list[Count]
+    thresholds: dict[str, _Abstention]
+
+
 class _ClassPromise(BaseModel, strict=True):
     measured_on: str
     n: Count
@@ -86,6 +93,8 @@ class _ClassPromise(BaseModel, strict=True):
     base_rate: _Estimate
     temperatures: _Temperatures
     thresholds: dict[str, _Abstention]
+    joiner: str | None
+    parents: list[_Level]
     languages: dict[str, Count]
     notes: list[str]
 

@@ -268,7 +268,8 @@ def monitor(
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
     log = read_log(bundle)
     every = log.predictions
-    rows = [{**_shown(every[i]), "y": int(y == every[i].get("label", 1))}
+    promise = predictor.promise
+    rows = [{**_shown(every[i]), "y": int(promise.is_right(every[i].get("label", 1), y))}
             for i, y in log.outcomes.items()]  # fmt: skip
     if not rows:
         longer = "longer bars as --data, or " * (bundle.task == "market")

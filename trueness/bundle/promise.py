@@ -99,6 +99,10 @@ class Promise:
         """Precision below which the promise is broken."""
         return self.threshold.promised
 
+    def is_right(self, label: object, y: object) -> bool:
+        """Whether an answer, 1 for an alarm, is the label that came."""
+        return y == label
+
     @property
     def expected(self) -> Estimate:
         """Precision of the alarms out of fold."""

@@ -63,6 +63,9 @@ class Ground:
         content = _sections(place, self.kind, task.sources)
         content["evaluation"] = _evaluation(content.get("evaluation", {}), self.protocol)
         named = _name_recipe(place, content, self.recipe)
+        if named is not None and not spec_class(self.kind).named_recipes:
+            raise place.fail(("recipe", "name"), f"recipe {named}: {self.kind} have no recipes by "
+                             "name; give its fields", "no_recipe")  # fmt: skip
         for path in spec_class(self.kind).references:
             content = _resolved(place, content, path, known or {})
         content = task.filled(content, self.data, place)

@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
 from trueness.cli.output import DEFAULT, Output, check, confirm, present
+from trueness.errors import TruenessError
 
 CampaignName = Annotated[
     str | None,
@@ -120,13 +121,18 @@ def certify(
 
 def plan(
     *,
-    positives: Whole,
-    samples: Whole,
+    positives: Whole | None = None,
+    samples: Whole | None = None,
     candidates: Whole = 1,
     baselines: Whole = 5,
     alarms: Whole = 30,
     precision: float = 0.6,
     auc: float = 0.7,
+    texts: Whole | None = None,
+    classes: Whole | None = None,
+    macro_f1: float = 0.8,
+    lift: float | None = None,
+    cluster_size: float = 1.0,
     correlation: float = 0.5,
     confidence: float = 0.95,
     power: float = 0.8,
@@ -136,12 +142,14 @@ def plan(
 
     Example: trueness plan --positives 76 --samples 422 --candidates 183
 
+    Example: trueness plan --texts 400 --classes 25 --lift 0.03
+
     Parameters
     ----------
     positives
         Units of the part that will judge with label 1.
     samples
-        All its units.
+        All its units; of rare events, with --positives.
     candidates
         Models that will be compared there.
     baselines
@@ -152,14 +160,38 @@ def plan(
         To be certified, 0 to 1.
     auc
         Where the models are expected to lie.
+    texts
+        Of K classes: texts of the language in the part that will judge, with --classes.
+    classes
+        Their number.
+    macro_f1
+        Where the weaker method is expected to lie.
+    lift
+        Macro-F1 that a method is hoped to gain, such as 0.03.
+    cluster_size
+        Texts of one cluster, such as offers of one product.
     correlation
-        Of the scores of two models on units with the same label.
+        Of the scores of two models on units with the same label; of K classes, of their hits.
     power
         Probability of detecting a difference that is there.
     """
     from trueness.judge.power import Question, plan_power
 
     check(output)
+    if texts is not None or classes is not None:
+        if texts is None or classes is None or positives is not None or samples is not None:
+            raise TruenessError("give --texts and --classes of titles, or --positives and "
+                                "--samples of rare events", "plan")  # fmt: skip
+        from trueness.evaluation.class_power import ClassWorld
+        from trueness.judge.class_plan import ClassQuestion, plan_classes
+
+        world = ClassWorld(classes, macro_f1, correlation, cluster_size)
+        question = ClassQuestion(texts, world, lift, candidates, confidence, power)
+        present(plan_classes(question), output)
+        return 0
+    if positives is None or samples is None:
+        raise TruenessError("give --positives and --samples of rare events, or --texts and "
+                            "--classes of titles", "plan")  # fmt: skip
     asked = Question(
         positives, samples, candidates, baselines, alarms, precision, auc, correlation, confidence,
         power,

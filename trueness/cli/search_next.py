@@ -76,7 +76,7 @@ def promote(
     count: Count = 10,
     tiers: Tiers = None,
     seeds: Whole = 5,
-    by: Literal["auc", "precision"] | None = None,
+    by: Literal["auc", "precision", "macro_f1", "mean_group", "worst_group"] | None = None,
     file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
@@ -95,9 +95,10 @@ def promote(
     seeds
         Replicates of each; the seeds are none that the search used.
     by
-        Estimate whose lower bound ranks; the objective's own by default. Ties go by recall.
+        Estimate whose lower bound ranks; the objective's own by default. Ties go by recall, of
+        titles by macro-F1.
     """
-    from trueness.search.follow_up import promoted
+    from trueness.search.follow_up import promoted, tier_of
     from trueness.store import Store
 
     check(output)
@@ -106,8 +107,8 @@ def promote(
     candidates = promoted(
         studies, Store(store), count=count or 10, tiers=tiers or [], seeds=seeds, by=by
     )
-    wanted = [f for f in studies if not tiers or f.about["tier"] in tiers]
-    label = "-".join(["promoted", *dict.fromkeys(str(f.about["tier"]) for f in wanted)])
+    wanted = [f for f in studies if not tiers or tier_of(f) in tiers]
+    label = "-".join(["promoted", *dict.fromkeys(tier_of(f) for f in wanted)])
     title = f"Best configurations of {', '.join(f.name for f in wanted)} with new seeds"
     return _write(file, label, title, wanted, candidates, output)
 
@@ -135,6 +136,7 @@ def transfer(
     seeds
         Replicates of each cell.
     """
+    from trueness.search.follow_up import tier_of
     from trueness.search.transfer import Transfer, measured_cells, transferred
     from trueness.store import Store
 
@@ -143,7 +145,7 @@ def transfer(
     studies = find_studies(names, store, storage)
     cells = transferred(studies, Store(store), seeds=seeds)
     title = f"Training values of each of {', '.join(f.name for f in studies)} on the others"
-    label = "-".join(["transfer", *dict.fromkeys(str(f.about["tier"]) for f in studies)])
+    label = "-".join(["transfer", *dict.fromkeys(tier_of(f) for f in studies)])
     path = _save(file, label, title, studies, [c.candidate for c in cells])
     present(Transfer(command("run", str(path)), measured_cells(cells, Store(store))), output)
     return 0

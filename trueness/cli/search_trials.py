@@ -48,7 +48,10 @@ def run(
     protocol: Protocol = None,
     recipe: Recipe = None,
     seeds: Whole = 1,
-    objective: Literal["auc", "precision", "recall", "both"] = "auc",
+    objective: Literal[
+        "auc", "precision", "recall", "both", "macro_f1", "mean_group", "worst_group"
+    ]
+    | None = None,
     precision: float = 0.6,
     sampler: Literal["tpe", "gp", "random"] = "tpe",
     sampler_seed: Whole = 42,
@@ -92,8 +95,9 @@ def run(
     seeds
         Replicates of every trial; its value is their mean.
     objective
-        auc; precision: lower bound at the largest alarm budget; recall: with --precision reached;
-        both: auc and precision, as two objectives.
+        auc, by default; precision: lower bound at the largest alarm budget; recall: with
+        --precision reached; both: auc and precision, as two objectives. Of titles macro_f1,
+        mean_group or worst_group of the validation part; what picks the epoch by default.
     sampler_seed
         Seed of the sampler.
     duplicates
@@ -108,7 +112,7 @@ def run(
         Stop when so many trials in a row did not beat the best by its standard error.
     prune
         Give trials up after some epochs: below the median of the others, or by successive halving.
-        Under the protocol mission only.
+        Under the protocol mission, and of titles.
     name
         Name of the study; made from the options by default.
     device
@@ -132,13 +136,14 @@ def run(
         precision, sampler_seed, trials=trials, seeds=seeds, batch=batch, flat_after=flat_after,
         epochs=epochs,
     )  # fmt: skip
-    goal, opened_store = Objective(objective, precision), Store(store)
+    opened_store = Store(store)
     held = None if pin is None else opened_store.run(pin).spec
     search = load_search(
         space, budget=budget, tier=tier, horizon=_days(horizon), protocol=protocol,
         recipe=recipe, epochs=epochs, data=data, vix=vix, pin=held, vary=vary or [],
     )  # fmt: skip
     search = search if name is None else named(search, name)
+    goal = Objective.of(objective, precision, search.spec(search.any_valid()))
     where = choose_device(device)
     for shape in search.shapes.values():
         refuse_on_cpu(shape, where.name)

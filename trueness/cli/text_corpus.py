@@ -49,6 +49,10 @@ class SourceOptions:
         title and description.
     label_column
         label, category or class by default.
+    parent_column
+        Level above the label, where classes are paths; repeatable, the outermost first.
+    hierarchy
+        What stands between the levels where the label is a path, as in Home > Garden.
     language_column
         language or lang by default, if there is one.
     cluster_column
@@ -80,6 +84,8 @@ class SourceOptions:
     max_gb: float | None = None
     text_column: tuple[str, ...] | None = None
     label_column: str | None = None
+    parent_column: tuple[str, ...] | None = None
+    hierarchy: str | None = None
     language_column: str | None = None
     cluster_column: str | None = None
     id_column: str | None = None
@@ -93,11 +99,12 @@ class SourceOptions:
 
 
 _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
+_TREE = {"parent_column": "parents", "hierarchy": "hierarchy"}
 _CUTS = ("titles_only", "max_chars")
 TAKES = {
     "zip": ("map", "max_gb", *_CUTS),
-    "table": (*_COLUMNS, "separator", *_CUTS),
-    "dataset": (*_COLUMNS, *_CUTS),
+    "table": (*_COLUMNS, *_TREE, "separator", *_CUTS),
+    "dataset": (*_COLUMNS, *_TREE, *_CUTS),
     "debian": ("languages", *_CUTS),
     "synthetic": ("rows", "noise", "difficulty"),
 }
@@ -246,7 +253,8 @@ def _dataset(path: Path, options: dict[str, Any]) -> Source:
 def _columns(options: dict[str, Any]) -> dict[str, Any]:
     from trueness.text.tables import Columns
 
-    named = {name.removesuffix("_column"): options[name] for name in _COLUMNS if name in options}
+    fields_of = {name: name.removesuffix("_column") for name in _COLUMNS} | _TREE
+    named = {field: options[name] for name, field in fields_of.items() if name in options}
     rest = {name: options[name] for name in (*_CUTS, "separator") if name in options}
     return {"columns": Columns(**named), **rest}
 

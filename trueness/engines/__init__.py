@@ -89,6 +89,8 @@ class Job:
         What the engine needs to fit them.
     work : float
         GFLOP at most, or another measure of work that jobs of an engine share.
+    expected : float or None
+        GFLOP, where they can be told better than at most.
     fits : int
         Folds of all specs.
     width : int
@@ -107,6 +109,7 @@ class Job:
     width: int = 1
     bytes: int = 0
     mode: str = ""
+    expected: float | None = None
 
 
 @dataclass(frozen=True)

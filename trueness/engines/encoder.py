@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -16,18 +17,23 @@ from torch import Tensor
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
+from trueness.execute import Question
 from trueness.files import cache_folder, sha256_of, written_whole
 from trueness.fit.device import Device
 from trueness.fit.titles import (
     Event,
+    Sampled,
     Saving,
     TeacherTargets,
     TitlesData,
     TitlesFitted,
+    expected_gflop,
     fit_titles,
+    gflop_of,
     load_data,
     precision_on,
     tokenizer_of,
+    training_bytes,
 )
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
@@ -36,23 +42,26 @@ from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
 from trueness.text.corpus import Corpus, Parts, load_corpus
-from trueness.text.tokens import load_tokenizer
+from trueness.text.tokens import encode, load_tokenizer, vocabulary_of
 from trueness.titles.classifier import TOKENIZER, load_classifier
 
 FOLDER = "titles"
 """Folder of what belongs to texts in the cache."""
+SAMPLE = 4_000
+"""Texts whose tokens tell what training costs."""
 
 
 @dataclass(frozen=True)
 class EncoderContent:
-    """Where everything is that a run reads and writes."""
+    """Where everything is that a run reads and writes; whether it asks after every epoch."""
 
     corpus: Path
     store: Path
     tokenizer: Path
     cache: Path
     setting: FitSetting
-    saving: Saving
+    saving: Saving | None
+    asks: bool = False
 
 
 class OneEncoder:
@@ -102,14 +111,18 @@ class OneEncoder:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
-        fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work))
-        return [_judged(fitted, corpus, digest, how.tokenizer.read_bytes())]
+        asks = spec.key if how.asks else None
+        try:
+            fitted, data = fitted_encoder(spec, corpus, how, _heard(report, job.work, asks))
+        except _GivenUp:
+            return [Outcome(spec, pruned=True)]
+        return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
 
 
 def fitted_encoder(
     spec: TitlesSpec, corpus: Parts, how: EncoderContent, report: Any = None  # noqa: ANN401
-) -> tuple[TitlesFitted, str]:  # fmt: skip
-    """Train an encoder; what training left behind, and the digest of its tokenizer.
+) -> tuple[TitlesFitted, TitlesData]:  # fmt: skip
+    """Train an encoder; what training left behind, and the tokens it read.
 
     Parameters
     ----------
@@ -125,27 +138,52 @@ def fitted_encoder(
         teacher=_teacher_targets(spec, how, corpus.part("train").texts, data),
         start=_warm_start(spec, how.store, data),
     )  # fmt: skip
-    return fitted, data.digests["tokenizer"]
+    return fitted, data
 
 
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     how = setting.encoders
     path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    saving = Saving(
+        path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
+    )
     content = EncoderContent(
         corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
         cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
-        Saving(
-            path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
-        ),
+        None if setting.asks else saving, setting.asks,
     )  # fmt: skip
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
-    return Job("encoder", (spec,), content, work)
+    if cost.gflop is None:
+        return Job("encoder", (spec,), content, work)
+    some, vocabulary = _sampled(
+        corpus.folder, corpus.digest, content.tokenizer, spec.task.max_tokens
+    )
+    sizes = vocabulary, len(corpus.classes)
+    return Job("encoder", (spec,), content, work, bytes=training_bytes(spec, some, sizes),
+               expected=min(work, expected_gflop(spec, some, sizes)))  # fmt: skip
 
 
-def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
-    """Events of the loop as steps and notes."""
+@lru_cache(maxsize=16)
+def _sampled(
+    folder: Path, digest: str, tokenizer: Path, max_tokens: int
+) -> tuple[Sampled, int]:  # fmt: skip
+    """Tokens of evenly spaced texts of the train part, and the vocabulary."""
+    del digest  # another one is another corpus, whatever folder it lies in
+    train, coder = load_corpus(folder).part("train"), load_tokenizer(tokenizer)
+    rows = np.unique(np.linspace(0, len(train) - 1, SAMPLE).astype(np.int64))
+    lengths = encode(train.texts[rows], coder, max_tokens=max_tokens).lengths
+    language = np.unique(train.language[rows], return_inverse=True)[1].astype(np.int64)
+    return Sampled(lengths, language, len(train)), vocabulary_of(coder)
+
+
+class _GivenUp(Exception):
+    """A pruner ends the run."""
+
+
+def _heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401 - a Report of the loop
+    """Events of the loop as steps and notes; with the key of the run, epochs are questions too."""
     updates = 1
 
     def hear(event: Event) -> None:
@@ -154,6 +192,8 @@ def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of th
             report(event[1])
         elif event[0] == "epoch":
             report(_epoch_text(event[1]))
+            if asks is not None and report(Question((asks, event[1]))):
+                raise _GivenUp
         elif event[0] == "begin":
             updates = max(1, event[2])
             report(Step(work * event[3] / updates))
@@ -199,12 +239,16 @@ def refitted_encoder(
     return fitted
 
 
-def _judged(fitted: TitlesFitted, corpus: Corpus, digest: str, tokenizer: bytes) -> Outcome:
+def _judged(
+    fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
+) -> Outcome:  # fmt: skip
+    lengths, sizes = data.parts["train"].tokens.lengths, (data.vocabulary, len(data.classes))
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
-        "data": {"tokenizer": digest},
+        "gflop": round(gflop_of(fitted.spec, lengths, data.code, sizes, len(fitted.history)), 3),
+        "data": {"tokenizer": data.digests["tokenizer"]},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)

@@ -15,6 +15,7 @@ from trueness.checks import checked
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.evaluation.by_group import judged_groups
 from trueness.evaluation.macro_f1 import selection_scores
+from trueness.judge.levels import measured_levels
 from trueness.judge.measured import measured
 from trueness.predictions import Predictions
 from trueness.spec.titles import TitlesSpec
@@ -92,6 +93,8 @@ def judged_titles(
 ) -> Outcome:  # fmt: skip
     """A run on titles, judged; it keeps signatures of the texts, against which others are held."""
     record = measured(spec, predictions) | {"notes": [], "training": training_facts(corpus)} | facts
+    if levels := measured_levels(predictions, spec.estimands, corpus.joiner):
+        record |= {"joiner": corpus.joiner, "levels": levels}
     record |= checked(spec, record, predictions, history)
     kept = {FILE: TextSignatures.of_corpus(corpus).to_bytes()}
     return Outcome(spec, record, predictions.frame, history, files=kept)

@@ -244,6 +244,34 @@ def abstention_thresholds(
     >>> print(found["en"].accepted)
     85 % (81–88) · 340/400
     """
+    labels, values = checked_probabilities(y, probabilities, precision, confidence)
+    blocks = Blocks.of(len(labels)) if blocks is None else blocks
+    check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
+    groups = group_units(group, len(labels), min_rows, undetermined=True)
+    block = independent(blocks)
+    hit, top = values.argmax(axis=1) == labels, values.max(axis=1)
+    found = {}
+    for g, name in enumerate(groups.slices):
+        inside = groups.index == g
+        units = RankedUnits(hit[inside], top[inside], block[inside])
+        if confidence is None:
+            one = units.observed(precision)
+        else:
+            one = units.certified(precision, confidence, enough=int(inside.sum()) >= min_rows)
+        found[name] = one if name in groups.names else replace(one, pooled=tuple(groups.pooled))
+    return found
+
+
+def checked_probabilities(
+    y: object, probabilities: object, precision: float, confidence: float | None
+) -> tuple[Index, Array]:
+    """Classes and probabilities of what thresholds are certified on.
+
+    Raises
+    ------
+    InputError
+        If they, or the precision and the confidence that are asked for, cannot be used.
+    """
     between("precision", precision)
     if confidence is not None:
         check_confidence(confidence)
@@ -254,21 +282,7 @@ def abstention_thresholds(
         raise InputError(
             "probabilities must not be negative and sum to 1; softmax logits first", "probabilities"
         )
-    blocks = Blocks.of(len(labels)) if blocks is None else blocks
-    check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
-    groups = group_units(group, len(labels), min_rows, undetermined=True)
-    block = independent(blocks)
-    hit, top = values.argmax(axis=1) == labels, values.max(axis=1)
-    found = {}
-    for g, name in enumerate(groups.slices):
-        inside = groups.index == g
-        units = _Ranked(hit[inside], top[inside], block[inside])
-        if confidence is None:
-            one = units.observed(precision)
-        else:
-            one = units.certified(precision, confidence, enough=int(inside.sum()) >= min_rows)
-        found[name] = one if name in groups.names else replace(one, pooled=tuple(groups.pooled))
-    return found
+    return labels, values
 
 
 def accepted(
@@ -296,7 +310,7 @@ def guaranteed(group: object, thresholds: dict[str, AbstentionThreshold]) -> NDA
 
 
 @dataclass(frozen=True)
-class _Ranked:
+class RankedUnits:
     """Which predictions of a group are right, their probabilities and clusters, (n,) each."""
 
     hit: NDArray[np.bool_]
@@ -336,12 +350,16 @@ class _Ranked:
         Trials are as many as the units would be worth if those of a cluster were all alike.
         """
         thresholds = self.thresholds
+        passing = self.passing(thresholds, precision, 1 - confidence)
+        return thresholds[np.lexsort([thresholds, -passing])].tolist()
+
+    def passing(self, thresholds: Array, precision: float, error: float) -> Array:
+        """Probability of each threshold to pass, were each unit right with its own; no labels."""
         some = self.top >= thresholds[:, None]
         trials = np.array([_distinct_worth(self.block[one]) for one in some])
         expected = np.array([self.top[one].mean() for one in some])
-        needed = _fewest_hits(trials, precision, 1 - confidence)
-        passing = np.where(needed <= trials, binom.sf(needed - 1, trials, expected), 0.0)
-        return thresholds[np.lexsort([thresholds, -passing])].tolist()
+        needed = _fewest_hits(trials, precision, error)
+        return np.where(needed <= trials, binom.sf(needed - 1, trials, expected), 0.0)
 
     def _precision(self, threshold: float, level: float) -> Estimate:
         some = self.top >= threshold

@@ -9,6 +9,7 @@ import polars as pl
 
 from trueness.document import Cell, Column, Document, Section, Table
 from trueness.document.numbers import count
+from trueness.evaluation.levels import levels_of
 from trueness.judge.judgement import SCHEMA
 from trueness.text.corpus import Corpus
 
@@ -44,7 +45,8 @@ class CorpusSummary:
         """What to show."""
         corpus, statistics = self.corpus, self.corpus.statistics
         whole = sum(statistics["rows"].values())
-        facts = {name: statistics[name] for name in FACTS} | _readable(corpus.reports)
+        facts = {name: statistics[name] for name in FACTS} | _levels(corpus)
+        facts |= _readable(corpus.reports)
         return Document(
             f"Corpus {corpus.folder.name}",
             [
@@ -57,6 +59,13 @@ class CorpusSummary:
     def _counts(self) -> dict[str, dict[str, dict[str, int]]]:
         statistics = self.corpus.statistics
         return {"class": statistics["classes"], "language": statistics["languages"]}
+
+
+def _levels(corpus: Corpus) -> dict[str, Any]:
+    """Classes at each level, where classes are paths."""
+    above = levels_of(corpus.classes, corpus.joiner)
+    named = {f"level {one.depth}": len(one.classes) for one in reversed(above)}
+    return {"classes": {**named, "leaves": len(corpus.classes)}} if named else {}
 
 
 def _table(what: str, counts: dict[str, dict[str, int]], whole: int) -> Table:

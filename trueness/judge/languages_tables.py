@@ -47,6 +47,7 @@ from trueness.judge.languages_words import (
     words_of,
 )
 from trueness.judge.leaks import leaks_sentence
+from trueness.judge.levels import levels_section
 from trueness.store import Run
 
 if TYPE_CHECKING:
@@ -149,7 +150,8 @@ def class_run_sections(name: str, run: Run[Any], part: str) -> list[Part]:
     found = class_run(name, run, part)
     curves = learning_curves(run)
     trained = [] if curves is None else [Section("Training", [curves])]
-    return [*slices_parts(name, found.slices, found.words), *trained]
+    levels = levels_section({name: run}, part, found.words)
+    return [*slices_parts(name, found.slices, found.words), *levels, *trained]
 
 
 def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True) -> list[Part]:
@@ -292,6 +294,7 @@ def group_sections(group: ClassGroup) -> list[Section]:
         sections.append(Section("How it is measured", [*notes, tops_of(shown, words)]))
     return [
         *sections,
+        *levels_section(group.shown, group.part, words),
         *(Section(f"{name} in detail", slices_parts(name, found, words, figures=False),
                   folded=True)
           for name, found in shown.items()),

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from trueness.models.titles_counts import (
         titles_flops,
         titles_parameter_count,
+        titles_training_bytes,
     )
 
 __all__, __getattr__, __dir__ = handed_on(__name__, __file__)

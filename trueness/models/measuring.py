@@ -112,6 +112,15 @@ def _windows(module: nn.Module, n_features: int, context: int) -> tuple[Tensor, 
 
 def _saved_bytes(module: nn.Module, x: Tensor, noise_bytes: int) -> int:
     """Bytes of all tensors that a training pass over `x` saves, each storage once."""
+    draws = torch.zeros(len(x), noise_bytes, dtype=torch.uint8, device=x.device)
+    size = len(cast(tuple[float, ...], module.rates))
+    level = torch.zeros(size, dtype=torch.uint8, device=x.device)
+    noise = Noise(draws, level, torch.ones(size, device=x.device))
+    return saved_bytes(lambda: module(x, noise))
+
+
+def saved_bytes(forward: Callable[[], object]) -> int:
+    """Bytes of all tensors that a pass saves for the backward pass, each storage once."""
     saved: dict[int, torch.UntypedStorage] = {}
 
     def note(tensor: Tensor) -> Tensor:
@@ -119,10 +128,6 @@ def _saved_bytes(module: nn.Module, x: Tensor, noise_bytes: int) -> int:
         saved[id(storage)] = storage  # held, so that no other gets its id
         return tensor
 
-    draws = torch.zeros(len(x), noise_bytes, dtype=torch.uint8, device=x.device)
-    size = len(cast(tuple[float, ...], module.rates))
-    level = torch.zeros(size, dtype=torch.uint8, device=x.device)
-    noise = Noise(draws, level, torch.ones(size, device=x.device))
     with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
-        module(x, noise)
+        forward()
     return sum(storage.nbytes() for storage in saved.values())

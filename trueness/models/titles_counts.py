@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any, TypeVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from trueness.models.encoder import TitleClassifier, build_titles
-from trueness.models.measuring import META, map_weights, weights
+from trueness.models.measuring import FEW, META, map_weights, saved_bytes, weights
 from trueness.spec import titles
+
+Tokens = TypeVar("Tokens", float, NDArray[np.int64])
+BYTES_A_WEIGHT = 20
+"""In training: weight, gradient, both moments of AdamW, and the best epoch's copy, in float32."""
 
 
 @lru_cache(maxsize=64)
@@ -30,8 +37,8 @@ def titles_parameter_count(model: titles.Encoder, vocabulary: int, n_classes: in
 
 
 def titles_flops(
-    model: titles.Encoder, vocabulary: int, n_classes: int, tokens_per_row: float
-) -> float:
+    model: titles.Encoder, vocabulary: int, n_classes: int, tokens_per_row: Tokens
+) -> Tokens:
     """Floating-point operations of one forward pass over one text; a training step takes 3 times.
 
     Matrix products, two operations per multiply-add: linear maps and both products of attention.
@@ -42,8 +49,8 @@ def titles_flops(
     ----------
     model : trueness.spec.titles.Encoder
     vocabulary, n_classes : int
-    tokens_per_row : float
-        Positions of the row, padding included if the work on it is to count.
+    tokens_per_row : float or (n,)
+        Positions of the row, padding included if the work on it is to count; or those of n rows.
 
     Examples
     --------
@@ -54,4 +61,50 @@ def titles_flops(
     module = _titles_skeleton(model, vocabulary, n_classes)
     each_token = sum(map_weights(block) for block in module.blocks)
     attention = 2 * model.n_layers * model.d_model * tokens_per_row**2
-    return 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))
+    total: Any = 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))
+    return total
+
+
+def titles_training_bytes(
+    model: titles.Encoder, vocabulary: int, n_classes: int, *, rows: int, tokens: int,
+    averaged: bool = False,
+) -> int:  # fmt: skip
+    """Memory of training in float32: what each weight holds, and what one batch keeps; an estimate.
+
+    What a batch keeps is what torch saves in a pass with dropout, measured on tensors without
+    numbers as by `trueness.models.measuring.measured_activation_bytes`. Attention counts with all
+    its weights, which fused kernels need not keep; half precision needs about half.
+
+    Parameters
+    ----------
+    model : trueness.spec.titles.Encoder
+    vocabulary, n_classes : int
+    rows, tokens : int
+        Texts of a batch, and positions of each.
+    averaged : bool
+        Whether averaged weights are kept as well.
+
+    Examples
+    --------
+    >>> small = titles.Encoder(kind="encoder", d_model=64, n_layers=2, n_heads=2, d_ff=96)
+    >>> each = [titles_training_bytes(small, 500, 6, rows=n, tokens=16) for n in (0, 1, 2)]
+    >>> each[2] - each[1] == each[1] - each[0] > 0
+    True
+    """
+    each = BYTES_A_WEIGHT + 4 * averaged
+    kept = _kept_a_row(model, n_classes, max(1, tokens))
+    return titles_parameter_count(model, vocabulary, n_classes) * each + rows * kept
+
+
+@lru_cache(maxsize=64)
+def _kept_a_row(model: titles.Encoder, n_classes: int, tokens: int) -> int:
+    """Bytes that one more text of a batch keeps for the backward pass."""
+    module = _titles_skeleton(model, 2, n_classes).train()
+    few, more = (
+        torch.zeros(rows, tokens, dtype=torch.int64, device=META) for rows in (FEW, FEW + 1)
+    )
+    return _kept(module, more) - _kept(module, few)
+
+
+def _kept(module: TitleClassifier, tokens: torch.Tensor) -> int:
+    return saved_bytes(lambda: module(tokens, torch.ones_like(tokens, dtype=torch.bool)))

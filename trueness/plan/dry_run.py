@@ -79,21 +79,37 @@ def size_text(size: dict[str, Any]) -> str:
     Examples
     --------
     >>> size = {"baselines": 1, "networks": 6, "folds": 3, "fits": 18, "gflop_at_most": 1200.0,
-    ...         "hours_at_most": 0.25, "memory_bytes": 2e8}
+    ...         "gflop_expected": None, "hours_at_most": 0.25, "hours_expected": None,
+    ...         "memory_bytes": 2e8}
     >>> size_text(size)
     '1 baseline; 6 models × 3 folds = 18 fits, at most 1,200 GFLOP, 15 min, 200 MB'
+    >>> size_text(size | {"fits": 6, "gflop_expected": 300.0, "hours_expected": 0.1})
+    '1 baseline; 6 models, at most 1,200 GFLOP (about 300 expected), 15 min (about 6 min), 200 MB'
     """
     fits, networks, folds = size["fits"], plural(size["networks"], "model"), size["folds"]
     if fits != size["networks"]:
         networks += f" × {count(folds)} folds =" if folds is not None else ","
         networks += f" {plural(fits, 'fit')}"
-    hours, work = size["hours_at_most"], size["gflop_at_most"]
-    cost = [
-        *([] if work is None else [f"at most {count(work) if work >= 10 else short(work)} GFLOP"]),
-        *([] if hours is None else [hours_text(hours)]),
-        *([_bytes(size["memory_bytes"])] if size["memory_bytes"] else []),
-    ]
+    cost = [*_work_words(size), *([_bytes(size["memory_bytes"])] if size["memory_bytes"] else [])]
     return ", ".join([f"{plural(size['baselines'], 'baseline')}; {networks}", *cost])
+
+
+def _work_words(size: dict[str, Any]) -> list[str]:
+    """Work and time at most, and those that are expected."""
+    work, hours = size["gflop_at_most"], size["hours_at_most"]
+    if work is None:
+        return []
+    likely, soon = size["gflop_expected"], size["hours_expected"]
+    told = f"at most {_gflop(work)} GFLOP"
+    told += "" if likely is None else f" (about {_gflop(likely)} expected)"
+    if hours is None:
+        return [told, "time known after the first"] if work else [told]
+    most, mean = hours_text(hours), None if soon is None else hours_text(soon)
+    return [told, most if mean in (None, most) else f"{most} (about {mean})"]
+
+
+def _gflop(work: float) -> str:
+    return count(work) if work >= 10 else short(work)
 
 
 def _bytes(n: float) -> str:

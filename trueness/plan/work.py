@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
@@ -78,18 +78,18 @@ class Plan:
             engine.check(some, self.examples_of, setting, self.store)
 
     def size(self, setting: Setting, workers: int) -> dict[str, Any]:
-        """Fits, work, memory and time at most, of all that is missing."""
+        """Fits, work, memory and time, expected and at most, of all that is missing."""
         jobs = self.jobs(self.missing, setting)
         folds = {job.fits // len(job.specs) for job in jobs}
-        costs = [
-            engine_of(s.model.engine).cost(s, self.examples_of(s), setting.folder)
-            for s in self.missing
-        ]
-        known = [cost.gflop for cost in costs if cost.gflop is not None]
-        gflop = sum(known) if len(known) == len(costs) else None
-        rate = measured_rate(self.store)
-        largest = sorted((job.bytes for job in jobs), reverse=True)[: max(1, workers)]
-        hours = gflop / rate / max(1, workers) / 3600 if rate and gflop is not None else None
+        most, likely = self._work(jobs, setting)
+        gflop = None if most is None else sum(most.values())
+        expected = None if likely is None else sum(likely.values())
+        rates = {
+            name: measured_rate(self.store, name, setting.device.name)
+            for name in {job.engine for job in jobs}
+        }
+        many = max(1, workers)
+        largest = sorted((job.bytes for job in jobs), reverse=True)[:many]
         return {
             "baselines": len(self.baselines),
             "networks": len(self.missing),
@@ -99,9 +99,36 @@ class Plan:
             "widest_stack": max((job.width for job in jobs), default=0),
             "modes": sorted({job.mode for job in jobs if job.mode}),
             "gflop_at_most": None if gflop is None else round(gflop, 3),
+            "gflop_expected": None if expected is None else round(expected, 3),
             "memory_bytes": sum(largest),
-            "hours_at_most": None if hours is None else round(hours, 3),
+            "hours_at_most": None if most is None else _hours(most, rates, many),
+            "hours_expected": None if likely is None else _hours(likely, rates, many),
         }
+
+    def _work(
+        self, jobs: Sequence[Job], setting: Setting
+    ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
+        """GFLOP of each engine: at most, None if unknown; and expected, where jobs tell it."""
+        most: dict[str, float] = {}
+        likely: dict[str, float] = {}
+        for job in jobs:
+            engine = engine_of(job.engine)
+            costs = [engine.cost(s, self.examples_of(s), setting.folder).gflop for s in job.specs]
+            if None in costs:
+                return None, None
+            bound = sum(cost for cost in costs if cost is not None)
+            most[job.engine] = most.get(job.engine, 0.0) + bound
+            mean = bound if job.expected is None else job.expected
+            likely[job.engine] = likely.get(job.engine, 0.0) + mean
+        return most, likely if any(job.expected is not None for job in jobs) else None
+
+
+def _hours(work: dict[str, float], rates: dict[str, float | None], workers: int) -> float | None:
+    """Time of the work of each engine at its rate; None while one is not known."""
+    if any(rates[name] is None and gflop for name, gflop in work.items()):
+        return None
+    seconds = sum(gflop / (rates[name] or 1.0) for name, gflop in work.items())
+    return round(seconds / workers / 3600, 3)
 
 
 def by_engine(specs: Iterable[Any]) -> list[tuple[Engine, list[Any]]]:
@@ -155,10 +182,14 @@ def plan(
     )  # fmt: skip
 
 
-def measured_rate(store: Store) -> float | None:
-    """GFLOP per second and worker of runs that are stored, by the median; None without any."""
-    records = [run.record for run in store.all_runs(TIMED)[0]]
-    return median([r["gflop"] / r["seconds"] for r in records if r.get("gflop")] or [0.0]) or None
+def measured_rate(store: Store, engine: str, device: str) -> float | None:
+    """GFLOP per second and worker of stored runs of an engine, by the median; None without any."""
+    records = [
+        run.record for run in store.all_runs(TIMED)[0]
+        if run.record.get("gflop") and run.record["device"] == device
+        and run.spec.model.engine == engine
+    ]  # fmt: skip
+    return median([r["gflop"] / r["seconds"] for r in records] or [0.0]) or None
 
 
 def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, SpecError, StoreError
 from trueness.search.stored import StoredStudy
-from trueness.search.trainer import alarm_estimate
+from trueness.search.trainer import OF_LABELS, alarm_estimate
 from trueness.spec import Spec
 from trueness.store import Run, Store
 
@@ -43,13 +43,18 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Ranked:
-    """A configuration of a search: its runs, one per replicate, and what ranks it."""
+    """A configuration of a search: its runs, one per replicate, and what ranks it.
+
+    `low` is the lower bound that ranks, `tie` what decides where those are equal, `value` what is
+    shown beside it, called `measure`.
+    """
 
     study: str
     runs: tuple[Run, ...]
     low: float
-    recall: float
+    tie: float
     value: float
+    measure: str
 
     @property
     def spec(self) -> Spec:
@@ -58,22 +63,27 @@ class Ranked:
 
 
 def ranked(study: StoredStudy, store: Store, by: str | None = None) -> list[Ranked]:
-    """Distinct configurations, the best lower bound first, ties by recall.
+    """Distinct configurations, the best lower bound first, ties by recall or by macro-F1.
 
     Parameters
     ----------
     study : StoredStudy
     store : Store
-    by : {"auc", "precision"}, optional
-        Estimate whose lower bound ranks: the objective's own by default, the precision at the
-        largest alarm budget where that was the recall.
+    by : str, optional
+        Estimate whose lower bound ranks, one of `OF_LABELS`: the objective's own by default, the
+        precision at the largest alarm budget where that was the recall.
 
     Raises
     ------
     DataError
-        If no run of the study is in the store.
+        If no run of the study is in the store, or its runs have no such estimate.
     """
-    chosen = by or ("auc" if study.objective[0] == "auc" else "precision")
+    own = study.objective[0]
+    chosen = by or ("precision" if own.startswith("recall") else own)
+    of_classes = own in OF_LABELS["classes"]
+    if of_classes != (chosen in OF_LABELS["classes"]):
+        raise DataError(f"--by {chosen}: runs of the study {study.name} have no such estimate; "
+                        f"leave it out for {own}", "objective")  # fmt: skip
     configurations: dict[str, list[Run]] = {}
     for trial in study.completed:
         try:
@@ -84,7 +94,7 @@ def ranked(study: StoredStudy, store: Store, by: str | None = None) -> list[Rank
     if not configurations:
         raise DataError(f"no run of the study {study.name} is in the store {store.root}")
     rows = [_ranked(study.name, runs, chosen) for runs in configurations.values()]
-    return sorted(rows, key=lambda r: (-r.low, -r.recall, -r.value, r.spec.key))
+    return sorted(rows, key=lambda r: (-r.low, -r.tie, -r.value, r.spec.key))
 
 
 def _ranked(study: str, runs: list[Run], by: str) -> Ranked:
@@ -92,10 +102,13 @@ def _ranked(study: str, runs: list[Run], by: str) -> Ranked:
         values = [run.record["estimates"][name][field] for run in runs]
         return sum(v or 0.0 for v in values) / len(values)
 
+    if by in OF_LABELS["classes"]:
+        all_units = mean("macro_f1", "value")
+        return Ranked(study, tuple(runs), mean(by, "low"), all_units, all_units, "macro-F1")
     name = "auc" if by == "auc" else alarm_estimate(runs[0])
     recall = alarm_estimate(runs[0], "recall")
     return Ranked(
-        study, tuple(runs), mean(name, "low"), mean(recall, "value"), mean("auc", "value")
+        study, tuple(runs), mean(name, "low"), mean(recall, "value"), mean("auc", "value"), "AUC"
     )
 
 
@@ -117,7 +130,7 @@ def varied(spec: Spec, changes: dict[str, Any]) -> Spec | None:
             node = node[key]
         node[last] = value
     try:
-        return Spec.model_validate(content)
+        return type(spec).model_validate(content)
     except ValidationError:
         return None
 
@@ -143,7 +156,7 @@ def promoted(
         All tiers of the studies by default.
     seeds : int
         Replicates of each, with seeds that the search did not use.
-    by : {"auc", "precision"}, optional
+    by : str, optional
         As for `ranked`.
 
     Raises
@@ -151,23 +164,28 @@ def promoted(
     DataError
         If a tier has no study, or studies that were measured on different units.
     """
-    known = list(dict.fromkeys(str(f.about["tier"]) for f in studies))
+    known = list(dict.fromkeys(tier_of(f) for f in studies))
     chosen: list[Candidate] = []
     for tier in tiers or known:
-        inside = [f for f in studies if f.about["tier"] == tier]
+        inside = [f for f in studies if tier_of(f) == tier]
         if not inside:
             raise DataError(f"no study of tier {tier!r}; there are {', '.join(known) or 'none'}")
         rows = [(row, study) for study in inside for row in ranked(study, store, by)]
         same_units([row for row, _ in rows])
-        rows.sort(key=lambda one: (-one[0].low, -one[0].recall, -one[0].value))
+        rows.sort(key=lambda one: (-one[0].low, -one[0].tie, -one[0].value))
         unique = {_full(row, study).candidate: (row, study) for row, study in reversed(rows)}
         for place, (row, study) in enumerate(list(reversed(unique.values()))[:count], 1):
             spec = _full(row, study)
             first = max(run.spec.seed for run in row.runs) + 1
-            why = f"{study.name}: lower bound {row.low:.3f}, AUC {row.value:.3f}"
+            why = f"{study.name}: lower bound {row.low:.3f}, {row.measure} {row.value:.3f}"
             numbers = tuple(range(first, first + seeds))
             chosen.append(Candidate(f"{tier}-{place:02d}", "P1", spec, why, numbers))
     return chosen
+
+
+def tier_of(study: StoredStudy) -> str:
+    """Tier of a search; ``best`` where its task has none."""
+    return str(study.about["tier"] or "best")
 
 
 def _full(row: Ranked, study: StoredStudy) -> Spec:
@@ -246,7 +264,7 @@ def _entry(candidate: Candidate, content: dict[str, Any]) -> list[str]:
 
 def _beside(path: Path, source: str) -> str:
     """Source as seen from the folder of a file."""
-    if not Path(source).is_file():
+    if not Path(source).is_absolute():
         return source
     return os.path.relpath(source, path.parent.resolve())
 

@@ -16,7 +16,7 @@ from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
 from trueness.spec import Spec
-from trueness.spec.recipe import Recipe
+from trueness.spec.kinds import spec_class
 from trueness.tasks import Place, window_shape
 from trueness.yamlfile import Part, Reader, bundled_file
 
@@ -66,13 +66,16 @@ def load_search(
     given = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
     content = spelled_out(Part(dict(top["space"]), {})).content
     own = content.get("recipe", {})
-    usual = own.get("epochs", Recipe().epochs) if isinstance(own, dict) else Recipe().epochs
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
     ground = make_ground(
         Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe,
     )  # fmt: skip
+    usual_recipe = spec_class(ground.kind).model_fields["recipe"].get_default(
+        call_default_factory=True
+    )  # fmt: skip
+    usual = own.get("epochs", usual_recipe.epochs) if isinstance(own, dict) else None
     if pin is not None:
         content = _pinned(content, pin, vary)
     elif vary:
@@ -128,8 +131,8 @@ def _sources(
     for key, source in named.items():
         if source is not None:
             beside = file.parent / str(source)
-            path = beside if not given[key] and beside.is_file() else Path(str(source))
-            found[key] = str(path.resolve()) if path.is_file() else str(source)
+            path = beside if not given[key] and beside.exists() else Path(str(source))
+            found[key] = str(path.resolve()) if path.exists() else str(source)
     return found
 
 

@@ -15,7 +15,10 @@ from trueness.errors import DataError, StoreError, nearest
 from trueness.judge.studies import Range, Study, from_rows
 from trueness.store import Run, Store
 
-MEASURES = {"auc": "AUC", "precision": "lower bound of precision"}
+MEASURES = {
+    "auc": "AUC", "precision": "lower bound of precision", "macro_f1": "macro-F1",
+    "mean_group": "mean macro-F1 of languages", "worst_group": "macro-F1 of the worst language",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -101,15 +104,16 @@ def study_of(stored: StoredStudy, store: Store) -> Study:
     run = _any_run(rows, store)
     positives, examples, chosen = (None, None, "validation") if run is None else _days(run)
     objective = stored.objective[0]
-    notes = [f"{about['title']}; horizon {about['horizon']} d, {about['protocol']}"]
+    days = [] if about["horizon"] is None else [f"horizon {about['horizon']} d"]
+    notes = [f"{about['title']}; {', '.join([*days, about['protocol']])}"]
     if len(stored.objective) > 1:
         notes.append(f"searched for {' and '.join(stored.objective)}; judged by {objective} here")
     if stored.pruned:
         notes.append(f"{plural(stored.pruned, 'trial')} pruned, left out of everything here")
     return from_rows(
         stored.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
-        budget=about["budget"] or "?", tier=about["tier"],
-        kind=f"h{about['horizon']} {about['protocol']}",
+        budget=about["budget"] or "?", tier=about["tier"] or "?",
+        kind=f"h{about['horizon']} {about['protocol']}" if days else about["protocol"],
         measure=MEASURES.get(objective, objective), positives=positives, examples=examples,
         chosen=chosen, notes=notes,
         shapes=[(d, depth) for d, depth in about["shapes"]] if about.get("shapes") else None,
@@ -135,7 +139,9 @@ def _any_run(rows: list[dict[str, Any]], store: Store) -> Run | None:
 
 def _days(run: Run) -> tuple[int | None, int | None, str]:
     """Positives, examples and name of the measured part."""
-    part = run.spec.evaluation.measured_on
+    part = run.spec.estimands.measured_on
+    if run.spec.estimands.kind != "binary":
+        return None, run.record["units"]["n"], part
     counts = [fold[part] for fold in run.record["folds"] if part in fold]
     examples, positives = (sum(c[i] for c in counts) for i in (0, 1))
     known = 0 < positives < examples

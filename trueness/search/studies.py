@@ -310,7 +310,7 @@ def _about(search: Search) -> dict[str, Any]:
     spec = search.spec(search.any_valid())
     return {
         "title": search.title, "budget": search.budget, "tier": getattr(spec.task, "tier", None),
-        "horizon": spec.task.horizon, "protocol": spec.evaluation.protocol,
+        "horizon": getattr(spec.task, "horizon", None), "protocol": spec.evaluation.protocol,
         "sources": search.sources, "full_epochs": search.full_epochs,
         "shapes": [list(shape) for shape in search.shapes] or None,
         "leaves": {leaf.name: described(leaf) for leaf in search.space.leaves()},

@@ -14,10 +14,13 @@ from trueness.document.numbers import count, plural, short
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.judgement import SCHEMA
 from trueness.search.studies import Opened
-from trueness.search.trainer import Trainer, alarm_estimate
+from trueness.search.trainer import Objective, Trainer
 from trueness.search.trials import Outcome
 from trueness.store import Store
 
+TITLES = {"macro_f1": "macro-F1", "mean_group": "mean of\nlanguages",
+          "worst_group": "worst\nlanguage"}  # fmt: skip
+"""Headings of estimates whose name is none."""
 MOST_BEST = 5
 """Trials of the front of two objectives that are shown."""
 ENDS = {
@@ -119,7 +122,8 @@ def _table(best: Sequence[BestTrial]) -> Table:
     columns = [
         Column("trial", "count", 9), Column("model", weight=7), Column("run", "code", 5),
         Column("weights", "short", 6),
-        *(Column(name, "estimate" if name == "auc" else "share", 8) for name in names),
+        *(Column(TITLES.get(name, name), "share" if "@" in name else "estimate", 8)
+          for name in names),
     ]  # fmt: skip
     rows = [
         (one.number, one.label, one.key, one.parameters or None, *one.estimates.values())
@@ -139,15 +143,14 @@ def summary_of(
         name, outcome, trainer.reused, len(done), len({t.user_attrs["key"] for t in done}),
         [t.user_attrs["run"]["parameters"] for t in done],
         study.study.user_attrs["made"]["objective"],
-        [_best(trial, store) for trial in study.best()[:MOST_BEST]], command,
+        [_best(trial, store, trainer.objective) for trial in study.best()[:MOST_BEST]], command,
     )  # fmt: skip
 
 
-def _best(trial: FrozenTrial, store: Store) -> BestTrial:
+def _best(trial: FrozenTrial, store: Store, objective: Objective) -> BestTrial:
     facts = trial.user_attrs["run"]
     run = store.run(facts["keys"][0])
-    wanted = ("auc", alarm_estimate(run), alarm_estimate(run, "recall"))
-    estimates = {n: Estimate.from_dict(run.record["estimates"][n]) for n in wanted}
+    estimates = objective.shown(run)
     return BestTrial(
         trial.number, run.key, facts["label"], facts["parameters"], trial.values or [],
         trial.user_attrs.get("forced"), trial.params, estimates,

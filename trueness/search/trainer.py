@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from trueness.campaign import Campaign, Entry, baselines_of
 from trueness.engines import Setting
+from trueness.errors import SpecError
+from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import precision_recall_curve
 from trueness.examples import Examples
 from trueness.execute import Pool
@@ -27,6 +29,14 @@ FEW_ALARMS = 5
 """Alarms below which a precision does not count."""
 WIDTH_OF_95 = 3.92
 """Standard errors in a 95 % interval."""
+Kind: TypeAlias = Literal[
+    "auc", "precision", "recall", "both", "macro_f1", "mean_group", "worst_group"
+]
+OF_LABELS: dict[str, tuple[Kind, ...]] = {
+    "binary": ("auc", "precision", "recall", "both"),
+    "classes": ("macro_f1", "mean_group", "worst_group"),
+}
+"""Kind of label -> what a search may maximise."""
 
 
 @dataclass(frozen=True)
@@ -36,10 +46,35 @@ class Objective:
     ``auc``: pooled AUC. ``precision``: lower bound of the precision at the largest alarm budget.
     ``recall``: best recall of a threshold with precision at least `precision`; without one, 0 and
     a violated constraint. ``both``: AUC and the lower bound of the precision, as two objectives.
+    Of K classes ``macro_f1``, of all units; ``mean_group`` and ``worst_group``, its mean over
+    languages and the smallest of them. All on the part that runs are measured on.
     """
 
-    kind: Literal["auc", "precision", "recall", "both"] = "auc"
+    kind: Kind = "auc"
     precision: float = 0.6
+
+    @classmethod
+    def of(cls, kind: Kind | None, precision: float, spec: Any) -> Objective:  # noqa: ANN401
+        """Objective for specs like this one; by default the AUC, or what picks an epoch.
+
+        Raises
+        ------
+        SpecError
+            With code ``objective`` if their runs have no such measure.
+        """
+        known = OF_LABELS[spec.estimands.kind]
+        usual = getattr(spec.evaluation, "select_on", "auc") if kind is None else kind
+        if usual not in known:
+            raise SpecError(
+                f"--objective {usual}: runs on {spec.task.kind} have none; give "
+                f"{', '.join(known[:-1])} or {known[-1]}", "objective",
+            )  # fmt: skip
+        return cls(usual, precision)
+
+    @property
+    def of_classes(self) -> bool:
+        """Whether it is a measure of K classes."""
+        return self.kind in OF_LABELS["classes"]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -53,6 +88,8 @@ class Objective:
         if self.kind == "recall":
             return self._recall(one)
         estimates = one.record["estimates"]
+        if self.of_classes:
+            return (float(estimates[self.kind]["value"] or 0.0),), None
         known = {
             "auc": estimates["auc"]["value"],
             "precision": estimates[alarm_estimate(one)]["low"],
@@ -72,9 +109,27 @@ class Objective:
         """Standard error of the first value, by its interval; None if it has none."""
         if self.kind == "recall":
             return None
-        name = alarm_estimate(one) if self.kind == "precision" else "auc"
+        binary = alarm_estimate(one) if self.kind == "precision" else "auc"
+        name = self.kind if self.of_classes else binary
         low, high = (one.record["estimates"][name][end] for end in ("low", "high"))
         return None if low is None or high is None else (high - low) / WIDTH_OF_95
+
+    def shown(self, one: Run) -> dict[str, Estimate]:
+        """Estimates of a run that a summary shows."""
+        names = OF_LABELS["classes"] if self.of_classes else (
+            "auc", alarm_estimate(one), alarm_estimate(one, "recall")
+        )  # fmt: skip
+        return {n: Estimate.from_dict(one.record["estimates"][n]) for n in names}
+
+    def facts(self, one: Run) -> dict[str, Any]:
+        """What a trial keeps of a run beside its value."""
+        if self.of_classes:
+            return {}
+        scores, recall = one.record["scores"], alarm_estimate(one, "recall")
+        return {
+            "scores": [scores["min"], scores["max"]],
+            "recall": one.record["estimates"][recall]["value"],
+        }
 
 
 def alarm_estimate(one: Run, of: str = "precision") -> str:
@@ -123,7 +178,8 @@ class Trainer:
             for one in proposals
             for extra in range(self.seeds)
         ]
-        prune = epoch_judge({p.spec.key: p.trial for p in proposals}) if self.prunes else None
+        trials = {p.spec.key: p.trial for p in proposals}
+        prune = epoch_judge(trials, self.objective.kind) if self.prunes else None
         summary = self._trained(entries, prune)
         results = [self._result(one, summary) for one in proposals]
         return [replace(one, interrupted=summary.interrupted) for one in results]
@@ -178,12 +234,11 @@ class Trainer:
         found = [self.objective.values(one) for one in runs]
         values = tuple(sum(c) / len(runs) for c in zip(*(v for v, _ in found), strict=True))
         broken = [v for _, v in found if v is not None]
-        first, name = runs[0].record, alarm_estimate(runs[0], "recall")
+        first = runs[0].record
         facts = {
             "keys": [one.key for one in runs], "label": first["label"],
             "parameters": first["parameters"], "error": self.objective.error(runs[0]),
-            "scores": [first["scores"]["min"], first["scores"]["max"]],
-            "recall": first["estimates"][name]["value"],
+            **self.objective.facts(runs[0]),
             "seconds": sum(one.record["seconds"] for one in runs),
         }  # fmt: skip
         return Result(values, sum(broken) / len(broken) if broken else None, facts)

@@ -18,6 +18,7 @@ from trueness.judge.comparison import draws_of_runs
 from trueness.judge.judgement import SCHEMA
 from trueness.search.follow_up import Candidate, Ranked, ranked, same_units
 from trueness.search.stored import StoredStudy
+from trueness.search.trainer import OF_LABELS
 from trueness.spec import Spec
 from trueness.store import Run, Store
 
@@ -64,6 +65,12 @@ def transferred(studies: Sequence[StoredStudy], store: Store, *, seeds: int = 1)
     """
     if len(studies) < 2:
         raise DataError("a transfer needs at least two studies, one for each budget")
+    for study in studies:
+        if study.objective[0] in OF_LABELS["classes"]:
+            raise DataError(
+                f"{study.name}: a transfer compares the AUC of networks of windows, which its runs "
+                "have not; search their recipes and widths together", "objective",
+            )  # fmt: skip
     names = [_short(study) for study in studies]
     if len(set(names)) < len(names):
         raise DataError(f"two studies have the same budget: {', '.join(f.name for f in studies)}")

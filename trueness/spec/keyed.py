@@ -15,10 +15,12 @@ class ContentAddressed(Shape):
     """A description of a run whose digest is its address.
 
     `references` are the fields that name another run: in a campaign, the id of an earlier
-    experiment. `labelled` are the fields that the label names, as patterns of dotted names.
+    experiment. `named_recipes` tells whether a recipe may be called by its name. `labelled` are the
+    fields that the label names, as patterns of dotted names.
     """
 
     references: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    named_recipes: ClassVar[bool] = True
     labelled: ClassVar[tuple[str, ...]] = ()
 
     @property

@@ -44,6 +44,8 @@ _TOKENIZER = TrainedTokenizer(kind="bpe")
 class TitlesTask(Shape):
     """Texts in many languages, each of one class; the language is a slice, never an input."""
 
+    of_data: ClassVar[tuple[str, ...]] = ("corpus",)
+
     kind: Literal["titles"]
     corpus: str = Field(min_length=1, description="digest of the corpus, its splits included")
     tokenizer: Tokenizer = _TOKENIZER
@@ -87,6 +89,7 @@ class TitlesModel(Family):
     engine: ClassVar[str]
     is_network: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
+    sizes: ClassVar[tuple[str, ...]] = ()
 
 
 class Encoder(TitlesModel):
@@ -351,6 +354,7 @@ class TitlesSpec(ContentAddressed):
         "loss.classification*", "loss.class_weights*", "loss.groups*", "loss.contrastive*",
         "recipe.sampling_alpha", "recipe.ema", "task.tokenizer*",
     )  # fmt: skip
+    named_recipes: ClassVar[bool] = False
 
     task: TitlesTask
     model: TitlesModel = Encoder(kind="encoder")

@@ -40,6 +40,7 @@ from trueness.text.corpus import (
 from trueness.text.duplicates import DuplicateFinder
 from trueness.text.grouping import merge, near_duplicates
 from trueness.text.languages import purity
+from trueness.text.paths import check_paths, check_single
 from trueness.text.shards import Reading, read_shards, rows_of_shards, shard_paths
 from trueness.text.sources import Source
 from trueness.text.splits import grouped_split
@@ -198,6 +199,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     source = source.prepared(folder / "source")
     reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, heard)
     rows = rows_of_shards(folder / "rows")
+    _check_labels(rows, source)
     least = source.min_class_rows if plan.min_class_rows is None else plan.min_class_rows
     reports: dict[str, Any] = {
         "read": reading.read,
@@ -266,6 +268,14 @@ def _drop_small_classes(rows: Rows, least: int) -> dict[str, int]:
     rows.label = renumbered[rows.label].astype(np.int16)
     rows.classes = kept
     return dropped
+
+
+def _check_labels(rows: Rows, source: Source) -> None:
+    """Refuse labels that are several, and paths that make no tree."""
+    counts = np.bincount(rows.label, minlength=len(rows.classes)).tolist()
+    check_single(dict(zip(rows.classes, counts, strict=True)))
+    if rows.classes:
+        check_paths(rows.classes, source.provenance().get("columns", {}))
 
 
 def _check_enough(rows: Rows, reading: Reading, source: Source) -> None:

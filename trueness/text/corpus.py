@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, StoreError
 from trueness.files import read_json, sha256_of
+from trueness.text.paths import JOINER, are_paths
 
 VERSION = 2
 PARTS = ("train", "validation", "test")
@@ -112,6 +113,12 @@ class Corpus:
     provenance: dict[str, Any]
     reports: dict[str, Any]
     file_digests: dict[str, str]
+
+    @property
+    def joiner(self) -> str | None:
+        """What stands between the levels of classes that are paths; None where they are names."""
+        source = self.provenance["source"]
+        return JOINER if are_paths(source.get("columns", {})) else None
 
     def part(self, name: str) -> Titles:
         """Texts of ``train``, ``validation`` or ``test``.

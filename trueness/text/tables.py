@@ -12,6 +12,7 @@ import polars as pl
 
 from trueness.errors import DataError, nearest
 from trueness.reading import as_texts, ending, names_of, portions, without_missing
+from trueness.text.paths import check_levels, check_separator, path_of
 from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned
 
 GUESSES = {
@@ -29,19 +30,33 @@ _FULL = "full"
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns play which role; empty ones are guessed by `GUESSES`."""
+    """Which columns play which role; empty ones are guessed by `GUESSES`.
+
+    Classes are paths where `parents` name columns of the levels above the label, the outermost
+    first, or `hierarchy` is what stands between the levels in a cell. Neither is guessed.
+    """
 
     text: tuple[str, ...] = ()
     label: str | None = None
     language: str | None = None
     cluster: str | None = None
     id: str | None = None
+    parents: tuple[str, ...] = ()
+    hierarchy: str | None = None
+
+    def __post_init__(self) -> None:
+        check_separator(self.hierarchy)
 
     @property
     def taken(self) -> list[str]:
         """Columns that play a role, each once."""
-        named = (*self.text, self.label, self.language, self.cluster, self.id)
+        named = (*self.text, *self.parents, self.label, self.language, self.cluster, self.id)
         return list(dict.fromkeys(name for name in named if name is not None))
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Columns of the levels of a class."""
+        return (*self.parents, self.label or "")
 
     def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
         """Roles filled from the names of a table.
@@ -68,7 +83,7 @@ class Columns:
         if titles_only:
             taken["text"] = taken["text"][:1]
         rest = {role: (taken[role] or (None,))[0] for role in GUESSES if role != "text"}
-        return Columns(taken["text"], **rest)
+        return replace(self, text=taken["text"], **rest)
 
 
 def _one(name: str | None) -> tuple[str, ...]:
@@ -181,9 +196,10 @@ class DatasetFolder:
 
 
 def _told(source: Table | DatasetFolder) -> dict[str, Any]:
-    columns = {role: getattr(source.columns, role) for role in GUESSES}
+    one = source.columns
+    columns = {role: getattr(one, role) for role in (*GUESSES, "hierarchy")}
     return {
-        "columns": {**columns, "text": list(source.columns.text)},
+        "columns": {**columns, "text": list(one.text), "parents": list(one.parents)},
         "titles_only": source.titles_only, "max_chars": source.max_chars,
     }  # fmt: skip
 
@@ -207,7 +223,10 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
     for name in columns.taken:
         kind = frame.schema[name]
         if kind == pl.Binary or as_texts(frame[name]) is None:
-            raise DataError(f"column {name!r} holds {kind}, not one value a row", "column_type")
+            raise DataError(f"column {name!r} holds {kind}, not one value a row; keep one of "
+                            "several, or a row for each", "column_type")  # fmt: skip
+    if columns.parents or columns.hierarchy:
+        check_levels(frame, columns.path, columns.hierarchy)
     number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
     called = pl.format("{}{}", pl.lit(prefix), number)
     kind = frame.schema[columns.cluster] if columns.cluster else pl.Int64()
@@ -217,13 +236,19 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
         if columns.id is None else pl.col(columns.id).cast(pl.String).fill_null(called),
         text=pl.concat_str([pl.col(c).cast(pl.String) for c in columns.text], separator=" ",
                            ignore_nulls=True),
-        label=pl.col(columns.label or "").cast(pl.String),
+        label=_label(columns),
         language=pl.lit(None, pl.String)
         if columns.language is None else pl.col(columns.language).cast(pl.String),
         cluster=pl.lit(None, pl.Int64)
         if columns.cluster is None
         else pl.col(columns.cluster).cast(pl.Int64 if whole else pl.String),
     )  # fmt: skip
+
+
+def _label(columns: Columns) -> pl.Expr:
+    if columns.parents or columns.hierarchy:
+        return path_of(columns.path, columns.hierarchy)
+    return pl.col(columns.label or "").cast(pl.String)
 
 
 # ------------------------------------------------------------------------------------------ splits

@@ -20,7 +20,10 @@ PUBLISHED = (*ARCHITECTURE, "d_ff_ratio", *TRAINING)
 COMPLETE, NO_VALUE = "complete", "no value"
 STATES = ("running", COMPLETE, "pruned", "fail", "waiting")
 """Of a trial, in the order in which Optuna numbers them."""
-UNIT_MEASURES = ("AUC", "lower bound of precision", "recall")
+UNIT_MEASURES = (
+    "AUC", "lower bound of precision", "recall", "macro-F1", "mean macro-F1 of languages",
+    "macro-F1 of the worst language",
+)  # fmt: skip
 """Measures that lie in [0, 1]."""
 SUFFIX = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9}
 

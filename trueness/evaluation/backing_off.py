@@ -1,0 +1,179 @@
+"""Answers that back off: a leaf if it is sure, else a parent if that is, each cut certified.
+
+Of every group there is a cut for leaves, one for parents of what the first leaves open, and so on.
+All of them keep their promise together; see `backing_off_thresholds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.evaluation.blocks import Blocks
+from trueness.evaluation.by_group import check_lengths, group_units
+from trueness.evaluation.class_draws import independent
+from trueness.evaluation.group_calibration import (
+    AbstentionThreshold,
+    RankedUnits,
+    accepted,
+    checked_probabilities,
+)
+from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.levels import Level
+
+Array = NDArray[np.float64]
+LIKELY = 0.5
+"""Probability to pass from which a threshold counts as the expected one."""
+Chain = tuple[AbstentionThreshold, ...]
+"""Cuts of a group: of leaves, then of each level above."""
+
+
+def backing_off_thresholds(
+    y: object, probabilities: object, group: object, levels: Sequence[Level] = (),
+    blocks: Blocks | None = None, *, precision: float, confidence: float = 0.95,
+    min_rows: int = 100,
+) -> dict[str, Chain]:  # fmt: skip
+    """For each group a cut of leaves, and of each level a cut of what the cuts below leave open.
+
+    Each cut is found as by `trueness.evaluation.group_calibration.abstention_thresholds`: places
+    and their order are fixed before any label is seen. The error is divided equally among D levels.
+    Which units a parent is asked about depends on the cut below, which was chosen on the same
+    labels; so the error of a level is divided once more, over every cut that could have been chosen
+    there (Bonferroni, weighted before the labels are seen): a share proportional to ``2 ** -d`` for
+    the one d steps from the cut that would pass if the probabilities are right. So all cuts of a
+    group keep their promise together with the confidence. Without levels the cuts are those of
+    `abstention_thresholds`.
+
+    Parameters
+    ----------
+    y : (n,) int
+        Classes, 0 to K - 1.
+    probabilities : (n, K)
+        Of the leaves; rows sum to 1.
+    group : (n,) str
+    levels : sequence of Level
+        Above the leaves, the nearest first.
+    blocks : Blocks, optional
+        Which units depend on each other; none without.
+    precision : float
+        To be kept at every level, in (0, 1).
+    confidence : float
+        In (0.5, 1).
+    min_rows : int
+        Groups with fewer units share the cuts "other"; see `abstention_thresholds`.
+
+    Returns
+    -------
+    dict of str to tuple of AbstentionThreshold
+        Of leaves first; shares of units accepted are of all units of the group.
+
+    Raises
+    ------
+    InputError
+        If shapes, labels or probabilities cannot be used.
+
+    Examples
+    --------
+    >>> from trueness.evaluation.levels import levels_of
+    >>> rng = np.random.default_rng(0)
+    >>> y = rng.integers(4, size=600)
+    >>> p = np.kron(np.eye(2), np.full((2, 2), 0.5))[y]  # which half is known, not which leaf
+    >>> levels = levels_of(["a/1", "a/2", "b/1", "b/2"], "/")
+    >>> found = backing_off_thresholds(y, p, ["en"] * 600, levels, precision=0.9)
+    >>> [one.threshold for one in found["en"]]
+    [None, 1.0]
+    """
+    labels, values = checked_probabilities(y, probabilities, precision, confidence)
+    blocks = Blocks.of(len(labels)) if blocks is None else blocks
+    check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
+    groups = group_units(group, len(labels), min_rows, undetermined=True)
+    block = independent(blocks)
+    hits, tops = hits_and_tops(labels, values, levels)
+    found = {}
+    for g, name in enumerate(groups.slices):
+        inside = groups.index == g
+        pooled = () if name in groups.names else tuple(groups.pooled)
+        asked = Asked(precision, 1 - confidence, int(inside.sum()) >= min_rows, pooled)
+        found[name] = _chain(hits[:, inside], tops[:, inside], block[inside], asked)
+    return found
+
+
+def hits_and_tops(
+    y: NDArray[np.int64], probabilities: Array, levels: Sequence[Level]
+) -> tuple[NDArray[np.bool_], Array]:
+    """Whether the likeliest class of each level is right, and its probability, (D, n) both."""
+    found = [(probabilities, y), *((one.summed(probabilities), one.of[y]) for one in levels)]
+    hits = np.array([values.argmax(axis=1) == truth for values, truth in found])
+    return hits, np.array([values.max(axis=1) for values, _ in found])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Precision to be kept at every level, and the error of all levels together.
+
+    `enough` tells whether the units of the group are enough, `pooled` which groups they are of.
+    """
+
+    precision: float
+    error: float
+    enough: bool
+    pooled: tuple[str, ...]
+
+
+def _chain(hits: NDArray[np.bool_], tops: Array, block: NDArray[np.int64], asked: Asked) -> Chain:
+    """Cuts of one group, level by level, each on what the cuts below leave open."""
+    n = tops.shape[1]
+    left, error, found = np.ones(n, bool), asked.error / len(tops), []
+    for hit, top in zip(hits, tops, strict=True):
+        if not left.any():
+            found.append(_none(n, asked.pooled))
+            continue
+        units = RankedUnits(hit[left], top[left], block[left])
+        one = units.certified(asked.precision, 1 - error, asked.enough)
+        of_all = Estimate.proportion(one.precision.n, n)
+        found.append(replace(one, accepted=of_all, pooled=asked.pooled))
+        error *= _share(units, one.threshold, asked.precision, error)
+        if one.threshold is not None:
+            left &= top < one.threshold
+    return tuple(found)
+
+
+def _share(units: RankedUnits, chosen: float | None, precision: float, error: float) -> float:
+    """Share of the next level's error that belongs to the cut that was chosen; labels have no say.
+
+    The shares of all cuts that could have been, and of none, sum to 1.
+    """
+    cuts = units.thresholds
+    likely = np.flatnonzero(units.passing(cuts, precision, error) >= LIKELY)
+    expected = likely[0] if len(likely) else len(cuts)
+    weights = 2.0 ** -np.abs(np.arange(len(cuts) + 1) - expected)
+    place = len(cuts) if chosen is None else int(np.flatnonzero(cuts == chosen)[0])
+    return float(weights[place] / weights.sum())
+
+
+def _none(n: int, pooled: tuple[str, ...]) -> AbstentionThreshold:
+    """No cut: the cuts below leave nothing open."""
+    nothing = Estimate.proportion(0, 0)
+    return AbstentionThreshold(None, nothing, Estimate.proportion(0, n), True, False, pooled)
+
+
+def answered_level(
+    tops: Array, group: NDArray[np.str_], thresholds: Sequence[dict[str, AbstentionThreshold]]
+) -> NDArray[np.int64]:
+    """Level whose cut each unit reaches first, (n,): 0 for leaves, -1 for none.
+
+    Parameters
+    ----------
+    tops : (D, n)
+        Largest probability at each level.
+    group : (n,) str
+    thresholds : sequence of dict
+        Cuts of each level, by group.
+    """
+    found = np.full(tops.shape[1], -1)
+    for level in reversed(range(len(tops))):
+        found[accepted(tops[level][:, None], group, thresholds[level])] = level
+    return found
