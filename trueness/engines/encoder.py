@@ -102,7 +102,7 @@ class OneEncoder:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
-        fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work))
+        fitted, digest = fitted_encoder(spec, corpus, how, heard(report, job.work))
         return [_judged(fitted, corpus, digest, how.tokenizer.read_bytes())]
 
 
@@ -144,7 +144,7 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     return Job("encoder", (spec,), content, work)
 
 
-def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
+def heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
     """Events of the loop as steps and notes."""
     updates = 1
 
@@ -221,8 +221,9 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
     ------
     SpecError
     """
-    if other.spec.is_baseline:
-        raise SpecError(f"run {other.key} is a baseline; only encoders teach and lend weights")
+    if not other.spec.model.is_network or other.spec.model.engine != spec.model.engine:
+        raise SpecError(f"run {other.key} is {other.spec.label()}, which can neither teach nor "
+                        f"lend weights to {spec.label()}")  # fmt: skip
     if tuple(other.record["classes"]) != classes:
         raise SpecError(
             f"run {other.key} knows other classes; it can neither teach nor lend weights"

@@ -109,7 +109,7 @@ def check_keeps_weights(run: Run[TitlesSpec]) -> None:
         With code ``no_weights``.
     """
     if not isinstance(run.spec.model, Encoder):
-        raise StoreError(f"{run.key} is the baseline {run.spec.model.kind}; only encoders keep "
-                         "weights", "no_weights")  # fmt: skip
+        raise StoreError(f"{run.key} is {run.spec.label()}; only encoders are used from a run, "
+                         "others from a bundle (trueness finalize)", "no_weights")  # fmt: skip
     if TOKENIZER not in run.record["files"]:
         raise StoreError(f"{run.key} stores no tokenizer; run it again", "no_weights")
