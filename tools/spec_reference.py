@@ -53,7 +53,7 @@ TITLES = {
     "task": (titles.TitlesTask,),
     "task.tokenizer": titles.Tokenizer.members(),
     "model": titles.TitlesModel.members(),
-    "model.head": titles.Head.members(),
+    "model.head": (*titles.Head.members(), *titles.VectorHead.members()),
     "model.projection": (titles.Projection,),
     "loss": (titles.TitlesLoss,),
     "loss.classification": titles.Classification.members(),
