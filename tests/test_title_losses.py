@@ -22,19 +22,21 @@ from trueness.losses.groups import (
     sampling_probabilities,
 )
 from trueness.losses.multiclass import CLASSIFICATION, classification_loss, focal, kl_to_teacher
-from trueness.spec import titles
+from trueness.spec import titles_loss
 
 COUNTS = torch.tensor([[700, 200, 90, 10], [50, 5, 40, 5], [0, 30, 1, 9]])
 SPECS = {
-    "crossentropy": titles.CrossEntropy(kind="crossentropy", smoothing=0.1),
-    "focal": titles.FocalCrossEntropy(kind="focal", gamma=0.5, alpha=0.7, smoothing=0.05),
-    "focal beside": titles.FocalCrossEntropy(kind="focal", smoothing=0.05, smooth="beside"),
-    "logitadjusted": titles.AdjustedCrossEntropy(kind="logitadjusted", tau=1.2, smoothing=0.01),
-    "logitadjusted by language": titles.AdjustedCrossEntropy(
+    "crossentropy": titles_loss.CrossEntropy(kind="crossentropy", smoothing=0.1),
+    "focal": titles_loss.FocalCrossEntropy(kind="focal", gamma=0.5, alpha=0.7, smoothing=0.05),
+    "focal beside": titles_loss.FocalCrossEntropy(kind="focal", smoothing=0.05, smooth="beside"),
+    "logitadjusted": titles_loss.AdjustedCrossEntropy(
+        kind="logitadjusted", tau=1.2, smoothing=0.01
+    ),
+    "logitadjusted by language": titles_loss.AdjustedCrossEntropy(
         kind="logitadjusted", given="language", shrinkage=20.0
     ),
-    "ldam": titles.MarginCrossEntropy(kind="ldam", max_margin=0.5, scale=2.0, smoothing=0.1),
-    "gce": titles.GeneralisedCrossEntropy(kind="gce", q=0.7),
+    "ldam": titles_loss.MarginCrossEntropy(kind="ldam", max_margin=0.5, scale=2.0, smoothing=0.1),
+    "gce": titles_loss.GeneralisedCrossEntropy(kind="gce", q=0.7),
 }
 # texts whose true class has next to no probability are taken for mislabelled
 IGNORES_OUTLIERS = {"gce"}
@@ -235,7 +237,7 @@ def test_smoothed_cross_entropy_is_smallest_at_its_published_point():
 @pytest.mark.parametrize("given_", ["all", "language"])
 def test_the_best_adjusted_logits_are_those_of_equal_classes(given_):
     """With z = ln of p / prior, the adjusted softmax is p and its cross-entropy has no slope."""
-    spec = titles.AdjustedCrossEntropy(kind="logitadjusted", given=given_, shrinkage=7.0)
+    spec = titles_loss.AdjustedCrossEntropy(kind="logitadjusted", given=given_, shrinkage=7.0)
     counts, language = torch.tensor([[60, 30, 10], [2, 4, 14]]), 1
     prior = log_priors(counts, given=given_, shrinkage=7.0)[language].double().exp()
     p = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64)

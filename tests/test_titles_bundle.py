@@ -45,9 +45,10 @@ defaults:
   evaluation: {min_rows: 20, draws: 100}
 experiments:
   - {id: A}
+  - {id: N, model: {kind: vectors, head: {kind: network, hidden: 16}}, recipe: {learning_rate: 0.003, warmup_steps: 0, epochs: 3}}
   - {id: B, recipe: {start: A, learning_rate: 0.001}, loss.teacher: {run: A}}
 """
-KINDS = ("A", "majority", "tfidf_logit", "tfidf_svm")
+KINDS = ("A", "majority", "tfidf_logit", "tfidf_svm", "wordllama", "N")
 CERTIFIED = 0.6
 
 
@@ -610,13 +611,16 @@ def test_a_changed_file_is_refused(bundles, tmp_path):
 # -------------------------------------------------------------------------------------------- ONNX
 
 
-def test_the_lines_of_the_page_answer_without_trueness(folder, bundles, tmp_path, monkeypatch):
+@pytest.mark.parametrize("kind", ["kept", "wordllama", "N"])
+def test_the_lines_of_the_page_answer_without_trueness(
+    folder, bundles, tmp_path, monkeypatch, kind
+):
     """Executed as they stand, where importing trueness would fail."""
     page = (ROOT / "docs" / "text.md").read_text()
     (block,) = [b for b in re.findall(r"```py\n(.*?)```", page, re.DOTALL) if "onnxruntime" in b]
     titles = load_corpus(folder / "corpus").part("validation")
     table = pl.DataFrame({"text": titles.texts, "language": titles.language})
-    bundle = trueness.load(bundles["kept"])
+    bundle = trueness.load(bundles[kind])
     exported = bundle.export(tmp_path / "model.onnx", table).to_dict()
     assert exported["compared"]["n"] == len(titles)
     assert 0 <= exported["compared"]["largest_difference"]["calibrated"] < 1e-5

@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
     summary = run(campaign, Store(folder / "store"),
                          device="cpu", workers=0)  # fmt: skip
     assert summary.failed == summary.missing == []
-    assert len(summary.trained) == 5
+    assert len(summary.trained) == 6
     return folder
 
 
@@ -168,7 +168,7 @@ def test_tasks_are_not_mixed_in_one_file(tmp_path):
 def test_what_is_stored_is_not_trained_again(folder, store):
     summary = run(_campaign(folder), store, device="cpu")
     assert summary.trained == []
-    assert len(summary.reused) == 5
+    assert len(summary.reused) == 6
 
 
 def test_stored_logits_are_those_of_the_stored_weights(folder, store):
@@ -229,7 +229,7 @@ def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store)
     (before,), (group,) = judged(), judged()
     assert (group.access.times - before.access.times, group.access.n_candidates) == (0, 2)
     methods = group.classes.comparison.methods
-    assert set(methods) == {"majority", "tfidf_logit", "tfidf_svm", "A", "B"}
+    assert set(methods) == {"majority", "tfidf_logit", "tfidf_svm", "wordllama", "A", "B"}
     assert group.classes.comparison.reference == "A"
     assert methods["majority"].majority_degraded == "yes"
     assert group.sort == "worst_group"
@@ -337,7 +337,7 @@ def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     assert judged["overall"]["rows"] > 100
     assert judged["data"] == f"corpus {folder / 'corpus'}"
     _cli("text", "evaluate", "tfidf_svm", "--store", store, "--corpus", folder / "corpus", expect=2)
-    assert "only encoders keep weights" in capsys.readouterr().err
+    assert "only encoders are used from a run" in capsys.readouterr().err
     _cli("leaderboard", "--store", store, "--json")
     (group,) = json.loads(capsys.readouterr().out)["groups"]
     assert {key, "majority"} <= {name for model in group["models"] for name in model["ids"]}
@@ -384,5 +384,5 @@ def test_two_processes_of_torchrun_store_one_run(folder, tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr.count("4 trained") == 1
     runs, problems = Store(tmp_path / "store").all_runs()
-    assert len(runs) == 4
+    assert len(runs) == 5
     assert problems == []

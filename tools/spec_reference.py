@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
-from trueness.spec import titles
+from trueness.spec import titles, titles_loss
 from trueness.spec.embedding import Embedding
 from trueness.spec.loss import Loss
 from trueness.spec.model import Model
@@ -53,14 +53,14 @@ TITLES = {
     "task": (titles.TitlesTask,),
     "task.tokenizer": titles.Tokenizer.members(),
     "model": titles.TitlesModel.members(),
-    "model.head": titles.Head.members(),
+    "model.head": (*titles.Head.members(), *titles.VectorHead.members()),
     "model.projection": (titles.Projection,),
-    "loss": (titles.TitlesLoss,),
-    "loss.classification": titles.Classification.members(),
-    "loss.class_weights": (titles.ClassWeights,),
-    "loss.groups": titles.Groups.members(),
-    "loss.contrastive": (titles.Contrastive,),
-    "loss.teacher": (titles.Distillation,),
+    "loss": (titles_loss.TitlesLoss,),
+    "loss.classification": titles_loss.Classification.members(),
+    "loss.class_weights": (titles_loss.ClassWeights,),
+    "loss.groups": titles_loss.Groups.members(),
+    "loss.contrastive": (titles_loss.Contrastive,),
+    "loss.teacher": (titles_loss.Distillation,),
     "recipe": (titles.TitlesRecipe,),
     "evaluation": (titles.Slices,),
 }

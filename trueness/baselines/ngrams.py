@@ -91,7 +91,7 @@ class FittedTitles(Protocol):
     Attributes
     ----------
     form : str
-        Its row in `TITLES_FORMS`.
+        Its row in `trueness.baselines.forms.TITLES_FORMS`.
     """
 
     form: ClassVar[str]
@@ -186,7 +186,3 @@ class NGrams:
         vectorizer = Vectorizer(tuple(settings["kinds"]), tuple(rarity))
         return cls(vectorizer, arrays["columns"], arrays["weights"], arrays["bias"],
                    float(settings["temperature"]))  # fmt: skip
-
-
-TITLES_FORMS: dict[str, type[FittedTitles]] = {one.form: one for one in (Prior, NGrams)}
-"""Every form by its name."""

@@ -7,7 +7,7 @@ that turns its scores into logits) it chooses on the validation part, where a ne
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
@@ -20,7 +20,7 @@ from scipy.special import log_softmax
 from trueness.baselines.ngrams import FittedTitles, NGrams, Prior, Vectorizer
 from trueness.errors import TruenessError
 from trueness.spec.titles import LinearBaseline, TitlesSpec
-from trueness.text.corpus import Parts
+from trueness.text.corpus import Parts, Titles
 
 Floats = NDArray[np.float32]
 Index = NDArray[np.int64]
@@ -106,23 +106,44 @@ def _tfidf(
     vectorizer, first = Vectorizer.fitted(train.texts)
     others = [vectorizer.transform(corpus.part(name).texts) for name in PARTS]
     model = LinearScores(first, train.y, len(corpus.classes), others, loss=loss, seed=seed)
-    best, top = None, -np.inf
-    for penalty in PENALTIES:
-        scores = dict(zip(PARTS, model.fit(penalty), strict=True))
-        found = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
-        if found > top:
-            best, top = (scores, penalty), found
-    if best is None:
-        raise TruenessError("no penalty has a score on validation; is the part empty?")
-    scores, penalty = best
-    temperature = _temperature(scores["validation"], validation.y)
-    logits = {name: (s / temperature).astype(np.float32) for name, s in scores.items()}
+    every = ((one, dict(zip(PARTS, model.fit(one), strict=True))) for one in PENALTIES)
+    penalty, temperature, logits = chosen_penalty(every, validation, score)
     words = f"penalty {penalty:g}, temperature {temperature:.2f}"
     if model.kept < model.features:
         words += f", the {model.kept:,} most frequent of {model.features:,} n-grams"
     return Chosen(
         logits, words, lambda: NGrams(vectorizer, *model.coefficients(penalty), temperature)
     )
+
+
+def chosen_penalty(
+    every: Iterable[tuple[float, dict[str, Floats]]], validation: Titles, score: Score
+) -> tuple[float, float, dict[str, Floats]]:
+    """Best of some penalties on validation, its temperature, and its logits (n, K) by part.
+
+    Parameters
+    ----------
+    every : iterable of (float, dict)
+        Penalties, each with its scores (n, K) by part.
+    validation : Titles
+    score : callable
+
+    Raises
+    ------
+    TruenessError
+        If none has a score.
+    """
+    best, top = None, -np.inf
+    for penalty, scores in every:
+        found = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
+        if found > top:
+            best, top = (penalty, scores), found
+    if best is None:
+        raise TruenessError("no penalty has a score on validation; is the part empty?")
+    penalty, scores = best
+    temperature = _temperature(scores["validation"], validation.y)
+    logits = {name: (s / temperature).astype(np.float32) for name, s in scores.items()}
+    return penalty, temperature, logits
 
 
 def _temperature(scores: Floats, y: Index) -> float:

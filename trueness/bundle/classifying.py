@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from trueness.baselines.ngrams import TITLES_FORMS
+from trueness.baselines.forms import TITLES_FORMS
 from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.format import Bundle, Member
 from trueness.bundle.log import PREDICTION, append, differing, read_log

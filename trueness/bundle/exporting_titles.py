@@ -1,4 +1,4 @@
-"""A bundle of encoders as one ONNX graph: tokens in, logits and calibrated probabilities out.
+"""A bundle on texts as one ONNX graph: tokens in, logits and calibrated probabilities out.
 
 The tokenizer, and how texts are prepared for it, stand in the metadata of the graph.
 """
@@ -16,8 +16,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
+from trueness.baselines.vectors import VectorClassifier
 from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.format import Bundle
@@ -52,7 +54,7 @@ Answers = dict[str, NDArray[np.float64]]
 
 
 class _Ensemble(nn.Module):
-    """Mean logits of several encoders, and both probabilities."""
+    """Mean logits of several models, and both probabilities."""
 
     def __init__(self, networks: list[nn.Module]) -> None:
         super().__init__()
@@ -136,7 +138,7 @@ class ExportedTitles:
 def export_titles(
     predictor: TitlesPredictor, out: Path, sources: Mapping[str, Any]
 ) -> ExportedTitles:
-    """Write a bundle of encoders as an ONNX graph, whole and compared, or not at all.
+    """Write a bundle as an ONNX graph, whole and compared, or not at all.
 
     Parameters
     ----------
@@ -148,22 +150,21 @@ def export_titles(
     Raises
     ------
     TruenessError
-        With code ``own_missing``, ``no_converter`` for models that are no encoders or have several
+        With code ``own_missing``, ``no_converter`` for models that read no tokens or have several
         tokenizers, ``out``, ``differs`` if the graph answers otherwise.
     """
     check_packages()
-    encoders = _encoders(predictor)
+    parts = _parts(predictor)
     data = predictor.load_if_given(sources) or given_texts(list(EXAMPLES))
-    (tokens, most), first = _tokens(encoders[0], data.texts), encoders[0]
-    temperatures = predictor.temperatures(data)
+    tokens, temperatures = parts[0].tokens(data.texts), predictor.temperatures(data)
     axes = {0: "batch", 1: "length"}
-    ensemble = _Ensemble([one.network.to("cpu") for one in encoders]).eval()
+    ensemble = _Ensemble([one.network for one in parts]).eval()
     graph = network_graph(
         ensemble, _example(tokens, temperatures), list(INPUTS), list(OUTPUTS),
         (axes, axes, {0: "batch"}), predictor.bundle.name,
     )  # fmt: skip
     told = graph.metadata_props.add()
-    told.key, told.value = "trueness", json.dumps(_about(predictor, first, most))
+    told.key, told.value = "trueness", json.dumps(_about(predictor, parts[0]))
     written = graph.SerializeToString()
     try:
         with written_whole(out) as unfinished:
@@ -179,26 +180,74 @@ def export_titles(
                 )  # fmt: skip
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({first_line(error)})", "out") from None
-    notes = _about_16_bits(predictor, data.texts, own["logits"])
+    notes = _about_16_bits(predictor, parts, data.texts, own["logits"])
     return replace(found, bytes=len(written), notes=notes)
 
 
-def _encoders(predictor: TitlesPredictor) -> list[Classifier]:
-    """Models of the bundle, all encoders with one tokenizer."""
+@dataclass(frozen=True)
+class _Part:
+    """A model as a network on tokens, and how it makes them."""
+
+    network: nn.Module
+    tokenizer: Tokenizer
+    max_tokens: int
+    pad: int
+    precision: str
+    tokens: Callable[[pl.Series], Tokens]
+
+
+def _parts(predictor: TitlesPredictor) -> list[_Part]:
+    """Models of the bundle, all on tokens of one tokenizer."""
     bundle = predictor.bundle
-    if other := {one.form for one in bundle.members} - {ENCODER}:
-        raise TruenessError(f"{bundle.name}: {min(other)} has no ONNX graph; only encoders have",
-                            "no_converter")  # fmt: skip
-    made: list[Classifier] = predictor.opened
+    if other := {one.form for one in bundle.members} - set(_PARTS):
+        raise TruenessError(f"{bundle.name}: {min(other)} has no ONNX graph; encoders and vectors "
+                            "have", "no_converter")  # fmt: skip
+    made = [_PARTS[member.form](one)
+            for member, one in zip(bundle.members, predictor.opened, strict=True)]  # fmt: skip
     if len({one.tokenizer.to_str() for one in made}) > 1:
         raise TruenessError(f"{bundle.name}: its models have several tokenizers, one graph has one",
                             "no_converter")  # fmt: skip
     return made
 
 
-def _tokens(classifier: Classifier, texts: pl.Series) -> tuple[Tokens, int]:
-    most = classifier.spec.task.max_tokens
-    return encode(texts, classifier.tokenizer, max_tokens=most), most
+def _of_encoder(one: Classifier) -> _Part:
+    words, most = one.tokenizer, one.spec.task.max_tokens
+    return _Part(one.network.to("cpu"), words, most, pad_token(words)[0], one.precision,
+                 lambda texts: encode(texts, words, max_tokens=most))  # fmt: skip
+
+
+def _of_vectors(one: VectorClassifier) -> _Part:
+    vectors, most = one.vectors, one.max_tokens
+    return _Part(_VectorGraph(one), vectors.tokenizer, most, vectors.pad, "float32",
+                 lambda texts: vectors.ids(texts.to_list(), most))  # fmt: skip
+
+
+class _VectorGraph(nn.Module):
+    """Tokens (B, T) to logits (B, K): the mean of their vectors, then the head."""
+
+    def __init__(self, one: VectorClassifier) -> None:
+        super().__init__()
+        self.rows = nn.Buffer(torch.from_numpy(one.vectors.matrix))
+        self.counted = nn.Buffer(torch.from_numpy(one.vectors.counted.astype(np.float32)))
+        self.normalize, self.temperature = one.vectors.normalize, one.temperature
+        flat = [torch.from_numpy(np.ascontiguousarray(a)) for layer in one.layers for a in layer]
+        self.layers = nn.ParameterList([nn.Parameter(a, requires_grad=False) for a in flat])
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Logits (B, K)."""
+        seen = mask.to(torch.float32)
+        total = (self.rows[tokens].to(torch.float32) * seen[:, :, None]).sum(1)
+        x = total / (self.counted[tokens] * seen).sum(1, keepdim=True).clamp(min=1)
+        x = nn.functional.normalize(x, eps=1e-32) if self.normalize else x
+        for i in range(0, len(self.layers), 2):
+            x = (x.relu() if i else x) @ self.layers[i] + self.layers[i + 1]
+        return x / self.temperature
+
+
+_PARTS: dict[str, Callable[[Any], _Part]] = {
+    ENCODER: _of_encoder, VectorClassifier.form: _of_vectors,
+}  # fmt: skip
+"""By the form of a member."""
 
 
 def _example(tokens: Tokens, temperatures: NDArray[np.float32]) -> tuple[Tensor, Tensor, Tensor]:
@@ -241,10 +290,10 @@ def _of_network(
 
 
 def _about_16_bits(
-    predictor: TitlesPredictor, texts: pl.Series, logits: NDArray[np.float64]
-) -> tuple[str, ...]:
+    predictor: TitlesPredictor, parts: list[_Part], texts: pl.Series, logits: NDArray[np.float64]
+) -> tuple[str, ...]:  # fmt: skip
     """How far `predict` is from the graph where models answer in 16 bits."""
-    if {one.precision for one in predictor.opened} == {"float32"}:
+    if {one.precision for one in parts} == {"float32"}:
         return ()
     apart = np.abs(softmax(predictor.logits(texts), axis=1) - softmax(logits, axis=1)).max()
     return (f"the models were trained in 16 bits; predict, which answers in these, differs by up "
@@ -267,7 +316,7 @@ def _compared(
     )  # fmt: skip
 
 
-def _about(predictor: TitlesPredictor, first: Classifier, most: int) -> dict[str, Any]:
+def _about(predictor: TitlesPredictor, first: _Part) -> dict[str, Any]:
     """What the metadata say; docs/json.md describes it."""
     bundle, promise = predictor.bundle, predictor.promise
     assert isinstance(promise, ClassPromise)
@@ -276,8 +325,7 @@ def _about(predictor: TitlesPredictor, first: Classifier, most: int) -> dict[str
         "task": bundle.task, "classes": list(promise.classes),
         "models": [f"{m.spec.label()}, seed {m.spec.seed}" for m in bundle.members],
         "inputs": INPUTS, "outputs": OUTPUTS,
-        "preparation": {"text": PREPARATION, "max_tokens": most,
-                        "pad": pad_token(first.tokenizer)[0],
+        "preparation": {"text": PREPARATION, "max_tokens": first.max_tokens, "pad": first.pad,
                         "tokenizer": first.tokenizer.to_str()},
         "promise": promise.to_dict(),
     }  # fmt: skip

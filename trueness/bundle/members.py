@@ -161,8 +161,19 @@ def _estimator(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  #
     return (fitted.form, *fitted.kept(), chosen or "fitted")
 
 
+def _vectors(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+    from trueness.engines.vectors import refitted_head
+    from trueness.fit.device import choose_device
+
+    del run
+    root, where = getattr(place.store, "root", None), choose_device(place.device)
+    fitted, chosen = refitted_head(spec, corpus, root, place.beside, where)
+    return (fitted.form, *fitted.kept(), chosen)
+
+
 FITS: dict[str, Callable[[Run, Any, Any, Place], Fit]] = {
     "stack": _network, "estimators": _estimator, "encoder": _encoder, "linear": _linear,
+    "vectors": _vectors,
 }  # fmt: skip
 """By the engine of a model."""
 

@@ -189,6 +189,7 @@ ENGINES: Mapping[str, str] = {
     "ensemble": "trueness.engines.ensemble:Average",
     "encoder": "trueness.engines.encoder:OneEncoder",
     "linear": "trueness.engines.linear:Linear",
+    "vectors": "trueness.engines.vectors:OnVectors",
 }
 """Name -> where its class is."""
 

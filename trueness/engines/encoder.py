@@ -113,7 +113,7 @@ class OneEncoder:
         corpus = load_corpus(how.corpus)
         asks = spec.key if how.asks else None
         try:
-            fitted, data = fitted_encoder(spec, corpus, how, _heard(report, job.work, asks))
+            fitted, data = fitted_encoder(spec, corpus, how, heard(report, job.work, asks))
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
         return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
@@ -182,7 +182,7 @@ class _GivenUp(Exception):
     """A pruner ends the run."""
 
 
-def _heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401 - a Report of the loop
+def heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401 - a Report of the loop
     """Events of the loop as steps and notes; with the key of the run, epochs are questions too."""
     updates = 1
 
@@ -242,7 +242,7 @@ def refitted_encoder(
 def _judged(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
 ) -> Outcome:  # fmt: skip
-    lengths, sizes = data.parts["train"].tokens.lengths, (data.vocabulary, len(data.classes))
+    lengths, sizes = data.parts["train"].tokens.lengths, (data.width, len(data.classes))
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
@@ -265,8 +265,9 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
     ------
     SpecError
     """
-    if other.spec.is_baseline:
-        raise SpecError(f"run {other.key} is a baseline; only encoders teach and lend weights")
+    if not other.spec.model.is_network or other.spec.model.engine != spec.model.engine:
+        raise SpecError(f"run {other.key} is {other.spec.label()}, which can neither teach nor "
+                        f"lend weights to {spec.label()}")  # fmt: skip
     if tuple(other.record["classes"]) != classes:
         raise SpecError(
             f"run {other.key} knows other classes; it can neither teach nor lend weights"

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trueness.losses.groups import class_margins, log_priors
-from trueness.spec import titles
+from trueness.spec import titles_loss
 
 Classify: TypeAlias = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Logits (B, K), labels (B,) and languages (B,) to losses (B,)."""
@@ -160,7 +160,7 @@ def kl_to_teacher(logits: Tensor, teacher_logits: Tensor, *, temperature: float)
     return temperature**2 * F.kl_div(own, teacher, reduction="none", log_target=True).sum(1)
 
 
-def classification_loss(loss: titles.Classification, counts: Tensor) -> Classify:
+def classification_loss(loss: titles_loss.Classification, counts: Tensor) -> Classify:
     """The function that a spec asks for, with its settings and priors bound.
 
     Parameters
@@ -181,16 +181,16 @@ def classification_loss(loss: titles.Classification, counts: Tensor) -> Classify
 
     Examples
     --------
-    >>> spec = titles.CrossEntropy(kind="crossentropy", smoothing=0.1)
+    >>> spec = titles_loss.CrossEntropy(kind="crossentropy", smoothing=0.1)
     >>> loss = classification_loss(spec, counts=torch.tensor([[90, 10]]))
     >>> loss(torch.zeros(1, 2), torch.tensor([0]), torch.tensor([0]))
     tensor([0.6931])
     """
     function = CLASSIFICATION[loss.kind]
     settings: dict[str, Any] = loss.model_dump(exclude={"kind", "given", "shrinkage", "max_margin"})
-    if isinstance(loss, titles.MarginCrossEntropy):
+    if isinstance(loss, titles_loss.MarginCrossEntropy):
         settings["margins"] = class_margins(counts.sum(0), max_margin=loss.max_margin)
-    if not isinstance(loss, titles.AdjustedCrossEntropy):
+    if not isinstance(loss, titles_loss.AdjustedCrossEntropy):
         return lambda logits, y, language: function(logits, y, **settings)
     priors = log_priors(counts, given=loss.given, shrinkage=loss.shrinkage)
     return lambda logits, y, language: function(logits, y, log_prior=priors[language], **settings)

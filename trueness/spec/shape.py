@@ -34,6 +34,7 @@ Int: TypeAlias = Annotated[int, BeforeValidator(no_bool), Field(le=10**9)]
 Bool: TypeAlias = Annotated[bool, Strict()]
 Float: TypeAlias = Annotated[float, BeforeValidator(no_bool)]
 Fraction: TypeAlias = Annotated[Float, Field(ge=0, lt=1)]
+Positive: TypeAlias = Annotated[Float, Field(gt=0)]
 
 
 class Shape(BaseModel):

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
-from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Shape
-
-Positive: TypeAlias = Annotated[Float, Field(gt=0)]
-
+from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Positive, Shape
+from trueness.spec.titles_loss import TitlesLoss
 
 # ------------------------------------------------------------------------------------- task
 
@@ -84,12 +83,48 @@ class Projection(Shape):
 
 
 class TitlesModel(Family):
-    """What gives texts their classes."""
+    """What gives texts their classes.
+
+    Attributes
+    ----------
+    engine : str
+    of_task : frozenset of str
+        Fields of the task that are read beside the corpus.
+    """
 
     engine: ClassVar[str]
-    is_network: ClassVar[bool] = False
-    seeded: ClassVar[bool] = True
     sizes: ClassVar[tuple[str, ...]] = ()
+    of_task: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def is_network(self) -> bool:
+        """Whether loss and recipe are read."""
+        return False
+
+    @property
+    def seeded(self) -> bool:
+        """Whether the seed is read."""
+        return True
+
+    @property
+    def is_baseline(self) -> bool:
+        """Whether it is one of the baselines; others are candidates."""
+        return not self.is_network
+
+    if TYPE_CHECKING:
+
+        @property
+        def projection(self) -> Projection | None:
+            """Head of the contrastive loss; of networks."""
+            ...
+
+    def as_read(self) -> Self:
+        """The model without what only says where it lies."""
+        return self
+
+    def in_words(self) -> list[str]:
+        """What it is called, and what tells it apart."""
+        raise NotImplementedError
 
 
 class Encoder(TitlesModel):
@@ -97,6 +132,7 @@ class Encoder(TitlesModel):
 
     engine: ClassVar[str] = "encoder"
     is_network: ClassVar[bool] = True
+    of_task: ClassVar[frozenset[str]] = frozenset({"tokenizer", "max_tokens"})
 
     kind: Literal["encoder"]
     d_model: Int = Field(384, ge=2, le=65536)
@@ -112,6 +148,10 @@ class Encoder(TitlesModel):
     pooler: Literal["mean", "first"] = "mean"
     head: Head = ResidualHead(kind="residual")
     projection: Projection | None = None
+
+    def in_words(self) -> list[str]:
+        """Sizes, and the head."""
+        return ["encoder", f"d{self.d_model}", f"L{self.n_layers}", *_words(self.head)]
 
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
@@ -131,154 +171,77 @@ class LinearBaseline(TitlesModel):
 
     kind: Literal["majority", "tfidf_logit", "tfidf_svm"]
 
-
-# -------------------------------------------------------------------------------------- loss
-
-
-class Classification(Family):
-    """Loss of one text."""
-
-    def identity(self) -> Classification:
-        """The simplest loss that is equal to this one."""
-        return self
+    def in_words(self) -> list[str]:
+        """Its kind."""
+        return [self.kind]
 
 
-class CrossEntropy(Classification):
-    """Softmax cross-entropy, with label smoothing."""
-
-    kind: Literal["crossentropy"]
-    smoothing: Fraction = 0.0
+class VectorHead(Family):
+    """What maps the vector of a text to the classes."""
 
 
-class FocalCrossEntropy(Classification):
-    """Cross-entropy times ``alpha (1 - p)^gamma``.
+class LinearHead(VectorHead):
+    """A linear map; its penalty, and the temperature of its scores, are chosen on validation."""
 
-    As published the factor multiplies the smoothing as well, which then no longer holds the
-    confidence back; with ``smooth="beside"`` the smoothing stands beside the focal term.
+    kind: Literal["linear"]
+    loss: Literal["softmax", "squared_hinge"] = Field(
+        "softmax", description="log loss of all classes, or one class against the rest"
+    )
+
+
+class NetworkHead(VectorHead):
+    """One hidden layer: linear, ReLU, dropout, linear; it reads loss and recipe.
+
+    What the recipe does not say is that of the classifier of model2vec: a rate of 0.001 without a
+    schedule, batches of 256, until 5 epochs bring no better score.
     """
 
-    kind: Literal["focal"]
-    gamma: Float = Field(1.5, ge=0)
-    alpha: Positive = 1.0
-    smoothing: Fraction = 0.0
-    smooth: Literal["product", "beside"] = "product"
-
-    def identity(self) -> Classification:
-        """Without focusing it is cross-entropy; without smoothing there is nothing to place."""
-        if self.gamma == 0:
-            return CrossEntropy(kind="crossentropy", smoothing=self.smoothing)
-        return self if self.smoothing else self.model_copy(update={"smooth": "product"})
+    kind: Literal["network"]
+    hidden: Int = Field(512, ge=1, le=65536)
+    dropout: Fraction = 0.2
 
 
-class AdjustedCrossEntropy(Classification):
-    """Cross-entropy of logits shifted by `tau` times the log prior of the classes.
+class Vectors(TitlesModel):
+    """Vectors of tokens, words or texts that stay as they are, under a head that is trained."""
 
-    ``given="language"`` takes the prior inside a text's language, pulled towards that of all
-    languages by `shrinkage` pseudo-texts.
-    """
+    engine: ClassVar[str] = "vectors"
+    of_task: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
+    projection: ClassVar[None] = None
 
-    kind: Literal["logitadjusted"]
-    tau: Float = Field(1.0, ge=0)
-    given: Literal["all", "language"] = "all"
-    shrinkage: Float = Field(100.0, ge=0)
-    smoothing: Fraction = 0.0
+    kind: Literal["vectors"]
+    of: str = Field(
+        "wordllama", min_length=1,
+        description="wordllama, or a path beside the campaign: a folder of model2vec, FILE.vec "
+        "(fastText), FILE.npy with one id per line in FILE.ids.txt; not part of the key",
+    )  # fmt: skip
+    digest: str | None = Field(
+        None, min_length=1, description="form and digest of their content; filled in"
+    )
+    head: VectorHead = LinearHead(kind="linear")
 
-    def identity(self) -> Classification:
-        """No shift is plain cross-entropy; the common prior reads no shrinkage."""
-        if self.tau == 0:
-            return CrossEntropy(kind="crossentropy", smoothing=self.smoothing)
-        return self if self.given == "language" else self.model_copy(update={"shrinkage": 100.0})
+    @property
+    def is_network(self) -> bool:
+        """Whether the head is one."""
+        return isinstance(self.head, NetworkHead)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether the seed is read: by networks."""
+        return self.is_network
 
-class MarginCrossEntropy(Classification):
-    """LDAM: cross-entropy that asks class c for a margin in proportion to ``n_c ** -1/4``."""
+    @property
+    def is_baseline(self) -> bool:
+        """Vectors of wordllama under a linear head with every field at its default."""
+        own = (self.digest or "").startswith("wordllama ")
+        return own and self.head == LinearHead(kind="linear")
 
-    kind: Literal["ldam"]
-    max_margin: Float = Field(0.5, ge=0, description="margin of the rarest class, in logits")
-    scale: Positive = 1.0
-    smoothing: Fraction = 0.0
+    def as_read(self) -> Self:
+        """Without the path: the digest says what lies there."""
+        return self.model_copy(update={"of": "wordllama"})
 
-    def identity(self) -> Classification:
-        """No margin and no scale is plain cross-entropy."""
-        if self.max_margin == 0 and self.scale == 1:
-            return CrossEntropy(kind="crossentropy", smoothing=self.smoothing)
-        return self
-
-
-class GeneralisedCrossEntropy(Classification):
-    """``(1 - p^q) / q``: between cross-entropy and absolute error, for labels with noise."""
-
-    kind: Literal["gce"]
-    q: Annotated[Float, Field(gt=0, le=1)] = 0.7
-
-
-class ClassWeights(Shape):
-    """Weights of the classes: inverse to their number, or to their effective number."""
-
-    kind: Literal["balanced", "effective"]
-    beta: Annotated[Float, Field(ge=0, lt=1)] = Field(0.999, description="of the effective number")
-
-
-class Groups(Family):
-    """How much each group of texts counts."""
-
-
-class LanguageWeights(Groups):
-    """Weights of the languages in proportion to ``n ** (alpha - 1)``."""
-
-    kind: Literal["weights"]
-    alpha: Annotated[Float, Field(ge=0, le=1)] = 0.5
-    low: Positive = 0.2
-    high: Positive = 10.0
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.low > self.high:
-            raise ValueError(f"low {self.low} must not exceed high {self.high}")
-        return self
-
-
-class GroupDro(Groups):
-    """Group DRO: the weight of a group of texts grows with its loss."""
-
-    kind: Literal["dro"]
-    over: Literal["language", "language_label"] = "language"
-    eta: Positive = 0.01
-    adjustment: Float = Field(0.0, ge=0, description="C of the small-group term C / sqrt(n)")
-
-
-class Contrastive(Shape):
-    """Supervised contrastive loss on the projections, added with a weight.
-
-    ``positives="label"`` is the published form. ``positives="cross_language"`` counts a positive
-    of another language `cross_weight` times, and every positive inversely to how often its
-    language stands in the batch.
-    """
-
-    weight: Positive = 0.1
-    temperature: Positive = 0.05
-    positives: Literal["label", "cross_language"] = "label"
-    cross_weight: Positive = 2.0
-    memory: Int = Field(0, ge=0, le=10**6, description="projections of earlier batches kept")
-
-
-class Distillation(Shape):
-    """KL to a frozen stored run on the texts of some languages, ``weight T² KL(teacher, own)``."""
-
-    run: str = Field(min_length=1, description="key of the stored run that teaches")
-    weight: Positive = 0.5
-    temperature: Positive = 2.0
-    languages: tuple[str, ...] = Field(("en",), min_length=1)
-
-
-class TitlesLoss(Shape):
-    """What training minimises: a classification loss, weights, and what is added to it."""
-
-    classification: Classification = CrossEntropy(kind="crossentropy")
-    class_weights: ClassWeights | None = None
-    groups: Groups | None = None
-    contrastive: Contrastive | None = None
-    teacher: Distillation | None = None
+    def in_words(self) -> list[str]:
+        """Name, and what of the head is not at its default."""
+        return ["vectors", PurePath(self.of).stem, *_words(self.head, usual="linear")]
 
 
 # ------------------------------------------------------------------------------------ recipe
@@ -317,6 +280,11 @@ class TitlesRecipe(Shape):
     start: str | None = Field(None, min_length=1, description="key of the run whose weights begin")
 
 
+_HEAD_RECIPE = {"learning_rate": 1e-3, "batch_size": 256, "epochs": 50, "patience": 5,
+                "schedule": "constant", "warmup_steps": 0}  # fmt: skip
+"""What a network head on vectors is trained by, where a spec says nothing else."""
+
+
 # -------------------------------------------------------------------------------- evaluation
 
 
@@ -350,7 +318,8 @@ class TitlesSpec(ContentAddressed):
         ("recipe", "start"),
     )
     labelled: ClassVar[tuple[str, ...]] = (
-        "model", "model.kind", "model.d_model", "model.n_layers", "model.head*",
+        "model", "model.kind", "model.d_model", "model.n_layers", "model.head*", "model.of",
+        "model.digest",
         "loss.classification*", "loss.class_weights*", "loss.groups*", "loss.contrastive*",
         "recipe.sampling_alpha", "recipe.ema", "task.tokenizer*",
     )  # fmt: skip
@@ -363,9 +332,18 @@ class TitlesSpec(ContentAddressed):
     evaluation: Slices = Slices()
     seed: Int = Field(42, ge=0)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _recipe_of_heads(cls, content: Any) -> Any:  # noqa: ANN401 - whatever was written
+        """A head on vectors has a recipe of its own, under what is written."""
+        given = content.get("recipe", {}) if isinstance(content, dict) else None
+        if not isinstance(given, dict) or not _has_network_head(content.get("model")):
+            return content
+        return {**content, "recipe": {**_HEAD_RECIPE, **given}}
+
     @model_validator(mode="after")
     def _contrast_has_a_head(self) -> Self:
-        if not isinstance(self.model, Encoder):
+        if not self.model.is_network:
             return self
         if (self.loss.contrastive is None) != (self.model.projection is None):
             raise ValueError(
@@ -376,7 +354,7 @@ class TitlesSpec(ContentAddressed):
     @property
     def is_baseline(self) -> bool:
         """Whether the model is one of the baselines."""
-        return not self.model.is_network
+        return self.model.is_baseline
 
     @property
     def estimands(self) -> Estimands:
@@ -398,14 +376,20 @@ class TitlesSpec(ContentAddressed):
     def canonical(self) -> TitlesSpec:
         """Equal runs brought to one spelling.
 
-        Loss identities are taken, and what a baseline never reads is left out.
+        Loss identities are taken, and what a model never reads is left out.
         """
-        if self.is_baseline:
-            task = TitlesTask(kind="titles", corpus=self.task.corpus)
-            update = {"task": task, "loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
-            return self.model_copy(update=update)
+        model, task = self.model.as_read(), self.task
+        read = {name: getattr(task, name) for name in model.of_task}
+        task = TitlesTask(kind="titles", corpus=task.corpus, **read)
+        if not model.is_network:
+            update = {"loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
+            return self.model_copy(update={"task": task, "model": model, **update})
         loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
-        return self.model_copy(update={"loss": loss})
+        return self.model_copy(update={"task": task, "model": model, "loss": loss})
+
+    def stored(self) -> TitlesSpec:
+        """The canonical spec, which still says where its vectors lie."""
+        return self.canonical().model_copy(update={"model": self.model})
 
     def question(self) -> str:
         """What is predicted."""
@@ -417,12 +401,10 @@ class TitlesSpec(ContentAddressed):
 
     def label(self) -> str:
         """Few words that tell runs of one campaign apart."""
-        model: Any = self.model
-        if self.is_baseline:
-            return model.kind
+        if not self.model.is_network:
+            return " ".join(self.model.in_words())
         loss, recipe = self.canonical().loss, self.recipe
-        words = ["encoder", f"d{model.d_model}", f"L{model.n_layers}", *_words(model.head)]
-        words += _words(loss.classification)
+        words = [*self.model.in_words(), *_words(loss.classification)]
         for part in (loss.class_weights, loss.groups):
             words += [] if part is None else _words(part)
         words += [] if loss.contrastive is None else ["contrast", *_words(loss.contrastive)]
@@ -430,13 +412,22 @@ class TitlesSpec(ContentAddressed):
         words += [] if recipe.sampling_alpha == 1 else [f"sampled {recipe.sampling_alpha:g}"]
         words += [] if recipe.ema is None else [f"ema {recipe.ema:g}"]
         words += [] if recipe.start is None else ["second stage"]
-        tokenizer = self.task.tokenizer
+        tokenizer = self.canonical().task.tokenizer
         return " ".join([*words, *(_words(tokenizer) if tokenizer != _TOKENIZER else [])])
 
 
-def _words(part: Shape) -> list[str]:
-    """Kind, unless it is cross-entropy, and what is not at its default."""
+def _has_network_head(model: Any) -> bool:  # noqa: ANN401 - whatever was written
+    """Whether a model, as it was written, has a network as its head."""
+    if isinstance(model, Vectors):
+        return model.is_network
+    head = model.get("head") if isinstance(model, dict) and model.get("kind") == "vectors" else None
+    kind = head.get("kind") if isinstance(head, dict) else getattr(head, "kind", head)
+    return kind == "network"
+
+
+def _words(part: Shape, usual: str = "crossentropy") -> list[str]:
+    """Kind, unless it is the usual one, and what is not at its default."""
     content = part.model_dump(exclude_defaults=True)
     kind = content.pop("kind", None)
-    words = [] if kind in (None, "crossentropy") else [str(kind)]
+    words = [] if kind in (None, usual) else [str(kind)]
     return [*words, *(f"{name}={value}" for name, value in content.items())]

@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
+from trueness.errors import DataError, TruenessError
 from trueness.files import cache_folder
 from trueness.predictions import Predictions
-from trueness.spec.titles import LinearBaseline, TitlesSpec
+from trueness.spec.titles import LinearBaseline, TitlesSpec, Vectors
 from trueness.spec.titles import TitlesTask as TitlesInputs
 from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+from trueness.text.static.opening import WORDLLAMA, has_wordllama, vectors_digest
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
@@ -112,6 +113,9 @@ class TitlesTask:
         told: Any = None,  # noqa: ANN401
     ) -> TitlesData:
         """Open the folder of a corpus, or build the synthetic one (``synthetic-30000``) once."""
+        if told is not None and not has_wordllama():
+            told.note("wordllama is not installed, so no baseline has vectors; "
+                      "pip install 'trueness[vectors]'")  # fmt: skip
         source = sources.get("data") or self.default
         if isinstance(source, TitlesData):
             return source
@@ -127,19 +131,39 @@ class TitlesTask:
         return TitlesData(None, name, str(source))
 
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
-        """Digest of the corpus."""
-        del place
-        return {**content, "task": {**content["task"], "corpus": data.digest}}
+        """Digests of the corpus and of vectors."""
+        content = {**content, "task": {**content["task"], "corpus": data.digest}}
+        model = content.get("model")
+        model = {"kind": model} if isinstance(model, str) else model
+        if not isinstance(model, dict) or model.get("kind") != "vectors":
+            return content
+        of = model.get("of", WORDLLAMA)
+        if not isinstance(of, str):
+            return content  # the spec refuses it
+        try:
+            here = vectors_digest(of, place.file.parent)
+        except TruenessError as error:
+            raise place.fail(("model", "of"), f"model.of: {error}", error.code) from None
+        if model.get("digest", here) != here:
+            raise place.fail(("model", "digest"), f"model.digest: {of} is {here}, not "
+                             f"{model['digest']}; leave it out", "other_vectors")  # fmt: skip
+        return {**content, "model": {**model, "digest": here}}
 
     def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""
 
     def baselines(self, spec: TitlesSpec) -> dict[str, TitlesSpec]:
-        """Linear baselines on the same corpus."""
+        """Linear baselines on the same corpus; vectors of wordllama only where it is installed."""
         task = TitlesInputs(kind="titles", corpus=spec.task.corpus)
+        kinds = get_args(LinearBaseline.model_fields["kind"].annotation)
+        models: dict[str, LinearBaseline | Vectors]
+        models = {kind: LinearBaseline(kind=kind) for kind in kinds}
+        if has_wordllama():
+            digest = vectors_digest(WORDLLAMA, Path())
+            models[WORDLLAMA] = Vectors(kind="vectors", digest=digest)
         return {
-            kind: TitlesSpec(task=task, model=LinearBaseline(kind=kind), evaluation=spec.evaluation)
-            for kind in get_args(LinearBaseline.model_fields["kind"].annotation)
+            name: TitlesSpec(task=task, model=model, evaluation=spec.evaluation)
+            for name, model in models.items()
         }
 
     def shape(self, spec: TitlesSpec, data: TitlesData) -> None:

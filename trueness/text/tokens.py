@@ -283,7 +283,7 @@ def encode(
     [2, 1]
     """
     column = string_column(texts)
-    coder = _coder(tokenizer, at_least("max_tokens", max_tokens, 1))
+    coder = coder_of(tokenizer, at_least("max_tokens", max_tokens, 1))
     pad = pad_token(tokenizer)[0]
     parts = _encoded(column, coder, max_tokens, pad)
     if cache is not None:
@@ -294,8 +294,14 @@ def encode(
     return Tokens(ids, offsets_of([lengths for _, lengths in made]), pad, max_tokens)
 
 
-def _coder(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
-    """Copy that cuts, and neither pads nor reads special tokens out of texts."""
+def coder_of(tokenizer: Tokenizer, max_tokens: int) -> Tokenizer:
+    """Copy of a tokenizer that cuts, and neither pads nor reads special tokens out of texts.
+
+    Raises
+    ------
+    DataError
+        If `max_tokens` leaves no room beside the special tokens.
+    """
     from tokenizers import Tokenizer
 
     extra = tokenizer.num_special_tokens_to_add(False)

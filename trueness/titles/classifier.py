@@ -110,8 +110,8 @@ def check_keeps_weights(run: Run[TitlesSpec]) -> None:
     """
     if not isinstance(run.spec.model, Encoder):
         raise StoreError(
-            f"{run.key} is the baseline {run.spec.model.kind}, whose run keeps no weights; the "
-            f"bundle that `trueness finalize {run.key} --out FOLDER` makes does", "no_weights",
+            f"{run.key} is {run.spec.label()}, whose run keeps no weights; the bundle that "
+            f"`trueness finalize {run.key} --out FOLDER` makes does", "no_weights",
         )  # fmt: skip
     if TOKENIZER not in run.record["files"]:
         raise StoreError(f"{run.key} stores no tokenizer; run it again", "no_weights")

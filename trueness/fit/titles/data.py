@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.errors import SpecError
+from trueness.fit.titles.rows import Rows
 from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
 from trueness.text.corpus import Parts
 from trueness.text.tokens import (
-    Tokens,
     encode,
     load_tokenizer,
     tokenizer_digest,
@@ -29,9 +30,9 @@ PARTS = ("train", "validation", "test")
 
 @dataclass(frozen=True)
 class Part:
-    """Tokens, classes (n,), languages (n,) and clusters (n,) of one part of a corpus."""
+    """Inputs, classes (n,), languages (n,) and clusters (n,) of one part of a corpus."""
 
-    tokens: Tokens
+    tokens: Rows
     y: NDArray[np.int64]
     language: NDArray[np.str_]
     cluster: NDArray[np.int64]
@@ -42,22 +43,18 @@ class Part:
 
 @dataclass(frozen=True)
 class TitlesData:
-    """All parts of a corpus as tokens.
+    """All parts of a corpus as tokens, or as vectors.
 
-    `languages` are those of the train part; `code` (n,) numbers them for its texts.
+    `languages` are those of the train part; `code` (n,) numbers them for its texts. `width` is the
+    number of ids that tokens may have, or that of the values of a vector.
     """
 
     parts: dict[str, Part]
     classes: tuple[str, ...]
     languages: tuple[str, ...]
     code: NDArray[np.int64]
-    tokenizer: Tokenizer
+    width: int
     digests: dict[str, str]
-
-    @property
-    def vocabulary(self) -> int:
-        """Rows of an embedding of the tokenizer's ids."""
-        return vocabulary_of(self.tokenizer)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -108,17 +105,32 @@ def load_data(
     """
     if corpus.digest != task.corpus:
         raise SpecError(f"the spec is about corpus {task.corpus}, this one is {corpus.digest}")
+    rows = {
+        name: encode(corpus.part(name).texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
+        for name in PARTS
+    }
+    return data_of(corpus, rows, vocabulary_of(tokenizer),
+                   {"tokenizer": tokenizer_digest(tokenizer)})  # fmt: skip
+
+
+def data_of(
+    corpus: Parts, rows: Mapping[str, Rows], width: int, digests: Mapping[str, str]
+) -> TitlesData:
+    """Inputs of every part of a corpus, with classes and languages.
+
+    Parameters
+    ----------
+    corpus : Parts
+    rows : mapping of str to Rows
+        Inputs by part.
+    width : int
+    digests : mapping of str to str
+        Of what the inputs were made with.
+    """
     parts = {}
-    for name in PARTS:
+    for name, some in rows.items():
         titles = corpus.part(name)
-        tokens = encode(titles.texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
-        parts[name] = Part(tokens, titles.y, titles.language, titles.cluster)
+        parts[name] = Part(some, titles.y, titles.language, titles.cluster)
     languages, code = np.unique(parts["train"].language, return_inverse=True)
-    return TitlesData(
-        parts,
-        corpus.classes,
-        tuple(map(str, languages)),
-        code.astype(np.int64),
-        tokenizer,
-        {"corpus": corpus.digest, "tokenizer": tokenizer_digest(tokenizer)},
-    )
+    return TitlesData(parts, corpus.classes, tuple(map(str, languages)), code.astype(np.int64),
+                      width, {"corpus": corpus.digest, **digests})  # fmt: skip

@@ -32,8 +32,8 @@ from trueness.fit.titles.objective import Batch, Objective, TeacherTargets
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
 from trueness.fit.titles.progress import Report
 from trueness.fit.titles.scoring import logits_of
-from trueness.models.encoder import TitleClassifier, build_titles
-from trueness.spec.titles import Encoder, TitlesSpec
+from trueness.models.titles import TITLES_NETWORKS, TextNetwork
+from trueness.spec.titles import TitlesSpec
 
 TOLD_EVERY_S = 1.0
 """Seconds between two words to the listener; reading the loss waits for the device."""
@@ -97,14 +97,13 @@ class _Training:
         start: dict[str, Tensor] | None,
     ) -> None:  # fmt: skip
         model, train = spec.model, data.parts["train"]
-        assert isinstance(model, Encoder)
         self.spec, self.data, self.setting = spec, data, setting
         self.name = setting.device.name
         self.precision = precision_on(setting.device, spec)
         generator = torch.Generator().manual_seed(spec.seed)
         torch.manual_seed(spec.seed + setting.ranks.rank)
-        network = build_titles(model, data.vocabulary, len(data.classes), generator)
-        self.model: TitleClassifier = network.to(self.name)
+        network = TITLES_NETWORKS[model.kind](model, data.width, len(data.classes), generator)
+        self.model: TextNetwork = network.to(self.name)
         if start is not None:
             self.model.load_state_dict(start)
         pooled = self.model.pooled
@@ -301,7 +300,7 @@ def fit_titles(
     Parameters
     ----------
     spec : TitlesSpec
-        Of an encoder.
+        Of a network.
     data : TitlesData
     setting : Setting
     saving : Saving, optional

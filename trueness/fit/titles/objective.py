@@ -20,13 +20,16 @@ from trueness.fit.titles.batches import Rows
 from trueness.losses.contrastive import CrossBatchMemory, supcon
 from trueness.losses.groups import GroupDro, class_weights, language_weights
 from trueness.losses.multiclass import classification_loss, kl_to_teacher
-from trueness.models.encoder import TitleClassifier
-from trueness.spec import titles
+from trueness.models.titles import TextNetwork
+from trueness.spec import titles_loss
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Tokens (B, T), mask (B, T), classes (B,), languages (B,), and rows (B,) of the train part."""
+    """Tokens (B, T), mask (B, T), classes (B,), languages (B,), and rows (B,) of the train part.
+
+    In place of tokens there may be vectors (B, D).
+    """
 
     tokens: Tensor
     mask: Tensor
@@ -69,7 +72,7 @@ class Objective:
     """
 
     def __init__(
-        self, loss: titles.TitlesLoss, y: NDArray[np.int64], language: NDArray[np.int64],
+        self, loss: titles_loss.TitlesLoss, y: NDArray[np.int64], language: NDArray[np.int64],
         counts: NDArray[np.int64], width: int | None, teacher: TeacherTargets | None, device: str,
     ) -> None:  # fmt: skip
         self.loss, self.teacher = loss, teacher
@@ -93,9 +96,7 @@ class Objective:
         taught = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
         return Totals(float(self.weight_of[rows].sum()), len(rows), taught)
 
-    def __call__(
-        self, model: TitleClassifier, pooled: Tensor, batch: Batch, totals: Totals
-    ) -> Tensor:
+    def __call__(self, model: TextNetwork, pooled: Tensor, batch: Batch, totals: Totals) -> Tensor:
         """Part of a batch in the loss of its update, (); `pooled` (B, d) is what the model made."""
         logits = model.classify(pooled).float()
         each = self.classify(logits, batch.y, batch.language)
@@ -158,22 +159,22 @@ class Objective:
             getattr(self, name).load_state_dict(content)
 
 
-def _weights(loss: titles.TitlesLoss, counts: NDArray[np.int64]) -> NDArray[np.float64]:
+def _weights(loss: titles_loss.TitlesLoss, counts: NDArray[np.int64]) -> NDArray[np.float64]:
     """Weight of a text by language and class, (G, K)."""
     weights, texts = np.ones(counts.shape), torch.from_numpy(counts)
     if loss.class_weights is not None:
         kind, beta = loss.class_weights.kind, loss.class_weights.beta
         weights = weights * class_weights(kind, texts.sum(0), beta=beta).numpy()
-    if isinstance(loss.groups, titles.LanguageWeights):
+    if isinstance(loss.groups, titles_loss.LanguageWeights):
         chosen = loss.groups.model_dump(exclude={"kind"})
         weights = weights * language_weights(texts.sum(1), **chosen).numpy()[:, None]
     return weights
 
 
 def _robust(
-    groups: titles.Groups | None, counts: NDArray[np.int64], device: str
+    groups: titles_loss.Groups | None, counts: NDArray[np.int64], device: str
 ) -> GroupDro | None:
-    if not isinstance(groups, titles.GroupDro):
+    if not isinstance(groups, titles_loss.GroupDro):
         return None
     texts = torch.from_numpy(counts)
     sizes = texts.sum(1) if groups.over == "language" else texts.flatten()

@@ -1,0 +1,118 @@
+"""Vectors of texts that somebody else computed: a ``.npy`` file with the ids of its rows beside."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trueness.errors import DataError, first_line
+from trueness.text.corpus import Titles
+from trueness.text.static.tokens import Floats, read_text
+
+IDS = ".ids.txt"
+"""What takes the place of ``.npy`` in the name of the file of ids, one per line."""
+_PORTION = 65_536
+
+
+@dataclass(frozen=True)
+class GivenVectors:
+    """A vector per text of a corpus, by its id; new texts have none.
+
+    Attributes
+    ----------
+    digest : str
+    values : (m, D)
+        Mapped from disk.
+    ids : (m,) polars.Series of String
+        All different.
+    """
+
+    digest: str
+    values: NDArray[np.floating]
+    ids: pl.Series
+
+    @property
+    def width(self) -> int:
+        """Numbers of a vector, D."""
+        return self.values.shape[1]
+
+    def check(self, titles: Titles) -> None:
+        """Refuse a part of a corpus with a text that has no vector.
+
+        Raises
+        ------
+        DataError
+            With code ``vector_ids``.
+        """
+        self._places(titles)
+
+    def of_titles(self, titles: Titles, max_tokens: int) -> Floats:
+        """Vectors (n, D) of a part of a corpus.
+
+        Raises
+        ------
+        DataError
+            With code ``vector_ids`` if a text has none.
+        """
+        del max_tokens
+        return np.ascontiguousarray(self.values[self._places(titles)], np.float32)
+
+    def _places(self, titles: Titles) -> NDArray[np.integer]:
+        places = pl.DataFrame({"id": self.ids}).with_row_index("row")
+        asked = pl.DataFrame({"id": titles.ids.cast(pl.String)})
+        rows = asked.join(places, on="id", how="left", maintain_order="left")["row"]
+        if lacking := rows.null_count():
+            first = titles.ids[int(rows.is_null().arg_max() or 0)]
+            raise DataError(f"{lacking:,} of {len(rows):,} texts have no vector, as their ids are "
+                            f"in no line of the ids, first {first!r}", "vector_ids")  # fmt: skip
+        return rows.to_numpy()
+
+
+def read_given(path: Path, digest: str) -> GivenVectors:
+    """Open a ``.npy`` file and its ids.
+
+    Raises
+    ------
+    DataError
+        With code ``no_vectors`` if one is not there or no such file, ``vectors`` for another shape,
+        another number of ids, or numbers that are not finite, ``vector_ids`` for ids that stand
+        twice.
+    """
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"{path}: no array ({first_line(error)})", "no_vectors") from None
+    if values.ndim != 2 or 0 in values.shape or values.dtype.kind != "f":
+        raise DataError(f"{path}: an array {values.shape} of {values.dtype}; texts by numbers, "
+                        "floating, are needed", "vectors")  # fmt: skip
+    beside = ids_beside(path)
+    ids = pl.Series("id", read_text(beside).splitlines(), dtype=pl.String)
+    if len(ids) != len(values):
+        raise DataError(f"{beside}: {len(ids):,} ids for {len(values):,} vectors", "vectors")
+    if twice := int(ids.is_duplicated().sum()):
+        first = ids.filter(ids.is_duplicated())[0]
+        raise DataError(f"{beside}: {twice:,} lines hold an id that stands there more than once, "
+                        f"first {first!r}", "vector_ids")  # fmt: skip
+    _check_finite(path, values, ids)
+    return GivenVectors(digest, values, ids)
+
+
+def ids_beside(path: Path) -> Path:
+    """File of the ids of a ``.npy`` file."""
+    return path.with_name(path.name.removesuffix(".npy") + IDS)
+
+
+def _check_finite(path: Path, values: NDArray[np.floating], ids: pl.Series) -> None:
+    bad, first = 0, ""
+    for begin in range(0, len(values), _PORTION):
+        finite = np.isfinite(values[begin : begin + _PORTION]).all(axis=1)
+        if not finite.all():
+            first = first or ids[begin + int(finite.argmin())]
+            bad += int((~finite).sum())
+    if bad:
+        raise DataError(f"{path}: {bad:,} vectors hold numbers that are not finite, first that of "
+                        f"{first!r}", "vectors")  # fmt: skip
