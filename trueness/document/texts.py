@@ -10,11 +10,14 @@ from trueness.document.model import (
     Beside,
     Document,
     Figure,
+    Form,
     Items,
     Later,
+    Live,
     Part,
     Section,
     Sentence,
+    Slider,
     Table,
 )
 
@@ -47,6 +50,9 @@ CHANGED: dict[type[Part], Callable[[Any, Change], Any]] = {
     Items: lambda part, change: replace(part, lines=[change(line) for line in part.lines]),
     Table: lambda part, change: replace(part, note=change(part.note)),
     Figure: lambda part, change: replace(part, caption=change(part.caption)),
+    Form: lambda part, change: part,
+    Slider: lambda part, change: part,
+    Live: lambda part, change: replace(part, parts=_parts(part.parts, change)),
     Beside: lambda part, change: replace(part, parts=_parts(part.parts, change)),
     Section: lambda part, change: replace(part, parts=_parts(part.parts, change)),
 }
