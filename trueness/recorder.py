@@ -11,6 +11,7 @@ from trueness.campaign import Campaign
 from trueness.engines import Job, Outcome, Setting, Step
 from trueness.execute import Failure
 from trueness.files import remove
+from trueness.owners import peak_memory
 from trueness.store import Store
 from trueness.store.leases import Leases
 
@@ -59,7 +60,8 @@ class RunRecorder:
         self.leased: set[str] = set()
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
-        self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
+        self.stage, self.word, self.done, self.total, self.told = "", "", 0.0, 0.0, 0.0
+        self.stage_began = time.monotonic()
         self.began = datetime.now(UTC).isoformat(timespec="seconds")
 
     def open(self) -> None:
@@ -78,7 +80,8 @@ class RunRecorder:
     def start(self, stage: str, jobs: Sequence[Job]) -> None:
         """A stage begins with these jobs."""
         self.jobs, self.left = jobs, [job.work for job in jobs]
-        self.stage, self.done, self.total = stage, 0.0, sum(self.left)
+        self.stage, self.word, self.done, self.total = stage, "", 0.0, sum(self.left)
+        self.stage_began = time.monotonic()
         self.listener.start(stage, self.total)
         self._tell()
 
@@ -191,6 +194,7 @@ class RunRecorder:
     def _advance(self, position: int, amount: float, text: str = "") -> None:
         self.left[position] -= amount
         self.done += amount
+        self.word = text or self.word
         self.listener.advance(amount, text)
         if time.monotonic() - self.told > TOLD_EVERY_S:
             self._tell()
@@ -200,7 +204,8 @@ class RunRecorder:
         content = {
             "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
             "running": [" = ".join(ids) for ids in self.running.values()],
-            "trained": len(self.trained), "failed": len(self.failed),
+            "trained": len(self.trained), "failed": len(self.failed), "word": self.word,
+            "seconds": round(time.monotonic() - self.stage_began, 1), "memory": peak_memory(),
         }  # fmt: skip
         self.leases.write_status(self.campaign.name, content)
 

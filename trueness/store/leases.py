@@ -7,6 +7,7 @@ import math
 import os
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -166,7 +167,9 @@ class Leases:
                 if holder.is_stale:
                     remove(self.folder / holder.key)
         for folder in sorted((self.store.root / "status").glob("[!.]*")):
-            self.statuses(folder.name)
+            for path, note in self._notes(folder.name):
+                if note is None:
+                    path.unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()  # unless there are some
 
@@ -227,17 +230,25 @@ class Leases:
                 self._keep_beating(path)
 
     def statuses(self, name: str) -> list[dict[str, Any]]:
-        """What processes that carry out a campaign noted last; notes of those gone are removed."""
-        found = []
+        """What processes that carry out a campaign noted last; not of those that are gone."""
+        return [note for _, note in self._notes(name) if note is not None]
+
+    def every_status(self) -> dict[str, list[dict[str, Any]]]:
+        """Name of each campaign that runs now -> what its processes noted."""
+        names = sorted(path.name for path in (self.store.root / "status").glob("[!.]*"))
+        found = {name: self.statuses(name) for name in names}
+        return {name: notes for name, notes in found.items() if notes}
+
+    def _notes(self, name: str) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+        """Files of a campaign's processes, and what they say; None of a process that is gone."""
         for path in sorted((self.store.root / "status" / name).glob("[!.]*.json")):
             with contextlib.suppress(OSError, StoreError, ValueError, KeyError, TypeError):
                 written = read_json(path)
                 holder = Holder(name, Owner.from_dict(written), "", self._quiet(path))
                 if holder.is_stale:
-                    path.unlink(missing_ok=True)
+                    yield path, None
                 else:
-                    found.append({**_checked_status(written), "quiet_seconds": holder.quiet_s})
-        return found
+                    yield path, {**_checked_status(written), "quiet_seconds": holder.quiet_s}
 
     def _quiet(self, path: Path) -> float:
         return self._now() - path.stat().st_mtime
@@ -254,5 +265,8 @@ def _checked_status(content: dict[str, Any]) -> dict[str, Any]:
         **content,
         "running": [str(one) for one in content["running"]],
         "stage": str(content["stage"]),
+        "word": str(content.get("word") or ""),
+        "seconds": float(content.get("seconds") or 0),
+        "memory": None if content.get("memory") is None else int(content["memory"]),
         "began": str(content["began"]),
     }
