@@ -141,7 +141,9 @@ def test_another_host_needs_the_token_once(tmp_path, golden_market):
 def test_the_token_leads_to_no_other_host(tmp_path, golden_market):
     bench, client = _foreign(tmp_path, golden_market)
     with client:
-        answer = client.get(f"{ORIGIN}//evil.example/?token={bench.door.token}", follow_redirects=False)
+        answer = client.get(
+            f"{ORIGIN}//evil.example/?token={bench.door.token}", follow_redirects=False
+        )
         assert answer.headers["location"] == "/evil.example/"
 
 
@@ -151,7 +153,9 @@ def test_guesses_of_the_token_are_bounded(tmp_path, golden_market, monkeypatch):
         for i in range(guard.GUESSES):
             assert client.get(f"/?token=wrong{i}").status_code == 401
         assert client.get("/?token=one-more").status_code == 429
-        assert client.get(f"/?token={bench.door.token}").status_code == 429, "the right one waits too"
+        assert client.get(f"/?token={bench.door.token}").status_code == 429, (
+            "the right one waits too"
+        )
         monkeypatch.setattr(guard, "GUESSES_S", 0.0)
         assert client.get(f"/?token={bench.door.token}").status_code == 200
 
@@ -192,7 +196,7 @@ def test_what_runs_now_is_told_with_what_is_left(served):
     leases.write_status("golden", None)
     for text in ("networks", "3 min", "3.3 GiB", "loss 0.5", "0123456789ab", "/running/"):
         assert text in page, text
-    assert "<td class=\"n\">25.0 %" in page or "25 %" in page
+    assert '<td class="n">25.0 %' in page or "25 %" in page
 
 
 def test_damaged_runs_failures_and_accesses_are_told(served):
@@ -296,3 +300,121 @@ def test_events_tell_what_changes(served):
     leases.write_status("golden", None)
     assert places(bench) == before
     assert json.dumps(before)
+
+
+# ---------------------------------------------------------------------------------------- leaderboard
+
+
+def _rows(page):
+    """Ids of the rows that may be ticked, in order."""
+    import re
+
+    table = page.split('value="')
+    del table
+    return re.findall(r'name="run" value="([0-9a-f]{12})"', page)
+
+
+def test_the_leaderboard_has_the_verdict_and_order_of_the_command_line(served, capsys):
+    bench, client = served
+    page = _whole(client, "/leaderboard").text
+    _, out, _ = call(capsys, "leaderboard", "--store", bench.root, "--json")
+    (group,) = json.loads(out)["groups"]
+    assert _rows(page) == [model["key"] for model in group["models"]]
+    from markupsafe import escape
+
+    verdict = group["verdict"]
+    for name in ("better_than_chance", "better_than_siblings", "better_than_best_baseline"):
+        text = page.replace('<span class="number">', "").replace("</span>", "")
+        assert str(escape(verdict[name]["text"])) in text, name
+
+
+def test_the_ledger_hears_of_a_leaderboard_once(served):
+    bench, client = served
+    for _ in range(3):
+        _whole(client, "/leaderboard")
+    (access,) = Ledger(Store(bench.root)).accesses()
+    assert (access.verb, len(access.keys)) == ("leaderboard", len(named(Store(bench.root))))
+
+
+def test_rows_are_sorted_filtered_searched_and_paged(served, monkeypatch):
+    from trueness.serve.pages import board
+
+    bench, client = served
+    store = Store(bench.root)
+    aucs = {key: store.run(key).record["estimates"]["auc"]["value"] for key in named(store)}
+    some = _rows(client.get("/leaderboard?where=auc>0.6").text)
+    assert set(some) == {key for key, auc in aucs.items() if auc > 0.6}
+    assert 0 < len(some) < len(aucs)
+    parameters = {key: store.run(key).record["parameters"] for key in aucs}
+    rising = _rows(client.get("/leaderboard?sort=parameters").text)
+    assert [parameters[key] for key in rising] == sorted(parameters.values())
+    falling = _rows(client.get("/leaderboard?sort=parameters&order=descending").text)
+    assert [parameters[key] for key in falling] == sorted(parameters.values(), reverse=True)
+    names = {name: key for key, name in named(store).items()}
+    assert _rows(client.get("/leaderboard?search=FOREST").text) == [names["forest"]]
+    monkeypatch.setattr(board, "ROWS", 5)
+    every = [_rows(client.get(f"/leaderboard?sort=auc&page={n}").text) for n in (1, 2, 3)]
+    assert [len(one) for one in every] == [5, 5, len(aucs) - 10]
+    assert {key for one in every for key in one} == set(aucs)
+    kinds = [_rows(client.get(f"/leaderboard?kind={k}").text) for k in ("candidates", "baselines")]
+    assert {store.run(key).spec.is_baseline for key in kinds[0]} == {False}
+    assert {store.run(key).spec.is_baseline for key in kinds[1]} == {True}
+
+
+def test_runs_are_grouped_by_any_field(served):
+    page = served[1].get("/leaderboard?by=loss").text
+    assert "where=loss%3Dfocal" in page
+    assert "trueness leaderboard --by loss" in page
+    some = _rows(served[1].get("/leaderboard?where=loss.kind=focal").text)
+    store = Store(served[0].root)
+    assert some
+    assert {store.run(key).spec.loss.kind for key in some} == {"focal"}
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["sort=nothing", "by=__class__", "where=auc", "where=spec.__init__=1", "columns=_x", "page=0",
+     "page=-1", "page=1e9", "group=none", "campaign=none", f"search={'x' * 300}",
+     "&".join(f"columns=auc{i}" for i in range(30))],
+)  # fmt: skip
+def test_what_cannot_be_asked_is_refused_on_a_page(served, query):
+    answer = served[1].get(f"/leaderboard?{query}")
+    assert answer.status_code == 400
+    assert "<main" in answer.text
+
+
+def test_the_state_of_a_leaderboard_is_in_its_address():
+    from starlette.datastructures import QueryParams
+
+    from trueness.serve.query import Query
+
+    query = Query(
+        sort="auc", order="ascending", columns=("seed", "loss"), where=("auc>0.6",), page=3
+    )
+    address = query.address(page=3)
+    assert Query.of(QueryParams(address.partition("?")[2])) == query
+    assert Query().address() == "/leaderboard"
+
+
+def test_intervals_are_drawn_in_the_cells(served):
+    page = served[1].get("/leaderboard").text
+    assert page.count('<svg class="bar"') >= 2 * len(_rows(page)) - 2
+
+
+def test_many_runs_are_judged_by_a_process_of_their_own(served, monkeypatch):
+    from trueness.serve.pages import board
+
+    bench, client = served
+    here = _whole(client, "/leaderboard").text
+    monkeypatch.setattr(board, "HERE_MOST", 0)
+    with _client(Workbench.of(bench.root)) as other:
+        apart = _whole(other, "/leaderboard").text
+    assert _rows(apart) == _rows(here)
+
+
+def test_titles_have_a_leaderboard_of_their_measures(golden_titles, tmp_path):
+    shutil.copytree(golden_titles.root, tmp_path / "store")
+    with _client(Workbench.of(tmp_path / "store")) as client:
+        page = _whole(client, "/leaderboard").text
+    assert len(_rows(page)) == len(named(golden_titles, "golden-titles"))
+    assert "mean_group" in page

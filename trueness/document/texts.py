@@ -55,7 +55,9 @@ def _with_tables(parts: Sequence[Any], change: Callable[[Table], Table]) -> Sequ
 def whole(parts: Sequence[Any]) -> list[Any]:
     """Parts of which none is made later, so that they may be sent to another process."""
     return [
-        replace(part, parts=whole(part.parts)) if isinstance(part, Section | Beside | Live) else part
+        replace(part, parts=whole(part.parts))
+        if isinstance(part, Section | Beside | Live)
+        else part
         for part in parts
     ]
 

@@ -341,7 +341,8 @@ def _ranked(models: list[Model], sort: str) -> list[Model]:
 
 def rank_of(model: Model, sort: str) -> tuple[bool, float, float]:
     """Enough alarms first, then the worse end of the interval, then the AUC."""
-    estimate, auc = model.estimates[sort], model.estimates["auc"].value or 0.0
+    estimate, known = model.estimates[sort], model.estimates.get("auc")
+    auc = 0.0 if known is None else known.value or 0.0
     if sort in LESS_IS_BETTER:
         return estimate.high is not None, -(estimate.high or 0.0), auc
     enough = estimate.k is None or estimate.n >= MIN_ALARMS

@@ -97,7 +97,9 @@ def to_part(parts: Sequence[Part]) -> str:
 def style_sheet() -> str:
     """Style of every page, with its colours."""
     colours = f":root {{ {css_variables()} }}"
-    at_night = f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(True)} }} }}"
+    at_night = (
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(True)} }} }}"
+    )
     return f"{colours}\n{at_night}\n{static('page.css').decode()}"
 
 
@@ -242,7 +244,8 @@ def _table(page: _Page, part: Table, depth: int) -> View:
     limits = [_limits(part, i) for i in range(len(part.columns))]
     rows = [
         {
-            "style": part.style(i), "cells": _row(page, row, part.columns, limits),
+            "style": part.style(i),
+            "cells": _row(page, row, part.columns, limits),
             "tick": part.ticks[i] if part.ticks else None,
         }
         for i, row in enumerate(part.rows)

@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from typing import Any
 
 from trueness.errors import TruenessError
+from trueness.serve.apart import Apart
 
 KEPT = 64
 PATIENCE_S = 0.15
@@ -53,8 +52,8 @@ class Answers:
         self._lock = threading.Lock()
         self._asked: OrderedDict[Hashable, tuple[Hashable, Future[Any]]] = OrderedDict()
         self._done: OrderedDict[Hashable, Any] = OrderedDict()
-        self._here = ThreadPoolExecutor(1)
-        self._apart: ProcessPoolExecutor | None = None
+        self._here, self._waiting = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._apart = Apart()
 
     def ask(
         self, question: Hashable, state: Hashable, call: Callable[..., Any], *given: Any,  # noqa: ANN401
@@ -74,7 +73,10 @@ class Answers:
         with self._lock:
             known = self._asked.get(question)
             if known is None or (known[0] != state and known[1].done()):
-                known = state, self._pool(apart).submit(call, *given)
+                known = state, (
+                    self._waiting.submit(self._apart, call, *given) if apart
+                    else self._here.submit(call, *given)
+                )  # fmt: skip
                 self._asked[question] = known
             self._asked.move_to_end(question)
             while len(self._asked) > KEPT:
@@ -88,25 +90,11 @@ class Answers:
             return Answer(self._done.get(question), stale=True)
         except TruenessError as error:
             return Answer(refusal=error)
-        except (BrokenProcessPool, OSError, MemoryError):
-            self._apart = None
-            return Answer(refusal=TruenessError("the process that judged it was ended", "ended"))
         self._done[question] = value
         return Answer(value, stale=not current)
 
-    def _pool(self, apart: bool) -> ThreadPoolExecutor | ProcessPoolExecutor:
-        if not apart:
-            return self._here
-        if self._apart is None:
-            self._apart = ProcessPoolExecutor(
-                1, mp_context=get_context("spawn"), max_tasks_per_child=1
-            )
-        return self._apart
-
     def close(self) -> None:
         """Give up what is not finished."""
-        self._here.shutdown(wait=False, cancel_futures=True)
-        if self._apart is not None:
-            for process in list((self._apart._processes or {}).values()):
-                process.terminate()
-            self._apart.shutdown(wait=False, cancel_futures=True)
+        for pool in (self._here, self._waiting):
+            pool.shutdown(wait=False, cancel_futures=True)
+        self._apart.close()

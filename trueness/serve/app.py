@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, RedirectResponse, Response, StreamingResponse
+from starlette.responses import HTMLResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -22,8 +21,8 @@ from trueness.document import Document, Link, Sentence
 from trueness.errors import TruenessError
 from trueness.report.html import static, style_sheet, to_html
 from trueness.report.interactive import Site
-from trueness.serve.events import TooManyListeners
 from trueness.serve.guard import Guard
+from trueness.serve.pages.board import board
 from trueness.serve.pages.home import home, places
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
@@ -66,7 +65,7 @@ def application(bench: Workbench) -> ASGIApp:
     return Guard(app, bench.door)
 
 
-PAGES: dict[str, Make] = {"/": lambda bench, request: home(bench)}
+PAGES: dict[str, Make] = {"/": lambda bench, request: home(bench), "/leaderboard": board}
 """Address -> what makes its page."""
 
 

@@ -67,7 +67,9 @@ def bound(host: str, port: int) -> socket.socket:
     try:
         family, _, _, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (socket.gaierror, UnicodeError):
-        raise TruenessError(f"--host {host}: no such host; leave it out for this machine", "host") from None
+        raise TruenessError(
+            f"--host {host}: no such host; leave it out for this machine", "host"
+        ) from None
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -77,7 +79,8 @@ def bound(host: str, port: int) -> socket.socket:
         listener.close()
         raise TruenessError(
             f"port {port} of {host} cannot be used ({first_line(error)}); give another --port, or "
-            "0 for a free one", "port",
+            "0 for a free one",
+            "port",
         ) from None
     return listener
 

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
+import math
 import threading
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from trueness.errors import StoreError, TruenessError
+from trueness.errors import StoreError, TruenessError, first_line
 from trueness.store import Problem, Run, Store
 
 FRESH_S = 1.0
 """Seconds for which what was seen of the store is believed."""
+AGAIN_S = 0.05
+"""Seconds that a page waits to see what changed; a large store is shown as it was a moment ago."""
 WRITTEN = ("campaigns", "failures", "annotations.json", "mutes.json", "checks.yaml")
 """What else of a store changes its pages."""
 
@@ -37,8 +40,6 @@ class View:
         Key -> ids that stand for it, each campaign's.
     campaigns : mapping
         Name -> id -> keys.
-    seen : float
-        When, on the monotonic clock.
     """
 
     store: Store
@@ -47,16 +48,25 @@ class View:
     problems: tuple[Problem, ...]
     ids: Mapping[str, list[str]]
     campaigns: Mapping[str, dict[str, list[str]]]
-    seen: float = field(default_factory=time.monotonic)
 
     def name(self, key: str) -> str:
         """Ids of a run, or its key."""
         return " = ".join(self.ids.get(key, ())) or key
 
+    @cached_property
     def names(self) -> dict[str, str]:
         """What a run is called -> its key, of names that mean one run only."""
-        called = Counter(self.name(key) for key in self.runs)
-        return {self.name(key): key for key in self.runs if called[self.name(key)] == 1}
+        names = {key: self.name(key) for key in self.runs}
+        called = Counter(names.values())
+        return {name: key for key, name in names.items() if called[name] == 1}
+
+    @cached_property
+    def groups(self) -> dict[str, list[Run[Any]]]:
+        """Comparison groups, the largest first."""
+        found: dict[str, list[Run[Any]]] = {}
+        for run in self.runs.values():
+            found.setdefault(run.record["comparison_group"], []).append(run)
+        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
 
     def run(self, key: str) -> Run[Any]:
         """A run by its whole key.
@@ -95,11 +105,12 @@ class Shelf:
         self._lock = threading.Lock()
         self._view: View | None = None
         self._store: Store | None = None
-        self._reader: threading.Thread | None = None
+        self._thread: threading.Thread | None = None
         self._refusal: TruenessError | None = None
+        self._seen = -math.inf
 
     def look(self) -> View:
-        """What the store holds now.
+        """What the store holds now, or held a moment ago if it takes long to see what changed.
 
         Raises
         ------
@@ -108,44 +119,40 @@ class Shelf:
         Reading
             While it is read for the first time, if that takes longer than a page may.
         """
-        if self._view is None:
-            self._read_first()
-        with self._lock:
-            if self._view is None or time.monotonic() - self._view.seen > FRESH_S:
-                self._view = self._looked(self._view)
-            return self._view
-
-    def _read_first(self) -> None:
-        """Read every run once, in a thread of its own."""
-        if self._reader is None or not self._reader.is_alive():
-            self._refusal = None
-            self._reader = threading.Thread(target=self._read, daemon=True)
-            self._reader.start()
-        self._reader.join(self.patience_s)
+        if time.monotonic() - self._seen > FRESH_S:
+            self._reader(first=self._view is None)
         if self._refusal is not None:
             raise self._refusal
-        if self._reader.is_alive():
+        if self._view is None:
             raise Reading(f"The runs of {self.root} are being read.")
+        return self._view
+
+    def _reader(self, first: bool) -> None:
+        """See in a thread what changed, unless one is at it, and wait for it a while."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._read, daemon=True)
+                self._thread.start()
+        self._thread.join(self.patience_s if first else AGAIN_S)
 
     def _read(self) -> None:
         try:
-            view = self._looked(None)
+            self._view, self._refusal = self._looked(self._view), None
         except TruenessError as error:
             self._refusal = error
-            return
-        with self._lock:
-            self._view = view
+        self._seen = time.monotonic()
         gc.freeze()  # runs stay: nothing of them is to be searched for cycles
 
     def _looked(self, known: View | None) -> View:
         """What is there now; what is known already if nothing changed."""
         store = self._opened()
-        with contextlib.suppress(OSError):
+        try:
             state = hash((frozenset(store.state().items()), *map(self._stamp, WRITTEN)))
             if known is not None and known.state == state and known.store is store:
-                return View(store, state, known.runs, known.problems, known.ids, known.campaigns)
+                return known
             return self._read_whole(store, state)
-        raise StoreError(f"{self.root}: cannot be read now")
+        except OSError as error:
+            raise StoreError(f"{self.root}: cannot be read now ({first_line(error)})") from None
 
     def _opened(self) -> Store:
         """The store, with what it remembers; a new one where another folder took its place."""

@@ -8,12 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.document import Cell, Column, Document, Link, Part, Sentence, Table
+from trueness.document import Cell, Document, Link, Part, Sentence, Table
 from trueness.document.texts import with_tables
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
 from trueness.serve.events import Events
 from trueness.serve.guard import Door
+from trueness.serve.rows import RowsKept
 from trueness.serve.shelf import Shelf, View
 
 DEFAULT_STORE = "store"
@@ -51,6 +52,7 @@ class Workbench:
     door: Door
     answers: Answers = field(default_factory=Answers)
     events: Events = field(default_factory=Events)
+    rows: RowsKept = field(default_factory=RowsKept)
 
     @classmethod
     def of(cls, root: Path, host: str = "127.0.0.1") -> Workbench:
@@ -69,7 +71,7 @@ class Workbench:
 
     def show(self, view: View, page: Page) -> Page:
         """A page whose names of runs lead to them."""
-        return replace(page, document=linked(page.document, view.names()))
+        return replace(page, document=linked(page.document, view.names))
 
 
 def linked(document: Document, names: Mapping[str, str]) -> Document:

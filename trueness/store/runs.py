@@ -340,7 +340,8 @@ class Store:
 
     def state(self) -> dict[str, Stamp]:
         """Key of every run folder -> what changes with its record; reads no run."""
-        return {key: _stamp(os.path.join(self.runs, key)) for key in self._keys()}
+        runs = str(self.runs)
+        return {key: _stamp(f"{runs}/{key}") for key in self._keys()}
 
 
 def _stamp(folder: str) -> Stamp:
