@@ -257,7 +257,8 @@ def _table(page: _Page, part: Table, depth: int) -> View:
             {"more": more, "rows": [rows[i] for i in some]}
             for more, some in groupby(range(len(rows)), key=lambda i: i not in shown)
         ],
-        "ticks": bool(part.ticks), "hidden": len(rows) - len(shown), "total": numbers.count(len(rows)),
+        "ticks": bool(part.ticks), "hidden": len(rows) - len(shown),
+        "total": numbers.count(len(rows)),
         "helps": [head for head in heads if head["help"]],
     }  # fmt: skip
 

@@ -23,7 +23,16 @@ from trueness.report.html import static, style_sheet, to_html
 from trueness.report.interactive import Site
 from trueness.serve.guard import Guard
 from trueness.serve.pages.board import board
+from trueness.serve.pages.compare import compare_page
 from trueness.serve.pages.home import home, places
+from trueness.serve.pages.run import (
+    file,
+    files_page,
+    opened_page,
+    posted,
+    run_page,
+    thresholds_page,
+)
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
 
@@ -55,6 +64,8 @@ def application(bench: Workbench) -> ASGIApp:
 
     routes = [
         *(Route(path, _page(bench, make), methods=["GET"]) for path, make in PAGES.items()),
+        Route("/run/{key}/files/{name}", lambda request: file(bench, request), methods=["GET"]),
+        Route("/run/{key}/open", _opened(bench), methods=["POST"]),
         Route("/events/home", _events(bench, lambda: places(bench))),
         Route("/static/{name}", _static, methods=["GET"]),
     ]
@@ -65,7 +76,14 @@ def application(bench: Workbench) -> ASGIApp:
     return Guard(app, bench.door)
 
 
-PAGES: dict[str, Make] = {"/": lambda bench, request: home(bench), "/leaderboard": board}
+PAGES: dict[str, Make] = {
+    "/": lambda bench, request: home(bench),
+    "/leaderboard": board,
+    "/compare": compare_page,
+    "/run/{key}": run_page,
+    "/run/{key}/thresholds": thresholds_page,
+    "/run/{key}/files": files_page,
+}
 """Address -> what makes its page."""
 
 
@@ -97,10 +115,9 @@ def _refused(bench: Workbench) -> Callable[[Request, Exception], Response]:
         waits = isinstance(error, Reading)
         title = "One moment" if waits else "This cannot be shown"
         text = f"{error}"
-        page = Page(
-            Document(title, [Sentence(f"{text[:1].upper()}{text[1:]}", "note" if waits else "error")]),
-            waits=waits, status=200 if waits else STATUS.get(error.code, 400),
-        )  # fmt: skip
+        said = Sentence(f"{text[:1].upper()}{text[1:]}", "note" if waits else "error")
+        status = 200 if waits else STATUS.get(error.code, 400)
+        page = Page(Document(title, [said]), waits=waits, status=status)
         return rendered(bench, page, request.url.path)
 
     return answer
@@ -123,6 +140,15 @@ def _broken(bench: Workbench) -> Callable[[Request, Exception], Response]:
         text = f"A fault of the workbench: {type(error).__name__}. The terminal shows more."
         document = Document("This went wrong", [Sentence(text, "error")])
         return rendered(bench, Page(document, status=500), request.url.path)
+
+    return answer
+
+
+def _opened(bench: Workbench) -> Callable[..., object]:
+    async def answer(request: Request) -> Response:
+        form, key = await posted(request), request.path_params["key"]
+        page = await run_in_threadpool(opened_page, bench, key, form)
+        return rendered(bench, page, request.url.path)
 
     return answer
 

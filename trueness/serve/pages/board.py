@@ -82,8 +82,8 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
         With the code ``query``.
     """
     if query.campaign and query.campaign not in view.campaigns:
-        raise TruenessError(f"no campaign {query.campaign!r} here; "
-                            f"{nearest(query.campaign, list(view.campaigns))}", "query")  # fmt: skip
+        known = nearest(query.campaign, list(view.campaigns))
+        raise TruenessError(f"no campaign {query.campaign!r} here; {known}", "query")
     if query.group and query.group not in groups:
         raise TruenessError(f"no comparison group {query.group!r} here", "query")
     for group in [query.group] if query.group else groups:
@@ -146,7 +146,7 @@ def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
     ]
 
 
-# -------------------------------------------------------------------------------------------- tables
+# ------------------------------------------------------------------------------------------- tables
 
 
 def _page(query: Query, rows: Rows, ordered: list[Model], done: JudgedGroup | None) -> list[Part]:
