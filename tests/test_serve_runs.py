@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import pytest
 
@@ -12,10 +13,12 @@ from tests.conftest import TINY
 from tests.golden import named
 from tests.test_cli import call
 from tests.test_serve import HOSTILE, ORIGIN, _client, _whole, served  # noqa: F401 - a fixture
+from trueness import recorder
 from trueness.campaign import load_campaign
 from trueness.document.numbers import share
 from trueness.evaluation import Estimate
 from trueness.market import synthetic_bars
+from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
@@ -193,3 +196,36 @@ def test_titles_have_pages_too(golden_titles, tmp_path):
         for n in (2, 3):
             some = "&".join(f"run={key}" for key in keys[:n])
             assert _whole(client, f"/compare?{some}").status_code == 200
+
+
+def test_a_run_that_trains_shows_its_curves(tmp_path, trained):
+    """What the recorder notes while a campaign trains is what the page of a run draws."""
+    from trueness.serve.pages.training import running_places
+    from trueness.store.leases import Leases
+
+    root = tmp_path / "store"
+    campaign = load_campaign(trained.parent / "tiny.yaml")
+    bench, seen = Workbench.of(root), []
+
+    class Watching(Listener):
+        def advance(self, amount, text=""):
+            del amount, text
+            for key in {entry.spec.key for entry in campaign.experiments}:
+                if Leases(Store(root)).epochs(key):
+                    seen.append((key, running_places(bench, key)))
+
+    told = recorder.TOLD_EVERY_S
+    recorder.TOLD_EVERY_S = 0.0
+    try:
+        run(campaign, Store(root), device="cpu", workers=0, listener=Watching())
+    finally:
+        recorder.TOLD_EVERY_S = told
+    key, places = seen[0]
+    assert "Loss per epoch so far" in places["training"]
+    assert not list((root / "status").rglob("*.epochs")), "nothing stays behind"
+    time.sleep(1.1)
+    assert running_places(bench, key) == {"over": ""}
+    with _client(bench) as client:
+        assert f'href="/run/{key}"' in client.get(f"/running/{key}").text
+        assert client.get("/running/0123456789ab").status_code == 200
+        assert client.get("/running/..%2f..").status_code == 404

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from trueness.campaign import Campaign
-from trueness.engines import Job, Outcome, Setting, Step
+from trueness.engines import Epoch, Job, Outcome, Setting, Step
 from trueness.execute import Failure
 from trueness.files import remove
 from trueness.owners import peak_memory
@@ -58,6 +58,7 @@ class RunRecorder:
         self.pruned: list[str] = []
         self.running: dict[str, list[str]] = {}
         self.leased: set[str] = set()
+        self.epochs: list[Epoch] = []
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
         self.stage, self.word, self.done, self.total, self.told = "", "", 0.0, 0.0, 0.0
@@ -118,6 +119,8 @@ class RunRecorder:
         if isinstance(event, str):
             self.listener.note(f"{ids}: {event}")
         else:
+            if event.epoch is not None:
+                self.epochs.append(event.epoch)
             self._advance(position, event.work, f"{ids} {event.text}" if event.text else "")
 
     def take(self, position: int, answer: list[Outcome] | Failure) -> None:
@@ -208,6 +211,8 @@ class RunRecorder:
             "seconds": round(time.monotonic() - self.stage_began, 1), "memory": peak_memory(),
         }  # fmt: skip
         self.leases.write_status(self.campaign.name, content)
+        self.leases.add_epochs(self.campaign.name, self.epochs)
+        self.epochs = []
 
     def _ids(self, spec: Any) -> list[str]:  # noqa: ANN401
         return self.campaign.ids_of(spec.key)

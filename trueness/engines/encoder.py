@@ -13,7 +13,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.files import cache_folder, sha256_of, written_whole
@@ -102,7 +102,7 @@ class OneEncoder:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
-        fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work))
+        fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work, spec.key))
         return [_judged(fitted, corpus, digest, how.tokenizer.read_bytes())]
 
 
@@ -144,7 +144,7 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     return Job("encoder", (spec,), content, work)
 
 
-def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
+def _heard(report: Report, work: float, key: str) -> Any:  # noqa: ANN401 - a Report of the loop
     """Events of the loop as steps and notes."""
     updates = 1
 
@@ -153,7 +153,10 @@ def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of th
         if event[0] == "note":
             report(event[1])
         elif event[0] == "epoch":
-            report(_epoch_text(event[1]))
+            row = event[1]
+            report(_epoch_text(row))
+            last = Epoch(key, 0, int(row["epoch"]), row["train_loss"], row["val_loss"])
+            report(Step(0.0, epoch=last))
         elif event[0] == "begin":
             updates = max(1, event[2])
             report(Step(work * event[3] / updates))

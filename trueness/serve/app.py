@@ -33,6 +33,7 @@ from trueness.serve.pages.run import (
     run_page,
     thresholds_page,
 )
+from trueness.serve.pages.training import running_page, running_places
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
 
@@ -66,7 +67,8 @@ def application(bench: Workbench) -> ASGIApp:
         *(Route(path, _page(bench, make), methods=["GET"]) for path, make in PAGES.items()),
         Route("/run/{key}/files/{name}", lambda request: file(bench, request), methods=["GET"]),
         Route("/run/{key}/open", _opened(bench), methods=["POST"]),
-        Route("/events/home", _events(bench, lambda: places(bench))),
+        Route("/events/running/{key}", _events(bench, running_places), methods=["GET"]),
+        Route("/events/home", _events(bench, places), methods=["GET"]),
         Route("/static/{name}", _static, methods=["GET"]),
     ]
     handlers = {
@@ -80,6 +82,7 @@ PAGES: dict[str, Make] = {
     "/": lambda bench, request: home(bench),
     "/leaderboard": board,
     "/compare": compare_page,
+    "/running/{key}": running_page,
     "/run/{key}": run_page,
     "/run/{key}/thresholds": thresholds_page,
     "/run/{key}/files": files_page,
@@ -153,10 +156,11 @@ def _opened(bench: Workbench) -> Callable[..., object]:
     return answer
 
 
-def _events(bench: Workbench, make: Callable[[], dict[str, str]]) -> Callable[..., object]:
+def _events(bench: Workbench, make: Callable[..., dict[str, str]]) -> Callable[..., object]:
     async def answer(request: Request) -> Response:
         bench.events.check()
-        stream = bench.events.listen(request.url.path, make)
+        given = request.path_params.values()
+        stream = bench.events.listen(request.url.path, lambda: make(bench, *given))
         return StreamingResponse(stream, media_type="text/event-stream")
 
     return answer

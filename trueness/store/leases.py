@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from trueness.owners import Owner, me
 from trueness.store.runs import Store
 
 HEARTBEAT_S = 20.0
+EPOCHS = ".epochs"
+"""End of the names of files with the epochs of runs that train now, beside the notes."""
 STALE_S = 120.0
 """Seconds without a heartbeat after which a process that cannot be seen from here is given up."""
 
@@ -170,6 +173,7 @@ class Leases:
             for path, note in self._notes(folder.name):
                 if note is None:
                     path.unlink(missing_ok=True)
+                    path.with_suffix(EPOCHS).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()  # unless there are some
 
@@ -224,10 +228,34 @@ class Leases:
             if content is None:
                 self._beating.discard(path)
                 path.unlink(missing_ok=True)
+                path.with_suffix(EPOCHS).unlink(missing_ok=True)
                 self._rest()
             else:
                 write_json(path, {**content, **own.to_dict()}, durable=False)
                 self._keep_beating(path)
+
+    def add_epochs(self, name: str, rows: Sequence[Any]) -> None:
+        """Note epochs that ended, as dataclasses with a key, for whoever watches.
+
+        They are lines behind those that were noted before; nothing needs them.
+        """
+        own = me()
+        path = self.store.root / "status" / name / f"{own.machine}-{own.pid}{EPOCHS}"
+        with contextlib.suppress(OSError):
+            if rows:
+                with path.open("a") as file:
+                    file.writelines(f"{json.dumps(asdict(row))}\n" for row in rows)
+
+    def epochs(self, key: str) -> list[dict[str, Any]]:
+        """What was noted of the epochs of a run that trains now."""
+        found = []
+        for path in sorted((self.store.root / "status").glob(f"*/[!.]*{EPOCHS}")):
+            with contextlib.suppress(OSError):
+                for line in path.read_text(errors="replace").splitlines():
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        row = json.loads(line) if key in line else {"key": ""}
+                        found += [row] if row["key"] == key else []
+        return found
 
     def statuses(self, name: str) -> list[dict[str, Any]]:
         """What processes that carry out a campaign noted last; not of those that are gone."""

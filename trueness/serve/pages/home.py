@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from trueness.document import Column, Document, Items, Link, Live, Part, Section, Sentence, Table
@@ -56,10 +56,7 @@ def running(bench: Workbench, view: View) -> list[Part]:
     """Processes at work, and who holds which runs."""
     leases = Leases(view.store)
     notes = [(name, one) for name, some in leases.every_status().items() for one in some]
-    if not notes:
-        parts: list[Part] = [Sentence("Nothing runs now.")]
-    else:
-        parts = [Table(PROCESSES, [_process(view, name, one) for name, one in notes])]
+    parts = process_table(view, notes) or [Sentence("Nothing runs now.")]
     held = [
         [_held(view, one.key), one.text + (", gone: the run is free" if one.is_stale else "")]
         for one in leases.holders()
@@ -68,6 +65,11 @@ def running(bench: Workbench, view: View) -> list[Part]:
         columns = [Column("run", "link", 9), Column("held by", "text", 8)]
         parts.append(Section("Leases", [Table(columns, held, shown=RECENT)]))
     return [Section("Running now", parts)]
+
+
+def process_table(view: View, notes: Sequence[tuple[str, Mapping[str, Any]]]) -> list[Part]:
+    """A row per process that is at work, by campaign; nothing without one."""
+    return [Table(PROCESSES, [_process(view, *one) for one in notes])] if notes else []
 
 
 def _process(view: View, name: str, note: Mapping[str, Any]) -> list[Any]:

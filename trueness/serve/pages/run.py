@@ -142,11 +142,11 @@ def thresholds_page(bench: Workbench, request: Request) -> Page:
 
 
 def run_thresholds(
-    store: Any,
+    store: Any,  # noqa: ANN401 - any store
     key: str,
     name: str,
     on: str | None = None,
-    opened: bool = False,  # noqa: ANN401
+    opened: bool = False,
 ) -> Thresholds:
     """What `trueness thresholds` says of a run."""
     demands = demands_of(None, None, None)
