@@ -78,7 +78,7 @@ def learning_curves(run: Run) -> Figure | None:
 
 
 def curves_of(history: pl.DataFrame, best: Sequence[int | None], caption: str) -> Figure:
-    """Losses of a history (fold, epoch, train_loss, val_loss); `best` epochs by fold are marked, if any."""
+    """Losses of a history (fold, epoch, train_loss, val_loss), `best` epochs by fold marked."""
     folds = (
         history["fold"].unique(maintain_order=True).to_list() if "fold" in history.columns else [0]
     )

@@ -82,7 +82,7 @@ class Query:
         several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
             raise TruenessError(f"at most {MOST} columns and conditions", "query")
-        query = cls(**texts, **several, page=int(page))
+        query = cls(**texts, columns=several["columns"], where=several["where"], page=int(page))
         query.conditions()
         return query
 

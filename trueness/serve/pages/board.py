@@ -211,7 +211,9 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
         known = [m.estimates[name] for m in some]
         kind: Kind = "share" if any(e.k is not None for e in known) else "estimate"
         ends = [x for e in known for x in (e.low, e.high) if x is not None]
-        found = Column(name, kind, bar=(min(ends), max(ends)) if ends else None)
+        found = Column(
+            "AUC" if name == "auc" else name, kind, bar=(min(ends), max(ends)) if ends else None
+        )
     elif found is None:
         numeric = all(isinstance(field_of(m, name), int | float | None) for m in some)
         kind = KINDS.get(name, "number" if numeric else "text")
@@ -247,8 +249,9 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
         ]
         for value, models in list(found.items())[:VALUES_SHOWN]
     ]  # fmt: skip
-    ends = [x for row in lines for x in (row[3].low, row[3].high) if x is not None]
-    kind: Kind = "share" if any(row[3].k is not None for row in lines) else "estimate"
+    best = [models[0].estimates[sort] for models in found.values()]
+    ends = [x for e in best for x in (e.low, e.high) if x is not None]
+    kind: Kind = "share" if any(e.k is not None for e in best) else "estimate"
     columns = [
         Column(query.by, "link", 9), Column("runs", "count"), Column("best run", "link"),
         Column(sort, kind, bar=(min(ends), max(ends)) if ends else None),
