@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from functools import cache
 from hashlib import sha256
 from http import HTTPStatus
@@ -56,7 +56,7 @@ def application(bench: Workbench) -> ASGIApp:
     """The server of a workbench; nothing of it is answered but through the guard."""
 
     @contextlib.asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         del app
         with contextlib.suppress(TruenessError):
             await run_in_threadpool(bench.shelf.look)

@@ -176,5 +176,6 @@ def _ledger(view: View) -> list[Part]:
         Column("question", "text", 3), Column("runs", "count"), Column("data", "code", 2),
     ]  # fmt: skip
     styles = ["warning" if one.opened else "" for one in latest]
-    note = f"The latest of {plural(len(every), 'access', 'accesses')}; coloured ones opened a sealed part."
+    many = plural(len(every), "access", "accesses")
+    note = f"The latest of {many}; coloured ones opened a sealed part."
     return [Items(lines), Table(columns, rows, note=note, styles=styles)]  # ty: ignore[invalid-argument-type]
