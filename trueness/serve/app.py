@@ -33,11 +33,12 @@ from trueness.serve.pages.run import (
     run_page,
     thresholds_page,
 )
+from trueness.serve.pages.studies import studies_page
 from trueness.serve.pages.training import running_page, running_places
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
 
-LINKS = (Link("Home", "/"), Link("Leaderboard", "/leaderboard"))
+LINKS = (Link("Home", "/"), Link("Leaderboard", "/leaderboard"), Link("Studies", "/studies"))
 """Pages that each page leads to."""
 STATUS = {"no_run": 404, "no_page": 404, "sealed": 403, "too_many": 503, "damaged": 500,
           "store_version": 500, "store": 500}  # fmt: skip
@@ -82,6 +83,7 @@ PAGES: dict[str, Make] = {
     "/": lambda bench, request: home(bench),
     "/leaderboard": board,
     "/compare": compare_page,
+    "/studies": studies_page,
     "/running/{key}": running_page,
     "/run/{key}": run_page,
     "/run/{key}/thresholds": thresholds_page,

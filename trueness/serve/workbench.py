@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -71,31 +71,31 @@ class Workbench:
 
     def show(self, view: View, page: Page) -> Page:
         """A page whose names of runs lead to them."""
-        return replace(page, document=linked(page.document, view.names))
+        return replace(page, document=linked(page.document, view.key_of))
 
 
-def linked(document: Document, names: Mapping[str, str]) -> Document:
-    """A document whose tables lead to the runs that they name; `names` are those, with keys.
+def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
+    """A document whose tables lead to the runs that they name; `key_of` knows the key of a name.
 
     Examples
     --------
     >>> table = Table([Column("id"), Column("AUC", "number")], [["D-01", 0.7], ["other", 0.6]])
-    >>> linked(Document("Runs", [table]), {"D-01": "abc"}).tables()[0].rows[0][0].target
+    >>> linked(Document("Runs", [table]), {"D-01": "abc"}.get).tables()[0].rows[0][0].target
     '/run/abc'
     """
 
     def changed(table: Table) -> Table:
-        return replace(table, rows=[_linked(row, table.columns, names) for row in table.rows])
+        return replace(table, rows=[_linked(row, table.columns, key_of) for row in table.rows])
 
     return with_tables(document, changed)
 
 
-def _linked(row: Any, columns: Any, names: Mapping[str, str]) -> list[Cell]:  # noqa: ANN401
+def _linked(row: Any, columns: Any, key_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
     """A row whose texts that name a run are links."""
     cells = list(row)
     for i, column in enumerate(columns):
         if isinstance(cells[i], str) and column.kind in ("text", "code"):
-            key = names.get(text_of(cells[i], column))
+            key = key_of(text_of(cells[i], column))
             cells[i] = Link(cells[i], f"/run/{key}") if key else cells[i]
     return cells
 
