@@ -3,13 +3,14 @@
 # make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
 # make test-processes – programs that are killed, share a store or meet broken disks
+# make test-services – the workbench in a real Chromium (apt install chromium)
 # make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 EXTRAS ?= dev text vectors serve onnx
 
-.PHONY: setup run run-text test test-processes test-all lint bench simulations clean
+.PHONY: setup run run-text test test-processes test-services test-all lint bench simulations clean
 
 setup:
 	@python3 tools/install.py $(EXTRAS)
@@ -31,6 +32,9 @@ test: lint
 
 test-processes: setup
 	@$(BIN)/pytest -n 2 --dist loadfile -m "processes and not slow"
+
+test-services: setup
+	@$(BIN)/pytest -m "services and not slow"
 
 test-all: lint
 	@$(BIN)/pytest -m "not gpu"

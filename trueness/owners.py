@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import platform
+import sys
 import uuid
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -114,3 +115,13 @@ def _first_line(path: str) -> str:
         return Path(path).read_text(errors="replace").partition("\n")[0]
     except OSError:
         return ""
+
+
+def peak_memory() -> int | None:
+    """Most memory that this process has held, in bytes; None where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return None
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak

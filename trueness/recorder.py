@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from trueness.campaign import Campaign
-from trueness.engines import Job, Outcome, Setting, Step
+from trueness.engines import Epoch, Job, Outcome, Setting, Step
 from trueness.execute import Failure
 from trueness.files import remove
+from trueness.owners import peak_memory
 from trueness.store import Store
 from trueness.store.leases import Leases
 
@@ -57,9 +58,11 @@ class RunRecorder:
         self.pruned: list[str] = []
         self.running: dict[str, list[str]] = {}
         self.leased: set[str] = set()
+        self.epochs: list[Epoch] = []
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
-        self.stage, self.done, self.total, self.told = "", 0.0, 0.0, 0.0
+        self.stage, self.word, self.done, self.total, self.told = "", "", 0.0, 0.0, 0.0
+        self.stage_began = time.monotonic()
         self.began = datetime.now(UTC).isoformat(timespec="seconds")
 
     def open(self) -> None:
@@ -78,7 +81,8 @@ class RunRecorder:
     def start(self, stage: str, jobs: Sequence[Job]) -> None:
         """A stage begins with these jobs."""
         self.jobs, self.left = jobs, [job.work for job in jobs]
-        self.stage, self.done, self.total = stage, 0.0, sum(self.left)
+        self.stage, self.word, self.done, self.total = stage, "", 0.0, sum(self.left)
+        self.stage_began = time.monotonic()
         self.listener.start(stage, self.total)
         self._tell()
 
@@ -115,6 +119,8 @@ class RunRecorder:
         if isinstance(event, str):
             self.listener.note(f"{ids}: {event}")
         else:
+            if event.epoch is not None:
+                self.epochs.append(event.epoch)
             self._advance(position, event.work, f"{ids} {event.text}" if event.text else "")
 
     def take(self, position: int, answer: list[Outcome] | Failure) -> None:
@@ -191,6 +197,7 @@ class RunRecorder:
     def _advance(self, position: int, amount: float, text: str = "") -> None:
         self.left[position] -= amount
         self.done += amount
+        self.word = text or self.word
         self.listener.advance(amount, text)
         if time.monotonic() - self.told > TOLD_EVERY_S:
             self._tell()
@@ -200,9 +207,12 @@ class RunRecorder:
         content = {
             "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
             "running": [" = ".join(ids) for ids in self.running.values()],
-            "trained": len(self.trained), "failed": len(self.failed),
+            "trained": len(self.trained), "failed": len(self.failed), "word": self.word,
+            "seconds": round(time.monotonic() - self.stage_began, 1), "memory": peak_memory(),
         }  # fmt: skip
         self.leases.write_status(self.campaign.name, content)
+        self.leases.add_epochs(self.campaign.name, self.epochs)
+        self.epochs = []
 
     def _ids(self, spec: Any) -> list[str]:  # noqa: ANN401
         return self.campaign.ids_of(spec.key)

@@ -69,6 +69,7 @@ VERBS = {
     "features": "features:features_app",
     "search": "searching:search_app",
     "text": "text_corpus:text_app",
+    "serve": "serving:serve",
     "explain": "explaining:explain",
     "mute": "muting:mute",
     "runs": "keeping:runs_app",

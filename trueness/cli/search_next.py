@@ -10,7 +10,7 @@ from cyclopts import Parameter
 
 from trueness.cli.options import DEFAULT_STORE, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, check_path, present
-from trueness.cli.searching import Names, Storage, find_studies
+from trueness.cli.searching import Names, Storage
 from trueness.cli.suggestions import command
 from trueness.errors import TruenessError
 
@@ -52,6 +52,7 @@ def propose(
     count
         Trials at most.
     """
+    from trueness.search.finding import find_studies
     from trueness.search.suggest import suggestions
     from trueness.store import Store
 
@@ -98,6 +99,7 @@ def promote(
         Estimate whose lower bound ranks; the objective's own by default. Ties go by recall, of
         titles by macro-F1.
     """
+    from trueness.search.finding import find_studies
     from trueness.search.follow_up import promoted, tier_of
     from trueness.store import Store
 
@@ -136,6 +138,7 @@ def transfer(
     seeds
         Replicates of each cell.
     """
+    from trueness.search.finding import find_studies
     from trueness.search.follow_up import tier_of
     from trueness.search.transfer import Transfer, measured_cells, transferred
     from trueness.store import Store

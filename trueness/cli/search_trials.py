@@ -18,7 +18,7 @@ from trueness.cli.options import (
     progress,
 )
 from trueness.cli.output import DEFAULT, Output, check, note, present
-from trueness.cli.searching import Storage, storage_url
+from trueness.cli.searching import Storage
 from trueness.cli.suggestions import command
 from trueness.errors import TruenessError
 
@@ -123,6 +123,7 @@ def run(
     from trueness.execute import Pool
     from trueness.fit import choose_device
     from trueness.models.budgets import refuse_on_cpu
+    from trueness.search.finding import storage_url
     from trueness.search.loading import load_search, named
     from trueness.search.pruning import make_pruner
     from trueness.search.studies import open_storage, open_study

@@ -14,7 +14,6 @@ from trueness.errors import TruenessError
 if TYPE_CHECKING:
     from trueness.judge.listing import Listing
     from trueness.judge.studies import Study
-    from trueness.search.stored import StoredStudy
 
 search_app = App(
     name="search", help="Search hyper-parameters, and judge what was searched.",
@@ -170,39 +169,6 @@ def _published_space(budget: str) -> Listing:
     return Listing(f"Published space {budget}", rows, [space.note])
 
 
-def storage_url(storage: str | None, store: Path) -> str:
-    """Address of the studies: the one given, or the database of the store."""
-    from trueness.search.studies import FILE, file_url
-
-    return file_url((store / FILE).resolve()) if storage is None else storage
-
-
-def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[StoredStudy]:
-    """Studies of a store by name, or all of them that have trials.
-
-    Raises
-    ------
-    TruenessError
-        If the store has none of a name, or none at all.
-    """
-    from trueness.search.stored import find_study, study_names
-    from trueness.search.studies import FILE, open_storage, shown_url
-
-    if storage is None and not (store / FILE).is_file():
-        what = f"no study of that name, {names[0]!r}," if names else "no study"
-        raise TruenessError(
-            f"{what} in {store}; `trueness search run` makes one, --import FOLDER reads a "
-            "published one", "no_study",
-        )  # fmt: skip
-    database = open_storage(storage_url(storage, store), must_exist=True)
-    found = [find_study(database, name) for name in dict.fromkeys(names or study_names(database))]
-    found = found if names else [one for one in found if one.completed]
-    if not found:
-        where = shown_url(storage) if storage else store
-        raise TruenessError(f"no study in {where} has a completed trial yet", "no_trials")
-    return found
-
-
 def _studies(
     names: tuple[str, ...], folders: list[Path] | None, everything: bool, store: Path,
     storage: str | None,
@@ -217,6 +183,7 @@ def _studies(
             "give names of studies, or --all or --import FOLDER, not both", "which_study"
         )
     if not folders:
+        from trueness.search.finding import find_studies
         from trueness.search.stored import study_of
         from trueness.store import Store
 

@@ -81,6 +81,12 @@ class Column:
     limits : tuple of float, optional
         Numbers of no and of full shade; of ``signed``, of full shade on both sides. By default 0
         and 1, or what the column needs.
+    bar : tuple of float, optional
+        A page draws the interval of each estimate on an axis between these two numbers.
+    sort : str
+        Address of the page sorted by it.
+    order : str
+        How the rows are sorted by it; empty if they are not.
     """
 
     title: str
@@ -90,6 +96,9 @@ class Column:
     help: str = ""
     shade: Shade = ""
     limits: tuple[float, float] | None = None
+    bar: tuple[float, float] | None = None
+    sort: str = ""
+    order: Literal["", "ascending", "descending"] = ""
 
     def __post_init__(self) -> None:
         if self.kind not in get_args(Kind):
@@ -119,6 +128,8 @@ class Table:
     shown : int, optional
         Rows that a terminal and the open part of a page show; all without it. Rows of a style
         other than ``muted`` and ``warning`` are always shown.
+    ticks : sequence of str, optional
+        One value per row that a reader may tick on a page; see `Form.rows`. Empty for none.
     """
 
     columns: Sequence[Column]
@@ -127,6 +138,7 @@ class Table:
     note: str = ""
     styles: Sequence[Style] = ()
     shown: int | None = None
+    ticks: Sequence[str] = ()
 
     def __post_init__(self) -> None:
         for row in self.rows:
@@ -197,6 +209,94 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Field:
+    """One entry of a form.
+
+    Attributes
+    ----------
+    name, label : str
+    kind : {"choice", "several", "text", "hidden"}
+        One or several of the choices, a line of text, or what no reader sees.
+    value : str or sequence of str
+        What it holds at first; several values of ``several``.
+    choices : sequence of (value, label)
+    hint : str
+        What an empty line of text shows.
+    """
+
+    name: str
+    label: str = ""
+    kind: Literal["choice", "several", "text", "hidden"] = "text"
+    value: str | Sequence[str] = ""
+    choices: Sequence[tuple[str, str]] = ()
+    hint: str = ""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a reader of a live page may ask for; nothing elsewhere.
+
+    Attributes
+    ----------
+    submit : str
+        Words of its button.
+    action : str
+        Address that is asked.
+    fields : sequence of Field
+    posts : bool
+        Whether it changes something, such as the ledger.
+    rows : bool
+        Whether ticked rows of tables (`Table.ticks`) go along, as ``run``.
+    """
+
+    submit: str
+    action: str
+    fields: Sequence[Field] = ()
+    posts: bool = False
+    rows: bool = False
+
+
+@dataclass(frozen=True)
+class Slider:
+    """A table of which a page shows one row at a time, chosen by a slider; nothing elsewhere.
+
+    Attributes
+    ----------
+    label : str
+        What is moved.
+    table : Table
+        Its first column says where the slider stands.
+    at : int
+        Row that is shown first.
+    units : sequence of (str, bool)
+        Units by falling score, and whether each is positive.
+    raised : sequence of int
+        How many of them each row raises an alarm on.
+    """
+
+    label: str
+    table: Table
+    at: int = 0
+    units: Sequence[tuple[str, bool]] = ()
+    raised: Sequence[int] = ()
+
+
+@dataclass(frozen=True)
+class Live:
+    """Parts that a live page replaces whenever they change.
+
+    Attributes
+    ----------
+    place : str
+        Name of the place, unique on its page.
+    parts : sequence
+    """
+
+    place: str
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
 class Beside:
     """Parts that belong side by side where there is room: two pictures, two small tables."""
 
@@ -251,7 +351,7 @@ class Section:
     detail: bool = False
 
 
-Part: TypeAlias = Sentence | Items | Table | Figure | Beside | Section
+Part: TypeAlias = Sentence | Items | Table | Figure | Form | Slider | Live | Beside | Section
 
 
 @dataclass(frozen=True)
@@ -293,6 +393,6 @@ def _found(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
     for part in parts:
         if isinstance(part, kind):
             found.append(part)
-        elif isinstance(part, Section | Beside):
+        elif isinstance(part, Section | Beside | Live):
             found += _found(part.parts, kind)
     return found

@@ -1,4 +1,4 @@
-"""Texts of a document changed: sentences, lists, notes and captions; cells stay as they are."""
+"""Documents changed: every text of one (cells stay as they are), or every table."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from trueness.document.model import (
     Beside,
     Document,
     Figure,
+    Form,
     Items,
     Later,
+    Live,
     Part,
     Section,
     Sentence,
+    Slider,
     Table,
 )
 
@@ -32,6 +35,33 @@ def with_texts(document: Document, change: Change) -> Document:
     return replace(document, parts=_parts(document.parts, change))
 
 
+def with_tables(document: Document, change: Callable[[Table], Table]) -> Document:
+    """A document in which `change` was applied to every table."""
+    return replace(document, parts=_with_tables(document.parts, change))
+
+
+def _with_tables(parts: Sequence[Any], change: Callable[[Table], Table]) -> Sequence[Any]:
+    def each() -> list[Any]:
+        return [
+            change(part) if isinstance(part, Table)
+            else replace(part, parts=_with_tables(part.parts, change))
+            if isinstance(part, Section | Beside | Live) else part
+            for part in parts
+        ]  # fmt: skip
+
+    return Later(each) if isinstance(parts, Later) else each()
+
+
+def whole(parts: Sequence[Any]) -> list[Any]:
+    """Parts of which none is made later, so that they may be sent to another process."""
+    return [
+        replace(part, parts=whole(part.parts))
+        if isinstance(part, Section | Beside | Live)
+        else part
+        for part in parts
+    ]
+
+
 def _parts(parts: Sequence[Any], change: Change) -> Sequence[Any]:
     if isinstance(parts, Later):
         return Later(lambda: _each(parts, change))
@@ -47,6 +77,9 @@ CHANGED: dict[type[Part], Callable[[Any, Change], Any]] = {
     Items: lambda part, change: replace(part, lines=[change(line) for line in part.lines]),
     Table: lambda part, change: replace(part, note=change(part.note)),
     Figure: lambda part, change: replace(part, caption=change(part.caption)),
+    Form: lambda part, change: part,
+    Slider: lambda part, change: part,
+    Live: lambda part, change: replace(part, parts=_parts(part.parts, change)),
     Beside: lambda part, change: replace(part, parts=_parts(part.parts, change)),
     Section: lambda part, change: replace(part, parts=_parts(part.parts, change)),
 }

@@ -113,11 +113,26 @@ class Job:
 
 
 @dataclass(frozen=True)
+class Epoch:
+    """Losses of one network in one fold after an epoch, counted from 1."""
+
+    key: str
+    fold: int
+    epoch: int
+    train_loss: float
+    val_loss: float
+
+
+@dataclass(frozen=True)
 class Step:
-    """Work that came nearer to the end, in the measure of the job, and a word about it."""
+    """Work that came nearer to the end, in the measure of the job, and a word about it.
+
+    `epoch` is there if it was the end of one.
+    """
 
     work: float
     text: str = ""
+    epoch: Epoch | None = None
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.execute import Question
@@ -111,9 +111,10 @@ class OneEncoder:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
-        asks = spec.key if how.asks else None
         try:
-            fitted, data = fitted_encoder(spec, corpus, how, heard(report, job.work, asks))
+            fitted, data = fitted_encoder(
+                spec, corpus, how, heard(report, job.work, spec.key, asks=how.asks)
+            )
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
         return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
@@ -182,8 +183,8 @@ class _GivenUp(Exception):
     """A pruner ends the run."""
 
 
-def heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401 - a Report of the loop
-    """Events of the loop as steps and notes; with the key of the run, epochs are questions too."""
+def heard(report: Report, work: float, key: str, *, asks: bool = False) -> Callable[[Event], None]:
+    """Events of the loop as steps and notes of a run; epochs are questions too, if it asks."""
     updates = 1
 
     def hear(event: Event) -> None:
@@ -191,8 +192,11 @@ def heard(report: Report, work: float, asks: str | None) -> Any:  # noqa: ANN401
         if event[0] == "note":
             report(event[1])
         elif event[0] == "epoch":
-            report(_epoch_text(event[1]))
-            if asks is not None and report(Question((asks, event[1]))):
+            row = event[1]
+            report(_epoch_text(row))
+            last = Epoch(key, 0, int(row["epoch"]), row["train_loss"], row["val_loss"])
+            report(Step(0.0, epoch=last))
+            if asks and report(Question((key, row))):
                 raise _GivenUp
         elif event[0] == "begin":
             updates = max(1, event[2])

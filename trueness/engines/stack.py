@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
@@ -89,12 +89,15 @@ class Stack:
         how: StackContent = job.content
         per_epoch = work_of(job.specs[0], how.examples, 1, how.folder) / how.examples.n_folds / 1e9
 
-        def prune(member: Member, row: dict[str, float]) -> bool:
-            return report(Question((member.spec.key, row)))
+        def over(member: Member, row: dict[str, float]) -> bool:
+            """Tell of an epoch; ask whether the member is worth more of them, if anybody knows."""
+            losses = row["train_loss"], row["val_loss"]
+            report(Step(0.0, epoch=Epoch(member.spec.key, member.fold, int(row["epoch"]), *losses)))
+            return how.asks and report(Question((member.spec.key, row)))
 
         fitted = fit_stack(
             how.examples, job.specs, how.device, lambda n: report(Step(n * per_epoch)), how.width,
-            how.mode, report, prune if how.asks else None, how.folder, how.checkpoints,
+            how.mode, report, over, how.folder, how.checkpoints,
             _inherited(job.specs, how),
             starting_weights(job.specs, how.store, how.examples.n_folds),
         )  # fmt: skip

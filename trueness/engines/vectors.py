@@ -173,7 +173,9 @@ def _network(
     from trueness.engines.encoder import heard
 
     vectors = _vectors(spec, how.folder)
-    fitted, _ = _trained(spec, corpus, vectors, how.store, how.device, heard(report, work, None))
+    fitted, _ = _trained(
+        spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
+    )
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),

@@ -73,19 +73,24 @@ def learning_curves(run: Run) -> Figure | None:
     history = run.history()
     if not len(history):
         return None
+    best = run.record.get("best_epochs", [run.record.get("best_epoch")])
+    return curves_of(history, best, "Loss per epoch; the marked epoch is kept.")
+
+
+def curves_of(history: pl.DataFrame, best: Sequence[int | None], caption: str) -> Figure:
+    """Losses of a history (fold, epoch, train_loss, val_loss), `best` epochs by fold marked."""
     folds = (
         history["fold"].unique(maintain_order=True).to_list() if "fold" in history.columns else [0]
     )
     traces: list[dict[str, Any]] = []
-    best = run.record.get("best_epochs", [run.record.get("best_epoch")])
     for fold in folds:
         rows = history.filter(pl.col("fold") == fold) if "fold" in history.columns else history
-        traces += _fold_curves(int(fold), rows, best[int(fold)], len(folds) > 1)
+        traces += _fold_curves(int(fold), rows, best[int(fold)] if best else None, len(folds) > 1)
     layout = {
         "xaxis": {"title": {"text": "epoch"}, "integer": True},
         "yaxis": {"title": {"text": "loss"}},
     }  # fmt: skip
-    return Figure(traces, layout, "Loss per epoch; the marked epoch is kept.")
+    return Figure(traces, layout, caption)
 
 
 def _fold_curves(
@@ -102,7 +107,7 @@ def _fold_curves(
             ("train_loss", "training", "dot"), ("val_loss", "validation", "solid")
         )
     ]  # fmt: skip
-    kept = rows.filter(pl.col("epoch") == best)
+    kept = rows.filter(pl.col("epoch") == (0 if best is None else best))  # epochs begin with 1
     if len(kept):
         traces.append({
             "type": "scatter", "mode": "markers", "showlegend": False,

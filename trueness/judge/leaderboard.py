@@ -217,7 +217,7 @@ def _of_an_event(
         _called(reference, ids),
     ))  # fmt: skip
     return Group(
-        _title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
+        group_title(first.run, rule.measured_on, first.run.record["units"]["n"]), rule,
         rule.measured_on, first.run.record["data"],
         first.estimates["base_rate"],
         [replace(one, selected=by_key.get(one.key)) for one in of_candidates], of_baselines, sort,
@@ -293,12 +293,13 @@ def _model(
 
 
 def _ranked(models: list[Model], sort: str) -> list[Model]:
-    return sorted(models, key=lambda model: _rank(model, sort), reverse=True)
+    return sorted(models, key=lambda model: rank_of(model, sort), reverse=True)
 
 
-def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
+def rank_of(model: Model, sort: str) -> tuple[bool, float, float]:
     """Enough alarms first, then the worse end of the interval, then the AUC."""
-    estimate, auc = model.estimates[sort], model.estimates["auc"].value or 0.0
+    estimate, known = model.estimates[sort], model.estimates.get("auc")
+    auc = 0.0 if known is None else known.value or 0.0
     if sort in LESS_IS_BETTER:
         return estimate.high is not None, -(estimate.high or 0.0), auc
     enough = estimate.k is None or estimate.n >= MIN_ALARMS
@@ -306,7 +307,7 @@ def _rank(model: Model, sort: str) -> tuple[bool, float, float]:
     return enough, low, auc
 
 
-def _title(run: Run, part: str, n: int) -> str:
+def group_title(run: Run, part: str, n: int) -> str:
     """What is predicted, on which units, by which protocol."""
     data, spec, rule = run.record["data"], run.spec, run.estimands
     name = str(data.get("name") or "").rpartition("/")[2]
@@ -353,7 +354,7 @@ def _of_classes(
     ]  # fmt: skip
     verdict = NOBODY if found.leader is None else Verdict(found.leader, **found.verdicts)
     return Group(
-        f"{_title(runs[0], found.part, found.n)} · {found.title}", rule, found.part,
+        f"{group_title(runs[0], found.part, found.n)} · {found.title}", rule, found.part,
         runs[0].record["data"], None,
         [one for one in models if not one.is_baseline], [one for one in models if one.is_baseline],
         found.target, found.n_candidates, best, verdict, classes=found,

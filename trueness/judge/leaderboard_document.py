@@ -46,7 +46,7 @@ TAGS: Cells = Column("tags", "text", 6), lambda m: ", ".join(m.annotation.tags) 
 def leaderboard_document(board: Leaderboard) -> Document:
     """Every comparison group, then what could not be read and what failed."""
     parts: list[Part] = [
-        Section(group.title, _group_parts(group), anchor=f"group-{i}")
+        Section(group.title, group_parts(group), anchor=f"group-{i}")
         for i, group in enumerate(board.groups, 1)
     ]
     if not parts:
@@ -67,23 +67,31 @@ def _answer(groups: list[Group]) -> str:
     return " ".join(filter(None, [group.verdict.short, methods]))
 
 
-def _group_parts(group: Group) -> list[Part]:
+def group_parts(group: Group) -> list[Part]:
+    """Everything about a comparison group: the verdict, the table, what stands behind them."""
+    table = main_table(group) if group.classes is None else _class_table(group, group.classes)
+    return [*verdict_parts(group), table, *further_parts(group), *detail_parts(group)]
+
+
+def verdict_parts(group: Group) -> list[Part]:
+    """Who leads, three answers about the leader, and how the table is sorted."""
     parts: list[Part] = [Sentence(headline(group), "verdict")]
-    if group.candidates:
-        parts.append(Items(group.verdict.lines))
+    parts += [Items(group.verdict.lines)] if group.candidates else []
+    return parts + ([Sentence(caption(group))] if group.classes is None else [])
+
+
+def further_parts(group: Group) -> list[Part]:
+    """What stands under the table: the choice among many, power, checks, accesses."""
     if group.classes is not None:
-        parts += [_class_table(group, group.classes), *group.classes.sections()]
+        parts: list[Part] = list(group.classes.sections())
     else:
-        parts += [
-            Sentence(caption(group)),
-            main_table(group),
-            *map(Sentence, selection_lines(group)),
-        ]
-        parts += _power(group)
-    parts += [*_checks(group), *_access_line(group)]
-    if group.classes is None:
-        parts += _details(group)
-    return [*parts, *_access(group)]
+        parts = [*map(Sentence, selection_lines(group)), *_power(group)]
+    return [*parts, *_checks(group), *_access_line(group)]
+
+
+def detail_parts(group: Group) -> list[Part]:
+    """All estimates, figures, run by run, and the log of accesses."""
+    return [*(_details(group) if group.classes is None else []), *_access(group)]
 
 
 def headline(group: Group) -> str:

@@ -45,6 +45,20 @@ def value_at(content: Mapping[str, Any], path: str) -> Any:  # noqa: ANN401
     return node
 
 
+def stored_value(spec: Any, path: str) -> Any:  # noqa: ANN401 - any kind of spec, any value
+    """Value of a dotted field of a stored spec, which is canonical, without writing all of it out.
+
+    `MISSING` if there is none.
+    """
+    node = spec
+    for name in path.split("."):
+        known = getattr(type(node), "model_fields", node if isinstance(node, Mapping) else ())
+        if name not in known:
+            return MISSING
+        node = node[name] if isinstance(node, Mapping) else getattr(node, name)
+    return node.model_dump(mode="json") if hasattr(node, "model_dump") else node
+
+
 def flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     """Dotted name -> value, of leaves and of everything that has a kind.
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from trueness.document import Cell, Column, Kind, Link, Section, Shaded, Table, numbers
+from trueness.document import Cell, Column, Kind, Link, Live, Section, Shaded, Table, numbers
 
 NBSP = "\u00a0"
 UNSEEN = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -181,9 +181,10 @@ def slug(anchor: str) -> str:
 
 def anchors_of(parts: Sequence[Any]) -> set[str]:
     """Anchors that sections have, at any depth."""
-    sections = [part for part in parts if isinstance(part, Section)]
-    inside = [anchors_of(section.parts) for section in sections]
-    return {slug(section.anchor) for section in sections if section.anchor}.union(*inside)
+    holding = [part for part in parts if isinstance(part, Section | Live)]
+    inside = [anchors_of(part.parts) for part in holding]
+    own = {slug(part.anchor) for part in holding if isinstance(part, Section) and part.anchor}
+    return own.union(*inside)
 
 
 def address(link: Link, anchors: set[str]) -> str:
@@ -199,7 +200,7 @@ def address(link: Link, anchors: set[str]) -> str:
     target = clean(link.target or f"#{link.text}").strip()
     if target.startswith("#"):
         return f"#{slug(target[1:])}" if slug(target[1:]) in anchors else ""
-    return target if re.match(r"https?://|(?![\w+.-]*:)", target) else ""
+    return target if re.match(r"https?://|(?![\w+.-]*:|[/\\]{2})", target) else ""
 
 
 def head(column: Column) -> str:

@@ -24,12 +24,15 @@ from trueness.document import (
     Column,
     Document,
     Figure,
+    Form,
     Items,
     Link,
+    Live,
     Part,
     Section,
     Sentence,
     Shaded,
+    Slider,
     Table,
     numbers,
 )
@@ -48,6 +51,7 @@ from trueness.report.cells import (
     visible,
 )
 from trueness.report.figures import has_points, plain, template
+from trueness.report.interactive import Site, bar, form_view, in_script, live_view, slider_view
 from trueness.report.palette import css_variables, dark_of_light
 
 SECTIONS_IN_CONTENTS = 4
@@ -62,21 +66,46 @@ _NUMBER = Markup('<span class="number">{}</span>')
 View = dict[str, Any]
 
 
-def to_html(document: Document) -> str:
+def to_html(document: Document, site: Site | None = None) -> str:
     """Document as an HTML page, light or dark as its reader prefers.
 
-    The library that draws is inside, once, if there is a figure.
+    Alone, it needs nothing else: the library that draws is inside, once, if there is a figure.
+    Of a `site`, style and scripts come from its server, and figures are plain JSON.
     """
-    page = _Page(anchors_of(document.parts))
+    page = _Page(anchors_of(document.parts), site is not None)
     parts = page.views(document.parts, 2)
+    alone = bool(page.figures) and site is None
     return _environment().get_template("page.html.j2").render(
         title=document.title, subtitle=document.subtitle, parts=parts,
         contents=page.contents if len(page.contents) >= SECTIONS_IN_CONTENTS else [],
         made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), version=version("trueness"),
-        light=css_variables(), dark=css_variables(dark=True),
-        figures=_packed(_figures(page)) if page.figures else "",
-        plotly=_library() if page.figures else "",
+        light=css_variables(), dark=css_variables(dark=True), site=site,
+        figures=_packed(_figures(page)) if alone else "",
+        plain=in_script(_content(page)) if page.figures and site else "",
+        plotly=_library() if alone else "",
     )  # fmt: skip
+
+
+def to_part(parts: Sequence[Part]) -> str:
+    """Parts of a document as a piece of a live page, with their figures as JSON."""
+    page = _Page(anchors_of(parts), live=True)
+    views = page.views(parts, 2)
+    plain = in_script(_content(page)) if page.figures else ""
+    return _environment().get_template("part.html.j2").render(parts=views, plain=plain, site=Site())
+
+
+def style_sheet() -> str:
+    """Style of every page, with its colours."""
+    colours = f":root {{ {css_variables()} }}"
+    at_night = (
+        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {css_variables(True)} }} }}"
+    )
+    return f"{colours}\n{at_night}\n{static('page.css').decode()}"
+
+
+def static(name: str) -> bytes:
+    """A file of the pages, such as ``page.js``."""
+    return files("trueness.report").joinpath(f"static/{name}").read_bytes()
 
 
 @cache
@@ -93,13 +122,16 @@ def _environment() -> Environment:
 @cache
 def _library() -> str:
     """Plotly's basic bundle, a third of its size."""
-    return _packed(files("trueness.report").joinpath("static/plotly-basic.min.js").read_bytes())
+    return _packed(static("plotly-basic.min.js"))
+
+
+def _content(page: _Page) -> View:
+    """Figures in their order, with what they have in common."""
+    return {"figures": page.figures, "template": template(), "dark": dark_of_light()}
 
 
 def _figures(page: _Page) -> bytes:
-    """Figures in their order, with what they have in common, as JSON."""
-    content = {"figures": page.figures, "template": template(), "dark": dark_of_light()}
-    return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+    return json.dumps(_content(page), allow_nan=False, separators=(",", ":")).encode()
 
 
 def _packed(content: bytes) -> str:
@@ -136,14 +168,25 @@ class _Page:
     """What a page collects while its parts become views: headings, figures, places."""
 
     anchors: set[str]
+    live: bool = False
     figures: list[View] = field(default_factory=list)
     contents: list[View] = field(default_factory=list)
     folds: int = 0
     places: set[str] = field(default_factory=set)
+    numbered: int = 0
+
+    def number(self) -> int:
+        """One more than the last time."""
+        self.numbered += 1
+        return self.numbered
 
     def views(self, parts: Sequence[Part], depth: int) -> list[View]:
         """Parts as the template takes them."""
-        return [{"kind": type(p).__name__, **VIEWS[type(p)](self, p, depth)} for p in parts]
+        return [
+            {"kind": type(p).__name__, **VIEWS[type(p)](self, p, depth)}
+            for p in parts
+            if self.live or not isinstance(p, Form | Slider)
+        ]
 
     def place(self, section: Section) -> str:
         """Name of a section in addresses; its own anchor, else its title, never one twice."""
@@ -200,7 +243,11 @@ def _table(page: _Page, part: Table, depth: int) -> View:
     shown = set(visible(part, part.shown))
     limits = [_limits(part, i) for i in range(len(part.columns))]
     rows = [
-        {"style": part.style(i), "cells": _row(page, row, part.columns, limits)}
+        {
+            "style": part.style(i),
+            "cells": _row(page, row, part.columns, limits),
+            "tick": part.ticks[i] if part.ticks else None,
+        }
         for i, row in enumerate(part.rows)
     ]
     heads = [_head(part, i) for i in range(len(part.columns))]
@@ -210,7 +257,8 @@ def _table(page: _Page, part: Table, depth: int) -> View:
             {"more": more, "rows": [rows[i] for i in some]}
             for more, some in groupby(range(len(rows)), key=lambda i: i not in shown)
         ],
-        "hidden": len(rows) - len(shown), "total": numbers.count(len(rows)),
+        "ticks": bool(part.ticks), "hidden": len(rows) - len(shown),
+        "total": numbers.count(len(rows)),
         "helps": [head for head in heads if head["help"]],
     }  # fmt: skip
 
@@ -223,7 +271,7 @@ def _head(table: Table, i: int) -> View:
     return {
         "title": Markup("<br>").join(words(piece) for piece in column.title.split("\n")),
         "side": _side(column), "help": column.help,
-        "width": least if wraps else 0,
+        "width": least if wraps else 0, "sort": column.sort, "order": column.order,
     }  # fmt: skip
 
 
@@ -252,7 +300,8 @@ def _cell(
     if links := links_of(cell):
         return attributes, Markup(" ").join(_link(page, one) for one in links)
     text = text_of(cell, column)
-    return attributes, words(text) if KINDS[column.kind].wraps else escape(text)
+    drawn = bar(cell, column) if page.live else Markup("")
+    return attributes, drawn + (words(text) if KINDS[column.kind].wraps else escape(text))
 
 
 def _link(page: _Page, link: Link) -> Markup:
@@ -290,6 +339,6 @@ def _shade(cell: Cell, column: Column, limits: tuple[float, float]) -> Markup:
 
 VIEWS: dict[type, Callable[[_Page, Any, int], View]] = {
     Sentence: _sentence, Items: _items, Beside: _beside, Section: _section, Figure: _figure,
-    Table: _table,
+    Table: _table, Form: form_view, Slider: slider_view, Live: live_view,
 }  # fmt: skip
 """Part -> what the template needs of it."""

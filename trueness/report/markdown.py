@@ -14,11 +14,14 @@ from trueness.document import (
     Column,
     Document,
     Figure,
+    Form,
     Items,
     Link,
+    Live,
     Part,
     Section,
     Sentence,
+    Slider,
     Table,
 )
 from trueness.report.cells import (
@@ -142,6 +145,7 @@ def _link(link: Link, target: str) -> str:
 
 RENDERERS: dict[type, Callable[[Any, Place], list[str]]] = {
     Sentence: _sentence, Items: _items, Table: _table, Section: _section, Figure: _figure,
-    Beside: lambda part, place: _blocks(part.parts, place),
+    Beside: lambda part, place: _blocks(part.parts, place), Form: lambda part, place: [],
+    Slider: lambda part, place: [], Live: lambda part, place: _blocks(part.parts, place),
 }  # fmt: skip
 """Part -> its blocks, under a heading of some depth."""

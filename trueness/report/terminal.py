@@ -15,10 +15,13 @@ from trueness.document import (
     Column,
     Document,
     Figure,
+    Form,
     Items,
+    Live,
     Part,
     Section,
     Sentence,
+    Slider,
     Style,
     Table,
     numbers,
@@ -283,7 +286,7 @@ def _figures(parts: Sequence[Any]) -> int:
     inside = [
         part.parts
         for part in parts
-        if isinstance(part, Beside)
+        if isinstance(part, Beside | Live)
         or (isinstance(part, Section) and not (part.folded or part.detail))
     ]
     return sum(isinstance(part, Figure) for part in parts) + sum(map(_figures, inside))
@@ -300,6 +303,8 @@ def _folded(parts: Sequence[Any]) -> list[Section]:
 
 RENDERERS: dict[type, Callable[[Any, Screen], Lines]] = {
     Sentence: _sentence, Items: _items, Table: _table, Beside: _beside, Section: _section,
-    Figure: lambda part, screen: [],
+    Figure: lambda part, screen: [], Form: lambda part, screen: [],
+    Slider: lambda part, screen: [],
+    Live: lambda part, screen: _joined(_blocks(part.parts, screen)),
 }  # fmt: skip
 """Part -> its lines."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import math
 import os
 import threading
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,8 @@ from trueness.owners import Owner, me
 from trueness.store.runs import Store
 
 HEARTBEAT_S = 20.0
+EPOCHS = ".epochs"
+"""End of the names of files with the epochs of runs that train now, beside the notes."""
 STALE_S = 120.0
 """Seconds without a heartbeat after which a process that cannot be seen from here is given up."""
 
@@ -166,7 +170,10 @@ class Leases:
                 if holder.is_stale:
                     remove(self.folder / holder.key)
         for folder in sorted((self.store.root / "status").glob("[!.]*")):
-            self.statuses(folder.name)
+            for path, note in self._notes(folder.name):
+                if note is None:
+                    path.unlink(missing_ok=True)
+                    path.with_suffix(EPOCHS).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()  # unless there are some
 
@@ -221,23 +228,55 @@ class Leases:
             if content is None:
                 self._beating.discard(path)
                 path.unlink(missing_ok=True)
+                path.with_suffix(EPOCHS).unlink(missing_ok=True)
                 self._rest()
             else:
                 write_json(path, {**content, **own.to_dict()}, durable=False)
                 self._keep_beating(path)
 
-    def statuses(self, name: str) -> list[dict[str, Any]]:
-        """What processes that carry out a campaign noted last; notes of those gone are removed."""
+    def add_epochs(self, name: str, rows: Sequence[Any]) -> None:
+        """Note epochs that ended, as dataclasses with a key, for whoever watches.
+
+        They are lines behind those that were noted before; nothing needs them.
+        """
+        own = me()
+        path = self.store.root / "status" / name / f"{own.machine}-{own.pid}{EPOCHS}"
+        with contextlib.suppress(OSError):
+            if rows:
+                with path.open("a") as file:
+                    file.writelines(f"{json.dumps(asdict(row))}\n" for row in rows)
+
+    def epochs(self, key: str) -> list[dict[str, Any]]:
+        """What was noted of the epochs of a run that trains now."""
         found = []
+        for path in sorted((self.store.root / "status").glob(f"*/[!.]*{EPOCHS}")):
+            with contextlib.suppress(OSError):
+                for line in path.read_text(errors="replace").splitlines():
+                    with contextlib.suppress(ValueError, KeyError, TypeError):
+                        row = json.loads(line) if key in line else {"key": ""}
+                        found += [row] if row["key"] == key else []
+        return found
+
+    def statuses(self, name: str) -> list[dict[str, Any]]:
+        """What processes that carry out a campaign noted last; not of those that are gone."""
+        return [note for _, note in self._notes(name) if note is not None]
+
+    def every_status(self) -> dict[str, list[dict[str, Any]]]:
+        """Name of each campaign that runs now -> what its processes noted."""
+        names = sorted(path.name for path in (self.store.root / "status").glob("[!.]*"))
+        found = {name: self.statuses(name) for name in names}
+        return {name: notes for name, notes in found.items() if notes}
+
+    def _notes(self, name: str) -> Iterator[tuple[Path, dict[str, Any] | None]]:
+        """Files of a campaign's processes, and what they say; None of a process that is gone."""
         for path in sorted((self.store.root / "status" / name).glob("[!.]*.json")):
             with contextlib.suppress(OSError, StoreError, ValueError, KeyError, TypeError):
                 written = read_json(path)
                 holder = Holder(name, Owner.from_dict(written), "", self._quiet(path))
                 if holder.is_stale:
-                    path.unlink(missing_ok=True)
+                    yield path, None
                 else:
-                    found.append({**_checked_status(written), "quiet_seconds": holder.quiet_s})
-        return found
+                    yield path, {**_checked_status(written), "quiet_seconds": holder.quiet_s}
 
     def _quiet(self, path: Path) -> float:
         return self._now() - path.stat().st_mtime
@@ -254,5 +293,8 @@ def _checked_status(content: dict[str, Any]) -> dict[str, Any]:
         **content,
         "running": [str(one) for one in content["running"]],
         "stage": str(content["stage"]),
+        "word": str(content.get("word") or ""),
+        "seconds": float(content.get("seconds") or 0),
+        "memory": None if content.get("memory") is None else int(content["memory"]),
         "began": str(content["began"]),
     }

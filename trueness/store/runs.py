@@ -27,7 +27,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -51,6 +51,7 @@ from trueness.store.index import Index
 from trueness.store.run import Problem, Run, open_run, other_size
 
 VERSION = 6
+Stamp: TypeAlias = tuple[int, int] | None
 FOLDERS = ("runs", "failures", "campaigns", "leases", "status", "checkpoints")
 
 
@@ -60,6 +61,9 @@ class Store:
     Parameters
     ----------
     root : str or Path
+    remembers : bool
+        Whether runs stay in memory, about 30 kB each, and are opened anew only when their record
+        changed: for a process that reads a store again and again.
 
     Raises
     ------
@@ -67,8 +71,9 @@ class Store:
         If the folder was written by another version, or is a file.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, remembers: bool = False) -> None:
         self.root = Path(root)
+        self._known: dict[str, tuple[Stamp, Run[Any] | Problem]] | None = {} if remembers else None
         self.runs = self.root / "runs"
         self.index = Index(self.root / "index")
         if self.root.exists() and not self.root.is_dir():
@@ -324,7 +329,28 @@ class Store:
         )
 
     def _open(self, key: str) -> Run[Any] | Problem:
-        return open_run(os.path.join(self.runs, key), key)
+        folder = os.path.join(self.runs, key)
+        if self._known is None:
+            return open_run(folder, key)
+        stamp = _stamp(folder)
+        known = self._known.get(key)
+        if known is None or known[0] != stamp:
+            known = self._known[key] = stamp, open_run(folder, key)
+        return known[1]
+
+    def state(self) -> dict[str, Stamp]:
+        """Key of every run folder -> what changes with its record; reads no run."""
+        runs = str(self.runs)
+        return {key: _stamp(f"{runs}/{key}") for key in self._keys()}
+
+
+def _stamp(folder: str) -> Stamp:
+    """Time and size of the record of a run; None if there is none."""
+    try:
+        found = os.stat(f"{folder}/record.json")
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
 
 
 def _checked_ids(content: dict[str, Any]) -> dict[str, list[str]]:

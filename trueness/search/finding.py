@@ -1,0 +1,37 @@
+"""Studies of a store by their names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from trueness.errors import TruenessError
+from trueness.search.stored import StoredStudy, find_study, study_names
+from trueness.search.studies import FILE, file_url, open_storage, shown_url
+
+
+def storage_url(storage: str | None, store: Path) -> str:
+    """Address of the studies: the one given, or the database of the store."""
+    return file_url((store / FILE).resolve()) if storage is None else storage
+
+
+def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[StoredStudy]:
+    """Studies of a store by name, or all of them that have trials.
+
+    Raises
+    ------
+    TruenessError
+        If the store has none of a name, or none at all.
+    """
+    if storage is None and not (store / FILE).is_file():
+        what = f"no study of that name, {names[0]!r}," if names else "no study"
+        raise TruenessError(
+            f"{what} in {store}; `trueness search run` makes one, --import FOLDER reads a "
+            "published one", "no_study",
+        )  # fmt: skip
+    database = open_storage(storage_url(storage, store), must_exist=True)
+    found = [find_study(database, name) for name in dict.fromkeys(names or study_names(database))]
+    found = found if names else [one for one in found if one.completed]
+    if not found:
+        where = shown_url(storage) if storage else store
+        raise TruenessError(f"no study in {where} has a completed trial yet", "no_trials")
+    return found

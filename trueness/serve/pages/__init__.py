@@ -1,0 +1,1 @@
+"""Pages of the workbench: one file each, a document from the store."""

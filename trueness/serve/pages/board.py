@@ -1,0 +1,263 @@
+"""The leaderboard: the verdict in words, then runs that are sorted, filtered, grouped, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from starlette.requests import Request
+
+from trueness.document import (
+    Cell,
+    Column,
+    Document,
+    Field,
+    Form,
+    Kind,
+    Link,
+    Part,
+    Section,
+    Sentence,
+    Style,
+    Table,
+)
+from trueness.document.numbers import count, plural
+from trueness.errors import TruenessError, nearest
+from trueness.judge.group import Model
+from trueness.judge.settings import short_name
+from trueness.serve.answers import Answer
+from trueness.serve.query import OPERATORS, ROWS, Query
+from trueness.serve.rows import (
+    RECORDED,
+    JudgedGroup,
+    Rows,
+    Standing,
+    field_of,
+    judge_group,
+    judge_runs,
+    title_of,
+)
+from trueness.serve.shelf import View
+from trueness.serve.workbench import Page, Workbench, shown
+
+HERE_MOST = 400
+"""Runs of a group up to which it is judged inside of the server."""
+VALUES_SHOWN = 200
+JUDGED = ("difference", "shrunk", "bound", "against", "checks")
+KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
+UNKNOWN = Standing(0, None, None, None, None, [])
+UNJUDGED: dict[str, Standing] = {}
+
+
+def board(bench: Workbench, request: Request) -> Page:
+    """Page of a comparison group."""
+    view, query = bench.shelf.look(), Query.of(request.query_params)
+    if not view.groups:
+        return Page(
+            Document("Leaderboard", [Sentence("No runs yet; `trueness run demo` makes some.")])
+        )
+    rows = _rows(bench, view, query, list(view.groups))
+    judged = _judged(bench, view, rows, query.campaign)
+    done: JudgedGroup | None = judged.value
+    ordered = rows.ordered(query, done.standings if done else UNJUDGED)
+    parts: list[Part] = [
+        *shown(judged, lambda found: found.above, "The verdict"),
+        Section("Runs", [
+            *_forms(view, query, rows),
+            *(_by_value(query, rows, ordered) if query.by else _page(query, rows, ordered, done)),
+        ]),
+        *(done.below if done else []),
+    ]  # fmt: skip
+    document = Document("Leaderboard", parts, done.title if done else title_of(rows.models[0].run))
+    page = Page(document, _command(bench, query), waits=judged.pending or judged.stale)
+    return bench.show(view, page)
+
+
+def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> Rows:
+    """Runs that the address speaks of, and nothing that they do not have.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``query``.
+    """
+    if query.campaign and query.campaign not in view.campaigns:
+        known = nearest(query.campaign, list(view.campaigns))
+        raise TruenessError(f"no campaign {query.campaign!r} here; {known}", "query")
+    if query.group and query.group not in groups:
+        raise TruenessError(f"no comparison group {query.group!r} here", "query")
+    for group in [query.group] if query.group else groups:
+        rows = bench.rows(view, group, query.campaign)
+        if rows.models:
+            break
+    else:
+        raise TruenessError(f"no run of {query.campaign!r} is stored for these units", "query")
+    known = ["id", *rows.estimates, *RECORDED, *rows.settings]
+    asked = [query.sort, query.by, *query.columns, *(one[0] for one in query.conditions())]
+    for name in filter(None, asked):
+        if name not in (*known, *JUDGED):
+            raise TruenessError(f"no field {name!r}; {nearest(name, known)}", "query")
+    return rows
+
+
+def _judged(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
+    """The judgement of a whole group, by what it is judged by; of many runs, by another process."""
+    apart = len(rows.models) > HERE_MOST
+    return bench.answers.ask(
+        ("leaderboard", rows.group, campaign), view.state,
+        judge_group if apart else judge_runs, bench.root if apart else view.store, rows.keys,
+        campaign, apart=apart,
+    )  # fmt: skip
+
+
+def _command(bench: Workbench, query: Query) -> str:
+    words = [query.campaign] if query.campaign else []
+    if query.by:
+        return bench.command("leaderboard", *words, "--by", query.by)
+    sort = ["--sort", query.sort] if "@" in query.sort or query.sort == "auc" else []
+    return bench.command("leaderboard", *words, *sort)
+
+
+# -------------------------------------------------------------------------------------------- forms
+
+
+def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
+    """What a reader may choose."""
+    titles = [(g, f"{title_of(r[0])} ({count(len(r))})") for g, r in view.groups.items()]
+    settings = [(path, path) for path in rows.settings]
+    columns = [*((name, name) for name in (*rows.estimates, *RECORDED, *JUDGED)), *settings]
+    fields = [
+        Field("group", "evaluated on", "choice", rows.group, titles),
+        Field("campaign", "campaign", "choice", query.campaign,
+              [("", "all"), *((name, name) for name in view.campaigns)]),
+        Field("kind", "models", "choice", query.kind,
+              [("", "all"), ("candidates", "candidates"), ("baselines", "baselines")]),
+        Field("by", "group by", "choice", query.by, [("", "nothing"), *settings]),
+        Field("search", "search", "text", query.search, hint="id, model or tag"),
+        *(Field("where", "condition", "text", one) for one in query.where),
+        Field("where", "condition", "text", "", hint=f"auc>0.6 ({' '.join(OPERATORS)})"),
+        Field("columns", "columns", "several", query.columns, columns),
+        *(Field(n, kind="hidden", value=v)
+          for n, v in (("sort", query.sort), ("order", query.order)) if v),
+    ]  # fmt: skip
+    return [
+        Form("Show", "/leaderboard", fields),
+        Form("Compare ticked runs", "/compare", rows=True),
+    ]
+
+
+# ------------------------------------------------------------------------------------------- tables
+
+
+def _page(query: Query, rows: Rows, ordered: list[Model], done: JudgedGroup | None) -> list[Part]:
+    """Rows of one page, and ways to the others."""
+    pages = max(1, -(-len(ordered) // ROWS))
+    at = min(query.page, pages)
+    some = ordered[(at - 1) * ROWS : at * ROWS]
+    first = (at - 1) * ROWS + 1
+    told = f"{plural(len(ordered), 'run')} of {count(len(rows.models))}"
+    if not some:
+        return [Sentence(f"{told}: no run meets the conditions.")]
+    ways = [
+        (at > 1, "‹ before", at - 1),
+        (at < pages, "next ›", at + 1),
+        (at < pages, "last", pages),
+    ]
+    links = [Link(word, query.address(page=page)) for there, word, page in ways if there]
+    table = _table(query, rows, some, done)
+    told += f", rows {count(first)} to {count(first + len(some) - 1)}"
+    parts: list[Part] = [Sentence(told, "note"), table]
+    if links:
+        parts.append(Table([Column("pages", "link")], [[links]]))
+    return parts
+
+
+def _table(query: Query, rows: Rows, some: list[Model], done: JudgedGroup | None) -> Table:
+    columns = _columns(query, rows, some)
+    standings = done.standings if done else {}
+    cells = [[_cell(name, m, standings.get(m.key, UNKNOWN)) for name, _ in columns] for m in some]
+    first = min(standings, key=lambda key: standings[key].place, default="")
+    styles: list[Style] = [
+        "baseline" if m.is_baseline else "leader" if m.key == first else "" for m in some
+    ]
+    return Table([c for _, c in columns], cells, styles=styles, ticks=[m.key for m in some])
+
+
+def _columns(query: Query, rows: Rows, some: list[Model]) -> list[tuple[str, Column]]:
+    """Name of each column, and how it is shown."""
+    classes = some[0].run.estimands.kind == "classes"
+    wanted = [rows.headline, *rows.estimates[:4]] if classes else [rows.headline, "auc"]
+    wanted += ["difference", *([] if classes else ["shrunk", "bound", "against"]), "checks"]
+    names = dict.fromkeys(["id", "label", *wanted, *([query.sort] if query.sort else []),
+                           *query.columns])  # fmt: skip
+    return [(name, _column(name, query, rows, some)) for name in names]
+
+
+TITLES = {
+    "difference": Column("minus best\nbaseline", "difference",
+                         help="of what is judged, AUC or macro-F1"),
+    "shrunk": Column("shrunk", "share_only", help="shrunk towards the pooled precision"),
+    "bound": Column("adjusted\nbound", "bound",
+                    help="lower bound of the precision that holds for all candidates at once"),
+    "against": Column("vs leader", "text"), "checks": Column("checks", "link"),
+    "id": Column("id", "link", 9), "label": Column("model", "text"),
+}  # fmt: skip
+
+
+def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
+    """One column: its head sorts, estimates are drawn on a common axis."""
+    found = TITLES.get(name)
+    if found is None and name in rows.estimates:
+        known = [m.estimates[name] for m in some]
+        kind: Kind = "share" if any(e.k is not None for e in known) else "estimate"
+        ends = [x for e in known for x in (e.low, e.high) if x is not None]
+        found = Column(
+            "AUC" if name == "auc" else name, kind, bar=(min(ends), max(ends)) if ends else None
+        )
+    elif found is None:
+        numeric = all(isinstance(field_of(m, name), int | float | None) for m in some)
+        kind = KINDS.get(name, "number" if numeric else "text")
+        found = Column(short_name(name), kind, digits=4, help=name)
+    if name in JUDGED:
+        return found
+    sorted_by = (query.sort or rows.headline) == name
+    rises = query.order == "ascending" if name in rows.estimates else query.order != "descending"
+    falls_next = rises if sorted_by else name in rows.estimates
+    address = query.address(sort=name, order="descending" if falls_next else "ascending")
+    order = ("ascending" if rises else "descending") if sorted_by else ""
+    return replace(found, sort=address, order=order)
+
+
+def _cell(name: str, model: Model, standing: Standing) -> Cell:
+    if name == "id":
+        return Link(model.name, f"/run/{model.key}")
+    if name in JUDGED:
+        return getattr(standing, name)
+    if name in model.estimates:
+        return model.estimates[name]
+    return field_of(model, name)
+
+
+def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
+    """A row per value of a field: how many runs, the best of them."""
+    sort = query.sort if query.sort in rows.estimates else rows.headline
+    found = rows.by_value(ordered, query.by)
+    lines = [
+        [
+            Link(value, query.address(by="", where=(*query.where, f"{query.by}={value}"))),
+            len(models), Link(models[0].name, f"/run/{models[0].key}"), models[0].estimates[sort],
+        ]
+        for value, models in list(found.items())[:VALUES_SHOWN]
+    ]  # fmt: skip
+    best = [models[0].estimates[sort] for models in found.values()]
+    ends = [x for e in best for x in (e.low, e.high) if x is not None]
+    kind: Kind = "share" if any(e.k is not None for e in best) else "estimate"
+    columns = [
+        Column(query.by, "link", 9), Column("runs", "count"), Column("best run", "link"),
+        Column(sort, kind, bar=(min(ends), max(ends)) if ends else None),
+    ]  # fmt: skip
+    note = (
+        "The best of many runs is optimistically biased; contrasts with everything else equal: "
+        f"`trueness leaderboard --by {query.by}`."
+    )
+    return [Table(columns, lines, note=note)]

@@ -1,0 +1,129 @@
+"""What a page of the leaderboard is asked for: its whole state stands in its address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypeAlias
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from trueness.errors import TruenessError
+
+ROWS = 50
+"""Of a page."""
+LONGEST = 200
+"""Letters of one word of an address."""
+MOST = 24
+"""Columns or conditions of one page."""
+CONDITION = re.compile(r"([\w.@%+-]{1,80}?)\s*(<=|>=|!=|=|<|>)\s*(.{1,100})")
+OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
+    "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
+}  # fmt: skip
+Condition: TypeAlias = tuple[str, str, str]
+"""Field, operator, value as it was written."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """What is shown of which runs.
+
+    Attributes
+    ----------
+    group, campaign : str
+        Comparison group and campaign; the largest group and all campaigns by default.
+    sort, order : str
+        What sorts, and whether ``ascending``; by default what the group is judged by, the best
+        first.
+    columns : tuple of str
+        Further columns.
+    search : str
+        Part of an id, a label or a tag.
+    where : tuple of str
+        Conditions such as ``recipe.learning_rate<=0.001``.
+    by : str
+        Field whose values make a row each.
+    kind : str
+        ``candidates`` or ``baselines``; both without.
+    page : int
+        From 1 on.
+    """
+
+    group: str = ""
+    campaign: str = ""
+    sort: str = ""
+    order: str = ""
+    columns: tuple[str, ...] = ()
+    search: str = ""
+    where: tuple[str, ...] = ()
+    by: str = ""
+    kind: str = ""
+    page: int = 1
+
+    @classmethod
+    def of(cls, given: QueryParams) -> Query:
+        """Query of an address.
+
+        Raises
+        ------
+        TruenessError
+            With the code ``query`` for what cannot be asked.
+        """
+        if any(len(value) > LONGEST for value in given.values()):
+            raise TruenessError(f"a word of this address is longer than {LONGEST} letters", "query")
+        texts = {n: given.get(n, "") for n in ("group", "campaign", "sort", "order", "search", "by",
+                                               "kind")}  # fmt: skip
+        page = given.get("page", "1")
+        if not page.isdecimal() or len(page) > 6 or int(page) < 1:
+            raise TruenessError(f"page {page[:20]!r}: a whole number from 1 on is needed", "query")
+        several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
+        if any(len(values) > MOST for values in several.values()):
+            raise TruenessError(f"at most {MOST} columns and conditions", "query")
+        query = cls(**texts, columns=several["columns"], where=several["where"], page=int(page))
+        query.conditions()
+        return query
+
+    def conditions(self) -> list[Condition]:
+        """Conditions, taken apart."""
+        found = []
+        for text in self.where:
+            match = CONDITION.fullmatch(text.strip())
+            if match is None:
+                raise TruenessError(
+                    f"condition {text!r}: a field, one of {' '.join(OPERATORS)} and a value are "
+                    "needed, such as auc>0.6", "query",
+                )  # fmt: skip
+            found.append((match[1], match[2], match[3].strip()))
+        return found
+
+    def address(self, path: str = "/leaderboard", **changes: Any) -> str:  # noqa: ANN401
+        """Address of the same with changes; a change leads to the first page."""
+        made = replace(self, **{"page": 1, **changes})
+        pairs: list[tuple[str, str]] = []
+        for one in fields(made):
+            value = getattr(made, one.name)
+            if value != one.default:
+                values: Sequence[Any] = value if isinstance(value, tuple) else (value,)
+                pairs += [(one.name, str(each)) for each in values]
+        return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def matches(value: Any, operator: str, wanted: str) -> bool:  # noqa: ANN401 - whatever a field holds
+    """Whether a value meets a condition; texts by their letters, numbers by their size.
+
+    Examples
+    --------
+    >>> matches(0.001, "<=", "1e-3"), matches("focal", "=", "focal"), matches(None, ">", "1")
+    (True, True, False)
+    """
+    if value is None:
+        return False
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        try:
+            return OPERATORS[operator](float(value), float(wanted))
+        except ValueError:
+            return operator == "!="
+    return OPERATORS[operator](str(value).lower(), wanted.lower())

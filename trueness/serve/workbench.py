@@ -1,0 +1,110 @@
+"""What every page needs: the store, judgements, who may ask; and what a page is."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from trueness.document import Cell, Document, Link, Part, Sentence, Table
+from trueness.document.texts import with_tables
+from trueness.report.cells import text_of
+from trueness.serve.answers import Answer, Answers
+from trueness.serve.events import Events
+from trueness.serve.guard import Door
+from trueness.serve.rows import RowsKept
+from trueness.serve.shelf import Shelf, View
+
+DEFAULT_STORE = "store"
+
+
+@dataclass(frozen=True)
+class Page:
+    """What answers an address.
+
+    Attributes
+    ----------
+    document : Document
+    command : str
+        Verb that gives the same numbers.
+    waits : bool
+        Whether a judgement on it is still being made.
+    events : str
+        Address of the stream of its changes.
+    status : int
+        Of HTTP.
+    """
+
+    document: Document
+    command: str = ""
+    waits: bool = False
+    events: str = ""
+    status: int = 200
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """The state of a server: a store that is looked at, judgements in the making, its clients."""
+
+    shelf: Shelf
+    door: Door
+    answers: Answers = field(default_factory=Answers)
+    events: Events = field(default_factory=Events)
+    rows: RowsKept = field(default_factory=RowsKept)
+
+    @classmethod
+    def of(cls, root: Path, host: str = "127.0.0.1") -> Workbench:
+        """Workbench of the store in a folder."""
+        return cls(Shelf(root), Door.of(host))
+
+    @property
+    def root(self) -> Path:
+        """Folder of the store."""
+        return self.shelf.root
+
+    def command(self, *words: str) -> str:
+        """A command line about this store."""
+        at = () if str(self.root) == DEFAULT_STORE else ("--store", str(self.root))
+        return shlex.join(["trueness", *words, *at])
+
+    def show(self, view: View, page: Page) -> Page:
+        """A page whose names of runs lead to them."""
+        return replace(page, document=linked(page.document, view.key_of))
+
+
+def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
+    """A document whose tables lead to the runs that they name; `key_of` knows the key of a name.
+
+    Examples
+    --------
+    >>> table = Table([Column("id"), Column("AUC", "number")], [["D-01", 0.7], ["other", 0.6]])
+    >>> linked(Document("Runs", [table]), {"D-01": "abc"}.get).tables()[0].rows[0][0].target
+    '/run/abc'
+    """
+
+    def changed(table: Table) -> Table:
+        return replace(table, rows=[_linked(row, table.columns, key_of) for row in table.rows])
+
+    return with_tables(document, changed)
+
+
+def _linked(row: Any, columns: Any, key_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
+    """A row whose texts that name a run are links."""
+    cells = list(row)
+    for i, column in enumerate(columns):
+        if isinstance(cells[i], str) and column.kind in ("text", "code"):
+            key = key_of(text_of(cells[i], column))
+            cells[i] = Link(cells[i], f"/run/{key}") if key else cells[i]
+    return cells
+
+
+def shown(answer: Answer, ready: Any, what: str) -> list[Part]:  # noqa: ANN401 - a callable
+    """Parts of a judgement, or that it is being made, or why there is none."""
+    if answer.refusal is not None:
+        return [Sentence(str(answer.refusal), "warning")]
+    if answer.value is None:
+        return [Sentence(f"{what} is being computed; this page follows.", "note")]
+    late: list[Part] = [Sentence(f"The store changed; {what} is being computed anew.", "note")]
+    return [*(late if answer.stale else []), *ready(answer.value)]
