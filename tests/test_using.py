@@ -93,6 +93,18 @@ def test_a_bundle_that_cannot_be_written_is_monitored_as_long_as_nothing_is_new(
     assert caught.value.code in ("log", "contradiction")
 
 
+def test_bars_that_end_before_the_first_answer_say_nothing(bundle):
+    with pytest.raises(TruenessError) as caught:
+        trueness.load(bundle).monitor(BARS.head(400).frame())
+    assert caught.value.code == "old_data"
+
+
+def test_options_are_called_as_they_are_typed(bundle, capsys):
+    code, out, err = call(capsys, "predict", bundle, "--data", "synthetic", "--text-column", "x")
+    assert (code, out) == (2, "")
+    assert "--text-column" in err
+
+
 @pytest.mark.parametrize(
     "content", ["id\n1\n", "id,y\n", "id,y\n1995-01-02,2\n", "id,y\nnone,1\n",
                 "id,y\n1995-01-02,1\n1995-01-02,0\n", "id,y\n,1\n"],
