@@ -211,7 +211,7 @@ def _few(unjudged: Mapping[str, int]) -> list[str]:
 
 
 def _notes(opened: bool) -> list[str]:
-    sealed = "" if opened else "the test part is sealed and was not looked at; "
+    sealed = "" if opened else "the test part is sealed and was left out; "
     return [
         f"{sealed}labels that are corrected by what n-grams say make n-grams look better where "
         "they are measured: accept what you have read, not what is ranked first"
