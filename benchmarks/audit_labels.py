@@ -19,7 +19,7 @@ from scipy.special import softmax
 
 from trueness.baselines.cross_fitting import cross_fitted
 from trueness.evaluation.clusters import numbered
-from trueness.evaluation.label_noise import LabelNoise
+from trueness.evaluation.label_noise import LabelNoise, noise_in_clusters
 from trueness.evaluation.macro_f1 import selection_scores
 from trueness.labels.auditing import MODEL
 from trueness.spec.titles import LinearBaseline, TitlesSpec, TitlesTask
@@ -89,10 +89,12 @@ def main() -> None:
         (share,) = found.shares(np.zeros(len(p), np.int64), numbered(titles.cluster)[0], 1)
         ranked = np.argsort(-found.margin, kind="stable")
         recall = wrong[ranked[: found.number]].sum() / max(1, wrong.sum())
+        inside = noise_in_clusters(titles.y, titles.cluster).noise
         hits = wrong[found.ranked()[:FIRST]].sum()
         print(f"seed {seed}: {hits} of the first {FIRST} are wrong "
               f"(chance {100 * wrong.mean():.1f}); {100 * recall:.0f} % of {wrong.sum()} planted "
-              f"among the {found.number} estimated; {share}; {seconds:.1f} CPU s")  # fmt: skip
+              f"among the {found.number} estimated; suspects {share}; clusters "
+              f"{inside}; {seconds:.1f} CPU s")  # fmt: skip
         print("   ", ", ".join(
             f"{name} {wrong[np.argsort(-values, kind='stable')[:FIRST]].sum()}"
             for name, values in orders(found).items()

@@ -117,9 +117,10 @@ def test_an_audit_lists_them_and_says_how_many(noisy):
     assert (frame["given"] != frame["suggested"]).all()
     assert frame["margin"].is_sorted(descending=True)
     assert wrong[place][:50].mean() >= 0.7
-    assert found.noise.low < found.noise.value < found.noise.high
-    assert sum(one.k for one in found.by_class.values()) == found.noise.k
-    assert sum(one.n for one in found.by_language.values()) == found.noise.n
+    assert found.suspicion.low < found.suspicion.value < found.suspicion.high
+    assert sum(one.k for one in found.by_class.values()) == found.suspicion.k
+    assert sum(one.n for one in found.by_language.values()) == found.suspicion.n
+    assert found.in_clusters.noise.low < wrong.mean() < found.in_clusters.noise.high
     mixed = {one.cluster for one in found.contradictions}
     by_cluster = frame.filter(pl.col("reason").str.contains("cluster"))
     assert set(by_cluster["cluster"]) <= mixed

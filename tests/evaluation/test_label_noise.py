@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hn
 
 from trueness.evaluation.inputs import InputError
-from trueness.evaluation.label_noise import LabelNoise
+from trueness.evaluation.label_noise import LabelNoise, noise_in_clusters
 
 
 def by_hand(y, p):
@@ -80,6 +80,28 @@ def test_what_the_model_is_wrong_about_is_counted_as_noise():
     (one,) = LabelNoise.of(true, sure(true, 4, 1, 0.9)).shares(
         np.zeros(4000, int), np.arange(4000), 1)  # fmt: skip
     assert one.low > 0.05
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.03, 0.1])
+def test_clusters_tell_the_noise_of_single_rows(noise):
+    covered = 0
+    for seed in range(300):
+        rng = np.random.default_rng(seed)
+        cluster = np.repeat(np.arange(400), rng.choice(4, 400, p=[0.5, 0.3, 0.1, 0.1]) + 1)
+        true = rng.integers(0, 8, 400)[cluster]
+        wrong = rng.random(len(true)) < noise
+        y = np.where(wrong, (true + rng.integers(1, 8, len(true))) % 8, true)
+        one = noise_in_clusters(y, cluster).noise
+        covered += one.low <= noise <= one.high
+    assert covered / 300 >= 0.93
+
+
+def test_labels_that_are_wrong_for_a_whole_cluster_are_not_seen():
+    cluster = np.arange(900) // 3
+    wrong = (np.random.default_rng(0).random(300) < 0.1)[cluster]
+    found = noise_in_clusters(np.where(wrong, 1, 0), cluster)
+    assert (found.pairs, found.disagreeing, found.noise.value) == (600, 0, 0.0)
+    assert noise_in_clusters([0, 1], [5, 6]).noise.value is None
 
 
 def test_shares_are_those_of_each_slice():

@@ -49,9 +49,9 @@ def errors(
     predicted
         Only texts that are predicted as this class.
     top
-        Errors that are shown, and whose words are told; --csv, --parquet and --json have all.
+        Errors that are shown, and whose words are shown; --csv, --parquet and --json have all.
     refit
-        Fit n-grams again to tell words: their runs keep no weights.
+        Fit n-grams again to show words: their runs keep no weights.
     device
         auto, cpu, cuda or mps.
     """

@@ -18,6 +18,64 @@ from trueness.evaluation.intervals import Estimate
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 
+MOST_DISAGREEING = 0.5
+"""Pairs that disagree if every other label is wrong; beyond it nothing can be said."""
+
+
+@dataclass(frozen=True)
+class ClusterNoise:
+    """What labels inside clusters say of each other, without any model.
+
+    Attributes
+    ----------
+    pairs, disagreeing : int
+        Neighbouring rows of a cluster, and those of them with different labels.
+    noise : Estimate
+        Proportion of wrong labels that would make as many disagree.
+    """
+
+    pairs: int
+    disagreeing: int
+    noise: Estimate
+
+
+def noise_in_clusters(y: ArrayLike, cluster: ArrayLike, confidence: float = 0.95) -> ClusterNoise:
+    """Proportion of wrong labels, from rows of one cluster whose labels differ.
+
+    If the rows of a cluster are of one true class, and each label is wrong by itself with
+    probability e, two of them differ with about 2 e (1 - e). The interval covers e under that
+    assumption; labels that are wrong for a whole cluster are not seen, so that it is a lower bound
+    of all wrong labels otherwise. It is exact at the effective sample size of the clusters, see
+    `clustered_shares`.
+
+    Parameters
+    ----------
+    y, cluster : (n,) int
+    confidence : float
+
+    Examples
+    --------
+    >>> found = noise_in_clusters([0, 0, 1, 1, 1, 0], [7, 7, 8, 8, 9, 9])
+    >>> found.pairs, found.disagreeing, round(found.noise.value, 3)
+    (3, 1, 0.211)
+    """
+    labels, of = np.asarray(y, np.int64), np.asarray(cluster, np.int64)
+    order = np.argsort(of, kind="stable")
+    one, other = order[:-1], order[1:]
+    same = of[one] == of[other]
+    differ = labels[one[same]] != labels[other[same]]
+    if not len(differ):
+        return ClusterNoise(0, 0, Estimate(None, None, None, 0))
+    every = np.zeros(len(differ), np.int64)
+    (k,), (n,), (low,), (high,) = clustered_shares(differ, every, of[one[same]], 1, confidence)
+    value, low, high = (_noise_of(float(d)) for d in (k / n, low, high))
+    return ClusterNoise(int(n), int(k), Estimate(value, low, high, int(n)))
+
+
+def _noise_of(disagreeing: float) -> float:
+    """Proportion of wrong labels that makes so many pairs differ; 0 to 0.5."""
+    return float((1 - np.sqrt(1 - 2 * min(disagreeing, MOST_DISAGREEING))) / 2)
+
 
 @dataclass(frozen=True)
 class LabelNoise:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.document import Document
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.label_noise import LabelNoise
+from trueness.evaluation.label_noise import ClusterNoise, LabelNoise
 from trueness.judge.judgement import SCHEMA
 from trueness.text.corpus import PARTS, Titles
 
@@ -89,9 +89,10 @@ class LabelAudit:
         Texts of each part that were looked at.
     number : int
         Estimated wrong labels.
-    noise : Estimate
-        Share of wrong labels; see `trueness.evaluation.label_noise.LabelNoise.shares` for what the
-        interval covers.
+    suspicion : Estimate
+        Suspects among the texts that are confidently of a class; see
+        `trueness.evaluation.label_noise.LabelNoise.shares` for what the interval covers.
+    in_clusters : ClusterNoise
     by_class, by_language : dict of str to Estimate
     frame : polars.DataFrame
         A row per suspect, the surest first: id, part, language, text, given, suggested, margin,
@@ -110,7 +111,8 @@ class LabelAudit:
     folds: int
     rows: dict[str, int]
     number: int
-    noise: Estimate
+    suspicion: Estimate
+    in_clusters: ClusterNoise
     by_class: dict[str, Estimate]
     by_language: dict[str, Estimate]
     frame: pl.DataFrame
@@ -124,7 +126,10 @@ class LabelAudit:
         plain = ("name", "corpus", "model", "folds", "rows", "number", "unjudged")
         return {
             "schema": SCHEMA, "kind": "label_audit",
-            **{name: getattr(self, name) for name in plain}, "noise": self.noise.to_dict(),
+            **{name: getattr(self, name) for name in plain}, "suspicion": self.suspicion.to_dict(),
+            "in_clusters": {"pairs": self.in_clusters.pairs,
+                            "disagreeing": self.in_clusters.disagreeing,
+                            "noise": self.in_clusters.noise.to_dict()},
             "by_class": {name: e.to_dict() for name, e in self.by_class.items()},
             "by_language": {name: e.to_dict() for name, e in self.by_language.items()},
             "notes": list(self.notes), "suspects": self.frame.to_dicts(),
@@ -220,7 +225,7 @@ def suspects_of(
 def slice_shares(
     rows: LabelledRows, noise: LabelNoise, judged: NDArray[np.bool_]
 ) -> tuple[Estimate, dict[str, Estimate], dict[str, Estimate]]:
-    """Share of wrong labels of all rows, of each class, of each language."""
+    """Suspects among all rows that are confidently of a class, of each class, of each language."""
     cluster = rows.titles.cluster[judged]
     (whole,) = noise.shares(np.zeros(len(cluster), np.int64), cluster, 1)
     names, of = np.unique(rows.titles.language[judged], return_inverse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from trueness.document import Cell, Column, Document, Items, Part, Section, Sentence, Table
-from trueness.document.numbers import count, plural, share
+from trueness.document.numbers import count, percent, plural, share
 from trueness.evaluation.intervals import Estimate
 from trueness.judge.errors_document import cut
 from trueness.labels.audit import Contradiction, LabelAudit
@@ -14,9 +14,9 @@ SLICES = 30
 """Classes and languages that a terminal shows."""
 MEANT = (
     "A suspect is confidently of another class, for a model that saw neither it nor its cluster. "
-    "Shares are of the texts that are confidently of a class; intervals are about further texts "
-    "under this model, not about what it is wrong about: texts that read like another class "
-    "are suspects too, so that shares are too high by as many."
+    "Texts that read like another class are suspects too, and so are errors of the model, which "
+    "prevail in classes and languages of few texts: intervals are about further texts under this "
+    "model, not about what it is wrong about."
 )
 
 
@@ -24,35 +24,50 @@ def document_of(found: LabelAudit) -> Document:
     """The verdict, suspects, clusters, classes and languages."""
     total = sum(found.rows.values())
     verdict = (
-        f"{plural(len(found.frame), 'label')} of {count(total)} are suspect; estimated wrong "
-        f"{count(found.number)}, {share(found.noise)}."
+        f"{count(len(found.frame))} of {plural(total, 'label is', 'labels are')} suspect. Of the "
+        f"texts that are confidently of a class {share(found.suspicion)} have another label; of "
+        f"all texts about {count(found.number)}."
     )
     parts: list[Part] = [
         Sentence(verdict, "verdict"),
         Items([f"{', '.join(f'{count(n)} {name}' for name, n in found.rows.items())} texts, "
                f"{found.model} fitted in {found.folds} folds of clusters", *found.notes]),
-        Sentence(MEANT),
+        Sentence(_in_clusters(found)), Sentence(MEANT),
     ]  # fmt: skip
     if len(found.frame):
         parts.append(Section("Suspects, the surest first", [_suspects(found)]))
     if found.contradictions:
         parts.append(Section("Clusters that contradict themselves", [_clusters(found)]))
-    parts += [Section("Estimated noise", [_shares("class", found.by_class),
+    parts += [Section("Suspects of each class and language", [_shares("class", found.by_class),
                                           _shares("language", found.by_language)])]  # fmt: skip
     return Document(f"Labels of {found.name}", parts, f"corpus {found.corpus}")
 
 
+def _in_clusters(found: LabelAudit) -> str:
+    """What labels inside clusters say of each other."""
+    one = found.in_clusters
+    if not one.pairs:
+        return "No cluster has several texts, so that no two labels can contradict each other."
+    low, high = (percent(end) for end in (one.noise.low, one.noise.high))
+    return (
+        f"Inside clusters {count(one.disagreeing)} of {plural(one.pairs, 'pair')} of labels differ,"
+        f" as they would with {percent(one.noise.value)} % ({low}–{high}) wrong labels; those that "
+        "are wrong for a whole cluster are not seen there."
+    )
+
+
 def _suspects(found: LabelAudit) -> Table:
     shown = found.frame.head(found.top)
+    mixed = (shown["cluster_labels"] != "").any()
     columns = [
         Column("text", weight=9), Column("language", "code", 5), Column("given", weight=9),
-        Column("suggested", weight=9), Column("margin", "number", 8, 2),
-        Column("reason", weight=6), Column("labels of its cluster", weight=4),
-        Column("part", "code", 3), Column("id", "code", 3),
+        Column("suggested", weight=9), Column("margin", "number", 8, 2), Column("reason", weight=6),
+        *([Column("labels of its cluster", weight=4)] if mixed else []), Column("part", "code", 3),
+        Column("id", "code", 3),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [cut(row["text"]), row["language"], row["given"], row["suggested"], row["margin"],
-         row["reason"], row["cluster_labels"] or None, row["part"], row["id"]]
+         row["reason"], *([row["cluster_labels"] or None] if mixed else []), row["part"], row["id"]]
         for row in shown.iter_rows(named=True)
     ]  # fmt: skip
     more = len(found.frame) - len(shown)
@@ -85,5 +100,5 @@ def _shares(what: str, shares: Mapping[str, Estimate]) -> Table:
         [name, one if one.n else "none judged"]
         for name, one in sorted(shares.items(), key=lambda item: -(item[1].value or 0.0))
     ]
-    return Table([Column(what, "code", 9), Column("wrong labels", "share", 9)], rows,
+    return Table([Column(what, "code", 9), Column("suspects", "share", 9)], rows,
                  shown=SLICES)  # fmt: skip

@@ -17,7 +17,7 @@ from trueness.attribution.words import corpus_of
 from trueness.baselines.cross_fitting import FOLDS, cross_fitted
 from trueness.document.numbers import plural
 from trueness.errors import DataError, TruenessError, at_least
-from trueness.evaluation.label_noise import LabelNoise
+from trueness.evaluation.label_noise import LabelNoise, noise_in_clusters
 from trueness.evaluation.macro_f1 import selection_scores
 from trueness.judge.access import record_access, record_data_access
 from trueness.judge.finding import named_run
@@ -171,7 +171,8 @@ def found_in(
     whole, by_class, by_language = slice_shares(rows, noise, judged)
     return LabelAudit(
         about.name, about.corpus.digest, about.label, folds, parts_counted(rows.part),
-        noise.number, whole, by_class, by_language,
+        noise.number, whole, noise_in_clusters(rows.titles.y, rows.titles.cluster), by_class,
+        by_language,
         suspects_of(rows, noise, judged, contradictions), contradictions, unjudged, top,
         (*_few(unjudged), *notes),
     )  # fmt: skip
@@ -211,7 +212,7 @@ def _few(unjudged: Mapping[str, int]) -> list[str]:
 
 
 def _notes(opened: bool) -> list[str]:
-    sealed = "" if opened else "the test part is sealed and was not looked at; "
+    sealed = "" if opened else "the test part is sealed and was left out; "
     return [
         f"{sealed}labels that are corrected by what n-grams say make n-grams look better where "
         "they are measured: accept what you have read, not what is ranked first"

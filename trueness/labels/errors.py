@@ -161,7 +161,7 @@ def beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
 def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
     """With the words that decided those that are shown."""
     if scorer is None:
-        why = f"a {run.record['label']} keeps no weights in its run, so that words are not told"
+        why = f"a {run.record['label']} keeps no weights in its run, so that words cannot be shown"
         again = "; --refit fits it again" * (run.spec.model.engine in SCORERS)
         return found.with_columns(notes=[f"{why}{again}"])
     shown, classes = found.frame.head(found.top), run.record["classes"]

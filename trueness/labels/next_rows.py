@@ -1,4 +1,4 @@
-"""Which unlabelled texts are worth a label: unsure, in rare languages, unlike what is labelled."""
+"""which unlabelled texts to label next: unsure, in rare languages, unlike what is labelled."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Margins of unsure texts differ little, so that a small one suffices.
 
 @dataclass(frozen=True)
 class LabelNext:
-    """Texts that are worth a label, the most worth first.
+    """Texts to label next, the highest score first.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ def language_weights(
 def label_next(
     name: str, pool: Pool, labelled: Mapping[str, int], known: TextSignatures | None, n: int
 ) -> LabelNext:
-    """Texts that are worth a label.
+    """Texts to label next.
 
     The score is one minus the margin between the two most probable classes (Scheffer, Decomain and
     Wrobel, "Active Hidden Markov Models for Information Extraction", 2001), times the weight of the

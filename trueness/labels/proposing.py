@@ -1,4 +1,4 @@
-"""Which texts of a file are worth a label, for a run or a bundle."""
+"""Which texts of a file to label next, for a run or a bundle."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def propose(
     store: AnyStore, wanted: str, texts: Texts, n: int, *, given: Mapping[str, Any] | None = None,
     device: str = "auto", access: tuple[str, str] | None = None,
 ) -> LabelNext:  # fmt: skip
-    """Texts that are worth a label, for a run or a bundle.
+    """Texts to label next, for a run or a bundle.
 
     Parameters
     ----------
