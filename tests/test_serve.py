@@ -402,11 +402,11 @@ def test_intervals_are_drawn_in_the_cells(served):
 
 
 def test_many_runs_are_judged_by_a_process_of_their_own(served, monkeypatch):
-    from trueness.serve.pages import board
+    from trueness.serve import answers
 
     bench, client = served
     here = _whole(client, "/leaderboard").text
-    monkeypatch.setattr(board, "HERE_MOST", 0)
+    monkeypatch.setattr(answers, "HERE_MOST", 0)
     with _client(Workbench.of(bench.root)) as other:
         apart = _whole(other, "/leaderboard").text
     assert _rows(apart) == _rows(here)

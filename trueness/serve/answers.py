@@ -13,8 +13,15 @@ from trueness.errors import TruenessError
 from trueness.serve.apart import Apart
 
 KEPT = 64
+HERE_MOST = 400
+"""Runs of a comparison group up to which it is judged inside of the server."""
 PATIENCE_S = 0.15
 """Seconds that a page waits for a judgement before it says that it is being made."""
+
+
+def is_large(n: int) -> bool:
+    """Whether so many runs are judged by a process of their own."""
+    return n > HERE_MOST
 
 
 @dataclass(frozen=True)

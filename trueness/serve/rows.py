@@ -65,8 +65,8 @@ def judge_group(root: Path, keys: frozenset[str], campaign: str) -> JudgedGroup:
 
 
 def judge_runs(store: Store, keys: frozenset[str], campaign: str) -> JudgedGroup:
-    """Judge runs of one comparison group, as `trueness leaderboard` does; the ledger remembers."""
-    board = leaderboard(store, campaign or None, keys=set(keys), access=("leaderboard", ""))
+    """Judge runs of one comparison group, as `trueness leaderboard` does."""
+    board = leaderboard(store, campaign or None, keys=set(keys))
     (group,) = board.groups
     below = further_parts(group)
     if len(group.models) <= DETAILED:

@@ -7,7 +7,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -102,10 +102,17 @@ class Shelf:
     root : Path
     patience_s : float
         How long a first page waits until it says that the store is being read.
+    prepare : callable, optional
+        Called with the first view, so that no page waits for what all of them need.
     """
 
-    def __init__(self, root: Path, patience_s: float = 0.2) -> None:
-        self.root, self.patience_s = root, patience_s
+    def __init__(
+        self,
+        root: Path,
+        patience_s: float = 0.2,
+        prepare: Callable[[View], object] = lambda view: view.names,
+    ) -> None:
+        self.root, self.patience_s, self._prepare = root, patience_s, prepare
         self._lock = threading.Lock()
         self._view: View | None = None
         self._store: Store | None = None
@@ -141,7 +148,10 @@ class Shelf:
 
     def _read(self) -> None:
         try:
-            self._view, self._refusal = self._looked(self._view), None
+            view = self._looked(self._view)
+            if self._view is None:
+                self._prepare(view)
+            self._view, self._refusal = view, None
         except TruenessError as error:
             self._refusal = error
         self._seen = time.monotonic()

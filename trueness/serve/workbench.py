@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from trueness.document import Cell, Document, Link, Part, Sentence, Table
 from trueness.document.texts import with_tables
+from trueness.judge.access import record_access
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
 from trueness.serve.events import Events
 from trueness.serve.guard import Door
+from trueness.serve.query import Query
 from trueness.serve.rows import RowsKept
 from trueness.serve.shelf import Shelf, View
+from trueness.store import Run
 
 DEFAULT_STORE = "store"
 
@@ -53,11 +56,18 @@ class Workbench:
     answers: Answers = field(default_factory=Answers)
     events: Events = field(default_factory=Events)
     rows: RowsKept = field(default_factory=RowsKept)
+    _recorded: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, root: Path, host: str = "127.0.0.1") -> Workbench:
         """Workbench of the store in a folder."""
-        return cls(Shelf(root), Door.of(host))
+        rows = RowsKept()
+
+        def prepare(view: View) -> None:
+            for group in list(view.groups)[:1]:
+                rows(view, group, "").ordered(Query(), {})
+
+        return cls(Shelf(root, prepare=prepare), Door.of(host), rows=rows)
 
     @property
     def root(self) -> Path:
@@ -68,6 +78,21 @@ class Workbench:
         """A command line about this store."""
         at = () if str(self.root) == DEFAULT_STORE else ("--store", str(self.root))
         return shlex.join(["trueness", *words, *at])
+
+    def record(self, view: View, runs: Iterable[Run[Any]], verb: str) -> list[Part]:
+        """Record that measures of some runs are seen, before they are: once for the same runs.
+
+        Returns
+        -------
+        list of Part
+            A warning if the ledger cannot be written.
+        """
+        some = list(runs)
+        question = verb, frozenset(run.key for run in some)
+        if question not in self._recorded:
+            self._recorded[question] = record_access(view.store, some, verb)
+        lost = self._recorded[question]
+        return [Sentence(f"This access is not recorded: {lost}", "warning")] if lost else []
 
     def show(self, view: View, page: Page) -> Page:
         """A page whose names of runs lead to them."""

@@ -25,7 +25,7 @@ from trueness.document.numbers import count, plural
 from trueness.errors import TruenessError, nearest
 from trueness.judge.group import Model
 from trueness.judge.settings import short_name
-from trueness.serve.answers import Answer
+from trueness.serve.answers import Answer, is_large
 from trueness.serve.query import OPERATORS, ROWS, Query
 from trueness.serve.rows import (
     RECORDED,
@@ -40,8 +40,6 @@ from trueness.serve.rows import (
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown
 
-HERE_MOST = 400
-"""Runs of a group up to which it is judged inside of the server."""
 VALUES_SHOWN = 200
 JUDGED = ("difference", "shrunk", "bound", "against", "checks")
 KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
@@ -57,10 +55,12 @@ def board(bench: Workbench, request: Request) -> Page:
             Document("Leaderboard", [Sentence("No runs yet; `trueness run demo` makes some.")])
         )
     rows = _rows(bench, view, query, list(view.groups))
+    lost = bench.record(view, (model.run for model in rows.models), "leaderboard")
     judged = _judged(bench, view, rows, query.campaign)
     done: JudgedGroup | None = judged.value
     ordered = rows.ordered(query, done.standings if done else UNJUDGED)
     parts: list[Part] = [
+        *lost,
         *shown(judged, lambda found: found.above, "The verdict"),
         Section("Runs", [
             *_forms(view, query, rows),
@@ -102,7 +102,7 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
 
 def _judged(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
     """The judgement of a whole group, by what it is judged by; of many runs, by another process."""
-    apart = len(rows.models) > HERE_MOST
+    apart = is_large(len(rows.models))
     return bench.answers.ask(
         ("leaderboard", rows.group, campaign), view.state,
         judge_group if apart else judge_runs, bench.root if apart else view.store, rows.keys,

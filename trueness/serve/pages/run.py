@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,6 +17,7 @@ from trueness.document import (
     Document,
     Field,
     Form,
+    Items,
     Link,
     Part,
     Section,
@@ -23,17 +25,21 @@ from trueness.document import (
     Slider,
     Table,
 )
+from trueness.document.texts import whole
 from trueness.errors import TruenessError
 from trueness.judge.access import part_in_words
 from trueness.judge.alarm_series import alarm_sections
 from trueness.judge.comparison import best_baseline, measured_part
 from trueness.judge.demands import demands_of
+from trueness.judge.group import Model, Recorded
+from trueness.judge.run_sections import estimates_table, facts, split_table
 from trueness.judge.show import show
 from trueness.judge.thresholds import RunThresholds, Thresholds, judge_thresholds
 from trueness.predictions import Predictions
+from trueness.serve.answers import is_large
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown
-from trueness.store import Run
+from trueness.store import Run, Store
 
 FILE = re.compile(r"\w[\w.-]{0,80}")
 MOST_POSITIONS = 1500
@@ -48,18 +54,35 @@ def run_page(bench: Workbench, request: Request) -> Page:
     """Page of a stored run."""
     view = bench.shelf.look()
     run = view.run(request.path_params["key"])
-    answer = bench.answers.ask(("show", run.key), view.state, shown_run, view.store, run.key)
+    lost = bench.record(view, [run], "show")
+    apart = is_large(len(view.groups[run.record["comparison_group"]]))
+    given = (show_apart, bench.root) if apart else (shown_run, view.store)
+    answer = bench.answers.ask(("show", run.key), view.state, *given, run.key, apart=apart)
     parts = [
-        *_ways(view, run), *shown(answer, lambda found: found.parts, "The judgement of this run")
+        *_ways(view, run), *lost,
+        *shown(answer, lambda found: found.parts, "The judgement of this run"),
+        *([] if answer.value else _recorded(view, run)),
     ]  # fmt: skip
     document = Document(_title(view, run), parts, answer.value.subtitle if answer.value else "")
     waits = answer.pending or answer.stale
     return bench.show(view, Page(document, bench.command("show", run.key), waits=waits))
 
 
+def _recorded(view: View, run: Run[Any]) -> list[Part]:
+    """What the record of a run says, as long as it is not judged beside the others."""
+    model = Model(view.ids.get(run.key, []), run, Recorded(run.record["estimates"], 1))
+    return [Items(facts(model)), *split_table(model), estimates_table(model)]
+
+
+def show_apart(root: Path, key: str) -> Document:
+    """The same as `shown_run`, for a process that reads the store by itself."""
+    document = shown_run(Store(root), key)
+    return Document(document.title, whole(document.parts), document.subtitle)
+
+
 def shown_run(store: Any, key: str) -> Document:  # noqa: ANN401 - any store
     """What `trueness show` says of a run, with its alarms over time and its whole spec."""
-    document = show(store, key, access=("show", "")).document()
+    document = show(store, key).document()
     run = store.run(key)
     parts = [*document.parts, *_alarms(run), _spec(run)]
     return Document(document.title, parts, document.subtitle)
