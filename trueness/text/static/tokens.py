@@ -102,7 +102,7 @@ class TokenVectors:
 
     @cached_property
     def _rows(self) -> Floats:
-        return self.matrix.astype(np.float32)
+        return self.matrix.astype(np.float32, copy=False)
 
     def encode(self, texts: pl.Series, max_tokens: int) -> Floats:
         """Vectors (n, D) of texts (n,); zeros where no token counts.
