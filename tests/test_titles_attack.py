@@ -247,7 +247,7 @@ def test_lenders_that_are_not_there_or_do_not_fit_are_refused_early(corpus, stor
         attempt(_spec(corpus, loss=teacher))
     with pytest.raises(SpecError, match="is not stored; give the whole key"):
         attempt(_spec(corpus, loss={"teacher": {"run": one.key[:5]}}))
-    with pytest.raises(SpecError, match="is a baseline"):
+    with pytest.raises(SpecError, match="neither teach nor lend"):
         attempt(_spec(corpus, loss={"teacher": {"run": majority.key}}))
     with pytest.raises(SpecError, match="has another model"):
         attempt(_spec(corpus, recipe={**TINY["recipe"], "start": one.key},

@@ -15,8 +15,8 @@ from sklearn.metrics import f1_score
 from sklearn.svm import LinearSVC
 
 from trueness.baselines import TITLES_BASELINES, fit_titles_baseline, ngrams, titles
+from trueness.baselines.forms import TITLES_FORMS
 from trueness.baselines.linear import LinearScores
-from trueness.baselines.ngrams import TITLES_FORMS
 from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 

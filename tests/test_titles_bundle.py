@@ -295,14 +295,15 @@ def test_a_classifier_of_scikit_learn_gives_calibrated_probabilities(folder, bun
     assert caught.value.code == "fitted"
 
 
-def test_torch_is_not_loaded_for_a_linear_model(bundles, tmp_path):
+@pytest.mark.parametrize("kind", ["tfidf_logit", "N"])
+def test_torch_is_not_loaded_for_n_grams_and_vectors(bundles, tmp_path, kind):
     import subprocess
 
     (tmp_path / "a.txt").write_text("red shoe\n")
     code = (
         "import sys, trueness; "
-        f"trueness.load({str(bundles['tfidf_logit'])!r}).predict({str(tmp_path / 'a.txt')!r}); "
-        "sys.exit('torch' in sys.modules)"
+        f"trueness.load({str(bundles[kind])!r}).predict({str(tmp_path / 'a.txt')!r}); "
+        "sys.exit(any(one in sys.modules for one in ('torch', 'wordllama')))"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 

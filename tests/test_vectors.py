@@ -234,7 +234,8 @@ def given(folder, values, ids):
     return open_vectors("t.npy", folder)
 
 
-def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path):
+def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     ours = given(tmp_path, np.arange(8.0).reshape(4, 2), ["d", "c", "b", "a"])
     assert isinstance(ours, GivenVectors)
     np.testing.assert_array_equal(

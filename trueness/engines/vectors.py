@@ -210,7 +210,7 @@ def _trained(
         if spec.recipe.start is not None:
             first = sources[spec.recipe.start].parameters()
             start = {name: torch.from_numpy(w) for name, w in first.items()}
-        teacher = _teacher(spec, data, sources, values["train"], scales)
+        teacher = _teacher(spec, data, sources, values["train"], scales, device)
     made = fit_titles(spec, data, FitSetting(device), report=report, teacher=teacher, start=start)
     return made, scales
 
@@ -224,7 +224,7 @@ def _layers(parameters: dict[str, Floats], mean: Floats, scale: Floats) -> tuple
 
 def _teacher(
     spec: TitlesSpec, data: TitlesData, sources: dict[str, Run[TitlesSpec]], values: Floats,
-    scales: tuple[Floats, Floats],
+    scales: tuple[Floats, Floats], device: Device,
 ) -> TeacherTargets | None:  # fmt: skip
     """Logits of the teacher for the texts of its languages."""
     import torch
@@ -240,7 +240,8 @@ def _teacher(
     place = np.full(len(values), -1, np.int64)
     place[rows] = np.arange(len(rows))
     logits = scores_of(_layers(dict(sources[taught.run].parameters()), *scales), values[rows])
-    return TeacherTargets(torch.from_numpy(logits).half(), torch.from_numpy(place))
+    targets, name = torch.from_numpy(logits).half(), device.name
+    return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 
 
 def _store(root: Path | None) -> Store:

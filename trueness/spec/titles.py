@@ -111,6 +111,11 @@ class TitlesModel(Family):
         """Whether it is one of the baselines; others are candidates."""
         return not self.is_network
 
+    @property
+    def encodes_once(self) -> bool:
+        """Whether it is a head on vectors that never change, in full precision."""
+        return False
+
     if TYPE_CHECKING:
 
         @property
@@ -206,6 +211,7 @@ class Vectors(TitlesModel):
 
     engine: ClassVar[str] = "vectors"
     of_task: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
+    encodes_once: ClassVar[bool] = True
     projection: ClassVar[None] = None
 
     kind: Literal["vectors"]
@@ -385,7 +391,11 @@ class TitlesSpec(ContentAddressed):
             update = {"loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
             return self.model_copy(update={"task": task, "model": model, **update})
         loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
-        return self.model_copy(update={"task": task, "model": model, "loss": loss})
+        precision = {"precision": "auto"} if model.encodes_once else {}
+        recipe = self.recipe.model_copy(update=precision)
+        return self.model_copy(
+            update={"task": task, "model": model, "loss": loss, "recipe": recipe}
+        )
 
     def stored(self) -> TitlesSpec:
         """The canonical spec, which still says where its vectors lie."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError, first_line
 from trueness.text.corpus import Titles
+from trueness.text.encodings import kept_vectors
 from trueness.text.static.tokens import Floats, read_text
 
 IDS = ".ids.txt"
@@ -40,6 +42,10 @@ class GivenVectors:
         """Numbers of a vector, D."""
         return self.values.shape[1]
 
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {one: row for row, one in enumerate(self.ids)}
+
     def check(self, titles: Titles) -> None:
         """Refuse a part of a corpus with a text that has no vector.
 
@@ -48,10 +54,14 @@ class GivenVectors:
         DataError
             With code ``vector_ids``.
         """
-        self._places(titles)
+        lacking = [one for one in titles.ids.cast(pl.String) if one not in self._places]
+        if lacking:
+            number, first = f"{len(lacking):,} of {len(titles):,}", lacking[0]
+            raise DataError(f"{number} texts have no vector, as their ids are in no line of the "
+                            f"ids, first {first!r}", "vector_ids")  # fmt: skip
 
     def of_titles(self, titles: Titles, max_tokens: int) -> Floats:
-        """Vectors (n, D) of a part of a corpus.
+        """Vectors (n, D) of a part of a corpus, kept in its order and mapped from disk.
 
         Raises
         ------
@@ -59,17 +69,11 @@ class GivenVectors:
             With code ``vector_ids`` if a text has none.
         """
         del max_tokens
-        return np.ascontiguousarray(self.values[self._places(titles)], np.float32)
+        self.check(titles)
+        return kept_vectors(self.digest, titles.ids.cast(pl.String), self._taken, self.width)
 
-    def _places(self, titles: Titles) -> NDArray[np.integer]:
-        places = pl.DataFrame({"id": self.ids}).with_row_index("row")
-        asked = pl.DataFrame({"id": titles.ids.cast(pl.String)})
-        rows = asked.join(places, on="id", how="left", maintain_order="left")["row"]
-        if lacking := rows.null_count():
-            first = titles.ids[int(rows.is_null().arg_max() or 0)]
-            raise DataError(f"{lacking:,} of {len(rows):,} texts have no vector, as their ids are "
-                            f"in no line of the ids, first {first!r}", "vector_ids")  # fmt: skip
-        return rows.to_numpy()
+    def _taken(self, ids: list[str]) -> Floats:
+        return self.values[[self._places[one] for one in ids]].astype(np.float32)
 
 
 def read_given(path: Path, digest: str) -> GivenVectors:

@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -59,7 +60,9 @@ def vectors_digest(of: str, beside: Path) -> str:
     total = hashlib.sha256()
     for file in _FORMS[name].files(path):
         try:
-            total.update(f"{file.name} {sha256_of(file)}\n".encode())
+            about = file.stat()
+            content = _digest(file, about.st_size, about.st_mtime_ns)
+            total.update(f"{file.name} {content}\n".encode())
         except OSError as error:
             raise DataError(f"{file}: {error.strerror}; {of} is no {name} model without it",
                             "no_vectors") from None  # fmt: skip
@@ -85,9 +88,18 @@ def open_vectors(of: str, beside: Path, digest: str | None = None) -> Vectors:
     return _FORMS[name].read(path, here)
 
 
+@lru_cache(maxsize=64)
+def _digest(file: Path, size: int, changed_ns: int) -> str:
+    """SHA-256 of a file that had this size and was changed then."""
+    del size, changed_ns
+    return sha256_of(file)
+
+
 def has_wordllama() -> bool:
-    """Whether the package is installed; it is not imported."""
-    return importlib.util.find_spec(WORDLLAMA) is not None
+    """Whether the package is installed, with its vectors; it is not imported."""
+    found = importlib.util.find_spec(WORDLLAMA)
+    folders = () if found is None else found.submodule_search_locations or ()
+    return any(all(map(Path.is_file, _files_of_wordllama(Path(one)))) for one in folders)
 
 
 def _found(of: str, beside: Path) -> tuple[str, Path]:

@@ -75,13 +75,10 @@ class TokenVectors:
             With code ``vectors`` if a token has no vector, or one is not finite.
         """
         plain = _plain(tokenizer)
-        vocabulary = 1 + max(plain.get_vocab().values(), default=-1)
         if matrix.ndim != 2 or 0 in matrix.shape:
             raise DataError(f"{digest}: the vectors are an array {matrix.shape}; tokens by numbers "
                             "are needed", "vectors")  # fmt: skip
-        if vocabulary > len(matrix):
-            raise DataError(f"{digest}: {vocabulary:,} tokens and {len(matrix):,} vectors; give "
-                            "those of one model", "vectors")  # fmt: skip
+        _check_vocabulary(plain, len(matrix), digest)
         if not (finite := np.isfinite(matrix).all(axis=1)).all():
             raise DataError(f"{digest}: {int((~finite).sum()):,} vectors hold numbers that are not "
                             f"finite, first token {int(finite.argmin())}", "vectors")  # fmt: skip
@@ -105,7 +102,7 @@ class TokenVectors:
 
     @cached_property
     def _rows(self) -> Floats:
-        return self.matrix.astype(np.float32)
+        return self.matrix.astype(np.float32, copy=False)
 
     def encode(self, texts: pl.Series, max_tokens: int) -> Floats:
         """Vectors (n, D) of texts (n,); zeros where no token counts.
@@ -170,8 +167,17 @@ class TokenVectors:
 
         arrays = load(files[MATRIX])
         tokenizer = Tokenizer.from_buffer(files[TOKENIZER])
+        _check_vocabulary(tokenizer, len(arrays["matrix"]) - 1, settings["vectors"])
         return cls(settings["vectors"], tokenizer, arrays["matrix"], arrays["counted"],
                    bool(settings["normalize"]))  # fmt: skip
+
+
+def _check_vocabulary(tokenizer: Tokenizer, vectors: int, digest: str) -> None:
+    """Refuse a token without a row, which would be read from beyond the matrix."""
+    vocabulary = 1 + max(tokenizer.get_vocab().values(), default=-1)
+    if vocabulary > vectors:
+        raise DataError(f"{digest}: {vocabulary:,} tokens and {vectors:,} vectors; give those of "
+                        "one model", "vectors")  # fmt: skip
 
 
 def _plain(text: str) -> Tokenizer:

@@ -42,8 +42,8 @@ def read_words(path: Path, digest: str) -> TokenVectors:
     names, matrix = [w for words, _ in parts for w in words], np.concatenate([m for _, m in parts])
     rows = dict(zip(reversed(names), range(len(names) - 1, -1, -1), strict=True))
     rows[UNKNOWN] = len(names)
-    return TokenVectors.of(digest, _tokenizer(rows), np.vstack([matrix, np.zeros((1, width))]),
-                           unknown=len(names))  # fmt: skip
+    every = np.vstack([matrix, np.zeros((1, width), np.float32)])
+    return TokenVectors.of(digest, _tokenizer(rows), every, unknown=len(names))
 
 
 def _sizes(path: Path, head: bytes) -> tuple[int, int]:
