@@ -25,7 +25,7 @@ from trueness.evaluation.group_calibration import accepted, guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
 from trueness.text.given import GivenTexts, given_texts
-from trueness.text.languages import detect_among
+from trueness.text.languages import detect, detect_among
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
@@ -240,7 +240,10 @@ class TitlesPredictor:
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:
             return data.languages[rows]
-        return detect_among(data.texts[rows].to_list(), self.promise.languages)
+        texts, gate = data.texts[rows].to_list(), self.bundle.description["data"].get("gate")
+        if gate is not None:  # as the texts were detected that the thresholds are of
+            return detect(texts, gate=gate)[0]
+        return detect_among(texts, self.promise.languages)
 
     def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)

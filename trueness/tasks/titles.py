@@ -40,9 +40,10 @@ class TitlesData:
         return "unknown" if self.corpus is None else self.corpus.digest
 
     def origin(self) -> dict[str, Any]:
-        """What a record says of the data."""
+        """What a record says of the data; `gate` of the detector, where most languages are its."""
         taken = {} if self.corpus is None else self.corpus.provenance.get("columns", {})
-        return {"name": self.name, "digest": self.digest, "columns": taken}
+        gate = None if self.corpus is None else self.corpus.gate
+        return {"name": self.name, "digest": self.digest, "columns": taken, "gate": gate}
 
     def in_words(self) -> str:
         """Name and digest."""
