@@ -354,6 +354,11 @@ def check_free(out: Path) -> None:
     if (out / LOG).exists():
         raise StoreError(f"{out} has predicted already, and its log is what it is monitored by; "
                          "give another folder", "logged")  # fmt: skip
-    foreign = {one.name for one in out.iterdir()} - {DESCRIPTION, "members", f"{LOG}.lock"}
+    foreign = {one.name for one in out.iterdir()} - {
+        DESCRIPTION,
+        "members",
+        "languages",
+        f"{LOG}.lock",
+    }
     if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
         raise StoreError(f"{out} is no bundle, or holds more than one; give a new folder", "out")

@@ -20,11 +20,14 @@ from trueness.spec.titles import LinearBaseline, TitlesSpec
 from trueness.spec.titles import TitlesTask as TitlesInputs
 from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+from trueness.text.language_model import language_model_of
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
 _SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
 MEASURED = ("validation", "test")
+LANGUAGES_FILE = "languages/model.npz"
+"""Of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,11 @@ class TitlesData:
         taken = {} if self.corpus is None else self.corpus.provenance.get("columns", {})
         gate = None if self.corpus is None else self.corpus.gate
         return {"name": self.name, "digest": self.digest, "columns": taken, "gate": gate}
+
+    def kept_files(self) -> dict[str, bytes]:
+        """What a bundle keeps of the corpus: how languages of new texts are told."""
+        model = None if self.corpus is None else language_model_of(self.corpus)
+        return {} if model is None else {LANGUAGES_FILE: model.to_bytes()}
 
     def in_words(self) -> str:
         """Name and digest."""
