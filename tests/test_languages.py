@@ -241,6 +241,32 @@ def test_pictures_hold_the_numbers(runs, methods):
     expected = methods.methods[cells.rows[0][0]].groups_against["fi"]
     assert cells.rows[0][at].value == pytest.approx(expected.pointwise.value)
     assert ("▲" in cells.rows[0][at].text) == (expected.verdict == "better")
+    verdicts = {
+        (row[0], column.title): methods.methods[row[0]].groups_against[column.title]
+        for row in cells.rows for column in cells.columns[1:]
+    }  # fmt: skip
+    for row in cells.rows:
+        for column, cell in zip(cells.columns[1:], row[1:], strict=True):
+            contrast = verdicts[row[0], column.title]
+            shown = contrast.verdict in ("better", "worse")
+            assert cell.value == (contrast.pointwise.value if shown else 0)  # colours by verdict
+    most = max(abs(cell.value) for row in cells.rows for cell in row[1:])
+    assert cells.columns[1].limits[1] < most  # more is as dark, which the note says
+    assert "full colour from 10.0 points on" in cells.note
+
+
+def test_rows_of_few_texts_are_faded_and_hold_counts(texts):
+    y, predicted, _, _ = texts
+    some = np.r_[np.flatnonzero(y == 0)[:7], np.flatnonzero(y == 1)[:60]]
+    found = measure_slices(y[some], np.eye(3)[predicted["plain"][some]], None, classes=CLASSES,
+                           draws=100)  # fmt: skip
+    table = confusion_table(found.overall, CLASSES, "few", TEXTS)
+    assert list(table.styles) == ["muted", "", "muted"]
+    assert "fewer than 20 texts" in table.note
+    counts = found.overall.confusion[0]
+    assert [cell.text for cell in table.rows[0][2:]] == [f"{n}/7" if n else "" for n in counts]
+    assert [cell.value for cell in table.rows[0][2:]] == pytest.approx(np.array(counts) / 7)
+    assert all(cell.text.isdigit() or not cell.text for cell in table.rows[1][2:])
 
 
 def test_a_run_is_json_a_frame_and_a_page(runs):

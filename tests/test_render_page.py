@@ -295,5 +295,8 @@ def test_words_can_be_read_on_every_ground(colours):
         assert (
             _contrast(colours["ink"], _mixed(colours[full], colours["paper"], full_shade)) >= 4.5
         ), full
+    (faded,) = re.findall(r"tr.muted > \S+ \{[^}]*calc\(var\(--s\) \* (\d+)%\)", css)
+    ground = _mixed(colours["accent"], colours["paper"], int(faded) / 100)
+    assert _contrast(colours["soft"], ground) >= 4.5
     for i in range(8):
         assert _contrast(colours[f"series-{i}"], colours["paper"]) >= 3.0, i

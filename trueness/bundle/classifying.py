@@ -25,8 +25,10 @@ from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
+from trueness.tasks.titles import LANGUAGES_FILE
 from trueness.text.given import GivenTexts, given_texts
-from trueness.text.languages import detect_among
+from trueness.text.language_model import LanguageModel
+from trueness.text.languages import detect, detect_among
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
@@ -156,6 +158,16 @@ class TitlesPredictor:
                 for member in self.bundle.members]  # fmt: skip
 
     @cached_property
+    def language_model(self) -> LanguageModel | None:
+        """Tells languages where the detector is not sure; None without one."""
+        folder, name = LANGUAGES_FILE.split("/")
+        content = self.bundle.files(folder).get(name)
+        if content is None:
+            return None
+        with answering(f"{self.bundle.folder}: {LANGUAGES_FILE} cannot be opened", "damaged"):
+            return LanguageModel.from_bytes(content)
+
+    @cached_property
     def promise(self) -> ClassPromise:
         """What was learnt on the validation part."""
         return ClassPromise.from_dict(self.bundle.description["promise"])
@@ -242,7 +254,10 @@ class TitlesPredictor:
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:
             return data.languages[rows]
-        return detect_among(data.texts[rows].to_list(), self.promise.languages)
+        texts, gate = data.texts[rows].to_list(), self.bundle.description["data"].get("gate")
+        if gate is not None:  # as the texts were detected that the thresholds are of
+            return detect(texts, gate=gate)[0]
+        return detect_among(texts, self.promise.languages, self.language_model)
 
     def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)

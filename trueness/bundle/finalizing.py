@@ -129,7 +129,7 @@ def finalize(
     found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
-    files |= _labelled(run)
+    files |= _labelled(run) | (data.kept_files() if kind == "titles" else {})
     more = facts.pop("notes")
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": kind,

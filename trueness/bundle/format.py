@@ -30,8 +30,8 @@ from trueness.spec.kinds import spec_class
 VERSION = 1
 """Of the format; a bundle of a newer one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
-LABELLED = "labelled"
-"""Folder of what is kept of the labelled texts, of a bundle on titles."""
+LABELLED, LANGUAGES = "labelled", "languages"
+"""Folders of a bundle on titles: what is kept of the labelled texts, and the language model."""
 DAWN = np.datetime64("0001-01-01")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -368,7 +368,7 @@ def check_free(out: Path) -> None:
     if (out / LOG).exists():
         raise StoreError(f"{out} has predicted already, and its log is what it is monitored by; "
                          "give another folder", "logged")  # fmt: skip
-    own = {DESCRIPTION, "members", LABELLED, f"{LOG}.lock"}
+    own = {DESCRIPTION, "members", LABELLED, LANGUAGES, f"{LOG}.lock"}
     foreign = {one.name for one in out.iterdir()} - own
     if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
         what = f"{min(foreign)}, which is no part of a bundle" if foreign else "no bundle"

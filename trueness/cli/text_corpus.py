@@ -116,8 +116,8 @@ def build(
     *,
     origin: SourceOptions | None = None,
     out: Path,
-    val_size: float = 0.05,
-    test_size: float = 0.10,
+    val_size: float | None = None,
+    test_size: float | None = None,
     seed: Whole = 42,
     add_language: bool = True,
     gate: float = 0.5,
@@ -137,9 +137,10 @@ def build(
     out
         Folder of the corpus; an older corpus there is replaced.
     val_size
-        Fraction of the texts for validation.
+        Fraction of the texts for validation. By default 0.05, or up to 0.15 where that makes more
+        languages slices, of 100 texts each.
     test_size
-        Fraction of the texts for the test.
+        Fraction of the texts for the test. By default 0.1, or up to 0.2 likewise.
     seed
         Of splits, of the synthetic catalogue, and of what --english-share leaves out.
     add_language

@@ -7,11 +7,12 @@ from typing import Any
 
 import polars as pl
 
-from trueness.document import Cell, Column, Document, Section, Table
+from trueness.document import Cell, Column, Document, Items, Section, Table
 from trueness.document.numbers import count
 from trueness.evaluation.levels import levels_of
 from trueness.judge.judgement import SCHEMA
 from trueness.text.corpus import Corpus
+from trueness.text.sizes import sizes_told
 
 ROWS_SHOWN, DETECTED_SHOWN = 30, 10
 FACTS = ("rows", "clusters", "characters")
@@ -51,10 +52,17 @@ class CorpusSummary:
             f"Corpus {corpus.folder.name}",
             [
                 *(_table(what, counts, whole) for what, counts in self._counts().items()),
+                *([Items(told)] if (told := self._sizes()) else []),
                 Section("How it was built", [_facts(facts)]),
             ],
             f"{corpus.folder} · digest {corpus.digest}",
         )
+
+    def _sizes(self) -> list[str]:
+        """Sizes that were chosen, and languages that are no slices."""
+        corpus = self.corpus
+        plan, chosen = corpus.provenance["plan"], corpus.reports.get("chosen_sizes") or ()
+        return sizes_told(chosen, plan, corpus.statistics["languages"])
 
     def _counts(self) -> dict[str, dict[str, dict[str, int]]]:
         statistics = self.corpus.statistics
@@ -90,7 +98,7 @@ def _table(what: str, counts: dict[str, dict[str, int]], whole: int) -> Table:
 
 def _readable(reports: dict[str, Any]) -> dict[str, Any]:
     """Reports as names and values; of the near-duplicates one example."""
-    shown = {name: value for name, value in reports.items() if value}
+    shown = {name: value for name, value in reports.items() if value and name != "chosen_sizes"}
     if alike := shown.get("near_duplicates"):
         pairs = alike["examples"][:1]
         example = [f"{one['id']}: {one['text']}" for pair in pairs for one in pair]

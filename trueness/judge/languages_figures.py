@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from trueness.document import Cell, Column, Figure, Shaded, Table
+from trueness.document import Cell, Column, Figure, Shaded, Style, Table
 from trueness.document.numbers import UNKNOWN, count, decimal
 from trueness.document.numbers import estimate as interval
 from trueness.evaluation.intervals import Estimate
+from trueness.evaluation.selection import Contrast
 from trueness.evaluation.slice_comparison import MethodComparison
 from trueness.evaluation.slices import Slice, Slices
 from trueness.judge.languages_words import Words
@@ -16,7 +17,9 @@ from trueness.judge.languages_words import Words
 MARKS = {"better": "▲", "worse": "▼", "tied": "", "unknown": "?"}
 """Verdict -> what a cell of differences shows beside its number."""
 SMALLEST_SCALE, LARGEST_SCALE = 0.01, 0.10
-"""Half width of the shades of differences; more is as dark as that."""
+"""Half width of the shades of differences; more is as dark as that, which the note says."""
+FEW = 20
+"""Units of a class below which percents say little."""
 MARGIN_PX, GROUP_PX = 150, 56
 MOST_GROUPS = 60
 """Groups of a picture, the largest."""
@@ -92,22 +95,33 @@ def _trace(
 
 
 def confusion_table(one: Slice, classes: tuple[str, ...], caption: str, words: Words) -> Table:
-    """How the units of each class (row) were predicted (columns), in percent of the class."""
+    """How the units of each class (row) were predicted (columns), in percent of the class.
+
+    Rows of few units are faded and hold counts.
+    """
     columns = [
         Column("class", "text", 9), Column(words.units, "count", 8),
         *(Column(str(i), "code", 5, shade="share") for i in range(1, 1 + len(classes))),
     ]  # fmt: skip
-    rows: list[list[Cell]] = []
-    for i, (name, counts) in enumerate(zip(classes, one.confusion, strict=True), 1):
-        total = sum(counts)
-        shares = [n / total if total else None for n in counts]
-        rows.append([f"{i} {name}", total, *(Shaded(_percent(s), s) for s in shares)])
-    return Table(columns, rows, f"Predictions in percent of each class, {caption}")
+    totals = [sum(counts) for counts in one.confusion]
+    rows: list[list[Cell]] = [
+        [f"{i} {name}", total, *(_confused(n, total) for n in counts)]
+        for i, (name, counts, total) in enumerate(
+            zip(classes, one.confusion, totals, strict=True), 1)
+    ]  # fmt: skip
+    few = any(0 < total < FEW for total in totals)
+    note = f"Rows of fewer than {FEW} {words.units} are faded and hold counts." if few else ""
+    styles: list[Style] = ["muted" if total < FEW else "" for total in totals]
+    title = f"Predictions in percent of each class, {caption}"
+    return Table(columns, rows, title, note, styles)
 
 
-def _percent(share: float | None) -> str:
-    """Whole percent; nothing below one half."""
-    return decimal(100 * share, 0) if share is not None and share >= 0.005 else ""
+def _confused(n: int, total: int) -> Shaded:
+    """Whole percent, nothing below one half; the counts where there are few."""
+    if not total:
+        return Shaded("")
+    text = decimal(100 * n / total, 0) if n / total >= 0.005 else ""
+    return Shaded(text if total >= FEW else f"{n}/{total}" if n else "", n / total)
 
 
 def difference_table(found: MethodComparison, words: Words) -> Table | None:
@@ -119,20 +133,27 @@ def difference_table(found: MethodComparison, words: Words) -> Table | None:
     contrasts = {n: [found.methods[n].groups_against[g] for g in groups] for n in names}
     values = [abs(c.pointwise.value or 0.0) for row in contrasts.values() for c in row]
     widest = min(LARGEST_SCALE, max(SMALLEST_SCALE, *values))
+    points = decimal(100 * widest, 1)
     columns = [
         Column("method", "text", 9),
         *(Column(g, "code", 5, shade="signed", limits=(-widest, widest)) for g in groups),
     ]
     rows = [
-        [n, *(Shaded(_cell(c.pointwise.value, c.verdict), c.pointwise.value) for c in row)]
+        [n, *(Shaded(_cell(c.pointwise.value, c.verdict), _shown(c)) for c in row)]
         for n, row in contrasts.items()
     ]
     note = (
-        "▲ better and ▼ worse with all cells corrected for together; the other cells are not "
-        "distinguishable from 0, ? has too few to say."
+        "▲ better and ▼ worse with all cells corrected for together, in full colour from "
+        f"{points} points on; the other cells are not distinguishable from 0, ? has too few to say."
     )
     title = f"Points of macro-F1 against {found.reference}, per {words.group}"
     return Table(columns, rows, title, note)
+
+
+def _shown(contrast: Contrast) -> float | None:
+    """Number that colours a cell: none where nothing is known, 0 where nothing is shown."""
+    value = contrast.pointwise.value
+    return {"unknown": None, "tied": 0.0}.get(contrast.verdict, value)
 
 
 def _cell(value: float | None, verdict: str) -> str:

@@ -253,6 +253,7 @@ def _table(page: _Page, part: Table, depth: int) -> View:
     heads = [_head(part, i) for i in range(len(part.columns))]
     return {
         "title": part.title, "note": part.note, "heads": heads,
+        "heat": any(column.shade for column in part.columns),
         "bodies": [
             {"more": more, "rows": [rows[i] for i in some]}
             for more, some in groupby(range(len(rows)), key=lambda i: i not in shown)

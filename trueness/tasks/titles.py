@@ -20,12 +20,15 @@ from trueness.spec.titles import LinearBaseline, TitlesSpec, Vectors
 from trueness.spec.titles import TitlesTask as TitlesInputs
 from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+from trueness.text.language_model import language_model_of
 from trueness.text.static.opening import WORDLLAMA, has_wordllama, vectors_digest
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
 _SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
 MEASURED = ("validation", "test")
+LANGUAGES_FILE = "languages/model.npz"
+"""Of a bundle."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +54,16 @@ class TitlesData:
         return "unknown" if self.corpus is None else self.corpus.digest
 
     def origin(self) -> dict[str, Any]:
-        """What a record says of the data."""
+        """What a record says of the data; `gate` of the detector, where most languages are its."""
         made = {} if self.corpus is None else self.corpus.provenance.get("source", {})
+        gate = None if self.corpus is None else self.corpus.gate
         return {"name": self.name, "source": self.source, "digest": self.digest,
-                "columns": made.get("columns", {})}  # fmt: skip
+                "columns": made.get("columns", {}), "gate": gate}  # fmt: skip
+
+    def kept_files(self) -> dict[str, bytes]:
+        """What a bundle keeps of the corpus: how languages of new texts are told."""
+        model = None if self.corpus is None else language_model_of(self.corpus)
+        return {} if model is None else {LANGUAGES_FILE: model.to_bytes()}
 
     def in_words(self) -> str:
         """Name and digest."""

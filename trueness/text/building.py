@@ -5,7 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -42,6 +42,7 @@ from trueness.text.grouping import merge, near_duplicates
 from trueness.text.languages import purity
 from trueness.text.paths import check_paths, check_single
 from trueness.text.shards import Reading, read_shards, rows_of_shards, shard_paths
+from trueness.text.sizes import part_sizes
 from trueness.text.sources import Source
 from trueness.text.splits import grouped_split
 from trueness.text.statistics import OUT, Rows, statistics
@@ -65,8 +66,8 @@ class Plan:
 
     Attributes
     ----------
-    validation, test : float
-        Fractions of the rows.
+    validation, test : float, optional
+        Fractions of the rows; None chooses, see `trueness.text.sizes.chosen_size`.
     seed : int
         Of the splits, the near-duplicates and the rows thinned out.
     detect : bool
@@ -86,8 +87,8 @@ class Plan:
         Processes that read; the rows do not depend on it.
     """
 
-    validation: float = 0.05
-    test: float = 0.10
+    validation: float | None = None
+    test: float | None = None
     seed: int = 42
     detect: bool = True
     gate: float = 0.5
@@ -102,7 +103,8 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise TruenessError(f"{name} {value}: a fraction from 0 to 1 is needed")
-        if min(self.validation, self.test) <= 0 or self.validation + self.test >= 1:
+        given = [one for one in (self.validation, self.test) if one is not None]
+        if any(one == 0 for one in given) or sum(given) >= 1:
             raise TruenessError(
                 f"validation {self.validation}, test {self.test}: two fractions above 0 that "
                 "leave something to train on are needed"
@@ -210,6 +212,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
         "suspicious_names": _suspicious(rows),
     }
     _check_enough(rows, reading, source)
+    plan, reports["chosen_sizes"] = _sized(plan, rows)
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
         found = near_duplicates(finder, folder / "rows", heard)
@@ -293,9 +296,20 @@ def _check_enough(rows: Rows, reading: Reading, source: Source) -> None:
         )
 
 
+def _sized(plan: Plan, rows: Rows) -> tuple[Plan, list[str]]:
+    """The plan with a size for every part, and the parts whose size was chosen."""
+    kept = np.bincount(rows.language[rows.part != OUT], minlength=len(rows.languages))
+    counts = dict(zip(rows.languages, kept.tolist(), strict=True))
+    given = {"validation": plan.validation, "test": plan.test}
+    chosen = [part for part, size in given.items() if size is None]
+    return replace(plan, **part_sizes(given, counts)), chosen
+
+
 def _split(rows: Rows, plan: Plan) -> NDArray[np.int8]:
     """Part of every row, (n,); clusters stay whole, and rows left out stay out."""
     kept, part = rows.part != OUT, rows.part.copy()
+    assert plan.validation is not None
+    assert plan.test is not None
     part[kept] = grouped_split(
         rows.cluster[kept], rows.label[kept], rows.language[kept],
         validation=plan.validation, test=plan.test, seed=plan.seed,

@@ -120,6 +120,13 @@ class Corpus:
         source = self.provenance["source"]
         return JOINER if are_paths(source.get("columns", {})) else None
 
+    @property
+    def gate(self) -> float | None:
+        """Of the detector that told most languages; None where most were given."""
+        detected = sum(one["rows"] for one in self.reports.get("languages") or ())
+        every = sum(self.statistics["rows"].values())
+        return self.provenance["plan"]["gate"] if 2 * detected > every else None
+
     def part(self, name: str) -> Titles:
         """Texts of ``train``, ``validation`` or ``test``.
 

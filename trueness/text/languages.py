@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
@@ -77,19 +77,32 @@ def detect(
     return np.array(codes, dtype=np.str_), confidence
 
 
-def detect_among(texts: Texts, counts: Mapping[str, int]) -> NDArray[np.str_]:
+class Teller(Protocol):
+    """Tells languages of texts, such as `trueness.text.language_model.LanguageModel`."""
+
+    def told(self, texts: list[str]) -> tuple[NDArray[np.str_], NDArray[np.float64]]:
+        """Likeliest language of each text, (n,), and its probability, (n,)."""
+        ...
+
+
+def detect_among(
+    texts: Texts, counts: Mapping[str, int], model: Teller | None = None
+) -> NDArray[np.str_]:
     """Codes (n,) of texts that come from known languages; others are found where they are plain.
 
-    Where `detect` is not sure, the probabilities of the known languages are multiplied by how often
-    each occurs (Bayes' rule, the detector's own prior taken as even) and brought to sum 1; below
-    0.5 the code stays ``"und"``. A short title without a clue is so taken for the commonest.
+    Where `detect` is not sure, a model of the corpus tells the language. Without one the
+    probabilities of the known languages are multiplied by how often each occurs (Bayes' rule, the
+    detector's own prior taken as even) and brought to sum 1; below 0.5 the code stays ``"und"``. A
+    short title without a clue is so taken for the commonest.
 
     Parameters
     ----------
     texts : (n,) of str
     counts : mapping of str to int
-        Texts of each language, as in training; ``und`` and what the model does not know are passed
-        over.
+        Texts of each language, as in training; ``und`` and what the detector does not know are
+        passed over.
+    model : Teller, optional
+        Learned from texts of the corpus.
 
     Examples
     --------
@@ -101,6 +114,12 @@ def detect_among(texts: Texts, counts: Mapping[str, int]) -> NDArray[np.str_]:
     """
     column = string_column(texts)
     codes = detect(column)[0].astype(object)
+    if model is not None:
+        unsure = np.flatnonzero(codes == UNDETERMINED)
+        if len(unsure):
+            told, p = model.told(column[unsure].to_list())
+            codes[unsure] = np.where(p >= GATE, told, UNDETERMINED)
+        return codes.astype(np.str_)
     prior = {code: n for code, n in counts.items() if n > 0 and code in known_languages()}
     shown = _shown(column)
     for row in np.flatnonzero(codes == UNDETERMINED) if prior else ():
