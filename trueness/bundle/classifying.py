@@ -24,6 +24,7 @@ from trueness.errors import DataError, TruenessError
 from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
+from trueness.text.fields import first_marker, titles_only
 from trueness.text.given import GivenTexts, given_texts
 from trueness.text.languages import detect_among
 
@@ -151,6 +152,11 @@ class TitlesPredictor:
         """What was learnt on the validation part."""
         return ClassPromise.from_dict(self.bundle.description["promise"])
 
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Columns that the corpus came from."""
+        return self.bundle.description["data"].get("columns", {})
+
     def load(self, sources: Mapping[str, Any]) -> GivenTexts:
         """Texts: `data`, and how they are read.
 
@@ -163,9 +169,8 @@ class TitlesPredictor:
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
         if other := sorted(set(given) - set(taken)):
             raise TruenessError(f"a bundle on titles takes no {other[0]}", "no_source")
-        recipe = self.bundle.description["data"].get("columns", {}).get("text", ())
         return given_texts(
-            given["data"], given.get("text_columns", ()), recipe=recipe,
+            given["data"], given.get("text_columns", ()), recipe=self.recipe,
             language_column=given.get("language_column"), id_column=given.get("id_column"),
             separator=given.get("separator"),
         )  # fmt: skip
@@ -226,7 +231,8 @@ class TitlesPredictor:
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:
             return data.languages[rows]
-        return detect_among(data.texts[rows].to_list(), self.promise.languages)
+        titles = titles_only(data.texts[rows], first_marker(self.recipe))
+        return detect_among(titles.to_list(), self.promise.languages)
 
     def _portion(self, data: GivenTexts, rows: slice) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)

@@ -277,6 +277,8 @@ def _about(predictor: TitlesPredictor, first: Classifier, most: int) -> dict[str
         "models": [f"{m.spec.label()}, seed {m.spec.seed}" for m in bundle.members],
         "inputs": INPUTS, "outputs": OUTPUTS,
         "preparation": {"text": PREPARATION, "max_tokens": most,
+                        "fields": list(predictor.recipe.get("fields", ())),
+                        "numbers": dict(predictor.recipe.get("numbers", {})),
                         "pad": pad_token(first.tokenizer)[0],
                         "tokenizer": first.tokenizer.to_str()},
         "promise": promise.to_dict(),

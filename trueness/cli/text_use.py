@@ -135,6 +135,13 @@ def _on_corpus(name: str, run: Run[TitlesSpec], corpus: str, part: str, device: 
     opened = task_of("titles").load({"data": corpus}).corpus
     if list(opened.classes) != run.record["classes"]:
         raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
+    known = run.record["data"].get("columns", {})
+    if any((known.get(name) or None) != (opened.columns.get(name) or None)
+           for name in ("fields", "numbers")):  # fmt: skip
+        raise TruenessError(
+            f"{corpus} was not built with the fields that run {run.key} reads; build it with "
+            "--fields-of the corpus of the run", "other_fields",
+        )  # fmt: skip
     titles, rule = opened.part(part), run.spec.estimands
     logits = _classifier(run, device).logits(titles.texts)
     rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)

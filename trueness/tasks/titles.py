@@ -41,7 +41,7 @@ class TitlesData:
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data."""
-        taken = {} if self.corpus is None else self.corpus.provenance.get("columns", {})
+        taken = {} if self.corpus is None else self.corpus.columns
         return {"name": self.name, "digest": self.digest, "columns": taken}
 
     def in_words(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from trueness.frames import as_frame
 from trueness.reading import FORMATS, as_texts, ending, read_table
 from trueness.text.codes import language_code, refuse_countries
 from trueness.text.corpus import UNDETERMINED
+from trueness.text.fields import with_fields
 from trueness.text.sources import clean_text
 
 TEXT = "text"
@@ -51,7 +52,8 @@ class GivenTexts:
 
 def given_texts(
     source: Any, columns: Sequence[str] = (), *, language_column: str | None = None,  # noqa: ANN401
-    id_column: str | None = None, recipe: Sequence[str] = (), separator: str | None = None,
+    id_column: str | None = None, recipe: Mapping[str, Any] | None = None,
+    separator: str | None = None,
 ) -> GivenTexts:  # fmt: skip
     """Read texts.
 
@@ -66,8 +68,9 @@ def given_texts(
         Columns with the texts, joined with spaces; without any, those of the recipe if all are
         there, else `TEXT`.
     language_column, id_column : str, optional
-    recipe : sequence of str
-        Columns that the texts of the corpus came from.
+    recipe : mapping, optional
+        Columns of the corpus, see `Corpus.columns`: those that its texts came from, and the fields
+        that stand behind them.
     separator : str, optional
         Between the cells of a file.
 
@@ -85,8 +88,10 @@ def given_texts(
     """
     name = str(source) if isinstance(source, str | Path) else "texts"
     table, notes = _table(source, columns[0] if columns else TEXT, separator)
-    fits = len(recipe) > 0 and set(recipe) <= set(table.columns)
-    chosen = list(columns) or (list(recipe) if fits else [TEXT])
+    recipe = recipe or {}
+    own = list(recipe.get("text", ()))
+    fits = len(own) > 0 and set(own) <= set(table.columns)
+    chosen = list(columns) or (own if fits else [TEXT])
     for column in (*chosen, language_column, id_column):
         if column is not None and column not in table.columns:
             raise DataError(
@@ -99,6 +104,9 @@ def given_texts(
         raise DataError(f"{name}: no text", "no_text")
     joined = pl.concat_str([pl.col(c) for c in chosen], separator=" ", ignore_nulls=True)
     texts = table.select(joined.fill_null("").alias(TEXT)).select(clean_text(TEXT)).to_series()
+    if recipe.get("fields") or recipe.get("numbers"):
+        texts = with_fields(table, texts, recipe["fields"], recipe["numbers"], name)
+        texts = texts.to_frame(TEXT).select(clean_text(TEXT)).to_series()
     if fits and not columns and chosen != [TEXT]:
         notes = [*notes, f"texts are {' and '.join(chosen)}, as in the corpus"]
     languages = None if language_column is None else _languages(plain[language_column], name)
