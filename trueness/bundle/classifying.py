@@ -26,6 +26,7 @@ from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
 from trueness.tasks.titles import LANGUAGES_FILE
+from trueness.text.fields import first_marker, titles_only
 from trueness.text.given import GivenTexts, given_texts
 from trueness.text.language_model import LanguageModel
 from trueness.text.languages import detect, detect_among
@@ -172,6 +173,11 @@ class TitlesPredictor:
         """What was learnt on the validation part."""
         return ClassPromise.from_dict(self.bundle.description["promise"])
 
+    @property
+    def recipe(self) -> Mapping[str, Any]:
+        """Columns that the corpus came from."""
+        return self.bundle.description["data"].get("columns", {})
+
     def load(self, sources: Mapping[str, Any]) -> GivenTexts:
         """Texts: `data`, and how they are read.
 
@@ -183,9 +189,8 @@ class TitlesPredictor:
         given = {name: value for name, value in sources.items() if value is not None}
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
         check_sources("titles", given, taken)
-        recipe = self.bundle.description["data"].get("columns", {})
         return given_texts(
-            given["data"], given.get("text_columns", ()), recipe=recipe,
+            given["data"], given.get("text_columns", ()), recipe=self.recipe,
             known=self.promise.languages, language_column=given.get("language_column"),
             id_column=given.get("id_column"), separator=given.get("separator"),
         )  # fmt: skip
@@ -254,10 +259,11 @@ class TitlesPredictor:
     def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
         if data.languages is not None:
             return data.languages[rows]
-        texts, gate = data.texts[rows].to_list(), self.bundle.description["data"].get("gate")
+        titles = titles_only(data.texts[rows], first_marker(self.recipe)).to_list()
+        gate = self.bundle.description["data"].get("gate")
         if gate is not None:  # as the texts were detected that the thresholds are of
-            return detect(texts, gate=gate)[0]
-        return detect_among(texts, self.promise.languages, self.language_model)
+            return detect(titles, gate=gate)[0]
+        return detect_among(titles, self.promise.languages, self.language_model)
 
     def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self._languages(data, rows)

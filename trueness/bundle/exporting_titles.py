@@ -326,6 +326,8 @@ def _about(predictor: TitlesPredictor, first: _Part) -> dict[str, Any]:
         "models": [f"{m.spec.label()}, seed {m.spec.seed}" for m in bundle.members],
         "inputs": INPUTS, "outputs": OUTPUTS,
         "preparation": {"text": PREPARATION, "max_tokens": first.max_tokens, "pad": first.pad,
+                         "fields": list(predictor.recipe.get("fields", ())),
+                         "numbers": dict(predictor.recipe.get("numbers", {})),
                         "tokenizer": first.tokenizer.to_str()},
         "promise": promise.to_dict(),
     }  # fmt: skip

@@ -53,6 +53,12 @@ class SourceOptions:
         Level above the label, where classes are paths; repeatable, the outermost first.
     hierarchy
         What stands between the levels where the label is a path, as in Home > Garden.
+    field
+        Column of text that models read behind the title, such as brand; repeatable, in this order.
+    number
+        Column of numbers that models read as tenths, such as price; repeatable, after the fields.
+    fields_of
+        Corpus whose fields, numbers and tenths are taken.
     language_column
         language or lang by default, if there is one.
     cluster_column
@@ -86,6 +92,9 @@ class SourceOptions:
     label_column: str | None = None
     parent_column: tuple[str, ...] | None = None
     hierarchy: str | None = None
+    field: tuple[str, ...] | None = None
+    number: tuple[str, ...] | None = None
+    fields_of: Path | None = None
     language_column: str | None = None
     cluster_column: str | None = None
     id_column: str | None = None
@@ -100,11 +109,12 @@ class SourceOptions:
 
 _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
 _TREE = {"parent_column": "parents", "hierarchy": "hierarchy"}
+_FIELDS = ("field", "number", "fields_of")
 _CUTS = ("titles_only", "max_chars")
 TAKES = {
     "zip": ("map", "max_gb", *_CUTS),
-    "table": (*_COLUMNS, *_TREE, "separator", *_CUTS),
-    "dataset": (*_COLUMNS, *_TREE, *_CUTS),
+    "table": (*_COLUMNS, *_TREE, *_FIELDS, "separator", *_CUTS),
+    "dataset": (*_COLUMNS, *_TREE, *_FIELDS, *_CUTS),
     "debian": ("languages", *_CUTS),
     "synthetic": ("rows", "noise", "difficulty"),
 }
@@ -257,7 +267,23 @@ def _columns(options: dict[str, Any]) -> dict[str, Any]:
     fields_of = {name: name.removesuffix("_column") for name in _COLUMNS} | _TREE
     named = {field: options[name] for name, field in fields_of.items() if name in options}
     rest = {name: options[name] for name in (*_CUTS, "separator") if name in options}
-    return {"columns": Columns(**named), **rest}
+    return {"columns": Columns(**named, **_fields(options)), **rest}
+
+
+def _fields(options: dict[str, Any]) -> dict[str, Any]:
+    """Fields and numbers that are named, or those of another corpus."""
+    if "fields_of" not in options:
+        numbers = {name: () for name in options.get("number", ())}
+        return {"fields": tuple(options.get("field", ())), "numbers": numbers}
+    if "field" in options or "number" in options:
+        raise TruenessError("--fields-of names the fields; leave out --field and --number")
+    from trueness.text.corpus import load_corpus
+
+    known = load_corpus(options["fields_of"]).columns
+    if not (known.get("fields") or known.get("numbers")):
+        raise TruenessError(f"{options['fields_of']} has no fields; leave out --fields-of",
+                            "fields")  # fmt: skip
+    return {"fields": tuple(known["fields"]), "numbers": known["numbers"]}
 
 
 def _debian(path: Path, options: dict[str, Any]) -> Source:

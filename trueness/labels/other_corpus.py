@@ -91,12 +91,19 @@ def evaluated_corpus(
     Raises
     ------
     TruenessError
-        With code ``other_classes``, ``no_signatures`` for a run of an earlier version that does not
-        know its training texts, or those of `trueness.labels.scoring.scorer_of`.
+        With code ``other_classes``, ``other_fields`` for a corpus with other fields than the run,
+        ``no_signatures`` for a run of an earlier version that does not know its training texts, or
+        those of `trueness.labels.scoring.scorer_of`.
     """
     opened: Corpus = task_of("titles").load({"data": corpus}).corpus
     if list(opened.classes) != run.record["classes"]:
         raise TruenessError(f"{corpus} has other classes than run {run.key}", "other_classes")
+    read = run.record["data"].get("columns", {})
+    if any((read.get(n) or None) != (opened.columns.get(n) or None) for n in ("fields", "numbers")):
+        raise TruenessError(
+            f"{corpus} was not built with the fields that run {run.key} reads; build it with "
+            "--fields-of the corpus of the run", "other_fields",
+        )  # fmt: skip
     leaks = leaks_of(signatures_of(run).trained_on, opened, part)
     titles = opened.part(part)
     logits: NDArray[np.float32] = scorer_of(run, name, given, device)(titles.texts)

@@ -55,10 +55,10 @@ class TitlesData:
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data; `gate` of the detector, where most languages are its."""
-        made = {} if self.corpus is None else self.corpus.provenance.get("source", {})
+        taken = {} if self.corpus is None else self.corpus.columns
         gate = None if self.corpus is None else self.corpus.gate
         return {"name": self.name, "source": self.source, "digest": self.digest,
-                "columns": made.get("columns", {}), "gate": gate}  # fmt: skip
+                "columns": taken, "gate": gate}  # fmt: skip
 
     def kept_files(self) -> dict[str, bytes]:
         """What a bundle keeps of the corpus: how languages of new texts are told."""

@@ -38,6 +38,7 @@ from trueness.text.corpus import (
     load_corpus,
 )
 from trueness.text.duplicates import DuplicateFinder
+from trueness.text.fields import first_marker
 from trueness.text.grouping import merge, near_duplicates
 from trueness.text.languages import purity
 from trueness.text.paths import check_paths, check_single
@@ -215,7 +216,8 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     plan, reports["chosen_sizes"] = _sized(plan, rows)
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
-        found = near_duplicates(finder, folder / "rows", heard)
+        mark = first_marker(source.provenance().get("columns", {}))
+        found = near_duplicates(finder, folder / "rows", heard, mark)
         reports["near_duplicates"] = merge(rows, found, folder / "rows", partial(_split, plan=plan))
     rows.part = _split(rows, plan)
     reports["thinned_out"] = _thin(rows, plan.english_share, plan.seed)

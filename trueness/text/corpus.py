@@ -117,8 +117,12 @@ class Corpus:
     @property
     def joiner(self) -> str | None:
         """What stands between the levels of classes that are paths; None where they are names."""
-        source = self.provenance["source"]
-        return JOINER if are_paths(source.get("columns", {})) else None
+        return JOINER if are_paths(self.columns) else None
+
+    @property
+    def columns(self) -> dict[str, Any]:
+        """Columns that played a role in its source; empty if that was no table."""
+        return self.provenance["source"].get("columns", {})
 
     @property
     def gate(self) -> float | None:

@@ -17,6 +17,7 @@ from trueness.frames import as_frame
 from trueness.reading import FORMATS, as_texts, ending, read_table
 from trueness.text.codes import language_code, meant_code, refuse_countries
 from trueness.text.corpus import UNDETERMINED
+from trueness.text.fields import with_fields
 from trueness.text.lines import STDIN, lines_of
 from trueness.text.sources import clean_text
 from trueness.text.tables import GUESSES
@@ -73,7 +74,8 @@ def given_texts(
         Without them those of the recipe, if they are there; that of ids if it names every row.
     recipe : mapping, optional
         Columns that a corpus came from: ``text`` (several), ``language``, ``id``, each where there
-        is one. A note says which were taken.
+        is one. A note says which were taken. The fields that stand behind the texts, see
+        `Corpus.columns`, are always read.
     known : collection of str
         Languages that may be meant by what is no code.
     separator : str, optional
@@ -115,6 +117,9 @@ def given_texts(
         raise DataError(f"{name}: no text", "no_text")
     joined = pl.concat_str([pl.col(c) for c in chosen], separator=" ", ignore_nulls=True)
     texts = table.select(joined.fill_null("").alias(TEXT)).select(clean_text(TEXT)).to_series()
+    if recipe.get("fields") or recipe.get("numbers"):
+        texts = with_fields(table, texts, recipe["fields"], recipe["numbers"], name)
+        texts = texts.to_frame(TEXT).select(clean_text(TEXT)).to_series()
     languages = None
     if language_column is not None:
         languages = _languages(plain[language_column], name)
@@ -134,7 +139,9 @@ def _as_text(table: pl.DataFrame, column: str, name: str) -> pl.Series:
 def _names(recipe: Mapping[str, Any]) -> set[str]:
     """What the columns of a table of texts may be called."""
     usual = {name for groups in GUESSES.values() for group in groups for name in group}
-    own = [*(recipe.get("text") or ()), *(recipe.get(n) for n in ("language", "id", "label"))]
+    several = [recipe.get(n) or () for n in ("text", "fields", "numbers")]
+    own = [*(name for names in several for name in names),
+           *(recipe.get(n) for n in ("language", "id", "label"))]  # fmt: skip
     return usual | {str(name) for name in own if name is not None}
 
 

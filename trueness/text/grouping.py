@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from trueness.text.corpus import PARTS
 from trueness.text.duplicates import DuplicateFinder, join
+from trueness.text.fields import titles_only
 from trueness.text.shards import shard_paths
 from trueness.text.statistics import OUT, Rows
 
@@ -23,12 +24,15 @@ EXAMPLES = 5
 _CHARACTERS = 160
 
 
-def near_duplicates(finder: DuplicateFinder, folder: Path, heard: Progress) -> NDArray[np.int64]:
-    """Cluster of near-duplicates of every text of the shards, (n,)."""
+def near_duplicates(
+    finder: DuplicateFinder, folder: Path, heard: Progress, mark: str | None = None
+) -> NDArray[np.int64]:
+    """Cluster of near-duplicates of every text of the shards, up to a mark, (n,)."""
     paths = shard_paths(folder)
     heard.start("near-duplicates", len(paths))
     for path in paths:
-        finder.add(pl.read_parquet(path, columns=["text"], glob=False)["text"])
+        texts = pl.read_parquet(path, columns=["text"], glob=False)["text"]
+        finder.add(titles_only(texts, mark))
         heard.advance(1)
     return finder.clusters()
 

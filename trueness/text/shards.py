@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from trueness import interrupts
 from trueness.errors import DataError
 from trueness.text.corpus import COLUMNS, UNDETERMINED
+from trueness.text.fields import first_marker, titles_only
 from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
 
@@ -105,20 +106,24 @@ def _read_piece(job: _Job) -> Reading:
     for number, batch in enumerate(job.source.batches(job.piece)):
         interrupts.check()
         reading.add(Reading(batch.read, batch.skipped, batch.size))
-        frame = _described(batch.frame, job.detect, job.gate)
+        mark = first_marker(job.source.provenance().get("columns", {}))
+        frame = _described(batch.frame, job.detect, job.gate, mark)
         frame.write_parquet(job.folder / f"{job.number:06}-{number:06}.parquet", compression="lz4")
     return reading
 
 
-def _described(frame: pl.DataFrame, detect: bool, gate: float) -> pl.DataFrame:
-    """Frame with a language for every text, the given one if any, and the length of the texts."""
+def _described(frame: pl.DataFrame, detect: bool, gate: float, mark: str | None) -> pl.DataFrame:
+    """Frame with a language for every text, the given one if any, and the length of the texts.
+
+    Languages are told from what stands before a mark.
+    """
     given = frame["language"].is_not_null()
     language = frame["language"].fill_null(UNDETERMINED)
     confidence = given.cast(pl.Float32)
     if detect and not given.all():
         from trueness.text.languages import detect as tell
 
-        codes, sure = tell(frame["text"].filter(~given), gate=gate)
+        codes, sure = tell(titles_only(frame["text"].filter(~given), mark), gate=gate)
         where = (~given).arg_true()
         language = language.scatter(where, pl.Series(codes))
         confidence = confidence.scatter(where, pl.Series(sure))

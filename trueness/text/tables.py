@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,8 +12,9 @@ import polars as pl
 
 from trueness.errors import DataError, nearest
 from trueness.reading import as_texts, ending, names_of, portions, without_missing
+from trueness.text.fields import check_fields, tenths_of, with_fields
 from trueness.text.paths import check_levels, check_separator, path_of
-from trueness.text.sources import BATCH_ROWS, Batch, Piece, cleaned
+from trueness.text.sources import BATCH_ROWS, Batch, Piece, clean_text, cleaned
 
 GUESSES = {
     "text": (("text",), ("title", "description"), ("title",), ("name", "description"), ("name",)),
@@ -34,6 +35,8 @@ class Columns:
 
     Classes are paths where `parents` name columns of the levels above the label, the outermost
     first, or `hierarchy` is what stands between the levels in a cell. Neither is guessed.
+    `fields` and `numbers` are written behind the text, see `trueness.text.fields`; of numbers the
+    ends of their tenths, which are found from the table where they are empty.
     """
 
     text: tuple[str, ...] = ()
@@ -43,20 +46,35 @@ class Columns:
     id: str | None = None
     parents: tuple[str, ...] = ()
     hierarchy: str | None = None
+    fields: tuple[str, ...] = ()
+    numbers: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_separator(self.hierarchy)
+        check_fields(self.fields, self.numbers)
 
     @property
     def taken(self) -> list[str]:
         """Columns that play a role, each once."""
-        named = (*self.text, *self.parents, self.label, self.language, self.cluster, self.id)
+        named = (*self.text, *self.parents, self.label, self.language, self.cluster, self.id,
+                 *self.fields, *self.numbers)  # fmt: skip
         return list(dict.fromkeys(name for name in named if name is not None))
 
     @property
     def path(self) -> tuple[str, ...]:
         """Columns of the levels of a class."""
         return (*self.parents, self.label or "")
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Columns of numbers whose tenths are not known."""
+        return tuple(name for name, cuts in self.numbers.items() if not cuts)
+
+    def with_tenths(self, tables: Iterable[pl.DataFrame], where: str) -> Columns:
+        """The same with the tenths of its numbers."""
+        if not self.unknown:
+            return self
+        return replace(self, numbers={**self.numbers, **tenths_of(tables, self.unknown, where)})
 
     def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
         """Roles filled from the names of a table.
@@ -121,7 +139,10 @@ class Table:
         among = {*self.columns.taken, *_GUESSED}
         many = ending(self.path) in (".jsonl", ".ndjson")
         names = names_of(self.path, among if many else None, separator=self.separator)
-        return replace(self, columns=self.columns.found(names, str(self.path), self.titles_only))
+        columns = self.columns.found(names, str(self.path), self.titles_only)
+        wanted = list(columns.unknown)
+        parts = portions(self.path, wanted, separator=self.separator, rows=BATCH_ROWS)
+        return replace(self, columns=columns.with_tenths((p.frame for p in parts), str(self.path)))
 
     def provenance(self) -> dict[str, Any]:
         """Name of the file and the columns taken."""
@@ -163,7 +184,13 @@ class DatasetFolder:
         """The same folder, its columns known."""
         del folder
         names = next(iter(self._splits().values())).column_names
-        return replace(self, columns=self.columns.found(names, str(self.path), self.titles_only))
+        columns = self.columns.found(names, str(self.path), self.titles_only)
+        frames = (
+            pl.DataFrame(pl.from_arrow(part))
+            for split in self._splits().values()
+            for part in split.with_format("arrow").iter(BATCH_ROWS)
+        )
+        return replace(self, columns=columns.with_tenths(frames, str(self.path)))
 
     def provenance(self) -> dict[str, Any]:
         """Name of the folder and the columns taken."""
@@ -199,7 +226,11 @@ def _told(source: Table | DatasetFolder) -> dict[str, Any]:
     one = source.columns
     columns = {role: getattr(one, role) for role in (*GUESSES, "hierarchy")}
     return {
-        "columns": {**columns, "text": list(one.text), "parents": list(one.parents)},
+        "columns": {
+            **columns, "text": list(one.text), "parents": list(one.parents),
+            "fields": list(one.fields),
+            "numbers": {name: list(cuts) for name, cuts in one.numbers.items()},
+        },
         "titles_only": source.titles_only, "max_chars": source.max_chars,
     }  # fmt: skip
 
@@ -212,7 +243,11 @@ def _batches(
     """Cleaned batches; rows without an id are called by their number."""
     begun = 0
     for frame, skipped in frames:
-        chosen, dropped = cleaned(_roles(frame, source.columns, begun, prefix), source.max_chars)
+        rows = _roles(frame, source.columns, begun, prefix)
+        most = source.max_chars
+        if source.columns.fields or source.columns.numbers:  # the title is cut, not what follows
+            rows, most = _with_fields(rows, frame, source), None
+        chosen, dropped = cleaned(rows, most)
         yield Batch(chosen, len(frame) + skipped.total(), skipped + dropped)
         begun += len(frame)
 
@@ -243,6 +278,18 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
         if columns.cluster is None
         else pl.col(columns.cluster).cast(pl.Int64 if whole else pl.String),
     )  # fmt: skip
+
+
+def _with_fields(
+    rows: pl.DataFrame, frame: pl.DataFrame, source: Table | DatasetFolder
+) -> pl.DataFrame:
+    """Rows whose texts have the fields behind them."""
+    titles = rows.select(clean_text("text")).to_series()
+    if source.max_chars is not None:
+        titles = titles.str.slice(0, source.max_chars).str.strip_chars_end()
+    one, where = source.columns, str(source.path)
+    frame = without_missing(frame)
+    return rows.with_columns(text=with_fields(frame, titles, one.fields, one.numbers, where))
 
 
 def _label(columns: Columns) -> pl.Expr:
