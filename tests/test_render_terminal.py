@@ -29,7 +29,7 @@ from trueness.evaluation import Estimate
 from trueness.report import show
 from trueness.report.cells import KINDS, clean, text_of, visible
 from trueness.report.grid import fit, wrapped
-from trueness.report.terminal import Screened
+from trueness.report.terminal import LONG, Screened
 
 
 def shown(content, width=80, limit=None, **options):
@@ -279,3 +279,14 @@ def test_a_console_prints_nothing_that_a_terminal_would_obey():
     console.print("a\x1b[31mb\x9b2J\u202ec\x07")
     console.print(Text("d\x1b]0;title\x07e"))
     assert stream.getvalue() == "a[31mb2Jc\nd]0;titlee\n"
+
+
+@pytest.mark.parametrize("rows", [2, 60])
+def test_the_answer_is_the_first_line_and_of_a_long_output_the_last(rows):
+    table = Table([Column("id")], [[f"D-{i}"] for i in range(rows)])
+    document = Document("Runs", [table, Section("more", [table], folded=True)], answer="D-1 leads.")
+    console = Console(file=io.StringIO(), width=80)
+    show(document, console)
+    lines = console.file.getvalue().strip().splitlines()
+    assert lines[0].strip() == "D-1 leads."
+    assert (lines[-1].strip() == "D-1 leads.") == (rows > LONG)

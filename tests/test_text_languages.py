@@ -9,12 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trueness.errors import DataError
+from trueness.text.building import Plan, build
+from trueness.text.corpus import load_corpus
+from trueness.text.language_model import LanguageModel, language_model_of
 from trueness.text.languages import (
     detect,
     detect_among,
     known_languages,
     purity,
 )
+from trueness.text.synthetic import Catalogue
+from trueness.text.tables import Columns, Table
 
 SENTENCES = {
     "en": "Wireless headphones with noise cancelling and a charging case",
@@ -188,3 +193,60 @@ def test_unsure_texts_go_to_the_language_that_bayes_rule_says():
 def test_a_text_without_a_piece_stays_undetermined():
     assert detect_among(["!?", "", "🙂"], {"en": 9}).tolist() == ["und"] * 3
     assert detect_among(["Slim fit cotton shirt, navy"], {"und": 9, "xx": 4}).tolist() == ["und"]
+
+
+# --------------------------------------------------------------------------- the corpus's own n-grams
+
+
+@pytest.fixture(scope="module")
+def catalogue():
+    """Short titles of known languages: to learn from, and fresh ones."""
+    source = Catalogue(rows=21_000, english_share=0.5)
+    first, second = (next(source.batches(piece)).frame for piece in source.pieces())
+    return first.head(5000), second
+
+
+@pytest.fixture(scope="module")
+def model(catalogue):
+    return LanguageModel.learned(
+        catalogue[0]["text"].to_list(), catalogue[0]["language"].to_numpy().astype(str)
+    )
+
+
+def test_n_grams_tell_unsure_titles_better_than_their_frequencies_do(catalogue, model):
+    learned, fresh = catalogue
+    texts, true = fresh["text"], fresh["language"].to_numpy()
+    counts = dict(learned["language"].value_counts().iter_rows())
+    sure = detect(texts)[0]
+    unsure = sure == "und"
+    assert unsure.sum() > 150
+    weighed, told = detect_among(texts, counts), detect_among(texts, counts, model)
+    np.testing.assert_array_equal(told[~unsure], sure[~unsure])
+    rights = [(codes == true)[unsure].mean() for codes in (weighed, told)]
+    assert rights[0] < 0.8
+    assert rights[1] > 0.9
+    assert detect_among(["!?", "", "🙂"], counts, model).tolist() == ["und"] * 3
+
+
+def test_a_language_model_is_kept_and_read(model):
+    again = LanguageModel.from_bytes(model.to_bytes())
+    texts = list(SENTENCES.values())
+    assert again.languages == model.languages
+    assert again.told(texts)[0].tolist() == model.told(texts)[0].tolist()
+    np.testing.assert_allclose(again.told(texts)[1], model.told(texts)[1], atol=1e-2)
+    for content in (b"", b"PK", model.to_bytes()[:-300]):
+        with pytest.raises(Exception):  # noqa: B017 - whoever reads it says "damaged"
+            LanguageModel.from_bytes(content)
+
+
+def test_a_model_is_learned_where_languages_were_given(catalogue, tmp_path):
+    table = catalogue[0].head(1500)
+    for name, frame in (("given", table), ("detected", table.drop("language"))):
+        frame.write_csv(tmp_path / f"{name}.csv")
+        build(Table(tmp_path / f"{name}.csv", Columns(cluster="cluster")), tmp_path / name,
+              Plan(0.2, 0.2, threshold=None))  # fmt: skip
+    given_, detected = (load_corpus(tmp_path / name) for name in ("given", "detected"))
+    assert given_.gate is None
+    assert "en" in language_model_of(given_).languages
+    assert detected.gate == 0.5
+    assert language_model_of(detected) is None

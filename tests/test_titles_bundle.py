@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import sys
 from collections import Counter
 from pathlib import Path
@@ -182,6 +183,60 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
         else:
             sure = own.guaranteed and row["language"] in (own.pooled or promise.thresholds)
             assert row["answer"] == (ANSWERED if sure else UNCERTIFIED)
+
+
+def test_further_classes_have_calibrated_probabilities(bundles):
+    predictor = load(bundles["tfidf_logit"])
+    given = given_texts(["red shoe", "Kochbuch", "gold ring", ""])
+    first, every = predictor.predict(given).frame, predictor.predict(given, top=8).frame
+    assert every.select(first.columns).equals(first)
+    columns = ["label", *(f"label_{i}" for i in range(2, 9))]
+    p = every.select("calibrated", *(f"calibrated_{i}" for i in range(2, 9))).to_numpy()
+    assert (np.diff(p, axis=1) <= 0).all()
+    np.testing.assert_allclose(p.sum(axis=1), 1)
+    for row, shares in zip(predictor.probabilities(given), p, strict=True):
+        np.testing.assert_allclose(np.sort(row)[::-1], shares)
+    assert all(sorted(row) == list(predictor.promise.classes)
+               for row in every.select(columns).iter_rows())  # fmt: skip
+    for top in (0, 9, 2.5):
+        with pytest.raises(TruenessError) as caught:
+            predictor.predict(given, top=top)
+        assert caught.value.code == "number"
+
+
+def test_further_classes_are_printed_and_written(bundles, tmp_path, capsys, monkeypatch):
+    (tmp_path / "texts.txt").write_text("red shoe\ngold ring\n")
+    files = [str(tmp_path / name) for name in ("a.csv", "a.parquet")]
+    command = ["predict", str(bundles["tfidf_svm"]), "--data", str(tmp_path / "texts.txt"),
+               "--no-log", "--top", "3"]  # fmt: skip
+    code, out, _ = call(capsys, *command, "--csv", files[0], "--parquet", files[1])
+    assert code == 0
+    assert "class 3" in out
+    written = pl.read_csv(files[0])
+    assert {"label_2", "calibrated_2", "label_3", "calibrated_3"} <= set(written.columns)
+    assert pl.read_parquet(files[1]).columns == written.columns
+    rows = json.loads(call(capsys, *command, "--json")[1])["rows"]
+    assert rows[0]["label_3"] == written["label_3"][0]
+
+
+def test_languages_are_told_in_use_as_they_were_in_the_corpus(bundles, tmp_path):
+    """By the n-grams of the corpus where they were given, by the detector alone where not."""
+    predictor, given = load(bundles["tfidf_logit"]), given_texts(["Slim fit cotton shirt, navy"])
+    assert predictor.language_model is not None
+    assert predictor.predict(given).frame["language"].to_list() == ["en"]
+    copy = tmp_path / "detected"
+    shutil.copytree(bundles["tfidf_logit"], copy)
+    content = read_json(copy / DESCRIPTION)
+    content["data"]["gate"] = 0.5
+    write_json(copy / DESCRIPTION, content)
+    assert load(copy).predict(given).frame["language"].to_list() == ["und"]
+    model = bundles["tfidf_logit"] / "languages" / "model.npz"
+    other = tmp_path / "damaged"
+    shutil.copytree(bundles["tfidf_logit"], other)
+    (other / "languages" / "model.npz").write_bytes(model.read_bytes()[:-9])
+    with pytest.raises(TruenessError) as caught:
+        load(other).predict(given)
+    assert caught.value.code == "damaged"
 
 
 def test_texts_are_answered_in_portions_as_all_at_once(bundles, monkeypatch):

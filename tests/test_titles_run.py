@@ -222,6 +222,23 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
+def test_nothing_is_compared_while_the_reference_is_not_trained(store):
+    def judged(**options):
+        (group,) = leaderboard(store, "tiny", **options).groups
+        return group
+
+    assert judged(planned="A").classes.comparison.reference == "A"
+    group = judged(planned="Z")
+    assert group.classes.comparison is None
+    assert group.classes.verdict_text.startswith("Nothing is compared yet: Z")
+    assert [m.name for m in group.candidates] == [m.name for m in judged().candidates]
+    document = leaderboard(store, "tiny", planned="Z").document()
+    assert sum("Nothing is compared yet" in text for text in document.sentences()) == 1
+    with pytest.raises(StoreError) as caught:
+        judged(reference="Z")
+    assert caught.value.code == "no_reference"
+
+
 def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store):
     def judged(**options):
         return leaderboard(store, "tiny", access=("text run", ""), reference="A", **options).groups

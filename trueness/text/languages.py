@@ -113,9 +113,10 @@ def detect_among(
     ['en', 'de']
     """
     column = string_column(texts)
-    codes = detect(column)[0].astype(object)
+    found, confidence = detect(column)
+    codes = found.astype(object)
     if model is not None:
-        unsure = np.flatnonzero(codes == UNDETERMINED)
+        unsure = np.flatnonzero((codes == UNDETERMINED) & (confidence > 0))
         if len(unsure):
             told, p = model.told(column[unsure].to_list())
             codes[unsure] = np.where(p >= GATE, told, UNDETERMINED)
@@ -123,9 +124,9 @@ def detect_among(
     prior = {code: n for code, n in counts.items() if n > 0 and code in known_languages()}
     shown = _shown(column)
     for row in np.flatnonzero(codes == UNDETERMINED) if prior else ():
-        found = _detector().detect(shown[int(row)], k=len(known_languages()))
-        if (found[0]["lang"], found[0]["score"]) != _nothing():
-            best, probability = _best(found, prior)
+        every = _detector().detect(shown[int(row)], k=len(known_languages()))
+        if (every[0]["lang"], every[0]["score"]) != _nothing():
+            best, probability = _best(every, prior)
             codes[row] = best if probability >= GATE else UNDETERMINED
     return codes.astype(np.str_)
 
