@@ -66,10 +66,10 @@ def ranks(name: str, values: Column) -> NDArray[np.int64]:
     return column.rank("dense").to_numpy().astype(np.int64) - 1
 
 
-def portions(column: pl.Series) -> Iterator[pl.Series]:
-    """Texts of a column in order, some ten thousand at a time."""
-    for begin in range(0, len(column), _PORTION):
-        yield column.slice(begin, _PORTION)
+def portions(column: pl.Series, size: int = _PORTION) -> Iterator[pl.Series]:
+    """Texts of a column in order, some ten thousand at a time, or `size`."""
+    for begin in range(0, len(column), size):
+        yield column.slice(begin, size)
 
 
 def text_digest(column: pl.Series) -> str:
