@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
+from typing import Annotated, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, model_validator
 
 from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Shape
+from trueness.spec.tuning import FullTuning, Tuning
 
 Positive: TypeAlias = Annotated[Float, Field(gt=0)]
 
@@ -82,11 +83,40 @@ class Projection(Shape):
 
 
 class TitlesModel(Family):
-    """What gives texts their classes."""
+    """What gives texts their classes.
+
+    Attributes
+    ----------
+    engine : str
+        What fits it.
+    is_network : bool
+    seeded : bool
+    begins_with : str or None
+        Digest of the folder with the weights that it begins with.
+    brings_tokenizer : bool
+        Whether `task.tokenizer` is not read.
+    encodes_once : bool
+        Whether it is a head on vectors that never change.
+    """
 
     engine: ClassVar[str]
     is_network: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
+    brings_tokenizer: ClassVar[bool] = False
+
+    @property
+    def begins_with(self) -> str | None:
+        """None: with random numbers."""
+        return None
+
+    @property
+    def encodes_once(self) -> bool:
+        """Whether it is a head on vectors that never change."""
+        return False
+
+    def in_words(self) -> list[str]:
+        """What a label calls it."""
+        return [self.kind]
 
 
 class Encoder(TitlesModel):
@@ -119,6 +149,48 @@ class Encoder(TitlesModel):
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads {self.n_kv_heads} must divide n_heads {self.n_heads}")
         return self
+
+    def in_words(self) -> list[str]:
+        """Width, depth and head."""
+        return ["encoder", f"d{self.d_model}", f"L{self.n_layers}", *_words(self.head)]
+
+
+class Pretrained(TitlesModel):
+    """An encoder that was trained elsewhere: a folder of transformers, with its own tokenizer.
+
+    Weights are read from safetensors alone, and code from nowhere.
+    """
+
+    engine: ClassVar[str] = "encoder"
+    is_network: ClassVar[bool] = True
+    brings_tokenizer: ClassVar[bool] = True
+
+    kind: Literal["pretrained"]
+    of: str = Field(
+        min_length=1,
+        description="folder of the model, beside the campaign; a spec holds the digest of its "
+        "content",
+    )
+    pooler: Literal["mean", "first"] = "mean"
+    tune: Tuning = FullTuning(kind="full")
+    head: Head = ResidualHead(kind="residual")
+    projection: Projection | None = None
+    norm_eps: Positive = Field(1e-6, description="of the projection")
+
+    @property
+    def begins_with(self) -> str:
+        """The folder."""
+        return self.of
+
+    @property
+    def encodes_once(self) -> bool:
+        """Whether nothing of the encoder is trained."""
+        return self.tune.encodes_once
+
+    def in_words(self) -> list[str]:
+        """Beginning of the digest, how it is tuned, and head."""
+        pooler = [] if self.pooler == "mean" else [self.pooler]
+        return [self.kind, self.of[:6], *pooler, *_words(self.tune), *_words(self.head)]
 
 
 class LinearBaseline(TitlesModel):
@@ -356,9 +428,10 @@ class TitlesSpec(ContentAddressed):
 
     @model_validator(mode="after")
     def _contrast_has_a_head(self) -> Self:
-        if not isinstance(self.model, Encoder):
+        if not self.model.is_network:
             return self
-        if (self.loss.contrastive is None) != (self.model.projection is None):
+        projection = getattr(self.model, "projection", None)
+        if (self.loss.contrastive is None) != (projection is None):
             raise ValueError(
                 "loss.contrastive and model.projection go together; give both or neither"
             )
@@ -389,14 +462,15 @@ class TitlesSpec(ContentAddressed):
     def canonical(self) -> TitlesSpec:
         """Equal runs brought to one spelling.
 
-        Loss identities are taken, and what a baseline never reads is left out.
+        Loss identities are taken, and what a model never reads is left out.
         """
         if self.is_baseline:
             task = TitlesTask(kind="titles", corpus=self.task.corpus)
             update = {"task": task, "loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
             return self.model_copy(update=update)
         loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
-        return self.model_copy(update={"loss": loss})
+        read = {"tokenizer": _TOKENIZER} if self.model.brings_tokenizer else {}
+        return self.model_copy(update={"loss": loss, "task": self.task.model_copy(update=read)})
 
     def question(self) -> str:
         """What is predicted."""
@@ -408,12 +482,11 @@ class TitlesSpec(ContentAddressed):
 
     def label(self) -> str:
         """Few words that tell runs of one campaign apart."""
-        model: Any = self.model
         if self.is_baseline:
-            return model.kind
-        loss, recipe = self.canonical().loss, self.recipe
-        words = ["encoder", f"d{model.d_model}", f"L{model.n_layers}", *_words(model.head)]
-        words += _words(loss.classification)
+            return " ".join(self.model.in_words())
+        read = self.canonical()
+        loss, recipe, tokenizer = read.loss, self.recipe, read.task.tokenizer
+        words = [*self.model.in_words(), *_words(loss.classification)]
         for part in (loss.class_weights, loss.groups):
             words += [] if part is None else _words(part)
         words += [] if loss.contrastive is None else ["contrast", *_words(loss.contrastive)]
@@ -421,7 +494,6 @@ class TitlesSpec(ContentAddressed):
         words += [] if recipe.sampling_alpha == 1 else [f"sampled {recipe.sampling_alpha:g}"]
         words += [] if recipe.ema is None else [f"ema {recipe.ema:g}"]
         words += [] if recipe.start is None else ["second stage"]
-        tokenizer = self.task.tokenizer
         return " ".join([*words, *(_words(tokenizer) if tokenizer != _TOKENIZER else [])])
 
 
