@@ -214,6 +214,10 @@ class TitleClassifier(nn.Module):
         """Logits (B, K) float32 of padded texts; see `pooled` for the shapes."""
         return self.classify(self.pooled(tokens, mask))
 
+    def rates(self) -> dict[str, float]:
+        """Fraction of the learning rate by name, where it is not 1: none."""
+        return {}
+
 
 def build_titles(
     model: titles.Encoder, vocabulary: int, n_classes: int, generator: torch.Generator

@@ -13,21 +13,21 @@ import os
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor, nn
 
 from trueness.errors import SpecError
 from trueness.models.heads import HEADS, Projection, classified, pooled_positions, projected
-from trueness.models.layers import full_precision
+from trueness.models.layers import full_precision, trained
 from trueness.own import answering, check_installed
 from trueness.spec import titles
 from trueness.spec.tuning import Lora
 
 ADAPTER = "lora_"
 """In the names of low-rank matrices."""
-Source = Path | Mapping[str, Any]
+Source: TypeAlias = Path | Mapping[str, Any]
 """A folder, or the content of a config whose weights come later."""
 
 
@@ -171,11 +171,6 @@ def build_pretrained(
         if isinstance(model.tune, Lora):
             _add_low_rank(inner, model.tune, generator)
     return network
-
-
-def trained(network: nn.Module) -> dict[str, nn.Parameter]:
-    """Weights that gradients reach, by name."""
-    return {name: p for name, p in network.named_parameters() if p.requires_grad}
 
 
 # ----------------------------------------------------------------------------------- transformers

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
 
 from trueness.errors import SpecError
 from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
@@ -25,13 +27,38 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PARTS = ("train", "validation", "test")
+Vectorise: TypeAlias = Callable[[pl.Series], NDArray[np.float32]]
+"""Texts (n,) to vectors (n, d)."""
+
+
+@dataclass(frozen=True)
+class Vectors:
+    """Vectors (n, d) float32 of texts, which a frozen encoder made; each counts as one token."""
+
+    values: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """One for each text, (n,)."""
+        return np.ones(len(self.values), np.int64)
+
+    def batch(self, rows: ArrayLike) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Some vectors (B, d), and a mask (B, 1) of ones."""
+        chosen = self.values[np.asarray(rows, np.int64)]
+        return chosen, np.ones((len(chosen), 1), np.bool_)
+
+
+Inputs: TypeAlias = Tokens | Vectors
 
 
 @dataclass(frozen=True)
 class Part:
-    """Tokens, classes (n,), languages (n,) and clusters (n,) of one part of a corpus."""
+    """Tokens or vectors, classes (n,), languages (n,) and clusters (n,) of one part of a corpus."""
 
-    tokens: Tokens
+    tokens: Inputs
     y: NDArray[np.int64]
     language: NDArray[np.str_]
     cluster: NDArray[np.int64]
@@ -42,9 +69,10 @@ class Part:
 
 @dataclass(frozen=True)
 class TitlesData:
-    """All parts of a corpus as tokens.
+    """All parts of a corpus as tokens, or as vectors.
 
-    `languages` are those of the train part; `code` (n,) numbers them for its texts.
+    `languages` are those of the train part; `code` (n,) numbers them for its texts. `folder` holds
+    the encoder that a run begins with.
     """
 
     parts: dict[str, Part]
@@ -53,11 +81,18 @@ class TitlesData:
     code: NDArray[np.int64]
     tokenizer: Tokenizer
     digests: dict[str, str]
+    folder: Path | None = None
 
     @property
     def vocabulary(self) -> int:
         """Rows of an embedding of the tokenizer's ids."""
         return vocabulary_of(self.tokenizer)
+
+    @property
+    def width(self) -> int | None:
+        """Numbers of a vector, where texts are vectors."""
+        inputs = self.parts["train"].tokens
+        return inputs.values.shape[1] if isinstance(inputs, Vectors) else None
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -97,9 +132,22 @@ def tokenizer_of(task: TitlesTask, corpus: Parts, file: Path | None) -> Tokenize
 
 
 def load_data(
-    task: TitlesTask, corpus: Parts, *, tokenizer: Tokenizer, cache: Path | None = None
-) -> TitlesData:
+    task: TitlesTask, corpus: Parts, *, tokenizer: Tokenizer, cache: Path | None = None,
+    folder: Path | None = None, vectors: Vectorise | None = None,
+) -> TitlesData:  # fmt: skip
     """Encode every part of a corpus.
+
+    Parameters
+    ----------
+    task : TitlesTask
+    corpus : Parts
+    tokenizer : Tokenizer
+    cache : Path, optional
+        Folder of tokens.
+    folder : Path, optional
+        That of a pretrained encoder.
+    vectors : callable, optional
+        Texts (n,) to vectors (n, d), which then stand in place of tokens.
 
     Raises
     ------
@@ -111,8 +159,11 @@ def load_data(
     parts = {}
     for name in PARTS:
         titles = corpus.part(name)
-        tokens = encode(titles.texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
-        parts[name] = Part(tokens, titles.y, titles.language, titles.cluster)
+        if vectors is not None:
+            inputs: Inputs = Vectors(vectors(titles.texts))
+        else:
+            inputs = encode(titles.texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
+        parts[name] = Part(inputs, titles.y, titles.language, titles.cluster)
     languages, code = np.unique(parts["train"].language, return_inverse=True)
     return TitlesData(
         parts,
@@ -121,4 +172,5 @@ def load_data(
         code.astype(np.int64),
         tokenizer,
         {"corpus": corpus.digest, "tokenizer": tokenizer_digest(tokenizer)},
+        folder,
     )

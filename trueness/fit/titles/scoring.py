@@ -11,7 +11,7 @@ from torch import Tensor
 
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
-from trueness.text.tokens import Tokens
+from trueness.fit.titles.data import Inputs
 
 BATCH_TOKENS = 16_384
 """Padded tokens that are scored at once."""
@@ -31,16 +31,16 @@ def length_batches(lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np
 
 @torch.no_grad()
 def logits_of(
-    forward: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, n_classes: int, device: Device,
+    forward: Callable[[Tensor, Tensor], Tensor], tokens: Inputs, n_classes: int, device: Device,
     precision: str, ranks: Ranks | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Logits (n, K) of every text.
+    """Logits (n, K) of every text; or whatever else a network makes of it, (n, K).
 
     Parameters
     ----------
     forward : callable
         Tokens (B, T) and mask (B, T) to logits (B, K); in evaluation mode already.
-    tokens : Tokens
+    tokens : Tokens or Vectors
     n_classes : int
     device : Device
     precision : str
@@ -49,7 +49,7 @@ def logits_of(
         Processes that share the work; all of them get all logits.
     """
     ranks = Ranks() if ranks is None else ranks
-    out = torch.zeros(len(tokens.offsets) - 1, n_classes)
+    out = torch.zeros(len(tokens), n_classes)
     for rows in ranks.share(list(length_batches(tokens.lengths, BATCH_TOKENS))):
         ids, mask = tokens.batch(rows)
         with device.autocast(precision):
