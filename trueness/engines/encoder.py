@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.begun_folder import check_folder, cost_of
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.files import cache_folder, sha256_of, written_whole
@@ -31,13 +32,14 @@ from trueness.fit.titles import (
 )
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.models import titles_flops, titles_parameter_count
+from trueness.fit.titles.encoding import frozen_vectors
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
 from trueness.text.corpus import Corpus, Parts, load_corpus
+from trueness.text.pretrained import PretrainedFolder
 from trueness.text.tokens import load_tokenizer
-from trueness.titles.classifier import TOKENIZER, load_classifier
+from trueness.titles.classifier import folder_of, kept_files, load_classifier
 
 FOLDER = "titles"
 """Folder of what belongs to texts in the cache."""
@@ -53,6 +55,7 @@ class EncoderContent:
     cache: Path
     setting: FitSetting
     saving: Saving
+    folder: PretrainedFolder | None = None
 
 
 class OneEncoder:
@@ -74,6 +77,8 @@ class OneEncoder:
         own = {spec.key for spec in specs}
         for spec in specs:
             precision_on(setting.device, spec)
+            if spec.model.begins_with is not None:
+                check_folder(spec)
             for key in sorted(spec.depends_on - own):
                 check_source_run(spec, store.run(key), inputs(spec).classes)
             if how.checkpoint is not None:
@@ -82,14 +87,7 @@ class OneEncoder:
     def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Parameters and work, where the size of the vocabulary is known before it is trained."""
         del folder
-        model: Any = spec.model
-        vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
-        if vocabulary is None:
-            return Cost(None, None, None)
-        sizes = model, vocabulary, len(inputs.classes)
-        rows = len(inputs.part("train")) * spec.recipe.epochs
-        gflop = 3 * titles_flops(*sizes, spec.task.max_tokens) * rows / 1e9
-        return Cost(titles_parameter_count(*sizes), None, gflop)
+        return cost_of(spec, inputs)
 
     def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
@@ -103,7 +101,7 @@ class OneEncoder:
         (spec,), how = job.specs, job.content
         corpus = load_corpus(how.corpus)
         fitted, digest = fitted_encoder(spec, corpus, how, _heard(report, job.work))
-        return [_judged(fitted, corpus, digest, how.tokenizer.read_bytes())]
+        return [_judged(fitted, corpus, digest, how)]
 
 
 def fitted_encoder(
@@ -118,8 +116,13 @@ def fitted_encoder(
     how : EncoderContent
     report : Report of the loop, optional
     """
-    tokenizer = load_tokenizer(how.tokenizer)
-    data = load_data(spec.task, corpus, tokenizer=tokenizer, cache=how.cache)
+    tokenizer, vectors, folder = load_tokenizer(how.tokenizer), None, how.folder
+    if folder is not None and spec.model.encodes_once:
+        vectors = frozen_vectors(spec, folder, tokenizer, how.setting.device)
+    data = load_data(
+        spec.task, corpus, tokenizer=tokenizer, cache=how.cache,
+        folder=None if folder is None else folder.path, vectors=vectors,
+    )  # fmt: skip
     fitted = fit_titles(
         spec, data, how.setting, saving=how.saving, report=report,
         teacher=_teacher_targets(spec, how, corpus.part("train").texts, data),
@@ -131,17 +134,20 @@ def fitted_encoder(
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     how = setting.encoders
     path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    folder = folder_of(spec)
     content = EncoderContent(
-        corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
+        corpus.folder, setting.store,
+        tokenizer_file(spec.task, corpus, how.tokenizer) if folder is None else folder.tokenizer,
         cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
         Saving(
             path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
         ),
+        folder,
     )  # fmt: skip
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
-    return Job("encoder", (spec,), content, work)
+    return Job("encoder", (spec,), content, work, bytes=cost.bytes)
 
 
 def _heard(report: Report, work: float) -> Any:  # noqa: ANN401 - a Report of the loop
@@ -174,7 +180,7 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 def refitted_encoder(
     spec: TitlesSpec, corpus: AllTexts, store: Path, tokenizer: Path, device: Device,
-    told: Callable[[str], None],
+    told: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
 
@@ -188,10 +194,12 @@ def refitted_encoder(
     device : Device
     told : callable
         Takes a line about each epoch.
+    folder : PretrainedFolder, optional
+        What it begins with.
     """
     kept = Saving(store / "checkpoints" / f"{spec.key}-refit.pt", asked=False)
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
-                         FitSetting(device), kept)  # fmt: skip
+                         FitSetting(device), kept, folder)  # fmt: skip
     fitted, _ = fitted_encoder(
         spec, corpus, how, lambda e: told(_epoch_text(e[1])) if e[0] == "epoch" else None
     )
@@ -199,16 +207,22 @@ def refitted_encoder(
     return fitted
 
 
-def _judged(fitted: TitlesFitted, corpus: Corpus, digest: str, tokenizer: bytes) -> Outcome:
+def _judged(fitted: TitlesFitted, corpus: Corpus, digest: str, how: EncoderContent) -> Outcome:
+    folder = how.folder
+    begun = (
+        {} if folder is None else {"pretrained": {"name": folder.path.name, "kind": folder.kind}}
+    )
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
-        "data": {"tokenizer": digest},
+        "data": {"tokenizer": digest, **begun},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
-    return replace(made, parameters=fitted.parameters, files={TOKENIZER: tokenizer})
+    return replace(
+        made, parameters=fitted.parameters, files=kept_files(fitted.spec.model, how.tokenizer)
+    )
 
 
 # --------------------------------------------------------------------- runs that others begin with

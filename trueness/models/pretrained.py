@@ -51,7 +51,7 @@ class PooledEncoder(nn.Module):
         """Last layer, pooled over the tokens of each text, in float32."""
         if not self.frozen:
             return self._pooled(tokens, mask)
-        with torch.no_grad(), full_precision(mask):
+        with full_precision(mask):
             return self._pooled(tokens, mask)
 
     def _pooled(self, tokens: Tensor, mask: Tensor) -> Tensor:
@@ -243,8 +243,9 @@ def _add_low_rank(model: nn.Module, tune: Lora, generator: torch.Generator) -> N
     with answering("low-rank matrices cannot be added", "unloadable"), _unwarned():
         from peft import LoraConfig, inject_adapter_in_model
 
+        scale: Any = tune.alpha
         inject_adapter_in_model(LoraConfig(
-            r=tune.rank, lora_alpha=tune.alpha, lora_dropout=tune.dropout, target_modules=chosen,
+            r=tune.rank, lora_alpha=scale, lora_dropout=tune.dropout, target_modules=chosen,
         ), model)  # fmt: skip
     for name, weight in trained(model).items():
         if "lora_A" in name:  # the others are 0; torch's global generator differs between processes

@@ -8,6 +8,7 @@ import torch
 
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.models.measuring import META, map_weights, weights
+from trueness.models.pretrained import build_heads
 from trueness.spec import titles
 
 
@@ -55,3 +56,30 @@ def titles_flops(
     each_token = sum(map_weights(block) for block in module.blocks)
     attention = 2 * model.n_layers * model.d_model * tokens_per_row**2
     return 2.0 * (tokens_per_row * each_token + attention + map_weights(module.head))
+
+
+def heads_parameter_count(model: titles.Pretrained, width: int, n_classes: int) -> int:
+    """Parameters of the heads on the vectors (B, width) of a pretrained encoder."""
+    with META:
+        return weights(build_heads(model, width, n_classes, torch.Generator("cpu")))
+
+
+def encoder_bytes(
+    every: int, trained: int, *, layers: int, width: int, inner: int, tokens: float
+) -> int:
+    """Bytes that training an encoder takes at most, about: weights, optimizer, activations.
+
+    Everything in float32. Of each weight that is trained there are its gradient, two moments, and
+    the best so far; of each position and layer, eight vectors of the encoder's width and three of
+    the feed-forward's wait for the backward pass. Attention is fused and keeps no scores.
+
+    Parameters
+    ----------
+    every, trained : int
+        Weights.
+    layers, width, inner : int
+        Blocks that gradients pass, and their widths.
+    tokens : float
+        Positions of a batch.
+    """
+    return int(4 * (every + 4 * trained + tokens * layers * (8 * width + 3 * inner)))

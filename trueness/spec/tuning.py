@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Annotated, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
@@ -24,11 +24,27 @@ class Tuning(Family):
         Whether what is trained is all of the encoder, which then needs its folder no more.
     extras : tuple of str
         Packages that it needs besides transformers.
+    passes : int
+        Times the work of a forward pass through the encoder that a training step takes.
     """
 
     encodes_once: ClassVar[bool] = False
     whole: ClassVar[bool] = False
     extras: ClassVar[tuple[str, ...]] = ()
+    passes: ClassVar[int] = 0
+
+    def parameters(self, maps: Mapping[str, tuple[int, ...]], every: int) -> int:
+        """Weights of the encoder that are trained, or stand beside it.
+
+        Parameters
+        ----------
+        maps : mapping of str to (int, int)
+            Shapes (out, in) of its linear maps by name.
+        every : int
+            Weights that it has.
+        """
+        del maps, every
+        return 0
 
 
 class Frozen(Tuning):
@@ -43,16 +59,23 @@ class FullTuning(Tuning):
     """All, each layer at a lower rate than the one above it."""
 
     whole: ClassVar[bool] = True
+    passes: ClassVar[int] = 3
 
     kind: Literal["full"]
     rate: UpToOne = Field(0.1, description="of the last layer, as a fraction of learning_rate")
     layer_decay: UpToOne = Field(0.9, description="rate of a layer, of that of the one above it")
+
+    def parameters(self, maps: Mapping[str, tuple[int, ...]], every: int) -> int:
+        """All."""
+        del maps
+        return every
 
 
 class Lora(Tuning):
     """Low-rank matrices beside linear maps, which stay as they are (LoRA)."""
 
     extras: ClassVar[tuple[str, ...]] = ("peft",)
+    passes: ClassVar[int] = 2
 
     kind: Literal["lora"]
     rank: Int = Field(8, ge=1, le=65536)
@@ -65,6 +88,17 @@ class Lora(Tuning):
     )
     rate: UpToOne = Field(1.0, description="of the last layer, as a fraction of learning_rate")
     layer_decay: UpToOne = Field(1.0, description="rate of a layer, of that of the one above it")
+
+    def parameters(self, maps: Mapping[str, tuple[int, ...]], every: int) -> int:
+        """Two matrices for each chosen map.
+
+        Raises
+        ------
+        SpecError
+            As `chosen`.
+        """
+        del every
+        return sum(self.rank * sum(maps[name]) for name in self.chosen(maps))
 
     def chosen(self, maps: Collection[str]) -> list[str]:
         """Names of the linear maps that get matrices, of those of an encoder.

@@ -13,13 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError
+from trueness.errors import DataError, TruenessError
 from trueness.files import cache_folder
 from trueness.predictions import Predictions
 from trueness.spec.titles import LinearBaseline, TitlesSpec
 from trueness.spec.titles import TitlesTask as TitlesInputs
 from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+from trueness.text.pretrained import folder_digest
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
@@ -113,9 +114,18 @@ class TitlesTask:
         return TitlesData(None, name)
 
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
-        """Digest of the corpus."""
-        del place
-        return {**content, "task": {**content["task"], "corpus": data.digest}}
+        """Digests of the corpus, and of the folder of a pretrained encoder."""
+        filled = {**content, "task": {**content["task"], "corpus": data.digest}}
+        model = content.get("model")
+        if not isinstance(model, dict) or model.get("kind") != "pretrained" or "of" not in model:
+            return filled
+        try:
+            return {
+                **filled,
+                "model": {**model, "of": folder_digest(model["of"], place.file.parent)},
+            }
+        except TruenessError as error:
+            raise place.fail(("model", "of"), f"model.of: {error}", error.code) from None
 
     def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""

@@ -26,8 +26,8 @@ DIGITS = 12
 """Hexadecimal digits of a digest."""
 ENCODERS = (
     "albert", "bert", "camembert", "deberta", "deberta-v2", "distilbert", "electra", "ernie",
-    "eurobert", "gte", "mobilebert", "modernbert", "mpnet", "nomic_bert", "rembert", "roberta",
-    "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl",
+    "eurobert", "modernbert", "mpnet", "rembert", "roberta", "roberta-prelayernorm",
+    "xlm-roberta", "xlm-roberta-xl",
 )  # fmt: skip
 """Kinds of encoders that are taken: every token sees the whole text, and no padding."""
 COUNTED_AFTER_PAD = (
@@ -80,6 +80,12 @@ class PretrainedFolder:
     def layers(self) -> int:
         """Blocks that a text passes."""
         return int(self.config.get("num_hidden_layers", self.config.get("n_layers", 1)))
+
+    @property
+    def repeats(self) -> int:
+        """Times that a text passes each map: blocks may share their weights."""
+        shared = "num_hidden_groups" in self.config
+        return self.layers // max(1, int(self.config["num_hidden_groups"])) if shared else 1
 
     @property
     def most_tokens(self) -> int | None:
@@ -173,9 +179,22 @@ def find_folder(digest: str) -> PretrainedFolder:
                      "its folder (trueness list FILE)", "no_pretrained")  # fmt: skip
 
 
-def is_digest(text: str) -> bool:
-    """Whether a text is a digest of a folder, not a path."""
-    return len(text) == DIGITS and set(text) <= set("0123456789abcdef")
+def folder_digest(of: object, beside: Path) -> object:
+    """Digest of a folder that is named relative to another one, or to the one we are in.
+
+    A digest stays as it is, and so does what is no text.
+
+    Raises
+    ------
+    DataError, StoreError
+        As `open_folder`.
+    """
+    if not isinstance(of, str) or not of:
+        return of
+    place = beside / of if (beside / of).is_dir() else Path(of)
+    if not place.is_dir() and len(of) == DIGITS and set(of) <= set("0123456789abcdef"):
+        return of
+    return open_folder(place).digest
 
 
 # ------------------------------------------------------------------------------------- inspection
