@@ -119,9 +119,8 @@ class PretrainedClassifier(nn.Module):
         for name, module in self.named_modules():
             if ADAPTER in "".join(child for child, _ in module.named_children()):
                 adapted: Any = module
-                found[f"{name}.weight"] = found[f"{name}.weight"] + adapted.get_delta_weight(
-                    "default"
-                )
+                product = adapted.get_delta_weight("default").detach()
+                found[f"{name}.weight"] = found[f"{name}.weight"] + product
         return found
 
 

@@ -469,8 +469,12 @@ class TitlesSpec(ContentAddressed):
             update = {"task": task, "loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
             return self.model_copy(update=update)
         loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
-        read = {"tokenizer": _TOKENIZER} if self.model.brings_tokenizer else {}
-        return self.model_copy(update={"loss": loss, "task": self.task.model_copy(update=read)})
+        task = {"tokenizer": _TOKENIZER} if self.model.brings_tokenizer else {}
+        recipe = {"precision": "auto"} if self.model.encodes_once else {}
+        return self.model_copy(update={
+            "loss": loss, "task": self.task.model_copy(update=task),
+            "recipe": self.recipe.model_copy(update=recipe),
+        })  # fmt: skip
 
     def question(self) -> str:
         """What is predicted."""
@@ -502,4 +506,5 @@ def _words(part: Shape) -> list[str]:
     content = part.model_dump(exclude_defaults=True)
     kind = content.pop("kind", None)
     words = [] if kind in (None, "crossentropy") else [str(kind)]
-    return [*words, *(f"{name}={value}" for name, value in content.items())]
+    shown = {n: ",".join(v) if isinstance(v, tuple) else v for n, v in content.items()}
+    return [*words, *(f"{name}={value}" for name, value in shown.items())]

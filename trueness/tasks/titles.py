@@ -116,16 +116,15 @@ class TitlesTask:
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
         """Digests of the corpus, and of the folder of a pretrained encoder."""
         filled = {**content, "task": {**content["task"], "corpus": data.digest}}
-        model = content.get("model")
-        if not isinstance(model, dict) or model.get("kind") != "pretrained" or "of" not in model:
+        model: Any = content.get("model")
+        of = model.get("of") if isinstance(model, dict) else None
+        if not isinstance(of, str) or not of or model.get("kind") != "pretrained":
             return filled
         try:
-            return {
-                **filled,
-                "model": {**model, "of": folder_digest(model["of"], place.file.parent)},
-            }
+            digest = folder_digest(of, place.file.parent)
         except TruenessError as error:
             raise place.fail(("model", "of"), f"model.of: {error}", error.code) from None
+        return {**filled, "model": {**model, "of": digest}}
 
     def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""

@@ -179,21 +179,19 @@ def find_folder(digest: str) -> PretrainedFolder:
                      "its folder (trueness list FILE)", "no_pretrained")  # fmt: skip
 
 
-def folder_digest(of: object, beside: Path) -> object:
+def folder_digest(of: str | Path, beside: Path) -> str:
     """Digest of a folder that is named relative to another one, or to the one we are in.
 
-    A digest stays as it is, and so does what is no text.
+    A digest stays as it is.
 
     Raises
     ------
     DataError, StoreError
         As `open_folder`.
     """
-    if not isinstance(of, str) or not of:
-        return of
-    place = beside / of if (beside / of).is_dir() else Path(of)
-    if not place.is_dir() and len(of) == DIGITS and set(of) <= set("0123456789abcdef"):
-        return of
+    place, name = beside / of if (beside / of).is_dir() else Path(of), str(of)
+    if not place.is_dir() and len(name) == DIGITS and set(name) <= set("0123456789abcdef"):
+        return name
     return open_folder(place).digest
 
 

@@ -422,7 +422,7 @@ def _save(training: _Training, saving: Saving | None) -> None:
 
 
 def precision_on(device: Device, spec: TitlesSpec) -> str:
-    """Precision of a run.
+    """Precision of a run; heads on vectors are always in full precision.
 
     Raises
     ------
@@ -434,7 +434,7 @@ def precision_on(device: Device, spec: TitlesSpec) -> str:
         if not device.is_cuda:
             raise SpecError("recipe.precision fp16 needs a CUDA device; take bf16 or float32")
         return wanted
-    return device.precision(wanted)
+    return "float32" if spec.model.encodes_once else device.precision(wanted)
 
 
 def _cross_entropy(logits: NDArray[np.float32], y: NDArray[np.int64]) -> float:
