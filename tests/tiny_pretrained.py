@@ -11,7 +11,13 @@ COMMON = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
           "intermediate_size": 48, "max_position_embeddings": 66}  # fmt: skip
 OWN = {
     "albert": {"embedding_size": 16},
-    "distilbert": {"dim": 32, "n_layers": 2, "n_heads": 4, "hidden_dim": 48},
+    "distilbert": {
+        "max_position_embeddings": 66,
+        "dim": 32,
+        "n_layers": 2,
+        "n_heads": 4,
+        "hidden_dim": 48,
+    },
     "electra": {"embedding_size": 16},
     "eurobert": {"num_key_value_heads": 2, "head_dim": 8},
     "modernbert": {"global_attn_every_n_layers": 2, "local_attention": 16},
@@ -44,11 +50,7 @@ def make_model(kind="bert", head=False, **changes):
     import torch
 
     torch.manual_seed(7)
-    own = OWN.get(kind, {})
-    if kind == "distilbert":
-        size = {"max_position_embeddings": 66, **own}
-    else:
-        size = {**COMMON, **own}
+    size = OWN[kind] if kind == "distilbert" else {**COMMON, **OWN.get(kind, {})}
     special = {"pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3, "cls_token_id": 2,
                "sep_token_id": 3}  # fmt: skip
     config = transformers.CONFIG_MAPPING[kind](
@@ -75,3 +77,28 @@ def make_folder(path, kind="bert", head=False, shards=None, **changes):
         model.save_pretrained(path, **({} if shards is None else {"max_shard_size": shards}))
     make_tokenizer().save(str(path / "tokenizer.json"))
     return path
+
+
+TUNINGS = {
+    "frozen": {"kind": "frozen"},
+    "full": {"kind": "full", "rate": 0.5},
+    "lora": {"kind": "lora", "rank": 4, "targets": ["query", "value"]},
+}
+
+
+def model_of(tune="full", **fields):
+    """Model of a spec, tuned as a name of `TUNINGS` or a mapping says."""
+    from trueness.spec.titles import Pretrained
+
+    tune = tune if isinstance(tune, dict) else TUNINGS[tune]
+    given = {"kind": "pretrained", "of": "0" * 12, "head": "plain", "tune": tune, **fields}
+    return Pretrained.model_validate(given)
+
+
+def built(tune, source, **fields):
+    """Its network for three classes, always the same."""
+    import torch
+
+    from trueness.models.pretrained import build_pretrained
+
+    return build_pretrained(model_of(tune, **fields), source, 3, torch.Generator().manual_seed(0))

@@ -162,15 +162,11 @@ def find_folder(digest: str) -> PretrainedFolder:
         another by now.
     """
     changed = None
-    for place in sorted(_places().glob("*.json")):
-        with contextlib.suppress(OSError, StoreError):
-            known = read_json(place)
-            if known["digest"] != digest:
-                continue
-            with contextlib.suppress(TruenessError):
-                if (found := open_folder(Path(known["folder"]))).digest == digest:
-                    return found
-            changed = known["folder"]
+    for place in sorted(_places().glob(f"*-{digest}.json")):
+        with contextlib.suppress(OSError, TruenessError):
+            changed = read_json(place)["folder"]
+            if (found := open_folder(Path(changed))).digest == digest:
+                return found
     if changed is not None:
         raise StoreError(f"{changed} was the pretrained model {digest} and is it no more; put its "
                          "files back, or list a campaign that names another folder with them",
@@ -313,15 +309,17 @@ def _digest(path: Path, weights: tuple[str, ...]) -> str:
     names = sorted({CONFIG, TOKENIZER, *weights})
     folder = str(path.resolve())
     stamps = [[name, *_stamp(path / name)] for name in names]
-    place = _places() / f"{hashlib.sha256(folder.encode()).hexdigest()[:24]}.json"
-    with contextlib.suppress(OSError, StoreError):
-        known = read_json(place)
-        if known["folder"] == folder and known["stamps"] == stamps:
-            return known["digest"]
+    alias = hashlib.sha256(folder.encode()).hexdigest()[:24]
+    for place in _places().glob(f"{alias}-*.json"):
+        with contextlib.suppress(OSError, StoreError):
+            known = read_json(place)
+            if known["stamps"] == stamps:
+                return known["digest"]
     total = hashlib.sha256()
     for name in names:
         total.update(f"{name} {sha256_of(path / name)}\n".encode())
     digest = total.hexdigest()[:DIGITS]
+    place = _places() / f"{alias}-{digest}.json"
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         write_json(place, {"folder": folder, "stamps": stamps, "digest": digest}, durable=False)
