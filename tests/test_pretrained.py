@@ -17,6 +17,7 @@ from tests.tiny_pretrained import (
     VOCABULARY,
     built,
     make_folder,
+    make_model,
     make_tokenizer,
     model_of,
 )
