@@ -109,7 +109,7 @@ class PlainEncoder(nn.Module):
 def plain_rate(data, device, batch, steps, dtype):
     """Texts per second of the plain loop."""
     train = data.parts["train"]
-    model = PlainEncoder(data.vocabulary, len(data.classes)).to(device.name)
+    model = PlainEncoder(data.width, len(data.classes)).to(device.name)
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-4, weight_decay=0.01)
     scaler = torch.GradScaler(device.name.split(":")[0], enabled=dtype == torch.float16)
     order = torch.randperm(len(train)).numpy()
@@ -189,7 +189,7 @@ def main():
     plain_batch = chosen.plain_batch or chosen.batch
     lengths = data.parts["train"].tokens.lengths
     print(f"{device.name}, {torch.get_num_threads()} threads; {len(lengths):,} texts of "
-          f"{lengths.mean():.1f} tokens, vocabulary {data.vocabulary:,}")  # fmt: skip
+          f"{lengths.mean():.1f} tokens, vocabulary {data.width:,}")  # fmt: skip
     plain, ours = [], []
     for _ in range(chosen.rounds):
         plain.append(plain_rate(data, device, plain_batch, plain_steps, dtype))
@@ -197,7 +197,7 @@ def main():
         print(f"  plain {plain[-1]:,.1f} texts/s, ours {ours[-1]:,.1f}, "
               f"ratio {ours[-1] / plain[-1]:.1f}", flush=True)  # fmt: skip
     rate = statistics.median(ours)
-    flops = 3 * rate * titles_flops(spec.model, data.vocabulary, len(data.classes), lengths.mean())
+    flops = 3 * rate * titles_flops(spec.model, data.width, len(data.classes), lengths.mean())
     print(f"median: plain {statistics.median(plain):,.1f}, ours {rate:,.1f} texts/s, "
           f"{rate / statistics.median(plain):.1f} times; {flops / 1e12:.2f} TFLOP/s")  # fmt: skip
     if device.is_cuda:

@@ -16,7 +16,7 @@ from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 from trueness.text.corpus import Titles
 from trueness.text.static.given import GivenVectors
-from trueness.text.static.opening import open_vectors, vectors_digest
+from trueness.text.static.opening import look_at_vectors, open_vectors
 from trueness.text.static.tokens import TokenVectors
 
 TEXTS = pl.Series(["Slim fit cotton shirt, navy", "Damen Laufschuhe Gr. 39", "", "犬用 首輪",
@@ -76,7 +76,7 @@ def test_what_a_bundle_keeps_gives_the_same_vectors():
 def test_wordllama_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "trueness[vectors]" in refused(
-        "own_missing", lambda: vectors_digest("wordllama", Path())
+        "own_missing", lambda: look_at_vectors("wordllama", Path())
     )
 
 
@@ -269,18 +269,23 @@ def test_what_is_no_vectors_at_all_is_refused(tmp_path):
         refused("no_vectors", lambda of=of: open_vectors(of, tmp_path))
 
 
-def test_a_digest_is_of_the_content_wherever_it_lies(tmp_path):
+def test_a_digest_is_of_the_content_wherever_it_lies(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     (tmp_path / "x").mkdir()
     (tmp_path / "a.vec").write_text(VEC)
     (tmp_path / "x" / "a.vec").write_text(VEC)
-    known = vectors_digest("a.vec", tmp_path)
+    known = look_at_vectors("a.vec", tmp_path).digest
     assert (
-        vectors_digest("x/a.vec", tmp_path)
+        look_at_vectors("x/a.vec", tmp_path).digest
         == known
         == open_vectors("x/a.vec", tmp_path, known).digest
     )
+    assert open_vectors("gone.vec", tmp_path, known).digest == known
     (tmp_path / "x" / "a.vec").write_text(VEC.replace("1", "2"))
-    refused("other_vectors", lambda: open_vectors("x/a.vec", tmp_path, known))
+    assert open_vectors("x/a.vec", tmp_path, known).digest == known, "the other file is there"
+    (tmp_path / "a.vec").unlink()
+    refused("no_files", lambda: open_vectors("gone.vec", tmp_path, "fasttext 0123456789ab"))
+    refused("other_files", lambda: open_vectors("x/a.vec", tmp_path, known))
 
 
 # -------------------------------------------------------------------------------------- linear heads

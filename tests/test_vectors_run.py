@@ -180,13 +180,14 @@ def test_own_vectors_are_taken_into_the_bundle(folder, tmp_path, id_):
 
 def test_a_bundle_needs_the_vectors_of_the_run(folder, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     words = ("--store", folder / "store", "--data", folder / "corpus", "--out", tmp_path / "b")
     status, _, err = call(capsys, "finalize", "L", *words)
     assert (status, err.count("\n")) == (2, 1)
     assert "own.vec" in err
     corpus = load_corpus(folder / "corpus")
     words_file(tmp_path / "own.vec", corpus, seed=1)
-    for id_, beside, code in (("L", tmp_path, "other_vectors"), ("I", folder, "no_encoder")):
+    for id_, beside, code in (("L", tmp_path, "other_files"), ("I", folder, "no_encoder")):
         with pytest.raises(TruenessError) as caught:
             finalize_named(Store(folder / "store"), id_, {"data": folder / "corpus"}, tmp_path / "b",
                            beside=beside, device="cpu")  # fmt: skip
@@ -211,7 +212,7 @@ def _declared(folder, tmp_path, experiment):
     ("model", "code"),
     [
         ("of: nowhere.vec", "no_vectors"),
-        ("digest: fasttext 0123", "other_vectors"),
+        ("digest: fasttext 0123", "other_files"),
         ("of: 3", None),
     ],
 )

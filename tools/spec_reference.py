@@ -24,6 +24,7 @@ from trueness.spec.scales import Multiscale
 from trueness.spec.shape import Family, Shape, TaskShape
 from trueness.spec.target import Target
 from trueness.spec.training import Augmentation, Curriculum, Pretraining, Selection
+from trueness.spec.tuning import Tuning
 
 
 def _evaluations() -> dict[tuple[type[Shape], ...], str]:
@@ -53,6 +54,7 @@ TITLES = {
     "task": (titles.TitlesTask,),
     "task.tokenizer": titles.Tokenizer.members(),
     "model": titles.TitlesModel.members(),
+    "model.tune": Tuning.members(),
     "model.head": (*titles.Head.members(), *titles.VectorHead.members()),
     "model.projection": (titles.Projection,),
     "loss": (titles_loss.TitlesLoss,),

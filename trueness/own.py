@@ -27,7 +27,7 @@ DIGITS = 12
 EXTRAS = {
     "lightgbm": "boost", "xgboost": "boost", "catboost": "boost",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "skl2onnx": "onnx",
-    "wordllama": "vectors",
+    "wordllama": "vectors", "transformers": "pretrained", "peft": "pretrained",
 }  # fmt: skip
 """Package -> extra of trueness that installs it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,7 +18,7 @@ from trueness.baselines.forms import TITLES_FORMS
 from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.format import Bundle, Member
 from trueness.bundle.log import PREDICTION, append, differing, read_log
-from trueness.bundle.members import ENCODER, TOKENIZER, WEIGHTS
+from trueness.bundle.members import ENCODER
 from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
@@ -30,6 +31,7 @@ from trueness.text.fields import first_marker, titles_only
 from trueness.text.given import GivenTexts, given_texts
 from trueness.text.language_model import LanguageModel
 from trueness.text.languages import detect, detect_among
+from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
@@ -356,8 +358,9 @@ def _opened(bundle: Bundle, member: Member, classes: tuple[str, ...], device: st
 
         tokenizer = Tokenizer.from_buffer(files[TOKENIZER])
         precision = member.settings["precision"]
+        source = json.loads(files[CONFIG]) if CONFIG in files else None
         return Classifier.of(member.spec, precision, load(files[WEIGHTS]), tokenizer, classes,
-                             choose_device(device))  # fmt: skip
+                             choose_device(device), source)  # fmt: skip
 
 
 def _id_of(text: str, language: str) -> str:

@@ -17,10 +17,10 @@ from trueness.own import answering
 from trueness.store import AnyStore, Run
 from trueness.tasks import Refit
 from trueness.tasks.titles import AllTexts
+from trueness.text.pretrained import TOKENIZER, WEIGHTS
 
 Array = NDArray[np.float64]
 NETWORK, ENCODER = "network", "encoder"
-WEIGHTS, TOKENIZER = "model.safetensors", "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,9 @@ def as_trained(run: Run) -> Trained:
     """
     if run.spec.model.engine != "encoder":
         raise StoreError(f"{run.key} keeps no weights; leave out --no-refit", "no_weights")
-    from safetensors.numpy import save
+    from trueness.titles.classifier import complete_run
 
-    from trueness.titles.classifier import check_keeps_weights
-
-    check_keeps_weights(run)
-    files = {WEIGHTS: save(dict(run.parameters())), TOKENIZER: run.file(TOKENIZER).read_bytes()}
+    files = complete_run(run)
     member = Member(run.spec, ENCODER, {"precision": run.record["precision"]}, {}, "members/0", ())
     own = {f"{member.folder}/{name}": content for name, content in files.items()}
     return Trained(member, own, f"weights of the run itself, epoch {run.record['best_epoch']}")
@@ -112,18 +109,20 @@ Fit = tuple[str, dict[str, Any], dict[str, bytes], str]
 
 def _encoder(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
     """An encoder, with the tokenizer of the run, from a checkpoint if one was interrupted."""
-    from safetensors.numpy import save
-
+    from trueness.engines.begun_folder import folder_of
     from trueness.engines.encoder import refitted_encoder
     from trueness.fit.device import choose_device
+    from trueness.titles.classifier import complete_files
 
     root = getattr(place.store, "root", None)
     if root is None:
         raise StoreError("encoders are refitted from a store on disk; save this one", "no_weights")
-    tokenizer = run.file(TOKENIZER)
+    folder = folder_of(spec, place.beside)
+    tokenizer = run.file(TOKENIZER) if folder is None else folder.tokenizer
     where = choose_device(place.device)
-    fitted = refitted_encoder(spec, corpus, root, tokenizer, where, place.told)
-    files = {WEIGHTS: save(fitted.parameters), TOKENIZER: tokenizer.read_bytes()}
+    fitted = refitted_encoder(spec, corpus, root, tokenizer, where, place.told, folder)
+    source = None if folder is None else folder.path
+    files = complete_files(spec, fitted.parameters, source, tokenizer, tuple(corpus.classes))
     chosen = f"epoch {fitted.best_epoch} of {len(fitted.history)}"
     return ENCODER, {"precision": fitted.precision}, files, chosen
 

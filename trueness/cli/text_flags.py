@@ -31,6 +31,11 @@ class Flags:
         Entries of the tokenizer that is trained.
     tokenizer
         A tokenizer.json in place of a trained one.
+    pretrained
+        Folder of a pretrained encoder, as transformers saves it, in place of one from nothing; it
+        brings its own tokenizer.
+    tune
+        Which weights of the pretrained encoder are trained.
     d_model
         Width of the encoder.
     n_layers
@@ -105,6 +110,8 @@ class Flags:
     seq_len: Whole | None = None
     vocabulary: Whole | None = None
     tokenizer: Path | None = None
+    pretrained: Path | None = None
+    tune: Literal["frozen", "full", "lora"] | None = None
     d_model: Whole | None = None
     n_layers: Whole | None = None
     n_heads: Whole | None = None
@@ -150,7 +157,7 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
     head = {"v1": "plain"}.get(flags.head, "residual")
     content: dict[str, Any] = {
         "task": {"kind": "titles", "corpus": corpus, "tokenizer": {"kind": "bpe"}},
-        "model": {"kind": "encoder", "head": {"kind": head}},
+        "model": {**_model(flags), "head": {"kind": head}},
         "loss": {"classification": {"kind": "crossentropy"}},
     }
     if flags.head == "v3":
@@ -167,6 +174,23 @@ def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[
     if flags.classifier_no_residual:
         content = merge(content, nested("model.head.residual", False))
     return merge(content, parsed_settings(settings))
+
+
+def _model(flags: Flags) -> dict[str, str]:
+    """What the model begins with."""
+    from trueness.text.pretrained import look_at_folder
+
+    if flags.pretrained is None:
+        if flags.tune is not None:
+            raise SpecError("--tune belongs to --pretrained; give both")
+        return {"kind": "encoder"}
+    for name in ("vocabulary", "tokenizer"):
+        if getattr(flags, name) is not None:
+            raise SpecError(
+                f"--{name}: a pretrained encoder brings its own tokenizer; leave it out"
+            )
+    of = str(flags.pretrained)
+    return {"kind": "pretrained", "of": of, "digest": look_at_folder(of, Path()).digest}
 
 
 def _focal(flags: Flags) -> dict[str, Any]:
@@ -206,6 +230,7 @@ WORDS = {"none": "constant", "cls": "first"}
 FIELDS = {
     "seq_len": "task.max_tokens",
     "vocabulary": "task.tokenizer.vocabulary",
+    "tune": "model.tune",
     "d_model": "model.d_model",
     "n_layers": "model.n_layers",
     "n_heads": "model.n_heads",

@@ -137,11 +137,17 @@ class Step:
 
 @dataclass(frozen=True)
 class Cost:
-    """Trainable parameters, input columns, and work at most; None where it is not known."""
+    """Trainable parameters, input columns, and work at most; None where it is not known.
+
+    `weights` are those in all, where others stay as they are; `bytes` is memory, 0 where it is not
+    known.
+    """
 
     parameters: int | None
     features: int | None
     gflop: float | None
+    weights: int | None = None
+    bytes: int = 0
 
 
 @dataclass(frozen=True)

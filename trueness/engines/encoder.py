@@ -15,6 +15,14 @@ import torch
 from torch import Tensor
 
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines.begun_folder import (
+    check_folder,
+    cost_of,
+    encoding_gflop,
+    folder_of,
+    step_flops,
+    training_bytes,
+)
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.execute import Question
@@ -33,17 +41,17 @@ from trueness.fit.titles import (
     load_data,
     precision_on,
     tokenizer_of,
-    training_bytes,
 )
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
-from trueness.models import titles_flops, titles_parameter_count
+from trueness.fit.titles.encoding import frozen_vectors
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
 from trueness.text.corpus import Corpus, Parts, load_corpus
+from trueness.text.pretrained import PretrainedFolder
 from trueness.text.tokens import encode, load_tokenizer, vocabulary_of
-from trueness.titles.classifier import TOKENIZER, load_classifier
+from trueness.titles.classifier import kept_files, load_classifier
 
 FOLDER = "titles"
 """Folder of what belongs to texts in the cache."""
@@ -62,6 +70,7 @@ class EncoderContent:
     setting: FitSetting
     saving: Saving | None
     asks: bool = False
+    folder: PretrainedFolder | None = None
 
 
 class OneEncoder:
@@ -83,6 +92,7 @@ class OneEncoder:
         own = {spec.key for spec in specs}
         for spec in specs:
             precision_on(setting.device, spec)
+            check_folder(spec, setting.folder)
             for key in sorted(spec.depends_on - own):
                 check_source_run(spec, store.run(key), inputs(spec).classes)
             if how.checkpoint is not None:
@@ -90,15 +100,7 @@ class OneEncoder:
 
     def cost(self, spec: TitlesSpec, inputs: Corpus, folder: Path) -> Cost:
         """Parameters and work, where the size of the vocabulary is known before it is trained."""
-        del folder
-        model: Any = spec.model
-        vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
-        if vocabulary is None:
-            return Cost(None, None, None)
-        sizes = model, vocabulary, len(inputs.classes)
-        rows = len(inputs.part("train")) * spec.recipe.epochs
-        gflop = 3 * titles_flops(*sizes, spec.task.max_tokens) * rows / 1e9
-        return Cost(titles_parameter_count(*sizes), None, gflop)
+        return cost_of(spec, inputs, folder)
 
     def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
@@ -117,7 +119,7 @@ class OneEncoder:
             )
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
-        return [_judged(fitted, corpus, data, how.tokenizer.read_bytes())]
+        return [_judged(fitted, corpus, data, how)]
 
 
 def fitted_encoder(
@@ -132,8 +134,13 @@ def fitted_encoder(
     how : EncoderContent
     report : Report of the loop, optional
     """
-    tokenizer = load_tokenizer(how.tokenizer)
-    data = load_data(spec.task, corpus, tokenizer=tokenizer, cache=how.cache)
+    tokenizer, vectors, folder = load_tokenizer(how.tokenizer), None, how.folder
+    if folder is not None and spec.model.encodes_once:
+        vectors = frozen_vectors(spec, folder, tokenizer, how.setting.device)
+    data = load_data(
+        spec.task, corpus, tokenizer=tokenizer, cache=how.cache,
+        folder=None if folder is None else folder.path, vectors=vectors,
+    )  # fmt: skip
     fitted = fit_titles(
         spec, data, how.setting, saving=how.saving, report=report,
         teacher=_teacher_targets(spec, how, corpus.part("train").texts, data),
@@ -148,10 +155,12 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     saving = Saving(
         path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
     )
+    folder = folder_of(spec, setting.folder)
     content = EncoderContent(
-        corpus.folder, setting.store, tokenizer_file(spec.task, corpus, how.tokenizer),
+        corpus.folder, setting.store,
+        tokenizer_file(spec.task, corpus, how.tokenizer) if folder is None else folder.tokenizer,
         cache_folder() / FOLDER, FitSetting(setting.device, how.compiled, setting.ranks),
-        None if setting.asks else saving, setting.asks,
+        None if setting.asks else saving, setting.asks, folder,
     )  # fmt: skip
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
@@ -161,9 +170,12 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     some, vocabulary = _sampled(
         corpus.folder, corpus.digest, content.tokenizer, spec.task.max_tokens
     )
-    sizes = vocabulary, len(corpus.classes)
-    return Job("encoder", (spec,), content, work, bytes=training_bytes(spec, some, sizes),
-               expected=min(work, expected_gflop(spec, some, sizes)))  # fmt: skip
+    sizes = len(corpus.classes), vocabulary, folder
+    held = training_bytes(spec, *sizes, total=some.total, longest=int(some.lengths.max()))
+    read = replace(some, lengths=np.ones_like(some.lengths)) if spec.model.encodes_once else some
+    expected = expected_gflop(spec, read, step_flops(spec, *sizes))
+    expected += encoding_gflop(spec, corpus, folder, some.lengths)
+    return Job("encoder", (spec,), content, work, bytes=held, expected=min(work, expected))
 
 
 @lru_cache(maxsize=16)
@@ -218,7 +230,7 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 def refitted_encoder(
     spec: TitlesSpec, corpus: AllTexts, store: Path, tokenizer: Path, device: Device,
-    told: Callable[[str], None],
+    told: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
 
@@ -232,10 +244,12 @@ def refitted_encoder(
     device : Device
     told : callable
         Takes a line about each epoch.
+    folder : PretrainedFolder, optional
+        What it begins with.
     """
     kept = Saving(store / "checkpoints" / f"{spec.key}-refit.pt", asked=False)
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
-                         FitSetting(device), kept)  # fmt: skip
+                         FitSetting(device), kept, folder=folder)  # fmt: skip
     fitted, _ = fitted_encoder(
         spec, corpus, how, lambda e: told(_epoch_text(e[1])) if e[0] == "epoch" else None
     )
@@ -244,19 +258,24 @@ def refitted_encoder(
 
 
 def _judged(
-    fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
+    fitted: TitlesFitted, corpus: Corpus, data: TitlesData, how: EncoderContent
 ) -> Outcome:  # fmt: skip
-    lengths, sizes = data.parts["train"].tokens.lengths, (data.width, len(data.classes))
+    folder, lengths = how.folder, data.parts["train"].tokens.lengths
+    step = step_flops(fitted.spec, len(data.classes), data.width, folder)
+    begun = (
+        {} if folder is None else {"pretrained": {"name": folder.path.name, "kind": folder.kind}}
+    )
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
-        "gflop": round(gflop_of(fitted.spec, lengths, data.code, sizes, len(fitted.history)), 3),
-        "data": {"tokenizer": data.digests["tokenizer"]},
+        "gflop": round(gflop_of(fitted.spec, lengths, data.code, step, len(fitted.history)), 3),
+        "data": {"tokenizer": data.digests["tokenizer"], **begun},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
-    return replace(made, parameters=fitted.parameters, files={**made.files, TOKENIZER: tokenizer})
+    files = {**made.files, **kept_files(fitted.spec.model, how.tokenizer)}
+    return replace(made, parameters=fitted.parameters, files=files)
 
 
 # --------------------------------------------------------------------- runs that others begin with
@@ -276,7 +295,7 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(
             f"run {other.key} knows other classes; it can neither teach nor lend weights"
         )
-    if other.key == spec.recipe.start and other.spec.model != spec.model:
+    if other.key == spec.recipe.start and other.spec.model.as_read() != spec.model.as_read():
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 

@@ -29,6 +29,7 @@ from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
 from trueness.text.corpus import PARTS, Corpus, Parts, load_corpus
+from trueness.text.foreign import pinned_digest
 from trueness.text.static.opening import Vectors as StaticVectors
 from trueness.text.static.opening import open_vectors
 
@@ -136,10 +137,7 @@ def _model(spec: TitlesSpec) -> Vectors:
 def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
     """Vectors of a spec, whose key holds their digest."""
     model = _model(spec)
-    if model.digest is None:
-        raise SpecError(f"model.of {model.of}: the digest of the vectors is not part of the key; "
-                        "a campaign fills it in", "own_unpinned")  # fmt: skip
-    return _opened(model.of, folder, model.digest)
+    return _opened(model.of, folder, pinned_digest(model))
 
 
 @lru_cache(maxsize=1)

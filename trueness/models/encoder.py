@@ -21,9 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trueness.errors import SpecError
-from trueness.models.heads import HEADS, Projection
-from trueness.models.layers import UnsetEmbedding, UnsetLinear, full_precision
+from trueness.models.heads import HEADS, Projection, classified, pooled_positions, projected
+from trueness.models.layers import UnsetEmbedding, UnsetLinear
 from trueness.spec import titles
 
 INITIAL_STD = 0.02
@@ -162,7 +161,7 @@ class TitleClassifier(nn.Module):
         self.head = HEADS[model.head.kind](model.head, d, n_classes, generator)
         self.projection = None
         if model.projection is not None:
-            self.projection = Projection(model, model.projection, generator)
+            self.projection = Projection(d, model.norm_eps, model.projection, generator)
 
     def _encode(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """One normed vector per position (B, T, d); those of padding mean nothing."""
@@ -194,16 +193,11 @@ class TitleClassifier(nn.Module):
         -------
         (B, d) float32
         """
-        h = self._encode(tokens, mask)
-        if self.model.pooler == "first":
-            return h[:, 0]
-        real = mask[:, :, None].to(h.dtype)
-        return (h * real).sum(1) / real.sum(1).clamp(min=1)
+        return pooled_positions(self._encode(tokens, mask), mask, self.model.pooler)
 
     def classify(self, pooled: Tensor) -> Tensor:
         """Logits (B, K) of pooled vectors (B, d), in full precision."""
-        with full_precision(pooled):  # a bf16 logit has 8 bits
-            return self.head(pooled)
+        return classified(self.head, pooled)
 
     def project(self, pooled: Tensor) -> Tensor:
         """Points (B, D) of unit length for the contrastive loss, in full precision.
@@ -213,14 +207,15 @@ class TitleClassifier(nn.Module):
         SpecError
             If the spec has no projection.
         """
-        if self.projection is None:
-            raise SpecError("this model has no projection; set model.projection")
-        with full_precision(pooled):
-            return self.projection(pooled)
+        return projected(self.projection, pooled)
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Logits (B, K) float32 of padded texts; see `pooled` for the shapes."""
         return self.classify(self.pooled(tokens, mask))
+
+    def rates(self) -> dict[str, float]:
+        """Fraction of the learning rate by name, where it is not 1: none."""
+        return {}
 
 
 def build_titles(

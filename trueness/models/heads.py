@@ -12,7 +12,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from trueness.models.layers import linear
+from trueness.errors import SpecError
+from trueness.models.layers import full_precision, linear
 from trueness.spec import titles
 
 
@@ -60,12 +61,13 @@ class Projection(nn.Module):
     """The v3 projection, (B, d) -> (B, D) of unit length: norm, linear, GELU, dropout, linear."""
 
     def __init__(
-        self, model: titles.Encoder, projection: titles.Projection, generator: torch.Generator
-    ) -> None:
+        self, d_model: int, norm_eps: float, projection: titles.Projection,
+        generator: torch.Generator,
+    ) -> None:  # fmt: skip
         super().__init__()
         self.map = nn.Sequential(
-            nn.RMSNorm(model.d_model, model.norm_eps),
-            linear(model.d_model, projection.width, generator),
+            nn.RMSNorm(d_model, norm_eps),
+            linear(d_model, projection.width, generator),
             nn.GELU(),
             nn.Dropout(projection.dropout),
             linear(projection.width, projection.width, generator),
@@ -74,6 +76,42 @@ class Projection(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Points on the unit sphere."""
         return F.normalize(self.map(x), dim=-1)
+
+
+def pooled_positions(h: Tensor, mask: Tensor, pooler: str) -> Tensor:
+    """Vectors of positions (B, T, d) to one per text (B, d): the first, or the mean of the real.
+
+    Parameters
+    ----------
+    h : (B, T, d)
+    mask : (B, T) bool
+        True where a token stands. A text without any is pooled to zeros by the mean.
+    pooler : {"mean", "first"}
+    """
+    if pooler == "first":
+        return h[:, 0]
+    real = mask[:, :, None].to(h.dtype)
+    return (h * real).sum(1) / real.sum(1).clamp(min=1)
+
+
+def classified(head: nn.Module, pooled: Tensor) -> Tensor:
+    """Logits (B, K) of pooled vectors (B, d), in full precision."""
+    with full_precision(pooled):  # a bf16 logit has 8 bits
+        return head(pooled)
+
+
+def projected(projection: nn.Module | None, pooled: Tensor) -> Tensor:
+    """Points (B, D) of unit length for the contrastive loss, in full precision.
+
+    Raises
+    ------
+    SpecError
+        If there is no projection.
+    """
+    if projection is None:
+        raise SpecError("this model has no projection; set model.projection")
+    with full_precision(pooled):
+        return projection(pooled)
 
 
 HEADS: dict[str, Callable[..., nn.Module]] = {"plain": plain_head, "residual": ResidualHead}

@@ -60,6 +60,11 @@ def position_table(
     return nn.Parameter(table)
 
 
+def trained(network: nn.Module) -> dict[str, nn.Parameter]:
+    """Weights that gradients reach, by name."""
+    return {name: p for name, p in network.named_parameters() if p.requires_grad}
+
+
 def working_precision(x: Tensor) -> torch.dtype:
     """Type in which products of `x` are taken: autocast's where it is on."""
     if x.is_meta or not torch.is_autocast_enabled(x.device.type):

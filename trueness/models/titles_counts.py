@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.models.encoder import TitleClassifier, build_titles
 from trueness.models.measuring import FEW, META, map_weights, saved_bytes, weights
+from trueness.models.pretrained import build_heads
 from trueness.spec import titles
 
 Tokens = TypeVar("Tokens", float, NDArray[np.int64])
@@ -108,3 +109,34 @@ def _kept_a_row(model: titles.Encoder, n_classes: int, tokens: int) -> int:
 
 def _kept(module: TitleClassifier, tokens: torch.Tensor) -> int:
     return saved_bytes(lambda: module(tokens, torch.ones_like(tokens, dtype=torch.bool)))
+
+
+def heads_parameter_count(model: titles.Pretrained, width: int, n_classes: int) -> int:
+    """Parameters of the heads on the vectors (B, width) of a pretrained encoder."""
+    with META:
+        return weights(build_heads(model, width, n_classes, torch.Generator("cpu")))
+
+
+def begun_training_bytes(
+    every: int, trained: int, *, layers: int, width: int, inner: int, positions: int,
+    averaged: bool = False,
+) -> int:  # fmt: skip
+    """The same of a pretrained encoder, counted by its sizes: it is built to be trained alone.
+
+    Of each position and layer, eight vectors of the encoder's width and three of the feed-forward's
+    wait for the backward pass; attention is fused and keeps no scores.
+
+    Parameters
+    ----------
+    every, trained : int
+        Weights.
+    layers, width, inner : int
+        Blocks that gradients pass, and their widths.
+    positions : int
+        Of a batch, padding included.
+    averaged : bool
+        Whether averaged weights are kept as well.
+    """
+    each = BYTES_A_WEIGHT + 4 * averaged
+    fixed = 4 * (every - trained)
+    return fixed + trained * each + 4 * positions * layers * (8 * width + 3 * inner)

@@ -206,7 +206,7 @@ EXPERIMENTS = {
     "id": Column("id", "code", 9), "priority": Column("priority", weight=4),
     "key": Column("key", "code", 3), "label": Column("model", weight=7),
     "seed": Column("seed", "count", 5), "features": Column("features", "count", 4),
-    "parameters": Column("weights", "short", 6),
+    "parameters": Column("trained\nweights", "short", 6), "weights": Column("weights", "short", 6),
     "work_gflop": Column("GFLOP\nat most", "number", 6, 1), "stored": Column("stored", weight=8),
 }  # fmt: skip
 
@@ -219,8 +219,9 @@ def _experiments(rows: Sequence[dict[str, Any]]) -> Table:
         for row in rows
         if row["priority"] != BASELINE_PRIORITY
     ]
-    columns = list(EXPERIMENTS.values())
-    return Table(columns, [[row[name] for name in EXPERIMENTS] for row in cells])
+    all_trained = all(row["parameters"] == row["weights"] for row in cells)
+    shown = {n: c for n, c in EXPERIMENTS.items() if n != "parameters" or not all_trained}
+    return Table(list(shown.values()), [[row[name] for name in shown] for row in cells])
 
 
 def _split_tables(rows: Sequence[dict[str, Any]]) -> list[Table]:

@@ -234,8 +234,10 @@ def _row(
         "key": spec.key,
         "stored": there,
         "parameters": cost.parameters,
+        "weights": cost.parameters if cost.weights is None else cost.weights,
         "features": cost.features,
         "folds": counts(examples),
         "work_gflop": None if cost.gflop is None else round(cost.gflop, 3),
+        "memory_bytes": cost.bytes,
         "seed": spec.seed,
     }

@@ -11,6 +11,7 @@ from trueness.spec.estimands import Estimands
 from trueness.spec.keyed import ContentAddressed
 from trueness.spec.shape import Bool, Family, Float, Fraction, Int, Positive, Shape
 from trueness.spec.titles_loss import TitlesLoss
+from trueness.spec.tuning import FullTuning, Tuning
 
 # ------------------------------------------------------------------------------------- task
 
@@ -88,13 +89,19 @@ class TitlesModel(Family):
     Attributes
     ----------
     engine : str
+        What fits it.
+    sizes : tuple of str
+        Fields of its architecture that a search scales.
     of_task : frozenset of str
         Fields of the task that are read beside the corpus.
+    begun : bool
+        Whether it begins with the weights of a folder, named by `of` and `digest`.
     """
 
     engine: ClassVar[str]
     sizes: ClassVar[tuple[str, ...]] = ()
     of_task: ClassVar[frozenset[str]] = frozenset()
+    begun: ClassVar[bool] = False
 
     @property
     def is_network(self) -> bool:
@@ -113,7 +120,7 @@ class TitlesModel(Family):
 
     @property
     def encodes_once(self) -> bool:
-        """Whether it is a head on vectors that never change, in full precision."""
+        """Whether it is a head, in full precision, on vectors that never change."""
         return False
 
     if TYPE_CHECKING:
@@ -124,7 +131,7 @@ class TitlesModel(Family):
             ...
 
     def as_read(self) -> Self:
-        """The model without what only says where it lies."""
+        """The model without what only says where its files lie."""
         return self
 
     def in_words(self) -> list[str]:
@@ -154,10 +161,6 @@ class Encoder(TitlesModel):
     head: Head = ResidualHead(kind="residual")
     projection: Projection | None = None
 
-    def in_words(self) -> list[str]:
-        """Sizes, and the head."""
-        return ["encoder", f"d{self.d_model}", f"L{self.n_layers}", *_words(self.head)]
-
     @model_validator(mode="after")
     def _heads_divide(self) -> Self:
         if self.d_model % self.n_heads or (self.d_model // self.n_heads) % 2:
@@ -167,6 +170,48 @@ class Encoder(TitlesModel):
         if self.n_heads % self.n_kv_heads:
             raise ValueError(f"n_kv_heads {self.n_kv_heads} must divide n_heads {self.n_heads}")
         return self
+
+    def in_words(self) -> list[str]:
+        """Width, depth and head."""
+        return ["encoder", f"d{self.d_model}", f"L{self.n_layers}", *_words(self.head)]
+
+
+class Pretrained(TitlesModel):
+    """An encoder that was trained elsewhere: a folder of transformers, with its own tokenizer.
+
+    Weights are read from safetensors alone, and code from nowhere.
+    """
+
+    engine: ClassVar[str] = "encoder"
+    is_network: ClassVar[bool] = True
+    of_task: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
+    begun: ClassVar[bool] = True
+
+    kind: Literal["pretrained"]
+    of: str = Field(
+        min_length=1, description="folder of the model, beside the campaign; not part of the key"
+    )
+    digest: str | None = Field(
+        None, min_length=1, description="of config, weights and tokenizer; filled in"
+    )
+    pooler: Literal["mean", "first"] = "mean"
+    tune: Tuning = FullTuning(kind="full")
+    head: Head = ResidualHead(kind="residual")
+    projection: Projection | None = None
+    norm_eps: Positive = Field(1e-6, description="of the projection")
+
+    @property
+    def encodes_once(self) -> bool:
+        """Whether nothing of the encoder is trained."""
+        return self.tune.encodes_once
+
+    def as_read(self) -> Self:
+        """With the digest in place of where the folder lies."""
+        return self if self.digest is None else self.model_copy(update={"of": self.digest})
+
+    def in_words(self) -> list[str]:
+        """Name of the folder, how it is tuned, and head."""
+        return [self.kind, PurePath(self.of).name, *_words(self.tune), *_words(self.head)]
 
 
 class LinearBaseline(TitlesModel):
@@ -325,7 +370,7 @@ class TitlesSpec(ContentAddressed):
     )
     labelled: ClassVar[tuple[str, ...]] = (
         "model", "model.kind", "model.d_model", "model.n_layers", "model.head*", "model.of",
-        "model.digest",
+        "model.digest", "model.tune*",
         "loss.classification*", "loss.class_weights*", "loss.groups*", "loss.contrastive*",
         "recipe.sampling_alpha", "recipe.ema", "task.tokenizer*",
     )  # fmt: skip
@@ -351,7 +396,8 @@ class TitlesSpec(ContentAddressed):
     def _contrast_has_a_head(self) -> Self:
         if not self.model.is_network:
             return self
-        if (self.loss.contrastive is None) != (self.model.projection is None):
+        projection = getattr(self.model, "projection", None)
+        if (self.loss.contrastive is None) != (projection is None):
             raise ValueError(
                 "loss.contrastive and model.projection go together; give both or neither"
             )
@@ -391,14 +437,13 @@ class TitlesSpec(ContentAddressed):
             update = {"loss": TitlesLoss(), "recipe": TitlesRecipe(), "seed": 42}
             return self.model_copy(update={"task": task, "model": model, **update})
         loss = self.loss.model_copy(update={"classification": self.loss.classification.identity()})
-        precision = {"precision": "auto"} if model.encodes_once else {}
-        recipe = self.recipe.model_copy(update=precision)
-        return self.model_copy(
-            update={"task": task, "model": model, "loss": loss, "recipe": recipe}
-        )
+        unread = {"precision": "auto"} if model.encodes_once else {}
+        recipe = self.recipe.model_copy(update=unread)
+        update = {"task": task, "model": model, "loss": loss, "recipe": recipe}
+        return self.model_copy(update=update)
 
     def stored(self) -> TitlesSpec:
-        """The canonical spec, which still says where its vectors lie."""
+        """The canonical spec, which still says where the files of its model lie."""
         return self.canonical().model_copy(update={"model": self.model})
 
     def question(self) -> str:
@@ -413,7 +458,8 @@ class TitlesSpec(ContentAddressed):
         """Few words that tell runs of one campaign apart."""
         if not self.model.is_network:
             return " ".join(self.model.in_words())
-        loss, recipe = self.canonical().loss, self.recipe
+        read = self.canonical()
+        loss, recipe, tokenizer = read.loss, self.recipe, read.task.tokenizer
         words = [*self.model.in_words(), *_words(loss.classification)]
         for part in (loss.class_weights, loss.groups):
             words += [] if part is None else _words(part)
@@ -422,7 +468,6 @@ class TitlesSpec(ContentAddressed):
         words += [] if recipe.sampling_alpha == 1 else [f"sampled {recipe.sampling_alpha:g}"]
         words += [] if recipe.ema is None else [f"ema {recipe.ema:g}"]
         words += [] if recipe.start is None else ["second stage"]
-        tokenizer = self.canonical().task.tokenizer
         return " ".join([*words, *(_words(tokenizer) if tokenizer != _TOKENIZER else [])])
 
 
@@ -440,4 +485,5 @@ def _words(part: Shape, usual: str = "crossentropy") -> list[str]:
     content = part.model_dump(exclude_defaults=True)
     kind = content.pop("kind", None)
     words = [] if kind in (None, usual) else [str(kind)]
-    return [*words, *(f"{name}={value}" for name, value in content.items())]
+    shown = {n: ",".join(v) if isinstance(v, tuple) else v for n, v in content.items()}
+    return [*words, *(f"{name}={value}" for name, value in shown.items())]

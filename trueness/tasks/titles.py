@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from trueness.errors import DataError, TruenessError
 from trueness.files import cache_folder
 from trueness.predictions import Predictions
-from trueness.spec.titles import LinearBaseline, TitlesSpec, Vectors
+from trueness.spec.titles import LinearBaseline, TitlesModel, TitlesSpec, Vectors
 from trueness.spec.titles import TitlesTask as TitlesInputs
 from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
+from trueness.text.foreign import Digested, located
 from trueness.text.language_model import language_model_of
-from trueness.text.static.opening import WORDLLAMA, has_wordllama, vectors_digest
+from trueness.text.pretrained import look_at_folder
+from trueness.text.static.opening import WORDLLAMA, has_wordllama, look_at_vectors
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
@@ -29,6 +31,10 @@ _SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
 MEASURED = ("validation", "test")
 LANGUAGES_FILE = "languages/model.npz"
 """Of a bundle."""
+_LOOKED: dict[str, Callable[[str, Path], Digested]] = {
+    "vectors": look_at_vectors, "pretrained": look_at_folder,
+}  # fmt: skip
+"""Kinds of models that others trained -> what looks into their files."""
 
 
 @dataclass(frozen=True)
@@ -140,23 +146,26 @@ class TitlesTask:
         return TitlesData(None, name, str(source))
 
     def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
-        """Digests of the corpus and of vectors."""
-        content = {**content, "task": {**content["task"], "corpus": data.digest}}
-        model = content.get("model")
+        """Digests of the corpus, and of the files of a model that others trained."""
+        filled = {**content, "task": {**content["task"], "corpus": data.digest}}
+        model: Any = content.get("model")
         model = {"kind": model} if isinstance(model, str) else model
-        if not isinstance(model, dict) or model.get("kind") != "vectors":
-            return content
-        of = model.get("of", WORDLLAMA)
-        if not isinstance(of, str):
-            return content  # the spec refuses it
+        look = _LOOKED.get(str(model.get("kind"))) if isinstance(model, dict) else None
+        if look is None:
+            return filled
+        of = model.get("of", TitlesModel.kinds()[model["kind"]].model_fields["of"].default)
+        if not isinstance(of, str) or not of:
+            return filled  # the spec refuses it
+        asked, beside = model.get("digest"), place.file.parent
         try:
-            here = vectors_digest(of, place.file.parent)
+            if asked is None:
+                found = look(of, beside)
+            else:
+                found = located(of, str(asked), lambda at: look(at, beside))
         except TruenessError as error:
-            raise place.fail(("model", "of"), f"model.of: {error}", error.code) from None
-        if model.get("digest", here) != here:
-            raise place.fail(("model", "digest"), f"model.digest: {of} is {here}, not "
-                             f"{model['digest']}; leave it out", "other_vectors")  # fmt: skip
-        return {**content, "model": {**model, "digest": here}}
+            name = "of" if asked is None else "digest"
+            raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
+        return {**filled, "model": {**model, "digest": found.digest}}
 
     def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""
@@ -168,7 +177,7 @@ class TitlesTask:
         models: dict[str, LinearBaseline | Vectors]
         models = {kind: LinearBaseline(kind=kind) for kind in kinds}
         if has_wordllama():
-            digest = vectors_digest(WORDLLAMA, Path())
+            digest = look_at_vectors(WORDLLAMA, Path()).digest
             models[WORDLLAMA] = Vectors(kind="vectors", digest=digest)
         return {
             name: TitlesSpec(task=task, model=model, evaluation=spec.evaluation)

@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
 import torch
 from numpy.typing import NDArray
+from safetensors.numpy import save
 from tokenizers import Tokenizer
 
 from trueness.errors import StoreError
-from trueness.fit.device import Device
+from trueness.files import foreign_json
+from trueness.fit.device import Device, choose_device
 from trueness.fit.titles.scoring import logits_of
-from trueness.models.encoder import TitleClassifier, build_titles
-from trueness.spec.titles import Encoder, TitlesSpec
+from trueness.models.pretrained import Source
+from trueness.models.titles_networks import TitleNetwork, build_network, load_weights
+from trueness.spec.titles import TitlesModel, TitlesSpec
 from trueness.store import Run
+from trueness.text.foreign import pinned_digest
+from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS, find_folder
 from trueness.text.tokens import encode, load_tokenizer, vocabulary_of
-
-TOKENIZER = "tokenizer.json"
 
 
 @dataclass(frozen=True)
@@ -34,7 +39,7 @@ class Classifier:
         Of an encoder.
     precision : str
         As in training.
-    network : TitleClassifier
+    network : TitleNetwork
     tokenizer : Tokenizer
     classes : tuple of str
     device : Device
@@ -42,7 +47,7 @@ class Classifier:
 
     spec: TitlesSpec
     precision: str
-    network: TitleClassifier
+    network: TitleNetwork
     tokenizer: Tokenizer
     classes: tuple[str, ...]
     device: Device
@@ -51,21 +56,34 @@ class Classifier:
     def of(
         cls, spec: TitlesSpec, precision: str, parameters: Mapping[str, NDArray[np.float32]],
         tokenizer: Tokenizer, classes: tuple[str, ...], device: Device,
+        source: Source | None = None,
     ) -> Self:  # fmt: skip
         """From weights by name.
+
+        Parameters
+        ----------
+        spec : TitlesSpec
+        precision : str
+        parameters : mapping of str to array
+            Those that were trained, or all.
+        tokenizer : Tokenizer
+        classes : tuple of str
+        device : Device
+        source : Path or mapping, optional
+            Folder of a pretrained encoder, or its config if `parameters` are all.
 
         Raises
         ------
         StoreError
             If they do not fit tokenizer and classes.
         """
-        vocabulary, model = vocabulary_of(tokenizer), spec.model
-        assert isinstance(model, Encoder)
+        vocabulary = vocabulary_of(tokenizer)
         weights = {name: torch.from_numpy(w) for name, w in parameters.items()}
-        with torch.device("meta"):
-            network = build_titles(model, vocabulary, len(classes), torch.Generator("cpu"))
+        with contextlib.nullcontext() if source is not None else torch.device("meta"):
+            network = build_network(spec.model, vocabulary if source is None else source,
+                                    len(classes), torch.Generator("cpu"))  # fmt: skip
         try:
-            network.load_state_dict(weights, assign=True)
+            load_weights(network, weights)
         except RuntimeError:
             raise StoreError(
                 f"the weights do not fit a tokenizer of {vocabulary:,} entries and "
@@ -89,13 +107,15 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
     Raises
     ------
     StoreError
-        If the run is a baseline, or its tokenizer does not fit its weights.
+        If the run is a baseline, its tokenizer does not fit its weights, or the folder that it
+        begins with is not here.
     """
     check_keeps_weights(run)
-    tokenizer, classes = load_tokenizer(run.file(TOKENIZER)), tuple(run.record["classes"])
-    precision = run.record["precision"]
+    source, tokenizer = _source(run)
+    classes, precision = tuple(run.record["classes"]), run.record["precision"]
     try:
-        return Classifier.of(run.spec, precision, run.parameters(), tokenizer, classes, device)
+        return Classifier.of(run.spec, precision, run.parameters(), load_tokenizer(tokenizer),
+                             classes, device, source)  # fmt: skip
     except StoreError as error:
         raise StoreError(f"{run.key}: {error}", error.code) from None
 
@@ -108,10 +128,88 @@ def check_keeps_weights(run: Run[TitlesSpec]) -> None:
     StoreError
         With code ``no_weights``.
     """
-    if not isinstance(run.spec.model, Encoder):
+    if run.spec.model.engine != "encoder":
         raise StoreError(
             f"{run.key} is {run.spec.label()}, whose run keeps no weights; the bundle that "
             f"`trueness finalize {run.key} --out FOLDER` makes does", "no_weights",
         )  # fmt: skip
-    if TOKENIZER not in run.record["files"]:
-        raise StoreError(f"{run.key} stores no tokenizer; run it again", "no_weights")
+    lost = [name for name in _kept(run.spec.model) if name not in run.record["files"]]
+    if lost:
+        raise StoreError(f"{run.key} stores no {lost[0]}; run it again", "no_weights")
+
+
+# ------------------------------------------------------------------------------ pretrained encoders
+
+
+def kept_files(model: TitlesModel, tokenizer: Path) -> dict[str, bytes]:
+    """Files that a run stores beside its weights: what is not in a folder that it needs anyway.
+
+    Parameters
+    ----------
+    model : TitlesModel
+    tokenizer : Path
+        With the config beside it, of a pretrained encoder.
+    """
+    places = {TOKENIZER: tokenizer, CONFIG: tokenizer.with_name(CONFIG)}
+    return {name: places[name].read_bytes() for name in _kept(model)}
+
+
+def _kept(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - of titles
+    if not model.begun:
+        return (TOKENIZER,)
+    return (TOKENIZER, CONFIG) if model.tune.whole else ()
+
+
+def _source(run: Run[TitlesSpec]) -> tuple[Source | None, Path]:
+    """What a stored run is loaded with beside its weights, and its tokenizer."""
+    names = _kept(run.spec.model)
+    if not names:
+        model: Any = run.spec.model
+        folder = find_folder(model.of, pinned_digest(model))
+        return folder.path, folder.tokenizer
+    config = foreign_json(run.file(CONFIG)) if CONFIG in names else None
+    return config, run.file(TOKENIZER)
+
+
+def complete_files(
+    spec: TitlesSpec, parameters: Mapping[str, NDArray[np.float32]], source: Source | None,
+    tokenizer: Path, classes: tuple[str, ...],
+) -> dict[str, bytes]:  # fmt: skip
+    """Files that hold a whole classifier: all weights, tokenizer, and config if it needs one.
+
+    Parameters
+    ----------
+    spec : TitlesSpec
+    parameters : mapping of str to array
+        Those that were trained.
+    source : Path or mapping, optional
+        See `Classifier.of`.
+    tokenizer : Path
+    classes : tuple of str
+    """
+    model: Any = spec.model
+    files = {TOKENIZER: tokenizer.read_bytes()}
+    if source is None:
+        return {WEIGHTS: save(dict(parameters)), **files}
+    content = foreign_json(source / CONFIG) if isinstance(source, Path) else source
+    files[CONFIG] = json.dumps(content, indent=1).encode()
+    if model.tune.whole:
+        return {WEIGHTS: save(dict(parameters)), **files}
+    made: Any = Classifier.of(spec, "float32", parameters, load_tokenizer(tokenizer), classes,
+                              choose_device("cpu"), source)  # fmt: skip
+    weights = {name: w.numpy() for name, w in made.network.complete().items()}
+    return {WEIGHTS: save(weights), **files}
+
+
+def complete_run(run: Run[TitlesSpec]) -> dict[str, bytes]:
+    """The same of a stored run.
+
+    Raises
+    ------
+    StoreError
+        As `load_classifier`.
+    """
+    check_keeps_weights(run)
+    source, tokenizer = _source(run)
+    classes = tuple(run.record["classes"])
+    return complete_files(run.spec, run.parameters(), source, tokenizer, classes)

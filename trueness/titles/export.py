@@ -8,11 +8,13 @@ from pathlib import Path
 
 from trueness.errors import StoreError, first_line
 from trueness.files import remove, replace_folder, restore_folder, temporary
-from trueness.spec.titles import Encoder, TitlesSpec
+from trueness.spec.titles import TitlesSpec
 from trueness.store import Run
-from trueness.titles.classifier import TOKENIZER
+from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
+from trueness.titles.classifier import complete_run
 
-_COPIED, _METRICS = ("model.safetensors", TOKENIZER, "spec.json"), "metrics.json"
+_SPEC, _METRICS = "spec.json", "metrics.json"
+_WRITTEN = (WEIGHTS, TOKENIZER, CONFIG, _SPEC, _METRICS)
 WIDEST = 1e-4
 """Largest difference between logits of the graph and of the network."""
 
@@ -30,28 +32,30 @@ def check_export_folder(out: Path) -> None:
         raise StoreError(f"{out} is a file; give a folder for the export")
     if out.samefile(Path()):
         raise StoreError(f"{out} is the folder you are in; give one inside it")
-    if any(path.name not in (*_COPIED, _METRICS) for path in out.iterdir()):
+    if any(path.name not in _WRITTEN for path in out.iterdir()):
         raise StoreError(f"{out} exists and holds something else; give a new folder")
 
 
 def export_folder(run: Run[TitlesSpec], out: Path) -> None:
-    """Copy weights, tokenizer, spec and metrics of a run into a folder; all or nothing.
+    """Put weights, tokenizer, spec and metrics of a run into a folder; all or nothing.
+
+    A pretrained encoder is written whole, with its config.
 
     Raises
     ------
     StoreError
         If the folder exists and is no earlier export, or cannot be written.
     """
-    if not isinstance(run.spec.model, Encoder):
-        raise StoreError(f"{run.key} is the baseline {run.spec.model.kind}; it has no weights")
+    files = complete_run(run)
     place = out.resolve()
     restore_folder(place)
     check_export_folder(out)
     unfinished = temporary(place)
     try:
         unfinished.mkdir(parents=True)
-        for name in _COPIED:
-            shutil.copyfile(run.file(name), unfinished / name)
+        for name, content in files.items():
+            (unfinished / name).write_bytes(content)
+        shutil.copyfile(run.file(_SPEC), unfinished / _SPEC)
         kept = ("classes", "estimates", "slices", "temperatures", "best_epoch", "data", "label")
         metrics = {"key": run.key, **{name: run.record[name] for name in kept}}
         (unfinished / _METRICS).write_text(json.dumps(metrics, indent=1))

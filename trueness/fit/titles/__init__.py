@@ -7,7 +7,7 @@ from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
 from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles, precision_on
 from trueness.fit.titles.objective import TeacherTargets
 from trueness.fit.titles.progress import Event, Report
-from trueness.fit.titles.work import Sampled, expected_gflop, gflop_of, training_bytes
+from trueness.fit.titles.work import Sampled, expected_gflop, gflop_of
 
 __all__ = [
     "Event",
@@ -27,5 +27,4 @@ __all__ = [
     "load_data",
     "precision_on",
     "tokenizer_of",
-    "training_bytes",
 ]

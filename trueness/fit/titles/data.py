@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import SpecError
-from trueness.fit.titles.rows import Rows
+from trueness.fit.titles.rows import Rows, VectorRows
 from trueness.spec.titles import GivenTokenizer, TitlesTask, TrainedTokenizer
 from trueness.text.corpus import Parts
 from trueness.text.tokens import (
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 PARTS = ("train", "validation", "test")
+Vectorise: TypeAlias = Callable[[pl.Series], NDArray[np.float32]]
+"""Texts (n,) to vectors (n, d)."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,8 @@ class TitlesData:
     """All parts of a corpus as tokens, or as vectors.
 
     `languages` are those of the train part; `code` (n,) numbers them for its texts. `width` is the
-    number of ids that tokens may have, or that of the values of a vector.
+    number of ids that tokens may have, or that of the values of a vector. `folder` holds the
+    encoder that a run begins with, if it reads tokens.
     """
 
     parts: dict[str, Part]
@@ -55,6 +59,7 @@ class TitlesData:
     code: NDArray[np.int64]
     width: int
     digests: dict[str, str]
+    folder: Path | None = None
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -94,9 +99,22 @@ def tokenizer_of(task: TitlesTask, corpus: Parts, file: Path | None) -> Tokenize
 
 
 def load_data(
-    task: TitlesTask, corpus: Parts, *, tokenizer: Tokenizer, cache: Path | None = None
-) -> TitlesData:
+    task: TitlesTask, corpus: Parts, *, tokenizer: Tokenizer, cache: Path | None = None,
+    folder: Path | None = None, vectors: Vectorise | None = None,
+) -> TitlesData:  # fmt: skip
     """Encode every part of a corpus.
+
+    Parameters
+    ----------
+    task : TitlesTask
+    corpus : Parts
+    tokenizer : Tokenizer
+    cache : Path, optional
+        Folder of tokens.
+    folder : Path, optional
+        That of a pretrained encoder.
+    vectors : callable, optional
+        Texts (n,) to vectors (n, d), which then stand in place of tokens.
 
     Raises
     ------
@@ -105,17 +123,25 @@ def load_data(
     """
     if corpus.digest != task.corpus:
         raise SpecError(f"the spec is about corpus {task.corpus}, this one is {corpus.digest}")
-    rows = {
-        name: encode(corpus.part(name).texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
-        for name in PARTS
-    }
-    return data_of(corpus, rows, vocabulary_of(tokenizer),
-                   {"tokenizer": tokenizer_digest(tokenizer)})  # fmt: skip
+
+    def rows(texts: pl.Series) -> Rows:
+        if vectors is not None:
+            return VectorRows(vectors(texts))
+        return encode(texts, tokenizer, max_tokens=task.max_tokens, cache=cache)
+
+    made = {name: rows(corpus.part(name).texts) for name in PARTS}
+    first = made["train"]
+    if isinstance(first, VectorRows):
+        width, folder = first.values.shape[1], None
+    else:
+        width = vocabulary_of(tokenizer)
+    return data_of(corpus, made, width, {"tokenizer": tokenizer_digest(tokenizer)}, folder)
 
 
 def data_of(
-    corpus: Parts, rows: Mapping[str, Rows], width: int, digests: Mapping[str, str]
-) -> TitlesData:
+    corpus: Parts, rows: Mapping[str, Rows], width: int, digests: Mapping[str, str],
+    folder: Path | None = None,
+) -> TitlesData:  # fmt: skip
     """Inputs of every part of a corpus, with classes and languages.
 
     Parameters
@@ -126,6 +152,8 @@ def data_of(
     width : int
     digests : mapping of str to str
         Of what the inputs were made with.
+    folder : Path, optional
+        See `TitlesData`.
     """
     parts = {}
     for name, some in rows.items():
@@ -133,4 +161,4 @@ def data_of(
         parts[name] = Part(some, titles.y, titles.language, titles.cluster)
     languages, code = np.unique(parts["train"].language, return_inverse=True)
     return TitlesData(parts, corpus.classes, tuple(map(str, languages)), code.astype(np.int64),
-                      width, {"corpus": corpus.digest, **digests})  # fmt: skip
+                      width, {"corpus": corpus.digest, **digests}, folder)  # fmt: skip

@@ -32,7 +32,8 @@ from trueness.fit.titles.objective import Batch, Objective, TeacherTargets
 from trueness.fit.titles.optimizing import Average, make_optimizer, rate_factor
 from trueness.fit.titles.progress import Report
 from trueness.fit.titles.scoring import logits_of
-from trueness.models.titles import TITLES_NETWORKS, TextNetwork
+from trueness.models.layers import trained
+from trueness.models.titles_networks import TitleNetwork, build_network, load_weights
 from trueness.spec.titles import TitlesSpec
 
 TOLD_EVERY_S = 1.0
@@ -96,25 +97,27 @@ class _Training:
         self, spec: TitlesSpec, data: TitlesData, setting: Setting, teacher: TeacherTargets | None,
         start: dict[str, Tensor] | None,
     ) -> None:  # fmt: skip
-        model, train = spec.model, data.parts["train"]
+        train, projection = data.parts["train"], spec.model.projection
         self.spec, self.data, self.setting = spec, data, setting
         self.name = setting.device.name
         self.precision = precision_on(setting.device, spec)
         generator = torch.Generator().manual_seed(spec.seed)
         torch.manual_seed(spec.seed + setting.ranks.rank)
-        network = TITLES_NETWORKS[model.kind](model, data.width, len(data.classes), generator)
-        self.model: TextNetwork = network.to(self.name)
+        read = data.width if data.folder is None else data.folder
+        network = build_network(spec.model, read, len(data.classes), generator)
         if start is not None:
-            self.model.load_state_dict(start)
+            load_weights(network, start)
+        self.model: TitleNetwork = network.to(self.name)
         pooled = self.model.pooled
         self.pooled = torch.compile(pooled, dynamic=True) if setting.compiled else pooled
         self.optimizer = make_optimizer(self.model, spec.recipe)
+        self.rates = [group["lr"] for group in self.optimizer.param_groups]
         self.scaler = torch.GradScaler(self.name.split(":")[0], enabled=self.precision == "fp16")
         ema = spec.recipe.ema
         self.average = None if ema is None else Average(self.model, ema)
         self.objective = Objective(
             spec.loss, train.y, data.code, data.counts,
-            None if model.projection is None else model.projection.width, teacher, self.name,
+            None if projection is None else projection.width, teacher, self.name,
         )  # fmt: skip
         self.place, self.history = _Place(), []
         self.best: dict[str, Any] = {}
@@ -162,9 +165,9 @@ class _Training:
         self.scaler.unscale_(self.optimizer)
         if recipe.clip_norm is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), recipe.clip_norm)
-        rate = recipe.learning_rate * rate_factor(place.made, sum(self.counts), recipe)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
+        factor = rate_factor(place.made, sum(self.counts), recipe)
+        for rate, group in zip(self.rates, self.optimizer.param_groups, strict=True):
+            group["lr"] = rate * factor
         before = self.scaler.get_scale()
         self.scaler.step(self.optimizer)
         self.scaler.update()
@@ -178,7 +181,7 @@ class _Training:
     def _share_gradients(self) -> None:
         if self.setting.ranks.world == 1:
             return
-        parameters = list(self.model.parameters())
+        parameters = list(trained(self.model).values())
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
@@ -190,7 +193,7 @@ class _Training:
         """Weights that are evaluated, by name: the averaged ones where there are."""
         if self.average is not None:
             return self.average.current()
-        return dict(self.model.named_parameters())
+        return dict(trained(self.model))
 
     def score(self, part: str, weights: dict[str, Tensor]) -> NDArray[np.float32]:
         """Logits (n, K) of a part of the data under some weights."""
@@ -424,6 +427,8 @@ def precision_on(device: Device, spec: TitlesSpec) -> str:
     SpecError
         For half precision on a device that has none.
     """
+    if spec.model.encodes_once:
+        return "float32"
     wanted = spec.recipe.precision
     if wanted == "fp16":
         if not device.is_cuda:

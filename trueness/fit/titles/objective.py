@@ -20,7 +20,7 @@ from trueness.fit.titles.batches import Rows
 from trueness.losses.contrastive import CrossBatchMemory, supcon
 from trueness.losses.groups import GroupDro, class_weights, language_weights
 from trueness.losses.multiclass import classification_loss, kl_to_teacher
-from trueness.models.titles import TextNetwork
+from trueness.models.titles_networks import TitleNetwork
 from trueness.spec import titles_loss
 
 
@@ -96,7 +96,7 @@ class Objective:
         taught = 0 if self.place_of is None else int((self.place_of[rows] >= 0).sum())
         return Totals(float(self.weight_of[rows].sum()), len(rows), taught)
 
-    def __call__(self, model: TextNetwork, pooled: Tensor, batch: Batch, totals: Totals) -> Tensor:
+    def __call__(self, model: TitleNetwork, pooled: Tensor, batch: Batch, totals: Totals) -> Tensor:
         """Part of a batch in the loss of its update, (); `pooled` (B, d) is what the model made."""
         logits = model.classify(pooled).float()
         each = self.classify(logits, batch.y, batch.language)

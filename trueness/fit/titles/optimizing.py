@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from trueness.models.layers import trained
+from trueness.models.titles_networks import TitleNetwork
 from trueness.spec.titles import TitlesRecipe
 
 BETAS, EPSILON = (0.9, 0.999), 1e-8
@@ -36,29 +38,31 @@ def rate_factor(update: int, total: int, recipe: TitlesRecipe) -> float:
 
 
 def decay_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Parameters with and without weight decay: matrices decay, embeddings and vectors do not.
+    """Trained parameters with and without weight decay: matrices decay, embeddings and vectors not.
 
     Norms, biases and LayerScale are vectors. Rows of an embedding that no text touches would
     shrink without a gradient.
     """
     tables = {id(m.weight) for m in model.modules() if isinstance(m, nn.Embedding)}
-    every: list[Tensor] = list(model.parameters())
+    every: list[Tensor] = list(trained(model).values())
     decayed = [p for p in every if p.ndim >= 2 and id(p) not in tables]
     kept = {id(p) for p in decayed}
     return decayed, [p for p in every if id(p) not in kept]
 
 
-def make_optimizer(model: nn.Module, recipe: TitlesRecipe) -> torch.optim.AdamW:
-    """Fused AdamW that decays matrices only.
+def make_optimizer(model: TitleNetwork, recipe: TitlesRecipe) -> torch.optim.AdamW:
+    """Fused AdamW that decays matrices only, each weight at its fraction of the rate.
 
     Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019).
     """
-    decayed, plain = decay_groups(model)
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": plain, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+    rates = model.rates()
+    share = {id(p): rates.get(name, 1.0) for name, p in trained(model).items()}
+    groups = []
+    for weights, decay in zip(decay_groups(model), (recipe.weight_decay, 0.0), strict=True):
+        for rate in sorted({share[id(p)] for p in weights}, reverse=True):
+            own = [p for p in weights if share[id(p)] == rate]
+            groups.append({"params": own, "weight_decay": decay, "lr": rate * recipe.learning_rate})
+    return torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON, fused=True)
 
 
 class Average:
@@ -73,13 +77,13 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay, self.updates = decay, 0
-        self.weights = {name: torch.zeros_like(p) for name, p in model.named_parameters()}
+        self.weights = {name: torch.zeros_like(p) for name, p in trained(model).items()}
 
     @torch.no_grad()
     def follow(self, model: nn.Module) -> None:
         """Take in the weights after an update."""
         self.updates += 1
-        new = [p.detach() for p in model.parameters()]
+        new = [p.detach() for p in trained(model).values()]
         torch._foreach_lerp_(list(self.weights.values()), new, 1 - self.decay)
 
     def current(self) -> dict[str, Tensor]:

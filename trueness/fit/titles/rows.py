@@ -28,18 +28,18 @@ class Rows(Protocol):
 
 @dataclass(frozen=True)
 class VectorRows:
-    """A vector per text, its columns brought to one scale.
+    """A vector per text, its columns brought to one scale, or as they are.
 
     Attributes
     ----------
     values : (n, D) float32
         Mapped from disk.
-    mean, scale : (D,) float32
+    mean, scale : (D,) float32, or float
     """
 
     values: NDArray[np.float32]
-    mean: NDArray[np.float32]
-    scale: NDArray[np.float32]
+    mean: NDArray[np.float32] | float = 0.0
+    scale: NDArray[np.float32] | float = 1.0
 
     def __len__(self) -> int:
         return len(self.values)

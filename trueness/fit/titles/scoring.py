@@ -34,7 +34,7 @@ def logits_of(
     forward: Callable[[Tensor, Tensor], Tensor], tokens: Rows, n_classes: int, device: Device,
     precision: str, ranks: Ranks | None = None,
 ) -> NDArray[np.float32]:  # fmt: skip
-    """Logits (n, K) of every text.
+    """Logits (n, K) of every text; or whatever else a network makes of it, (n, K).
 
     Parameters
     ----------

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from trueness.errors import DataError, first_line
-from trueness.files import foreign_json, sha256_of
-from trueness.own import DIGITS, answering, check_installed
+from trueness.files import foreign_json
+from trueness.own import answering, check_installed
+from trueness.text.foreign import content_digest, located
 from trueness.text.static.given import GivenVectors, ids_beside, read_given
 from trueness.text.static.tokens import TokenVectors, read_text, unknown_of
 from trueness.text.static.words import read_words
@@ -40,8 +39,25 @@ class _Form:
     read: Callable[[Path, str], Vectors]
 
 
-def vectors_digest(of: str, beside: Path) -> str:
-    """Form and digest of the content, ``"fasttext 0f3a..."``; the same wherever it lies.
+@dataclass(frozen=True)
+class VectorFiles:
+    """Vectors that were looked into, but not read.
+
+    Attributes
+    ----------
+    form : str
+    path : Path
+    digest : str
+        Form and digest of the content, ``"fasttext 0f3a..."``; the same wherever it lies.
+    """
+
+    form: str
+    path: Path
+    digest: str
+
+
+def look_at_vectors(of: str, beside: Path) -> VectorFiles:
+    """Vectors that a spec names.
 
     Parameters
     ----------
@@ -57,42 +73,31 @@ def vectors_digest(of: str, beside: Path) -> str:
         With code ``own_missing`` if wordllama is not installed.
     """
     name, path = _found(of, beside)
-    total = hashlib.sha256()
-    for file in _FORMS[name].files(path):
-        try:
-            about = file.stat()
-            content = _digest(file, about.st_size, about.st_mtime_ns)
-            total.update(f"{file.name} {content}\n".encode())
-        except OSError as error:
-            raise DataError(f"{file}: {error.strerror}; {of} is no {name} model without it",
-                            "no_vectors") from None  # fmt: skip
-    return f"{name} {total.hexdigest()[:DIGITS]}"
+    try:
+        digest = content_digest(path, _FORMS[name].files(path))
+    except OSError as error:
+        raise DataError(f"{error.filename}: {error.strerror}; {of} is no {name} model without it",
+                        "no_vectors") from None  # fmt: skip
+    return VectorFiles(name, path, f"{name} {digest}")
 
 
 def open_vectors(of: str, beside: Path, digest: str | None = None) -> Vectors:
-    """Read vectors; with `digest`, those and no others.
+    """Read vectors; with `digest`, those and no others, wherever they were seen last.
 
     Raises
     ------
     DataError
-        As `vectors_digest`; with code ``other_vectors`` if they are not those of the digest,
-        ``vectors`` or ``vector_ids`` if the content is damaged.
+        As `look_at_vectors`, or `trueness.text.foreign.located`; with code ``vectors`` or
+        ``vector_ids`` if the content is damaged.
     SpecError
         With code ``own_missing``.
     """
-    name, path = _found(of, beside)
-    here = vectors_digest(of, beside)
-    if digest not in (None, here):
-        raise DataError(f"{of}: the run is on the vectors {digest}, these are {here}; give those",
-                        "other_vectors")  # fmt: skip
-    return _FORMS[name].read(path, here)
 
+    def look(place: str) -> VectorFiles:
+        return look_at_vectors(place, beside)
 
-@lru_cache(maxsize=64)
-def _digest(file: Path, size: int, changed_ns: int) -> str:
-    """SHA-256 of a file that had this size and was changed then."""
-    del size, changed_ns
-    return sha256_of(file)
+    found = look(of) if digest is None else located(of, digest, look)
+    return _FORMS[found.form].read(found.path, found.digest)
 
 
 def has_wordllama() -> bool:
