@@ -17,8 +17,16 @@ from trueness.labels.errors import How, errors
 
 
 def keys(store):
-    """Of the networks; scores of some baselines are tied, so that they raise no alarm."""
-    return [key for key in named(store) if not store.run(key).spec.is_baseline]
+    """Of the networks that raise an alarm; another one has tied scores."""
+    return [key for key, name in named(store).items()
+            if name != "constant" and not store.run(key).spec.is_baseline]  # fmt: skip
+
+
+def test_tied_scores_are_refused(golden_market):
+    (key,) = (key for key, name in named(golden_market).items() if name == "constant")
+    with pytest.raises(TruenessError) as error:
+        errors(golden_market, key, {})
+    assert error.value.code == "no_alarms"
 
 
 def test_false_alarms_and_misses_are_all_that_is_wrong(golden_market):
