@@ -56,13 +56,6 @@ def test_neighbours_are_those_of_all_pairs(at_least):
     assert (best[~found] == 0).all()
 
 
-def test_no_text_is_its_own_neighbour():
-    texts = drawn(200)
-    row, _ = of(texts).nearest(of(texts), 0.7, apart=True)
-    assert (row != np.arange(200)).all()
-    assert (row >= 0).any()
-
-
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=8))
 def test_case_and_punctuation_do_not_matter(texts):
     texts = [one.replace("\n", " ") for one in texts if one.isprintable()]

@@ -85,7 +85,7 @@ def evaluated_corpus(
         Folder with the same classes.
     part : str
     given : mapping
-        Corpus of the run as ``data``, where it keeps no weights.
+        Corpus of the run as ``data``, where it keeps no weights and is asked about another one.
     device : str
 
     Raises
@@ -106,7 +106,8 @@ def evaluated_corpus(
         )  # fmt: skip
     leaks = leaks_of(signatures_of(run).trained_on, opened, part)
     titles = opened.part(part)
-    logits: NDArray[np.float32] = scorer_of(run, name, given, device)(titles.texts)
+    own = {"data": corpus} if opened.digest == run.record["data"]["digest"] else given
+    logits: NDArray[np.float32] = scorer_of(run, name, own, device)(titles.texts)
     rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)
     return OtherCorpus(name, run, corpus, rows, leaks)
 

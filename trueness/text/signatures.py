@@ -115,9 +115,7 @@ class TextSignatures:
         """Those of the train part."""
         return self.only(self.part == PARTS.index("train"))
 
-    def nearest(
-        self, other: TextSignatures, at_least: float, *, apart: bool = False
-    ) -> tuple[Index, NDArray[np.float64]]:
+    def nearest(self, other: TextSignatures, at_least: float) -> tuple[Index, NDArray[np.float64]]:
         """Which of these texts is most similar to each of the others.
 
         A pair of that similarity is compared with probability 0.995, unless more than a hundred of
@@ -129,8 +127,6 @@ class TextSignatures:
             Of m texts.
         at_least : float
             In (0, 1]: smallest estimated Jaccard similarity of the sets of five-character pieces.
-        apart : bool
-            Both are the same texts, and none is its own neighbour.
 
         Returns
         -------
@@ -139,8 +135,6 @@ class TextSignatures:
         """
         row, best = np.full(len(other), -1, np.int64), np.zeros(len(other))
         for theirs, ours in self._pairs(other, at_least):
-            some = slice(None) if not apart else theirs != ours
-            theirs, ours = theirs[some], ours[some]
             found = similarity(self.sketch[ours], other.sketch[theirs])
             order = np.argsort(found, kind="stable")
             theirs, ours, found = theirs[order], ours[order], found[order]
