@@ -155,7 +155,7 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
-    if cost.gflop is None:
+    if cost.gflop is None or not spec.model.counted:
         return Job("encoder", (spec,), content, work)
     some, vocabulary = _sampled(
         corpus.folder, corpus.digest, content.tokenizer, spec.task.max_tokens
@@ -242,17 +242,23 @@ def refitted_encoder(
 def _judged(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, tokenizer: bytes
 ) -> Outcome:  # fmt: skip
-    lengths, sizes = data.parts["train"].tokens.lengths, (data.vocabulary, len(data.classes))
+    gflop = _gflop(fitted, data) if fitted.spec.model.counted else None
     facts = {
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
-        "gflop": round(gflop_of(fitted.spec, lengths, data.code, sizes, len(fitted.history)), 3),
+        "gflop": gflop,
         "data": {"tokenizer": data.digests["tokenizer"]},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
     return replace(made, parameters=fitted.parameters, files={TOKENIZER: tokenizer})
+
+
+def _gflop(fitted: TitlesFitted, data: TitlesData) -> float:
+    """Work of the epochs that were trained."""
+    lengths, sizes = data.parts["train"].tokens.lengths, (data.vocabulary, len(data.classes))
+    return round(gflop_of(fitted.spec, lengths, data.code, sizes, len(fitted.history)), 3)
 
 
 # --------------------------------------------------------------------- runs that others begin with

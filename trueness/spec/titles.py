@@ -84,12 +84,16 @@ class Projection(Shape):
 
 
 class TitlesModel(Family):
-    """What gives texts their classes."""
+    """What gives texts their classes.
+
+    `sizes` are fields that a budget decides; `counted` tells that `titles_flops` knows the work.
+    """
 
     engine: ClassVar[str]
     is_network: ClassVar[bool] = False
     seeded: ClassVar[bool] = True
     sizes: ClassVar[tuple[str, ...]] = ()
+    counted: ClassVar[bool] = False
 
 
 class Encoder(TitlesModel):
@@ -97,6 +101,7 @@ class Encoder(TitlesModel):
 
     engine: ClassVar[str] = "encoder"
     is_network: ClassVar[bool] = True
+    counted: ClassVar[bool] = True
 
     kind: Literal["encoder"]
     d_model: Int = Field(384, ge=2, le=65536)
