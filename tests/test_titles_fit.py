@@ -273,7 +273,7 @@ def test_the_best_epoch_s_weights_are_the_ones_that_score(data):
     fitted = fit_titles(spec, data, CPU)
     scores = [row["mean_group"] for row in fitted.history]
     assert fitted.best_epoch == int(np.argmax(scores)) + 1
-    network = build_titles(spec.model, data.vocabulary, 4, torch.Generator())
+    network = build_titles(spec.model, data.width, 4, torch.Generator())
     network.load_state_dict({n: torch.from_numpy(w) for n, w in fitted.parameters.items()})
     again = logits_of(network.eval(), data.parts["test"].tokens, 4, CPU.device, "float32")
     assert np.array_equal(again, fitted.logits["test"])
