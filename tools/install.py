@@ -4,7 +4,7 @@ Standard library only, so that a machine needs nothing but Python 3.11 and make.
 costs nothing: a stamp over pyproject.toml, constraints.txt and the extras says whether work is
 left.
 
-    python3 tools/install.py [EXTRA ...]      (default: dev text serve onnx)
+    python3 tools/install.py [EXTRA ...]      (default: dev text pretrained serve onnx)
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.begun_folder import check_folder, cost_of
+from trueness.engines.encoder_costs import check_folder, cost_of
 from trueness.engines.linear import HISTORY, Linear, judged_titles
 from trueness.errors import SpecError, at_least
 from trueness.files import cache_folder, sha256_of, written_whole
