@@ -8,7 +8,7 @@
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
-EXTRAS ?= dev text vectors serve onnx
+EXTRAS ?= dev text vectors pretrained serve onnx
 
 .PHONY: setup run run-text test test-processes test-services test-all lint bench simulations clean
 

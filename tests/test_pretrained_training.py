@@ -14,7 +14,7 @@ pytest.importorskip("peft")
 
 from tests.test_titles_fit import CLASSES, _titles
 from tests.tiny_pretrained import TUNINGS, built, make_folder
-from trueness.engines.begun_folder import folder_of
+from trueness.engines.encoder_costs import folder_of
 from trueness.fit.device import choose_device
 from trueness.fit.titles import Saving, Setting, fit_titles, load_data
 from trueness.fit.titles.encoding import frozen_vectors

@@ -16,7 +16,7 @@ from trueness.bundle.exporting import export
 from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.predicting import load
 from trueness.campaign import load_campaign
-from trueness.engines.begun_folder import check_folder, cost_of
+from trueness.engines.encoder_costs import check_folder, cost_of
 from trueness.errors import TruenessError
 from trueness.judge.finding import find_run
 from trueness.runner import run

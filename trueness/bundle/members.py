@@ -109,8 +109,8 @@ Fit = tuple[str, dict[str, Any], dict[str, bytes], str]
 
 def _encoder(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
     """An encoder, with the tokenizer of the run, from a checkpoint if one was interrupted."""
-    from trueness.engines.begun_folder import folder_of
     from trueness.engines.encoder import refitted_encoder
+    from trueness.engines.encoder_costs import folder_of
     from trueness.fit.device import choose_device
     from trueness.titles.classifier import complete_files
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.begun_folder import (
+from trueness.engines.encoder_costs import (
     check_folder,
     cost_of,
     encoding_gflop,
