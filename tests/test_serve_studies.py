@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("starlette")
-pytest.importorskip("httpx")
+pytest.importorskip("httpx2")
 
 from tests.test_cli import call
 from tests.test_serve import _client, _whole
