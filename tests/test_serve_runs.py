@@ -7,7 +7,7 @@ import time
 import pytest
 
 pytest.importorskip("starlette")
-pytest.importorskip("httpx")
+pytest.importorskip("httpx2")
 
 from tests.conftest import TINY
 from tests.golden import named

@@ -118,9 +118,11 @@ def matches(value: Any, operator: str, wanted: str) -> bool:  # noqa: ANN401 - w
     --------
     >>> matches(0.001, "<=", "1e-3"), matches("focal", "=", "focal"), matches(None, ">", "1")
     (True, True, False)
+    >>> matches(None, "=", "none"), matches(0.1, "=", "none")
+    (True, False)
     """
     if value is None:
-        return False
+        return OPERATORS[operator]("none", wanted.lower()) if operator in ("=", "!=") else False
     if isinstance(value, int | float) and not isinstance(value, bool):
         try:
             return OPERATORS[operator](float(value), float(wanted))

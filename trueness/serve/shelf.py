@@ -18,6 +18,8 @@ from trueness.store import Problem, Run, Store
 
 FRESH_S = 1.0
 """Seconds for which what was seen of the store is believed."""
+COST = 0.02
+"""Share of a core that looking at the store may take: a large one is believed for longer."""
 AGAIN_S = 0.05
 """Seconds that a page waits to see what changed; a large store is shown as it was a moment ago."""
 WRITTEN = ("campaigns", "failures", "annotations.json", "mutes.json", "checks.yaml")
@@ -118,7 +120,7 @@ class Shelf:
         self._store: Store | None = None
         self._thread: threading.Thread | None = None
         self._refusal: TruenessError | None = None
-        self._seen = -math.inf
+        self._seen, self._fresh_s = -math.inf, FRESH_S
 
     def look(self) -> View:
         """What the store holds now, or held a moment ago if it takes long to see what changed.
@@ -130,7 +132,7 @@ class Shelf:
         Reading
             While it is read for the first time, if that takes longer than a page may.
         """
-        if time.monotonic() - self._seen > FRESH_S:
+        if time.monotonic() - self._seen > self._fresh_s:
             self._reader(first=self._view is None)
         if self._refusal is not None:
             raise self._refusal
@@ -148,9 +150,12 @@ class Shelf:
 
     def _read(self) -> None:
         try:
+            first, before = self._view is None, time.thread_time()
             view = self._looked(self._view)
-            if self._view is None:
+            if first:
                 self._prepare(view)
+            elif view is self._view:
+                self._fresh_s = max(FRESH_S, (time.thread_time() - before) / COST)
             self._view, self._refusal = view, None
         except TruenessError as error:
             self._refusal = error

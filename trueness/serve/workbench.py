@@ -104,6 +104,7 @@ def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
 
     Examples
     --------
+    >>> from trueness.document import Column
     >>> table = Table([Column("id"), Column("AUC", "number")], [["D-01", 0.7], ["other", 0.6]])
     >>> linked(Document("Runs", [table]), {"D-01": "abc"}.get).tables()[0].rows[0][0].target
     '/run/abc'

@@ -140,10 +140,8 @@ def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
         *(Field(n, kind="hidden", value=v)
           for n, v in (("sort", query.sort), ("order", query.order)) if v),
     ]  # fmt: skip
-    return [
-        Form("Show", "/leaderboard", fields),
-        Form("Compare ticked runs", "/compare", rows=True),
-    ]
+    compares = [] if query.by else [Form("Compare ticked runs", "/compare", rows=True)]
+    return [Form("Show", "/leaderboard", fields), *compares]
 
 
 # ------------------------------------------------------------------------------------------- tables

@@ -44,8 +44,7 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     answer = bench.answers.ask(("compare", *keys), view.state, compared, view.store, tuple(keys))
     parts = [_settings(runs), *shown(answer, list, "The comparison")]
     document = Document(" and ".join(name for name, _ in runs), parts)
-    two = len(keys) == 2
-    command = bench.command("compare", *keys) if two else bench.command("leaderboard")
+    command = bench.command("compare", *keys) if len(keys) == 2 else ""
     return bench.show(view, Page(document, command, waits=answer.pending or answer.stale))
 
 
