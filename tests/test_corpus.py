@@ -28,6 +28,7 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import COLUMNS, PartWriter
 from trueness.text.debian import Debian, without_names
 from trueness.text.mapping import CATEGORIES, plain_name, read_mapping
+from trueness.text.sizes import LARGEST, needed, sizes_told
 from trueness.text.sources import cleaned
 from trueness.text.statistics import statistics
 from trueness.text.synthetic import CLASS_SHARES, LANGUAGES, Catalogue, vocabulary
@@ -1084,3 +1085,27 @@ def test_statistics_of_nothing_are_zeros(corpus):
     told = statistics(rows_of_shards(folder))
     assert told["rows"] == dict.fromkeys(PARTS, 0)
     assert told["characters"] == {}
+
+
+# --------------------------------------------------------------------------------- sizes of the parts
+
+
+def test_sizes_are_chosen_so_that_languages_become_slices(tmp_path):
+    source = Catalogue(4000, english_share=0.5)
+    chosen = build(source, tmp_path / "chosen", Plan(threshold=None))
+    plan = chosen.provenance["plan"]
+    assert chosen.reports["chosen_sizes"] == ["validation", "test"]
+    assert (plan["validation"], plan["test"]) > (0.05, 0.10)
+    for parts in chosen.statistics["languages"].values():
+        whole = sum(parts.values())
+        assert parts["validation"] >= 100 or needed(whole) > LARGEST["validation"]
+        assert parts["test"] >= 100 or needed(whole) > LARGEST["test"]
+    same = Plan(plan["validation"], plan["test"], threshold=None)
+    again = build(source, tmp_path / "given", same)
+    assert again.digest == chosen.digest
+    assert again.reports["chosen_sizes"] == []
+    told = sizes_told((), plan, {"en": {"validation": 60, "test": 120, "train": 500}})
+    assert "--val-size 0.16" in told[1]
+    assert "--test-size" not in told[1]
+    few = {"ja": {"validation": 6, "test": 9, "train": 50}}
+    assert "any size" in sizes_told((), plan, few)[-1]
