@@ -71,7 +71,7 @@ def main() -> None:
     """Install unless the stamp says that nothing has changed."""
     if sys.version_info < (3, 11):
         sys.exit(f"trueness needs Python 3.11 or newer, this is {platform.python_version()}")
-    extras = ",".join(sys.argv[1:] or ["dev", "text", "serve", "onnx"])
+    extras = ",".join(sys.argv[1:] or ["dev", "text", "pretrained", "serve", "onnx"])
     wanted = fingerprint(extras)
     if STAMP.exists() and STAMP.read_text() == wanted:
         return

@@ -40,8 +40,12 @@ def build_network(
     return build_pretrained(model, source, n_classes, generator)
 
 
-def load_weights(network: TitleNetwork, weights: dict[str, torch.Tensor]) -> None:
+def load_weights(
+    network: TitleNetwork, weights: dict[str, torch.Tensor], *, heads: bool = False
+) -> None:
     """Put weights in place of all that are trained, or of all that there are.
+
+    With `heads`, weights of heads alone are enough.
 
     Raises
     ------
@@ -51,5 +55,7 @@ def load_weights(network: TitleNetwork, weights: dict[str, torch.Tensor]) -> Non
     lost, foreign = network.load_state_dict(weights, strict=False, assign=True)
     fixed = {name for name, p in network.named_parameters() if not p.requires_grad}
     fixed |= {name for name, _ in network.named_buffers()}
+    if heads:
+        fixed |= {name for name in lost if name.startswith("encoder.")}
     if foreign or (missing := set(lost) - fixed):
         raise RuntimeError(f"weights of another network: {sorted({*foreign, *missing})[0]}")

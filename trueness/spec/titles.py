@@ -114,6 +114,10 @@ class TitlesModel(Family):
         """Whether it is a head on vectors that never change."""
         return False
 
+    def takes(self, other: TitlesModel) -> bool:
+        """Whether it can begin with the trained weights of another model."""
+        return self == other
+
     def in_words(self) -> list[str]:
         """What a label calls it."""
         return [self.kind]
@@ -186,6 +190,11 @@ class Pretrained(TitlesModel):
     def encodes_once(self) -> bool:
         """Whether nothing of the encoder is trained."""
         return self.tune.encodes_once
+
+    def takes(self, other: TitlesModel) -> bool:
+        """Those of the same one, or of its heads on frozen vectors."""
+        return self == other or (other.encodes_once and self.model_copy(
+            update={"tune": getattr(other, "tune", None)}) == other)  # fmt: skip
 
     def in_words(self) -> list[str]:
         """Beginning of the digest, how it is tuned, and head."""

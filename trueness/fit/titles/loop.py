@@ -108,7 +108,7 @@ class _Training:
             source=data.folder, width=data.width,
         )  # fmt: skip
         if start is not None:
-            load_weights(network, start)
+            load_weights(network, start, heads=spec.model.begins_with is not None)
         self.model: TitleNetwork = network.to(self.name)
         pooled = self.model.pooled
         self.pooled = torch.compile(pooled, dynamic=True) if setting.compiled else pooled
