@@ -101,7 +101,7 @@ def test_trials_are_stored_runs_valued_by_the_estimate_on_validation(searched):
         assert trial.values == [run.record["estimates"]["worst_group"]["value"]]
         assert trial.params["model.n_layers"] == run.spec.model.n_layers
     kinds = {run.spec.model.kind for run in store.all_runs()[0]}
-    assert kinds == {"encoder", "majority", "tfidf_logit", "tfidf_svm"}
+    assert kinds == {"encoder", "majority", "tfidf_logit", "tfidf_svm", "vectors"}
 
 
 def test_what_picks_the_epoch_is_searched_for_by_default(folder):
