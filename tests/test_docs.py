@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import BASELINES
+from tests.tiny_pretrained import make_folder
 from trueness.campaign import load_campaign
 from trueness.cli import app, main
 from trueness.market import synthetic_bars
@@ -58,9 +59,13 @@ def test_commands_parse(block):
 
 
 @pytest.mark.parametrize("block", _blocks("yaml"))
-def test_campaigns_in_the_docs_expand(tmp_path, block):
+def test_campaigns_in_the_docs_expand(tmp_path, monkeypatch, block):
     (tmp_path / "my_nets.py").write_text("class Net:\n    pass\n")  # read, not run
     (tmp_path / "my_net.py").write_text("class Gru:\n    pass\n")
+    if "models/mini" in block:
+        (tmp_path / "models").mkdir()
+        make_folder(tmp_path / "models" / "mini")
+        monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
     for i, name in enumerate(("SPY", "QQQ", "IWM")):
         synthetic_bars(700, seed=i).frame().write_csv(tmp_path / f"{name}.csv")
     (tmp_path / "c.yaml").write_text(block.replace("data: catalogue", "data: synthetic"))

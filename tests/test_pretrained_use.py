@@ -41,6 +41,7 @@ experiments:
   - {id: full}
   - {id: lora, model.tune: {kind: lora, rank: 4}}
   - {id: second, model.tune: {kind: lora, rank: 4}, recipe: {start: lora}, loss.teacher: {run: full}}
+  - {id: staged, recipe: {start: frozen, learning_rate: 0.000000001}}
 """
 TUNINGS = ("frozen", "full", "lora")
 
@@ -75,6 +76,23 @@ def test_a_stored_run_says_again_what_it_said(folder, id_):
     texts, scores = _stored_scores(folder, id_)
     classifier = load_classifier(_run(folder, id_), load_device())
     np.testing.assert_allclose(classifier.logits(texts), scores, atol=1e-5)
+
+
+def test_a_second_stage_begins_with_the_head_on_frozen_vectors(folder):
+    np.testing.assert_allclose(
+        *(_stored_scores(folder, one)[1] for one in ("frozen", "staged")), atol=1e-4
+    )
+
+
+def test_another_head_is_no_beginning(folder):
+    from trueness.engines.encoder import check_source_run
+
+    frozen, staged = _run(folder, "frozen"), _run(folder, "staged").spec
+    head = staged.model.model_copy(update={"pooler": "first"})
+    with pytest.raises(TruenessError):
+        check_source_run(
+            staged.model_copy(update={"model": head}), frozen, tuple(frozen.record["classes"])
+        )
 
 
 def load_device():

@@ -165,6 +165,7 @@ def export_titles(
     )  # fmt: skip
     told = graph.metadata_props.add()
     told.key, told.value = "trueness", json.dumps(_about(predictor, parts[0]))
+    _check_size(graph)
     written = graph.SerializeToString()
     try:
         with written_whole(out) as unfinished:
@@ -182,6 +183,15 @@ def export_titles(
         raise StoreError(f"{out}: cannot be written ({first_line(error)})", "out") from None
     notes = _about_16_bits(predictor, parts, data.texts, own["logits"])
     return replace(found, bytes=len(written), notes=notes)
+
+
+def _check_size(graph: Any) -> None:  # noqa: ANN401 - a ModelProto
+    """Refuse a graph that one file cannot hold, with code ``too_large``."""
+    from trueness.bundle.graph import MOST_BYTES
+
+    if (size := graph.ByteSize()) > MOST_BYTES:
+        raise TruenessError(f"the graph has {size:,} bytes; a file of ONNX holds {MOST_BYTES:,}",
+                            "too_large")  # fmt: skip
 
 
 @dataclass(frozen=True)

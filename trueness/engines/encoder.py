@@ -295,7 +295,7 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(
             f"run {other.key} knows other classes; it can neither teach nor lend weights"
         )
-    if other.key == spec.recipe.start and other.spec.model.as_read() != spec.model.as_read():
+    if other.key == spec.recipe.start and not spec.model.takes(other.spec.model):
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 

@@ -105,8 +105,10 @@ def build_network(
     return TITLES_NETWORKS[model.kind](model, read, n_classes, generator)
 
 
-def load_weights(network: TitleNetwork, weights: dict[str, Tensor]) -> None:
+def load_weights(network: TitleNetwork, weights: dict[str, Tensor], *, heads: bool = False) -> None:
     """Put weights in place of all that are trained, or of all that there are.
+
+    With `heads`, weights of heads alone are enough.
 
     Raises
     ------
@@ -116,5 +118,7 @@ def load_weights(network: TitleNetwork, weights: dict[str, Tensor]) -> None:
     lost, foreign = network.load_state_dict(weights, strict=False, assign=True)
     fixed = {name for name, p in network.named_parameters() if not p.requires_grad}
     fixed |= {name for name, _ in network.named_buffers()}
+    if heads:
+        fixed |= {name for name in lost if name.startswith("encoder.")}
     if foreign or (missing := set(lost) - fixed):
         raise RuntimeError(f"weights of another network: {sorted({*foreign, *missing})[0]}")

@@ -134,6 +134,10 @@ class TitlesModel(Family):
         """The model without what only says where its files lie."""
         return self
 
+    def takes(self, other: TitlesModel) -> bool:
+        """Whether it can begin with the trained weights of another model."""
+        return self.as_read() == other.as_read()
+
     def in_words(self) -> list[str]:
         """What it is called, and what tells it apart."""
         raise NotImplementedError
@@ -208,6 +212,13 @@ class Pretrained(TitlesModel):
     def as_read(self) -> Self:
         """With the digest in place of where the folder lies."""
         return self if self.digest is None else self.model_copy(update={"of": self.digest})
+
+    def takes(self, other: TitlesModel) -> bool:
+        """Those of the same one, or of its heads on frozen vectors."""
+        mine, theirs = self.as_read(), other.as_read()
+        if theirs.encodes_once:
+            mine = mine.model_copy(update={"tune": getattr(theirs, "tune", None)})
+        return mine == theirs
 
     def in_words(self) -> list[str]:
         """Name of the folder, how it is tuned, and head."""
