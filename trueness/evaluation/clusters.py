@@ -170,6 +170,18 @@ def basic_length(
     return less**0.5, low**0.5, high**0.5
 
 
+def effective_clusters(cluster: NDArray[np.int64]) -> float:
+    """Clusters of equal size that say as much; Kish, "Survey Sampling" (1965). 0 without units.
+
+    Examples
+    --------
+    >>> effective_clusters(np.array([0, 1, 2, 2])), effective_clusters(np.array([], int))
+    (2.6666666666666665, 0.0)
+    """
+    sizes = np.unique(cluster, return_counts=True)[1]
+    return float(sizes.sum() ** 2 / max((sizes**2).sum(), 1))
+
+
 def clustered_shares(
     hit: NDArray[np.bool_], cell: Index, cluster: Index, cells: int, confidence: float = 0.95
 ) -> tuple[Index, Index, Array, Array]:

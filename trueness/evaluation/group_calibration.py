@@ -17,7 +17,7 @@ from scipy.stats import binom
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.by_group import OTHER, check_lengths, group_units
 from trueness.evaluation.class_draws import independent
-from trueness.evaluation.clusters import clustered_shares
+from trueness.evaluation.clusters import clustered_shares, effective_clusters
 from trueness.evaluation.inputs import InputError, between, check_confidence
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.slices import checked_logits
@@ -356,7 +356,7 @@ class RankedUnits:
     def passing(self, thresholds: Array, precision: float, error: float) -> Array:
         """Probability of each threshold to pass, were each unit right with its own; no labels."""
         some = self.top >= thresholds[:, None]
-        trials = np.array([_distinct_worth(self.block[one]) for one in some])
+        trials = np.array([max(1, int(effective_clusters(self.block[one]))) for one in some])
         expected = np.array([self.top[one].mean() for one in some])
         needed = _fewest_hits(trials, precision, error)
         return np.where(needed <= trials, binom.sf(needed - 1, trials, expected), 0.0)
@@ -374,12 +374,6 @@ class RankedUnits:
     ) -> AbstentionThreshold:
         accepted = Estimate.proportion(precision.n, len(self.top))
         return AbstentionThreshold(threshold, precision, accepted, certified, certified and enough)
-
-
-def _distinct_worth(cluster: Index) -> int:
-    """Kish's effective number of clusters."""
-    sizes = np.unique(cluster, return_counts=True)[1]
-    return max(1, int(sizes.sum() ** 2 / (sizes**2).sum()))
 
 
 def _fewest_hits(trials: Index, precision: float, error: float) -> Index:

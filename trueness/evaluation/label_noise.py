@@ -18,9 +18,6 @@ from trueness.evaluation.intervals import Estimate
 Floats = NDArray[np.float64]
 Index = NDArray[np.int64]
 
-MOST_DISAGREEING = 0.5
-"""Pairs that disagree if every other label is wrong; beyond it nothing can be said."""
-
 
 @dataclass(frozen=True)
 class ClusterNoise:
@@ -43,10 +40,11 @@ def noise_in_clusters(y: ArrayLike, cluster: ArrayLike, confidence: float = 0.95
     """Proportion of wrong labels, from rows of one cluster whose labels differ.
 
     If the rows of a cluster are of one true class, and each label is wrong by itself with
-    probability e, two of them differ with about 2 e (1 - e). The interval covers e under that
-    assumption; labels that are wrong for a whole cluster are not seen, so that it is a lower bound
-    of all wrong labels otherwise. It is exact at the effective sample size of the clusters, see
-    `clustered_shares`.
+    probability e, two of them differ with 2 e - e^2 (1 + q), where q is the probability that two
+    wrong labels agree: 1 with two classes, 1 / (K - 1) if all wrong ones are equally probable, as
+    the value supposes. The interval covers e whatever q is. Labels that are wrong for a whole
+    cluster are not seen, so that it is a lower bound of all wrong labels otherwise. It is exact at
+    the effective sample size of the clusters, see `clustered_shares`.
 
     Parameters
     ----------
@@ -68,13 +66,15 @@ def noise_in_clusters(y: ArrayLike, cluster: ArrayLike, confidence: float = 0.95
         return ClusterNoise(0, 0, Estimate(None, None, None, 0))
     every = np.zeros(len(differ), np.int64)
     (k,), (n,), (low,), (high,) = clustered_shares(differ, every, of[one[same]], 1, confidence)
-    value, low, high = (_noise_of(float(d)) for d in (k / n, low, high))
-    return ClusterNoise(int(n), int(k), Estimate(value, low, high, int(n)))
+    wrong = max(1, len(np.unique(labels)) - 1)
+    value = _noise_of(float(k / n), 1 / wrong)
+    ends = _noise_of(float(low), float(wrong == 1)), _noise_of(float(high), 1.0)
+    return ClusterNoise(int(n), int(k), Estimate(value, *ends, int(n)))
 
 
-def _noise_of(disagreeing: float) -> float:
-    """Proportion of wrong labels that makes so many pairs differ; 0 to 0.5."""
-    return float((1 - np.sqrt(1 - 2 * min(disagreeing, MOST_DISAGREEING))) / 2)
+def _noise_of(disagreeing: float, agree: float) -> float:
+    """Proportion of wrong labels that makes so many pairs differ, if wrong ones agree so often."""
+    return float((1 - np.sqrt(max(0.0, 1 - (1 + agree) * disagreeing))) / (1 + agree))
 
 
 @dataclass(frozen=True)

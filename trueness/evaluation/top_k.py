@@ -13,7 +13,7 @@ from scipy.sparse import csr_array
 from trueness.evaluation.blocks import DRAWS, FEWEST_BLOCKS, Blocks
 from trueness.evaluation.by_group import Groups
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
-from trueness.evaluation.clusters import by_cluster
+from trueness.evaluation.clusters import by_cluster, effective_clusters
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.resampling import Resampled
 from trueness.evaluation.selection import Contrast, simultaneous_contrasts
@@ -163,11 +163,13 @@ def _differences(
     found = {}
     for s, name in enumerate(names):
         inside = _inside(groups, name)
-        size = len(np.unique(independent(blocks)[inside]))
+        cluster = independent(blocks)[inside]
+        freedom = max(effective_clusters(cluster) - 1, 1.0)
         for i in range(width):
-            own = every[s, i] if size >= FEWEST_BLOCKS else np.empty(0)
             value = float(whole[s, i, 0])
-            found[name, TOP[i]] = Resampled(value, own, int(inside.sum()), size - 1)
+            wider = value + (every[s, i] - value) * ((freedom + 1) / freedom) ** 0.5
+            own = wider if len(np.unique(cluster)) >= FEWEST_BLOCKS else np.empty(0)
+            found[name, TOP[i]] = Resampled(value, own, int(inside.sum()), freedom)
     return found
 
 

@@ -100,7 +100,13 @@ def own_settings(specs: Sequence[Any]) -> list[dict[str, str]]:
     """
     some = [spec for spec in specs if not spec.is_baseline]
     paths = [path for path in differing(some) if not _labelled(path, some)]
-    return [{} if spec.is_baseline else _values(content_of(spec), paths) for spec in specs]
+    return [{} if spec.is_baseline else _values(content_of(spec), _read(spec, paths))
+            for spec in specs]  # fmt: skip
+
+
+def _read(spec: Any, paths: Sequence[str]) -> list[str]:  # noqa: ANN401
+    """Settings that a run reads: what is no network has neither loss nor recipe."""
+    return [p for p in paths if spec.model.is_network or p.split(".")[0] not in ("loss", "recipe")]
 
 
 def _labelled(path: str, specs: Sequence[Any]) -> bool:

@@ -23,6 +23,9 @@ from trueness.spec import Spec
 from trueness.store import Run, Store
 
 SECTIONS = ("task", "model", "loss", "recipe", "evaluation", "seed")
+OBJECTIVES = {"worst_group": "the worst language", "mean_group": "the mean of languages",
+              "macro_f1": "macro-F1"}  # fmt: skip
+"""Estimates of titles by which a search ranks, in words."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,13 @@ class Candidate:
 class Ranked:
     """A configuration of a search: its runs, one per replicate, and what ranks it.
 
-    `low` is the lower bound that ranks, `tie` what decides where those are equal, `value` what is
-    shown beside it, called `measure`.
+    `low` is the lower bound that ranks, of the estimate `by`; `tie` decides where those are equal,
+    `value` is shown beside it, called `measure`.
     """
 
     study: str
     runs: tuple[Run, ...]
+    by: str
     low: float
     tie: float
     value: float
@@ -104,11 +108,18 @@ def _ranked(study: str, runs: list[Run], by: str) -> Ranked:
 
     if by in OF_LABELS["classes"]:
         all_units = mean("macro_f1", "value")
-        return Ranked(study, tuple(runs), mean(by, "low"), all_units, all_units, "macro-F1")
+        return Ranked(study, tuple(runs), OBJECTIVES[by], mean(by, "low"), all_units, all_units,
+                      "macro-F1 of all texts")  # fmt: skip
     name = "auc" if by == "auc" else alarm_estimate(runs[0])
     recall = alarm_estimate(runs[0], "recall")
     return Ranked(
-        study, tuple(runs), mean(name, "low"), mean(recall, "value"), mean("auc", "value"), "AUC"
+        study,
+        tuple(runs),
+        name,
+        mean(name, "low"),
+        mean(recall, "value"),
+        mean("auc", "value"),
+        "AUC",
     )
 
 
@@ -177,7 +188,8 @@ def promoted(
         for place, (row, study) in enumerate(list(reversed(unique.values()))[:count], 1):
             spec = _full(row, study)
             first = max(run.spec.seed for run in row.runs) + 1
-            why = f"{study.name}: lower bound {row.low:.3f}, {row.measure} {row.value:.3f}"
+            why = (f"{study.name}: lower bound of {row.by} {row.low:.3f}, {row.measure} "
+                   f"{row.value:.3f}")  # fmt: skip
             numbers = tuple(range(first, first + seeds))
             chosen.append(Candidate(f"{tier}-{place:02d}", "P1", spec, why, numbers))
     return chosen
@@ -276,7 +288,7 @@ def _content(spec: Spec) -> dict[str, Any]:
     content["task"] = {k: v for k, v in content["task"].items() if k not in decided}
     whole = spec.evaluation.model_dump(mode="json")
     dates = {k: whole[k] for k in ("val_start", "test_start", "start") if k in whole}
-    content["evaluation"] = {**content["evaluation"], **dates}
+    content["evaluation"] = {**content.get("evaluation", {}), **dates}
     return {k: content[k] for k in SECTIONS if k in content}
 
 
