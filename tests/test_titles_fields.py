@@ -200,3 +200,24 @@ def test_a_column_without_numbers_is_refused_and_equal_tenths_are_one():
 def test_a_missing_title_stays_missing():
     found = with_fields(pl.DataFrame({"b": ["x", "y"]}), pl.Series([None, "t"]), ["b"], {}, "t")
     assert found.to_list() == [None, "t [b] y"]
+
+
+@pytest.mark.parametrize(
+    "roles",
+    [
+        {"fields": ("label",)},
+        {"numbers": {"label": ()}},
+        {"fields": ("text",)},
+        {"parents": ("label",)},
+    ],
+)
+def test_a_label_is_no_field_and_no_parent(roles):
+    with pytest.raises(DataError) as error:
+        Columns(text=("text",), label="label", **roles)
+    assert error.value.code == "fields"
+
+
+def test_an_infinite_number_is_refused():
+    with pytest.raises(DataError) as error:
+        numbers_of(pl.DataFrame({"price": ["1", "inf"]}), "price", "offers.csv")
+    assert error.value.code == "no_number"

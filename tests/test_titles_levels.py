@@ -213,7 +213,7 @@ def test_certified_cuts_of_all_levels_hold_together():
         top = rng.beta(4, 2, 400)
         hits = rng.random(400) < 0.9
         tops = np.array([top, np.clip(top + 0.1 * rng.random(400), 0, 1)])
-        chain = _chain(np.array([hits, hits]), tops, np.arange(400), Asked(0.9, 0.05), True)
+        chain = _chain(np.array([hits, hits]), tops, np.arange(400), Asked(0.9, 0.05, True, ()))
         broken += any(one.threshold is not None for one in chain)
     assert broken / trials <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / trials)
 

@@ -390,3 +390,14 @@ def test_a_network_head_reads_recipe_and_seed_a_linear_one_neither():
         }
         assert TitlesSpec.model_validate(other).key == base.key
     assert spec(head="network").recipe.epochs == 50
+
+
+def test_numbers_too_large_for_32_bits_are_refused_without_a_warning(tmp_path, recwarn):
+    np.save(tmp_path / "big.npy", np.array([[1.0, 2.0], [1e300, 0.0]]))
+    (tmp_path / "big.ids.txt").write_text("a\nb\n")
+    (tmp_path / "big.vec").write_text("2 2\nfoo 1e39 1\nbar 1 2\n")
+    for name in ("big.npy", "big.vec"):
+        with pytest.raises(TruenessError) as error:
+            open_vectors(name, tmp_path)
+        assert error.value.code == "vectors"
+    assert not [one for one in recwarn if issubclass(one.category, RuntimeWarning)]

@@ -76,7 +76,9 @@ def label_next(
     model: str,
     /,
     *,
-    texts: Annotated[str, Parameter(name="--data", allow_leading_hyphen=True)],
+    texts: Annotated[
+        str, Parameter(name="--data", env_var="TRUENESS_DATA", allow_leading_hyphen=True)
+    ],
     n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 200,
     text_column: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     language_column: str | None = None,

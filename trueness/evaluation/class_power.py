@@ -20,7 +20,7 @@ from trueness.errors import at_least
 from trueness.evaluation.inputs import InputError, between
 from trueness.evaluation.power import MOST
 
-DRAWS = 4000
+DRAWS = 1500
 MOST_DRAWN = 3_000
 """Texts that are drawn; of more, spreads are scaled by the square root."""
 FEWEST_PER_CLASS = 5

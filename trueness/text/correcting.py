@@ -67,6 +67,8 @@ def corrected(corpus: Corpus, changes: Sequence[Change], out: str | Path) -> Cor
                         "are to be changed", "nothing_accepted")  # fmt: skip
     if Path(out).resolve() == corpus.folder.resolve():
         raise DataError(f"{out} is the corpus itself; give --out another folder", "same_folder")
+    if Path(out).is_dir() and any(Path(out).iterdir()):
+        raise DataError(f"{out} is not empty; give --out a new folder", "out")
     frames = {name: corpus.frame(name) for name in PARTS}
     for name, frame in frames.items():
         mine = [one for one in changes if one.part == name]

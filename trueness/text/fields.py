@@ -140,7 +140,7 @@ def numbers_of(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     """
     texts = _texts(table, name, where)
     values = texts.cast(pl.Float64, strict=False)
-    odd = texts.filter(values.is_null() & texts.is_not_null())
+    odd = texts.filter((values.is_null() & texts.is_not_null()) | values.is_infinite())
     if len(odd):
         raise DataError(f"{where}: {name} {odd[0]!r} is no number; write 1234.5, without unit and "
                         "separators, or leave the cell empty", "no_number")  # fmt: skip

@@ -52,6 +52,13 @@ class Columns:
     def __post_init__(self) -> None:
         check_separator(self.hierarchy)
         check_fields(self.fields, self.numbers)
+        roles = [*self.text, *self.parents, self.label, self.language, self.cluster, self.id]
+        if again := [name for name in (*self.fields, *self.numbers) if name in roles]:
+            raise DataError(f"the field {again[0]!r} has another role already; a label that stands "
+                            "in the text would be read by every model", "fields")  # fmt: skip
+        if self.label in self.parents:
+            raise DataError(f"{self.label!r} holds the classes, so it is no parent of them",
+                            "fields")  # fmt: skip
 
     @property
     def taken(self) -> list[str]:

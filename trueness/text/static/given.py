@@ -113,7 +113,9 @@ def ids_beside(path: Path) -> Path:
 def _check_finite(path: Path, values: NDArray[np.floating], ids: pl.Series) -> None:
     bad, first = 0, ""
     for begin in range(0, len(values), _PORTION):
-        finite = np.isfinite(values[begin : begin + _PORTION]).all(axis=1)
+        with np.errstate(over="ignore"):  # 64 bits may be too large for 32
+            some = values[begin : begin + _PORTION].astype(np.float32)
+        finite = np.isfinite(some).all(axis=1)
         if not finite.all():
             first = first or ids[begin + int(finite.argmin())]
             bad += int((~finite).sum())

@@ -83,7 +83,8 @@ def _vectors(
         raise DataError(f"{path}: {len(ragged):,} lines without a word and {width} values, first "
                         f"line {first + ragged[0]}", "vectors")  # fmt: skip
     try:
-        values = np.array([parts[1:] for parts in some]).astype(np.float32)
+        with np.errstate(over="ignore"):  # told below, as what is not finite
+            values = np.array([parts[1:] for parts in some]).astype(np.float32)
     except ValueError:
         values = np.array([[_number(part) for part in parts[1:]] for parts in some], np.float32)
     if not (finite := np.isfinite(values).all(axis=1)).all():
