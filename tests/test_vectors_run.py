@@ -15,6 +15,7 @@ from trueness.campaign import load_campaign
 from trueness.engines.vectors import OnVectors
 from trueness.errors import TruenessError
 from trueness.judge.finding import find_run
+from trueness.labels.scoring import scorer_of
 from trueness.runner import run
 from trueness.spec.titles import TitlesSpec
 from trueness.store import Store
@@ -277,3 +278,25 @@ def test_what_a_dry_run_says_of_heads(folder, capsys):
     )
     assert status == 0
     assert json.loads(out)
+
+
+@pytest.mark.parametrize("id_", ["L", "N"])
+def test_what_a_run_has_wrong_and_another_corpus(folder, capsys, id_):
+    """Heads are fitted again, and give the stored scores."""
+    store = ("--store", folder / "store")
+    code, out, _ = call(capsys, "errors", id_, "--refit", *store, "--top", 3, "--json")
+    assert code == 0
+    assert json.loads(out)["wrong"]["k"] > 0
+    corpus = ("--corpus", folder / "corpus")
+    code, out, _ = call(capsys, "text", "evaluate", id_, *corpus, "--keep-leaks", "--json", *store)
+    again, run_ = json.loads(out), _run(folder, id_)
+    part = run_.predictions().part("validation")
+    assert code == 0
+    assert again["overall"]["rows"] == len(part)
+
+
+def test_heads_that_begin_with_others_or_on_ids_are_not_fitted_again(folder, capsys):
+    for id_, code in (("S", "no_weights"), ("I", "no_encoder")):
+        with pytest.raises(TruenessError) as error:
+            scorer_of(_run(folder, id_), id_, {}, "cpu")
+        assert error.value.code == code

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,8 +21,8 @@ Scorer = Callable[[Run, str, Mapping[str, Any], str], Logits]
 def scorer_of(run: Run, name: str, given: Mapping[str, Any], device: str = "auto") -> Logits:
     """What gives logits (m, K) of texts (m,).
 
-    Encoders keep their weights. n-grams are fitted again on the corpus of the run, which takes
-    seconds, and must give the stored scores.
+    Encoders keep their weights. n-grams and heads on vectors are fitted again on the corpus of the
+    run, which takes seconds, and must give the stored scores.
 
     Parameters
     ----------
@@ -44,12 +45,12 @@ def scorer_of(run: Run, name: str, given: Mapping[str, Any], device: str = "auto
     if engine not in SCORERS:
         raise StoreError(f"{name}: a {run.record['label']} keeps no weights and is not fitted "
                          "again here; choose another run", "no_weights")  # fmt: skip
-    return SCORERS[engine](run, name, given, device)
+    return SCORERS[engine][0](run, name, given, device)
 
 
 def keeps_weights(run: Run) -> bool:
     """Whether a run can score texts without being fitted again."""
-    return "model.safetensors" in run.record["files"]
+    return not SCORERS.get(run.spec.model.engine, (None, True))[1]
 
 
 def _encoder(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logits:
@@ -72,8 +73,25 @@ def _linear(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logit
     return fit.fitted().logits
 
 
-SCORERS: dict[str, Scorer] = {"encoder": _encoder, "linear": _linear}
-"""By the engine of a model."""
+def _vectors(run: Run, name: str, given: Mapping[str, Any], device: str) -> Logits:
+    from trueness.engines.vectors import refitted_head
+    from trueness.fit.device import choose_device
+
+    if run.spec.depends_on:
+        raise StoreError(f"{name} begins with other runs and is not fitted again here; choose "
+                         "another run", "no_weights")  # fmt: skip
+    corpus = corpus_of(run, name, given)
+    fitted, _ = refitted_head(run.spec, corpus, None, Path(), choose_device(device))
+    titles = corpus.part("validation")
+    ids = titles.ids.cast(pl.String)
+    check_same_scores(run, name, "validation", ids, fitted.logits(titles.texts))
+    return fitted.logits
+
+
+SCORERS: dict[str, tuple[Scorer, bool]] = {
+    "encoder": (_encoder, False), "linear": (_linear, True), "vectors": (_vectors, True),
+}  # fmt: skip
+"""Engine of a model -> what makes its runs score, and whether that fits them again."""
 
 
 def probabilities_of(logits: NDArray[Any], languages: NDArray[np.str_], run: Run) -> NDArray[Any]:
