@@ -714,3 +714,9 @@ def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, ki
         with pytest.raises(TruenessError) as caught:
             trueness.load(bundles[kind]).export(tmp_path / "m.onnx")
         assert caught.value.code == code
+
+
+def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
+    told = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
+    assert told.promise.abstains
+    assert "abstains on every text" in told.document().parts[0].text

@@ -97,6 +97,12 @@ class ClassPromise:
         """The same in words."""
         return share(self.expected) if self.expected.n else "unknown, as all texts abstained there"
 
+    @property
+    def abstains(self) -> bool:
+        """Whether no text of any language would be answered."""
+        cuts = [one for some in (self.thresholds, *self.parents) for one in some.values()]
+        return self.precision is not None and all(one.threshold is None for one in cuts)
+
     def probabilities(self, logits: Array, languages: NDArray[np.str_]) -> Array:
         """Calibrated probabilities (n, K)."""
         return self.temperatures.probabilities(logits, languages)

@@ -64,10 +64,12 @@ class Finalized:
         described, folder = self.bundle.description, self.bundle.folder
         refit = described["refit"]
         until = "" if refit["until"] is None else f", the last of {refit['until']}"
-        first = Sentence(
-            f"{folder} is ready: {described['label']}, fitted on {count(refit['train'][0])} "
-            f"examples{until}.", "verdict",
-        )  # fmt: skip
+        fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
+        told = f"{folder} is ready: {fitted}."
+        if self.promise.abstains:
+            told = (f"{folder} abstains on every text: {percent(self.promise.promised)} % is "
+                    f"certified for no language; {fitted}.")  # fmt: skip
+        first = Sentence(told, "verdict")
         return Document(f"Bundle of {described['name']}", [first, Items([
             *self.promise.told(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",

@@ -95,6 +95,11 @@ class Promise:
     notes: tuple[str, ...] = ()
 
     @property
+    def abstains(self) -> bool:
+        """Whether no unit would be answered; thresholds of a binary label answer every one."""
+        return False
+
+    @property
     def promised(self) -> float:
         """Precision below which the promise is broken."""
         return self.threshold.promised

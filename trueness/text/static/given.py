@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.errors import DataError, first_line
+from trueness.errors import DataError
 from trueness.text.corpus import Titles
 from trueness.text.encodings import kept_vectors
 from trueness.text.static.tokens import Floats, read_text
@@ -88,8 +88,10 @@ def read_given(path: Path, digest: str) -> GivenVectors:
     """
     try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise DataError(f"{path}: no array ({first_line(error)})", "no_vectors") from None
+    except (OSError, ValueError, EOFError):
+        raise DataError(
+            f"{path}: no array of numbers as numpy.save writes one", "no_vectors"
+        ) from None
     if values.ndim != 2 or 0 in values.shape or values.dtype.kind != "f":
         raise DataError(f"{path}: an array {values.shape} of {values.dtype}; texts by numbers, "
                         "floating, are needed", "vectors")  # fmt: skip
