@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator
 
@@ -23,7 +23,9 @@ class ExternalTask(Shape):
 
 
 class Scores(Shape):
-    """The scores of one model, by the digest of their values."""
+    """The scores of one model, by the digest of their values; its loss is not known."""
+
+    is_network: ClassVar[bool] = False
 
     kind: Literal["scores"]
     name: str = Field(min_length=1, max_length=100)
