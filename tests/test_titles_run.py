@@ -399,7 +399,7 @@ def test_two_processes_of_torchrun_store_one_run(folder, tmp_path):
     done = subprocess.run([sys.executable, *map(str, words)], capture_output=True, text=True,
                           env=environment, timeout=220, check=False)  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr.count("4 trained") == 1
+    assert done.stderr.count("5 trained") == 1
     runs, problems = Store(tmp_path / "store").all_runs()
     assert len(runs) == 5
     assert problems == []
