@@ -29,18 +29,18 @@ def test_independent_units_have_nearly_the_interval_of_the_textbook(seed, alarms
     assert 0.85 < (got.high - got.low) / (oracle.high - oracle.low) < 2.2
 
 
-def test_runs_are_worth_little_where_values_last_and_as_much_where_they_do_not():
+def test_runs_have_a_small_effective_size_where_values_last_and_as_much_where_they_do_not():
     rng = np.random.default_rng(1)
     spread, packed = runs(3000, range(50, 3000, 100), 1), runs(3000, (100, 1100, 2100), 10)
     blocks = Blocks.of(3000, time=np.arange(3000), length=20)
     lasting, white = np.repeat(rng.normal(size=150), 20), rng.normal(size=3000)
     assert (
-        mean_among(lasting, packed, blocks).worth
+        mean_among(lasting, packed, blocks).effective
         < 8
         < 25
-        < mean_among(lasting, spread, blocks).worth
+        < mean_among(lasting, spread, blocks).effective
     )
-    assert mean_among(white, packed, blocks).worth > 15
+    assert mean_among(white, packed, blocks).effective > 15
 
 
 def test_one_run_of_lasting_values_has_no_interval():
@@ -50,7 +50,7 @@ def test_one_run_of_lasting_values_has_no_interval():
     )
     estimate = found.estimate(0.95)
     assert found.few
-    assert found.worth < LEAST
+    assert found.effective < LEAST
     assert (estimate.low, estimate.high) == (None, None)
 
 

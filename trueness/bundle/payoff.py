@@ -365,7 +365,7 @@ def _judged(
         return one.estimate(level).chosen_among(setting.models)
 
     if own.few:
-        notes = [*notes, f"the alarms are worth fewer than {LEAST:g} independent ones: too few for "
+        notes = [*notes, f"the effective sample size of the alarms is below {LEAST:g}: too small for "
                          "an interval"]  # fmt: skip
     return Payoff(
         answered.name, answered.source, setting,

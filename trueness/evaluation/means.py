@@ -1,8 +1,8 @@
 """Mean of a quantity over some of many units that depend on each other, such as days with alarms.
 
 Thirty alarms in three runs cannot tell how much the runs differ, but all days can: how far the
-values of neighbouring days correlate, and how close to each other the alarms lie, is how many
-independent ones they are worth.
+values of neighbouring days correlate, and how close to each other the alarms lie, gives their
+effective sample size.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from trueness.evaluation.resampling import Resampled
 
 Array = NDArray[np.float64]
 LEAST = 3.0
-"""Independent units that the units of a mean are worth, for an interval."""
+"""Smallest effective sample size of a mean that has an interval."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Mean:
         What it owes to each unit.
     variance : float
         Of the quantity in one unit.
-    worth : float
-        Independent units; of a difference those of the smaller side.
+    effective : float
+        Effective sample size; of a difference the smaller one.
     count : int
         Units averaged, of the first side.
     """
@@ -49,20 +49,20 @@ class Mean:
     weights: Array
     influence: Array
     variance: float
-    worth: float
+    effective: float
     count: int
 
     @property
     def few(self) -> bool:
-        """Whether the units are worth too few for an interval."""
-        return self.worth < LEAST or self.residuals.blocks.few
+        """Whether the effective sample size is too small for an interval."""
+        return self.effective < LEAST or self.residuals.blocks.few
 
     def minus(self, other: Mean) -> Mean:
         """The difference of two means over the same units."""
         return Mean(
             self.residuals, self.value - other.value, self.weights - other.weights,
             self.influence - other.influence, max(self.variance, other.variance),
-            min(self.worth, other.worth), self.count,
+            min(self.effective, other.effective), self.count,
         )  # fmt: skip
 
     def estimate(self, confidence: float) -> Estimate:
@@ -70,7 +70,7 @@ class Mean:
 
         The variance is the larger of two: that which all units give to these, known better where
         they are few, and the long-run variance of the influences, where they are many. Units whose
-        values have in common what all units do not show are worth fewer than is said here: with
+        values have in common what all units do not show have a smaller one than is said here: with
         means of their own in every run of alarms, one daily deviation apart, 91 to 94 % are
         covered.
         """
@@ -78,11 +78,11 @@ class Mean:
             found = Resampled(self.value, np.empty(0), self.count, 1.0, float("nan"))
             return found.estimate(confidence)
         own = linear(self.value, self.influence, self.residuals.blocks).error ** 2
-        own *= self.worth / (self.worth - 1)
+        own *= self.effective / (self.effective - 1)
         of_all = self.variance * self.residuals.of_weights(self.weights)
-        worth = self.worth if own <= of_all else max(2.0, self.worth * of_all / own)
+        size = self.effective if own <= of_all else max(2.0, self.effective * of_all / own)
         error = max(own, of_all) ** 0.5
-        return Resampled(self.value, np.empty(0), self.count, worth - 1, error).estimate(confidence)
+        return Resampled(self.value, np.empty(0), self.count, size - 1, error).estimate(confidence)
 
 
 def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
@@ -102,8 +102,8 @@ def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
     >>> rng = np.random.default_rng(0)
     >>> returns, alarms = rng.normal(1, 2, 1000), rng.random(1000) < 0.06
     >>> found = mean_among(returns, alarms, Blocks.of(1000, length=10))
-    >>> print(f"{found.value:.2f}, {int(alarms.sum())} alarms worth {found.worth:.0f}")
-    0.90, 74 alarms worth 73
+    >>> print(f"{found.value:.2f}, {int(alarms.sum())} alarms, effective {found.effective:.0f}")
+    0.90, 74 alarms, effective 73
     """
     residuals = Residuals.around(values - values.mean(), blocks)
     value, n = float(values[among].mean()), int(among.sum())
