@@ -365,8 +365,8 @@ def _judged(
         return one.estimate(level).chosen_among(setting.models)
 
     if own.few:
-        notes = [*notes, f"the effective sample size of the alarms is below {LEAST:g}: too small for "
-                         "an interval"]  # fmt: skip
+        notes = [*notes, f"the effective sample size of the alarms is below {LEAST:g}: "
+                         "too small for an interval"]  # fmt: skip
     return Payoff(
         answered.name, answered.source, setting,
         answered.frame.with_columns(return_pct=pl.Series(returns))
