@@ -123,7 +123,7 @@ OF_CAMPAIGNS = {
 
 @pytest.mark.parametrize(("verb", "options"), [pytest.param(*v, id=v[0]) for v in _verbs()])
 def test_commands_md_names_every_verb_and_its_options(verb, options):
-    page = (ROOT / "docs" / "commands.md").read_text()
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
     rows = "\n".join(re.findall(rf"^\| `{verb}(?:`| [A-Z[]).*$", page, re.MULTILINE))
     assert rows, verb
     described = page if verb == "text train" else rows
@@ -164,7 +164,7 @@ def test_the_reference_of_the_spec_is_up_to_date():
     import runpy
 
     tool = runpy.run_path(str(ROOT / "tools" / "spec_reference.py"))
-    assert (ROOT / "docs" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"
+    assert (ROOT / "docs" / "reference" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"
 
 
 @pytest.fixture

@@ -102,7 +102,7 @@ class ExportedTitles:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "export", "bundle": str(self.bundle.folder),
             "key": self.bundle.description["key"], "name": self.bundle.name,
@@ -327,7 +327,7 @@ def _compared(
 
 
 def _about(predictor: TitlesPredictor, first: _Part) -> dict[str, Any]:
-    """What the metadata say; docs/json.md describes it."""
+    """What the metadata say; docs/reference/json.md describes it."""
     bundle, promise = predictor.bundle, predictor.promise
     assert isinstance(promise, ClassPromise)
     return {
