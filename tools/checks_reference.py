@@ -15,8 +15,9 @@ from trueness.checks.results import Check
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "checks.md"
 HEAD = """# Checks
 
-A check looks at a stored run and says what may be wrong with it. [Act on a check](../how-to/checks.md) says how to read,
-limit and mute them; `trueness explain CODE` prints a page. Made by `tools/checks_reference.py`.
+A check looks at a stored run and says what may be wrong with it.
+[Act on a check](../how-to/checks.md) says how to read, limit and mute them;
+`trueness explain CODE` prints a page. Made by `tools/checks_reference.py`.
 
 | check | severity | fires on | made for |
 | --- | --- | --- | --- |"""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import runpy
 from pathlib import Path
-from typing import Any
 
 TOOLS = Path(__file__).resolve().parent
 GENERATORS = ("spec_reference.py", "checks_reference.py", "api_reference.py")
@@ -25,7 +24,7 @@ def stale() -> list[str]:
     ]
 
 
-def on_pre_build(**_: Any) -> None:
+def on_pre_build(config: object) -> None:
     """Warn of each page that has to be made again."""
     for name in stale():
         _LOG.warning("a generated page is stale: run python tools/%s", name)
