@@ -165,11 +165,8 @@ def _graph(predictor: TitlesPredictor) -> TitlesGraph:
         from trueness.bundle.graph_ngrams import ngrams_graph
 
         return ngrams_graph(predictor.opened, predictor.logits, bundle.name)
-    if other := forms - ON_TOKENS - {NGrams.form}:
-        raise TruenessError(f"{bundle.name}: {min(other)} has no ONNX graph; n-grams, vectors and "
-                            "encoders have", "no_converter")  # fmt: skip
-    raise TruenessError(f"{bundle.name}: some of its models read tokens and some n-grams, one "
-                        "graph reads one of these", "no_converter")  # fmt: skip
+    raise TruenessError(f"{bundle.name}: no ONNX graph holds {' and '.join(sorted(forms))}; one "
+                        "holds n-grams, another encoders and vectors", "no_converter")  # fmt: skip
 
 
 def _inputs(graph: TitlesGraph) -> dict[str, str]:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from onnx import numpy_helper
 from scipy.sparse import csr_array
 
 from trueness.baselines.ngrams import MAX_CHARACTERS, NGrams, Vectorizer, counting
@@ -52,7 +53,8 @@ def ngrams_graph(
     columns, weights, bias = _mean(models)
     place = np.full(sum(map(len, vectorizer.rarity)), len(columns), np.int32)
     place[columns] = np.arange(len(columns))
-    rows = _looked_up(graph, weights, _looked_up(graph, place, bucket))
+    at = _looked_up(graph, _spread(graph, place, len(columns)), bucket)
+    rows = _looked_up(graph, graph.constant(weights), at)
     flat = graph.node("MatMul", _with_axis(graph, values), rows)
     scores = graph.node("Add", _without_axis(graph, flat), graph.constant(bias))
     scaled = graph.node("Div", scores, _with_axis(graph, temperature))
@@ -88,7 +90,8 @@ def _weighted(graph: Graph, vectorizer: Vectorizer, bucket: str, count: str) -> 
     one = graph.constant(np.float32(1))
     frequency = graph.node("Add", graph.node("Log", graph.node("Max", count, one)), one)
     there = graph.node("Min", count, one)
-    rarity = _looked_up(graph, np.concatenate(vectorizer.rarity), bucket)
+    every = np.concatenate(vectorizer.rarity)
+    rarity = _looked_up(graph, _spread(graph, every, float(every.max())), bucket)
     whole = graph.node("Mul", graph.node("Mul", frequency, there), rarity)
     ends, parts = np.cumsum([0, *map(len, vectorizer.rarity)]), []
     for first, end in pairwise(ends):
@@ -103,8 +106,21 @@ def _weighted(graph: Graph, vectorizer: Vectorizer, bucket: str, count: str) -> 
     return graph.node("Sum", *parts)
 
 
-def _looked_up(graph: Graph, table: NDArray[np.float32] | NDArray[np.int32], at: str) -> str:
-    return graph.node("Gather", graph.constant(table), at, axis=0)
+def _spread(graph: Graph, table: NDArray[np.generic], usual: float) -> str:
+    """A table of which only those values are written that are not the usual one.
+
+    A runtime makes it once, when it opens the graph.
+    """
+    others = np.flatnonzero(table != usual)
+    size = graph.constant(np.array([len(table)], np.int64))
+    value = numpy_helper.from_array(np.array([usual], table.dtype))
+    whole = graph.node("ConstantOfShape", size, value=value)
+    at, values = graph.constant(others.astype(np.int32)), graph.constant(table[others])
+    return graph.node("ScatterElements", whole, at, values, axis=0)
+
+
+def _looked_up(graph: Graph, table: str, at: str) -> str:
+    return graph.node("Gather", table, at, axis=0)
 
 
 def _with_axis(graph: Graph, tensor: str) -> str:
