@@ -75,6 +75,13 @@ def test_a_file_holds_the_weights_that_there_are_and_no_empty_bucket(made):
     assert len(file_of(graph.model, {})) < weights + 20_000
 
 
+def test_a_graph_that_no_file_holds_is_refused(made, monkeypatch):
+    monkeypatch.setattr("trueness.bundle.graph.MOST_BYTES", 1000)
+    with pytest.raises(TruenessError) as caught:
+        file_of(made[1].model, {})
+    assert caught.value.code == "too_large"
+
+
 def test_models_of_other_texts_have_no_graph_in_common():
     models = [_model(0), _model(0, KNOWN[:3])]
     with pytest.raises(TruenessError) as caught:

@@ -149,8 +149,8 @@ def export(
         from trueness.bundle.exporting_titles import export_titles
 
         if rows is not None:
-            raise TruenessError("rows are kept of columns; the tokenizer of texts stands in the "
-                                "metadata of their graph", "no_rows")  # fmt: skip
+            raise TruenessError("rows are kept of columns; what makes texts into inputs stands in "
+                                "the metadata of their graph", "no_rows")  # fmt: skip
         return export_titles(predictor, out, sources)
     bundle = predictor.bundle
     data = predictor.load_if_given(sources)

@@ -28,6 +28,7 @@ from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import written_whole
 from trueness.judge.judgement import SCHEMA
 from trueness.onnxfile import Session, check_packages
+from trueness.own import answering
 from trueness.text.given import EXAMPLES, GivenTexts, given_texts
 
 BOUND = 1e-4
@@ -155,17 +156,17 @@ def export_titles(
 
 def _graph(predictor: TitlesPredictor) -> TitlesGraph:
     """The models of a bundle as one."""
-    bundle = predictor.bundle
-    forms = {one.form for one in bundle.members}
-    if forms <= ON_TOKENS:
-        from trueness.bundle.graph_tokens import tokens_graph
+    name, forms = predictor.bundle.name, {one.form for one in predictor.bundle.members}
+    with answering(f"{name} cannot become an ONNX graph", "no_converter"):
+        if forms <= ON_TOKENS:
+            from trueness.bundle.graph_tokens import tokens_graph
 
-        return tokens_graph(predictor.opened, bundle.name)
-    if forms == {NGrams.form}:
-        from trueness.bundle.graph_ngrams import ngrams_graph
+            return tokens_graph(predictor.opened, name)
+        if forms == {NGrams.form}:
+            from trueness.bundle.graph_ngrams import ngrams_graph
 
-        return ngrams_graph(predictor.opened, predictor.logits, bundle.name)
-    raise TruenessError(f"{bundle.name}: no ONNX graph holds {' and '.join(sorted(forms))}; one "
+            return ngrams_graph(predictor.opened, predictor.logits, name)
+    raise TruenessError(f"{name}: no ONNX graph holds {' and '.join(sorted(forms))}; one "
                         "holds n-grams, another encoders and vectors", "no_converter")  # fmt: skip
 
 
