@@ -10,6 +10,7 @@ import runpy
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,12 @@ from trueness.cli import app, main
 from trueness.market import synthetic_bars
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "LOG.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "LOG.md",
+]
 
 
 def _blocks(language):
@@ -193,6 +199,17 @@ def test_the_site_loads_nothing_from_the_network(site):
         )
     for sheet in site.rglob("*.css"):
         assert not re.findall(r"url\(\"?(?:https?:)?//", sheet.read_text())
+
+
+def test_the_picture_of_the_architecture_is_up_to_date():
+    tool = runpy.run_path(str(ROOT / "tools" / "architecture_picture.py"))
+    assert tool["PICTURE"].read_text() == tool["picture"](), "run tools/architecture_picture.py"
+
+
+def test_version_and_workflow_are_those_of_the_project():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert "- run: .ci/run\n" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
 def _status(words):

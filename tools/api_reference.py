@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "reference" / "api.md"
 HEAD = """# Python API
 
-Everything that `import trueness` offers, and the names of its rooms that these pages use. Shapes stand in
-parentheses, such as `(n,)` for a column of n units. Made by `tools/api_reference.py` from the docstrings.
+Everything that `import trueness` offers, and the names of its rooms that these pages use.
+Shapes stand in parentheses, such as `(n,)` for a column of n units.
+Made by `tools/api_reference.py` from the docstrings.
 """
 WIDTH = 92
 LISTED = ("Parameters", "Attributes", "Returns", "Raises", "Yields")
