@@ -132,7 +132,7 @@ def _items(body: str) -> Iterator[str]:
 
 
 def _prose(text: str) -> str:
-    linked = text.strip().replace("docs/reference/json.md", "[JSON](json.md)")
+    linked = text.strip().replace("docs/reference/json.md", "[the page on JSON](json.md)")
     return _escaped(linked.replace("``", "`"))
 
 

@@ -118,7 +118,7 @@ def page() -> str:
     ]
     for section, shapes in SECTIONS.items():
         lines += [f"## {section}", "", *_tables(shapes)]
-    lines += ["# Titles", "", "`seed`: whole number, default `42`.", ""]
+    lines += ["## Titles", "", "`seed`: whole number, default `42`.", ""]
     for section, shapes in TITLES.items():
         lines += [f"## titles: {section}", "", *_tables(shapes)]
     return "\n".join(" ".join(line.split(" ")) for line in lines)
