@@ -109,6 +109,16 @@ def test_errors_of_one_language_and_class(folder):
     expected = whole.filter((pl.col("language") == "de") & (
         (pl.col("given") == "Shoes") | (pl.col("predicted") == "Shoes")))  # fmt: skip
     assert some.frame["id"].to_list() == expected["id"].to_list()
+    stored = find_run(Store(folder / "store"), "A")[0].predictions().part("validation")
+    names = np.array(stored.classes)
+    every = pl.DataFrame({"language": stored.group, "given": names[stored.y],
+                          "predicted": names[stored.scores.argmax(axis=1)]})  # fmt: skip
+    shoes = every.filter((pl.col("language") == "de") & (
+        (pl.col("given") == "Shoes") | (pl.col("predicted") == "Shoes")))  # fmt: skip
+    assert (some.wrong.k, some.wrong.n) == (len(expected), len(shoes))
+    pair = some.pairs[0]
+    labelled = every.filter((pl.col("language") == "de") & (pl.col("given") == pair.given))
+    assert pair.share.n == len(labelled)
     given = asked(folder, how=How(Asked(given="Books", predicted="Clothing"), device="cpu"))
     assert set(given.frame["given"]) <= {"Books"}
     assert set(given.frame["predicted"]) <= {"Clothing"}
