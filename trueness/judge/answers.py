@@ -7,7 +7,6 @@ from typing import Any, Literal
 
 from trueness.evaluation.selection import Contrast
 
-
 IN_WORDS = {"yes": "Yes", "worse": "No, worse", "not_shown": "Not shown", "too_few": "Too few"}
 """Answer -> what is said of it."""
 
