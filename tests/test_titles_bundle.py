@@ -720,3 +720,18 @@ def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
     told = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
     assert told.promise.abstains
     assert "abstains on every text" in told.document().parts[0].text
+    most = told.promise.certifiable["en"]
+    assert f"en (at most {100 * most:.0f} %)" in told.document().parts[0].text
+    store = Store(folder / "store")
+    run_ = find_run(store, "majority")[0]
+    assert "en" not in class_promise_of(run_, most).abstaining
+    assert "en" in class_promise_of(run_, most + 0.01).abstaining
+    assert load(tmp_path / "none").promise.certifiable == told.promise.certifiable
+
+
+def test_languages_that_abstain_are_named_first(folder, tmp_path):
+    told = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
+    lost = told.promise.abstaining
+    assert lost
+    assert not told.promise.abstains
+    assert all(name in told.document().parts[0].text for name in lost)

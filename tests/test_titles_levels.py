@@ -12,7 +12,13 @@ from trueness.bundle.class_promise import class_promise_of
 from trueness.bundle.classifying import ABSTAINS, ANSWERED
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, TruenessError
-from trueness.evaluation.backing_off import Asked, _chain, _share, backing_off_thresholds
+from trueness.evaluation.backing_off import (
+    Asked,
+    Units,
+    _chain,
+    _share,
+    backing_off_thresholds,
+)
 from trueness.evaluation.group_calibration import RankedUnits, abstention_thresholds
 from trueness.evaluation.levels import levels_of
 from trueness.judge.finding import find_run
@@ -213,7 +219,7 @@ def test_certified_cuts_of_all_levels_hold_together():
         top = rng.beta(4, 2, 400)
         hits = rng.random(400) < 0.9
         tops = np.array([top, np.clip(top + 0.1 * rng.random(400), 0, 1)])
-        chain = _chain(np.array([hits, hits]), tops, np.arange(400), Asked(0.9, 0.05, True, ()))
+        chain = _chain(Units(np.array([hits, hits]), tops, np.arange(400)), Asked(0.9, 0.05))
         broken += any(one.threshold is not None for one in chain)
     assert broken / trials <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / trials)
 

@@ -96,6 +96,7 @@ class _ClassPromise(BaseModel, strict=True):
     joiner: str | None
     parents: list[_Level]
     languages: dict[str, Count]
+    certifiable: dict[str, Finite]
     notes: list[str]
 
 
