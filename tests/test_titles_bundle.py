@@ -590,6 +590,36 @@ def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
     assert caught.value.code == "contradiction"
 
 
+def test_only_a_fall_is_said_to_drift(folder, tmp_path):
+    bundle, answer, labels = _logged(folder, tmp_path)
+    shutil.copytree(tmp_path / "b", tmp_path / "other")
+    right = labels.select("id").join(answer.select("id", y="label"), on="id")
+    told = " ".join(str(bundle.monitor(labels=right)).split())
+    assert ": rose" in told
+    assert "probabilities are too low" in told
+    assert "drifts" not in told
+    other = "Shoes" if answer["label"][0] == "Clothing" else "Clothing"
+    wrong = right.with_columns(y=pl.when(pl.col("y") == other).then(pl.lit("Toys"))
+                               .otherwise(pl.lit(other)))  # fmt: skip
+    found = trueness.load(tmp_path / "other").monitor(labels=wrong)
+    assert "drifts, fell" in " ".join(str(found).split())
+    shown = found.document().tables()[0]
+    assert len(shown.rows) == 20
+    assert f"{len(found.judgement.alarms) - 20} more; --csv FILE has all" in shown.note
+
+
+def test_repeated_texts_in_the_log_are_told(folder, tmp_path):
+    _finalized(folder, "tfidf_logit", tmp_path / "b", precision=CERTIFIED)
+    bundle = trueness.load(tmp_path / "b")
+    table = pl.DataFrame({"text": ["Red shoes", "Blue bag"] * 15, "nr": range(30)})
+    shown = bundle.predict(table, id_column="nr", log=True).document().tables()[0]
+    assert len(shown.rows) == 20
+    assert shown.note == "… 10 more; --csv FILE has all."
+    labels = pl.DataFrame({"id": [str(i) for i in range(30)], "y": ["Shoes"] * 30})
+    (note,) = bundle.monitor(labels=labels).judgement.notes
+    assert note.startswith("28 of 30 texts")
+
+
 def test_outcomes_count_in_the_order_in_which_they_came(folder, tmp_path):
     bundle, _, labels = _logged(folder, tmp_path)
     first = bundle.monitor(labels=labels.tail(40)).to_frame()

@@ -36,7 +36,7 @@ from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
 """Texts that are classified at once."""
-SHOWN, ROWS_SHOWN = 60, 40
+SHOWN, ROWS_SHOWN = 60, 20
 """Characters of a text, and texts, in a table."""
 OWN = ("id", "language", "label", "score", "calibrated", "answer", "odd")
 """Columns of an answer; others are those of the table that was given."""
@@ -76,12 +76,14 @@ class Labelled:
         StoreError
             See `trueness.bundle.log.append`.
         """
-        lines = self.frame.select(OWN).unique("id", maintain_order=True).to_dicts()
+        texts = pl.Series("text", [_digest(text) for text in self.texts])
+        told = self.frame.select(OWN).with_columns(texts)
+        lines = told.unique("id", maintain_order=True).to_dicts()
         append(self.bundle, PREDICTION, lines)
         other = differing(read_log(self.bundle), lines)
-        told = (f"{plural(len(other), 'text')} answered otherwise before; the log keeps what was "
+        note = (f"{plural(len(other), 'text')} answered otherwise before; the log keeps what was "
                 "said then") if other else ""  # fmt: skip
-        return replace(self, notes=(*self.notes, told)) if told else self
+        return replace(self, notes=(*self.notes, note)) if note else self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""
@@ -136,8 +138,7 @@ class Labelled:
             for text, row in zip(texts, shown.iter_rows(named=True), strict=False)
         ]  # fmt: skip
         styles: list[Style] = ["muted" if one == ABSTAINS else "" for one in shown["answer"]]
-        more = len(self.frame) > len(shown)
-        note = f"The first {len(shown)} of {count(len(self.frame))} texts." if more else ""
+        note = more_rows(len(self.frame) - len(shown)).strip()
         return Table(columns, cells, note=note, styles=styles)
 
 
@@ -363,9 +364,19 @@ def _opened(bundle: Bundle, member: Member, classes: tuple[str, ...], device: st
                              choose_device(device), source)  # fmt: skip
 
 
+def more_rows(n: int) -> str:
+    """How many rows a table leaves out, and where they are; empty for none."""
+    return f" … {count(n)} more; --csv FILE has all." if n > 0 else ""
+
+
 def _id_of(text: str, language: str) -> str:
-    """Of a text that has no id: 16 hexadecimal digits of its digest; equal texts are one."""
-    return hashlib.sha256(f"{language}\n{text}".encode()).hexdigest()[:16]
+    """Of a text that has no id; equal texts are one."""
+    return _digest(f"{language}\n{text}")
+
+
+def _digest(text: str) -> str:
+    """16 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _beside(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
