@@ -531,6 +531,22 @@ def test_what_a_bundle_cannot_be_asked_is_refused(
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "members/0/more.bin", "languages/link.npz"])
+def test_a_file_that_nobody_vouches_for_is_refused(bundles, tmp_path, capsys, name):
+    shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
+    path = tmp_path / "b" / name
+    if "link" in name:
+        path.symlink_to(tmp_path / "b" / "languages" / "model.npz")
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    code, out, err = call(capsys, "predict", tmp_path / "b", "--data", "-")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(path) in err
+    path.unlink()
+    assert open_bundle(tmp_path / "b").name == "tfidf_logit"
+
+
 # ------------------------------------------------------------------------------------------- monitor
 
 
