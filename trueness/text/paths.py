@@ -122,8 +122,8 @@ def parents_of(name: str) -> list[str]:
 def check_single(counts: Mapping[str, int]) -> None:
     """Refuse labels that are several: lists, and names that are joined from those of others.
 
-    ``A|B`` names two classes if both stand in other labels too; alone it may be a name. ``A, B`` and
-    ``A/B`` do if both are labels by themselves, and so it is with most labels that have this mark.
+    ``A|B`` names two classes if both stand in other labels too; alone it may be a name. ``A, B``
+    and ``A/B`` do if both are labels by themselves, and most labels with this mark are joined so.
 
     Parameters
     ----------
