@@ -251,6 +251,23 @@ def test_evaluate_says_what_it_left_out(folder, tmp_path, capsys):
     assert kept["overall"]["rows"] - without["overall"]["rows"] == kept["leaks"]["leaked"]
 
 
+def test_the_whole_of_another_corpus_is_evaluated_if_asked(folder, tmp_path, capsys):
+    shutil.copytree(folder / "store", tmp_path / "store")
+    words = ("text", "evaluate", "A", "--store", tmp_path / "store", "--corpus",
+             folder / "fresh", "--device", "cpu")  # fmt: skip
+    code, out, err = call(capsys, *words, "--whole", "--json")
+    assert code == 0, err
+    found, other = json.loads(out), load_corpus(folder / "fresh")
+    n = sum(other.statistics["rows"].values())
+    assert found["part"] == "whole"
+    assert found["leaks"]["n"] == n
+    assert found["overall"]["rows"] == n - found["leaks"]["leaked"]
+    assert "all parts" in (tmp_path / "store" / "ledger.jsonl").read_text()
+    code, out, _ = call(capsys, *words)
+    assert f"validation part of corpus {folder / 'fresh'} · " in " ".join(out.split())
+    assert call(capsys, *words, "--whole", "--open-test")[0] == 2
+
+
 def test_a_run_that_does_not_know_its_texts_is_refused(folder):
     stored, _ = find_run(Store(folder / "store"), "A")
     del stored.record["files"]["texts.safetensors"]
