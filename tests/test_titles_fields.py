@@ -87,6 +87,14 @@ def test_fields_stand_behind_the_title_in_the_order_that_was_said(folder):
     assert tenths.min() > 0.05 * len(train)
 
 
+def test_a_build_says_which_columns_it_took(folder, tmp_path, capsys):
+    code, out, _ = call(capsys, "text", "build", "--table", folder / "offers.csv",
+                        "--field", "brand", "--out", tmp_path / "c")  # fmt: skip
+    assert code == 0
+    assert ("Columns: title from 'title', class from 'label', language from 'language', no cluster, "
+            "id from 'id', fields from 'brand'") in " ".join(out.split())  # fmt: skip
+
+
 def test_models_read_the_fields(folder):
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     assert one.record["estimates"]["macro_f1"]["value"] > 0.9  # titles alone say nothing
