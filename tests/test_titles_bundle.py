@@ -775,6 +775,13 @@ def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
     assert load(tmp_path / "none").promise.certifiable == told.promise.certifiable
 
 
+def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(StoreError) as caught:
+        finalize_named(Store(folder / "store"), "A", {"data": tmp_path / "none"}, tmp_path / "out")
+    assert caught.value.code == "out"
+
+
 def test_languages_that_abstain_are_named_first(folder, tmp_path):
     told = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
     lost = told.promise.abstaining

@@ -196,6 +196,7 @@ def finalize_named(
     how
         See `finalize`.
     """
+    check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))
