@@ -229,3 +229,12 @@ def test_an_infinite_number_is_refused():
     with pytest.raises(DataError) as error:
         numbers_of(pl.DataFrame({"price": ["1", "inf"]}), "price", "offers.csv")
     assert error.value.code == "no_number"
+
+
+def test_words_of_a_text_are_asked_about_with_its_fields(bundle, capsys):
+    code, out, _ = call(capsys, "importance", bundle, "--text", "w1 w2 [brand] Acme", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["text"]["text"] == "w1 w2 [brand] Acme [price] [none]"
+    assert [one["word"] for one in found["text"]["words"]] == ["w1", "w2", "Acme"]
+    assert sum("[price]" in note for note in found["notes"]) == 1

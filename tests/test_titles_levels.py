@@ -277,6 +277,8 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     given = [row for row in rows if row["answer"] == ANSWERED]
     parents = [row for row in given if row["label"] in ("Home", "Play")]
     assert (code, bool(parents)) == (0, True)
+    assert all(" %, " in row["odd"] for row in parents)  # why it is no leaf
+    assert not any(" %, " in row["odd"] for row in given if row not in parents)
     assert all(0 < row["score"] <= 1 and 0 < row["calibrated"] <= 1 for row in rows)
     assert any(row["answer"] == ABSTAINS for row in rows)
     truth = dict(zip(test.ids, np.array(load_corpus(folder / "corpus").classes)[test.y],

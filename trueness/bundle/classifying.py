@@ -23,6 +23,7 @@ from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
 from trueness.errors import DataError, TruenessError, at_least
+from trueness.evaluation.by_group import OTHER
 from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
@@ -116,7 +117,8 @@ class Labelled:
             sure = f", calibrated probability {percent(row['calibrated'])} %"
             sure += "" if row["answer"] == ANSWERED else ", not certified"
             rest = [f"{row[label]} {percent(row[p])} %" for label, p in further(self.top)]
-            return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}."
+            why = f"; {row['odd']}" * bool(row["odd"])
+            return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}{why}."
         kept, unsure = int((answers == ANSWERED).sum()), int((answers == UNCERTIFIED).sum())
         more = f", {count(unsure)} more without a certificate" if unsure else ""
         parents = int((~self.frame["label"].is_in(self.promise.classes)).sum())
@@ -279,7 +281,8 @@ class TitlesPredictor:
         return pl.DataFrame({
             "id": ids if data.ids is None else data.ids[rows], "language": codes,
             "label": label, "score": self._of_label(raw, label),
-            "calibrated": sure, "answer": answer, "odd": self._odd(codes, empty),
+            "calibrated": sure, "answer": answer,
+            "odd": self._odd(codes, empty, self._backed_off(level, scaled, codes)),
             **self._further(logits, scaled, top),
         })  # fmt: skip
 
@@ -321,11 +324,28 @@ class TitlesPredictor:
             sure |= (level == place) & guaranteed(codes, cuts)
         return np.where(level >= 0, np.where(sure, ANSWERED, UNCERTIFIED), ABSTAINS)
 
-    def _odd(self, codes: NDArray[np.str_], empty: NDArray[np.bool_]) -> list[str]:
+    def _backed_off(
+        self, level: NDArray[np.int64], scaled: NDArray[np.float64], codes: NDArray[np.str_]
+    ) -> list[str]:
+        """Why a text is answered by a parent of the class; empty where it is not."""
+        promise, told = self.promise, [""] * len(codes)
+        for i in np.flatnonzero(level > 0).tolist():
+            cuts = promise.thresholds
+            cut = (cuts.get(codes[i]) or cuts[OTHER]).threshold
+            needs = "none is sure enough" if cut is None else f"{percent(cut)} % is needed"
+            likeliest = promise.classes[int(scaled[i].argmax())]
+            told[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"
+        return told
+
+    def _odd(
+        self, codes: NDArray[np.str_], empty: NDArray[np.bool_], backed_off: list[str]
+    ) -> list[str]:
         known = {*self.promise.languages, "und"}
         return [
-            "no text" if blank else "" if code in known else f"no text in {code} was in training"
-            for code, blank in zip(codes.tolist(), empty.tolist(), strict=True)
+            "no text" if blank else "; ".join(filter(None, [
+                "" if code in known else f"no text in {code} was in training", why,
+            ]))
+            for code, blank, why in zip(codes.tolist(), empty.tolist(), backed_off, strict=True)
         ]  # fmt: skip
 
     def _notes(self, frame: pl.DataFrame) -> list[str]:
