@@ -160,7 +160,11 @@ def test_a_stored_run_without_a_language_of_its_own_is_told():
         ["A-1"], {"label": "encoder", "estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )
     assert "macro-F1 0.750 (" in out.getvalue()
-    assert "mean of groups" not in out.getvalue()
+    assert "mean of languages" not in out.getvalue()
+    ProgressListener(Console(file=out, width=200)).stored(
+        ["A-2"], {"label": "encoder", "estimates": {"mean_group": estimate}, "seconds": 1.0}
+    )
+    assert "mean of languages 0.750 (" in out.getvalue()
 
 
 def test_two_runs_are_told_by_language(texts):
