@@ -69,7 +69,7 @@ class Leaderboard:
 def leaderboard(
     store: AnyStore, campaign: str | None = None, *, sort: str | None = None,
     keys: set[str] | None = None, access: tuple[str, str] | None = None, part: str | None = None,
-    opened: bool = False, reference: str | None = None,
+    opened: bool = False, reference: str | None = None, title: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Read a store: records, and differences to the best baseline from an index or the predictions.
 
@@ -92,6 +92,8 @@ def leaderboard(
     reference : str, optional
         Of K classes: method that the others are compared with; by default the one that the
         campaign declares, and nothing is compared while no run of it is stored.
+    title : str, optional
+        By default that of the campaign, or its name.
 
     Raises
     ------
@@ -135,7 +137,7 @@ def leaderboard(
         else g
         for g in groups
     ]
-    title = declared.title or campaign or "Leaderboard"
+    title = title or declared.title or campaign or "Leaderboard"
     return Leaderboard(logged, problems, failures, title)
 
 
