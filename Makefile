@@ -52,7 +52,7 @@ simulations: setup
 	@$(BIN)/python -m tests.simulations
 
 docs: setup
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "wrote site/index.html"
 
 references: setup

@@ -14,6 +14,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import BASELINES
 from tests.tiny_pretrained import make_folder
@@ -177,16 +178,35 @@ def test_generated_pages_are_up_to_date(name):
     assert tool["PAGE"].read_text() == tool["page"](), f"run python tools/{name}"
 
 
+def _build(folder, to):
+    """Status and messages of mkdocs, called as `make docs` calls it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", to],
+        cwd=folder, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
-    """The site, built as `make docs` builds it: any warning is an error."""
     folder = tmp_path_factory.mktemp("site")
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", folder]
-    done = subprocess.run(
-        command, cwd=ROOT, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
+    status, messages = _build(ROOT, folder)
+    assert status == 0, messages
     return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"), [("[a](b.md)", "b.md"), ("[a](#b)", "'#b'"), ("[a](/b)", "absolute")]
+)
+def test_the_site_is_refused_with_dead_links(tmp_path, line, missing):
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    kept = {name: settings[name] for name in ("site_name", "markdown_extensions", "validation")}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(kept))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(line)
+    status, messages = _build(tmp_path, tmp_path / "site")
+    assert status == 1
+    assert missing in messages
 
 
 def test_the_site_loads_nothing_from_the_network(site):
