@@ -70,7 +70,10 @@ def _entry(room: str, name: str) -> Iterator[str]:
 
 
 def _signature(name: str, thing: Any) -> Iterator[str]:  # noqa: ANN401 - function or class
-    """How it is called, as a block of Python."""
+    """How it is called, as a block of Python; of a spec, where its fields are."""
+    if hasattr(thing, "model_fields"):
+        yield from ("Its fields are [the fields of a spec](spec.md).", "")
+        return
     given = inspect.signature(thing)
     parts, keyword_only = [], False
     for parameter in given.parameters.values():
