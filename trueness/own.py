@@ -28,6 +28,7 @@ EXTRAS = {
     "lightgbm": "boost", "xgboost": "boost", "catboost": "boost",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "skl2onnx": "onnx",
     "wordllama": "vectors", "transformers": "pretrained", "peft": "pretrained",
+    "ray": "ray",
 }  # fmt: skip
 """Package -> extra of trueness that installs it."""
 

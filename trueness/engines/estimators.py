@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.baselines import check_estimator, fit_estimator
-from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step, own_files
 from trueness.engines.recorded import facts_of, judged, predictions_of
 from trueness.examples import Examples
 from trueness.spec import Spec
@@ -34,9 +34,10 @@ class Estimators:
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
         return [
-            Job("estimators", (spec,), (inputs(spec), setting.folder), fits=inputs(spec).n_folds)
+            Job("estimators", (spec,), (inputs(spec), setting.folder), fits=inputs(spec).n_folds,
+                reads=own_files(spec.model, setting.folder))
             for spec in specs
-        ]
+        ]  # fmt: skip
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit every fold, then judge."""

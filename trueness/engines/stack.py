@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
+from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step, own_files
 from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
@@ -139,8 +139,8 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         mode = "eager"  # code that nobody here has seen
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-    restart = setting.encoders.restart or setting.asks
-    checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
+    anew = setting.encoders.restart or setting.asks or not setting.shared
+    checkpoints = None if anew else Checkpoints(setting.store / "checkpoints", setting.device)
     continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
     content = StackContent(
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
@@ -148,7 +148,9 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
-    return Job("stack", specs, content, work, fits, members, memory, mode)
+    begun = continues or any(spec.depends_on for spec in specs)
+    reads = (*own_files(model, folder), *([setting.store] if begun else []))
+    return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
 
 
 def _bytes_that_fit(spec: Spec, examples: Examples, setting: Setting) -> int:

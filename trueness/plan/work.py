@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,14 +188,6 @@ def measured_rate(store: Store, engine: str, device: str) -> float | None:
         and run.spec.model.engine == engine
     ]  # fmt: skip
     return median([r["gflop"] / r["seconds"] for r in records] or [0.0]) or None
-
-
-def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:
-    """Processes to start: those asked for, or one per core, but none without work."""
-    cores = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return min(len(cores) if workers is None else workers, jobs)
 
 
 def _examples(campaign: Campaign, entry: Entry) -> Any:  # noqa: ANN401
