@@ -113,10 +113,8 @@ def run(
         )  # fmt: skip
 
 
-def pool_of(
-    on: str | None, workers: int | None
-) -> AbstractContextManager[AnyPool | None]:
-    """The pool of ``--on``; None without it, where processes are made when their number is known."""
+def pool_of(on: str | None, workers: int | None) -> AbstractContextManager[AnyPool | None]:
+    """The pool of ``--on``; None without it: processes are made when their number is known."""
     from trueness.execute import open_pool
 
     return nullcontext() if on is None else open_pool(on, workers)

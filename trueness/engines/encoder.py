@@ -165,7 +165,12 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
-    reads = (setting.store, corpus.folder, content.tokenizer, *([] if folder is None else [folder.path]))
+    reads = (
+        setting.store,
+        corpus.folder,
+        content.tokenizer,
+        *([] if folder is None else [folder.path]),
+    )
     if cost.gflop is None:
         return Job("encoder", (spec,), content, work, reads=reads)
     some, vocabulary = _sampled(

@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
@@ -65,10 +66,8 @@ class RayPool:
 
     def __enter__(self) -> Self:
         os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
-        import ray
-        from ray._private import worker
-
-        worker._worker_logs_enabled = False  # raylets that die are told of on standard output
+        ray = _ray()
+        ray._private.worker._worker_logs_enabled = False  # else dead raylets are told of on stdout
         self._packer, self._work = remote.Packer(ray.put), ray.remote(remote.work)
         environment: dict[str, Any] = {"env_vars": dict(ONE_THREAD)}
         how: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
@@ -90,8 +89,7 @@ class RayPool:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        import ray
-
+        ray = _ray()
         ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -127,8 +125,7 @@ class RayPool:
         SpecError
             With code ``no_gpu`` if no node has one, ``device`` for the name of a certain card.
         """
-        import ray
-
+        ray = _ray()
         has_gpu = any(node.get("GPU") for node in self._nodes().values())
         kind = ("cuda" if has_gpu else "cpu") if name == "auto" else name
         if kind not in ("cpu", "cuda"):
@@ -145,15 +142,13 @@ class RayPool:
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
+        ray = _ray()
         look = ray.remote(remote.is_there)
         with _witness(path) as seen, self._reached():
             return all(ray.get([
-                look.options(
-                    num_cpus=0, scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-                ).remote(str(seen), str(Path.cwd()))
+                look.options(num_cpus=0, scheduling_strategy=_on_node(node, soft=False)).remote(
+                    str(seen), str(Path.cwd())
+                )
                 for node in self._nodes()
             ]))  # fmt: skip
 
@@ -196,8 +191,7 @@ class RayPool:
         self, function: Function, items: Sequence[Any], heard: Heard, until: float | None, *,
         alone: bool,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
-        import ray
-
+        ray = _ray()
         waiting, running = deque(range(len(items))), {}
         hub = self._hub()
         news = hub.take.remote()
@@ -231,17 +225,16 @@ class RayPool:
 
     def _hub(self) -> Any:  # noqa: ANN401 - an actor
         """The actor of a map, beside the caller if it can be."""
-        import ray
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-        beside = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=True)
-        return ray.remote(remote.Hub).options(
+        ray = _ray()
+        beside = _on_node(ray.get_runtime_context().get_node_id(), soft=True)
+        hub = ray.remote(remote.Hub).options(
             num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=beside
-        ).remote()  # fmt: skip
+        )  # fmt: skip
+        return hub.remote()
 
     def _task(
-        self, function: Function, item: Any, position: int, hub: Any, *, alone: bool  # noqa: ANN401
-    ) -> Any:  # noqa: ANN401 - a reference
+        self, function: Function, item: Any, position: int, hub: Any, *, alone: bool,  # noqa: ANN401
+    ) -> Any:  # fmt: skip # noqa: ANN401
         """Begin an item."""
         needs: dict[str, Any] = {"num_cpus": 1, "num_gpus": int(self._gpu), "max_retries": RETRIES}
         if not self._gpu and (memory := getattr(item, "bytes", 0)):
@@ -266,8 +259,7 @@ class RayPool:
 
     def _nodes(self) -> dict[str, dict[str, float]]:
         """Nodes on which items can be carried out, and what they have."""
-        import ray
-
+        ray = _ray()
         with self._reached():
             every = ray.nodes()
         return {
@@ -278,17 +270,25 @@ class RayPool:
     @contextlib.contextmanager
     def _reached(self) -> Generator[None]:
         """Errors of Ray as refusals; those that a task raised for the user as they are."""
-        from ray.exceptions import RayError, RayTaskError
-
+        errors = _ray().exceptions
         place = self.address or "this machine"
         try:
             yield
-        except RayTaskError as error:
+        except errors.RayTaskError as error:
             if isinstance(error.cause, TruenessError):
                 raise error.cause from None
             raise SpecError(f"Ray at {place}: {_last_line(error)}", "no_cluster") from error
-        except (RayError, ConnectionError) as error:
+        except (errors.RayError, ConnectionError) as error:
             raise SpecError(f"Ray at {place}: {first_line(error)}", "no_cluster") from error
+
+
+def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
+    return import_module("ray")
+
+
+def _on_node(node: str, *, soft: bool) -> Any:  # noqa: ANN401 - where Ray places something
+    strategies = import_module("ray.util.scheduling_strategies")
+    return strategies.NodeAffinitySchedulingStrategy(node, soft=soft)
 
 
 def _beside(
@@ -302,22 +302,18 @@ def _beside(
 
 def _answer(task: Any) -> Any:  # noqa: ANN401 - a reference
     """What came of a task that ended."""
-    import ray
-    from ray.exceptions import RayError
-
+    ray = _ray()
     try:
         kind, content = ray.get(task)
-    except RayError as error:
+    except ray.exceptions.RayError as error:
         return Failure(f"its worker was lost too often: {first_line(error)}")
     return pickle.loads(content) if kind == "done" else Failure(content)
 
 
 def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
     """Leave nothing of a map behind on the cluster."""
-    import ray
-    from ray.exceptions import RayError
-
-    with contextlib.suppress(RayError, ConnectionError, ValueError):
+    ray = _ray()
+    with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError):
         for task in running:
             ray.cancel(task, force=True)
         ray.kill(hub)
@@ -363,7 +359,7 @@ def _witness(path: Path) -> Generator[Path]:
     if path.is_file():
         yield path.absolute()
         return
-    folder = next((one for one in (path.absolute(), *path.absolute().parents) if one.is_dir()))
+    folder = next(one for one in (path.absolute(), *path.absolute().parents) if one.is_dir())
     try:
         handle, name = tempfile.mkstemp(prefix=".seen-", dir=folder)
     except OSError:

@@ -10,6 +10,7 @@ import pickle
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -92,8 +93,8 @@ class Packer:
         """Bytes of some content, and references of the arrays that it needs, in order."""
         file, references = io.BytesIO(), []
         pickler = _Pickler(file, protocol=pickle.HIGHEST_PROTOCOL)
-        pickler.noted = lambda array: references.append(self._reference(array)) or (
-            len(references) - 1
+        pickler.noted = lambda array: (
+            references.append(self._reference(array)) or (len(references) - 1)
         )
         pickler.dump(content)
         return file.getvalue(), references
@@ -141,10 +142,8 @@ class _Reporter:
     def __call__(self, event: Any) -> Any:  # noqa: ANN401
         content = pickle.dumps(event)
         if isinstance(event, Question):
-            import ray
-
             self.flush()
-            return ray.get(self.hub.ask.remote(self.position, content))
+            return _gotten(self.hub.ask.remote(self.position, content))
         self.events.append(content)
         if time.monotonic() - self.told > TOLD_EVERY_S:
             self.flush()
@@ -152,12 +151,14 @@ class _Reporter:
 
     def flush(self) -> None:
         """Tell the rest, and wait until it is heard."""
-        import ray
-
         if self.events:
             events, self.events = self.events, []
-            ray.get(self.hub.tell.remote(self.position, events))
+            _gotten(self.hub.tell.remote(self.position, events))
         self.told = time.monotonic()
+
+
+def _gotten(reference: Any) -> Any:  # noqa: ANN401
+    return import_module("ray").get(reference)
 
 
 def work(
