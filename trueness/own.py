@@ -236,6 +236,19 @@ def _module(name: str) -> ModuleType:
         raise
 
 
+def own_files(model: Any, beside: Path) -> tuple[Path, ...]:  # noqa: ANN401 - of a spec
+    """File of own code that a model refers to, if it does.
+
+    Parameters
+    ----------
+    model : Model of a spec
+    beside : Path
+        Folder of own files.
+    """
+    reference = getattr(model, "reference", None) or ""
+    return (beside / _split(reference)[0],) if _is_file(reference) else ()
+
+
 def check_installed(package: str) -> None:
     """Refuse a package that is not here, with the extra that installs it; nothing is imported.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -92,6 +91,7 @@ def run(
         Print parameters, split sizes with positives and estimated work; train and write nothing.
     """
     from trueness.engines import EncoderOptions
+    from trueness.execute import pool_on
     from trueness.store import Store
 
     check(output)
@@ -101,23 +101,16 @@ def run(
     if open_test:
         _check_open_test(chosen)
     if dry_run:
-        with pool_of(on, workers) as pool:
+        with pool_on(on, workers) as pool:
             return _dry_run(chosen, opened, device, workers, pool, update, output)
     _ask_for_all(chosen, everything or experiments.chosen)
     _tell_duplicates(chosen)
     encoders = EncoderOptions(compiled, tokenizer, restart)
-    with pool_of(on, workers) as pool:
+    with pool_on(on, workers) as pool:
         return carried_out(
             chosen, opened, output, open_test, watch, device=device, workers=workers, retry=retry,
             max_hours=max_hours, encoders=encoders, update=update, pool=pool,
         )  # fmt: skip
-
-
-def pool_of(on: str | None, workers: int | None) -> AbstractContextManager[AnyPool | None]:
-    """The pool of ``--on``; None without it: processes are made when their number is known."""
-    from trueness.execute import open_pool
-
-    return nullcontext() if on is None else open_pool(on, workers)
 
 
 def carried_out(

@@ -231,13 +231,6 @@ def engine_of(name: str) -> Engine:
     return getattr(import_module(module), kind)()
 
 
-def own_files(model: Any, folder: Path) -> tuple[Path, ...]:  # noqa: ANN401 - of a spec
-    """Own code of a model, a file in the folder of own files."""
-    reference = getattr(model, "reference", None) or ""
-    name, _, _ = reference.partition(":")
-    return (folder / name,) if name.endswith(".py") else ()
-
-
 def carry_out(job: Job, report: Report) -> list[Outcome]:
     """What a process does with a job."""
     return engine_of(job.engine).fit(job, report)

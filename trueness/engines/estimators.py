@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from trueness.baselines import check_estimator, fit_estimator
-from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step, own_files
+from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.recorded import facts_of, judged, predictions_of
 from trueness.examples import Examples
+from trueness.own import own_files
 from trueness.spec import Spec
 
 

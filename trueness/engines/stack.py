@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
-from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step, own_files
+from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
@@ -28,6 +28,7 @@ from trueness.fit import (
 )
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
+from trueness.own import own_files
 from trueness.spec import Spec
 from trueness.store import Store
 

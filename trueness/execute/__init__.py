@@ -5,7 +5,7 @@ Nothing here knows of experiments. A pool is a plug: whoever maps does not know 
 
 from trueness.execute.contract import AnyPool, Failure, Function, Question
 from trueness.execute.local import Pool, keep_memory, pool_size, refuse_unguarded
-from trueness.execute.opening import open_pool
+from trueness.execute.opening import open_pool, pool_on
 
 __all__ = [
     "AnyPool",
@@ -15,6 +15,7 @@ __all__ = [
     "Question",
     "keep_memory",
     "open_pool",
+    "pool_on",
     "pool_size",
     "refuse_unguarded",
 ]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from trueness.errors import SpecError
-from trueness.execute.local import Pool
 from trueness.own import check_installed
 
 if TYPE_CHECKING:
@@ -16,32 +16,24 @@ if TYPE_CHECKING:
 RAY = "ray"
 
 
-def open_pool(on: str | None, workers: int | None) -> AnyPool:
+def open_pool(on: str, workers: int | None = None) -> AnyPool:
     """Where items are to be carried out; nothing is started before the pool is entered.
 
     Parameters
     ----------
-    on : str or None
-        None for local processes; ``ray://HOST:PORT`` for the Ray cluster whose client server is
+    on : str
+        ``ray://HOST:PORT`` for the Ray cluster whose client server is
         there; ``ray`` for the one that ``RAY_ADDRESS`` names, else one on this machine that ends
         with the pool.
-    workers : int or None
-        Local processes, 0 if None; or jobs on the cluster at once, as many as it has room for if
-        None.
+    workers : int, optional
+        Jobs at once; as many as it has room for by default.
 
     Raises
     ------
     SpecError
         With code ``on`` if there is no such place, ``own_missing`` without the extra ``ray``,
         ``torchrun`` under torchrun.
-
-    Examples
-    --------
-    >>> open_pool(None, 2).size
-    2
     """
-    if on is None:
-        return Pool(workers or 0)
     address = _address(on)
     if workers is not None and workers < 1:
         raise SpecError(f"{workers} workers; leave --on out to stay in this process", "on")
@@ -51,6 +43,11 @@ def open_pool(on: str | None, workers: int | None) -> AnyPool:
     from trueness.execute.cluster import RayPool
 
     return RayPool(address, workers)
+
+
+def pool_on(on: str | None, workers: int | None = None) -> AbstractContextManager[AnyPool | None]:
+    """The same as a context, with None where nobody asked for such a place."""
+    return nullcontext() if on is None else open_pool(on, workers)
 
 
 def _address(on: str) -> str | None:
