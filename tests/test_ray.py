@@ -98,10 +98,11 @@ def is_running(number):
     return state != "Z"
 
 
-def wait_for(found, seconds=240):
+def wait_for(found, driver=None, seconds=240):
     deadline = time.monotonic() + seconds
     while not (value := found()):
         assert time.monotonic() < deadline
+        assert driver is None or driver.poll() is None, driver.communicate()[1]
         time.sleep(0.05)
     return value
 
@@ -242,7 +243,7 @@ def campaign_of(folder, on="ray"):
 def test_a_campaign_whose_raylet_is_killed_equals_the_local_one(local, folder, raylets):
     driver = campaign_of(folder)
     at_work = lambda: [one for one in fits(folder, driver.pid) if one[2] in raylets]  # noqa: E731
-    number, worker, raylet = wait_for(at_work)[-1]
+    number, worker, raylet = wait_for(at_work, driver)[-1]
     os.kill(raylet, signal.SIGKILL)
     out, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
@@ -257,7 +258,7 @@ def test_a_campaign_whose_raylet_is_killed_equals_the_local_one(local, folder, r
 
 def test_a_campaign_whose_driver_is_killed_is_completed_by_the_same_command(local, folder, raylets):
     first = campaign_of(folder)
-    wait_for(lambda: len(fits(folder, first.pid)) > 1)
+    wait_for(lambda: len(fits(folder, first.pid)) > 1, first)
     first.kill()
     first.communicate()
     there = set(results(folder))
@@ -265,7 +266,7 @@ def test_a_campaign_whose_driver_is_killed_is_completed_by_the_same_command(loca
     slow = {e.spec.model.params["number"]: e.spec.key for e in campaign.experiments
             if e.id.startswith("S-")}  # fmt: skip
     lost = {one for one in fits(folder, first.pid) if slow[one[0]] not in there}
-    wait_for(lambda: not any(is_running(worker) for _, worker, _ in lost), 60)
+    wait_for(lambda: not any(is_running(worker) for _, worker, _ in lost), seconds=60)
     second = campaign_of(folder)
     out, err = second.communicate(timeout=300)
     assert second.returncode == 0, err
@@ -279,13 +280,15 @@ def test_a_campaign_whose_driver_is_killed_is_completed_by_the_same_command(loca
 
 def test_ctrl_c_leaves_nothing_on_the_cluster(folder, raylets):
     driver = campaign_of(folder)
-    wait_for(lambda: fits(folder, driver.pid))
+    wait_for(lambda: fits(folder, driver.pid), driver)
     driver.send_signal(signal.SIGINT)
     out, err = driver.communicate(timeout=60)
     assert driver.returncode == 130, err
     assert json.loads(out)["interrupted"] is True
     assert Leases(Store(folder / "store")).holders() == []
-    wait_for(lambda: not any(is_running(worker) for _, worker, _ in fits(folder, driver.pid)), 30)
+    wait_for(
+        lambda: not any(is_running(worker) for _, worker, _ in fits(folder, driver.pid)), seconds=30
+    )
 
 
 def test_a_search_through_the_client_server_equals_the_local_one(local, folder, raylets, cluster):
@@ -294,13 +297,13 @@ def test_a_search_through_the_client_server_equals_the_local_one(local, folder, 
     wanted, err = here.communicate(timeout=300)
     assert here.returncode == 0, err
     driver = start(*words, folder / "store", "--on", cluster.client, cwd=folder)
-    wait_for(lambda: len(list((folder / "store" / "runs").glob("[0-9a-f]*"))) > 12)
+    there = folder / "store" / "runs"
+    wait_for(lambda: len(list(there.glob("[0-9a-f]*"))) > 12, driver)
     os.kill(raylets[0], signal.SIGKILL)
     out, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
     found, wanted = json.loads(out), json.loads(wanted)
     assert found["best"] == wanted["best"]
-    (folder / "log").unlink(missing_ok=True)
     same = {r.key: r.table() for r in Store(local / "searched").all_runs()[0]}
     made = {r.key: r.table() for r in Store(folder / "store").all_runs()[0]}
     assert made.keys() == same.keys()

@@ -62,6 +62,7 @@ class RayPool:
         self.address, self.workers = address, workers
         self._gpu = False
         self._counted = (-COUNTED_EVERY_S, 0)
+        self._seen: dict[tuple[Path, frozenset[str]], bool] = {}
         self._folder = ""
 
     def __enter__(self) -> Self:
@@ -134,7 +135,7 @@ class RayPool:
         if kind == "cuda" and not has_gpu:
             raise SpecError("no node of the cluster has a GPU; leave --device out, or start nodes "
                             "with --num-gpus", "no_gpu")  # fmt: skip
-        self._gpu = kind == "cuda"
+        self._gpu, self._counted = kind == "cuda", (-COUNTED_EVERY_S, 0)
         self.start()
         look = ray.remote(remote.seen_device)
         with self._reached():
@@ -142,15 +143,19 @@ class RayPool:
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
-        ray = _ray()
-        look = ray.remote(remote.is_there)
-        with _witness(path) as seen, self._reached():
-            return all(ray.get([
-                look.options(num_cpus=0, scheduling_strategy=_on_node(node, soft=False)).remote(
-                    str(seen), str(Path.cwd())
-                )
-                for node in self._nodes()
-            ]))  # fmt: skip
+        nodes = frozenset(self._nodes())
+        if (path, nodes) not in self._seen:
+            with _witness(path) as seen:
+                looks = [self._look(node, seen) for node in nodes]
+                self._seen[path, nodes] = all(_answered(look) for look in looks)
+        return self._seen[path, nodes]
+
+    def _look(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
+        """Ask a node whether it sees a path."""
+        look = _ray().remote(remote.is_there).options(
+            num_cpus=0, scheduling_strategy=_on_node(node, soft=False)
+        )  # fmt: skip
+        return look.remote(str(path), str(Path.cwd()))
 
     def check(self, items: Callable[[], Sequence[Any]]) -> None:
         """Refuse items that need more memory than a node has, or files that not all nodes see.
@@ -298,6 +303,15 @@ def _beside(
     alone = Heard(lambda _, event: heard.event(position, event), lambda _: None)
     for _, answer in map_here(function, [item], alone, until):
         yield position, answer
+
+
+def _answered(look: Any) -> bool:  # noqa: ANN401 - a reference
+    """What a node says; one that is gone by now reads nothing."""
+    ray = _ray()
+    try:
+        return ray.get(look)
+    except ray.exceptions.RayError:
+        return True
 
 
 def _answer(task: Any) -> Any:  # noqa: ANN401 - a reference
