@@ -91,13 +91,11 @@ class Packer:
 
     def pack(self, content: Any) -> tuple[bytes, list[Any]]:  # noqa: ANN401
         """Bytes of some content, and references of the arrays that it needs, in order."""
-        file, references = io.BytesIO(), []
+        file, places = io.BytesIO(), {}
         pickler = _Pickler(file, protocol=pickle.HIGHEST_PROTOCOL)
-        pickler.noted = lambda array: (
-            references.append(self._reference(array)) or (len(references) - 1)
-        )
+        pickler.noted = lambda array: places.setdefault(self._reference(array), len(places))
         pickler.dump(content)
-        return file.getvalue(), references
+        return file.getvalue(), [*places]
 
     def _reference(self, array: Any) -> Any:  # noqa: ANN401
         if id(array) not in self._known:
@@ -118,13 +116,13 @@ class _Unpickler(pickle.Unpickler):
     arrays: Sequence[Any] = ()
 
     def persistent_load(self, pid: Any) -> Any:  # noqa: ANN401
-        return self.arrays[pid].copy()  # those of the object store cannot be written
+        return self.arrays[pid]
 
 
 def unpacked(parcel: bytes, arrays: Sequence[Any]) -> Any:  # noqa: ANN401
     """What was packed."""
     unpickler = _Unpickler(io.BytesIO(parcel))
-    unpickler.arrays = arrays
+    unpickler.arrays = [array.copy() for array in arrays]  # those of the store are read only
     return unpickler.load()
 
 
