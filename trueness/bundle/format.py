@@ -27,8 +27,8 @@ from trueness.files import (
 )
 from trueness.spec.kinds import spec_class
 
-VERSION = 1
-"""Of the format; a bundle of a newer one is refused."""
+VERSION = 2
+"""Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
 LABELLED, LANGUAGES = "labelled", "languages"
 """Folders of a bundle on titles: what is kept of the labelled texts, and the language model."""
@@ -186,7 +186,7 @@ class Member:
     ----------
     spec : spec
     form : str
-        ``network``, or a row of `trueness.baselines.fitted.FORMS`.
+        ``network``, or a row of `trueness.baselines.column_forms.FORMS`.
     settings, prepared : mapping
         Plain values that it is opened with, and that its rows are prepared with.
     folder : str
@@ -282,7 +282,7 @@ def open_bundle(path: str | Path) -> Bundle:
     Raises
     ------
     StoreError
-        With code ``no_bundle``, ``newer`` or ``damaged``.
+        With code ``no_bundle``, ``newer``, ``older`` or ``damaged``.
     """
     folder = Path(path)
     restore_folder(folder.resolve())
@@ -297,8 +297,11 @@ def open_bundle(path: str | Path) -> Bundle:
         raise StoreError(f"{error}; make the bundle again", "damaged") from None
     version = description.get("format")
     if isinstance(version, int) and version > VERSION:
-        raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads up to "
+        raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads "
                          f"{VERSION}; update trueness", "newer")  # fmt: skip
+    if isinstance(version, int) and version < VERSION:
+        raise StoreError(f"{folder}: format {version} is of an older trueness, this one reads "
+                         f"{VERSION}; make the bundle again", "older")  # fmt: skip
     bundle = Bundle(folder, description)
     try:
         _Description.model_validate(description)

@@ -109,6 +109,9 @@ class OneEncoder:
             for spec in specs
         ]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
         (spec,), how = job.specs, job.content

@@ -37,6 +37,9 @@ class Average:
             for spec in specs
         ]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Average, then judge."""
         (spec,), (examples, root) = job.specs, job.content

@@ -90,6 +90,9 @@ class OnVectors:
             for spec in specs
         ]  # fmt: skip
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
         (spec,), how = job.specs, job.content
