@@ -1,11 +1,13 @@
 """A Ray cluster of three raylets: raylets, workers and drivers are killed, and nothing changes."""
 
+import contextlib
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -384,20 +386,34 @@ def test_what_cannot_be_reached_is_refused_in_one_line(folder, raylets, on, more
     assert not (folder / "store").exists()
 
 
-def test_a_cluster_of_this_machine_ends_with_the_command(folder, monkeypatch, tmp_path):
+@pytest.mark.parametrize("end", [None, signal.SIGINT, signal.SIGKILL])
+def test_a_cluster_of_this_machine_ends_with_the_command(folder, monkeypatch, end):
     monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    monkeypatch.setenv("TMPDIR", "/tmp")
-    code = (
-        "import sys; from trueness.cli import main\n"
-        "try: main()\n"
-        "finally: import subprocess; print(subprocess.run(['pgrep', '-P', str(__import__('os').getpid()), '-l'],"
-        " capture_output=True, text=True).stdout, file=sys.stderr)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "run", str(folder / "tiny.yaml"), "--id", "T-01", "--on", "ray",
-         "--workers", "2", "--store", str(folder / "store"), "--json"],
-        capture_output=True, text=True, timeout=300, check=False,
+    home = tempfile.mkdtemp(prefix="r", dir="/tmp")  # names of sockets are short
+    monkeypatch.setenv("TMPDIR", home)
+    words = ("run", "tiny.yaml", "--store", "store", "--on", "ray", "--workers", "2", "--json")
+    code = "import sys; from trueness.cli import main; main()"
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code, *words, *(["--id", "S-0"] if end is None else [])], text=True,
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["failed"] == []
-    assert "raylet" not in done.stderr
+    if end is not None:
+        wait_for(lambda: fits(folder, driver.pid), driver)
+        os.killpg(driver.pid, end)  # as a terminal does
+    out, err = driver.communicate(timeout=300)
+    if end == signal.SIGKILL:
+        wait_for(lambda: not _processes_in(home), seconds=60)
+    else:
+        assert driver.returncode == (0 if end is None else 130), err
+        assert json.loads(out)["failed"] == []
+        wait_for(lambda: not _processes_in(home), seconds=10)
+        assert os.listdir(home) == []
+    shutil.rmtree(home)
+
+
+def _processes_in(home):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found += [path] if home.encode() in path.read_bytes() else []
+    return found
