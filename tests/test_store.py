@@ -248,11 +248,15 @@ def test_every_flipped_bit_of_spec_and_record_is_a_problem(store, make_spec, nam
         assert (runs, problem.name) == ([], make_spec().key)
 
 
-def test_campaign_ids_accumulate_with_all_their_keys(store):
+def test_campaigns_keep_all_keys_of_their_ids_and_the_latest_reference(store):
     store.write_campaign("c", {"A": "1"})
     store.write_campaign("c", {"B": "2"})
     store.write_campaign("c", {"A": "3"})
-    assert store.campaigns() == {"c": {"A": ["1", "3"], "B": ["2"]}}
+    store.write_campaign("c", {}, "Title", "A")
+    declared = store.declared("c")
+    assert declared.ids == store.campaigns()["c"] == {"A": ["1", "3"], "B": ["2"]}
+    assert (declared.title, declared.reference) == ("Title", "A")
+    assert store.declared("d").ids == {}
 
 
 NAMER = """
@@ -270,7 +274,9 @@ def test_processes_naming_ids_at_once_lose_none(store):
     assert len(store.campaigns()["c"]) == 60
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "null", "5", '"x"', '{"A": 5}', ""])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "null", "5", '"x"', '{"ids": {"A": 5}, "title": ""}', ""]
+)
 def test_a_damaged_list_of_names_harms_nobody(store, make_spec, content):
     _write(store, make_spec())
     (store.root / "campaigns" / "zz.json").write_text(content)

@@ -337,7 +337,7 @@ def _teacher_targets(
     if not len(rows):
         raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
     run = _source(spec, how.store, teacher.run, data.classes)
-    other = load_classifier(run, how.setting.device)
+    other = load_classifier(run, how.setting.device, how.folder)
     place = np.full(len(texts), -1, np.int64)
     place[rows] = np.arange(len(rows))
     name = how.setting.device.name

@@ -4,7 +4,7 @@
     STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet
                                  model.safetensors
     STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
-    STORE/campaigns/NAME.json    which keys a campaign's ids stand for
+    STORE/campaigns/NAME.json    which keys a campaign's ids stand for; see trueness.store.campaigns
     STORE/ledger.jsonl           every access to held-out results; see trueness.store.ledger
     STORE/leases/KEY             which process trains a run now; see trueness.store.leases
     STORE/index/                 derived numbers; may be deleted at any time
@@ -22,8 +22,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -47,10 +46,11 @@ from trueness.files import (
     write_tensors,
 )
 from trueness.spec.kinds import AnySpec
+from trueness.store.campaigns import Declared, put_aside, read_campaigns, write_campaign
 from trueness.store.index import Index
 from trueness.store.run import Problem, Run, open_run, other_size
 
-VERSION = 6
+VERSION = 7
 Stamp: TypeAlias = tuple[int, int] | None
 FOLDERS = ("runs", "failures", "campaigns", "leases", "status", "checkpoints")
 
@@ -188,7 +188,7 @@ class Store:
         """Rename a finished folder to its key; a damaged one there moves to ``damaged/`` first."""
         final = self.runs / key
         if final.exists() and isinstance(self._open(key), Problem):
-            self._put_aside(final)
+            put_aside(self.root, final)
         if (wrong := other_size(unfinished, written)) is not None:
             raise OSError(f"{wrong}, before the run was whole")
         try:
@@ -198,13 +198,6 @@ class Store:
                 raise
             return False
         return True
-
-    def _put_aside(self, path: Path) -> Path:
-        """Move what is damaged to where it can be looked at."""
-        (self.root / "damaged").mkdir(exist_ok=True)
-        aside = self.root / "damaged" / f"{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}"
-        path.rename(aside)
-        return aside
 
     def remove(self, key: str) -> None:
         """Remove a run, if it is there; ids of campaigns go on naming its key."""
@@ -218,24 +211,15 @@ class Store:
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
         write_json(self.root / "failures" / f"{spec.key}.json", content)
 
-    def write_campaign(self, name: str, ids: dict[str, str]) -> Path | None:
+    def write_campaign(
+        self, name: str, ids: Mapping[str, str], title: str = "", reference: str | None = None
+    ) -> Path | None:
         """Remember which keys each id of a campaign has stood for, on top of what was known.
 
-        What was known and cannot be read any more is put aside; its new path is returned.
+        Title and reference are those of this call. What was known and cannot be read any more is
+        put aside; its new path is returned.
         """
-        path, aside = self.root / "campaigns" / f"{name}.json", None
-        with locked(self.root / "campaigns" / ".lock"):
-            known: dict[str, Any] = {}
-            try:
-                known = _checked_ids(read_json(path))
-            except FileNotFoundError:
-                pass
-            except StoreError:
-                aside = self._put_aside(path)
-            for id_, key in ids.items():
-                known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
-            write_json(path, known)
-        return aside
+        return write_campaign(self.root, name, ids, title, reference)
 
     # -------------------------------------------------------------------------------------- reading
 
@@ -304,22 +288,15 @@ class Store:
 
         Files that cannot be read are left out, and named by `all_runs`.
         """
-        return self._campaign_files()[0]
+        return {name: one.ids for name, one in read_campaigns(self.root)[0].items()}
+
+    def declared(self, name: str) -> Declared:
+        """What a campaign declared when it was run last; nothing if it is not known."""
+        return read_campaigns(self.root)[0].get(name, Declared())
 
     def campaign_problems(self) -> list[Problem]:
         """Files of campaigns that cannot be read."""
-        return self._campaign_files()[1]
-
-    def _campaign_files(self) -> tuple[dict[str, dict[str, list[str]]], list[Problem]]:
-        found, problems = {}, []
-        for path in sorted((self.root / "campaigns").glob("[!.]*.json")):
-            try:
-                found[path.stem] = _checked_ids(read_json(path))
-            except FileNotFoundError:
-                continue
-            except StoreError as error:
-                problems.append(Problem(f"campaigns/{path.name}", str(error)))
-        return found, problems
+        return read_campaigns(self.root)[1]
 
     def _keys(self) -> list[str]:
         if not self.runs.is_dir():
@@ -351,14 +328,6 @@ def _stamp(folder: str) -> Stamp:
     except OSError:
         return None
     return found.st_mtime_ns, found.st_size
-
-
-def _checked_ids(content: dict[str, Any]) -> dict[str, list[str]]:
-    """Raise unless a campaign's file names keys."""
-    for id_, keys in content.items():
-        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise StoreError(f"id {id_!r} stands for no keys", "damaged")
-    return content
 
 
 def _size_and_digest(path: Path) -> dict[str, Any]:
