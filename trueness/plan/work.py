@@ -82,7 +82,7 @@ class Plan:
         most, likely = self._work(jobs, setting)
         gflop = None if most is None else sum(most)
         expected = None if likely is None else sum(likely)
-        rates = [] if not gflop else self._rates(jobs, setting)
+        rates = self._rates(jobs, setting) if gflop else [None] * len(jobs)
         many = max(1, workers)
         largest = sorted((job.bytes for job in jobs), reverse=True)[:many]
         return {
