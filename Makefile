@@ -3,7 +3,7 @@
 # make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
 # make test-processes – programs that are killed, share a store or meet broken disks
-# make test-services – the workbench in a real Chromium (apt install chromium)
+# make test-services – the workbench in a real Chromium (apt install chromium), and a Ray cluster
 # make docs  – build docs/ as a site, site/index.html; fails on dead links and stale pages
 # make references – write the pages of docs/reference that are made from the code
 # make test-all – everything but what needs a GPU, slow simulations included
@@ -39,8 +39,9 @@ test: lint
 test-processes: setup
 	@$(BIN)/pytest -n 2 --dist loadfile -m "processes and not slow"
 
+test-services: EXTRAS += ray
 test-services: setup
-	@$(BIN)/pytest -m "services and not slow"
+	@$(BIN)/pytest -m "(services or ray) and not slow"
 
 test-all: lint
 	@$(BIN)/pytest -m "not gpu"

@@ -113,6 +113,14 @@ Protocol = Annotated[
         "kfold for tables.",
     ),
 ]
+On = Annotated[
+    str | None,
+    Parameter(
+        name="--on",
+        help="ray: the Ray cluster of RAY_ADDRESS, else one on this machine; ray://HOST:PORT: that "
+        "of the client server there. Workers are jobs at once then.",
+    ),
+]
 OpenTest = Annotated[
     bool,
     Parameter(

@@ -66,6 +66,8 @@ class Setting:
     continues : mapping of str to Continued
         Runs to be made, by key, and the stored run that each continues; see
         `trueness.engines.continued`.
+    shared : bool
+        Whether all processes see the store; checkpoints of folds are kept there.
     """
 
     device: Device
@@ -75,6 +77,7 @@ class Setting:
     asks: bool = False
     folder: Path = Path()
     continues: Mapping[str, Any] = field(default_factory=dict)
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,10 @@ class Job:
         Estimated memory.
     mode : str
         How steps are carried out.
+    reads : tuple of Path
+        Files and folders it reads besides what it carries.
+    here : bool
+        Whether it belongs beside the store, because nothing is trained.
     """
 
     engine: str
@@ -110,6 +117,8 @@ class Job:
     bytes: int = 0
     mode: str = ""
     expected: float | None = None
+    reads: tuple[Path, ...] = ()
+    here: bool = False
 
 
 @dataclass(frozen=True)

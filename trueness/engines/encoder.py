@@ -168,8 +168,14 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
+    reads = (
+        setting.store,
+        corpus.folder,
+        content.tokenizer,
+        *([] if folder is None else [folder.path]),
+    )
     if cost.gflop is None:
-        return Job("encoder", (spec,), content, work)
+        return Job("encoder", (spec,), content, work, reads=reads)
     some, vocabulary = _sampled(
         corpus.folder, corpus.digest, content.tokenizer, spec.task.max_tokens
     )
@@ -178,7 +184,8 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     read = replace(some, lengths=np.ones_like(some.lengths)) if spec.model.encodes_once else some
     expected = expected_gflop(spec, read, step_flops(spec, *sizes))
     expected += encoding_gflop(spec, corpus, folder, some.lengths)
-    return Job("encoder", (spec,), content, work, bytes=held, expected=min(work, expected))
+    return Job("encoder", (spec,), content, work, bytes=held, expected=min(work, expected),
+               reads=reads)  # fmt: skip
 
 
 @lru_cache(maxsize=16)

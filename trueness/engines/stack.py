@@ -31,6 +31,7 @@ from trueness.fit import (
 )
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
+from trueness.own import own_files
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -157,8 +158,8 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         mode = "eager"  # code that nobody here has seen
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-    restart = setting.encoders.restart or setting.asks
-    checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
+    anew = setting.encoders.restart or setting.asks or not setting.shared
+    checkpoints = None if anew else Checkpoints(setting.store / "checkpoints", setting.device)
     continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
     content = StackContent(
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
@@ -166,7 +167,9 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
-    return Job("stack", specs, content, work, fits, members, memory, mode)
+    begun = continues or any(spec.depends_on for spec in specs)
+    reads = (*own_files(model, folder), *([setting.store] if begun else []))
+    return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
 
 
 def _step_gflop(job: Job) -> float:

@@ -83,7 +83,8 @@ class OnVectors:
         return [
             Job("vectors", (spec,),
                 VectorContent(inputs(spec).folder, setting.folder, setting.store, setting.device),
-                self.cost(spec, inputs(spec), setting.folder).gflop or 1.0)
+                self.cost(spec, inputs(spec), setting.folder).gflop or 1.0,
+                reads=_reads(spec, inputs(spec), setting))
             for spec in specs
         ]  # fmt: skip
 
@@ -133,6 +134,13 @@ def refitted_head(
 def _model(spec: TitlesSpec) -> Vectors:
     assert isinstance(spec.model, Vectors)
     return spec.model
+
+
+def _reads(spec: TitlesSpec, corpus: Corpus, setting: Setting) -> tuple[Path, ...]:
+    """Corpus, vectors in files, and the store where it begins with a run of it."""
+    file = setting.folder / _model(spec).of
+    found = [corpus.folder, *([file] if file.exists() else [])]
+    return (*found, *([setting.store] if spec.depends_on else []))
 
 
 def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -212,14 +210,6 @@ def epochs_trained(store: Store, engine: str) -> float | None:
         if run.record.get("last_epochs") and run.spec.model.engine == engine
     ]
     return median(found) if found else None
-
-
-def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:
-    """Processes to start: those asked for, or one per core, but none without work."""
-    cores = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return min(len(cores) if workers is None else workers, jobs)
 
 
 def _examples(campaign: Campaign, entry: Entry) -> Any:  # noqa: ANN401
