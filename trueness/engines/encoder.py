@@ -151,7 +151,7 @@ def fitted_encoder(
 
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     how = setting.encoders
-    path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    path = how.checkpoint or Store(setting.store).checkpoints / f"{spec.key}.pt"
     saving = Saving(
         path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
     )
@@ -247,7 +247,7 @@ def refitted_encoder(
     folder : PretrainedFolder, optional
         What it begins with.
     """
-    kept = Saving(store / "checkpoints" / f"{spec.key}-refit.pt", asked=False)
+    kept = Saving(Store(store).checkpoints / f"{spec.key}-refit.pt", asked=False)
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
                          FitSetting(device), kept, folder=folder)  # fmt: skip
     fitted, _ = fitted_encoder(

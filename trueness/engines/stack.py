@@ -140,7 +140,7 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
     restart = setting.encoders.restart or setting.asks
-    checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
+    checkpoints = None if restart else Checkpoints(Store(setting.store).checkpoints, setting.device)
     continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
     content = StackContent(
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,

@@ -59,7 +59,7 @@ class JudgedGroup:
     standings: dict[str, Standing]
 
 
-def judge_group(root: Path, keys: frozenset[str], campaign: str) -> JudgedGroup:
+def judge_group(root: Place, keys: frozenset[str], campaign: str) -> JudgedGroup:
     """Judge runs of one comparison group; for a process that reads the store by itself."""
     return judge_runs(Store(root), keys, campaign)
 

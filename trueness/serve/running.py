@@ -18,14 +18,14 @@ GRACE_S = 1
 
 
 def serve(
-    root: Path, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
+    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
 ) -> None:
     """Serve a store until somebody ends it.
 
     Parameters
     ----------
-    root : Path
-        Folder of the store.
+    root : Path or Address
+        Of the store.
     host, port : str, int
         That the server binds to; port 0 takes a free one.
     say : callable

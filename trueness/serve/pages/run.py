@@ -74,7 +74,7 @@ def _recorded(view: View, run: Run[Any]) -> list[Part]:
     return [Items(facts(model)), *split_table(model), estimates_table(model)]
 
 
-def show_apart(root: Path, key: str) -> Document:
+def show_apart(root: Place, key: str) -> Document:
     """The same as `shown_run`, for a process that reads the store by itself."""
     document = shown_run(Store(root), key)
     return Document(document.title, whole(document.parts), document.subtitle)
