@@ -19,8 +19,8 @@ import pytest
 from tests.test_cli import start
 from tests.test_search import SMALL, size_of, worker
 from trueness.market import synthetic_bars
+from trueness.places import shown_url
 from trueness.search import find_study, load_search, open_storage, open_study, search_trials
-from trueness.search.studies import shown_url
 
 PATIENCE_S = 180
 

@@ -42,7 +42,9 @@ Whole = Annotated[int, Parameter(converter=_whole)]
 Store_ = Annotated[
     Place,
     Parameter(
-        name="--store", env_var="TRUENESS_STORE", converter=_place,
+        name="--store",
+        env_var="TRUENESS_STORE",
+        converter=_place,
         help="Folder of stored runs, or postgresql://USER@HOST/DATABASE.",
     ),
 ]

@@ -28,6 +28,7 @@ from trueness.fit import (
 )
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
+from trueness.places import Place
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -48,7 +49,7 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
-    store: Path
+    store: Place
     continues: Mapping[str, Continued]
 
 

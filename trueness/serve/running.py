@@ -5,9 +5,9 @@ from __future__ import annotations
 import socket
 import webbrowser
 from collections.abc import Callable
-from pathlib import Path
 
 from trueness.errors import TruenessError, at_least, first_line
+from trueness.places import Place
 from trueness.serve.app import application
 from trueness.serve.workbench import Workbench
 from trueness.store import Store

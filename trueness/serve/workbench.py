@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from trueness.document import Cell, Document, Link, Part, Sentence, Table
 from trueness.document.texts import with_tables
 from trueness.judge.access import record_access
+from trueness.places import Place
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
 from trueness.serve.events import Events

@@ -13,7 +13,7 @@ import os
 import threading
 import uuid
 from collections.abc import Generator, Iterable, Sequence
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ class Database:
         if current is not None:
             yield current
             return
-        with self._answering(), engine_of(self.root, os.getpid()).begin() as connection:
+        with self._answering(), engine_of(self.root).begin() as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -334,7 +334,7 @@ class Database:
         asked = select(RUNS.c.key, RUNS.c.number)
         asked = asked if keys is None else asked.where(RUNS.c.key.in_(keys))
         with self._connection() as connection:
-            return {key: number for key, number in connection.execute(asked)}  # noqa: C416
+            return {key: number for key, number in connection.execute(asked)}
 
     def watched(self) -> list[Any]:
         """What changes with whatever else a store shows."""
@@ -391,10 +391,8 @@ class Database:
         self.files.put(unfinished, f"runs/{folder}")
         uploads = DOCUMENTS["uploads"]
         with self._connection() as connection:
-            made = connection.execute(
-                insert(RUNS).values(row).on_conflict_do_nothing(index_elements=["key"])
-            )
-            if won := made.rowcount == 1:
+            made = insert(RUNS).values(row).on_conflict_do_nothing(index_elements=["key"])
+            if won := connection.scalar(made.returning(RUNS.c.key)) is not None:
                 connection.execute(delete(uploads).where(uploads.c.name == folder))
         if not won:
             self._discard(folder)
@@ -442,16 +440,26 @@ def _fetch(files: Objects, folder: str, place: Path, name: str) -> None:
         )  # fmt: skip
 
 
-@lru_cache(maxsize=4)
-def engine_of(root: Address, process: int) -> Engine:
-    """Connections of a process to a database, shared by its stores.
+ENGINES: dict[tuple[str, int], Engine] = {}
+"""Address and number of a process -> its connections."""
+
+
+def engine_of(root: Address) -> Engine:
+    """Connections of this process to a database, shared by its stores."""
+    mine = root.url, os.getpid()  # a process that was forked has none yet
+    if mine not in ENGINES:
+        ENGINES[mine] = _engine(root)
+    return ENGINES[mine]
+
+
+def _engine(root: Address) -> Engine:
+    """Connections to a database.
 
     Raises
     ------
     StoreError
         With the code ``extra`` without its driver, ``store_place`` for an address that is none.
     """
-    del process
     try:
         return create_engine(
             root.database, pool_pre_ping=True, pool_size=2, max_overflow=8,

@@ -24,7 +24,8 @@ def facts_of(spec: AnySpec, record: dict[str, Any]) -> dict[str, Any]:
     headline = estimates[rule.headline]
     return {
         "key": spec.key, "created": str(record["created"]), "task": spec.task.kind,
-        "candidate": _digest(spec.candidate), "label": str(record["label"]), "baseline": spec.is_baseline,
+        "candidate": _digest(spec.candidate), "label": str(record["label"]),
+        "baseline": spec.is_baseline,
         "comparison_group": str(record["comparison_group"]),
         "data": str(data.get("lineage") or data.get("digest") or record["comparison_group"]),
         "part": rule.measured_on, "estimate": rule.headline,

@@ -78,9 +78,9 @@ class Run(Generic[S]):
             With the code ``damaged`` if it changed since.
         """
         path, expected = self.folder / name, self.record["files"][name]["sha256"]
-        if self.fetch is not None and not (path.exists() and sha256_of(path) == expected):
+        if self.fetch is not None and _digest(path) != expected:
             self.fetch(name)
-        if sha256_of(path) != expected:
+        if _digest(path) != expected:
             raise StoreError(
                 f"{path}: content differs from what was written; "
                 f"remove {self.folder} to run it again",
@@ -143,6 +143,14 @@ class Run(Generic[S]):
                 f"{self.key}: a {self.record['label']} stores no weights", "no_weights"
             )
         return load_file(self.file("model.safetensors"))
+
+
+def _digest(path: Path) -> str | None:
+    """Digest of a file; None if it is not there."""
+    try:
+        return sha256_of(path)
+    except FileNotFoundError:
+        return None
 
 
 def open_run(folder: str, key: str) -> Run[Any] | Problem:

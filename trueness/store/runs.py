@@ -16,7 +16,7 @@ from trueness.errors import StoreError, first_line
 from trueness.files import json_lines, remove, sha256_of, write_tensors
 from trueness.places import Address, Place, place_of
 from trueness.spec.kinds import AnySpec
-from trueness.store.folder import Folder, Stamp
+from trueness.store.folder import Folder
 from trueness.store.index import Index
 from trueness.store.run import Problem, Run
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -35,6 +34,7 @@ from trueness.judge.group import Model, Recorded
 from trueness.judge.run_sections import estimates_table, facts, split_table
 from trueness.judge.show import show
 from trueness.judge.thresholds import RunThresholds, Thresholds, judge_thresholds
+from trueness.places import Place
 from trueness.predictions import Predictions
 from trueness.serve.answers import is_large
 from trueness.serve.shelf import View

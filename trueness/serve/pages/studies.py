@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlencode
@@ -10,6 +11,7 @@ from starlette.requests import Request
 
 from trueness.document import Column, Document, Link, Part, Section, Sentence, Table
 from trueness.document.texts import whole
+from trueness.places import Address, Place
 from trueness.serve.workbench import Page, Workbench, shown
 
 FILE = "search.sqlite3"
