@@ -63,7 +63,6 @@ def test_files_behind_s3_are_fetched_once_and_checked(remote, make_spec, tmp_pat
 WRITER = """
 import sys
 from tests.test_store import HISTORY, PREDICTIONS, RECORD
-from trueness.spec import Spec
 from trueness.store import Store, database
 from trueness.store.objects import Objects
 store = Store(sys.argv[1])
@@ -138,8 +137,7 @@ def test_every_cut_of_the_connection_leaves_a_whole_store(database, postgres, ma
             assert Leases(store).acquire(spec.key)
             _write(store, spec)
             Leases(store).release(spec.key)
-        except StoreError as error:
-            assert len(str(error).splitlines()) == 1
+        except StoreError:
             refused += 1
         stored += spec.key in store
         runs, problems = store.all_runs()
@@ -219,7 +217,7 @@ def _json(words, **how):
     return json.loads(out)
 
 
-def _without_times(board):
+def _estimates(board):
     text = json.dumps(board["groups"], sort_keys=True)
     return [
         (model["key"], model["estimates"])
@@ -233,11 +231,11 @@ def test_a_campaign_is_the_same_in_a_folder_and_in_a_database(database, s3, tiny
     here = _json(("run", tiny, "--workers", 0, "--store", tmp_path / "store"))
     assert sorted(there["trained"]) == sorted(here["trained"])
     assert len(there["trained"]) == len(BASELINES) + 2
-    assert _without_times(there) == _without_times(here)
+    assert _estimates(there) == _estimates(here)
     again = _json(("run", tiny, "--workers", 0, "--store", database))
     assert (again["trained"], len(again["reused"])) == ([], len(BASELINES) + 2)
-    (run,) = [one for one in again["reused"][:1]]
-    assert "hidden-word" not in json.dumps(_json(("show", run, "--store", database)))
+    shown = _json(("show", again["reused"][0], "--store", database))
+    assert "hidden-word" not in json.dumps(shown)
 
 
 def test_two_processes_share_a_campaign_and_one_is_killed(database, tiny, tmp_path):
