@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trueness.errors import StoreError, TruenessError, first_line
+from trueness.store.facts import data_named
 from trueness.store.memory import MemoryStore
 from trueness.store.run import Run
 
@@ -62,7 +63,7 @@ class Access:
                 *self.keys)  # fmt: skip
 
 
-SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard"}
+SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard", "runs list": "leaderboard"}
 """Verb -> another one that shows the same."""
 
 
@@ -75,12 +76,8 @@ def distinct(accesses: Iterable[Access]) -> list[Access]:
 
 
 def data_of(run: Run[Any]) -> str:
-    """Name of the data of a run, under which its accesses are counted.
-
-    That of a series, which later bars do not change; else the digest, or that of the units.
-    """
-    data = run.record["data"]
-    return str(data.get("lineage") or data.get("digest") or run.record["comparison_group"])
+    """Name of the data of a run, under which its accesses are counted."""
+    return data_named(run.record)
 
 
 def earlier_keys(run: Run[Any]) -> tuple[str, ...]:
@@ -150,6 +147,26 @@ class Ledger:
         ]
         self._append(accesses)
         return accesses
+
+    def record_keys(self, seen: Iterable[tuple[str, str, list[str]]], verb: str) -> None:
+        """Record that estimates of runs were seen that none of their parts is sealed for.
+
+        Parameters
+        ----------
+        seen : iterable of tuple
+            Name of some data, part, and keys of the runs.
+        verb : str
+
+        Raises
+        ------
+        StoreError
+            If the ledger cannot be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._append([
+            Access(now, part, data, verb, "", tuple(sorted(keys)), False)
+            for data, part, keys in seen
+        ])  # fmt: skip
 
     def record_data(
         self, data: str, part: str, verb: str, question: str = "", *, opened: bool = False
