@@ -40,7 +40,7 @@ test-all: lint
 	@$(BIN)/pytest -m "not gpu"
 
 bench: setup
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 simulations: setup
 	@$(BIN)/python -m tests.simulations

@@ -13,7 +13,8 @@ SCHEMA = pl.Schema({
     "key": pl.String, "created": pl.String, "task": pl.String, "candidate": pl.String,
     "label": pl.String, "baseline": pl.Boolean, "comparison_group": pl.String,
     "data": pl.String, "part": pl.String, "sealed": pl.Boolean, "estimate": pl.String,
-    "value": pl.Float64, "low": pl.Float64, "high": pl.Float64, "k": pl.Int64, "n": pl.Int64, "auc": pl.Float64,
+    "value": pl.Float64, "low": pl.Float64, "high": pl.Float64,
+    "k": pl.Int64, "n": pl.Int64, "auc": pl.Float64,
 })  # fmt: skip
 """Columns of the facts of runs; ``value`` to ``n`` are those of the headline, ``estimate``."""
 
