@@ -20,6 +20,10 @@ run-text: setup
 
 run: setup
 	@$(BIN)/trueness run demo --report report.html
+	@printf '%s\n' '' 'The page is report.html. Next:' \
+	  '  $(BIN)/trueness show D-02                        every estimate of one run' \
+	  '  $(BIN)/trueness judge scores.csv --y label       your own models, a column each' \
+	  '  $(BIN)/trueness serve --open                     all of it in a browser'
 
 lint: setup
 	@$(BIN)/ruff check .

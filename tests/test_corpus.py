@@ -362,7 +362,7 @@ def test_a_build_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path, monke
 @pytest.mark.parametrize(
     "wrong",
     [{"validation": 0}, {"test": 1.0}, {"validation": 0.6, "test": 0.5}, {"gate": 2}, {"threshold": -1},
-     {"seed": 1.5}, {"workers": 0}, {"min_class_rows": 0}, {"english_share": float("nan")}],
+     {"seed": 1.5}, {"workers": -1}, {"min_class_rows": 0}, {"english_share": float("nan")}],
 )  # fmt: skip
 def test_plans_that_make_no_sense_are_refused(wrong):
     with pytest.raises(TruenessError, match=next(iter(wrong))):

@@ -5,7 +5,9 @@ import importlib.util
 import io
 import json
 import re
+import runpy
 import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -17,7 +19,12 @@ from trueness.cli import app, main
 from trueness.market import synthetic_bars
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), ROOT / "LOG.md"]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").rglob("*.md")),
+    ROOT / "LOG.md",
+]
 
 
 def _blocks(language):
@@ -161,10 +168,19 @@ def test_readme_begins_with_the_two_commands():
 
 
 def test_the_reference_of_the_spec_is_up_to_date():
-    import runpy
-
     tool = runpy.run_path(str(ROOT / "tools" / "spec_reference.py"))
     assert (ROOT / "docs" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"
+
+
+def test_the_picture_of_the_architecture_is_up_to_date():
+    tool = runpy.run_path(str(ROOT / "tools" / "architecture_picture.py"))
+    assert tool["PICTURE"].read_text() == tool["picture"](), "run tools/architecture_picture.py"
+
+
+def test_version_and_workflow_are_those_of_the_project():
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert f"\nversion: {version}\n" in (ROOT / "CITATION.cff").read_text()
+    assert "- run: .ci/run\n" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
 @pytest.fixture

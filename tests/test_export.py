@@ -23,7 +23,7 @@ from trueness.api import run as run_api
 from trueness.baselines.fitted import CatBoost, LightGBM, Scikit, XGBoost
 from trueness.bundle import agreement, converters
 from trueness.bundle.finalizing import finalize_named
-from trueness.bundle.graph import Graph
+from trueness.bundle.graph import Graph, file_of
 from trueness.bundle.predicting import load
 from trueness.bundle.trees import of_histograms, of_lightgbm, of_xgboost, summed
 from trueness.errors import TruenessError
@@ -305,7 +305,7 @@ def _logits(part, x):
     graph = Graph()
     columns = graph.input("x", (None, x.shape[1]))
     graph.output("logit", part(graph, columns))
-    session = onnxruntime.InferenceSession(graph.model({}).SerializeToString())
+    session = onnxruntime.InferenceSession(file_of(graph.model(), {}))
     return session.run(None, {"x": x.astype(np.float32)})[0]
 
 

@@ -667,33 +667,46 @@ def test_a_changed_file_is_refused(bundles, tmp_path):
 # -------------------------------------------------------------------------------------------- ONNX
 
 
-@pytest.mark.parametrize("kind", ["kept", "wordllama", "N"])
+ODD = ("", " \t\x01", "  Red\u00a0 \x85SHOE\n", "cafe\u0301 \u0130stanbul \u00df", "犬用 首輪",
+       "qjxz " * 400, "\U0001f45f", "<pad> [none]")  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["kept", "wordllama", "N", "tfidf_logit", "tfidf_svm"])
 def test_the_lines_of_the_page_answer_without_trueness(
     folder, bundles, tmp_path, monkeypatch, kind
 ):
     """Executed as they stand, where importing trueness would fail."""
     page = (ROOT / "docs" / "text.md").read_text()
-    (block,) = [b for b in re.findall(r"```py\n(.*?)```", page, re.DOTALL) if "onnxruntime" in b]
+    reads = "HashingVectorizer" if kind.startswith("tfidf") else "Tokenizer"
+    lines = "".join(block for block in re.findall(r"```py\n(.*?)```", page, re.DOTALL)
+                    if "onnxruntime" in block or f"import {reads}" in block)  # fmt: skip
     titles = load_corpus(folder / "corpus").part("validation")
-    table = pl.DataFrame({"text": titles.texts, "language": titles.language})
+    codes = ["en", "de", "und", "fi"] * 2
+    table = pl.DataFrame({"text": [*ODD, *titles.texts], "language": [*codes, *titles.language]})
     bundle = trueness.load(bundles[kind])
     exported = bundle.export(tmp_path / "model.onnx", table).to_dict()
-    assert exported["compared"]["n"] == len(titles)
-    assert 0 <= exported["compared"]["largest_difference"]["calibrated"] < 1e-5
+    compared = exported["compared"]
+    assert compared["n"] == len(table)
+    assert 0 <= compared["largest_difference"]["calibrated"] < 1e-5
+    assert compared["labels_differ"] == compared["answers_differ"] == 0
     assert exported["bytes"] == (tmp_path / "model.onnx").stat().st_size
     said = bundle.predict(table, language_column="language").to_frame()
     names: dict = {}
     with monkeypatch.context() as where:
         where.chdir(tmp_path)
         where.setitem(sys.modules, "trueness", None)
-        exec(compile(block, "text", "exec"), names)
-        answers = [names["answered"](*row) for row in table.head(30).iter_rows()]
-    assert [label for label, _ in answers] == said["label"].to_list()[:30]
-    np.testing.assert_allclose([p for _, p in answers], said["calibrated"].head(30), atol=1e-5)
+        exec(compile(lines, "text", "exec"), names)
+        answers = [names["answered"](*row) for row in table.iter_rows()]
+    labels, p, sure = zip(*answers, strict=True)
+    assert list(labels) == said["label"].to_list()
+    np.testing.assert_allclose(p, said["calibrated"], atol=1e-5)
+    assert [*sure] == (said["answer"] != ABSTAINS).to_list()
+    assert 0 < sum(sure) < len(sure)
 
 
-def test_seeds_are_averaged_in_the_graph(folder, tmp_path):
-    _finalized(folder, "A", tmp_path / "b", seeds=2)
+@pytest.mark.parametrize("kind", ["A", "tfidf_svm"])
+def test_seeds_are_averaged_in_the_graph(folder, tmp_path, kind):
+    assert len(_finalized(folder, kind, tmp_path / "b", seeds=2).bundle.members) == 2
     found = trueness.load(tmp_path / "b").export(tmp_path / "m.onnx").to_dict()
     assert found["compared"]["largest_difference"]["logits"] < 1e-4
     session = Session(tmp_path / "m.onnx")
@@ -702,7 +715,7 @@ def test_seeds_are_averaged_in_the_graph(folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("kind", "words", "code"),
-    [("tfidf_logit", (), "no_converter"), ("kept", ("--rows", "rows.npz"), "no_rows"),
+    [("majority", (), "no_converter"), ("kept", ("--rows", "rows.npz"), "no_rows"),
      ("kept", ("--data", "nowhere.csv"), None)],
 )  # fmt: skip
 def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, kind, words, code):
@@ -714,6 +727,16 @@ def test_what_has_no_graph_is_refused(bundles, tmp_path, capsys, monkeypatch, ki
         with pytest.raises(TruenessError) as caught:
             trueness.load(bundles[kind]).export(tmp_path / "m.onnx")
         assert caught.value.code == code
+
+
+def test_a_graph_that_answers_otherwise_is_not_kept(bundles, tmp_path, monkeypatch):
+    (tmp_path / "m.onnx").write_text("an older one")
+    monkeypatch.setattr("trueness.bundle.exporting_titles.BOUND", 0.0)
+    with pytest.raises(TruenessError) as caught:
+        trueness.load(bundles["tfidf_logit"]).export(tmp_path / "m.onnx")
+    assert caught.value.code == "differs"
+    assert [one.name for one in tmp_path.iterdir()] == ["m.onnx"]
+    assert (tmp_path / "m.onnx").read_text() == "an older one"
 
 
 def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):

@@ -23,10 +23,11 @@ from trueness.fit.titles.batches import batched, count_updates, drawn, epoch_upd
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.fit.titles.loop import _Training, _warnings
 from trueness.fit.titles.optimizing import Average, decay_groups, rate_factor
-from trueness.fit.titles.scoring import length_batches, logits_of
+from trueness.fit.titles.scoring import logits_of
 from trueness.models.encoder import build_titles
 from trueness.spec.titles import TitlesRecipe, TitlesSpec
 from trueness.text.corpus import Titles
+from trueness.text.tokens import length_batches
 from trueness.yamlfile import merge
 
 LANGUAGES, CLASSES = ("en", "de", "ja"), ("book", "shoe", "tool", "toy")

@@ -53,7 +53,7 @@ def torch_attempts(version: str) -> list[list[str]]:
 def install_torch() -> None:
     """Install the pinned torch, the CPU build where no NVIDIA driver is present."""
     for attempt in torch_attempts(pinned_torch()):
-        print("installing", attempt[-1], flush=True)
+        print(f"installing {attempt[-1]} (about 200 MB)", flush=True)
         if pip(*attempt) == 0:
             return
     sys.exit("tools/install.py: torch could not be installed; see the messages above")
@@ -79,7 +79,7 @@ def main() -> None:
         print("creating .venv", flush=True)
         venv.create(VENV, with_pip=True)
     install_torch()
-    print(f"installing trueness[{extras}]", flush=True)
+    print(f"installing trueness[{extras}] (a minute or two)", flush=True)
     if pip("--constraint", str(ROOT / "constraints.txt"), "--editable", f"{ROOT}[{extras}]") != 0:
         sys.exit("tools/install.py: installation failed; see the messages above")
     STAMP.write_text(wanted)

@@ -71,10 +71,19 @@ class Vectorizer:
             rows.append(weigh.transform(_counts(texts, kind), copy=False))
         return _joined(rows)
 
+    def counts(self, texts: pl.Series) -> csr_array:
+        """How often each n-gram stands in texts (n,): (n, buckets) float32."""
+        return _joined([_counts(texts, kind) for kind in self.kinds])
+
+
+def counting(kind: Kind) -> dict[str, Any]:
+    """What scikit-learn's ``HashingVectorizer`` is made with to count a kind of n-gram."""
+    return {**kind, "ngram_range": tuple(kind["ngram_range"]), "lowercase": True, "norm": None,
+            "alternate_sign": False}  # fmt: skip
+
 
 def _counts(texts: pl.Series, kind: Kind) -> csr_array:
-    settings = {**kind, "ngram_range": tuple(kind["ngram_range"])}
-    counter = HashingVectorizer(norm=None, alternate_sign=False, dtype=np.float32, **settings)
+    counter = HashingVectorizer(dtype=np.float32, **counting(kind))
     return counter.transform(texts.str.slice(0, MAX_CHARACTERS).to_list())
 
 

@@ -250,15 +250,10 @@ class TitlesPredictor:
 
     def probabilities(self, data: GivenTexts) -> NDArray[np.float64]:
         """Calibrated probabilities (n, K)."""
-        codes = self._languages(data, slice(None))
-        return self.promise.probabilities(self.logits(data.texts), codes)
+        return self.promise.probabilities(self.logits(data.texts), self.languages(data))
 
-    def temperatures(self, data: GivenTexts) -> NDArray[np.float32]:
-        """What logits are divided by, (n,): that of the language of each text."""
-        codes, known = self._languages(data, slice(None)), self.promise.temperatures
-        return np.array([known.by_group.get(one, known.common) for one in codes], np.float32)
-
-    def _languages(self, data: GivenTexts, rows: slice) -> NDArray[np.str_]:
+    def languages(self, data: GivenTexts, rows: slice = slice(None)) -> NDArray[np.str_]:
+        """Codes of some texts: those that were given, else detected ones."""
         if data.languages is not None:
             return data.languages[rows]
         titles = titles_only(data.texts[rows], first_marker(self.recipe)).to_list()
@@ -268,19 +263,33 @@ class TitlesPredictor:
         return detect_among(titles, self.promise.languages, self.language_model)
 
     def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
-        texts, codes = data.texts[rows], self._languages(data, rows)
+        texts, codes = data.texts[rows], self.languages(data, rows)
         logits = self.logits(texts)
         raw, scaled = softmax(logits, axis=1), self.promise.probabilities(logits, codes)
-        level, label, sure = self._answered(scaled, codes)
-        empty = (texts.str.len_chars() == 0).to_numpy()
-        answer = np.where(empty, ABSTAINS, self._answers(level, codes))
+        label, sure, answer = self.answers(texts, scaled, codes)
         ids = [_id_of(text, code) for text, code in zip(texts, codes, strict=True)]
         return pl.DataFrame({
             "id": ids if data.ids is None else data.ids[rows], "language": codes,
             "label": label, "score": self._of_label(raw, label),
-            "calibrated": sure, "answer": answer, "odd": self._odd(codes, empty),
+            "calibrated": sure, "answer": answer, "odd": self._odd(codes, _empty(texts)),
             **self._further(logits, scaled, top),
         })  # fmt: skip
+
+    def answers(
+        self, texts: pl.Series, probabilities: NDArray[np.float64], codes: NDArray[np.str_]
+    ) -> tuple[NDArray[np.str_], NDArray[np.float64], NDArray[np.str_]]:
+        """Label of each text, its probability, and whether it is answered.
+
+        Parameters
+        ----------
+        texts : polars.Series of String, (n,)
+        probabilities : (n, K)
+            Calibrated.
+        codes : (n,) str
+            Languages.
+        """
+        level, label, sure = self._answered(probabilities, codes)
+        return label, sure, np.where(_empty(texts), ABSTAINS, self._answers(level, codes))
 
     def _further(
         self, logits: NDArray[np.float64], scaled: NDArray[np.float64], top: int
@@ -332,6 +341,10 @@ class TitlesPredictor:
         unseen = sorted(set(frame["language"]) - {*self.promise.languages, "und"})
         notes = [f"{plural(blank, 'row')} without a text"] * bool(blank)
         return notes + [f"no text in {', '.join(unseen)} was in training"] * bool(unseen)
+
+
+def _empty(texts: pl.Series) -> NDArray[np.bool_]:
+    return (texts.str.len_chars() == 0).to_numpy()
 
 
 def further(top: int) -> list[tuple[str, str]]:

@@ -149,20 +149,22 @@ def export(
         from trueness.bundle.exporting_titles import export_titles
 
         if rows is not None:
-            raise TruenessError("rows are kept of columns; the tokenizer of texts stands in the "
-                                "metadata of their graph", "no_rows")  # fmt: skip
+            raise TruenessError("rows are kept of columns; what makes texts into inputs stands in "
+                                "the metadata of their graph", "no_rows")  # fmt: skip
         return export_titles(predictor, out, sources)
     bundle = predictor.bundle
     data = predictor.load_if_given(sources)
     needed = BY_SKL2ONNX & {member.form for member in bundle.members}
     check_packages(*(["skl2onnx"] if needed else []))
+    from trueness.bundle.graph import file_of
+
     notes = () if data is None else of_data(bundle, data)
     inputs = inputs_of(bundle.members)
     since = DAWN if bundle.task == "market" else None  # rows that models were fitted on as well
     asked = random_rows(bundle, inputs) if data is None else predictor.examples(data, since)
     own = bundle_logit(predictor, asked, "float32")
     graph = _graph(predictor, inputs)
-    written = graph.model(_about(predictor, inputs, graph.outputs)).SerializeToString()
+    written = file_of(graph.model(), _about(predictor, inputs, graph.outputs))
     try:
         with written_whole(out) as unfinished:
             unfinished.write_bytes(written)

@@ -1,74 +1,42 @@
-"""A bundle on texts as one ONNX graph: tokens in, logits and calibrated probabilities out.
+"""A bundle on texts as one ONNX graph: tokens or n-grams in, calibrated probabilities out.
 
-The tokenizer, and how texts are prepared for it, stand in the metadata of the graph.
+How texts become what it reads stands in the metadata of the graph.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
-from tokenizers import Tokenizer
-from torch import Tensor, nn
 
+from trueness.baselines.ngrams import NGrams
 from trueness.baselines.vectors import VectorClassifier
-from trueness.bundle.class_promise import ClassPromise
 from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.format import Bundle
 from trueness.bundle.members import ENCODER
+from trueness.bundle.titles_graph import OUTPUTS, TEMPERATURE, Batch, TitlesGraph
 from trueness.document import Column, Document, Items, Sentence, Table
 from trueness.document.numbers import count, plural
 from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import written_whole
-from trueness.fit.titles.scoring import length_batches
 from trueness.judge.judgement import SCHEMA
-from trueness.onnxfile import Session, check_packages, network_graph
-from trueness.text.given import given_texts
-from trueness.text.tokens import Tokens, encode, pad_token
-from trueness.titles.classifier import Classifier
-from trueness.titles.latency import EXAMPLES
+from trueness.onnxfile import Session, check_packages
+from trueness.own import answering
+from trueness.text.given import EXAMPLES, GivenTexts, given_texts
 
 BOUND = 1e-4
 """Largest difference of a probability with which a graph is kept."""
-BATCH_TOKENS = 16_384
-INPUTS = {
-    "tokens": "ids of the tokenizer (B, T), int64",
-    "mask": "where there is a token (B, T), bool",
-    "temperature": "of the language of each text (B,), float32",
-}
-OUTPUTS = {
-    "logits": "mean of the models (B, K)",
-    "probability": "softmax of the logits (B, K)",
-    "calibrated": "softmax of the logits over the temperature (B, K)",
-}
+ON_TOKENS = {ENCODER, VectorClassifier.form}
+"""Forms of models that read tokens."""
 PREPARATION = "white space and control characters become one space, ends are stripped, then NFC"
 Answers = dict[str, NDArray[np.float64]]
-
-
-class _Ensemble(nn.Module):
-    """Mean logits of several models, and both probabilities."""
-
-    def __init__(self, networks: list[nn.Module]) -> None:
-        super().__init__()
-        self.networks = nn.ModuleList(networks)
-
-    def forward(
-        self, tokens: Tensor, mask: Tensor, temperature: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B, K), probabilities, calibrated ones."""
-        total = self.networks[0](tokens, mask)
-        for one in self.networks[1:]:
-            total = total + one(tokens, mask)
-        logits = total / len(self.networks)
-        return logits, logits.softmax(1), (logits / temperature[:, None]).softmax(1)
 
 
 @dataclass(frozen=True)
@@ -80,37 +48,42 @@ class ExportedTitles:
     bundle : Bundle
     file : Path
     bytes : int
+    inputs : dict of str to str
+        What the graph reads: name -> words.
     rows : str
         What was compared, in words.
     frame : polars.DataFrame
-        A row per text that was compared: text, label and probability of the bundle, and the same
-        of the graph as ``onnx_...``.
+        A row per text that was compared: text, label, calibrated probability and answer of the
+        bundle, and the same of the graph as ``onnx_...``.
     differences : dict of str to float
         Output -> largest absolute difference over texts and classes.
-    labels_differ : int
-        Texts that the two give different labels.
     notes : tuple of str
     """
 
     bundle: Bundle
     file: Path
     bytes: int
+    inputs: dict[str, str]
     rows: str
     frame: pl.DataFrame
     differences: dict[str, float]
-    labels_differ: int
     notes: tuple[str, ...] = ()
+
+    @property
+    def differ(self) -> dict[str, int]:
+        """Texts of which bundle and graph say another label, and of which another answer."""
+        return {f"{name}s_differ": int((self.frame[name] != self.frame[f"onnx_{name}"]).sum())
+                for name in ("label", "answer")}  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "export", "bundle": str(self.bundle.folder),
             "key": self.bundle.description["key"], "name": self.bundle.name,
-            "file": str(self.file), "bytes": self.bytes, "inputs": list(INPUTS),
+            "file": str(self.file), "bytes": self.bytes, "inputs": list(self.inputs),
             "outputs": list(OUTPUTS),
             "compared": {"rows": self.rows, "n": len(self.frame), "bound": BOUND,
-                         "largest_difference": self.differences,
-                         "labels_differ": self.labels_differ},
+                         "largest_difference": self.differences, **self.differ},
             "notes": list(self.notes),
         }  # fmt: skip
 
@@ -128,10 +101,13 @@ class ExportedTitles:
             [Column("output", "code", 9), Column("largest difference", "text", 9)],
             [[name, f"{value:.2g}"] for name, value in self.differences.items()],
         )
-        reads = [f"Input {name}: {what}" for name, what in INPUTS.items()]
-        differ = f"Labels that differ: {count(self.labels_differ)} of {count(len(self.frame))}"
+        reads = [f"Input {name}: {what}" for name, what in self.inputs.items()]
+        labels, answers = map(count, self.differ.values())
         return Document(f"ONNX graph of {self.bundle.name}", [first, table, Items([
-            *reads, differ, "The tokenizer stands in the metadata", *self.notes,
+            *reads,
+            f"Of {count(len(self.frame))} labels {labels} differ, and {answers} of the answers "
+            "(answered or not)",
+            "What makes texts into its inputs stands in the metadata", *self.notes,
         ])])  # fmt: skip
 
 
@@ -150,194 +126,111 @@ def export_titles(
     Raises
     ------
     TruenessError
-        With code ``own_missing``, ``no_converter`` for models that read no tokens or have several
-        tokenizers, ``out``, ``differs`` if the graph answers otherwise.
+        With code ``own_missing``, ``no_converter`` for models that have no graph or not one in
+        common, ``too_large``, ``out``, ``differs`` if the graph answers otherwise.
     """
     check_packages()
-    parts = _parts(predictor)
+    from trueness.bundle.graph import file_of
+
+    graph = _graph(predictor)
     data = predictor.load_if_given(sources) or given_texts(list(EXAMPLES))
-    tokens, temperatures = parts[0].tokens(data.texts), predictor.temperatures(data)
-    axes = {0: "batch", 1: "length"}
-    ensemble = _Ensemble([one.network for one in parts]).eval()
-    graph = network_graph(
-        ensemble, _example(tokens, temperatures), list(INPUTS), list(OUTPUTS),
-        (axes, axes, {0: "batch"}), predictor.bundle.name,
-    )  # fmt: skip
-    told = graph.metadata_props.add()
-    told.key, told.value = "trueness", json.dumps(_about(predictor, parts[0]))
-    _check_size(graph)
-    written = graph.SerializeToString()
+    codes = predictor.languages(data)
+    temperature = predictor.promise.temperatures.of(codes)
+    logits = graph.logits(data.texts)
+    own = {"logits": logits, "probability": softmax(logits, axis=1),
+           "calibrated": softmax(logits / temperature[:, None], axis=1)}  # fmt: skip
+    written = file_of(graph.model, {"trueness": json.dumps(_about(predictor, graph))})
     try:
         with written_whole(out) as unfinished:
             unfinished.write_bytes(written)
-            theirs = _answered(Session(unfinished).run, tokens, temperatures)
-            own = _of_network(ensemble, tokens, temperatures)
-            found = _compared(predictor, out, data.texts, own, theirs)
-            apart = max(found.differences[name] for name in ("probability", "calibrated"))
-            if not apart <= BOUND:
-                raise TruenessError(
-                    f"the graph's probabilities differ by up to {apart:.2g}; {BOUND:.2g} is "
-                    f"allowed, so {out} is not written", "differs",
-                )  # fmt: skip
+            theirs = _answered(Session(unfinished), graph.batches(data.texts), temperature)
+            differences = _differences(own, theirs, out)
     except OSError as error:
         raise StoreError(f"{out}: cannot be written ({first_line(error)})", "out") from None
-    notes = _about_16_bits(predictor, parts, data.texts, own["logits"])
-    return replace(found, bytes=len(written), notes=notes)
+    notes = _about_16_bits(predictor, data.texts, own) if graph.narrow else ()
+    return ExportedTitles(
+        predictor.bundle, out, len(written), _inputs(graph), plural(len(data.texts), "text"),
+        _beside(predictor, data, codes, own, theirs), differences, notes,
+    )  # fmt: skip
 
 
-def _check_size(graph: Any) -> None:  # noqa: ANN401 - a ModelProto
-    """Refuse a graph that one file cannot hold, with code ``too_large``."""
-    from trueness.bundle.graph import MOST_BYTES
+def _graph(predictor: TitlesPredictor) -> TitlesGraph:
+    """The models of a bundle as one."""
+    name, forms = predictor.bundle.name, {one.form for one in predictor.bundle.members}
+    with answering(f"{name} cannot become an ONNX graph", "no_converter"):
+        if forms <= ON_TOKENS:
+            from trueness.bundle.graph_tokens import tokens_graph
 
-    if (size := graph.ByteSize()) > MOST_BYTES:
-        raise TruenessError(f"the graph has {size:,} bytes; a file of ONNX holds {MOST_BYTES:,}",
-                            "too_large")  # fmt: skip
+            return tokens_graph(predictor.opened, name)
+        if forms == {NGrams.form}:
+            from trueness.bundle.graph_ngrams import ngrams_graph
 
-
-@dataclass(frozen=True)
-class _Part:
-    """A model as a network on tokens, and how it makes them."""
-
-    network: nn.Module
-    tokenizer: Tokenizer
-    max_tokens: int
-    pad: int
-    precision: str
-    tokens: Callable[[pl.Series], Tokens]
+            return ngrams_graph(predictor.opened, predictor.logits, name)
+    raise TruenessError(f"{name}: no ONNX graph holds {' and '.join(sorted(forms))}; one "
+                        "holds n-grams, another encoders and vectors", "no_converter")  # fmt: skip
 
 
-def _parts(predictor: TitlesPredictor) -> list[_Part]:
-    """Models of the bundle, all on tokens of one tokenizer."""
-    bundle = predictor.bundle
-    if other := {one.form for one in bundle.members} - set(_PARTS):
-        raise TruenessError(f"{bundle.name}: {min(other)} has no ONNX graph; encoders and vectors "
-                            "have", "no_converter")  # fmt: skip
-    made = [_PARTS[member.form](one)
-            for member, one in zip(bundle.members, predictor.opened, strict=True)]  # fmt: skip
-    if len({one.tokenizer.to_str() for one in made}) > 1:
-        raise TruenessError(f"{bundle.name}: its models have several tokenizers, one graph has one",
-                            "no_converter")  # fmt: skip
-    return made
-
-
-def _of_encoder(one: Classifier) -> _Part:
-    words, most = one.tokenizer, one.spec.task.max_tokens
-    return _Part(one.network.to("cpu"), words, most, pad_token(words)[0], one.precision,
-                 lambda texts: encode(texts, words, max_tokens=most))  # fmt: skip
-
-
-def _of_vectors(one: VectorClassifier) -> _Part:
-    vectors, most = one.vectors, one.max_tokens
-    return _Part(_VectorGraph(one), vectors.tokenizer, most, vectors.pad, "float32",
-                 lambda texts: vectors.ids(texts.to_list(), most))  # fmt: skip
-
-
-class _VectorGraph(nn.Module):
-    """Tokens (B, T) to logits (B, K): the mean of their vectors, then the head."""
-
-    def __init__(self, one: VectorClassifier) -> None:
-        super().__init__()
-        self.rows = nn.Buffer(torch.from_numpy(one.vectors.matrix))
-        self.counted = nn.Buffer(torch.from_numpy(one.vectors.counted.astype(np.float32)))
-        self.normalize, self.temperature = one.vectors.normalize, one.temperature
-        flat = [torch.from_numpy(np.ascontiguousarray(a)) for layer in one.layers for a in layer]
-        self.layers = nn.ParameterList([nn.Parameter(a, requires_grad=False) for a in flat])
-
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Logits (B, K)."""
-        seen = mask.to(torch.float32)
-        total = (self.rows[tokens].to(torch.float32) * seen[:, :, None]).sum(1)
-        x = total / (self.counted[tokens] * seen).sum(1, keepdim=True).clamp(min=1)
-        x = nn.functional.normalize(x, eps=1e-32) if self.normalize else x
-        for i in range(0, len(self.layers), 2):
-            x = (x.relu() if i else x) @ self.layers[i] + self.layers[i + 1]
-        return x / self.temperature
-
-
-_PARTS: dict[str, Callable[[Any], _Part]] = {
-    ENCODER: _of_encoder, VectorClassifier.form: _of_vectors,
-}  # fmt: skip
-"""By the form of a member."""
-
-
-def _example(tokens: Tokens, temperatures: NDArray[np.float32]) -> tuple[Tensor, Tensor, Tensor]:
-    """Two texts; a size of 1 would be taken for a constant."""
-    rows = np.array([0, len(temperatures) - 1])
-    ids, mask = tokens.batch(rows)
-    if ids.shape[1] < 2:
-        ids, mask = (np.repeat(one, 2, axis=1) for one in (ids, mask))
-    given = (torch.from_numpy(np.ascontiguousarray(one)) for one in (ids, mask, temperatures[rows]))
-    first, second, third = given
-    return first, second, third
+def _inputs(graph: TitlesGraph) -> dict[str, str]:
+    return {**graph.inputs, TEMPERATURE: "of the language of each text (B,), float32"}
 
 
 def _answered(
-    ask: Callable[[dict[str, NDArray[Any]]], Mapping[str, NDArray[Any]]], tokens: Tokens,
-    temperatures: NDArray[np.float32],
+    session: Session, batches: Iterable[Batch], temperature: NDArray[np.float64]
 ) -> Answers:  # fmt: skip
-    """What a graph or a network says of all texts, batch by batch."""
+    """What a runtime says of all texts."""
     found: Answers = {}
-    for rows in length_batches(tokens.lengths, BATCH_TOKENS):
-        ids, mask = tokens.batch(rows)
-        some = ask({"tokens": ids, "mask": mask, "temperature": temperatures[rows]})
+    for rows, given in batches:
+        some = session.run({**given, TEMPERATURE: temperature[rows].astype(np.float32)})
         for name, values in some.items():
-            whole = found.setdefault(name, np.zeros((len(temperatures), values.shape[1])))
+            whole = found.setdefault(name, np.full((len(temperature), values.shape[1]), np.nan))
             whole[rows] = values
     return found
 
 
-@torch.no_grad()
-def _of_network(
-    ensemble: _Ensemble, tokens: Tokens, temperatures: NDArray[np.float32]
-) -> Answers:  # fmt: skip
-    """The same of the models in float32."""
-
-    def ask(given: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        said = ensemble(*(torch.from_numpy(np.ascontiguousarray(one)) for one in given.values()))
-        return {name: one.numpy() for name, one in zip(OUTPUTS, said, strict=True)}
-
-    return _answered(ask, tokens, temperatures)
+def _differences(own: Answers, theirs: Answers, out: Path) -> dict[str, float]:
+    """Largest difference of each output; numbers that are none are not close."""
+    found = {name: float(np.abs(own[name] - theirs[name]).max()) for name in OUTPUTS}
+    apart = max(found["probability"], found["calibrated"])
+    if not (np.isfinite(list(found.values())).all() and apart <= BOUND):
+        raise TruenessError(
+            f"the graph's probabilities differ by up to {apart:.2g}; {BOUND:.2g} is allowed, so "
+            f"{out} is not written", "differs",
+        )  # fmt: skip
+    return found
 
 
 def _about_16_bits(
-    predictor: TitlesPredictor, parts: list[_Part], texts: pl.Series, logits: NDArray[np.float64]
+    predictor: TitlesPredictor, texts: pl.Series, own: Answers
 ) -> tuple[str, ...]:  # fmt: skip
     """How far `predict` is from the graph where models answer in 16 bits."""
-    if {one.precision for one in parts} == {"float32"}:
-        return ()
-    apart = np.abs(softmax(predictor.logits(texts), axis=1) - softmax(logits, axis=1)).max()
+    apart = np.abs(softmax(predictor.logits(texts), axis=1) - own["probability"]).max()
     return (f"the models were trained in 16 bits; predict, which answers in these, differs by up "
             f"to {apart:.2g} in probability",)  # fmt: skip
 
 
-def _compared(
-    predictor: TitlesPredictor, out: Path, texts: pl.Series, own: Answers, theirs: Answers
-) -> ExportedTitles:
-    names = np.array(predictor.promise.classes)
-    columns: dict[str, Any] = {"text": texts}
-    for prefix, answers in (("", own), ("onnx_", theirs)):
-        columns[f"{prefix}label"] = names[answers["logits"].argmax(axis=1)]
-        columns[f"{prefix}calibrated"] = answers["calibrated"].max(axis=1)
-    frame = pl.DataFrame(columns)
-    return ExportedTitles(
-        predictor.bundle, out, 0, plural(len(texts), "text"), frame,
-        {name: float(np.abs(own[name] - theirs[name]).max()) for name in OUTPUTS},
-        int((frame["label"] != frame["onnx_label"]).sum()),
-    )  # fmt: skip
+def _beside(
+    predictor: TitlesPredictor, data: GivenTexts, codes: NDArray[np.str_], own: Answers,
+    theirs: Answers,
+) -> pl.DataFrame:  # fmt: skip
+    """What both say of each text."""
+    columns: dict[str, Any] = {"text": data.texts}
+    for prefix, said in (("", own), ("onnx_", theirs)):
+        names = [prefix + name for name in ("label", "calibrated", "answer")]
+        told = predictor.answers(data.texts, said["calibrated"], codes)
+        columns |= dict(zip(names, told, strict=True))
+    return pl.DataFrame(columns)
 
 
-def _about(predictor: TitlesPredictor, first: _Part) -> dict[str, Any]:
+def _about(predictor: TitlesPredictor, graph: TitlesGraph) -> dict[str, Any]:
     """What the metadata say; docs/json.md describes it."""
     bundle, promise = predictor.bundle, predictor.promise
-    assert isinstance(promise, ClassPromise)
     return {
         "schema": SCHEMA, "kind": "onnx", "key": bundle.description["key"], "name": bundle.name,
         "task": bundle.task, "classes": list(promise.classes),
         "models": [f"{m.spec.label()}, seed {m.spec.seed}" for m in bundle.members],
-        "inputs": INPUTS, "outputs": OUTPUTS,
-        "preparation": {"text": PREPARATION, "max_tokens": first.max_tokens, "pad": first.pad,
-                         "fields": list(predictor.recipe.get("fields", ())),
-                         "numbers": dict(predictor.recipe.get("numbers", {})),
-                        "tokenizer": first.tokenizer.to_str()},
+        "inputs": _inputs(graph), "outputs": OUTPUTS,
+        "preparation": {"text": PREPARATION, "fields": list(predictor.recipe.get("fields", ())),
+                        "numbers": dict(predictor.recipe.get("numbers", {})),
+                        **graph.preparation},
         "promise": promise.to_dict(),
     }  # fmt: skip

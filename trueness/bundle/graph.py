@@ -18,7 +18,11 @@ ML_OPSET = 3
 """The first one whose trees compare in 64 bits."""
 MOST_BYTES = 2**31 - 1
 """A file of more would need a second one beside it."""
-NUMBERS = {"float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE}
+NUMBERS = {
+    "float32": TensorProto.FLOAT, "float64": TensorProto.DOUBLE, "int64": TensorProto.INT64,
+}  # fmt: skip
+Size = int | str | None
+"""Of an axis; free ones have a name, which is ``rows`` for None."""
 
 
 class Graph:
@@ -30,7 +34,7 @@ class Graph:
     >>> x = graph.input("x", (None, 2))
     >>> graph.output("y", graph.node("ReduceSum", x, graph.constant(np.array([1])), keepdims=0))
     >>> from trueness.onnxfile import Session
-    >>> session = Session(graph.model({"made": "here"}).SerializeToString())
+    >>> session = Session(file_of(graph.model(), {"made": "here"}))
     >>> session.run({"x": np.array([[1, 2], [3, 4]], np.float32)})["y"].tolist()
     [3.0, 7.0]
     """
@@ -43,16 +47,15 @@ class Graph:
         self._versions = {"": OPSET, ML: ML_OPSET}
         self._names = 0
 
-    def input(self, name: str, shape: Sequence[int | None]) -> str:
-        """A float32 input; a size that is None is free, and called ``rows``."""
-        sizes = ["rows" if size is None else size for size in shape]
-        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, sizes))
+    def input(self, name: str, shape: Sequence[Size], kind: str = "float32") -> str:
+        """An input of numbers of some kind."""
+        self._inputs.append(_described(name, shape, kind))
         return name
 
-    def output(self, name: str, tensor: str) -> None:
-        """Make a tensor (N,) of numbers a float32 output."""
+    def output(self, name: str, tensor: str, shape: Sequence[Size] = (None,)) -> None:
+        """Make a tensor of numbers a float32 output."""
         self._nodes.append(helper.make_node("Cast", [tensor], [name], to=TensorProto.FLOAT))
-        self._outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["rows"]))
+        self._outputs.append(_described(name, shape, "float32"))
 
     @property
     def outputs(self) -> tuple[str, ...]:
@@ -118,31 +121,40 @@ class Graph:
             self._versions[known.domain] = version
         return prefix + wanted
 
-    def model(self, about: Mapping[str, str]) -> onnx.ModelProto:
-        """The whole, checked, with texts by name in its metadata.
-
-        Raises
-        ------
-        TruenessError
-            With code ``too_large`` beyond 2 GiB.
-        """
+    def model(self) -> onnx.ModelProto:
+        """The whole."""
         graph = helper.make_graph(
             self._nodes, "trueness", self._inputs, self._outputs, self._tensors
         )
         versions = [helper.make_opsetid(domain, n) for domain, n in self._versions.items()]
-        made = helper.make_model(
+        return helper.make_model(
             graph, opset_imports=versions, producer_name="trueness", ir_version=IR_VERSION
         )
-        helper.set_model_props(made, dict(about))
-        if (size := made.ByteSize()) > MOST_BYTES:
-            raise TruenessError(f"the graph has {size:,} bytes; a file of ONNX holds "
-                                f"{MOST_BYTES:,}", "too_large")  # fmt: skip
-        onnx.checker.check_model(made)
-        return made
 
     def _name(self, what: str) -> str:
         self._names += 1
         return f"{what}_{self._names}"
+
+
+def file_of(model: onnx.ModelProto, about: Mapping[str, str]) -> bytes:
+    """Content of a file that holds a model, checked, with texts by name in its metadata.
+
+    Raises
+    ------
+    TruenessError
+        With code ``too_large`` beyond 2 GiB.
+    """
+    helper.set_model_props(model, dict(about))
+    if (size := model.ByteSize()) > MOST_BYTES:
+        raise TruenessError(f"the graph has {size:,} bytes; a file of ONNX holds {MOST_BYTES:,}",
+                            "too_large")  # fmt: skip
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def _described(name: str, shape: Sequence[Size], kind: str) -> onnx.ValueInfoProto:
+    sizes = ["rows" if size is None else size for size in shape]
+    return helper.make_tensor_value_info(name, NUMBERS[kind], sizes)
 
 
 def _leading_to(wanted: str, nodes: Iterable[Any]) -> list[Any]:

@@ -166,7 +166,7 @@ def build(
     full
         Also write full.parquet with all rows; nothing trains on it.
     workers
-        Processes that read; the corpus does not depend on it.
+        Processes that read, 0 for this one; the corpus does not depend on it.
     """
     from trueness.text.building import Plan
     from trueness.text.building import build as build_corpus

@@ -90,8 +90,8 @@ def latency(
         auto, cpu, cuda or mps.
     """
     from trueness.judge.listing import Listing
-    from trueness.text.given import given_texts
-    from trueness.titles.latency import EXAMPLES, measure_latency
+    from trueness.text.given import EXAMPLES, given_texts
+    from trueness.titles.latency import measure_latency
 
     check(output)
     found, _ = _find(store, run)

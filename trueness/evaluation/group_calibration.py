@@ -54,13 +54,14 @@ class GroupTemperatures:
         """Logits (n, K) divided by the temperature of their group (n,)."""
         values = np.asarray(logits, np.float64)
         check_lengths(logits=values, group=group)
-        return values / self._of(group)[:, None]
+        return values / self.of(group)[:, None]
 
     def probabilities(self, logits: object, group: object) -> Array:
         """Softmax of `apply`, (n, K)."""
         return softmax(self.apply(logits, group), axis=1)
 
-    def _of(self, group: object) -> Array:
+    def of(self, group: object) -> Array:
+        """Temperature of each of some groups (n,)."""
         names, which = np.unique(np.asarray(group), return_inverse=True)
         return np.array([self.by_group.get(n, self.common) for n in names.tolist()])[which]
 

@@ -194,8 +194,12 @@ class SideBySide(nn.Module):
 
 
 def cut(x: Tensor, length: int, stride: int) -> Tensor:
-    """Patches of windows, time-major: (B, L, E) -> (B, N, p E)."""
-    return x.unfold(1, length, stride).transpose(2, 3).flatten(2)
+    """Patches of windows, time-major: (B, L, E) -> (B, N, p E).
+
+    They are laid out anew: without gradients a linear map of overlapping patches takes them one by
+    one.
+    """
+    return x.unfold(1, length, stride).transpose(2, 3).flatten(2).contiguous()
 
 
 def build(

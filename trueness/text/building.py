@@ -85,7 +85,7 @@ class Plan:
     full : bool
         Also write the file ``full.parquet`` with the rows of all parts.
     workers : int
-        Processes that read; the rows do not depend on it.
+        Processes that read, 0 for this one; the rows do not depend on it.
     """
 
     validation: float | None = None
@@ -111,7 +111,7 @@ class Plan:
                 "leave something to train on are needed"
             )
         at_least("seed", self.seed, 0)
-        at_least("workers", self.workers, 1)
+        at_least("workers", self.workers, 0)
         if self.min_class_rows is not None:
             at_least("min_class_rows", self.min_class_rows, 1)
 

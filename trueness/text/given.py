@@ -26,6 +26,13 @@ TEXT = "text"
 """Column of texts where nothing else is named."""
 NAMED = 5
 """Values that a note names."""
+EXAMPLES = (
+    "Slim fit cotton shirt, navy, size M", "Damen Laufschuhe atmungsaktiv Gr. 39",
+    "Pendientes de plata con circonita", "Livre de poche, roman policier", "犬用 首輪 レザー S",
+    "Set di chiavi a bussola 1/2 pollice, 24 pezzi", "Baby monitor with night vision",
+    "Gouden ketting met hanger 45 cm",
+)  # fmt: skip
+"""Titles that are asked about where none are given."""
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,7 @@ def read_shards(
 
 
 def _map(jobs: list[_Job], workers: int) -> Iterator[Reading]:
-    if workers == 1 or len(jobs) < 2:
+    if workers < 2 or len(jobs) < 2:
         yield from map(_read_piece, jobs)
         return
     with ProcessPoolExecutor(

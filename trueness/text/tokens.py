@@ -248,6 +248,18 @@ class Tokens:
         return tokens, mask
 
 
+def length_batches(lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
+    """Rows in order of length, in batches of at most `most` padded tokens."""
+    order = np.argsort(lengths, kind="stable")
+    start = 0
+    while start < len(order):
+        ahead = lengths[order[start : start + max(1, most // max(int(lengths[order[start]]), 1))]]
+        padded = np.arange(1, len(ahead) + 1) * ahead
+        size = max(1, int(np.searchsorted(padded, most, side="right")))
+        yield order[start : start + size]
+        start += size
+
+
 def encode(
     texts: Texts,
     tokenizer: Tokenizer,

@@ -14,13 +14,6 @@ import torch
 from trueness.errors import TruenessError, at_least
 from trueness.titles.classifier import Classifier
 
-EXAMPLES = (
-    "Slim fit cotton shirt, navy, size M", "Damen Laufschuhe atmungsaktiv Gr. 39",
-    "Pendientes de plata con circonita", "Livre de poche, roman policier", "犬用 首輪 レザー S",
-    "Set di chiavi a bussola 1/2 pollice, 24 pezzi", "Baby monitor with night vision",
-    "Gouden ketting met hanger 45 cm",
-)  # fmt: skip
-"""Titles that are asked about where none are given."""
 QUANTILES = (50, 95, 99)
 MOST_TEXTS = 65_536
 """Of a request."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -12,21 +12,10 @@ from torch import Tensor
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
 from trueness.fit.titles.rows import Rows
+from trueness.text.tokens import length_batches
 
 BATCH_TOKENS = 16_384
 """Padded tokens that are scored at once."""
-
-
-def length_batches(lengths: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:
-    """Rows in order of length, in batches of at most `most` padded tokens."""
-    order = np.argsort(lengths, kind="stable")
-    start = 0
-    while start < len(order):
-        ahead = lengths[order[start : start + max(1, most // max(int(lengths[order[start]]), 1))]]
-        padded = np.arange(1, len(ahead) + 1) * ahead
-        size = max(1, int(np.searchsorted(padded, most, side="right")))
-        yield order[start : start + size]
-        start += size
 
 
 @torch.no_grad()
