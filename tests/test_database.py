@@ -255,3 +255,25 @@ def test_two_processes_share_a_campaign_and_one_is_killed(database, tiny, tmp_pa
     assert Leases(Store(at)).holders() == []
     assert Store(at).kept.names("uploads") == []
     assert len(os.listdir(tmp_path / "files" / "runs")) == len(BASELINES) + 2
+
+
+def test_who_may_only_read_looks_at_runs_and_is_told(remote, postgres, make_spec, capsys):
+    from trueness.judge.ranking import ranking
+
+    _write(remote, make_spec())
+    name = remote.root.url.partition("?")[0].rpartition("/")[2]
+    postgres.run("DROP ROLE IF EXISTS reader")
+    postgres.run("CREATE ROLE reader LOGIN PASSWORD 'hidden-word'")
+    postgres.run("GRANT USAGE ON SCHEMA trueness TO reader", name)
+    postgres.run("GRANT SELECT ON ALL TABLES IN SCHEMA trueness TO reader", name)
+    url = postgres.url(name, "reader:hidden-word")
+    reading = Store(url)
+    assert reading.run(make_spec().key).table().equals(PREDICTIONS)
+    assert "permission denied" in ranking(reading, verb="runs list").notes[-1]
+    with pytest.raises(StoreError) as error:
+        reading.write_campaign("c", {"A": "1"})
+    assert "hidden-word" not in str(error.value)
+    status, lines, err = _told(capsys, url, "runs", "tag", make_spec().key, "a")
+    assert (status, lines) == (2, 1), err
+    postgres.run("DROP OWNED BY reader", name)
+    postgres.run("DROP ROLE reader")

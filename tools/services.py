@@ -10,8 +10,9 @@ from pathlib import Path
 
 PACKAGES = {
     "chromium": lambda: shutil.which("chromium") is not None,
-    "postgresql": lambda: any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    or shutil.which("initdb") is not None,
+    "postgresql": lambda: (
+        any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) or shutil.which("initdb") is not None
+    ),
 }
 """Name of each package, and whether what it brings is there."""
 
