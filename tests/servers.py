@@ -112,7 +112,7 @@ def postgres():
 
 def forget_connections():
     """Close those of this process."""
-    from trueness.store.database import ENGINES
+    from trueness.store.connections import ENGINES
 
     while ENGINES:
         ENGINES.popitem()[1].dispose()

@@ -114,7 +114,7 @@ def test_every_cut_of_the_connection_leaves_a_whole_store(database, postgres, ma
     """Connections are ended from outside before every statement of a run's way in turn."""
     from sqlalchemy import event
 
-    from trueness.store.database import engine_of
+    from trueness.store.connections import engine_of
 
     name = database.rpartition("/")[2]
     store = Store(f"{database}?files={tmp_path}/files")

@@ -8,8 +8,6 @@ nothing is half-written wherever a process dies or a connection is lost.
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import threading
 import uuid
 from collections.abc import Generator, Iterable, Sequence
@@ -18,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from sqlalchemy import Connection, Engine, Table, create_engine, delete, func, select, text
+from sqlalchemy import Connection, Table, delete, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -27,6 +25,7 @@ from trueness.files import ABANDONED_S, cache_folder, json_bytes, remove, sweep,
 from trueness.owners import Owner, me
 from trueness.places import Address, shown_url
 from trueness.spec.kinds import AnySpec
+from trueness.store.connections import engine_of
 from trueness.store.facts import SCHEMA, facts_of
 from trueness.store.folder import other_version
 from trueness.store.objects import Objects
@@ -34,10 +33,6 @@ from trueness.store.run import Problem, Run, read_run
 from trueness.store.tables import ABOUT, DOCUMENTS, EPOCHS, LEDGER, METADATA, NAME, RUNS
 
 VERSION = 1
-WAIT_S = 10
-"""Seconds that a connection may take."""
-LOST_MS = 30_000
-"""Milliseconds after which a server that says nothing is given up."""
 AT_ONCE = 5_000
 """Runs that are read with one statement."""
 
@@ -438,39 +433,3 @@ def _fetch(files: Objects, folder: str, place: Path, name: str) -> None:
             f"{files.location}/{folder}/{name} is gone; `trueness runs delete` the run to make it "
             "again", "damaged",
         )  # fmt: skip
-
-
-ENGINES: dict[tuple[str, int], Engine] = {}
-"""Address and number of a process -> its connections."""
-
-
-def engine_of(root: Address) -> Engine:
-    """Connections of this process to a database, shared by its stores."""
-    mine = root.url, os.getpid()  # a process that was forked has none yet
-    if mine not in ENGINES:
-        ENGINES[mine] = _engine(root)
-    return ENGINES[mine]
-
-
-def _engine(root: Address) -> Engine:
-    """Connections to a database.
-
-    Raises
-    ------
-    StoreError
-        With the code ``extra`` without its driver, ``store_place`` for an address that is none.
-    """
-    try:
-        return create_engine(
-            root.database, pool_pre_ping=True, pool_size=2, max_overflow=8,
-            json_serializer=partial(json.dumps, allow_nan=False),
-            connect_args={"connect_timeout": WAIT_S, "tcp_user_timeout": LOST_MS,
-                          "prepare_threshold": None},
-        )  # fmt: skip
-    except ImportError:
-        raise StoreError(
-            f"{root}: PostgreSQL needs the postgres extra: pip install 'trueness[postgres]'",
-            "extra",
-        ) from None
-    except (SQLAlchemyError, ValueError) as error:
-        raise StoreError(f"{root}: {shown_url(first_line(error))}", "store_place") from None
