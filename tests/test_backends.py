@@ -75,11 +75,15 @@ def test_a_failure_is_kept_until_the_run_succeeds(store, make_spec):
     assert store.failures() == {}
 
 
-def test_campaign_ids_accumulate_with_all_their_keys(store):
+def test_campaigns_keep_all_keys_of_their_ids_and_the_latest_reference(store):
     store.write_campaign("c", {"A": "1"})
     store.write_campaign("c", {"B": "2"})
     store.write_campaign("c", {"A": "3"})
-    assert store.campaigns() == {"c": {"A": ["1", "3"], "B": ["2"]}}
+    store.write_campaign("c", {}, "Title", "A")
+    declared = store.declared("c")
+    assert declared.ids == store.campaigns()["c"] == {"A": ["1", "3"], "B": ["2"]}
+    assert (declared.title, declared.reference) == ("Title", "A")
+    assert store.declared("d").ids == {}
 
 
 NAMER = """

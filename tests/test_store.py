@@ -190,7 +190,9 @@ def test_every_flipped_bit_of_spec_and_record_is_a_problem(store, make_spec, nam
         assert (runs, problem.name) == ([], make_spec().key)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "null", "5", '"x"', '{"A": 5}', ""])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", "null", "5", '"x"', '{"ids": {"A": 5}, "title": ""}', ""]
+)
 def test_a_damaged_list_of_names_harms_nobody(store, make_spec, content):
     _write(store, make_spec())
     (store.root / "campaigns" / "zz.json").write_text(content)

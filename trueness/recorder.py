@@ -71,7 +71,9 @@ class RunRecorder:
         if self.ranks.first:
             self.leases.sweep()
             ids = {e.id: e.spec.key for e in self.campaign.entries}
-            aside = self.store.write_campaign(self.campaign.name, ids)
+            aside = self.store.write_campaign(
+                self.campaign.name, ids, self.campaign.title, self.campaign.reference
+            )
             if aside is not None:
                 self.listener.note(
                     f"what was known of ids of {self.campaign.name} is damaged; it was put aside "

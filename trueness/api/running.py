@@ -88,7 +88,6 @@ def run(
     board = leaderboard(
         kept, campaign.name, keys={e.spec.key for e in campaign.entries},
         access=("run", "") if summary.speaks else None,
-        planned=campaign.reference, title=campaign.title,
     )  # fmt: skip
     return Answer(board, kept)
 

@@ -65,12 +65,10 @@ class Finalized:
         refit = described["refit"]
         until = "" if refit["until"] is None else f", the last of {refit['until']}"
         fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
-        told = f"{folder} is ready: {fitted}."
-        if self.promise.abstains:
-            told = (f"{folder} abstains on every text: {percent(self.promise.promised)} % is "
-                    f"certified for no language; {fitted}.")  # fmt: skip
-        first = Sentence(told, "verdict")
-        return Document(f"Bundle of {described['name']}", [first, Items([
+        state = "abstains on every text" if self.promise.abstains else "is ready"
+        first = self.promise.told_first
+        ready = f"{folder} {state}: {first}{'; ' if first else ''}{fitted}."
+        return Document(f"Bundle of {described['name']}", [Sentence(ready, "verdict"), Items([
             *self.promise.told(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
@@ -198,6 +196,7 @@ def finalize_named(
     how
         See `finalize`.
     """
+    check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))

@@ -197,7 +197,7 @@ class Opened:
                 from safetensors.numpy import load
 
                 return cls(member, files, load(files[WEIGHTS]))
-            from trueness.baselines.foreign import FORMS
+            from trueness.baselines.column_forms import FORMS
 
             return cls(member, files, FORMS[member.form].opened(member.settings, files))
 

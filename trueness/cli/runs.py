@@ -131,7 +131,7 @@ def carried_out(
     keys = {e.spec.key for e in campaign.entries}
     board = leaderboard(
         store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
-        opened=open_test, planned=campaign.reference, title=campaign.title,
+        opened=open_test,
     )  # fmt: skip
     for text in summary.notes:
         note(text)
@@ -284,7 +284,8 @@ def leaderboard_(
         task.tier, recipe.learning_rate or dropout; or data, for each series of a panel by itself.
     reference
         With --by: value that the others are compared with; the default of the setting without it.
-        For runs with K classes: the run that the others are compared with.
+        For runs with K classes: the run that the others are compared with; that of the campaign
+        without it.
     each
         With --by: a row per experiment instead of the mean over those of a variant.
     sort

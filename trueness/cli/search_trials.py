@@ -8,6 +8,7 @@ from cyclopts import Parameter
 
 from trueness import interrupts
 from trueness.cli.options import (
+    CHOICE,
     DEFAULT_STORE,
     Data,
     Protocol,
@@ -61,7 +62,7 @@ def run(
     vary: Vary = None,
     epochs: Whole | None = None,
     flat_after: Whole | None = None,
-    prune: Literal["median", "halving"] | None = None,
+    prune: Annotated[Literal["median", "halving"] | None, CHOICE] = None,
     name: str | None = None,
     data: Data = None,
     vix: Vix = None,

@@ -200,6 +200,13 @@ class Engine(Protocol):
         """Specs grouped into what one process does at a time."""
         ...
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> list[float] | None:
+        """GFLOP per second of one worker in each of its jobs, tried here in a second or so.
+
+        None if only stored runs can tell.
+        """
+        ...
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
         ...

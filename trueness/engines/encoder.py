@@ -110,6 +110,9 @@ class OneEncoder:
             for spec in specs
         ]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
@@ -328,7 +331,7 @@ def _teacher_targets(
     if not len(rows):
         raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
     run = _source(spec, how.store, teacher.run, data.classes)
-    other = load_classifier(run, how.setting.device)
+    other = load_classifier(run, how.setting.device, how.folder)
     place = np.full(len(texts), -1, np.int64)
     place[rows] = np.arange(len(rows))
     name = how.setting.device.name

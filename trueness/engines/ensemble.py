@@ -34,6 +34,9 @@ class Average:
         """One for each spec."""
         return [Job("ensemble", (spec,), (inputs(spec), setting.store), fits=0) for spec in specs]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Average, then judge."""
         (spec,), (examples, root) = job.specs, job.content

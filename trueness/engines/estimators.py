@@ -38,6 +38,9 @@ class Estimators:
             for spec in specs
         ]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit every fold, then judge."""
         (spec,), (examples, folder) = job.specs, job.content

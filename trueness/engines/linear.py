@@ -64,6 +64,9 @@ class Linear:
         del setting
         return [Job("linear", (spec,), inputs(spec).folder) for spec in specs]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
         (spec,), corpus = job.specs, load_corpus(job.content)

@@ -29,7 +29,7 @@ from trueness.places import Place
 from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
-from trueness.text.corpus import PARTS, Corpus, Parts, load_corpus
+from trueness.text.corpus import Corpus, Parts, load_corpus
 from trueness.text.foreign import pinned_digest
 from trueness.text.static.opening import Vectors as StaticVectors
 from trueness.text.static.opening import open_vectors
@@ -62,13 +62,11 @@ class OnVectors:
     def check(
         self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting, store: Store
     ) -> None:
-        """Refuse vectors that are damaged, others than in the key, or lack a text."""
+        """Refuse vectors that are damaged, others than in the key, or no use for the texts."""
         Linear().check(specs, inputs, setting, store)
         own = {spec.key for spec in specs}
         for spec in specs:
-            vectors = _vectors(spec, setting.folder)
-            for part in PARTS:
-                vectors.check(inputs(spec).part(part))
+            _vectors(spec, setting.folder).check(inputs(spec), spec.task.max_tokens)
             for key in sorted(spec.depends_on - own):
                 _source(spec, store, key, inputs(spec).classes)
 
@@ -89,6 +87,9 @@ class OnVectors:
                 self.cost(spec, inputs(spec), setting.folder).gflop or 1.0)
             for spec in specs
         ]  # fmt: skip
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
@@ -141,6 +142,14 @@ def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
     return _opened(model.of, folder, pinned_digest(model))
 
 
+def _told(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
+    """What is odd about the vectors for the corpus; it is reported as well."""
+    notes = vectors.check(corpus, spec.task.max_tokens)
+    for note in notes:
+        report(note)
+    return notes
+
+
 @lru_cache(maxsize=1)
 def _opened(of: str, folder: Path, digest: str) -> StaticVectors:
     return open_vectors(of, folder, digest)
@@ -156,6 +165,7 @@ def _linear(
     fit = fit_linear_head(spec, corpus, vectors, selection_of(spec, len(corpus.classes)))
     report(Step(work))
     facts = {
+        "notes": _told(vectors, spec, corpus, report),
         "parameters": (vectors.width + 1) * len(corpus.classes), "chosen": fit.chosen,
         "seconds": fit.seconds, "device": "cpu", "precision": "float64",
     }  # fmt: skip
@@ -176,6 +186,7 @@ def _network(
         spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
     )
     facts = {
+        "notes": _told(vectors, spec, corpus, report),
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,

@@ -60,17 +60,20 @@ class Asked:
             raise TruenessError(f"no text in {self.language!r}; choose from "
                                 f"{', '.join(sorted(languages))}", "no_language")  # fmt: skip
 
-    def texts(self, language: NDArray[np.str_], given: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Texts of that language and given class, (n,)."""
+    def texts(
+        self, language: NDArray[np.str_], given: NDArray[np.str_], predicted: NDArray[np.str_]
+    ) -> NDArray[np.bool_]:
+        """Texts of that language and those classes, (n,)."""
+        wanted = [
+            (self.language, language == self.language),
+            (self.either, (given == self.either) | (predicted == self.either)),
+            (self.given, given == self.given),
+            (self.predicted, predicted == self.predicted),
+        ]
         inside = np.ones(len(given), bool)
-        inside &= (language == self.language) | (not self.language)
-        return inside & ((given == self.given) | (not self.given))
-
-    def errors(self, given: NDArray[np.str_], predicted: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Errors of those classes, (n,)."""
-        either = (given == self.either) | (predicted == self.either) | (not self.either)
-        return (given != predicted) & either & (
-            (predicted == self.predicted) | (not self.predicted))  # fmt: skip
+        for name, of_it in wanted:
+            inside &= of_it | (not name)
+        return inside
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Errors:
     name, key, label, part : str
     asked : Asked
     wrong : Estimate
-        Share of the texts that are wrong as was asked.
+        Share of wrong ones among the texts that were asked for.
     pairs : list of Mixed
         The most frequent ones; their intervals are not adjusted for the choice.
     frame : polars.DataFrame
@@ -180,8 +183,8 @@ def errors_of(
     asked.check(rows.classes, np.unique(language).tolist())
     predicted, every = probabilities.argmax(axis=1), np.arange(len(rows))
     given_name, predicted_name = classes[rows.y], classes[predicted]
-    inside = asked.texts(language, given_name)
-    wrong = inside & asked.errors(given_name, predicted_name)
+    inside = asked.texts(language, given_name, predicted_name)
+    wrong = inside & (given_name != predicted_name)
     cluster = numbered(rows.cluster if rows.cluster is not None else every)[0]
     found = pl.DataFrame({
         "id": rows.id, "language": language, "given": given_name, "predicted": predicted_name,
@@ -192,7 +195,8 @@ def errors_of(
     found = found.join(texts, on="id", how="left", maintain_order="left")
     found = found.select("id", "language", "text", pl.exclude("id", "language", "text"))
     found = found.sort("probability", descending=True, maintain_order=True)
-    pairs = _pairs(rows.y, predicted, cluster, classes, (inside, wrong))
+    spoken = (language == asked.language) | (not asked.language)
+    pairs = _pairs(rows.y, predicted, cluster, classes, (spoken, wrong))
     return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, found, top)
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import webbrowser
 from collections.abc import Callable
+from pathlib import Path
 
-from trueness.errors import TruenessError, at_least, first_line
+from trueness.errors import StoreError, TruenessError, at_least, first_line
 from trueness.places import Place
 from trueness.serve.app import application
 from trueness.serve.workbench import Workbench
@@ -38,11 +39,14 @@ def serve(
     TruenessError
         With the code ``port`` if the port is in use, ``host`` if the host is none of this machine.
     StoreError
-        If the store is of another version.
+        If the store is of another version, or with the code ``no_store`` if there is none.
     """
     import uvicorn
 
-    Store(root)
+    made = Store(root).exists() or (isinstance(root, Path) and root.is_dir())
+    if not made:
+        raise StoreError(f"there is no store {root}; `trueness run CAMPAIGN --store {root}` makes "
+                         "one, or give another --store", "no_store")  # fmt: skip
     bench = Workbench.of(root, host)
     listener = bound(host, at_least("--port", port, 0, MOST_PORT))
     address = address_of(bench, listener.getsockname()[1])

@@ -4,7 +4,7 @@
     STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet
                                  model.safetensors
     STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
-    STORE/campaigns/NAME.json    which keys a campaign's ids stand for
+    STORE/campaigns/NAME.json    which keys a campaign's ids stand for; see trueness.store.campaigns
     STORE/ledger.jsonl           every access to held-out results; see trueness.store.ledger
     STORE/leases/KEY             which process trains a run now; see trueness.store.leases
     STORE/index/                 derived numbers; may be deleted at any time
@@ -46,7 +46,7 @@ from trueness.spec.kinds import AnySpec
 from trueness.store.facts import SCHEMA, facts_of
 from trueness.store.run import Problem, Run, Written, open_run, other_size
 
-VERSION = 6
+VERSION = 7
 FOLDERS = ("runs", "failures", "campaigns", "leases", "status", "checkpoints")
 WATCHED = ("campaigns", "failures", "annotations.json", "mutes.json", "checks.yaml")
 """What else than runs changes what a store shows."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from trueness.store.campaigns import Declared
 from trueness.store.index import MemoryIndex
 from trueness.store.run import Problem, Run, S
 from trueness.store.runs import only_key
@@ -72,6 +73,11 @@ class MemoryStore:
     def campaigns(self) -> dict[str, dict[str, list[str]]]:
         """The names of its runs, as one campaign without a name."""
         return {"": self._ids}
+
+    def declared(self, name: str) -> Declared:
+        """Nothing."""
+        del name
+        return Declared()
 
     def campaign_problems(self) -> list[Problem]:
         """None."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -16,6 +16,7 @@ from trueness.errors import StoreError, first_line
 from trueness.files import json_lines, remove, sha256_of, write_tensors
 from trueness.places import Address, Place, place_of
 from trueness.spec.kinds import AnySpec
+from trueness.store.campaigns import Declared, read_campaigns, write_campaign
 from trueness.store.folder import Folder
 from trueness.store.index import Index
 from trueness.store.run import Problem, Run
@@ -123,26 +124,15 @@ class Store:
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
         self.kept.write(f"failures/{spec.key}.json", content)
 
-    def write_campaign(self, name: str, ids: dict[str, str]) -> Path | str | None:
+    def write_campaign(
+        self, name: str, ids: Mapping[str, str], title: str = "", reference: str | None = None
+    ) -> Path | str | None:
         """Remember which keys each id of a campaign has stood for, on top of what was known.
 
-        What was known and cannot be read any more is put aside; its new path is returned.
+        Title and reference are those of this call. What was known and cannot be read any more is
+        put aside; its new path is returned.
         """
-        document, aside = f"campaigns/{name}.json", None
-        with self.kept.alone("campaigns"):
-            known: dict[str, Any] = {}
-            try:
-                known = _checked_ids(self.kept.read(document))
-            except FileNotFoundError:
-                pass
-            except StoreError as error:
-                if error.code != "damaged":
-                    raise
-                aside = self.kept.put_aside(document)
-            for id_, key in ids.items():
-                known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
-            self.kept.write(document, known)
-        return aside
+        return write_campaign(self.kept, name, ids, title, reference)
 
     # -------------------------------------------------------------------------------------- reading
 
@@ -219,23 +209,15 @@ class Store:
 
         Files that cannot be read are left out, and named by `all_runs`.
         """
-        return self._campaign_files()[0]
+        return {name: one.ids for name, one in read_campaigns(self.kept)[0].items()}
+
+    def declared(self, name: str) -> Declared:
+        """What a campaign declared when it was run last; nothing if it is not known."""
+        return read_campaigns(self.kept)[0].get(name, Declared())
 
     def campaign_problems(self) -> list[Problem]:
         """Files of campaigns that cannot be read."""
-        return self._campaign_files()[1]
-
-    def _campaign_files(self) -> tuple[dict[str, dict[str, list[str]]], list[Problem]]:
-        found, problems = {}, []
-        for name in self._documents("campaigns"):
-            try:
-                ids = _checked_ids(self.kept.read(f"campaigns/{name}"))
-                found[name.removesuffix(".json")] = ids
-            except FileNotFoundError:
-                continue
-            except StoreError as error:
-                problems.append(Problem(f"campaigns/{name}", str(error)))
-        return found, problems
+        return read_campaigns(self.kept)[1]
 
     def _documents(self, folder: str) -> list[str]:
         return [name for name in self.kept.names(folder) if name.endswith(".json")]
@@ -269,14 +251,6 @@ def _kept(root: Place) -> Kept:
     from trueness.store.database import Database
 
     return Database(root)
-
-
-def _checked_ids(content: dict[str, Any]) -> dict[str, list[str]]:
-    """Raise unless a campaign's file names keys."""
-    for id_, keys in content.items():
-        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise StoreError(f"id {id_!r} stands for no keys", "damaged")
-    return content
 
 
 def _size_and_digest(path: Path) -> dict[str, Any]:
