@@ -63,7 +63,8 @@ def test_files_behind_s3_are_fetched_once_and_checked(remote, make_spec, tmp_pat
 WRITER = """
 import sys
 from tests.test_store import HISTORY, PREDICTIONS, RECORD
-from trueness.store import Store, database
+from trueness.spec import Spec
+from trueness.store import Store
 from trueness.store.objects import Objects
 store = Store(sys.argv[1])
 put = Objects.put
