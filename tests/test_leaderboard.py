@@ -39,8 +39,8 @@ from trueness.judge.show import show
 from trueness.report import to_html, to_markdown
 from trueness.spec.kinds import spec_class
 from trueness.store import Store
+from trueness.store.folder import VERSION
 from trueness.store.ledger import Ledger
-from trueness.store.runs import VERSION
 
 
 @pytest.fixture(scope="module")

@@ -180,7 +180,7 @@ class RunRecorder:
 
     def _forget(self, key: str) -> None:
         """Remove the checkpoints of a run that is stored."""
-        folder = self.store.root / "checkpoints"
+        folder = self.store.checkpoints
         for name in (f"{key}.pt", key):
             remove(folder / name)
 

@@ -127,7 +127,7 @@ def run(
     where = choose_device(device) if pool is None else pool.device(device)
     setting = Setting(
         where, store.root, encoders or EncoderOptions(), asks=prune is not None,
-        folder=campaign.folder, shared=pool is None or pool.sees(store.root),
+        folder=campaign.folder, shared=pool is None or pool.sees(store.checkpoints),
     )  # fmt: skip
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter, Token
 
+from trueness.places import Place, place_of
+
 DEFAULT_STORE = Path("store")
 ROWS_SHOWN = 50
 
@@ -55,14 +57,23 @@ def folder_of(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401
     return Path(text)
 
 
+def _place(annotation: Any, tokens: Sequence[Token]) -> Place:  # noqa: ANN401 - the same
+    if "://" in tokens[0].value:
+        return place_of(tokens[0].value)
+    return folder_of(annotation, tokens)
+
+
 Whole = Annotated[int, Parameter(converter=_whole)]
 Number = Annotated[float, Parameter(converter=_number)]
 CHOICE = Parameter(converter=_choice)
 """Of an option that may be left out and takes some words."""
 Store_ = Annotated[
-    Path,
+    Place,
     Parameter(
-        name="--store", env_var="TRUENESS_STORE", converter=folder_of, help="Folder of stored runs."
+        name="--store",
+        env_var="TRUENESS_STORE",
+        converter=_place,
+        help="Folder of stored runs, or postgresql://USER@HOST/DATABASE.",
     ),
 ]
 Data = Annotated[

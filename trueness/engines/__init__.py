@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
+from trueness.places import Place
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Setting:
     Attributes
     ----------
     device : Device
-    store : Path
+    store : Path or Address
         Of runs that others begin with, and of checkpoints.
     encoders : EncoderOptions
     ranks : Ranks
@@ -71,7 +72,7 @@ class Setting:
     """
 
     device: Device
-    store: Path
+    store: Place
     encoders: EncoderOptions = EncoderOptions()
     ranks: Ranks = field(default_factory=Ranks)
     asks: bool = False

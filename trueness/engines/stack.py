@@ -32,6 +32,7 @@ from trueness.fit import (
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.own import own_files
+from trueness.places import Place
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -56,7 +57,7 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
-    store: Path
+    store: Place
     continues: Mapping[str, Continued]
 
 
@@ -159,7 +160,7 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
     anew = setting.encoders.restart or setting.asks or not setting.shared
-    checkpoints = None if anew else Checkpoints(setting.store / "checkpoints", setting.device)
+    checkpoints = None if anew else Checkpoints(Store(setting.store).checkpoints, setting.device)
     continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
     content = StackContent(
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
@@ -168,7 +169,7 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
     begun = continues or any(spec.depends_on for spec in specs)
-    reads = (*own_files(model, folder), *([setting.store] if begun else []))
+    reads = (*own_files(model, folder), *(Store(setting.store).folders if begun else []))
     return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
 
 

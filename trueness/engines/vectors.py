@@ -25,6 +25,7 @@ from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles, selection_of
 from trueness.errors import SpecError
 from trueness.fit.device import Device
+from trueness.places import Place
 from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
@@ -47,7 +48,7 @@ class VectorContent:
 
     corpus: Path
     folder: Path
-    store: Path
+    store: Place
     device: Device
 
 
@@ -100,7 +101,7 @@ class OnVectors:
 
 
 def refitted_head(
-    spec: TitlesSpec, corpus: Parts, store: Path | None, folder: Path, device: Device
+    spec: TitlesSpec, corpus: Parts, store: Place | None, folder: Path, device: Device
 ) -> tuple[VectorClassifier, str]:
     """A head fitted for use, on all texts, and what was chosen in words.
 
@@ -108,7 +109,7 @@ def refitted_head(
     ----------
     spec : TitlesSpec
     corpus : Parts
-    store : Path or None
+    store : Path or Address or None
         Of runs that it begins with.
     folder : Path
         Beside which the vectors lie.
@@ -140,7 +141,7 @@ def _reads(spec: TitlesSpec, corpus: Corpus, setting: Setting) -> tuple[Path, ..
     """Corpus, vectors in files, and the store where it begins with a run of it."""
     file = setting.folder / _model(spec).of
     found = [corpus.folder, *([file] if file.exists() else [])]
-    return (*found, *([setting.store] if spec.depends_on else []))
+    return (*found, *(Store(setting.store).folders if spec.depends_on else []))
 
 
 def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
@@ -205,7 +206,7 @@ def _network(
 
 
 def _trained(
-    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Path | None, device: Device,
+    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Place | None, device: Device,
     report: Any = None,  # noqa: ANN401 - a Report of the loop
 ) -> tuple[TitlesFitted, tuple[Floats, Floats]]:  # fmt: skip
     """What training left behind, and means and deviations (D,) of the columns of the vectors."""
@@ -261,7 +262,7 @@ def _teacher(
     return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 
 
-def _store(root: Path | None) -> Store:
+def _store(root: Place | None) -> Store:
     if root is None:
         raise SpecError("a head that begins with another run is fitted from a store on disk")
     return Store(root)

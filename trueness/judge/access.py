@@ -127,7 +127,7 @@ def record_data_access(
     StoreError
         If a part was opened in a store that cannot remember it.
     """
-    if store.root is not None and not store.root.is_dir():
+    if not store.exists():
         return f"there is no store {store.root}"
     try:
         Ledger(store).record_data(data, part, verb, question, opened=opened)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from trueness.errors import StoreError, TruenessError, at_least, first_line
+from trueness.places import Place
 from trueness.serve.app import application
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
@@ -18,14 +19,14 @@ GRACE_S = 1
 
 
 def serve(
-    root: Path, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
+    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
 ) -> None:
     """Serve a store until somebody ends it.
 
     Parameters
     ----------
-    root : Path
-        Folder of the store.
+    root : Path or Address
+        Of the store.
     host, port : str, int
         That the server binds to; port 0 takes a free one.
     say : callable
@@ -42,8 +43,8 @@ def serve(
     """
     import uvicorn
 
-    Store(root)
-    if not root.is_dir():
+    made = Store(root).exists() or (isinstance(root, Path) and root.is_dir())
+    if not made:
         raise StoreError(f"there is no store {root}; `trueness run CAMPAIGN --store {root}` makes "
                          "one, or give another --store", "no_store")  # fmt: skip
     bench = Workbench.of(root, host)

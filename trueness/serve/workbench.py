@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from trueness.document import Cell, Document, Link, Part, Sentence, Table
 from trueness.document.texts import with_tables
 from trueness.judge.access import record_access
+from trueness.places import Place
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
 from trueness.serve.events import Events
@@ -59,8 +59,8 @@ class Workbench:
     _recorded: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, root: Path, host: str = "127.0.0.1") -> Workbench:
-        """Workbench of the store in a folder."""
+    def of(cls, root: Place, host: str = "127.0.0.1") -> Workbench:
+        """Workbench of a store."""
         rows = RowsKept()
 
         def prepare(view: View) -> None:
@@ -70,8 +70,8 @@ class Workbench:
         return cls(Shelf(root, prepare=prepare), Door.of(host), rows=rows)
 
     @property
-    def root(self) -> Path:
-        """Folder of the store."""
+    def root(self) -> Place:
+        """Where the store is."""
         return self.shelf.root
 
     def command(self, *words: str) -> str:

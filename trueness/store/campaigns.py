@@ -1,20 +1,26 @@
 """What a store remembers of campaigns: keys that their ids stood for, title, reference.
 
-A file ``campaigns/NAME.json`` each. Keys accumulate, the latest last; title and reference are those
-of the latest run.
+A document ``campaigns/NAME.json`` each. Keys accumulate, the latest last; title and reference are
+those of the latest run.
 """
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from trueness.errors import StoreError
-from trueness.files import locked, read_json, write_json
 from trueness.store.run import Problem
+
+if TYPE_CHECKING:
+    from trueness.store.database import Database
+    from trueness.store.folder import Folder
+
+    Kept: TypeAlias = Folder | Database
+
+FOLDER = "campaigns"
 
 
 @dataclass(frozen=True)
@@ -36,46 +42,44 @@ class Declared:
     reference: str | None = None
 
 
-def read_campaigns(root: Path) -> tuple[dict[str, Declared], list[Problem]]:
-    """Name of each campaign of a store -> what is known of it, and files that cannot be read."""
+def read_campaigns(kept: Kept) -> tuple[dict[str, Declared], list[Problem]]:
+    """Name of each campaign of a store -> what is known of it, and documents that are damaged."""
     known, problems = {}, []
-    for path in sorted((root / "campaigns").glob("[!.]*.json")):
+    for name in kept.names(FOLDER):
+        if not name.endswith(".json"):
+            continue
         try:
-            known[path.stem] = _declared(read_json(path))
+            known[name.removesuffix(".json")] = _declared(kept.read(f"{FOLDER}/{name}"))
         except FileNotFoundError:
             continue
         except StoreError as error:
-            problems.append(Problem(f"campaigns/{path.name}", str(error)))
+            if error.code != "damaged":
+                raise
+            problems.append(Problem(f"{FOLDER}/{name}", str(error)))
     return known, problems
 
 
 def write_campaign(
-    root: Path, name: str, ids: Mapping[str, str], title: str, reference: str | None
-) -> Path | None:
+    kept: Kept, name: str, ids: Mapping[str, str], title: str, reference: str | None
+) -> Path | str | None:
     """Add keys of ids to what a store knows of a campaign, and keep its title and reference.
 
     What was known and cannot be read any more is put aside; its new path is returned.
     """
-    path, aside = root / "campaigns" / f"{name}.json", None
-    with locked(root / "campaigns" / ".lock"):
+    document, aside = f"{FOLDER}/{name}.json", None
+    with kept.alone(FOLDER):
         known: dict[str, list[str]] = {}
         try:
-            known = _declared(read_json(path)).ids
+            known = _declared(kept.read(document)).ids
         except FileNotFoundError:
             pass
-        except StoreError:
-            aside = put_aside(root, path)
+        except StoreError as error:
+            if error.code != "damaged":
+                raise
+            aside = kept.put_aside(document)
         for id_, key in ids.items():
             known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
-        write_json(path, {"title": title, "reference": reference, "ids": known})
-    return aside
-
-
-def put_aside(root: Path, path: Path) -> Path:
-    """Move what is damaged to where it can be looked at."""
-    (root / "damaged").mkdir(exist_ok=True)
-    aside = root / "damaged" / f"{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}"
-    path.rename(aside)
+        kept.write(document, {"title": title, "reference": reference, "ids": known})
     return aside
 
 

@@ -66,6 +66,10 @@ class MemoryStore:
         runs: list[Run[Any]] = [*self.runs_by_key.values()]
         return runs[:most], []
 
+    def exists(self) -> bool:
+        """It does as long as the process lives."""
+        return True
+
     def campaigns(self) -> dict[str, dict[str, list[str]]]:
         """The names of its runs, as one campaign without a name."""
         return {"": self._ids}
