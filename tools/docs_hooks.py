@@ -10,21 +10,12 @@ import runpy
 from pathlib import Path
 
 TOOLS = Path(__file__).resolve().parent
-GENERATORS = ("spec_reference.py", "checks_reference.py", "api_reference.py")
 _LOG = logging.getLogger("mkdocs.plugins.trueness")
 
 
-def stale() -> list[str]:
-    """Tools whose page is not what they would write now."""
-    made = {name: runpy.run_path(str(TOOLS / name)) for name in GENERATORS}
-    return [
-        name
-        for name, tool in made.items()
-        if not tool["PAGE"].is_file() or tool["PAGE"].read_text(encoding="utf-8") != tool["page"]()
-    ]
-
-
 def on_pre_build(config: object) -> None:
-    """Warn of each page that has to be made again."""
-    for name in stale():
-        _LOG.warning("a generated page is stale: run python tools/%s", name)
+    """Warn of each page that is not what its tool would write now."""
+    for file in sorted(TOOLS.glob("*_reference.py")):
+        tool = runpy.run_path(str(file))
+        if not tool["PAGE"].is_file() or tool["PAGE"].read_text(encoding="utf-8") != tool["page"]():
+            _LOG.warning("a generated page is stale: run python tools/%s", file.name)
