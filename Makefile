@@ -59,6 +59,7 @@ docs: setup
 
 references: setup
 	@for page in spec checks api; do $(BIN)/python tools/$${page}_reference.py || exit 1; done
+	@$(BIN)/python tools/architecture_picture.py
 
 clean:
 	rm -rf .venv build dist site .pytest_cache .ruff_cache
