@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.exporting import Exported
     from trueness.bundle.exporting_titles import ExportedTitles
-    from trueness.bundle.monitoring import Monitored
+    from trueness.bundle.watching import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
 
 DEFAULT_STORE = Path("store")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trueness.errors import TruenessError, at_least, first_line
@@ -18,8 +18,9 @@ GRACE_S = 1
 
 
 def serve(
-    root: Path, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
-) -> None:
+    root: Path, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
+    bundles: Sequence[Path] = (),
+) -> None:  # fmt: skip
     """Serve a store until somebody ends it.
 
     Parameters
@@ -32,18 +33,24 @@ def serve(
         Hears the address to open.
     opens : bool
         Whether a browser opens it.
+    bundles : sequence of Path
+        Folders of bundles that are shown.
 
     Raises
     ------
     TruenessError
         With the code ``port`` if the port is in use, ``host`` if the host is none of this machine.
     StoreError
-        If the store is of another version.
+        If the store is of another version, or a folder holds no bundle.
     """
     import uvicorn
 
+    from trueness.bundle.format import open_bundle
+
     Store(root)
-    bench = Workbench.of(root, host)
+    for folder in bundles:
+        open_bundle(folder)
+    bench = Workbench.of(root, host, bundles)
     listener = bound(host, at_least("--port", port, 0, MOST_PORT))
     address = address_of(bench, listener.getsockname()[1])
     say(f"The workbench of {root} is at {address} (Ctrl-C ends it).")

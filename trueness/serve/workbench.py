@@ -49,17 +49,23 @@ class Page:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The state of a server: a store that is looked at, judgements in the making, its clients."""
+    """The state of a server: a store that is looked at, judgements in the making, its clients.
+
+    `bundles` are the folders that the command line names; an address knows them by their numbers.
+    """
 
     shelf: Shelf
     door: Door
+    bundles: tuple[Path, ...] = ()
     answers: Answers = field(default_factory=Answers)
     events: Events = field(default_factory=Events)
     rows: RowsKept = field(default_factory=RowsKept)
     _recorded: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, root: Path, host: str = "127.0.0.1") -> Workbench:
+    def of(
+        cls, root: Path, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
+    ) -> Workbench:  # fmt: skip
         """Workbench of the store in a folder."""
         rows = RowsKept()
 
@@ -67,7 +73,7 @@ class Workbench:
             for group in list(view.groups)[:1]:
                 rows(view, group, "").ordered(Query(), {})
 
-        return cls(Shelf(root, prepare=prepare), Door.of(host), rows=rows)
+        return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
     @property
     def root(self) -> Path:
@@ -134,3 +140,12 @@ def shown(answer: Answer, ready: Any, what: str) -> list[Part]:  # noqa: ANN401 
         return [Sentence(f"{what} is being computed; this page follows.", "note")]
     late: list[Part] = [Sentence(f"The store changed; {what} is being computed anew.", "note")]
     return [*(late if answer.stale else []), *ready(answer.value)]
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file; zeros where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns

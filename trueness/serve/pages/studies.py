@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from trueness.document import Column, Document, Link, Part, Section, Sentence, Table
 from trueness.document.texts import whole
-from trueness.serve.workbench import Page, Workbench, shown
+from trueness.serve.workbench import Page, Workbench, shown, stamp
 
 FILE = "search.sqlite3"
 """Database of the studies of a store."""
@@ -24,22 +24,14 @@ def studies_page(bench: Workbench, request: Request) -> Page:
         told = "No studies here yet; `trueness search run` makes one."
         return Page(Document("Studies", [Sentence(told)]))
     names = (name,) if name else ()
-    state = view.state, *(_stamp(bench.root / f"{FILE}{end}") for end in ("", "-wal"))
+    # the log of writes of the database grows before it does
+    state = view.state, *(stamp(bench.root / f"{FILE}{end}") for end in ("", "-wal"))
     answer = bench.answers.ask(("studies", *names), state, analysed, bench.root, names, apart=True)
     parts = shown(answer, lambda found: _parts(found, one=bool(name)), "The analysis")
     title = answer.value[0] if answer.value else "Studies"
     command = bench.command("search", "analyze", *(names or ("--all",)))
     page = Page(Document(title, parts), command, waits=answer.pending or answer.stale)
     return bench.show(view, page)
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file of the database; its log of writes grows before it does."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
 
 
 def _parts(found: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]:
