@@ -35,6 +35,8 @@ from trueness.serve.pages.run import (
     thresholds_page,
 )
 from trueness.serve.pages.studies import studies_page
+from trueness.serve.pages.texts import text_page, texts_page
+from trueness.serve.pages.titles import titles_page
 from trueness.serve.pages.training import running_page, running_places
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
@@ -67,6 +69,7 @@ def application(bench: Workbench) -> ASGIApp:
             await run_in_threadpool(bench.shelf.look)
         yield
         bench.answers.close()
+        bench.tables.close()
 
     routes = [
         *(Route(path, _page(bench, make), methods=["GET"]) for path, make in PAGES.items()),
@@ -88,6 +91,9 @@ PAGES: dict[str, Make] = {
     "/": lambda bench, request: home(bench),
     "/leaderboard": board,
     "/compare": compare_page,
+    "/titles": titles_page,
+    "/run/{key}/texts": texts_page,
+    "/run/{key}/text": text_page,
     "/studies": studies_page,
     "/bundles": bundles_page,
     "/bundles/{number}": bundle_page,

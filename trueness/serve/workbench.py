@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.document import Cell, Document, Link, Part, Sentence, Table
+from trueness.document import Cell, Column, Document, Link, Part, Sentence, Table
 from trueness.document.texts import with_tables
 from trueness.judge.access import record_access
 from trueness.report.cells import text_of
@@ -21,6 +21,8 @@ from trueness.serve.shelf import Shelf, View
 from trueness.store import Run
 
 DEFAULT_STORE = "store"
+TABLES = 2
+"""Large tables, such as the texts of a run, that are kept at once."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Workbench:
     door: Door
     bundles: tuple[Path, ...] = ()
     answers: Answers = field(default_factory=Answers)
+    tables: Answers = field(default_factory=lambda: Answers(most=TABLES))
     events: Events = field(default_factory=Events)
     rows: RowsKept = field(default_factory=RowsKept)
     _recorded: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
@@ -149,3 +152,12 @@ def stamp(path: Path) -> tuple[int, int]:
     except OSError:
         return 0, 0
     return found.st_size, found.st_mtime_ns
+
+
+def ways(at: int, pages: int, address: Callable[[int], str]) -> list[Part]:
+    """Links from one of some pages to those beside it, and to the last."""
+    some = [
+        (at > 1, "‹ before", at - 1), (at < pages, "next ›", at + 1), (at < pages, "last", pages),
+    ]  # fmt: skip
+    links = [Link(word, address(page)) for there, word, page in some if there]
+    return [Table([Column("pages", "link")], [[links]])] if links else []

@@ -121,6 +121,8 @@ def _ways(view: View, run: Run[Any]) -> list[Part]:
             Link("thresholds", f"/run/{run.key}/thresholds"),
             *([Link("compare with the best baseline", both)] if other else []), *links,
         ]  # fmt: skip
+    if run.spec.task.kind == "titles":
+        links.insert(0, Link("texts", f"/run/{run.key}/texts"))
     before = run.record.get("continues")
     if before in view.runs:
         links.append(Link("the run that it continues", f"/run/{before}"))
