@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from trueness.document import Cell, Column, Document, Link, Part, Sentence, Table
-from trueness.document.texts import with_tables
+from trueness.document import Cell, Column, Document, Figure, Link, Part, Sentence, Table
+from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
@@ -104,8 +104,9 @@ class Workbench:
         return [Sentence(f"This access is not recorded: {lost}", "warning")] if lost else []
 
     def show(self, view: View, page: Page) -> Page:
-        """A page whose names of runs lead to them."""
-        return replace(page, document=linked(page.document, view.key_of))
+        """A page whose names of runs, and marks in pictures that stand for one, lead to them."""
+        document = linked(page.document, view.key_of)
+        return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
 def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
@@ -123,6 +124,25 @@ def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
         return replace(table, rows=[_linked(row, table.columns, key_of) for row in table.rows])
 
     return with_tables(document, changed)
+
+
+def leading(figure: Figure, runs: Container[str]) -> Figure:
+    """A figure whose marks lead to the runs whose keys they hold as ``customdata``.
+
+    Examples
+    --------
+    >>> figure = Figure([{"x": [1, 2], "y": [3, 4], "customdata": ["abc", "gone"]}])
+    >>> leading(figure, {"abc"}).data[0]["customdata"]
+    ['/run/abc', None]
+    """
+
+    def places(keys: Iterable[Any]) -> list[str | None]:
+        return [f"/run/{key}" if key is not None and key in runs else None for key in keys]
+
+    return replace(figure, data=[
+        {**one, "customdata": places(one["customdata"])} if "customdata" in one else one
+        for one in figure.data
+    ])  # fmt: skip
 
 
 def _linked(row: Any, columns: Any, key_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
