@@ -227,6 +227,8 @@ def test_up_to_six_runs_are_compared(served):  # noqa: F811
     runs = [f"run={key}" for key in keys]
     page = _plain(_whole(client, f"/compare?{'&'.join(runs[:4])}").text)
     assert "Agreement of alarms" in page
+    assert page.count("hold for all 6 pairs together") == 2
+    assert page.count("hold for all 15 pairs together") == 0
     for some in (runs[:1], runs[:7], [runs[0], runs[0]], []):
         assert client.get(f"/compare?{'&'.join(some)}").status_code == 400
     assert client.get(f"/compare?{runs[0]}&run=nothing").status_code == 404
@@ -242,7 +244,8 @@ def test_titles_have_pages_too(golden_titles, tmp_path):
         assert "binary" in _whole(client, f"/run/{keys[0]}/thresholds").text
         for n in (2, 3):
             some = "&".join(f"run={key}" for key in keys[:n])
-            assert _whole(client, f"/compare?{some}").status_code == 200
+            page = _plain(_whole(client, f"/compare?{some}").text)
+            assert ("hold for all 3 pairs together" in page) == (n == 3)
 
 
 def test_a_run_that_trains_shows_its_curves(tmp_path, trained):

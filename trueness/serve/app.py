@@ -25,6 +25,7 @@ from trueness.serve.guard import Guard
 from trueness.serve.pages.board import board
 from trueness.serve.pages.bundles import bundle_page, bundle_places, bundles_page
 from trueness.serve.pages.compare import compare_page
+from trueness.serve.pages.features import features_page
 from trueness.serve.pages.home import home, places
 from trueness.serve.pages.prices import prices_page
 from trueness.serve.pages.run import (
@@ -93,6 +94,7 @@ PAGES: dict[str, Make] = {
     "/leaderboard": board,
     "/compare": compare_page,
     "/titles": titles_page,
+    "/features": features_page,
     "/run/{key}/prices": prices_page,
     "/run/{key}/texts": texts_page,
     "/run/{key}/text": text_page,

@@ -105,23 +105,23 @@ class Workbench:
 
     def show(self, view: View, page: Page) -> Page:
         """A page whose names of runs, and marks in pictures that stand for one, lead to them."""
-        document = linked(page.document, view.key_of)
+        document = linked(page.document, view.place_of)
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
-def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
-    """A document whose tables lead to the runs that they name; `key_of` knows the key of a name.
+def linked(document: Document, place_of: Callable[[str], str | None]) -> Document:
+    """A document whose tables lead to what they name; `place_of` knows the address of a name.
 
     Examples
     --------
     >>> from trueness.document import Column
     >>> table = Table([Column("id"), Column("AUC", "number")], [["D-01", 0.7], ["other", 0.6]])
-    >>> linked(Document("Runs", [table]), {"D-01": "abc"}.get).tables()[0].rows[0][0].target
+    >>> linked(Document("Runs", [table]), {"D-01": "/run/abc"}.get).tables()[0].rows[0][0].target
     '/run/abc'
     """
 
     def changed(table: Table) -> Table:
-        return replace(table, rows=[_linked(row, table.columns, key_of) for row in table.rows])
+        return replace(table, rows=[_linked(row, table.columns, place_of) for row in table.rows])
 
     return with_tables(document, changed)
 
@@ -145,13 +145,13 @@ def leading(figure: Figure, runs: Container[str]) -> Figure:
     ])  # fmt: skip
 
 
-def _linked(row: Any, columns: Any, key_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
-    """A row whose texts that name a run are links."""
+def _linked(row: Any, columns: Any, place_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
+    """A row whose texts that name something are links."""
     cells = list(row)
     for i, column in enumerate(columns):
         if isinstance(cells[i], str) and column.kind in ("text", "code"):
-            key = key_of(text_of(cells[i], column))
-            cells[i] = Link(cells[i], f"/run/{key}") if key else cells[i]
+            place = place_of(text_of(cells[i], column))
+            cells[i] = Link(cells[i], place) if place else cells[i]
     return cells
 
 
