@@ -80,8 +80,8 @@ def deployed(folder: Path) -> Deployed:
     except TruenessError as error:
         verdict = "nothing came yet" if error.code in OPEN else str(error)
         came.append(Sentence(str(error), "note" if error.code in OPEN else "error"))
-    if log.predictions and bundle.task != "titles":
-        came.append(Section("Alarms in its log", Alarms(of_bundle(bundle)).document().parts))
+    if log.predictions and bundle.task != "titles" and (said := of_bundle(bundle)).raised.any():
+        came.append(Section("Alarms in its log", Alarms(said).document().parts))
     return Deployed(*facts, len(log.predictions), len(log.outcomes), verdict, about, came)
 
 

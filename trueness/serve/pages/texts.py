@@ -197,8 +197,8 @@ def _one(row: dict[str, Any]) -> list[Part]:
     right = "as it is labelled" if row["given"] == row["predicted"] else "wrong"
     facts = [
         f"Language {row['language']}",
-        f"Labelled {row['given']}, with a probability of {percent(row['probability_given'])} %",
-        f"Predicted {row['predicted']}, with a probability of {percent(row['probability'])} %",
+        f"Labelled {row['given']}, calibrated probability {percent(row['probability_given'])} %",
+        f"Predicted {row['predicted']}, calibrated probability {percent(row['probability'])} %",
     ]
     parts: list[Part] = [
         Sentence(f"{row['predicted']}: {right}.", "verdict"),
