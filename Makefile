@@ -3,7 +3,7 @@
 # make simulations – every promise against simulated truth, docs/reference/promises.md
 # make test  – install, check style, types and imports, run the tests
 # make test-processes – programs that are killed, share a store or meet broken disks
-# make test-services – the workbench in a real Chromium (apt install chromium)
+# make test-services – the workbench in Chromium, stores in PostgreSQL and behind S3, a Ray cluster
 # make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
@@ -37,14 +37,16 @@ test: lint
 test-processes: setup
 	@$(BIN)/pytest -n 2 --dist loadfile -m "processes and not slow"
 
-test-services: setup
-	@$(BIN)/pytest -m "services and not slow"
+test-services:
+	@python3 tools/services.py
+	@python3 tools/install.py $(EXTRAS) ray postgres s3 services
+	@$(BIN)/pytest -m "(services or ray) and not slow"
 
 test-all: lint
 	@$(BIN)/pytest -m "not gpu"
 
 bench: setup
-	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do echo "== $$file"; PYTHONPATH=. $(BIN)/python $$file || exit 1; done
 
 simulations: setup
 	@$(BIN)/python -m tests.simulations

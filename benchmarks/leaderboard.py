@@ -23,8 +23,7 @@ from trueness.spec import Spec
 from trueness.store import Store
 
 
-def fill(store, runs):
-    """Whole runs whose estimates come from random scores over 422 days."""
+def units_and_history():
     rng = np.random.default_rng(0)
     y = (rng.random(422) < 0.18).astype(np.uint8)
     days = np.datetime64("2023-04-27") + np.arange(422)
@@ -32,31 +31,43 @@ def fill(store, runs):
         "split": ["validation"] * 422, "fold": [0] * 422, "id": days.astype(str), "time": days,
         "y": y,
     })  # fmt: skip
-    store.prepare()
-    ids, kinds = {}, ["one_feature", "logit", "forest"]
     history = pl.DataFrame({"fold": [0] * 30, "epoch": list(range(1, 31)), "val_auc": [0.7] * 30})
+    return units, history
+
+
+def measured_run(model="patchtst", seed=0):
+    """What a store keeps of a run whose estimates come from random scores over 422 days."""
+    units, history = units_and_history()
+    scores = np.random.default_rng(seed).standard_normal(422) + units["y"].to_numpy()
+    spec = Spec.model_validate({
+        "task": {"kind": "market", "bars": "benchmark"},
+        "model": {"kind": model},
+        "evaluation": {"protocol": "mission"},
+        "seed": seed,
+    })  # fmt: skip
+    predictions = Predictions(units.with_columns(score=scores))
+    record = measured(spec, predictions) | {
+        "parameters": 800_000,
+        "features": [f"x{i}" for i in range(50)],
+        "notes": [],
+        "folds": [{"train": [7204, 1777], "validation": [422, 76]}],
+        "device": "cpu",
+        "precision": "float32",
+        "chosen": ["benchmark"],
+        "seconds": 1.0,
+        "data": {"name": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
+    }
+    record |= checked(spec, record, predictions)
+    return spec, record, predictions.frame, history, {"w": np.zeros(100, np.float32)}
+
+
+def fill(store, runs, models=("one_feature", "logit", "forest")):
+    """Whole runs, the first of them baselines."""
+    store.prepare()
+    ids = {}
     for seed in range(runs):
-        model = kinds[seed] if seed < len(kinds) else "patchtst"
-        spec = Spec.model_validate({
-            "task": {"kind": "market", "bars": "benchmark"},
-            "model": {"kind": model},
-            "evaluation": {"protocol": "mission"},
-            "seed": seed,
-        })  # fmt: skip
-        predictions = Predictions(units.with_columns(score=rng.standard_normal(422) + y))
-        record = measured(spec, predictions) | {
-            "parameters": 800_000,
-            "features": [f"x{i}" for i in range(50)],
-            "notes": [],
-            "folds": [{"train": [7204, 1777], "validation": [422, 76]}],
-            "device": "cpu",
-            "precision": "float32",
-            "chosen": ["benchmark"],
-            "seconds": 1.0,
-            "data": {"name": "benchmark", "as_of": "2024-12-31", "digest": "benchmark"},
-        }
-        record |= checked(spec, record, predictions)
-        store.write(spec, record, predictions.frame, history, {"w": np.zeros(100, np.float32)})
+        spec, *rest = measured_run(models[seed] if seed < len(models) else "patchtst", seed)
+        store.write(spec, *rest)
         ids[f"B-{seed:04d}"] = spec.key
     store.write_campaign("benchmark", ids)
 

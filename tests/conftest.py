@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from tests.stores import database, postgres, s3, store  # noqa: F401 - fixtures
 from trueness.market import load_bars, load_volatility, synthetic_bars
 from trueness.spec import Spec
 from trueness.spec.estimator import default_baselines

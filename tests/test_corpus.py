@@ -362,11 +362,21 @@ def test_a_build_that_fails_leaves_nothing_and_keeps_the_old_one(tmp_path, monke
 @pytest.mark.parametrize(
     "wrong",
     [{"validation": 0}, {"test": 1.0}, {"validation": 0.6, "test": 0.5}, {"gate": 2}, {"threshold": -1},
-     {"seed": 1.5}, {"workers": -1}, {"min_class_rows": 0}, {"english_share": float("nan")}],
+     {"seed": 1.5}, {"workers": -1}, {"min_class_rows": 0}, {"english_share": float("nan")},
+     {"english_share": 0}, {"english_share": 1.0}],
 )  # fmt: skip
 def test_plans_that_make_no_sense_are_refused(wrong):
     with pytest.raises(TruenessError, match=next(iter(wrong))):
         Plan(**wrong)
+
+
+def test_a_share_of_english_without_other_texts_is_refused_before_texts_are_compared(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr("trueness.text.building.near_duplicates", None)
+    with pytest.raises(DataError) as caught:
+        build(Catalogue(300, english_share=1.0), tmp_path / "c", Plan(english_share=0.5))
+    assert caught.value.code == "english_share"
 
 
 # ------------------------------------------------------------------------------------------ archive

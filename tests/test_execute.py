@@ -6,9 +6,12 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from trueness.execute import Failure, Pool
+from trueness.errors import SpecError
+from trueness.execute import Failure, Pool, open_pool
+from trueness.execute.remote import Packer, unpacked
 
 
 def square(item, report):
@@ -127,3 +130,45 @@ def test_an_interrupt_that_python_loses_ends_the_map_all_the_same(workers):
         list(pool.map(_reports, [1], hear))
     assert lost == [0]
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize(
+    ("on", "workers", "code"),
+    [
+        ("rai", None, "on"),
+        ("ray://", None, "on"),
+        ("ray://127.0.0.1", None, "on"),
+        ("ray://127.0.0.1:port", None, "on"),
+        ("ray://127.0.0.1:1/job", None, "on"),
+        ("ray", 0, "on"),
+        ("ray", None, "own_missing"),
+    ],
+)
+def test_places_that_are_none_are_refused_before_anything_starts(monkeypatch, on, workers, code):
+    monkeypatch.setitem(sys.modules, "ray", None)  # as if it were not installed
+    with pytest.raises(SpecError) as caught:
+        open_pool(on, workers)
+    assert caught.value.code == code
+
+
+def test_a_cluster_is_no_place_under_torchrun(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(SpecError) as caught:
+        open_pool("ray")
+    assert caught.value.code == "torchrun"
+
+
+def test_parcels_hold_large_arrays_once():
+    store, large, small = [], np.arange(20_000.0), np.arange(3)
+    packer = Packer(lambda array: store.append(array) or len(store) - 1)
+    parcels = [packer.pack((name, large, {"same": large}, small)) for name in ("a", "b")]
+    assert [references for _, references in parcels] == [[0], [0]]
+    assert all(len(parcel) < large.nbytes / 10 for parcel, _ in parcels)
+    frozen = large.copy()
+    frozen.flags.writeable = False  # as the object store gives it
+    name, whole, nested, rest = unpacked(parcels[1][0], [frozen])
+    assert name == "b"
+    assert nested["same"] is whole
+    assert whole.flags.writeable
+    np.testing.assert_array_equal(whole, large)
+    np.testing.assert_array_equal(rest, small)

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import sys
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +13,19 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
 import trueness
 from tests.test_cli import call
 from trueness import own
 from trueness.api import run as run_api
-from trueness.baselines.fitted import CatBoost, LightGBM, Scikit, XGBoost
+from trueness.baselines import arrays
+from trueness.baselines.fitted import CatBoost, LightGBM, XGBoost
 from trueness.bundle import agreement, converters
 from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.graph import Graph, file_of
 from trueness.bundle.predicting import load
-from trueness.bundle.trees import of_histograms, of_lightgbm, of_xgboost, summed
+from trueness.bundle.trees import of_arrays, of_histograms, of_lightgbm, of_xgboost, summed
 from trueness.errors import TruenessError
 from trueness.files import read_json, write_json
 from trueness.market import synthetic_bars
@@ -319,9 +319,14 @@ def test_neighbouring_numbers_take_the_branch_that_they_take_in_the_package(data
     x, y = data
     model = HistGradientBoostingClassifier(max_iter=4, min_samples_leaf=2, early_stopping=False)
     model.fit(x, y)
-    nodes, base = of_histograms(model, 3)
+    nodes, base = of_histograms(model)
     got = _logits(lambda g, c: summed(g, g.cast(c, "float64"), nodes, base, "float64"), x)
-    np.testing.assert_allclose(got, Scikit(model, trees=3).logits(x), rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(got, model.decision_function(x), rtol=1e-6, atol=1e-6)
+
+    forest = RandomForestClassifier(4, random_state=0).fit(x, y)
+    nodes = of_arrays(arrays.of_forest(forest))
+    got = _logits(lambda g, c: summed(g, g.cast(c, "float64"), nodes, 0.0, "float64"), x)
+    np.testing.assert_allclose(got / 4, forest.predict_proba(x)[:, 1], rtol=1e-6, atol=1e-6)
 
     how = {"objective": "binary", "min_data_in_leaf": 1, "min_data_in_bin": 1, "verbosity": -1,
            "num_threads": 1}  # fmt: skip
@@ -336,7 +341,9 @@ def test_neighbouring_numbers_take_the_branch_that_they_take_in_the_package(data
     booster = xgboost.train(how, xgboost.DMatrix(x, y, nthread=1), 4)
     nodes, base = of_xgboost(booster)
     got = _logits(lambda g, c: summed(g, c, nodes, base, "float32"), x)
-    np.testing.assert_allclose(got, XGBoost(booster, 4).logits(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        got, XGBoost(bytes(booster.save_raw("ubj")), 4).logits(x), rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("params", [{}, {"boost_from_average": True}, {"grow_policy": "Depthwise"}])
@@ -390,7 +397,7 @@ def test_models_of_trees_that_no_node_can_hold_are_refused():
         of_xgboost(xgboost.train({"objective": "binary:logistic", "max_cat_to_onehot": 1}, data, 3))
     assert caught.value.code == "no_converter"
     with pytest.raises(TruenessError) as caught:
-        of_histograms(HistGradientBoostingClassifier(categorical_features=[0]).fit(x, y), 0)
+        of_histograms(HistGradientBoostingClassifier(categorical_features=[0]).fit(x, y))
     assert caught.value.code == "no_converter"
 
 
@@ -527,7 +534,7 @@ def test_a_model_without_a_converter_is_refused_in_one_line(bundle_of, tmp_path,
 
 @pytest.mark.parametrize(
     ("kind", "package"),
-    [("a20/logit", "skl2onnx"), ("net", "onnxscript"), ("lightgbm", "onnxruntime"),
+    [("bayes", "skl2onnx"), ("net", "onnxscript"), ("lightgbm", "onnxruntime"),
      ("lightgbm", "onnx")],
 )  # fmt: skip
 def test_a_package_that_is_not_there_is_named_with_its_extra(
@@ -545,16 +552,15 @@ def test_a_package_that_is_not_there_is_named_with_its_extra(
 @pytest.mark.parametrize(
     ("place", "value"),
     [(None, None), (("members", 0, "form"), "x"), (("members", 0, "form"), "network"),
-     (("members", 0, "settings"), {}), (("members", 0, "settings", "columns"), [999]),
+     (("members", 0, "settings"), {}), (("members", 0, "settings", "base"), "x"),
      (("members", 0, "features"), ["a"]), (("ranges",), {"rsi_daily": [-1e308, 1e308]}),
      (("label",), None)],
 )  # fmt: skip
 def test_a_damaged_bundle_makes_no_graph(bundle_of, tmp_path, capsys, place, value):
-    shutil.copytree(bundle_of("a20/forest"), tmp_path / "b")
+    shutil.copytree(bundle_of("a20/boosting"), tmp_path / "b")
     if place is None:
-        file = tmp_path / "b" / "members" / "0" / "model.skops"
-        with zipfile.ZipFile(file, "a") as archive:
-            archive.writestr("more", "x")
+        file = tmp_path / "b" / "members" / "0" / "arrays.safetensors"
+        file.write_bytes(file.read_bytes() + b"x")
     else:
         description = read_json(tmp_path / "b" / "bundle.json")
         part = description

@@ -304,10 +304,10 @@ def test_a_run_that_is_there_is_used_as_it_is(tmp_path):
     store = Store(tmp_path / "store")
     judge_table(table(), store=store)
     made = {run.key: run.record["created"] for run in store.all_runs()[0]}
-    files = {key: (store.runs / key / "record.json").stat().st_mtime_ns for key in made}
+    files = {key: (store.kept.runs / key / "record.json").stat().st_mtime_ns for key in made}
     judge_table(table(scores().select("date", "y", "good")), store=store, name="again")
     judge_table(table(), store=store)
-    assert {k: (store.runs / k / "record.json").stat().st_mtime_ns for k in files} == files
+    assert {k: (store.kept.runs / k / "record.json").stat().st_mtime_ns for k in files} == files
     assert store.campaigns()["again"].keys() == {"good"}
 
 

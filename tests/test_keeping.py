@@ -69,13 +69,13 @@ def names(board):
 
 
 def test_without_a_yes_nothing_goes_and_the_answer_says_what_would(store, capsys, monkeypatch):
-    before = sorted(os.listdir(store.runs))
+    before = sorted(os.listdir(store.kept.runs))
     status, out, err = call(capsys, "runs", "delete", "deep16", "forest", "--store", store.root)
     assert (status, err.count("\n")) == (2, 1)
     assert key_of(store, "deep16") in out
     assert "Would be deleted: 2 runs" in out
     assert code_of("runs", "delete", "deep16", "--store", store.root) == "not_confirmed"
-    assert sorted(os.listdir(store.runs)) == before
+    assert sorted(os.listdir(store.kept.runs)) == before
 
 
 def test_deleted_runs_are_gone_and_the_ledger_stays(store, capsys):
@@ -95,7 +95,7 @@ def test_deleted_runs_are_gone_and_the_ledger_stays(store, capsys):
     assert any(key in one.keys for one in Ledger(store).accesses(None))
     assert "deep16" not in names(leaderboard(store))
     assert code_of("runs", "delete", "deep16", "--store", store.root) == "no_run"
-    assert [name for name in os.listdir(store.runs) if name.startswith(".")] == []
+    assert [name for name in os.listdir(store.kept.runs) if name.startswith(".")] == []
 
 
 def test_runs_that_start_from_a_deleted_one_go_with_it(family, capsys):
@@ -123,10 +123,10 @@ def test_a_run_named_twice_is_one(store):
 
 @pytest.mark.parametrize("words", [[], ["nobody"], ["deep16", "nobody"]])
 def test_wrong_names_delete_nothing(store, words):
-    before = sorted(os.listdir(store.runs))
+    before = sorted(os.listdir(store.kept.runs))
     code = code_of("runs", "delete", *words, "--yes", "--store", store.root)
     assert code == ("no_run" if words else "which_runs")
-    assert sorted(os.listdir(store.runs)) == before
+    assert sorted(os.listdir(store.kept.runs)) == before
 
 
 @pytest.mark.parametrize(("typed", "gone"), [("y\n", True), ("Yes\n", True), ("n\n", False), ("", False)])  # fmt: skip
@@ -162,7 +162,7 @@ def test_a_kill_leaves_no_half_of_a_run(store, tmp_path):
     assert problems == []
     assert key not in {run.key for run in runs}
     store.prepare()
-    assert [name for name in os.listdir(store.runs) if name.startswith(".")] == []
+    assert [name for name in os.listdir(store.kept.runs) if name.startswith(".")] == []
 
 
 def test_what_was_deleted_can_be_stored_again(store):

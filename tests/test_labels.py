@@ -109,6 +109,16 @@ def test_errors_of_one_language_and_class(folder):
     expected = whole.filter((pl.col("language") == "de") & (
         (pl.col("given") == "Shoes") | (pl.col("predicted") == "Shoes")))  # fmt: skip
     assert some.frame["id"].to_list() == expected["id"].to_list()
+    stored = find_run(Store(folder / "store"), "A")[0].predictions().part("validation")
+    names = np.array(stored.classes)
+    every = pl.DataFrame({"language": stored.group, "given": names[stored.y],
+                          "predicted": names[stored.scores.argmax(axis=1)]})  # fmt: skip
+    shoes = every.filter((pl.col("language") == "de") & (
+        (pl.col("given") == "Shoes") | (pl.col("predicted") == "Shoes")))  # fmt: skip
+    assert (some.wrong.k, some.wrong.n) == (len(expected), len(shoes))
+    pair = some.pairs[0]
+    labelled = every.filter((pl.col("language") == "de") & (pl.col("given") == pair.given))
+    assert pair.share.n == len(labelled)
     given = asked(folder, how=How(Asked(given="Books", predicted="Clothing"), device="cpu"))
     assert set(given.frame["given"]) <= {"Books"}
     assert set(given.frame["predicted"]) <= {"Clothing"}
@@ -239,6 +249,23 @@ def test_evaluate_says_what_it_left_out(folder, tmp_path, capsys):
     assert without["leaks"]["leaked"] == kept["leaks"]["leaked"] > 0
     assert without["leaks"]["kept"] is False
     assert kept["overall"]["rows"] - without["overall"]["rows"] == kept["leaks"]["leaked"]
+
+
+def test_the_whole_of_another_corpus_is_evaluated_if_asked(folder, tmp_path, capsys):
+    shutil.copytree(folder / "store", tmp_path / "store")
+    words = ("text", "evaluate", "A", "--store", tmp_path / "store", "--corpus",
+             folder / "fresh", "--device", "cpu")  # fmt: skip
+    code, out, err = call(capsys, *words, "--whole", "--json")
+    assert code == 0, err
+    found, other = json.loads(out), load_corpus(folder / "fresh")
+    n = sum(other.statistics["rows"].values())
+    assert found["part"] == "whole"
+    assert found["leaks"]["n"] == n
+    assert found["overall"]["rows"] == n - found["leaks"]["leaked"]
+    assert "all parts" in (tmp_path / "store" / "ledger.jsonl").read_text()
+    code, out, _ = call(capsys, *words)
+    assert f"validation part of corpus {folder / 'fresh'} · " in " ".join(out.split())
+    assert call(capsys, *words, "--whole", "--open-test")[0] == 2
 
 
 def test_a_run_that_does_not_know_its_texts_is_refused(folder):

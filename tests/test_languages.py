@@ -39,6 +39,7 @@ from trueness.judge.languages_words import (
 )
 from trueness.judge.leaderboard import leaderboard
 from trueness.judge.measured import measured
+from trueness.judge.verdict import Verdict
 from trueness.predictions import Predictions
 from trueness.report import show, to_html
 from trueness.report.progress import ProgressListener
@@ -159,7 +160,11 @@ def test_a_stored_run_without_a_language_of_its_own_is_told():
         ["A-1"], {"label": "encoder", "estimates": {"macro_f1": estimate}, "seconds": 1.0}
     )
     assert "macro-F1 0.750 (" in out.getvalue()
-    assert "mean of groups" not in out.getvalue()
+    assert "mean of languages" not in out.getvalue()
+    ProgressListener(Console(file=out, width=200)).stored(
+        ["A-2"], {"label": "encoder", "estimates": {"mean_group": estimate}, "seconds": 1.0}
+    )
+    assert "mean of languages 0.750 (" in out.getvalue()
 
 
 def test_two_runs_are_told_by_language(texts):
@@ -338,6 +343,18 @@ def test_the_verdict_of_a_leader(stored):
         "too_few")  # fmt: skip
     baselines = [run for run in runs if run.spec.is_baseline]
     assert class_group(store, baselines, ids).verdicts == {}
+
+
+def test_what_is_shown_to_be_worse_is_said_first():
+    rng = np.random.default_rng(2)
+    y, right = rng.choice(4, 400), rng.random(400) < 0.1
+    guess = np.where(right, y, (y + 1) % 4)
+    answers = class_group(None, [_guesser(y, guess, "wrong")], {}).verdicts
+    assert answers["better_than_chance"].answer == "worse"
+    assert answers["better_than_chance"].p <= 0.05
+    verdict = Verdict("wrong", **answers)
+    assert verdict.short.startswith("wrong leads: worse than chance")
+    assert verdict.lines[0].startswith("Better than chance? No, worse.")
 
 
 @pytest.mark.parametrize("prior", [[0.4, 0.3, 0.2, 0.1], [0.7, 0.1, 0.1, 0.1]])

@@ -253,10 +253,10 @@ def test_a_record_without_data_is_a_problem_and_top_tells_it(tmp_path):
     store = Store(tmp_path / "store")
     judge_table(table(a=S, b=S[::-1]), store=store)
     key = find_run(store, "a")[0].key
-    signed.change(store.runs / key / "record.json", data=None)
+    signed.change(store.kept.runs / key / "record.json", data=None)
     assert [problem.name for problem in leaderboard(store).problems] == [key]
     assert any(key in note for note in top_models(store).notes)
-    shutil.rmtree(store.runs / key)
+    shutil.rmtree(store.kept.runs / key)
     assert not top_models(store).notes
 
 

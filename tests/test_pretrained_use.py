@@ -78,6 +78,15 @@ def test_a_stored_run_says_again_what_it_said(folder, id_):
     np.testing.assert_allclose(classifier.logits(texts), scores, atol=1e-5)
 
 
+def test_a_folder_that_is_known_is_not_looked_for(folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "empty"))
+    stored = _run(folder, "lora")
+    with pytest.raises(TruenessError) as caught:
+        load_classifier(stored, load_device())
+    assert caught.value.code == "no_files"
+    load_classifier(stored, load_device(), room.open_folder(folder / "bert"))
+
+
 def test_a_second_stage_begins_with_the_head_on_frozen_vectors(folder):
     np.testing.assert_allclose(
         *(_stored_scores(folder, one)[1] for one in ("frozen", "staged")), atol=1e-4
@@ -225,6 +234,7 @@ def test_a_folder_that_is_no_model_is_one_line_with_its_place(folder, capsys, tm
     (("--vocabulary", 500), "--vocabulary"), (("--d-model", 64), "d_model"),
     (("--set", "model.tune.kind=lora", "--set", "model.tune.targets=[q_proj]"), "q_proj"),
     (("--seq-len", 100), "66"), (("--tune", "some"), "some"),
+    (("--tune", "none"), "none"), (("--lr", "none"), "none"), (("--pooler", "none"), "none"),
 ])  # fmt: skip
 def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, words, told):
     code, _, err = call(capsys, "text", "train", folder / "corpus", "--pretrained", folder / "bert",

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from tests.conftest import BASELINES
 from trueness.campaign import load_campaign
-from trueness.engines import Setting
+from trueness.engines import Setting, engine_of
 from trueness.errors import SpecError
 from trueness.fit import Device
 from trueness.plan import hours_text, measured_rate, plan, size_text
@@ -48,7 +48,7 @@ class Diary(Listener):
         self.notes.append(text)
 
 
-def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
+def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path, monkeypatch):
     todo = plan(load_campaign(tiny, seeds=3), Store(tmp_path / "store"))
     size = todo.size(CPU, 2)
     assert (size["networks"], size["stacks"], size["fits"]) == (6, 6, 6)  # one fit each on a CPU
@@ -57,8 +57,11 @@ def test_a_plan_counts_stacks_members_work_and_memory(tiny, tmp_path):
     assert size["gflop_at_most"] == pytest.approx(
         sum(r["work_gflop"] for r in todo.rows if r["parameters"]), abs=0.01
     )
-    assert size["hours_at_most"] is None  # nothing was measured yet
-    assert "time known after the first" in size_text(size)
+    assert size["hours_at_most"] is not None  # tried on this machine
+    assert size["hours_expected"] is None  # nothing was stored yet
+    monkeypatch.setattr(Device, "free_bytes", lambda self: 80 * 10**9)
+    assert todo.size(GPU, 1)["hours_at_most"] is None
+    assert "time known after the first" in size_text(todo.size(GPU, 1))
     assert size["folds"] == 1
     assert size_text(size).startswith(f"{len(BASELINES)} baselines; 6 models, at most ")
     assert "2 models × 3 folds = 6 fits" in size_text({**size, "networks": 2, "folds": 3})
@@ -95,6 +98,33 @@ def test_priorities_run_in_the_order_of_the_file_and_work_adds_up(tiny, tmp_path
     again = plan(load_campaign(tiny), store)
     assert measured_rate(again.store, "stack", "cpu") > 0
     assert again.size(CPU, 2)["networks"] == 0
+    more = plan(load_campaign(tiny, seeds=3), store).size(CPU, 2)  # 2 of 2 were trained
+    assert more["gflop_expected"] == more["gflop_at_most"]
+
+
+def test_what_is_expected_is_the_epochs_that_stored_runs_took(tiny, tmp_path):
+    tiny.write_text(tiny.read_text().replace("epochs: 2", "epochs: 40, patience: 1"))
+    store = Store(tmp_path / "store")
+    run(load_campaign(tiny), store, workers=0)
+    taken = [r.record["last_epochs"][0] for r in store.all_runs(9)[0] if "last_epochs" in r.record]
+    size = plan(load_campaign(tiny, seeds=3), store).size(CPU, 2)
+    assert max(taken) < 40
+    share = size["gflop_expected"] / size["gflop_at_most"]
+    assert share == pytest.approx(sum(taken) / len(taken) / 40, abs=1e-3)
+
+
+def test_the_time_told_for_shapes_between_those_tried_lies_between(tiny, tmp_path):
+    widths = "experiments:\n" + "".join(
+        f"  - {{id: W-{w}, priority: P1, model.d_model: {w}, model.d_ff: {2 * w}}}\n"
+        for w in (8, 16, 32, 64)
+    )
+    tiny.write_text(tiny.read_text().split("experiments:")[0] + widths + "data: bars.csv\n")
+    todo = plan(load_campaign(tiny), Store(tmp_path / "store"))
+    jobs = todo.jobs(todo.missing, CPU)
+    rates = engine_of("stack").rates(jobs, CPU)
+    assert len(rates) == 4
+    ends = sorted((rates[0], rates[2]))
+    assert ends[0] <= rates[1] <= ends[1]
 
 
 def test_failed_runs_are_recorded_left_out_and_retried_on_request(tiny, tmp_path):

@@ -274,9 +274,13 @@ def test_a_port_in_use_is_refused_in_one_line(tmp_path, capsys):
     assert "--port" in err
 
 
-@pytest.mark.parametrize("words", [("--port", 70000), ("--host", "no.such.host.invalid")])
-def test_addresses_that_cannot_be_are_refused(tmp_path, capsys, words):
-    code, _, err = call(capsys, "serve", "--store", tmp_path, *words)
+@pytest.mark.parametrize("words", [
+    ("--port", 70000), ("--host", "no.such.host.invalid"), ("--store", "no-such-store"),
+])  # fmt: skip
+def test_addresses_that_cannot_be_are_refused(tmp_path, capsys, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "store").mkdir()
+    code, _, err = call(capsys, "serve", *words)
     assert code == 2
     assert len(err.splitlines()) == 1
 

@@ -3,12 +3,9 @@
 import contextlib
 import json
 import os
-import shutil
 import signal
-import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -16,13 +13,12 @@ from pathlib import Path
 import optuna
 import pytest
 
-from tests.test_cli import start
+from tests.servers import PATIENCE_S, free_port, wait_for
+from tests.test_cli import call, start
 from tests.test_search import SMALL, size_of, worker
 from trueness.market import synthetic_bars
+from trueness.places import shown_url
 from trueness.search import find_study, load_search, open_storage, open_study, search_trials
-from trueness.search.studies import shown_url
-
-PATIENCE_S = 180
 
 
 @pytest.fixture(scope="module")
@@ -33,64 +29,13 @@ def folder(tmp_path_factory):
     return folder
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 # -------------------------------------------------------------------------------------- PostgreSQL
 
 
-def _programs():
-    """Folder of initdb and postgres, None without them."""
-    found = [shutil.which("initdb"), *Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    return next(
-        (Path(f).parent for f in found if f and (Path(f).parent / "postgres").exists()), None
-    )
-
-
 @pytest.fixture(scope="module")
-def server(tmp_path_factory):
-    """Address of a PostgreSQL server with an empty database."""
-    programs = _programs()
-    if programs is None:
-        pytest.skip("no PostgreSQL server is installed")
-    pytest.importorskip("psycopg")
-    home = Path("/tmp") / f"trueness-postgres-{os.getpid()}"
-    home.mkdir()
-    owner = {}
-    if os.geteuid() == 0:  # the server refuses to run as root
-        shutil.chown(home, "postgres", "postgres")
-        owner = {"user": "postgres", "group": "postgres", "extra_groups": []}
-    options = {**owner, "cwd": home, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    subprocess.run(
-        [programs / "initdb", "-D", home / "data", "-U", "me", "--auth=trust"],
-        check=True,
-        **options,
-    )
-    port = free_port()
-    process = subprocess.Popen(
-        [
-            programs / "postgres",
-            "-D",
-            home / "data",
-            "-p",
-            str(port),
-            "-k",
-            home,
-            "-h",
-            "127.0.0.1",
-        ],
-        **options,
-    )
-    try:
-        _await(lambda: socket.create_connection(("127.0.0.1", port), 1).close())
-        yield f"postgresql+psycopg://me@127.0.0.1:{port}/postgres"
-    finally:
-        process.send_signal(signal.SIGINT)  # a fast shutdown
-        process.wait(PATIENCE_S)
-        shutil.rmtree(home)
+def server(postgres):
+    """Address of an empty database for studies."""
+    return postgres.database().replace("postgresql://", "postgresql+psycopg://")
 
 
 @contextlib.contextmanager
@@ -104,19 +49,7 @@ def opened_storage(url):
         storage.engine.dispose()
 
 
-def _await(attempt):
-    """Try until it works."""
-    until = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            return attempt()
-        except (OSError, urllib.error.URLError):
-            if time.monotonic() > until:
-                raise
-            time.sleep(0.2)
-
-
-@pytest.mark.slow
+@pytest.mark.services
 def test_two_processes_share_a_study_on_postgresql(server, folder):
     both = [worker(folder, server, 16, 0.05) for _ in range(2)]
     begun = []
@@ -132,7 +65,7 @@ def test_two_processes_share_a_study_on_postgresql(server, folder):
     assert len(set(together)) == len(together) == 16
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_trials_of_a_killed_process_return_on_postgresql(server, folder):
     text = SMALL.replace("search: small", "search: killed")
     (folder / "killed.yaml").write_text(text)
@@ -150,7 +83,7 @@ def test_trials_of_a_killed_process_return_on_postgresql(server, folder):
         assert keys <= {t.user_attrs["key"] for t in opened.completed()}
 
 
-@pytest.mark.slow
+@pytest.mark.services
 def test_a_real_search_keeps_its_study_on_postgresql(server, folder, tmp_path):
     def called(*words):
         process = start("search", *words, "--store", tmp_path / "store", "--json")
@@ -166,7 +99,7 @@ def test_a_real_search_keeps_its_study_on_postgresql(server, folder, tmp_path):
     assert not (tmp_path / "store" / "search.sqlite3").exists()
     status, out, err = called("analyze", "real", "--storage", server)
     assert (status, json.loads(out)["studies"][0]["n_trials"]) == (0, 3), err
-    gone = server.replace("/postgres", "/nothing").replace("me@", "me:secret@")
+    gone = f"{server.rpartition('/')[0]}/nothing".replace("me@", "me:secret@")
     status, _, err = called("analyze", "real", "--storage", gone)
     assert (status, "does not answer" in err, len(err.strip().splitlines())) == (2, True, 1)
     assert "secret" not in err
@@ -190,7 +123,7 @@ def dashboard(url, home):
             return json.load(answer)
 
     try:
-        _await(lambda: read("/api/studies"))
+        wait_for(lambda: read("/api/studies"))
         yield read
     finally:
         os.killpg(process.pid, signal.SIGTERM)
@@ -231,3 +164,13 @@ def test_optuna_dashboard_shows_a_study(folder, tmp_path):
 def test_no_form_of_a_password_is_shown(url):
     assert "cret" not in shown_url(url)
     assert "host" in shown_url(url)
+
+
+@pytest.mark.services
+def test_studies_of_a_store_in_postgresql_live_beside_it(database, folder, tmp_path, capsys):
+    at = ("--store", f"{database}?files={tmp_path}/files", "--json")
+    status, out, err = call(capsys, "search", "run", folder / "small.yaml", "--trials", 2,
+                            "--workers", 0, "--name", "beside", *at)  # fmt: skip
+    assert status == 0, err
+    status, out, err = call(capsys, "search", "analyze", "beside", *at)
+    assert (status, json.loads(out)["studies"][0]["n_trials"]) == (0, 2), err

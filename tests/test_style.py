@@ -73,4 +73,4 @@ def test_errors_are_caught_broadly_in_two_places_only():
         for node in ast.walk(ast.parse(file.read_text()))
         if isinstance(node, ast.ExceptHandler) and _caught(node) & {"Exception", "BaseException"}
     ]
-    assert sorted(places) == ["execute.py", "own.py"]
+    assert sorted(places) == ["contract.py", "own.py"]

@@ -531,6 +531,22 @@ def test_what_a_bundle_cannot_be_asked_is_refused(
         assert caught.value.code == code
 
 
+@pytest.mark.parametrize("name", ["notes.txt", "members/0/more.bin", "languages/link.npz"])
+def test_a_file_that_nobody_vouches_for_is_refused(bundles, tmp_path, capsys, name):
+    shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
+    path = tmp_path / "b" / name
+    if "link" in name:
+        path.symlink_to(tmp_path / "b" / "languages" / "model.npz")
+    else:
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("x")
+    code, out, err = call(capsys, "predict", tmp_path / "b", "--data", "-")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert str(path) in err
+    path.unlink()
+    assert open_bundle(tmp_path / "b").name == "tfidf_logit"
+
+
 # ------------------------------------------------------------------------------------------- monitor
 
 
@@ -588,6 +604,36 @@ def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
     with pytest.raises(TruenessError) as caught:
         bundle.monitor(labels=labels)
     assert caught.value.code == "contradiction"
+
+
+def test_only_a_fall_is_said_to_drift(folder, tmp_path):
+    bundle, answer, labels = _logged(folder, tmp_path)
+    shutil.copytree(tmp_path / "b", tmp_path / "other")
+    right = labels.select("id").join(answer.select("id", y="label"), on="id")
+    told = " ".join(str(bundle.monitor(labels=right)).split())
+    assert ": rose" in told
+    assert "probabilities are too low" in told
+    assert "drifts" not in told
+    other = "Shoes" if answer["label"][0] == "Clothing" else "Clothing"
+    wrong = right.with_columns(y=pl.when(pl.col("y") == other).then(pl.lit("Toys"))
+                               .otherwise(pl.lit(other)))  # fmt: skip
+    found = trueness.load(tmp_path / "other").monitor(labels=wrong)
+    assert "drifts, fell" in " ".join(str(found).split())
+    shown = found.document().tables()[0]
+    assert len(shown.rows) == 20
+    assert f"{len(found.judgement.alarms) - 20} more; --csv FILE has all" in shown.note
+
+
+def test_repeated_texts_in_the_log_are_told(folder, tmp_path):
+    _finalized(folder, "tfidf_logit", tmp_path / "b", precision=CERTIFIED)
+    bundle = trueness.load(tmp_path / "b")
+    table = pl.DataFrame({"text": ["Red shoes", "Blue bag"] * 15, "nr": range(30)})
+    shown = bundle.predict(table, id_column="nr", log=True).document().tables()[0]
+    assert len(shown.rows) == 20
+    assert shown.note == "… 10 more; --csv FILE has all."
+    labels = pl.DataFrame({"id": [str(i) for i in range(30)], "y": ["Shoes"] * 30})
+    (note,) = bundle.monitor(labels=labels).judgement.notes
+    assert note.startswith("28 of 30 texts")
 
 
 def test_outcomes_count_in_the_order_in_which_they_came(folder, tmp_path):
@@ -743,3 +789,25 @@ def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
     told = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
     assert told.promise.abstains
     assert "abstains on every text" in told.document().parts[0].text
+    most = told.promise.certifiable["en"]
+    assert f"en (at most {100 * most:.0f} %)" in told.document().parts[0].text
+    store = Store(folder / "store")
+    run_ = find_run(store, "majority")[0]
+    assert "en" not in class_promise_of(run_, most).abstaining
+    assert "en" in class_promise_of(run_, most + 0.01).abstaining
+    assert load(tmp_path / "none").promise.certifiable == told.promise.certifiable
+
+
+def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_path):
+    (tmp_path / "out").write_text("mine")
+    with pytest.raises(StoreError) as caught:
+        finalize_named(Store(folder / "store"), "A", {"data": tmp_path / "none"}, tmp_path / "out")
+    assert caught.value.code == "out"
+
+
+def test_languages_that_abstain_are_named_first(folder, tmp_path):
+    told = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
+    lost = told.promise.abstaining
+    assert lost
+    assert not told.promise.abstains
+    assert all(name in told.document().parts[0].text for name in lost)

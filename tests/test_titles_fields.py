@@ -87,6 +87,14 @@ def test_fields_stand_behind_the_title_in_the_order_that_was_said(folder):
     assert tenths.min() > 0.05 * len(train)
 
 
+def test_a_build_says_which_columns_it_took(folder, tmp_path, capsys):
+    code, out, _ = call(capsys, "text", "build", "--table", folder / "offers.csv",
+                        "--field", "brand", "--out", tmp_path / "c")  # fmt: skip
+    assert code == 0
+    assert ("Columns: title from 'title', class from 'label', language from 'language', no cluster, "
+            "id from 'id', fields from 'brand'") in " ".join(out.split())  # fmt: skip
+
+
 def test_models_read_the_fields(folder):
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     assert one.record["estimates"]["macro_f1"]["value"] > 0.9  # titles alone say nothing
@@ -221,3 +229,12 @@ def test_an_infinite_number_is_refused():
     with pytest.raises(DataError) as error:
         numbers_of(pl.DataFrame({"price": ["1", "inf"]}), "price", "offers.csv")
     assert error.value.code == "no_number"
+
+
+def test_words_of_a_text_are_asked_about_with_its_fields(bundle, capsys):
+    code, out, _ = call(capsys, "importance", bundle, "--text", "w1 w2 [brand] Acme", "--json")
+    found = json.loads(out)
+    assert code == 0
+    assert found["text"]["text"] == "w1 w2 [brand] Acme [price] [none]"
+    assert [one["word"] for one in found["text"]["words"]] == ["w1", "w2", "Acme"]
+    assert sum("[price]" in note for note in found["notes"]) == 1

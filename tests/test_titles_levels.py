@@ -12,7 +12,13 @@ from trueness.bundle.class_promise import class_promise_of
 from trueness.bundle.classifying import ABSTAINS, ANSWERED
 from trueness.campaign import load_campaign
 from trueness.errors import DataError, TruenessError
-from trueness.evaluation.backing_off import Asked, _chain, _share, backing_off_thresholds
+from trueness.evaluation.backing_off import (
+    Asked,
+    Units,
+    _chain,
+    _share,
+    backing_off_thresholds,
+)
 from trueness.evaluation.group_calibration import RankedUnits, abstention_thresholds
 from trueness.evaluation.levels import levels_of
 from trueness.judge.finding import find_run
@@ -20,6 +26,7 @@ from trueness.runner import run
 from trueness.store import Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
+from trueness.text.paths import check_single
 from trueness.text.tables import Columns, Table
 
 CAMPAIGN = """\
@@ -101,6 +108,8 @@ def test_paths_are_never_guessed(folder, tmp_path):
         (["A>x > y", "A > z", "B > z"], {"hierarchy": " > "}, "hierarchy"),
         (["A|B", "A", "B"], {}, "several_labels"),
         (["A; B", "B;C", "A ;C"], {}, "several_labels"),
+        (["A, B", "A", "B"], {}, "several_labels"),
+        (["A/B", "A", "B"], {}, "several_labels"),
         (["['A', 'B']", "A", "B"], {}, "several_labels"),
         ([["A"], ["B"], ["A", "B"]], {}, "column_type"),
     ],
@@ -116,14 +125,25 @@ def test_labels_that_are_no_tree_or_several_are_refused(tmp_path, labels, column
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mark", [", ", "/", " / "])
+def test_commas_and_slashes_join_classes_only_where_most_do(mark):
+    joined = {f"A{mark}B": 2, f"B{mark}C": 1, f"Home{mark}Garden": 5}
+    with pytest.raises(DataError) as caught:
+        check_single({**joined, "A": 1, "B": 1, "C": 1})
+    assert caught.value.code == "several_labels"
+    assert f"'A{mark}B'" in str(caught.value)
+    check_single({f"Home{mark}Garden": 5, f"Food{mark}Drink": 2, f"A{mark}B": 2, "A": 1, "B": 3})
+    check_single({**joined, "Home": 3, "A": 4})
+
+
 def test_a_joined_name_of_one_class_alone_is_a_name(tmp_path):
-    labels = ["Audio|Video", "Books", "Home; Garden"] * 20
+    labels = ["Audio|Video", "Books, Maps", "Home; Garden"] * 20
     pl.DataFrame({"text": [f"t {i}" for i in range(60)], "label": labels}).write_parquet(
         tmp_path / "t.parquet"
     )
     source = Table(tmp_path / "t.parquet", Columns(("text",), "label"))
     corpus = build(source, tmp_path / "c", Plan(detect=False, threshold=None, test=0.2))
-    assert corpus.classes == ("Audio|Video", "Books", "Home; Garden")
+    assert corpus.classes == ("Audio|Video", "Books, Maps", "Home; Garden")
 
 
 def test_a_path_with_an_empty_level_is_counted_as_no_label(tmp_path):
@@ -213,7 +233,7 @@ def test_certified_cuts_of_all_levels_hold_together():
         top = rng.beta(4, 2, 400)
         hits = rng.random(400) < 0.9
         tops = np.array([top, np.clip(top + 0.1 * rng.random(400), 0, 1)])
-        chain = _chain(np.array([hits, hits]), tops, np.arange(400), Asked(0.9, 0.05, True, ()))
+        chain = _chain(Units(np.array([hits, hits]), tops, np.arange(400)), Asked(0.9, 0.05))
         broken += any(one.threshold is not None for one in chain)
     assert broken / trials <= 0.05 + 2.5 * np.sqrt(0.05 * 0.95 / trials)
 
@@ -257,6 +277,8 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     given = [row for row in rows if row["answer"] == ANSWERED]
     parents = [row for row in given if row["label"] in ("Home", "Play")]
     assert (code, bool(parents)) == (0, True)
+    assert all(" %, " in row["odd"] for row in parents)  # why it is no leaf
+    assert not any(" %, " in row["odd"] for row in given if row not in parents)
     assert all(0 < row["score"] <= 1 and 0 < row["calibrated"] <= 1 for row in rows)
     assert any(row["answer"] == ABSTAINS for row in rows)
     truth = dict(zip(test.ids, np.array(load_corpus(folder / "corpus").classes)[test.y],

@@ -135,7 +135,7 @@ MISTAKES = [
     ("  - {id: A, recipe.start: Z}", "recipe.start: no earlier experiment 'Z'; none stands before it"),
     ("  - {id: A, task.corpus: abc}", "task.corpus is set by `data:` or --data"),
     ("  - {id: A, recipe.sampling_alpha: 2}", "recipe.sampling_alpha: input should be less than or equal to 1"),
-    ("  - {id: B}", "tiny.yaml:3: reference: no experiment 'A'; choose from B"),
+    ("  - {id: B}", "tiny.yaml:3: reference: no experiment or baseline 'A'; choose from B, "),
 ]  # fmt: skip
 
 
@@ -222,20 +222,34 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def test_nothing_is_compared_while_the_reference_is_not_trained(store):
-    def judged(**options):
-        (group,) = leaderboard(store, "tiny", **options).groups
-        return group
+def _judged(store, **options):
+    (group,) = leaderboard(store, "tiny", **options).groups
+    return group
 
-    assert judged(planned="A").classes.comparison.reference == "A"
-    group = judged(planned="Z")
+
+def test_a_leaderboard_compares_with_the_reference_that_its_campaign_declared(folder, tmp_path):
+    head = HEAD.replace("reference: A", "reference: tfidf_logit\ntitle: Which is best?")
+    (tmp_path / "tiny.yaml").write_text(head + EXPERIMENTS)
+    kept = Store(shutil.copytree(folder / "store", tmp_path / "store"))
+    run(load_campaign(tmp_path / "tiny.yaml", data=folder / "corpus"), kept, workers=0)
+    board = leaderboard(kept, "tiny")
+    assert board.title == "Which is best?"
+    assert board.groups[0].classes.comparison.reference == "tfidf_logit"
+    assert _judged(Store(folder / "store")).classes.comparison.reference == "A"
+    assert _judged(kept, reference="B").classes.comparison.reference == "B"
+
+
+def test_nothing_is_compared_while_the_reference_is_not_trained(folder, store, tmp_path):
+    kept = Store(shutil.copytree(folder / "store", tmp_path / "store"))
+    kept.write_campaign("tiny", {"Z": "0123456789ab"}, "", "Z")  # an id that has no run yet
+    group = _judged(kept)
     assert group.classes.comparison is None
     assert group.classes.verdict_text.startswith("Nothing is compared yet: Z")
-    assert [m.name for m in group.candidates] == [m.name for m in judged().candidates]
-    document = leaderboard(store, "tiny", planned="Z").document()
+    assert [m.name for m in group.candidates] == [m.name for m in _judged(store).candidates]
+    document = leaderboard(kept, "tiny").document()
     assert sum("Nothing is compared yet" in text for text in document.sentences()) == 1
     with pytest.raises(StoreError) as caught:
-        judged(reference="Z")
+        _judged(kept, reference="Z")
     assert caught.value.code == "no_reference"
 
 

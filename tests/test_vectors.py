@@ -241,7 +241,7 @@ def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         ours.of_titles(titles(["a", "d", "b"]), 5), [[6, 7], [0, 1], [4, 5]]
     )
-    told = refused("vector_ids", lambda: ours.check(titles(["a", "x", "b", "y"])))
+    told = refused("vector_ids", lambda: ours.of_titles(titles(["a", "x", "b", "y"]), 5))
     assert "2 of 4" in told
     assert "'x'" in told
 

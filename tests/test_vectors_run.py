@@ -237,6 +237,33 @@ def test_vectors_that_lack_a_text_are_refused_before_anything_is_written(folder,
     assert not (tmp_path / "store" / "runs").exists()
 
 
+def test_what_is_odd_about_vectors_is_told_and_kept(folder, tmp_path):
+    words = (folder / "own.vec").read_text().splitlines()[1:]
+    few = [*words[:20], words[0], words[1]]
+    (tmp_path / "few.vec").write_text("\n".join([f"{len(few)} 8", *few]) + "\n")
+    np.save(tmp_path / "more.npy", np.vstack([np.load(folder / "by_id.npy"), np.ones((2, 4))]))
+    ids = (folder / "by_id.ids.txt").read_text()
+    (tmp_path / "more.ids.txt").write_text(f"{ids}\nnobody\nno one\n")
+    lines = "  - {id: F, model.of: few.vec}\n  - {id: G, model.of: more.npy}\n"
+    store = Store(tmp_path / "store")
+    assert not run(_declared(folder, tmp_path, lines), store, device="cpu", workers=0).failed
+    repeated, known = find_run(store, "F")[0].record["notes"]
+    assert repeated.startswith("2 words")
+    assert "of the words" in known
+    (extra,) = find_run(store, "G")[0].record["notes"]
+    assert extra.startswith("2 of 1,")
+    assert _run(folder, "L").record["notes"] == []
+
+
+def test_vectors_that_know_no_word_are_refused_before_anything_is_written(folder, tmp_path):
+    (tmp_path / "none.vec").write_text("1 3\nxyzzy 1 2 3\n")
+    campaign = _declared(folder, tmp_path, "  - {id: X, model.of: none.vec}\n")
+    with pytest.raises(TruenessError) as caught:
+        run(campaign, Store(tmp_path / "store"), device="cpu", workers=0)
+    assert caught.value.code == "vectors_unknown"
+    assert not (tmp_path / "store" / "runs").exists()
+
+
 def test_a_second_stage_begins_on_the_same_vectors(folder, tmp_path):
     words_file(tmp_path / "other.vec", load_corpus(folder / "corpus"), seed=2)
     key = _run(folder, "N").key

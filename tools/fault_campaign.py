@@ -277,7 +277,7 @@ def _answered(folder: Path) -> dict[str, Any]:
     from trueness.bundle.log import read_log
 
     bundle = open_bundle(folder / "bundle")
-    kept = ("key", "promise", "refit", "members")  # files of skops hold the time
+    kept = ("key", "promise", "refit", "members")
     log = read_log(bundle).predictions
     return {
         "bundle": {name: bundle.description[name] for name in kept},

@@ -28,6 +28,7 @@ EXTRAS = {
     "lightgbm": "boost", "xgboost": "boost", "catboost": "boost",
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "skl2onnx": "onnx",
     "wordllama": "vectors", "transformers": "pretrained", "peft": "pretrained",
+    "ray": "ray",
 }  # fmt: skip
 """Package -> extra of trueness that installs it."""
 
@@ -233,6 +234,19 @@ def _module(name: str) -> ModuleType:
         if isinstance(cause, ModuleNotFoundError) and f"{name}.".startswith(f"{cause.name}."):
             raise SpecError(f"there is no module {cause.name}", "own_name") from None
         raise
+
+
+def own_files(model: Any, beside: Path) -> tuple[Path, ...]:  # noqa: ANN401 - of a spec
+    """File of own code that a model refers to, if it does.
+
+    Parameters
+    ----------
+    model : Model of a spec
+    beside : Path
+        Folder of own files.
+    """
+    reference = getattr(model, "reference", None) or ""
+    return (beside / _split(reference)[0],) if _is_file(reference) else ()
 
 
 def check_installed(package: str) -> None:

@@ -71,7 +71,9 @@ class RunRecorder:
         if self.ranks.first:
             self.leases.sweep()
             ids = {e.id: e.spec.key for e in self.campaign.entries}
-            aside = self.store.write_campaign(self.campaign.name, ids)
+            aside = self.store.write_campaign(
+                self.campaign.name, ids, self.campaign.title, self.campaign.reference
+            )
             if aside is not None:
                 self.listener.note(
                     f"what was known of ids of {self.campaign.name} is damaged; it was put aside "
@@ -178,7 +180,7 @@ class RunRecorder:
 
     def _forget(self, key: str) -> None:
         """Remove the checkpoints of a run that is stored."""
-        folder = self.store.root / "checkpoints"
+        folder = self.store.checkpoints
         for name in (f"{key}.pt", key):
             remove(folder / name)
 

@@ -19,10 +19,10 @@ from trueness.checks import limits_in
 from trueness.engines import EncoderOptions, Setting, Step, carry_out, engine_of
 from trueness.engines.continued import Continued
 from trueness.errors import SpecError
-from trueness.execute import Pool, Question, keep_memory, refuse_unguarded
+from trueness.execute import AnyPool, Pool, Question, keep_memory, pool_size, refuse_unguarded
 from trueness.fit.device import choose_device
 from trueness.fit.parallel import join_ranks
-from trueness.plan import Plan, plan, pool_size, resolution, size_text
+from trueness.plan import Plan, plan, resolution, size_text
 from trueness.plan.continuing import continued, predecessors
 from trueness.recorder import Listener, RunRecorder
 from trueness.store import Store
@@ -63,7 +63,7 @@ def run(
     max_hours: float | None = None,
     encoders: EncoderOptions | None = None,
     listener: Listener | None = None,
-    pool: Pool | None = None,
+    pool: AnyPool | None = None,
     examples: dict[str, Any] | None = None,
     prune: Prune | None = None,
     announce: bool = True,
@@ -86,8 +86,8 @@ def run(
     encoders : EncoderOptions, optional
         Compiling, tokenizer and checkpoints of encoders.
     listener : Listener, optional
-    pool : Pool, optional
-        Workers that outlive this call; made and stopped here by default.
+    pool : AnyPool, optional
+        Workers that outlive this call; processes that are made and stopped here by default.
     examples : dict, optional
         Examples of earlier calls on the same data, kept for later ones.
     prune : callable, optional
@@ -124,10 +124,10 @@ def run(
     until = None if max_hours is None else time.monotonic() + 3600 * max_hours
     limits_in(store)  # refuses a wrong checks.yaml before anything trains
     _check_name(campaign, store)
-    where = choose_device(device)
+    where = choose_device(device) if pool is None else pool.device(device)
     setting = Setting(
         where, store.root, encoders or EncoderOptions(), asks=prune is not None,
-        folder=campaign.folder,
+        folder=campaign.folder, shared=pool is None or pool.sees(store.checkpoints),
     )  # fmt: skip
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
@@ -136,12 +136,14 @@ def run(
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
         setting = replace(setting, continues=_continued(campaign, todo, heard, update=update))
-    size = pool_size(workers, len(todo.specs)) if name == "cpu" and ranks.world == 1 else 0
-    with contextlib.nullcontext(pool) if pool is not None else Pool(size) as workforce:
+    here = name == "cpu" and ranks.world == 1
+    own = Pool(pool_size(workers, len(todo.specs)) if here else 0)
+    with own if pool is None else contextlib.nullcontext(pool) as workforce:
         workforce.start()
+        workforce.check(lambda: todo.jobs(todo.specs, setting))
         recorder = RunRecorder(campaign, store, heard, setting)
         work = _Work(recorder, todo, setting, workforce, until, prune)
-        return work.carry_out(size if announce else None)
+        return work.carry_out(min(workforce.size, len(todo.specs)) if announce else None)
 
 
 def _continued(
@@ -175,7 +177,7 @@ class _Work:
     recorder: RunRecorder
     todo: Plan
     setting: Setting
-    pool: Pool
+    pool: AnyPool
     until: float | None
     prune: Prune | None
 
@@ -242,8 +244,9 @@ class _Work:
             return False
 
         alone = len(jobs) == 1 and engine_of(jobs[0].engine).alone
-        pool = Pool(0) if alone else self.pool
-        for position, answer in pool.map(carry_out, jobs, hear, self.recorder.begin, self.until):
+        for position, answer in self.pool.map(
+            carry_out, jobs, hear, self.recorder.begin, self.until, alone=alone
+        ):
             self.recorder.take(position, answer)
 
     def _give_up(self, pending: Sequence[Any]) -> None:

@@ -126,8 +126,8 @@ CASES = {
     "TRU101 train part": (dict(others=[frame("train").with_columns(cluster=frame()["cluster"])]), dict(others=[frame("train")])),
     "TRU102": (dict(measured=frame(scores=LOGITS + 12 * FIRST)), dict(measured=frame(scores=LOGITS + 3 * FIRST))),
     "TRU102 spread": (dict(measured=frame(scores=LOGITS / 200)), dict(measured=frame(scores=LOGITS / 10))),
-    "TRU103": (dict(differences={"tfidf_logit": estimate(-0.02, -0.001), "tfidf_svm": estimate(0.01, 0.02)}),
-               dict(differences={"tfidf_logit": estimate(-0.02, 0.001)})),
+    "TRU103": (dict(differences={"best": estimate(-0.02, -0.001), "tfidf_svm": estimate(0.01, 0.02)}),
+               dict(differences={"best": estimate(-0.02, 0.001), "tfidf_svm": estimate(-0.03, -0.02)})),
     "TRU104": (dict(measured=frame(scores=NOISE + 3 * FIRST)), dict(measured=frame(scores=LOGITS + 4 * FIRST))),
     "TRU104 other rows": (dict(measured=frame(scores=LOGITS[::-1])), dict()),
     "TRU104 constant": (dict(measured=frame(scores=np.zeros((N, K)))), dict()),
@@ -170,7 +170,7 @@ def test_every_check_of_classes_has_a_planted_case():
 
 
 def test_a_healthy_run_has_no_findings():
-    results = run_checks(given(differences={"tfidf_logit": estimate(0.01, 0.02)}))
+    results = run_checks(given(differences={"best": estimate(0.01, 0.02)}))
     assert {type(one) for one in results} == {Clean}
     assert {one.code for one in results} == MADE
 

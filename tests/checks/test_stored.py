@@ -103,7 +103,7 @@ def call(capsys, *arguments):
 def rewrite(store, change, without=()):
     """Change the predictions of the network, and take entries out of its record."""
     key = network(store).run.key
-    folder = store.runs / key
+    folder = store.kept.runs / key
     record = read_json(folder / "record.json")
     path = folder / "predictions.parquet"
     change(store.run(key).table()).write_parquet(path)
@@ -203,7 +203,7 @@ def test_runs_of_older_versions_open_and_are_checked_by_what_they_hold(store):
 
 def test_damaged_predictions_leave_the_findings_of_the_record(store):
     old = older(store)
-    path = store.runs / old.key / "predictions.parquet"
+    path = store.kept.runs / old.key / "predictions.parquet"
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

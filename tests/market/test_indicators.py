@@ -1,6 +1,8 @@
 """Indicators against independent formulas written with pandas, TA-Lib and loops; contracts over the catalogue."""
 
 import itertools
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -320,3 +322,20 @@ def test_weekly_average_by_hand_on_thirty_days():
             assert np.isnan(values[t])
         else:
             assert values[t] == ((5 * week - 1) + (5 * (week - 1) - 1)) / 2
+
+
+def test_ta_lib_knows_a_pandas_that_is_imported_later():
+    """Columns are computed without pandas, which takes longer; other code in the process may use both."""
+    program = (
+        "import sys, trueness.market.indicators\n"
+        "assert 'talib' in sys.modules and 'pandas' not in sys.modules\n"
+        "import numpy as np, pandas as pd, talib, talib.abstract\n"
+        "x = np.arange(30.0)\n"
+        "one = talib.SMA(pd.Series(x, index=x + 7), 5)\n"
+        "assert isinstance(one, pd.Series) and one.index[-1] == 36 and one.iloc[-1] == 27\n"
+        "table = talib.abstract.BBANDS(pd.DataFrame({'close': x}))\n"
+        "assert isinstance(table, pd.DataFrame) and len(table) == 30\n"
+        "assert isinstance(talib.SMA(x, 5), np.ndarray)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")

@@ -116,7 +116,7 @@ class Encoder:
             one.y, one.scores.argmax(axis=1), linear.scores.argmax(axis=1), one.group,
             one.blocks(rule.block), n_classes=len(one.classes), min_rows=rule.min_rows,
         ).summaries["mean_group"].pointwise  # fmt: skip
-        return {"best": found, "tfidf_logit": found}
+        return {"best": found}
 
 
 def _column(scores):

@@ -167,7 +167,7 @@ FAULTS = {
     "TRU017": Fault("training days up to the measured ones", _overlap),
     "TRU101": Fault("5 % of the measured texts among the training ones", _duplicates),
     "TRU102": Fault("one class that is always predicted", _one_answer),
-    "TRU103": Fault("noise in the logits that the linear baseline does not have", _noisy),
+    "TRU103": Fault("noise in the logits that the baseline does not have", _noisy),
     "TRU104": Fault("the logits of other texts", _shuffled),
     "TRU105": Fault("each language cut into dialects of 30 texts", _dialects),
     "TRU106": Fault("the largest language without its rarest class", _lacking),

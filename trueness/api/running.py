@@ -23,7 +23,8 @@ def run(
     recipe: str | None = None, seeds: int | None = None,
     settings: Mapping[str, Any] | None = None, store: Store | str | Path = DEFAULT_STORE,
     device: str = "auto", workers: int | None = None, retry: bool = False,
-    max_hours: float | None = None, update: bool = False, progress: bool = True,
+    on: str | None = None, max_hours: float | None = None, update: bool = False,
+    progress: bool = True,
 ) -> Answer[Leaderboard]:  # fmt: skip
     """Train what is missing of a campaign, baselines first; the leaderboard of its runs.
 
@@ -52,6 +53,9 @@ def run(
         Processes on a CPU, one thread each; all cores by default, 0 stays in this process.
     retry : bool
         Try runs again that failed before.
+    on : str, optional
+        ``ray``: the Ray cluster of ``RAY_ADDRESS``, else one on this machine; ``ray://HOST:PORT``:
+        that of the client server there. `workers` are jobs at once then.
     max_hours : float, optional
         Begin nothing new after so many hours.
     update : bool
@@ -69,6 +73,7 @@ def run(
         After Ctrl-C; what was finished is stored.
     """
     from trueness.campaign import load_campaign
+    from trueness.execute import pool_on
     from trueness.judge.leaderboard import leaderboard
     from trueness.runner import run as carry_out
 
@@ -79,16 +84,16 @@ def run(
                 campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
                 seeds=seeds, settings=settings, told=shown, store=kept, update=update,
             ).select(ids, priorities)  # fmt: skip
-        summary = carry_out(
-            campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,
-            listener=shown, update=update,
-        )  # fmt: skip
+        with pool_on(on, workers) as pool:
+            summary = carry_out(
+                campaign, kept, device=device, workers=workers, retry=retry, max_hours=max_hours,
+                listener=shown, update=update, pool=pool,
+            )  # fmt: skip
     if summary.interrupted:
         raise KeyboardInterrupt
     board = leaderboard(
         kept, campaign.name, keys={e.spec.key for e in campaign.entries},
         access=("run", "") if summary.speaks else None,
-        planned=campaign.reference, title=campaign.title,
     )  # fmt: skip
     return Answer(board, kept)
 

@@ -43,7 +43,8 @@ def leaderboard(
         Setting whose variants are compared, such as ``loss`` or ``model.embedding``; ``data`` shows
         each series of a panel by itself.
     reference : str, optional
-        With `by`, the value that the others are compared with; for K classes, the run.
+        With `by`, the value that the others are compared with; for K classes, the run, by default
+        the one that the campaign declares.
     each : bool
         With `by`: a row per experiment instead of the mean over those of a variant.
     sort : str, optional

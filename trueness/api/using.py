@@ -265,7 +265,7 @@ def load(folder: str | Path = DEFAULT_STORE) -> Store | Bundle:
     if (Path(folder) / DESCRIPTION).is_file():
         return Bundle(load_bundle(folder))
     store = Store(folder)
-    if not (store.root / "store.json").exists():
+    if not store.exists():
         raise StoreError(f"{folder}: no store and no bundle is there; `trueness run`, `judge` or "
                          "`finalize` make one", "no_store")  # fmt: skip
     return store

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from trueness.judge.access import record_access
 from trueness.judge.finding import find_run, names_of
 from trueness.judge.parts import unrecorded_notes
 from trueness.store import AnyStore, Run
+from trueness.text.fields import NONE, completed, marker, markers_of
 from trueness.text.sources import clean_text
 from trueness.titles.classifier import load_classifier
 
@@ -128,10 +129,10 @@ def word_importance(
     if run.spec.task.kind != "titles":
         raise TruenessError(f"{name} is no run on titles: its inputs are columns, no words",
                             "not_titles")  # fmt: skip
-    about = (name, run.key, run.record["label"])
+    about, columns = (name, run.key, run.record["label"]), run.record["data"].get("columns", {})
     classifier = load_classifier(run, choose_device(device))
     if asked.text is not None:
-        return of_text(*about, classifier.logits, classifier.classes, asked, given)
+        return of_text(*about, classifier.logits, classifier.classes, asked, given, columns)
     part = "test" if asked.opened else "validation"
     titles = corpus_of(run, name, given).part(part)
     rng = np.random.default_rng(asked.seed)
@@ -145,7 +146,12 @@ def word_importance(
             record_access(store, [run], *access, part=part, opened=asked.opened)
         )
     words, row, effects = left_out(
-        classifier.logits, chosen.to_list(), base, progress or Silent(), run.key
+        classifier.logits,
+        chosen.to_list(),
+        base,
+        progress or Silent(),
+        run.key,
+        fixed={*markers_of(columns), NONE},
     )
     found, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
     return WordImportance(
@@ -156,9 +162,12 @@ def word_importance(
 
 def of_text(
     name: str, key: str, label: str, logits: Logits, classes: Sequence[str], asked: Asked,
-    given: Mapping[str, Any],
+    given: Mapping[str, Any], columns: Mapping[str, Any],
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of one text.
+
+    Fields that the model reads beside the title stand in it behind their markers; those that are
+    not there count as missing.
 
     Parameters
     ----------
@@ -171,10 +180,13 @@ def of_text(
         With a text.
     given : mapping
         Sources, which a text does not need.
+    columns : mapping
+        Of the corpus of the model.
     """
-    text = asked.text or ""
+    text, lost = completed(asked.text or "", columns)
     base = np.asarray(logits(pl.Series([text], dtype=pl.String)))
-    words, _, effects = left_out(logits, [text], base, Silent(), "", keep_forms=True)
+    words, _, effects = left_out(logits, [text], base, Silent(), "", keep_forms=True,
+                                 fixed={*markers_of(columns), NONE})  # fmt: skip
     log_p = log_softmax(base[0].astype(np.float64))
     order = np.argsort(-log_p, kind="stable")
     names = [classes[i] for i in order]
@@ -183,6 +195,11 @@ def of_text(
             for word, effect in zip(words, effects, strict=True)]  # fmt: skip
     notes = [
         *["a text of one word has none that can be left out"] * (not each),
+        *[
+            f"missing here, as in rows without it: {name}; write it behind the title after "
+            f"{marker(name)}"
+            for name in lost
+        ],
         *["--data is not read where --text is given"] * (given.get("data") is not None),
     ]
     return WordImportance(
@@ -236,7 +253,7 @@ def unit_of(word: str) -> str:
 
 def left_out(
     logits: Logits, texts: Sequence[str], base: NDArray[Any], progress: Progress,
-    what: str = "", *, keep_forms: bool = False,
+    what: str = "", *, keep_forms: bool = False, fixed: Collection[str] = (),
 ) -> tuple[list[str], Index, Array]:  # fmt: skip
     """Every text without each of its words: what that takes from each class.
 
@@ -253,6 +270,8 @@ def left_out(
         Shown beside the progress.
     keep_forms : bool
         Whether words stay as they are written; else `unit_of`.
+    fixed : collection of str
+        Words that always stay in, such as markers of fields.
 
     Returns
     -------
@@ -263,6 +282,8 @@ def left_out(
     for i, text in enumerate(texts):
         units = text.split()
         for at, word in enumerate(units if len(units) > 1 else ()):
+            if word in fixed:
+                continue
             words.append(word if keep_forms else unit_of(word))
             row.append(i)
             shorter.append(" ".join([*units[:at], *units[at + 1 :]]))

@@ -22,6 +22,7 @@ from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.predicting import load
 from trueness.errors import TruenessError
 from trueness.store import AnyStore
+from trueness.text.fields import NONE, markers_of
 
 GIVEN = "given"
 """Part of the texts."""
@@ -74,7 +75,8 @@ def _of_bundle(
         raise TruenessError("--open-test is about runs: a bundle was fitted on the test part as "
                             "well; leave it out", "no_option")  # fmt: skip
     if asked.text is not None:
-        return of_text(*about, predictor.logits, predictor.promise.classes, asked, given)
+        classes = predictor.promise.classes
+        return of_text(*about, predictor.logits, classes, asked, given, predictor.recipe)
     read = predictor.load_if_given(given)
     if read is None:
         raise TruenessError(f"{folder} was fitted on all texts of its corpus; give others as "
@@ -85,7 +87,8 @@ def _of_bundle(
     rng = np.random.default_rng(asked.seed)
     chosen = every.gather(np.sort(rng.permutation(len(every))[: asked.most]))
     words, row, effects = left_out(predictor.logits, chosen.to_list(), predictor.logits(chosen),
-                                   progress, about[0])  # fmt: skip
+                                   progress, about[0],
+                                   fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes
     found, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)

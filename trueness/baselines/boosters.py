@@ -68,7 +68,7 @@ def xgboost(job: Job) -> tuple[Fitted, str]:
             verbose_eval=False,
         )  # fmt: skip
     trees = _best(curve["held"]["logloss"])
-    return XGBoost(model, trees), _words(trees)
+    return XGBoost(bytes(model[:trees].save_raw("ubj")), trees), _words(trees)
 
 
 def catboost(job: Job) -> tuple[Fitted, str]:

@@ -1,13 +1,13 @@
 """What fitting leaves behind: something that scores rows of columns, and the files that keep it.
 
-Nothing is pickled. Estimators of scikit-learn are kept by skops, which builds known types only;
-boosters in their packages' own formats.
+Nothing is pickled. Models of ours are kept as arrays (`trueness.baselines.arrays`), boosters in
+their packages' own formats, estimators of others by skops, which builds known types only.
 """
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,10 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit
 
-from trueness.baselines.lightgbm_library import KeptBooster
+from trueness.baselines import lightgbm_library, xgboost_library
 from trueness.errors import SpecError
 from trueness.own import check_installed
-from trueness.skopsfile import from_skops, skops_bytes
 
 Array = NDArray[np.float64]
 CLIP = 1e-4
@@ -40,7 +39,7 @@ class Fitted(Protocol):
     Attributes
     ----------
     form : str
-        Its row in `FORMS`.
+        Its row in `trueness.baselines.column_forms.FORMS`.
     """
 
     form: ClassVar[str]
@@ -121,52 +120,6 @@ class Constant:
 
 
 @dataclass(frozen=True)
-class Scikit:
-    """An estimator of scikit-learn.
-
-    Attributes
-    ----------
-    model : estimator
-    method : {"decision_function", "predict_proba"}
-    columns : tuple of int
-        Those that it reads; all without any.
-    trees : int
-        Of boosting, those that count; 0 for all.
-    """
-
-    model: Any
-    method: str = "decision_function"
-    columns: tuple[int, ...] = ()
-    trees: int = 0
-    form: ClassVar[str] = "sklearn"
-
-    def logits(self, x: Array) -> Array:
-        """Logits (n,)."""
-        x = x[:, list(self.columns)] if self.columns else x
-        if self.trees:
-            for scores in _first(self.model.staged_decision_function(x), self.trees):
-                logits = scores
-            return logits.ravel()
-        found = getattr(self.model, self.method)(x)
-        return log_odds(found[:, 1]) if self.method == "predict_proba" else found
-
-    def kept(self) -> Kept:
-        """The estimator by skops."""
-        settings = {"method": self.method, "columns": list(self.columns), "trees": self.trees}
-        return settings, {"model.skops": skops_bytes(self.model, type(self.model).__name__)}
-
-    @classmethod
-    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
-        """From its file."""
-        model = from_skops(files["model.skops"], "model.skops")
-        return cls(model, settings["method"], tuple(settings["columns"]), settings["trees"])
-
-
-def _first(stages: Iterator[Any], n: int) -> Iterator[Any]:
-    return (stage for _, stage in zip(range(n), stages, strict=False))
-
-
-@dataclass(frozen=True)
 class LightGBM:
     """A booster of LightGBM in its text format; `trees` of it count.
 
@@ -185,8 +138,8 @@ class LightGBM:
         return lightgbm.Booster(model_str=self.text)
 
     @cached_property
-    def _scorer(self) -> KeptBooster:
-        return KeptBooster(self.text)
+    def _scorer(self) -> lightgbm_library.KeptBooster:
+        return lightgbm_library.KeptBooster(self.text)
 
     def logits(self, x: Array) -> Array:
         """Logits (n,)."""
@@ -210,18 +163,31 @@ class LightGBM:
 
 @dataclass(frozen=True)
 class XGBoost:
-    """A booster of XGBoost; `trees` of it count."""
+    """A booster of XGBoost in its binary JSON; `trees` of it count.
 
-    model: Any
+    Scores need no Python package, see `trueness.baselines.xgboost_library`.
+    """
+
+    content: bytes
     trees: int
     form: ClassVar[str] = "xgboost"
 
-    def logits(self, x: Array) -> Array:
-        """Logits (n,)."""
+    @cached_property
+    def model(self) -> Any:  # noqa: ANN401 - an xgboost.Booster
+        """The booster of the package, for what scores do not need."""
         import xgboost
 
-        rows = xgboost.DMatrix(x, nthread=1)
-        return self.model.predict(rows, output_margin=True, iteration_range=(0, self.trees))
+        model = xgboost.Booster({"nthread": 1})
+        model.load_model(bytearray(self.content))
+        return model
+
+    @cached_property
+    def _scorer(self) -> xgboost_library.KeptBooster:
+        return xgboost_library.KeptBooster(self.content)
+
+    def logits(self, x: Array) -> Array:
+        """Logits (n,)."""
+        return self._scorer.raw_scores(x, self.trees).astype(np.float64)
 
     def contributions(self, x: Array) -> Array:
         """TreeSHAP of each column, (n, p); see `Explained`."""
@@ -233,17 +199,13 @@ class XGBoost:
 
     def kept(self) -> Kept:
         """Its binary JSON."""
-        cut = self.model[: self.trees]
-        return {"trees": self.trees}, {"model.ubj": bytes(cut.save_raw("ubj"))}
+        return {"trees": self.trees}, {"model.ubj": self.content}
 
     @classmethod
     def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
         """From its binary JSON."""
-        import xgboost
-
-        model = xgboost.Booster({"nthread": 1})
-        model.load_model(bytearray(files["model.ubj"]))
-        return cls(model, settings["trees"])
+        check_installed("xgboost")
+        return cls(files["model.ubj"], settings["trees"])
 
 
 @dataclass(frozen=True)
@@ -285,9 +247,3 @@ class CatBoost:
         model = catboost.CatBoost()
         model.load_model(blob=files["model.cbm"])
         return cls(model, settings["trees"])
-
-
-FORMS: dict[str, type[Any]] = {
-    one.form: one for one in (Constant, Scikit, LightGBM, XGBoost, CatBoost)
-}  # fmt: skip
-"""Form -> class that opens it; `trueness.baselines.foreign` adds the estimators of others."""

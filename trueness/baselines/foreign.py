@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.baselines.fitted import FORMS, Fitted, Kept, log_odds
+from trueness.baselines.fitted import Fitted, Kept, log_odds
 from trueness.baselines.inputs import Array, Fit, Job
 from trueness.errors import SpecError
 from trueness.own import answering, load
@@ -79,9 +79,6 @@ class Foreign:
     def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
         """From its file."""
         return cls(from_skops(files["model.skops"], "model.skops"), settings["of"])
-
-
-FORMS[Foreign.form] = Foreign
 
 
 def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes

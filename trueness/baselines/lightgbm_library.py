@@ -7,33 +7,18 @@ prediction needs; the C interface of the same file answers in the same digits.
 from __future__ import annotations
 
 import ctypes
-from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.own import folder_of
+from trueness.baselines.clibrary import opened
 
 RAW_SCORE, FLOAT64, ROW_MAJOR = 1, 1, 1
 """Constants of the C interface (``LightGBM/c_api.h``)."""
-LIBRARIES = ("lib_lightgbm.so", "lib_lightgbm.dylib", "lib_lightgbm.dll")
-
-
-@cache
-def _library() -> ctypes.CDLL:
-    """The compiled library of the installed package, which is not imported."""
-    folder = folder_of("lightgbm")
-    file = next(file for name in LIBRARIES for file in folder.rglob(name))
-    library = ctypes.CDLL(str(file))
-    library.LGBM_GetLastError.restype = ctypes.c_char_p
-    return library
 
 
 def _call(name: str, *arguments: object) -> None:
-    """Call a function of the library; `ValueError` with its message if it fails."""
-    library = _library()
-    if getattr(library, name)(*arguments):
-        raise ValueError(library.LGBM_GetLastError().decode(errors="replace"))
+    opened("lightgbm", "_lightgbm", "LGBM_GetLastError")(name, *arguments)
 
 
 class KeptBooster:
@@ -60,7 +45,7 @@ class KeptBooster:
 
     def __del__(self) -> None:
         if self._handle:
-            _library().LGBM_BoosterFree(self._handle)
+            _call("LGBM_BoosterFree", self._handle)
 
     def raw_scores(self, x: NDArray[np.float64], trees: int) -> NDArray[np.float64]:
         """Sums (n,) of the leaves of the first trees, for rows (n, p) with gaps as NaN.

@@ -17,7 +17,8 @@ from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from trueness.baselines.fitted import Constant, Fitted, Scikit
+from trueness.baselines.arrays import Boosting, Forest, Linear, of_forest, of_histograms
+from trueness.baselines.fitted import Constant, Fitted
 from trueness.baselines.inputs import Fit, Job
 from trueness.spec.estimator import PENALTIES
 
@@ -38,7 +39,7 @@ def one_feature(job: Job) -> tuple[Fitted, str]:
     model = make_pipeline(StandardScaler(), LogisticRegression(C=1e6, max_iter=1000))
     model.fit(train.x[:, [best]], train.y)
     sign = "high" if auc[best] > 0.5 else "low"
-    return Scikit(model, columns=(best,)), f"{sign} {train.names[best]}"
+    return Linear.of(model, (best,)), f"{sign} {train.names[best]}"
 
 
 def logistic(job: Job) -> tuple[Fitted, str]:
@@ -53,7 +54,7 @@ def logistic(job: Job) -> tuple[Fitted, str]:
         )  # fmt: skip
         fits.append((score, penalty, model))
     _, penalty, model = max(fits, key=lambda fit: fit[0])
-    return Scikit(model), f"C={penalty:g}"
+    return Linear.of(model), f"C={penalty:g}"
 
 
 def forest(job: Job) -> tuple[Fitted, str]:
@@ -65,7 +66,7 @@ def forest(job: Job) -> tuple[Fitted, str]:
         random_state=job.seed, n_jobs=1,
     )  # fmt: skip
     model.fit(job.train.x, job.train.y)
-    return Scikit(model, "predict_proba"), f"{one.n_estimators} trees"
+    return Forest(of_forest(model)), f"{one.n_estimators} trees"
 
 
 def boosting(job: Job) -> tuple[Fitted, str]:
@@ -81,7 +82,7 @@ def boosting(job: Job) -> tuple[Fitted, str]:
     staged = model.staged_predict_proba(job.validation.x)
     costs = [log_loss(job.validation.y, p[:, 1], labels=[0, 1]) for p in staged]
     trees = int(np.argmin(costs)) + 1
-    return Scikit(model, trees=trees), f"{trees} trees"
+    return Boosting(*of_histograms(model, trees)), f"{trees} trees"
 
 
 FITS: dict[str, Fit] = {

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +19,7 @@ from trueness.evaluation.backing_off import (
     answered_level,
     backing_off_thresholds,
     hits_and_tops,
+    largest_certified,
 )
 from trueness.evaluation.clusters import clustered_shares
 from trueness.evaluation.group_calibration import AbstentionThreshold, GroupTemperatures
@@ -58,6 +59,9 @@ class ClassPromise:
         leave open.
     languages : dict of str to int
         Texts of each in that part.
+    certifiable : dict of str to float
+        Languages that abstain -> the largest precision that would have been certified, in whole
+        percent; without those that have none. Optimistic, as the best of many.
     notes : tuple of str
     """
 
@@ -71,6 +75,7 @@ class ClassPromise:
     languages: dict[str, int]
     joiner: str | None = None
     parents: tuple[dict[str, AbstentionThreshold], ...] = ()
+    certifiable: Mapping[str, float] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     @property
@@ -98,10 +103,35 @@ class ClassPromise:
         return share(self.expected) if self.expected.n else "unknown, as all texts abstained there"
 
     @property
+    def abstaining(self) -> list[str]:
+        """Languages of which no text would be answered."""
+        if self.precision is None:
+            return []
+        cuts = (self.thresholds, *self.parents)
+        return [n for n in self.thresholds if all(one[n].threshold is None for one in cuts)]
+
+    @property
     def abstains(self) -> bool:
         """Whether no text of any language would be answered."""
-        cuts = [one for some in (self.thresholds, *self.parents) for one in some.values()]
-        return self.precision is not None and all(one.threshold is None for one in cuts)
+        return self.precision is not None and len(self.abstaining) == len(self.thresholds)
+
+    @property
+    def told_first(self) -> str:
+        """Who abstains, and what precision could be certified; empty where nobody does."""
+        lost = [self._with_certifiable(name) for name in self.abstaining]
+        if self.precision is None or not (lost or self.abstains):
+            return ""
+        asked = f"{percent(self.precision)} %"
+        if not self.abstains:
+            return f"{asked} is certified for none of {listed(lost, 20)}, which abstain"
+        where = f": {listed(lost, 20)}" if self.certifiable else ", nor is any lower precision"
+        return f"{asked} is certified for no language{where}"
+
+    def _with_certifiable(self, name: str) -> str:
+        """A language, with the largest precision that it could have."""
+        most = self.certifiable.get(name)
+        told = _named(name, self.thresholds[name])
+        return told if most is None else f"{told} (at most {percent(most)} %)"
 
     def probabilities(self, logits: Array, languages: NDArray[np.str_]) -> Array:
         """Calibrated probabilities (n, K)."""
@@ -145,10 +175,15 @@ class ClassPromise:
             f"takes {share(one.accepted)}; {_certificate(one, certified)}"
             for name, one in self.thresholds.items() if one.threshold is not None
         ]  # fmt: skip
-        lost = [_named(*item) for item in self.thresholds.items() if item[1].threshold is None]
+        lost = [self._with_certifiable(name) for name, one in self.thresholds.items()
+                if one.threshold is None]  # fmt: skip
         abstain = "; these abstain" if not self.parents else ""
         if lost:
             found.append(f"No threshold is {certified} in {', '.join(lost)}{abstain}")
+        if self.certifiable:
+            found.append(
+                "The largest precisions are the best of many on these texts, so optimistic"
+            )
         return [*found, *self._told_of_parents(certified)]
 
     def _told_of_parents(self, certified: str) -> list[str]:
@@ -180,7 +215,8 @@ class ClassPromise:
                  "thresholds": {name: one.to_dict() for name, one in cuts.items()}}
                 for level, cuts in zip(self.levels, self.parents, strict=False)
             ],
-            "languages": self.languages, "notes": list(self.notes),
+            "languages": self.languages, "certifiable": dict(self.certifiable),
+            "notes": list(self.notes),
         }  # fmt: skip
 
     @classmethod
@@ -195,7 +231,7 @@ class ClassPromise:
             dict(content["languages"]), content["joiner"],
             tuple({name: read(one) for name, one in level["thresholds"].items()}
                   for level in content["parents"]),
-            tuple(content["notes"]),
+            dict(content["certifiable"]), tuple(content["notes"]),
         )  # fmt: skip
 
 
@@ -241,10 +277,12 @@ def class_promise_of(
     probabilities = temperatures.probabilities(part.scores, group)
     joiner = run.record.get("joiner")
     levels = levels_of(run.record["classes"], joiner)
-    found = {} if precision is None else backing_off_thresholds(
-        part.y, probabilities, group, levels, part.blocks(), precision=precision,
-        confidence=confidence, min_rows=rule.min_rows,
-    )  # fmt: skip
+    units = part.y, probabilities, group, levels, part.blocks()
+    how = {"confidence": confidence, "min_rows": rule.min_rows}
+    found, most = {}, {}
+    if precision is not None:
+        found = backing_off_thresholds(*units, precision=precision, **how)
+        most = largest_certified(*units, below=precision, **how)
     cuts = [{name: chain[d] for name, chain in found.items()} for d in range(1 + len(levels))]
     right, every = probabilities.argmax(axis=1) == part.y, np.zeros(len(part), np.int64)
     (k,), (n,), (low,), (high,) = clustered_shares(right, every, part.blocks().item, 1)
@@ -252,7 +290,7 @@ def class_promise_of(
         rule.measured_on, len(part), tuple(run.record["classes"]), precision,
         Estimate(float(k / n), float(low), float(high), int(n), int(k)), temperatures, cuts[0],
         dict(sorted(Counter(group.tolist()).items())), joiner,
-        () if precision is None else tuple(cuts[1:]),
+        () if precision is None else tuple(cuts[1:]), most,
     )  # fmt: skip
 
 

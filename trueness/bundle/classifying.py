@@ -23,6 +23,7 @@ from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural
 from trueness.errors import DataError, TruenessError, at_least
+from trueness.evaluation.by_group import OTHER
 from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
 from trueness.own import answering
@@ -36,7 +37,7 @@ from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
 PORTION = 8192
 """Texts that are classified at once."""
-SHOWN, ROWS_SHOWN = 60, 40
+SHOWN, ROWS_SHOWN = 60, 20
 """Characters of a text, and texts, in a table."""
 OWN = ("id", "language", "label", "score", "calibrated", "answer", "odd")
 """Columns of an answer; others are those of the table that was given."""
@@ -76,12 +77,14 @@ class Labelled:
         StoreError
             See `trueness.bundle.log.append`.
         """
-        lines = self.frame.select(OWN).unique("id", maintain_order=True).to_dicts()
+        texts = pl.Series("text", [_digest(text) for text in self.texts])
+        told = self.frame.select(OWN).with_columns(texts)
+        lines = told.unique("id", maintain_order=True).to_dicts()
         append(self.bundle, PREDICTION, lines)
         other = differing(read_log(self.bundle), lines)
-        told = (f"{plural(len(other), 'text')} answered otherwise before; the log keeps what was "
+        note = (f"{plural(len(other), 'text')} answered otherwise before; the log keeps what was "
                 "said then") if other else ""  # fmt: skip
-        return replace(self, notes=(*self.notes, told)) if told else self
+        return replace(self, notes=(*self.notes, note)) if note else self
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/json.md describes them."""
@@ -114,7 +117,8 @@ class Labelled:
             sure = f", calibrated probability {percent(row['calibrated'])} %"
             sure += "" if row["answer"] == ANSWERED else ", not certified"
             rest = [f"{row[label]} {percent(row[p])} %" for label, p in further(self.top)]
-            return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}."
+            why = f"; {row['odd']}" * bool(row["odd"])
+            return f"{row['label']}{sure}{'; then ' * bool(rest)}{', '.join(rest)}{why}."
         kept, unsure = int((answers == ANSWERED).sum()), int((answers == UNCERTIFIED).sum())
         more = f", {count(unsure)} more without a certificate" if unsure else ""
         parents = int((~self.frame["label"].is_in(self.promise.classes)).sum())
@@ -136,8 +140,7 @@ class Labelled:
             for text, row in zip(texts, shown.iter_rows(named=True), strict=False)
         ]  # fmt: skip
         styles: list[Style] = ["muted" if one == ABSTAINS else "" for one in shown["answer"]]
-        more = len(self.frame) > len(shown)
-        note = f"The first {len(shown)} of {count(len(self.frame))} texts." if more else ""
+        note = more_rows(len(self.frame) - len(shown)).strip()
         return Table(columns, cells, note=note, styles=styles)
 
 
@@ -271,7 +274,8 @@ class TitlesPredictor:
         return pl.DataFrame({
             "id": ids if data.ids is None else data.ids[rows], "language": codes,
             "label": label, "score": self._of_label(raw, label),
-            "calibrated": sure, "answer": answer, "odd": self._odd(codes, _empty(texts)),
+            "calibrated": sure, "answer": answer,
+            "odd": self._odd(codes, _empty(texts), self._backed_off(label, scaled, codes)),
             **self._further(logits, scaled, top),
         })  # fmt: skip
 
@@ -329,11 +333,28 @@ class TitlesPredictor:
             sure |= (level == place) & guaranteed(codes, cuts)
         return np.where(level >= 0, np.where(sure, ANSWERED, UNCERTIFIED), ABSTAINS)
 
-    def _odd(self, codes: NDArray[np.str_], empty: NDArray[np.bool_]) -> list[str]:
+    def _backed_off(
+        self, label: NDArray[np.str_], scaled: NDArray[np.float64], codes: NDArray[np.str_]
+    ) -> list[str]:
+        """Why a text is answered by a parent of the class; empty where it is not."""
+        promise, told = self.promise, [""] * len(codes)
+        for i in np.flatnonzero(~np.isin(label, promise.classes)).tolist():
+            cuts = promise.thresholds
+            cut = (cuts.get(codes[i]) or cuts[OTHER]).threshold
+            needs = "none is sure enough" if cut is None else f"{percent(cut)} % is needed"
+            likeliest = promise.classes[int(scaled[i].argmax())]
+            told[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"
+        return told
+
+    def _odd(
+        self, codes: NDArray[np.str_], empty: NDArray[np.bool_], backed_off: list[str]
+    ) -> list[str]:
         known = {*self.promise.languages, "und"}
         return [
-            "no text" if blank else "" if code in known else f"no text in {code} was in training"
-            for code, blank in zip(codes.tolist(), empty.tolist(), strict=True)
+            "no text" if blank else "; ".join(filter(None, [
+                "" if code in known else f"no text in {code} was in training", why,
+            ]))
+            for code, blank, why in zip(codes.tolist(), empty.tolist(), backed_off, strict=True)
         ]  # fmt: skip
 
     def _notes(self, frame: pl.DataFrame) -> list[str]:
@@ -376,9 +397,19 @@ def _opened(bundle: Bundle, member: Member, classes: tuple[str, ...], device: st
                              choose_device(device), source)  # fmt: skip
 
 
+def more_rows(n: int) -> str:
+    """How many rows a table leaves out, and where they are; empty for none."""
+    return f" … {count(n)} more; --csv FILE has all." if n > 0 else ""
+
+
 def _id_of(text: str, language: str) -> str:
-    """Of a text that has no id: 16 hexadecimal digits of its digest; equal texts are one."""
-    return hashlib.sha256(f"{language}\n{text}".encode()).hexdigest()[:16]
+    """Of a text that has no id; equal texts are one."""
+    return _digest(f"{language}\n{text}")
+
+
+def _digest(text: str) -> str:
+    """16 hexadecimal digits."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _beside(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from trueness.baselines.foreign import method_of, positive_column
 from trueness.bundle.graph import ML, ML_OPSET, Graph
 from trueness.bundle.members import NETWORK, Opened
 from trueness.bundle.trees import (
+    of_arrays,
     of_catboost,
     of_histograms,
     of_lightgbm,
@@ -104,6 +105,31 @@ def _constant(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
                         one.fitted.value)  # fmt: skip
 
 
+def _linear(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+    del beside
+    fitted, x = one.fitted, _columns(graph, one, rows)
+    if fitted.columns:
+        x = graph.taken(x, 1, np.array(fitted.columns))
+    centred = graph.node("Sub", x, graph.constant(fitted.centre))
+    scaled = graph.node("Div", centred, graph.constant(fitted.spread))
+    products = graph.node("MatMul", scaled, graph.constant(fitted.weights[:, None]))
+    return graph.scaled(graph.row(products), 1, fitted.intercept)
+
+
+def _forest(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+    del beside
+    nodes, trees = of_arrays(one.fitted.trees), len(one.fitted.trees.roots)
+    narrow = graph.cast(graph.cast(_columns(graph, one, rows), "float32"), "float64")
+    votes = summed(graph, narrow, nodes, 0.0, "float64")
+    return _log_odds(graph, graph.scaled(votes, 1 / trees, 0.0))
+
+
+def _boosting(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
+    del beside
+    nodes = of_arrays(one.fitted.trees)
+    return summed(graph, _columns(graph, one, rows), nodes, one.fitted.base, "float64")
+
+
 def _lightgbm(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     del beside
     nodes = of_lightgbm(one.fitted.model, one.fitted.trees)
@@ -139,29 +165,16 @@ def catboost_logits(graph: Graph, columns: str, files: Mapping[str, bytes], tree
     return of_catboost(graph, columns, written)
 
 
-# ------------------------------------------------------------------------------------ scikit-learn
-
-
-def _scikit(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
-    del beside
-    fitted, x = one.fitted, _columns(graph, one, rows)
-    if fitted.columns:
-        x = graph.taken(x, 1, np.array(fitted.columns))
-    return _estimator_of(graph, x, fitted.model, fitted.method, fitted.trees)
+# ---------------------------------------------------------------------------- scikit-learn, others
 
 
 def _foreign(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     del beside
     x, model = _columns(graph, one, rows), one.fitted.model
-    return _estimator_of(graph, x, model, method_of(model), 0)
-
-
-def _estimator_of(graph: Graph, x: str, model: Any, method: str, trees: int) -> str:  # noqa: ANN401
     if type(model).__name__ == "HistGradientBoostingClassifier":
-        nodes, base = of_histograms(model, trees)
+        nodes, base = of_histograms(model)
         return summed(graph, x, nodes, base, "float64")
-    if trees:
-        raise unsupported(f"a part of the trees of {type(model).__name__}")
+    method = method_of(model)
     made, kind, classes = _converted(model, method)
     found = graph.embedded(made, {"x": graph.cast(x, kind)}, made.graph.output[-1].name)
     shape = graph.constant(np.array([-1, classes], np.int64))
@@ -225,7 +238,9 @@ def _log_odds(graph: Graph, p: str) -> str:
 CONVERTERS: dict[str, Converter] = {
     NETWORK: _network,
     "constant": _constant,
-    "sklearn": _scikit,
+    "linear": _linear,
+    "forest": _forest,
+    "boosting": _boosting,
     "estimator": _foreign,
     "lightgbm": _lightgbm,
     "xgboost": _xgboost,

@@ -35,8 +35,8 @@ if TYPE_CHECKING:
     from trueness.bundle.exporting_titles import ExportedTitles
     from trueness.bundle.graph import Graph
 
-BY_SKL2ONNX = {"sklearn", "estimator"}
-"""Forms of members that another package writes."""
+BY_SKL2ONNX = "estimator"
+"""Form of members that another package writes."""
 METADATA = "trueness"
 """Name of what stands in the metadata."""
 OUTPUTS = {
@@ -154,7 +154,7 @@ def export(
         return export_titles(predictor, out, sources)
     bundle = predictor.bundle
     data = predictor.load_if_given(sources)
-    needed = BY_SKL2ONNX & {member.form for member in bundle.members}
+    needed = any(member.form == BY_SKL2ONNX for member in bundle.members)
     check_packages(*(["skl2onnx"] if needed else []))
     from trueness.bundle.graph import file_of
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ from trueness.bundle.class_promise import ClassPromise, class_promise_of
 from trueness.bundle.drifting import kept
 from trueness.bundle.format import LABELLED, Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
-from trueness.bundle.members import Place, Trained, as_trained, trained
+from trueness.bundle.members import Fitting, Place, Trained, as_trained, trained
 from trueness.bundle.oddities import unread
 from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
@@ -31,6 +31,9 @@ from trueness.market.inputs import RAW_COLUMNS
 from trueness.store import AnyStore, Run
 from trueness.tasks import TASKS, Refit, task_of
 from trueness.text.signatures import FILE
+
+if TYPE_CHECKING:
+    from trueness.execute import AnyPool
 
 MOST_SEEDS = 100
 
@@ -65,12 +68,10 @@ class Finalized:
         refit = described["refit"]
         until = "" if refit["until"] is None else f", the last of {refit['until']}"
         fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
-        told = f"{folder} is ready: {fitted}."
-        if self.promise.abstains:
-            told = (f"{folder} abstains on every text: {percent(self.promise.promised)} % is "
-                    f"certified for no language; {fitted}.")  # fmt: skip
-        first = Sentence(told, "verdict")
-        return Document(f"Bundle of {described['name']}", [first, Items([
+        state = "abstains on every text" if self.promise.abstains else "is ready"
+        first = self.promise.told_first
+        ready = f"{folder} {state}: {first}{'; ' if first else ''}{fitted}."
+        return Document(f"Bundle of {described['name']}", [Sentence(ready, "verdict"), Items([
             *self.promise.told(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
@@ -81,6 +82,7 @@ def finalize(
     store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
     seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
     beside: Path = Path(), told: Callable[[str], None] | None = None,
+    pool: AnyPool | None = None,
 ) -> Finalized:  # fmt: skip
     """Refit the spec of a run on all data and write the bundle.
 
@@ -110,6 +112,8 @@ def finalize(
         Folder of own files.
     told : callable, optional
         Takes a line about each fit.
+    pool : AnyPool, optional
+        Where models are fitted; in this process by default.
 
     Raises
     ------
@@ -127,7 +131,8 @@ def finalize(
     notes = _check_continues(run, name, data)
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
-    place = Place(store, device, beside, told or (lambda text: None))
+    where = device if pool is None else pool.device(device).name
+    place = Place(store, where, beside, told or (lambda text: None), pool)
     found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in found for name, content in one.files.items()}
@@ -153,7 +158,7 @@ def _fitted(
     store: AnyStore, run: Run, data: Any, seeds: int, place: Place  # noqa: ANN401
 ) -> tuple[list[Trained], dict[str, Any]]:  # fmt: skip
     """Members fitted on all data, and what the description says of it."""
-    found: list[Trained] = []
+    fittings: list[Fitting] = []
     refits: dict[str, Refit] = {}
     task = task_of(run.spec.task.kind)
     for one in _members(store, run):
@@ -162,7 +167,8 @@ def _fitted(
             refits[key] = task.refit(one.spec, data, _share_pct(run))
         replicates = [one.spec.model_copy(update={"seed": one.spec.seed + i}) for i in range(seeds)]
         replicates = replicates[: seeds if one.spec.model.seeded else 1]
-        found += trained(one, replicates, refits[key], len(found), place)
+        fittings += [Fitting.of(spec, one, refits[key], place) for spec in replicates]
+    found = trained(fittings, place)
     first = next(iter(refits.values())).examples
     tabular = hasattr(first, "features")
     ranges = _ranges(first, task.kind) if tabular else {}
@@ -198,6 +204,7 @@ def finalize_named(
     how
         See `finalize`.
     """
+    check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))

@@ -27,8 +27,8 @@ from trueness.files import (
 )
 from trueness.spec.kinds import spec_class
 
-VERSION = 1
-"""Of the format; a bundle of a newer one is refused."""
+VERSION = 3
+"""Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
 LABELLED, LANGUAGES = "labelled", "languages"
 """Folders of a bundle on titles: what is kept of the labelled texts, and the language model."""
@@ -96,6 +96,7 @@ class _ClassPromise(BaseModel, strict=True):
     joiner: str | None
     parents: list[_Level]
     languages: dict[str, Count]
+    certifiable: dict[str, Finite]
     notes: list[str]
 
 
@@ -186,7 +187,7 @@ class Member:
     ----------
     spec : spec
     form : str
-        ``network``, or a row of `trueness.baselines.fitted.FORMS`.
+        ``network``, or a row of `trueness.baselines.column_forms.FORMS`.
     settings, prepared : mapping
         Plain values that it is opened with, and that its rows are prepared with.
     folder : str
@@ -282,7 +283,8 @@ def open_bundle(path: str | Path) -> Bundle:
     Raises
     ------
     StoreError
-        With code ``no_bundle``, ``newer`` or ``damaged``.
+        With code ``no_bundle``, ``newer``, ``older``, ``damaged``, or ``foreign_file`` for one that
+        nobody vouches for.
     """
     folder = Path(path)
     restore_folder(folder.resolve())
@@ -297,8 +299,11 @@ def open_bundle(path: str | Path) -> Bundle:
         raise StoreError(f"{error}; make the bundle again", "damaged") from None
     version = description.get("format")
     if isinstance(version, int) and version > VERSION:
-        raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads up to "
+        raise StoreError(f"{folder}: format {version} is of a newer trueness, this one reads "
                          f"{VERSION}; update trueness", "newer")  # fmt: skip
+    if isinstance(version, int) and version < VERSION:
+        raise StoreError(f"{folder}: format {version} is of an older trueness, this one reads "
+                         f"{VERSION}; make the bundle again", "older")  # fmt: skip
     bundle = Bundle(folder, description)
     try:
         _Description.model_validate(description)
@@ -309,7 +314,20 @@ def open_bundle(path: str | Path) -> Bundle:
         raise StoreError(f"{folder / DESCRIPTION}: {where}: {told['msg']}", "damaged") from None
     except (TruenessError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / DESCRIPTION}: {first_line(error)}", "damaged") from None
+    _check_no_other_files(bundle)
     return bundle
+
+
+def _check_no_other_files(bundle: Bundle) -> None:
+    """Refuse links, and files that neither the description names nor answering writes."""
+    own = {DESCRIPTION, LOG, f"{LOG}.lock", *bundle.description["files"]}
+    for place, folders, files in os.walk(bundle.folder):
+        for name in sorted((*folders, *files)):
+            path = Path(place) / name
+            other = name in files and path.relative_to(bundle.folder).as_posix() not in own
+            if other or path.is_symlink():
+                raise StoreError(f"{path}: is {'no file of the bundle' if other else 'a link'}; "
+                                 "remove it, or make the bundle again", "foreign_file")  # fmt: skip
 
 
 def write_bundle(out: Path, description: dict[str, Any], files: Mapping[str, bytes]) -> Bundle:

@@ -39,6 +39,7 @@ HELD: dict[str, dict[str, Callable[[object], bool]]] = {
         "id": _is_text, "score": _is_number, "answer": _is_text,
         "time": lambda value: value is None or _is_text(value),
         "calibrated": lambda value: value is None or _is_number(value),
+        "text": lambda value: value is None or _is_text(value),
     },
     OUTCOME: {"id": _is_text, "y": lambda value: _is_text(value) or value in (0, 1)},
 }  # fmt: skip

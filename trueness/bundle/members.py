@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trueness.bundle.format import Bundle, Member
-from trueness.errors import StoreError
+from trueness.errors import StoreError, TruenessError
 from trueness.examples import Examples
-from trueness.own import answering
+from trueness.own import answering, own_files
 from trueness.store import AnyStore, Run
 from trueness.tasks import Refit
 from trueness.tasks.titles import AllTexts
 from trueness.text.pretrained import TOKENIZER, WEIGHTS
+
+if TYPE_CHECKING:
+    from trueness.execute import AnyPool
 
 Array = NDArray[np.float64]
 NETWORK, ENCODER = "network", "encoder"
@@ -45,27 +48,60 @@ class Place:
         Folder of own files.
     told : callable
         Takes a line about each fit.
+    pool : AnyPool or None
+        None stays in this process.
     """
 
     store: AnyStore
     device: str
     beside: Path
     told: Callable[[str], None]
+    pool: AnyPool | None = None
 
 
-def trained(
-    run: Run, specs: Iterable[Any], refit: Refit, number: int, place: Place
-) -> list[Trained]:
-    """Specs that differ in their seed alone, each fitted on one fold of all data.
+@dataclass(frozen=True)
+class Fitting:
+    """A spec to be fitted on one fold of all data; an item of a pool.
+
+    Attributes
+    ----------
+    spec : Spec
+    run : Run
+        Of the spec, or of one that differs in its seed alone.
+    refit : Refit
+    root : Path or None
+        Of the store, None in memory.
+    device : str
+    beside : Path
+        Folder of own files.
+    reads : tuple of Path
+        Files and folders besides what it carries.
+    """
+
+    spec: Any
+    run: Run
+    refit: Refit
+    root: Path | None
+    device: str
+    beside: Path
+    reads: tuple[Path, ...]
+
+    @classmethod
+    def of(cls, spec: Any, run: Run, refit: Refit, place: Place) -> Fitting:  # noqa: ANN401
+        """The fitting of a spec in a place."""
+        root, examples = getattr(place.store, "root", None), refit.examples
+        reads = own_files(spec.model, place.beside)
+        if isinstance(examples, AllTexts):
+            reads += (examples.corpus.folder, *([root] if root is not None else []))
+        return cls(spec, run, refit, root, place.device, place.beside, reads)
+
+
+def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
+    """Specs, each fitted on one fold of all data, in their order.
 
     Parameters
     ----------
-    run : Run
-        Of the spec.
-    specs : iterable of Spec
-    refit : Refit
-    number : int
-        Of the first member.
+    fittings : sequence of Fitting
     place : Place
 
     Raises
@@ -74,16 +110,43 @@ def trained(
         With code ``untrusted`` for an estimator that files cannot keep, ``failed`` if a network
         cannot be fitted.
     """
-    found = []
-    for spec in specs:
-        form, settings, files, chosen = FITS[spec.model.engine](run, spec, refit.examples, place)
-        folder = f"members/{number + len(found)}"
-        features = getattr(refit.examples, "features", ())
-        member = Member(spec, form, settings, refit.prepared, folder, features)
-        own = {f"{folder}/{name}": content for name, content in {**files, **refit.files}.items()}
-        found.append(Trained(member, own, chosen))
-        place.told(f"{spec.label()}, seed {spec.seed}: {chosen}")
-    return found
+    from trueness.execute import Failure, Pool
+
+    pool = Pool(0) if place.pool is None else place.pool
+    pool.check(lambda: fittings)
+    found: dict[int, Trained] = {}
+
+    def hear(position: int, line: str) -> None:
+        del position
+        place.told(line)
+
+    for position, answer in pool.map(_fitted, fittings, hear, alone=len(fittings) == 1):
+        one = fittings[position]
+        if isinstance(answer, Failure):
+            raise StoreError(f"{one.spec.label()}: {answer.reason.splitlines()[-1]}", "failed")
+        if isinstance(answer, TruenessError):
+            raise answer
+        found[position] = _as_member(answer, one, position)
+        place.told(f"{one.spec.label()}, seed {one.spec.seed}: {found[position].chosen}")
+    return [found[position] for position in range(len(fittings))]
+
+
+def _fitted(item: Fitting, report: Callable[[str], None]) -> Fit | TruenessError:
+    """What a process does with a fitting; a refusal is its answer, so that its code is kept."""
+    try:
+        return FITS[item.spec.model.engine](item, report)
+    except TruenessError as error:
+        return error
+
+
+def _as_member(fit: Fit, item: Fitting, number: int) -> Trained:
+    form, settings, files, chosen = fit
+    folder = f"members/{number}"
+    features = getattr(item.refit.examples, "features", ())
+    member = Member(item.spec, form, settings, item.refit.prepared, folder, features)
+    every = {**files, **item.refit.files}
+    own = {f"{folder}/{name}": content for name, content in every.items()}
+    return Trained(member, own, chosen)
 
 
 def as_trained(run: Run) -> Trained:
@@ -107,43 +170,45 @@ def as_trained(run: Run) -> Trained:
 Fit = tuple[str, dict[str, Any], dict[str, bytes], str]
 
 
-def _encoder(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+def _encoder(item: Fitting, report: Callable[[str], None]) -> Fit:
     """An encoder, with the tokenizer of the run, from a checkpoint if one was interrupted."""
     from trueness.engines.encoder import refitted_encoder
     from trueness.engines.encoder_costs import folder_of
     from trueness.fit.device import choose_device
     from trueness.titles.classifier import complete_files
 
-    root = getattr(place.store, "root", None)
-    if root is None:
+    spec, corpus = item.spec, item.refit.examples
+    if item.root is None:
         raise StoreError("encoders are refitted from a store on disk; save this one", "no_weights")
-    folder = folder_of(spec, place.beside)
-    tokenizer = run.file(TOKENIZER) if folder is None else folder.tokenizer
-    where = choose_device(place.device)
-    fitted = refitted_encoder(spec, corpus, root, tokenizer, where, place.told, folder)
+    folder = folder_of(spec, item.beside)
+    tokenizer = item.run.file(TOKENIZER) if folder is None else folder.tokenizer
+    where = choose_device(item.device)
+    fitted = refitted_encoder(spec, corpus, item.root, tokenizer, where, report, folder)
     source = None if folder is None else folder.path
     files = complete_files(spec, fitted.parameters, source, tokenizer, tuple(corpus.classes))
     chosen = f"epoch {fitted.best_epoch} of {len(fitted.history)}"
     return ENCODER, {"precision": fitted.precision}, files, chosen
 
 
-def _linear(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+def _linear(item: Fitting, report: Callable[[str], None]) -> Fit:
     from trueness.baselines import fit_titles_baseline
     from trueness.engines.linear import selection_of
 
-    del run, place
+    del report
+    spec, corpus = item.spec, item.refit.examples
     fit = fit_titles_baseline(spec, corpus, selection_of(spec, len(corpus.classes)))
     fitted = fit.fitted()
     return (fitted.form, *fitted.kept(), fit.chosen)
 
 
-def _network(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  # noqa: ANN401
+def _network(item: Fitting, report: Callable[[str], None]) -> Fit:
     from safetensors.numpy import save
 
     from trueness.fit import choose_device, fit_stack
 
-    del run
-    (fitted,) = fit_stack(examples, [spec], choose_device(place.device), beside=place.beside)
+    del report
+    spec, where = item.spec, choose_device(item.device)
+    (fitted,) = fit_stack(item.refit.examples, [spec], where, beside=item.beside)
     if fitted.failure is not None:
         raise StoreError(f"{spec.label()}: {fitted.failure}", "failed")
     (fold,) = fitted.folds
@@ -152,25 +217,25 @@ def _network(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  # n
     return NETWORK, {"precision": fitted.precision}, {WEIGHTS: save(weights)}, chosen
 
 
-def _estimator(run: Run, spec: Any, examples: Examples, place: Place) -> Fit:  # noqa: ANN401
+def _estimator(item: Fitting, report: Callable[[str], None]) -> Fit:
     from trueness.baselines.estimators import refitted
 
-    del run
-    fitted, chosen = refitted(examples, spec, place.beside)
+    del report
+    fitted, chosen = refitted(item.refit.examples, item.spec, item.beside)
     return (fitted.form, *fitted.kept(), chosen or "fitted")
 
 
-def _vectors(run: Run, spec: Any, corpus: AllTexts, place: Place) -> Fit:  # noqa: ANN401
+def _vectors(item: Fitting, report: Callable[[str], None]) -> Fit:
     from trueness.engines.vectors import refitted_head
     from trueness.fit.device import choose_device
 
-    del run
-    root, where = getattr(place.store, "root", None), choose_device(place.device)
-    fitted, chosen = refitted_head(spec, corpus, root, place.beside, where)
+    del report
+    spec, corpus, where = item.spec, item.refit.examples, choose_device(item.device)
+    fitted, chosen = refitted_head(spec, corpus, item.root, item.beside, where)
     return (fitted.form, *fitted.kept(), chosen)
 
 
-FITS: dict[str, Callable[[Run, Any, Any, Place], Fit]] = {
+FITS: dict[str, Callable[[Fitting, Callable[[str], None]], Fit]] = {
     "stack": _network, "estimators": _estimator, "encoder": _encoder, "linear": _linear,
     "vectors": _vectors,
 }  # fmt: skip
@@ -197,7 +262,7 @@ class Opened:
                 from safetensors.numpy import load
 
                 return cls(member, files, load(files[WEIGHTS]))
-            from trueness.baselines.foreign import FORMS
+            from trueness.baselines.column_forms import FORMS
 
             return cls(member, files, FORMS[member.form].opened(member.settings, files))
 

@@ -70,7 +70,8 @@ def monitor(
                             "contradiction")  # fmt: skip
         known, notes = {**known, **told}, (*notes, *of_labels)
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
-    return replace(monitored(bundle, examples), notes=notes)
+    found = monitored(bundle, examples)
+    return replace(found, notes=(*notes, *found.notes))
 
 
 @contextmanager

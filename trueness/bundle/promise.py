@@ -100,6 +100,11 @@ class Promise:
         return False
 
     @property
+    def told_first(self) -> str:
+        """Nothing."""
+        return ""
+
+    @property
     def promised(self) -> float:
         """Precision below which the promise is broken."""
         return self.threshold.promised

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from onnx import helper, numpy_helper
 
+from trueness.baselines import arrays
+from trueness.baselines.arrays import Trees
 from trueness.bundle.graph import ML, Graph
 from trueness.errors import TruenessError
 
@@ -86,20 +88,25 @@ def summed(graph: Graph, columns: str, nodes: list[Node], base: float, kind: str
 # ------------------------------------------------------------------------------------ scikit-learn
 
 
-def of_histograms(model: Any, trees: int) -> tuple[list[Node], float]:  # noqa: ANN401
-    """Nodes of a `HistGradientBoostingClassifier`, and its first number; `trees` of 0 are all."""
+def of_arrays(trees: Trees) -> list[Node]:
+    """Nodes of trees that are kept as arrays."""
+    tree = np.searchsorted(trees.roots, np.arange(len(trees.value)), side="right") - 1
+    own = np.arange(len(trees.value)) - trees.roots[tree]
+    sides = (trees.below - trees.roots[tree], trees.above - trees.roots[tree])
+    columns = (tree, own, trees.is_leaf, trees.value, trees.feature, *sides)
+    return [
+        Node(t, i, LEAF, value) if leaf else Node(t, i, LEQ, value, feature, yes, no)
+        for t, i, leaf, value, feature, yes, no
+        in zip(*(one.tolist() for one in columns), strict=True)
+    ]  # fmt: skip
+
+
+def of_histograms(model: Any) -> tuple[list[Node], float]:  # noqa: ANN401
+    """Nodes of a `HistGradientBoostingClassifier` of others, and its first number."""
     if getattr(model, "_preprocessor", None) is not None:
         raise unsupported("boosting with categories")
-    nodes: list[Node] = []
-    chosen = model._predictors[: trees or None]
-    for tree, (one,) in enumerate(chosen):
-        for i, row in enumerate(one.nodes):
-            if row["is_leaf"]:
-                nodes.append(Node(tree, i, LEAF, float(row["value"])))
-                continue
-            nodes.append(Node(tree, i, LEQ, float(row["num_threshold"]), int(row["feature_idx"]),
-                              int(row["left"]), int(row["right"])))  # fmt: skip
-    return nodes, float(np.ravel(model._baseline_prediction)[0])
+    trees, base = arrays.of_histograms(model, len(model._predictors))
+    return of_arrays(trees), base
 
 
 # ---------------------------------------------------------------------------------------- LightGBM

@@ -11,10 +11,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.bundle.class_promise import ClassPromise
-from trueness.bundle.classifying import ANSWERED
+from trueness.bundle.classifying import ANSWERED, ROWS_SHOWN, more_rows
 from trueness.bundle.drifting import Drifts, drifts
 from trueness.bundle.format import Bundle
-from trueness.bundle.log import ordered, read_log
+from trueness.bundle.log import Log, ordered, read_log
 from trueness.bundle.predicting import ALARM
 from trueness.bundle.promise import Promise
 from trueness.document import Column, Document, Figure, Items, Part, Sentence, Table
@@ -138,7 +138,7 @@ class Monitored:
         return "answer" if isinstance(self.promise, ClassPromise) else "alarm"
 
     def _facts(self) -> list[str]:
-        now, base = self.precision, "Base rate"
+        now, before, base = self.precision, self.promise.base_rate, "Base rate"
         if isinstance(self.promise, ClassPromise):
             base = "Labels that were right, also those of texts it abstained on:"
         bounds = "bounds hold however often one looks"
@@ -148,30 +148,35 @@ class Monitored:
         facts = [
             f"{so_far}; expected: {self.promise.expectation}",
             f"{plural(self.predicted, 'prediction')}, {count(len(self.frame))} with a known label",
-            f"{base} {share(self.base_rate)}; before {share(self.promise.base_rate)}"
-            + self._apart(),
+            f"{base} {share(self.base_rate)}; before {share(before)}"
+            + _direction(self.base_rate, (before.low, before.high), "rose", "drifts, fell"),
         ]
         if self.calibration is not None and self.calibration.value is not None:
-            low = self.calibration.low
-            told = "" if low is None or low <= 0 <= (self.calibration.high or 0) else ": drifts"
+            told = _direction(self.calibration, (0.0, 0.0), "probabilities are too low",
+                              "drifts, probabilities are too high")  # fmt: skip
             facts.append(
                 "Mean label minus mean calibrated probability "
                 f"{estimate(self.calibration, 3, signed=True)}{told}"
             )
         if self.per_month is not None:
             usual = self.promise.threshold.per_year if isinstance(self.promise, Promise) else None
-            before = "" if usual is None else f"; before {decimal(usual / 12, 1)}"
-            facts.append(f"Alarms in a month {decimal(self.per_month, 1)}{before}")
+            than = "" if usual is None else f"; before {decimal(usual / 12, 1)}"
+            facts.append(f"Alarms in a month {decimal(self.per_month, 1)}{than}")
         if self.drifts is not None:
             facts.append(self.drifts.in_words())
         return [*facts, *self.notes]
 
-    def _apart(self) -> str:
-        now, before = self.base_rate, self.promise.base_rate
-        if None in (now.low, now.high, before.low, before.high):
-            return ""
-        apart = now.low > before.high or now.high < before.low  # ty: ignore[unsupported-operator]
-        return ": drifts" if apart else ""
+
+def _direction(
+    now: Estimate, before: tuple[float | None, float | None], rose: str, fell: str
+) -> str:
+    """Where an interval lies above or below the one before; empty where they overlap."""
+    low, high = before
+    if None in (now.low, now.high, low, high):
+        return ""
+    if now.low > high:  # ty: ignore[unsupported-operator]
+        return f": {rose}"
+    return f": {fell}" if now.high < low else ""  # ty: ignore[unsupported-operator]
 
 
 def _held(column: str) -> pl.Expr:
@@ -202,13 +207,14 @@ def _figure(found: Monitored) -> Figure:
 
 def _table(found: Monitored) -> Table:
     name = "time" if "time" in found.frame.columns else "id"
-    rows = found.alarms.tail(20)
+    rows = found.alarms.tail(ROWS_SHOWN)
     columns = [Column(name, "code", 9), Column("hit", weight=8), Column("hits so far", "count", 5),
                Column(f"{found.noun}s so far", "count", 5),
                Column("evidence against", "number", 6)]  # fmt: skip
     cells = [[str(row[name]), "yes" if row["y"] else "no", row["hits"], row["alarms"],
               row["wealth"]] for row in rows.iter_rows(named=True)]  # fmt: skip
-    return Table(columns, cells, note="Evidence of 20 or more refutes the promise at 5 %.")
+    note = "Evidence of 20 or more refutes the promise at 5 %."
+    return Table(columns, cells, note=f"{note}{more_rows(len(found.alarms) - len(rows))}")
 
 
 def monitored(bundle: Bundle, examples: Examples | None = None) -> Monitored:
@@ -237,7 +243,16 @@ def monitored(bundle: Bundle, examples: Examples | None = None) -> Monitored:
                             "no_labels")  # fmt: skip
     frame = ordered(pl.from_dicts(rows, infer_schema_length=None))
     judged = _judged(bundle, promise, frame, len(every))
-    return replace(judged, drifts=drifts(bundle, every, examples))
+    return replace(judged, notes=_repeated(log), drifts=drifts(bundle, every, examples))
+
+
+def _repeated(log: Log) -> tuple[str, ...]:
+    """A note on texts that have an outcome under several ids."""
+    texts = [text for i in log.outcomes if (text := log.predictions[i].get("text"))]
+    n = len(texts) - len(set(texts))
+    told = (f"{count(n)} of {plural(len(texts), 'text')} with an outcome repeat another one word "
+            "for word; each counts by itself, so that bounds are too narrow")  # fmt: skip
+    return (told,) * bool(n)
 
 
 def promise_of(bundle: Bundle) -> Promise | ClassPromise:

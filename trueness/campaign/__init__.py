@@ -50,7 +50,7 @@ class Campaign:
     data : Data
         See `trueness.tasks`.
     reference : str or None
-        Experiment that the others are compared with.
+        Experiment or baseline that the others are compared with.
     folder : Path
         Of its file, beside which own files lie.
     """
@@ -226,9 +226,10 @@ def load_campaign(
         ground = replace(ground, data=dated_data(ground, label, store, update=update))
     entries = _entries(ground, declared, seeds)
     title = str(top.content.get("title", label))
-    reference = _reference(reader, top, entries)
+    baselines = baselines_of(entries)
+    reference = _reference(reader, top, entries, baselines)
     return Campaign(
-        label, title, ground.kind, baselines_of(entries), tuple(entries), ground.data, reference,
+        label, title, ground.kind, baselines, tuple(entries), ground.data, reference,
         ground.file.parent,
     )  # fmt: skip
 
@@ -282,24 +283,31 @@ def _replicates(
         yield Entry(name, priority, one)
 
 
-def _reference(reader: Reader, top: Part, entries: Sequence[Entry]) -> str | None:
-    """Experiment that the others are compared with."""
+def _reference(
+    reader: Reader, top: Part, entries: Sequence[Entry], baselines: Sequence[Entry]
+) -> str | None:
+    """Experiment or baseline that the others are compared with; by default the first experiment."""
     named = top.content.get("reference")
-    known = list(dict.fromkeys(entry.own_id for entry in entries))
-    if named is None and entries[0].spec.estimands.kind == "classes":
-        return known[0]
-    if named is not None and str(named) not in known:
-        line = top.line(("reference",))
+    of_classes = entries[0].spec.estimands.kind == "classes"
+    if named is None:
+        return entries[0].own_id if of_classes else None
+    line = top.line(("reference",))
+    if not of_classes:
+        message = "a binary label is compared with the best baseline; leave it out"
+        raise reader.fail(line, f"reference: {message}", "reference")
+    known = list(dict.fromkeys(entry.own_id for entry in (*entries, *baselines)))
+    if str(named) not in known:
         hint = nearest(str(named), known)
-        raise reader.fail(line, f"reference: no experiment {named!r}; {hint}", "no_reference")
-    return None if named is None else str(named)
+        message = f"reference: no experiment or baseline {named!r}; {hint}"
+        raise reader.fail(line, message, "no_reference")
+    return str(named)
 
 
 def campaign_of(spec: AnySpec, data: Any, name: str, id_: str) -> Campaign:  # noqa: ANN401
     """A campaign of one experiment, with its baselines."""
     entries = [Entry(id_, "P1", spec)]
     kind = spec.task.kind
-    return Campaign(name, name, kind, baselines_of(entries), tuple(entries), data, id_)
+    return Campaign(name, name, kind, baselines_of(entries), tuple(entries), data)
 
 
 def baselines_of(experiments: Sequence[Entry]) -> tuple[Entry, ...]:

@@ -160,8 +160,8 @@ def remove_mute(store: Store, one: Mute) -> None:
 
 
 def _check(store: Store, one: Mute) -> None:
-    if not (store.root / "store.json").exists():
-        raise StoreError(f"{store.root} is no store; give the folder of a store as --store",
+    if not store.exists():
+        raise StoreError(f"{store.root} is no store; give that of a store as --store",
                          "no_store")  # fmt: skip
     known_code(one.check)
     known = list(store.campaigns())

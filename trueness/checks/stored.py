@@ -16,7 +16,7 @@ from trueness.checks.recorded import findings_of_run
 from trueness.checks.registry import VERSION, findings_from, moved_limits
 from trueness.checks.results import Finding
 from trueness.errors import TruenessError
-from trueness.store import AnyStore, Problem, Run
+from trueness.store import AnyStore, MemoryStore, Problem, Run
 
 FILE = "checks.yaml"
 SHAPE = "a mapping with `limits:` is needed, as in `limits: {drift_ratio: 2}`"
@@ -30,8 +30,8 @@ def limits_in(store: AnyStore) -> dict[str, float]:
     TruenessError
         If the file holds anything else than known limits.
     """
-    path = None if store.root is None else store.root / FILE
-    if path is None or not path.exists():
+    path = None if isinstance(store, MemoryStore) else store.kept.by_hand(FILE)
+    if path is None:
         return {}
     from trueness.yamlfile import Reader  # few stores have such a file, and YAML is slow to load
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from trueness.cli.options import (
+    CHOICE,
     DEFAULT_STORE,
     Data,
     Features,
@@ -30,7 +31,7 @@ def importance(
     run: str,
     /,
     *,
-    by: Literal["family", "column"] | None = None,
+    by: Annotated[Literal["family", "column"] | None, CHOICE] = None,
     groups: Annotated[tuple[str, ...], Parameter(name="--group", negative=())] = (),
     repeats: Whole | None = None,
     partial: Whole | None = None,

@@ -62,6 +62,11 @@ def _path(value: Any, folder: Path) -> str | None:  # noqa: ANN401
     return str(path) if path.is_absolute() else os.path.relpath(folder / path)
 
 
+def _store(value: Any, folder: Path) -> str | None:  # noqa: ANN401
+    text = _text(value, folder)
+    return text if text is not None and "://" in text else _path(value, folder)
+
+
 def _bars(value: Any, folder: Path) -> str | None:  # noqa: ANN401
     from trueness.market.bars import BUNDLED
 
@@ -75,7 +80,7 @@ def _count(value: Any, folder: Path) -> str | None:  # noqa: ANN401
 
 
 SETTINGS = {
-    "store": Setting("a folder", _path),
+    "store": Setting("a folder or postgresql://…", _store),
     "data": Setting("sp500, synthetic, or a CSV or Parquet file", _bars),
     "vix": Setting("a CSV or Parquet file", _path),
     "workers": Setting("a whole number of 0 or more", _count),

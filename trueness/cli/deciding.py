@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
+from trueness.cli.options import CHOICE, DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
 from trueness.cli.output import DEFAULT, Output, check, confirm, present
 from trueness.errors import TruenessError
 
@@ -205,7 +205,7 @@ def top(
     n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 3,
     campaign: CampaignName = None,
     tiers: Tiers = None,
-    per: Literal["budget", "tier", "loss"] | None = None,
+    per: Annotated[Literal["budget", "tier", "loss"] | None, CHOICE] = None,
     probability: Annotated[list[float] | None, Parameter(negative=())] = None,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,

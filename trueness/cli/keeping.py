@@ -1,4 +1,4 @@
-"""Verbs about what is kept of runs: runs delete, runs tag, runs note, unlock."""
+"""Verbs about what is kept of runs: runs list, delete, tag, note; unlock."""
 
 from __future__ import annotations
 
@@ -6,12 +6,44 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_
+from trueness.cli.options import DEFAULT_STORE, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, confirm, console, present
 from trueness.errors import TruenessError
 
-runs_app = App(name="runs", help="Delete, tag and annotate stored runs.", help_format="plaintext")
+runs_app = App(
+    name="runs", help="List, delete, tag, annotate stored runs.", help_format="plaintext"
+)
 Remove = Annotated[bool, Parameter(negative=())]
+
+
+@runs_app.command(name="list")
+def list_(
+    campaign: str | None = None,
+    /,
+    *,
+    n: Annotated[Whole, Parameter(name="-n")] = 20,
+    store: Store_ = DEFAULT_STORE,
+    output: Output = DEFAULT,
+) -> int:
+    """List the best stored runs by the interval that each has by itself; compares nothing.
+
+    It opens no run, so that it lists 100,000 in seconds; trueness leaderboard judges them.
+
+    Example: trueness runs list demo -n 5
+
+    Parameters
+    ----------
+    campaign
+        Only the runs of this campaign; all runs without it.
+    n
+        Candidates, and baselines, of each comparison group.
+    """
+    from trueness.judge.ranking import ranking
+    from trueness.store import Store
+
+    check(output)
+    present(ranking(Store(store), campaign, n=n, verb="runs list"), output)
+    return 0
 
 
 @runs_app.command

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter, Token
+
+from trueness.places import Place, place_of
 
 DEFAULT_STORE = Path("store")
 ROWS_SHOWN = 50
@@ -22,6 +24,31 @@ def _whole(annotation: Any, tokens: Sequence[Token]) -> int:  # noqa: ANN401 - a
         raise ValueError(f'"{text[:40]}" is not a whole number') from None
 
 
+def _number(annotation: Any, tokens: Sequence[Token]) -> float:  # noqa: ANN401 - the same
+    """Number of an option; none is a mistake, not the default."""
+    del annotation
+    text = tokens[0].value
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(f'"{text[:40]}" is not a number') from None
+
+
+def _choice(annotation: Any, tokens: Sequence[Token]) -> str:  # noqa: ANN401 - the same
+    """One of the words of a Literal; none is a mistake, not the default."""
+    text, words = tokens[0].value, _words(annotation)
+    if text not in words:
+        raise ValueError(f'"{text[:40]}"; choose from {", ".join(words)}')
+    return text
+
+
+def _words(annotation: Any) -> list[str]:  # noqa: ANN401 - a type
+    return [
+        word for one in get_args(annotation)
+        for word in ([one] if isinstance(one, str) else _words(one))
+    ]  # fmt: skip
+
+
 def folder_of(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401 - the same
     """Path of a folder; an empty name is a mistake, not the current folder."""
     del annotation
@@ -30,11 +57,23 @@ def folder_of(annotation: Any, tokens: Sequence[Token]) -> Path:  # noqa: ANN401
     return Path(text)
 
 
+def _place(annotation: Any, tokens: Sequence[Token]) -> Place:  # noqa: ANN401 - the same
+    if "://" in tokens[0].value:
+        return place_of(tokens[0].value)
+    return folder_of(annotation, tokens)
+
+
 Whole = Annotated[int, Parameter(converter=_whole)]
+Number = Annotated[float, Parameter(converter=_number)]
+CHOICE = Parameter(converter=_choice)
+"""Of an option that may be left out and takes some words."""
 Store_ = Annotated[
-    Path,
+    Place,
     Parameter(
-        name="--store", env_var="TRUENESS_STORE", converter=folder_of, help="Folder of stored runs."
+        name="--store",
+        env_var="TRUENESS_STORE",
+        converter=_place,
+        help="Folder of stored runs, or postgresql://USER@HOST/DATABASE.",
     ),
 ]
 Data = Annotated[
@@ -80,8 +119,17 @@ Protocol = Annotated[
     Literal["mission", "walk_forward", "purged_kfold", "combinatorial", "holdout", "kfold"] | None,
     Parameter(
         name="--protocol",
+        converter=_choice,
         help="In place of the campaign's own; the first four for bars, walk_forward, holdout and "
         "kfold for tables.",
+    ),
+]
+On = Annotated[
+    str | None,
+    Parameter(
+        name="--on",
+        help="ray: the Ray cluster of RAY_ADDRESS, else one on this machine; ray://HOST:PORT: that "
+        "of the client server there. Workers are jobs at once then.",
     ),
 ]
 OpenTest = Annotated[
@@ -92,7 +140,9 @@ OpenTest = Annotated[
 ]
 Recipe = Annotated[
     Literal["mission", "fair"] | None,
-    Parameter(name="--recipe", help="Training recipe in place of the campaign's own."),
+    Parameter(
+        name="--recipe", converter=_choice, help="Training recipe in place of the campaign's own."
+    ),
 ]
 Seeds = Annotated[
     int | None,

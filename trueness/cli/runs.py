@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from trueness import interrupts
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, On, OpenTest, Store_, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from trueness.campaign import Campaign
     from trueness.document import Document
+    from trueness.execute import AnyPool
     from trueness.judge.leaderboard import Leaderboard
     from trueness.store import Store
 
@@ -36,6 +37,7 @@ def run(
     store: Store_ = DEFAULT_STORE,
     device: str = "auto",
     workers: Whole | None = None,
+    on: On = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
     update: Annotated[bool, Parameter(negative=())] = False,
     max_hours: float | None = None,
@@ -58,6 +60,8 @@ def run(
     Example: trueness run demo --data longer.csv --update
 
     Example: trueness run demo --set recipe.learning_rate=3e-4 --epochs 5
+
+    Example: trueness run demo --on ray://192.0.2.10:10001
 
     Parameters
     ----------
@@ -87,6 +91,7 @@ def run(
         Print parameters, split sizes with positives and estimated work; train and write nothing.
     """
     from trueness.engines import EncoderOptions
+    from trueness.execute import pool_on
     from trueness.store import Store
 
     check(output)
@@ -96,14 +101,16 @@ def run(
     if open_test:
         _check_open_test(chosen)
     if dry_run:
-        return _dry_run(chosen, opened, device, workers, update, output)
+        with pool_on(on, workers) as pool:
+            return _dry_run(chosen, opened, device, workers, pool, update, output)
     _ask_for_all(chosen, everything or experiments.chosen)
     _tell_duplicates(chosen)
     encoders = EncoderOptions(compiled, tokenizer, restart)
-    return carried_out(
-        chosen, opened, output, open_test, watch, device=device, workers=workers, retry=retry,
-        max_hours=max_hours, encoders=encoders, update=update,
-    )  # fmt: skip
+    with pool_on(on, workers) as pool:
+        return carried_out(
+            chosen, opened, output, open_test, watch, device=device, workers=workers, retry=retry,
+            max_hours=max_hours, encoders=encoders, update=update, pool=pool,
+        )  # fmt: skip
 
 
 def carried_out(
@@ -131,7 +138,7 @@ def carried_out(
     keys = {e.spec.key for e in campaign.entries}
     board = leaderboard(
         store, campaign.name, keys=keys, access=("run", ""), part="test" if open_test else None,
-        opened=open_test, planned=campaign.reference, title=campaign.title,
+        opened=open_test,
     )  # fmt: skip
     for text in summary.notes:
         note(text)
@@ -284,7 +291,8 @@ def leaderboard_(
         task.tier, recipe.learning_rate or dropout; or data, for each series of a panel by itself.
     reference
         With --by: value that the others are compared with; the default of the setting without it.
-        For runs with K classes: the run that the others are compared with.
+        For runs with K classes: the run that the others are compared with; that of the campaign
+        without it.
     each
         With --by: a row per experiment instead of the mean over those of a variant.
     sort
@@ -356,15 +364,17 @@ def show(
 
 
 def _dry_run(
-    campaign: Campaign, store: Store, device: str, workers: int | None, update: bool,
-    output: Output,
+    campaign: Campaign, store: Store, device: str, workers: int | None, pool: AnyPool | None,
+    update: bool, output: Output,
 ) -> int:  # fmt: skip
     from trueness.engines import Setting
+    from trueness.execute import pool_size
     from trueness.fit import choose_device
-    from trueness.plan import plan, planned, pool_size
+    from trueness.plan import plan, planned
     from trueness.plan.continuing import continued, predecessors
 
-    todo, where = plan(campaign, store), choose_device(device)
+    where = choose_device(device) if pool is None else pool.device(device)
+    todo = plan(campaign, store)
     setting = Setting(where, store.root, folder=campaign.folder)
     todo.check(setting)
     if todo.specs:
@@ -372,6 +382,10 @@ def _dry_run(
         told = [continued(found, todo)[1], *found.refusals] if update else [found.offer]
         for text in filter(None, told):
             note(text)
-    workers = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
-    present(planned(campaign, todo, setting, workers), output)
+    if pool is not None:
+        pool.check(lambda: todo.jobs(todo.specs, setting))
+        size = min(pool.size, len(todo.specs))
+    else:
+        size = pool_size(workers, len(todo.specs)) if where.name == "cpu" else 1
+    present(planned(campaign, todo, setting, size), output)
     return 0

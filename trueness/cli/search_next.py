@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import CHOICE, DEFAULT_STORE, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, check_path, present
 from trueness.cli.searching import Names, Storage
 from trueness.cli.suggestions import command
@@ -77,7 +77,9 @@ def promote(
     count: Count = 10,
     tiers: Tiers = None,
     seeds: Whole = 5,
-    by: Literal["auc", "precision", "macro_f1", "mean_group", "worst_group"] | None = None,
+    by: Annotated[
+        Literal["auc", "precision", "macro_f1", "mean_group", "worst_group"] | None, CHOICE
+    ] = None,
     file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,

@@ -8,8 +8,10 @@ from cyclopts import Parameter
 
 from trueness import interrupts
 from trueness.cli.options import (
+    CHOICE,
     DEFAULT_STORE,
     Data,
+    On,
     Protocol,
     Recipe,
     Store_,
@@ -23,6 +25,7 @@ from trueness.cli.suggestions import command
 from trueness.errors import TruenessError
 
 if TYPE_CHECKING:
+    from trueness.execute import AnyPool
     from trueness.search.definition import Search
     from trueness.search.studies import Opened
     from trueness.search.trials import Outcome
@@ -61,7 +64,7 @@ def run(
     vary: Vary = None,
     epochs: Whole | None = None,
     flat_after: Whole | None = None,
-    prune: Literal["median", "halving"] | None = None,
+    prune: Annotated[Literal["median", "halving"] | None, CHOICE] = None,
     name: str | None = None,
     data: Data = None,
     vix: Vix = None,
@@ -69,6 +72,7 @@ def run(
     storage: Storage = None,
     device: str = "auto",
     workers: Whole | None = None,
+    on: On = None,
     output: Output = DEFAULT,
 ) -> int:
     """Search a space: baselines, forced extremes, then what the sampler asks for.
@@ -103,7 +107,7 @@ def run(
     duplicates
         What replaces a repeated suggestion: the nearest untested architecture, or a new seed.
     batch
-        Trials asked for at once; as many as there are workers by default, 8 on an accelerator.
+        Trials asked for at once; as many as there are workers by default, 8 on each accelerator.
     pin
         Key of a stored run that is held; only leaves named with --vary stay open.
     epochs
@@ -120,8 +124,6 @@ def run(
     workers
         Processes on a CPU, one thread each; all cores by default.
     """
-    from trueness.execute import Pool
-    from trueness.fit import choose_device
     from trueness.models.budgets import refuse_on_cpu
     from trueness.search.finding import storage_url
     from trueness.search.loading import load_search, named
@@ -145,12 +147,11 @@ def run(
     )  # fmt: skip
     search = search if name is None else named(search, name)
     goal = Objective.of(objective, precision, search.spec(search.any_valid()))
-    where = choose_device(device)
-    for shape in search.shapes.values():
-        refuse_on_cpu(shape, where.name)
-    size = _processes(where.name, workers)
     pruner = make_pruner(prune, search, objective=goal.names, seeds=seeds)
-    with progress() as shown, Pool(size) as pool:
+    with progress() as shown, _pool(on, device, workers) as pool:
+        where = pool.device(device)
+        for shape in search.shapes.values():
+            refuse_on_cpu(shape, where.name)
         trainer = Trainer(
             search, opened_store, goal, seeds, device, workers, pool, shown, prune is not None
         )
@@ -164,7 +165,7 @@ def run(
         shown.note(_beginning(search, study, trials))
         outcome = search_trials(
             search, study, trainer, trials=trials, seeds=seeds, duplicates=duplicates,
-            batch=batch or (max(1, size) if where.name == "cpu" else GPU_BATCH),
+            batch=batch or max(1, pool.size) * (1 if where.name == "cpu" else GPU_BATCH),
             flat_after=flat_after,
         )  # fmt: skip
     analyze = command("search", "analyze", search.name)
@@ -193,15 +194,18 @@ def _days(horizon: str | None) -> int | None:
     return int(digits)
 
 
-def _processes(device: str, workers: int | None) -> int:
-    """Processes for training; on an accelerator it happens in this one."""
-    from trueness.plan import pool_size
+def _pool(on: str | None, device: str, workers: int | None) -> AnyPool:
+    """Where trials are trained; on an accelerator of this machine, in this process."""
+    from trueness.execute import Pool, open_pool, pool_size
+    from trueness.fit import choose_device
 
-    if device != "cpu":
-        return 0
+    if on is not None:
+        return open_pool(on, workers)
+    if choose_device(device).name != "cpu":
+        return Pool(0)
     if workers is not None and workers < 0:
         raise TruenessError(f"--workers {workers}: give 0 to stay in this process, or more")
-    return pool_size(workers)
+    return Pool(pool_size(workers))
 
 
 def _beginning(search: Search, study: Opened, trials: int) -> str:

@@ -91,8 +91,8 @@ def _options(words: Sequence[str]) -> set[str]:
 
 def _printable(name: str, value: str) -> str:
     """The value; of the address of a database without its password."""
-    if name != "--storage":
+    if name not in ("--storage", "--store"):
         return value
-    from trueness.search.studies import shown_url
+    from trueness.places import shown_url
 
     return shown_url(value)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import Whole, progress
+from trueness.cli.options import Number, Whole, progress
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
@@ -87,7 +87,7 @@ class SourceOptions:
     debian: Path | None = None
     synthetic: bool | None = None
     map: Path | None = None
-    max_gb: float | None = None
+    max_gb: Number | None = None
     text_column: tuple[str, ...] | None = None
     label_column: str | None = None
     parent_column: tuple[str, ...] | None = None
@@ -103,8 +103,8 @@ class SourceOptions:
     titles_only: bool | None = None
     max_chars: WholeOrNone = None
     rows: WholeOrNone = None
-    noise: float | None = None
-    difficulty: float | None = None
+    noise: Number | None = None
+    difficulty: Number | None = None
 
 
 _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
@@ -126,14 +126,14 @@ def build(
     *,
     origin: SourceOptions | None = None,
     out: Path,
-    val_size: float | None = None,
-    test_size: float | None = None,
+    val_size: Number | None = None,
+    test_size: Number | None = None,
     seed: Whole = 42,
     add_language: bool = True,
     gate: float = 0.5,
     similarity: float = 0.8,
     min_class_rows: WholeOrNone = None,
-    english_share: float | None = None,
+    english_share: Number | None = None,
     full: bool = False,
     workers: Whole = 1,
     output: Output = DEFAULT,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from trueness.cli.campaigns import parsed_settings
-from trueness.cli.options import Whole
+from trueness.cli.options import CHOICE, Number, Whole
 from trueness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ class Flags:
     vocabulary: Whole | None = None
     tokenizer: Path | None = None
     pretrained: Path | None = None
-    tune: Literal["frozen", "full", "lora"] | None = None
+    tune: Annotated[Literal["frozen", "full", "lora"] | None, CHOICE] = None
     d_model: Whole | None = None
     n_layers: Whole | None = None
     n_heads: Whole | None = None
@@ -121,29 +121,31 @@ class Flags:
     batch_tokens: Whole | None = None
     grad_accum: Whole | None = None
     epochs: Whole | None = None
-    lr: float | None = None
-    lr_schedule: Literal["none", "constant", "cosine", "exponential"] | None = None
+    lr: Number | None = None
+    lr_schedule: Annotated[Literal["none", "constant", "cosine", "exponential"] | None, CHOICE] = (
+        None
+    )
     lr_warmup_steps: Whole | None = None
-    lr_min_scale: float | None = None
-    weight_decay: float | None = None
-    dropout: float | None = None
+    lr_min_scale: Number | None = None
+    weight_decay: Number | None = None
+    dropout: Number | None = None
     classifier_hidden: Whole | None = None
-    classifier_dropout: float | None = None
-    classifier_layernorm_eps: float | None = None
+    classifier_dropout: Number | None = None
+    classifier_layernorm_eps: Number | None = None
     classifier_no_residual: Annotated[bool, Parameter(negative=())] = False
-    pooler: Literal["mean", "first", "cls"] | None = None
+    pooler: Annotated[Literal["mean", "first", "cls"] | None, CHOICE] = None
     contrastive_dim: Whole | None = None
-    contrastive_weight: float | None = None
-    contrastive_temp: float | None = None
-    projection_dropout: float | None = None
-    label_smoothing: float | None = None
-    focal_gamma: float | None = None
-    focal_alpha: float | None = None
-    sampling_alpha: float | None = None
-    select_on: Literal["macro_f1", "mean_group", "worst_group"] | None = None
+    contrastive_weight: Number | None = None
+    contrastive_temp: Number | None = None
+    projection_dropout: Number | None = None
+    label_smoothing: Number | None = None
+    focal_gamma: Number | None = None
+    focal_alpha: Number | None = None
+    sampling_alpha: Number | None = None
+    select_on: Annotated[Literal["macro_f1", "mean_group", "worst_group"] | None, CHOICE] = None
     min_rows: Whole | None = None
-    amp: Literal["auto", "float32", "bf16", "fp16"] | None = None
-    ema: float | None = None
+    amp: Annotated[Literal["auto", "float32", "bf16", "fp16"] | None, CHOICE] = None
+    ema: Number | None = None
     patience: Whole | None = None
     seed: Whole | None = None
 

@@ -10,6 +10,7 @@ from cyclopts import Parameter
 from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, Whole
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
+from trueness.places import Place
 
 if TYPE_CHECKING:
     from trueness.spec.titles import TitlesSpec
@@ -22,6 +23,7 @@ def evaluate(
     /,
     *,
     corpus: Annotated[str, Parameter(help="Folder of a corpus with the same classes.")],
+    whole: Annotated[bool, Parameter(negative=())] = False,
     keep_leaks: Annotated[bool, Parameter(negative=())] = False,
     data: Data = None,
     open_test: OpenTest = False,
@@ -40,6 +42,9 @@ def evaluate(
     ----------
     run
         Id or key of a stored run. n-grams, which keep no weights, are fitted again on their corpus.
+    whole
+        All texts of the corpus; only those of its validation part without it, or of its test part
+        with --open-test.
     keep_leaks
         Keep texts that the run was trained on, and say how many they are.
     data
@@ -48,13 +53,18 @@ def evaluate(
         auto, cpu, cuda or mps.
     """
     from trueness.labels.other_corpus import evaluated_corpus
+    from trueness.text.corpus import WHOLE
 
     check(output)
     found, runs = _find(store, run)
-    part = "test" if open_test else "validation"
+    if whole and open_test:
+        raise TruenessError("--whole takes the test part too; leave --open-test out", "part")
+    part = WHOLE if whole else "test" if open_test else "validation"
     scored = evaluated_corpus(run, found, corpus, part, {"data": data}, device=device)
     judged = scored.judged(keep_leaks=keep_leaks)
-    _record(runs, found, part, f"{corpus}{' with leaks' * keep_leaks}", open_test)
+    question = f"{corpus}{', all parts' * whole}{' with leaks' * keep_leaks}"
+    opened = whole or open_test
+    _record(runs, found, "test" if opened else part, question, opened)
     present(judged, output)
     return 0
 
@@ -103,7 +113,7 @@ def latency(
     return 0
 
 
-def _find(store: Path, wanted: str) -> tuple[Run[TitlesSpec], Store]:
+def _find(store: Place, wanted: str) -> tuple[Run[TitlesSpec], Store]:
     """Run on titles by id or key, and its store."""
     from trueness.judge.finding import find_run
     from trueness.store import Store

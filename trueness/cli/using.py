@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, Features, Store_, Vix, Whole, folder_of
+from trueness.cli.options import DEFAULT_STORE, Data, Features, On, Store_, Vix, Whole, folder_of
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.errors import TruenessError
 
@@ -30,6 +30,7 @@ def finalize(
     precision: float | None = None,
     no_refit: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
+    on: On = None,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:
@@ -54,13 +55,16 @@ def finalize(
         auto, cpu, cuda or mps.
     """
     from trueness.bundle.finalizing import finalize_named
+    from trueness.execute import pool_on
     from trueness.store import Store
 
     check(output)
     given = {"data": data, "vix": vix, "features": features}
     try:
-        made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                              refit=not no_refit, device=device, told=note)  # fmt: skip
+        with pool_on(on) as pool:
+            made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
+                                  refit=not no_refit, device=device, told=note,
+                                  pool=pool)  # fmt: skip
     except KeyboardInterrupt:
         note("No bundle was written. Run the same command again; encoders go on from their "
              "checkpoint.")  # fmt: skip

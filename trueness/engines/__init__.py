@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from trueness.fit.device import Device
 from trueness.fit.parallel import Ranks
+from trueness.places import Place
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Setting:
     Attributes
     ----------
     device : Device
-    store : Path
+    store : Path or Address
         Of runs that others begin with, and of checkpoints.
     encoders : EncoderOptions
     ranks : Ranks
@@ -66,15 +67,18 @@ class Setting:
     continues : mapping of str to Continued
         Runs to be made, by key, and the stored run that each continues; see
         `trueness.engines.continued`.
+    shared : bool
+        Whether all processes see the store; checkpoints of folds are kept there.
     """
 
     device: Device
-    store: Path
+    store: Place
     encoders: EncoderOptions = EncoderOptions()
     ranks: Ranks = field(default_factory=Ranks)
     asks: bool = False
     folder: Path = Path()
     continues: Mapping[str, Any] = field(default_factory=dict)
+    shared: bool = True
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,10 @@ class Job:
         Estimated memory.
     mode : str
         How steps are carried out.
+    reads : tuple of Path
+        Files and folders it reads besides what it carries.
+    here : bool
+        Whether it belongs beside the store, because nothing is trained.
     """
 
     engine: str
@@ -110,6 +118,8 @@ class Job:
     bytes: int = 0
     mode: str = ""
     expected: float | None = None
+    reads: tuple[Path, ...] = ()
+    here: bool = False
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,13 @@ class Engine(Protocol):
 
     def jobs(self, specs: Sequence[Any], inputs: Inputs, setting: Setting) -> list[Job]:
         """Specs grouped into what one process does at a time."""
+        ...
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> list[float] | None:
+        """GFLOP per second of one worker in each of its jobs, tried here in a second or so.
+
+        None if only stored runs can tell.
+        """
         ...
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:

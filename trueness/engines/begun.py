@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,19 +10,20 @@ from numpy.typing import NDArray
 
 from trueness.errors import SpecError
 from trueness.fit import Member
+from trueness.places import Place
 from trueness.spec import Spec
 from trueness.store import Run, Store
 
 
 def starting_weights(
-    specs: Sequence[Spec], root: Path, n_folds: int
+    specs: Sequence[Spec], root: Place, n_folds: int
 ) -> dict[Member, Mapping[str, NDArray[Any]]]:
     """Weights of every fold of specs that begin with a stored run.
 
     Parameters
     ----------
     specs : sequence of Spec
-    root : Path
+    root : Path or Address
         Of the store.
     n_folds : int
 

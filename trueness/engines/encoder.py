@@ -45,6 +45,7 @@ from trueness.fit.titles import (
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.fit.titles.encoding import frozen_vectors
+from trueness.places import Place
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
@@ -64,7 +65,7 @@ class EncoderContent:
     """Where everything is that a run reads and writes; whether it asks after every epoch."""
 
     corpus: Path
-    store: Path
+    store: Place
     tokenizer: Path
     cache: Path
     setting: FitSetting
@@ -109,6 +110,9 @@ class OneEncoder:
             for spec in specs
         ]
 
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
+
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
         (spec,), how = job.specs, job.content
@@ -151,7 +155,7 @@ def fitted_encoder(
 
 def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     how = setting.encoders
-    path = how.checkpoint or setting.store / "checkpoints" / f"{spec.key}.pt"
+    path = how.checkpoint or Store(setting.store).checkpoints / f"{spec.key}.pt"
     saving = Saving(
         path, how.every_epochs, how.every_minutes, not how.restart, how.checkpoint is not None
     )
@@ -165,8 +169,14 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     work = (
         float(len(corpus.part("train")) * spec.recipe.epochs) if cost.gflop is None else cost.gflop
     )
+    reads = (
+        *Store(setting.store).folders,
+        corpus.folder,
+        content.tokenizer,
+        *([] if folder is None else [folder.path]),
+    )
     if cost.gflop is None:
-        return Job("encoder", (spec,), content, work)
+        return Job("encoder", (spec,), content, work, reads=reads)
     some, vocabulary = _sampled(
         corpus.folder, corpus.digest, content.tokenizer, spec.task.max_tokens
     )
@@ -175,7 +185,8 @@ def _job(spec: TitlesSpec, corpus: Corpus, cost: Cost, setting: Setting) -> Job:
     read = replace(some, lengths=np.ones_like(some.lengths)) if spec.model.encodes_once else some
     expected = expected_gflop(spec, read, step_flops(spec, *sizes))
     expected += encoding_gflop(spec, corpus, folder, some.lengths)
-    return Job("encoder", (spec,), content, work, bytes=held, expected=min(work, expected))
+    return Job("encoder", (spec,), content, work, bytes=held, expected=min(work, expected),
+               reads=reads)  # fmt: skip
 
 
 @lru_cache(maxsize=16)
@@ -229,7 +240,7 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 
 def refitted_encoder(
-    spec: TitlesSpec, corpus: AllTexts, store: Path, tokenizer: Path, device: Device,
+    spec: TitlesSpec, corpus: AllTexts, store: Place, tokenizer: Path, device: Device,
     told: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
@@ -238,7 +249,7 @@ def refitted_encoder(
     ----------
     spec : TitlesSpec
     corpus : AllTexts
-    store : Path
+    store : Path or Address
         Of runs that it begins with, and of the checkpoint.
     tokenizer : Path
     device : Device
@@ -247,7 +258,7 @@ def refitted_encoder(
     folder : PretrainedFolder, optional
         What it begins with.
     """
-    kept = Saving(store / "checkpoints" / f"{spec.key}-refit.pt", asked=False)
+    kept = Saving(Store(store).checkpoints / f"{spec.key}-refit.pt", asked=False)
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
                          FitSetting(device), kept, folder=folder)  # fmt: skip
     fitted, _ = fitted_encoder(
@@ -299,14 +310,14 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 
-def _source(spec: TitlesSpec, store: Path, key: str, classes: tuple[str, ...]) -> Run[TitlesSpec]:
+def _source(spec: TitlesSpec, store: Place, key: str, classes: tuple[str, ...]) -> Run[TitlesSpec]:
     """Another run, checked."""
     other = Store(store).run(key)
     check_source_run(spec, other, classes)
     return other
 
 
-def _warm_start(spec: TitlesSpec, store: Path, data: TitlesData) -> dict[str, Tensor] | None:
+def _warm_start(spec: TitlesSpec, store: Place, data: TitlesData) -> dict[str, Tensor] | None:
     """Weights of the run that this one starts from."""
     if spec.recipe.start is None:
         return None
@@ -327,7 +338,7 @@ def _teacher_targets(
     if not len(rows):
         raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
     run = _source(spec, how.store, teacher.run, data.classes)
-    other = load_classifier(run, how.setting.device)
+    other = load_classifier(run, how.setting.device, how.folder)
     place = np.full(len(texts), -1, np.int64)
     place[rows] = np.arange(len(rows))
     name = how.setting.device.name

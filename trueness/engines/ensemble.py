@@ -32,7 +32,13 @@ class Average:
 
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
-        return [Job("ensemble", (spec,), (inputs(spec), setting.store), fits=0) for spec in specs]
+        return [
+            Job("ensemble", (spec,), (inputs(spec), setting.store), fits=0, here=True)
+            for spec in specs
+        ]
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Average, then judge."""

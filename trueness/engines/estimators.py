@@ -10,6 +10,7 @@ from trueness.baselines import check_estimator, fit_estimator
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.recorded import facts_of, judged, predictions_of
 from trueness.examples import Examples
+from trueness.own import own_files
 from trueness.spec import Spec
 
 
@@ -34,9 +35,13 @@ class Estimators:
     def jobs(self, specs: Sequence[Spec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
         return [
-            Job("estimators", (spec,), (inputs(spec), setting.folder), fits=inputs(spec).n_folds)
+            Job("estimators", (spec,), (inputs(spec), setting.folder), fits=inputs(spec).n_folds,
+                reads=own_files(spec.model, setting.folder))
             for spec in specs
-        ]
+        ]  # fmt: skip
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit every fold, then judge."""

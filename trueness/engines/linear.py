@@ -62,7 +62,13 @@ class Linear:
     def jobs(self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting) -> list[Job]:
         """One for each spec."""
         del setting
-        return [Job("linear", (spec,), inputs(spec).folder) for spec in specs]
+        return [
+            Job("linear", (spec,), inputs(spec).folder, reads=(inputs(spec).folder,))
+            for spec in specs
+        ]
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
@@ -24,10 +26,13 @@ from trueness.fit import (
     choose_mode,
     fit_stack,
     members_that_fit,
+    seconds_per_step,
     stackable,
 )
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
+from trueness.own import own_files
+from trueness.places import Place
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -35,6 +40,10 @@ GPU_STACK = 128
 """Most members per stack on an accelerator."""
 CPU_STACK = 1
 """Members per stack on a CPU, where arithmetic is the bound: wider stacks were measured slower."""
+TRIED = 3
+"""Shapes of networks that are tried for their speed."""
+TRIED_S = 0.3
+"""Seconds after which no further step of a shape is tried."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +57,7 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
-    store: Path
+    store: Place
     continues: Mapping[str, Continued]
 
 
@@ -83,6 +92,17 @@ class Stack:
         made = [job for some in groups.values() for job in _stacks(some, inputs(some[0]), setting)]
         place = {spec.key: position for position, spec in enumerate(specs)}
         return sorted(made, key=lambda job: place[job.specs[0].key])
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> list[float] | None:
+        """Some shapes are tried, from the least to the most work a step; others lie between."""
+        if setting.device.name != "cpu" or not jobs:
+            return None
+        work = [_step_gflop(job) for job in jobs]
+        order = np.argsort(work, kind="stable")
+        some = np.unique(order[np.linspace(0, len(order) - 1, TRIED).round().astype(int)])
+        some = some[np.argsort([work[k] for k in some], kind="stable")]
+        known = [work[k] / _tried(jobs[k]) for k in some]
+        return np.interp(np.log(work), np.log([work[k] for k in some]), known).tolist()
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Train, then judge."""
@@ -139,8 +159,8 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
         mode = "eager"  # code that nobody here has seen
     elif mode == "compile" and not model.compiles:
         mode = "graph"  # its piecewise backward pass breaks the compiler's tracing
-    restart = setting.encoders.restart or setting.asks
-    checkpoints = None if restart else Checkpoints(setting.store / "checkpoints", setting.device)
+    anew = setting.encoders.restart or setting.asks or not setting.shared
+    checkpoints = None if anew else Checkpoints(Store(setting.store).checkpoints, setting.device)
     continues = {s.key: setting.continues[s.key] for s in specs if s.key in setting.continues}
     content = StackContent(
         examples, setting.device, width, mode, setting.asks, folder, checkpoints, setting.store,
@@ -148,7 +168,21 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
-    return Job("stack", specs, content, work, fits, members, memory, mode)
+    begun = continues or any(spec.depends_on for spec in specs)
+    reads = (*own_files(model, folder), *(Store(setting.store).folders if begun else []))
+    return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
+
+
+def _step_gflop(job: Job) -> float:
+    """Work of one network's step."""
+    how: StackContent = job.content
+    return _steps(job.specs[0], how.examples, 1, how.folder)[1] / 1e9
+
+
+def _tried(job: Job) -> float:
+    """Seconds of one network's step."""
+    how: StackContent = job.content
+    return seconds_per_step(how.examples, job.specs[0], how.device, how.folder, TRIED_S)
 
 
 def _bytes_that_fit(spec: Spec, examples: Examples, setting: Setting) -> int:

@@ -25,10 +25,11 @@ from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, judged_titles, selection_of
 from trueness.errors import SpecError
 from trueness.fit.device import Device
+from trueness.places import Place
 from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
-from trueness.text.corpus import PARTS, Corpus, Parts, load_corpus
+from trueness.text.corpus import Corpus, Parts, load_corpus
 from trueness.text.foreign import pinned_digest
 from trueness.text.static.opening import Vectors as StaticVectors
 from trueness.text.static.opening import open_vectors
@@ -47,7 +48,7 @@ class VectorContent:
 
     corpus: Path
     folder: Path
-    store: Path
+    store: Place
     device: Device
 
 
@@ -61,13 +62,11 @@ class OnVectors:
     def check(
         self, specs: Sequence[TitlesSpec], inputs: Inputs, setting: Setting, store: Store
     ) -> None:
-        """Refuse vectors that are damaged, others than in the key, or lack a text."""
+        """Refuse vectors that are damaged, others than in the key, or no use for the texts."""
         Linear().check(specs, inputs, setting, store)
         own = {spec.key for spec in specs}
         for spec in specs:
-            vectors = _vectors(spec, setting.folder)
-            for part in PARTS:
-                vectors.check(inputs(spec).part(part))
+            _vectors(spec, setting.folder).check(inputs(spec), spec.task.max_tokens)
             for key in sorted(spec.depends_on - own):
                 _source(spec, store, key, inputs(spec).classes)
 
@@ -85,9 +84,13 @@ class OnVectors:
         return [
             Job("vectors", (spec,),
                 VectorContent(inputs(spec).folder, setting.folder, setting.store, setting.device),
-                self.cost(spec, inputs(spec), setting.folder).gflop or 1.0)
+                self.cost(spec, inputs(spec), setting.folder).gflop or 1.0,
+                reads=_reads(spec, inputs(spec), setting))
             for spec in specs
         ]  # fmt: skip
+
+    def rates(self, jobs: Sequence[Job], setting: Setting) -> None:
+        """Not tried."""
 
     def fit(self, job: Job, report: Report) -> list[Outcome]:
         """Fit, then judge."""
@@ -98,7 +101,7 @@ class OnVectors:
 
 
 def refitted_head(
-    spec: TitlesSpec, corpus: Parts, store: Path | None, folder: Path, device: Device
+    spec: TitlesSpec, corpus: Parts, store: Place | None, folder: Path, device: Device
 ) -> tuple[VectorClassifier, str]:
     """A head fitted for use, on all texts, and what was chosen in words.
 
@@ -106,7 +109,7 @@ def refitted_head(
     ----------
     spec : TitlesSpec
     corpus : Parts
-    store : Path or None
+    store : Path or Address or None
         Of runs that it begins with.
     folder : Path
         Beside which the vectors lie.
@@ -134,10 +137,25 @@ def _model(spec: TitlesSpec) -> Vectors:
     return spec.model
 
 
+def _reads(spec: TitlesSpec, corpus: Corpus, setting: Setting) -> tuple[Path, ...]:
+    """Corpus, vectors in files, and the store where it begins with a run of it."""
+    file = setting.folder / _model(spec).of
+    found = [corpus.folder, *([file] if file.exists() else [])]
+    return (*found, *(Store(setting.store).folders if spec.depends_on else []))
+
+
 def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
     """Vectors of a spec, whose key holds their digest."""
     model = _model(spec)
     return _opened(model.of, folder, pinned_digest(model))
+
+
+def _told(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
+    """What is odd about the vectors for the corpus; it is reported as well."""
+    notes = vectors.check(corpus, spec.task.max_tokens)
+    for note in notes:
+        report(note)
+    return notes
 
 
 @lru_cache(maxsize=1)
@@ -155,6 +173,7 @@ def _linear(
     fit = fit_linear_head(spec, corpus, vectors, selection_of(spec, len(corpus.classes)))
     report(Step(work))
     facts = {
+        "notes": _told(vectors, spec, corpus, report),
         "parameters": (vectors.width + 1) * len(corpus.classes), "chosen": fit.chosen,
         "seconds": fit.seconds, "device": "cpu", "precision": "float64",
     }  # fmt: skip
@@ -175,6 +194,7 @@ def _network(
         spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
     )
     facts = {
+        "notes": _told(vectors, spec, corpus, report),
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
@@ -186,7 +206,7 @@ def _network(
 
 
 def _trained(
-    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Path | None, device: Device,
+    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Place | None, device: Device,
     report: Any = None,  # noqa: ANN401 - a Report of the loop
 ) -> tuple[TitlesFitted, tuple[Floats, Floats]]:  # fmt: skip
     """What training left behind, and means and deviations (D,) of the columns of the vectors."""
@@ -242,7 +262,7 @@ def _teacher(
     return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 
 
-def _store(root: Path | None) -> Store:
+def _store(root: Place | None) -> Store:
     if root is None:
         raise SpecError("a head that begins with another run is fitted from a store on disk")
     return Store(root)

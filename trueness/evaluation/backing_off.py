@@ -6,8 +6,9 @@ All of them keep their promise together; see `backing_off_thresholds`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,19 +87,106 @@ def backing_off_thresholds(
     >>> [one.threshold for one in found["en"]]
     [None, 1.0]
     """
-    labels, values = checked_probabilities(y, probabilities, precision, confidence)
+    asked = Asked(precision, 1 - confidence)
+    return {
+        name: _chain(one, asked)
+        for name, one in _groups(y, probabilities, group, levels, blocks, asked, min_rows)
+    }
+
+
+def largest_certified(
+    y: object, probabilities: object, group: object, levels: Sequence[Level] = (),
+    blocks: Blocks | None = None, *, below: float, confidence: float = 0.95,
+    min_rows: int = 100,
+) -> dict[str, float]:  # fmt: skip
+    """For each group without a cut at a precision, the largest whole percent that has one.
+
+    That is optimistic: it is the best of many that were tried on the same labels, so it says what
+    to ask of other units, and certifies nothing.
+
+    Parameters
+    ----------
+    y, probabilities, group, levels, blocks, confidence, min_rows
+        See `backing_off_thresholds`.
+    below : float
+        The precision that was asked for, in (0, 1).
+
+    Returns
+    -------
+    dict of str to float
+        Without groups that have a cut at `below`, or none at any precision.
+
+    Examples
+    --------
+    >>> y, p = np.zeros(400, int), np.full(400, 0.8)
+    >>> y[::5] = 1
+    >>> largest_certified(y, np.c_[p, 1 - p], ["en"] * 400, below=0.9)
+    {'en': 0.76}
+    """
+    asked = Asked(below, 1 - confidence)
+    found = {}
+    for name, one in _groups(y, probabilities, group, levels, blocks, asked, min_rows):
+        if not one.enough or _has_cut(one, asked):
+            continue
+        lower = (pct / 100 for pct in range(ceil(100 * below) - 1, 0, -1))
+        most = next((p for p in lower if _has_cut(one, Asked(p, asked.error))), None)
+        if most is not None:
+            found[name] = most
+    return found
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Precision to be kept at every level, and the error of all levels together."""
+
+    precision: float
+    error: float
+
+
+@dataclass(frozen=True)
+class Units:
+    """Units of a group.
+
+    Attributes
+    ----------
+    hits, tops : (D, n)
+        See `hits_and_tops`.
+    block : (n,) int
+        Which depend on each other.
+    enough : bool
+        Whether they are enough for a certificate.
+    pooled : tuple of str
+        Groups that they are of, where they are of several.
+    """
+
+    hits: NDArray[np.bool_]
+    tops: Array
+    block: NDArray[np.int64]
+    enough: bool = True
+    pooled: tuple[str, ...] = ()
+
+
+def _groups(
+    y: object, probabilities: object, group: object, levels: Sequence[Level],
+    blocks: Blocks | None, asked: Asked, min_rows: int,
+) -> Iterator[tuple[str, Units]]:  # fmt: skip
+    """Units of each group."""
+    confidence = 1 - asked.error
+    labels, values = checked_probabilities(y, probabilities, asked.precision, confidence)
     blocks = Blocks.of(len(labels)) if blocks is None else blocks
     check_lengths(y=y, probabilities=probabilities, group=group, blocks=blocks.item)
     groups = group_units(group, len(labels), min_rows, undetermined=True)
     block = independent(blocks)
     hits, tops = hits_and_tops(labels, values, levels)
-    found = {}
     for g, name in enumerate(groups.slices):
         inside = groups.index == g
         pooled = () if name in groups.names else tuple(groups.pooled)
-        asked = Asked(precision, 1 - confidence, int(inside.sum()) >= min_rows, pooled)
-        found[name] = _chain(hits[:, inside], tops[:, inside], block[inside], asked)
-    return found
+        enough = int(inside.sum()) >= min_rows
+        yield name, Units(hits[:, inside], tops[:, inside], block[inside], enough, pooled)
+
+
+def _has_cut(units: Units, asked: Asked) -> bool:
+    return any(one.threshold is not None for one in _chain(units, asked))
 
 
 def hits_and_tops(
@@ -110,31 +198,18 @@ def hits_and_tops(
     return hits, np.array([values.max(axis=1) for values, _ in found])
 
 
-@dataclass(frozen=True)
-class Asked:
-    """Precision to be kept at every level, and the error of all levels together.
-
-    `enough` tells whether the units of the group are enough, `pooled` which groups they are of.
-    """
-
-    precision: float
-    error: float
-    enough: bool
-    pooled: tuple[str, ...]
-
-
-def _chain(hits: NDArray[np.bool_], tops: Array, block: NDArray[np.int64], asked: Asked) -> Chain:
+def _chain(group: Units, asked: Asked) -> Chain:
     """Cuts of one group, level by level, each on what the cuts below leave open."""
-    n = tops.shape[1]
-    left, error, found = np.ones(n, bool), asked.error / len(tops), []
-    for hit, top in zip(hits, tops, strict=True):
+    levels, n = group.tops.shape
+    left, error, found = np.ones(n, bool), asked.error / levels, []
+    for hit, top in zip(group.hits, group.tops, strict=True):
         if not left.any():
-            found.append(_none(n, asked.pooled))
+            found.append(_none(n, group.pooled))
             continue
-        units = RankedUnits(hit[left], top[left], block[left])
-        one = units.certified(asked.precision, 1 - error, asked.enough)
+        units = RankedUnits(hit[left], top[left], group.block[left])
+        one = units.certified(asked.precision, 1 - error, group.enough)
         of_all = Estimate.proportion(one.precision.n, n)
-        found.append(replace(one, accepted=of_all, pooled=asked.pooled))
+        found.append(replace(one, accepted=of_all, pooled=group.pooled))
         error *= _share(units, one.threshold, asked.precision, error)
         if one.threshold is not None:
             left &= top < one.threshold

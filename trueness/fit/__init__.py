@@ -6,6 +6,7 @@ from trueness.fit.fitting import fit_stack
 from trueness.fit.guard import Incident
 from trueness.fit.member import Fitted, FoldFit, Member, Prune, stackable
 from trueness.fit.policy import Mode, choose_mode, members_that_fit
+from trueness.fit.speed import seconds_per_step
 
 __all__ = [
     "Checkpoints",
@@ -20,5 +21,6 @@ __all__ = [
     "choose_mode",
     "fit_stack",
     "members_that_fit",
+    "seconds_per_step",
     "stackable",
 ]

@@ -14,10 +14,20 @@ from trueness.errors import SpecError
 
 @dataclass(frozen=True)
 class Device:
-    """A torch device and whether it multiplies bf16 natively."""
+    """A torch device.
+
+    Attributes
+    ----------
+    name : str
+    has_bf16 : bool
+        Whether it multiplies bf16 natively.
+    free : int or None
+        Bytes that were free on it, where it is one of another machine.
+    """
 
     name: str
     has_bf16: bool
+    free: int | None = None
 
     @property
     def is_cuda(self) -> bool:
@@ -26,6 +36,8 @@ class Device:
 
     def free_bytes(self) -> int | None:
         """Memory that is free now; None where the system does not tell."""
+        if self.free is not None:
+            return self.free
         if self.is_cuda:
             return int(torch.cuda.mem_get_info(self.name)[0])
         try:

@@ -133,6 +133,8 @@ class Stack:
         for row, trace in enumerate(self.traces):
             self._next_epoch(row, trace)
         self.objective = self._objective(self.traces)
+        self.rates = self._rates()
+        self.constant = all(r.schedule == "constant" and not r.warmup_pct for r in recipes)
 
     def _next_epoch(self, row: int, trace: Trace) -> None:
         self.batches[row, : trace.steps] = torch.from_numpy(trace.batches()).to(self.device.name)
@@ -246,21 +248,16 @@ class Stack:
 
     def train(self, on_epoch: Callable[[int], None]) -> None:
         """Step all living members until none is left."""
-        constant = all(
-            t.member.spec.recipe.schedule == "constant" and not t.member.spec.recipe.warmup_pct
-            for t in self.traces
-        )
-        rates = self._rates()
         while self.alive:
-            rates = rates if constant and len(rates) == len(self.alive) else self._rates()
-            self._step(rates)
-            self.cursor += 1
+            self.step()
             ended = [k for k, t in enumerate(self._living()) if self.cursor[k] == t.steps]
             if ended:
                 self._end_epochs(ended, on_epoch)
 
-    def _step(self, rates: Tensor) -> None:
+    def step(self) -> None:
         """Take each member's next batch."""
+        if not self.constant or len(self.rates) != len(self.alive):
+            self.rates = self._rates()
         cursor = torch.from_numpy(self.cursor).to(self.device.name)
         index = self.batches[torch.arange(len(cursor), device=self.device.name), cursor]
         if len(index) == 1 and self.graph is None:
@@ -268,11 +265,12 @@ class Stack:
             seen = trace.count(len(trace.history))
             index = index[:, : seen - int(self.cursor[0]) * index.shape[1]]
         draws, mixing = self._draws(index.shape[1]), self.changes.of_batch(cursor)
-        inputs = (index, draws, mixing, *self.adam.begin(rates))
+        inputs = (index, draws, mixing, *self.adam.begin(self.rates))
         if self.graph is None:
             self._advance(*inputs)
         else:
             self.graph(*inputs)
+        self.cursor += 1
 
     def _advance(
         self, index: Tensor, draws: Tensor | None, mixing: Tensor | None, rates: Tensor,

@@ -10,6 +10,7 @@ from trueness.document.numbers import plural
 from trueness.errors import StoreError
 from trueness.store import AnyStore, Run
 from trueness.store.ledger import Access, Ledger, data_of, distinct, earlier_keys, times_text
+from trueness.text.corpus import WHOLE
 
 IN_WORDS = {
     "oof": "out-of-fold part",
@@ -17,6 +18,7 @@ IN_WORDS = {
     "inner validation": "inner validation part",
     "evaluation": "evaluation units",
     "test": "test part",
+    WHOLE: "whole corpus",
 }
 """Part -> what it is called in a sentence."""
 
@@ -125,7 +127,7 @@ def record_data_access(
     StoreError
         If a part was opened in a store that cannot remember it.
     """
-    if store.root is not None and not store.root.is_dir():
+    if not store.exists():
         return f"there is no store {store.root}"
     try:
         Ledger(store).record_data(data, part, verb, question, opened=opened)

@@ -11,7 +11,17 @@ from trueness.store import Run
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of a comparison group; see `leaderboard`."""
+    """What is asked of a comparison group.
+
+    Attributes
+    ----------
+    sort, part : str or None
+        See `leaderboard`.
+    reference : str or None
+        The one that was asked for, or else the one that the campaign declares.
+    pending : bool
+        Whether the declared one has no run yet.
+    """
 
     sort: str | None
     part: str | None
@@ -19,10 +29,15 @@ class Asked:
     pending: bool
 
 
-def is_missing(planned: str | None, ids: Mapping[str, Sequence[str]]) -> bool:
-    """Whether a planned reference has no run."""
+def asked_of(
+    sort: str | None, part: str | None, reference: str | None, declared: str | None,
+    ids: Mapping[str, Sequence[str]],
+) -> Asked:  # fmt: skip
+    """What is asked, where a campaign may declare a reference; `ids` are those of stored runs."""
+    if reference is not None or declared is None:
+        return Asked(sort, part, reference, pending=False)
     known = {id_.rpartition("@")[0] or id_ for some in ids.values() for id_ in some}
-    return planned is not None and planned not in known
+    return Asked(sort, part, declared, pending=declared not in known)
 
 
 def check_asked(

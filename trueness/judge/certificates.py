@@ -204,7 +204,7 @@ class Request:
         opening = self._opening(ledger)
         if opening is not None:
             self._record(opening)
-        forgets = ledger.path is None and opening is not None
+        forgets = ledger.forgets and opening is not None
         held = [opening] if forgets else self._holding(ledger)
         answers = [_JudgedBatch.of(self, one, unseen_runs(ledger)) for one in held]
         return Certificates(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
 
 from trueness.document import Cell, Column, Document, Items, Section, Table
-from trueness.document.numbers import count
+from trueness.document.numbers import count, listed
 from trueness.evaluation.levels import levels_of
 from trueness.judge.judgement import SCHEMA
 from trueness.text.corpus import Corpus
@@ -52,7 +53,7 @@ class CorpusSummary:
             f"Corpus {corpus.folder.name}",
             [
                 *(_table(what, counts, whole) for what, counts in self._counts().items()),
-                *([Items(told)] if (told := self._sizes()) else []),
+                *([Items(told)] if (told := [*_columns(corpus.columns), *self._sizes()]) else []),
                 Section("How it was built", [_facts(facts)]),
             ],
             f"{corpus.folder} · digest {corpus.digest}",
@@ -67,6 +68,29 @@ class CorpusSummary:
     def _counts(self) -> dict[str, dict[str, dict[str, int]]]:
         statistics = self.corpus.statistics
         return {"class": statistics["classes"], "language": statistics["languages"]}
+
+
+ROLES = {
+    "text": "title", "label": "class", "parents": "levels above the class", "language": "language",
+    "cluster": "cluster", "id": "id", "fields": "fields", "numbers": "numbers",
+}  # fmt: skip
+"""Role of a column -> what it is called."""
+WITHOUT = {"language": "no language", "cluster": "no cluster", "id": "no id"}
+"""What holds where no column has a role."""
+
+
+def _columns(taken: Mapping[str, Any]) -> list[str]:
+    """Which columns of the source were taken for what; nothing if it was no table."""
+    if not taken:
+        return []
+    found = []
+    for role, name in ROLES.items():
+        columns = [taken[role]] if isinstance(taken.get(role), str) else list(taken.get(role) or ())
+        if columns:
+            found.append(f"{name} from {listed([repr(one) for one in columns], 20)}")
+        elif role in WITHOUT:
+            found.append(WITHOUT[role])
+    return [f"Columns: {', '.join(found)}"]
 
 
 def _levels(corpus: Corpus) -> dict[str, Any]:

@@ -60,17 +60,20 @@ class Asked:
             raise TruenessError(f"no text in {self.language!r}; choose from "
                                 f"{', '.join(sorted(languages))}", "no_language")  # fmt: skip
 
-    def texts(self, language: NDArray[np.str_], given: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Texts of that language and given class, (n,)."""
+    def texts(
+        self, language: NDArray[np.str_], given: NDArray[np.str_], predicted: NDArray[np.str_]
+    ) -> NDArray[np.bool_]:
+        """Texts of that language and those classes, (n,)."""
+        wanted = [
+            (self.language, language == self.language),
+            (self.either, (given == self.either) | (predicted == self.either)),
+            (self.given, given == self.given),
+            (self.predicted, predicted == self.predicted),
+        ]
         inside = np.ones(len(given), bool)
-        inside &= (language == self.language) | (not self.language)
-        return inside & ((given == self.given) | (not self.given))
-
-    def errors(self, given: NDArray[np.str_], predicted: NDArray[np.str_]) -> NDArray[np.bool_]:
-        """Errors of those classes, (n,)."""
-        either = (given == self.either) | (predicted == self.either) | (not self.either)
-        return (given != predicted) & either & (
-            (predicted == self.predicted) | (not self.predicted))  # fmt: skip
+        for name, of_it in wanted:
+            inside &= of_it | (not name)
+        return inside
 
 
 @dataclass(frozen=True)
@@ -102,7 +105,7 @@ class Errors:
     name, key, label, part : str
     asked : Asked
     wrong : Estimate
-        Share of the texts that are wrong as was asked.
+        Share of wrong ones among the texts that were asked for.
     pairs : list of Mixed
         The most frequent ones; their intervals are not adjusted for the choice.
     frame : polars.DataFrame
@@ -178,13 +181,14 @@ def errors_of(
     every = answered(rows, texts, probabilities)
     language, given, predicted = (every[n].to_numpy() for n in ("language", "given", "predicted"))
     asked.check(rows.classes, np.unique(language).tolist())
-    inside = asked.texts(language, given)
-    wrong = inside & asked.errors(given, predicted)
+    inside = asked.texts(language, given, predicted)
+    wrong = inside & (given != predicted)
     cluster = numbered(every["cluster"].to_numpy())[0]
     found = every.filter(pl.Series(wrong))
     found = found.sort("probability", descending=True, maintain_order=True)
     sides = rows.y, probabilities.argmax(axis=1)
-    pairs = _pairs(*sides, cluster, np.array(rows.classes), (inside, wrong))
+    spoken = (language == asked.language) | (not asked.language)
+    pairs = _pairs(*sides, cluster, np.array(rows.classes), (spoken, wrong))
     return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, found, top)
 
 

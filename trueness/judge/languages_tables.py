@@ -19,7 +19,7 @@ from trueness.document import (
     Style,
     Table,
 )
-from trueness.document.numbers import capital, count, decimal, level, listed
+from trueness.document.numbers import capital, count, decimal, level, listed, plural
 from trueness.evaluation.selection import Contrast
 from trueness.evaluation.slice_comparison import MethodComparison
 from trueness.evaluation.slices import Slice, Slices
@@ -117,6 +117,7 @@ class ClassRun:
         """What to show."""
         title = f"{self.name} · {self.label}" if self.label != self.name else self.name
         about = [part_in_words(self.part), *([f"of {self.data}"] if self.data else [])]
+        about += [f"· {plural(self.slices.overall.rows, self.words.unit)}"]
         parts = slices_parts(self.name, self.slices, self.words)
         if self.leaks is not None:
             parts.insert(1, leaks_sentence(self.leaks, self.words.unit))

@@ -65,7 +65,7 @@ def _chance(values: Sequence[Resampled], units: CommonUnits, words: Words) -> An
         f"{numbers.plural(units.n_classes, 'class', 'classes')}: "
         f"{numbers.estimate(leader.simultaneous, signed=True)}{_p(leader, len(values))}."
     )
-    return _answer(leader, text)
+    return Answer.of(leader, text)
 
 
 def _siblings(values: Mapping[str, Resampled], goal: str, rule: Estimands) -> Answer:
@@ -107,13 +107,7 @@ def _baseline(
         f"{_p(leader, len(candidates))}; "
         f"{numbers.plural(beating, 'candidate beats', 'candidates beat')} it."
     )
-    return _answer(leader, text)
-
-
-def _answer(contrast: Contrast, text: str) -> Answer:
-    if contrast.verdict == "unknown":
-        return Answer("too_few", None, text)
-    return Answer("yes" if contrast.verdict == "better" else "not_shown", contrast.p, text)
+    return Answer.of(leader, text)
 
 
 def _p(contrast: Contrast, many: int) -> str:

@@ -12,7 +12,7 @@ from trueness.errors import StoreError
 from trueness.evaluation import Estimate, mean_of
 from trueness.evaluation.resolution import resolution
 from trueness.judge.access import access_log, part_in_words, record_access
-from trueness.judge.asked import Asked, check_asked, check_sort, is_missing
+from trueness.judge.asked import Asked, asked_of, check_asked, check_sort
 from trueness.judge.captions import MIN_ALARMS
 from trueness.judge.chance import Rearranged, chance_of
 from trueness.judge.comparison import Statistics, best_baseline, differences, statistics
@@ -26,6 +26,7 @@ from trueness.judge.settings import own_settings
 from trueness.judge.verdict import NOBODY, Standing, Verdict, verdict_of
 from trueness.store import AnyStore, Problem, Run
 from trueness.store.annotations import annotations_of
+from trueness.store.campaigns import Declared
 
 LESS_IS_BETTER = ("calibration_error",)
 
@@ -68,8 +69,7 @@ class Leaderboard:
 def leaderboard(
     store: AnyStore, campaign: str | None = None, *, sort: str | None = None,
     keys: set[str] | None = None, access: tuple[str, str] | None = None, part: str | None = None,
-    opened: bool = False, reference: str | None = None, planned: str | None = None,
-    title: str | None = None,
+    opened: bool = False, reference: str | None = None, title: str | None = None,
 ) -> Leaderboard:  # fmt: skip
     """Read a store: records, and differences to the best baseline from an index or the predictions.
 
@@ -90,11 +90,10 @@ def leaderboard(
     opened : bool
         Whether a sealed part was asked for on purpose.
     reference : str, optional
-        Of K classes: method that the others are compared with.
-    planned : str, optional
-        The same as an id of the campaign; nothing is compared while no run of it is stored.
+        Of K classes: method that the others are compared with; by default the one that the
+        campaign declares, and nothing is compared while no run of it is stored.
     title : str, optional
-        By default the name of the campaign.
+        By default that of the campaign, or its name.
 
     Raises
     ------
@@ -117,8 +116,10 @@ def leaderboard(
     some = {
         name: [r for r in runs if r.key in shown] for name, runs in by_group.items()
     }  # fmt: skip
-    check_asked([runs for runs in some.values() if runs], sort, part, reference or planned)
-    asked = Asked(sort, part, reference or planned, reference is None and is_missing(planned, ids))
+    check_asked([runs for runs in some.values() if runs], sort, part, reference)
+    declared = Declared() if campaign is None else store.declared(campaign)
+    ids = {run.key: ids[run.key] for run in every if run.key in ids}
+    asked = asked_of(sort, part, reference, declared.reference, ids)
     unrecorded = ""
     if access:
         seen = [run for runs in some.values() for run in runs]
@@ -136,7 +137,8 @@ def leaderboard(
         else g
         for g in groups
     ]
-    return Leaderboard(logged, problems, failures, title or campaign or "Leaderboard")
+    title = title or declared.title or campaign or "Leaderboard"
+    return Leaderboard(logged, problems, failures, title)
 
 
 def _set_apart(group: Group) -> Group:

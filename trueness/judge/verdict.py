@@ -11,7 +11,7 @@ from typing import Any
 
 from trueness.document import numbers
 from trueness.evaluation import Contrast, Estimate
-from trueness.judge.answers import Answer
+from trueness.judge.answers import IN_WORDS, Answer
 from trueness.judge.chance import ChanceTest
 
 RIVALS = ("chance", "the other candidates", "the best baseline")
@@ -40,18 +40,18 @@ class Verdict:
     def lines(self) -> list[str]:
         """A line per question, the answer first."""
         return [
-            f"{question} {one.answer.replace('_', ' ').capitalize()}. {one.text}"
+            f"{question} {IN_WORDS[one.answer]}. {one.text}"
             for question, one in self.answers.items()
         ]
 
     @property
     def short(self) -> str:
         """The answers in few words; empty without a leader."""
-        kinds = {"yes": "better than ", "not_shown": "not shown to beat ",
+        kinds = {"yes": "better than ", "worse": "worse than ", "not_shown": "not shown to beat ",
                  "too_few": "too few units or models to say of "}  # fmt: skip
         rivals = zip(RIVALS, self.answers.values(), strict=True)
         given = [(name, one.answer) for name, one in rivals]
-        parts = [words + (" and " if kind == "yes" else " or ").join(some)
+        parts = [words + (" and " if kind in ("yes", "worse") else " or ").join(some)
                  for kind, words in kinds.items()
                  if (some := [name for name, answer in given if answer == kind])]  # fmt: skip
         return f"{self.leader} leads: {'; '.join(parts)}." if self.leader else ""
@@ -174,9 +174,8 @@ def _baseline(found: Standing, budget: int) -> Answer:
     if leader.verdict == "unknown":
         return Answer("too_few", None, f"Too few units to compare with {found.baseline_name}.")
     beating = sum(c.verdict == "better" for c in found.baseline)
-    return Answer(
-        "yes" if leader.verdict == "better" else "not_shown",
-        leader.p,
+    return Answer.of(
+        leader,
         f"AUC minus that of {found.baseline_name}: {_difference(leader)}"
         + _precision(found.baseline_precision, budget)
         + f"; {numbers.plural(beating, 'candidate beats', 'candidates beat')} every baseline in "

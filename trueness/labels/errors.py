@@ -30,6 +30,7 @@ from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
 from trueness.text.corpus import Titles
 from trueness.text.duplicates import jaccard, normalised
+from trueness.text.fields import NONE, markers_of
 from trueness.text.signatures import TextSignatures
 
 NEAR = 0.65
@@ -206,7 +207,9 @@ def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) 
     if len(shown):
         texts, column = shown["text"].to_list(), {name: k for k, name in enumerate(classes)}
         base = scorer(shown["text"])
-        words, row, effects = left_out(scorer, texts, base, progress, run.key, keep_forms=True)
+        fixed = {*markers_of(run.record["data"].get("columns", {})), NONE}
+        words, row, effects = left_out(scorer, texts, base, progress, run.key, keep_forms=True,
+                                       fixed=fixed)  # fmt: skip
         sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
         every = np.arange(len(row))
         moved = effects[every, np.array(sides[0])[row]] - effects[every, np.array(sides[1])[row]]

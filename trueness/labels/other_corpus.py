@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.errors import StoreError, TruenessError
+from trueness.judge.access import part_in_words
 from trueness.judge.languages import slices_of
 from trueness.judge.languages_tables import ClassRun
 from trueness.judge.languages_words import words_of
@@ -55,11 +56,12 @@ class OtherCorpus:
             With code ``all_leaked`` if no other texts are left.
         """
         part, rule = self.leaks.part, replace(self.run.spec.estimands, chosen_on="")
+        where = part_in_words(part)
         rows = self.rows if keep_leaks else self.rows.only(~self.leaks.leaked)
         if not len(rows):
             raise TruenessError(
-                f"{self.corpus}: {self.name} was trained on every text of its {part} part, or on "
-                "one of its cluster; give a corpus of other texts", "all_leaked",
+                f"{self.corpus}: {self.name} was trained on every text of its {where}, or on one "
+                "of its cluster; give a corpus of other texts", "all_leaked",
             )  # fmt: skip
         found = slices_of(rows.part(part), rule, part)
         return ClassRun(
@@ -84,6 +86,7 @@ def evaluated_corpus(
     corpus : str
         Folder with the same classes.
     part : str
+        Or ``whole`` for the texts of all parts.
     given : mapping
         Corpus of the run as ``data``, where it keeps no weights and is asked about another one.
     device : str
@@ -105,7 +108,7 @@ def evaluated_corpus(
             "--fields-of the corpus of the run", "other_fields",
         )  # fmt: skip
     leaks = leaks_of(signatures_of(run).trained_on, opened, part)
-    titles = opened.part(part)
+    titles = opened.texts(part)
     own = {"data": corpus} if opened.digest == run.record["data"]["digest"] else given
     logits: NDArray[np.float32] = scorer_of(run, name, own, device)(titles.texts)
     rows = Predictions(rows_of(titles, part, logits), classes=opened.classes)

@@ -1,7 +1,7 @@
 """What a campaign would do, before anything is trained or written."""
 
 from trueness.plan.dry_run import DryRun, hours_text, planned, resolution, size_text
-from trueness.plan.work import Plan, measured_rate, plan, pool_size
+from trueness.plan.work import Plan, measured_rate, plan
 
 __all__ = [
     "DryRun",
@@ -10,7 +10,6 @@ __all__ = [
     "measured_rate",
     "plan",
     "planned",
-    "pool_size",
     "resolution",
     "size_text",
 ]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import Any
 
 from trueness.campaign import Campaign, Entry
@@ -82,12 +80,9 @@ class Plan:
         jobs = self.jobs(self.missing, setting)
         folds = {job.fits // len(job.specs) for job in jobs}
         most, likely = self._work(jobs, setting)
-        gflop = None if most is None else sum(most.values())
-        expected = None if likely is None else sum(likely.values())
-        rates = {
-            name: measured_rate(self.store, name, setting.device.name)
-            for name in {job.engine for job in jobs}
-        }
+        gflop = None if most is None else sum(most)
+        expected = None if likely is None else sum(likely)
+        rates = self._rates(jobs, setting) if gflop else [None] * len(jobs)
         many = max(1, workers)
         largest = sorted((job.bytes for job in jobs), reverse=True)[:many]
         return {
@@ -107,27 +102,42 @@ class Plan:
 
     def _work(
         self, jobs: Sequence[Job], setting: Setting
-    ) -> tuple[dict[str, float] | None, dict[str, float] | None]:
-        """GFLOP of each engine: at most, None if unknown; and expected, where jobs tell it."""
-        most: dict[str, float] = {}
-        likely: dict[str, float] = {}
+    ) -> tuple[list[float] | None, list[float] | None]:
+        """GFLOP of each job: at most, None if unknown; and expected, where anything tells it."""
+        most, likely = [], []
+        parts = {name: epochs_trained(self.store, name) for name in {job.engine for job in jobs}}
         for job in jobs:
-            engine = engine_of(job.engine)
+            engine, part = engine_of(job.engine), parts[job.engine]
             costs = [engine.cost(s, self.examples_of(s), setting.folder).gflop for s in job.specs]
             if None in costs:
                 return None, None
             bound = sum(cost for cost in costs if cost is not None)
-            most[job.engine] = most.get(job.engine, 0.0) + bound
-            mean = bound if job.expected is None else job.expected
-            likely[job.engine] = likely.get(job.engine, 0.0) + mean
-        return most, likely if any(job.expected is not None for job in jobs) else None
+            most.append(bound)
+            likely.append(job.expected if part is None else part * bound)
+        if all(one is None for one in likely):
+            return most, None
+        return most, [a if b is None else b for a, b in zip(most, likely, strict=True)]
+
+    def _rates(self, jobs: Sequence[Job], setting: Setting) -> list[float | None]:
+        """GFLOP per second of each job, tried here or as in stored runs; None if nothing tells."""
+        found: list[float | None] = [None] * len(jobs)
+        for name in {job.engine for job in jobs}:
+            places = [k for k, job in enumerate(jobs) if job.engine == name]
+            tried = engine_of(name).rates([jobs[k] for k in places], setting)
+            if tried is None:
+                tried = [measured_rate(self.store, name, setting.device.name)] * len(places)
+            for k, rate in zip(places, tried, strict=True):
+                found[k] = rate
+        return found
 
 
-def _hours(work: dict[str, float], rates: dict[str, float | None], workers: int) -> float | None:
-    """Time of the work of each engine at its rate; None while one is not known."""
-    if any(rates[name] is None and gflop for name, gflop in work.items()):
-        return None
-    seconds = sum(gflop / (rates[name] or 1.0) for name, gflop in work.items())
+def _hours(work: list[float], rates: list[float | None], workers: int) -> float | None:
+    """Time of the work of each job at its rate; None while one is not known."""
+    seconds = 0.0
+    for gflop, rate in zip(work, rates, strict=True):
+        if gflop and rate is None:
+            return None
+        seconds += gflop / (rate or 1.0)
     return round(seconds / workers / 3600, 3)
 
 
@@ -192,12 +202,14 @@ def measured_rate(store: Store, engine: str, device: str) -> float | None:
     return median([r["gflop"] / r["seconds"] for r in records] or [0.0]) or None
 
 
-def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:
-    """Processes to start: those asked for, or one per core, but none without work."""
-    cores = (
-        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-    )
-    return min(len(cores) if workers is None else workers, jobs)
+def epochs_trained(store: Store, engine: str) -> float | None:
+    """Epochs over those allowed in stored runs that stop early, by the median; None without any."""
+    found = [
+        mean(run.record["last_epochs"]) / run.spec.recipe.epochs
+        for run in store.all_runs(TIMED)[0]
+        if run.record.get("last_epochs") and run.spec.model.engine == engine
+    ]
+    return median(found) if found else None
 
 
 def _examples(campaign: Campaign, entry: Entry) -> Any:  # noqa: ANN401

@@ -20,10 +20,10 @@ SHOWN = {
     "auc": ("AUC", numbers.estimate),
     "precision@0.5": ("precision at 0.5", numbers.share),
     "macro_f1": ("macro-F1", numbers.estimate),
-    "mean_group": ("mean of groups", numbers.estimate),
-    "worst_group": ("worst", numbers.estimate),
+    "mean_group": ("mean of languages", numbers.estimate),
+    "worst_group": ("worst language", numbers.estimate),
 }
-"""Estimates that a line about a stored run shows, where it has them."""
+"""Estimates that a line about a stored run shows, where it has them; groups have titles alone."""
 
 
 class ProgressListener:

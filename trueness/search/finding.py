@@ -5,16 +5,19 @@ from __future__ import annotations
 from pathlib import Path
 
 from trueness.errors import TruenessError
+from trueness.places import Address, Place, shown_url
 from trueness.search.stored import StoredStudy, find_study, study_names
-from trueness.search.studies import FILE, file_url, open_storage, shown_url
+from trueness.search.studies import FILE, file_url, open_storage
 
 
-def storage_url(storage: str | None, store: Path) -> str:
-    """Address of the studies: the one given, or the database of the store."""
-    return file_url((store / FILE).resolve()) if storage is None else storage
+def storage_url(storage: str | None, store: Place) -> str:
+    """Address of the studies: the one given, the database of the store, or a file in its folder."""
+    if storage is not None:
+        return storage
+    return store.database if isinstance(store, Address) else file_url((store / FILE).resolve())
 
 
-def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> list[StoredStudy]:
+def find_studies(names: tuple[str, ...], store: Place, storage: str | None) -> list[StoredStudy]:
     """Studies of a store by name, or all of them that have trials.
 
     Raises
@@ -22,7 +25,7 @@ def find_studies(names: tuple[str, ...], store: Path, storage: str | None) -> li
     TruenessError
         If the store has none of a name, or none at all.
     """
-    if storage is None and not (store / FILE).is_file():
+    if storage is None and isinstance(store, Path) and not (store / FILE).is_file():
         what = f"no study of that name, {names[0]!r}," if names else "no study"
         raise TruenessError(
             f"{what} in {store}; `trueness search run` makes one, --import FOLDER reads a "

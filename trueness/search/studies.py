@@ -31,6 +31,7 @@ from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 from trueness.errors import SpecError, StoreError
 from trueness.files import locked
 from trueness.owners import Owner, me
+from trueness.places import shown_url
 from trueness.search.definition import Search
 from trueness.search.sampling import Sampler, make_sampler
 from trueness.search.space import described
@@ -42,7 +43,6 @@ OPENINGS = 5
 """Attempts to open a database while other processes make its tables."""
 IN_THE_MAKING = ("already exists", "UNIQUE constraint", "duplicate key", "no such table", "locked")
 """What a database says while another process makes its tables."""
-SECRETS = "password|passwd|pwd|sslpassword|passphrase|token"
 KEPT = ("forced", "seed", "instead_of")
 """Attributes that a trial hands on to the one that takes its place."""
 COUNTED = (TrialState.COMPLETE, TrialState.RUNNING, TrialState.PRUNED, TrialState.FAIL)
@@ -203,18 +203,6 @@ def _write_ahead(storage: RDBStorage) -> None:
 
     storage.engine.dispose()
     event.listen(storage.engine, "connect", ask_for_it)
-
-
-def shown_url(text: str) -> str:
-    """An address, or a text that names some, without passwords.
-
-    Examples
-    --------
-    >>> shown_url("postgresql://me:p@ss@host/db?sslpassword=x&application_name=y")
-    'postgresql://me:***@host/db?sslpassword=***&application_name=y'
-    """
-    text = re.sub(r"(://[^:/@\s]*):\S*@", r"\1:***@", text)
-    return re.sub(rf"(?i)({SECRETS})=[^&\s]*", r"\1=***", text)
 
 
 @contextlib.contextmanager

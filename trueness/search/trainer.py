@@ -13,7 +13,7 @@ from trueness.errors import SpecError
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.metrics import precision_recall_curve
 from trueness.examples import Examples
-from trueness.execute import Pool
+from trueness.execute import AnyPool
 from trueness.fit import choose_device
 from trueness.judge.comparison import measured_part
 from trueness.plan import plan
@@ -151,7 +151,7 @@ class Trainer:
     seeds: int = 1
     device: str = "auto"
     workers: int | None = None
-    pool: Pool | None = None
+    pool: AnyPool | None = None
     listener: Listener | None = None
     prunes: bool = False
     reused: int = 0
@@ -169,7 +169,9 @@ class Trainer:
         first = Entry(self.search.name, "search", self.search.spec(self.search.any_valid()))
         campaign = self._campaign([first])
         todo = plan(campaign, self.store, retry=True, examples=self._examples)
-        todo.check(Setting(choose_device(self.device), self.store.root, folder=campaign.folder))
+        name, pool = self.device, self.pool
+        where = choose_device(name) if pool is None else pool.device(name)
+        todo.check(Setting(where, self.store.root, folder=campaign.folder))
 
     def __call__(self, proposals: Sequence[Proposal]) -> list[Result]:
         """Carry out a batch."""

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from trueness.document import Link, Part, Table
@@ -24,6 +23,7 @@ from trueness.judge.leaderboard_document import (
     verdict_parts,
 )
 from trueness.judge.settings import MISSING, NEVER, content_of, flat, stored_value, words
+from trueness.places import Place
 from trueness.serve.query import Query, matches
 from trueness.serve.shelf import View
 from trueness.store import Run, Store
@@ -64,7 +64,7 @@ class JudgedGroup:
     heat: Table | None = None
 
 
-def judge_group(root: Path, keys: frozenset[str], campaign: str) -> JudgedGroup:
+def judge_group(root: Place, keys: frozenset[str], campaign: str) -> JudgedGroup:
     """Judge runs of one comparison group; for a process that reads the store by itself."""
     return judge_runs(Store(root), keys, campaign)
 

@@ -7,7 +7,8 @@ import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from trueness.errors import TruenessError, at_least, first_line
+from trueness.errors import StoreError, TruenessError, at_least, first_line
+from trueness.places import Place
 from trueness.serve.app import application
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
@@ -18,15 +19,15 @@ GRACE_S = 1
 
 
 def serve(
-    root: Path, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
+    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
     bundles: Sequence[Path] = (),
 ) -> None:  # fmt: skip
     """Serve a store until somebody ends it.
 
     Parameters
     ----------
-    root : Path
-        Folder of the store.
+    root : Path or Address
+        Of the store.
     host, port : str, int
         That the server binds to; port 0 takes a free one.
     say : callable
@@ -41,13 +42,17 @@ def serve(
     TruenessError
         With the code ``port`` if the port is in use, ``host`` if the host is none of this machine.
     StoreError
-        If the store is of another version, or a folder holds no bundle.
+        If the store is of another version, or with the code ``no_store`` if there is none, or
+        if a folder holds no bundle.
     """
     import uvicorn
 
     from trueness.bundle.format import open_bundle
 
-    Store(root)
+    made = Store(root).exists() or (isinstance(root, Path) and root.is_dir())
+    if not made:
+        raise StoreError(f"there is no store {root}; `trueness run CAMPAIGN --store {root}` makes "
+                         "one, or give another --store", "no_store")  # fmt: skip
     for folder in bundles:
         open_bundle(folder)
     bench = Workbench.of(root, host, bundles)

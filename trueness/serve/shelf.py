@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from trueness.errors import StoreError, TruenessError, first_line
+from trueness.places import Place
 from trueness.store import Problem, Run, Store
 
 FRESH_S = 1.0
@@ -22,8 +22,6 @@ COST = 0.02
 """Share of a core that looking at the store may take: a large one is believed for longer."""
 AGAIN_S = 0.05
 """Seconds that a page waits to see what changed; a large store is shown as it was a moment ago."""
-WRITTEN = ("campaigns", "failures", "annotations.json", "mutes.json", "checks.yaml")
-"""What else of a store changes its pages."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +100,7 @@ class Shelf:
 
     Parameters
     ----------
-    root : Path
+    root : Path or Address
     patience_s : float
         How long a first page waits until it says that the store is being read.
     prepare : callable, optional
@@ -111,7 +109,7 @@ class Shelf:
 
     def __init__(
         self,
-        root: Path,
+        root: Place,
         patience_s: float = 0.2,
         prepare: Callable[[View], object] = lambda view: view.names,
     ) -> None:
@@ -167,7 +165,7 @@ class Shelf:
         """What is there now; what is known already if nothing changed."""
         store = self._opened()
         try:
-            state = hash((frozenset(store.state().items()), *map(self._stamp, WRITTEN)))
+            state = store.state()
             if known is not None and known.state == state and known.store is store:
                 return known
             return self._read_whole(store, state)
@@ -177,7 +175,7 @@ class Shelf:
     def _opened(self) -> Store:
         """The store, with what it remembers; a new one where another folder took its place."""
         fresh = Store(self.root, remembers=True)  # raises if it is another version by now
-        if self._store is None or not self.root.exists():
+        if self._store is None or not (fresh.exists() and self._store.exists()):
             self._store = fresh
         return self._store
 
@@ -191,9 +189,3 @@ class Shelf:
                     if id_ not in ids.setdefault(key, []):
                         ids[key].append(id_)
         return View(store, state, {run.key: run for run in runs}, tuple(problems), ids, campaigns)
-
-    def _stamp(self, name: str) -> int:
-        try:
-            return (self.root / name).stat().st_mtime_ns
-        except OSError:
-            return 0

@@ -11,6 +11,7 @@ from typing import Any
 from trueness.document import Cell, Column, Document, Figure, Link, Part, Sentence, Table
 from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
+from trueness.places import Place
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers
 from trueness.serve.events import Events
@@ -67,9 +68,9 @@ class Workbench:
 
     @classmethod
     def of(
-        cls, root: Path, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
+        cls, root: Place, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
     ) -> Workbench:  # fmt: skip
-        """Workbench of the store in a folder."""
+        """Workbench of a store."""
         rows = RowsKept()
 
         def prepare(view: View) -> None:
@@ -79,8 +80,8 @@ class Workbench:
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
     @property
-    def root(self) -> Path:
-        """Folder of the store."""
+    def root(self) -> Place:
+        """Where the store is."""
         return self.shelf.root
 
     def command(self, *words: str) -> str:

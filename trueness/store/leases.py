@@ -5,23 +5,20 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import os
 import threading
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from trueness.errors import StoreError, TruenessError
-from trueness.files import TEMPORARY, locked, read_json, remove, write_json
 from trueness.owners import Owner, me
 from trueness.store.runs import Store
 
+FOLDER, STATUS = "leases", "status"
 HEARTBEAT_S = 20.0
 EPOCHS = ".epochs"
-"""End of the names of files with the epochs of runs that train now, beside the notes."""
+"""End of the names of lines with the epochs of runs that train now, beside the notes."""
 STALE_S = 120.0
 """Seconds without a heartbeat after which a process that cannot be seen from here is given up."""
 
@@ -39,7 +36,7 @@ class Holder:
     since : str
         UTC, ISO 8601.
     quiet_s : float
-        Seconds since the last heartbeat, by the clock of the file system.
+        Seconds since the last heartbeat, by the clock of the store.
     """
 
     key: str
@@ -75,7 +72,7 @@ class Holder:
 class Leases:
     """Leases and notes of the processes that work on a store.
 
-    Leases that are held get a heartbeat, the change of their file's time, from a thread.
+    Leases that are held get a heartbeat, the change of their document's time, from a thread.
 
     Parameters
     ----------
@@ -83,9 +80,8 @@ class Leases:
     """
 
     def __init__(self, store: Store) -> None:
-        self.store = store
-        self.folder = store.root / "leases"
-        self._beating: set[Path] = set()
+        self.store, self.kept = store, store.kept
+        self._beating: set[str] = set()
         self._over: threading.Event | None = None
 
     # ------------------------------------------------------------------------------------- leases
@@ -96,27 +92,25 @@ class Leases:
         A lease ends with `release`, with the process that made it, and two minutes after its last
         heartbeat.
         """
-        path = self.folder / key
-        with self._alone():
+        with self.kept.alone(FOLDER):
             holder = self.holder(key)
             if holder is not None and holder.owner != me() and not holder.is_stale:
                 return False
             now = datetime.now(UTC).isoformat(timespec="seconds")
-            write_json(path, {**me().to_dict(), "since": now}, durable=False)
+            self.kept.write(_lease(key), {**me().to_dict(), "since": now}, durable=False)
         if key in self.store:
             self.release(key)
             return False
-        self._keep_beating(path)
+        self._keep_beating(_lease(key))
         return True
 
     def release(self, key: str) -> None:
         """Give up a lease of this process."""
-        path = self.folder / key
-        self._beating.discard(path)
-        with self._alone():
+        self._beating.discard(_lease(key))
+        with self.kept.alone(FOLDER):
             holder = self.holder(key)
             if holder is not None and holder.owner == me():
-                remove(path)
+                self.kept.drop(_lease(key))
         self._rest()
 
     def unlock(self, key: str, *, force: bool = False) -> Holder:
@@ -128,7 +122,7 @@ class Leases:
             With the code ``not_held`` if there is none, ``held`` if its process is at work and
             `force` is not set.
         """
-        with self._alone():
+        with self.kept.alone(FOLDER):
             holder = self.holder(key)
             if holder is None:
                 raise TruenessError(f"nobody holds the run {key}", "not_held")
@@ -137,68 +131,50 @@ class Leases:
                     f"{key} is held by {holder.text}; end that process, or take its lease with "
                     "--force", "held",
                 )  # fmt: skip
-            remove(self.folder / key)
+            self.kept.drop(_lease(key))
         return holder
 
     def holder(self, key: str) -> Holder | None:
         """Who holds a run, or left a lease of it behind."""
-        path = self.folder / key
-        try:
-            quiet_s = self._now() - path.stat().st_mtime
-        except OSError:
+        quiet_s = self.kept.quiet_s(_lease(key))
+        if quiet_s is None:
             return None
         try:
-            content = read_json(path)
+            content = self.kept.read(_lease(key))
             return Holder(key, Owner.from_dict(content), str(content["since"]), quiet_s)
         except FileNotFoundError:
             return None
-        except (StoreError, KeyError, TypeError, ValueError):
+        except (KeyError, TypeError, ValueError):
+            return Holder(key, None, "", quiet_s)
+        except StoreError as error:
+            if error.code != "damaged":
+                raise
             return Holder(key, None, "", quiet_s)
 
     def holders(self) -> list[Holder]:
         """Every lease there is."""
-        if not self.folder.is_dir():
-            return []
-        names = sorted(path.name for path in self.folder.iterdir())
-        some = (self.holder(name) for name in names if not name.startswith((TEMPORARY, ".")))
+        some = (self.holder(name) for name in self.kept.names(FOLDER))
         return [one for one in some if one is not None]
 
     def sweep(self) -> None:
         """Remove leases and notes that nobody is behind any more."""
-        with self._alone():
+        with self.kept.alone(FOLDER):
             for holder in self.holders():
                 if holder.is_stale:
-                    remove(self.folder / holder.key)
-        for folder in sorted((self.store.root / "status").glob("[!.]*")):
-            for path, note in self._notes(folder.name):
+                    self.kept.drop(_lease(holder.key))
+        for campaign in self.kept.names(STATUS):
+            for name, note in self._notes(campaign):
                 if note is None:
-                    path.unlink(missing_ok=True)
-                    path.with_suffix(EPOCHS).unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # unless there are some
+                    self._drop_note(name)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Any:  # noqa: ANN401 - a context
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with locked(self._clock):
-            yield
-
-    @property
-    def _clock(self) -> Path:
-        return self.folder / ".lock"
-
-    def _now(self) -> float:
-        """Time of the file system, which gives the leases theirs."""
-        try:
-            os.utime(self._clock)
-            return self._clock.stat().st_mtime
-        except OSError:
-            return time.time()
+    def _drop_note(self, name: str) -> None:
+        self.kept.drop(_epochs(name))
+        self.kept.drop(name)
 
     # --------------------------------------------------------------------------------- heartbeats
 
-    def _keep_beating(self, path: Path) -> None:
-        self._beating.add(path)
+    def _keep_beating(self, name: str) -> None:
+        self._beating.add(name)
         if self._over is None:
             self._over = threading.Event()
             threading.Thread(target=self._beat, args=(self._over,), daemon=True).start()
@@ -210,9 +186,9 @@ class Leases:
 
     def _beat(self, over: threading.Event) -> None:
         while not over.wait(HEARTBEAT_S):
-            for path in list(self._beating):
-                with contextlib.suppress(OSError):
-                    os.utime(path)
+            for name in list(self._beating):
+                with contextlib.suppress(OSError, StoreError):
+                    self.kept.touch(name)
 
     # ----------------------------------------------------------------------------------- progress
 
@@ -221,37 +197,33 @@ class Leases:
 
         Only `trueness status` reads it: a store that cannot be written does without.
         """
-        own = me()
-        path = self.store.root / "status" / name / f"{own.machine}-{own.pid}.json"
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        note = _note(name)
+        with contextlib.suppress(OSError, StoreError):
             if content is None:
-                self._beating.discard(path)
-                path.unlink(missing_ok=True)
-                path.with_suffix(EPOCHS).unlink(missing_ok=True)
+                self._beating.discard(note)
+                self._drop_note(note)
                 self._rest()
             else:
-                write_json(path, {**content, **own.to_dict()}, durable=False)
-                self._keep_beating(path)
+                self.kept.write(note, {**content, **me().to_dict()}, durable=False)
+                self._keep_beating(note)
 
     def add_epochs(self, name: str, rows: Sequence[Any]) -> None:
         """Note epochs that ended, as dataclasses with a key, for whoever watches.
 
         They are lines behind those that were noted before; nothing needs them.
         """
-        own = me()
-        path = self.store.root / "status" / name / f"{own.machine}-{own.pid}{EPOCHS}"
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, StoreError):
             if rows:
-                with path.open("a") as file:
-                    file.writelines(f"{json.dumps(asdict(row))}\n" for row in rows)
+                lines = [json.dumps(asdict(row)) for row in rows]
+                self.kept.append(_epochs(_note(name)), lines, durable=False)
 
     def epochs(self, key: str) -> list[dict[str, Any]]:
         """What was noted of the epochs of a run that trains now."""
+        notes = [name for campaign in self.kept.names(STATUS) for name in self._named(campaign)]
         found = []
-        for path in sorted((self.store.root / "status").glob(f"*/[!.]*{EPOCHS}")):
+        for name in notes:
             with contextlib.suppress(OSError):
-                for line in path.read_text(errors="replace").splitlines():
+                for line in self.kept.lines(_epochs(name)):
                     with contextlib.suppress(ValueError, KeyError, TypeError):
                         row = json.loads(line) if key in line else {"key": ""}
                         found += [row] if row["key"] == key else []
@@ -263,23 +235,40 @@ class Leases:
 
     def every_status(self) -> dict[str, list[dict[str, Any]]]:
         """Name of each campaign that runs now -> what its processes noted."""
-        names = sorted(path.name for path in (self.store.root / "status").glob("[!.]*"))
-        found = {name: self.statuses(name) for name in names}
+        found = {name: self.statuses(name) for name in self.kept.names(STATUS)}
         return {name: notes for name, notes in found.items() if notes}
 
-    def _notes(self, name: str) -> Iterator[tuple[Path, dict[str, Any] | None]]:
-        """Files of a campaign's processes, and what they say; None of a process that is gone."""
-        for path in sorted((self.store.root / "status" / name).glob("[!.]*.json")):
-            with contextlib.suppress(OSError, StoreError, ValueError, KeyError, TypeError):
-                written = read_json(path)
-                holder = Holder(name, Owner.from_dict(written), "", self._quiet(path))
-                if holder.is_stale:
-                    yield path, None
-                else:
-                    yield path, {**_checked_status(written), "quiet_seconds": holder.quiet_s}
+    def _named(self, campaign: str) -> list[str]:
+        own = self.kept.names(f"{STATUS}/{campaign}")
+        return [f"{STATUS}/{campaign}/{name}" for name in own if name.endswith(".json")]
 
-    def _quiet(self, path: Path) -> float:
-        return self._now() - path.stat().st_mtime
+    def _notes(self, campaign: str) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Notes of a campaign's processes, and what they say; None of a process that is gone."""
+        for name in self._named(campaign):
+            if (quiet_s := self.kept.quiet_s(name)) is None:
+                continue
+            with contextlib.suppress(OSError, StoreError, ValueError, KeyError, TypeError):
+                written = self.kept.read(name)
+                holder = Holder(campaign, Owner.from_dict(written), "", quiet_s)
+                if holder.is_stale:
+                    yield name, None
+                else:
+                    yield name, {**_checked_status(written), "quiet_seconds": quiet_s}
+
+
+def _lease(key: str) -> str:
+    return f"{FOLDER}/{key}"
+
+
+def _note(campaign: str) -> str:
+    """Document with what this process notes of a campaign."""
+    own = me()
+    return f"{STATUS}/{campaign}/{own.machine}-{own.pid}.json"
+
+
+def _epochs(note: str) -> str:
+    """Lines beside a note."""
+    return note.removesuffix(".json") + EPOCHS
 
 
 def _checked_status(content: dict[str, Any]) -> dict[str, Any]:

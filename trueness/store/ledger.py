@@ -1,22 +1,22 @@
 """The ledger of a store: every evaluation on held-out units, and who opened a sealed part.
 
 Units that were evaluated often cannot judge any more: whatever is best there was chosen there. So
-each access is recorded before anything is shown, in ``STORE/ledger.jsonl``, which only grows. A
-sealed part stays sealed until somebody asks for it by name, and the ledger shows that for ever.
+each access is recorded before anything is shown, in ``STORE/ledger.jsonl`` or the table ``ledger``,
+which only grows. A sealed part stays sealed until somebody asks for it by name, and the ledger
+shows that for ever.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from trueness.errors import StoreError, TruenessError, first_line
-from trueness.files import locked
+from trueness.store.facts import data_named
 from trueness.store.memory import MemoryStore
 from trueness.store.run import Run
 
@@ -63,7 +63,7 @@ class Access:
                 *self.keys)  # fmt: skip
 
 
-SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard"}
+SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard", "runs list": "leaderboard"}
 """Verb -> another one that shows the same."""
 
 
@@ -76,12 +76,8 @@ def distinct(accesses: Iterable[Access]) -> list[Access]:
 
 
 def data_of(run: Run[Any]) -> str:
-    """Name of the data of a run, under which its accesses are counted.
-
-    That of a series, which later bars do not change; else the digest, or that of the units.
-    """
-    data = run.record["data"]
-    return str(data.get("lineage") or data.get("digest") or run.record["comparison_group"])
+    """Name of the data of a run, under which its accesses are counted."""
+    return data_named(run.record)
 
 
 def earlier_keys(run: Run[Any]) -> tuple[str, ...]:
@@ -118,7 +114,13 @@ class Ledger:
     """
 
     def __init__(self, store: AnyStore) -> None:
-        self.path = None if isinstance(store, MemoryStore) else store.root / FILE
+        self._kept = None if isinstance(store, MemoryStore) else store.kept
+        self._where = f"{store.root}/{FILE}"
+
+    @property
+    def forgets(self) -> bool:
+        """Whether no access is remembered."""
+        return self._kept is None
 
     def record(
         self, runs: Iterable[Run[Any]], part: str, verb: str, question: str = "", *,
@@ -146,6 +148,26 @@ class Ledger:
         self._append(accesses)
         return accesses
 
+    def record_keys(self, seen: Iterable[tuple[str, str, list[str]]], verb: str) -> None:
+        """Record that estimates of runs were seen that none of their parts is sealed for.
+
+        Parameters
+        ----------
+        seen : iterable of tuple
+            Name of some data, part, and keys of the runs.
+        verb : str
+
+        Raises
+        ------
+        StoreError
+            If the ledger cannot be written.
+        """
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        self._append([
+            Access(now, part, data, verb, "", tuple(sorted(keys)), False)
+            for data, part, keys in seen
+        ])  # fmt: skip
+
     def record_data(
         self, data: str, part: str, verb: str, question: str = "", *, opened: bool = False
     ) -> None:
@@ -160,21 +182,13 @@ class Ledger:
         self._append([Access(now, part, data, verb, question, (), opened)])
 
     def _append(self, accesses: list[Access]) -> None:
-        if not accesses or self.path is None:
+        if not accesses or self._kept is None:
             return
-        lines = "".join(map(_line, accesses))
         try:
-            with locked(self.path.with_name(f".{FILE}.lock")), self.path.open("ab+") as file:
-                if file.seek(0, os.SEEK_END):
-                    file.seek(-1, os.SEEK_END)
-                    torn = file.read(1) != b"\n"  # somebody was killed in the middle of a line
-                    lines = "\n" * torn + lines
-                file.write(lines.encode())
-                file.flush()
-                os.fsync(file.fileno())
+            self._kept.append(FILE, [_line(access) for access in accesses])
         except OSError as error:
             raise StoreError(
-                f"{self.path}: accesses cannot be recorded ({first_line(error)})", "read_only"
+                f"{self._where}: accesses cannot be recorded ({first_line(error)})", "read_only"
             ) from None
 
     def accesses(self, data: str | None = None, part: str | None = None) -> list[Access]:
@@ -192,15 +206,13 @@ class Ledger:
         return {(key, one.question) for one in self.accesses(data, part) for key in one.keys}
 
     def _read(self) -> tuple[list[Access], int]:
-        if self.path is None:
+        if self._kept is None:
             return [], 0
         try:
-            lines = self.path.read_bytes().decode(errors="replace").split("\n")
-        except FileNotFoundError:
-            return [], 0
+            lines = self._kept.lines(FILE)
         except OSError as error:
-            raise StoreError(f"{self.path}: cannot be read ({first_line(error)})") from None
-        parsed = [_parsed(line) for line in lines if line.strip()]
+            raise StoreError(f"{self._where}: cannot be read ({first_line(error)})") from None
+        parsed = [_parsed(line) for line in lines]
         accesses = [one for one in parsed if one is not None]
         return accesses, len(parsed) - len(accesses)
 
@@ -208,7 +220,7 @@ class Ledger:
 def _line(access: Access) -> str:
     """An access and the digest of what it says."""
     text = json.dumps(asdict(access), sort_keys=True)
-    return f"{text[:-1]}{_digest(text)}\n"
+    return f"{text[:-1]}{_digest(text)}"
 
 
 def _digest(text: str) -> str:

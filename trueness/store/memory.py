@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from trueness.store.campaigns import Declared
 from trueness.store.index import MemoryIndex
 from trueness.store.run import Problem, Run, S
 from trueness.store.runs import only_key
@@ -65,9 +66,18 @@ class MemoryStore:
         runs: list[Run[Any]] = [*self.runs_by_key.values()]
         return runs[:most], []
 
+    def exists(self) -> bool:
+        """It does as long as the process lives."""
+        return True
+
     def campaigns(self) -> dict[str, dict[str, list[str]]]:
         """The names of its runs, as one campaign without a name."""
         return {"": self._ids}
+
+    def declared(self, name: str) -> Declared:
+        """Nothing."""
+        del name
+        return Declared()
 
     def campaign_problems(self) -> list[Problem]:
         """None."""

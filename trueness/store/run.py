@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, TypeAlias
 
 import numpy as np
 import polars as pl
@@ -30,6 +31,8 @@ FIELDS = (
     "seconds", "device", "precision", "data", "files",
 )  # fmt: skip
 """What every record says."""
+Written: TypeAlias = dict[str, dict[str, Any]]
+"""Name of each file of a run -> its ``bytes`` and ``sha256``."""
 S = TypeVar("S", bound=ContentAddressed, default=Any)
 
 
@@ -47,12 +50,24 @@ class Problem:
 
 @dataclass(frozen=True)
 class Run(Generic[S]):
-    """A run: its spec and its record; predictions, history and weights are read when asked for."""
+    """A run: its spec and its record; predictions, history and weights are read when asked for.
+
+    Attributes
+    ----------
+    key : str
+    spec : Spec
+    record : dict
+    folder : Path
+        Of its files.
+    fetch : callable, optional
+        Brings a file of that name into the folder, where that is no more than a cache.
+    """
 
     key: str
     spec: S
     record: dict[str, Any]
     folder: Path
+    fetch: Callable[[str], None] | None = field(default=None, kw_only=True, repr=False)
 
     def file(self, name: str) -> Path:
         """A file of the run, as it was written.
@@ -62,8 +77,10 @@ class Run(Generic[S]):
         StoreError
             With the code ``damaged`` if it changed since.
         """
-        path, expected = self.folder / name, self.record["files"][name]
-        if sha256_of(path) != expected["sha256"]:
+        path, expected = self.folder / name, self.record["files"][name]["sha256"]
+        if self.fetch is not None and _digest(path) != expected:
+            self.fetch(name)
+        if _digest(path) != expected:
             raise StoreError(
                 f"{path}: content differs from what was written; "
                 f"remove {self.folder} to run it again",
@@ -128,28 +145,46 @@ class Run(Generic[S]):
         return load_file(self.file("model.safetensors"))
 
 
+def _digest(path: Path) -> str | None:
+    """Digest of a file; None if it is not there."""
+    try:
+        return sha256_of(path)
+    except FileNotFoundError:
+        return None
+
+
 def open_run(folder: str, key: str) -> Run[Any] | Problem:
     """Run in a folder, or why there is none: spec and record as they were written, sizes of files.
 
     The folder is a string: paths of 10,000 runs take a second as objects.
     """
     try:
-        record = checked_json(_content(f"{folder}/record.json"))
-        written = _content(f"{folder}/spec.json")
-        if hashlib.sha256(written).hexdigest() != record["files"]["spec.json"]["sha256"]:
-            return Problem(key, "spec.json differs from what was written")
-        spec = spec_class(record["task"]).model_validate_json(written)
-        _check_record(spec, record)
-        wrong = other_size(folder, record["files"])
+        record, written = _content(f"{folder}/record.json"), _content(f"{folder}/spec.json")
+        run = read_run(key, record, written, Path(folder))
+        wrong = None if isinstance(run, Problem) else other_size(folder, run.record["files"])
     except FileNotFoundError as error:
         return Problem(key, f"{Path(str(error.filename)).name} is missing")
-    except (ValidationError, ValueError, KeyError, TypeError, AttributeError, OSError) as error:
+    except OSError as error:
         return Problem(key, f"unreadable record or spec ({first_line(error)})")
-    if wrong is not None:
-        return Problem(key, wrong)
+    return run if wrong is None else Problem(key, wrong)
+
+
+def read_run(
+    key: str, record: bytes, written: bytes, folder: Path,
+    fetch: Callable[[str], None] | None = None,
+) -> Run[Any] | Problem:  # fmt: skip
+    """Run of a record and a spec as they were written, or why there is none."""
+    try:
+        content = checked_json(record)
+        if hashlib.sha256(written).hexdigest() != content["files"]["spec.json"]["sha256"]:
+            return Problem(key, "spec.json differs from what was written")
+        spec = spec_class(content["task"]).model_validate_json(written)
+        _check_record(spec, content)
+    except (ValidationError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return Problem(key, f"unreadable record or spec ({first_line(error)})")
     if spec.key != key:
         return Problem(key, f"its spec has the key {spec.key}")
-    return Run(key, spec, record, Path(folder))
+    return Run(key, spec, content, folder, fetch=fetch)
 
 
 def other_size(folder: str | Path, files: dict[str, dict[str, Any]]) -> str | None:

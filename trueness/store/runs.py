@@ -1,66 +1,40 @@
-"""Runs in a folder: one folder per key, written whole or not at all, of every kind of task.
-
-    STORE/store.json             version of the layout
-    STORE/runs/KEY/              spec.json  record.json  predictions.parquet  history.parquet
-                                 model.safetensors
-    STORE/failures/KEY.json      traceback of a run that failed, until it succeeds
-    STORE/campaigns/NAME.json    which keys a campaign's ids stand for
-    STORE/ledger.jsonl           every access to held-out results; see trueness.store.ledger
-    STORE/leases/KEY             which process trains a run now; see trueness.store.leases
-    STORE/index/                 derived numbers; may be deleted at any time
-    STORE/checks.yaml            limits of the checks, if somebody moved them; written by hand
-    STORE/mutes.json             findings that somebody muted, with reason and date
-    STORE/annotations.json       tags and notes that somebody wrote at runs
-    STORE/damaged/               what cannot be read and was replaced since
-
-A run is written into a temporary folder and renamed. Every JSON file begins with the digest of its
-content, and `record.json` names size and digest of the other files, so that whatever changed is
-noticed; damaged runs are reported and skipped, never deleted.
-"""
+"""Runs by key, of every kind of task, in a folder or in PostgreSQL; see `trueness.store.folder`."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from io import BytesIO
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import StoreError, first_line
-from trueness.files import (
-    foreign_json,
-    json_lines,
-    locked,
-    read_json,
-    remove,
-    sha256_of,
-    sweep,
-    temporary,
-    write_json,
-    write_tensors,
-)
+from trueness.files import json_lines, remove, sha256_of, write_tensors
+from trueness.places import Address, Place, place_of
 from trueness.spec.kinds import AnySpec
+from trueness.store.campaigns import Declared, read_campaigns, write_campaign
+from trueness.store.folder import Folder
 from trueness.store.index import Index
-from trueness.store.run import Problem, Run, open_run, other_size
+from trueness.store.run import Problem, Run
 
-VERSION = 6
-Stamp: TypeAlias = tuple[int, int] | None
-FOLDERS = ("runs", "failures", "campaigns", "leases", "status", "checkpoints")
+if TYPE_CHECKING:
+    from trueness.store.database import Database
+
+    Kept: TypeAlias = Folder | Database
 
 
 class Store:
-    """Runs in a folder; opening reads nothing but the version, and creates nothing.
+    """Runs and what belongs to them; opening reads nothing but the version, and creates nothing.
 
     Parameters
     ----------
-    root : str or Path
+    root : str, Path or Address
+        A folder, or ``postgresql://USER@HOST/DATABASE``, with ``?files=`` where the first call says
+        where the files of runs go: a folder, or any location that fsspec knows.
     remembers : bool
         Whether runs stay in memory, about 30 kB each, and are opened anew only when their record
         changed: for a process that reads a store again and again.
@@ -68,76 +42,38 @@ class Store:
     Raises
     ------
     StoreError
-        If the folder was written by another version, or is a file.
+        If it was written by another version, is a file, or does not answer.
     """
 
-    def __init__(self, root: str | Path, *, remembers: bool = False) -> None:
-        self.root = Path(root)
-        self._known: dict[str, tuple[Stamp, Run[Any] | Problem]] | None = {} if remembers else None
-        self.runs = self.root / "runs"
-        self.index = Index(self.root / "index")
-        if self.root.exists() and not self.root.is_dir():
-            raise StoreError(f"{self.root} is a file; give a folder for the store")
-        self._check_version()
+    def __init__(self, root: str | Place, *, remembers: bool = False) -> None:
+        self.root: Place = place_of(root)
+        self._known: dict[str, tuple[object, Run[Any] | Problem]] | None = {} if remembers else None
+        self.kept: Kept = _kept(self.root)
+        self.index = Index(self.kept.derived)
 
-    def _check_version(self) -> None:
-        path = self.root / "store.json"
-        if not path.exists():
-            if (self.root / "titles").is_dir():
-                raise self._other_version(1)  # titles had a store of their own
-            return
-        try:
-            version = foreign_json(path)["version"]
-        except (ValueError, KeyError, TypeError, OSError):
-            version = None
-        if not isinstance(version, int) or isinstance(version, bool):
-            raise StoreError(
-                f'{path} is damaged; it should hold {{"version": {VERSION}}}'
-            ) from None
-        if version != VERSION:
-            raise self._other_version(version)
+    @property
+    def checkpoints(self) -> Path:
+        """Folder in which fits that were interrupted leave what they had."""
+        return self.kept.checkpoints
 
-    def _other_version(self, version: int) -> StoreError:
-        age = "a newer" if version > VERSION else "an older"
-        return StoreError(
-            f"{self.root} was written by {age} trueness (layout {version}, this one knows "
-            f"{VERSION}); give another --store, or train its runs again",
-            "store_version",
-        )
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """Those that another machine has to see to read its runs."""
+        return self.kept.folders
+
+    def exists(self) -> bool:
+        """Whether a store was ever made there."""
+        return self.kept.exists()
 
     def prepare(self) -> None:
-        """Create the folders and make sure that they can be written.
+        """Make the store if it is not there, see that it can be written, and sweep it.
 
         Raises
         ------
         StoreError
-            If they cannot.
+            If it cannot.
         """
-        try:
-            for name in FOLDERS:
-                (self.root / name).mkdir(parents=True, exist_ok=True)
-            if not (self.root / "store.json").exists():
-                write_json(self.root / "store.json", {"version": VERSION})
-            probe = temporary(self.runs / "probe")
-            probe.mkdir()
-            probe.rmdir()
-        except OSError as error:
-            raise StoreError(
-                f"{self.root}: cannot be written ({first_line(error)}); give another --store"
-            ) from None
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Remove what processes that are gone left unfinished, and what stored runs do not need."""
-        for folder in (self.root, *map(self.root.joinpath, (*FOLDERS, "index"))):
-            sweep(folder)
-        for name in ("status", "checkpoints"):
-            for folder in (self.root / name).iterdir():
-                sweep(folder)
-        for name in ("checkpoints", "leases"):
-            for path in (self.root / name).iterdir():
-                if path.stem in self:
-                    remove(path)
+        self.kept.prepare()
 
     # -------------------------------------------------------------------------------------- writing
 
@@ -159,9 +95,9 @@ class Store:
         StoreError
             If the disk refuses; nothing is left behind.
         """
-        unfinished = temporary(self.runs / spec.key)
+        unfinished = None
         try:
-            unfinished.mkdir()
+            unfinished = self.kept.scratch(spec.key)
             predictions.write_parquet(unfinished / "predictions.parquet")
             if len(history):
                 history.write_parquet(unfinished / "history.parquet")
@@ -174,68 +110,34 @@ class Store:
             stored = ",\n ".join(json_lines(spec.stored().model_dump(mode="json")))
             (unfinished / "spec.json").write_text(f"{{\n {stored}\n}}\n")
             written = {p.name: _size_and_digest(p) for p in sorted(unfinished.iterdir())}
-            own = {"task": spec.task.kind, "key": spec.key, "files": written}
-            write_json(unfinished / "record.json", {**record, **own})
-            won = self._place(unfinished, spec.key, written)
+            whole = {**record, "task": spec.task.kind, "key": spec.key, "files": written}
+            won = self.kept.place(unfinished, spec, whole)
         except (OSError, pl.exceptions.PolarsError) as error:
             raise StoreError(f"{self.root}: cannot be written ({first_line(error)})") from None
         finally:
-            remove(unfinished)
-        (self.root / "failures" / f"{spec.key}.json").unlink(missing_ok=True)
+            if unfinished is not None:
+                remove(unfinished)
+        self.kept.drop(f"failures/{spec.key}.json")
         return won
-
-    def _place(self, unfinished: Path, key: str, written: dict[str, dict[str, Any]]) -> bool:
-        """Rename a finished folder to its key; a damaged one there moves to ``damaged/`` first."""
-        final = self.runs / key
-        if final.exists() and isinstance(self._open(key), Problem):
-            self._put_aside(final)
-        if (wrong := other_size(unfinished, written)) is not None:
-            raise OSError(f"{wrong}, before the run was whole")
-        try:
-            unfinished.rename(final)
-        except OSError:
-            if not final.exists():
-                raise
-            return False
-        return True
-
-    def _put_aside(self, path: Path) -> Path:
-        """Move what is damaged to where it can be looked at."""
-        (self.root / "damaged").mkdir(exist_ok=True)
-        aside = self.root / "damaged" / f"{path.stem}-{uuid.uuid4().hex[:8]}{path.suffix}"
-        path.rename(aside)
-        return aside
 
     def remove(self, key: str) -> None:
         """Remove a run, if it is there; ids of campaigns go on naming its key."""
-        gone = temporary(self.runs / key)
-        with contextlib.suppress(FileNotFoundError):
-            (self.runs / key).rename(gone)  # in one step: a run is whole or not there
-        remove(gone)
+        self.kept.remove_run(key)
 
     def write_failure(self, spec: AnySpec, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
-        write_json(self.root / "failures" / f"{spec.key}.json", content)
+        self.kept.write(f"failures/{spec.key}.json", content)
 
-    def write_campaign(self, name: str, ids: dict[str, str]) -> Path | None:
+    def write_campaign(
+        self, name: str, ids: Mapping[str, str], title: str = "", reference: str | None = None
+    ) -> Path | str | None:
         """Remember which keys each id of a campaign has stood for, on top of what was known.
 
-        What was known and cannot be read any more is put aside; its new path is returned.
+        Title and reference are those of this call. What was known and cannot be read any more is
+        put aside; its new path is returned.
         """
-        path, aside = self.root / "campaigns" / f"{name}.json", None
-        with locked(self.root / "campaigns" / ".lock"):
-            known: dict[str, Any] = {}
-            try:
-                known = _checked_ids(read_json(path))
-            except FileNotFoundError:
-                pass
-            except StoreError:
-                aside = self._put_aside(path)
-            for id_, key in ids.items():
-                known[id_] = [*(k for k in known.get(id_, []) if k != key), key]
-            write_json(path, known)
-        return aside
+        return write_campaign(self.kept, name, ids, title, reference)
 
     # -------------------------------------------------------------------------------------- reading
 
@@ -250,14 +152,14 @@ class Store:
         StoreError
             If there is none, several, or the folder is damaged.
         """
-        opened = self._open(only_key(key, self._keys(), str(self.root)))
+        opened = self._open(only_key(key, self.kept.keys(), str(self.root)))
         if isinstance(opened, Problem):
-            raise StoreError(f"{self.runs / opened.name}: {opened.reason}")
+            raise StoreError(f"{self.root}/runs/{opened.name}: {opened.reason}")
         return opened
 
     def all_runs(self, most: int | None = None) -> tuple[list[Run[Any]], list[Problem]]:
         """Every usable run, and every folder that is not; `most` of them, in order of the keys."""
-        opened = [self._open(key) for key in self._keys()[:most]]
+        opened = self._open_all(self.kept.keys()[:most])
         runs = [o for o in opened if isinstance(o, Run)]
         problems = [o for o in opened if isinstance(o, Problem)]
         return runs, problems + self.campaign_problems()
@@ -270,13 +172,12 @@ class Store:
         StoreError
             If the file is damaged.
         """
-        path = self.root / f"{name}.json"
         try:
-            content = read_json(path).get("entries")
+            content = self.kept.read(f"{name}.json").get("entries")
         except FileNotFoundError:
             return []
         if not isinstance(content, list) or not all(isinstance(one, dict) for one in content):
-            raise StoreError(f"{path} is damaged; remove it", "damaged")
+            raise StoreError(f"{self.root}/{name}.json is damaged; remove it", "damaged")
         return content
 
     def change_entries(
@@ -284,81 +185,77 @@ class Store:
     ) -> None:
         """Replace the entries of ``NAME.json`` by what `change` makes of them."""
         self.prepare()
-        with locked(self.root / "campaigns" / ".lock"):
-            write_json(self.root / f"{name}.json", {"entries": change(self.entries(name))})
+        with self.kept.alone("campaigns"):
+            self.kept.write(f"{name}.json", {"entries": change(self.entries(name))})
 
     def failures(self) -> dict[str, str]:
         """Last line of the traceback of each run that failed and has not succeeded since."""
         reasons = {}
-        for path in sorted((self.root / "failures").glob("[!.]*.json")):
+        for name in self._documents("failures"):
+            key = name.removesuffix(".json")
             try:
-                reasons[path.stem] = read_json(path)["reason"].strip().splitlines()[-1]
+                content = self.kept.read(f"failures/{name}")
+                reasons[key] = content["reason"].strip().splitlines()[-1]
             except FileNotFoundError:
                 continue  # it succeeded just now
             except (StoreError, KeyError, IndexError, TypeError, AttributeError):
-                reasons[path.stem] = f"{path} is damaged"
+                reasons[key] = f"{self.root}/failures/{name} is damaged"
         return reasons
+
+    def facts(self) -> pl.DataFrame:
+        """A row per usable run with the columns of `trueness.store.facts.SCHEMA`; opens none.
+
+        A folder keeps them in its index, for which runs that are new or changed are opened once.
+        """
+        return self.kept.facts()
 
     def campaigns(self) -> dict[str, dict[str, list[str]]]:
         """Name of each campaign that was run here -> id -> keys, the latest last.
 
         Files that cannot be read are left out, and named by `all_runs`.
         """
-        return self._campaign_files()[0]
+        return {name: one.ids for name, one in read_campaigns(self.kept)[0].items()}
+
+    def declared(self, name: str) -> Declared:
+        """What a campaign declared when it was run last; nothing if it is not known."""
+        return read_campaigns(self.kept)[0].get(name, Declared())
 
     def campaign_problems(self) -> list[Problem]:
         """Files of campaigns that cannot be read."""
-        return self._campaign_files()[1]
+        return read_campaigns(self.kept)[1]
 
-    def _campaign_files(self) -> tuple[dict[str, dict[str, list[str]]], list[Problem]]:
-        found, problems = {}, []
-        for path in sorted((self.root / "campaigns").glob("[!.]*.json")):
-            try:
-                found[path.stem] = _checked_ids(read_json(path))
-            except FileNotFoundError:
-                continue
-            except StoreError as error:
-                problems.append(Problem(f"campaigns/{path.name}", str(error)))
-        return found, problems
-
-    def _keys(self) -> list[str]:
-        if not self.runs.is_dir():
-            return []
-        return sorted(
-            entry.name for entry in os.scandir(self.runs) if not entry.name.startswith(".")
-        )
+    def _documents(self, folder: str) -> list[str]:
+        return [name for name in self.kept.names(folder) if name.endswith(".json")]
 
     def _open(self, key: str) -> Run[Any] | Problem:
-        folder = os.path.join(self.runs, key)
         if self._known is None:
-            return open_run(folder, key)
-        stamp = _stamp(folder)
+            return self.kept.open(key)
+        stamp = self.kept.stamp(key)
         known = self._known.get(key)
         if known is None or known[0] != stamp:
-            known = self._known[key] = stamp, open_run(folder, key)
+            known = self._known[key] = stamp, self.kept.open(key)
         return known[1]
 
-    def state(self) -> dict[str, Stamp]:
-        """Key of every run folder -> what changes with its record; reads no run."""
-        runs = str(self.runs)
-        return {key: _stamp(f"{runs}/{key}") for key in self._keys()}
+    def _open_all(self, keys: Sequence[str]) -> list[Run[Any] | Problem]:
+        if self._known is None:
+            return self.kept.open_all(keys)
+        stamps = self.kept.stamps()
+        fresh = [key for key in keys if self._known.get(key, (None, 0))[0] != stamps.get(key, 0)]
+        for key, opened in zip(fresh, self.kept.open_all(fresh), strict=True):
+            self._known[key] = stamps.get(key), opened
+        return [self._known[key][1] for key in keys]
+
+    def state(self) -> int:
+        """Equal while no run, campaign, failure, note or limit changed; reads none of them."""
+        return hash((frozenset(self.kept.stamps().items()), *self.kept.watched()))
 
 
-def _stamp(folder: str) -> Stamp:
-    """Time and size of the record of a run; None if there is none."""
-    try:
-        found = os.stat(f"{folder}/record.json")
-    except OSError:
-        return None
-    return found.st_mtime_ns, found.st_size
+def _kept(root: Place) -> Kept:
+    if not isinstance(root, Address):
+        return Folder(root)
+    from trueness.store.database import Database
 
-
-def _checked_ids(content: dict[str, Any]) -> dict[str, list[str]]:
-    """Raise unless a campaign's file names keys."""
-    for id_, keys in content.items():
-        if not isinstance(keys, list) or not all(isinstance(key, str) for key in keys):
-            raise StoreError(f"id {id_!r} stands for no keys", "damaged")
-    return content
+    return Database(root)
 
 
 def _size_and_digest(path: Path) -> dict[str, Any]:

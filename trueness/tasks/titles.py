@@ -101,11 +101,7 @@ class AllTexts:
         """Texts of ``train`` (and test), or of ``validation``."""
         if name != "train":
             return self.corpus.part("validation")
-        some = [self.corpus.part(part) for part in ("train", "test")]
-        joined = (np.concatenate([getattr(one, n) for one in some])
-                  for n in ("y", "language", "confidence", "cluster"))  # fmt: skip
-        return Titles(*(pl.concat([getattr(one, n) for one in some]) for n in ("ids", "texts")),
-                      *joined)  # fmt: skip
+        return Titles.joined([self.corpus.part(part) for part in ("train", "test")])
 
     def counts(self) -> list[dict[str, list[int]]]:
         """Texts of both parts."""

@@ -104,6 +104,9 @@ class Plan:
             value = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise TruenessError(f"{name} {value}: a fraction from 0 to 1 is needed")
+        if self.english_share in (0, 1):
+            raise TruenessError(f"english_share {self.english_share:g}: give a fraction between 0 "
+                                "and 1", "range")  # fmt: skip
         given = [one for one in (self.validation, self.test) if one is not None]
         if any(one == 0 for one in given) or sum(given) >= 1:
             raise TruenessError(
@@ -213,6 +216,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
         "suspicious_names": _suspicious(rows),
     }
     _check_enough(rows, reading, source)
+    _check_english(rows, rows.part != OUT, plan.english_share)
     plan, reports["chosen_sizes"] = _sized(plan, rows)
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
@@ -324,13 +328,8 @@ def _thin(rows: Rows, share: float | None, seed: int) -> dict[str, int] | None:
     if share is None:
         return None
     train = rows.part == PARTS.index("train")
-    english = train & (np.array(rows.languages)[rows.language] == "en")
+    english = _check_english(rows, train, share)
     n, e = int(train.sum()), int(english.sum())
-    if e == 0 or e == n or not 0 < share < 1:
-        raise DataError(
-            f"english_share {share}: {e:,} of {n:,} training texts are English; a share between 0 "
-            "and 1 needs English and other texts"
-        )
     others = train & ~english
     too_many, spare = (
         (others, n - e - round(e * (1 - share) / share))
@@ -340,6 +339,18 @@ def _thin(rows: Rows, share: float | None, seed: int) -> dict[str, int] | None:
     gone = rng.choice(np.flatnonzero(too_many), max(spare, 0), replace=False)
     rows.part[gone] = OUT
     return {"rows": len(gone), "english": int(english[gone].sum())}
+
+
+def _check_english(rows: Rows, some: NDArray[np.bool_], share: float | None) -> NDArray[np.bool_]:
+    """Which of some rows are English, (n,); refused if a share is wanted and all or none are."""
+    english = some & (np.array(rows.languages)[rows.language] == "en")
+    n, e = int(some.sum()), int(english.sum())
+    if share is not None and e in (0, n):
+        raise DataError(
+            f"english_share {share}: {e:,} of {n:,} texts to train on are English; a share between "
+            "0 and 1 needs English and other texts", "english_share",
+        )  # fmt: skip
+    return english
 
 
 def _check_parts(rows: Rows) -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -25,6 +25,8 @@ VERSION = 2
 PARTS = ("train", "validation", "test")
 FULL = "full"
 """The part that holds the rows of all others; it is for reading, never for training."""
+WHOLE = "whole"
+"""What the texts of all parts together are called."""
 DESCRIPTION = "corpus.json"
 COLUMNS: dict[str, Any] = {
     "id": pl.String,
@@ -65,6 +67,13 @@ class Titles:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Titles]) -> Self:
+        """Texts of several parts, one part after the other."""
+        columns = ("ids", "texts"), ("y", "language", "confidence", "cluster")
+        series, arrays = ([[getattr(one, n) for one in parts] for n in names] for names in columns)
+        return cls(*map(pl.concat, series), *map(np.concatenate, arrays))
 
 
 class Parts(Protocol):
@@ -153,6 +162,12 @@ class Corpus:
             frame["language_confidence"].to_numpy(),
             frame["cluster"].to_numpy(),
         )
+
+    def texts(self, name: str) -> Titles:
+        """The same; of ``whole`` the texts of all parts."""
+        if name != WHOLE:
+            return self.part(name)
+        return Titles.joined([self.part(one) for one in PARTS])
 
     def frame(self, name: str) -> pl.DataFrame:
         """Rows of a part as they were written, its file compared with its digest.

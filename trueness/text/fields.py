@@ -36,8 +36,27 @@ def marker(column: str) -> str:
 
 def first_marker(columns: Mapping[str, Any]) -> str | None:
     """Marker that ends the title in texts of these columns of a corpus; None without fields."""
-    names = [*columns.get("fields", ()), *columns.get("numbers", {})]
-    return marker(names[0]) if names else None
+    return next(iter(markers_of(columns)), None)
+
+
+def markers_of(columns: Mapping[str, Any]) -> dict[str, str]:
+    """Marker -> column of the fields of a corpus, in the order in which they are written."""
+    return {
+        marker(name): name for name in (*columns.get("fields", ()), *columns.get("numbers", {}))
+    }
+
+
+def completed(text: str, columns: Mapping[str, Any]) -> tuple[str, list[str]]:
+    """A text that was written by hand, with what stands for its missing fields, and their names.
+
+    Examples
+    --------
+    >>> completed("Red lamp [brand] Acme", {"fields": ["brand"], "numbers": {"price": [1.0]}})
+    ('Red lamp [brand] Acme [price] [none]', ['price'])
+    """
+    words = text.split()
+    lost = {mark: name for mark, name in markers_of(columns).items() if mark not in words}
+    return " ".join([text, *(f"{mark} {NONE}" for mark in lost)]), list(lost.values())
 
 
 def titles_only(texts: pl.Series, mark: str | None) -> pl.Series:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.text.corpus import PARTS, Corpus
+from trueness.text.corpus import PARTS, WHOLE, Corpus
 from trueness.text.signatures import TextSignatures
 
 KINDS = {
@@ -72,6 +72,7 @@ def leaks_of(known: TextSignatures, corpus: Corpus, part: str) -> Leaks:
         Of the texts that a model was trained on.
     corpus : Corpus
     part : str
+        Or ``whole`` for all parts, one after the other.
     """
     some = [corpus.part(name) for name in PARTS]
     own = TextSignatures.of_corpus(corpus)
@@ -87,5 +88,5 @@ def leaks_of(known: TextSignatures, corpus: Corpus, part: str) -> Leaks:
     kind = np.full(len(own), -1, np.int8)
     for i, holds in reversed(list(enumerate((words, alike, same_id, spread)))):
         kind[holds] = i
-    here = own.part == PARTS.index(part)
+    here = np.ones(len(own), bool) if part == WHOLE else own.part == PARTS.index(part)
     return Leaks(part, kind[here], 0 if trusted else int((named & ~leaked)[here].sum()))

@@ -16,6 +16,8 @@ JOINER = " > "
 MARK = JOINER.strip()
 SEVERAL = ("|", ";")
 """What joins several labels in a cell."""
+PERHAPS_SEVERAL = (",", "/")
+"""What joins several labels, or stands inside the name of one."""
 
 
 def path_of(columns: Sequence[str], separator: str | None) -> pl.Expr:
@@ -120,7 +122,8 @@ def parents_of(name: str) -> list[str]:
 def check_single(counts: Mapping[str, int]) -> None:
     """Refuse labels that are several: lists, and names that are joined from those of others.
 
-    ``A|B`` names two classes if both stand in other labels too; alone it may be a name.
+    ``A|B`` names two classes if both stand in other labels too; alone it may be a name. ``A, B``
+    and ``A/B`` do if both are labels by themselves, and most labels with this mark are joined so.
 
     Parameters
     ----------
@@ -141,13 +144,15 @@ def check_single(counts: Mapping[str, int]) -> None:
 'Books'; a text has one class here: keep one of them, or a row for each
     """
     known = {mark: _standing(counts, mark) for mark in SEVERAL}
+    mixed = {label: some for mark in PERHAPS_SEVERAL for label, some in _mixed(counts, mark)}
     for label, n in counts.items():
-        several = _listed(label) or _joined(label, known)
+        several = _listed(label) or _joined(label, known) or mixed.get(label, [])
         if several:
             names = " and ".join(map(repr, several[:2])) + (" and more" if len(several) > 2 else "")
+            levels = ", or name the levels by --hierarchy '/'" if "/" in label else ""
             raise DataError(
                 f"label {label!r} ({n} texts) names several classes, {names}; a text has one class "
-                "here: keep one of them, or a row for each", "several_labels",
+                f"here: keep one of them, or a row for each{levels}", "several_labels",
             )  # fmt: skip
 
 
@@ -174,3 +179,11 @@ def _joined(label: str, known: Mapping[str, Counter[str]]) -> list[str]:
         if len(names) > 1 and all(name and standing[name] > 1 for name in names):
             return names
     return []
+
+
+def _mixed(labels: Iterable[str], mark: str) -> list[tuple[str, list[str]]]:
+    """Labels with the labels they are joined from, if most that have the mark are joined so."""
+    alone = {label.strip() for label in labels if mark not in label}
+    parts = {label: [one.strip() for one in label.split(mark)] for label in labels if mark in label}
+    found = [(label, names) for label, names in parts.items() if alone.issuperset(names)]
+    return found if 2 * len(found) > len(parts) else []

@@ -25,7 +25,7 @@ from trueness.models.titles_networks import TitleNetwork, build_network, load_we
 from trueness.spec.titles import TitlesModel, TitlesSpec
 from trueness.store import Run
 from trueness.text.foreign import pinned_digest
-from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS, find_folder
+from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS, PretrainedFolder, find_folder
 from trueness.text.tokens import encode, load_tokenizer, vocabulary_of
 
 
@@ -101,8 +101,18 @@ class Classifier:
         return logits_of(self.network, tokens, len(self.classes), self.device, self.precision)
 
 
-def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
+def load_classifier(
+    run: Run[TitlesSpec], device: Device, known: PretrainedFolder | None = None
+) -> Classifier:
     """The network of a stored run with its weights.
+
+    Parameters
+    ----------
+    run : Run
+        On titles.
+    device : Device
+    known : PretrainedFolder, optional
+        Where the encoder lies that it may begin with; others are looked for.
 
     Raises
     ------
@@ -111,7 +121,7 @@ def load_classifier(run: Run[TitlesSpec], device: Device) -> Classifier:
         begins with is not here.
     """
     check_keeps_weights(run)
-    source, tokenizer = _source(run)
+    source, tokenizer = _source(run, known)
     classes, precision = tuple(run.record["classes"]), run.record["precision"]
     try:
         return Classifier.of(run.spec, precision, run.parameters(), load_tokenizer(tokenizer),
@@ -160,13 +170,17 @@ def _kept(model: Any) -> tuple[str, ...]:  # noqa: ANN401 - of titles
     return (TOKENIZER, CONFIG) if model.tune.whole else ()
 
 
-def _source(run: Run[TitlesSpec]) -> tuple[Source | None, Path]:
+def _source(
+    run: Run[TitlesSpec], known: PretrainedFolder | None = None
+) -> tuple[Source | None, Path]:
     """What a stored run is loaded with beside its weights, and its tokenizer."""
     names = _kept(run.spec.model)
     if not names:
         model: Any = run.spec.model
-        folder = find_folder(model.of, pinned_digest(model))
-        return folder.path, folder.tokenizer
+        digest = pinned_digest(model)
+        if known is None or known.digest != digest:
+            known = find_folder(model.of, digest)
+        return known.path, known.tokenizer
     config = foreign_json(run.file(CONFIG)) if CONFIG in names else None
     return config, run.file(TOKENIZER)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,5 +53,13 @@ def frozen_vectors(
         tokens = encode(pl.Series(texts, dtype=pl.String), tokenizer, max_tokens=most)
         return logits_of(network().pooled, tokens, folder.width, device, "float32")
 
-    depends = f"{folder.digest} {model.pooler} {most}"
+    depends = f"{folder.digest} {model.pooler} {most} {_release('transformers')}"
     return lambda texts: kept_vectors(depends, texts, vectors, folder.width, place)
+
+
+def _release(package: str) -> str:
+    """Version of a package without its last number; empty if it is not installed."""
+    try:
+        return version(package).rpartition(".")[0]
+    except PackageNotFoundError:
+        return ""

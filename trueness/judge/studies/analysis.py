@@ -1,7 +1,7 @@
 """What a table of trials says: best, repeats, importance, trends, each with what it rests on.
 
-Published measures are taken over all trials, so that they can be compared; intervals rest on
-configurations, of which each counts once.
+Point estimates are taken over all trials, so that they can be compared with published ones;
+intervals rest on configurations, of which each counts once.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from trueness.judge.studies.trials import Value
 from trueness.judge.studies.words import fraction, level_text
 
 SUBTITLE = (
-    "Published measures are taken over all trials; 95 % confidence intervals rest on "
+    "Point estimates are taken over all trials; 95 % confidence intervals rest on "
     "configurations, each counted once. The best of many is optimistically biased: its value was "
     "chosen and measured on the same examples."
 )

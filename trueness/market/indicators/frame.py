@@ -8,10 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import talib
 from numpy.typing import NDArray
 
 from trueness.market import primitives as p
+from trueness.market.indicators.library import talib
 
 if TYPE_CHECKING:
     from trueness.market.bars import Bars

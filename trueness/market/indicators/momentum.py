@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import talib
 from numpy.typing import NDArray
 
 from trueness.market import primitives as p
 from trueness.market.indicators.frame import Frame, Row
+from trueness.market.indicators.library import talib
 
 # NOTE[DIFF] the published counters and oscillators show 0, 0.5 or 50 while their inputs warm up;
 # here they are missing until then.

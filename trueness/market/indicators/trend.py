@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import numpy as np
-import talib
 
 from trueness.market import primitives as p
 from trueness.market.indicators.frame import Frame, Row
+from trueness.market.indicators.library import talib
 
 # NOTE[DIFF] the published counters, shares and states show 0, 0.5 or 1 while their inputs warm up;
 # here they are missing until then.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-import talib
 
 from trueness.market import primitives as p
 from trueness.market.indicators.frame import Frame, Row
+from trueness.market.indicators.library import talib
 
 # NOTE[DIFF] the published ratios, counters and states show 0, and the implied-to-realised ratio 1,
 # while they warm up; here they are missing.

@@ -146,9 +146,8 @@ def _problems(view: View) -> list[Part]:
     """Folders that cannot be read, runs that failed, what was put aside."""
     rows = [["damaged", one.name, one.reason] for one in view.problems]
     rows += [["failed", view.name(key), why] for key, why in view.store.failures().items()]
-    aside = view.store.root / "damaged"
-    names = sorted(path.name for path in aside.iterdir()) if aside.is_dir() else []
-    rows += [["put aside", name, "damaged, and replaced since"] for name in names]
+    aside = view.store.kept.aside()
+    rows += [["put aside", name, "damaged, and replaced since"] for name in aside]
     if not rows:
         return [Sentence("None: every folder can be read, and no run failed.")]
     columns = [Column("what", "code", 9), Column("name", "text", 8), Column("why", "text", 7)]

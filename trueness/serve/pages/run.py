@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -38,6 +37,7 @@ from trueness.judge.run_sections import estimates_table, facts, split_table
 from trueness.judge.show import show
 from trueness.judge.slices import slice_sections
 from trueness.judge.thresholds import RunThresholds, Thresholds, judge_thresholds
+from trueness.places import Place
 from trueness.predictions import Predictions
 from trueness.serve.answers import is_large
 from trueness.serve.pages.prices import is_on_bars
@@ -78,7 +78,7 @@ def _recorded(view: View, run: Run[Any]) -> list[Part]:
     return [Items(facts(model)), *split_table(model), estimates_table(model)]
 
 
-def show_apart(root: Path, key: str) -> Document:
+def show_apart(root: Place, key: str) -> Document:
     """The same as `shown_run`, for a process that reads the store by itself."""
     document = shown_run(Store(root), key)
     return Document(document.title, whole(document.parts), document.subtitle)

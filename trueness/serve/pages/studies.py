@@ -2,36 +2,48 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.requests import Request
 
 from trueness.document import Column, Document, Link, Part, Section, Sentence, Table
 from trueness.document.texts import whole
+from trueness.places import Address, Place
 from trueness.serve.workbench import Page, Workbench, shown, stamp
 
 FILE = "search.sqlite3"
-"""Database of the studies of a store."""
+"""Database of the studies of a store in a folder."""
+BELIEVED_S = 30
+"""Seconds for which what a server said of studies is believed."""
 
 
 def studies_page(bench: Workbench, request: Request) -> Page:
     """Page of one study that is named, or of all of them."""
     view = bench.shelf.look()
     name = request.query_params.get("name", "")[:200]
-    if not (bench.root / FILE).is_file():
+    if (stamps := _stamps(bench.root)) is None:
         told = "No studies here yet; `trueness search run` makes one."
         return Page(Document("Studies", [Sentence(told)]))
     names = (name,) if name else ()
-    # the log of writes of the database grows before it does
-    state = view.state, *(stamp(bench.root / f"{FILE}{end}") for end in ("", "-wal"))
+    state = view.state, *stamps
     answer = bench.answers.ask(("studies", *names), state, analysed, bench.root, names, apart=True)
     parts = shown(answer, lambda found: _parts(found, one=bool(name)), "The analysis")
     title = answer.value[0] if answer.value else "Studies"
     command = bench.command("search", "analyze", *(names or ("--all",)))
     page = Page(Document(title, parts), command, waits=answer.pending or answer.stale)
     return bench.show(view, page)
+
+
+def _stamps(root: Place) -> list[object] | None:
+    """What changes with the database of a store's studies; None if there is none."""
+    if isinstance(root, Address):
+        return [time.monotonic() // BELIEVED_S]
+    if not (root / FILE).is_file():
+        return None
+    # the log of writes of the database grows before it does
+    return [stamp(root / f"{FILE}{end}") for end in ("", "-wal")]
 
 
 def _parts(found: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]:
@@ -42,7 +54,7 @@ def _parts(found: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]
     return [Section("Studies", [Table([Column("study", "link", 9)], rows)]), *parts]
 
 
-def analysed(root: Path, names: Sequence[str]) -> tuple[str, list[str], list[Part]]:
+def analysed(root: Place, names: Sequence[str]) -> tuple[str, list[str], list[Part]]:
     """Title, names and parts of what `trueness search analyze` says."""
     from trueness.judge.studies import across, analyze
     from trueness.search.finding import find_studies

@@ -11,7 +11,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.text.corpus import Titles
+from trueness.text.corpus import PARTS, Parts, Titles
 from trueness.text.encodings import kept_vectors
 from trueness.text.static.tokens import Floats, read_text
 
@@ -46,14 +46,24 @@ class GivenVectors:
     def _places(self) -> dict[str, int]:
         return {one: row for row, one in enumerate(self.ids)}
 
-    def check(self, titles: Titles) -> None:
-        """Refuse a part of a corpus with a text that has no vector.
+    def check(self, corpus: Parts, max_tokens: int) -> list[str]:
+        """What is odd about these vectors for a corpus.
 
         Raises
         ------
         DataError
-            With code ``vector_ids``.
+            With code ``vector_ids`` if a text of it has none.
         """
+        del max_tokens
+        texts = 0
+        for part in PARTS:
+            self._check_part(corpus.part(part))
+            texts += len(corpus.part(part))
+        more = len(self.ids) - texts
+        told = f"{more:,} of {len(self.ids):,} vectors are of ids that no text of the corpus has"
+        return [told] * bool(more)
+
+    def _check_part(self, titles: Titles) -> None:
         lacking = [one for one in titles.ids.cast(pl.String) if one not in self._places]
         if lacking:
             number, first = f"{len(lacking):,} of {len(titles):,}", lacking[0]
@@ -69,7 +79,7 @@ class GivenVectors:
             With code ``vector_ids`` if a text has none.
         """
         del max_tokens
-        self.check(titles)
+        self._check_part(titles)
         return kept_vectors(self.digest, titles.ids.cast(pl.String), self._taken, self.width)
 
     def _taken(self, ids: list[str]) -> Floats:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from trueness.errors import DataError
-from trueness.text.corpus import Titles
+from trueness.text.corpus import Parts, Titles
 from trueness.text.encodings import encoded, kept_vectors
 from trueness.text.tokens import Tokens, coder_of
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 MATRIX, TOKENIZER = "vectors.safetensors", "tokenizer.json"
+FEW_KNOWN = 0.5
+"""Share of the words of a corpus below which a note tells it."""
+_LOOKED_AT = 4000
+"""Training texts whose words are looked up for it, about."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class TokenVectors:
         Tokens that enter the mean; the rows of others are zeros.
     normalize : bool
         Whether the mean is brought to length 1.
+    repeated : int
+        Words of the file that stand there once more, and do not count again.
     """
 
     digest: str
@@ -53,11 +59,12 @@ class TokenVectors:
     matrix: NDArray[Any]
     counted: NDArray[np.bool_]
     normalize: bool = False
+    repeated: int = 0
 
     @classmethod
     def of(
         cls, digest: str, tokenizer: str, matrix: NDArray[Any], unknown: int | None = None,
-        normalize: bool = False,
+        normalize: bool = False, repeated: int = 0,
     ) -> Self:  # fmt: skip
         """From the text of a ``tokenizer.json`` and the vectors (V, D) of its tokens.
 
@@ -68,6 +75,7 @@ class TokenVectors:
         unknown : int, optional
             Token that does not count.
         normalize : bool
+        repeated : int
 
         Raises
         ------
@@ -88,7 +96,7 @@ class TokenVectors:
         counted = np.ones(len(rows), bool)
         for none in {-1} if unknown is None else {-1, unknown}:
             counted[none], rows[none] = False, 0
-        return cls(digest, plain, rows, counted, normalize)
+        return cls(digest, plain, rows, counted, normalize, repeated)
 
     @property
     def width(self) -> int:
@@ -118,8 +126,30 @@ class TokenVectors:
         """
         return encoded(lambda some: self._mean(some, max_tokens), texts, self.width)
 
-    def check(self, titles: Titles) -> None:
-        """Nothing: any text has a vector."""
+    def check(self, corpus: Parts, max_tokens: int) -> list[str]:
+        """What is odd about these vectors for a corpus.
+
+        Raises
+        ------
+        DataError
+            With code ``vectors_unknown`` if they know no token of the training texts.
+        """
+        notes = []
+        if self.repeated:
+            notes.append(f"{self.repeated:,} words stand in the vectors again; the first counts")
+        if self.counted[: self.pad].all():
+            return notes
+        texts = corpus.part("train").texts
+        some = texts.gather_every(max(1, len(texts) // _LOOKED_AT)).to_list()
+        tokens = self.ids(some, max_tokens).ids
+        known = float(self.counted[tokens].mean()) if len(tokens) else 0.0
+        if not known:
+            raise DataError(f"{self.digest}: the vectors know no word of {len(some):,} training "
+                            "texts; give those of their languages", "vectors_unknown")  # fmt: skip
+        if known < FEW_KNOWN:
+            notes.append(f"the vectors know {100 * known:.1f} % of the words of {len(some):,} "
+                         "training texts; others do not count")  # fmt: skip
+        return notes
 
     def of_titles(self, titles: Titles, max_tokens: int) -> Floats:
         """The same of a part of a corpus, kept and mapped from disk."""

@@ -43,7 +43,8 @@ def read_words(path: Path, digest: str) -> TokenVectors:
     rows = dict(zip(reversed(names), range(len(names) - 1, -1, -1), strict=True))
     rows[UNKNOWN] = len(names)
     every = np.vstack([matrix, np.zeros((1, width), np.float32)])
-    return TokenVectors.of(digest, _tokenizer(rows), every, unknown=len(names))
+    repeated = len(names) + 1 - len(rows)
+    return TokenVectors.of(digest, _tokenizer(rows), every, len(names), repeated=repeated)
 
 
 def _sizes(path: Path, head: bytes) -> tuple[int, int]:

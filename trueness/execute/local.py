@@ -1,4 +1,4 @@
-"""Map a function over items, here or in local processes; knows nothing about experiments.
+"""Map a function over items in this process or in others of this machine.
 
 Workers are fresh processes with one thread each, which beats one process with many threads for
 small networks. They ignore Ctrl-C and SIGHUP (the parent stops them), print no traceback and leave
@@ -15,39 +15,33 @@ import pickle
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from multiprocessing.reduction import ForkingPickler
-from typing import Any, Self
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
 from trueness import interrupts
 from trueness.errors import SpecError
+from trueness.execute.contract import (
+    ASKED_EVERY_S,
+    ONE_THREAD,
+    Failure,
+    Function,
+    Heard,
+    Question,
+    attempt,
+)
+
+if TYPE_CHECKING:
+    from trueness.fit.device import Device
 
 TRIES = 2
-ASKED_EVERY_S = 1.0
-"""Seconds after which a map that hears nothing looks whether it is to end."""
 UNGUARDED = 78
 """Exit status of a worker that was about to run the script that started it."""
-_ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-
-
-@dataclass(frozen=True)
-class Failure:
-    """An item whose function raised, or whose worker died twice; the text ends with the reason."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class Question:
-    """An event whose item waits for an answer: `report` gives what `on_event` answers to it."""
-
-    content: Any
 
 
 def refuse_unguarded() -> None:
@@ -58,18 +52,6 @@ def refuse_unguarded() -> None:
 
 class _TimeIsUp(BaseException):
     """Ends an item in this process; no error, so that no item catches it."""
-
-
-@dataclass(frozen=True)
-class _Heard:
-    """Who hears of progress."""
-
-    event: Callable[[int, Any], Any]
-    start: Callable[[int], bool | None]
-
-
-Function = Callable[[Any, Callable[[Any], Any]], Any]
-"""Takes an item and a function that reports progress; both, and the answer, must pickle."""
 
 
 def keep_memory() -> None:
@@ -87,6 +69,14 @@ def keep_memory() -> None:
             (-2, 1 << 26),
         ):  # mmap, trim, top pad
             libc.mallopt(option, value)
+
+
+def pool_size(workers: int | None, jobs: int = sys.maxsize) -> int:
+    """Processes to start: those asked for, or one per core, but none without work."""
+    cores = (
+        os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+    )
+    return min(len(cores) if workers is None else workers, jobs)
 
 
 class Pool:
@@ -119,6 +109,20 @@ class Pool:
             self._workers.append(_Worker())
             self._workers[0].wait_until_ready()
 
+    def device(self, name: str) -> Device:
+        """The device of a name on this machine."""
+        from trueness.fit.device import choose_device
+
+        return choose_device(name)
+
+    def sees(self, path: Path) -> bool:
+        """Whether workers read what is there: they always do."""
+        del path
+        return True
+
+    def check(self, items: Callable[[], Sequence[Any]]) -> None:
+        """Refuse nothing: whatever there is can begin here."""
+
     def __exit__(self, *exception: object) -> None:
         self._stop_workers()
 
@@ -134,24 +138,19 @@ class Pool:
         on_event: Callable[[int, Any], Any] | None = None,
         on_start: Callable[[int], bool | None] | None = None,
         until: float | None = None,
+        *,
+        alone: bool = False,
     ) -> Iterator[tuple[int, Any]]:
-        """Yield (position, answer or Failure) as items finish.
-
-        `on_event` hears (position, progress) and answers a `Question`; `on_start` hears the
-        position of an item about to begin, and if it answers False, the item is left out. At the
-        time `until` of the monotonic clock the map ends, and what is not finished is given up.
-        """
-        heard = _Heard(
-            on_event or (lambda position, event: None), on_start or (lambda position: None)
-        )
+        """See `trueness.execute.AnyPool`."""
+        heard = Heard.of(on_event, on_start)
         with interrupts.listening():
-            if self.size == 0:
-                yield from _map_here(function, items, heard, until)
+            if self.size == 0 or alone:
+                yield from map_here(function, items, heard, until)
             else:
                 yield from self._map_workers(function, items, heard, until)
 
     def _map_workers(
-        self, function: Function, items: Sequence[Any], heard: _Heard, until: float | None
+        self, function: Function, items: Sequence[Any], heard: Heard, until: float | None
     ) -> Iterator[tuple[int, Any]]:
         waiting = deque(range(len(items)))
         tries = [0] * len(items)
@@ -188,7 +187,7 @@ class Pool:
 
     def _hand_out(
         self, function: Function, items: Sequence[Any], waiting: deque[int], tries: list[int],
-        heard: _Heard,
+        heard: Heard,
     ) -> None:  # fmt: skip
         while waiting:
             idle = next((w for w in self._workers if w.position is None), None)
@@ -211,7 +210,7 @@ class _Worker:
         context = mp.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.position: int | None = None
-        with _environment(_ONE_THREAD), interrupts.held():
+        with _environment(ONE_THREAD), interrupts.held():
             self.process: SpawnProcess = context.Process(target=_serve, args=(theirs,), daemon=True)
             self.process.start()
         theirs.close()
@@ -295,21 +294,14 @@ def _answer(work: bytes, report: Callable[[Any], Any]) -> bytes:
         function, item = pickle.loads(work)
         return bytes(ForkingPickler.dumps(("done", function(item, report))))
 
-    kind, content = _attempt(answer, KeyboardInterrupt)  # by code of others: signals are ignored
+    kind, content = attempt(answer, KeyboardInterrupt)  # by code of others: signals are ignored
     return content if kind == "done" else bytes(ForkingPickler.dumps((kind, content)))
 
 
-def _attempt(call: Callable[[], Any], *also: type[BaseException]) -> tuple[str, Any]:
-    """The one place where any error is caught: it becomes the record of a failed item."""
-    try:
-        return "done", call()
-    except (Exception, SystemExit, *also):  # code of others may want to leave
-        return "failed", traceback.format_exc()
-
-
-def _map_here(
-    function: Function, items: Sequence[Any], heard: _Heard, until: float | None
+def map_here(
+    function: Function, items: Sequence[Any], heard: Heard, until: float | None
 ) -> Iterator[tuple[int, Any]]:
+    """Carry items out in this process, one after the other."""
     for position, item in enumerate(items):
 
         def report(event: Any, position: int = position) -> Any:  # noqa: ANN401
@@ -324,7 +316,7 @@ def _map_here(
         if heard.start(position) is False:
             continue
         try:
-            kind, content = _attempt(partial(function, item, report))
+            kind, content = attempt(partial(function, item, report))
         except _TimeIsUp:
             return
         yield position, Failure(content) if kind == "failed" else content
