@@ -78,6 +78,9 @@ def test_columns_of_a_table_are_audited_and_their_names_are_no_markup(tmp_path):
             assert "<script>alert" not in page
             assert "<img" not in page
         assert "AUC of the label by it alone" in page
+        frame.tail(300).write_csv(tmp_path / "rows.csv")
+    with _client(Workbench.of(tmp_path / "store")) as client:
+        assert "was run on any more" in _whole(client, f"/features?run={key}").text
 
 
 def _examples(x, y, **more):

@@ -123,7 +123,7 @@ def _read(root: Place, key: str, name: str) -> tuple[Run[Any], Any]:
     ------
     TruenessError
         With the code ``own_code`` where columns come from a file of code: nothing that a store
-        names is run.
+        names is run; ``other_data`` for data that are not those of the run.
     """
     from trueness.bundle.finalizing import data_of_run
 
@@ -132,4 +132,8 @@ def _read(root: Place, key: str, name: str) -> tuple[Run[Any], Any]:
         raise TruenessError(f"{name} reads features of its own, and the workbench runs no code "
                             "that a store names; `trueness features audit --features` does",
                             "own_code")  # fmt: skip
-    return run, data_of_run(run, name, {})
+    data = data_of_run(run, name, {})
+    if data.digest != run.record["data"]["digest"]:
+        raise TruenessError(f"{data.in_words()} is not what {name} was run on any more",
+                            "other_data")  # fmt: skip
+    return run, data
