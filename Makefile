@@ -4,13 +4,15 @@
 # make test  – install, check style, types and imports, run the tests
 # make test-processes – programs that are killed, share a store or meet broken disks
 # make test-services – the workbench in Chromium, stores in PostgreSQL and behind S3, a Ray cluster
+# make docs  – build docs/ as a site, site/index.html; fails on dead links and stale pages
+# make references – write the pages of docs/reference that are made from the code
 # make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
-EXTRAS ?= dev text vectors pretrained serve onnx
+EXTRAS ?= dev text vectors pretrained serve onnx docs
 
-.PHONY: setup run run-text test test-processes test-services test-all lint bench simulations clean
+.PHONY: setup run run-text test test-processes test-services test-all lint bench simulations docs references clean
 
 setup:
 	@python3 tools/install.py $(EXTRAS)
@@ -51,5 +53,12 @@ bench: setup
 simulations: setup
 	@$(BIN)/python -m tests.simulations
 
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "wrote site/index.html"
+
+references: setup
+	@for page in spec checks api; do $(BIN)/python tools/$${page}_reference.py || exit 1; done
+
 clean:
-	rm -rf .venv build dist .pytest_cache .ruff_cache
+	rm -rf .venv build dist site .pytest_cache .ruff_cache

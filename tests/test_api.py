@@ -322,7 +322,7 @@ def check_estimate(e):
 
 
 def check_schema(content):
-    """What docs/json.md promises of schema 1."""
+    """What docs/reference/json.md promises of schema 1."""
     assert content["schema"] == 1
     assert content["kind"] == "leaderboard"
     assert set(content) >= {"title", "groups", "problems", "failures"}
@@ -366,7 +366,7 @@ def test_json_of_stored_campaigns_keeps_the_same_promise(golden_market, golden_t
 
 
 def test_the_page_about_json_names_every_field(answer):
-    page = (Path(trueness.__file__).parents[1] / "docs" / "json.md").read_text()
+    page = (Path(trueness.__file__).parents[1] / "docs" / "reference" / "json.md").read_text()
     content = answer.to_dict()
     group = content["groups"][0]
     model = group["models"][0]

@@ -825,7 +825,7 @@ def test_json_has_the_fields_that_are_documented(mission, capsys, verb, argument
     store, _ = mission
     where = [] if verb == "plan" else ["--store", store.root]
     _, out, _ = call(capsys, verb, *arguments, *where, "--json")
-    documented = (ROOT / "docs" / "json.md").read_text().partition("## Decisions")[2]
+    documented = (ROOT / "docs" / "reference" / "json.md").read_text().partition("## Decisions")[2]
     start = documented.index(f"`trueness {verb} --json`")
     stop = documented.find("`trueness ", start + 1)
     section = documented[start : stop if stop > 0 else None]

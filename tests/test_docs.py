@@ -4,13 +4,17 @@ import contextlib
 import importlib.util
 import io
 import json
+import os
 import re
 import runpy
 import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.conftest import BASELINES
 from tests.tiny_pretrained import make_folder
@@ -31,6 +35,7 @@ def _blocks(language):
     return [
         pytest.param(block, id=f"{page.name}: {block.strip().splitlines()[0][:40]}")
         for page in PAGES
+        if "tutorials" not in page.parts or language == "console"  # those run in order
         for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.DOTALL)
     ]
 
@@ -130,7 +135,7 @@ OF_CAMPAIGNS = {
 
 @pytest.mark.parametrize(("verb", "options"), [pytest.param(*v, id=v[0]) for v in _verbs()])
 def test_commands_md_names_every_verb_and_its_options(verb, options):
-    page = (ROOT / "docs" / "commands.md").read_text()
+    page = (ROOT / "docs" / "reference" / "commands.md").read_text()
     rows = "\n".join(re.findall(rf"^\| `{verb}(?:`| [A-Z[]).*$", page, re.MULTILINE))
     assert rows, verb
     described = page if verb == "text train" else rows
@@ -167,9 +172,53 @@ def test_readme_begins_with_the_two_commands():
     assert text.index("$ make run") < text.index("$ make test") < text.index("## Use it")
 
 
-def test_the_reference_of_the_spec_is_up_to_date():
-    tool = runpy.run_path(str(ROOT / "tools" / "spec_reference.py"))
-    assert (ROOT / "docs" / "spec.md").read_text() == tool["page"](), "run tools/spec_reference.py"
+@pytest.mark.parametrize("name", sorted(x.name for x in (ROOT / "tools").glob("*_reference.py")))
+def test_generated_pages_are_up_to_date(name):
+    tool = runpy.run_path(str(ROOT / "tools" / name))
+    assert tool["PAGE"].read_text() == tool["page"](), f"run python tools/{name}"
+
+
+def _build(folder, to):
+    """Status and messages of mkdocs, called as `make docs` calls it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", to],
+        cwd=folder, env=os.environ | {"NO_MKDOCS_2_WARNING": "1"}, capture_output=True, text=True,
+    )  # fmt: skip
+    return done.returncode, done.stderr
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("site")
+    status, messages = _build(ROOT, folder)
+    assert status == 0, messages
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("line", "missing"), [("[a](b.md)", "b.md"), ("[a](#b)", "'#b'"), ("[a](/b)", "absolute")]
+)
+def test_the_site_is_refused_with_dead_links(tmp_path, line, missing):
+    settings = yaml.safe_load((ROOT / "mkdocs.yml").read_text())
+    kept = {name: settings[name] for name in ("site_name", "markdown_extensions", "validation")}
+    (tmp_path / "mkdocs.yml").write_text(yaml.safe_dump(kept))
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "index.md").write_text(line)
+    status, messages = _build(tmp_path, tmp_path / "site")
+    assert status == 1
+    assert missing in messages
+
+
+def test_the_site_loads_nothing_from_the_network(site):
+    pages = list(site.rglob("*.html"))
+    assert len(pages) > 40
+    for page in pages:
+        text = page.read_text()
+        assert not re.findall(
+            r"<(?:script|link|img|iframe)\b[^>]*(?:src|href)=\"?(?:https?:)?//", text
+        )
+    for sheet in site.rglob("*.css"):
+        assert not re.findall(r"url\(\"?(?:https?:)?//", sheet.read_text())
 
 
 def test_the_picture_of_the_architecture_is_up_to_date():
@@ -183,39 +232,7 @@ def test_version_and_workflow_are_those_of_the_project():
     assert "- run: .ci/run\n" in (ROOT / ".github" / "workflows" / "ci.yml").read_text()
 
 
-@pytest.fixture
-def walk(tmp_path, monkeypatch):
-    """The commands of the first walk through titles, in a folder with the files they need."""
-    page = (ROOT / "docs" / "text.md").read_text()
-    section = page.split("## From a corpus to an answer")[1].split("\n## ")[0]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
-    (campaign,) = re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)
-    Path("mine.yaml").write_text(campaign)
-    Path("offers.csv").write_text("text,language,offer\nDamen Laufschuhe Gr. 39,de,7\n")
-    Path("labels.csv").write_text("id,y\n7,Shoes\n")
-    blocks = re.findall(r"```console\n(.*?)```", section, re.DOTALL)
-    return [words for block in blocks for words in _commands(block)]
-
-
 def _status(words):
     with pytest.raises(SystemExit) as ended:
         main(words)
     return ended.value.code or 0
-
-
-def test_the_walk_begins_as_written(walk):
-    for words in walk[:3]:
-        assert {"build", "show", "list"} & set(words[:2])
-        assert _status([x.replace("6000", "600") for x in words]) == 0
-
-
-@pytest.mark.slow
-def test_the_walk_from_a_corpus_to_an_answer(walk, monkeypatch):
-    for words in walk:
-        lines = io.BytesIO(b"Slim fit shirt, navy\n")
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(lines))
-        assert _status(words) == 0, words
-    assert "answer" in Path("answers.csv").read_text().splitlines()[0]
-    for made in ("mine.html", "one.html", "in-use/bundle.json", "model.onnx"):
-        assert Path(made).is_file()

@@ -148,7 +148,7 @@ def test_rows_of_a_table_take_what_means_something_for_them(path, value):
 # ---------------------------------------------------------------------------- the 114 experiments
 
 EQUAL = {("CP-02", "CP-08"), ("CP-05", "CP-11")}
-"""Experiments that are one run, as docs/extended.md explains."""
+"""Experiments that are one run, as docs/explanation/techniques.md explains."""
 
 
 @pytest.fixture(scope="module")
@@ -321,7 +321,7 @@ def test_labels_name_the_switch(extended):
 def test_the_campaign_is_short_and_names_its_equals(extended):
     assert len(campaign_file("extended").read_text().splitlines()) <= 120
     assert {tuple(ids) for ids in extended.duplicate_specs().values()} == EQUAL
-    page = (Path(__file__).parents[1] / "docs" / "extended.md").read_text()
+    page = (Path(__file__).parents[1] / "docs" / "explanation" / "techniques.md").read_text()
     for pair in EQUAL:
         assert all(f"| {one} " in page or f" {one} " in page for one in pair)
     others = {e.spec.key for e in load_campaign("precision").experiments}

@@ -4,7 +4,7 @@ Standard library only, so that a machine needs nothing but Python 3.11 and make.
 costs nothing: a stamp over pyproject.toml, constraints.txt and the extras says whether work is
 left.
 
-    python3 tools/install.py [EXTRA ...]      (default: dev text vectors pretrained serve onnx)
+    python3 tools/install.py [EXTRA ...]      (default: dev text vectors pretrained serve onnx docs)
 """
 
 from __future__ import annotations
@@ -71,7 +71,9 @@ def main() -> None:
     """Install unless the stamp says that nothing has changed."""
     if sys.version_info < (3, 11):
         sys.exit(f"trueness needs Python 3.11 or newer, this is {platform.python_version()}")
-    extras = ",".join(sys.argv[1:] or ["dev", "text", "vectors", "pretrained", "serve", "onnx"])
+    extras = ",".join(
+        sys.argv[1:] or ["dev", "text", "vectors", "pretrained", "serve", "onnx", "docs"]
+    )
     wanted = fingerprint(extras)
     if STAMP.exists() and STAMP.read_text() == wanted:
         return

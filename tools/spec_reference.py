@@ -1,4 +1,4 @@
-"""Write docs/spec.md: every field of a spec, its values and its default.
+"""Write docs/reference/spec.md: every field of a spec, its values and its default.
 
 python tools/spec_reference.py
 """
@@ -35,7 +35,7 @@ def _evaluations() -> dict[tuple[type[Shape], ...], str]:
     return {protocols: ", ".join(kinds) for protocols, kinds in found.items()}
 
 
-PAGE = Path(__file__).resolve().parent.parent / "docs" / "spec.md"
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "spec.md"
 SECTIONS = {
     "task": TaskShape.members(),
     "task.target": Target.members(),
@@ -118,7 +118,7 @@ def page() -> str:
     ]
     for section, shapes in SECTIONS.items():
         lines += [f"## {section}", "", *_tables(shapes)]
-    lines += ["# Titles", "", "`seed`: whole number, default `42`.", ""]
+    lines += ["## Titles", "", "`seed`: whole number, default `42`.", ""]
     for section, shapes in TITLES.items():
         lines += [f"## titles: {section}", "", *_tables(shapes)]
     return "\n".join(" ".join(line.split(" ")) for line in lines)

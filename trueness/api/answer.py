@@ -45,7 +45,7 @@ class Answer(Generic[J]):
     store: AnyStore
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return self.judgement.to_dict()
 
     def to_frame(self) -> pl.DataFrame:

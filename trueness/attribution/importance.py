@@ -229,7 +229,7 @@ class Importance:
         return {m: [g.name for g in self.groups if g.matters(m)] for m in self.measures}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "importance", **vars(self),
             "measures": {name: one.to_dict() for name, one in self.measures.items()},

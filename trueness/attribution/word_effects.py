@@ -105,7 +105,7 @@ class WordImportance:
         return [one for one in self.effects if one.label == label and one.moves]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         text = None if self.text is None else {
             "text": self.text.text, "label": self.text.label, "probability": self.text.probability,
             "words": [{"word": w, "effect": e} for w, e in self.text.words],

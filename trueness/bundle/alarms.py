@@ -152,7 +152,7 @@ class Alarms:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         frame = self.to_frame().with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
         return {
             "schema": SCHEMA, "kind": "alarms", "name": self.answered.name,

@@ -87,7 +87,7 @@ class Labelled:
         return replace(self, notes=(*self.notes, note)) if note else self
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "labels", "bundle": str(self.bundle.folder),
             "key": self.bundle.description["key"], "name": self.bundle.name,

@@ -86,7 +86,7 @@ class Exported:
         return {name: widest(self.frame, name) for name in self.outputs}
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "export", "bundle": str(self.bundle.folder),
             "key": self.bundle.description["key"], "name": self.bundle.name,
@@ -245,7 +245,7 @@ def _graph(predictor: Predictor, inputs: Sequence[Input]) -> Graph:
 def _about(
     predictor: Predictor, inputs: Sequence[Input], outputs: Sequence[str]
 ) -> dict[str, str]:  # fmt: skip
-    """What the metadata say, as JSON under one name; docs/json.md describes it."""
+    """What the metadata say, as JSON under one name; docs/reference/json.md describes it."""
     bundle, promise = predictor.bundle, predictor.promise
     described = bundle.description
     about = {

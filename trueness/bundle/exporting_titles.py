@@ -76,7 +76,7 @@ class ExportedTitles:
                 for name in ("label", "answer")}  # fmt: skip
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "export", "bundle": str(self.bundle.folder),
             "key": self.bundle.description["key"], "name": self.bundle.name,
@@ -222,7 +222,7 @@ def _beside(
 
 
 def _about(predictor: TitlesPredictor, graph: TitlesGraph) -> dict[str, Any]:
-    """What the metadata say; docs/json.md describes it."""
+    """What the metadata say; docs/reference/json.md describes it."""
     bundle, promise = predictor.bundle, predictor.promise
     return {
         "schema": SCHEMA, "kind": "onnx", "key": bundle.description["key"], "name": bundle.name,

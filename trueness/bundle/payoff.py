@@ -114,7 +114,7 @@ class Payoff:
     marks: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         estimates = {
             name: None if (e := getattr(self, name)) is None else e.to_dict()
             for name in ("mean", "every_day", "difference", "of_baseline", "lead")

@@ -93,7 +93,7 @@ class Predicted:
         return frame.drop("probability").to_dicts()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         frame = self.frame
         frame = frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
         return {

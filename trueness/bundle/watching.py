@@ -95,7 +95,7 @@ class Monitored:
         return len(self.alarms) / days * DAYS_PER_MONTH
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         rows = self.frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String)).to_dicts()
         return {
             "schema": SCHEMA, "kind": "monitoring", "bundle": str(self.bundle.folder),

@@ -73,6 +73,7 @@ Store_ = Annotated[
         name="--store",
         env_var="TRUENESS_STORE",
         converter=_place,
+        accepts_keys=False,
         help="Folder of stored runs, or postgresql://USER@HOST/DATABASE.",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Stored predictions in, judgement out: who leads, what it is worth, where to raise an alarm.
+"""Stored predictions in, judgement out: who leads, how good it is, where to raise an alarm.
 
 The room is called like the function `trueness.api.judge`; calling the room calls the function.
 """

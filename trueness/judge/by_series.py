@@ -124,7 +124,7 @@ class BySeries:
     problems: list[Problem]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "by_series", "title": self.title,
             "groups": [one.to_dict() for one in self.groups],

@@ -129,7 +129,7 @@ class Errors:
     notes: tuple[str, ...] = field(default=())
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "errors", "name": self.name, "key": self.key,
             "label": self.label, "part": self.part, "asked": vars(self.asked),

@@ -41,7 +41,7 @@ class Leaderboard:
     title: str = "Leaderboard"
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA,
             "kind": "leaderboard",

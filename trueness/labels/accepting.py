@@ -43,7 +43,7 @@ class Corrected:
     open_: int
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "corrected_corpus", "corpus": str(self.corpus.folder),
             "digest": self.corpus.digest, "source": self.source.digest, "accepted":

@@ -122,7 +122,7 @@ class LabelAudit:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         plain = ("name", "corpus", "model", "folds", "rows", "number", "unjudged")
         return {
             "schema": SCHEMA, "kind": "label_audit",

@@ -47,7 +47,7 @@ class BinaryErrors:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         frame = self.frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
         return {
             "schema": SCHEMA, "kind": "binary_errors", "name": self.name, "key": self.key,

@@ -54,7 +54,7 @@ class LabelNext:
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types for JSON; docs/json.md describes them."""
+        """Plain types for JSON; docs/reference/json.md describes them."""
         return {
             "schema": SCHEMA, "kind": "label_next", "name": self.name, "n": self.n,
             "near_labelled": self.near_labelled, "near_chosen": self.near_chosen,

@@ -27,7 +27,7 @@ class MarketData:
     source : str or list of str, optional
         Under which the bars can be read again; None of bars that were given themselves.
     events : dict of str to float
-        Share of bars with an event, of those that were asked for.
+        Proportion of bars with an event, of those that were asked for.
     """
 
     panel: Panel

@@ -80,7 +80,7 @@ class Plan:
     min_class_rows : int or None
         Classes with fewer rows are left out; None takes the number of the source.
     english_share : float or None
-        Rows of the train part are left out at random until English has this share of them;
+        Rows of the train part are left out at random until English has this proportion of them;
         validation and test keep all theirs.
     full : bool
         Also write the file ``full.parquet`` with the rows of all parts.

@@ -42,7 +42,7 @@ NOT_READ = ".lz4"
 _REPEATED = "description repeats that of another package"
 HOW = (
     "apt-get update with -o Dir::State::Lists=FOLDER, -o Acquire::GzipIndexes=false and "
-    "-o Acquire::Languages=en,de,... fetches them (docs/text_corpora.md)"
+    "-o Acquire::Languages=en,de,... fetches them (docs/how-to/build-a-corpus.md)"
 )
 
 

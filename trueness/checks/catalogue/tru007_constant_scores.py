@@ -8,7 +8,7 @@ from trueness.checks.results import Check, CheckResult, Limit
 from trueness.document import numbers
 
 STD = Limit("constant_std", 1e-6, "standard deviation of the probabilities that is too small")
-TIED = Limit("tied_share", 0.9, "share of units with the most frequent score that is too large")
+TIED = Limit("tied_share", 0.9, "proportion of units with the commonest score that is too large")
 CHECK = Check("TRU007", "constant scores", "error", ("binary",), (STD, TIED))
 
 

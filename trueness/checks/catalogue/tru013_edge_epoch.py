@@ -4,7 +4,7 @@ from trueness.checks.inputs import CheckInput
 from trueness.checks.results import Check, CheckResult, Limit
 from trueness.document import numbers
 
-SHARE = Limit("edge_share", 0.5, "share of folds whose best epoch lies at the edge")
+SHARE = Limit("edge_share", 0.5, "proportion of folds whose best epoch lies at the edge")
 CHECK = Check("TRU013", "best epoch at the edge", "note", ("binary",), (SHARE,))
 
 

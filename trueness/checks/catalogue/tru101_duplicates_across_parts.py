@@ -10,7 +10,7 @@ from trueness.checks.inputs import CheckInput, Missing
 from trueness.checks.results import Check, CheckResult, Limit
 
 SHARE = Limit(
-    "shared_texts", 0.01, "share of measured texts whose words stand in the training part as well"
+    "shared_texts", 0.01, "proportion of measured texts whose words stand in the training part too"
 )
 CHECK = Check("TRU101", "near-duplicates across parts", "error", ("classes",), (SHARE,))
 NAMES = {"ids": "ids", "clusters": "clusters of near-duplicates", "texts": "texts"}

@@ -8,7 +8,7 @@ from trueness.document import numbers
 
 DIVERGED = Limit("diverged_loss", 2.0, "last training loss, over its lowest, that is too much")
 SKIPPED = Limit(
-    "skipped_updates", 0.05, "share of updates without finite gradients that is too much"
+    "skipped_updates", 0.05, "proportion of updates without finite gradients that is too much"
 )
 LOST = Limit("lost_score", 0.5, "last macro-F1, over its best, that is too little")
 CHECK = Check("TRU109", "unstable training", "warning", ("titles",), (DIVERGED, SKIPPED, LOST))
