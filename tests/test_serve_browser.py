@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 
 import pytest
 
@@ -15,6 +16,9 @@ from playwright.sync_api import sync_playwright
 
 from tests.conftest import TINY
 from tests.test_cli import call
+from tests.test_serve_bundles import deployed, made  # noqa: F401 - fixtures
+from tests.test_serve_titles import hostile  # noqa: F401 - a fixture
+from trueness.bundle.log import OUTCOME, PREDICTION, append
 from trueness.market import synthetic_bars
 from trueness.store import Store
 from trueness.store.ledger import Ledger
@@ -43,14 +47,23 @@ def folder(tmp_path_factory):
     return folder
 
 
+@contextmanager
+def _serving(folder, *words):
+    """Address of a server, which ends without a word."""
+    server = _started("serve", "--port", 0, *words, cwd=folder)
+    try:
+        yield re.search(r"http://\S+", server.stderr.readline())[0].rstrip("/")
+    finally:
+        server.terminate()
+        said = server.communicate(timeout=20)[1]
+    assert "Traceback" not in said
+
+
 @pytest.fixture(scope="module")
 def address(folder):
-    """Address of a server of an empty store, which ends without a word."""
-    server = _started("serve", "--port", 0, cwd=folder)
-    address = re.search(r"http://\S+", server.stderr.readline())[0].rstrip("/")
-    yield address
-    server.terminate()
-    assert "Traceback" not in server.communicate(timeout=20)[1]
+    """Address of a server of an empty store."""
+    with _serving(folder) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +220,63 @@ def test_the_keyboard_reaches_everything(store, address, page):
     page.keyboard.press("g")
     page.keyboard.press("l")
     page.wait_for_url("**/leaderboard")
+
+
+WIDE = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+
+
+def test_a_bundle_is_watched_and_its_inputs_are_looked_at(made, deployed, page):  # noqa: F811
+    bundle = deployed[2]
+    with _serving(made, "--bundles", bundle.folder) as address:
+        _open(page, f"{address}/")
+        page.keyboard.press("g")
+        page.keyboard.press("b")
+        page.wait_for_url("**/bundles")
+        page.wait_for_selector("body:not([data-waits])")
+        page.locator('a[href="/bundles/1"]').click()
+        page.wait_for_url("**/bundles/1")
+        page.get_by_text("nothing was predicted yet").wait_for()
+        ids = [f"2031-01-{i:02}" for i in range(1, 9)]
+        append(bundle, PREDICTION, [
+            {"id": i, "time": i, "score": 2.0, "calibrated": 0.9, "answer": "alarm"} for i in ids
+        ])  # fmt: skip
+        append(bundle, OUTCOME, [{"id": i, "y": n % 2} for n, i in enumerate(ids)])
+        page.get_by_text("is not refuted").wait_for()  # no reload: the server said so
+        page.locator("#sequence .plot svg").first.wait_for()
+        assert page.get_by_role("button", name="Copy as command").count() == 1
+        page.keyboard.press("g")
+        page.keyboard.press("f")
+        page.wait_for_url("**/features")
+        page.get_by_role("link", name="x", exact=True).first.wait_for()
+        page.locator('select[name="feature"]').select_option("x")
+        page.wait_for_url("**feature=x**")
+        page.get_by_text("AUC of the label by it alone").first.wait_for()
+        page.locator(".plot svg").first.wait_for()
+        for width in (390, 2560):
+            page.set_viewport_size({"width": width, "height": 900})
+            assert page.evaluate(WIDE) == 0
+
+
+def test_texts_are_browsed_and_run_no_script(hostile, page):  # noqa: F811
+    (key,) = Store(hostile / "store").campaigns()["words"]["A"]
+    with _serving(hostile) as address:
+        _open(page, f"{address}/")
+        page.keyboard.press("g")
+        page.keyboard.press("t")
+        page.wait_for_url("**/titles**")
+        page.wait_for_selector("body:not([data-waits])")
+        _open(page, f"{address}/titles?run={key}")
+        page.get_by_role("link", name="its texts").click()
+        page.wait_for_url("**/texts")
+        page.get_by_text("texts of").first.wait_for()
+        page.locator('select[name="language"]').select_option("de")
+        page.wait_for_url("**language=de**")
+        page.wait_for_selector("body:not([data-waits])")
+        assert {one.inner_text() for one in page.locator("tbody td:nth-child(2)").all()} == {"de"}
+        page.locator("tbody th a").first.click()
+        page.wait_for_url("**/text?n=*")
+        page.get_by_text("keeps no weights").wait_for()
+        assert page.title() != "broken"
+        assert page.locator("img").count() == 0
+        page.set_viewport_size({"width": 390, "height": 900})
+        assert page.evaluate(WIDE) == 0

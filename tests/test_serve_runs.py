@@ -143,6 +143,53 @@ def test_predictions_of_a_sealed_part_are_no_download(sealed):
     assert not re.search(r"1994-(0[4-9]|1)", drawn), "days of the test part"
 
 
+def _figures(page):
+    return json.loads(re.search(r'class="figures">(.*?)</script>', page, re.DOTALL)[1])["figures"]
+
+
+def test_alarms_stand_on_prices_and_the_sealed_part_is_marked_only(sealed, capsys):
+    bench, client, key, _ = sealed
+    page = _whole(client, f"/run/{key}/prices").text
+    figure = _figures(page)[-1]
+    (mark,) = figure["layout"]["annotations"]
+    assert mark["text"] == "test part, sealed"
+    shape = figure["layout"]["shapes"][-1]
+    drawn = [day for trace in figure["data"] for day in trace["x"]]
+    assert max(drawn) < mark["x"][:10] == shape["x0"][:10] < shape["x1"][:10]
+    _, out, _ = call(capsys, "payoff", key, "--store", bench.root, "--json")
+    alarms = json.loads(out)["alarms"]
+    marks = {trace["name"]: len(trace["x"]) for trace in figure["data"][1:]}
+    assert marks["hit"] == sum(one["y"] == 1 for one in alarms)
+    assert marks["miss"] == sum(one["y"] == 0 for one in alarms)
+    assert f"trueness payoff {key}" in page
+    run_page = _whole(client, f"/run/{key}").text
+    assert f'href="/run/{key}/prices"' in run_page
+    for text in ("By year", "By regime", "platt"):
+        assert text in run_page, text
+
+
+def test_prices_that_are_nowhere_are_told(served, golden_titles):  # noqa: F811
+    _, client = served
+    page = _whole(client, f"/run/{_key(served[0])}/prices").text
+    assert 'class="warning"' in page
+    with _client(Workbench.of(golden_titles.root)) as other:
+        key = next(iter(named(golden_titles, "golden-titles")))
+        assert other.get(f"/run/{key}/prices").status_code == 404
+
+
+def test_code_that_a_store_names_is_not_run(served):  # noqa: F811
+    bench, _ = served
+    from types import SimpleNamespace
+
+    from trueness.errors import TruenessError
+    from trueness.serve.pages.prices import priced
+
+    run = SimpleNamespace(key="k", record={"data": {"features": "mine.py:build"}})
+    with pytest.raises(TruenessError) as caught:
+        priced(Store(bench.root), run)
+    assert caught.value.code == "own_code"
+
+
 def test_a_file_that_changed_is_refused(served):  # noqa: F811
     bench, client = served
     key = _key(bench)
@@ -180,6 +227,8 @@ def test_up_to_six_runs_are_compared(served):  # noqa: F811
     runs = [f"run={key}" for key in keys]
     page = _plain(_whole(client, f"/compare?{'&'.join(runs[:4])}").text)
     assert "Agreement of alarms" in page
+    assert page.count("hold for all 6 pairs together") == 2
+    assert page.count("hold for all 15 pairs together") == 0
     for some in (runs[:1], runs[:7], [runs[0], runs[0]], []):
         assert client.get(f"/compare?{'&'.join(some)}").status_code == 400
     assert client.get(f"/compare?{runs[0]}&run=nothing").status_code == 404
@@ -195,7 +244,8 @@ def test_titles_have_pages_too(golden_titles, tmp_path):
         assert "binary" in _whole(client, f"/run/{keys[0]}/thresholds").text
         for n in (2, 3):
             some = "&".join(f"run={key}" for key in keys[:n])
-            assert _whole(client, f"/compare?{some}").status_code == 200
+            page = _plain(_whole(client, f"/compare?{some}").text)
+            assert ("hold for all 3 pairs together" in page) == (n == 3)
 
 
 def test_a_run_that_trains_shows_its_curves(tmp_path, trained):

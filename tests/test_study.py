@@ -458,7 +458,7 @@ def test_everything_about_a_study_is_in_its_document(folder):
     document = found.document()
     titles = [table.title for table in document.tables()]
     assert [t.partition(":")[0] for t in titles if t.partition(":")[0] in NAMES] == list(NAMES)
-    assert len(document.figures()) == 2 + len(NAMES)  # trials, importance, one per parameter
+    assert len(document.figures()) == 3 + len(NAMES)  # trials twice, importance, one per parameter
     trials, means = (
         next(t for t in document.tables() if t.title == f"{what} of d_model (rows) × n_heads")
         for what in ("Trials", "Mean")

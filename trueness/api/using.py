@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from trueness.bundle.estimator import BundleClassifier, TextsClassifier
     from trueness.bundle.exporting import Exported
     from trueness.bundle.exporting_titles import ExportedTitles
-    from trueness.bundle.monitoring import Monitored
     from trueness.bundle.predicting import Predicted, Predictor
+    from trueness.bundle.watching import Monitored
 
 DEFAULT_STORE = Path("store")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.means import LEAST, Mean, mean_among
 from trueness.judge.access import record_access
+from trueness.judge.alarm_series import periods
 from trueness.judge.comparison import best_baseline, measured_part
 from trueness.judge.finding import name_of, named_run
 from trueness.judge.judgement import SCHEMA
@@ -95,6 +96,8 @@ class Payoff:
     prices : mapping of str to (times, closes)
         Of each series, for the picture.
     notes : tuple of str
+    marks : mapping
+        Layout of the picture: folds of a run, and where its sealed parts lie.
     """
 
     name: str
@@ -108,6 +111,7 @@ class Payoff:
     lead: Estimate | None
     prices: Mapping[str, tuple[list[str], list[float]]]
     notes: tuple[str, ...] = ()
+    marks: Mapping[str, Any] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON; docs/reference/json.md describes them."""
@@ -212,9 +216,9 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
             data.append({"type": "scatter", "mode": "markers", "name": label, "x": days,
                          "y": [at.get(day) for day in days],
                          "marker": {"color": colour, "symbol": symbol, "size": 8}})  # fmt: skip
-        return Figure(
-            data, {"yaxis": {"title": {"text": "price"}}}, f"{name}: alarms on the price."
-        )
+        told = "; shades tell folds apart and mark sealed parts" * bool(found.marks.get("shapes"))
+        layout = {"yaxis": {"title": {"text": "price"}}, **found.marks}
+        return Figure(data, layout, f"{name}: alarms on the price{told}.")
 
     return figure
 
@@ -289,7 +293,8 @@ def payoff(
         notes.append(f"{name_of(store, best)}, the best baseline, ties its scores and raises no "
                      "alarm")  # fmt: skip
     found = Setting(exit, cost_bps, max(1, models), other)
-    return _judged(answered, returns - cost_bps / 100, data.panel, found, notes)
+    judged = _judged(answered, returns - cost_bps / 100, data.panel, found, notes)
+    return replace(judged, marks=periods(run))
 
 
 def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: float) -> Payoff:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
@@ -15,6 +16,7 @@ def serve(
     store: Store_ = DEFAULT_STORE,
     port: Whole = 8765,
     host: str = "127.0.0.1",
+    bundles: tuple[Path, ...] = (),
     opens: Annotated[bool, Parameter(name="--open", negative=())] = False,
 ) -> int:
     """Show a store in a browser: what runs, leaderboards, runs, comparisons. Needs the extra serve.
@@ -28,6 +30,8 @@ def serve(
     host
         Whom it answers: only this machine by default. With another host, the address that is
         printed holds a token, without which nobody is let in.
+    bundles
+        Folder of a bundle whose promise and answers are shown; repeatable.
     opens
         Also open it in a browser.
     """
@@ -40,5 +44,5 @@ def serve(
     from trueness.serve.running import serve as served
 
     served(store, host, port, lambda text: console(err=True).print(
-        text, highlight=False, soft_wrap=True), opens=opens)  # fmt: skip
+        text, highlight=False, soft_wrap=True), opens=opens, bundles=bundles)  # fmt: skip
     return 0

@@ -37,14 +37,19 @@ def with_texts(document: Document, change: Change) -> Document:
 
 def with_tables(document: Document, change: Callable[[Table], Table]) -> Document:
     """A document in which `change` was applied to every table."""
-    return replace(document, parts=_with_tables(document.parts, change))
+    return replace(document, parts=_with(document.parts, Table, change))
 
 
-def _with_tables(parts: Sequence[Any], change: Callable[[Table], Table]) -> Sequence[Any]:
+def with_figures(document: Document, change: Callable[[Figure], Figure]) -> Document:
+    """A document in which `change` was applied to every figure."""
+    return replace(document, parts=_with(document.parts, Figure, change))
+
+
+def _with(parts: Sequence[Any], kind: type[Part], change: Callable[[Any], Any]) -> Sequence[Any]:
     def each() -> list[Any]:
         return [
-            change(part) if isinstance(part, Table)
-            else replace(part, parts=_with_tables(part.parts, change))
+            change(part) if isinstance(part, kind)
+            else replace(part, parts=_with(part.parts, kind, change))
             if isinstance(part, Section | Beside | Live) else part
             for part in parts
         ]  # fmt: skip

@@ -11,10 +11,13 @@ from scipy.special import expit
 from trueness.document import Figure, Part, Section, Sentence
 from trueness.document.numbers import count
 from trueness.evaluation.metrics import alarm_cut
+from trueness.judge.access import part_in_words
+from trueness.judge.comparison import measured_part
 from trueness.judge.curves import Trace, axes
 from trueness.judge.parts import units_in_words
 from trueness.predictions import Predictions
 from trueness.spec.estimands import Estimands
+from trueness.store import Run
 
 LINE_POINTS = 1500
 """Points of the line of scores at most: of each stretch, the highest."""
@@ -66,7 +69,7 @@ def _figure(
     shown = expit(part.score) if rule.probabilities else part.score
     assert part.time is not None
     order = np.argsort(part.time, kind="stable")
-    time = part.time[order].astype("datetime64[s]").astype(str)
+    time = _texts(part.time[order])
     shown, positive, raised = shown[order], part.y[order] == 1, raised[order]
     line = _highest(shown)
     what = "probability" if rule.probabilities else "score"
@@ -133,8 +136,37 @@ def _folds(fold: NDArray[np.int64], time: NDArray[np.str_]) -> list[dict[str, An
     if len(starts) != len(np.unique(fold)) or len(starts) < 2:
         return []
     ends = [*starts[1:], len(fold)]
-    return [
-        {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": time[start], "x1": time[end - 1],
-         "fillcolor": "grey/0.08", "line": {"width": 0}, "layer": "below"}
-        for start, end in list(zip(starts, ends, strict=True))[1::2]
-    ]  # fmt: skip
+    return [_shade(time[start], time[end - 1], "grey/0.08")
+            for start, end in list(zip(starts, ends, strict=True))[1::2]]  # fmt: skip
+
+
+def _shade(start: str, end: str, colour: str) -> dict[str, Any]:
+    return {"type": "rect", "yref": "paper", "y0": 0, "y1": 1, "x0": start, "x1": end,
+            "fillcolor": colour, "line": {"width": 0}, "layer": "below"}  # fmt: skip
+
+
+def _texts(time: NDArray[np.datetime64]) -> NDArray[np.str_]:
+    return time.astype("datetime64[s]").astype(str)
+
+
+def periods(run: Run) -> dict[str, Any]:
+    """What marks folds and sealed parts on an axis of times: layout of a figure.
+
+    Of a sealed part only its first and its last time are looked at.
+    """
+    part, rule = measured_part(run), run.estimands
+    assert part.time is not None
+    order = np.argsort(part.time, kind="stable")
+    first, last = part.time.min(), part.time.max()
+    shapes, notes = _folds(part.fold[order], _texts(part.time[order])), []
+    splits = set(run.predictions().frame["split"].unique())
+    for name in splits & set(rule.sealed):
+        time = run.predictions().part(name).time
+        assert time is not None
+        ends = _texts(np.array([time.min(), time.max()]))
+        first, last = min(first, time.min()), max(last, time.max())
+        shapes.append(_shade(*ends, "series-1/0.12"))
+        notes.append({"x": ends[0], "y": 1, "yref": "paper", "xanchor": "left", "yanchor": "top",
+                      "text": f"{part_in_words(name)}, sealed", "showarrow": False})  # fmt: skip
+    return {"shapes": shapes, "annotations": notes,
+            "xaxis": {"range": _texts(np.array([first, last])).tolist()}}  # fmt: skip

@@ -178,26 +178,44 @@ def errors_of(
     TruenessError
         With code ``no_class`` or ``no_language``.
     """
-    classes = np.array(rows.classes)
-    language = rows.group if rows.group is not None else np.full(len(rows), "")
+    every = answered(rows, texts, probabilities)
+    language, given, predicted = (every[n].to_numpy() for n in ("language", "given", "predicted"))
     asked.check(rows.classes, np.unique(language).tolist())
-    predicted, every = probabilities.argmax(axis=1), np.arange(len(rows))
-    given_name, predicted_name = classes[rows.y], classes[predicted]
-    inside = asked.texts(language, given_name, predicted_name)
-    wrong = inside & (given_name != predicted_name)
-    cluster = numbered(rows.cluster if rows.cluster is not None else every)[0]
-    found = pl.DataFrame({
-        "id": rows.id, "language": language, "given": given_name, "predicted": predicted_name,
-        "probability": probabilities[every, predicted],
-        "probability_given": probabilities[every, rows.y], "cluster": rows.frame["cluster"]
-        if "cluster" in rows else pl.Series(every),
-    }).filter(pl.Series(wrong))  # fmt: skip
-    found = found.join(texts, on="id", how="left", maintain_order="left")
-    found = found.select("id", "language", "text", pl.exclude("id", "language", "text"))
+    inside = asked.texts(language, given, predicted)
+    wrong = inside & (given != predicted)
+    cluster = numbered(every["cluster"].to_numpy())[0]
+    found = every.filter(pl.Series(wrong))
     found = found.sort("probability", descending=True, maintain_order=True)
+    sides = rows.y, probabilities.argmax(axis=1)
     spoken = (language == asked.language) | (not asked.language)
-    pairs = _pairs(rows.y, predicted, cluster, classes, (spoken, wrong))
+    pairs = _pairs(*sides, cluster, np.array(rows.classes), (spoken, wrong))
     return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, found, top)
+
+
+def answered(rows: Predictions, texts: pl.DataFrame, probabilities: Array) -> pl.DataFrame:
+    """A row per text of a part, in its order: the columns of `Errors.frame` but for neighbours.
+
+    Parameters
+    ----------
+    rows : Predictions
+        Of the n texts of the part, with languages as groups.
+    texts : polars.DataFrame
+        Columns id, text; every id of the rows.
+    probabilities : (n, K)
+        Calibrated.
+    """
+    classes, every = np.array(rows.classes), np.arange(len(rows))
+    predicted = probabilities.argmax(axis=1)
+    found = pl.DataFrame({
+        "id": rows.id,
+        "language": rows.group if rows.group is not None else np.full(len(rows), ""),
+        "given": classes[rows.y], "predicted": classes[predicted],
+        "probability": probabilities[every, predicted],
+        "probability_given": probabilities[every, rows.y],
+        "cluster": rows.frame["cluster"] if "cluster" in rows else pl.Series(every),
+    })  # fmt: skip
+    found = found.join(texts, on="id", how="left", maintain_order="left")
+    return found.select("id", "language", "text", pl.exclude("id", "language", "text"))
 
 
 def _share(hit: NDArray[np.bool_], among: NDArray[np.bool_], cluster: Any) -> Estimate:  # noqa: ANN401

@@ -38,11 +38,11 @@ STRONGEST, BARS = 20, 30
 class Progress(Protocol):
     """Hears how far the audit has come."""
 
-    def start(self, stage: str, epochs: int) -> None:
+    def start(self, stage: str, total: int) -> None:
         """Begin so many steps."""
         ...
 
-    def advance(self, epochs: int) -> None:
+    def advance(self, amount: int) -> None:
         """Finish so many steps."""
         ...
 

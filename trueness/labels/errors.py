@@ -15,7 +15,7 @@ from trueness.attribution.words import corpus_of, left_out
 from trueness.document.numbers import decimal
 from trueness.errors import TruenessError, at_least
 from trueness.judge.access import record_access
-from trueness.judge.errors import Asked, Errors, errors_of
+from trueness.judge.errors import Asked, Errors, answered, errors_of
 from trueness.judge.finding import named_run
 from trueness.judge.parts import unrecorded_notes
 from trueness.labels.binary_errors import BinaryErrors, binary_errors
@@ -26,6 +26,7 @@ from trueness.labels.scoring import (
     probabilities_of,
     scorer_of,
 )
+from trueness.predictions import Predictions
 from trueness.store import AnyStore, Run
 from trueness.text.corpus import Titles
 from trueness.text.duplicates import jaccard, normalised
@@ -118,15 +119,46 @@ def errors(
     how.asked.check(rows.classes, np.unique(titles.language).tolist())
     scorer = _scorer(run, name, given, how)
     recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
-    group = rows.group
-    assert group is not None
-    p = probabilities_of(rows.scores, group, run)
-    texts = pl.DataFrame({"id": titles.ids.cast(pl.String), "text": titles.texts})
-    found = errors_of((name, run.key, run.record["label"]), part, rows, texts.unique("id"), p,
-                      how.asked, how.top)  # fmt: skip
-    found = found.with_columns(notes=unrecorded_notes(recorded))
-    found = beside(found, corpus.part("train"), corpus.classes)
+    found = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
+                      _probabilities(run, rows), how.asked, how.top)  # fmt: skip
+    near = beside(found.frame, corpus.part("train"), corpus.classes)
+    found = found.with_columns(*near, notes=unrecorded_notes(recorded))
     return _worded(found, scorer, run, progress or Silent())
+
+
+def every_text(run: Run, name: str) -> pl.DataFrame:
+    """Every text of the part that a run on titles is measured on, with what was said of it.
+
+    Parameters
+    ----------
+    run : Run
+    name : str
+        What the run is called.
+
+    Returns
+    -------
+    polars.DataFrame
+        A row per text: the columns of `trueness.judge.errors.Errors.frame` but for the words.
+
+    Raises
+    ------
+    TruenessError
+        With code ``no_data`` or ``other_data``.
+    """
+    corpus = corpus_of(run, name, {})
+    part = run.estimands.measured_on
+    rows = run.predictions().part(part)
+    found = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
+    return found.with_columns(*beside(found, corpus.part("train"), corpus.classes))
+
+
+def _texts(titles: Titles) -> pl.DataFrame:
+    return pl.DataFrame({"id": titles.ids.cast(pl.String), "text": titles.texts}).unique("id")
+
+
+def _probabilities(run: Run, rows: Predictions) -> NDArray[np.float64]:
+    assert rows.group is not None
+    return probabilities_of(rows.scores, rows.group, run)
 
 
 def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits | None:
@@ -134,17 +166,22 @@ def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits |
     return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
 
 
-def beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
-    """Errors with the most similar training text of each, where one is similar.
+def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[pl.Series]:
+    """The most similar training text of each text, where one is similar.
 
     Parameters
     ----------
-    found : Errors
+    frame : polars.DataFrame
+        Columns id, text.
     train : Titles
     classes : sequence of str
         Names of the labels of the training texts.
+
+    Returns
+    -------
+    list of polars.Series
+        near_similarity, near_label, near_text, near_id.
     """
-    frame = found.frame
     known = TextSignatures.of(train.ids, train.texts)
     row, _ = known.nearest(TextSignatures.of(frame["id"], frame["text"]), NEAR)
     at = pl.Series([None if one < 0 else one for one in row.tolist()], dtype=pl.Int64)
@@ -153,10 +190,10 @@ def beside(found: Errors, train: Titles, classes: Sequence[str]) -> Errors:
     alike = [None if other is None else jaccard(one, normalised([other])[0])
              for one, other in pairs]  # fmt: skip
     label = pl.Series(classes, dtype=pl.String).gather(pl.Series(train.y).gather(at))
-    return found.with_columns(
+    return [
         pl.Series("near_similarity", alike, dtype=pl.Float64), label.alias("near_label"),
         texts.alias("near_text"), train.ids.cast(pl.String).gather(at).alias("near_id"),
-    )  # fmt: skip
+    ]  # fmt: skip
 
 
 def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:

@@ -246,6 +246,26 @@ def relation_to_label(
     dict
         ``auc, auc_p, auc_q, mi, mi_p, mi_q``, each (C,).
     """
+    result = {}
+    auc, mi = label_relations(x, y, block=block, draws=draws, seed=seed)
+    for name, values, strength in (("auc", auc, np.abs(auc - 0.5)), ("mi", mi, mi)):
+        p = (1 + (strength[:, 1:] >= strength[:, :1] - 1e-9).sum(axis=1)) / (draws + 1)
+        result |= {name: values[:, 0].astype(float), f"{name}_p": p, f"{name}_q": q_values(p)}
+    return result
+
+
+def label_relations(
+    x: Array, y: NDArray[np.uint8], *, block: int = BLOCK_DAYS, draws: int = 500, seed: int = 0
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """AUC and mutual information of each column, (C, 1 + draws): of the labels, then of the null.
+
+    Parameters
+    ----------
+    x, y, block, draws
+        See `relation_to_label`.
+    seed : int
+        Of the permutations.
+    """
     from scipy.stats import rankdata  # a third of a second, which a prediction has no use for
 
     labels = np.column_stack([y, _permuted(y, block, draws, seed)]).astype(np.float32)
@@ -254,12 +274,7 @@ def relation_to_label(
     auc = (ranks.T.astype(np.float32) @ labels - positives * (positives + 1) / 2) / (
         positives * (len(y) - positives)
     )
-    mi = np.stack([_binned_mi(column, labels) for column in ranks.T])
-    result = {}
-    for name, values, strength in (("auc", auc, np.abs(auc - 0.5)), ("mi", mi, mi)):
-        p = (1 + (strength[:, 1:] >= strength[:, :1] - 1e-9).sum(axis=1)) / (draws + 1)
-        result |= {name: values[:, 0].astype(float), f"{name}_p": p, f"{name}_q": q_values(p)}
-    return result
+    return auc, np.stack([_binned_mi(column, labels) for column in ranks.T])
 
 
 def _permuted(y: NDArray[np.uint8], block: int, draws: int, seed: int) -> NDArray[np.uint8]:

@@ -54,8 +54,8 @@ class Answers:
     A process that ends gives back its memory: judging 10,000 runs needs 2 GB for two minutes.
     """
 
-    def __init__(self, patience_s: float = PATIENCE_S) -> None:
-        self.patience_s = patience_s
+    def __init__(self, patience_s: float = PATIENCE_S, most: int = KEPT) -> None:
+        self.patience_s, self.most = patience_s, most
         self._lock = threading.Lock()
         self._asked: OrderedDict[Hashable, tuple[Hashable, Future[Any]]] = OrderedDict()
         self._done: OrderedDict[Hashable, Any] = OrderedDict()
@@ -86,7 +86,7 @@ class Answers:
                 )  # fmt: skip
                 self._asked[question] = known
             self._asked.move_to_end(question)
-            while len(self._asked) > KEPT:
+            while len(self._asked) > self.most:
                 self._done.pop(self._asked.popitem(last=False)[0], None)
         return self._known(question, known[1], known[0] == state)
 

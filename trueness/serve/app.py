@@ -23,8 +23,11 @@ from trueness.report.html import static, style_sheet, to_html
 from trueness.report.interactive import Site
 from trueness.serve.guard import Guard
 from trueness.serve.pages.board import board
+from trueness.serve.pages.bundles import bundle_page, bundle_places, bundles_page
 from trueness.serve.pages.compare import compare_page
+from trueness.serve.pages.features import features_page
 from trueness.serve.pages.home import home, places
+from trueness.serve.pages.prices import prices_page
 from trueness.serve.pages.run import (
     file,
     files_page,
@@ -34,11 +37,16 @@ from trueness.serve.pages.run import (
     thresholds_page,
 )
 from trueness.serve.pages.studies import studies_page
+from trueness.serve.pages.texts import text_page, texts_page
+from trueness.serve.pages.titles import titles_page
 from trueness.serve.pages.training import running_page, running_places
 from trueness.serve.shelf import Reading
 from trueness.serve.workbench import Page, Workbench
 
-LINKS = (Link("Home", "/"), Link("Leaderboard", "/leaderboard"), Link("Studies", "/studies"))
+LINKS = tuple(
+    Link(name, "/" if name == "Home" else f"/{name.lower()}")
+    for name in ("Home", "Leaderboard", "Titles", "Features", "Studies", "Bundles")
+)
 """Pages that each page leads to."""
 STATUS = {"no_run": 404, "no_page": 404, "sealed": 403, "too_many": 503, "damaged": 500,
           "store_version": 500, "store": 500}  # fmt: skip
@@ -63,12 +71,14 @@ def application(bench: Workbench) -> ASGIApp:
             await run_in_threadpool(bench.shelf.look)
         yield
         bench.answers.close()
+        bench.tables.close()
 
     routes = [
         *(Route(path, _page(bench, make), methods=["GET"]) for path, make in PAGES.items()),
         Route("/run/{key}/files/{name}", lambda request: file(bench, request), methods=["GET"]),
         Route("/run/{key}/open", _opened(bench), methods=["POST"]),
         Route("/events/running/{key}", _events(bench, running_places), methods=["GET"]),
+        Route("/events/bundles/{number}", _events(bench, bundle_places), methods=["GET"]),
         Route("/events/home", _events(bench, places), methods=["GET"]),
         Route("/static/{name}", _static, methods=["GET"]),
     ]
@@ -83,7 +93,14 @@ PAGES: dict[str, Make] = {
     "/": lambda bench, request: home(bench),
     "/leaderboard": board,
     "/compare": compare_page,
+    "/titles": titles_page,
+    "/features": features_page,
+    "/run/{key}/prices": prices_page,
+    "/run/{key}/texts": texts_page,
+    "/run/{key}/text": text_page,
     "/studies": studies_page,
+    "/bundles": bundles_page,
+    "/bundles/{number}": bundle_page,
     "/running/{key}": running_page,
     "/run/{key}": run_page,
     "/run/{key}/thresholds": thresholds_page,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
@@ -72,17 +72,12 @@ class Query:
         TruenessError
             With the code ``query`` for what cannot be asked.
         """
-        if any(len(value) > LONGEST for value in given.values()):
-            raise TruenessError(f"a word of this address is longer than {LONGEST} letters", "query")
-        texts = {n: given.get(n, "") for n in ("group", "campaign", "sort", "order", "search", "by",
-                                               "kind")}  # fmt: skip
-        page = given.get("page", "1")
-        if not page.isdecimal() or len(page) > 6 or int(page) < 1:
-            raise TruenessError(f"page {page[:20]!r}: a whole number from 1 on is needed", "query")
+        texts = words_of(given, ("group", "campaign", "sort", "order", "search", "by", "kind"))
+        page = page_of(given)
         several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
             raise TruenessError(f"at most {MOST} columns and conditions", "query")
-        query = cls(**texts, columns=several["columns"], where=several["where"], page=int(page))
+        query = cls(**texts, columns=several["columns"], where=several["where"], page=page)
         query.conditions()
         return query
 
@@ -109,6 +104,45 @@ class Query:
                 values: Sequence[Any] = value if isinstance(value, tuple) else (value,)
                 pairs += [(one.name, str(each)) for each in values]
         return f"{path}?{urlencode(pairs)}" if pairs else path
+
+
+def words_of(given: QueryParams, names: Iterable[str]) -> dict[str, str]:
+    """Words of an address by their names; empty where one is not there.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``query`` if any is too long.
+    """
+    if any(len(value) > LONGEST for value in given.values()):
+        raise TruenessError(f"a word of this address is longer than {LONGEST} letters", "query")
+    return {name: given.get(name, "") for name in names}
+
+
+def page_of(given: QueryParams) -> int:
+    """Number of the page of an address.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``query``.
+    """
+    page = given.get("page", "1")
+    if not page.isdecimal() or len(page) > 6 or int(page) < 1:
+        raise TruenessError(f"page {page[:20]!r}: a whole number from 1 on is needed", "query")
+    return int(page)
+
+
+def address_of(path: str, words: Mapping[str, str], page: int = 1) -> str:
+    """Address of a page with the words that are not empty.
+
+    Examples
+    --------
+    >>> address_of("/titles", {"language": "de", "group": ""}), address_of("/titles", {}, 2)
+    ('/titles?language=de', '/titles?page=2')
+    """
+    pairs = [*((n, v) for n, v in words.items() if v), *([("page", page)] if page > 1 else [])]
+    return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
 def matches(value: Any, operator: str, wanted: str) -> bool:  # noqa: ANN401 - whatever a field holds

@@ -8,11 +8,12 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from trueness.document import Link, Part
+from trueness.document import Link, Part, Table
 from trueness.document.texts import whole
 from trueness.errors import StoreError
 from trueness.evaluation import Estimate
-from trueness.judge.group import Model, Recorded
+from trueness.judge.group import Group, Model, Recorded
+from trueness.judge.languages_figures import difference_table
 from trueness.judge.leaderboard import group_title, leaderboard, rank_of
 from trueness.judge.leaderboard_document import (
     against_leader,
@@ -51,12 +52,16 @@ class Standing:
 
 @dataclass(frozen=True)
 class JudgedGroup:
-    """A judged comparison group as a page needs it; small enough to come from another process."""
+    """A judged comparison group as a page needs it; small enough to come from another process.
+
+    `heat` holds differences of methods from their reference, per language; None without languages.
+    """
 
     title: str
     above: list[Part]
     below: list[Part]
     standings: dict[str, Standing]
+    heat: Table | None = None
 
 
 def judge_group(root: Place, keys: frozenset[str], campaign: str) -> JudgedGroup:
@@ -72,7 +77,14 @@ def judge_runs(store: Store, keys: frozenset[str], campaign: str) -> JudgedGroup
     if len(group.models) <= DETAILED:
         below += detail_parts(group)
     places = {m.key: _standing(m, i) for i, m in enumerate(group.models)}
-    return JudgedGroup(group.title, whole(verdict_parts(group)), whole(below), places)
+    return JudgedGroup(group.title, whole(verdict_parts(group)), whole(below), places, _heat(group))
+
+
+def _heat(group: Group) -> Table | None:
+    found = group.classes
+    if found is None or found.comparison is None:
+        return None
+    return difference_table(found.comparison, found.words)
 
 
 def _standing(model: Model, place: int) -> Standing:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import webbrowser
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from trueness.errors import StoreError, TruenessError, at_least, first_line
@@ -19,8 +19,9 @@ GRACE_S = 1
 
 
 def serve(
-    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False
-) -> None:
+    root: Place, host: str, port: int, say: Callable[[str], None], *, opens: bool = False,
+    bundles: Sequence[Path] = (),
+) -> None:  # fmt: skip
     """Serve a store until somebody ends it.
 
     Parameters
@@ -33,21 +34,28 @@ def serve(
         Hears the address to open.
     opens : bool
         Whether a browser opens it.
+    bundles : sequence of Path
+        Folders of bundles that are shown.
 
     Raises
     ------
     TruenessError
         With the code ``port`` if the port is in use, ``host`` if the host is none of this machine.
     StoreError
-        If the store is of another version, or with the code ``no_store`` if there is none.
+        If the store is of another version, or with the code ``no_store`` if there is none, or
+        if a folder holds no bundle.
     """
     import uvicorn
+
+    from trueness.bundle.format import open_bundle
 
     made = Store(root).exists() or (isinstance(root, Path) and root.is_dir())
     if not made:
         raise StoreError(f"there is no store {root}; `trueness run CAMPAIGN --store {root}` makes "
                          "one, or give another --store", "no_store")  # fmt: skip
-    bench = Workbench.of(root, host)
+    for folder in bundles:
+        open_bundle(folder)
+    bench = Workbench.of(root, host, bundles)
     listener = bound(host, at_least("--port", port, 0, MOST_PORT))
     address = address_of(bench, listener.getsockname()[1])
     say(f"The workbench of {root} is at {address} (Ctrl-C ends it).")

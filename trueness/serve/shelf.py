@@ -60,9 +60,10 @@ class View:
         called = Counter(names.values())
         return {name: key for key, name in names.items() if called[name] == 1}
 
-    def key_of(self, text: str) -> str | None:
-        """Key of the run that a text names; None if it names none, or several."""
-        return text if text in self.runs else self.names.get(text)
+    def place_of(self, text: str) -> str | None:
+        """Address of the run that a text names; None if it names none, or several."""
+        key = text if text in self.runs else self.names.get(text)
+        return f"/run/{key}" if key else None
 
     @cached_property
     def groups(self) -> dict[str, list[Run[Any]]]:

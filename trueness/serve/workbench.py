@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
-from trueness.document import Cell, Document, Link, Part, Sentence, Table
-from trueness.document.texts import with_tables
+from trueness.document import Cell, Column, Document, Figure, Link, Part, Sentence, Table
+from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
 from trueness.places import Place
 from trueness.report.cells import text_of
@@ -21,6 +22,8 @@ from trueness.serve.shelf import Shelf, View
 from trueness.store import Run
 
 DEFAULT_STORE = "store"
+TABLES = 2
+"""Large tables, such as the texts of a run, that are kept at once."""
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,24 @@ class Page:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The state of a server: a store that is looked at, judgements in the making, its clients."""
+    """The state of a server: a store that is looked at, judgements in the making, its clients.
+
+    `bundles` are the folders that the command line names; an address knows them by their numbers.
+    """
 
     shelf: Shelf
     door: Door
+    bundles: tuple[Path, ...] = ()
     answers: Answers = field(default_factory=Answers)
+    tables: Answers = field(default_factory=lambda: Answers(most=TABLES))
     events: Events = field(default_factory=Events)
     rows: RowsKept = field(default_factory=RowsKept)
     _recorded: dict[tuple[str, frozenset[str]], str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, root: Place, host: str = "127.0.0.1") -> Workbench:
+    def of(
+        cls, root: Place, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
+    ) -> Workbench:  # fmt: skip
         """Workbench of a store."""
         rows = RowsKept()
 
@@ -67,7 +77,7 @@ class Workbench:
             for group in list(view.groups)[:1]:
                 rows(view, group, "").ordered(Query(), {})
 
-        return cls(Shelf(root, prepare=prepare), Door.of(host), rows=rows)
+        return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
     @property
     def root(self) -> Place:
@@ -95,34 +105,54 @@ class Workbench:
         return [Sentence(f"This access is not recorded: {lost}", "warning")] if lost else []
 
     def show(self, view: View, page: Page) -> Page:
-        """A page whose names of runs lead to them."""
-        return replace(page, document=linked(page.document, view.key_of))
+        """A page whose names of runs, and marks in pictures that stand for one, lead to them."""
+        document = linked(page.document, view.place_of)
+        return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
-def linked(document: Document, key_of: Callable[[str], str | None]) -> Document:
-    """A document whose tables lead to the runs that they name; `key_of` knows the key of a name.
+def linked(document: Document, place_of: Callable[[str], str | None]) -> Document:
+    """A document whose tables lead to what they name; `place_of` knows the address of a name.
 
     Examples
     --------
     >>> from trueness.document import Column
     >>> table = Table([Column("id"), Column("AUC", "number")], [["D-01", 0.7], ["other", 0.6]])
-    >>> linked(Document("Runs", [table]), {"D-01": "abc"}.get).tables()[0].rows[0][0].target
+    >>> linked(Document("Runs", [table]), {"D-01": "/run/abc"}.get).tables()[0].rows[0][0].target
     '/run/abc'
     """
 
     def changed(table: Table) -> Table:
-        return replace(table, rows=[_linked(row, table.columns, key_of) for row in table.rows])
+        return replace(table, rows=[_linked(row, table.columns, place_of) for row in table.rows])
 
     return with_tables(document, changed)
 
 
-def _linked(row: Any, columns: Any, key_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
-    """A row whose texts that name a run are links."""
+def leading(figure: Figure, runs: Container[str]) -> Figure:
+    """A figure whose marks lead to the runs whose keys they hold as ``customdata``.
+
+    Examples
+    --------
+    >>> figure = Figure([{"x": [1, 2], "y": [3, 4], "customdata": ["abc", "gone"]}])
+    >>> leading(figure, {"abc"}).data[0]["customdata"]
+    ['/run/abc', None]
+    """
+
+    def places(keys: Iterable[Any]) -> list[str | None]:
+        return [f"/run/{key}" if key is not None and key in runs else None for key in keys]
+
+    return replace(figure, data=[
+        {**one, "customdata": places(one["customdata"])} if "customdata" in one else one
+        for one in figure.data
+    ])  # fmt: skip
+
+
+def _linked(row: Any, columns: Any, place_of: Callable[[str], str | None]) -> list[Cell]:  # noqa: ANN401
+    """A row whose texts that name something are links."""
     cells = list(row)
     for i, column in enumerate(columns):
         if isinstance(cells[i], str) and column.kind in ("text", "code"):
-            key = key_of(text_of(cells[i], column))
-            cells[i] = Link(cells[i], f"/run/{key}") if key else cells[i]
+            place = place_of(text_of(cells[i], column))
+            cells[i] = Link(cells[i], place) if place else cells[i]
     return cells
 
 
@@ -134,3 +164,21 @@ def shown(answer: Answer, ready: Any, what: str) -> list[Part]:  # noqa: ANN401 
         return [Sentence(f"{what} is being computed; this page follows.", "note")]
     late: list[Part] = [Sentence(f"The store changed; {what} is being computed anew.", "note")]
     return [*(late if answer.stale else []), *ready(answer.value)]
+
+
+def stamp(path: Path) -> tuple[int, int]:
+    """What changes with a file; zeros where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+def ways(at: int, pages: int, address: Callable[[int], str]) -> list[Part]:
+    """Links from one of some pages to those beside it, and to the last."""
+    some = [
+        (at > 1, "‹ before", at - 1), (at < pages, "next ›", at + 1), (at < pages, "last", pages),
+    ]  # fmt: skip
+    links = [Link(word, address(page)) for there, word, page in some if there]
+    return [Table([Column("pages", "link")], [[links]])] if links else []

@@ -33,7 +33,8 @@ def error_bars(estimates: Sequence[Estimate]) -> Trace:
     }  # fmt: skip
 
 
-def _hover(trial: Trial) -> str:
+def hover(trial: Trial) -> str:
+    """What a mark of a trial says: its settings and its size."""
     settings = [f"{name} {level_text(value)}" for name, value in trial.params.items()]
     size = [f"{short(trial.parameters)} weights"] if trial.parameters else []
     return "<br>".join([f"trial {trial.number}", *settings, *size])
@@ -69,7 +70,7 @@ def convergence(analysis: Analysis) -> Figure:
 def _trials(some: Sequence[Trial], name: str, colour: str, symbol: str) -> Trace:
     return {
         "x": [t.number for t in some], "y": [t.value for t in some], "mode": "markers",
-        "name": name, "text": [_hover(t) for t in some],
+        "name": name, "text": [hover(t) for t in some], "customdata": [t.key for t in some],
         "marker": {"color": colour, "symbol": symbol, "size": 7, "opacity": 0.75},
     }  # fmt: skip
 
@@ -101,7 +102,7 @@ def _level_figure(
     estimates = [row.estimate for row in rows]
     dots = {
         "x": [v for _, v in some], "mode": "markers",
-        "text": [f"trial {t.number}" for t, _ in some],
+        "text": [f"trial {t.number}" for t, _ in some], "customdata": [t.key for t, _ in some],
         "y": [place[groups[t.params[name]]] + round(float(s), 3)
               for (t, _), s in zip(some, jitter, strict=True)],
         "marker": {"color": "grey", "size": 5, "opacity": 0.7},
@@ -195,13 +196,15 @@ def _sized(member: Analysis, colour: str) -> list[Trace]:
     best, label = member.best, member.study.budget
     traces: list[Trace] = [{
         "x": [t.parameters for t, _ in some], "y": [v for _, v in some], "mode": "markers",
-        "name": f"label {label}", "legendgroup": label, "text": [_hover(t) for t, _ in some],
+        "name": f"label {label}", "legendgroup": label, "text": [hover(t) for t, _ in some],
+        "customdata": [t.key for t, _ in some],
         "marker": {"color": colour, "size": 5, "opacity": 0.55},
     }]  # fmt: skip
     if best.parameters:
         traces.append({
             "x": [best.parameters], "y": [best.value], "mode": "markers", "legendgroup": label,
             "marker": {"color": colour, "size": 11, "symbol": "diamond"}, "showlegend": False,
-            "error_y": error_bars([member.best_value]), "text": [_hover(best)],
+            "error_y": error_bars([member.best_value]), "text": [hover(best)],
+            "customdata": [best.key],
         })  # fmt: skip
     return traces

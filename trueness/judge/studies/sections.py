@@ -27,6 +27,7 @@ from trueness.judge.studies.coverage import Coverage
 from trueness.judge.studies.figures import convergence, importance_figure, level_figures
 from trueness.judge.studies.importance import FEWEST, Importance
 from trueness.judge.studies.levels import FLAT, LevelRow
+from trueness.judge.studies.parallel import parallel_coordinates
 from trueness.judge.studies.trials import NO_VALUE, Value, order
 from trueness.judge.studies.words import (
     configuration,
@@ -106,9 +107,26 @@ def _trials(analysis: Analysis) -> Section:
         [Column("trials", "count", 9), Column(f"best {study.measure}\nso far", "number", 9)],
         [(m, line[m - 1]) for m in stops],
     )
+    lines_of = parallel_coordinates(analysis)
     return Section(
-        "Trials", [Items(lines), convergence(analysis), reached, *_most_repeated(analysis)]
-    )
+        "Trials",
+        [Items(lines), convergence(analysis), *([] if lines_of is None else [lines_of]), reached,
+         *_most_repeated(analysis), Section("All trials", [_every(analysis)], folded=True)],
+    )  # fmt: skip
+
+
+def _every(analysis: Analysis) -> Table:
+    """A row per completed trial, the best first, with its run in the store."""
+    study = analysis.study
+    names = list(dict.fromkeys(name for t in study.completed for name in t.params))
+    columns = [Column("trial", "count", 9), Column(study.measure, "number", 9),
+               *(Column(name, "code") for name in names), Column("run", "code", 8)]  # fmt: skip
+    ranked = sorted(study.completed, key=lambda t: -(t.value or 0.0))
+    return Table(columns, [
+        (t.number, t.value, *(level_text(t.params[n]) if n in t.params else None for n in names),
+         t.key)
+        for t in ranked
+    ])  # fmt: skip
 
 
 def _duplicates(analysis: Analysis) -> str:

@@ -26,8 +26,13 @@ const draw = (plot, on, width) => {
   const figure = coloured(content.figures[plot.dataset.figure], on, content.dark);
   const base = coloured(content.template, on, content.dark);
   base.layout.dragmode = window.matchMedia("(pointer: coarse)").matches ? false : "zoom";
+  const first = !plot.dataset.drawn;
   plot.dataset.drawn = "yes";
   Plotly.react(plot, figure.data, { ...figure.layout, template: base, width }, { displayModeBar: false, responsive: true });
+  if (first) plot.on("plotly_click", event => {  // marks of runs lead to them on a live page
+    const place = event.points[0].customdata;
+    if (typeof place === "string" && place.startsWith("/run/")) location.href = place;
+  });
 };
 const plots = () => [...document.querySelectorAll(".plot")].filter(plot => contents.has(plot));
 const drawn = () => plots().filter(plot => plot.dataset.drawn);

@@ -38,7 +38,7 @@ from trueness.serve.rows import (
     title_of,
 )
 from trueness.serve.shelf import View
-from trueness.serve.workbench import Page, Workbench, shown
+from trueness.serve.workbench import Page, Workbench, shown, ways
 
 VALUES_SHOWN = 200
 JUDGED = ("difference", "shrunk", "bound", "against", "checks")
@@ -56,7 +56,7 @@ def board(bench: Workbench, request: Request) -> Page:
         )
     rows = _rows(bench, view, query, list(view.groups))
     lost = bench.record(view, (model.run for model in rows.models), "leaderboard")
-    judged = _judged(bench, view, rows, query.campaign)
+    judged = judged_rows(bench, view, rows, query.campaign)
     done: JudgedGroup | None = judged.value
     ordered = rows.ordered(query, done.standings if done else UNJUDGED)
     parts: list[Part] = [
@@ -100,7 +100,7 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
     return rows
 
 
-def _judged(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
+def judged_rows(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
     """The judgement of a whole group, by what it is judged by; of many runs, by another process."""
     apart = is_large(len(rows.models))
     return bench.answers.ask(
@@ -156,18 +156,10 @@ def _page(query: Query, rows: Rows, ordered: list[Model], done: JudgedGroup | No
     told = f"{plural(len(ordered), 'run')} of {count(len(rows.models))}"
     if not some:
         return [Sentence(f"{told}: no run meets the conditions.")]
-    ways = [
-        (at > 1, "‹ before", at - 1),
-        (at < pages, "next ›", at + 1),
-        (at < pages, "last", pages),
-    ]
-    links = [Link(word, query.address(page=page)) for there, word, page in ways if there]
     table = _table(query, rows, some, done)
     told += f", rows {count(first)} to {count(first + len(some) - 1)}"
-    parts: list[Part] = [Sentence(told, "note"), table]
-    if links:
-        parts.append(Table([Column("pages", "link")], [[links]]))
-    return parts
+    pages_near = ways(at, pages, lambda page: query.address(page=page))
+    return [Sentence(told, "note"), table, *pages_near]
 
 
 def _table(query: Query, rows: Rows, some: list[Model], done: JudgedGroup | None) -> Table:

@@ -13,7 +13,8 @@ from trueness.document.numbers import count, plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError
 from trueness.evaluation.metrics import alarm_cut
-from trueness.judge.compare import compare
+from trueness.judge.compare import Named, compare
+from trueness.judge.compare_several import pairwise
 from trueness.judge.comparison import measured_part
 from trueness.judge.curves import alarm_curve
 from trueness.judge.leaderboard import leaderboard
@@ -23,7 +24,7 @@ from trueness.serve.workbench import Page, Workbench, shown
 from trueness.store import Run
 
 MOST = 6
-Named = tuple[str, Run[Any]]
+Pair = tuple[str, Run[Any]]
 
 
 def compare_page(bench: Workbench, request: Request) -> Page:
@@ -48,7 +49,7 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     return bench.show(view, Page(document, command, waits=answer.pending or answer.stale))
 
 
-def _settings(runs: Sequence[Named]) -> Section:
+def _settings(runs: Sequence[Pair]) -> Section:
     """Settings in which the runs differ."""
     specs = [run.spec for _, run in runs]
     rows = []
@@ -72,16 +73,17 @@ def compared(store: Any, keys: Sequence[str]) -> list[Part]:  # noqa: ANN401 - a
                             "other_units")  # fmt: skip
     board = leaderboard(store, keys=set(keys), access=("leaderboard", "compared"))
     (group,) = board.groups
-    if group.classes is not None:
-        return whole([*verdict_parts(group), *further_parts(group)])
     named = [(model.name, model.run) for model in group.models]
-    parts = [*verdict_parts(group), main_table(group), *further_parts(group)]
+    pairs = pairwise(store, [Named(*one) for one in named])
+    if group.classes is not None:
+        return whole([*verdict_parts(group), pairs, *further_parts(group)])
+    parts = [*verdict_parts(group), main_table(group), pairs, *further_parts(group)]
     curves = Beside([alarm_curve(named, what) for what in ("precision", "recall")])
     return whole([*parts, Section("Precision and recall over the alarm rate", [curves]),
                   agreement(named)])  # fmt: skip
 
 
-def agreement(runs: Sequence[Named]) -> Section:
+def agreement(runs: Sequence[Pair]) -> Section:
     """How many of the alarms at the largest budget two runs have in common."""
     parts = [measured_part(run) for _, run in runs]
     budget = min(runs[0][1].estimands.budget, len(parts[0]))

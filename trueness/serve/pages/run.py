@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from typing import Any
 from urllib.parse import parse_qs
@@ -28,15 +29,18 @@ from trueness.document.texts import whole
 from trueness.errors import TruenessError
 from trueness.judge.access import part_in_words
 from trueness.judge.alarm_series import alarm_sections
+from trueness.judge.calibration import calibration_section
 from trueness.judge.comparison import best_baseline, measured_part
 from trueness.judge.demands import demands_of
 from trueness.judge.group import Model, Recorded
 from trueness.judge.run_sections import estimates_table, facts, split_table
 from trueness.judge.show import show
+from trueness.judge.slices import slice_sections
 from trueness.judge.thresholds import RunThresholds, Thresholds, judge_thresholds
 from trueness.places import Place
 from trueness.predictions import Predictions
 from trueness.serve.answers import is_large
+from trueness.serve.pages.prices import is_on_bars
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown
 from trueness.store import Run, Store
@@ -81,10 +85,10 @@ def show_apart(root: Place, key: str) -> Document:
 
 
 def shown_run(store: Any, key: str) -> Document:  # noqa: ANN401 - any store
-    """What `trueness show` says of a run, with its alarms over time and its whole spec."""
+    """What `trueness show` says of a run, with its alarms, its calibration and its whole spec."""
     document = show(store, key).document()
     run = store.run(key)
-    parts = [*document.parts, *_alarms(run), _spec(run)]
+    parts = [*document.parts, *_alarms(run), *_slices(run), *_calibration(run), _spec(run)]
     return Document(document.title, parts, document.subtitle)
 
 
@@ -99,6 +103,22 @@ def _alarms(run: Run[Any]) -> list[Part]:
         return alarm_sections(measured_part(run), run.estimands.measured_on, run.estimands)
     except TruenessError as error:
         return [Sentence(str(error), "warning")]
+
+
+def _slices(run: Run[Any]) -> list[Part]:
+    """Alarms by year and regime; those by group are among what is shown anyway."""
+    if run.estimands.kind != "binary":
+        return []
+    with contextlib.suppress(TruenessError):  # damaged predictions are told above
+        name = run.record["label"]
+        return [one for one in slice_sections([(name, run)]) if one.title != "By group"]
+    return []
+
+
+def _calibration(run: Run[Any]) -> list[Part]:
+    if run.estimands.kind != "binary" or not run.estimands.probabilities:
+        return []
+    return [*calibration_section(run.record["label"], run)]
 
 
 def _spec(run: Run[Any]) -> Section:
@@ -121,6 +141,10 @@ def _ways(view: View, run: Run[Any]) -> list[Part]:
             Link("thresholds", f"/run/{run.key}/thresholds"),
             *([Link("compare with the best baseline", both)] if other else []), *links,
         ]  # fmt: skip
+    if is_on_bars(run):
+        links.insert(0, Link("alarms on the price", f"/run/{run.key}/prices"))
+    if run.spec.task.kind == "titles":
+        links.insert(0, Link("texts", f"/run/{run.key}/texts"))
     before = run.record.get("continues")
     if before in view.runs:
         links.append(Link("the run that it continues", f"/run/{before}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -12,7 +11,7 @@ from starlette.requests import Request
 from trueness.document import Column, Document, Link, Part, Section, Sentence, Table
 from trueness.document.texts import whole
 from trueness.places import Address, Place
-from trueness.serve.workbench import Page, Workbench, shown
+from trueness.serve.workbench import Page, Workbench, shown, stamp
 
 FILE = "search.sqlite3"
 """Database of the studies of a store in a folder."""
@@ -43,16 +42,8 @@ def _stamps(root: Place) -> list[object] | None:
         return [time.monotonic() // BELIEVED_S]
     if not (root / FILE).is_file():
         return None
-    return [_stamp(root / f"{FILE}{end}") for end in ("", "-wal")]
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """What changes with a file of the database; its log of writes grows before it does."""
-    try:
-        found = path.stat()
-    except OSError:
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+    # the log of writes of the database grows before it does
+    return [stamp(root / f"{FILE}{end}") for end in ("", "-wal")]
 
 
 def _parts(found: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]:

@@ -91,7 +91,7 @@ const begin = root => {
   });
 };
 begin(document);
-// "/" leads to the search, "g" and a letter to a page: h home, l leaderboard.
+// "/" leads to the search, "g" and the first letter of a page to it.
 let before = "";
 document.addEventListener("keydown", event => {
   if (/^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;

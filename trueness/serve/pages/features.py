@@ -1,0 +1,139 @@
+"""Inputs of a run: the audit of its columns, and one of them by itself."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+
+from trueness.document import Document, Field, Form, Part, Sentence
+from trueness.document.texts import whole
+from trueness.errors import TruenessError, nearest
+from trueness.places import Place
+from trueness.serve.query import words_of
+from trueness.serve.shelf import View
+from trueness.serve.workbench import Page, Workbench, linked, shown
+from trueness.store import Run, Store
+
+TASKS = ("market", "table")
+PROTOCOL = "walk_forward"
+"""Whose first fold an audit of a tier looks at: it divides bars of any dates."""
+BLOCK_DAYS = 125
+
+
+def features_page(bench: Workbench, request: Request) -> Page:
+    """Page of the inputs of a run: all, or the one that is named."""
+    view, words = bench.shelf.look(), words_of(request.query_params, ("run", "feature"))
+    runs, chosen = _inputs(view), view.run(words["run"]) if words["run"] else None
+    if not runs and chosen is None:
+        told = "No runs on bars or tables yet; `trueness run demo` makes some."
+        return Page(Document("Features", [Sentence(told)]))
+    run = chosen or next(iter(runs.values()))
+    if run.spec.task.kind not in TASKS:
+        raise TruenessError(f"{view.name(run.key)} reads texts, no columns", "no_page")
+    names = list(run.record.get("features") or [])
+    if words["feature"] and words["feature"] not in names:
+        raise TruenessError(f"no feature {words['feature']!r}; {nearest(words['feature'], names)}",
+                            "query")  # fmt: skip
+    call, given = (valued, (words["feature"],)) if words["feature"] else (audited, ())
+    answer = bench.answers.ask(("features", run.key, *given), run.address, call, bench.root,
+                               run.key, view.name(run.key), *given, apart=True)  # fmt: skip
+    parts = [_form(view, runs, run, words["feature"], names),
+             *shown(answer, list, words["feature"] or "The audit")]  # fmt: skip
+    title = f"{words['feature'] or 'Features'} of {view.name(run.key)} · {run.record['label']}"
+    document = linked(Document(title, parts, run.key), lambda name: _place(run, name, names))
+    return Page(document, _command(run), waits=answer.pending or answer.stale)
+
+
+def _inputs(view: View) -> dict[tuple[str, ...], Run[Any]]:
+    """The latest run of each set of columns of the same data, those of candidates first."""
+    found: dict[tuple[str, ...], Run[Any]] = {}
+    latest = sorted(view.runs.values(), key=lambda one: one.record["created"], reverse=True)
+    for run in sorted(latest, key=lambda one: one.spec.is_baseline):
+        names = run.record.get("features")
+        if run.spec.task.kind in TASKS and names:
+            found.setdefault((run.record["data"]["digest"], *names), run)
+    return found
+
+
+def _form(
+    view: View, runs: dict[tuple[str, ...], Run[Any]], run: Run[Any], feature: str, names: list[str]
+) -> Form:  # fmt: skip
+    known = {one.key: one for one in (*runs.values(), run)}
+    titles = [(key, f"{view.name(key)}: {len(one.record['features'])} features")
+              for key, one in known.items()]  # fmt: skip
+    return Form("Show", "/features", [
+        Field("run", "inputs of", "choice", run.key, titles),
+        Field("feature", "feature", "choice", feature,
+              [("", "all: the audit"), *((name, name) for name in names)]),
+    ])  # fmt: skip
+
+
+def _place(run: Run[Any], name: str, names: list[str]) -> str | None:
+    return f"/features?{urlencode({'run': run.key, 'feature': name})}" if name in names else None
+
+
+def _command(run: Run[Any]) -> str:
+    """The verb about a tier; that about a table needs the file of its campaign."""
+    if run.spec.task.kind != "market":
+        return ""
+    data = run.record["data"]
+    source = ["--data", str(data["source"])] if data.get("source") else []
+    words = ["--tier", run.spec.task.tier, *source, "--protocol", PROTOCOL]
+    return shlex.join(["trueness", "features", "audit", *words])
+
+
+# ------------------------------------------------------------------------ in a process of its own
+
+
+def audited(root: Place, key: str, name: str) -> list[Part]:
+    """What `trueness features audit` says of the columns of a run."""
+    from trueness.attribution.importance import Silent
+    from trueness.judge.features import audit_tier
+    from trueness.judge.table_features import audit_table
+
+    run, data = _read(root, key, name)
+    task = run.spec.task
+    if task.kind == "table":
+        return whole(audit_table(task, run.spec.evaluation, data.table).document().parts)
+    if task.columns is not None:
+        return [Sentence("Its columns are named one by one, and the audit is of a tier; choose a "
+                         "feature.", "note")]  # fmt: skip
+    found = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
+                       Silent())  # fmt: skip
+    return whole(found.document().parts)
+
+
+def valued(root: Place, key: str, name: str, feature: str) -> list[Part]:
+    """One column of a run by itself."""
+    from trueness.judge.feature_values import feature_parts
+    from trueness.tasks import task_of
+
+    run, data = _read(root, key, name)
+    examples = task_of(run.spec.task.kind).examples(run.spec, data)
+    return whole(feature_parts(examples, feature, run.estimands.sealed))
+
+
+def _read(root: Place, key: str, name: str) -> tuple[Run[Any], Any]:
+    """A run and its data.
+
+    Raises
+    ------
+    TruenessError
+        With the code ``own_code`` where columns come from a file of code: nothing that a store
+        names is run; ``other_data`` for data that are not those of the run.
+    """
+    from trueness.bundle.finalizing import data_of_run
+
+    run = Store(root).run(key)
+    if run.record["data"].get("features"):
+        raise TruenessError(f"{name} reads features of its own, and the workbench runs no code "
+                            "that a store names; `trueness features audit --features` does",
+                            "own_code")  # fmt: skip
+    data = data_of_run(run, name, {})
+    if data.digest != run.record["data"]["digest"]:
+        raise TruenessError(f"{data.in_words()} is not what {name} was run on any more",
+                            "other_data")  # fmt: skip
+    return run, data
