@@ -34,7 +34,7 @@ def folder(tmp_path, monkeypatch):
     }
     days = pl.date_range(pl.date(2010, 1, 1), pl.date(2020, 1, 1), eager=True)[:n]
     pl.DataFrame({"date": days, "label": label, **scores}).write_csv("scores.csv")
-    offers = Catalogue(900, seed=1)
+    offers = Catalogue(1500, seed=1)
     texts = pl.concat([batch.frame for one in offers.pieces() for batch in offers.batches(one)])
     texts.select(title="text", category="label").write_csv("offers.csv")
     return tmp_path
