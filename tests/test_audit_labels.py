@@ -21,7 +21,7 @@ from trueness.labels.accepting import accepted
 from trueness.labels.audit import FEWEST, LabelledRows, contradictions_of
 from trueness.labels.auditing import audit_labels, audited, found_in
 from trueness.spec.titles import LinearBaseline, TitlesSpec, TitlesTask
-from trueness.store import MemoryStore
+from trueness.store import MemoryStore, Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import PARTS, Titles, load_corpus
 from trueness.text.correcting import LOG, Change, corrected
@@ -290,7 +290,7 @@ def test_the_verb_audits_and_corrects(corpus, tmp_path, capsys):
 
 
 def test_the_test_part_is_looked_at_only_where_it_is_opened(corpus, tmp_path, capsys):
-    (tmp_path / "store").mkdir()
+    Store(tmp_path / "store").prepare()
     words = ("audit-labels", corpus.folder, "--store", tmp_path / "store", "--folds", 2, "--json")
     for option in ((), ("--open-test",)):
         code, out, err = call(capsys, *words, *option)

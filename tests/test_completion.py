@@ -63,7 +63,7 @@ def test_what_a_user_has_in_a_startup_file_stays(home, capsys):
         ("run text --prot", {"--protocol"}),  # `text` is a group of verbs, not here
         ("run demo --protocol w", {"walk_forward"}),
         ("text build --row", {"--rows"}),
-        ("runs ", {"delete", "tag", "note"}),
+        ("runs ", {"delete", "list", "tag", "note"}),
     ],
 )
 def test_bash_completes(tmp_path, capsys, typed, offered):

@@ -23,7 +23,11 @@ def test_dry_run_writes_nothing(tiny, tmp_path, capsys):
     assert (code, content["schema"], content["kind"]) == (0, 1, "dry_run")
     assert not (tmp_path / "store").exists()
     network = next(row for row in content["rows"] if row["id"] == "T-01")
-    about = (Path(__file__).parents[1] / "docs" / "json.md").read_text().partition('"dry_run"')[2]
+    about = (
+        (Path(__file__).parents[1] / "docs" / "reference" / "json.md")
+        .read_text()
+        .partition('"dry_run"')[2]
+    )
     described = set(re.findall(r"`(\w+)`", about.partition("\n\n")[0]))
     assert {*content["rows"][0], *content["size"]} <= described
     assert network["parameters"] > 0

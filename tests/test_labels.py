@@ -148,7 +148,7 @@ def test_neighbours_are_training_texts_that_are_alike(folder):
     texts = [some[0].upper() + " !", "nothing of the kind at all", f"{some[2]} sale"]
     planted = replace(train, ids=pl.Series(["x", "y", "z"]), texts=pl.Series(texts),
                       y=np.array([1, 0, 0]))  # fmt: skip
-    frame = beside(found, planted, ("a", "b")).frame
+    frame = found.frame.with_columns(*beside(found.frame, planted, ("a", "b")))
     assert frame["near_id"].head(3).to_list() == ["x", None, "z"]
     assert frame["near_label"].head(3).to_list() == ["b", None, "a"]
     assert frame["near_similarity"][0] == 1
