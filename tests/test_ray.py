@@ -260,6 +260,23 @@ def test_a_campaign_whose_raylet_is_killed_equals_the_local_one(local, folder, r
     assert not is_running(worker)
 
 
+@pytest.mark.slow
+def test_the_demo_whose_raylet_is_killed_equals_the_local_one(raylets, tmp_path):
+    here, there = (tmp_path / name for name in ("here", "there"))
+    driver = start("run", "demo", "--store", here / "store", "--json")
+    out, err = driver.communicate(timeout=500)
+    assert driver.returncode == 0, err
+    driver = start("run", "demo", "--store", there / "store", "--on", "ray", "--json")
+    stored = lambda: len(list((there / "store" / "runs").glob("*")))  # noqa: E731
+    wait_for(lambda: stored() >= 10, driver, 400)  # networks are at work on all raylets
+    os.kill(raylets[0], signal.SIGKILL)
+    out, err = driver.communicate(timeout=500)
+    assert driver.returncode == 0, err
+    assert json.loads(out)["failed"] == []
+    assert len(results(there)) == 14
+    assert_equal(there, here)
+
+
 def test_a_campaign_whose_driver_is_killed_is_completed_by_the_same_command(local, folder, raylets):
     first = campaign_of(folder)
     wait_for(lambda: len(fits(folder, first.pid)) > 1, first)
