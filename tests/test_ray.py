@@ -261,6 +261,7 @@ def test_a_campaign_whose_raylet_is_killed_equals_the_local_one(local, folder, r
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1500)
 def test_the_demo_whose_raylet_is_killed_equals_the_local_one(raylets, tmp_path):
     here, there = (tmp_path / name for name in ("here", "there"))
     driver = start("run", "demo", "--store", here / "store", "--json")
