@@ -17,7 +17,7 @@ from trueness.api import run as run_api
 from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.format import open_bundle
 from trueness.bundle.log import OUTCOME, PREDICTION, append, read_log
-from trueness.bundle.members import Opened
+from trueness.bundle.opened import Opened
 from trueness.bundle.predicting import load
 from trueness.errors import StoreError, TruenessError
 from trueness.files import read_json, write_json

@@ -1,17 +1,66 @@
 """How loops over numbers are compiled: one decorator for every room that has kernels.
 
-It loads numba: import a module of kernels where it is used, not at the head of a module.
+numba is loaded by the first call, not by the import of a module that has kernels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import cache, cached_property, update_wrapper
 from typing import Any
 
-from numba import njit
+_interpreting = ContextVar("_interpreting", default=False)
 
 
-def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Callable[..., Any]:
+class Kernel:
+    """A function that is compiled on its first call; `compiled` makes it.
+
+    Parameters
+    ----------
+    function : callable
+        Written for numba. It may call other kernels.
+    fastmath : bool
+    """
+
+    def __init__(self, function: Callable[..., Any], *, fastmath: bool = False) -> None:
+        update_wrapper(self, function)
+        self.name = str(getattr(function, "__name__", function))
+        self.function, self.fastmath = function, fastmath
+
+    def __call__(self, *arguments: Any) -> Any:  # noqa: ANN401 - as the function
+        """What the function gives, by numba or inside `interpreted` by Python."""
+        return (self.function if _interpreting.get() else self.dispatcher)(*arguments)
+
+    @cached_property
+    def dispatcher(self) -> Any:  # noqa: ANN401 - numba's Dispatcher
+        """The compiled function."""
+        from numba import njit
+
+        _teach_numba()
+        options: dict[str, Any] = {
+            "error_model": "numpy", "nogil": True, "fastmath": self.fastmath
+        }  # fmt: skip
+        try:
+            return njit(cache=True, **options)(self.function)
+        except RuntimeError:  # numba found no folder for its cache
+            return njit(**options)(self.function)
+
+
+@cache
+def _teach_numba() -> None:
+    """Compiled code that names a kernel calls its compiled function."""
+    from numba import types
+    from numba.extending import typeof_impl
+
+    @typeof_impl.register(Kernel)
+    def _(kernel: Kernel, context: object) -> types.Dispatcher:
+        del context
+        return types.Dispatcher(kernel.dispatcher)
+
+
+def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Kernel:
     """Compile on the first call; division by zero gives inf or NaN, whole numbers wrap round.
 
     The result is kept in numba's cache: beside the source, else where ``NUMBA_CACHE_DIR`` points or
@@ -32,8 +81,24 @@ def compiled(function: Callable[..., Any], *, fastmath: bool = False) -> Callabl
     >>> half(3)
     1.5
     """
-    options: dict[str, Any] = {"error_model": "numpy", "nogil": True, "fastmath": fastmath}
+    return Kernel(function, fastmath=fastmath)
+
+
+@contextmanager
+def interpreted() -> Generator[None]:
+    """Kernels run as plain Python inside: slow, but without the second that numba takes to load.
+
+    For a handful of short windows. Only kernels that say so give the same bits either way: numpy
+    sums in another order and has logarithms and powers of its own.
+
+    Examples
+    --------
+    >>> with interpreted():
+    ...     compiled(lambda x: x / 2)(3)
+    1.5
+    """
+    token = _interpreting.set(True)
     try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:  # numba found no folder for its cache
-        return njit(**options)(function)
+        yield
+    finally:
+        _interpreting.reset(token)

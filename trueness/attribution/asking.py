@@ -25,9 +25,9 @@ from trueness.attribution.runs import members_of, models_of_run
 from trueness.baselines.fitted import Explained, logits_of
 from trueness.baselines.inputs import columns_of
 from trueness.bundle.finalizing import check_has_model, data_of_run, has_same_inputs
-from trueness.bundle.format import DESCRIPTION, open_bundle
-from trueness.bundle.members import NETWORK, Opened
+from trueness.bundle.format import DESCRIPTION, NETWORK, open_bundle
 from trueness.bundle.oddities import of_data, unread
+from trueness.bundle.opened import Opened
 from trueness.bundle.predicting import Predictor, load, rows_key
 from trueness.errors import TruenessError
 from trueness.examples import Examples

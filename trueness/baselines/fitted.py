@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
+import scipy  # loads a part on its first use
 from numpy.typing import NDArray
-from scipy.special import logit
 
 from trueness.baselines import lightgbm_library, xgboost_library
 from trueness.errors import SpecError
@@ -30,7 +30,7 @@ Kept = tuple[dict[str, Any], dict[str, bytes]]
 
 def log_odds(p: NDArray[Any]) -> Array:
     """Log-odds of probabilities, finite for 0 and 1."""
-    return logit(np.asarray(p, np.float64).clip(CLIP, 1 - CLIP))
+    return scipy.special.logit(np.asarray(p, np.float64).clip(CLIP, 1 - CLIP))
 
 
 class Fitted(Protocol):

@@ -3,8 +3,7 @@
 All classes of a row are updated at once, side by side in memory; a solver that fits one class after
 the other walks the rows once for each. Weights take bounded memory however many classes there are:
 one class against the rest is fitted some classes at a time, and a log loss of all classes together,
-which cannot be, sees fewer features. The kernel is compiled on its first call and kept in numba's
-cache; importing this module loads numba: import it where it is used.
+which cannot be, sees fewer features.
 """
 
 from __future__ import annotations

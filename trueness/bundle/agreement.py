@@ -12,8 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from trueness.bundle.format import NETWORK
 from trueness.bundle.graph_rows import Asked, Input
-from trueness.bundle.members import NETWORK, Opened
+from trueness.bundle.opened import Opened
 from trueness.bundle.predicting import Predictor, mean_logit, rows_key
 from trueness.bundle.promise import Promise
 from trueness.document.numbers import plural

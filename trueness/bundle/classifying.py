@@ -16,9 +16,8 @@ from scipy.special import softmax
 
 from trueness.baselines.forms import TITLES_FORMS
 from trueness.bundle.class_promise import ClassPromise
-from trueness.bundle.format import Bundle, Member
+from trueness.bundle.format import ENCODER, Bundle, Member
 from trueness.bundle.log import PREDICTION, append, differing, read_log
-from trueness.bundle.members import ENCODER
 from trueness.bundle.oddities import check_sources
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural

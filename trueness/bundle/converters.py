@@ -16,8 +16,9 @@ import numpy as np
 
 from trueness.baselines.fitted import CLIP
 from trueness.baselines.foreign import method_of, positive_column
+from trueness.bundle.format import NETWORK
 from trueness.bundle.graph import ML, ML_OPSET, Graph
-from trueness.bundle.members import NETWORK, Opened
+from trueness.bundle.opened import Opened
 from trueness.bundle.trees import (
     of_arrays,
     of_catboost,

@@ -19,8 +19,7 @@ from scipy.special import softmax
 from trueness.baselines.ngrams import NGrams
 from trueness.baselines.vectors import VectorClassifier
 from trueness.bundle.classifying import TitlesPredictor
-from trueness.bundle.format import Bundle
-from trueness.bundle.members import ENCODER
+from trueness.bundle.format import ENCODER, Bundle
 from trueness.bundle.titles_graph import OUTPUTS, TEMPERATURE, Batch, TitlesGraph
 from trueness.document import Column, Document, Items, Sentence, Table
 from trueness.document.numbers import count, plural

@@ -27,6 +27,9 @@ from trueness.files import (
 )
 from trueness.spec.kinds import spec_class
 
+NETWORK, ENCODER = "network", "encoder"
+"""Forms of members that torch scores; the others are `trueness.baselines.column_forms.FORMS`."""
+WEIGHTS = "model.safetensors"
 VERSION = 3
 """Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.bundle.format import Bundle, Member
-from trueness.bundle.members import NETWORK
+from trueness.bundle.format import NETWORK, Bundle, Member
 from trueness.bundle.predicting import rows_key
 from trueness.examples import Examples
 from trueness.own import answering

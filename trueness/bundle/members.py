@@ -1,4 +1,4 @@
-"""Fitting the models of a bundle on all data, and opening them again."""
+"""Fitting the models of a bundle on all data."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.bundle.format import Bundle, Member
+from trueness.bundle.format import ENCODER, NETWORK, WEIGHTS, Member
 from trueness.errors import StoreError, TruenessError
-from trueness.examples import Examples
-from trueness.own import answering, own_files
+from trueness.own import own_files
 from trueness.store import AnyStore, Run
 from trueness.tasks import Refit
 from trueness.tasks.titles import AllTexts
-from trueness.text.pretrained import TOKENIZER, WEIGHTS
+from trueness.text.pretrained import TOKENIZER
 
 if TYPE_CHECKING:
     from trueness.execute import AnyPool
 
 Array = NDArray[np.float64]
-NETWORK, ENCODER = "network", "encoder"
 
 
 @dataclass(frozen=True)
@@ -240,57 +238,3 @@ FITS: dict[str, Callable[[Fitting, Callable[[str], None]], Fit]] = {
     "vectors": _vectors,
 }  # fmt: skip
 """By the engine of a model."""
-
-
-# ----------------------------------------------------------------------------------------- opening
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A member whose files were read and verified."""
-
-    member: Member
-    files: dict[str, bytes]
-    fitted: Any
-
-    @classmethod
-    def of(cls, bundle: Bundle, member: Member) -> Opened:
-        """Read and verify its files; torch is loaded for networks alone."""
-        files = bundle.files(member.folder)
-        with answering(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
-            if member.form == NETWORK:
-                from safetensors.numpy import load
-
-                return cls(member, files, load(files[WEIGHTS]))
-            from trueness.baselines.column_forms import FORMS
-
-            return cls(member, files, FORMS[member.form].opened(member.settings, files))
-
-    def logits(self, examples: Examples, beside: Path = Path()) -> Array:
-        """Logits (N,) of some examples.
-
-        Raises
-        ------
-        SpecError
-            With code ``damaged`` if the files hold a model that does not read them.
-        """
-        with answering(f"{self.member.folder} cannot score", "damaged"):
-            found = np.asarray(self._logits(examples, beside), np.float64)
-            if found.shape != examples.start.shape or not np.isfinite(found).all():
-                raise ValueError("a finite score per row is needed")
-        return found
-
-    def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
-        spec = self.member.spec
-        if self.member.form != NETWORK:
-            from trueness.baselines.fitted import logits_of
-            from trueness.baselines.inputs import columns_of
-
-            x, _ = columns_of(examples, spec.model.inputs, examples.starts(0))
-            return logits_of(self.fitted, x, spec.model.kind)
-        from trueness.fit import choose_device
-        from trueness.fit.scoring import network_logits
-
-        precision = self.member.settings["precision"]
-        where = choose_device("cpu")
-        return network_logits(spec, self.fitted, examples, where, precision, beside)

@@ -13,13 +13,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from trueness.bundle.format import Bundle, Member, open_bundle
 from trueness.bundle.log import PREDICTION, append, differing, read_log
-from trueness.bundle.members import Opened
 from trueness.bundle.oddities import Odd, check_sources, of_data, of_rows
-from trueness.bundle.promise import Promise
+from trueness.bundle.opened import Opened
+from trueness.bundle.promise import Promise, probability_of
 from trueness.document import Cell, Column, Document, Items, Sentence, Style, Table
 from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import TruenessError
@@ -299,7 +298,7 @@ class Predictor:
         columns = {n: v for n, v in examples.columns().items() if n in ("id", "time", "group")}
         frame = pl.DataFrame([
             *(as_series(name, values) for name, values in columns.items()),
-            pl.Series("score", score), pl.Series("probability", expit(score)),
+            pl.Series("score", score), pl.Series("probability", probability_of(score)),
             pl.Series("calibrated", [None] * len(score) if calibrated is None else calibrated,
                       dtype=pl.Float64),
             pl.Series("answer", answer.tolist(), dtype=pl.String),

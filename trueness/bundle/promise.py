@@ -11,7 +11,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from trueness.document.numbers import percent, share
 from trueness.evaluation.intervals import Estimate
@@ -138,7 +137,7 @@ class Promise:
         """Calibrated probabilities (n,); None without a map."""
         if self.slope is None or self.intercept is None:
             return None
-        return expit(self.slope * logit + self.intercept)
+        return probability_of(self.slope * logit + self.intercept)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -156,3 +155,15 @@ class Promise:
             Threshold.from_dict(content["threshold"]), Estimate.from_dict(content["base_rate"]),
             content["slope"], content["intercept"], tuple(content["notes"]),
         )  # fmt: skip
+
+
+def probability_of(logit: Array) -> Array:
+    """Probabilities of logits, any shape, without loading scipy.
+
+    Examples
+    --------
+    >>> probability_of(np.array([-800.0, 0.0, 800.0])).tolist()
+    [0.0, 0.5, 1.0]
+    """
+    small = np.exp(-np.abs(logit))
+    return np.where(logit >= 0, 1.0, small) / (1 + small)

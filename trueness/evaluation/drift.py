@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy  # loads a part on its first use
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import gammaincc, ndtri, stdtr, stdtrit
 
 Array = NDArray[np.float64]
 KNOTS = 33
@@ -159,7 +159,7 @@ class Drift:
 
     def visible(self, columns: int, level: float = 0.05) -> float:
         """Smallest shift that would be found by itself among so many columns."""
-        return float(-stdtrit(self.freedom, level / (4 * columns)) * self.error)
+        return float(-scipy.special.stdtrit(self.freedom, level / (4 * columns)) * self.error)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -236,7 +236,7 @@ def _scores(x: Array, knots: Array) -> tuple[Array, Array]:
     rank = np.where(right > left, (left + right - 1) / 2, below + np.clip(part, 0, 1))
     half = 0.5 / (KNOTS - 1)
     u = np.clip(np.where(x < knots[0], 0, rank) / (KNOTS - 1), half, 1 - half)
-    return ndtri(u), np.abs(2 * u - 1)
+    return scipy.special.ndtri(u), np.abs(2 * u - 1)
 
 
 def _width(distance: float) -> float:
@@ -312,8 +312,9 @@ def _p(apart: float, error: float, freedom: float, skew: float) -> float:
     """
     if error == 0:
         return float(abs(apart) < 1e-12)
-    p = float(stdtr(freedom, -abs(apart) / error))
+    p = float(scipy.special.stdtr(freedom, -abs(apart) / error))
     if apart * skew > 0 and abs(skew) > LEAST_SKEW:
         shape = 4 / skew**2
-        p = max(p, float(gammaincc(shape, shape - float(ndtri(max(p, 1e-300))) * shape**0.5)))
+        from_mean = float(scipy.special.ndtri(max(p, 1e-300))) * shape**0.5
+        p = max(p, float(scipy.special.gammaincc(shape, shape - from_mean)))
     return min(1.0, 2 * p)

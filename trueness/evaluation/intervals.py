@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+import scipy  # loads a part on its first use
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import betaincinv
 
 from trueness.document import numbers
 from trueness.evaluation.inputs import InputError, check_confidence
@@ -142,8 +142,9 @@ def exact_bounds(k: ArrayLike, n: ArrayLike, confidence: float = 0.95) -> tuple[
 
 def exact_tails(k: Array, n: Array, tail: Array | float) -> tuple[Array, Array]:
     """Ends that are missed with at most the probability `tail` each; NaN counts give (0, 1)."""
-    low = np.where(k > 0, betaincinv(np.where(k > 0, k, 1.0), n - k + 1, tail), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.where(k < n, n - k, 1.0), 1 - tail), 1.0)
+    quantile = scipy.special.betaincinv
+    low = np.where(k > 0, quantile(np.where(k > 0, k, 1.0), n - k + 1, tail), 0.0)
+    high = np.where(k < n, quantile(k + 1, np.where(k < n, n - k, 1.0), 1 - tail), 1.0)
     return low, high
 
 

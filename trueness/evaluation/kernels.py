@@ -1,7 +1,6 @@
 """Compiled loops over pairs of pieces, of models and of ranks.
 
-Each kernel is compiled on its first call; importing this module compiles nothing, but it loads
-numba: import it where it is used.
+`trueness.compiling` says how they are compiled.
 """
 
 from __future__ import annotations

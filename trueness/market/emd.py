@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.compiling import compiled
-from trueness.market.kernels import Array
+from trueness.market.kernels import Array, total, variance
 
 Places = NDArray[np.int64]
 
@@ -159,13 +159,14 @@ def _spline(times: Array, values: Array, size: int) -> Array:
 @compiled
 def _settled(new: Array, old: Array, unit: float) -> bool:
     """Whether a sifting changed so little that the result is a component: any of three tests."""
-    if (new * new).sum() < 1e-10 * unit * unit:
+    if total(new * new) < 1e-10 * unit * unit:
         return False
     change = new - old
-    energy = (change * change).sum()
-    if energy / (old.max() - old.min()) < 0.001 * unit or ((change / new) ** 2).sum() < 0.2:
+    energy = total(change * change)
+    if energy / (old.max() - old.min()) < 0.001 * unit:
         return True
-    return energy / (old * old).sum() < 0.2
+    ratio = change / new
+    return total(ratio * ratio) < 0.2 or energy / total(old * old) < 0.2
 
 
 @compiled
@@ -212,7 +213,9 @@ def decompose(window: Array) -> Array:
     """
     modes = np.zeros((MOST_COMPONENTS + 1, len(window)))
     rest, count = window.copy(), 0
-    unit = np.abs(window).mean() / 1000  # the thresholds are those of prices of about 1,000
+    unit = (
+        total(np.abs(window)) / len(window) / 1000
+    )  # the thresholds are those of prices of about 1,000
     while count < MOST_COMPONENTS:
         mode, extrema, trend = _sift(rest, unit)
         if extrema < 0:
@@ -220,7 +223,7 @@ def decompose(window: Array) -> Array:
         modes[count] = mode
         count += 1
         rest = window - modes[:count].sum(axis=0)
-        if trend or rest.max() - rest.min() < 0.001 * unit or np.abs(rest).sum() < 0.005 * unit:
+        if trend or rest.max() - rest.min() < 0.001 * unit or total(np.abs(rest)) < 0.005 * unit:
             break
     count -= extrema <= 2
     rest = window - modes[:count].sum(axis=0)
@@ -252,17 +255,17 @@ def mode_measures(x: Array, n: int) -> Array:
     for t in range(n - 1, len(x)):
         window = x[t - n + 1 : t + 1].copy()
         modes = decompose(window)
-        spread = window.var()
+        spread = variance(window)
         if len(modes) == 0 or window.max() == window.min():
             continue
         strongest, period = 0.0, float(n)
         for mode in modes[1:-1]:
-            if mode.var() > strongest:
-                strongest = mode.var()
+            if variance(mode) > strongest:
+                strongest = variance(mode)
                 crossings = (np.sign(mode[1:]) != np.sign(mode[:-1])).sum()
                 period = 2 * n / crossings if crossings > 1 else float(n)
         out[t, 0] = len(modes)
-        out[t, 1] = min(1.0, modes[-1].var() / spread)
-        out[t, 2] = min(1.0, modes[0].var() / spread)
+        out[t, 1] = min(1.0, variance(modes[-1]) / spread)
+        out[t, 2] = min(1.0, variance(modes[0]) / spread)
         out[t, 3] = period
     return out

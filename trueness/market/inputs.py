@@ -1,14 +1,10 @@
-"""From bars to the columns a model reads: choice of rows, cache, warm-up, gaps."""
+"""From bars to the columns a model reads: choice of rows, warm-up, gaps."""
 
 from __future__ import annotations
 
-import bisect
-import hashlib
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +12,6 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness.errors import DataError
-from trueness.files import cache_folder
 from trueness.frames import as_series
 from trueness.market.bars import Bars, Volatility
 from trueness.market.data import MarketData
@@ -29,6 +24,7 @@ from trueness.market.indicators import (
     tier_rows,
     usable_rows,
 )
+from trueness.market.indicators.frame import catalogue_version
 from trueness.market.own_features import OwnFeatures
 from trueness.spec.task import OWN_TIER, MarketTask
 
@@ -36,7 +32,6 @@ Array = NDArray[np.float64]
 
 RAW_COLUMNS = ("open", "high", "low", "close", "volume")
 REPEATED = ("same_as:", "affine_of:", "constant_in_reference")
-CACHE_FROM_COLUMNS = 100
 LOSS_LIMIT = 0.05
 """Share of rows that may be lost to gaps before the columns that cause it are named."""
 
@@ -109,27 +104,33 @@ def build_inputs(task: MarketTask, bars: Bars, data: MarketData) -> Inputs:
     usable = usable_rows(rows, data.panel, data.volatility)
     table = Table(np.empty((len(bars), 0)), (), ())
     if usable:
-        table = cached_table(bars, [row.name for row in usable], data.volatility)
+        table = feature_table(bars, [row.name for row in usable], data.volatility, kept=True)
     table = _with_raw(task, bars, _upright(task, usable, table))
     table = _with_own(table, bars, chosen_own(task, data.own), data.own)
     if not table.names:
         raise DataError(f"{bars.name}: tier {task.tier} has no columns; name some")
     first = _warmup(table, bars, task)
-    filled, ages = forward_fill(table.values, task.max_fill)  # gaps may begin before `first`
+    holed = _with_gaps(table.values)
+    before = table.values[:, holed]  # gaps may begin before `first`
+    filled, ages = forward_fill(before, task.max_fill)
     notes = [*left_out(task.tier, rows, usable), *_fill_notes(ages)]
     if data.volatility is not None and any("volatility" in row.needs for row in usable):
         notes += data.volatility.told(bars.dates)
     open_gaps = np.isnan(filled[first:])
     if open_gaps.any():
-        notes += _gap_notes(open_gaps, table.names, task)
+        notes += _gap_notes(open_gaps, tuple(table.names[i] for i in holed), task)
         if task.long_gaps == "impute_median":
-            filled = np.where(np.isnan(filled), earlier_median(table.values), filled)
-    values, names = filled[first:], table.names
+            still = np.flatnonzero(open_gaps.any(axis=0))
+            median = earlier_median(before[:, still])
+            filled[:, still] = np.where(np.isnan(filled[:, still]), median, filled[:, still])
+    values, names = table.values[first:], table.names
+    values[:, holed] = filled[first:]
     if task.missing_indicators:
-        missing = np.isnan(table.values[first:])
-        holed = np.flatnonzero(missing.any(axis=0)) if data.panel.alone else np.arange(len(names))
-        values = np.column_stack([values, missing[:, holed].astype(float)])
-        names = (*names, *(f"{names[i]}_missing" for i in holed))
+        missing = np.zeros(values.shape, bool)
+        missing[:, holed] = np.isnan(before[first:])
+        shown = np.flatnonzero(missing.any(axis=0)) if data.panel.alone else np.arange(len(names))
+        values = np.column_stack([values, missing[:, shown].astype(float)])
+        names = (*names, *(f"{names[i]}_missing" for i in shown))
     return Inputs(values, names, first, tuple(notes))
 
 
@@ -181,6 +182,13 @@ def _warmup(table: Table, bars: Bars, task: MarketTask) -> int:
 # --------------------------------------------------------------------------------------------- gaps
 
 
+def _with_gaps(values: Array) -> NDArray[np.intp]:
+    """Columns that miss a value after their first."""
+    known = ~np.isnan(values)
+    first = np.where(known.any(axis=0), known.argmax(axis=0), len(values))
+    return np.flatnonzero(known.sum(axis=0) < len(values) - first)
+
+
 def forward_fill(values: Array, max_age: int) -> tuple[Array, NDArray[np.int64]]:
     """Fill gaps with the last defined value if it is at most `max_age` rows old.
 
@@ -215,25 +223,13 @@ def forward_fill(values: Array, max_age: int) -> tuple[Array, NDArray[np.int64]]
 def earlier_median(values: Array) -> Array:
     """Median of all defined values up to each row, (T, C); NaN before the first.
 
-    Columns without a gap after their first value, which need none, are NaN.
-
     Examples
     --------
     >>> earlier_median(np.array([[3.0], [np.nan], [1.0], [2.0]])).ravel().tolist()
     [3.0, 3.0, 2.0, 2.0]
     """
-    out = np.full_like(values, np.nan)
-    missing = np.isnan(values)
-    gaps = missing & np.logical_or.accumulate(~missing, axis=0)
-    for i in np.flatnonzero(gaps.any(axis=0)):
-        seen: list[float] = []
-        for t, value in enumerate(values[:, i]):
-            if not np.isnan(value):
-                bisect.insort(seen, float(value))
-            if seen:
-                half = len(seen) // 2
-                out[t, i] = seen[half] if len(seen) % 2 else (seen[half - 1] + seen[half]) / 2
-    return out
+    every = pl.all().rolling_median(len(values), min_samples=1)
+    return pl.DataFrame(values).fill_nan(None).select(every).to_numpy()
 
 
 def _fill_notes(ages: NDArray[np.int64]) -> list[str]:
@@ -259,27 +255,7 @@ def _gap_notes(gaps: NDArray[np.bool_], names: tuple[str, ...], task: MarketTask
     ]
 
 
-# -------------------------------------------------------------------------------------------- cache
-
-
-def cached_table(bars: Bars, names: list[str], vix: Volatility | None = None) -> Table:
-    """Columns by name, kept on disk if there are many.
-
-    They are found by the content of the bars and the version of the code, in ``TRUENESS_CACHE`` or
-    the user's cache folder, which may be deleted at any time and is done without where it cannot
-    be written.
-    """
-    if len(names) < CACHE_FROM_COLUMNS:
-        return feature_table(bars, names, vix)
-    digests = f"{bars.digest} {vix.digest if vix else None} {catalogue_version()}"
-    content = f"{digests} {' '.join(names)}"
-    path = cache_folder() / f"{hashlib.sha256(content.encode()).hexdigest()[:24]}.parquet"
-    if path.exists():
-        frame = pl.read_parquet(path)
-        return Table(frame.to_numpy().astype(np.float64), tuple(frame.columns), ())
-    table = feature_table(bars, names, vix)
-    write_table(table, path)
-    return table
+# --------------------------------------------------------------------------------------------- file
 
 
 def write_table(table: Table, path: Path, dates: NDArray[np.datetime64] | None = None) -> bool:
@@ -310,7 +286,7 @@ def build_file(
     """
     rows = tier_rows(tier)
     usable = usable_rows(rows, [bars], vix)
-    table = cached_table(bars, [row.name for row in usable], vix)
+    table = feature_table(bars, [row.name for row in usable], vix, kept=True)
     known = ~np.isnan(table.values)
     slowest = max(usable, key=lambda row: row.warmup)
     if not known.any(axis=0).all():
@@ -330,15 +306,3 @@ def build_file(
         "catalogue": catalogue_version(),
         "notes": [*bars.notes, *left_out(tier, rows, usable)],
     }
-
-
-@cache
-def catalogue_version() -> str:
-    """Digest of the code that computes indicators, and of the library behind it."""
-    sha = hashlib.sha256(f"TA-Lib {version('TA-Lib')} numpy {version('numpy')}".encode())
-    here = Path(__file__).parent
-    for file in sorted(
-        [*here.glob("indicators/*.py"), here / "primitives.py", *here.glob("kernels.py")]
-    ):
-        sha.update(file.read_bytes())
-    return sha.hexdigest()[:12]

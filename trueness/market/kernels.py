@@ -1,10 +1,9 @@
 """Compiled sliding-window measures of complexity, (L,) -> (L,).
 
 Row t is computed from ``x[t - n + 1 .. t]`` alone; the first n - 1 rows are NaN, and so is a row
-whose measure does not exist. Give C-contiguous float64 without gaps. Each kernel is compiled on its
-first call and kept in numba's cache: beside this file, else where ``NUMBA_CACHE_DIR`` points or in
-the user's cache folder; where none of them can be written, it is compiled once per process.
-Importing this module compiles nothing, but it loads numba: import it where it is used.
+whose measure does not exist. Give C-contiguous float64 without gaps. `trueness.compiling` says
+how kernels are compiled. Compiled and interpreted they give the same bits: sums go from the first
+value to the last, logarithms and powers are taken of one number at a time, squares are products.
 """
 
 from __future__ import annotations
@@ -24,12 +23,47 @@ DFA_SCALES = np.array([4, 5, 6, 7, 8, 9])  # nolds' choice for 11 to 70 values
 
 
 @compiled
+def total(x: Array) -> float:
+    """Sum of (k,) values, from the first to the last."""
+    out = 0.0
+    for value in x:
+        out += value
+    return out
+
+
+@compiled
+def variance(x: Array) -> float:
+    """Population variance of (k,) values, k >= 1."""
+    level, out = total(x) / len(x), 0.0
+    for value in x:
+        out += (value - level) * (value - level)
+    return out / len(x)
+
+
+@compiled
+def _log(x: float) -> float:
+    """Natural logarithm of x >= 0; -inf of 0."""
+    return -np.inf if x == 0 else math.log(x)
+
+
+@compiled
+def _logs(x: Array) -> Array:
+    """Natural logarithms of (k,) values >= 0."""
+    out = np.empty(len(x))
+    for i in range(len(x)):
+        out[i] = _log(x[i])
+    return out
+
+
+@compiled
 def _slope(x: Array, y: Array) -> float:
     """Slope of the least-squares line through (x, y), both (k,); NaN below two points."""
-    middle, level, top, bottom = x.mean(), y.mean(), 0.0, 0.0
+    if len(x) < 2:
+        return np.nan
+    middle, level, top, bottom = total(x) / len(x), total(y) / len(y), 0.0, 0.0
     for i in range(len(x)):
         top += (x[i] - middle) * (y[i] - level)
-        bottom += (x[i] - middle) ** 2
+        bottom += (x[i] - middle) * (x[i] - middle)
     return top / bottom
 
 
@@ -37,14 +71,15 @@ def _slope(x: Array, y: Array) -> float:
 def _detrended_variance(y: Array) -> float:
     """Mean squared residual of the least-squares line through (s,) equally spaced values."""
     size = len(y)
-    middle, level, slope, square, total = (size - 1) / 2, y.mean(), 0.0, 0.0, 0.0
+    middle, level, slope, square, rest = (size - 1) / 2, total(y) / size, 0.0, 0.0, 0.0
     for i in range(size):
         slope += (i - middle) * (y[i] - level)
-        square += (i - middle) ** 2
+        square += (i - middle) * (i - middle)
     slope /= square
     for i in range(size):
-        total += (y[i] - level - slope * (i - middle)) ** 2
-    return total / size
+        off = y[i] - level - slope * (i - middle)
+        rest += off * off
+    return rest / size
 
 
 @compiled
@@ -54,10 +89,11 @@ def _orbit_distances(window: Array, length: int) -> Array:
     out = np.zeros((m, m))
     for i in range(m):
         for j in range(i + 1, m):
-            total = 0.0
+            square = 0.0
             for k in range(length):
-                total += (window[i + k] - window[j + k]) ** 2
-            out[i, j] = out[j, i] = math.sqrt(total)
+                step = window[i + k] - window[j + k]
+                square += step * step
+            out[i, j] = out[j, i] = math.sqrt(square)
     return out
 
 
@@ -90,7 +126,7 @@ def permutation_entropy(x: Array, n: int, order: int) -> Array:
                 smaller += x[t + i] < x[t + j]
             code[t] = code[t] * (order - j) + smaller
     share = np.arange(patterns + 1) / patterns
-    term = -share * np.log(np.where(share > 0, share, 1.0))
+    term = -share * _logs(np.where(share > 0, share, 1.0))
     out = np.full(len(x), np.nan)
     for t in range(n - 1, len(x)):
         count, alike = np.zeros(round(size), np.int64), np.zeros(patterns + 1)
@@ -98,7 +134,7 @@ def permutation_entropy(x: Array, n: int, order: int) -> Array:
             count[code[i]] += 1
         for c in count:
             alike[c] += 1
-        out[t] = (alike * term).sum() / math.log(size)
+        out[t] = total(alike * term) / math.log(size)
     return out
 
 
@@ -123,7 +159,7 @@ def sample_entropy(x: Array, n: int) -> Array:
     out = np.full(len(x), np.nan)
     for t in range(n - 1, len(x)):
         w = x[t - n + 1 : t + 1]
-        tolerance, short, long = 0.2 * w.std(), 0, 0
+        tolerance, short, long = 0.2 * math.sqrt(variance(w)), 0, 0
         for i in range(n - 2):
             for j in range(i + 1, n - 2):
                 if abs(w[i] - w[j]) < tolerance and abs(w[i + 1] - w[j + 1]) < tolerance:
@@ -154,7 +190,7 @@ def approximate_entropy(x: Array, n: int) -> Array:
     out = np.full(len(x), np.nan)
     for t in range(n - 1, len(x)):
         w = x[t - n + 1 : t + 1]
-        tolerance = 0.2 * w.std()
+        tolerance = 0.2 * math.sqrt(variance(w))
         short, long = np.zeros(n - 1), np.zeros(n - 2)
         for i in range(n - 1):
             for j in range(n - 1):
@@ -162,7 +198,7 @@ def approximate_entropy(x: Array, n: int) -> Array:
                     short[i] += 1
                     if i < n - 2 and j < n - 2 and abs(w[i + 2] - w[j + 2]) <= tolerance:
                         long[i] += 1
-        out[t] = np.log(short / (n - 1)).mean() - np.log(long / (n - 2)).mean()
+        out[t] = total(_logs(short / (n - 1))) / (n - 1) - total(_logs(long / (n - 2))) / (n - 2)
     return out
 
 
@@ -187,7 +223,7 @@ def higuchi_dimension(x: Array, n: int, k_max: int) -> Array:
         NaN where every length is 0.
     """
     out = np.full(len(x), np.nan)
-    steps = -np.log(np.arange(1.0, k_max + 1))
+    steps = -_logs(np.arange(1.0, k_max + 1))
     for t in range(n - 1, len(x)):
         w, logs = x[t - n + 1 : t + 1], np.empty(k_max)
         for k in range(1, k_max + 1):
@@ -197,7 +233,7 @@ def higuchi_dimension(x: Array, n: int, k_max: int) -> Array:
                 for j in range(1, moves + 1):
                     path += abs(w[start + j * k] - w[start + (j - 1) * k])
                 length += path / k * (n - 1) / (k * moves)
-            logs[k - 1] = math.log(length / k)
+            logs[k - 1] = _log(length / k)
         out[t] = _slope(steps, logs)
     return out
 
@@ -234,14 +270,14 @@ def lyapunov_exponent(x: Array, n: int, length: int, steps: int) -> Array:
                     best, nearest[i] = distance[i, j], j
         k, logs, known = np.empty(steps), np.empty(steps), 0
         for step in range(steps):
-            total, count = 0.0, 0
+            level, count = 0.0, 0
             for i in range(starts):
                 apart = distance[i + step, nearest[i] + step]
                 if apart > 0:
-                    total += math.log(apart)
+                    level += math.log(apart)
                     count += 1
             if count > 0:
-                k[known], logs[known] = step, total / count
+                k[known], logs[known] = step, level / count
                 known += 1
         out[t] = _slope(k[:known], logs[:known])
     return out
@@ -268,15 +304,17 @@ def correlation_dimension(x: Array, n: int, length: int) -> Array:
     (L,) float64
     """
     out = np.full(len(x), np.nan)
-    growth = 1.03 ** np.arange(55.0)
+    growth = np.empty(55)
+    for i in range(55):
+        growth[i] = 1.03 ** float(i)
     for t in range(n - 1, len(x)):
         w = x[t - n + 1 : t + 1]
-        radius = 0.1 * (w.std() * math.sqrt(n / (n - 1))) * growth
+        radius = 0.1 * (math.sqrt(variance(w)) * math.sqrt(n / (n - 1))) * growth
         distance, sums = _orbit_distances(w, length).ravel(), np.zeros(len(radius))
         for i in range(len(radius)):
             sums[i] = (distance <= radius[i]).sum()
         if sums[-1] > sums[0]:
-            slope = _slope(np.log(radius), np.log(sums))
+            slope = _slope(_logs(radius), _logs(sums))
             if slope > 0:
                 out[t] = slope
     return out
@@ -308,15 +346,15 @@ def fluctuation_exponent(x: Array, n: int, scales: NDArray[np.int64]) -> Array:
     out = np.full(len(x), np.nan)
     for t in range(n - 1, len(x)):
         w = x[t - n + 1 : t + 1]
-        walk = np.cumsum(w - w.mean())
+        walk = np.cumsum(w - total(w) / n)
         size, logs, known = np.empty(len(scales)), np.empty(len(scales)), 0
         for s in scales:
-            total, segments = 0.0, 0
+            spread, segments = 0.0, 0
             for start in range(0, n - s, s // 2):
-                total += _detrended_variance(walk[start : start + s])
+                spread += _detrended_variance(walk[start : start + s])
                 segments += 1
-            if total > 0:
-                size[known], logs[known] = math.log(s), 0.5 * math.log(total / segments)
+            if spread > 0:
+                size[known], logs[known] = math.log(s), 0.5 * math.log(spread / segments)
                 known += 1
         out[t] = _slope(size[:known], logs[:known])
     return out
@@ -347,20 +385,23 @@ def multifractal_exponents(x: Array, n: int, scales: NDArray[np.int64], powers: 
         NaN for negative q where a segment is a line.
     """
     out = np.full((len(x), len(powers)), np.nan)
-    sizes, logs = np.log(scales.astype(np.float64)), np.empty((len(powers), len(scales)))
+    sizes, logs = _logs(scales.astype(np.float64)), np.empty((len(powers), len(scales)))
     for t in range(n - 1, len(x)):
         w = x[t - n + 1 : t + 1]
-        walk = np.cumsum(w - w.mean())
+        walk = np.cumsum(w - total(w) / n)
         for i, s in enumerate(scales):
             half = n // s
-            variance = np.empty(2 * half)
+            spread, least = np.empty(2 * half), 1e-12 * np.abs(walk).max()
             for j in range(half):
-                variance[j] = _detrended_variance(walk[j * s : (j + 1) * s])
+                spread[j] = _detrended_variance(walk[j * s : (j + 1) * s])
                 late = n % s + j * s
-                variance[half + j] = _detrended_variance(walk[late : late + s])
-            variance[variance <= (1e-12 * np.abs(walk).max()) ** 2] = 0
+                spread[half + j] = _detrended_variance(walk[late : late + s])
+            spread[spread <= least * least] = 0
             for k, q in enumerate(powers):
-                logs[k, i] = math.log((variance ** (q / 2)).mean()) / q
+                level = 0.0
+                for value in spread:
+                    level += value ** (q / 2)
+                logs[k, i] = _log(level / len(spread)) / q
         for k in range(len(powers)):
             out[t, k] = _slope(sizes, logs[k])
     return out

@@ -16,7 +16,8 @@ from trueness.examples import Examples
 from trueness.files import cache_folder
 from trueness.market.bars import Bars
 from trueness.market.data import MarketData
-from trueness.market.inputs import Inputs, build_inputs, catalogue_version
+from trueness.market.indicators.frame import catalogue_version
+from trueness.market.inputs import Inputs, build_inputs
 from trueness.market.labels import UNDEFINED, labels_from, labels_of
 from trueness.market.mapped import mapped
 from trueness.market.panel import Panel

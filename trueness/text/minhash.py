@@ -1,9 +1,7 @@
 """Compiled parts of the search for near-duplicates: keys and signatures of texts, links in a band.
 
 A piece is five consecutive code points, as a 64-bit hash; a text shorter than that is one piece.
-Texts are given as UTF-8 bytes with the start of each, ``bytes[starts[i]:starts[i + 1]]``. Each
-kernel is compiled on its first call and kept in numba's cache; importing this module compiles
-nothing, but it loads numba: import it where it is used.
+Texts are given as UTF-8 bytes with the start of each, ``bytes[starts[i]:starts[i + 1]]``.
 """
 
 from __future__ import annotations

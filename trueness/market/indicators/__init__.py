@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trueness.errors import DataError, nearest
+from trueness.files import cache_folder
 from trueness.market.bars import Bars, Volatility
 from trueness.market.indicators import calendar as day_calendar
 from trueness.market.indicators import (
@@ -119,7 +120,9 @@ def needs_of(row: Row) -> tuple[str, ...]:
     return (*row.needs, "daily bars") if by_day else row.needs
 
 
-def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None = None) -> Table:
+def feature_table(
+    bars: Bars, tier: str | Sequence[str], vix: Volatility | None = None, *, kept: bool = False
+) -> Table:
     """Indicators on the full history of the bars.
 
     Columns whose optional input (volume, volatility index) is not given are left out and named in
@@ -133,6 +136,9 @@ def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None 
         A tier, or names of columns.
     vix : Volatility, optional
         Joined by date; days it lacks are NaN.
+    kept : bool
+        Keep measures of complexity in ``TRUENESS_CACHE`` or the user's cache folder, so that bars
+        that were added later cost one window each. The folder may be deleted at any time.
 
     Returns
     -------
@@ -157,10 +163,13 @@ def feature_table(bars: Bars, tier: str | Sequence[str], vix: Volatility | None 
     if not usable:
         raise DataError(f"{bars.name}: no column is left; {notes[0]}")
     size = _power_of_two(bars)
-    frame = Frame(_divided(bars, size), None if vix is None else vix.on(bars.dates), CATALOGUE)
+    divided = _divided(bars, size)
+    index = None if vix is None else vix.on(bars.dates)
+    frame = Frame(divided, index, CATALOGUE, cache_folder() if kept else None)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.column_stack([frame[row.name] * size ** POWER[row.scale] for row in usable])
     values[np.isinf(values)] = np.nan
+    frame.measures.keep()
     return Table(values, tuple(row.name for row in usable), notes)
 
 
@@ -177,7 +186,8 @@ def _divided(bars: Bars, size: float) -> Bars:
 
 def left_out(what: str, rows: list[Row], usable: list[Row]) -> tuple[str, ...]:
     """Note that names the columns whose input is missing, if there are any."""
-    missing = [row for row in rows if row not in usable]
+    used = {row.name for row in usable}
+    missing = [row for row in rows if row.name not in used]
     if not missing:
         return ()
     needs = sorted({need for row in missing for need in needs_of(row)})

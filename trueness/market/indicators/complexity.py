@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from trueness.market import kernels as k
 from trueness.market import primitives as p
 from trueness.market.indicators.frame import Frame, Row
 
@@ -26,13 +27,6 @@ _LAGGED = ("lagged_instead_of_lookahead",)
 
 
 # ------------------------------------------------------------------------------------------ helpers
-
-
-def _past(f: Frame, measure: str, n: int, *options: object) -> p.Array:
-    """Compiled measure of the n closes ending yesterday; numba is loaded here, not on import."""
-    from trueness.market import kernels
-
-    return p.lag(getattr(kernels, measure)(f.close, n, *options), 1)
 
 
 def _windows(f: Frame, n: int, reduce: Callable[[p.Array], p.Array]) -> p.Array:
@@ -142,9 +136,7 @@ def _change(
 
 def _order(position: int, order: int) -> Row:
     def compute(f: Frame) -> p.Array:
-        from trueness.market.kernels import permutation_entropy  # loads numba
-
-        return permutation_entropy(f.close, 20, order)
+        return f.measures.of(k.permutation_entropy, 20, order)
 
     name, text = f"permutation_entropy_order{order}", "PE(20 closes ending today, order {})"
     return Row(position, name, "a200", text.format(order), compute, 19)
@@ -156,7 +148,7 @@ def _scale_entropy(position: int, n: int) -> Row:
         f"entropy_scale_{n}d",
         "a500",
         f"PE(PW {n}, order 3)",
-        lambda f: _past(f, "permutation_entropy", n, 3),
+        lambda f: f.past(k.permutation_entropy, n, 3),
         n,
     )
 
@@ -211,7 +203,7 @@ def _hurst_state(f: Frame) -> p.Array:
 
 
 def _sample_entropy_20d(f: Frame) -> p.Array:
-    values = _past(f, "sample_entropy", 20)
+    values = f.past(k.sample_entropy, 20)
     return np.where(np.isnan(values), 0.0, values)
 
 
@@ -241,9 +233,7 @@ def _entropy_to_volatility(f: Frame) -> p.Array:
 
 
 def _fluctuation(f: Frame) -> p.Array:
-    from trueness.market.kernels import DFA_SCALES
-
-    alpha = _past(f, "fluctuation_exponent", 40, DFA_SCALES)
+    alpha = f.past(k.fluctuation_exponent, 40, k.DFA_SCALES)
     return np.where(alpha > 0, alpha, np.nan)
 
 
@@ -349,10 +339,10 @@ ROWS = (
         lambda f: f["autocorr_lag1"], 20, flags=("same_as:autocorr_lag1",)),
     Row(420, "fractal_dimension_20d", "a500",
         "Higuchi dimension of PW 20, k = 1..5, slope of ln curve length on ln(1/k), clipped to "
-        "[1,2]", lambda f: np.clip(_past(f, "higuchi_dimension", 20, 5), 1, 2), 20),
+        "[1,2]", lambda f: np.clip(f.past(k.higuchi_dimension, 20, 5), 1, 2), 20),
     Row(421, "approx_entropy_20d", "a500",
         "AE(PW 20): lengths 2 and 3, tolerance 0.2*population std (<=), self matches counted, "
-        "max(0, phi2 - phi3)", lambda f: np.maximum(_past(f, "approximate_entropy", 20), 0), 20),
+        "max(0, phi2 - phi3)", lambda f: np.maximum(f.past(k.approximate_entropy, 20), 0), 20),
     _change(422, "approx_entropy_slope", "approx_entropy_20d", 25),
     _percentile(423, "approx_entropy_percentile_60d", "approx_entropy_20d"),
     _thirds(424, "approx_entropy_regime", "approx_entropy_percentile_60d"),
@@ -413,19 +403,19 @@ ROWS = (
     _change(449, "petrosian_fd_slope", "petrosian_fd_20d", 25),
     Row(450, "fd_diversity_ratio", "a500",
         "Higuchi dimension of PW 40 (library default k max 10) / katz_fd_20d",
-        lambda f: _past(f, "higuchi_dimension", 40, 10) / f["katz_fd_20d"], 40),
+        lambda f: f.past(k.higuchi_dimension, 40, 10) / f["katz_fd_20d"], 40),
     Row(451, "fd_regime_score", "a500", "2*mm((katz_fd_20d + petrosian_fd_20d)/2, 60) - 1",
         lambda f: 2 * p.position((f["katz_fd_20d"] + f["petrosian_fd_20d"]) / 2, 60) - 1, 79),
     Row(452, "lyapunov_exp_20d", "a500",
         "largest Lyapunov exponent (Rosenstein) of PW 40, embedding 3, lag 1, minimum separation "
-        "1; non-finite -> missing", lambda f: _finite(_past(f, "lyapunov_exponent", 40, 3, 20)),
+        "1; non-finite -> missing", lambda f: _finite(f.past(k.lyapunov_exponent, 40, 3, 20)),
         40, flags=(*_RANDOM, "name_states_wrong_window")),
     _change(453, "lyapunov_exp_slope", "lyapunov_exp_20d", 45, flags=_RANDOM),
     Row(454, "lyapunov_regime", "a500", "1 if lyapunov_exp_20d > 0 else 0",
         lambda f: _known(f["lyapunov_exp_20d"], f["lyapunov_exp_20d"] > 0), 40, flags=_RANDOM),
     Row(455, "correlation_dim_20d", "a500",
         "correlation dimension of PW 20, embedding 3; non-finite or <= 0 -> missing",
-        lambda f: _past(f, "correlation_dimension", 20, 3), 20, flags=_RANDOM + _MISSING),
+        lambda f: f.past(k.correlation_dimension, 20, 3), 20, flags=_RANDOM + _MISSING),
     _change(456, "correlation_dim_slope", "correlation_dim_20d", 25, flags=_RANDOM + _MISSING),
     Row(457, "mfdfa_hurst_mean", "a500",
         "MF = multifractal DFA of PW 120 (levels): scales = unique integers of 5 log-spaced points "
@@ -479,10 +469,10 @@ ROWS = (
         _volatility_rank, 69, flags=("name_misleading",)),
     Row(479, "sample_entropy_30d", "a500",
         "sample entropy of PW 30, order 2, library default tolerance 0.2*std; infinite -> missing",
-        lambda f: _past(f, "sample_entropy", 30), 30, flags=_MISSING),
+        lambda f: f.past(k.sample_entropy, 30), 30, flags=_MISSING),
     Row(480, "approximate_entropy_30d", "a500",
         "approximate entropy of PW 30, order 2, default tolerance",
-        lambda f: _past(f, "approximate_entropy", 30), 30),
+        lambda f: f.past(k.approximate_entropy, 30), 30),
     Row(481, "entropy_atr_ratio", "a500", "sample_entropy_30d/(ATR14/C + 1e-10)",
         lambda f: f["sample_entropy_30d"] / (_relative_atr(f) + 1e-10), 30, flags=_MISSING),
     Row(482, "entropy_regime", "a500",

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trueness.compiling import Kernel
+from trueness.market import kernels as k
 from trueness.market import primitives as p
+from trueness.market.emd import mode_measures
 from trueness.market.indicators.library import talib
+from trueness.market.measures import Measures
 
 if TYPE_CHECKING:
     from trueness.market.bars import Bars
@@ -57,12 +64,14 @@ class Row:
 class Frame:
     """Adjusted bars with intermediates that several rows share, each computed once.
 
-    ``frame[name]`` is the finished column of another row.
+    ``frame[name]`` is the finished column of another row. Measures of windows are kept in `folder`,
+    if there is one.
     """
 
     bars: Bars
     vix: Array | None
     rows: Mapping[str, Row]
+    folder: Path | None = None
     _done: dict[str, Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -78,6 +87,11 @@ class Frame:
             values[: row.warmup] = np.nan
             self._done[name] = values
         return self._done[name]
+
+    @cached_property
+    def measures(self) -> Measures:
+        """Measures of windows of closes."""
+        return Measures(np.ascontiguousarray(self.close), self.folder, catalogue_version())
 
     @property
     def volume(self) -> Array:
@@ -135,16 +149,16 @@ class Frame:
     @cached_property
     def modes(self) -> Array:
         """Measures of the empirical modes of 40 closes ending yesterday, (T, 4)."""
-        from trueness.market.emd import mode_measures  # loads numba
-
-        return p.lag(mode_measures(self.close, 40), 1)
+        return self.past(mode_measures, 40)
 
     @cached_property
     def multifractal(self) -> Array:
         """Multifractal exponents h(q), q = -5, -3, .. 5, of 120 closes to yesterday, (T, 6)."""
-        from trueness.market import kernels as k  # loads numba
+        return self.past(k.multifractal_exponents, 120, k.MFDFA_SCALES, k.MFDFA_POWERS)
 
-        return p.lag(k.multifractal_exponents(self.close, 120, k.MFDFA_SCALES, k.MFDFA_POWERS), 1)
+    def past(self, kernel: Kernel, n: int, *options: int | Array) -> Array:
+        """Measure of the n closes ending yesterday."""
+        return p.lag(self.measures.of(kernel, n, *options), 1)
 
     def sma(self, n: int) -> Array:
         """Simple mean of the close over n rows."""
@@ -157,3 +171,14 @@ class Frame:
     def weekly(self, formula: Callable[[Array], Array]) -> Array:
         """`formula` over weekly closes, as of the last completed week."""
         return p.weekly(self.dates, self.close, formula)
+
+
+@cache
+def catalogue_version() -> str:
+    """Digest of the code that computes indicators, and of the library behind it."""
+    sha = hashlib.sha256(f"TA-Lib {version('TA-Lib')} numpy {version('numpy')}".encode())
+    here = Path(__file__).parent
+    kernels = [here.parent / f"{name}.py" for name in ("primitives", "kernels", "emd")]
+    for file in sorted([*here.glob("*.py"), *kernels]):
+        sha.update(file.read_bytes())
+    return sha.hexdigest()[:12]

@@ -1,0 +1,148 @@
+"""Measures of windows: the same compiled and interpreted, and the same from disk as computed."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from trueness.compiling import compiled, interpreted
+from trueness.market import emd, feature_table, load_bars
+from trueness.market import kernels as k
+from trueness.market.measures import FEW_ROWS, Measures
+
+CALLS = {
+    "permutation_entropy": (k.permutation_entropy, 20, 4),
+    "sample_entropy": (k.sample_entropy, 30),
+    "approximate_entropy": (k.approximate_entropy, 20),
+    "higuchi_dimension": (k.higuchi_dimension, 40, 10),
+    "lyapunov_exponent": (k.lyapunov_exponent, 40, 3, 20),
+    "correlation_dimension": (k.correlation_dimension, 20, 3),
+    "fluctuation_exponent": (k.fluctuation_exponent, 40, k.DFA_SCALES),
+    "multifractal_exponents": (k.multifractal_exponents, 120, k.MFDFA_SCALES, k.MFDFA_POWERS),
+    "mode_measures": (emd.mode_measures, 40),
+}
+
+
+@st.composite
+def closes(draw):
+    """Prices that wander, with ties, plateaus and stretches that do not move."""
+    rng = np.random.default_rng(draw(st.integers(0, 10**6)))
+    x = rng.standard_normal(124).cumsum() * draw(st.sampled_from([1e-4, 0.1, 1.0])) + 50
+    decimals = draw(st.sampled_from([None, 0, 1, 2]))
+    x = x if decimals is None else x.round(decimals)
+    flat = draw(st.integers(0, 60))
+    x[60 : 60 + flat] = x[60]
+    return x
+
+
+@pytest.mark.parametrize("name", CALLS)
+@settings(max_examples=15, deadline=None)
+@given(closes())
+def test_interpreted_kernels_give_the_bits_of_compiled_ones(name, x):
+    kernel, n, *options = CALLS[name]
+    rows = x[len(x) - n - 2 :]
+    with np.errstate(all="ignore"):
+        fast = kernel(rows, n, *options)
+        with interpreted():
+            slow = kernel(rows, n, *options)
+    np.testing.assert_array_equal(slow, fast)
+
+
+def test_a_kernel_calls_others_in_both_ways():
+    @compiled
+    def outer(x):
+        return k.total(x) + 1
+
+    with interpreted():
+        assert outer(np.ones(3)) == 4
+        assert "dispatcher" not in vars(outer)
+    assert outer(np.ones(3)) == 4
+    assert len(outer.dispatcher.signatures) == 1
+
+
+def _random(n=400, seed=0):
+    return np.random.default_rng(seed).standard_normal(n).cumsum() + 80
+
+
+def _all(closes, folder, version="1"):
+    measures = Measures(closes, folder, version)
+    made = {name: measures.of(*call) for name, call in CALLS.items()}
+    measures.keep()
+    return made
+
+
+@pytest.mark.parametrize("more", [1, FEW_ROWS, FEW_ROWS + 1, 100])
+def test_bars_that_were_added_change_nothing_but_the_time(tmp_path, more):
+    x = _random()
+    _all(x[: len(x) - more].copy(), tmp_path)
+    (file,) = tmp_path.iterdir()
+    longer, fresh = _all(x, tmp_path), _all(x, None)
+    for name in CALLS:
+        np.testing.assert_array_equal(longer[name], fresh[name])
+    assert list(tmp_path.iterdir()) == [file]
+    again = _all(x, tmp_path)
+    for name in CALLS:
+        np.testing.assert_array_equal(again[name], fresh[name])
+
+
+def test_one_new_bar_loads_no_numba(tmp_path):
+    x = _random(300)
+    _all(x[:-1].copy(), tmp_path)
+    np.save(tmp_path / "x.npy", x)
+    code = (
+        "import sys, numpy as np; from pathlib import Path;"
+        "from tests.market.test_measures import CALLS, Measures;"
+        f"x = np.load({str(tmp_path / 'x.npy')!r});"
+        f"m = Measures(x, Path({str(tmp_path)!r}), '1');"
+        "[m.of(*call) for call in CALLS.values()]; assert 'numba' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_revised_closes_are_computed_again_from_there_on(tmp_path):
+    x = _random()
+    _all(x, tmp_path)
+    revised = x.copy()
+    revised[-30:] *= 1.01
+    for name, values in _all(revised, tmp_path).items():
+        np.testing.assert_array_equal(values, _all(revised, None)[name])
+
+
+def test_a_shorter_series_reads_but_does_not_replace_what_is_known(tmp_path):
+    x = _random()
+    _all(x, tmp_path)
+    (file,) = tmp_path.iterdir()
+    before = file.read_bytes()
+    for name, values in _all(x[:300].copy(), tmp_path).items():
+        np.testing.assert_array_equal(values, _all(x[:300].copy(), None)[name])
+    assert file.read_bytes() == before
+
+
+def test_other_code_and_damage_begin_anew(tmp_path):
+    x = _random()
+    expected = _all(x, tmp_path)
+    (file,) = tmp_path.iterdir()
+    content = bytearray(file.read_bytes())
+    content[-9] ^= 1
+    file.write_bytes(content)
+    for name, values in _all(x, tmp_path).items():
+        np.testing.assert_array_equal(values, expected[name])
+    assert file.read_bytes() != content
+    _all(x, tmp_path, "2")
+    assert len(list(tmp_path.iterdir())) == 2
+
+
+def test_tables_are_the_same_with_and_without_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
+    bars, names = load_bars("sp500").head(900), ["emd_imf_count", "mfdfa_hurst_mean", "sma_50"]
+    expected = feature_table(bars, names).values
+    assert not list(tmp_path.iterdir())
+    for given_ in (bars.head(895), bars, bars):
+        found = feature_table(given_, names, kept=True).values
+        np.testing.assert_array_equal(found, expected[: len(given_)])
+    assert len(list(tmp_path.iterdir())) == 1
+    monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
+    np.testing.assert_array_equal(feature_table(bars, names, kept=True).values, expected)

@@ -1,0 +1,67 @@
+"""Models of a bundle, read from its files, that score rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.bundle.format import NETWORK, WEIGHTS, Bundle, Member
+from trueness.examples import Examples
+from trueness.own import answering
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A member whose files were read and verified."""
+
+    member: Member
+    files: dict[str, bytes]
+    fitted: Any
+
+    @classmethod
+    def of(cls, bundle: Bundle, member: Member) -> Opened:
+        """Read and verify its files; torch is loaded for networks alone."""
+        files = bundle.files(member.folder)
+        with answering(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
+            if member.form == NETWORK:
+                from safetensors.numpy import load
+
+                return cls(member, files, load(files[WEIGHTS]))
+            from trueness.baselines.column_forms import FORMS
+
+            return cls(member, files, FORMS[member.form].opened(member.settings, files))
+
+    def logits(self, examples: Examples, beside: Path = Path()) -> Array:
+        """Logits (N,) of some examples.
+
+        Raises
+        ------
+        SpecError
+            With code ``damaged`` if the files hold a model that does not read them.
+        """
+        with answering(f"{self.member.folder} cannot score", "damaged"):
+            found = np.asarray(self._logits(examples, beside), np.float64)
+            if found.shape != examples.start.shape or not np.isfinite(found).all():
+                raise ValueError("a finite score per row is needed")
+        return found
+
+    def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
+        spec = self.member.spec
+        if self.member.form != NETWORK:
+            from trueness.baselines.fitted import logits_of
+            from trueness.baselines.inputs import columns_of
+
+            x, _ = columns_of(examples, spec.model.inputs, examples.starts(0))
+            return logits_of(self.fitted, x, spec.model.kind)
+        from trueness.fit import choose_device
+        from trueness.fit.scoring import network_logits
+
+        precision = self.member.settings["precision"]
+        where = choose_device("cpu")
+        return network_logits(spec, self.fitted, examples, where, precision, beside)

@@ -1,0 +1,112 @@
+"""Measures of windows of closes, which are kept on disk: a new bar costs one window, not all.
+
+A measure of a row depends on the closes of its window alone, so that what was computed of a series
+holds for every longer one that begins with the same closes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import nullcontext, suppress
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trueness.compiling import Kernel, interpreted
+from trueness.files import read_tensors, write_tensors, written_whole
+
+Array = NDArray[np.float64]
+
+FEW_ROWS = 5
+"""Rows up to which interpreting is faster than loading numba."""
+BEGINNING = 250
+"""Closes by which a series is found again."""
+
+
+class Measures:
+    """Measures of one series of closes, each computed once.
+
+    Parameters
+    ----------
+    closes : (T,) float64
+        C-contiguous, without gaps.
+    folder : Path, optional
+        Where measures of earlier closes lie; without, nothing is read or written.
+    version : str
+        Of the code that computes them.
+    """
+
+    def __init__(self, closes: Array, folder: Path | None = None, version: str = "") -> None:
+        self.closes = closes
+        self._path = None
+        if folder is not None:
+            begins = hashlib.sha256(version.encode() + closes[:BEGINNING].tobytes())
+            self._path = folder / f"measures-{begins.hexdigest()[:24]}.safetensors"
+        self._kept: dict[str, Array] | None = None
+        self._rows, self._of_more = 0, False
+        self._made: dict[str, Array] = {}
+
+    def of(self, kernel: Kernel, n: int, *options: int | Array) -> Array:
+        """What a kernel says of the windows of n closes, (T,) or (T, k); row t ends with close t.
+
+        Parameters
+        ----------
+        kernel : Kernel
+            Of `trueness.market.kernels` or `trueness.market.emd`.
+        n : int
+            Closes in a window.
+        *options
+            Further arguments of the kernel.
+        """
+        told = " ".join(np.array2string(np.asarray(one)) for one in options)
+        name = f"{kernel.name} {n} {told}"
+        if name not in self._made:
+            self._made[name] = self._extended(name, kernel, n, options)
+        return self._made[name]
+
+    def _extended(
+        self, name: str, kernel: Kernel, n: int, options: tuple[int | Array, ...]
+    ) -> Array:
+        """Rows that are known, and the rest."""
+        if self._kept is None:
+            self._kept, self._rows = self._read()
+        known = self._kept.get(name)
+        start = 0 if known is None else self._rows
+        todo = len(self.closes) - start
+        if known is not None and not todo:
+            return known
+        few = todo <= FEW_ROWS and start >= n - 1
+        with interpreted() if few else nullcontext(), np.errstate(all="ignore"):
+            made = kernel(self.closes[max(0, start - n + 1) :], n, *options)
+        return made if known is None else np.concatenate([known, made[-todo:]])
+
+    def _read(self) -> tuple[dict[str, Array], int]:
+        """Measures of the closes that this series begins with, and how many rows those are."""
+        if self._path is None or not self._path.exists():
+            return {}, 0
+        try:
+            kept, _ = read_tensors(self._path)
+        except (OSError, ValueError):
+            return {}, 0  # damaged: it is written again
+        closes = kept.pop("closes")
+        alike = min(len(closes), len(self.closes))
+        differs = np.flatnonzero(closes[:alike] != self.closes[:alike])
+        rows = int(differs[0]) if len(differs) else alike
+        self._of_more = rows == len(self.closes) < len(closes)
+        return {name: values[:rows] for name, values in kept.items()}, rows
+
+    def keep(self) -> None:
+        """Write what was computed, if anything was; done without where it cannot be written.
+
+        Measures of a longer series stay as they are.
+        """
+        kept = self._kept or {}
+        new = any(len(kept.get(name, ())) < len(made) for name, made in self._made.items())
+        if self._path is None or self._of_more or not new:
+            return
+        whole = kept if self._rows == len(self.closes) else {}
+        with suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with written_whole(self._path, durable=False) as unfinished:
+                write_tensors(unfinished, {"closes": self.closes, **whole, **self._made})
