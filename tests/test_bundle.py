@@ -129,7 +129,9 @@ def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
 def test_one_new_bar_loads_no_package_that_fits(bundles, folder):
     """Models of ours are arrays, and boosters are asked by the C interface of their packages."""
     kinds = ("one_feature", "logit", "forest", "boosting")
-    every = [bundles[kind] for kind in ("lightgbm", "xgboost", *(f"a20/{k}" for k in kinds))]
+    every = [
+        bundles[kind] for kind in ("lightgbm", "xgboost", "catboost", *(f"a20/{k}" for k in kinds))
+    ]
     program = (
         "import sys\n"
         "from trueness.__main__ import main\n"

@@ -20,7 +20,8 @@ from tests.test_cli import call
 from trueness import own
 from trueness.api import run as run_api
 from trueness.baselines import arrays
-from trueness.baselines.fitted import CatBoost, LightGBM, XGBoost
+from trueness.baselines.catboost_trees import CatBoost
+from trueness.baselines.fitted import LightGBM, XGBoost
 from trueness.bundle import agreement, converters
 from trueness.bundle.finalizing import finalize_named
 from trueness.bundle.graph import Graph, file_of
@@ -356,14 +357,13 @@ def test_catboost_with_a_first_number_or_other_trees(params):
     y = (x[:, 0] + rng.normal(size=300) > 1.2).astype(int)
     model = catboost.CatBoost({"loss_function": "Logloss", "iterations": 9, "thread_count": 1,
                                "allow_writing_files": False, "logging_level": "Silent", **params})  # fmt: skip
-    kept = CatBoost(model.fit(x, y), 6)
-    settings_, files = kept.kept()
+    kept = CatBoost.of(model.fit(x, y), 6)
     if "grow_policy" in params:
         with pytest.raises(TruenessError) as caught:
-            _logits(lambda g, c: converters.catboost_logits(g, c, files, settings_["trees"]), x)
+            _logits(lambda g, c: converters.catboost_logits(g, c, kept), x)
         assert caught.value.code == "no_converter"
         return
-    got = _logits(lambda g, c: converters.catboost_logits(g, c, files, settings_["trees"]), x)
+    got = _logits(lambda g, c: converters.catboost_logits(g, c, kept), x)
     np.testing.assert_allclose(got, kept.logits(x), rtol=1e-5, atol=1e-5)
 
 

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 
+import catboost
 import lightgbm
 import numpy as np
 import pytest
@@ -17,9 +18,12 @@ from sklearn.preprocessing import StandardScaler
 
 from trueness.baselines import lightgbm_library, xgboost_library
 from trueness.baselines.arrays import Boosting, Forest, Linear, of_forest, of_histograms
+from trueness.baselines.catboost_trees import CatBoost
 from trueness.baselines.column_forms import FORMS
 from trueness.baselines.fitted import LightGBM, XGBoost, log_odds
 
+CAT = {"loss_function": "Logloss", "iterations": 12, "depth": 4, "thread_count": 1,
+       "allow_writing_files": False, "logging_level": "Silent"}  # fmt: skip
 LIGHT = {"objective": "binary", "verbosity": -1, "num_threads": 1, "min_data_in_leaf": 5}
 EXTREME = {"objective": "binary:logistic", "nthread": 1, "max_depth": 4}
 
@@ -75,6 +79,22 @@ def test_xgboost_answers_as_the_package(seed, gaps, trees, order, rows):
             table, some = xgboost.DMatrix(x, nthread=1), (0, trees)
             theirs = booster.predict(table, output_margin=True, iteration_range=some)
             assert np.array_equal(got, theirs)
+
+
+@settings(max_examples=12, deadline=None)
+@given(*CASES, st.sampled_from(["SymmetricTree", "Depthwise", "Lossguide"]),
+       st.sampled_from(["Min", "Max"]))  # fmt: skip
+def test_catboost_answers_as_the_package(seed, gaps, trees, order, rows, policy, unknown):
+    x, y = rows_of(seed, gaps)
+    if not gaps:
+        x[0, 0] = np.nan  # what is unknown is known to the model before it meets it
+    model = catboost.CatBoost({**CAT, "grow_policy": policy, "nan_mode": unknown}).fit(x, y)
+    x = np.array(x[:rows], order=order)
+    got = kept_again(CatBoost.of(model, trees)).logits(x)
+    assert got.shape == (rows,)
+    if rows:
+        theirs = model.predict(x, prediction_type="RawFormulaVal", ntree_end=trees)
+        np.testing.assert_allclose(got, theirs, rtol=0, atol=1e-13)
 
 
 @pytest.mark.parametrize(

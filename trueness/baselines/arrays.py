@@ -18,13 +18,14 @@ from trueness.baselines.fitted import Array, Kept, log_odds
 ARRAYS = "arrays.safetensors"
 
 
-def _kept(arrays: Mapping[str, NDArray[Any]]) -> dict[str, bytes]:
+def kept_arrays(arrays: Mapping[str, NDArray[Any]]) -> dict[str, bytes]:
+    """A file of arrays."""
     from safetensors.numpy import save
 
     return {ARRAYS: save({name: np.ascontiguousarray(one) for name, one in arrays.items()})}
 
 
-def _arrays(files: Mapping[str, bytes], kinds: Mapping[str, type]) -> list[Any]:
+def opened_arrays(files: Mapping[str, bytes], kinds: Mapping[str, type]) -> list[Any]:
     """Rows of numbers of a file by name, each of a kind."""
     from safetensors.numpy import load
 
@@ -71,7 +72,7 @@ class Linear:
 
     def kept(self) -> Kept:
         """Its arrays."""
-        files = _kept({n: getattr(self, n) for n in ("centre", "spread", "weights")})
+        files = kept_arrays({n: getattr(self, n) for n in ("centre", "spread", "weights")})
         return {"intercept": self.intercept, "columns": list(self.columns)}, files
 
     @classmethod
@@ -79,7 +80,7 @@ class Linear:
         """From its arrays."""
         kinds = dict.fromkeys(("centre", "spread", "weights"), np.float64)
         columns = tuple(int(at) for at in settings["columns"])
-        return cls(*_arrays(files, kinds), float(settings["intercept"]), columns)
+        return cls(*opened_arrays(files, kinds), float(settings["intercept"]), columns)
 
 
 # ------------------------------------------------------------------------------------------- trees
@@ -153,7 +154,7 @@ class Trees:
 
     def kept(self) -> dict[str, bytes]:
         """Its arrays."""
-        return _kept({one.name: getattr(self, one.name) for one in fields(self)})
+        return kept_arrays({one.name: getattr(self, one.name) for one in fields(self)})
 
     @classmethod
     def opened(cls, files: Mapping[str, bytes]) -> Self:
@@ -166,7 +167,7 @@ class Trees:
         """
         others = {"value": np.float64, "unknown_above": np.bool_}
         kinds = {one.name: others.get(one.name, np.int32) for one in fields(cls)}
-        trees = cls(*_arrays(files, kinds))
+        trees = cls(*opened_arrays(files, kinds))
         following, own = np.stack([trees.below, trees.above]), np.arange(len(trees.below))
         if not ((following > own).all(axis=0) | (following == own).all(axis=0)).all():
             raise ValueError("nodes follow each other in circles")

@@ -15,7 +15,8 @@ from collections.abc import Generator, Sequence
 
 import numpy as np
 
-from trueness.baselines.fitted import CatBoost, Fitted, LightGBM, XGBoost
+from trueness.baselines.catboost_trees import CatBoost
+from trueness.baselines.fitted import Fitted, LightGBM, XGBoost
 from trueness.baselines.inputs import Fit, Job
 from trueness.errors import SpecError
 from trueness.own import answering
@@ -88,7 +89,7 @@ def catboost(job: Job) -> tuple[Fitted, str]:
         held = (job.validation.x, job.validation.y)
         model.fit(job.train.x, job.train.y, eval_set=held, use_best_model=False)
     trees = _best(model.get_evals_result()["validation"]["Logloss"])
-    return CatBoost(model, trees), _words(trees)
+    return CatBoost.of(model, trees), _words(trees)
 
 
 def _best(losses: Sequence[float]) -> int:

@@ -6,11 +6,9 @@ their packages' own formats, estimators of others by skops, which builds known t
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -206,44 +204,3 @@ class XGBoost:
         """From its binary JSON."""
         check_installed("xgboost")
         return cls(files["model.ubj"], settings["trees"])
-
-
-@dataclass(frozen=True)
-class CatBoost:
-    """A model of CatBoost; `trees` of it count."""
-
-    model: Any
-    trees: int
-    form: ClassVar[str] = "catboost"
-
-    def logits(self, x: Array) -> Array:
-        """Logits (n,)."""
-        raw = self.model.predict(x, prediction_type="RawFormulaVal", ntree_end=self.trees)
-        return np.asarray(raw)
-
-    def contributions(self, x: Array) -> Array:
-        """TreeSHAP of each column, (n, p); see `Explained`."""
-        import catboost
-
-        model = self.model.copy()
-        if model.tree_count_ > self.trees:
-            model.shrink(ntree_end=self.trees)
-        rows = catboost.Pool(x)
-        return np.asarray(model.get_feature_importance(rows, type="ShapValues", thread_count=1)
-                          )[:, :-1]  # fmt: skip
-
-    def kept(self) -> Kept:
-        """Its own format."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model.cbm"
-            self.model.save_model(str(path))
-            return {"trees": self.trees}, {"model.cbm": path.read_bytes()}
-
-    @classmethod
-    def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Self:
-        """From its own format."""
-        import catboost
-
-        model = catboost.CatBoost()
-        model.load_model(blob=files["model.cbm"])
-        return cls(model, settings["trees"])

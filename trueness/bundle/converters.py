@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from trueness.baselines.catboost_trees import CatBoost
 from trueness.baselines.fitted import CLIP
 from trueness.baselines.foreign import method_of, positive_column
 from trueness.bundle.format import NETWORK
@@ -146,22 +147,17 @@ def _xgboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
 def _catboost(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
     del beside
     columns = graph.cast(_columns(graph, one, rows), "float32")
-    return catboost_logits(graph, columns, one.files, one.fitted.trees)
+    return catboost_logits(graph, columns, one.fitted)
 
 
-def catboost_logits(graph: Graph, columns: str, files: Mapping[str, bytes], trees: int) -> str:
-    """Logits (N,) of float32 columns (N, p), by the first trees of what CatBoost exports itself."""
-    import catboost
-
+def catboost_logits(graph: Graph, columns: str, fitted: CatBoost) -> str:
+    """Logits (N,) of float32 columns (N, p), by what CatBoost exports itself."""
     with (
         tempfile.TemporaryDirectory() as folder,
         answering("CatBoost cannot become an ONNX graph", "no_converter"),
     ):
-        model = catboost.CatBoost()
-        model.load_model(blob=files["model.cbm"])
-        model.shrink(trees)
         path = Path(folder) / "model.onnx"
-        model.save_model(str(path), format="onnx")
+        fitted.model.save_model(str(path), format="onnx")
         written = path.read_bytes()
     return of_catboost(graph, columns, written)
 

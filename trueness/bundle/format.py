@@ -30,7 +30,7 @@ from trueness.spec.kinds import spec_class
 NETWORK, ENCODER = "network", "encoder"
 """Forms of members that torch scores; the others are `trueness.baselines.column_forms.FORMS`."""
 WEIGHTS = "model.safetensors"
-VERSION = 3
+VERSION = 4
 """Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
 LABELLED, LANGUAGES = "labelled", "languages"
