@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from cyclopts import Parameter
-
 from trueness.cli.options import CHOICE, DEFAULT_STORE, Store_
 from trueness.cli.output import DEFAULT, Output, check, present
 
