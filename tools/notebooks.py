@@ -39,6 +39,8 @@ def executed(path: Path, folder: Path) -> dict[str, Any]:
         resources={"metadata": {"path": str(folder)}},
     ).execute()  # fmt: skip
     for cell in notebook.cells:
+        if "outputs" in cell:
+            cell.outputs = [one for one in cell.outputs if one.get("name") != "stderr"]
         for output in cell.get("outputs", ()):
             if "data" in output:
                 output["data"] = {k: v for k, v in output["data"].items() if k in SHOWN}

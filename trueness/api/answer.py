@@ -93,7 +93,7 @@ class Answer(Generic[J]):
         text = StringIO()
         console = Console(
             file=text, width=WIDTH, markup=False, emoji=False,
-            force_jupyter=False,  # in a notebook it would show each line itself, and write none
+            force_jupyter=False, force_terminal=False,  # it writes plain text, in a notebook too
         )  # fmt: skip
         print_document(self.document(), console)
         return text.getvalue().rstrip()
