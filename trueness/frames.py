@@ -44,8 +44,8 @@ def as_frame(table: object) -> pl.DataFrame:
     except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
         raise DataError(f"the table cannot be read: {first_line(error)}", "table") from None
     raise DataError(
-        f"a {type(table).__name__} is no table; give a frame of polars, pandas, Arrow or datasets, or a "
-        "mapping of columns", "table",
+        f"a {type(table).__name__} is no table; give a frame of polars, pandas, Arrow or "
+        "datasets, or a mapping of columns", "table",
     )  # fmt: skip
 
 

@@ -11,6 +11,8 @@ from trueness.files import foreign_json
 
 STATE, SPLITS = "state.json", "dataset_dict.json"
 """What the folder of a dataset holds, and that of a mapping of splits to datasets."""
+NO_LIST = (OSError, LookupError, TypeError, ValueError, AttributeError)
+"""What reading a state raises that does not list files which are there."""
 
 
 def is_saved_dataset(path: Path) -> bool:
@@ -33,10 +35,21 @@ def read_saved_dataset(path: Path) -> pl.DataFrame:
     try:
         state = foreign_json(path / STATE)
         if state.get("_indices_data_files"):
-            raise DataError(f"{path}: rows are chosen by an index beside them; load it with "
-                            "datasets, flatten_indices() and save it again", "unreadable")  # fmt: skip
+            raise DataError(
+                f"{path}: rows are chosen by an index beside them; load it with datasets, "
+                "flatten_indices() and save it again", "unreadable",
+            )  # fmt: skip
         files = [path / Path(one["filename"]).name for one in state["_data_files"]]
         return pl.concat([pl.read_ipc_stream(file) for file in files])
-    except (OSError, KeyError, TypeError, AttributeError, pl.exceptions.PolarsError) as error:
+    except (
+        OSError,
+        KeyError,
+        TypeError,
+        ValueError,
+        AttributeError,
+        pl.exceptions.PolarsError,
+    ) as error:
         reason = first_line(error)
-        raise DataError(f"{path}: no saved dataset that can be read ({reason})", "unreadable") from None
+        raise DataError(
+            f"{path}: no saved dataset that can be read ({reason})", "unreadable"
+        ) from None

@@ -107,7 +107,8 @@ def read_table(path: str | Path, *, separator: str | None = None, types: bool = 
     Raises
     ------
     DataError
-        If it is missing (code ``no_file``), has several splits (``several_splits``), has no header (``empty``), another ending (``suffix``),
+        If it is missing (code ``no_file``), has several splits
+        (``several_splits``), has no header (``empty``), another ending (``suffix``),
         is damaged (``unreadable``), has a column twice (``doubled_column``), rows of different
         lengths (``row_length``), quotes that swallow rows (``quotes``), or bytes that are no text
         (``encoding``).

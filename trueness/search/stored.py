@@ -67,7 +67,8 @@ class StoredStudy:
                 "number": trial.number, "value": self.sign * (trial.values or [math.nan])[0],
                 "state": "complete",
                 "params": {self.short(n): _word(v) for n, v in trial.params.items()},
-                "forced": None if self.is_foreign else trial.user_attrs.get("forced"), "key": facts.get("keys", [None])[0],
+                "forced": None if self.is_foreign else trial.user_attrs.get("forced"),
+                "key": facts.get("keys", [None])[0],
                 **{n: facts.get(n) for n in ("parameters", "scores", "recall", "seconds")},
             }  # fmt: skip
 
