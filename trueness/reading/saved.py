@@ -41,14 +41,7 @@ def read_saved_dataset(path: Path) -> pl.DataFrame:
             )  # fmt: skip
         files = [path / Path(one["filename"]).name for one in state["_data_files"]]
         return pl.concat([pl.read_ipc_stream(file) for file in files])
-    except (
-        OSError,
-        KeyError,
-        TypeError,
-        ValueError,
-        AttributeError,
-        pl.exceptions.PolarsError,
-    ) as error:
+    except (*NO_LIST, pl.exceptions.PolarsError) as error:
         reason = first_line(error)
         raise DataError(
             f"{path}: no saved dataset that can be read ({reason})", "unreadable"

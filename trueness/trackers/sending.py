@@ -148,7 +148,7 @@ def send(
 def _sent(
     store: AnyStore, run: Run, name: str, tracker: Tracker, kind: Kind, uri: str | None
 ) -> str:
-    """Where a run is, sent now; the ledger remembers that its estimates were looked at."""
+    """Where a run is, sent now; the ledger records the evaluation."""
     record_access(store, [run], "log", kind)
     entry = entry_of(store, run, name)
     with _answering(kind, uri):
