@@ -3,16 +3,19 @@
 import json
 import re
 import runpy
+from difflib import SequenceMatcher
 from pathlib import Path
 
 import pytest
 
-from tests.test_tutorials import _alike
+from tests.test_tutorials import NUMBER, _alike
 
 TOOL = runpy.run_path(str(Path(__file__).resolve().parents[1] / "tools" / "notebooks.py"))
 NOTEBOOKS = sorted(TOOL["FOLDER"].glob("*.ipynb"))
 MOST_CELLS = 12
-KEY = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12}\b")
+PAGE_AGREEMENT = 0.95
+"""Rounding on another processor changes which rows a page lists; the cells below it are exact."""
+KEY = re.compile(r"\b(?=[0-9a-f]*\d)[0-9a-f]{12,64}\b")
 TODAY = re.compile(r"\b20(?:2[6-9]|[3-9]\d)-\d\d-\d\d\b")
 
 
@@ -28,10 +31,24 @@ def _compare(stored, now):
         shown, printed = cell.get("outputs", []), again.get("outputs", [])
         assert len(shown) == len(printed), cell["source"]
         for one, other in zip(shown, printed, strict=True):
-            words = list(zip(_words(one), _words(other), strict=True))
+            before, after = _words(one), _words(other)
+            compared += len(before)
+            if _is_page(one):
+                assert _agreement(before, after) >= PAGE_AGREEMENT
+                continue
+            words = list(zip(before, after, strict=True))
             assert [pair for pair in words if not _alike(*pair)] == []
-            compared += len(words)
     return compared
+
+
+def _is_page(output):
+    return "<iframe" in "".join(output.get("data", {}).get("text/html", ""))
+
+
+def _agreement(before, after):
+    """Share of the words of a page that stand in another one, in order, whatever their numbers."""
+    before, after = ([NUMBER.sub("0", word) for word in words] for words in (before, after))
+    return SequenceMatcher(None, before, after, autojunk=False).ratio()
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

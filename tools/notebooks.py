@@ -72,7 +72,7 @@ def _shown(output: dict[str, Any]) -> list[str]:
     data = output.get("data", {"text/plain": output.get("text", "")})
     if "text/html" in data:
         content = "".join(data["text/html"])
-        return ["<div>", *filter(str.strip, content.splitlines()), "</div>"]
+        return ['<div style="overflow: auto">', *filter(str.strip, content.splitlines()), "</div>"]
     return ["```text", "".join(data["text/plain"]).rstrip(), "```"]
 
 
