@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         judge,
         leaderboard,
         load,
+        log,
         run,
         show,
         thresholds,

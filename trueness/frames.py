@@ -16,7 +16,7 @@ UNITS = {"M": ("D", "ms", "us", "ns"), "m": ("ms", "us", "ns")}
 
 
 def as_frame(table: object) -> pl.DataFrame:
-    """Frame of polars from one of polars, pandas or Arrow, or a mapping of columns.
+    """Frame of polars from one of polars, pandas, Arrow or Hugging Face, or a mapping of columns.
 
     Raises
     ------
@@ -28,6 +28,8 @@ def as_frame(table: object) -> pl.DataFrame:
     if isinstance(table, pl.LazyFrame):
         return table.collect()
     try:
+        if type(table).__module__.startswith("datasets."):
+            return _of_dataset(table)
         if isinstance(table, Mapping):
             return pl.DataFrame([as_series(str(k), v) for k, v in table.items()])
         if type(table).__module__.startswith("pandas"):
@@ -42,9 +44,19 @@ def as_frame(table: object) -> pl.DataFrame:
     except (TypeError, ValueError, RuntimeError, pl.exceptions.PolarsError) as error:
         raise DataError(f"the table cannot be read: {first_line(error)}", "table") from None
     raise DataError(
-        f"a {type(table).__name__} is no table; give a frame of polars, pandas or Arrow, or a "
-        "mapping of columns", "table",
+        f"a {type(table).__name__} is no table; give a frame of polars, pandas, Arrow or "
+        "datasets, or a mapping of columns", "table",
     )  # fmt: skip
+
+
+def _of_dataset(dataset: Any) -> pl.DataFrame:  # noqa: ANN401 - of `datasets`
+    """Rows of a dataset of Hugging Face; class labels are numbers, as they are stored."""
+    if isinstance(dataset, Mapping):
+        splits = ", ".join(map(str, dataset))
+        raise DataError(f"a dataset of several splits; give one of {splits}", "several_splits")
+    if not hasattr(dataset, "with_format") or not hasattr(dataset, "__len__"):
+        raise DataError("a dataset that streams; give one that is loaded", "table")
+    return pl.DataFrame(dataset.with_format("arrow")[:])
 
 
 def as_series(name: str, values: object) -> pl.Series:

@@ -29,6 +29,7 @@ EXTRAS = {
     "onnx": "onnx", "onnxscript": "onnx", "onnxruntime": "onnx", "skl2onnx": "onnx",
     "wordllama": "vectors", "transformers": "pretrained", "peft": "pretrained",
     "ray": "ray",
+    "mlflow": "trackers", "wandb": "trackers", "tensorboardX": "trackers",
 }  # fmt: skip
 """Package -> extra of trueness that installs it."""
 

@@ -60,7 +60,7 @@ class Answer(Generic[J]):
         """Write it to a file.
 
         A page (``.html``), Markdown (``.md``), its tables as LaTeX (``.tex``), or the frame
-        (``.csv``).
+        (``.csv``, ``.parquet``).
 
         Raises
         ------
@@ -69,7 +69,7 @@ class Answer(Generic[J]):
         """
         from trueness.report import write
 
-        is_frame = Path(path).suffix.lower() == ".csv"
+        is_frame = Path(path).suffix.lower() in (".csv", ".parquet")
         write(self.to_frame() if is_frame else self.document(), path)
         return Path(path)
 
@@ -91,7 +91,11 @@ class Answer(Generic[J]):
         from trueness.report import show as print_document
 
         text = StringIO()
-        print_document(self.document(), Console(file=text, width=WIDTH, markup=False, emoji=False))
+        console = Console(
+            file=text, width=WIDTH, markup=False, emoji=False,
+            force_jupyter=False, force_terminal=False,  # it writes plain text, in a notebook too
+        )  # fmt: skip
+        print_document(self.document(), console)
         return text.getvalue().rstrip()
 
     def _repr_html_(self) -> str:

@@ -59,7 +59,8 @@ def judge(
         column alone is one model. For K classes: model -> (n, K), with `classes`. With `data`:
         columns, all that have no other role by default.
     data : path or frame, optional
-        ``.parquet, .csv, .tsv, .arrow, .feather, .jsonl``, or a frame of polars, pandas or Arrow.
+        ``.parquet, .csv, .tsv, .arrow, .feather, .jsonl``, the folder of a dataset that
+        ``save_to_disk`` of Hugging Face wrote, or a frame of polars, pandas, Arrow or `datasets`.
     id : (n,) or str, optional
         Names of the units; by default their time and group, or their number.
     time : (n,) or str, optional

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trueness.judge.multiplicity import Spending
     from trueness.judge.show import Shown
     from trueness.judge.thresholds import Thresholds
+    from trueness.trackers import Logged
 
 DEFAULT_STORE = "store"
 
@@ -228,3 +229,35 @@ def calibrate(
     kept = opened(store)
     ((name, found),) = _runs(kept, [run], None).items()
     return Answer(judge_calibration(kept, name, found, several(methods) or None), kept)
+
+
+def log(
+    *runs: str, to: Literal["mlflow", "wandb", "tensorboard"], campaign: str | None = None,
+    uri: str | None = None, experiment: str | None = None, store: Where = DEFAULT_STORE,
+) -> Answer[Logged]:  # fmt: skip
+    """Send stored runs to an experiment tracker, each once; its package is of the extra `trackers`.
+
+    Parameters
+    ----------
+    *runs : str
+        Ids, keys or beginnings of keys.
+    to : {"mlflow", "wandb", "tensorboard"}
+    campaign : str, optional
+        All its runs instead.
+    uri : str, optional
+        A tracking URI of MLflow, else a folder; by default what the tracker takes.
+    experiment : str, optional
+        Experiment of MLflow, project of Weights & Biases, folder of TensorBoard; the name of the
+        campaign of each run by default.
+    store : Store, str or Path
+
+    Raises
+    ------
+    TruenessError
+        If a package is missing, the tracker does not answer or there is no such run.
+    """
+    from trueness.trackers import send
+
+    kept = opened(store)
+    sent = send(kept, runs, to, campaign=campaign, uri=uri, experiment=experiment)
+    return Answer(sent, kept)

@@ -53,6 +53,7 @@ VERBS = {
     "plan": "deciding:plan",
     "calibrate": "calibrating:calibrate",
     "top": "deciding:top",
+    "log": "logging_runs:log",
     "finalize": "using:finalize",
     "predict": "using:predict",
     "monitor": "using:monitor",

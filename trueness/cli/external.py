@@ -61,7 +61,7 @@ def judge(
     Parameters
     ----------
     file
-        Table: .parquet, .csv, .tsv, .arrow, .feather or .jsonl.
+        Table: .parquet, .csv, .tsv, .arrow, .feather or .jsonl, or a folder of save_to_disk.
     label
         Column of labels 0 and 1, or of classes.
     score

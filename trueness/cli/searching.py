@@ -189,7 +189,7 @@ def _studies(
         from trueness.store import Store
 
         opened = Store(store)
-        return [study_of(one, opened) for one in find_studies(names, store, storage)]
+        return [study_of(one, opened) for one in find_studies(names, store, storage, foreign=True)]
     wanted = list(folders)
     if everything:
         inside = [(folder, study_folders(folder)) for folder in wanted]

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from trueness.errors import DataError, first_line
 from trueness.reading.jsonlines import as_text, line_blocks, records
 from trueness.reading.opening import BROKEN, checked, ending, opened, unreadable, utf8_blocks
+from trueness.reading.saved import is_saved_dataset, read_saved_dataset
 from trueness.reading.separated import BLANK, rows_of
 from trueness.reading.values import typed, without_missing
 
@@ -90,7 +91,8 @@ def read_table(path: str | Path, *, separator: str | None = None, types: bool = 
     """All rows of a file.
 
     CSV, TSV and JSON lines (in UTF-8, or with a byte order mark in UTF-16 or UTF-32; also
-    compressed, ``.gz .bz2 .xz .zst``, or alone in a ``.zip``), Parquet and Arrow. What separates
+    compressed, ``.gz .bz2 .xz .zst``, or alone in a ``.zip``), Parquet and Arrow; the folder of a
+    dataset of Hugging Face that ``save_to_disk`` wrote. What separates
     the cells of a text is recognised, and noted where it is not what the ending says. A cell is
     missing where it is empty or blank.
 
@@ -105,11 +107,15 @@ def read_table(path: str | Path, *, separator: str | None = None, types: bool = 
     Raises
     ------
     DataError
-        If it is missing (code ``no_file``), has no header (``empty``), another ending (``suffix``),
+        If it is missing (code ``no_file``), has several splits
+        (``several_splits``), has no header (``empty``), another ending (``suffix``),
         is damaged (``unreadable``), has a column twice (``doubled_column``), rows of different
         lengths (``row_length``), quotes that swallow rows (``quotes``), or bytes that are no text
         (``encoding``).
     """
+    if is_saved_dataset(Path(path)):
+        frame = without_missing(read_saved_dataset(Path(path)))
+        return Portion(frame, np.arange(1, len(frame) + 1))
     parts = list(portions(path, separator=separator))
     frames = [one.frame for one in parts]
     try:

@@ -17,8 +17,12 @@ def storage_url(storage: str | None, store: Place) -> str:
     return store.database if isinstance(store, Address) else file_url((store / FILE).resolve())
 
 
-def find_studies(names: tuple[str, ...], store: Place, storage: str | None) -> list[StoredStudy]:
+def find_studies(
+    names: tuple[str, ...], store: Place, storage: str | None, *, foreign: bool = False
+) -> list[StoredStudy]:
     """Studies of a store by name, or all of them that have trials.
+
+    With `foreign`, also those that other programs made.
 
     Raises
     ------
@@ -32,7 +36,8 @@ def find_studies(names: tuple[str, ...], store: Place, storage: str | None) -> l
             "published one", "no_study",
         )  # fmt: skip
     database = open_storage(storage_url(storage, store), must_exist=True)
-    found = [find_study(database, name) for name in dict.fromkeys(names or study_names(database))]
+    wanted = names or study_names(database, foreign=foreign)
+    found = [find_study(database, name, foreign=foreign) for name in dict.fromkeys(wanted)]
     found = found if names else [one for one in found if one.completed]
     if not found:
         where = shown_url(storage) if storage else store

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
 from optuna.storages import RDBStorage
+from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from trueness.document.numbers import plural
@@ -29,6 +37,17 @@ class StoredStudy:
     about: dict[str, Any]
     objective: list[str]
     trials: list[FrozenTrial]
+    sign: int = 1
+    """-1 for values that were minimised, which are shown negated."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether another program made it: its trials are no runs of trueness."""
+        return "sources" not in self.about
+
+    def short(self, name: str) -> str:
+        """What a parameter is called; those of others by their whole names."""
+        return name if self.is_foreign else short(name)
 
     @property
     def completed(self) -> list[FrozenTrial]:
@@ -43,11 +62,13 @@ class StoredStudy:
     def rows(self) -> Iterator[dict[str, Any]]:
         """Trials that were carried out, as rows for `judge.studies.from_rows`."""
         for trial in self.completed:
-            facts = trial.user_attrs.get("run", {})
+            facts = {} if self.is_foreign else trial.user_attrs.get("run", {})
             yield {
-                "number": trial.number, "value": (trial.values or [None])[0], "state": "complete",
-                "params": {short(n): _word(v) for n, v in trial.params.items()},
-                "forced": trial.user_attrs.get("forced"), "key": facts.get("keys", [None])[0],
+                "number": trial.number, "value": self.sign * (trial.values or [math.nan])[0],
+                "state": "complete",
+                "params": {self.short(n): _word(v) for n, v in trial.params.items()},
+                "forced": None if self.is_foreign else trial.user_attrs.get("forced"),
+                "key": facts.get("keys", [None])[0],
                 **{n: facts.get(n) for n in ("parameters", "scores", "recall", "seconds")},
             }  # fmt: skip
 
@@ -68,28 +89,64 @@ def _word(value: Any) -> Any:  # noqa: ANN401 - a level of a choice
     return str(value) if value is None or isinstance(value, bool) else value
 
 
-def study_names(storage: RDBStorage) -> list[str]:
-    """Names of the studies that trueness made, in order of their making."""
+def study_names(storage: RDBStorage, *, foreign: bool = False) -> list[str]:
+    """Names of the studies that trueness made, in order of their making; of all with `foreign`."""
     studies = storage.get_all_studies()
-    return [one.study_name for one in studies if "made" in one.user_attrs]
+    return [one.study_name for one in studies if foreign or "made" in one.user_attrs]
 
 
-def find_study(storage: RDBStorage, name: str) -> StoredStudy:
+def find_study(storage: RDBStorage, name: str, *, foreign: bool = False) -> StoredStudy:
     """Study of a storage.
+
+    Parameters
+    ----------
+    storage : RDBStorage
+    name : str
+    foreign : bool
+        Whether it may be one that trueness did not make.
 
     Raises
     ------
     DataError
-        If the storage has none of that name.
+        If the storage has none of that name; ``foreign_study`` if another program made it.
     """
-    names = study_names(storage)
+    names = study_names(storage, foreign=True)
     if name not in names:
         hint = nearest(name, names) if names else "it has none; `trueness search run` makes one"
         raise DataError(f"no study {name!r} in the storage; {hint}")
     study = optuna.load_study(study_name=name, storage=storage)
     attributes = study.user_attrs
+    if "made" not in attributes:
+        if not foreign:
+            raise DataError(f"trueness did not make the study {name!r}; `trueness search analyze` "
+                            "and `coverage` read it", "foreign_study")  # fmt: skip
+        return _foreign(study)
     objective = str(attributes["made"]["objective"]).split()
     return StoredStudy(name, attributes["about"], objective, study.get_trials(deepcopy=False))
+
+
+def _foreign(study: optuna.Study) -> StoredStudy:
+    """A study of another program: its parameters as their distributions say."""
+    trials = study.get_trials(deepcopy=False)
+    leaves = {name: _leaf(one) for t in trials for name, one in t.distributions.items()}
+    minimised = study.directions[0] == StudyDirection.MINIMIZE
+    names = study.metric_names or [f"value {i}" for i, _ in enumerate(study.directions)]
+    names = names if len(names) > 1 or study.metric_names else ["value"]
+    about = {
+        "title": study.study_name, "horizon": None, "leaves": leaves, "budget": None, "tier": None,
+        "protocol": "an Optuna study that trueness did not make"
+        + ("; minimised, so its values are negated here" if minimised else ""),
+    }  # fmt: skip
+    return StoredStudy(study.study_name, about, list(names), trials, -1 if minimised else 1)
+
+
+def _leaf(one: BaseDistribution) -> dict[str, Any]:
+    """A distribution as `trueness.search.space.described` writes a leaf."""
+    if isinstance(one, CategoricalDistribution):
+        return {"levels": list(one.choices)}
+    if isinstance(one, IntDistribution | FloatDistribution):
+        return {"low": one.low, "high": one.high, "log": one.log}
+    raise DataError(f"a {type(one).__name__} is no distribution that is known", "foreign_study")
 
 
 def study_of(stored: StoredStudy, store: Store) -> Study:
@@ -111,7 +168,7 @@ def study_of(stored: StoredStudy, store: Store) -> Study:
     if stored.pruned:
         notes.append(f"{plural(stored.pruned, 'trial')} pruned, left out of everything here")
     return from_rows(
-        stored.name, rows, {short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
+        stored.name, rows, {stored.short(n): _levels(leaf) for n, leaf in about["leaves"].items()},
         budget=about["budget"] or "?", tier=about["tier"] or "?",
         kind=f"h{about['horizon']} {about['protocol']}" if days else about["protocol"],
         measure=MEASURES.get(objective, objective), positives=positives, examples=examples,
