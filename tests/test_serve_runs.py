@@ -22,6 +22,7 @@ from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
+from trueness.store.memory import MemoryStore
 from trueness.store.ledger import Ledger
 
 
@@ -179,14 +180,15 @@ def test_prices_that_are_nowhere_are_told(served, golden_titles):  # noqa: F811
 
 def test_code_that_a_store_names_is_not_run(served):  # noqa: F811
     bench, _ = served
-    from types import SimpleNamespace
-
     from trueness.errors import TruenessError
     from trueness.serve.pages.prices import priced
 
-    run = SimpleNamespace(key="k", record={"data": {"features": "mine.py:build"}})
+    run = Store(bench.root).run(_key(bench))
+    run.record["data"]["features"] = "mine.py:build"
+    store = MemoryStore()
+    store.add([run], {})
     with pytest.raises(TruenessError) as caught:
-        priced(Store(bench.root), run)
+        priced(store, run.key)
     assert caught.value.code == "own_code"
 
 

@@ -26,6 +26,8 @@ SHOWN = {
     "right": "right, the surest first", "all": "all",
 }  # fmt: skip
 """Word of an address -> which texts."""
+WEIGHTS = "model.safetensors"
+"""File of a run that keeps its weights."""
 WORDS = ("show", "language", "class", "search")
 
 
@@ -48,8 +50,6 @@ def text_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``no_page`` if there is none of that number.
     """
-    from trueness.labels.scoring import keeps_weights
-
     view = bench.shelf.look()
     run, number = _run(view, request), request.query_params.get("n", "")
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
@@ -60,7 +60,7 @@ def text_page(bench: Workbench, request: Request) -> Page:
     if not number.isdecimal() or len(number) > 9 or int(number) >= len(answer.value):
         raise TruenessError(f"no text {number[:20]!r} of this run", "no_page")
     row = answer.value.row(int(number), named=True)
-    if keeps_weights(run):
+    if WEIGHTS in run.record["files"]:
         asked = bench.answers.ask(("words", run.key, row["id"]), view.state, moving, bench.root,
                                   run.key, row["text"], apart=True)  # fmt: skip
         waits = waits or asked.pending or asked.stale
