@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -45,7 +46,7 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     answer = bench.judge(view, ("compare", *keys), compared, tuple(keys))
     parts = [_settings(runs), *shown(answer, list, "The comparison")]
     document = Document(" and ".join(name for name, _ in runs), parts)
-    command = bench.command("compare", *keys) if len(keys) == 2 else ""
+    command = "; ".join(bench.command("compare", *pair) for pair in combinations(keys, 2))
     return bench.show(view, Page(document, command, waits=answer.pending or answer.stale))
 
 

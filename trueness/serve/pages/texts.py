@@ -102,8 +102,8 @@ def _asked(bench: Workbench, view: View, run: Run[Any]) -> Answer:
 
 
 def _command(bench: Workbench, run: Run[Any], words: dict[str, str]) -> str:
-    """The verb lists errors alone."""
-    if words["show"] or words["search"]:
+    """The verb lists what is wrong, of every view but that of right texts."""
+    if words["show"] == "right":
         return ""
     asked = [word for name in ("language", "class") if words[name]
              for word in (f"--{name}", words[name])]  # fmt: skip
