@@ -92,8 +92,12 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
     else:
         raise TruenessError(f"no run of {query.campaign!r} is stored for these units", "query")
     known = ["id", *rows.estimates, *RECORDED, *rows.settings]
-    asked = [query.sort, query.by, *query.columns, *(one[0] for one in query.conditions())]
-    for name in filter(None, asked):
+    fields = query.sort, query.by, *(one[0] for one in query.conditions())
+    for name in filter(None, fields):
+        if name in JUDGED:
+            raise TruenessError(f"{name!r} is judged for the group, and can only be a column",
+                                "query")  # fmt: skip
+    for name in filter(None, (*fields, *query.columns)):
         if name not in (*known, *JUDGED):
             raise TruenessError(f"no field {name!r}; {nearest(name, known)}", "query")
     return rows

@@ -24,7 +24,7 @@ def prices_page(bench: Workbench, request: Request) -> Page:
     view = bench.shelf.look()
     run = view.run(request.path_params["key"])
     if not is_on_bars(run):
-        raise TruenessError(f"{view.name(run.key)} is not about bars, so it has no prices",
+        raise TruenessError(f"the run {view.name(run.key)} is not about bars, so it has no prices",
                             "no_page")  # fmt: skip
     lost = bench.record(view, [run], "payoff")
     answer = bench.judge(view, ("prices", run.key), priced, run.key)

@@ -34,7 +34,8 @@ WORDS = ("show", "language", "class", "search")
 def texts_page(bench: Workbench, request: Request) -> Page:
     """Texts that a run was measured on, in pages of 50."""
     view = bench.shelf.look()
-    run, words = _run(view, request), words_of(request.query_params, WORDS)
+    run = _run(view, request)
+    words = words_of(request.query_params, WORDS, ("page",))
     page = page_of(request.query_params)
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
     parts = [*lost, *shown(answer, lambda frame: _browser(run, frame, words, page), "Their list")]
@@ -91,7 +92,7 @@ def moving(root: Place, key: str, text: str) -> list[Part]:
 def _run(view: View, request: Request) -> Run[Any]:
     run = view.run(request.path_params["key"])
     if run.spec.task.kind != "titles":
-        raise TruenessError(f"{view.name(run.key)} is no run on titles, so it has no texts",
+        raise TruenessError(f"the run {view.name(run.key)} is not on titles, so it has no texts",
                             "no_page")  # fmt: skip
     return run
 
@@ -120,7 +121,7 @@ def _browser(
     known = {"show": list(SHOWN), "language": languages, "class": classes}
     for name, values in known.items():
         if words[name] and words[name] not in values:
-            told = f"no {name} {words[name]!r}; {nearest(words[name], list(values))}"
+            told = f"no {name} {words[name]!r}; {nearest(words[name], [v for v in values if v])}"
             raise TruenessError(told, "query")
     some = chosen(frame.with_row_index("n"), words)
     place = f"/run/{run.key}/texts"

@@ -87,7 +87,7 @@ def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
         best = max(rows.models, key=lambda m: m.estimates[rows.headline].value or 0.0)
         return best.run
     if wanted not in runs:
-        raise TruenessError(f"{view.name(wanted)[:40]} is none of these runs", "query")
+        raise TruenessError(f"the run {view.name(wanted)[:40]!r} is none of these", "query")
     return runs[wanted]
 
 
