@@ -1,6 +1,7 @@
 """The workbench, in process: pages, who may ask, bad stores."""
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -311,8 +312,6 @@ def test_events_tell_what_changes(served):
 
 def _rows(page):
     """Ids of the rows that may be ticked, in order."""
-    import re
-
     table = page.split('value="')
     del table
     return re.findall(r'name="run" value="([0-9a-f]{12})"', page)

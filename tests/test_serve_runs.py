@@ -24,8 +24,8 @@ from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
-from trueness.store.memory import MemoryStore
 from trueness.store.ledger import Ledger
+from trueness.store.memory import MemoryStore
 
 
 def _key(bench, name="bce_1"):
