@@ -118,9 +118,6 @@ def make(folder, runs):
 class Server:
     """`trueness serve` of a folder, as a process."""
 
-    def __enter__(self):
-        return self
-
     def __init__(self, folder, *words):
         self.process = subprocess.Popen(
             [sys.executable, "-m", "trueness", "serve", "--port", "0", *words], cwd=folder,
@@ -128,6 +125,9 @@ class Server:
         )  # fmt: skip
         said = self.process.stderr.readline()
         self.port = int(re.search(r":(\d+)/", said)[1])
+
+    def __enter__(self):
+        return self
 
     def __exit__(self, *error):
         self.process.terminate()
@@ -249,7 +249,7 @@ def measure_pages(folder, run, rounds):
 
 @contextlib.contextmanager
 def listening(server, clients, places):
-    """Clients of streams of events, read by a thread of nobody: the kernel keeps what comes."""
+    """Clients of streams of events, which `train` reads."""
     some, reader = [], selectors.DefaultSelector()
     for i in range(clients):
         one = socket.create_connection(("127.0.0.1", server.port))
@@ -288,8 +288,6 @@ def measure_listeners(folder, clients, rounds, epochs):
     (folder / "bars-long.yaml").write_text(
         BARS.format(folder=folder, epochs=epochs).replace("campaign: bars", "campaign: long")
     )
-    (keys_of := folder / "keys").mkdir(exist_ok=True)
-    del keys_of
     found = {0: [], clients: []}
     for turn in range(2 * rounds):
         count = clients if turn % 2 else 0
@@ -315,7 +313,7 @@ def measure_listeners(folder, clients, rounds, epochs):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--runs", type=int, default=10_000)
+    parser.add_argument("--runs", type=int, default=10_000, help="5 at least")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--epochs", type=int, default=100)
