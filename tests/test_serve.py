@@ -1,6 +1,7 @@
 """The workbench, in process: pages, who may ask, bad stores."""
 
 import json
+import re
 import shutil
 import socket
 import time
@@ -311,8 +312,6 @@ def test_events_tell_what_changes(served):
 
 def _rows(page):
     """Ids of the rows that may be ticked, in order."""
-    import re
-
     table = page.split('value="')
     del table
     return re.findall(r'name="run" value="([0-9a-f]{12})"', page)
@@ -414,6 +413,24 @@ def test_many_runs_are_judged_by_a_process_of_their_own(served, monkeypatch):
     with _client(Workbench.of(bench.root)) as other:
         apart = _whole(other, "/leaderboard").text
     assert _rows(apart) == _rows(here)
+
+
+def test_every_page_of_a_large_store_comes_from_another_process(served, monkeypatch):
+    from trueness.serve import answers
+
+    bench, client = served
+    keys = sorted(bench.shelf.look().runs)[:3]
+    places = [f"/run/{keys[0]}", f"/run/{keys[0]}/thresholds?at=3",
+              f"/compare?run={keys[0]}&run={keys[1]}",
+              "/compare?" + "&".join(f"run={key}" for key in keys)]  # fmt: skip
+    here = [_whole(client, place).text for place in places]
+    monkeypatch.setattr(answers, "HERE_MOST", 0)
+    with _client(Workbench.of(bench.root)) as other:
+        apart = [_whole(other, place).text for place in places]
+    for place, one, two in zip(places, here, apart, strict=True):
+        rows, others = (re.findall(r"<(?:tr|h2).*?</(?:tr|h2)>", text, re.S) for text in (one, two))
+        assert rows == others, place
+        assert len(rows) > 2, place
 
 
 def test_titles_have_a_leaderboard_of_their_measures(golden_titles, tmp_path):

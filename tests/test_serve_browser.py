@@ -62,6 +62,7 @@ def _serving(folder, *words):
 @pytest.fixture(scope="module")
 def address(folder):
     """Address of a server of an empty store."""
+    (folder / "store").mkdir()
     with _serving(folder) as address:
         yield address
 

@@ -2,7 +2,9 @@
 
 import json
 import re
+import shlex
 import time
+from html import unescape
 
 import pytest
 
@@ -15,7 +17,7 @@ from tests.test_cli import call
 from tests.test_serve import HOSTILE, ORIGIN, _client, _whole, served  # noqa: F401 - a fixture
 from trueness import recorder
 from trueness.campaign import load_campaign
-from trueness.document.numbers import share
+from trueness.document.numbers import decimal, share
 from trueness.evaluation import Estimate
 from trueness.market import synthetic_bars
 from trueness.recorder import Listener
@@ -23,6 +25,7 @@ from trueness.runner import run
 from trueness.serve.workbench import Workbench
 from trueness.store import Store
 from trueness.store.ledger import Ledger
+from trueness.store.memory import MemoryStore
 
 
 def _key(bench, name="bce_1"):
@@ -179,14 +182,15 @@ def test_prices_that_are_nowhere_are_told(served, golden_titles):  # noqa: F811
 
 def test_code_that_a_store_names_is_not_run(served):  # noqa: F811
     bench, _ = served
-    from types import SimpleNamespace
-
     from trueness.errors import TruenessError
     from trueness.serve.pages.prices import priced
 
-    run = SimpleNamespace(key="k", record={"data": {"features": "mine.py:build"}})
+    run = Store(bench.root).run(_key(bench))
+    run.record["data"]["features"] = "mine.py:build"
+    store = MemoryStore()
+    store.add([run], {})
     with pytest.raises(TruenessError) as caught:
-        priced(Store(bench.root), run)
+        priced(store, run.key)
     assert caught.value.code == "own_code"
 
 
@@ -221,7 +225,13 @@ def test_two_runs_are_compared_as_by_the_command_line(served, capsys):  # noqa: 
     assert "loss" in page
 
 
-def test_up_to_six_runs_are_compared(served):  # noqa: F811
+def _commands(place, client):
+    """Words of the commands that a page offers."""
+    text = re.search(r'data-copy="([^"]*)"', _whole(client, place).text)[1]
+    return [shlex.split(unescape(one)) for one in text.split("; ")]
+
+
+def test_up_to_six_runs_are_compared(served, capsys):  # noqa: F811
     bench, client = served
     keys = list(named(Store(bench.root)))
     runs = [f"run={key}" for key in keys]
@@ -229,6 +239,11 @@ def test_up_to_six_runs_are_compared(served):  # noqa: F811
     assert "Agreement of alarms" in page
     assert page.count("hold for all 6 pairs together") == 2
     assert page.count("hold for all 15 pairs together") == 0
+    for command in _commands(f"/compare?{'&'.join(runs[:4])}", client):
+        _, out, _ = call(capsys, *command[1:], "--json")
+        auc = json.loads(out)["measures"]["auc"]
+        difference = abs(auc["first"]["value"] - auc["second"]["value"])
+        assert decimal(difference, 3) in page
     for some in (runs[:1], runs[:7], [runs[0], runs[0]], []):
         assert client.get(f"/compare?{'&'.join(some)}").status_code == 400
     assert client.get(f"/compare?{runs[0]}&run=nothing").status_code == 404

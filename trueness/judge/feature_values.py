@@ -107,7 +107,7 @@ def _line(examples: Examples, values: Array, rows: NDArray[np.int64]) -> Figure 
     if examples.group is not None:
         names, sizes = np.unique(examples.group[rows], return_counts=True)
         rows = rows[examples.group[rows] == names[np.argmax(sizes)]]
-        of = f"{names[np.argmax(sizes)]}: "
+        of = f" of {names[np.argmax(sizes)]}"
     else:
         of = ""
     rows = rows[np.argsort(examples.when[rows], kind="stable")]
@@ -116,4 +116,4 @@ def _line(examples: Examples, values: Array, rows: NDArray[np.int64]) -> Figure 
         "type": "scatter", "mode": "lines", "x": examples.when[rows].astype(str).tolist(),
         "y": values[rows].tolist(), "line": {"color": "series-0", "width": 1},
     }  # fmt: skip
-    return Figure([trace], axes("", "value"), f"{of}values over time.", width=640)
+    return Figure([trace], axes("", "value"), f"Values over time{of}.", width=640)

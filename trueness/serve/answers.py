@@ -14,13 +14,13 @@ from trueness.serve.apart import Apart
 
 KEPT = 64
 HERE_MOST = 400
-"""Runs of a comparison group up to which it is judged inside of the server."""
+"""Runs of a store up to which they are judged inside of the server."""
 PATIENCE_S = 0.15
 """Seconds that a page waits for a judgement before it says that it is being made."""
 
 
 def is_large(n: int) -> bool:
-    """Whether so many runs are judged by a process of their own."""
+    """Whether a store of so many runs is judged by a process of its own."""
     return n > HERE_MOST
 
 
@@ -51,7 +51,8 @@ class Answer:
 class Answers:
     """Makes judgements one after the other; small ones here, large ones in a process of its own.
 
-    A process that ends gives back its memory: judging 10,000 runs needs 2 GB for two minutes.
+    A process that ends gives back its memory: judging 10,000 runs needs 2 GB for two minutes. It
+    takes longer to start than a page may take, so that no page waits for it.
     """
 
     def __init__(self, patience_s: float = PATIENCE_S, most: int = KEPT) -> None:
@@ -88,11 +89,13 @@ class Answers:
             self._asked.move_to_end(question)
             while len(self._asked) > self.most:
                 self._done.pop(self._asked.popitem(last=False)[0], None)
-        return self._known(question, known[1], known[0] == state)
+        return self._known(question, known[1], known[0] == state, 0.0 if apart else self.patience_s)
 
-    def _known(self, question: Hashable, future: Future[Any], current: bool) -> Answer:
+    def _known(
+        self, question: Hashable, future: Future[Any], current: bool, patience_s: float
+    ) -> Answer:  # fmt: skip
         try:
-            value = future.result(self.patience_s)
+            value = future.result(patience_s)
         except TimeoutError:
             return Answer(self._done.get(question), stale=True)
         except TruenessError as error:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypeAlias
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from trueness.errors import TruenessError
+from trueness.errors import TruenessError, nearest
 
 ROWS = 50
 """Of a page."""
@@ -23,6 +23,8 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
     "=": lambda a, b: a == b, "!=": lambda a, b: a != b, "<": lambda a, b: a < b,
     ">": lambda a, b: a > b, "<=": lambda a, b: a <= b, ">=": lambda a, b: a >= b,
 }  # fmt: skip
+CHOICES = {"order": ["ascending", "descending"], "kind": ["candidates", "baselines"]}
+"""Name in an address -> what it may say."""
 Condition: TypeAlias = tuple[str, str, str]
 """Field, operator, value as it was written."""
 
@@ -72,7 +74,12 @@ class Query:
         TruenessError
             With the code ``query`` for what cannot be asked.
         """
-        texts = words_of(given, ("group", "campaign", "sort", "order", "search", "by", "kind"))
+        names = "group", "campaign", "sort", "order", "search", "by", "kind"
+        texts = words_of(given, names, ("columns", "where", "page"))
+        for name, words in CHOICES.items():
+            if texts[name] and texts[name] not in words:
+                raise TruenessError(f"no {name} {texts[name]!r}; {nearest(texts[name], words)}",
+                                    "query")  # fmt: skip
         page = page_of(given)
         several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
@@ -106,14 +113,23 @@ class Query:
         return f"{path}?{urlencode(pairs)}" if pairs else path
 
 
-def words_of(given: QueryParams, names: Iterable[str]) -> dict[str, str]:
+def words_of(
+    given: QueryParams, names: Sequence[str], others: Sequence[str] = ()
+) -> dict[str, str]:  # fmt: skip
     """Words of an address by their names; empty where one is not there.
+
+    `others` are names that the page reads by itself.
 
     Raises
     ------
     TruenessError
-        With the code ``query`` if any is too long.
+        With the code ``query`` if any is too long, or of a name that the page does not know.
     """
+    known = [*names, *others]
+    for name in given:
+        if name not in known:
+            raise TruenessError(f"this page is not asked for {name[:40]!r}; {nearest(name, known)}",
+                                "query")  # fmt: skip
     if any(len(value) > LONGEST for value in given.values()):
         raise TruenessError(f"a word of this address is longer than {LONGEST} letters", "query")
     return {name: given.get(name, "") for name in names}

@@ -23,7 +23,6 @@ from trueness.judge.leaderboard_document import (
     verdict_parts,
 )
 from trueness.judge.settings import MISSING, NEVER, content_of, flat, stored_value, words
-from trueness.places import Place
 from trueness.serve.query import Query, matches
 from trueness.serve.shelf import View
 from trueness.store import Run, Store
@@ -62,11 +61,6 @@ class JudgedGroup:
     below: list[Part]
     standings: dict[str, Standing]
     heat: Table | None = None
-
-
-def judge_group(root: Place, keys: frozenset[str], campaign: str) -> JudgedGroup:
-    """Judge runs of one comparison group; for a process that reads the store by itself."""
-    return judge_runs(Store(root), keys, campaign)
 
 
 def judge_runs(store: Store, keys: frozenset[str], campaign: str) -> JudgedGroup:

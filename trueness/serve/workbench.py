@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Hashable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -13,13 +13,13 @@ from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
 from trueness.places import Place
 from trueness.report.cells import text_of
-from trueness.serve.answers import Answer, Answers
+from trueness.serve.answers import Answer, Answers, is_large
 from trueness.serve.events import Events
 from trueness.serve.guard import Door
 from trueness.serve.query import Query
 from trueness.serve.rows import RowsKept
 from trueness.serve.shelf import Shelf, View
-from trueness.store import Run
+from trueness.store import Run, Store
 
 DEFAULT_STORE = "store"
 TABLES = 2
@@ -74,8 +74,12 @@ class Workbench:
         rows = RowsKept()
 
         def prepare(view: View) -> None:
+            for run in view.runs.values():
+                _ = run.estimands  # kept by the run; the first page would wait for 10,000 of them
             for group in list(view.groups)[:1]:
-                rows(view, group, "").ordered(Query(), {})
+                first = rows(view, group, "")
+                first.ordered(Query(), {})
+                _ = first.settings
 
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
@@ -88,6 +92,28 @@ class Workbench:
         """A command line about this store."""
         at = () if str(self.root) == DEFAULT_STORE else ("--store", str(self.root))
         return shlex.join(["trueness", *words, *at])
+
+    def judge(
+        self, view: View, question: Hashable, call: Callable[..., Any], *given: Any,  # noqa: ANN401
+        state: Hashable = None,
+    ) -> Answer:  # fmt: skip
+        """What a judgement of the store says: of a small one here, else by another process.
+
+        Judging imports much and needs memory, which the process of a large store gives back.
+
+        Parameters
+        ----------
+        view : View
+        question : hashable
+        call : callable
+            Takes a store and `given`; what it returns can be pickled.
+        state : hashable, optional
+            What the answer depends on; the whole store by default.
+        """
+        state = view.state if state is None else state
+        if is_large(len(view.runs)):
+            return self.answers.ask(question, state, opened, call, self.root, *given, apart=True)
+        return self.answers.ask(question, state, call, view.store, *given)
 
     def record(self, view: View, runs: Iterable[Run[Any]], verb: str) -> list[Part]:
         """Record that measures of some runs are seen, before they are: once for the same runs.
@@ -108,6 +134,11 @@ class Workbench:
         """A page whose names of runs, and marks in pictures that stand for one, lead to them."""
         document = linked(page.document, view.place_of)
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
+
+
+def opened(call: Callable[..., Any], root: Place, *given: Any) -> Any:  # noqa: ANN401
+    """What a call about a store says, in a process that opens it by itself."""
+    return call(Store(root), *given)
 
 
 def linked(document: Document, place_of: Callable[[str], str | None]) -> Document:

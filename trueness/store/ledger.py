@@ -94,7 +94,7 @@ def check_opened(runs: Iterable[Run[Any]], part: str, opened: bool) -> bool:
     TruenessError
         With the code ``sealed`` if it is and nobody opened it.
     """
-    sealed = any(part in run.spec.estimands.sealed for run in runs)
+    sealed = any(part in run.estimands.sealed for run in runs)
     if sealed and not opened:
         raise TruenessError(
             f"the {part} part is sealed, because results that are looked at stop being a fair "

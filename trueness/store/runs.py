@@ -239,8 +239,8 @@ class Store:
     def _open_all(self, keys: Sequence[str]) -> list[Run[Any] | Problem]:
         if self._known is None:
             return self.kept.open_all(keys)
-        stamps = self.kept.stamps()
-        fresh = [key for key in keys if self._known.get(key, (None, 0))[0] != stamps.get(key, 0)]
+        stamps, known = self.kept.stamps(), self._known
+        fresh = [key for key in keys if key not in known or known[key][0] != stamps.get(key)]
         for key, opened in zip(fresh, self.kept.open_all(fresh), strict=True):
             self._known[key] = stamps.get(key), opened
         return [self._known[key][1] for key in keys]

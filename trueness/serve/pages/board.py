@@ -25,7 +25,7 @@ from trueness.document.numbers import count, plural
 from trueness.errors import TruenessError, nearest
 from trueness.judge.group import Model
 from trueness.judge.settings import short_name
-from trueness.serve.answers import Answer, is_large
+from trueness.serve.answers import Answer
 from trueness.serve.query import OPERATORS, ROWS, Query
 from trueness.serve.rows import (
     RECORDED,
@@ -33,14 +33,13 @@ from trueness.serve.rows import (
     Rows,
     Standing,
     field_of,
-    judge_group,
     judge_runs,
     title_of,
 )
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown, ways
 
-VALUES_SHOWN = 200
+VALUES_SHOWN = 100
 JUDGED = ("difference", "shrunk", "bound", "against", "checks")
 KINDS: dict[str, Kind] = {"parameters": "short", "seconds": "number", "created": "date"}
 UNKNOWN = Standing(0, None, None, None, None, [])
@@ -93,21 +92,21 @@ def _rows(bench: Workbench, view: View, query: Query, groups: Sequence[str]) -> 
     else:
         raise TruenessError(f"no run of {query.campaign!r} is stored for these units", "query")
     known = ["id", *rows.estimates, *RECORDED, *rows.settings]
-    asked = [query.sort, query.by, *query.columns, *(one[0] for one in query.conditions())]
-    for name in filter(None, asked):
+    fields = query.sort, query.by, *(one[0] for one in query.conditions())
+    for name in filter(None, fields):
+        if name in JUDGED:
+            raise TruenessError(f"{name!r} is judged for the group, and can only be a column",
+                                "query")  # fmt: skip
+    for name in filter(None, (*fields, *query.columns)):
         if name not in (*known, *JUDGED):
             raise TruenessError(f"no field {name!r}; {nearest(name, known)}", "query")
     return rows
 
 
 def judged_rows(bench: Workbench, view: View, rows: Rows, campaign: str) -> Answer:
-    """The judgement of a whole group, by what it is judged by; of many runs, by another process."""
-    apart = is_large(len(rows.models))
-    return bench.answers.ask(
-        ("leaderboard", rows.group, campaign), view.state,
-        judge_group if apart else judge_runs, bench.root if apart else view.store, rows.keys,
-        campaign, apart=apart,
-    )  # fmt: skip
+    """The judgement of a whole group, by what it is judged by."""
+    question = "leaderboard", rows.group, campaign
+    return bench.judge(view, question, judge_runs, rows.keys, campaign)
 
 
 def _command(bench: Workbench, query: Query) -> str:
@@ -231,13 +230,14 @@ def _cell(name: str, model: Model, standing: Standing) -> Cell:
 def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
     """A row per value of a field: how many runs, the best of them."""
     sort = query.sort if query.sort in rows.estimates else rows.headline
-    found = rows.by_value(ordered, query.by)
+    every = rows.by_value(ordered, query.by)
+    found = dict(list(every.items())[:VALUES_SHOWN])
     lines = [
         [
             Link(value, query.address(by="", where=(*query.where, f"{query.by}={value}"))),
             len(models), Link(models[0].name, f"/run/{models[0].key}"), models[0].estimates[sort],
         ]
-        for value, models in list(found.items())[:VALUES_SHOWN]
+        for value, models in found.items()
     ]  # fmt: skip
     best = [models[0].estimates[sort] for models in found.values()]
     ends = [x for e in best for x in (e.low, e.high) if x is not None]
@@ -250,4 +250,6 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
         "The best of many runs is optimistically biased; contrasts with everything else equal: "
         f"`trueness leaderboard --by {query.by}`."
     )
+    if len(every) > len(found):
+        note = f"The first {len(found)} of {count(len(every))} values. {note}"
     return [Table(columns, lines, note=note)]

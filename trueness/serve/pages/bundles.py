@@ -11,9 +11,10 @@ from typing import Any
 from starlette.requests import Request
 
 from trueness.document import Column, Document, Link, Live, Part, Section, Sentence, Table
+from trueness.document.texts import whole
 from trueness.errors import TruenessError
 from trueness.report.html import to_part
-from trueness.serve.answers import Answer
+from trueness.serve.answers import Answer, is_large
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown, stamp
 
@@ -82,7 +83,8 @@ def deployed(folder: Path) -> Deployed:
         came.append(Sentence(str(error), "note" if error.code in OPEN else "error"))
     if log.predictions and bundle.task != "titles" and (said := of_bundle(bundle)).raised.any():
         came.append(Section("Alarms in its log", Alarms(said).document().parts))
-    return Deployed(*facts, len(log.predictions), len(log.outcomes), verdict, about, came)
+    return Deployed(*facts, len(log.predictions), len(log.outcomes), verdict, whole(about),
+                    whole(came))  # fmt: skip
 
 
 def bundles_page(bench: Workbench, request: Request) -> Page:
@@ -92,7 +94,7 @@ def bundles_page(bench: Workbench, request: Request) -> Page:
         told = "No bundles are shown here; `trueness serve --bundles FOLDER` names some."
         return Page(Document("Bundles", [Sentence(told)]))
     view = bench.shelf.look()
-    answers = [_asked(bench, i) for i in range(len(bench.bundles))]
+    answers = [_asked(bench, view, i) for i in range(len(bench.bundles))]
     rows = [_row(view, i, *one) for i, one in
             enumerate(zip(bench.bundles, answers, strict=True), 1)]  # fmt: skip
     columns = [
@@ -117,7 +119,8 @@ def bundle_page(bench: Workbench, request: Request) -> Page:
     at = _place(bench, request.path_params["number"])
     if at is None:
         raise TruenessError("no such bundle: the page of bundles has all", "no_page")
-    view, folder, answer = bench.shelf.look(), bench.bundles[at], _asked(bench, at)
+    view, folder = bench.shelf.look(), bench.bundles[at]
+    answer = _asked(bench, view, at)
     found: Deployed | None = answer.value
     parts: list[Part] = [
         *_refused(answer),
@@ -134,7 +137,7 @@ def bundle_page(bench: Workbench, request: Request) -> Page:
 def bundle_places(bench: Workbench, number: str) -> dict[str, str]:
     """What came of its answers, anew whenever the log grew."""
     at = _place(bench, number)
-    answer = Answer() if at is None else _asked(bench, at)
+    answer = Answer() if at is None else _asked(bench, bench.shelf.look(), at)
     return {PLACE: to_part(answer.value.came)} if answer.value else {}
 
 
@@ -144,10 +147,12 @@ def _place(bench: Workbench, number: str) -> int | None:
     return int(number) - 1 if plain and 1 <= int(number) <= len(bench.bundles) else None
 
 
-def _asked(bench: Workbench, at: int) -> Answer:
+def _asked(bench: Workbench, view: View, at: int) -> Answer:
+    """What is known of a bundle; a large store leaves no memory for what reading one imports."""
     folder = bench.bundles[at]
     state = stamp(folder / "bundle.json"), stamp(folder / "log.jsonl")
-    return bench.answers.ask(("bundle", at), state, deployed, folder)
+    return bench.answers.ask(("bundle", at), state, deployed, folder,
+                             apart=is_large(len(view.runs)))  # fmt: skip
 
 
 def _refused(answer: Answer) -> list[Part]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -42,10 +43,10 @@ def compare_page(bench: Workbench, request: Request) -> Page:
             f"{plural(len(keys), 'run')} to compare: tick two to {MOST} on the leaderboard", "query"
         )
     runs = [(view.name(key), view.run(key)) for key in keys]
-    answer = bench.answers.ask(("compare", *keys), view.state, compared, view.store, tuple(keys))
+    answer = bench.judge(view, ("compare", *keys), compared, tuple(keys))
     parts = [_settings(runs), *shown(answer, list, "The comparison")]
     document = Document(" and ".join(name for name, _ in runs), parts)
-    command = bench.command("compare", *keys) if len(keys) == 2 else ""
+    command = "; ".join(bench.command("compare", *pair) for pair in combinations(keys, 2))
     return bench.show(view, Page(document, command, waits=answer.pending or answer.stale))
 
 

@@ -32,7 +32,7 @@ def features_page(bench: Workbench, request: Request) -> Page:
         return Page(Document("Features", [Sentence(told)]))
     run = chosen or next(iter(runs.values()))
     if run.spec.task.kind not in TASKS:
-        raise TruenessError(f"{view.name(run.key)} reads texts, no columns", "no_page")
+        raise TruenessError(f"the run {view.name(run.key)} reads texts, no columns", "no_page")
     names = list(run.record.get("features") or [])
     if words["feature"] and words["feature"] not in names:
         raise TruenessError(f"no feature {words['feature']!r}; {nearest(words['feature'], names)}",

@@ -24,10 +24,10 @@ def prices_page(bench: Workbench, request: Request) -> Page:
     view = bench.shelf.look()
     run = view.run(request.path_params["key"])
     if not is_on_bars(run):
-        raise TruenessError(f"{view.name(run.key)} is not about bars, so it has no prices",
+        raise TruenessError(f"the run {view.name(run.key)} is not about bars, so it has no prices",
                             "no_page")  # fmt: skip
     lost = bench.record(view, [run], "payoff")
-    answer = bench.answers.ask(("prices", run.key), view.state, priced, view.store, run)
+    answer = bench.judge(view, ("prices", run.key), priced, run.key)
     parts = [*lost, *shown(answer, list, "What the alarms returned")]
     title = f"Prices and alarms of {view.name(run.key)} · {run.record['label']}"
     page = Page(Document(title, parts, run.key), bench.command("payoff", run.key),
@@ -40,7 +40,7 @@ def is_on_bars(run: Run[Any]) -> bool:
     return run.spec.task.kind == "market" and run.estimands.kind == "binary"
 
 
-def priced(store: Any, run: Run[Any]) -> list[Part]:  # noqa: ANN401 - any store
+def priced(store: Any, key: str) -> list[Part]:  # noqa: ANN401 - any store
     """What `trueness payoff` says of a run.
 
     Raises
@@ -51,6 +51,7 @@ def priced(store: Any, run: Run[Any]) -> list[Part]:  # noqa: ANN401 - any store
     """
     from trueness.bundle.payoff import payoff
 
+    run = store.run(key)
     if run.record["data"].get("features"):
         raise TruenessError(f"{run.key} reads features of its own, and the workbench runs no code "
                             f"that a store names; `trueness payoff {run.key}` does",

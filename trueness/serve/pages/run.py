@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -37,13 +38,11 @@ from trueness.judge.run_sections import estimates_table, facts, split_table
 from trueness.judge.show import show
 from trueness.judge.slices import slice_sections
 from trueness.judge.thresholds import RunThresholds, Thresholds, judge_thresholds
-from trueness.places import Place
 from trueness.predictions import Predictions
-from trueness.serve.answers import is_large
 from trueness.serve.pages.prices import is_on_bars
 from trueness.serve.shelf import View
 from trueness.serve.workbench import Page, Workbench, shown
-from trueness.store import Run, Store
+from trueness.store import Run
 
 FILE = re.compile(r"\w[\w.-]{0,80}")
 MOST_POSITIONS = 1500
@@ -59,9 +58,7 @@ def run_page(bench: Workbench, request: Request) -> Page:
     view = bench.shelf.look()
     run = view.run(request.path_params["key"])
     lost = bench.record(view, [run], "show")
-    apart = is_large(len(view.groups[run.record["comparison_group"]]))
-    given = (show_apart, bench.root) if apart else (shown_run, view.store)
-    answer = bench.answers.ask(("show", run.key), view.state, *given, run.key, apart=apart)
+    answer = bench.judge(view, ("show", run.key), shown_run, run.key)
     parts = [
         *_ways(view, run), *lost,
         *shown(answer, lambda found: found.parts, "The judgement of this run"),
@@ -78,18 +75,12 @@ def _recorded(view: View, run: Run[Any]) -> list[Part]:
     return [Items(facts(model)), *split_table(model), estimates_table(model)]
 
 
-def show_apart(root: Place, key: str) -> Document:
-    """The same as `shown_run`, for a process that reads the store by itself."""
-    document = shown_run(Store(root), key)
-    return Document(document.title, whole(document.parts), document.subtitle)
-
-
 def shown_run(store: Any, key: str) -> Document:  # noqa: ANN401 - any store
     """What `trueness show` says of a run, with its alarms, its calibration and its whole spec."""
     document = show(store, key).document()
     run = store.run(key)
     parts = [*document.parts, *_alarms(run), *_slices(run), *_calibration(run), _spec(run)]
-    return Document(document.title, parts, document.subtitle)
+    return Document(document.title, whole(parts), document.subtitle)
 
 
 def _title(view: View, run: Run[Any]) -> str:
@@ -178,11 +169,10 @@ def thresholds_page(bench: Workbench, request: Request) -> Page:
     """Thresholds of a run, with a slider over all of them."""
     view = bench.shelf.look()
     run = view.run(request.path_params["key"])
-    answer = bench.answers.ask(
-        ("thresholds", run.key), view.state, run_thresholds, view.store, run.key, view.name(run.key)
-    )
+    answer = bench.judge(view, ("thresholds", run.key), swept, run.key, view.name(run.key))
     at = request.query_params.get("at", "")
-    parts = shown(answer, lambda found: threshold_parts(found, at), "The sweep of thresholds")
+    parts = shown(answer, lambda found: [_placed(one, at) for one in found],
+                  "The sweep of thresholds")  # fmt: skip
     document = Document(f"Thresholds of {_title(view, run)}", parts, run.key)
     waits = answer.pending or answer.stale
     return bench.show(view, Page(document, bench.command("thresholds", run.key), waits=waits))
@@ -200,12 +190,24 @@ def run_thresholds(
     return judge_thresholds(store, {name: store.run(key)}, demands, on=on, opened=opened)
 
 
-def threshold_parts(found: Thresholds, at: str = "") -> list[Part]:
+def swept(store: Any, key: str, name: str) -> list[Part]:  # noqa: ANN401 - any store
+    """The slider and what `trueness thresholds` says of a run."""
+    return threshold_parts(run_thresholds(store, key, name))
+
+
+def threshold_parts(found: Thresholds) -> list[Part]:
     """The slider, then what the verb shows."""
-    return [*(slider(one, at) for one in found.asked), *found.document().parts]
+    return whole([*(slider(one) for one in found.asked), *found.document().parts])
 
 
-def slider(one: RunThresholds, at: str = "") -> Slider:
+def _placed(part: Part, at: str) -> Part:
+    """A slider where an address says, if it can stand there; any other part as it is."""
+    if isinstance(part, Slider) and at.isdecimal() and int(at[:9]) < len(part.table.rows):
+        return replace(part, at=int(at[:9]))
+    return part
+
+
+def slider(one: RunThresholds) -> Slider:
     """Every threshold of a sweep, with its alarms and their dates; starts at the largest budget."""
     sweep, rows = one.sweep, positions(one.sweep.alarms)
     unit = "probability" if one.probabilities else "score"
@@ -221,8 +223,6 @@ def slider(one: RunThresholds, at: str = "") -> Slider:
         yearly_cell = [row.alarms_per_year] if yearly else []
         cells.append([place, row.alarms, row.hits, row.precision, row.recall, *yearly_cell])
     start = int(np.argmin(np.abs(sweep.alarms[rows] - one.run.estimands.budget)))
-    if at.isdecimal() and int(at[:9]) < len(rows):
-        start = int(at)
     return Slider(
         "Threshold, from few alarms to many", Table(columns, cells), start, _units(one.part),
         [min(UNITS_LISTED, int(sweep.alarms[i])) for i in rows],

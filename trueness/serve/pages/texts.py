@@ -26,13 +26,16 @@ SHOWN = {
     "right": "right, the surest first", "all": "all",
 }  # fmt: skip
 """Word of an address -> which texts."""
+WEIGHTS = "model.safetensors"
+"""File of a run that keeps its weights."""
 WORDS = ("show", "language", "class", "search")
 
 
 def texts_page(bench: Workbench, request: Request) -> Page:
     """Texts that a run was measured on, in pages of 50."""
     view = bench.shelf.look()
-    run, words = _run(view, request), words_of(request.query_params, WORDS)
+    run = _run(view, request)
+    words = words_of(request.query_params, WORDS, ("page",))
     page = page_of(request.query_params)
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
     parts = [*lost, *shown(answer, lambda frame: _browser(run, frame, words, page), "Their list")]
@@ -48,8 +51,6 @@ def text_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``no_page`` if there is none of that number.
     """
-    from trueness.labels.scoring import keeps_weights
-
     view = bench.shelf.look()
     run, number = _run(view, request), request.query_params.get("n", "")
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
@@ -60,7 +61,7 @@ def text_page(bench: Workbench, request: Request) -> Page:
     if not number.isdecimal() or len(number) > 9 or int(number) >= len(answer.value):
         raise TruenessError(f"no text {number[:20]!r} of this run", "no_page")
     row = answer.value.row(int(number), named=True)
-    if keeps_weights(run):
+    if WEIGHTS in run.record["files"]:
         asked = bench.answers.ask(("words", run.key, row["id"]), view.state, moving, bench.root,
                                   run.key, row["text"], apart=True)  # fmt: skip
         waits = waits or asked.pending or asked.stale
@@ -91,7 +92,7 @@ def moving(root: Place, key: str, text: str) -> list[Part]:
 def _run(view: View, request: Request) -> Run[Any]:
     run = view.run(request.path_params["key"])
     if run.spec.task.kind != "titles":
-        raise TruenessError(f"{view.name(run.key)} is no run on titles, so it has no texts",
+        raise TruenessError(f"the run {view.name(run.key)} is not on titles, so it has no texts",
                             "no_page")  # fmt: skip
     return run
 
@@ -102,8 +103,8 @@ def _asked(bench: Workbench, view: View, run: Run[Any]) -> Answer:
 
 
 def _command(bench: Workbench, run: Run[Any], words: dict[str, str]) -> str:
-    """The verb lists errors alone."""
-    if words["show"] or words["search"]:
+    """The verb lists what is wrong, of every view but that of right texts."""
+    if words["show"] == "right":
         return ""
     asked = [word for name in ("language", "class") if words[name]
              for word in (f"--{name}", words[name])]  # fmt: skip
@@ -120,7 +121,7 @@ def _browser(
     known = {"show": list(SHOWN), "language": languages, "class": classes}
     for name, values in known.items():
         if words[name] and words[name] not in values:
-            told = f"no {name} {words[name]!r}; {nearest(words[name], list(values))}"
+            told = f"no {name} {words[name]!r}; {nearest(words[name], [v for v in values if v])}"
             raise TruenessError(told, "query")
     some = chosen(frame.with_row_index("n"), words)
     place = f"/run/{run.key}/texts"

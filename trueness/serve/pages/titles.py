@@ -19,6 +19,7 @@ from trueness.document import (
     Table,
 )
 from trueness.document.numbers import count
+from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
 from trueness.evaluation.slices import Slices
 from trueness.judge.languages import recorded_slices
@@ -58,7 +59,8 @@ def titles_page(bench: Workbench, request: Request) -> Page:
     ]  # fmt: skip
     answers = [judged]
     if run.spec.task.kind == "titles":
-        answers.append(bench.answers.ask(("abstention", run.key), run.address, abstention, run))
+        answers.append(bench.judge(view, ("abstention", run.key), abstention, run.key,
+                                   state=run.address))  # fmt: skip
         title = f"Answers of {view.name(run.key)} at a wanted precision"
         parts.append(Section(title, shown(answers[-1], list, "How many texts it answers")))
     waits = any(one.pending or one.stale for one in answers)
@@ -66,11 +68,11 @@ def titles_page(bench: Workbench, request: Request) -> Page:
     return bench.show(view, Page(document, bench.command("leaderboard"), waits=waits))
 
 
-def abstention(run: Run[Any]) -> list[Part]:
+def abstention(store: Any, key: str) -> list[Part]:  # noqa: ANN401 - any store
     """How many texts a run answers over the certified precision."""
     from trueness.bundle.abstaining import abstention_parts
 
-    return abstention_parts(run)
+    return whole(abstention_parts(store.run(key)))
 
 
 def _heat(heat: Table | None) -> list[Part]:
@@ -85,7 +87,7 @@ def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
         best = max(rows.models, key=lambda m: m.estimates[rows.headline].value or 0.0)
         return best.run
     if wanted not in runs:
-        raise TruenessError(f"{view.name(wanted)[:40]} is none of these runs", "query")
+        raise TruenessError(f"the run {view.name(wanted)[:40]!r} is none of these", "query")
     return runs[wanted]
 
 

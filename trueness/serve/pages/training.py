@@ -32,7 +32,7 @@ def running_page(bench: Workbench, request: Request) -> Page:
     if key in view.runs:
         link = Sentence(f"It is stored: {view.runs[key].record['label']}.", "verdict")
         parts: list[Part] = [link, Section("Go on", [_to(view, key)])]
-        return Page(Document(view.name(key), parts))
+        return Page(Document(view.name(key), parts), bench.command("show", key))
     return Page(
         Document(title, [Live(PLACE, training(view, key)), Live(OVER, [])], key),
         events=f"/events/running/{key}",
