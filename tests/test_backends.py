@@ -14,6 +14,7 @@ from trueness.errors import StoreError
 from trueness.store import Store
 from trueness.store.annotations import annotate, annotations_of, forget
 from trueness.store.facts import SCHEMA
+from trueness.store.leases import Leases
 from trueness.store.ledger import Ledger
 
 
@@ -73,6 +74,19 @@ def test_a_failure_is_kept_until_the_run_succeeds(store, make_spec):
     assert spec.key not in store
     _write(store, spec)
     assert store.failures() == {}
+
+
+def test_whatever_code_of_others_says_is_kept(store, make_spec):
+    reason = "Traceback ...\nValueError: a NUL \0, half a pair \ud800, a quote ' and %s"
+    store.write_failure(make_spec(), reason)
+    last = "ValueError: a NUL \0, half a pair \\ud800, a quote ' and %s"
+    assert store.failures() == {make_spec().key: last}
+    status = {"done": 0.5, "total": 1.0, "trained": 0, "failed": 0, "running": ["%_'\0"],
+              "stage": "x", "began": "y"}  # fmt: skip
+    Leases(store).write_status("c", status)
+    (found,) = Leases(store).statuses("c")
+    assert found["running"] == ["%_'\0"]
+    Leases(store).write_status("c", None)
 
 
 def test_campaigns_keep_all_keys_of_their_ids_and_the_latest_reference(store):

@@ -1,6 +1,7 @@
 """A Ray cluster of three raylets: raylets, workers and drivers are killed, and nothing changes."""
 
 import contextlib
+import gc
 import json
 import os
 import shutil
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -73,6 +75,10 @@ def cluster():
         made.client = f"ray://127.0.0.1:{port}"
         yield made
         made.shutdown()
+        del made
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # else pytest tells of them when it ends, and fails
+            gc.collect()
 
 
 @pytest.fixture

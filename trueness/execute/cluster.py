@@ -1,8 +1,8 @@
 """A pool whose workers are tasks of a Ray cluster.
 
 Each item is a task with what it needs of CPUs, GPUs and memory. Its answer comes back to the
-caller, so that nothing but the caller needs the store. Ray carries a task out again whose worker or
-node is lost; tasks of a caller that is gone are ended by Ray.
+caller, so that nothing but the caller needs the store. The caller carries an item out again whose
+worker or node is lost; tasks of a caller that is gone are ended by Ray.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import os
 import pickle
 import shutil
 import signal
-import socket
 import tempfile
 import time
 from collections import deque
@@ -21,21 +20,22 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
-from urllib.parse import urlsplit
 
 from trueness import interrupts
-from trueness.errors import SpecError, TruenessError, first_line
+from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
 from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Failure, Function, Heard
 from trueness.execute.local import map_here, pool_size
+from trueness.execute.reaching import check_answers, last_line, told
 
 if TYPE_CHECKING:
     from trueness.fit.device import Device
 
 RETRIES = 3
-"""How often an item is carried out again whose worker or node is lost."""
-CONNECT_S = 10.0
-"""Seconds in which an address must answer."""
+"""How often an item is carried out again whose worker or node is lost.
+
+Ray is told to try nothing again: it would do so without an end where memory was short.
+"""
 COUNTED_EVERY_S = 5.0
 """Seconds between two looks at the nodes of a cluster, which come and go."""
 QUIET = {
@@ -77,7 +77,7 @@ class RayPool:
             how |= {"address": "local", "num_cpus": pool_size(self.workers),
                     "include_dashboard": False, "_temp_dir": self._folder}  # fmt: skip
         else:
-            _check_answers(self.address)
+            check_answers(self.address)
             package = str(Path(__file__).parents[1])
             environment |= {"py_modules": [package], "excludes": ["**/__pycache__"]}
             how["address"] = self.address
@@ -86,7 +86,7 @@ class RayPool:
                 ray.init(**how, runtime_env=environment)
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
-                raise ConnectionError(first_line(error)) from error
+                raise ConnectionError(told(error)) from error
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -198,6 +198,7 @@ class RayPool:
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         ray = _ray()
         waiting, running = deque(range(len(items))), {}
+        begun = [0] * len(items)
         hub = self._hub()
         news = hub.take.remote()
         try:
@@ -208,8 +209,9 @@ class RayPool:
                 interrupts.check()
                 if waiting and len(running) < self.size:
                     position = waiting.popleft()
-                    if heard.start(position) is False:
+                    if not begun[position] and heard.start(position) is False:
                         continue
+                    begun[position] += 1
                     if getattr(items[position], "here", False):
                         yield from _beside(function, items[position], position, heard, until)
                     else:
@@ -224,7 +226,12 @@ class RayPool:
                     self._pass_on(ray.get(news), {*running.values()}, hub, heard)
                     news = hub.take.remote()
                 for task in done:
-                    yield running.pop(task), _answer(task)
+                    position = running.pop(task)
+                    lost, answer = _answer(task)
+                    if lost and begun[position] <= RETRIES:
+                        waiting.appendleft(position)
+                    else:
+                        yield position, answer
         finally:
             _end(running, hub)
 
@@ -241,7 +248,7 @@ class RayPool:
         self, function: Function, item: Any, position: int, hub: Any, *, alone: bool,  # noqa: ANN401
     ) -> Any:  # fmt: skip # noqa: ANN401
         """Begin an item."""
-        needs: dict[str, Any] = {"num_cpus": 1, "num_gpus": int(self._gpu), "max_retries": RETRIES}
+        needs: dict[str, Any] = {"num_cpus": 1, "num_gpus": int(self._gpu), "max_retries": 0}
         if not self._gpu and (memory := getattr(item, "bytes", 0)):
             needs["memory"] = memory
         if alone and not self._gpu:
@@ -282,9 +289,9 @@ class RayPool:
         except errors.RayTaskError as error:
             if isinstance(error.cause, TruenessError):
                 raise error.cause from None
-            raise SpecError(f"Ray at {place}: {_last_line(error)}", "no_cluster") from error
+            raise SpecError(f"Ray at {place}: {last_line(error)}", "no_cluster") from error
         except (errors.RayError, ConnectionError) as error:
-            raise SpecError(f"Ray at {place}: {first_line(error)}", "no_cluster") from error
+            raise SpecError(f"Ray at {place}: {told(error)}", "no_cluster") from error
 
 
 def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
@@ -314,14 +321,14 @@ def _answered(look: Any) -> bool:  # noqa: ANN401 - a reference
         return True
 
 
-def _answer(task: Any) -> Any:  # noqa: ANN401 - a reference
-    """What came of a task that ended."""
+def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
+    """Whether the worker of a task was lost, and what came of it."""
     ray = _ray()
     try:
         kind, content = ray.get(task)
     except ray.exceptions.RayError as error:
-        return Failure(f"its worker was lost too often: {first_line(error)}")
-    return pickle.loads(content) if kind == "done" else Failure(content)
+        return True, Failure(f"its worker was lost {1 + RETRIES} times, at last: {told(error)}")
+    return False, pickle.loads(content) if kind == "done" else Failure(content)
 
 
 def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
@@ -331,10 +338,6 @@ def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
         for task in running:
             ray.cancel(task, force=True)
         ray.kill(hub)
-
-
-def _last_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[-1]
 
 
 @contextlib.contextmanager
@@ -347,24 +350,6 @@ def _own_signals() -> Generator[None]:
         for number, handler in found.items():
             with contextlib.suppress(ValueError):  # outside of the main thread nothing was replaced
                 signal.signal(number, handler)
-
-
-def _check_answers(address: str) -> None:
-    """Refuse an address where nobody listens; Ray would ask for half a minute, or end the process.
-
-    Raises
-    ------
-    SpecError
-        With code ``no_cluster``.
-    """
-    place = urlsplit(address if "//" in address else f"//{address}")
-    if place.hostname is None or place.port is None:
-        return  # auto, local
-    try:
-        socket.create_connection((place.hostname, place.port), CONNECT_S).close()
-    except OSError as error:
-        raise SpecError(f"no Ray cluster answers at {address}: {first_line(error)}",
-                        "no_cluster") from None  # fmt: skip
 
 
 @contextlib.contextmanager

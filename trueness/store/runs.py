@@ -126,6 +126,7 @@ class Store:
 
     def write_failure(self, spec: AnySpec, reason: str) -> None:
         """Keep the traceback of a run that failed; the campaign goes on."""
+        reason = reason.encode("utf-8", "backslashreplace").decode()  # code of others wrote it
         content = {"key": spec.key, "spec": spec.model_dump(mode="json"), "reason": reason}
         self.kept.write(f"failures/{spec.key}.json", content)
 
