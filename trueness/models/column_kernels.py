@@ -28,47 +28,68 @@ DAYS = 16
 LN2 = np.float32(math.log(2))
 LEAST = np.float32(-126)
 """Powers of two below this one count as this one."""
-_1, _2, _3, _4, _5, _6 = (np.float32(c) for c in (
-    1.0, 0.24022650696, 0.05550410866, 0.00961812911, 0.00133335581, 0.00015403530))  # fmt: skip
+BIAS, FRACTION = np.float32(127), np.float32(2**23)
+"""Bits of a float32: the exponent counts from the first and stands above the second."""
+_0, _1 = np.float32(0), np.float32(1)
+SERIES = tuple(map(np.float32, (0.69314698, 0.24022242, 0.05550734, 0.00967151, 0.00132647)))
+"""``2 ** f - 1`` for f of at most 1/2 over f, f^2, ..., of least largest relative error, 9e-8."""
+_A, _B, _C, _D, _E = SERIES
 
-_ZERO = np.float32(0)
 T = TypeVar("T")
 kernel = partial(compiled, fastmath=True)
 
 
 @kernel
-def _powers(scores: Numbers) -> None:
-    """Replace scores (C,) by ``2 ** (score - the largest)``, right to two units in the last place.
+def _powers(scores: Numbers, most: np.float32) -> np.float32:
+    """Replace scores (C,) by ``2 ** (score - most)``; their sum.
 
-    The whole part goes into the exponent; the rest, at most 1/2, through its Taylor series.
+    The whole part goes into the exponent, a polynomial makes the rest.
     """
-    most = scores[0]
-    for score in scores:
-        most = max(most, score)
+    total = _0
     for j in range(len(scores)):
         below = max(scores[j] - most, LEAST)
         whole = np.rint(below)
         f = below - whole
-        power = _1 + f * (LN2 + f * (_2 + f * (_3 + f * (_4 + f * (_5 + f * _6)))))
-        scores[j] = power * np.int32((np.int32(whole) + 127) << 23).view(np.float32)
+        power = _1 + f * (_A + f * (_B + f * (_C + f * (_D + f * _E))))
+        weight = power * np.int32((whole + BIAS) * FRACTION).view(np.float32)
+        total += weight
+        scores[j] = weight
+    return total
+
+
+@kernel
+def _ordered(bits: np.int32) -> np.int32:
+    """Bits of a float32 as a whole number in the same order, and back."""
+    return np.int32(bits ^ ((bits >> np.int32(31)) & np.int32(0x7FFFFFFF)))
+
+
+@kernel
+def _largest(scores: Numbers) -> np.float32:
+    """Maximum; of floats as such it would not be compiled into vector instructions."""
+    most = np.int32(-(2**31))
+    for j in range(len(scores)):
+        most = max(most, _ordered(np.float32(scores[j]).view(np.int32)))
+    return np.int32(_ordered(most)).view(np.float32)
 
 
 @kernel
 def _products(row: Numbers, table: Numbers, found: Numbers) -> None:
-    """Products (C,) of a row (d,) with every column of a table (d, C)."""
+    """Fill products (C,) of a row (d,) with every column of a table (d, C)."""
     for first in range(0, len(row), LANES):
         a, b, c, d = row[first], row[first + 1], row[first + 2], row[first + 3]
         for j in range(len(found)):
             new = (a * table[first, j] + b * table[first + 1, j]
                    + c * table[first + 2, j] + d * table[first + 3, j])  # fmt: skip
-            found[j] = new if first == 0 else found[j] + new
+            if first > 0:
+                new += found[j]
+            found[j] = new
 
 
 @kernel
 def _mixture(weights: Numbers, table: Numbers, scale: np.float32, found: Numbers) -> None:
     """Sums (d,) of the columns of a table (d, C) times weights (C,) and a scale."""
     for first in range(0, len(found), LANES):
-        a = b = c = d = _ZERO
+        a = b = c = d = _0
         for j in range(len(weights)):
             a += weights[j] * table[first, j]
             b += weights[j] * table[first + 1, j]
@@ -114,8 +135,8 @@ def _attend(x: Numbers, keep: Numbers, slope: Numbers, shift: Numbers, mixed: Nu
             _tokens(x[r], keep[min(r, len(keep) - 1), h], slope[h], shift[h], tokens)
             for i in range(len(scores)):
                 _products(tokens[0, :, i], tokens[1], scores)
-                _powers(scores)
-                _mixture(scores, tokens[2], _1 / scores.sum(), mixed[r, i, h])
+                total = _powers(scores, _largest(scores))
+                _mixture(scores, tokens[2], _1 / total, mixed[r, i, h])
 
 
 @kernel
@@ -126,12 +147,11 @@ def _row_back(
     """One query of `_attend_back`: its mixture, and what it adds to gradients of all tokens."""
     query = tokens[0, :, i]
     _products(query, tokens[1], scores)
-    _powers(scores)
-    share = _1 / scores.sum()
+    share = _1 / _powers(scores, _largest(scores))
     _mixture(scores, tokens[2], share, mixed)
     _products(given, tokens[2], towards)
     _spread(scores, given, share, back[2])
-    mean = _ZERO
+    mean = _0
     for d in range(len(given)):
         mean += given[d] * mixed[d]
     for j in range(len(scores)):
@@ -156,7 +176,7 @@ def _attend_back(
         for h in range(len(slope)):
             kept = keep[min(r, len(keep) - 1), h]
             _tokens(x[r], kept, slope[h], shift[h], tokens)
-            back[:] = _ZERO
+            back[:] = _0
             for i in range(n):
                 _row_back(i, tokens, given[r, i, h], scores, towards, mixed[r, i, h], back)
             for part in range(3):
