@@ -380,12 +380,12 @@ def test_published_progressive_widths_and_counts(widths):
 @every
 def test_multiply_adds_equal_what_torch_counts(embedding):
     """Attention between patches aside, which is left out, and maps of weights by weights."""
-    model, module = _model(embedding), _built(embedding)
+    model, module = _model(embedding), _built(embedding).double()
     counts = []
     for examples in (1, 2):
-        counter = FlopCounterMode(display=False)  # it does not know the fused kernel
+        counter = FlopCounterMode(display=False)  # it knows neither the fused kernel nor our loops
         with counter, sdpa_kernel(SDPBackend.MATH), torch.no_grad():
-            module(torch.randn(examples, L, C))
+            module(torch.randn(examples, L, C, dtype=torch.float64))
         counts.append(counter.get_total_flops())
     patches = L // 8
     left_out = 2 * patches * patches * model.d_model + patches * model.d_model  # attention, head
@@ -446,6 +446,61 @@ def test_pieces_of_days_change_nothing(monkeypatch):
     for other in results[1:]:
         for a, b in zip(results[0], other, strict=True):
             torch.testing.assert_close(a, b)
+
+
+def _answers(inputs, dtype):
+    """Result of column attention, and gradients of its square."""
+    leaves = [t.to(dtype, copy=True).requires_grad_(i != 1) for i, t in enumerate(inputs)]
+    result = attend_columns(*leaves)
+    wanted = [t for t in leaves if t.requires_grad]
+    return [result.detach(), *torch.autograd.grad(result.square().sum(), wanted)]
+
+
+def _column_inputs(days, n, heads, k, rows, size=1.0):
+    g = torch.Generator().manual_seed(k)
+    sizes = [(days, n), (rows, heads, n), *[(n, 3, heads, k)] * 2, (3, n * heads * k)]
+    x, keep, slope, shift, out = (torch.randn(s, generator=g, dtype=torch.float64) for s in sizes)
+    return [t.float() for t in (x, (keep > 0) * 2.0, slope * size, shift * size, out)]
+
+
+@pytest.mark.parametrize("k", [1, 2, 4, 5, 8])
+@pytest.mark.parametrize("rows", [1, 37])
+def test_compiled_attention_equals_torch_in_float64(k, rows):
+    inputs = _column_inputs(37, 29, 2, k, rows)
+    for ours, exact in zip(_answers(inputs, torch.float32), _answers(inputs, torch.float64),
+                           strict=True):  # fmt: skip
+        assert (ours - exact).abs().max() < 5e-6 * exact.abs().max()
+
+
+def test_compiled_attention_survives_scores_of_thousands():
+    inputs = _column_inputs(5, 29, 2, 4, 1, size=60.0)
+    ours, exact = _answers(inputs, torch.float32), _answers(inputs, torch.float64)
+    assert torch.isfinite(torch.cat([t.flatten() for t in ours])).all()
+    torch.testing.assert_close(ours[0].double(), exact[0], rtol=0.01, atol=0.01 * exact[0].std())
+
+
+def test_a_missing_number_spoils_its_own_day_only():
+    inputs = _column_inputs(40, 29, 2, 4, 1)
+    clean = _answers(inputs, torch.float32)[0]
+    inputs[0][17, 3] = torch.nan
+    found = _answers(inputs, torch.float32)
+    assert found[0][17].isnan().all()
+    others = torch.arange(40) != 17
+    assert torch.equal(found[0][others], clean[others])
+    assert all(found[i].isnan().any() for i in (2, 3))
+
+
+def test_attention_is_the_same_with_any_number_of_threads():
+    inputs, before = _column_inputs(70, 29, 2, 4, 70), torch.get_num_threads()
+    inputs[4] = torch.eye(29 * 2 * 4)  # products with it are exact in any order
+    answers = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            answers.append(_answers(inputs, torch.float32)[:4])
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(a, b) for a, b in zip(*answers, strict=True))
 
 
 def test_attention_drops_value_rows_and_keeps_the_mean():

@@ -2,7 +2,8 @@
 
 A column enters as one number, so its query, key and value are that number times a vector plus
 another vector, both of the column: nothing of size (days, columns, width) has to be kept. Forward
-and backward pass go over pieces of days, and the backward pass computes each piece again.
+and backward pass go over pieces of days, and the backward pass computes each piece again. A CPU
+uses compiled loops, in float32 also where autocast is on; all else, and float64, torch's kernels.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from trueness.models.column_kernels import gradients, mixtures
 from trueness.models.layers import working_precision
 
 PIECE = 2**23
@@ -46,7 +48,7 @@ def attend_columns(x: Tensor, keep: Tensor, slope: Tensor, shift: Tensor, out: T
     (R, e), in autocast's precision where it is on.
     """
     if torch.compiler.is_exporting():  # a graph has no pieces, nor a way back
-        return _attend(x, keep, slope, shift, out, working_precision(x))
+        return _fused(x, keep, slope, shift, out, working_precision(x))
     one = [t[None] for t in (x, keep, slope, shift, out)]
     return _ColumnAttention.apply(*one, working_precision(x))[0]
 
@@ -55,10 +57,40 @@ def _attend(
     x: Tensor, keep: Tensor, slope: Tensor, shift: Tensor, out: Tensor, dtype: torch.dtype
 ) -> Tensor:
     """One piece of days of one network."""
+    if not _in_loops(x):
+        return _fused(x, keep, slope, shift, out, dtype)
+    inputs = (t.numpy() for t in (x, keep, slope, shift))
+    mixed = torch.from_numpy(mixtures(*inputs, torch.get_num_threads()))
+    return (mixed.flatten(1) @ out.T).to(dtype)
+
+
+def _in_loops(x: Tensor) -> bool:
+    return x.device.type == "cpu" and x.dtype == torch.float32
+
+
+def _fused(
+    x: Tensor, keep: Tensor, slope: Tensor, shift: Tensor, out: Tensor, dtype: torch.dtype
+) -> Tensor:
+    """The same by torch, which can differentiate it."""
     tokens = (x[:, :, None, None, None] * slope + shift).to(dtype)
     q, k, v = tokens.permute(2, 0, 3, 1, 4)  # (R, h, C, k) each
     mixed = F.scaled_dot_product_attention(q, k, v * keep[..., None].to(dtype))
     return mixed.transpose(1, 2).flatten(1) @ out.to(dtype).T
+
+
+def _gradients(part: list[Tensor], given: Tensor, dtype: torch.dtype) -> list[Tensor]:
+    """Gradients of x, slope, shift and out from that of one piece's result (R, e)."""
+    x, keep, slope, shift, out = part
+    if not _in_loops(x):
+        leaves = [t.detach().requires_grad_() for t in (x, slope, shift, out)]
+        with torch.enable_grad():
+            result = _fused(leaves[0], keep, *leaves[1:], dtype)
+        return list(torch.autograd.grad(result, leaves, given))
+    given = given.float()
+    of_mixed = (given @ out).view(*x.shape, *slope.shape[2:])
+    inputs = (t.numpy() for t in (x, keep, slope, shift, of_mixed))
+    mixed, *found = map(torch.from_numpy, gradients(*inputs, torch.get_num_threads()))
+    return [*found, given.T @ mixed.flatten(1)]
 
 
 def _pieces(x: Tensor, slope: Tensor) -> Iterator[tuple[int, slice]]:
@@ -103,18 +135,12 @@ class _ColumnAttention(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Compute every piece again and differentiate it."""
-        inputs, wanted = ctx.saved_tensors, [i for i in (0, 2, 3, 4) if ctx.needs_input_grad[i]]
-        sums = {i: torch.zeros_like(inputs[i]) for i in wanted}
+        inputs = [t.detach() for t in ctx.saved_tensors]
+        sums = {i: torch.zeros_like(inputs[i]) for i in (0, 2, 3, 4)}
         for m, days in _pieces(inputs[0], inputs[2]):
-            part = [t.detach() for t in _part(inputs, m, days)]
-            with torch.enable_grad():
-                leaves = [part[i].requires_grad_() for i in wanted]
-                result = _attend(*part, ctx.dtype)
-            for i, new in zip(
-                wanted, torch.autograd.grad(result, leaves, grad[m, days]), strict=True
-            ):
-                total = sums[i][m, days] if i == 0 else sums[i][m]
-                total += new
+            found = _gradients(_part(inputs, m, days), grad[m, days], ctx.dtype)
+            for (i, total), new in zip(sums.items(), found, strict=True):
+                total[(m, days) if i == 0 else m] += new
         return tuple(sums.get(i) for i in range(6))
 
     @staticmethod
