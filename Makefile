@@ -10,7 +10,7 @@
 
 export OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
-EXTRAS ?= dev text vectors pretrained serve onnx docs
+EXTRAS ?= dev text vectors pretrained serve onnx docs trackers
 
 .PHONY: setup run run-text test test-processes test-services test-all lint bench simulations docs references clean
 
