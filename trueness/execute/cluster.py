@@ -334,6 +334,8 @@ def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
 def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
     """Leave nothing of a map behind on the cluster."""
     ray = _ray()
+    if not ray.is_initialized():
+        return  # the connection is lost; a call would begin another one
     with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError):
         for task in running:
             ray.cancel(task, force=True)
