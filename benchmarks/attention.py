@@ -54,7 +54,7 @@ def measure(shape, way, batch):
     spec = Spec.model_validate({
         "task": {"kind": "market", "bars": "random"}, "model": {"kind": "patchtst", **model},
         "recipe": {"batch_size": batch, "precision": "float32"},
-        "evaluation": {"protocol": "mission"},
+        "evaluation": {"protocol": "holdout"},
     })  # fmt: skip
     stack = Stack(examples(n_features, 4 * batch), [Member(spec, 0)], choose_device("cpu"))
     times = []
@@ -88,12 +88,12 @@ def main():
     print(f"{'shape':8}{'way':8}{'CPU s a step':>14}{'to torch':>10}{'peak MB':>9}{'loss':>12}")
     ways = arguments.ways.split(",")
     for shape in arguments.shapes.split(","):
-        found = {way: [] for way in ways}
+        result = {way: [] for way in ways}
         for _ in range(arguments.rounds):
             for way in ways:
-                found[way].append(fresh(shape, way, arguments.batch))
-        base = median(one["seconds"] for one in found[ways[0]])
-        for way, ones in found.items():
+                result[way].append(fresh(shape, way, arguments.batch))
+        base = median(one["seconds"] for one in result[ways[0]])
+        for way, ones in result.items():
             seconds = median(one["seconds"] for one in ones)
             peak = max(one["peak_mb"] for one in ones)
             print(f"{shape:8}{way:8}{seconds:14.2f}{base / seconds:10.2f}{peak:9,.0f}"

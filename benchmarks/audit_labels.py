@@ -58,15 +58,15 @@ def probabilities(titles: Titles, classes: tuple[str, ...], model: str, folds: i
     return softmax(logits.astype(np.float64), axis=1)
 
 
-def orders(found: LabelNoise) -> dict[str, np.ndarray]:
+def orders(result: LabelNoise) -> dict[str, np.ndarray]:
     """What suspects may be ranked by, (n,) each, largest first."""
-    p, every = found.probabilities, np.arange(len(found.y))
-    own, other = p[every, found.y], p[every, found.suggested]
-    t = found.thresholds
+    p, every = result.probabilities, np.arange(len(result.y))
+    own, other = p[every, result.y], p[every, result.suggested]
+    t = result.thresholds
     return {
         "margin": other - own, "given class alone": -own, "log-odds": np.log(other) - np.log(own),
-        "margin over thresholds": (other - t[found.suggested]) - (own - t[found.y]),
-        "share of thresholds": other / t[found.suggested] - own / t[found.y],
+        "margin over thresholds": (other - t[result.suggested]) - (own - t[result.y]),
+        "share of thresholds": other / t[result.suggested] - own / t[result.y],
     }  # fmt: skip
 
 
@@ -84,20 +84,20 @@ def main() -> None:
         titles, classes, wrong = planted(options.rows, options.noise, options.difficulty, seed)
         began = time.process_time()
         p = probabilities(titles, classes, options.model, options.folds)
-        found = LabelNoise.of(titles.y, p)
+        result = LabelNoise.of(titles.y, p)
         seconds = time.process_time() - began
-        (share,) = found.shares(np.zeros(len(p), np.int64), numbered(titles.cluster)[0], 1)
-        ranked = np.argsort(-found.margin, kind="stable")
-        recall = wrong[ranked[: found.number]].sum() / max(1, wrong.sum())
+        (share,) = result.shares(np.zeros(len(p), np.int64), numbered(titles.cluster)[0], 1)
+        ranked = np.argsort(-result.margin, kind="stable")
+        recall = wrong[ranked[: result.number]].sum() / max(1, wrong.sum())
         inside = noise_in_clusters(titles.y, titles.cluster).noise
-        hits = wrong[found.ranked()[:FIRST]].sum()
+        hits = wrong[result.ranked()[:FIRST]].sum()
         print(f"seed {seed}: {hits} of the first {FIRST} are wrong "
               f"(chance {100 * wrong.mean():.1f}); {100 * recall:.0f} % of {wrong.sum()} planted "
-              f"among the {found.number} estimated; suspects {share}; clusters "
+              f"among the {result.number} estimated; suspects {share}; clusters "
               f"{inside}; {seconds:.1f} CPU s")  # fmt: skip
         print("   ", ", ".join(
             f"{name} {wrong[np.argsort(-values, kind='stable')[:FIRST]].sum()}"
-            for name, values in orders(found).items()
+            for name, values in orders(result).items()
         ))  # fmt: skip
 
 

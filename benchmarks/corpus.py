@@ -140,12 +140,12 @@ def main():
             make(Path(folder), records, arguments.mapped)
             speed = None
             for stage in STAGES:
-                found = fresh(stage, folder)
-                rate = found["read"] / found["seconds"]
+                result = fresh(stage, folder)
+                rate = result["read"] / result["seconds"]
                 speed = speed or rate
                 print(
-                    f"{stage:46}{found['read']:9,}{found['rows']:9,}{rate:15,.0f}"
-                    f"{rate / speed:10.2f}{found['peak_mb']:9,.0f}",
+                    f"{stage:46}{result['read']:9,}{result['rows']:9,}{rate:15,.0f}"
+                    f"{rate / speed:10.2f}{result['peak_mb']:9,.0f}",
                     flush=True,
                 )
 

@@ -9,7 +9,7 @@ core with one thread each, and bf16 where the processor has it.
 
 Prints medians and ratios (ordinary loop = 1; larger is faster). The engine's time includes the
 scores of all examples under the best and the last weights, which it keeps and the ordinary loop
-does not. Models are FE-06 and FE-50 of the mission, on random series of the real size.
+does not. Models are FE-06 and FE-50 of the published study, on random series of the real size.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def specs(model, k, precision="auto"):
         "task": {"kind": "market", "bars": "random"},
         "model": {"kind": "patchtst", **model},
         "recipe": {"epochs": EPOCHS, "patience": EPOCHS, "precision": precision},
-        "evaluation": {"protocol": "mission"},
+        "evaluation": {"protocol": "holdout"},
     }
     return [Spec.model_validate({**one, "seed": seed}) for seed in range(k)]
 

@@ -142,18 +142,18 @@ def measure(name, at, fill_with, arguments):
     (run,), _ = store.all_runs()
     began = time.perf_counter()
     fill_with(store, run, arguments.runs)
-    told = partial(print, f"{name}:", flush=True)
-    told(f"{arguments.runs:,} runs made in {time.perf_counter() - began:.0f} s")
+    report = partial(print, f"{name}:", flush=True)
+    report(f"{arguments.runs:,} runs made in {time.perf_counter() - began:.0f} s")
     words = ("runs", "list", "--store", at)
-    told("first list {:.2f} s, {:.2f} of a core".format(*seconds(*words)))
+    report("first list {:.2f} s, {:.2f} of a core".format(*seconds(*words)))
     times = np.array([seconds(*words) for _ in range(5)])
     wall, used = np.median(times, axis=0)
     low, high = times[:, 0].min(), times[:, 0].max()
-    told(f"list {wall:.2f} s ({low:.2f} to {high:.2f}), {used:.2f} of a core")
+    report(f"list {wall:.2f} s ({low:.2f} to {high:.2f}), {used:.2f} of a core")
     if arguments.writers:
         made, rate = writers(at, arguments.writers, arguments.seconds)
-        told(f"{arguments.writers} writers, {made} runs, {rate:,.0f} a minute")
-        told("list after them {:.2f} s, {:.2f} of a core".format(*seconds(*words)))
+        report(f"{arguments.writers} writers, {made} runs, {rate:,.0f} a minute")
+        report("list after them {:.2f} s, {:.2f} of a core".format(*seconds(*words)))
 
 
 def main():

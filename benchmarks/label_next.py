@@ -78,9 +78,9 @@ class World:
                     self.language[self.pool], p, self.classes)  # fmt: skip
         known = TextSignatures.of(self.ids.gather(self.labelled), self.texts.gather(self.labelled))
         counts = Counter(self.language[self.labelled].tolist())
-        found = label_next("", pool, counts, known, n).frame["id"]
+        result = label_next("", pool, counts, known, n).frame["id"]
         at = {one: i for i, one in enumerate(self.ids)}
-        return np.array([at[one] for one in found])
+        return np.array([at[one] for one in result])
 
 
 def main() -> None:
@@ -89,17 +89,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--n", type=int, default=300)
     options = parser.parse_args()
-    found: dict[str, list[tuple[float, ...]]] = {}
+    result: dict[str, list[tuple[float, ...]]] = {}
     for seed in range(options.seeds):
         world = World(seed)
-        found.setdefault("before", []).append(world.measured(world.pool[:0]))
+        result.setdefault("before", []).append(world.measured(world.pool[:0]))
         random = world.rng.choice(world.pool, options.n, replace=False)
-        found.setdefault("random", []).append(world.measured(random))
+        result.setdefault("random", []).append(world.measured(random))
         for name, power in RULES.items():
             next_rows.RARITY = power
-            found.setdefault(name, []).append(world.measured(world.proposed(options.n)))
-    for name, values in found.items():
-        gain = np.array(values) - np.array(found["random"])
+            result.setdefault(name, []).append(world.measured(world.proposed(options.n)))
+    for name, values in result.items():
+        gain = np.array(values) - np.array(result["random"])
         error = gain.std(axis=0, ddof=1) / len(gain) ** 0.5
         mean = np.mean(values, axis=0)
         shown = ", ".join(

@@ -42,7 +42,7 @@ def measured_run(model="patchtst", seed=0):
     spec = Spec.model_validate({
         "task": {"kind": "market", "bars": "benchmark"},
         "model": {"kind": model},
-        "evaluation": {"protocol": "mission"},
+        "evaluation": {"protocol": "holdout"},
         "seed": seed,
     })  # fmt: skip
     predictions = Predictions(units.with_columns(score=scores))

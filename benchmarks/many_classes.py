@@ -47,16 +47,16 @@ def measured(kind: str, classes: int, rows: int) -> dict[str, float]:
 
         loss = "softmax" if "log" in kind else "squared_hinge"
         (scores,) = LinearScores(x, y, classes, [z], loss=loss, seed=0).fit(1e-6)
-        found = scores.argmax(axis=1)
+        result = scores.argmax(axis=1)
     else:
         from sklearn.linear_model import SGDClassifier
 
         used = np.unique(x.indices)  # with all buckets, 5,000 classes take 52 GB
         model = SGDClassifier(loss="squared_hinge", alpha=1e-6, max_iter=5, tol=None)
-        found = model.fit(x[:, used], y).predict(z[:, used])
+        result = model.fit(x[:, used], y).predict(z[:, used])
     seconds = time.perf_counter() - began
     return {"seconds": seconds, "megabytes": _megabytes() - before,
-            "right": float((found == truth).mean())}  # fmt: skip
+            "right": float((result == truth).mean())}  # fmt: skip
 
 
 def _megabytes() -> float:

@@ -14,7 +14,7 @@ import tempfile
 import time
 
 from trueness.market import MarketData, Panel, market_examples, synthetic_bars
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.task import MarketTask
 
 GB = 2**30
@@ -40,7 +40,7 @@ def main():
     task = MarketTask(kind="market", bars=panel.digest, tier=args.tier)
     first, last = panel.first, panel.last
     at = [str(first + (last - first) * share // 100) for share in (80, 90)]
-    rule = Mission(protocol="mission", val_start=at[0], test_start=at[1])
+    rule = Holdout(protocol="holdout", val_start=at[0], test_start=at[1])
     began = time.perf_counter()
     examples = market_examples(task, rule, MarketData.of(panel))
     seconds = time.perf_counter() - began

@@ -29,7 +29,7 @@ campaign: predict
 data: bars.csv
 defaults:
   task: {tier: a500, context: 5, horizon: 2, long_gaps: impute_median}
-  evaluation: {protocol: mission}
+  evaluation: {protocol: holdout}
   model:
     {kind: patchtst, patch_length: 3, stride: 1, d_model: 16, n_layers: 1, n_heads: 2, d_ff: 32}
   recipe: {epochs: 1, batch_size: 64, learning_rate: 1e-3}

@@ -54,20 +54,20 @@ def make_folder(path, texts, width, layers):
 def plainly(network, tokenizer, texts, most):
     tokenizer.enable_truncation(most)
     tokenizer.enable_padding()
-    found = []
+    result = []
     for start in range(0, len(texts), BATCH):
         some = tokenizer.encode_batch(texts[start : start + BATCH])
         ids = torch.tensor([one.ids for one in some])
         mask = torch.tensor([one.attention_mask for one in some], dtype=torch.bool)
-        found.append(network.pooled(ids, mask))
-    return torch.cat(found)
+        result.append(network.pooled(ids, mask))
+    return torch.cat(result)
 
 
 def timed(call):
     """What a call gives, and its seconds on the processor: other programs do not count."""
     began = time.process_time()
-    found = call()
-    return found, time.process_time() - began
+    result = call()
+    return result, time.process_time() - began
 
 
 def main():

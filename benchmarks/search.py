@@ -43,7 +43,7 @@ space:
     precision: float32
     learning_rate: {{between: [2e-6, 5e-4], log: true}}
     weight_decay: {{one_of: [0, 1e-5, 1e-4, 1e-3]}}
-  evaluation: {{protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}}
+  evaluation: {{protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}}
 """
 
 

@@ -42,7 +42,7 @@ campaign: bars
 data: {folder}/bars.csv
 defaults:
   task: {{context: 20}}
-  evaluation: {{protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}}
+  evaluation: {{protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}}
   model: {{kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5,
           stride: 5}}
   recipe: {{epochs: {epochs}, batch_size: 64, learning_rate: 1e-3, precision: float32}}
@@ -288,7 +288,7 @@ def measure_listeners(folder, clients, rounds, epochs):
     (folder / "bars-long.yaml").write_text(
         BARS.format(folder=folder, epochs=epochs).replace("campaign: bars", "campaign: long")
     )
-    found = {0: [], clients: []}
+    result = {0: [], clients: []}
     for turn in range(2 * rounds):
         count = clients if turn % 2 else 0
         store = folder / f"long-{turn}"
@@ -298,11 +298,11 @@ def measure_listeners(folder, clients, rounds, epochs):
             with listening(server, count, ["/events/home"]) as reader:
                 before = server.cpu_s
                 wall, used, came = train(folder, str(store), reader)
-                found[count].append((wall, used, server.cpu_s - before, came, server.peak_mb))
+                result[count].append((wall, used, server.cpu_s - before, came, server.peak_mb))
         shutil.rmtree(store)
     print("\ntraining while clients listen, medians of "
           f"{rounds} rounds: seconds, of a core, of the server, MB sent")  # fmt: skip
-    medians = {n: np.median(np.array(some), axis=0) for n, some in found.items()}
+    medians = {n: np.median(np.array(some), axis=0) for n, some in result.items()}
     for n, (wall, used, served, came, peak) in medians.items():
         print(f"{n:4} clients {wall:8.2f}{used:8.2f}{served:8.3f}{came / 1e6:8.2f}   "
               f"server: {100 * served / wall:.2f} % of a core, {peak:.0f} MB")  # fmt: skip

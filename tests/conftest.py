@@ -33,7 +33,7 @@ campaign: tiny
 title: Two tiny transformers
 defaults:
   task: {context: 20}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5}
   recipe: {epochs: 2, batch_size: 64, learning_rate: 1e-3, precision: float32}
 experiments:
@@ -70,7 +70,7 @@ def tiny(tmp_path):
 
 @pytest.fixture
 def make_spec():
-    """Spec from keyword arguments over a small mission spec."""
+    """Spec from keyword arguments over a small holdout spec."""
 
     def make(**sections):
         content = {
@@ -80,7 +80,7 @@ def make_spec():
                 "patch_length": 5, "stride": 5, "dropout": 0.0,
             },
             "recipe": {"epochs": 3, "batch_size": 32, "learning_rate": 1e-3, "precision": "float32"},
-            "evaluation": {"protocol": "mission"},
+            "evaluation": {"protocol": "holdout"},
         }  # fmt: skip
         for name, value in sections.items():
             merge = isinstance(value, dict) and isinstance(content.get(name), dict)

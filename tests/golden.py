@@ -119,23 +119,23 @@ def named(store, campaign="golden"):
     return {keys[-1]: name for name, keys in store.campaigns()[campaign].items()}
 
 
-def equal(found, wanted, where=""):
+def equal(actual, wanted, where=""):
     """Assert that two answers are equal: floats to 1e-6, the rest exactly.
 
     Draws are sums of float32, which round otherwise on other processors.
     """
     if isinstance(wanted, dict):
-        assert set(found) >= set(wanted), (where, set(wanted) - set(found))
+        assert set(actual) >= set(wanted), (where, set(wanted) - set(actual))
         for name, value in wanted.items():
-            equal(found[name], value, f"{where}.{name}")
+            equal(actual[name], value, f"{where}.{name}")
     elif isinstance(wanted, list):
-        assert len(found) == len(wanted), where
-        for i, (one, other) in enumerate(zip(found, wanted, strict=True)):
+        assert len(actual) == len(wanted), where
+        for i, (one, other) in enumerate(zip(actual, wanted, strict=True)):
             equal(one, other, f"{where}[{i}]")
     elif isinstance(wanted, float):
-        assert found == pytest.approx(wanted, rel=1e-6, abs=1e-6), (where, found, wanted)
+        assert actual == pytest.approx(wanted, rel=1e-6, abs=1e-6), (where, actual, wanted)
     else:
-        assert found == wanted, (where, found, wanted)
+        assert actual == wanted, (where, actual, wanted)
 
 
 @pytest.fixture(scope="session")

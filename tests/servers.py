@@ -39,8 +39,8 @@ def wait_for(attempt):
 
 def _programs():
     """Folder of initdb and postgres."""
-    found = [shutil.which("initdb"), *Path("/usr/lib/postgresql").glob("*/bin/initdb")]
-    places = [Path(one).parent for one in found if one]
+    actual = [shutil.which("initdb"), *Path("/usr/lib/postgresql").glob("*/bin/initdb")]
+    places = [Path(one).parent for one in actual if one]
     place = next((one for one in places if (one / "postgres").exists()), None)
     if place is None:
         pytest.skip("no PostgreSQL server is installed")
@@ -84,8 +84,8 @@ class Postgres:
 
         try:
             with psycopg.connect(self.url(database), autocommit=True) as connection:
-                found = connection.execute(statement)
-                return found.fetchall() if found.description else []
+                actual = connection.execute(statement)
+                return actual.fetchall() if actual.description else []
         except psycopg.OperationalError as error:
             raise OSError(str(error)) from None
 

@@ -15,7 +15,7 @@ SMALL = {
         "patch_length": 4, "stride": 2, "dropout": 0.1,
     },
     "recipe": {"epochs": 3, "batch_size": 32, "learning_rate": 3e-3, "precision": "float32"},
-    "evaluation": {"protocol": "mission"},
+    "evaluation": {"protocol": "holdout"},
 }  # fmt: skip
 
 

@@ -82,8 +82,8 @@ def test_columns_of_every_library_are_judged_alike(answer, source):
 
 def test_tensors_are_judged_alike(answer):
     torch = pytest.importorskip("torch")
-    found = judge(torch.tensor(Y), tensors(torch), time=DATES, baseline=["vix"])
-    assert numbers(found) == numbers(answer)
+    actual = judge(torch.tensor(Y), tensors(torch), time=DATES, baseline=["vix"])
+    assert numbers(actual) == numbers(answer)
 
 
 def test_arrays_have_numbers_for_names():
@@ -101,15 +101,15 @@ def test_tables_are_judged_by_the_names_of_their_columns(answer, tmp_path, kind)
         "path": tmp_path / "scores.csv", "text": str(tmp_path / "scores.csv"), "polars": FRAME,
         "pandas": FRAME.to_pandas(), "mapping": FRAME.to_dict(as_series=False),
     }[kind]  # fmt: skip
-    found = judge("y", data=data, time="date", baseline="vix")
-    assert numbers(found) == numbers(answer)
-    assert found.judgement.title == "scores"
+    actual = judge("y", data=data, time="date", baseline="vix")
+    assert numbers(actual) == numbers(answer)
+    assert actual.judgement.title == "scores"
 
 
 def test_long_tables_are_judged_by_the_names_of_their_columns(answer):
     rows = FRAME.unpivot(["good", "coin", "vix"], index=["date", "y"])
-    found = judge("y", "value", data=rows, model="variable", time="date", baseline="vix")
-    assert numbers(found) == numbers(answer)
+    actual = judge("y", "value", data=rows, model="variable", time="date", baseline="vix")
+    assert numbers(actual) == numbers(answer)
 
 
 def test_classes_by_array_and_by_prefix():
@@ -219,13 +219,13 @@ QUESTIONS = {
 
 @pytest.mark.parametrize("question", QUESTIONS)
 def test_every_answer_can_be_shown(stored, question, tmp_path):
-    found = QUESTIONS[question](stored)
-    assert isinstance(found, Answer)
-    assert "good" in str(found)
-    assert json.dumps(found.to_dict(), allow_nan=False)
-    assert found.to_frame().height
-    assert found.report(tmp_path / "page.html").exists()
-    assert isinstance(found.figures, list)
+    actual = QUESTIONS[question](stored)
+    assert isinstance(actual, Answer)
+    assert "good" in str(actual)
+    assert json.dumps(actual.to_dict(), allow_nan=False)
+    assert actual.to_frame().height
+    assert actual.report(tmp_path / "page.html").exists()
+    assert isinstance(actual.figures, list)
 
 
 def test_a_store_is_loaded_where_there_is_one(stored, tmp_path):

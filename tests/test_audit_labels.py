@@ -46,13 +46,13 @@ def _small_buckets():
        st.integers(0, 100))  # fmt: skip
 def test_folds_separate_no_cluster_and_are_of_one_size(cluster, folds, seed):
     y = cluster % 3
-    found = cluster_folds(cluster, y, folds, seed)
+    actual = cluster_folds(cluster, y, folds, seed)
     for one in np.unique(cluster):
-        assert len(set(found[cluster == one])) == 1
-    sizes = np.bincount([found[cluster == one][0] for one in np.unique(cluster)], minlength=folds)
+        assert len(set(actual[cluster == one])) == 1
+    sizes = np.bincount([actual[cluster == one][0] for one in np.unique(cluster)], minlength=folds)
     assert sizes.max() - sizes.min() <= 1
     for k in range(3):
-        mine = [found[cluster == one][0] for one in np.unique(cluster[y == k])]
+        mine = [actual[cluster == one][0] for one in np.unique(cluster[y == k])]
         sizes = np.bincount(np.array(mine, int), minlength=folds)
         assert sizes.max() - sizes.min() <= 1
 
@@ -96,20 +96,20 @@ def noisy():
 
 def test_planted_labels_are_ranked_first(noisy):
     rows, _, wrong, p = noisy
-    found = LabelNoise.of(rows.y, p)
-    ranked = found.ranked()
+    actual = LabelNoise.of(rows.y, p)
+    ranked = actual.ranked()
     assert wrong[ranked[:50]].mean() >= 0.7 > 10 * wrong.mean()
-    by_margin = np.argsort(-found.margin, kind="stable")[: found.number]
+    by_margin = np.argsort(-actual.margin, kind="stable")[: actual.number]
     assert wrong[by_margin].sum() / wrong.sum() >= 0.75
-    assert found.number < 4 * wrong.sum()
+    assert actual.number < 4 * wrong.sum()
 
 
 def test_an_audit_lists_them_and_says_how_many(noisy):
     rows, classes, wrong, p = noisy
     part = np.where(np.arange(len(wrong)) % 4, "train", "validation")
     about = SimpleNamespace(name="c", label="tfidf_svm", corpus=SimpleNamespace(digest="d"))
-    found = found_in(about, LabelledRows(rows, part, classes), p, 4, 10)
-    frame = found.frame
+    actual = found_in(about, LabelledRows(rows, part, classes), p, 4, 10)
+    frame = actual.frame
     at = {one: i for i, one in enumerate(rows.ids)}
     place = [at[one] for one in frame["id"]]
     assert frame["given"].to_list() == [classes[rows.y[i]] for i in place]
@@ -117,29 +117,29 @@ def test_an_audit_lists_them_and_says_how_many(noisy):
     assert (frame["given"] != frame["suggested"]).all()
     assert frame["margin"].is_sorted(descending=True)
     assert wrong[place][:50].mean() >= 0.7
-    assert found.suspicion.low < found.suspicion.value < found.suspicion.high
-    assert sum(one.k for one in found.by_class.values()) == found.suspicion.k
-    assert sum(one.n for one in found.by_language.values()) == found.suspicion.n
-    assert found.in_clusters.noise.low < wrong.mean() < found.in_clusters.noise.high
-    mixed = {one.cluster for one in found.contradictions}
+    assert actual.suspicion.low < actual.suspicion.value < actual.suspicion.high
+    assert sum(one.k for one in actual.by_class.values()) == actual.suspicion.k
+    assert sum(one.n for one in actual.by_language.values()) == actual.suspicion.n
+    assert actual.in_clusters.noise.low < wrong.mean() < actual.in_clusters.noise.high
+    mixed = {one.cluster for one in actual.contradictions}
     by_cluster = frame.filter(pl.col("reason").str.contains("cluster"))
     assert set(by_cluster["cluster"]) <= mixed
-    assert json.loads(json.dumps(found.to_dict(), default=str))["kind"] == "label_audit"
+    assert json.loads(json.dumps(actual.to_dict(), default=str))["kind"] == "label_audit"
 
 
 def test_clusters_that_disagree_are_told(noisy):
     rows, classes, _, _ = noisy
-    found = contradictions_of(LabelledRows(rows, np.full(len(rows), "train"), classes))
+    actual = contradictions_of(LabelledRows(rows, np.full(len(rows), "train"), classes))
     labels = {}
     for cluster, y in zip(rows.cluster.tolist(), rows.y.tolist(), strict=True):
         labels.setdefault(cluster, []).append(classes[y])
     mixed = {cluster for cluster, some in labels.items() if len(set(some)) > 1}
-    assert {one.cluster for one in found} == mixed
-    for one in found:
+    assert {one.cluster for one in actual} == mixed
+    for one in actual:
         some = labels[one.cluster]
         assert one.labels == {name: some.count(name) for name in one.labels}
         assert one.majority is None or some.count(one.majority) > len(some) / 2
-    assert contradictions_of(LabelledRows(rows, np.full(len(rows), "train"), classes)) == found
+    assert contradictions_of(LabelledRows(rows, np.full(len(rows), "train"), classes)) == actual
 
 
 def test_classes_of_few_clusters_are_not_judged(noisy):
@@ -150,10 +150,10 @@ def test_classes_of_few_clusters_are_not_judged(noisy):
     many = np.hstack([p, np.zeros((len(p), 1))])
     about = SimpleNamespace(name="c", label="x", corpus=SimpleNamespace(digest="d"))
     labelled = LabelledRows(few, np.full(len(y), "train"), (*classes, "rare"))
-    found = found_in(about, labelled, many, 4, 5)
+    actual = found_in(about, labelled, many, 4, 5)
     assert len(np.unique(rows.cluster[:FEWEST])) < FEWEST, "products have several rows"
-    assert found.unjudged == {"rare": FEWEST}
-    assert not set(rows.ids[:FEWEST]) & set(found.frame["id"])
+    assert actual.unjudged == {"rare": FEWEST}
+    assert not set(rows.ids[:FEWEST]) & set(actual.frame["id"])
 
 
 # ---------------------------------------------------------------------------------- corrected copy
@@ -251,12 +251,12 @@ def suspects(corpus, tmp_path, answers, **more):
 
 def test_only_what_is_accepted_is_changed(corpus, tmp_path):
     answers = ["yes", "no", "", "YES ", None, "No"]
-    found = accepted(corpus, suspects(corpus, tmp_path, answers), tmp_path / "out")
+    actual = accepted(corpus, suspects(corpus, tmp_path, answers), tmp_path / "out")
     expected = [one for one, answer in zip(changes_of(corpus, 6), answers, strict=True)
                 if answer in ("yes", "YES ")]  # fmt: skip
-    assert [one.id for one in found.changes] == [one.id for one in expected]
-    assert (found.refused, found.open_) == (2, 2)
-    assert found.to_frame()["id"].to_list() == [one.id for one in expected]
+    assert [one.id for one in actual.changes] == [one.id for one in expected]
+    assert (actual.refused, actual.open_) == (2, 2)
+    assert actual.to_frame()["id"].to_list() == [one.id for one in expected]
     refused("accept", accepted, corpus, suspects(corpus, tmp_path, ["maybe"]), tmp_path / "x")
     refused("nothing_accepted", accepted, corpus, suspects(corpus, tmp_path, ["", "no"]),
             tmp_path / "x")  # fmt: skip
@@ -268,19 +268,19 @@ def test_only_what_is_accepted_is_changed(corpus, tmp_path):
 
 
 def test_the_verb_audits_and_corrects(corpus, tmp_path, capsys):
-    found = tmp_path / "suspects.csv"
+    actual = tmp_path / "suspects.csv"
     words = ("audit-labels", corpus.folder, "--store", tmp_path / "store", "--folds", 3)
-    code, out, err = call(capsys, *words, "--csv", found, "--json")
+    code, out, err = call(capsys, *words, "--csv", actual, "--json")
     assert code == 0, err
-    answer, table = json.loads(out), pl.read_csv(found)
+    answer, table = json.loads(out), pl.read_csv(actual)
     assert answer["kind"] == "label_audit"
     assert len(table) == len(answer["suspects"]) > 0
     assert set(table["part"]) <= {"train", "validation"}
     assert "test" not in answer["rows"]
     assert any("no store" in note for note in answer["notes"])
     accept = pl.Series("accept", ["yes"] * 2 + [""] * (len(table) - 2))
-    table.with_columns(accept).write_csv(found)
-    code, out, err = call(capsys, *words[:2], "--accept", found, "--out", tmp_path / "fixed",
+    table.with_columns(accept).write_csv(actual)
+    code, out, err = call(capsys, *words[:2], "--accept", actual, "--out", tmp_path / "fixed",
                           "--json")  # fmt: skip
     assert code == 0, err
     made = json.loads(out)
@@ -297,8 +297,8 @@ def test_the_test_part_is_looked_at_only_where_it_is_opened(corpus, tmp_path, ca
         assert code == 0, err
         assert ("test" in json.loads(out)["rows"]) == bool(option)
     lines = (tmp_path / "store" / "ledger.jsonl").read_text().splitlines()
-    told = [json.loads(one) for one in lines]
-    assert [(one["part"], one["opened"], one["data"]) for one in told] == [
+    notes = [json.loads(one) for one in lines]
+    assert [(one["part"], one["opened"], one["data"]) for one in notes] == [
         ("validation", False, corpus.digest), ("test", True, corpus.digest)]  # fmt: skip
 
 

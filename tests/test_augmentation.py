@@ -10,7 +10,7 @@ from tests.switches import BY_LOSS, BY_VOLATILITY, CPU, PAIR, L, scores, spec_of
 from trueness.fit import fit_stack
 from trueness.fit.changes import Mixture
 from trueness.fit.curriculum import by_confidence, by_loss, orders
-from trueness.fit.member import Member, Trace
+from trueness.fit.member import Member, MemberState
 from trueness.fit.selecting import chosen_by_another, doubted
 from trueness.models import Noise, build
 from trueness.models.augmentation import Augment
@@ -177,7 +177,7 @@ def test_networks_side_by_side_are_averaged(examples):
 
 def _trace(examples, **curriculum):
     spec = spec_of("recipe.curriculum", {"kind": "loss", **curriculum})
-    trace = Trace.begin(Member(spec, 0), examples, "cpu")
+    trace = MemberState.begin(Member(spec, 0), examples, "cpu")
     trace.order = trace.train[::-1].copy()
     return trace
 

@@ -48,7 +48,7 @@ from trueness.spec import Spec
 from trueness.store import Store
 store = Store(sys.argv[1])
 for seed in range(20):
-    spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}, "seed": seed})
+    spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "holdout"}, "seed": seed})
     print(store.write(spec, {**RECORD, "label": sys.argv[2]}, PREDICTIONS, HISTORY))
 forget_connections()
 """
@@ -84,8 +84,8 @@ def test_whatever_code_of_others_says_is_kept(store, make_spec):
     status = {"done": 0.5, "total": 1.0, "trained": 0, "failed": 0, "running": ["%_'\0"],
               "stage": "x", "began": "y"}  # fmt: skip
     Leases(store).write_status("c", status)
-    (found,) = Leases(store).statuses("c")
-    assert found["running"] == ["%_'\0"]
+    (actual,) = Leases(store).statuses("c")
+    assert actual["running"] == ["%_'\0"]
     Leases(store).write_status("c", None)
 
 

@@ -32,19 +32,19 @@ def test_tied_scores_are_refused(golden_market):
 def test_false_alarms_and_misses_are_all_that_is_wrong(golden_market):
     assert len(keys(golden_market)) > 1
     for key in keys(golden_market):
-        found = errors(golden_market, key, {})
+        actual = errors(golden_market, key, {})
         part, raised = measured_part(golden_market.run(key)), alarms(golden_market, key).to_frame()
-        frame = found.frame
+        frame = actual.frame
         wrong, missed = (frame.filter(pl.col("error") == one) for one in ("false alarm", "missed"))
         assert set(wrong["id"]) == set(raised.filter(pl.col("outcome") == "miss")["id"])
         hits = set(raised.filter(pl.col("outcome") == "hit")["id"])
         assert set(missed["id"]) == set(part.id[part.y == 1]) - hits
         assert wrong["score"].is_sorted(descending=True)
         assert missed["score"].is_sorted()
-        assert found.precision.value == pytest.approx(len(hits) / len(raised))
-        assert found.recall.value == pytest.approx(len(hits) / (part.y == 1).sum())
+        assert actual.precision.value == pytest.approx(len(hits) / len(raised))
+        assert actual.recall.value == pytest.approx(len(hits) / (part.y == 1).sum())
         assert np.isin(frame["id"].to_numpy(), part.id).all()
-        assert found.document().sentences()[0].startswith(str(len(wrong)))
+        assert actual.document().sentences()[0].startswith(str(len(wrong)))
 
 
 def test_what_is_about_texts_is_refused(golden_market):

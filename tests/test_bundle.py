@@ -72,12 +72,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundles(folder):
     """A bundle of every kind of model."""
-    store, found = Store(folder / "store"), {}
+    store, actual = Store(folder / "store"), {}
     for kind in KINDS:
         out = folder / "bundles" / kind.rpartition("/")[2]
         finalize_named(store, kind, {}, out, device="cpu", beside=folder)
-        found[kind] = out
-    return found
+        actual[kind] = out
+    return actual
 
 
 @pytest.fixture
@@ -107,8 +107,8 @@ def _longer(predictor, folder):
 def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     """Opened again, it gives the scores of a refit in this process, for days nobody trained on."""
     predictor = load(bundles[kind], folder)
-    found = predictor.predict(_longer(predictor, folder))
-    frame = found.frame
+    actual = predictor.predict(_longer(predictor, folder))
+    frame = actual.frame
     assert (
         frame["time"].min()
         > pl.Series([predictor.bundle.description["refit"]["until"]]).str.to_date()[0]
@@ -120,7 +120,7 @@ def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     second = load(out, folder)
     other = second.predict(_longer(second, folder)).frame
     np.testing.assert_allclose(frame["score"], other["score"], rtol=0, atol=1e-6)
-    cut = found.promise.threshold.score
+    cut = actual.promise.threshold.score
     alarms = frame.filter(pl.col("answer") == "alarm")
     assert (alarms["score"] >= cut).all()
     assert set(frame["answer"]) <= {"alarm", "no alarm", "abstains"}
@@ -423,9 +423,9 @@ def test_values_outside_the_training_range_are_named_and_many_of_them_get_no_ans
 
 def test_the_log_cannot_be_rewritten(copied, folder):
     predictor = load(copied())
-    found = predictor.predict(_longer(predictor, folder))
-    assert found.written_down() == len(found.frame)
-    assert found.written_down() == 0  # the same again
+    actual = predictor.predict(_longer(predictor, folder))
+    assert actual.written_down() == len(actual.frame)
+    assert actual.written_down() == 0  # the same again
     log = predictor.bundle.log
     whole = log.read_bytes()
     lines = whole.splitlines(keepends=True)
@@ -440,8 +440,8 @@ def test_the_log_cannot_be_rewritten(copied, folder):
             read_log(predictor.bundle)
         assert caught.value.code == "damaged"
     log.write_bytes(whole)
-    assert len(read_log(predictor.bundle).predictions) == len(found.frame)
-    first = found.frame["id"][0]
+    assert len(read_log(predictor.bundle).predictions) == len(actual.frame)
+    first = actual.frame["id"][0]
     assert append(predictor.bundle, OUTCOME, [{"id": first, "y": 1}]) == 1
     assert append(predictor.bundle, OUTCOME, [{"id": first, "y": 1}]) == 0
     with pytest.raises(StoreError) as caught:
@@ -519,12 +519,12 @@ def test_the_whole_way_by_command(folder, tmp_path, capsys):
     code, out, err = call(
         capsys, "monitor", tmp_path / "b", "--data", folder / "longer.csv", "--json"
     )
-    found = json.loads(out)
-    assert (code, found["predicted"], found["known"]) == (0, 62, 62)
-    y = {row["id"]: row["y"] for row in found["rows"]}
+    actual = json.loads(out)
+    assert (code, actual["predicted"], actual["known"]) == (0, 62, 62)
+    y = {row["id"]: row["y"] for row in actual["rows"]}
     alarms = [row for row in rows if row["answer"] == "alarm"]
-    assert found["precision"]["n"] == len(alarms)
-    assert found["precision"]["k"] == sum(y[row["id"]] for row in alarms)
+    assert actual["precision"]["n"] == len(alarms)
+    assert actual["precision"]["k"] == sum(y[row["id"]] for row in alarms)
     code, out, _ = call(capsys, "monitor", tmp_path / "b", "--data", folder / "longer.csv")
     assert code == 0
     assert "Monitoring of lightgbm" in out
@@ -551,9 +551,9 @@ def test_a_broken_promise_is_refuted_on_a_day(copied, folder, capsys, tmp_path):
                           tmp_path / "labels.csv")  # fmt: skip
     assert code == 1, err
     assert "is refuted since 203" in out
-    found = predictor_monitor(predictor)
-    assert found.precision.k == 0
-    assert found.precision.high < predictor.promise.threshold.promised
+    actual = predictor_monitor(predictor)
+    assert actual.precision.k == 0
+    assert actual.precision.high < predictor.promise.threshold.promised
     for rows, error in (
         ({"id": ids[:1], "y": [1]}, "contradiction"), ({"id": ["x"], "y": [1]}, "unknown_ids"),
         ({"id": ids[:1], "y": [2]}, "labels"), ({"id": ids[:1]}, "missing_column"),
@@ -572,9 +572,9 @@ def test_labels_of_other_rows_are_told_and_ids_are_texts(copied, tmp_path, capsy
     code, out, err = call(capsys, "monitor", bundle.folder, "--labels", tmp_path / "labels.csv",
                           "--json")  # fmt: skip
     assert code == 0, err
-    found = json.loads(out)
-    assert {row["id"]: row["y"] for row in found["rows"]} == {"007": 1, "08": 0}
-    assert found["notes"] == ["1 label of rows that were never predicted by this bundle"]
+    actual = json.loads(out)
+    assert {row["id"]: row["y"] for row in actual["rows"]} == {"007": 1, "08": 0}
+    assert actual["notes"] == ["1 label of rows that were never predicted by this bundle"]
 
 
 def predictor_monitor(predictor, labels=None):
@@ -709,9 +709,9 @@ def test_a_classifier_scores_a_table_in_its_own_order(shop):
 
 
 def test_rows_without_an_answer_are_told(shop):
-    found = trueness.load(shop / "three").predict(_rows().tail(30)).judgement
-    (note,) = found.notes
-    assert note.startswith(f"{30 - len(found.frame)} rows with fewer than 2 before them")
+    actual = trueness.load(shop / "three").predict(_rows().tail(30)).judgement
+    (note,) = actual.notes
+    assert note.startswith(f"{30 - len(actual.frame)} rows with fewer than 2 before them")
     with_ties = _rows().tail(30).with_columns(day=pl.lit("2021-01-01"))
     assert "2021-01-01" in trueness.load(shop / "one").predict(with_ties).judgement._headline()
 
@@ -765,10 +765,10 @@ def test_series_of_a_panel_are_known_by_name_and_bars(tmp_path):
     store = _written(tmp_path, "panel", "tier: a20", f"data: {tmp_path}/panel")
     finalize_named(store, "panel", {}, tmp_path / "b")
     bundle = trueness.load(tmp_path / "b")
-    found = bundle.predict(long(every)).judgement
-    assert found.notes == ()
-    assert found.frame["time"].is_sorted()
-    assert str(found.frame["time"].max()) in found._headline()
+    actual = bundle.predict(long(every)).judgement
+    assert actual.notes == ()
+    assert actual.frame["time"].is_sorted()
+    assert str(actual.frame["time"].max()) in actual._headline()
     other = {**every, "B": synthetic_bars(ALL, seed=9).frame()}
     assert any("the bars of B" in note for note in bundle.predict(long(other)).judgement.notes)
     less = {name: every[name] for name in "AC"}

@@ -138,9 +138,9 @@ def test_the_verdict_finds_what_helps(stored, capsys):
 
 def test_true_probabilities_are_left_alone(stored):
     stored(slope=1, shift=0, n=2000)
-    found = compare_calibrations(stored.store.all_runs()[0][0])
-    assert found.best.method in (UNCALIBRATED, "temperature")
-    assert "0 of 5 lower it" in found.verdict
+    actual = compare_calibrations(stored.store.all_runs()[0][0])
+    assert actual.best.method in (UNCALIBRATED, "temperature")
+    assert "0 of 5 lower it" in actual.verdict
 
 
 def test_only_the_methods_asked_for(stored, capsys):
@@ -181,10 +181,10 @@ def test_the_page_holds_table_verdict_and_pictures_with_the_same_axes(stored, ca
 
 def test_the_frame_has_a_row_per_method(stored):
     stored()
-    found = compare_calibrations(stored.store.all_runs()[0][0], ["platt"])
-    frame = found.to_frame()
+    actual = compare_calibrations(stored.store.all_runs()[0][0], ["platt"])
+    frame = actual.to_frame()
     assert frame["method"].to_list() == [UNCALIBRATED, "platt"]
-    for row, one in zip(frame.iter_rows(named=True), found.methods, strict=True):
+    for row, one in zip(frame.iter_rows(named=True), actual.methods, strict=True):
         brier = one.estimates["brier"]
         assert (row["brier"], row["brier_low"], row["auc"]) == (
             brier.value, brier.low, one.estimates["auc"].value,
@@ -203,12 +203,12 @@ def test_the_leaderboard_shows_a_run_before_and_after_platt_scaling(stored):
 
 def test_a_panel_is_cut_at_times_and_leaves_out_the_horizon(external):
     run = external(time="day", group="series")
-    found = compare_calibrations(run, ["platt"])
-    y, score, day = found.part.y, found.part.score, np.repeat(np.arange(300), 3)
+    actual = compare_calibrations(run, ["platt"])
+    y, score, day = actual.part.y, actual.part.score, np.repeat(np.arange(300), 3)
     expected = out_of_fold_calibration(y, score, day // 60, "platt", gap=4, time=day)
-    np.testing.assert_allclose(found.methods[1].probability, expected, rtol=1e-12)
-    assert found.gap == 4
-    brier = found.methods[0].estimates["brier"]
+    np.testing.assert_allclose(actual.methods[1].probability, expected, rtol=1e-12)
+    assert actual.gap == 4
+    brier = actual.methods[0].estimates["brier"]
     assert brier.value == pytest.approx(brier_score_loss(y, expit(score)))
     assert brier.low < brier.value < brier.high
 
@@ -218,12 +218,12 @@ def test_units_without_times_are_calibrated_in_random_folds_that_keep_clusters_w
     external, columns
 ):
     run = external(**columns)
-    found = compare_calibrations(run, ["platt"])
-    p = found.methods[1].probability
-    assert found.gap == 0
-    assert "random folds" in found.facts()[1]
+    actual = compare_calibrations(run, ["platt"])
+    p = actual.methods[1].probability
+    assert actual.gap == 0
+    assert "random folds" in actual.facts()[1]
     # five maps: the same score has one of five probabilities
-    part = found.part
+    part = actual.part
     odds = np.log(p / (1 - p))
     for cluster in np.unique(part.cluster)[:50] if columns else ():
         inside = part.cluster == cluster

@@ -35,23 +35,23 @@ def test_fewer_features_is_the_published_group(spy, vix):
     from trueness.models import parameter_count
 
     campaign = load_campaign("fewer-features", data=spy.name, vix=vix.name)
-    found = {}
+    actual = {}
     for entry in campaign.experiments:
         spec = entry.spec
         features = {"a20": 20, "a50": 50}[spec.task.tier]
         width = getattr(spec.model.embedding, "width", None)
-        found[entry.id] = (
+        actual[entry.id] = (
             spec.task.tier,
             width,
             parameter_count(spec.model, features, 80) - 2 * features,
         )
         assert entry.priority == "P10"
         assert spec.recipe == Recipe()
-        assert spec.evaluation.protocol == "mission"
+        assert spec.evaluation.protocol == "holdout"
         assert spec.model.model_copy(
             update={"embedding": PatchTST(kind="patchtst").embedding}
         ) == PatchTST(kind="patchtst")
-    assert found == {
+    assert actual == {
         "FE-65": ("a50", None, 899457), "FE-66": ("a50", 16, 830673), "FE-67": ("a50", 32, 864289),
         "FE-68": ("a20", None, 838017), "FE-69": ("a20", 16, 830193), "FE-70": ("a20", 32, 863329),
     }  # fmt: skip
@@ -172,7 +172,7 @@ def test_only_true_and_false_are_booleans(write, word):
         ("experiments:\n  - {id: A, recipe: {epochs: 0, lr: 1}}\n", r"and 1 more"),
         ("experiments:\n  - {id: A, base: 5}\n", r"c.yaml:4: A: base must be a name"),
         ("experiments:\n  - {id: A, base: [{a: 1}]}\n", r"c.yaml:4: A: base must be a name"),
-        ("experiments:\n  - {id: A, evaluation: mission}\n", r"c.yaml:4: A: evaluation must be a mapping"),
+        ("experiments:\n  - {id: A, evaluation: holdout}\n", r"c.yaml:4: A: evaluation must be a mapping"),
         ("experiments:\n  - {id: A, task: null}\n", r"c.yaml:4: A: task must be a mapping"),
         ("experiments:\n  - {id: A, seed: !!set {1}}\n", r"c.yaml:4: "),
         ("experiments:\n  - {id: A, recipe: &a [*a]}\n", r"nested deeper"),
@@ -219,9 +219,9 @@ def test_equal_experiments_are_one_run(write):
 
 
 def test_protocol_and_data_can_be_overridden(sp500, tmp_path):
-    mission = load_campaign("demo", protocol="mission").experiments[0].spec.evaluation
-    assert mission.protocol == "mission"
-    assert mission.val_start.year == 2017
+    held = load_campaign("demo", protocol="holdout").experiments[0].spec.evaluation
+    assert held.protocol == "holdout"
+    assert held.val_start.year == 2017
     sp500.head(4000).frame().write_parquet(tmp_path / "bars.parquet")
     other = load_campaign("demo", data=tmp_path / "bars.parquet")
     assert other.experiments[0].spec.key != load_campaign("demo").experiments[0].spec.key
@@ -315,7 +315,7 @@ def test_wide_mappings_are_read_in_linear_time(write):
     assert time.monotonic() - began < 30
 
 
-# ---------------------------------------------------------------------------------- the 183 of the mission
+# ---------------------------------------------------------------------------------- the 183 of the published study
 
 
 def _facts():
@@ -334,7 +334,7 @@ EMBEDDING_DEFAULTS = {
     "multihead": {"num_heads": 4, "head_dim": None, "combine_method": "concat"},
     "gated_residual": {"hidden_dim": None}, "attention": {"num_heads": 4, "use_position": True},
 }  # fmt: skip
-MISSION = {
+HOLDOUT = {
     "d_model": 128, "n_layers": 4, "n_heads": 8, "d_ff": 512, "patch_length": 16, "stride": 8,
     "dropout": 0.5, "head_dropout": 0.0, "revin": True,
 }  # fmt: skip
@@ -358,7 +358,7 @@ def test_precision_is_the_declared_campaign_to_the_value(precision):
         if fact["width"]:
             embedding["width"] = int(fact["width"])
         decay = overrides.pop("weight_decay", 0.0)
-        expected = {**MISSION, **overrides, "kind": "patchtst", "embedding": embedding}
+        expected = {**HOLDOUT, **overrides, "kind": "patchtst", "embedding": embedding}
         further = {"multiscale", "regime", "networks"}  # switches of the extended campaign, all off
         assert spec.model.model_dump(exclude={"position_std", *further}) == expected, entry.id
         loss = spec.loss.model_dump()
@@ -427,7 +427,7 @@ def test_fair_recipe_treats_all_losses_alike():
     assert len(load_campaign("precision", recipe="fair", seeds=2).experiments) == 2 * 183
 
 
-def test_walk_forward_in_place_of_the_mission():
+def test_walk_forward_in_place_of_the_published_split():
     campaign = load_campaign("precision", protocol="walk_forward")
     assert {e.spec.evaluation.protocol for e in campaign.experiments} == {"walk_forward"}
 

@@ -12,8 +12,8 @@ from trueness.judge.leaderboard import leaderboard
 
 @pytest.fixture(scope="module")
 def group(golden_market):
-    (found,) = leaderboard(golden_market).groups
-    return found
+    (actual,) = leaderboard(golden_market).groups
+    return actual
 
 
 def rate(positives):

@@ -365,7 +365,7 @@ def test_bad_input_is_one_line_exit_2_and_nothing_written(tmp_path, monkeypatch,
         ("context", "{id: A, task.context: 5000}"),
         (
             "region",
-            "{id: A, evaluation: {protocol: mission, val_start: 2018-12-01, test_start: 2018-12-20}}",
+            "{id: A, evaluation: {protocol: holdout, val_start: 2018-12-01, test_start: 2018-12-20}}",
         ),
     ):
         (tmp_path / f"{name}.yaml").write_text(f"experiments:\n  - {content}\n")
@@ -444,7 +444,7 @@ def test_the_demo_finishes_under_a_seed_and_protocol(tmp_path):
         "run",
         "demo",
         "--protocol",
-        "mission",
+        "holdout",
         "--seeds",
         "2",
         "--store",

@@ -39,11 +39,11 @@ def store():
 
 
 def test_the_better_one_is_better(store):
-    found = compare(store, "good", "coin")
-    auc, precision = found.measures
+    actual = compare(store, "good", "coin")
+    auc, precision = actual.measures
     assert auc.contrast.verdict == precision.contrast.verdict == "better"
     assert auc.contrast.p < 0.05
-    assert (found.n, found.budget) == (N, 30)
+    assert (actual.n, actual.budget) == (N, 30)
     back = compare(store, "coin", "good").measures[0]
     assert back.contrast.verdict == "worse"
     assert back.contrast.simultaneous.value == -auc.contrast.simultaneous.value
@@ -51,14 +51,14 @@ def test_the_better_one_is_better(store):
 
 def test_measures_are_those_of_the_leaderboard(golden_market):
     keys = {name: key for key, name in named(golden_market).items()}
-    found = compare(golden_market, keys["deep16"], keys["forest"])
-    known, _ = statistics(golden_market, [found.first.run, found.second.run])
-    for place, run in ((0, found.first.run), (1, found.second.run)):
+    actual = compare(golden_market, keys["deep16"], keys["forest"])
+    known, _ = statistics(golden_market, [actual.first.run, actual.second.run])
+    for place, run in ((0, actual.first.run), (1, actual.second.run)):
         auc, precision = known[run.key].auc, known[run.key].precision
-        one = [(m.first, m.second)[place].value for m in found.measures]
+        one = [(m.first, m.second)[place].value for m in actual.measures]
         assert one == [auc.value, precision.value]
     wanted = expected()["market"]["arena"]["minus_best_baseline"]["deep16"]
-    for measure, what in zip(found.measures, ("auc", "precision"), strict=True):
+    for measure, what in zip(actual.measures, ("auc", "precision"), strict=True):
         value = measure.contrast.pointwise.value
         assert value == pytest.approx(measure.first.value - measure.second.value)
         if what == "auc":
@@ -79,13 +79,13 @@ def test_it_finds_the_year_in_which_they_differ(store):
 
 
 def test_slices_hold_every_unit_and_every_alarm_once(store):
-    found = compare(store, "good", "early")
+    actual = compare(store, "good", "early")
     for of in ("year", "group"):
-        slices = [s for s in found.slices if s.of == of]
+        slices = [s for s in actual.slices if s.of == of]
         assert sum(s.base_rate.n for s in slices) == N
-        assert sum(s.base_rate.k for s in slices) == found.positives
+        assert sum(s.base_rate.k for s in slices) == actual.positives
         for place in (0, 1):
-            assert sum(s.alarms[place].n for s in slices) == found.budget
+            assert sum(s.alarms[place].n for s in slices) == actual.budget
 
 
 def test_text_columns_are_slices(golden_market):
@@ -95,15 +95,15 @@ def test_text_columns_are_slices(golden_market):
 
 
 def test_alarms_that_only_one_raised(store):
-    found = compare(store, "good", "early")
-    counts = {who: found.hits[who] for who in ("both", "first", "second")}
-    assert counts["both"].n + counts["first"].n == found.budget
-    assert counts["both"].n + counts["second"].n == found.budget
-    only = found.alarms.filter(pl.col("raised") == "first")
-    assert (only["rank_first"] <= found.budget).all()
-    assert (only["rank_second"] > found.budget).all()
+    actual = compare(store, "good", "early")
+    counts = {who: actual.hits[who] for who in ("both", "first", "second")}
+    assert counts["both"].n + counts["first"].n == actual.budget
+    assert counts["both"].n + counts["second"].n == actual.budget
+    only = actual.alarms.filter(pl.col("raised") == "first")
+    assert (only["rank_first"] <= actual.budget).all()
+    assert (only["rank_second"] > actual.budget).all()
     assert only["time"].is_sorted()
-    assert {"id", "time", "group", "y"} <= set(found.to_frame().columns)
+    assert {"id", "time", "group", "y"} <= set(actual.to_frame().columns)
 
 
 def test_few_units_of_a_class_have_no_auc():
@@ -119,12 +119,12 @@ def test_few_units_of_a_class_have_no_auc():
 
 
 def test_json_and_document_hold_it_all(store):
-    found = compare(store, "good", "early")
-    content = json.loads(json.dumps(found.to_dict(), allow_nan=False))
+    actual = compare(store, "good", "early")
+    content = json.loads(json.dumps(actual.to_dict(), allow_nan=False))
     assert content["schema"] == 1
     assert content["measures"]["auc"]["difference"]["verdict"] == "better"
-    assert len(content["alarms"]["units"]) == len(found.alarms)
-    document = found.document()
+    assert len(content["alarms"]["units"]) == len(actual.alarms)
+    document = actual.document()
     heads = [c.title for t in document.tables() for c in t.columns]
     assert "raised by" in heads
     assert document.figures()
@@ -166,12 +166,12 @@ def test_the_ledger_is_told(tmp_path):
 
 def test_classes_are_compared_by_group(golden_titles):
     keys = {name: key for key, name in named(golden_titles, "golden-titles").items()}
-    found = compare(golden_titles, keys["dro"], keys["plain"])
+    actual = compare(golden_titles, keys["dro"], keys["plain"])
     wanted = compare(golden_titles, keys["dro"], keys["plain"], part="test", opened=True)
     assert wanted.part == "test"
-    assert found.to_dict()["schema"] == 1
-    assert set(found.to_frame()["what"]) == {"group", "summary", "top_1", "top_3"}
-    assert found.document().tables()
+    assert actual.to_dict()["schema"] == 1
+    assert set(actual.to_frame()["what"]) == {"group", "summary", "top_1", "top_3"}
+    assert actual.document().tables()
     with pytest.raises(TruenessError) as error:
         compare(golden_titles, keys["dro"], keys["plain"], part="test", access=("compare", ""))
     assert error.value.code == "sealed"

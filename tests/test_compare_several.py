@@ -17,16 +17,16 @@ def test_differences_are_those_of_two_and_intervals_are_wider(golden_market):
         measure = table.title.removeprefix("Differences of ").replace("AUC", "auc")
         for first, second, pointwise, adjusted, _ in table.rows:
             keys = {one.name: one.run.key for one in runs}
-            found = compare(golden_market, keys[first], keys[second])
-            (one,) = [m.contrast for m in found.measures if m.name == measure]
+            actual = compare(golden_market, keys[first], keys[second])
+            (one,) = [m.contrast for m in actual.measures if m.name == measure]
             assert pointwise == one.pointwise
             assert adjusted.high - adjusted.low >= one.simultaneous.high - one.simultaneous.low
 
 
 def test_two_runs_are_the_comparison_of_two(golden_market):
     runs = _runs(golden_market, "golden", 2)
-    found = compare(golden_market, *(one.run.key for one in runs))
-    for table, one in zip(pairwise(golden_market, runs).parts, found.measures, strict=True):
+    actual = compare(golden_market, *(one.run.key for one in runs))
+    for table, one in zip(pairwise(golden_market, runs).parts, actual.measures, strict=True):
         assert table.rows[0][2:4] == [one.contrast.pointwise, one.contrast.simultaneous]
 
 

@@ -57,10 +57,10 @@ def test_the_strongest_source_wins(folder, levels):
             if "variable" in sources:
                 patch.setenv(VARIABLES[name], "variable")
         (folder / "trueness.toml").write_text("\n".join(lines))
-        found = parsed(*words)
+        actual = parsed(*words)
     for name in ("store", "data"):
         strongest = next((s for s in SOURCES if s in levels.get(name, ())), None)
-        assert found.get(name) == strongest
+        assert actual.get(name) == strongest
 
 
 @pytest.mark.parametrize("bars", SOURCES)
@@ -89,10 +89,10 @@ def test_paths_of_a_file_are_relative_to_it(folder, monkeypatch):
     inner = folder / "a" / "b"
     inner.mkdir(parents=True)
     monkeypatch.chdir(inner)
-    found = parsed("run", "demo")
-    assert found["store"] == "../../runs"
-    assert (found["data"], found["vix"]) == ("../../bars.csv", "/abs/vix.csv")
-    assert (found["workers"], found["device"]) == ("2", "cpu")
+    actual = parsed("run", "demo")
+    assert actual["store"] == "../../runs"
+    assert (actual["data"], actual["vix"]) == ("../../bars.csv", "/abs/vix.csv")
+    assert (actual["workers"], actual["device"]) == ("2", "cpu")
 
 
 @pytest.mark.parametrize("name", ["sp500", "synthetic"])
@@ -250,11 +250,11 @@ def test_any_table_is_read_or_refused_with_a_code(folder, table):
     (folder / "trueness.toml").write_text("\n".join(lines), encoding="utf-8")
     wrong = set(table) - set(SETTINGS)
     try:
-        found = read_file(folder / "trueness.toml")
+        actual = read_file(folder / "trueness.toml")
     except TruenessError as error:
         code = error.code
         assert wrong or code == "config_value"
     else:
         assert not wrong
-        assert set(found) == set(table)
-        assert all(isinstance(text, str) and text for text in found.values())
+        assert set(actual) == set(table)
+        assert all(isinstance(text, str) and text for text in actual.values())

@@ -53,15 +53,15 @@ OLD = {
 @pytest.mark.parametrize("name", OLD)
 def test_the_golden_tables_are_the_same_to_the_digit(golden_market, name):
     by, reference, each = OLD[name]
-    found = contrasts(golden_market, "golden", by, reference=reference, each=each)
+    actual = contrasts(golden_market, "golden", by, reference=reference, each=each)
     first = expected()["market"]["contrasts"][name]["tables"][0]
-    _same_rows(golden_market, found.tables[0], first)
+    _same_rows(golden_market, actual.tables[0], first)
 
 
 def test_kinds_of_one_width_are_compared_as_before(golden_market):
-    found = contrasts(golden_market, "golden", "embedding.kind", reference="linear")
+    actual = contrasts(golden_market, "golden", "embedding.kind", reference="linear")
     second = expected()["market"]["contrasts"]["embedding"]["tables"][1]
-    _same_rows(golden_market, found.tables[0], second, compared=True)
+    _same_rows(golden_market, actual.tables[0], second, compared=True)
 
 
 def _same_rows(store, table, old, compared=False):
@@ -103,16 +103,16 @@ PAIRS = {
 @pytest.mark.parametrize("by", PAIRS)
 def test_pairs_differ_in_the_setting_alone(store, by):
     table, _ = _table(store, by)
-    found = {}
+    actual = {}
     for row in table.rows:
         if row.contrast is not None:
-            found.setdefault(row.variant, []).extend(row.experiments)
+            actual.setdefault(row.variant, []).extend(row.experiments)
             assert (row.seeds, row.runs) == (2, row.pairs)
             assert row.pairs == 2 * len(row.experiments)
             assert 0 <= row.ahead <= row.pairs
         elif row.verdict == "reference":
-            found[row.variant] = "reference"
-    assert {v: f if isinstance(f, str) else sorted(f) for v, f in found.items()} == PAIRS[by]
+            actual[row.variant] = "reference"
+    assert {v: f if isinstance(f, str) else sorted(f) for v, f in actual.items()} == PAIRS[by]
 
 
 def test_a_difference_is_the_mean_over_paired_seeds(store):
@@ -225,9 +225,9 @@ def test_unreadable_predictions_are_named_and_the_rest_is_compared(copy):
     run = _runs(copy)["LF-3"]
     path = run.folder / "predictions.parquet"
     path.write_bytes(path.read_bytes()[::-1])
-    found = contrasts(copy, "judged", "loss")
-    assert [p.name for p in found.problems] == [run.key]
-    (row,) = [r for r in found.tables[0].rows if r.variant.startswith("labelsmoothing")]
+    actual = contrasts(copy, "judged", "loss")
+    assert [p.name for p in actual.problems] == [run.key]
+    (row,) = [r for r in actual.tables[0].rows if r.variant.startswith("labelsmoothing")]
     assert row.ids == ["LF-3@43"]
 
 

@@ -100,22 +100,22 @@ def test_titles_are_the_columns_of_their_part(corpus, part):
 
 
 def test_statistics_are_those_of_the_files(corpus):
-    told = corpus.statistics
+    note = corpus.statistics
     frames = {part: frame_of(corpus, part) for part in PARTS}
     everything = pl.concat(frames.values())
     for part, frame in frames.items():
-        assert told["rows"][part] == len(frame)
-        assert told["clusters"]["number"][part] == frame["cluster"].n_unique()
+        assert note["rows"][part] == len(frame)
+        assert note["clusters"]["number"][part] == frame["cluster"].n_unique()
         for (language, label), rows in frame.group_by("language", "label"):
-            cell = told["cells"][part][language][corpus.classes.index(label)]
+            cell = note["cells"][part][language][corpus.classes.index(label)]
             assert cell == len(rows)
         for name, column in (("classes", "label"), ("languages", "language")):
             counted = dict(frame[column].value_counts().iter_rows())
-            assert {k: v[part] for k, v in told[name].items() if v[part]} == counted
+            assert {k: v[part] for k, v in note[name].items() if v[part]} == counted
     sizes = everything["cluster"].value_counts()["count"]
-    assert told["clusters"]["largest"] == sizes.max()
-    assert told["clusters"]["of_one_text"] == (sizes == 1).sum()
-    assert told["characters"]["mean"] == pytest.approx(
+    assert note["clusters"]["largest"] == sizes.max()
+    assert note["clusters"]["of_one_text"] == (sizes == 1).sum()
+    assert note["characters"]["mean"] == pytest.approx(
         everything["text"].str.len_chars().mean(), abs=0.06
     )
 
@@ -219,19 +219,19 @@ def test_the_same_source_makes_the_same_corpus(corpus, tmp_path):
 
 
 def test_products_listed_twice_are_joined(corpus, tmp_path):
-    told = corpus.reports["near_duplicates"]
-    assert told["clusters_before"] - told["clusters_after"] >= 5
-    assert 2 <= len(told["examples"]) <= 5
-    for one, other in told["examples"]:
+    note = corpus.reports["near_duplicates"]
+    assert note["clusters_before"] - note["clusters_after"] >= 5
+    assert 2 <= len(note["examples"]) <= 5
+    for one, other in note["examples"]:
         assert one["id"] != other["id"]
         assert other["text"].startswith(one["text"]) or one["text"].startswith(other["text"])
     everything = pl.concat(frame_of(corpus, part) for part in PARTS)
     cluster = dict(zip(everything["id"], everything["cluster"], strict=True))
-    for one, other in told["examples"]:
+    for one, other in note["examples"]:
         assert cluster[one["id"]] == cluster[other["id"]]
     alone = build(Catalogue(ROWS, english_share=0.5), tmp_path / "b", Plan(threshold=None))
     assert alone.reports["near_duplicates"] is None
-    assert sum(alone.statistics["clusters"]["number"].values()) == told["clusters_before"]
+    assert sum(alone.statistics["clusters"]["number"].values()) == note["clusters_before"]
 
 
 def table_of(rows, **columns):
@@ -246,12 +246,12 @@ def test_leaks_are_the_texts_that_would_have_had_a_copy_in_train(tmp_path):
     table = table_of(400)
     doubled = pl.concat([table, table])
     doubled.write_parquet(tmp_path / "t.parquet")
-    told = build(Table(tmp_path / "t.parquet"), tmp_path / "c").reports["near_duplicates"]
-    assert (told["clusters_before"], told["clusters_after"], told["joined"]) == (800, 400, 800)
+    note = build(Table(tmp_path / "t.parquet"), tmp_path / "c").reports["near_duplicates"]
+    assert (note["clusters_before"], note["clusters_after"], note["joined"]) == (800, 400, 800)
     assert (
-        50 <= told["leaks"]["test"] <= 80
+        50 <= note["leaks"]["test"] <= 80
     )  # 80 texts, of which nearly all have their copy in train
-    assert told["largest"] == 2
+    assert note["largest"] == 2
 
 
 def test_a_text_without_cluster_is_one_of_its_own(tmp_path):
@@ -534,8 +534,8 @@ def test_row_order_does_not_depend_on_workers(tmp_path):
 def test_lines_do_not_depend_on_how_the_stream_is_cut(lines, size):
     content = b"\n".join(lines)
     blocks = [content[k : k + size] for k in range(0, len(content), size)]
-    found = [line for block in line_blocks(blocks, Counter()) for line in block]
-    assert found == [line for line in content.split(b"\n") if line]
+    actual = [line for block in line_blocks(blocks, Counter()) for line in block]
+    assert actual == [line for line in content.split(b"\n") if line]
 
 
 @pytest.mark.parametrize("size", [1 << 16, 3 * LONGEST_LINE])
@@ -544,8 +544,8 @@ def test_huge_lines_are_skipped_whole(size):
     content = b"\n".join([b'{"a":1}', long, b'{"a":2}', long])
     skipped = Counter()
     blocks = [content[k : k + size] for k in range(0, len(content), size)]
-    found = [r for lines in line_blocks(blocks, skipped) for r in records(lines, skipped)]
-    assert found == [{"a": 1}, {"a": 2}]
+    actual = [r for lines in line_blocks(blocks, skipped) for r in records(lines, skipped)]
+    assert actual == [{"a": 1}, {"a": 2}]
     assert skipped == {"line over 1,048,576 bytes": 2}
 
 
@@ -975,8 +975,8 @@ def test_every_word_of_the_catalogue_is_in_every_language():
 def run(capsys, *arguments):
     with pytest.raises(SystemExit) as end:
         main(["text", *map(str, arguments)])
-    told = capsys.readouterr()
-    return end.value.code, told.out, told.err
+    note = capsys.readouterr()
+    return end.value.code, note.out, note.err
 
 
 def test_verbs_build_and_show(tmp_path, capsys):
@@ -998,9 +998,9 @@ def test_verbs_build_and_show(tmp_path, capsys):
     assert "Clothing" in text
     assert "near duplicates · joined" in text
     code, text, _ = run(capsys, "show", out, "--json", "--verify")
-    told = json.loads(text)
-    assert (code, told["digest"]) == (0, load_corpus(out).digest)
-    assert told["provenance"]["source"] == {
+    note = json.loads(text)
+    assert (code, note["digest"]) == (0, load_corpus(out).digest)
+    assert note["provenance"]["source"] == {
         "kind": "synthetic",
         "rows": 1500,
         "english_share": 0.5,
@@ -1008,7 +1008,7 @@ def test_verbs_build_and_show(tmp_path, capsys):
         "difficulty": 0.1,
         "seed": 42,
     }
-    assert "thinned_out" in told["reports"]
+    assert "thinned_out" in note["reports"]
 
 
 def test_verbs_read_tables_and_archives(tmp_path, capsys):
@@ -1069,20 +1069,20 @@ def test_mistakes_are_one_line(tmp_path, monkeypatch, capsys, arguments, message
     import re
 
     monkeypatch.chdir(tmp_path)
-    code, _, told = run(capsys, "build", *arguments, "--out", "c")
+    code, _, note = run(capsys, "build", *arguments, "--out", "c")
     assert code == 2
-    assert told.count("\n") == 1
-    assert re.search(message, told), told
+    assert note.count("\n") == 1
+    assert re.search(message, note), note
     assert not Path("c").exists()
 
 
 def test_a_folder_that_cannot_be_written_is_one_line(tmp_path, capsys):
     (tmp_path / "file").write_text("")
-    code, _, told = run(capsys, "build", "--synthetic", "--out", tmp_path / "file" / "c")
-    assert (code, told.count("\n")) == (2, 1)
-    code, _, told = run(capsys, "show", tmp_path)
-    assert (code, told.count("\n")) == (2, 1)
-    assert "`trueness text build` makes one" in told
+    code, _, note = run(capsys, "build", "--synthetic", "--out", tmp_path / "file" / "c")
+    assert (code, note.count("\n")) == (2, 1)
+    code, _, note = run(capsys, "show", tmp_path)
+    assert (code, note.count("\n")) == (2, 1)
+    assert "`trueness text build` makes one" in note
 
 
 def test_statistics_of_nothing_are_zeros(corpus):
@@ -1092,9 +1092,9 @@ def test_statistics_of_nothing_are_zeros(corpus):
     folder.mkdir(exist_ok=True)
     frame = pl.DataFrame(schema={**COLUMNS, "given": pl.Boolean, "characters": pl.Int32})
     frame.write_parquet(folder / "0.parquet")
-    told = statistics(rows_of_shards(folder))
-    assert told["rows"] == dict.fromkeys(PARTS, 0)
-    assert told["characters"] == {}
+    note = statistics(rows_of_shards(folder))
+    assert note["rows"] == dict.fromkeys(PARTS, 0)
+    assert note["characters"] == {}
 
 
 # --------------------------------------------------------------------------------- sizes of the parts
@@ -1114,8 +1114,8 @@ def test_sizes_are_chosen_so_that_languages_become_slices(tmp_path):
     again = build(source, tmp_path / "given", same)
     assert again.digest == chosen.digest
     assert again.reports["chosen_sizes"] == []
-    told = sizes_told((), plan, {"en": {"validation": 60, "test": 120, "train": 500}})
-    assert "--val-size 0.16" in told[1]
-    assert "--test-size" not in told[1]
+    note = sizes_told((), plan, {"en": {"validation": 60, "test": 120, "train": 500}})
+    assert "--val-size 0.16" in note[1]
+    assert "--test-size" not in note[1]
     few = {"ja": {"validation": 6, "test": 9, "train": 50}}
     assert "any size" in sizes_told((), plan, few)[-1]

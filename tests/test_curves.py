@@ -144,17 +144,17 @@ def test_alarms_of_slices_are_those_of_the_predictions(runs):
     run = runs["deep16"]
     rows = run.table().filter(pl.col("split") == "oof")
     best = rows.sort("score", descending=True).head(30)
-    found = slices(run, runs["forest"])
-    assert (found.estimate, found.alarms, found.n) == ("precision@30", 30, 500)
+    actual = slices(run, runs["forest"])
+    assert (actual.estimate, actual.alarms, actual.n) == ("precision@30", 30, 500)
     for title, column in (("year", pl.col("time").dt.year().cast(pl.String)),
                           ("regime", pl.col("regime"))):  # fmt: skip
-        for one in found.by[title]:
+        for one in actual.by[title]:
             some, alarms = (
                 t if one.name == "all days" else t.filter(column == one.name) for t in (rows, best)
             )
             assert (one.n, one.base_rate.k) == (len(some), some["y"].sum())
             assert (one.alarms.k, one.alarms.n) == (alarms["y"].sum(), len(alarms))
-        assert sum(one.alarms.n for one in found.by[title][:-1]) == 30
+        assert sum(one.alarms.n for one in actual.by[title][:-1]) == 30
 
 
 def test_sections_of_slices_name_run_and_baseline(runs):
@@ -172,12 +172,12 @@ def test_a_panel_has_years_and_groups(tmp_path):
     table, frame = _panel(groups=MOST_GROUPS + 5)
     store = Store(tmp_path / "store")
     judge_table(table, name="mine", store=store)
-    found = slices(find_run(store, "m")[0])
-    assert list(found.by) == ["year", "group"]
-    assert found.estimate == "precision@5%"  # 70 of 1,400 units are more than 30
-    groups = found.by["group"]
+    actual = slices(find_run(store, "m")[0])
+    assert list(actual.by) == ["year", "group"]
+    assert actual.estimate == "precision@5%"  # 70 of 1,400 units are more than 30
+    groups = actual.by["group"]
     assert len(groups) == MOST_GROUPS + 1
-    top = frame.sort("m", descending=True).head(found.alarms)
+    top = frame.sort("m", descending=True).head(actual.alarms)
     for one in groups[:-1]:
         assert one.alarms.n == len(top.filter(pl.col("name") == one.name))
     assert groups[-1].n == len(frame)
@@ -261,8 +261,8 @@ def _labels(n, positives, seed=0):
 
 def test_power_is_told_in_the_words_of_the_field():
     blocks = Blocks.of(1500, time=np.arange(1500), length=20)
-    found = power_of_labels(_labels(1500, 320), blocks, 6, 30, 0.95)
-    first, second, third, last = power_sentences(found, "day")
+    actual = power_of_labels(_labels(1500, 320), blocks, 6, 30, 0.95)
+    first, second, third, last = power_sentences(actual, "day")
     assert first == (
         "Minimum detectable with 80 % power, on 1,500 days with 320 positives, for one of 6 models:"
     )
@@ -292,8 +292,8 @@ def test_more_models_and_labels_that_hang_together_need_larger_differences():
 def test_the_detectable_difference_to_all_siblings_is_found_in_four_of_five_samples():
     y = _labels(1500, 320)
     blocks, planned = Blocks.of(1500, time=np.arange(1500), length=20), Planned(8, 5)
-    found = simulated_resolution(y, blocks, planned)
-    target, yes = 0.7 + found.siblings, []
+    actual = simulated_resolution(y, blocks, planned)
+    target, yes = 0.7 + actual.siblings, []
     for seed in range(1, 121):
         scores = simulated_scores(y, 8, planned, persistence=PERSISTENCE, seed=seed)
         lead = np.sqrt(2) * (ndtri(target) - ndtri(0.7))

@@ -73,7 +73,7 @@ def slow(self, local, name):
     print("put", flush=True)
     sys.stdin.read()
 Objects.put = slow
-spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}})
+spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "holdout"}})
 store.write(spec, RECORD, PREDICTIONS, HISTORY)
 """
 

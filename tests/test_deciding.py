@@ -59,7 +59,7 @@ def _examples(folds, n=1500, seed=0):
     )
 
 
-MISSION = _examples([(500, 1000, 1500, "test")])
+HOLDOUT = _examples([(500, 1000, 1500, "test")])
 WALK = _examples([(300, 500, 1000, "oof"), (700, 1000, 1500, "oof")])
 
 
@@ -95,17 +95,17 @@ def original(tmp_path_factory):
     store.prepare()
     common = {
         "task": {"kind": "market", "bars": "0123456789ab"},
-        "evaluation": {"protocol": "mission"},
+        "evaluation": {"protocol": "holdout"},
     }
     specs = [Spec.model_validate({**common, "seed": seed}) for seed in (1, 2, 3)]
-    keys = [_store_run(store, spec, MISSION, 0.5).key for spec in specs]
-    _store_run(store, Spec.model_validate({**common, "model": "forest"}), MISSION, 6.0)
+    keys = [_store_run(store, spec, HOLDOUT, 0.5).key for spec in specs]
+    _store_run(store, Spec.model_validate({**common, "model": "forest"}), HOLDOUT, 6.0)
     store.write_campaign("trial", {f"S-{i + 1}": key for i, key in enumerate(keys)})
     return store.root, keys
 
 
 @pytest.fixture
-def mission(original, tmp_path):
+def held_out(original, tmp_path):
     """A copy of it, and its runs."""
     store = Store(shutil.copytree(original[0], tmp_path / "store"))
     return store, [store.run(key) for key in original[1]]
@@ -147,9 +147,9 @@ def external(tmp_path):
 
 
 def test_thresholds_prints_choices_with_counts_and_writes_tables_and_a_page(
-    mission, tmp_path, capsys
+    held_out, tmp_path, capsys
 ):
-    store, runs = mission
+    store, runs = held_out
     csv, page = tmp_path / "t.csv", tmp_path / "t.html"
     code, out, _ = call(
         capsys, "thresholds", "S-1", "--precision", "0.6", "--csv", csv, "--report", page,
@@ -170,8 +170,8 @@ def test_thresholds_prints_choices_with_counts_and_writes_tables_and_a_page(
     assert "Thresholds of trial/S-1" in page.read_text()
 
 
-def test_thresholds_of_a_campaign_is_one_line_a_run(mission, capsys):
-    store, _ = mission
+def test_thresholds_of_a_campaign_is_one_line_a_run(held_out, capsys):
+    store, _ = held_out
     code, out, _ = call(
         capsys, "thresholds", "--campaign", "trial", "--precision", "0.6", "--store", store.root
     )
@@ -192,8 +192,8 @@ def test_thresholds_of_a_campaign_is_one_line_a_run(mission, capsys):
     assert all(precision["n"] >= 5 for precision in some)
 
 
-def test_a_demand_that_nothing_meets_is_infeasible(mission, capsys):
-    store, _ = mission
+def test_a_demand_that_nothing_meets_is_infeasible(held_out, capsys):
+    store, _ = held_out
     _, out, _ = call(
         capsys, "thresholds", "S-1", "--precision", "0.999", "--json", "--store", store.root
     )
@@ -204,8 +204,8 @@ def test_a_demand_that_nothing_meets_is_infeasible(mission, capsys):
 
 def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
     _, run = walk
-    found = thresholds_of(run, [Demand("precision", 0.7)])
-    carried = next(c for c in found.choices if c.rule == "out-of-sample")
+    actual = thresholds_of(run, [Demand("precision", 0.7)])
+    carried = next(c for c in actual.choices if c.rule == "out-of-sample")
     inner, oof = _part(run, "validation"), _part(run, "oof")
     alarms = hits = 0
     for fold in (0, 1):
@@ -222,32 +222,32 @@ def test_walk_forward_thresholds_are_carried_over_from_inside_each_fold(walk):
         "oof",
     )
     assert len(carried.cuts) == 2
-    assert found.choices[0].precision.n_candidates == len(found.sweep)
+    assert actual.choices[0].precision.n_candidates == len(actual.sweep)
 
 
 def test_scores_from_elsewhere_have_thresholds_on_any_of_their_parts(external):
     store = external()
     for part, rules in (("test", 3), ("validation", 2)):
-        found = judge_thresholds(
+        actual = judge_thresholds(
             store, find_runs(store, ["m0"]), demands_of(0.5, None, None), on=part
         )
-        (asked, beside) = found.runs
+        (asked, beside) = actual.runs
         assert (asked.measured_on, asked.sweep.n, beside.name) == (part, 400, "best baseline base")
         assert len(asked.choices) == rules  # nothing comes before validation
         assert asked.choices[0].alarms_per_year is None
-        assert "alarms a year" not in to_html(found.document())
+        assert "alarms a year" not in to_html(actual.document())
     _refused("no_part", thresholds_of, store.run(asked.run.key), [], "oof")
 
 
 def test_scores_that_only_rank_have_thresholds_but_no_probabilities(external):
     store = external("rank")
-    found = judge_thresholds(store, find_runs(store, ["m0"]), demands_of(0.5, None, None))
-    content = found.to_dict()["runs"][0]
+    actual = judge_thresholds(store, find_runs(store, ["m0"]), demands_of(0.5, None, None))
+    content = actual.to_dict()["runs"][0]
     assert content["choices"][0]["probabilities"] is None
-    assert content["choices"][0]["cuts"][0] == found.runs[0].choices[0].cuts[0]
+    assert content["choices"][0]["cuts"][0] == actual.runs[0].choices[0].cuts[0]
     assert all("probability" not in row for row in content["thresholds"])
-    assert "probability" not in found.to_frame().columns
-    assert "probability" not in to_html(found.document()).partition("<script")[0]
+    assert "probability" not in actual.to_frame().columns
+    assert "probability" not in to_html(actual.document()).partition("<script")[0]
     some = find_runs(store, ["m0"])
     _refused("scores_only_rank", judge_thresholds, store, some, [], grid="probabilities")
 
@@ -267,17 +267,17 @@ def test_tied_scores_have_no_threshold_at_a_rate(external):
     runs = find_runs(store, ["base"])
     _refused("tied", judge_thresholds, store, runs, demands_of(None, None, None), grid="rates")
     both = find_runs(store, ["base", "m0"])
-    found = judge_thresholds(store, both, demands_of(None, None, None), grid="rates")
-    assert [one.name for one in found.asked] == ["mine/m0"]
-    assert any("tied" in note for note in found.notes)
-    assert any("tied" in text for text in found.document().sentences())
+    actual = judge_thresholds(store, both, demands_of(None, None, None), grid="rates")
+    assert [one.name for one in actual.asked] == ["mine/m0"]
+    assert any("tied" in note for note in actual.notes)
+    assert any("tied" in text for text in actual.document().sentences())
 
 
 # ------------------------------------------------------------------------------------- test is sealed
 
 
-def test_the_test_part_is_sealed_until_opened_and_that_is_shown_for_ever_after(mission, capsys):
-    store, _ = mission
+def test_the_test_part_is_sealed_until_opened_and_that_is_shown_for_ever_after(held_out, capsys):
+    store, _ = held_out
     for verb in (["thresholds", "S-1"], ["certify", "S-1", "--precision", "0.6"]):
         code, out, err = call(capsys, *verb, "--on", "test", "--store", store.root)
         assert (code, out) == (2, "")
@@ -293,8 +293,8 @@ def test_the_test_part_is_sealed_until_opened_and_that_is_shown_for_ever_after(m
     assert "ledger: test part of data 0123456789ab opened once for 1 run since" in out
 
 
-def test_a_mistake_opens_nothing(mission, capsys):
-    store, _ = mission
+def test_a_mistake_opens_nothing(held_out, capsys):
+    store, _ = held_out
     for wrong in (["--precision", "60"], ["--precision", "0.6", "--confidence", "95"]):
         code, *_ = call(
             capsys, "certify", "S-1", *wrong, "--on", "test", "--open-test", "--store", store.root
@@ -308,8 +308,8 @@ def test_a_mistake_opens_nothing(mission, capsys):
     assert Ledger(store).accesses() == []
 
 
-def test_a_sealed_part_stays_sealed_if_the_ledger_cannot_be_written(mission, capsys):
-    store, runs = mission
+def test_a_sealed_part_stays_sealed_if_the_ledger_cannot_be_written(held_out, capsys):
+    store, runs = held_out
     (store.root / "ledger.jsonl").mkdir()
     code, out, err = call(
         capsys, "thresholds", "S-1", "--on", "test", "--open-test", "--store", store.root
@@ -341,15 +341,15 @@ def _calls(store):
     return [one.keys for one in Ledger(store).accesses() if one.verb == "certify"]
 
 
-def _rows(found):
-    return [(row.cut, row.precision) for one in found.runs for row in one.certificate.tested]
+def _rows(actual):
+    return [(row.cut, row.precision) for one in actual.runs for row in one.certificate.tested]
 
 
 TEST = ("--on", "test", "--open-test")
 
 
-def test_certify_on_the_opened_test_part_counts_the_runs_that_were_seen_there(mission, capsys):
-    store, runs = mission
+def test_certify_on_the_opened_test_part_counts_the_runs_that_were_seen_there(held_out, capsys):
+    store, runs = held_out
     arguments = ["--precision", "0.6", *TEST, "--store", store.root]
     code, content = _certified(capsys, "S-1", *arguments)
     (one,) = content["runs"]
@@ -370,8 +370,8 @@ def test_certify_on_the_opened_test_part_counts_the_runs_that_were_seen_there(mi
     assert [set(keys) for keys in _calls(store)] == [{runs[0].key}, {r.key for r in runs[1:]}]
 
 
-def test_certify_where_the_model_was_chosen_counts_every_epoch_of_every_sibling(mission, capsys):
-    store, _ = mission
+def test_certify_where_the_model_was_chosen_counts_every_epoch_of_every_sibling(held_out, capsys):
+    store, _ = held_out
     code, content = _certified(capsys, "S-1", "--precision", "0.4", "--store", store.root)
     (one,) = content["runs"]
     rates = len(ALARM_RATES_PCT)
@@ -382,8 +382,8 @@ def test_certify_where_the_model_was_chosen_counts_every_epoch_of_every_sibling(
     assert [len(keys) for keys in _calls(store)] == [4]
 
 
-def test_asking_again_is_free_at_any_precision_and_gives_the_same_bounds(mission):
-    store, runs = mission
+def test_asking_again_is_free_at_any_precision_and_gives_the_same_bounds(held_out):
+    store, runs = held_out
     both = {"S-1": runs[0], "S-2": runs[1]}
     first = certify_runs(store, both, 0.3)
     before = (store.root / "ledger.jsonl").read_bytes()
@@ -398,8 +398,8 @@ def test_asking_again_is_free_at_any_precision_and_gives_the_same_bounds(mission
     assert (store.root / "ledger.jsonl").read_bytes() == before
 
 
-def test_a_lower_confidence_has_higher_bounds(mission):
-    store, runs = mission
+def test_a_lower_confidence_has_higher_bounds(held_out):
+    store, runs = held_out
     strict, loose = (
         certify_runs(store, {"S-1": runs[0]}, 0.3, confidence).runs[0].certificate
         for confidence in (0.95, 0.8)
@@ -407,11 +407,11 @@ def test_a_lower_confidence_has_higher_bounds(mission):
     assert all(a.bound < b.bound for a, b in zip(strict.tested, loose.tested, strict=True))
 
 
-def test_only_new_runs_spend_and_old_ones_keep_their_bounds(mission, tmp_path):
-    store, runs = mission
+def test_only_new_runs_spend_and_old_ones_keep_their_bounds(held_out, tmp_path):
+    store, runs = held_out
     first = certify_runs(store, {"S-1": runs[0]}, 0.4)
     spec = runs[0].spec.model_copy(update={"seed": 9})
-    new = _store_run(store, spec, MISSION, 0.5)
+    new = _store_run(store, spec, HOLDOUT, 0.5)
     asked = certification(store, {"S-1": runs[0], "new": new}, 0.4)
     assert (asked.spending.batch, asked.spending.new) == (2, (new.key,))
     both = asked.issue()
@@ -424,18 +424,18 @@ def test_only_new_runs_spend_and_old_ones_keep_their_bounds(mission, tmp_path):
 
 
 def test_the_order_of_asking_matters_no_more_than_batches_do(original, tmp_path):
-    found = []
+    actual = []
     for order in ((0, 1, 2), (2, 0, 1)):
         store = Store(shutil.copytree(original[0], tmp_path / str(order[0])))
         runs = [store.run(key) for key in original[1]]
         answers = {i: certify_runs(store, {"x": runs[i]}, 0.5).runs[0].certificate for i in order}
-        found.append([answers[i] for i in range(3)])
+        actual.append([answers[i] for i in range(3)])
         assert len(_calls(store)) == 1
-    assert found[0] == found[1]
+    assert actual[0] == actual[1]
 
 
-def test_runs_that_are_no_longer_stored_are_counted(mission):
-    store, runs = mission
+def test_runs_that_are_no_longer_stored_are_counted(held_out):
+    store, runs = held_out
     first = certify_runs(store, {"S-1": runs[0]}, 0.4).runs[0].certificate
     store.remove(runs[2].key)
     again = certify_runs(store, {"S-1": runs[0]}, 0.4)
@@ -446,8 +446,8 @@ def test_runs_that_are_no_longer_stored_are_counted(mission):
     assert all(a.bound <= b.bound for a, b in zip(less.tested, first.tested, strict=True))
 
 
-def test_runs_deleted_before_the_first_certificate_are_counted(mission):
-    store, runs = mission
+def test_runs_deleted_before_the_first_certificate_are_counted(held_out):
+    store, runs = held_out
     judge_thresholds(store, find_runs(store, ["S-3"]), demands_of(0.5, None, None))
     twin = Store(shutil.copytree(store.root, store.root.with_name("twin")))
     (twin.root / "ledger.jsonl").unlink()
@@ -461,8 +461,8 @@ def test_runs_deleted_before_the_first_certificate_are_counted(mission):
     assert seen.level < unseen.level
 
 
-def test_lines_of_the_ledger_that_cannot_be_read_are_paid_for(mission):
-    store, runs = mission
+def test_lines_of_the_ledger_that_cannot_be_read_are_paid_for(held_out):
+    store, runs = held_out
     first = certify_runs(store, {"S-1": runs[0]}, 0.4).runs[0]
     with (store.root / "ledger.jsonl").open("a") as file:
         file.write("{torn\n")
@@ -472,8 +472,8 @@ def test_lines_of_the_ledger_that_cannot_be_read_are_paid_for(mission):
     assert again.certificate.level < first.certificate.level
 
 
-def test_a_preview_says_what_is_spent_and_records_nothing(mission):
-    store, runs = mission
+def test_a_preview_says_what_is_spent_and_records_nothing(held_out):
+    store, runs = held_out
     for _ in range(2):
         spending = certify("S-1", precision=0.4, preview=True, store=store)
         content = spending.to_dict()
@@ -483,14 +483,14 @@ def test_a_preview_says_what_is_spent_and_records_nothing(mission):
         assert spending.to_frame().height == len(content["new"]) == 4
         assert "60.8 % of the 5 % error budget" in str(spending)
     assert Ledger(store).accesses() == []
-    found = certify("S-1", precision=0.4, store=store)
-    assert found.judgement.spending == spending.judgement
+    actual = certify("S-1", precision=0.4, store=store)
+    assert actual.judgement.spending == spending.judgement
     free = certify("S-1", precision=0.9, preview=True, store=store).to_dict()
     assert (free["batch"], free["error_spent"], free["new"]) == (None, 0, [])
 
 
-def test_without_a_terminal_nothing_is_spent_unasked(mission, capsys):
-    store, _ = mission
+def test_without_a_terminal_nothing_is_spent_unasked(held_out, capsys):
+    store, _ = held_out
     arguments = ["certify", "S-1", "--precision", "0.4", "--store", store.root]
     code, out, err = call(capsys, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
@@ -503,8 +503,8 @@ def test_without_a_terminal_nothing_is_spent_unasked(mission, capsys):
 
 
 @pytest.mark.parametrize(("typed", "spends"), [("y\n", True), ("\n", False), ("no\n", False)])
-def test_a_terminal_is_asked(mission, typed, spends):
-    store, _ = mission
+def test_a_terminal_is_asked(held_out, typed, spends):
+    store, _ = held_out
     above, below = os.openpty()
     words = ["certify", "S-1", "--precision", "0.4", "--store", str(store.root)]
     code = "import sys; from trueness.cli import main; main()"
@@ -521,8 +521,8 @@ def test_a_terminal_is_asked(mission, typed, spends):
     assert len(_calls(store)) == spends
 
 
-def test_certify_says_no_with_status_1_and_what_is_missing(mission, capsys):
-    store, _ = mission
+def test_certify_says_no_with_status_1_and_what_is_missing(held_out, capsys):
+    store, _ = held_out
     arguments = ["--precision", "0.93", *TEST, "--yes", "--store", store.root]
     code, out, _ = call(capsys, "certify", "S-1", "S-2", *arguments)
     assert code == 1
@@ -538,9 +538,9 @@ def test_certify_says_no_with_status_1_and_what_is_missing(mission, capsys):
 
 def test_walk_forward_counts_siblings_but_no_epochs(walk):
     store, run = walk
-    found = certify_runs(store, {"one": run}, 0.6)
-    one = found.runs[0].certificate
-    assert (found.part, one.hypotheses) == ("oof", len(one.tested))
+    actual = certify_runs(store, {"one": run}, 0.6)
+    one = actual.runs[0].certificate
+    assert (actual.part, one.hypotheses) == ("oof", len(one.tested))
     _refused("no_part", certification, store, {"one": run}, 0.6, on="test", opened=True)
 
 
@@ -548,21 +548,21 @@ def test_a_part_that_is_too_short_is_not_opened(tmp_path, make_spec):
     store = Store(tmp_path / "store")
     store.prepare()
     spec = make_spec(evaluation={"block": 120})
-    run = _store_run(store, spec, MISSION, 0.5)
+    run = _store_run(store, spec, HOLDOUT, 0.5)
     _refused("too_short", certification, store, {"one": run}, 0.6, on="test", opened=True)
     assert Ledger(store).accesses() == []
 
 
-def test_constant_scores_are_one_threshold(mission):
-    store, runs = mission
+def test_constant_scores_are_one_threshold(held_out):
+    store, runs = held_out
     flat = Spec.model_validate({**runs[0].spec.model_dump(), "model": "base_rate"})
-    run = _store_run(store, flat, MISSION, 0.0, scale=0.0)
-    found = certify_runs(store, {"flat": run}, 0.6).runs[0].certificate
-    assert [row.alarms for row in found.tested] == [500]
+    run = _store_run(store, flat, HOLDOUT, 0.0, scale=0.0)
+    actual = certify_runs(store, {"flat": run}, 0.6).runs[0].certificate
+    assert [row.alarms for row in actual.tested] == [500]
 
 
-def test_runs_of_different_questions_are_not_certified_together(mission, make_spec):
-    store, runs = mission
+def test_runs_of_different_questions_are_not_certified_together(held_out, make_spec):
+    store, runs = held_out
     other = _store_run(
         store, make_spec(task={"target": {"kind": "touch", "threshold_pct": -1}}), _mirrored(), 0.5
     )
@@ -575,19 +575,19 @@ def test_runs_of_different_questions_are_not_certified_together(mission, make_sp
 def _mirrored():
     from dataclasses import replace
 
-    return replace(MISSION, y=1 - MISSION.y)
+    return replace(HOLDOUT, y=1 - HOLDOUT.y)
 
 
 def test_scores_from_elsewhere_are_certified_with_all_their_siblings(external):
     store = external()
-    found = certify_runs(store, find_runs(store, ["m0"]), 0.4)
-    one = found.runs[0].certificate
-    assert (found.part, one.block) == ("test", 1)
+    actual = certify_runs(store, find_runs(store, ["m0"]), 0.4)
+    one = actual.runs[0].certificate
+    assert (actual.part, one.block) == ("test", 1)
     assert one.hypotheses == 4 * len(one.tested)  # three models and the baseline
-    assert found.runs[0].years_needed is None
-    assert found.certified
+    assert actual.runs[0].years_needed is None
+    assert actual.certified
     assert certify_runs(store, find_runs(store, ["m1"]), 0.4).spending.free
-    assert "serial" not in to_html(found.document()).partition("<script")[0]
+    assert "serial" not in to_html(actual.document()).partition("<script")[0]
 
 
 def test_runs_judged_later_on_the_same_units_are_another_batch(external):
@@ -602,17 +602,17 @@ def test_runs_judged_later_on_the_same_units_are_another_batch(external):
     assert asked.issue().runs[0].batch == 2
 
 
-def test_the_same_units_under_two_digests_share_one_error(mission):
-    store, runs = mission
+def test_the_same_units_under_two_digests_share_one_error(held_out):
+    store, runs = held_out
     spec, other = runs[0].spec.model_copy(update={"seed": 9}), {**DATA, "digest": "f" * 12}
-    twin = _store_run(store, spec, MISSION, 0.5, data=other)
+    twin = _store_run(store, spec, HOLDOUT, 0.5, data=other)
     both = certify_runs(store, {"S-1": runs[0], "twin": twin}, 0.4)
     assert [one.batch for one in both.runs] == [1, 1]
     assert len(_calls(store)) == 2  # a line for each
     assert certification(store, {"S-2": runs[1]}, 0.4).spending.free
-    late = _store_run(store, spec.model_copy(update={"seed": 10}), MISSION, 0.5, data=other)
+    late = _store_run(store, spec.model_copy(update={"seed": 10}), HOLDOUT, 0.5, data=other)
     assert certify_runs(store, {"late": late}, 0.4).runs[0].batch == 2
-    last = _store_run(store, spec.model_copy(update={"seed": 11}), MISSION, 0.5)
+    last = _store_run(store, spec.model_copy(update={"seed": 11}), HOLDOUT, 0.5)
     assert certify_runs(store, {"last": last}, 0.4).runs[0].batch == 3  # in the same second
 
 
@@ -664,8 +664,8 @@ def test_rows_of_one_cluster_say_less(external):
         (["calibrate", "S-1", "--report", "nowhere/x.html"], "existing folder"),
     ],
 )
-def test_bad_input_is_one_line_and_status_2(mission, capsys, arguments, words):
-    store, _ = mission
+def test_bad_input_is_one_line_and_status_2(held_out, capsys, arguments, words):
+    store, _ = held_out
     where = [] if arguments[0] == "plan" else ["--store", store.root]
     code, out, err = call(capsys, *arguments, *where)
     assert (code, out) == (2, "")
@@ -707,8 +707,8 @@ for _ in range(60):
 """
 
 
-def test_two_processes_writing_the_ledger_lose_nothing(mission):
-    store, runs = mission
+def test_two_processes_writing_the_ledger_lose_nothing(held_out):
+    store, runs = held_out
     command = [sys.executable, "-c", WRITER, str(store.root), runs[0].key]
     both = [subprocess.Popen([*command, name], cwd=ROOT) for name in "ab"]
     assert [process.wait() for process in both] == [0, 0]
@@ -718,8 +718,8 @@ def test_two_processes_writing_the_ledger_lose_nothing(mission):
     assert Ledger(store).asked("0123456789ab", "validation") == {(runs[0].key, n) for n in "ab"}
 
 
-def test_a_torn_last_line_is_counted_and_does_not_spoil_the_next(mission):
-    store, runs = mission
+def test_a_torn_last_line_is_counted_and_does_not_spoil_the_next(held_out):
+    store, runs = held_out
     ledger = Ledger(store)
     ledger.record(runs, "validation", "thresholds")
     path = store.root / "ledger.jsonl"
@@ -738,8 +738,8 @@ def test_a_torn_last_line_is_counted_and_does_not_spoil_the_next(mission):
         {"keys": [1]}, {"data": 7}, {"verb": None}, {"opened": "yes"},
     ],
 )  # fmt: skip
-def test_lines_of_wrong_types_cannot_be_read_and_harm_nobody(mission, capsys, wrong):
-    store, runs = mission
+def test_lines_of_wrong_types_cannot_be_read_and_harm_nobody(held_out, capsys, wrong):
+    store, runs = held_out
     (access,) = Ledger(store).record(runs, "validation", "thresholds")
     path = store.root / "ledger.jsonl"
     path.write_text(signed.ledger_line({**asdict(access), **wrong}))
@@ -748,8 +748,8 @@ def test_lines_of_wrong_types_cannot_be_read_and_harm_nobody(mission, capsys, wr
     assert [one.data for one in Ledger(store).accesses()] == [access.data]
 
 
-def test_thresholds_goes_on_without_a_ledger_that_can_be_read(mission, capsys):
-    store, _ = mission
+def test_thresholds_goes_on_without_a_ledger_that_can_be_read(held_out, capsys):
+    store, _ = held_out
     (store.root / "ledger.jsonl").mkdir()
     code, out, _ = call(capsys, "thresholds", "S-1", "--store", store.root)
     assert code == 0
@@ -757,10 +757,10 @@ def test_thresholds_goes_on_without_a_ledger_that_can_be_read(mission, capsys):
     assert "ledger.jsonl: cannot be read" in out
 
 
-def test_tied_scores_have_no_alarm_rates(mission, make_spec, tmp_path, capsys):
-    store, runs = mission
+def test_tied_scores_have_no_alarm_rates(held_out, make_spec, tmp_path, capsys):
+    store, runs = held_out
     spec = runs[0].spec.model_copy(update={"seed": 9})
-    flat = _store_run(store, spec, MISSION, 0.0, scale=0.0)
+    flat = _store_run(store, spec, HOLDOUT, 0.0, scale=0.0)
     csv, page = tmp_path / "t.csv", tmp_path / "t.html"
     rates = ["--grid", "rates", "--csv", csv, "--report", page, "--store", store.root]
     code, out, err = call(capsys, "thresholds", flat.key, *rates)
@@ -785,10 +785,10 @@ def test_tied_scores_have_no_alarm_rates(mission, make_spec, tmp_path, capsys):
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_one_line(
-    mission, tmp_path, monkeypatch, capsys, arguments, words
+    held_out, tmp_path, monkeypatch, capsys, arguments, words
 ):
     monkeypatch.chdir(tmp_path)
-    at = ["--store", mission[0].root] if arguments[0] == "thresholds" else []
+    at = ["--store", held_out[0].root] if arguments[0] == "thresholds" else []
     code, out, err = call(capsys, *arguments, *at)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert words in err
@@ -801,8 +801,8 @@ def test_reading_a_ledger_creates_nothing(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeypatch, capsys):
-    store, _ = mission
+def test_open_parts_of_a_store_that_cannot_be_written_are_shown(held_out, monkeypatch, capsys):
+    store, _ = held_out
 
     def refuse(self, looks):
         raise StoreError("read only")
@@ -821,8 +821,8 @@ def test_open_parts_of_a_store_that_cannot_be_written_are_shown(mission, monkeyp
         ("top", ["-n", "1"]), ("plan", ["--positives", "76", "--samples", "422"]),
     ],
 )  # fmt: skip
-def test_json_has_the_fields_that_are_documented(mission, capsys, verb, arguments):
-    store, _ = mission
+def test_json_has_the_fields_that_are_documented(held_out, capsys, verb, arguments):
+    store, _ = held_out
     where = [] if verb == "plan" else ["--store", store.root]
     _, out, _ = call(capsys, verb, *arguments, *where, "--json")
     documented = (ROOT / "docs" / "reference" / "json.md").read_text().partition("## Decisions")[2]
@@ -850,9 +850,9 @@ def test_json_has_the_fields_that_are_documented(mission, capsys, verb, argument
     ],
 )  # fmt: skip
 def test_every_decision_is_written_in_every_form(
-    mission, tmp_path, capsys, verb, arguments, suffix
+    held_out, tmp_path, capsys, verb, arguments, suffix
 ):
-    store, _ = mission
+    store, _ = held_out
     where = [] if verb == "plan" else ["--store", store.root]
     option = {"md": "markdown", "html": "report", "csv": "csv", "tex": "latex"}[suffix]
     path = tmp_path / f"out.{suffix}"

@@ -41,7 +41,7 @@ CHANGES = st.fixed_dictionaries({}, optional={
 
 def changed(changes):
     content = {
-        "task": {"kind": "market", "bars": "0123456789ab"}, "evaluation": {"protocol": "mission"},
+        "task": {"kind": "market", "bars": "0123456789ab"}, "evaluation": {"protocol": "holdout"},
         "model": {"kind": "patchtst", "d_model": 8, "n_heads": 2}, "recipe": {},
     }  # fmt: skip
     for path, value in changes.items():

@@ -91,8 +91,8 @@ def test_the_own_network_of_the_page_runs_beside_the_others(tmp_path, monkeypatc
     (tmp_path / "mine.yaml").write_text("\n".join(lines))
     monkeypatch.chdir(tmp_path)
     assert _status(["run", "mine.yaml", "--workers", "0", "--epochs", "1", "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    (group,) = found["groups"]
+    actual = json.loads(capsys.readouterr().out)
+    (group,) = actual["groups"]
     candidates = {m["name"]: m for m in group["models"] if not m["baseline"]}
     wanted = {"M-1", "M-2", "M-2@43", "M-2@44", "M-3", "M-5", *(["M-4"] if boosted else [])}
     assert (set(candidates), group["n_candidates"]) == (wanted, 4 + boosted)
@@ -156,10 +156,10 @@ PRIVATE = (
     "page", [page for page in PAGES if page.name != "LOG.md"], ids=lambda p: p.name
 )
 def test_pages_use_the_words_of_the_field(page):
-    found = re.findall(
+    actual = re.findall(
         f".{{0,30}}(?:{'|'.join(PRIVATE)}).{{0,30}}", page.read_text(), re.IGNORECASE
     )
-    assert not found
+    assert not actual
 
 
 @pytest.mark.parametrize("name", sorted(x.name for x in (ROOT / "tools").glob("*_reference.py")))

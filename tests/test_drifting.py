@@ -75,33 +75,33 @@ def watched(folder, tmp_path):
 
 
 def test_a_market_that_goes_on_does_not_drift(watched):
-    predictor, found = watched("longer")
+    predictor, actual = watched("longer")
     kept = predictor.bundle.description["drift"]
-    assert {one.name for one in found.drifts.columns} == {*kept["features"], "score"}
-    assert not found.drifts.drifted
+    assert {one.name for one in actual.drifts.columns} == {*kept["features"], "score"}
+    assert not actual.drifts.drifted
     assert len(kept["features"]) == len(predictor.bundle.description["ranges"])
-    assert found.drifts.columns[0].n == len(read_log(predictor.bundle).predictions)
+    assert actual.drifts.columns[0].n == len(read_log(predictor.bundle).predictions)
 
 
 def test_a_wilder_market_drifts(watched, folder, capsys):
-    predictor, found = watched("wild")
-    names = {one.name for one in found.drifts.drifted}
+    predictor, actual = watched("wild")
+    names = {one.name for one in actual.drifts.drifted}
     assert names
     place = predictor.bundle.folder
     code, out, err = call(capsys, "monitor", place, "--data", folder / "wild.csv", "--json")
     assert code in (0, 1), err
-    told = json.loads(out)["drift"]
-    assert set(told["drifted"]) == names
-    assert told["tested"] == len(told["columns"]) == len(found.drifts.columns)
-    assert [one["p"] for one in told["columns"]] == sorted(one["p"] for one in told["columns"])
-    (table,) = [one for one in found.document().tables() if "Drift" in one.title]
-    assert table.rows[0][0] == told["columns"][0]["name"]
+    note = json.loads(out)["drift"]
+    assert set(note["drifted"]) == names
+    assert note["tested"] == len(note["columns"]) == len(actual.drifts.columns)
+    assert [one["p"] for one in note["columns"]] == sorted(one["p"] for one in note["columns"])
+    (table,) = [one for one in actual.document().tables() if "Drift" in one.title]
+    assert table.rows[0][0] == note["columns"][0]["name"]
 
 
 def test_without_bars_the_score_alone_is_watched(watched):
     predictor, _ = watched("longer")
-    found = monitor(predictor)
-    assert [one.name for one in found.drifts.columns] == ["score"]
+    actual = monitor(predictor)
+    assert [one.name for one in actual.drifts.columns] == ["score"]
 
 
 def test_a_bundle_that_keeps_nothing_says_nothing_of_drift(watched, folder):
@@ -111,9 +111,9 @@ def test_a_bundle_that_keeps_nothing_says_nothing_of_drift(watched, folder):
     del description["drift"]
     write_json(place / "bundle.json", description)
     again = load(place)
-    found = monitor(again, again.load({"data": folder / "longer.csv"}))
-    assert found.drifts is None
-    assert found.to_dict()["drift"] is None
+    actual = monitor(again, again.load({"data": folder / "longer.csv"}))
+    assert actual.drifts is None
+    assert actual.to_dict()["drift"] is None
 
 
 @pytest.mark.parametrize(

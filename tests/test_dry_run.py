@@ -41,14 +41,14 @@ def test_dry_run_writes_nothing(tiny, tmp_path, capsys):
 def test_what_the_evaluation_set_can_show_is_told_before_training(tiny, tmp_path, capsys):
     code, out, _ = call(capsys, "run", tiny, "--store", tmp_path / "s", "--dry-run", "--json")
     content = json.loads(out)
-    (found,) = content["power"]
+    (actual,) = content["power"]
     fold = next(row for row in content["rows"] if row["id"] == "T-01")["folds"][0]
     assert code == 0
-    assert (found["part"], found["candidates"], found["alarms"]) == ("validation", 2, 30)
-    assert found["positives"] == fold["validation"]["positives"]
-    assert found["samples"] == fold["validation"]["n"]
+    assert (actual["part"], actual["candidates"], actual["alarms"]) == ("validation", 2, 30)
+    assert actual["positives"] == fold["validation"]["positives"]
+    assert actual["samples"] == fold["validation"]["n"]
     _, text, _ = call(capsys, "run", tiny, "--store", tmp_path / "s", "--dry-run")
-    assert all(line in " ".join(text.split()) for line in found["lines"])
+    assert all(line in " ".join(text.split()) for line in actual["lines"])
     code, _, err = call(
         capsys, "run", tiny, "--store", tmp_path / "s", "--json", "--workers", 0, "--id", "T-01"
     )

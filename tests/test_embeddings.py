@@ -483,11 +483,11 @@ def test_a_missing_number_spoils_its_own_day_only():
     inputs = _column_inputs(40, 29, 2, 4, 1)
     clean = _answers(inputs, torch.float32)[0]
     inputs[0][17, 3] = torch.nan
-    found = _answers(inputs, torch.float32)
-    assert found[0][17].isnan().all()
+    actual = _answers(inputs, torch.float32)
+    assert actual[0][17].isnan().all()
     others = torch.arange(40) != 17
-    assert torch.equal(found[0][others], clean[others])
-    assert all(found[i].isnan().any() for i in (2, 3))
+    assert torch.equal(actual[0][others], clean[others])
+    assert all(actual[i].isnan().any() for i in (2, 3))
 
 
 def test_attention_is_the_same_with_any_number_of_threads():
@@ -580,7 +580,7 @@ def _spec(embedding):
     task = {"kind": "market", "bars": "3b9c6f0d5a1e", "tier": "a100"}
     model = {"kind": "patchtst", "embedding": embedding}
     return Spec.model_validate(
-        {"task": task, "model": model, "evaluation": {"protocol": "mission"}}
+        {"task": task, "model": model, "evaluation": {"protocol": "holdout"}}
     )
 
 

@@ -192,7 +192,7 @@ def test_attention_equals_loops_over_heads_and_positions(heads, groups):
     width, h = 24 // heads, torch.randn(2, 5, 24, dtype=torch.float64)
     visible = torch.tensor([[True] * 5, [True, True, True, False, False]])
     still = torch.ones(5, width // 2).double(), torch.zeros(5, width // 2).double()
-    found = module(h, visible[:, None, None], *still)
+    actual = module(h, visible[:, None, None], *still)
     rows = module.qkv.weight.split([24, groups * width, groups * width])
     q, k, v = ((h @ w.T).unflatten(-1, (-1, width)) for w in rows)
     for b, t in np.ndindex(2, 5):
@@ -204,7 +204,7 @@ def test_attention_equals_loops_over_heads_and_positions(heads, groups):
             shares = np.exp(scores) / np.exp(scores).sum()
             for s, share in zip(seen, shares, strict=True):
                 mixed[head] += share * v[b, s, group]
-        torch.testing.assert_close(found[b, t], module.out.weight @ mixed.flatten())
+        torch.testing.assert_close(actual[b, t], module.out.weight @ mixed.flatten())
 
 
 def _rms(x, weight, eps):

@@ -48,9 +48,9 @@ def test_many_texts_come_in_portions(tmp_path):
         return encode(texts)
 
     texts = [str(i) for i in range(PORTION + 7)]
-    found = kept_vectors("a", texts, counting, 3, tmp_path)
+    actual = kept_vectors("a", texts, counting, 3, tmp_path)
     assert sizes == [PORTION, 7]
-    np.testing.assert_array_equal(found, encode(texts))
+    np.testing.assert_array_equal(actual, encode(texts))
 
 
 def test_no_texts_have_no_vectors(tmp_path):
@@ -118,8 +118,8 @@ def _counted(texts):
 
 
 def _keep(folder, log):
-    found = kept_vectors("a", [str(log), *TEXTS], _counted, 3, folder)
-    np.testing.assert_array_equal(found, encode([str(log), *TEXTS]))
+    actual = kept_vectors("a", [str(log), *TEXTS], _counted, 3, folder)
+    np.testing.assert_array_equal(actual, encode([str(log), *TEXTS]))
 
 
 @pytest.mark.processes

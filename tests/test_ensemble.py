@@ -13,7 +13,7 @@ from trueness.predictions import Predictions
 from trueness.spec import Spec
 from trueness.store import Store
 
-CONTENT = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}}
+CONTENT = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "holdout"}}
 
 
 def _runs(n, members, seed=0, folds=2):
@@ -46,15 +46,15 @@ def _table(one, column):
 @given(st.integers(1, 12), st.integers(2, 5), st.integers(0, 10_000))
 def test_every_logit_is_the_mean_of_the_members(n, members, seed):
     runs = _runs(n, members, seed)
-    found = fit_ensemble(_spec(runs), {**runs, "stranger": _runs(n + 1, 1)["run0"]})
+    actual = fit_ensemble(_spec(runs), {**runs, "stranger": _runs(n + 1, 1)["run0"]})
     for column in ("score", "score_last"):
         tables = [_table(one, column) for one in runs.values()]
-        for unit, logit in _table(found, column).items():
+        for unit, logit in _table(actual, column).items():
             by_hand = sum(table[unit] for table in tables) / members
             assert logit == pytest.approx(by_hand, abs=1e-6)
     first = runs["run0"].frame
-    assert found.frame.drop("score", "score_last").equals(first.drop("score", "score_last"))
-    assert found.frame.schema == first.schema
+    assert actual.frame.drop("score", "score_last").equals(first.drop("score", "score_last"))
+    assert actual.frame.schema == first.schema
 
 
 def test_an_ensemble_is_a_candidate_that_depends_on_its_members():
@@ -125,9 +125,9 @@ def test_stored_runs_of_networks_and_baselines_make_one(judged):
     assert len(keys) == 4
     content = networks[0].spec.model_dump(include={"task", "evaluation"})
     spec = Spec.model_validate({**content, "model": {"kind": "ensemble", "of": keys}})
-    found = fit_ensemble(spec, {run.key: run.predictions() for run in every})
+    actual = fit_ensemble(spec, {run.key: run.predictions() for run in every})
     parts = [run.predictions().part("validation").score for run in chosen]
-    np.testing.assert_allclose(found.part("validation").score, np.mean(parts, axis=0), atol=1e-6)
-    assert found.units() == next(r for r in chosen if r.key == keys[0]).predictions().units()
-    estimates = measured(spec, found)["estimates"]
+    np.testing.assert_allclose(actual.part("validation").score, np.mean(parts, axis=0), atol=1e-6)
+    assert actual.units() == next(r for r in chosen if r.key == keys[0]).predictions().units()
+    estimates = measured(spec, actual)["estimates"]
     assert estimates["auc"]["chosen_on"] == "validation"

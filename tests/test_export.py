@@ -147,15 +147,15 @@ def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
 ):
     monkeypatch.chdir(folder)  # own networks lie there
     bundle = trueness.load(bundle_of(kind))
-    found = bundle.export(tmp_path / "m.onnx", "longer.csv", rows=tmp_path / "r.npz").to_dict()
+    actual = bundle.export(tmp_path / "m.onnx", "longer.csv", rows=tmp_path / "r.npz").to_dict()
     predictor, said = bundle.predictor, bundle.predict("longer.csv").to_frame()
-    assert found["compared"]["n"] > len(said) == ALL - CUT + 2
+    assert actual["compared"]["n"] > len(said) == ALL - CUT + 2
     inputs, ids = _inputs(tmp_path / "r.npz")
     at = [ids.tolist().index(i) for i in said["id"]]
     theirs = _asked(tmp_path / "m.onnx", {name: rows[at] for name, rows in inputs.items()})
     exact = kind not in NETWORKS
-    bound = 1e-6 if exact else found["compared"]["bound"] + 0.01 * (kind == "half")
-    assert found["compared"]["bound"] < 1e-3
+    bound = 1e-6 if exact else actual["compared"]["bound"] + 0.01 * (kind == "half")
+    assert actual["compared"]["bound"] < 1e-3
     for name, mine in (("probability", "probability"), ("calibrated", "calibrated")):
         if name == "calibrated" and predictor.promise.slope is None:
             assert name not in theirs
@@ -165,12 +165,12 @@ def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
         np.testing.assert_allclose(theirs["logit"], said["score"], rtol=2e-6, atol=2e-6)
         raised = theirs["logit"] >= _about(tmp_path / "m.onnx")["alarm"]["at_least"]
         assert raised.tolist() == (said["score"] >= predictor.promise.threshold.score).to_list()
-        assert found["compared"]["alarms_differ"] == 0
+        assert actual["compared"]["alarms_differ"] == 0
         cut, held = predictor.promise.threshold.score, np.load(tmp_path / "r.npz")["logit"]
         equal = np.isclose(held, cut, rtol=0, atol=1e-6)
         assert (held[equal] >= cut).all()  # out of fold, a vote that is as high counted as an alarm
         assert equal.any() or kind != "votes"
-    assert any("bf16" in note for note in found["notes"]) == (kind == "half")
+    assert any("bf16" in note for note in actual["notes"]) == (kind == "half")
 
 
 def test_windows_are_those_of_the_bars(folder, bundle_of, tmp_path):
@@ -209,11 +209,11 @@ def test_members_are_averaged_in_the_graph(folder, bundle_of, tmp_path):
     np.testing.assert_allclose(
         _asked(tmp_path / "both.onnx", inputs)["logit"], np.mean(each, axis=0), atol=1e-5
     )
-    found = trueness.load(bundle_of("tiers")).export(tmp_path / "t.onnx", folder / "longer.csv")
-    shapes = {tuple(one["shape"]) for one in found.to_dict()["inputs"]}
+    actual = trueness.load(bundle_of("tiers")).export(tmp_path / "t.onnx", folder / "longer.csv")
+    shapes = {tuple(one["shape"]) for one in actual.to_dict()["inputs"]}
     assert {shape[:2] for shape in shapes} == {(None, 20)}
     assert len({shape[2] for shape in shapes}) == 2
-    assert {one["name"] for one in found.to_dict()["inputs"]} == {"windows_1", "windows_2"}
+    assert {one["name"] for one in actual.to_dict()["inputs"]} == {"windows_1", "windows_2"}
 
 
 # ------------------------------------------------------------------------------------------- tables
@@ -270,7 +270,7 @@ def test_rows_of_a_table_are_answered_as_by_the_bundle(table, tmp_path, kind):
     bundle = trueness.finalize(kind, out, store=table / "store", device="cpu")
     new = _rows(300, seed=5).drop("y")
     new = new.with_columns(kind=pl.when(pl.col("whole") > 6).then(pl.lit("new")).otherwise("kind"))
-    found = bundle.export(tmp_path / "m.onnx", new, rows=tmp_path / "r.npz").to_dict()
+    actual = bundle.export(tmp_path / "m.onnx", new, rows=tmp_path / "r.npz").to_dict()
     inputs, ids = _inputs(tmp_path / "r.npz")
     assert set(inputs) == {"columns"}
     assert np.isfinite(inputs["columns"]).all()
@@ -281,7 +281,7 @@ def test_rows_of_a_table_are_answered_as_by_the_bundle(table, tmp_path, kind):
     np.testing.assert_allclose(theirs["probability"], said["probability"], atol=2e-6)
     raised = theirs["logit"] >= _about(tmp_path / "m.onnx")["alarm"]["at_least"]
     assert raised.tolist() == (said["score"] >= bundle.predictor.promise.threshold.score).to_list()
-    assert (found["compared"]["n"], found["compared"]["alarms_differ"]) == (300, 0)
+    assert (actual["compared"]["n"], actual["compared"]["alarms_differ"]) == (300, 0)
 
 
 # -------------------------------------------------------------------------------- trees, exactly
@@ -438,15 +438,15 @@ def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys)
         folder / "longer.csv", "--rows", tmp_path / "r.npz", "--csv", tmp_path / "c.csv", "--json",
     )  # fmt: skip
     assert code == 0, err
-    found, frame = json.loads(out), pl.read_csv(tmp_path / "c.csv")
-    assert (found["kind"], found["file"]) == ("export", str(tmp_path / "m.onnx"))
-    assert found["bytes"] == (tmp_path / "m.onnx").stat().st_size
-    assert found["compared"]["n"] == len(frame) == len(_inputs(tmp_path / "r.npz")[1])
-    for name, value in found["compared"]["largest_difference"].items():
+    actual, frame = json.loads(out), pl.read_csv(tmp_path / "c.csv")
+    assert (actual["kind"], actual["file"]) == ("export", str(tmp_path / "m.onnx"))
+    assert actual["bytes"] == (tmp_path / "m.onnx").stat().st_size
+    assert actual["compared"]["n"] == len(frame) == len(_inputs(tmp_path / "r.npz")[1])
+    for name, value in actual["compared"]["largest_difference"].items():
         apart = (frame[name] - frame[f"onnx_{name}"]).abs().max()
         assert apart == pytest.approx(value, abs=1e-12)
         assert value < 1e-5
-    assert found["outputs"] == list(found["compared"]["largest_difference"])
+    assert actual["outputs"] == list(actual["compared"]["largest_difference"])
 
 
 def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeypatch, capsys):
@@ -477,10 +477,10 @@ def test_rounding_of_the_network_itself_is_no_fault_of_the_graph(
 ):
     """With a bound below what 32 bits hold, what is allowed follows what the network itself loses."""
     monkeypatch.setattr(agreement, "BOUND", 1e-9)
-    found = trueness.load(bundle_of("net")).export(tmp_path / "m.onnx", folder / "longer.csv")
-    compared = found.to_dict()["compared"]
+    actual = trueness.load(bundle_of("net")).export(tmp_path / "m.onnx", folder / "longer.csv")
+    compared = actual.to_dict()["compared"]
     assert 1e-9 < max(list(compared["largest_difference"].values())[1:]) <= compared["bound"] < 1e-3
-    assert any("rounding to 32 bits" in note for note in found.to_dict()["notes"])
+    assert any("rounding to 32 bits" in note for note in actual.to_dict()["notes"])
     with pytest.raises(TruenessError) as caught:  # trees round nothing
         trueness.load(bundle_of("a20/forest")).export(tmp_path / "f.onnx", folder / "longer.csv")
     assert caught.value.code == "differs"

@@ -234,28 +234,28 @@ def test_the_campaign_is_the_declared_one_to_the_value(extended):
     assert [e.id for e in extended.experiments] == [e["id"] for e in declared["experiments"]]
     keys = {e.id: e.spec.key for e in extended.experiments}
     defaults = declared["defaults"]
-    for entry, told in zip(extended.experiments, declared["experiments"], strict=True):
+    for entry, note in zip(extended.experiments, declared["experiments"], strict=True):
         spec = entry.spec
         content = spec.model_dump()
-        assert (entry.priority, spec.task.tier) == (told["priority"], told["tier"])
+        assert (entry.priority, spec.task.tier) == (note["priority"], note["tier"])
         model = {**{k: defaults[k] for k in ("d_model", "n_layers", "n_heads", "d_ff", "dropout",
                                              "head_dropout", "patch_length", "stride", "revin")},
-                 **told["overrides"]}  # fmt: skip
+                 **note["overrides"]}  # fmt: skip
         assert {k: content["model"][k] for k in model} == model, entry.id
-        assert content["model"]["embedding"] == {"kind": "linear", "width": told["d_embed"]}
+        assert content["model"]["embedding"] == {"kind": "linear", "width": note["d_embed"]}
         recipe = spec.recipe
         assert (recipe.optimizer, recipe.learning_rate, recipe.schedule, recipe.batch_size,
                 recipe.epochs, recipe.patience, recipe.min_delta, recipe.weight_decay,
                 recipe.stop_on) == (
             *(defaults[k] for k in ("optimizer", "learning_rate", "lr_schedule", "batch_size",
                                     "epochs", "early_stop_patience", "early_stop_min_delta",
-                                    "weight_decay")), told["early_stop_metric"],
+                                    "weight_decay")), note["early_stop_metric"],
         )  # fmt: skip
         assert (spec.task.context, spec.task.horizon, spec.seed) == (
             defaults["context_length"], defaults["horizon"], defaults["seed"],
         )  # fmt: skip
         assert spec.task.target.size == 100 * defaults["threshold"]
-        switches = {**OFF, "model.networks": 1, **_declared(told, keys)}
+        switches = {**OFF, "model.networks": 1, **_declared(note, keys)}
         for path, wanted in switches.items():
             value = _at(content, path)
             if wanted == "none" or wanted == "bce":
@@ -266,7 +266,7 @@ def test_the_campaign_is_the_declared_one_to_the_value(extended):
                     assert value[name] == number, (entry.id, path, name)
             else:
                 assert value == wanted, (entry.id, path)
-        assert told["base_param_count"] <= _without_revin(spec, told["n_indicators"]), entry.id
+        assert note["base_param_count"] <= _without_revin(spec, note["n_indicators"]), entry.id
 
 
 def _without_revin(spec, columns):

@@ -51,12 +51,13 @@ def verb(capsys, *words):
 def names_with_seeds(task):
     """Golden name -> name that says of which candidate it is a seed."""
     seeds = {}
-    found = {}
+    actual = {}
     for model in models()[task]["models"]:
         seeds.setdefault(model["candidate"], []).append(model["name"])
-        found[model["name"]] = f"{model['candidate']}@{len(seeds[model['candidate']])}"
+        actual[model["name"]] = f"{model['candidate']}@{len(seeds[model['candidate']])}"
     return {
-        name: new if len(seeds[new.rpartition("@")[0]]) > 1 else name for name, new in found.items()
+        name: new if len(seeds[new.rpartition("@")[0]]) > 1 else name
+        for name, new in actual.items()
     }
 
 
@@ -67,10 +68,10 @@ def without_origin(content):
     return [without_origin(v) for v in content] if isinstance(content, list) else content
 
 
-def same_models(found, wanted):
+def same_models(actual, wanted):
     """Rows of a leaderboard agree in all that predictions decide."""
-    assert len(found) == len(wanted)
-    for one, other in zip(without_origin(found), without_origin(wanted), strict=True):
+    assert len(actual) == len(wanted)
+    for one, other in zip(without_origin(actual), without_origin(wanted), strict=True):
         equal(one["estimates"], other["estimates"], one["name"])
         assert one["baseline"] == other["baseline"]
         for what in ("difference_to_best_baseline", "selection"):
@@ -131,8 +132,8 @@ def test_exported_titles_are_judged_as_in_their_store(golden_titles, tmp_path):
         Reading(scale="logit", on="validation"),
     )  # fmt: skip
     baselines = [m["name"] for m in models()["titles"]["models"] if m["baseline"]]
-    found = judge_table(exported, baselines=baselines, sort=stored["sorted_by"])
-    (group,) = found.to_dict()["groups"]
+    actual = judge_table(exported, baselines=baselines, sort=stored["sorted_by"])
+    (group,) = actual.to_dict()["groups"]
     assert group["comparison_group"] == stored["comparison_group"]
     assert [m["name"] for m in group["models"]] == [
         new[named(golden_titles, "golden-titles")[m["key"]]] for m in stored["models"]
@@ -154,17 +155,17 @@ def test_exports_of_a_trained_campaign_stand_beside_its_runs(judged, tmp_path):
         frame = frame.with_columns(one["score"].alias(model.key))
     exported = score_table(frame, Columns("y", id="id", time="time"), Reading(scale="logit"))
     flat = {m.key for m in group.baselines}
-    found = judge_table(
+    actual = judge_table(
         exported, baselines=sorted(flat), rule=rule_of(horizon=group.rule.horizon)
     ).groups[0]
-    assert {m.name for m in found.models} == {m.key for m in group.models}
+    assert {m.name for m in actual.models} == {m.key for m in group.models}
     for model in group.models:
-        same = next(m for m in found.models if m.name == model.key)
+        same = next(m for m in actual.models if m.name == model.key)
         assert same.run.record["comparison_group"] == model.run.record["comparison_group"]
         for name, e in model.estimates.items():
             equal(same.estimates[name].value, e.value, name)
             equal(same.estimates[name].low, e.low, name)
-    assert found.n == group.n
+    assert actual.n == group.n
 
 
 # ------------------------------------------------------------------------------------------- judging
@@ -193,8 +194,8 @@ def test_scores_that_only_rank_have_no_probabilities():
 def test_a_panel_keeps_the_rows_of_a_time_together():
     one = scores(n=200)
     panel = pl.concat([one.with_columns(ticker=pl.lit(t)) for t in "AB"])
-    found = score_table(panel, Columns("y", time="date", group="ticker"))
-    (group,) = judge_table(found).groups
+    actual = score_table(panel, Columns("y", time="date", group="ticker"))
+    (group,) = judge_table(actual).groups
     alone = judge_table(table(one)).groups[0]
     wide = [g.models[0].estimates["auc"].high - g.models[0].estimates["auc"].low
             for g in (group, alone)]  # fmt: skip

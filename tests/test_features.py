@@ -57,20 +57,20 @@ def _audited(**changes):
 
 
 def test_what_an_audit_found_is_named_feature_by_feature():
-    found = _audited(copy_of="calm", missing=3, longest_gap=2, tail=30.0, drift=0.6,
+    actual = _audited(copy_of="calm", missing=3, longest_gap=2, tail=30.0, drift=0.6,
                      warmup=9, warmup_declared=5, top_share=0.995)  # fmt: skip
-    groups = {what: names for what, names in found.groups().items() if names}
+    groups = {what: names for what, names in actual.groups().items() if names}
     assert groups == {
         "first value later than declared": ["dull"], "exact copies": ["dull = calm"],
         "near constants": ["dull"], "scattered gaps": ["dull 3 rows, longest 2"],
         "heavy tails": ["dull 30 SD"], "drift between training and validation": ["dull 0.60"],
     }  # fmt: skip
-    document = found.document()
+    document = actual.document()
     assert document.sentences()[0] == (
         "No feature looks ahead. 1 of 2 features are associated with the label (FDR 5 %)."
     )
     findings, associated, every = document.tables()
-    assert [row[1] for row in findings.rows] == [len(n) for n in found.groups().values()]
+    assert [row[1] for row in findings.rows] == [len(n) for n in actual.groups().values()]
     assert [row[0] for row in associated.rows] == ["calm"]
     assert [row[-1] for row in every.rows] == [None, "calm"]
     assert len(document.figures()) == 3
@@ -78,10 +78,10 @@ def test_what_an_audit_found_is_named_feature_by_feature():
 
 
 def test_a_feature_without_values_can_be_shown():
-    found = _audited(auc=float("nan"), auc_q=float("nan"), mi_q=float("nan"), look_ahead_rows=4)
-    assert found.document().sentences()[0].startswith("1 feature looks ahead: dull (4 rows).")
-    assert found.document().tables()[0].style(0) == "warning"
-    assert "| dull" in to_markdown(found.document())
+    actual = _audited(auc=float("nan"), auc_q=float("nan"), mi_q=float("nan"), look_ahead_rows=4)
+    assert actual.document().sentences()[0].startswith("1 feature looks ahead: dull (4 rows).")
+    assert actual.document().tables()[0].style(0) == "warning"
+    assert "| dull" in to_markdown(actual.document())
 
 
 # ------------------------------------------------------------------------------------ other verbs
@@ -139,12 +139,12 @@ def test_a_reduction_shows_its_rounds_and_its_final_check():
     rounds = [Round(5, [], 0.5, 0.2, 0.7, 0.4, "start"),
               Round(4, ["b"], 0.4, 0.2, 0.69, 0.4, "abort")]  # fmt: skip
     auc = Estimate(0.7, 0.65, 0.75, 300)
-    found = Reduction("a5", list("acdef"), rounds, [["a", "c"]], {}, auc, auc, ["note"], "r.yaml")
-    document = found.document()
+    actual = Reduction("a5", list("acdef"), rounds, [["a", "c"]], {}, auc, auc, ["note"], "r.yaml")
+    document = actual.document()
     (table,) = document.tables()
     assert table.rows[1] == (4, 1, 0.4, 0.2, 0.69, 0.4, "abort")
     assert "0.700 (0.650–0.750) before, 0.700 (0.650–0.750) after, 300 days" in (
         document.sentences()[0])  # fmt: skip
-    assert found.to_frame()["dropped"].to_list() == ["", "b"]
-    assert found.to_dict()["before"]["n"] == 300
+    assert actual.to_frame()["dropped"].to_list() == ["", "b"]
+    assert actual.to_dict()["before"]["n"] == 300
     assert "`task.tier: r.yaml`" in to_markdown(document)

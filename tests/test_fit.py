@@ -187,11 +187,11 @@ def test_stored_parameters_reproduce_the_scores(noise_examples, make_spec):
 
 def test_stops_after_patience_epochs_without_improvement(noise_examples, make_spec):
     one = make_spec(recipe={"epochs": 30, "patience": 3, "min_delta": 1.0})
-    told = []
-    (fitted,) = fit_stack(noise_examples, [one], CPU, told.append)
+    notes = []
+    (fitted,) = fit_stack(noise_examples, [one], CPU, notes.append)
     assert [len(f.history) for f in fitted.folds] == [4, 4]
     assert [f.best_epoch for f in fitted.folds] == [1, 1]
-    assert sum(told) == 60  # epochs that will never be needed count as done
+    assert sum(notes) == 60  # epochs that will never be needed count as done
 
 
 def test_stop_on_validation_loss(noise_examples, make_spec):
@@ -338,14 +338,14 @@ def test_out_of_memory_halves_the_stack_and_says_so(noise_examples, mixed, monke
         train(self, on_epoch)
 
     monkeypatch.setattr(Stack, "train", short_of_memory)
-    notes, told = [], []
-    found = fit_stack(noise_examples, mixed, CPU, told.append, on_note=notes.append)
+    notes, note = [], []
+    actual = fit_stack(noise_examples, mixed, CPU, note.append, on_note=notes.append)
     assert widths == [8, 4, 2, 2, 2, 2]
     assert notes == [
         f"out of memory with {n} members in a stack; {n // 2} from here on" for n in (8, 4)
     ]
-    assert sum(told) == sum(2 * one.recipe.epochs for one in mixed)
-    for a, b in zip(expected, found, strict=True):
+    assert sum(note) == sum(2 * one.recipe.epochs for one in mixed)
+    for a, b in zip(expected, actual, strict=True):
         np.testing.assert_allclose(_fold(b).logit, _fold(a).logit, atol=1e-5)
 
 
@@ -427,29 +427,29 @@ NARROW, WIDE = 0.15, 0.9
 
 def test_guard_finds_the_epoch_it_began(make_spec):
     wide, narrow = [WIDE] * 5, [NARROW] * (GRACE + 3)
-    (found,) = incidents(_history(val_high=wide + narrow), make_spec(), RATE)
-    assert (found.what, found.epoch, found.until) == ("collapsed scores", 6, None)
-    (found,) = incidents(_history(val_high=wide + narrow + wide), make_spec(), RATE)
-    assert (found.epoch, found.until) == (6, 5 + len(narrow))
+    (actual,) = incidents(_history(val_high=wide + narrow), make_spec(), RATE)
+    assert (actual.what, actual.epoch, actual.until) == ("collapsed scores", 6, None)
+    (actual,) = incidents(_history(val_high=wide + narrow + wide), make_spec(), RATE)
+    assert (actual.epoch, actual.until) == (6, 5 + len(narrow))
 
 
 def test_guard_forgives_the_start_and_short_spells(make_spec):
     narrow = [NARROW] * GRACE
     assert incidents(_history(val_high=[*narrow, WIDE]), make_spec(), RATE) == []
     assert incidents(_history(val_high=[WIDE, *narrow[1:], WIDE]), make_spec(), RATE) == []
-    (found,) = incidents(_history(val_high=[NARROW] * 2), make_spec(), RATE)  # short, never wide
-    assert found.epoch == 1
+    (actual,) = incidents(_history(val_high=[NARROW] * 2), make_spec(), RATE)  # short, never wide
+    assert actual.epoch == 1
 
 
 def test_guard_names_divergence_one_class_and_nan(make_spec):
     loss = [0.5, 0.4] + [2.0] * GRACE
-    (found,) = incidents(_history(train_loss=loss), make_spec(), RATE)
-    assert (found.what, found.epoch) == ("diverging loss", 3)
-    assert "learning rate" in found.cause
-    (found,) = incidents(_history(val_alarm_share=[0.1] + [1.0] * GRACE), make_spec(), RATE)
-    assert (found.what, found.epoch) == ("one class at 0.5", 2)
-    (found,) = incidents(_history(train_loss=[0.5, float("nan")]), make_spec(), RATE)
-    assert (found.what, found.epoch) == ("not finite", 2)
+    (actual,) = incidents(_history(train_loss=loss), make_spec(), RATE)
+    assert (actual.what, actual.epoch) == ("diverging loss", 3)
+    assert "learning rate" in actual.cause
+    (actual,) = incidents(_history(val_alarm_share=[0.1] + [1.0] * GRACE), make_spec(), RATE)
+    assert (actual.what, actual.epoch) == ("one class at 0.5", 2)
+    (actual,) = incidents(_history(train_loss=[0.5, float("nan")]), make_spec(), RATE)
+    assert (actual.what, actual.epoch) == ("not finite", 2)
 
 
 @pytest.mark.parametrize("rate", [0.005, 0.03, 0.2, 0.5])
@@ -480,8 +480,8 @@ def test_guard_stops_a_member_if_told_to(noise_examples, make_spec):
         rule = {**crushed, **more, "epochs": all_of_them, "patience": all_of_them, "guard": policy}
         (fitted,) = fit_stack(noise_examples, [make_spec(recipe=rule)], CPU)
         for fold in fitted.folds:
-            found = {i.what: i for i in fold.incidents}["collapsed scores"]
-            assert (found.epoch > 1, found.until) == (bool(more), None)
-            assert "hardly falls" in found.cause
+            actual = {i.what: i for i in fold.incidents}["collapsed scores"]
+            assert (actual.epoch > 1, actual.until) == (bool(more), None)
+            assert "hardly falls" in actual.cause
             ended = more and policy == "stop"
-            assert len(fold.history) == (found.epoch - 1 + GRACE if ended else all_of_them)
+            assert len(fold.history) == (actual.epoch - 1 + GRACE if ended else all_of_them)

@@ -36,7 +36,7 @@ model = {"kind": "patchtst", "d_model": 8, "n_layers": 1, "n_heads": 2, "d_ff": 
 for seed in range(first, first + n):
     store.prepare()
     spec = Spec.model_validate({"task": task, "model": model, "seed": seed,
-                                "evaluation": {"protocol": "mission"}})
+                                "evaluation": {"protocol": "holdout"}})
     assert store.write(spec, RECORD, PREDICTIONS, HISTORY, WEIGHTS)
     runs, problems = store.all_runs(most=5)
     assert not problems, problems
@@ -51,9 +51,9 @@ def _both(script, first, second):
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         for arguments in (first, second)
     ]  # fmt: skip
-    told = [process.communicate() for process in processes]
-    assert [process.returncode for process in processes] == [0, 0], [err for _, err in told]
-    return [out for out, _ in told]
+    notes = [process.communicate() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], [err for _, err in notes]
+    return [out for out, _ in notes]
 
 
 @pytest.mark.parametrize(

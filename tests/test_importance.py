@@ -127,33 +127,33 @@ def refused(code, call, *arguments, **how):
 
 @pytest.mark.parametrize("name", ["logit", "net"])
 def test_a_planted_column_stands_out_and_noise_does_not(planted, name):
-    found = asked(planted, name)
-    by_name = {one.name: one for one in found.groups}
-    assert found.by == "column"
-    assert found.groups[0].name == "tell"
-    assert {"precision", "auc", "average_precision"} == set(found.measures)
-    assert all(by_name["tell"].matters(measure) for measure in found.measures)
+    actual = asked(planted, name)
+    by_name = {one.name: one for one in actual.groups}
+    assert actual.by == "column"
+    assert actual.groups[0].name == "tell"
+    assert {"precision", "auc", "average_precision"} == set(actual.measures)
+    assert all(by_name["tell"].matters(measure) for measure in actual.measures)
     for noise in ("noise_1", "noise_2", "noise_3", "word"):
-        assert not any(by_name[noise].matters(measure) for measure in found.measures)
+        assert not any(by_name[noise].matters(measure) for measure in actual.measures)
         drop = by_name[noise].drops["auc"].simultaneous
         assert drop.low <= 0 <= drop.high
-    assert found.block == 1
+    assert actual.block == 1
 
 
 def test_what_is_made_of_a_column_stays_together(planted):
-    found = asked(planted, "logit", repeats=1)
-    columns = {one.name: one.columns for one in found.groups}
+    actual = asked(planted, "logit", repeats=1)
+    columns = {one.name: one.columns for one in actual.groups}
     assert set(columns) == {"noise_1", "noise_2", "noise_3", "tell", "double", "copy", "word"}
     assert len(columns["word"]) == 3
 
 
 def test_copies_are_told_of(planted):
     """A column that stands there twice loses less than it holds, and a note says why."""
-    found = asked(planted, "logit")
+    actual = asked(planted, "logit")
     models, part, _ = opened(planted, "logit")
     groups = groups_of(models.features, "column", ["double", "copy"])
     both = [one for one in groups if one.name in ("double", "copy")]
-    each = {one.name: one.drops["auc"].pointwise.value for one in found.groups}
+    each = {one.name: one.drops["auc"].pointwise.value for one in actual.groups}
     donor = np.random.default_rng(0).permutation(10**6)
 
     def without(one):
@@ -161,12 +161,12 @@ def test_copies_are_told_of(planted):
         order = np.argsort(donor[: len(one.rows)])
         return one.permuted(mask, order)
 
-    together = found.measures["auc"].value - trueness.evaluation.roc_auc(
+    together = actual.measures["auc"].value - trueness.evaluation.roc_auc(
         part.y, models.scores(without)
     )
     assert together > 1.5 * max(each["double"], each["copy"])
-    assert any("double and copy" in note for note in found.notes)
-    assert not any("noise_1" in note for note in found.notes)
+    assert any("double and copy" in note for note in actual.notes)
+    assert not any("noise_1" in note for note in actual.notes)
 
 
 def test_answers_do_not_depend_on_what_else_is_asked(planted):
@@ -239,9 +239,9 @@ def test_contributions_sum_to_the_logits(bars, name):
     for one in models.fold_models():
         rest = one.logits() - one.contributions().sum(axis=1)
         np.testing.assert_allclose(rest, rest[0], atol=1e-4)
-    found = asked(bars, name, repeats=1)
-    assert all(group.contribution >= 0 for group in found.groups)
-    assert max(group.contribution for group in found.groups) > 0
+    actual = asked(bars, name, repeats=1)
+    assert all(group.contribution >= 0 for group in actual.groups)
+    assert max(group.contribution for group in actual.groups) > 0
 
 
 def test_only_trees_have_contributions(bars):
@@ -250,17 +250,17 @@ def test_only_trees_have_contributions(bars):
 
 def test_partial_dependence_is_a_mean_over_the_units(planted):
     models, _, _ = opened(planted, "logit")
-    found = partial_dependence(models, "tell", "tell")
+    actual = partial_dependence(models, "tell", "tell")
     first = []
     for one in models.fold_models():
         at = one.features.index("tell")
         x = np.array(one.values(np.arange(len(one.rows))))
-        x[:, :, at] = np.quantile(x[:, 0, at], found.levels[0])
+        x[:, :, at] = np.quantile(x[:, 0, at], actual.levels[0])
         first.append(one.read(x))
-    assert found.probability[0] == pytest.approx(expit(np.concatenate(first)).mean(), abs=1e-6)
-    assert list(found.probability) == sorted(found.probability)
+    assert actual.probability[0] == pytest.approx(expit(np.concatenate(first)).mean(), abs=1e-6)
+    assert list(actual.probability) == sorted(actual.probability)
     noise = partial_dependence(models, "noise_1", "noise_1")
-    assert found.range > 5 * noise.range
+    assert actual.range > 5 * noise.range
     answer = asked(planted, "logit", partial=2)
     assert [one.group for one in answer.partial] == [one.name for one in answer.groups[:2]]
 
@@ -270,11 +270,11 @@ def test_partial_dependence_is_a_mean_over_the_units(planted):
 
 def test_families_are_those_of_the_catalogue(bars):
     assert {family_of(name) for name in CATALOGUE} == set(FAMILIES)
-    found = asked(bars, "last", repeats=1)
-    assert found.by == "family"
-    assert found.block == 20
-    assert {g.name for g in found.groups} <= set(FAMILIES)
-    columns = [name for group in found.groups for name in group.columns]
+    actual = asked(bars, "last", repeats=1)
+    assert actual.by == "family"
+    assert actual.block == 20
+    assert {g.name for g in actual.groups} <= set(FAMILIES)
+    columns = [name for group in actual.groups for name in group.columns]
     assert sorted(columns) == sorted(asked(bars, "last", by="column", repeats=1).to_frame()[
         "group"].unique().to_list())  # fmt: skip
 
@@ -334,13 +334,13 @@ def test_series_of_a_panel_keep_their_own_inputs(panel):
 
 
 def test_rows_with_times_are_permuted_in_blocks(panel):
-    found = asked(panel, "T", repeats=3)
-    assert found.block > 1
-    assert found.groups[0].name == "tell"
-    assert found.groups[0].matters("auc")
-    columns = {one.name: one.columns for one in found.groups}
+    actual = asked(panel, "T", repeats=3)
+    assert actual.block > 1
+    assert actual.groups[0].name == "tell"
+    assert actual.groups[0].matters("auc")
+    columns = {one.name: one.columns for one in actual.groups}
     assert len(columns["word"]) == 3
-    assert any("inside each of the" in note for note in found.notes)
+    assert any("inside each of the" in note for note in actual.notes)
 
 
 # -------------------------------------------------------------------------------------- refusals
@@ -354,10 +354,10 @@ def test_a_run_whose_data_changed_is_refused(planted, tmp_path):
     named.rename(planted / "elsewhere.csv")
     try:
         refused("no_data", asked, planted, "logit")
-        found = asked(planted, "logit", data=planted / "elsewhere.csv", repeats=1)
+        actual = asked(planted, "logit", data=planted / "elsewhere.csv", repeats=1)
     finally:
         (planted / "elsewhere.csv").rename(named)
-    assert found.groups[0].name == "tell"
+    assert actual.groups[0].name == "tell"
 
 
 def test_scores_that_are_not_given_again_are_refused(bars):
@@ -397,12 +397,12 @@ def test_a_bundle_is_asked_about_what_came_after(bars, tmp_path, name):
     refused("no_data", importance, Store(tmp_path / "none"), place, {})
     refused("training_rows", importance, Store(tmp_path / "none"), place,
             {"data": str(bars / "bars.csv")})  # fmt: skip
-    found = importance(Store(tmp_path / "none"), place, {"data": str(bars / "longer.csv")},
+    actual = importance(Store(tmp_path / "none"), place, {"data": str(bars / "longer.csv")},
                        Asked(repeats=2))  # fmt: skip
     until = json.loads((tmp_path / "b" / "bundle.json").read_text())["refit"]["until"]
-    assert 300 < found.n <= 1700 - CUT + 20
-    assert until < found.part.split(", ")[1].split(" to ")[0]
-    assert found.alarms == 0 or "precision" in found.measures
+    assert 300 < actual.n <= 1700 - CUT + 20
+    assert until < actual.part.split(", ")[1].split(" to ")[0]
+    assert actual.alarms == 0 or "precision" in actual.measures
     assert not (tmp_path / "none").exists()
 
 
@@ -412,10 +412,10 @@ def test_a_bundle_of_a_table_without_times_says_what_it_cannot_know(planted, tmp
     rows().write_csv(copy / "rows.csv")
     finalize_named(Store(copy / "store"), "logit", {"data": str(copy / "rows.csv")}, tmp_path / "b")
     rows(500, seed=9).write_csv(tmp_path / "new.csv")
-    found = trueness.importance(tmp_path / "b", data=str(tmp_path / "new.csv")).judgement
-    assert found.groups[0].name == "tell"
-    assert found.groups[0].matters("auc")
-    assert any("cannot be told" in note for note in found.notes)
+    actual = trueness.importance(tmp_path / "b", data=str(tmp_path / "new.csv")).judgement
+    assert actual.groups[0].name == "tell"
+    assert actual.groups[0].matters("auc")
+    assert any("cannot be told" in note for note in actual.notes)
     rows(500, seed=9).drop("y").write_csv(tmp_path / "blind.csv")
     refused("unknown_column", trueness.importance, tmp_path / "b", data=str(tmp_path / "blind.csv"))
 
@@ -426,10 +426,10 @@ def test_a_bundle_of_a_table_with_times_leaves_out_the_rows_it_was_fitted_on(pan
     day = np.datetime64("2020-01-01") + np.arange(n) // 2
     longer = rows(n, seed=4).with_columns(day=day, shop=rng.choice(["s", "t"], n))
     longer.write_csv(tmp_path / "longer.csv")
-    found = trueness.importance(tmp_path / "b", data=str(tmp_path / "longer.csv")).judgement
-    assert found.n == 300
-    assert f"{day[800]} to {day[-1]}" in found.part
-    assert found.groups[0].name == "tell"
+    actual = trueness.importance(tmp_path / "b", data=str(tmp_path / "longer.csv")).judgement
+    assert actual.n == 300
+    assert f"{day[800]} to {day[-1]}" in actual.part
+    assert actual.groups[0].name == "tell"
     longer.head(700).write_csv(tmp_path / "known.csv")
     refused("old_data", trueness.importance, tmp_path / "b", data=str(tmp_path / "known.csv"))
 
@@ -446,16 +446,16 @@ def test_the_verb_answers_and_is_recorded_once(bars, capsys, tmp_path):
                           "--partial", 1, "--json", "--csv", tmp_path / "i.csv",
                           "--report", tmp_path / "i.html")  # fmt: skip
     assert code == 0, err
-    found = json.loads(out)
-    assert (found["kind"], found["repeats"]) == ("importance", 2)
+    actual = json.loads(out)
+    assert (actual["kind"], actual["repeats"]) == ("importance", 2)
     table = pl.read_csv(tmp_path / "i.csv")
-    assert len(table) == 3 * len(found["groups"])
+    assert len(table) == 3 * len(actual["groups"])
     assert table["low"].is_not_null().all()
     page = (tmp_path / "i.html").read_text()
-    assert all(group["name"] in page for group in found["groups"])
+    assert all(group["name"] in page for group in actual["groups"])
     assert len((store / "ledger.jsonl").read_text().splitlines()) == len(lines) + 1
     answer = trueness.importance("summary", repeats=2, store=bars / "store")
-    assert [g.name for g in answer.judgement.groups] == [g["name"] for g in found["groups"]]
+    assert [g.name for g in answer.judgement.groups] == [g["name"] for g in actual["groups"]]
     assert len(answer.figures) == 2
 
 

@@ -83,13 +83,13 @@ def test_a_planted_word_moves_its_class_and_idle_ones_do_not():
     texts = drawn(0)
     words, row, effects = occluded(texts)
     noise = np.random.default_rng(1).standard_normal(effects.shape)
-    found, judged = mean_effects(words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95)
+    actual, judged = mean_effects(words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95)
     assert judged == 21
-    assert len(found) == 63
-    moving = [one for one in found if one.moves]
+    assert len(actual) == 63
+    moving = [one for one in actual if one.moves]
     assert {one.word for one in moving} == {"red"}
     assert {(one.label, one.effect.value > 0) for one in moving} >= {("x", True), ("z", False)}
-    assert found[0].word == "red"
+    assert actual[0].word == "red"
 
 
 def test_intervals_are_students_where_texts_are_independent():
@@ -113,8 +113,8 @@ def test_texts_of_a_cluster_count_as_one():
 
 def test_seldom_words_are_not_judged():
     n = FEWEST - 1
-    found = mean_effects(["a"] * n, np.arange(n), np.ones((n, 2)), np.arange(n), ["k", "l"], 0.95)
-    assert found == ([], 0)
+    actual = mean_effects(["a"] * n, np.arange(n), np.ones((n, 2)), np.arange(n), ["k", "l"], 0.95)
+    assert actual == ([], 0)
     assert mean_effects([], np.empty(0, int), np.empty((0, 2)), np.arange(3), ["k", "l"], 0.95) == (
         [], 0)  # fmt: skip
 
@@ -128,8 +128,8 @@ def test_idle_words_are_seldom_shown_to_move():
         words, row, effects = occluded([t.replace("red", "w0") for t in texts])
         noise = np.random.default_rng(seed).standard_normal((200, 3))[row]
         noise = noise + np.random.default_rng(seed + 999).standard_normal(effects.shape)
-        found, _ = mean_effects(words, row, effects + noise, np.arange(200), CLASSES, 0.95)
-        wrong += any(one.moves for one in found)
+        actual, _ = mean_effects(words, row, effects + noise, np.arange(200), CLASSES, 0.95)
+        wrong += any(one.moves for one in actual)
     assert wrong / 200 < 0.09
 
 
@@ -160,34 +160,34 @@ def refused(code, call, *arguments, **how):
 
 
 def test_evaluated_texts_are_asked_about(folder):
-    found = asked(folder, texts=120)
-    assert (found.n, found.part, found.words >= found.judged > 0) == (120, "validation", True)
-    assert len(found.effects) == found.judged * len(found.classes)
-    assert found.to_dict() == asked(folder, texts=120).to_dict()
-    assert found.to_dict() != asked(folder, texts=120, seed=1).to_dict()
-    assert {one.label for one in found.effects} == set(found.classes)
-    assert found.document().sentences()
+    actual = asked(folder, texts=120)
+    assert (actual.n, actual.part, actual.words >= actual.judged > 0) == (120, "validation", True)
+    assert len(actual.effects) == actual.judged * len(actual.classes)
+    assert actual.to_dict() == asked(folder, texts=120).to_dict()
+    assert actual.to_dict() != asked(folder, texts=120, seed=1).to_dict()
+    assert {one.label for one in actual.effects} == set(actual.classes)
+    assert actual.document().sentences()
 
 
 def test_an_effect_is_what_the_encoder_says_without_the_word(folder):
     store = Store(folder / "store")
     encoder = load_classifier(find_run(store, "A")[0], choose_device("cpu"))
     whole, shorter = log_softmax(encoder.logits(["navy shirt new", "navy new"]), axis=1)
-    found = asked(folder, text="navy shirt new").text
-    (_, effect) = found.words[1]
+    actual = asked(folder, text="navy shirt new").text
+    (_, effect) = actual.words[1]
     for k, name in enumerate(encoder.classes):
         assert effect[name] == pytest.approx(whole[k] - shorter[k], abs=1e-4)
 
 
 def test_one_text_is_taken_apart_in_its_order(folder):
     answer = trueness.importance("A", text=" Slim  fit shirt, navy ", store=folder / "store")
-    found = answer.to_dict()
-    assert found["kind"] == "word_importance"
-    assert [one["word"] for one in found["text"]["words"]] == ["Slim", "fit", "shirt,", "navy"]
-    assert sum(found["text"]["probability"].values()) == pytest.approx(1, abs=1e-5)
-    assert found["text"]["label"] == max(found["text"]["probability"],
-                                         key=found["text"]["probability"].get)  # fmt: skip
-    assert len(answer.to_frame()) == 4 * len(found["classes"])
+    actual = answer.to_dict()
+    assert actual["kind"] == "word_importance"
+    assert [one["word"] for one in actual["text"]["words"]] == ["Slim", "fit", "shirt,", "navy"]
+    assert sum(actual["text"]["probability"].values()) == pytest.approx(1, abs=1e-5)
+    assert actual["text"]["label"] == max(actual["text"]["probability"],
+                                         key=actual["text"]["probability"].get)  # fmt: skip
+    assert len(answer.to_frame()) == 4 * len(actual["classes"])
     assert asked(folder, text="alone", data=None).text.words == []
 
 
@@ -225,7 +225,7 @@ def test_mistakes_are_one_line(folder, capsys, words):
 
 
 def test_a_frame_has_a_row_per_word_and_class(folder):
-    found = asked(folder, texts=100)
-    frame = found.to_frame()
-    assert len(frame) == len(found.effects)
+    actual = asked(folder, texts=100)
+    frame = actual.to_frame()
+    assert len(frame) == len(actual.effects)
     assert frame.filter(pl.col("moves"))["low"].is_not_null().all()

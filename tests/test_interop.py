@@ -141,8 +141,8 @@ def test_a_saved_dataset_is_judged_by_the_verb(dataset, board, tmp_path, capsys)
                           "--store", tmp_path / "store", "--json")  # fmt: skip
     assert status == 0
     (group,) = json.loads(out)["groups"]
-    found = {model["name"]: model["estimates"]["auc"]["value"] for model in group["models"]}
-    assert found == {name: one["auc"]["value"] for name, one in _estimates(board[0]).items()}
+    actual = {model["name"]: model["estimates"]["auc"]["value"] for model in group["models"]}
+    assert actual == {name: one["auc"]["value"] for name, one in _estimates(board[0]).items()}
 
 
 def test_rows_that_an_index_chose_are_saved_in_its_order(dataset, tmp_path):
@@ -214,7 +214,7 @@ def _read_as_ours(study, url, tmp_path, sign):
     storage = open_storage(url, must_exist=True)
     try:
         stored = find_study(storage, "mine", foreign=True)
-        found = study_of(stored, Store(tmp_path / "none"))
+        actual = study_of(stored, Store(tmp_path / "none"))
         with pytest.raises(DataError) as error:
             find_study(storage, "mine")
         assert error.value.code == "foreign_study"
@@ -222,15 +222,15 @@ def _read_as_ours(study, url, tmp_path, sign):
         storage.remove_session()
         storage.engine.dispose()
     done = study.get_trials(states=[optuna.trial.TrialState.COMPLETE])
-    assert [trial.value for trial in found.completed] == [sign * trial.value for trial in done]
-    assert set(found.space) == {"net.rate", "head.rate", "kind", "depth"}
-    assert found.space["kind"] == ("gini", "None", "True")
+    assert [trial.value for trial in actual.completed] == [sign * trial.value for trial in done]
+    assert set(actual.space) == {"net.rate", "head.rate", "kind", "depth"}
+    assert actual.space["kind"] == ("gini", "None", "True")
     first = {
         name: str(v) if v is None or isinstance(v, bool) else v
         for name, v in done[0].params.items()
     }
-    assert found.completed[0].params == first
-    assert any("1 trial pruned" in note for note in found.notes)
+    assert actual.completed[0].params == first
+    assert any("1 trial pruned" in note for note in actual.notes)
 
 
 @pytest.mark.parametrize(("direction", "sign"), [("minimize", -1), ("maximize", 1)])

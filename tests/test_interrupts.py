@@ -210,9 +210,9 @@ def test_workers_of_a_parent_that_was_killed_leave_without_a_word(tmp_path):
                 list(pool.map(work, [1, 2], lambda position, event: print(position, flush=True)))
     """)
     )
-    with (tmp_path / "told").open("w") as told:
+    with (tmp_path / "told").open("w") as note:
         process = subprocess.Popen(
-            [sys.executable, tmp_path / "mine.py"], text=True, stdout=subprocess.PIPE, stderr=told,
+            [sys.executable, tmp_path / "mine.py"], text=True, stdout=subprocess.PIPE, stderr=note,
             start_new_session=True,
         )  # fmt: skip
         seen = {process.stdout.readline()}

@@ -45,11 +45,11 @@ def _estimate(old):
 @pytest.mark.parametrize("grid", ["scores", "rates"])
 @pytest.mark.parametrize("name", ["deep16", "forest"])
 def test_thresholds(runs, wanted, name, grid):
-    found = thresholds_of(runs[name], demands_of(None, None, None), grid=grid, name=name).to_dict()
+    actual = thresholds_of(runs[name], demands_of(None, None, None), grid=grid, name=name).to_dict()
     old = wanted["thresholds"][name][grid]
-    assert (found["name"], found["baseline"]) == (name, old["baseline"])
-    assert (found["measured_on"], found["n"]) == (old["measured_on"], old["days"])
-    assert found["positives"] == old["positives"]
+    assert (actual["name"], actual["baseline"]) == (name, old["baseline"])
+    assert (actual["measured_on"], actual["n"]) == (old["measured_on"], old["days"])
+    assert actual["positives"] == old["positives"]
     choices = [
         {
             "demand": one["demand"], "maximised": one["best"], "rule": RULES[one["rule"]],
@@ -60,17 +60,17 @@ def test_thresholds(runs, wanted, name, grid):
         for one in old["choices"]
     ]  # fmt: skip
     bound = "in-sample, lower bound"  # another interval may choose another threshold
-    equal([one for one in found["choices"] if one["rule"] != bound],
+    equal([one for one in actual["choices"] if one["rule"] != bound],
           [one for one in choices if one["rule"] != bound])  # fmt: skip
     assert any(one["rule"] == "out-of-sample" and one["feasible"] for one in choices)
     if grid == "scores":
-        assert len(found["thresholds"]) == old["rows"]
+        assert len(actual["thresholds"]) == old["rows"]
     else:
         rows = [
             {**row, "precision": _estimate(row["precision"]), "recall": _estimate(row["recall"])}
             for row in old["thresholds"]
         ]
-        equal(found["thresholds"], rows)
+        equal(actual["thresholds"], rows)
 
 
 def test_certificates_count_as_the_first_edition_did(golden_market, wanted, tmp_path):
@@ -82,9 +82,9 @@ def test_certificates_count_as_the_first_edition_did(golden_market, wanted, tmp_
         some = find_runs(store, list(old["runs"]))
         asked = certification(store, some, old["precision"], on="oof")
         assert (asked.spending.free, asked.spending.family) == (label == "all", 14)
-        found = asked.issue()
-        assert "14 runs" in found.counted[0]
-        for one in found.runs:
+        actual = asked.issue()
+        assert "14 runs" in actual.counted[0]
+        for one in actual.runs:
             rows = old["runs"][one.name.removeprefix("golden/")]["tested"]
             tested = [(row.cut, row.alarms, row.hits) for row in one.certificate.tested]
             before = {(row["cut"], row["alarms"], row["hits"]) for row in rows if row["alarms"] > 4}
@@ -92,11 +92,11 @@ def test_certificates_count_as_the_first_edition_did(golden_market, wanted, tmp_
 
 
 def test_calibration(runs, wanted):
-    found, old = compare_calibrations(runs["linear16"]).to_dict(), wanted["calibrations"]
+    actual, old = compare_calibrations(runs["linear16"]).to_dict(), wanted["calibrations"]
     names = ("n", "positives", "blocks", "best")
-    assert [found[name] for name in names] == [old[name] for name in names]
-    assert found["gap"] == old["gap_days"]
-    for one, before in zip(found["methods"], old["methods"], strict=True):
+    assert [actual[name] for name in names] == [old[name] for name in names]
+    assert actual["gap"] == old["gap_days"]
+    for one, before in zip(actual["methods"], old["methods"], strict=True):
         as_is = before["method"] == "as is"
         assert one["method"] == (UNCALIBRATED if as_is else before["method"])
         for name, estimate in before["estimates"].items():
@@ -105,18 +105,18 @@ def test_calibration(runs, wanted):
         if before["brier_minus_as_is"]:
             for name, estimate in before["brier_minus_as_is"].items():
                 equal(one["brier_minus_uncalibrated"][name]["value"], estimate["value"], name)
-    assert "0.1705" in found["facts"][-1]
+    assert "0.1705" in actual["facts"][-1]
 
 
 def test_slices(runs, wanted):
     old = wanted["slices"]
-    found = slices(runs[old["run"]], runs[old["baseline"]]).to_dict()
-    assert found["estimate"] == estimate_name(old["budget"])
-    assert list(found["by"]) == ["year", "regime"]
-    for rows in found["by"].values():
+    actual = slices(runs[old["run"]], runs[old["baseline"]]).to_dict()
+    assert actual["estimate"] == estimate_name(old["budget"])
+    assert list(actual["by"]) == ["year", "regime"]
+    for rows in actual["by"].values():
         assert all(one.pop("auc")["n"] == one["n"] for one in rows)  # the first edition had none
     for title, rows in (("year", old["years"]), ("regime", old["regimes"])):
-        equal(found["by"][title], [
+        equal(actual["by"][title], [
             {
                 "name": one["name"], "n": one["days"], "base_rate": _estimate(one["base"]),
                 "alarms": _estimate(one["alarms"]), "baseline": _estimate(one["others"]),
@@ -129,11 +129,11 @@ def test_top(golden_market, wanted):
     """Counts of each model; which are the best is up to the lower bounds of today."""
     ((_, top),) = top_models(golden_market, n=99).groups
     names = named(golden_market)
-    found = {names[one.model.key]: one.to_dict() for one in top}
-    both = [old for old in wanted["top"] if old["key"] in found]  # of seeds, the best today
+    actual = {names[one.model.key]: one.to_dict() for one in top}
+    both = [old for old in wanted["top"] if old["key"] in actual]  # of seeds, the best today
     assert both
     for old in both:
-        rows = found[old["key"]]["thresholds"]
+        rows = actual[old["key"]]["thresholds"]
         for row, cut in zip(rows, old["thresholds"], strict=True):
             assert row["rule"] == cut["rule"].replace("p >= ", "probability ≥ ")
             assert [row[x] for x in ("tp", "fp", "fn", "tn")] == [

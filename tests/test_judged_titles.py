@@ -37,10 +37,10 @@ def runs(golden_titles):
 
 @pytest.fixture
 def methods(runs):
-    found = {}
+    actual = {}
     for model in models()["titles"]["models"]:
-        found.setdefault(model["candidate"], []).append(runs[model["name"]])
-    return {name: found[name] for name in ("tfidf", "plain", "adjusted", "dro")}
+        actual.setdefault(model["candidate"], []).append(runs[model["name"]])
+    return {name: actual[name] for name in ("tfidf", "plain", "adjusted", "dro")}
 
 
 def test_estimates_and_temperatures(runs):
@@ -64,10 +64,10 @@ def test_methods(golden_titles, methods, part, target):
     runs = [run for some in methods.values() for run in some]
     ids = {run.key: [name] for name, some in methods.items() for run in some}
     for store in (None, golden_titles, golden_titles):  # computed, kept, read
-        found = class_group(
+        actual = class_group(
             store, runs, ids, part=part, target=estimate_name(target), reference="plain"
         )
-        equal(found.comparison.to_dict(), wanted, f"{part}.{target}")
+        equal(actual.comparison.to_dict(), wanted, f"{part}.{target}")
 
 
 def test_two_runs(runs):
@@ -82,10 +82,10 @@ def test_abstention_thresholds(runs, name, kind, confidence):
     wanted = expected()["titles"]["precision_cuts"][name][kind]
     run, temperatures = runs[name], temperatures_of(runs[name])
     valid, test = (run.predictions().part(part) for part in ("validation", "test"))
-    found = abstention_thresholds(
+    actual = abstention_thresholds(
         valid.y, temperatures.probabilities(valid.scores, valid.group), valid.group,
         valid.blocks(), precision=0.8, confidence=confidence,
     )  # fmt: skip
-    equal({group: one.to_dict() for group, one in found.items()}, today(wanted["cuts"]), kind)
-    took = accepted(temperatures.probabilities(test.scores, test.group), test.group, found)
+    equal({group: one.to_dict() for group, one in actual.items()}, today(wanted["cuts"]), kind)
+    took = accepted(temperatures.probabilities(test.scores, test.group), test.group, actual)
     assert int(np.sum(took)) == wanted["taken_of_test"]

@@ -76,19 +76,19 @@ def refused(code, call, *arguments, **how):
 @pytest.mark.parametrize("name", ["A", "tfidf_svm", "majority"])
 def test_errors_are_those_of_the_stored_scores(folder, name):
     stored = find_run(Store(folder / "store"), name)[0].predictions().part("validation")
-    found, predicted = asked(folder, name), stored.scores.argmax(axis=1)
+    actual, predicted = asked(folder, name), stored.scores.argmax(axis=1)
     wrong = predicted != stored.y
-    assert (found.wrong.k, found.wrong.n) == (wrong.sum(), len(stored))
-    assert set(found.frame["id"]) == set(stored.id[wrong])
-    assert found.frame["probability"].is_sorted(descending=True)
+    assert (actual.wrong.k, actual.wrong.n) == (wrong.sum(), len(stored))
+    assert set(actual.frame["id"]) == set(stored.id[wrong])
+    assert actual.frame["probability"].is_sorted(descending=True)
     table = confusion_matrix(stored.y, predicted, labels=range(len(stored.classes)))
-    for pair in found.pairs:
+    for pair in actual.pairs:
         given, other = map(stored.classes.index, (pair.given, pair.predicted))
         assert (pair.share.k, pair.share.n) == (table[given, other], table[given].sum())
         assert pair.share.low < pair.share.value <= pair.share.high
     np.fill_diagonal(table, 0)
-    assert [one.share.k for one in found.pairs] == sorted(table.ravel(), reverse=True)[:10] or (
-        len(found.pairs) < 10)  # fmt: skip
+    assert [one.share.k for one in actual.pairs] == sorted(table.ravel(), reverse=True)[:10] or (
+        len(actual.pairs) < 10)  # fmt: skip
 
 
 def test_probabilities_are_calibrated_per_language(folder):
@@ -129,11 +129,13 @@ def test_errors_of_one_language_and_class(folder):
 
 
 def test_words_are_told_where_weights_are_kept(folder):
-    found = asked(folder, how=How(top=3, device="cpu"))
-    assert found.frame["words"].null_count() == len(found.frame) - 3
-    for row in found.frame.head(3).iter_rows(named=True):
-        told = [one.rsplit(" ", 1)[0] for one in row["words"].split(", ")] if row["words"] else []
-        assert set(told) <= set(row["text"].split()) | {one.strip(",") for one in told}
+    actual = asked(folder, how=How(top=3, device="cpu"))
+    assert actual.frame["words"].null_count() == len(actual.frame) - 3
+    for row in actual.frame.head(3).iter_rows(named=True):
+        message = (
+            [one.rsplit(" ", 1)[0] for one in row["words"].split(", ")] if row["words"] else []
+        )
+        assert set(message) <= set(row["text"].split()) | {one.strip(",") for one in message}
     plain = asked(folder, "tfidf_svm")
     assert "words" not in plain.frame.columns
     assert any("--refit" in note for note in plain.notes)
@@ -142,13 +144,13 @@ def test_words_are_told_where_weights_are_kept(folder):
 
 
 def test_neighbours_are_training_texts_that_are_alike(folder):
-    found = asked(folder, "tfidf_svm")
-    some, n = found.frame["text"].head(3).to_list(), len(found.frame)
+    actual = asked(folder, "tfidf_svm")
+    some, n = actual.frame["text"].head(3).to_list(), len(actual.frame)
     train = load_corpus(folder / "corpus").part("train")
     texts = [some[0].upper() + " !", "nothing of the kind at all", f"{some[2]} sale"]
     planted = replace(train, ids=pl.Series(["x", "y", "z"]), texts=pl.Series(texts),
                       y=np.array([1, 0, 0]))  # fmt: skip
-    frame = found.frame.with_columns(*beside(found.frame, planted, ("a", "b")))
+    frame = actual.frame.with_columns(*beside(actual.frame, planted, ("a", "b")))
     assert frame["near_id"].head(3).to_list() == ["x", None, "z"]
     assert frame["near_label"].head(3).to_list() == ["b", None, "a"]
     assert frame["near_similarity"][0] == 1
@@ -182,12 +184,12 @@ def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     rebuilt = load_corpus(folder / "rebuilt").part("test")
     stored, _ = find_run(Store(folder / "store"), "tfidf_svm")
     given = {"data": str(folder / "corpus")}
-    found = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", given)
+    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", given)
     same = np.isin(normalised(rebuilt.texts).to_numpy(), normalised(train.texts).to_numpy())
-    assert (found.leaks.leaked | ~same).all()
-    assert found.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)
-    honest, kept = found.judged(), found.judged(keep_leaks=True)
-    assert honest.slices.overall.rows == (~found.leaks.leaked).sum()
+    assert (actual.leaks.leaked | ~same).all()
+    assert actual.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)
+    honest, kept = actual.judged(), actual.judged(keep_leaks=True)
+    assert honest.slices.overall.rows == (~actual.leaks.leaked).sum()
     assert kept.slices.overall.rows == len(rebuilt)
     assert kept.slices.overall.macro_f1.value > honest.slices.overall.macro_f1.value
     own = stored.record["estimates"]["macro_f1"]
@@ -227,10 +229,10 @@ def test_each_kind_of_leak_is_told(tmp_path):
     rows += [(f"m{i}", title(), "ab"[i % 2], "en", f"w{i}") for i in range(10)]
     made, counts, ids = corpus_of(tmp_path, rows, "kinds"), Counter(), {}
     for part in ("train", "validation", "test"):
-        found = leaks_of(known, made, part)
-        counts.update(found.counts)
-        ids |= dict(zip(made.part(part).ids, found.kind.tolist(), strict=True))
-        assert found.other_ids == 0
+        actual = leaks_of(known, made, part)
+        counts.update(actual.counts)
+        ids |= dict(zip(made.part(part).ids, actual.kind.tolist(), strict=True))
+        assert actual.other_ids == 0
     assert counts == {"words": 10, "near_duplicate": 10, "id": 4, "cluster": 10}
     assert {ids[f"n{i}"] for i in range(60)} == {-1}
     assert {ids[f"m{i}"] for i in range(10)} == {3}
@@ -240,12 +242,12 @@ def test_evaluate_says_what_it_left_out(folder, tmp_path, capsys):
     shutil.copytree(folder / "store", tmp_path / "store")
     words = ("text", "evaluate", "A", "--store", tmp_path / "store", "--corpus",
              folder / "rebuilt", "--device", "cpu", "--json")  # fmt: skip
-    found = {}
+    actual = {}
     for option in ((), ("--keep-leaks",)):
         code, out, err = call(capsys, *words, *option)
         assert code == 0, err
-        found[option] = json.loads(out)
-    without, kept = found[()], found["--keep-leaks",]
+        actual[option] = json.loads(out)
+    without, kept = actual[()], actual["--keep-leaks",]
     assert without["leaks"]["leaked"] == kept["leaks"]["leaked"] > 0
     assert without["leaks"]["kept"] is False
     assert kept["overall"]["rows"] - without["overall"]["rows"] == kept["leaks"]["leaked"]
@@ -257,11 +259,11 @@ def test_the_whole_of_another_corpus_is_evaluated_if_asked(folder, tmp_path, cap
              folder / "fresh", "--device", "cpu")  # fmt: skip
     code, out, err = call(capsys, *words, "--whole", "--json")
     assert code == 0, err
-    found, other = json.loads(out), load_corpus(folder / "fresh")
+    actual, other = json.loads(out), load_corpus(folder / "fresh")
     n = sum(other.statistics["rows"].values())
-    assert found["part"] == "whole"
-    assert found["leaks"]["n"] == n
-    assert found["overall"]["rows"] == n - found["leaks"]["leaked"]
+    assert actual["part"] == "whole"
+    assert actual["leaks"]["n"] == n
+    assert actual["overall"]["rows"] == n - actual["leaks"]["leaked"]
     assert "all parts" in (tmp_path / "store" / "ledger.jsonl").read_text()
     code, out, _ = call(capsys, *words)
     assert f"validation part of corpus {folder / 'fresh'} · " in " ".join(out.split())
@@ -300,10 +302,10 @@ def test_unsure_texts_come_first_and_rare_languages_before():
     texts = [f"{w} {w} something else" for w in ("alpha", "bravo", "charlie", "delta", "echo")]
     p = [[0.5, 0.5, 0], [0.9, 0.1, 0], [0.5, 0.4, 0.1], [0.5, 0.4, 0.1], [0.4, 0.35, 0.25]]
     pool = pool_of(texts, p, ["en", "en", "en", "it", "und"])
-    found = label_next("x", pool, {"en": 900, "it": 30, "und": 5}, None, 5).frame
-    assert found["id"].to_list() == ["r3", "r0", "r4", "r2", "r1"]
-    assert "3.2 % of the labelled texts are in it" in found["reason"][0]
-    assert (found["label"] == "").all()
+    actual = label_next("x", pool, {"en": 900, "it": 30, "und": 5}, None, 5).frame
+    assert actual["id"].to_list() == ["r3", "r0", "r4", "r2", "r1"]
+    assert "3.2 % of the labelled texts are in it" in actual["reason"][0]
+    assert (actual["label"] == "").all()
 
 
 def test_texts_like_labelled_ones_and_like_each_other_are_passed_over():
@@ -311,10 +313,10 @@ def test_texts_like_labelled_ones_and_like_each_other_are_passed_over():
              "silver ring with a stone", ""]  # fmt: skip
     p = np.tile([0.4, 0.3, 0.3], (5, 1))
     known = TextSignatures.of(pl.Series(["l"]), pl.Series(["silver ring with a stone!"]))
-    found = label_next("x", pool_of(texts, p), {"en": 9}, known, 10)
-    assert found.frame["id"].to_list() == ["r0", "r2"]
-    assert (found.near_labelled, found.near_chosen, found.n) == (1, 1, 5)
-    sketch = TextSignatures.of(found.frame["id"], found.frame["text"]).sketch
+    actual = label_next("x", pool_of(texts, p), {"en": 9}, known, 10)
+    assert actual.frame["id"].to_list() == ["r0", "r2"]
+    assert (actual.near_labelled, actual.near_chosen, actual.n) == (1, 1, 5)
+    sketch = TextSignatures.of(actual.frame["id"], actual.frame["text"]).sketch
     assert similarity(sketch[:1], sketch[1:]).max() < ALIKE
 
 
@@ -334,6 +336,6 @@ def test_a_run_and_its_bundle_propose(folder, tmp_path, capsys):
                         folder / "corpus", "--no-refit", "--out", tmp_path / "bundle")  # fmt: skip
     assert code == 0, err
     texts = Texts(str(tmp_path / "pool.csv"), (), "language", "offer")
-    found = propose(Store(tmp_path / "store"), str(tmp_path / "bundle"), texts, 20, device="cpu")
-    assert found.frame["id"].to_list() == [one["id"] for one in rows]
+    actual = propose(Store(tmp_path / "store"), str(tmp_path / "bundle"), texts, 20, device="cpu")
+    assert actual.frame["id"].to_list() == [one["id"] for one in rows]
     refused("number", propose, Store(tmp_path / "store"), "A", texts, 0)

@@ -103,19 +103,21 @@ def test_the_answer_is_one_sentence(methods):
 def test_what_a_language_has_too_little_of_is_told(texts):
     y, runs, language, _ = texts
     few = (language != "fi") | (y == 0) | (np.cumsum((language == "fi") & (y == 1)) <= 4)
-    found = measure_slices(
+    actual = measure_slices(
         y[few], np.eye(3)[runs["plain"][few]], language[few], Blocks.of(int(few.sum())),
         classes=CLASSES, min_rows=50,
     )  # fmt: skip
-    assert "Too few texts for means and the worst: fi" in left_out_note(found, TEXTS)
+    assert "Too few texts for means and the worst: fi" in left_out_note(actual, TEXTS)
     assert left_out_note(measure_slices(y, np.eye(3)[y], None, classes=CLASSES), TEXTS) == ""
 
 
 def test_no_answer_is_told_as_well(texts):
     y, runs, language, blocks = texts
     pair = {name: runs[name] for name in ("plain", "hurt")}
-    found = compare_many(y, pair, language, blocks, reference="plain", n_classes=3, draws=200)
-    assert methods_verdict(found, TEXTS).startswith("No method is shown to lift the worst language")
+    actual = compare_many(y, pair, language, blocks, reference="plain", n_classes=3, draws=200)
+    assert methods_verdict(actual, TEXTS).startswith(
+        "No method is shown to lift the worst language"
+    )
 
 
 def test_other_groups_have_other_words(texts, runs):
@@ -123,10 +125,10 @@ def test_other_groups_have_other_words(texts, runs):
     words = words_of(ExternalSpec.model_validate(EXTERNAL).estimands, runs["plain"].majority)
     assert "as the mean of groups" in slices_verdict("a", runs["plain"], words)
     assert "; en 0." in slices_verdict("a", runs["plain"], words)
-    found = compare_many(
+    actual = compare_many(
         y, predicted, None, blocks, reference="plain", target="macro_f1", n_classes=3, draws=200
     )
-    text = methods_verdict(found, words)
+    text = methods_verdict(actual, words)
     assert "macro-F1 of all units against plain" in text
     assert "loses less" not in text
     assert "degrades" not in text
@@ -135,17 +137,17 @@ def test_other_groups_have_other_words(texts, runs):
 def test_a_single_language_is_no_mean_of_languages(texts):
     y, _, language, _ = texts
     one = language == "en"
-    found = measure_slices(y[one], np.eye(3)[y[one]], language[one], classes=CLASSES)
-    assert "in en, the only language" in slices_verdict("run", found, TEXTS)
-    assert "worst" not in slices_verdict("run", found, TEXTS)
+    actual = measure_slices(y[one], np.eye(3)[y[one]], language[one], classes=CLASSES)
+    assert "in en, the only language" in slices_verdict("run", actual, TEXTS)
+    assert "worst" not in slices_verdict("run", actual, TEXTS)
 
 
 def test_without_a_language_of_its_own_that_is_told(texts):
     y, runs, language, blocks = texts
-    found = measure_slices(
+    actual = measure_slices(
         y, np.eye(3)[runs["plain"]], language, blocks, classes=CLASSES, draws=20, min_rows=5000
     )
-    assert "no language has 5,000 texts" in slices_verdict("plain", found, TEXTS)
+    assert "no language has 5,000 texts" in slices_verdict("plain", actual, TEXTS)
     whole = measure_slices(y, np.eye(3)[runs["plain"]], None, blocks, classes=CLASSES, draws=20)
     assert "language" not in slices_verdict("plain", whole, TEXTS)
     document = ClassRun("plain", "k", "svm", "test", whole, TEXTS).document()
@@ -169,15 +171,15 @@ def test_a_stored_run_without_a_language_of_its_own_is_told():
 
 def test_two_runs_are_told_by_language(texts):
     y, runs, language, blocks = texts
-    found = compare_slices(
+    actual = compare_slices(
         y, runs["lifted"], runs["plain"], language, blocks, n_classes=3, draws=200
     )
-    text = comparison_verdict("lifted", "plain", found, TEXTS)
+    text = comparison_verdict("lifted", "plain", actual, TEXTS)
     assert text.startswith("lifted against plain: better in de and fi, not distinguishable in en;")
     assert "English +0.000 (+0.000 to +0.000), not distinguishable" in text
     places = [positions(y, np.eye(3)[runs[name]]) for name in ("lifted", "plain")]
     tops = compare_tops(*places, 3, group_units(language, len(y), 100), blocks, draws=200)
-    printed = _printed(*compare_sections("lifted", "plain", TwoCompared(found, tops), TEXTS))
+    printed = _printed(*compare_sections("lifted", "plain", TwoCompared(actual, tops), TEXTS))
     assert "top-1" in printed
     assert "the same resamples of 3,000 texts" in printed
     assert "worst language" in printed
@@ -186,15 +188,15 @@ def test_two_runs_are_told_by_language(texts):
 def test_with_one_language_the_answer_speaks_of_that_alone(texts):
     y, plain = texts[0][:1500], texts[1]["plain"][:1500]
     better, english = np.where(np.arange(1500) % 3 > 0, y, plain), ["en"] * 1500
-    found = compare_many(y, {"plain": plain, "better": better}, english, reference="plain",
+    actual = compare_many(y, {"plain": plain, "better": better}, english, reference="plain",
                          n_classes=3, draws=200, target="worst_group")  # fmt: skip
-    assert (found.judged, found.answer) == (1, ["better"])
+    assert (actual.judged, actual.answer) == (1, ["better"])
     words = words_of(TitlesSpec.model_validate(
         {"task": {"kind": "titles", "corpus": "x"}}).estimands, "en", ("en",))  # fmt: skip
-    text = methods_verdict(found, words)
+    text = methods_verdict(actual, words)
     assert "lifts English against plain." in text
     assert not [word for word in ("worst", "loses less") if word in text]
-    assert words.distinct(found.methods["plain"].values) == ["macro_f1", "mean_group"]
+    assert words.distinct(actual.methods["plain"].values) == ["macro_f1", "mean_group"]
     pair = compare_slices(y, better, plain, english, n_classes=3, draws=200)
     assert "worst" not in comparison_verdict("a", "b", pair, words)
 
@@ -203,39 +205,39 @@ def test_with_one_language_the_answer_speaks_of_that_alone(texts):
 
 
 def test_tables_hold_the_estimates(runs):
-    found = runs["plain"]
-    table = group_table(found, TEXTS)
+    actual = runs["plain"]
+    table = group_table(actual, TEXTS)
     titles = [column.title for column in table.columns]
     assert titles[:4] == ["language", "texts", "clusters", "macro-F1"]  # no class is absent
     assert [row[0] for row in table.rows] == ["en", "de", "fi", "other", "all texts"]
-    assert table.rows[2][3] == found.groups["fi"].macro_f1
+    assert table.rows[2][3] == actual.groups["fi"].macro_f1
     assert table.styles[-1] == "total"
-    row = next(row for row in class_table(found.overall, TEXTS).rows if row[0] == "<books>")
-    assert row[2] == found.overall.by_class["<books>"].precision
+    row = next(row for row in class_table(actual.overall, TEXTS).rows if row[0] == "<books>")
+    assert row[2] == actual.overall.by_class["<books>"].precision
 
 
 def test_absent_classes_have_a_column_of_their_own(texts):
     y, _, language, _ = texts
     some = y < 2
-    found = measure_slices(
+    actual = measure_slices(
         y[some], np.eye(3)[y[some]], language[some], Blocks.of(int(some.sum())), classes=CLASSES,
         draws=50,
     )  # fmt: skip
-    titles = [column.title for column in group_table(found, TEXTS).columns]
-    assert group_table(found, TEXTS).rows[0][titles.index("classes")] == "2 of 3"
-    note = left_out_note(found, TEXTS)
+    titles = [column.title for column in group_table(actual, TEXTS).columns]
+    assert group_table(actual, TEXTS).rows[0][titles.index("classes")] == "2 of 3"
+    note = left_out_note(actual, TEXTS)
     assert "en 0.667 (2 of 3)" in note
     assert "ranked over the classes that count" in note
-    assert class_table(found.overall, TEXTS).rows[2][2:] == ["none predicted", "none", None]
-    assert confusion_table(found.overall, CLASSES, "x", TEXTS).rows[2][2] == Shaded("", None)
+    assert class_table(actual.overall, TEXTS).rows[2][2:] == ["none predicted", "none", None]
+    assert confusion_table(actual.overall, CLASSES, "x", TEXTS).rows[2][2] == Shaded("", None)
 
 
 def test_pictures_hold_the_numbers(runs, methods):
     dots = score_dots(runs, TEXTS).data[0]
-    found = runs["plain"].groups
-    np.testing.assert_allclose(dots["y"], [one.macro_f1.value for one in found.values()])
+    actual = runs["plain"].groups
+    np.testing.assert_allclose(dots["y"], [one.macro_f1.value for one in actual.values()])
     low = np.array(dots["y"]) - np.array(dots["error_y"]["arrayminus"])
-    np.testing.assert_allclose(low, [one.macro_f1.low for one in found.values()])
+    np.testing.assert_allclose(low, [one.macro_f1.low for one in actual.values()])
     confusion = confusion_table(runs["plain"].overall, CLASSES, "all texts", TEXTS)
     for row, counts in zip(confusion.rows, runs["plain"].overall.confusion, strict=True):
         assert [cell.value for cell in row[2:]] == pytest.approx(np.array(counts) / sum(counts))
@@ -263,28 +265,28 @@ def test_pictures_hold_the_numbers(runs, methods):
 def test_rows_of_few_texts_are_faded_and_hold_counts(texts):
     y, predicted, _, _ = texts
     some = np.r_[np.flatnonzero(y == 0)[:7], np.flatnonzero(y == 1)[:60]]
-    found = measure_slices(y[some], np.eye(3)[predicted["plain"][some]], None, classes=CLASSES,
+    actual = measure_slices(y[some], np.eye(3)[predicted["plain"][some]], None, classes=CLASSES,
                            draws=100)  # fmt: skip
-    table = confusion_table(found.overall, CLASSES, "few", TEXTS)
+    table = confusion_table(actual.overall, CLASSES, "few", TEXTS)
     assert list(table.styles) == ["muted", "", "muted"]
     assert "fewer than 20 texts" in table.note
-    counts = found.overall.confusion[0]
+    counts = actual.overall.confusion[0]
     assert [cell.text for cell in table.rows[0][2:]] == [f"{n}/7" if n else "" for n in counts]
     assert [cell.value for cell in table.rows[0][2:]] == pytest.approx(np.array(counts) / 7)
     assert all(cell.text.isdigit() or not cell.text for cell in table.rows[1][2:])
 
 
 def test_a_run_is_json_a_frame_and_a_page(runs):
-    found = ClassRun("A & B", "0123", "svm", "test", runs["plain"], TEXTS)
-    content = json.loads(json.dumps(found.to_dict()))
+    actual = ClassRun("A & B", "0123", "svm", "test", runs["plain"], TEXTS)
+    content = json.loads(json.dumps(actual.to_dict()))
     assert content["schema"] == 1
     assert content["groups"]["fi"]["macro_f1"] == runs["plain"].groups["fi"].macro_f1.to_dict()
-    frame = found.to_frame()
+    frame = actual.to_frame()
     one = frame.filter(group="fi", estimate="macro_f1")
     assert one["value"].item() == runs["plain"].groups["fi"].macro_f1.value
     f1 = frame.filter(pl.col("class") == "<books>", group="", estimate="f1")
     assert f1["high"].item() == runs["plain"].overall.by_class["<books>"].f1.high
-    html = to_html(found.document())
+    html = to_html(actual.document())
     assert "A &amp; B" in html
     assert "<books>" not in html.replace("\\u003cbooks\\u003e", "")
 
@@ -304,24 +306,24 @@ def stored(golden_titles):
 
 def test_methods_are_candidates_with_their_seeds(stored):
     store, runs, ids = stored
-    found = class_group(store, runs, ids, reference="plain")
-    assert set(found.methods) == {"tfidf", "plain", "adjusted_1", "dro"}
-    assert [run.spec.seed for run in found.methods["adjusted_1"]] == [42, 43]
-    assert (found.best_baseline, found.leader, found.target) == ("tfidf", "dro", "worst_group")
-    assert found.n_candidates == 3
+    actual = class_group(store, runs, ids, reference="plain")
+    assert set(actual.methods) == {"tfidf", "plain", "adjusted_1", "dro"}
+    assert [run.spec.seed for run in actual.methods["adjusted_1"]] == [42, 43]
+    assert (actual.best_baseline, actual.leader, actual.target) == ("tfidf", "dro", "worst_group")
+    assert actual.n_candidates == 3
     key = next(key for key, name in ids.items() if name == ["dro"])
-    assert found.estimates(key)["macro_f1"].n_candidates == 3
-    minus = found.difference(key)
-    values = found.comparison.methods
+    assert actual.estimates(key)["macro_f1"].n_candidates == 3
+    minus = actual.difference(key)
+    values = actual.comparison.methods
     assert minus.value == pytest.approx(
         values["dro"].values["worst_group"] - values["tfidf"].values["worst_group"]
     )
-    assert found.difference(next(k for k, n in ids.items() if n == ["tfidf"])) is None
+    assert actual.difference(next(k for k, n in ids.items() if n == ["tfidf"])) is None
     own, theirs = (values[name].values["mean_group"] for name in ("dro", "tfidf"))
-    assert found.whole_difference(key).value == pytest.approx(own - theirs)
-    assert found.comparison.reference == "plain"
+    assert actual.whole_difference(key).value == pytest.approx(own - theirs)
+    assert actual.comparison.reference == "plain"
     assert class_group(store, runs, ids).comparison.reference == "tfidf"
-    assert json.loads(json.dumps(found.to_dict()))["methods"]["plain"]
+    assert json.loads(json.dumps(actual.to_dict()))["methods"]["plain"]
 
 
 def test_the_verdict_of_a_leader(stored):
@@ -414,9 +416,9 @@ def test_runs_that_cannot_be_read_are_left_out(stored, tmp_path):
     path = runs[0].folder / "predictions.parquet"
     path.write_bytes(path.read_bytes()[::-1])
     shutil.rmtree(store.root / "index", ignore_errors=True)
-    found = class_group(store, runs, stored[2])
-    assert [problem.name for problem in found.problems] == [runs[0].key]
-    assert runs[0].key not in found.ranked
+    actual = class_group(store, runs, stored[2])
+    assert [problem.name for problem in actual.problems] == [runs[0].key]
+    assert runs[0].key not in actual.ranked
     with pytest.raises(StoreError) as caught:
         class_group(store, runs[:1], stored[2])
     assert caught.value.code == "damaged"
@@ -437,8 +439,8 @@ def test_a_reference_that_is_measured_elsewhere_is_none_here(stored):
     """A campaign may hold several evaluations; its reference stands in one of them."""
     store, runs, ids = stored
     others = {**ids, "abc": ["elsewhere"]}
-    found = class_group(store, runs, others, reference="elsewhere")
-    assert found.comparison.reference == "tfidf"
+    actual = class_group(store, runs, others, reference="elsewhere")
+    assert actual.comparison.reference == "tfidf"
 
 
 def test_the_document_of_a_leaderboard_holds_methods_and_languages(stored):
@@ -510,14 +512,14 @@ def test_scores_from_elsewhere_are_judged_alike(stored):
     _, runs, ids = stored
     theirs = {n: _external(n, _validation(n)) for n in ("plain", "dro")}
     ours = {ids[r.key][0]: r for r in runs if ids[r.key][0] in theirs}
-    found, same = (
+    actual, same = (
         class_group(
             None, list(some.values()), {r.key: [n] for n, r in some.items()}, part=part,
             target="worst_group", reference="plain",
         ).comparison
         for some, part in ((theirs, "evaluation"), (ours, "validation"))
     )  # fmt: skip
-    assert found.to_dict() == same.to_dict()
+    assert actual.to_dict() == same.to_dict()
 
 
 def test_scores_without_groups_and_clusters(stored):
@@ -525,10 +527,10 @@ def test_scores_without_groups_and_clusters(stored):
             for n in ("tfidf", "plain", "dro")]  # fmt: skip
     store = MemoryStore()
     store.add(runs, {r.spec.model.name: r.key for r in runs})
-    found = class_group(store, runs, {r.key: [r.spec.model.name] for r in runs})
-    assert found.target == "macro_f1"
-    assert list(found.estimates(runs[0].key)) == ["macro_f1"]
-    assert found.title == "5 classes"
+    actual = class_group(store, runs, {r.key: [r.spec.model.name] for r in runs})
+    assert actual.target == "macro_f1"
+    assert list(actual.estimates(runs[0].key)) == ["macro_f1"]
+    assert actual.title == "5 classes"
     group = leaderboard(store).groups[0]
     assert group.verdict.better_than_chance.answer == "yes"
     document = leaderboard(store).document()
@@ -539,9 +541,9 @@ def test_scores_without_groups_and_clusters(stored):
 def test_groups_of_one_run_serve_those_without(stored):
     with_, without = _external("plain", _validation("plain")), _external(
         "dro", _validation("dro", ("group",)))  # fmt: skip
-    found = compare_two(without, with_, "evaluation")
-    assert set(found.macro_f1.groups) == {"en", "de", "fr", "ja"}
-    assert {"all", "en", "de", "fr", "ja"} <= set(found.top_k)
+    actual = compare_two(without, with_, "evaluation")
+    assert set(actual.macro_f1.groups) == {"en", "de", "fr", "ja"}
+    assert {"all", "en", "de", "fr", "ja"} <= set(actual.top_k)
 
 
 def test_runs_on_other_units_are_refused(stored):
@@ -565,12 +567,12 @@ def test_series_of_a_panel_are_groups(stored):
     })  # fmt: skip
     part = Predictions(frame, classes=("down", "flat", "up"))
     spec = ExternalSpec.model_validate(EXTERNAL)
-    found = slices_of(part, spec.estimands, "evaluation")
-    assert (found.resampled, found.overall.blocks) == ("blocks", 15)  # 300 days in twenties
-    assert found.groups["AAPL"].macro_f1.low is not None
-    words = words_of(spec.estimands, found.majority)
-    assert words.majority in found.groups
-    assert [c.title for c in group_table(found, words).columns][:3] == ["group", "units", "blocks"]
+    actual = slices_of(part, spec.estimands, "evaluation")
+    assert (actual.resampled, actual.overall.blocks) == ("blocks", 15)  # 300 days in twenties
+    assert actual.groups["AAPL"].macro_f1.low is not None
+    words = words_of(spec.estimands, actual.majority)
+    assert words.majority in actual.groups
+    assert [c.title for c in group_table(actual, words).columns][:3] == ["group", "units", "blocks"]
 
 
 def test_a_run_alone_is_compared_with_the_baselines_of_its_units(stored):

@@ -45,8 +45,8 @@ from trueness.store.ledger import Ledger
 
 @pytest.fixture(scope="module")
 def group(judged):
-    (found,) = leaderboard(Store(judged / "store"), "judged").groups
-    return found
+    (actual,) = leaderboard(Store(judged / "store"), "judged").groups
+    return actual
 
 
 @pytest.fixture
@@ -62,8 +62,8 @@ def copy(judged, tmp_path):
 
 @pytest.fixture(scope="module")
 def golden(golden_market):
-    (found,) = leaderboard(golden_market, "golden").groups
-    return found
+    (actual,) = leaderboard(golden_market, "golden").groups
+    return actual
 
 
 def _old(estimate):
@@ -105,12 +105,12 @@ def test_the_differences_to_the_leader_are_the_same_to_the_digit(golden):
 
 def test_the_order_is_that_of_the_lower_bounds(golden_market):
     for name in ("precision@30", "auc", "average_precision", "recall@0.5"):
-        (found,) = leaderboard(golden_market, "golden", sort=name).groups
-        for models_ in (found.candidates, found.baselines):
+        (actual,) = leaderboard(golden_market, "golden", sort=name).groups
+        for models_ in (actual.candidates, actual.baselines):
             lows = [m.estimates[name].low for m in models_]
             assert lows == sorted(lows, reverse=True)
-    (found,) = leaderboard(golden_market, "golden", sort="calibration_error").groups
-    highs = [m.estimates["calibration_error"].high for m in found.candidates]
+    (actual,) = leaderboard(golden_market, "golden", sort="calibration_error").groups
+    highs = [m.estimates["calibration_error"].high for m in actual.candidates]
     assert highs == sorted(highs)
 
 
@@ -127,10 +127,10 @@ def test_seeds_of_the_golden_candidates_are_one(golden):
 
 def _by_candidate(group):
     """Models by candidate, the leader's first, then in the order of the store."""
-    found = {group.candidates[0].run.spec.candidate: []}
+    actual = {group.candidates[0].run.spec.candidate: []}
     for model in sorted(group.candidates, key=lambda m: m.key):
-        found.setdefault(model.run.spec.candidate, []).append(model)
-    return list(found.values())
+        actual.setdefault(model.run.spec.candidate, []).append(model)
+    return list(actual.values())
 
 
 def test_seeds_share_what_remains_of_their_candidate(group):
@@ -185,8 +185,8 @@ def test_the_verdict_is_that_of_shifts_and_of_all_baselines(judged, group):
              if m.run.candidate == leader.run.candidate]  # fmt: skip
     own = mean_of(auc_draws(part.y, seeds, blocks=blocks))
     others = auc_draws(part.y, [one.score for one in baselines], blocks=blocks)
-    (found,) = against_best([own], others)
-    assert found.pointwise.value == pytest.approx(own.value - max(o.value for o in others))
+    (actual,) = against_best([own], others)
+    assert actual.pointwise.value == pytest.approx(own.value - max(o.value for o in others))
     best = group.verdict.better_than_best_baseline
     assert (best.answer in ("yes", "worse")) == (best.p <= 0.05)
     (few,) = leaderboard(Store(judged / "store"), "judged", keys={leader.key}).groups
@@ -265,17 +265,17 @@ def test_without_its_predictions_a_leader_is_not_compared(copy, group):
     path = run.folder / "predictions.parquet"
     path.write_bytes(path.read_bytes()[::-1])
     board = leaderboard(copy, "judged")
-    (found,) = board.groups
-    assert found.selection is None
-    assert found.candidates[0].selected is None
+    (actual,) = board.groups
+    assert actual.selection is None
+    assert actual.candidates[0].selected is None
     assert run.key in {problem.name for problem in board.problems}
     assert "No curves of" in to_markdown(board.document())
 
 
 def test_candidates_that_rank_all_units_alike_count_once(judged):
     runs = [r for r in Store(judged / "store").all_runs()[0] if not r.spec.is_baseline][:3]
-    found, _ = statistics(Store(judged / "store"), runs)
-    a, b, c = (found[run.key] for run in runs)
+    actual, _ = statistics(Store(judged / "store"), runs)
+    a, b, c = (actual[run.key] for run in runs)
     assert _distinct([[a], [b], [a], [c, b], [c, b]]) == ([0, 1, 0, 2, 2], [0, 1, 3])
 
 
@@ -348,7 +348,7 @@ def test_labels_name_the_settings_that_differ(judged):
 TASKS = {
     "titles": {"task": {"kind": "titles", "corpus": "x"}},
     "market": {"task": {"kind": "market", "bars": "x"}, "model": "patchtst",
-               "evaluation": {"protocol": "mission"}},
+               "evaluation": {"protocol": "holdout"}},
 }  # fmt: skip
 GRID = {"learning_rate": [1e-3, 2e-3], "epochs": [2, 3], "batch_size": [32, 64],
         "weight_decay": [0.0, 0.1]}  # fmt: skip
@@ -408,8 +408,8 @@ def test_every_verb_records_one_access(copy, judged, group, capsys):
         assert [(a.verb, a.part) for a in ledger.accesses()[i:]] == [(words[0], "validation")]
     assert set(ledger.accesses()[0].keys) >= {model.key for model in group.models}
     _, out, _ = call(capsys, "leaderboard", "judged", "--json", "--store", copy.root)
-    (found,) = json.loads(out)["groups"]
-    access = found["access"]  # that of `run` and the last one show the first table again
+    (actual,) = json.loads(out)["groups"]
+    access = actual["access"]  # that of `run` and the last one show the first table again
     assert len(ledger.accesses()) == len(verbs) + 1
     assert (access["times"], access["n_candidates"], access["part"]) == (8, 13, "validation")
     assert (access["opened"], access["unrecorded"]) == (0, "")

@@ -67,7 +67,7 @@ def test_every_loss_is_covered_and_can_be_declared():
     assert set(SCALARS) == set(LOSSES)
     assert set(CHOSEN) <= set(LOSSES)
     for kind, scalars in SCALARS.items():
-        content = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}}
+        content = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "holdout"}}
         declared = Spec.model_validate({**content, "loss": {"kind": kind, **scalars}}).loss
         assert declared.kind == kind
         read = set(inspect.signature(LOSSES[kind]).parameters) - {"logits", "y"}

@@ -31,41 +31,41 @@ def _world(length=1, times=False, n=240):
 
 def _by_hand(y, predicted, groups, cells, keep):
     """Macro-F1 over the classes that count of the units that are kept, slice by slice."""
-    found = []
+    actual = []
     for place, counted in enumerate(cells.counted):
         inside = keep & ((groups.index == place) | (place == len(cells.counted) - 1))
-        found.append(f1_score(
+        actual.append(f1_score(
             y[inside], predicted[inside], labels=np.flatnonzero(counted), average="macro",
             zero_division=0,
         ))  # fmt: skip
-    return np.array(found)
+    return np.array(actual)
 
 
 @pytest.mark.parametrize("times", [False, True])
 def test_deviations_are_those_of_leaving_out_by_hand(times):
     y, predicted, groups, blocks, cells = _world(times=times)
-    found = macro_f1_jackknife(y, predicted, groups, blocks, cells)
+    actual = macro_f1_jackknife(y, predicted, groups, blocks, cells)
     every = np.ones(len(y), bool)
     whole = _by_hand(y, predicted, groups, cells, every)
-    np.testing.assert_allclose(found.value, whole, atol=1e-12)
+    np.testing.assert_allclose(actual.value, whole, atol=1e-12)
     share = 1 - 1 / cells.items
     for item in range(0, blocks.items, 7):
         without = _by_hand(y, predicted, groups, cells, blocks.item != item)
         expected = (whole - without) * np.sqrt(share * share[-1])
-        np.testing.assert_allclose(found.deviation.toarray()[:, item], expected, atol=1e-6)
+        np.testing.assert_allclose(actual.deviation.toarray()[:, item], expected, atol=1e-6)
 
 
 def test_paired_deviations_are_nearly_the_derivative_to_the_weight_of_an_item():
     """With many items; by a numerical derivative of F1 in the weight of one."""
     y, predicted, groups, blocks, cells = _world(n=6000)
-    found = macro_f1_jackknife(y, predicted, groups, blocks, cells, paired=True)
+    actual = macro_f1_jackknife(y, predicted, groups, blocks, cells, paired=True)
 
     def value(item, weight):
         weights = np.where(blocks.item == item, weight, 1.0)
         counted = np.flatnonzero(cells.counted[-1])
         return f1_score(y, predicted, labels=counted, average="macro", sample_weight=weights)
 
-    deviation = found.deviation.toarray()[-1]
+    deviation = actual.deviation.toarray()[-1]
     for item in range(20):
         slope = (value(item, 1 + 1e-5) - value(item, 1 - 1e-5)) / 2e-5
         assert deviation[item] == pytest.approx(slope, rel=0.02, abs=1e-6)
@@ -78,8 +78,8 @@ def test_paired_deviations_of_a_mean_have_the_unbiased_variance():
     moved = {}
     for paired in (False, True):
         predicted = np.where(np.arange(512) < 3, 1, y)
-        found = macro_f1_jackknife(y, predicted, groups, blocks, cells, paired=paired)
-        moved[paired] = np.square(found.deviation.toarray()[-1, :12])
+        actual = macro_f1_jackknife(y, predicted, groups, blocks, cells, paired=paired)
+        moved[paired] = np.square(actual.deviation.toarray()[-1, :12])
     ratio = moved[True] / moved[False]
     np.testing.assert_allclose(ratio[3:], 1 - 2 / (12 + 9), rtol=1e-5)
     assert (ratio < 1).all()
@@ -88,9 +88,9 @@ def test_paired_deviations_of_a_mean_have_the_unbiased_variance():
 @pytest.mark.parametrize(("times", "length"), [(False, 1), (True, 3)])
 def test_draws_have_the_variance_of_the_window(times, length):
     y, predicted, groups, blocks, cells = _world(length, times, n=900)
-    found = macro_f1_jackknife(y, predicted, groups, blocks, cells)
-    drawn = found.draws(blocks, 4000)
-    expected = np.sqrt(Window.of(blocks).variance(found.deviation.toarray()))
+    actual = macro_f1_jackknife(y, predicted, groups, blocks, cells)
+    drawn = actual.draws(blocks, 4000)
+    expected = np.sqrt(Window.of(blocks).variance(actual.deviation.toarray()))
     np.testing.assert_allclose(drawn.std(axis=1), expected, rtol=0.05)
 
 
@@ -112,10 +112,10 @@ def test_cells_count_with_five_units_of_two_clusters():
 
 def test_models_share_their_draws_and_slices_without_enough_have_none():
     y, predicted, groups, blocks, cells = _world()
-    found = macro_f1_draws(y, {"a": predicted, "b": predicted}, groups, blocks, cells, draws=50)
-    np.testing.assert_array_equal(found["a"], found["b"])
-    assert np.isfinite(found["a"][:, 0]).all()
-    assert np.isfinite(found["a"][:, 1:]).all(axis=1).tolist() == cells.enough.tolist()
+    actual = macro_f1_draws(y, {"a": predicted, "b": predicted}, groups, blocks, cells, draws=50)
+    np.testing.assert_array_equal(actual["a"], actual["b"])
+    assert np.isfinite(actual["a"][:, 0]).all()
+    assert np.isfinite(actual["a"][:, 1:]).all(axis=1).tolist() == cells.enough.tolist()
 
 
 @pytest.mark.parametrize("missing", [
@@ -149,7 +149,7 @@ def _coverage(world, runs, seed, min_rows=80):
     for _ in range(runs):
         y, (predicted,), language, blocks = world.draw(rng)
         k = truth.shape[1]
-        found = measure_slices(
+        actual = measure_slices(
             y, np.eye(k)[predicted], language, blocks, classes=[str(c) for c in range(k)],
             min_rows=min_rows, probabilities=False, draws=400,
         )  # fmt: skip
@@ -160,9 +160,9 @@ def _coverage(world, runs, seed, min_rows=80):
             for place, name in enumerate(groups.names) if cells.enough[place]
         }  # fmt: skip
         for name, value in true.items():
-            _hold(held, "language", found.groups[name].macro_f1, value)
-        _hold(held, "mean", found.scores["mean_group"], np.mean(list(true.values())))
-        _hold(held, "worst", found.scores["worst_group"], min(true.values()))
+            _hold(held, "language", actual.groups[name].macro_f1, value)
+        _hold(held, "mean", actual.scores["mean_group"], np.mean(list(true.values())))
+        _hold(held, "worst", actual.scores["worst_group"], min(true.values()))
     return {name: np.mean(some) for name, some in held.items()}
 
 
@@ -193,11 +193,11 @@ def _false_differences(world, runs, seed):
     rng, wrong = np.random.default_rng(seed), np.zeros(3)
     for _ in range(runs):
         y, predicted, language, blocks = world.draw(rng)
-        found = compare_many(
+        actual = compare_many(
             y, dict(enumerate(predicted)), language, blocks, reference=0, n_classes=len(world.prior),
             draws=1000,
         )  # fmt: skip
-        others = [one for name, one in found.methods.items() if name]
+        others = [one for name, one in actual.methods.items() if name]
         contrasts = [
             [one.against["mean_group"] for one in others],
             [one.against["worst_group"] for one in others],
@@ -223,7 +223,7 @@ def test_equal_methods_differ_in_five_of_a_hundred_samples(texts, cluster, k):
 
 def _answers(english, lost, lift, runs, seed, target="worst_group"):
     """Shares of samples in which a method is an answer, and lifts; with what they say they need."""
-    rng, found = np.random.default_rng(seed), []
+    rng, actual = np.random.default_rng(seed), []
     world = alike([english, *[600] * 5], 2, k=7, methods=2, right=0.85, prior=falling(7, 0.5))
     world.right[:, 1:] -= 0.15
     world.right[1, 1:] += lift
@@ -235,11 +235,11 @@ def _answers(english, lost, lift, runs, seed, target="worst_group"):
             n_classes=7, draws=400,
         )  # fmt: skip
         method = one.methods[1]
-        found.append((
+        actual.append((
             bool(one.answer), bool(one.lifting), method.majority_degraded == "no",
             one.planned["majority"], one.planned["target"],
         ))  # fmt: skip
-    return np.mean(found, axis=0), world
+    return np.mean(actual, axis=0), world
 
 
 def test_an_answer_is_reached_with_the_texts_that_the_plan_asks_for():

@@ -23,8 +23,8 @@ def test_independent_units_have_nearly_the_interval_of_the_textbook(seed, alarms
     rng = np.random.default_rng(seed)
     values, among = rng.normal(0.4, 2, 3000), np.zeros(3000, bool)
     among[rng.choice(3000, alarms, replace=False)] = True
-    found = mean_among(values, among, Blocks.of(3000, time=np.arange(3000), length=20))
-    got, oracle = found.estimate(0.95), ttest_1samp(values[among], 0).confidence_interval(0.95)
+    actual = mean_among(values, among, Blocks.of(3000, time=np.arange(3000), length=20))
+    got, oracle = actual.estimate(0.95), ttest_1samp(values[among], 0).confidence_interval(0.95)
     assert got.value == pytest.approx(values[among].mean())
     assert 0.85 < (got.high - got.low) / (oracle.high - oracle.low) < 2.2
 
@@ -45,12 +45,12 @@ def test_runs_have_a_small_effective_size_where_values_last_and_as_much_where_th
 
 def test_one_run_of_lasting_values_has_no_interval():
     values = np.repeat(np.random.default_rng(2).normal(size=100), 20)
-    found = mean_among(
+    actual = mean_among(
         values, runs(2000, (500,), 15), Blocks.of(2000, time=np.arange(2000), length=20)
     )
-    estimate = found.estimate(0.95)
-    assert found.few
-    assert found.effective < LEAST
+    estimate = actual.estimate(0.95)
+    assert actual.few
+    assert actual.effective < LEAST
     assert (estimate.low, estimate.high) == (None, None)
 
 

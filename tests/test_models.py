@@ -45,7 +45,7 @@ def test_parameter_count_is_exact(
     ],
 )  # fmt: skip
 def test_published_parameter_counts(count, features, changes):
-    """FE-06, FE-50, FE-01, FE-65 and FE-69 of the mission, counted without RevIN."""
+    """FE-06, FE-50, FE-01, FE-65 and FE-69 of the published study, counted without RevIN."""
     model = PatchTST.model_validate({"kind": "patchtst", "revin": False, **changes})
     assert parameter_count(model, features, 80) == count
 

@@ -75,7 +75,7 @@ def _spec(name, seed=1, loss="bce", **recipe):
     }
     content = {
         "task": {"kind": "market", "bars": "x", "context": L}, "model": _shape(name),
-        "recipe": recipe, "evaluation": {"protocol": "mission"}, "seed": seed, "loss": loss,
+        "recipe": recipe, "evaluation": {"protocol": "holdout"}, "seed": seed, "loss": loss,
     }  # fmt: skip
     return Spec.model_validate(content)
 

@@ -157,8 +157,8 @@ def test_prefixes_that_differ_in_their_last_sign_are_two_models():
     columns = {
         f"p{sign}{name}": PROBABILITIES[:, k] for k, name in enumerate(NAMES) for sign in "_."
     }
-    found = score_table({"y": CLASSES, **columns}, Columns("y", prefixes=("p_", "p.")))
-    assert list(found.models) == ["p_", "p."]
+    actual = score_table({"y": CLASSES, **columns}, Columns("y", prefixes=("p_", "p.")))
+    assert list(actual.models) == ["p_", "p."]
 
 
 def test_roles_are_no_classes_and_idle_columns_are_named():
@@ -166,9 +166,9 @@ def test_roles_are_no_classes_and_idle_columns_are_named():
         "y": CLASSES, "p_id": range(N), "p_model": "m", "idle": 0,
         **{f"p_{name}": PROBABILITIES[:, k] for k, name in enumerate(NAMES)},
     })  # fmt: skip
-    found = score_table(frame, Columns("y", prefixes=("p_",), model="p_model", id="p_id"))
-    assert found.first.classes == tuple(NAMES)
-    assert any("idle" in note for note in found.notes)
+    actual = score_table(frame, Columns("y", prefixes=("p_",), model="p_model", id="p_id"))
+    assert actual.first.classes == tuple(NAMES)
+    assert any("idle" in note for note in actual.notes)
 
 
 @pytest.mark.parametrize(("code", "columns"), [
@@ -276,9 +276,9 @@ def test_ctrl_c_says_so(tmp_path, monkeypatch, capsys):
 def test_certificates_of_hits_that_all_stand_alone_are_json():
     y = np.r_[np.ones(10, int), np.zeros(90, int)]
     scores = np.r_[np.linspace(0.1, 0.2, 10), np.linspace(0.3, 0.9, 90)]
-    found = certify("a", precision=0.3, store=judge(y, {"a": scores}).store).to_dict()
-    assert found["runs"][0]["closest"]["depends"]["blocks"] is None
-    json.dumps(found, allow_nan=False)
+    actual = certify("a", precision=0.3, store=judge(y, {"a": scores}).store).to_dict()
+    assert actual["runs"][0]["closest"]["depends"]["blocks"] is None
+    json.dumps(actual, allow_nan=False)
 
 
 def test_refused_questions_are_not_recorded(tmp_path):

@@ -63,11 +63,11 @@ def _begun(path, process):
 def _refused(process):
     """What a command says that is refused in one line."""
     out, err = process.communicate(timeout=PATIENCE_S)
-    told = [line for line in err.splitlines() if line.startswith("trueness: ")]
-    assert (process.returncode, out, len(told)) == (2, "", 1), err
+    notes = [line for line in err.splitlines() if line.startswith("trueness: ")]
+    assert (process.returncode, out, len(notes)) == (2, "", 1), err
     assert "Traceback" not in err
     assert "hidden-word" not in err
-    return told[0]
+    return notes[0]
 
 
 def _completed(words, at, path):
@@ -135,11 +135,11 @@ class _Proxy(BaseHTTPRequestHandler):
             return
         there = http.client.HTTPConnection(urlsplit(self.target).netloc, timeout=60)
         there.request(self.command, self.path, content, dict(self.headers))
-        found = there.getresponse()
-        self._answer(found.status, found.getheaders(), found.read(), found)
+        actual = there.getresponse()
+        self._answer(actual.status, actual.getheaders(), actual.read(), actual)
         there.close()
 
-    def _answer(self, status, headers, content, found=None):
+    def _answer(self, status, headers, content, actual=None):
         self.send_response(status)
         kept = [(n, v) for n, v in headers if n.lower() not in ("transfer-encoding", "connection")]
         for name, value in kept:

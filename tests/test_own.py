@@ -277,7 +277,7 @@ title: Models of others
 data: bars.csv
 defaults:
   task: {context: 20}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 experiments:
 """
 

@@ -41,7 +41,7 @@ experiments:
 
 def _by_loop(bars, target, h, exit_):
     """Position by position, day by day; the level is checked with the slack of labels."""
-    adjusted, found = bars.adjusted(), np.full(len(bars), np.nan)
+    adjusted, actual = bars.adjusted(), np.full(len(bars), np.nan)
     side = -1 if target["threshold_pct"] < 0 else 1
     for t in range(len(bars) - h):
         entry, out = adjusted.close[t], adjusted.close[t + h]
@@ -55,8 +55,8 @@ def _by_loop(bars, target, h, exit_):
             ):
                 out = level
                 break
-        found[t] = 100 * side * (out / entry - 1)
-    return found
+        actual[t] = 100 * side * (out / entry - 1)
+    return actual
 
 
 @given(
@@ -86,7 +86,7 @@ def test_means_are_those_of_the_alarms(folder, capsys, tmp_path):
     code, out, err = call(capsys, "payoff", "F", "--store", store.root, "--cost-bps", 5, "--json",
                           "--csv", tmp_path / "a.csv")  # fmt: skip
     assert code == 0, err
-    found = json.loads(out)
+    actual = json.loads(out)
     (key,) = store.campaigns()["paid"]["F"]
     part = store.run(key).predictions().part("oof")
     task = store.run(key).spec.task
@@ -95,16 +95,16 @@ def test_means_are_those_of_the_alarms(folder, capsys, tmp_path):
     )
     r = np.array([each[i] for i in part.id])
     raised = part.score > np.sort(part.score)[-31]
-    assert found["mean"]["value"] == pytest.approx(r[raised].mean())
-    assert found["every_day"]["value"] == pytest.approx(r.mean())
-    assert found["difference"]["value"] == pytest.approx(r[raised].mean() - r.mean())
-    assert found["lead"]["value"] == pytest.approx(
-        found["mean"]["value"] - found["of_baseline"]["value"])  # fmt: skip
-    assert found["models"] == found["mean"]["n_candidates"] == 2
-    assert found["mean"]["low"] < found["mean"]["value"] < found["mean"]["high"]
+    assert actual["mean"]["value"] == pytest.approx(r[raised].mean())
+    assert actual["every_day"]["value"] == pytest.approx(r.mean())
+    assert actual["difference"]["value"] == pytest.approx(r[raised].mean() - r.mean())
+    assert actual["lead"]["value"] == pytest.approx(
+        actual["mean"]["value"] - actual["of_baseline"]["value"])  # fmt: skip
+    assert actual["models"] == actual["mean"]["n_candidates"] == 2
+    assert actual["mean"]["low"] < actual["mean"]["value"] < actual["mean"]["high"]
     table = pl.read_csv(tmp_path / "a.csv")
-    assert len(table) == len(found["alarms"]) == raised.sum()
-    assert table["return_pct"].mean() == pytest.approx(found["mean"]["value"])
+    assert len(table) == len(actual["alarms"]) == raised.sum()
+    assert table["return_pct"].mean() == pytest.approx(actual["mean"]["value"])
     code, out, _ = call(capsys, "payoff", "F", "--store", store.root, "--exit", "touch")
     assert code == 0
     assert "No portfolio" in out
@@ -163,7 +163,7 @@ def _logged(bundle):
 def test_a_bundle_is_paid_by_its_own_log(folder, bundle, capsys):
     code, out, err = call(capsys, "payoff", bundle, "--data", folder / "longer.csv", "--json")
     assert code == 0, err
-    found = json.loads(out)
+    actual = json.loads(out)
     task = open_bundle(bundle).members[0].spec.task
     returns = _by_loop(LONGER, task.target.model_dump(), task.horizon, "horizon")
     each = dict(zip(map(str, LONGER.dates), returns, strict=True))
@@ -171,15 +171,17 @@ def test_a_bundle_is_paid_by_its_own_log(folder, bundle, capsys):
     paid = [each[i] for i, raised in whole if raised]
     assert len(whole) == len(_logged(bundle)) - task.horizon
     assert len(paid) > 2
-    assert found["source"] == "bundle"
-    assert found["mean"]["value"] == pytest.approx(np.mean(paid))
-    assert found["every_day"]["value"] == pytest.approx(np.mean([each[i] for i, _ in whole]))
-    assert [one["return_pct"] for one in found["alarms"]] == pytest.approx(paid)
-    assert (found["models"], found["baseline"], found["lead"]) == (1, None, None)
-    assert any("not over" in note for note in found["notes"])
+    assert actual["source"] == "bundle"
+    assert actual["mean"]["value"] == pytest.approx(np.mean(paid))
+    assert actual["every_day"]["value"] == pytest.approx(np.mean([each[i] for i, _ in whole]))
+    assert [one["return_pct"] for one in actual["alarms"]] == pytest.approx(paid)
+    assert (actual["models"], actual["baseline"], actual["lead"]) == (1, None, None)
+    assert any("not over" in note for note in actual["notes"])
     touched = _by_loop(LONGER, task.target.model_dump(), task.horizon, "touch")
     hit = {str(day): touched[i] == pytest.approx(1.0) for i, day in enumerate(LONGER.dates)}
-    assert [one["y"] for one in found["alarms"]] == [int(hit[one["id"]]) for one in found["alarms"]]
+    assert [one["y"] for one in actual["alarms"]] == [
+        int(hit[one["id"]]) for one in actual["alarms"]
+    ]
 
 
 def test_a_bundle_without_a_whole_horizon_has_no_return(folder, bundle, capsys):
@@ -206,13 +208,13 @@ def test_alarms_of_a_run_are_its_highest_scores(folder, capsys, tmp_path):
     code, out, err = call(capsys, "alarms", "F", "--store", store.root, "--json", "--csv",
                           tmp_path / "a.csv")  # fmt: skip
     assert code == 0, err
-    found, (key,) = json.loads(out), store.campaigns()["paid"]["F"]
+    actual, (key,) = json.loads(out), store.campaigns()["paid"]["F"]
     part = store.run(key).predictions().part("oof")
     raised = part.frame.filter(pl.Series(part.score > np.sort(part.score)[-31]))
-    assert [one["id"] for one in found["alarms"]] == raised["id"].to_list()
-    assert [one["fold"] for one in found["alarms"]] == raised["fold"].to_list()
-    assert [one["outcome"] == "hit" for one in found["alarms"]] == [y == 1 for y in raised["y"]]
-    assert (found["answered"], found["source"]) == (len(part), "run")
+    assert [one["id"] for one in actual["alarms"]] == raised["id"].to_list()
+    assert [one["fold"] for one in actual["alarms"]] == raised["fold"].to_list()
+    assert [one["outcome"] == "hit" for one in actual["alarms"]] == [y == 1 for y in raised["y"]]
+    assert (actual["answered"], actual["source"]) == (len(part), "run")
     assert pl.read_csv(tmp_path / "a.csv")["id"].to_list() == raised["id"].to_list()
     paid = payoff(store, "F", {}).alarms
     assert paid["id"].to_list() == raised["id"].to_list()
@@ -226,11 +228,11 @@ def test_alarms_of_a_bundle_are_those_of_its_log(folder, bundle, capsys, tmp_pat
     )
     code, out, err = call(capsys, "alarms", tmp_path / "b", "--store", tmp_path / "none", "--json")
     assert code == 0, err
-    found = json.loads(out)
-    assert [one["id"] for one in found["alarms"]] == raised
+    actual = json.loads(out)
+    assert [one["id"] for one in actual["alarms"]] == raised
     expected = ["hit", "miss", *["unknown"] * (len(raised) - 2)]
-    assert [one["outcome"] for one in found["alarms"]] == expected
-    assert (found["answered"], found["source"]) == (len(_logged(bundle)), "bundle")
+    assert [one["outcome"] for one in actual["alarms"]] == expected
+    assert (actual["answered"], actual["source"]) == (len(_logged(bundle)), "bundle")
     code, out, _ = call(capsys, "alarms", tmp_path / "b", "--report", tmp_path / "a.html")
     assert code == 0
     assert "unknown" in out
@@ -285,9 +287,9 @@ def test_every_alarm_stands_on_the_price_and_in_the_distribution(folder, hours, 
         start = "walk_forward, start: 2020-02-05"
         (place / "paid.yaml").write_text(CAMPAIGN.replace("walk_forward", start))
         run_api(place / "paid.yaml", store=place / "store", workers=0, device="cpu", progress=False)
-    found = payoff(Store(place / "store"), "F", {"data": str(place / "bars.csv")})
-    distribution, price = found.document().figures()
+    actual = payoff(Store(place / "store"), "F", {"data": str(place / "bars.csv")})
+    distribution, price = actual.document().figures()
     marks = [y for trace in price.data[1:] for y in trace["y"]]
-    assert len(marks) == len(found.alarms)
+    assert len(marks) == len(actual.alarms)
     assert None not in marks
-    assert sum(sum(trace["y"]) for trace in distribution.data) == len(found.alarms)
+    assert sum(sum(trace["y"]) for trace in distribution.data) == len(actual.alarms)

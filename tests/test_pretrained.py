@@ -59,10 +59,10 @@ def _code(call, *given):
 
 
 def test_a_digest_is_that_of_the_content_wherever_it_lies(bert, copy):
-    found = room.open_folder(copy)
-    assert found.digest == room.open_folder(bert).digest
-    assert len(found.digest) == 12
-    assert room.find_folder("nowhere", found.digest).digest == found.digest
+    actual = room.open_folder(copy)
+    assert actual.digest == room.open_folder(bert).digest
+    assert len(actual.digest) == 12
+    assert room.find_folder("nowhere", actual.digest).digest == actual.digest
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
@@ -89,8 +89,8 @@ def test_a_folder_is_hashed_again_only_after_a_change(copy, monkeypatch):
 
 def test_shards_hold_the_same_vectors(bert, tmp_path):
     folder = make_folder(tmp_path / "shards", shards="40KB")
-    found = room.open_folder(folder)
-    assert len(found.weights) > 1
+    actual = room.open_folder(folder)
+    assert len(actual.weights) > 1
     whole, parts = (built("full", path).encoder.model.state_dict() for path in (bert, folder))
     assert all(torch.equal(weight, parts[name]) for name, weight in whole.items())
 
@@ -180,12 +180,12 @@ def test_every_kind_is_pooled_as_transformers_computes_it(tmp_path, kind):
     for pooler in ("mean", "first"):
         network = built("full", folder, pooler=pooler).eval()
         with torch.no_grad():
-            found = network.pooled(ids, mask)
+            actual = network.pooled(ids, mask)
             for i in range(len(ids)):
                 real = ids[i : i + 1, : int(mask[i].sum())]
                 h = model(input_ids=real, attention_mask=torch.ones_like(real)).last_hidden_state[0]
                 expected = h.mean(0) if pooler == "mean" else h[0]
-                torch.testing.assert_close(found[i], expected, atol=1e-5, rtol=1e-4)
+                torch.testing.assert_close(actual[i], expected, atol=1e-5, rtol=1e-4)
     looked = room.open_folder(folder)
     headed = room.open_folder(make_folder(tmp_path / "headed", kind, head=True))
     for tune in TUNINGS:

@@ -192,11 +192,11 @@ from types import SimpleNamespace
 from pathlib import Path
 sys.path.insert(0, {root!r})
 from tests.test_pretrained_training import CLASSES, CPU, _data, _spec, _titles
-from trueness.fit.titles import Setting, fit_titles, join_ranks
+from trueness.fit.titles import Setting, fit_titles, init_distributed
 parts = {{"train": _titles(300, 1), "validation": _titles(90, 2), "test": _titles(90, 3)}}
 corpus = SimpleNamespace(digest="c0ffee", classes=CLASSES, part=parts.__getitem__)
 spec = _spec(Path({folder!r}), {tune!r}, **json.loads({sections!r}))
-ranks, _ = join_ranks("cpu")
+ranks, _ = init_distributed("cpu")
 fitted = fit_titles(spec, _data(spec, corpus), Setting(CPU, False, ranks))
 if ranks.first:
     print(json.dumps(fitted.logits["test"].tolist()))

@@ -212,8 +212,8 @@ def test_memory_is_about_what_is_held(folder):
     weights = sum(p.numel() for p in network.parameters())
     own = {p.untyped_storage().data_ptr() for p in network.parameters()}
     held = 4 * 5 * weights + sum(size for place, size in saved.items() if place not in own)
-    told = cost_of(spec, load_corpus(folder / "corpus")).bytes
-    assert 0.5 < told / held < 2
+    note = cost_of(spec, load_corpus(folder / "corpus")).bytes
+    assert 0.5 < note / held < 2
 
 
 # --------------------------------------------------------------------------------------- refusals

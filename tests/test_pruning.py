@@ -47,18 +47,18 @@ def folder(tmp_path_factory):
 
 def test_a_pruned_member_has_no_result_and_the_others_are_as_if_alone(noise_examples, make_spec):
     specs = [make_spec(seed=n, recipe={"epochs": 5, "patience": 5}) for n in (1, 2)]
-    asked, told = [], []
+    asked, note = [], []
 
     def prune(member, row):
         asked.append((member.spec.seed, member.fold, int(row["epoch"])))
         return member.spec.seed == 1 and row["epoch"] == 2
 
-    given_up, whole = fit_stack(noise_examples, specs, CPU, told.append, prune=prune)
+    given_up, whole = fit_stack(noise_examples, specs, CPU, note.append, prune=prune)
     assert (given_up.pruned, given_up.folds, given_up.failure) == (True, [], None)
     assert not whole.pruned
     assert sorted(a for a in asked if a[0] == 1) == [(1, f, e) for f in (0, 1) for e in (1, 2)]
     assert sorted(a for a in asked if a[0] == 2) == [(2, f, e) for f in (0, 1) for e in range(1, 6)]
-    assert sum(told) == 20  # epochs that are not needed count as done
+    assert sum(note) == 20  # epochs that are not needed count as done
     (alone,) = fit_stack(noise_examples, specs[1:], CPU)
     for a, b in zip(alone.folds, whole.folds, strict=True):
         np.testing.assert_allclose(a.logit, b.logit, atol=1e-5)
@@ -117,10 +117,10 @@ def studied(kind, heights, forced=()):
 
 
 def _pruner(kind):
-    return make_pruner(kind, _Mission())
+    return make_pruner(kind, _Holdout())
 
 
-class _Mission:
+class _Holdout:
     """A search under one split."""
 
     class space:
@@ -133,7 +133,7 @@ class _Mission:
         return True
 
     def spec(self, parameters):
-        recipe, rule = type("R", (), {"epochs": 60}), type("E", (), {"protocol": "mission"})
+        recipe, rule = type("R", (), {"epochs": 60}), type("E", (), {"protocol": "holdout"})
         return type("S", (), {"evaluation": rule, "recipe": recipe})
 
 
@@ -205,15 +205,15 @@ def test_a_pruned_trial_is_no_run_counts_as_tried_and_the_sampler_sees_it(folder
         assert trial.value == trial.intermediate_values[max(trial.intermediate_values)]
     for trial in done:
         history = store.run(trial.user_attrs["key"]).history()
-        told = dict(zip(history["epoch"], history["val_auc"], strict=True))
-        assert trial.intermediate_values == pytest.approx(told)
+        note = dict(zip(history["epoch"], history["val_auc"], strict=True))
+        assert trial.intermediate_values == pytest.approx(note)
     assert store.failures() == {}
     assert {t.user_attrs["key"] for t in done}.isdisjoint(t.user_attrs["key"] for t in pruned)
     assert opened.study.best_trial.state == COMPLETE
     again = search_trials(search, opened, trainer, trials=14)
     assert (again.done, again.pruned) == (0, 0)
-    found = find_study(opened.storage, search.name)
-    assert f"{len(pruned)} trials pruned" in " ".join(study_of(found, store).notes)
+    actual = find_study(opened.storage, search.name)
+    assert f"{len(pruned)} trials pruned" in " ".join(study_of(actual, store).notes)
 
 
 @pytest.mark.slow
@@ -279,8 +279,8 @@ def test_pruning_is_refused_where_it_would_bias(folder, tmp_path, capsys):
 
 def test_an_open_protocol_is_not_pruned(folder):
     text = PLANTED.replace(
-        "protocol: mission, val_start: 1993-03-01",
-        "protocol: mission, val_start: {one_of: ['1993-03-01', '1993-04-01']}",
+        "protocol: holdout, val_start: 1993-03-01",
+        "protocol: holdout, val_start: {one_of: ['1993-03-01', '1993-04-01']}",
     )
     (folder / "open.yaml").write_text(text)
     with pytest.raises(SpecError, match="would bias"):

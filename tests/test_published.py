@@ -124,12 +124,12 @@ def test_huge_counts_take_no_time(tmp_path):
         "exp_id,tp,fp\na,1000000000,1000000000\nb,1000000,3000000\nc,6,4\n"
     )
     began = time.process_time()
-    found = compare_published(read_published(tmp_path / "r.csv"), Store(tmp_path / "s"), "x")
+    actual = compare_published(read_published(tmp_path / "r.csv"), Store(tmp_path / "s"), "x")
     assert time.process_time() - began < 2
-    by_id = {row.published.id: row.shrunk for row in found.rows}
+    by_id = {row.published.id: row.shrunk for row in actual.rows}
     assert by_id["b"].value == pytest.approx(0.25, abs=1e-3)
     assert by_id["a"].low <= 0.5 <= by_id["a"].high
-    assert found.expected_maximum.p > 0.1
+    assert actual.expected_maximum.p > 0.1
 
 
 def test_gamma_functions_give_what_sums_over_alarms_give():
@@ -202,46 +202,46 @@ def _counted(*pairs):
 
 def test_the_probability_of_the_best_of_n_is_exact():
     counts = [(6, 7), (3, 12), (10, 30), (2, 5), (0, 9), (4, 4), (0, 0)]
-    found = expected_maximum(_counted(*counts))
+    actual = expected_maximum(_counted(*counts))
     pooled = sum(k for k, _ in counts) / sum(n for _, n in counts)
     enough = [n for _, n in counts if n >= 5]
     exact = 1 - np.prod([binom.cdf(np.ceil(6 * n / 7 - 1e-9) - 1, n, pooled) for n in enough])
-    assert (found.best.id, found.n_candidates, found.pooled.value) == (
+    assert (actual.best.id, actual.n_candidates, actual.pooled.value) == (
         "R-0", 5, pytest.approx(pooled))  # fmt: skip
-    assert found.p == pytest.approx(exact)
-    assert found == expected_maximum(_counted(*counts))
+    assert actual.p == pytest.approx(exact)
+    assert actual == expected_maximum(_counted(*counts))
     assert expected_maximum(_counted((4, 4), (0, 0))) is None
     assert expected_maximum(_counted((0, 9), (0, 5))).p == 1.0
 
 
 def test_the_expected_maximum_is_that_of_equally_good_models():
     counts = [(6, 7), (3, 12), (10, 30), (2, 5), (0, 9)]
-    found = expected_maximum(_counted(*counts))
+    actual = expected_maximum(_counted(*counts))
     alarms = np.array([n for _, n in counts])
-    draws = np.random.default_rng(0).binomial(alarms, found.pooled.value, (40_000, 5)) / alarms
-    assert found.value == pytest.approx(draws.max(axis=1).mean(), abs=0.004)
-    assert found.p == pytest.approx((draws.max(axis=1) >= 6 / 7).mean(), abs=0.004)
+    draws = np.random.default_rng(0).binomial(alarms, actual.pooled.value, (40_000, 5)) / alarms
+    assert actual.value == pytest.approx(draws.max(axis=1).mean(), abs=0.004)
+    assert actual.p == pytest.approx((draws.max(axis=1) >= 6 / 7).mean(), abs=0.004)
 
 
 def test_the_best_of_the_published_campaign_is_not_distinguishable():
     if not PUBLISHED.exists():
         pytest.skip("the published results are not here")
     rows = read_published(PUBLISHED / "campaign" / "results.csv")
-    found = compare_published(rows, Store("none"), "precision")
-    best = found.expected_maximum
-    assert found.counts()["published"] == 152
-    assert found.counts()["with_counts"] == 149
+    actual = compare_published(rows, Store("none"), "precision")
+    best = actual.expected_maximum
+    assert actual.counts()["published"] == 152
+    assert actual.counts()["with_counts"] == 149
     assert (best.best.id, best.pooled.k, best.pooled.n) == ("LF-40", 1760, 4584)
     assert best.p == pytest.approx(0.113, abs=0.005)
-    (row,) = [row for row in found.rows if row.published.id == "LF-40"]
+    (row,) = [row for row in actual.rows if row.published.id == "LF-40"]
     assert str(row.published.alarms) == "86 % (42–100) · 6/7"
     assert (row.shrunk.value, row.shrunk.n) == (pytest.approx(0.409, abs=0.001), 7)
     assert not best.is_distinguishable
-    assert found.document().sentences()[2] == (
+    assert actual.document().sentences()[2] == (
         "Shrunk towards the model mean 39.4 % (37.8–41.8), between-model SD 3.3 points, LF-40 is at "
         "40.9 % (34.4–51.4): not distinguishable from its siblings."
     )
-    silent = [row.shrunk for row in found.rows if row.published.values.get("n_pred_pos") == 0]
+    silent = [row.shrunk for row in actual.rows if row.published.values.get("n_pred_pos") == 0]
     assert silent == [None] * 12
 
 
@@ -271,13 +271,13 @@ def beside(judged, tmp_path_factory):
 
 def test_values_outside_of_the_measured_interval_are_flagged(beside):
     path, store, _ = beside
-    found = compare_published(read_published(path), store, "judged")
-    rows = {row.published.id: row for row in found.rows}
+    actual = compare_published(read_published(path), store, "judged")
+    rows = {row.published.id: row for row in actual.rows}
     assert rows["LF-1"].outside == []
     assert "auc" in rows["LF-2"].outside
     assert rows["FE-1@43"].outside == []
     assert rows["XX-9"].measured == {}
-    counts = found.counts()
+    counts = actual.counts()
     assert (counts["measured"], counts["outside"], counts["auc_compared"]) == (3, 1, 3)
     assert counts["auc_outside"] == 1
 
@@ -302,9 +302,9 @@ def test_all_seeds_of_an_id_count_and_one_seed_may_be_named(beside):
 
 def test_other_days_than_published_are_said(beside):
     path, store, measured = beside
-    found = compare_published(read_published(path), store, "judged")
+    actual = compare_published(read_published(path), store, "judged")
     positives = measured["LF-2"].record["estimates"]["recall@0.5"]["n"]
-    assert found.notes == [
+    assert actual.notes == [
         f"not the published evaluation set: 11 positives are published, {positives} measured"
     ]
     assert "it holds judged" in compare_published([], store, "other").notes[0]

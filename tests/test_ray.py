@@ -88,9 +88,9 @@ def raylets(cluster, monkeypatch):
         cluster.add_node(**NODE)
     monkeypatch.setenv("RAY_ADDRESS", cluster.address)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    found = {raylet_of(node): node for node in cluster.worker_nodes}
-    yield list(found)
-    for number, node in found.items():
+    actual = {raylet_of(node): node for node in cluster.worker_nodes}
+    yield list(actual)
+    for number, node in actual.items():
         if not is_running(number):
             cluster.remove_node(node, allow_graceful=False)
 
@@ -107,9 +107,9 @@ def is_running(number):
     return state != "Z"
 
 
-def wait_for(found, driver=None, seconds=240):
+def wait_for(actual, driver=None, seconds=240):
     deadline = time.monotonic() + seconds
-    while not (value := found()):
+    while not (value := actual()):
         assert time.monotonic() < deadline
         assert driver is None or driver.poll() is None, driver.communicate()[1]
         time.sleep(0.05)
@@ -238,9 +238,9 @@ def _rest(one):
 
 def assert_equal(folder, other, *, some=False):
     """The same runs came to the same; of some of them, where others are missing."""
-    found, wanted = results(folder), results(other)
-    assert found.keys() <= wanted.keys() if some else found.keys() == wanted.keys()
-    for key, (table, history, rest) in found.items():
+    actual, wanted = results(folder), results(other)
+    assert actual.keys() <= wanted.keys() if some else actual.keys() == wanted.keys()
+    for key, (table, history, rest) in actual.items():
         assert table.equals(wanted[key][0]), key
         assert history.equals(wanted[key][1]), key
         assert rest == wanted[key][2], key
@@ -330,8 +330,8 @@ def test_a_search_through_the_client_server_equals_the_local_one(local, folder, 
     os.kill(raylets[0], signal.SIGKILL)
     out, err = driver.communicate(timeout=300)
     assert driver.returncode == 0, err
-    found, wanted = json.loads(out), json.loads(wanted)
-    assert found["best"] == wanted["best"]
+    actual, wanted = json.loads(out), json.loads(wanted)
+    assert actual["best"] == wanted["best"]
     same = {r.key: r.table() for r in Store(local / "searched").all_runs()[0]}
     made = {r.key: r.table() for r in Store(folder / "store").all_runs()[0]}
     assert made.keys() == same.keys()
@@ -436,8 +436,8 @@ def test_a_cluster_of_this_machine_ends_with_the_command(folder, monkeypatch, en
 
 
 def _processes_in(home):
-    found = []
+    actual = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found += [path] if home.encode() in path.read_bytes() else []
-    return found
+            actual += [path] if home.encode() in path.read_bytes() else []
+    return actual

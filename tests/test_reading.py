@@ -71,14 +71,14 @@ def test_a_table_reads_back_equal(
         {n: [missing_or(row[i]) for row in cells] for i, n in enumerate(names)},
         schema=dict.fromkeys(names, pl.String),
     )
-    found = read_table(path)
-    assert_frame_equal(found.frame, expected)
-    assert found.read == len(cells) + blank
-    assert found.lines.tolist() == list(range(2 + said, 2 + said + len(cells)))
-    assert bool(found.notes) == (mark != ",")
+    actual = read_table(path)
+    assert_frame_equal(actual.frame, expected)
+    assert actual.read == len(cells) + blank
+    assert actual.lines.tolist() == list(range(2 + said, 2 + said + len(cells)))
+    assert bool(actual.notes) == (mark != ",")
     parts = list(portions(path, rows=rows))
     assert_frame_equal(pl.concat([one.frame for one in parts]), expected)
-    assert sum(one.read for one in parts) == found.read
+    assert sum(one.read for one in parts) == actual.read
     assert max(len(one.frame) for one in parts) <= rows
     assert names_of(path) == names
 
@@ -90,11 +90,11 @@ def test_a_table_reads_back_equal(
 def test_json_lines_have_the_columns_of_all_records(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("t") / "a.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    found = read_table(path)
-    assert set(found.frame.columns) == {name for row in rows for name in row}
-    assert len(found.frame) == found.read == (len(rows) if found.frame.width else 0)
-    for name in found.frame.columns:
-        for row, value in zip(rows, found.frame[name], strict=True):
+    actual = read_table(path)
+    assert set(actual.frame.columns) == {name for row in rows for name in row}
+    assert len(actual.frame) == actual.read == (len(rows) if actual.frame.width else 0)
+    for name in actual.frame.columns:
+        for row, value in zip(rows, actual.frame[name], strict=True):
             one = row.get(name)
             lost = one is None or one != one or (isinstance(one, str) and not one.strip())
             assert (value is None) == lost
@@ -131,8 +131,8 @@ def test_blank_lines_behind_a_full_portion_are_counted(tmp_path):
 def test_tabs_have_no_quotes(tmp_path):
     rows = [f"shoe {i}\twine" for i in range(100)]
     rows[10], rows[90] = '"shoe\twine', 'shoe 24"\twine'
-    found = read_table(written(tmp_path, "a.tsv", "title\tcategory\n" + "\n".join(rows)))
-    assert (len(found.frame), found.frame["title"][10]) == (100, '"shoe')
+    actual = read_table(written(tmp_path, "a.tsv", "title\tcategory\n" + "\n".join(rows)))
+    assert (len(actual.frame), actual.frame["title"][10]) == (100, '"shoe')
 
 
 @pytest.mark.parametrize(
@@ -163,9 +163,9 @@ def test_what_is_refused_names_its_line(tmp_path, content, code, words):
 
 def test_a_quoted_cell_may_hold_line_ends_that_swallow_no_row(tmp_path):
     path = written(tmp_path, "a.csv", 'a,b,c\n1,"two\nlines, one comma",3\n4,5,6\n')
-    found = read_table(path)
-    assert found.frame["b"].to_list() == ["two\nlines, one comma", "5"]
-    assert found.lines.tolist() == [2, 4]
+    actual = read_table(path)
+    assert actual.frame["b"].to_list() == ["two\nlines, one comma", "5"]
+    assert actual.lines.tolist() == [2, 4]
 
 
 def test_files_that_are_none(tmp_path):
@@ -186,12 +186,12 @@ def test_a_separator_that_is_given_counts(tmp_path):
 
 
 def test_broken_records_are_counted(tmp_path):
-    found = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": \n[1]\n{"a": 2}\n'))
-    assert found.frame["a"].to_list() == [1, 2]
-    assert (found.read, found.skipped) == (4, {"broken JSON": 1, "no JSON object": 1})
-    assert len(found.told("a")) == 2
+    actual = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": \n[1]\n{"a": 2}\n'))
+    assert actual.frame["a"].to_list() == [1, 2]
+    assert (actual.read, actual.skipped) == (4, {"broken JSON": 1, "no JSON object": 1})
+    assert len(actual.told("a")) == 2
     with pytest.raises(DataError, match="1 lines cannot be read") as error:
-        found.entire("a")
+        actual.entire("a")
     assert error.value.code == "skipped"
     blank = read_table(written(tmp_path, "a.csv", "a,b\n1,2\n\n"))
     assert len(blank.entire("a")) == 1
@@ -205,8 +205,8 @@ def test_json_lines_may_begin_with_a_byte_order_mark(tmp_path, encoding):
 
 
 def test_a_record_that_has_a_name_twice_is_counted(tmp_path):
-    found = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": 2, "a": 3}\n'))
-    assert (found.frame["a"].to_list(), found.skipped.total()) == ([1], 1)
+    actual = read_table(written(tmp_path, "a.jsonl", '{"a": 1}\n{"a": 2, "a": 3}\n'))
+    assert (actual.frame["a"].to_list(), actual.skipped.total()) == ([1], 1)
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_a_record_that_has_a_name_twice_is_counted(tmp_path):
 )
 def test_large_numbers_of_json_keep_their_digits(tmp_path, values):
     lines = "".join(json.dumps({"a": one}) + "\n" for one in values)
-    found = read_table(written(tmp_path, "a.jsonl", lines)).frame["a"]
-    assert [str(one) for one in found] == [str(one) for one in values]
+    actual = read_table(written(tmp_path, "a.jsonl", lines)).frame["a"]
+    assert [str(one) for one in actual] == [str(one) for one in values]
 
 
 def test_an_empty_name_of_json_stays_empty(tmp_path):
@@ -223,9 +223,9 @@ def test_an_empty_name_of_json_stays_empty(tmp_path):
 
 
 def test_empty_columns_at_the_end_need_no_name(tmp_path):
-    found = read_table(written(tmp_path, "a.csv", "a,b,, \n1,2,,\n3,4, ,\n"))
-    assert found.frame.rows() == [("1", "2"), ("3", "4")]
-    assert "2 empty columns" in found.notes[0]
+    actual = read_table(written(tmp_path, "a.csv", "a,b,, \n1,2,,\n3,4, ,\n"))
+    assert actual.frame.rows() == [("1", "2"), ("3", "4")]
+    assert "2 empty columns" in actual.notes[0]
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet", "a.zip"])
@@ -248,9 +248,9 @@ def test_times_of_parquet_have_a_zone_that_is_known(tmp_path):
         stored(path, lambda pa, zone=zone: pa.array([noon], pa.timestamp("us", zone)))
         assert zone in refused("time_zone", path)
     stored(path, lambda pa: pa.array([noon, None], pa.timestamp("us", "-05:00")))
-    found = read_table(path).frame["t"]
-    assert found.to_list() == [noon, None]
-    assert found.dt.hour()[0] == 7
+    actual = read_table(path).frame["t"]
+    assert actual.to_list() == [noon, None]
+    assert actual.dt.hour()[0] == 7
 
 
 def test_dates_of_parquet_have_a_year_of_four_digits(tmp_path):

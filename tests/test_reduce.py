@@ -76,36 +76,36 @@ def reduction():
         "recipe": {"epochs": 4, "learning_rate": 5e-3, "precision": "float32"},
         "evaluation": {"protocol": "walk_forward", "start": "1993-06-01", "block_years": 2},
     })  # fmt: skip
-    told = []
+    notes = []
     with Pool(0) as pool:
-        found = reduce_tier(
-            spec, bars, None, device=CPU, pool=pool, seeds=1, max_rounds=3, on_round=told.append
+        actual = reduce_tier(
+            spec, bars, None, device=CPU, pool=pool, seeds=1, max_rounds=3, on_round=notes.append
         )
-    return found, told, names
+    return actual, notes, names
 
 
 def test_rounds_shrink_and_are_told_as_they_come(reduction):
-    found, told, names = reduction
-    assert told == found.rounds
-    assert found.rounds[0].columns == len(names)
-    assert found.rounds[0].verdict == "start"
-    sizes = [r.columns for r in found.rounds]
+    actual, note, names = reduction
+    assert note == actual.rounds
+    assert actual.rounds[0].columns == len(names)
+    assert actual.rounds[0].verdict == "start"
+    sizes = [r.columns for r in actual.rounds]
     assert sizes == sorted(sizes, reverse=True)
-    survived = [r for r in found.rounds if r.verdict != "abort"]
-    assert len(found.columns) == survived[-1].columns
-    assert set(found.columns) <= set(names)
-    assert found.after.measured_on == "oof"
-    assert found.before.n == found.after.n
+    survived = [r for r in actual.rounds if r.verdict != "abort"]
+    assert len(actual.columns) == survived[-1].columns
+    assert set(actual.columns) <= set(names)
+    assert actual.after.measured_on == "oof"
+    assert actual.before.n == actual.after.n
 
 
 def test_the_tier_file_is_usable_in_a_campaign(reduction, tmp_path):
-    found, _, _ = reduction
-    found.write(tmp_path / "small.yaml", "small")
-    assert yaml.safe_load((tmp_path / "small.yaml").read_text())["columns"] == found.columns
+    actual, _, _ = reduction
+    actual.write(tmp_path / "small.yaml", "small")
+    assert yaml.safe_load((tmp_path / "small.yaml").read_text())["columns"] == actual.columns
     (tmp_path / "c.yaml").write_text("experiments:\n  - {id: A, task.tier: small.yaml}\n")
     spec = load_campaign(tmp_path / "c.yaml").experiments[0].spec
     assert spec.task.tier == "small"
-    assert list(spec.task.columns) == found.columns
+    assert list(spec.task.columns) == actual.columns
     (tmp_path / "c.yaml").write_text("experiments:\n  - {id: A, task.tier: other.yaml}\n")
     with pytest.raises(
         CampaignError, match=r"c.yaml:2: A: task.tier: other.yaml is not a tier file"
@@ -121,7 +121,7 @@ def test_needs_an_out_of_fold_check(reduction):
     bars = synthetic_bars(1500)
     spec = Spec.model_validate({
         "task": {"kind": "market", "bars": bars.digest},
-        "evaluation": {"protocol": "mission", "val_start": "1994-01-01", "test_start": "1995-03-01"},
+        "evaluation": {"protocol": "holdout", "val_start": "1994-01-01", "test_start": "1995-03-01"},
     })  # fmt: skip
     with Pool(0) as pool, pytest.raises(TruenessError, match="needs walk_forward"):
         reduce_tier(spec, bars, None, device=CPU, pool=pool)

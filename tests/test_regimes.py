@@ -57,27 +57,27 @@ def test_regimes_are_those_of_plain_formulas(examples):
     x = examples.x.copy()
     returns = x[..., 1].astype(float)
     shape = Regime.validated(VOLATILE)
-    found, _ = _assigned(shape, examples, x)
-    np.testing.assert_array_equal(found, np.digitize(returns.std(1, ddof=1), [0.7, 1.1]))
-    found, _ = _assigned(Regime.validated(TREND), examples, x)
+    actual, _ = _assigned(shape, examples, x)
+    np.testing.assert_array_equal(actual, np.digitize(returns.std(1, ddof=1), [0.7, 1.1]))
+    actual, _ = _assigned(Regime.validated(TREND), examples, x)
     price = np.cumprod(1 + returns / 100, axis=1)
     ratio = price[:, -4:].mean(1) / price[:, -12:].mean(1)
-    np.testing.assert_array_equal(found, (ratio > 0.99).astype(int) + (ratio > 1.01))
-    found, _ = _assigned(Regime.validated({**TREND, "method": "adx"}), examples, x)
+    np.testing.assert_array_equal(actual, (ratio > 0.99).astype(int) + (ratio > 1.01))
+    actual, _ = _assigned(Regime.validated({**TREND, "method": "adx"}), examples, x)
     up, down = returns.clip(0).sum(1), (-returns).clip(0).sum(1)
-    np.testing.assert_array_equal(found, 100 * abs(up - down) / (up + down) >= 25)
-    assert len(set(found)) == 2
+    np.testing.assert_array_equal(actual, 100 * abs(up - down) / (up + down) >= 25)
+    assert len(set(actual)) == 2
 
 
 def test_clusters_are_those_of_k_means_on_the_training_windows(examples):
     x = examples.x.copy()
-    found, _ = _assigned(Regime.validated(CLUSTERS), examples, x)
+    actual, _ = _assigned(Regime.validated(CLUSTERS), examples, x)
     columns = described(torch.from_numpy(x)).numpy().astype(float)
     slope = np.polyfit(np.arange(L), x[7, :, 2], 1)[0]
     assert columns[7, 8 + 2] == pytest.approx(slope, rel=1e-3, abs=1e-5)
     scaled = (columns - columns.mean(0)) / columns.std(0)
     theirs = KMeans(2, n_init=10, random_state=42).fit(scaled).labels_
-    agreement = (found == theirs).mean()
+    agreement = (actual == theirs).mean()
     assert max(agreement, 1 - agreement) > 0.98
 
 
@@ -95,10 +95,10 @@ def test_regimes_of_a_fold_know_its_training_windows_alone(examples):
 def test_weights_let_every_regime_count_alike(examples):
     shape = Regime.validated({**VOLATILE, "conditioning": "loss_weight"})
     x = examples.x[:150].copy()
-    found, detector = _assigned(shape, examples, x)
-    weights = detector.weight.numpy()[found]
+    actual, detector = _assigned(shape, examples, x)
+    weights = detector.weight.numpy()[actual]
     assert weights.mean() == pytest.approx(1)
-    sums = [weights[found == r].sum() for r in set(found)]
+    sums = [weights[actual == r].sum() for r in set(actual)]
     np.testing.assert_allclose(sums, 150 / len(sums), rtol=1e-5)
 
 
@@ -224,15 +224,15 @@ def test_pre_training_reads_no_label_and_no_window_outside_the_training_part(exa
     later = examples.series.copy()
     later[150 + L :] += 3
     others = dataclasses.replace(examples, y=1 - examples.y, series=later)
-    found, start = [], Stack(examples, [member], CPU).weights.theta.clone()
+    actual, start = [], Stack(examples, [member], CPU).weights.theta.clone()
     for known in (examples, others):
         stack = Stack(known, [member], CPU)
         pretrain(stack, lambda n: None, {})
-        found.append(stack.weights.theta.clone())
-    assert torch.equal(*found)
-    assert (found[0] - start).abs().max() > 1e-4
-    head = found[0].shape[1] - 9 * 8 - 1  # the last map learns from labels alone
-    assert torch.equal(found[0][:, head:], start[:, head:])
+        actual.append(stack.weights.theta.clone())
+    assert torch.equal(*actual)
+    assert (actual[0] - start).abs().max() > 1e-4
+    head = actual[0].shape[1] - 9 * 8 - 1  # the last map learns from labels alone
+    assert torch.equal(actual[0][:, head:], start[:, head:])
 
 
 @pytest.mark.parametrize("kind", ["simclr", "ts2vec", "byol"])

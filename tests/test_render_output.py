@@ -160,8 +160,8 @@ def test_a_folder_without_the_right_to_write_is_refused(tmp_path):
 def test_options_load_no_renderer():
     heavy = "{'trueness.report', 'jinja2', 'polars', 'plotly', 'torch'}"
     program = f"import sys, trueness.cli.output; print(sorted(sys.modules.keys() & {heavy}))"
-    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert told.stdout.strip() == "[]", told.stderr
+    note = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert note.stdout.strip() == "[]", note.stderr
 
 
 @pytest.mark.parametrize("raw", [False, True])
@@ -172,5 +172,5 @@ def test_texts_that_begin_like_a_formula_are_inert_in_csv_and_numbers_stay(tmp_p
     back = pl.read_csv(tmp_path / "a.csv", schema_overrides={"text": pl.String})
     assert back["number"].to_list() == frame["number"].to_list()
     marked = ["" if raw else "'"] * 6 + [""] * 2
-    found = [one or "" for one in back["text"].to_list()]
-    assert found == [a + (b or "") for a, b in zip([*marked, ""], texts, strict=True)]
+    actual = [one or "" for one in back["text"].to_list()]
+    assert actual == [a + (b or "") for a, b in zip([*marked, ""], texts, strict=True)]

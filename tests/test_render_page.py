@@ -105,9 +105,9 @@ def test_data_never_becomes_markup(text, page):
 
 def test_text_in_figures_cannot_end_a_script():
     figure = picture(name="</script><script>alert(1)</script>", text=["<b>", HOSTILE, "\x00"])
-    told = Page(parts(figure))
-    assert len(told.of("script")) == 3  # figures, library, page
-    assert "alert" not in told.words["script"]
+    note = Page(parts(figure))
+    assert len(note.of("script")) == 3  # figures, library, page
+    assert "alert" not in note.words["script"]
 
 
 def test_ids_are_unique_and_links_inside_lead_somewhere(page):
@@ -119,17 +119,17 @@ def test_ids_are_unique_and_links_inside_lead_somewhere(page):
 
 
 def test_two_sections_of_one_name_are_two_places():
-    told = Page(parts(*(Section("Same", [Sentence("x")], anchor="same") for _ in range(3))))
-    assert [s["id"] for s in told.of("section")] == ["same", "same-2", "same-3"]
+    note = Page(parts(*(Section("Same", [Sentence("x")], anchor="same") for _ in range(3))))
+    assert [s["id"] for s in note.of("section")] == ["same", "same-2", "same-3"]
 
 
 def test_codes_of_checks_are_links_only_where_they_lead_somewhere():
     table = Table([Column("checks", "link")], [[[Link("TRU008", hint="drift"), Link("TRU009")]]])
-    told = Page(parts(table, Section("Drift", [Sentence("x")], "TRU008")))
-    assert [a for a in told.of("a") if a["href"] == "#TRU008"] == [
+    note = Page(parts(table, Section("Drift", [Sentence("x")], "TRU008")))
+    assert [a for a in note.of("a") if a["href"] == "#TRU008"] == [
         {"href": "#TRU008", "title": "drift"}
     ]
-    assert "TRU009" in told.words["span"]
+    assert "TRU009" in note.words["span"]
 
 
 def test_links_cannot_run_programs():
@@ -157,25 +157,25 @@ def test_tables_have_captions_scopes_and_sides():
     table = Table(
         [Column("id", "code"), Column("n", "count", help="How many.")], [["a", 3]], "Counts"
     )
-    told = Page(parts(table))
-    assert told.words["caption"] == "Counts"
-    assert [h["scope"] for h in told.of("th")] == ["col", "col", "row"]
-    assert told.of("td")[0]["class"] == "n"
-    assert "How many." in told.words["dd"]
+    note = Page(parts(table))
+    assert note.words["caption"] == "Counts"
+    assert [h["scope"] for h in note.of("th")] == ["col", "col", "row"]
+    assert note.of("td")[0]["class"] == "n"
+    assert "How many." in note.words["dd"]
 
 
 def test_folded_sections_are_details_and_long_tables_open():
     rows = [[f"r{i}"] for i in range(9)]
-    told = Page(parts(Section("Detail", [Table([Column("a")], rows, shown=4)], folded=True)))
-    assert "details" in [tag for tag, _, _ in told.elements]
-    assert "Show all 9 rows" in told.words["button"]
-    assert [body.get("class") for body in told.of("tbody")] == [None, "more"]
+    note = Page(parts(Section("Detail", [Table([Column("a")], rows, shown=4)], folded=True)))
+    assert "details" in [tag for tag, _, _ in note.elements]
+    assert "Show all 9 rows" in note.words["button"]
+    assert [body.get("class") for body in note.of("tbody")] == [None, "more"]
 
 
 def test_backticks_are_code_and_numbers_hold_together():
-    told = Page(parts(Sentence("`a|b` is 43 % (25–63) · 13/30")))
-    assert told.words["code"] == "a|b"
-    assert told.words["span"] == "43 % (25–63) · 13/30"
+    note = Page(parts(Sentence("`a|b` is 43 % (25–63) · 13/30")))
+    assert note.words["code"] == "a|b"
+    assert note.words["span"] == "43 % (25–63) · 13/30"
 
 
 def test_shaded_cells_say_how_strongly():
@@ -183,8 +183,8 @@ def test_shaded_cells_say_how_strongly():
     rows = [[0.25, Shaded("+4 ▲", 0.04)], [1.0, Shaded("−2", -0.02)], [None, Shaded("invalid")]]
     first = [Column("id", "code"), *columns]
     cells = Page(parts(Table(first, [["a", *row] for row in rows]))).of("td")
-    told = [(c.get("data-shade"), c.get("style")) for c in cells]
-    assert told == [
+    notes = [(c.get("data-shade"), c.get("style")) for c in cells]
+    assert notes == [
         ("share", "--s:0.25"), ("above", "--s:1.00"), ("share", "--s:1.00"), ("below", "--s:0.50"),
         (None, None), ("none", None),
     ]  # fmt: skip

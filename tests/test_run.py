@@ -173,13 +173,13 @@ def test_incidents_are_recorded_with_epoch_and_cause(tiny, tmp_path):
     campaign, store = load_campaign(tiny), Store(tmp_path / "store")
     run(campaign, store, workers=0)
     record = store.run(campaign.experiments[0].spec.key).record
-    found = {i["what"]: i for i in record["incidents"]}
-    assert found["collapsed scores"]["epoch"] >= 1
-    assert found["collapsed scores"]["until"] is None
-    assert found["collapsed scores"]["cause"]
+    actual = {i["what"]: i for i in record["incidents"]}
+    assert actual["collapsed scores"]["epoch"] >= 1
+    assert actual["collapsed scores"]["until"] is None
+    assert actual["collapsed scores"]["cause"]
     history = store.run(campaign.experiments[0].spec.key).history()
     narrow = (history["val_high"] - history["val_low"] < 0.1).to_list()  # a fifth of at most 0.5
-    assert all(narrow[found["collapsed scores"]["epoch"] - 1 :])
+    assert all(narrow[actual["collapsed scores"]["epoch"] - 1 :])
 
 
 def test_status_names_what_runs_now(tmp_path):
@@ -188,8 +188,8 @@ def test_status_names_what_runs_now(tmp_path):
     note = {"began": "", "stage": "networks", "done": 1.0, "total": 2.0, "trained": 0, "failed": 0}
     Leases(store).write_status("c", {**note, "running": ["A"]})
     Leases(store).write_status("c-2", {**note, "running": ["B"]})
-    (found,) = Leases(store).statuses("c")
-    assert found["running"] == ["A"]
+    (actual,) = Leases(store).statuses("c")
+    assert actual["running"] == ["A"]
     path = next((store.root / "status" / "c").glob("*.json"))
     path.write_text(json.dumps({**json.loads(path.read_text()), "pid": 2**22 + 1}))
     assert Leases(store).statuses("c") == []  # that process is gone

@@ -34,13 +34,13 @@ def asked(trial, by_place):
             return sorted(levels)[trial.suggest_int(name, 0, len(levels) - 1)]
         return trial.suggest_categorical(name, levels)
 
-    found = {name: suggested(name, levels) for name, levels in LEVELS.items()}
-    found["kind"] = trial.suggest_categorical("kind", NAMES)
-    found["share"] = trial.suggest_float("share", 0.1, 0.9)
-    found["flag"] = trial.suggest_categorical("flag", [True, False, None])
-    if found["kind"] == "linear":
-        found["inner"] = suggested("inner", [8, 16, 32])
-    return found
+    actual = {name: suggested(name, levels) for name, levels in LEVELS.items()}
+    actual["kind"] = trial.suggest_categorical("kind", NAMES)
+    actual["share"] = trial.suggest_float("share", 0.1, 0.9)
+    actual["flag"] = trial.suggest_categorical("flag", [True, False, None])
+    if actual["kind"] == "linear":
+        actual["inner"] = suggested("inner", [8, 16, 32])
+    return actual
 
 
 def value(p):
@@ -97,7 +97,7 @@ def test_levels_without_an_order_stay_as_they_are():
 
 @pytest.mark.slow
 def test_the_order_brings_the_best_nearer():
-    """Fifty trials of a noiseless bowl over the mission's levels, twelve seeds."""
+    """Fifty trials of a noiseless bowl over the published levels, twelve seeds."""
     levels = {
         "d": [32, 48, 64, 80, 96, 112, 128, 144, 160, 192, 256, 320, 384],
         "n": [2, 3, 4, 5, 6, 7, 8, 10, 12],

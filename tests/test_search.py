@@ -46,7 +46,7 @@ space:
     stride: 5
     dropout: {one_of: [0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]}
   recipe: {epochs: 2, batch_size: 64, precision: float32, learning_rate: {between: [2e-6, 5e-4], log: true}}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 """
 SMALL = """\
 search: small
@@ -56,7 +56,7 @@ space:
   task: {context: 20}
   model: {kind: patchtst, d_model: {one_of: [8, 12]}, n_layers: {one_of: [1, 2]}, n_heads: {one_of: [2, 4, 8]}, d_ff: 8, patch_length: 5, stride: 5}
   recipe: {epochs: 2, batch_size: 64, precision: float32, learning_rate: {one_of: [1e-3, 3e-3]}}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 """
 SMALL_SIZE = 2 * (2 + 3) * 2
 BEST_HUNDREDTH = -0.23
@@ -393,9 +393,9 @@ def test_a_killed_search_goes_on_and_every_trial_is_a_stored_run(folder, tmp_pat
     report = json.loads(out)
     assert report["trials"] == report["distinct"] == 10
     store = Store(root)
-    found = find_study(open_storage(f"sqlite:///{database}"), "small")
-    assert len(found.completed) == 10
-    for trial in found.completed:
+    actual = find_study(open_storage(f"sqlite:///{database}"), "small")
+    assert len(actual.completed) == 10
+    for trial in actual.completed:
         run = store.run(trial.user_attrs["key"])
         assert trial.values == [run.record["estimates"]["auc"]["value"]]
         assert trial.user_attrs["run"]["parameters"] == run.record["parameters"]
@@ -405,8 +405,8 @@ def test_a_killed_search_goes_on_and_every_trial_is_a_stored_run(folder, tmp_pat
 
 def test_our_studies_are_analysed_like_published_ones(searched, capsys):
     folder, _, _ = searched
-    found = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
-    study = study_of(found, Store(folder / "store"))
+    actual = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
+    study = study_of(actual, Store(folder / "store"))
     assert study.tier == "a20"
     assert study.space["d_model"] == (8, 12)
     assert study.positives < study.examples
@@ -431,8 +431,8 @@ def test_ctrl_c_ends_a_search_with_status_130_and_keeps_what_is_done(folder, tmp
             break
     _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
-    found = find_study(open_storage(f"sqlite:///{tmp_path / 's' / 'search.sqlite3'}"), "planted")
-    assert 3 <= len(found.completed) < 12
+    actual = find_study(open_storage(f"sqlite:///{tmp_path / 's' / 'search.sqlite3'}"), "planted")
+    assert 3 <= len(actual.completed) < 12
 
 
 def test_a_search_of_runs_that_are_there_trains_nothing(searched, capsys, tmp_path):
@@ -644,8 +644,8 @@ def test_promotion_takes_the_best_lower_bounds_with_new_seeds(searched, capsys, 
 
 def test_ties_go_by_recall(searched):
     folder, _, _ = searched
-    found = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
-    rows = ranked(found, Store(folder / "store"), "precision")
+    actual = find_study(open_storage(f"sqlite:///{folder / 'store' / 'search.sqlite3'}"), "small")
+    rows = ranked(actual, Store(folder / "store"), "precision")
     assert len(rows) == 10
     order = [(row.low, row.tie) for row in rows]
     assert order == sorted(order, reverse=True)

@@ -26,7 +26,7 @@ space:
     one_of:
       - {kind: boosting, learning_rate: {between: [0.02, 0.3], log: true}, max_trees: 20, max_leaf_nodes: {one_of: [4, 8]}}
       - {kind: forest, n_estimators: {one_of: [10, 20]}, inputs: last}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 """
 
 
@@ -46,7 +46,7 @@ def space(tmp_path):
 
 def test_every_bundled_space_can_be_built_at_its_ends():
     """Each level of each leaf alone, everything else in the middle, makes a spec of its own."""
-    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*BUNDLED, "mission"}
+    assert {file.stem for file in FOLDER.glob("*.yaml")} == {*BUNDLED, "published"}
     for name in BUNDLED:
         if name in ("lightgbm", "xgboost", "catboost"):
             pytest.importorskip(name)
@@ -67,9 +67,9 @@ def test_trials_are_runs_that_count_as_candidates(space, tmp_path, capsys):
     arguments = ["search", "run", space(), "--store", store, "--workers", "0", "--json"]
     status, out, _ = call(capsys, *arguments, "--trials", "6", "--sampler", "random")
     assert status == 0
-    found = json.loads(out)
-    assert (found["done"], found["failed"], found["distinct"]) == (6, 0, 6)
-    assert found["parameters"] is None
+    actual = json.loads(out)
+    assert (actual["done"], actual["failed"], actual["distinct"]) == (6, 0, 6)
+    assert actual["parameters"] is None
     opened = Store(store)
     (group,) = leaderboard(opened).groups
     assert len(group.candidates) == 6

@@ -27,11 +27,11 @@ def test_every_page_of_an_empty_store_says_so(tmp_path, prepare):
     if prepare:
         Store(tmp_path).prepare()
     with _client(Workbench.of(tmp_path)) as client:
-        found = {place: _whole(client, place) for place in _places("0123456789ab")}
-    refused = {place for place, answer in found.items() if answer.status_code != 200}
-    assert refused == {place for place in found if place.startswith(("/run/", "/compare",
+        actual = {place: _whole(client, place) for place in _places("0123456789ab")}
+    refused = {place for place, answer in actual.items() if answer.status_code != 200}
+    assert refused == {place for place in actual if place.startswith(("/run/", "/compare",
                                                                      "/bundles/"))}  # fmt: skip
-    for place, answer in found.items():
+    for place, answer in actual.items():
         assert "<main" in answer.text, place
         assert answer.status_code in (200, 400, 404), place
 

@@ -66,8 +66,8 @@ def test_a_bundle_says_what_the_monitor_says(deployed, capsys):
     before = bundle.log.read_bytes()
     page = _whole(client, "/bundles/1").text
     _, out, _ = call(capsys, "monitor", bundle.folder, "--json")
-    found = json.loads(out)
-    assert f"{found['precision']['k']}/{found['precision']['n']}" in page
+    actual = json.loads(out)
+    assert f"{actual['precision']['k']}/{actual['precision']['n']}" in page
     assert "Precision so far, its bounds" in page
     assert f"trueness monitor {bundle.folder}" in page
     assert bundle.log.read_bytes() == before

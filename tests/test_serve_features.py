@@ -37,12 +37,12 @@ def test_the_audit_is_that_of_the_command_line(trained, capsys):  # noqa: F811
         code, out, _ = call(capsys, "features", "audit", "--tier", "a20", "--data", source,
                             "--protocol", "walk_forward", "--json")  # fmt: skip
         assert code == 0
-        found = json.loads(out)
+        actual = json.loads(out)
         plain = re.sub(r"<[^>]+>", "", page)
         assert (
-            f"{len(found['associated_with_label'])} of {len(found['features'])} features" in plain
+            f"{len(actual['associated_with_label'])} of {len(actual['features'])} features" in plain
         )
-        name = found["features"][3]["name"]
+        name = actual["features"][3]["name"]
         assert f"/features?run={key}&amp;feature={name}" in page
         assert "trueness features audit --tier a20" in page
         one = _whole(client, f"/features?run={key}&feature={name}").text
@@ -94,15 +94,15 @@ def _examples(x, y, **more):
 def test_a_feature_that_tells_the_label_stands_out_of_its_null():
     rng = np.random.default_rng(0)
     y = (rng.random(2000) < 0.3).astype(int)
-    told = {}
+    record = {}
     for name, x in (("label", y + rng.normal(size=2000)), ("noise", rng.normal(size=2000))):
         _, beside, line = feature_parts(_examples(x, y), "x")
         null, mark = beside.parts[1].data
-        told[name] = mark["x"][0], max(null["x"][i] for i, n in enumerate(null["y"]) if n)
+        record[name] = mark["x"][0], max(null["x"][i] for i, n in enumerate(null["y"]) if n)
         assert sum(null["y"]) == 500
         assert len(line.data[0]["x"]) == 1500
-    assert told["label"][0] > 0.7 > told["label"][1]
-    assert told["noise"][0] <= told["noise"][1]
+    assert record["label"][0] > 0.7 > record["label"][1]
+    assert record["noise"][0] <= record["noise"][1]
 
 
 def test_columns_without_values_times_or_labels_are_shown_as_far_as_they_can_be():

@@ -219,8 +219,8 @@ def test_two_runs_are_compared_as_by_the_command_line(served, capsys):  # noqa: 
     one, other = _key(bench), _key(bench, "focal_1")
     page = _plain(_whole(client, f"/compare?run={one}&run={other}").text)
     _, out, _ = call(capsys, "compare", one, other, "--store", bench.root, "--json")
-    found = json.loads(out)["measures"]["auc"]
-    assert str(Estimate.from_dict(found["first"])) in page
+    actual = json.loads(out)["measures"]["auc"]
+    assert str(Estimate.from_dict(actual["first"])) in page
     assert "What differs in them" in page
     assert "loss" in page
 
@@ -279,12 +279,12 @@ def test_a_run_that_trains_shows_its_curves(tmp_path, trained):
                 if Leases(Store(root)).epochs(key):
                     seen.append((key, running_places(bench, key)))
 
-    told = recorder.TOLD_EVERY_S
+    note = recorder.TOLD_EVERY_S
     recorder.TOLD_EVERY_S = 0.0
     try:
         run(campaign, Store(root), device="cpu", workers=0, listener=Watching())
     finally:
-        recorder.TOLD_EVERY_S = told
+        recorder.TOLD_EVERY_S = note
     key, places = seen[0]
     assert "Loss per epoch so far" in places["training"]
     assert not list((root / "status").rglob("*.epochs")), "nothing stays behind"

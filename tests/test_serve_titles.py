@@ -109,13 +109,13 @@ def test_texts_are_those_that_errors_lists_and_no_markup(hostile, capsys):
     with _client(Workbench.of(hostile / "store")) as client:
         page = _whole(client, f"/run/{key}/texts").text
         _, out, _ = call(capsys, "errors", key, "--store", store.root, "--json")
-        found = json.loads(out)
-        assert f"{found['wrong']['k']} texts of {found['wrong']['n']}" in page
+        actual = json.loads(out)
+        assert f"{actual['wrong']['k']} texts of {actual['wrong']['n']}" in page
         numbers = re.findall(rf"/run/{key}/text\?n=(\d+)", page)
-        assert len(numbers) == min(50, len(found["errors"]))
+        assert len(numbers) == min(50, len(actual["errors"]))
         assert f"trueness errors {key}" in page
         one = _whole(client, f"/run/{key}/text?n={numbers[0]}").text
-        assert escape(found["errors"][0]["text"]) in one
+        assert escape(actual["errors"][0]["text"]) in one
         assert "keeps no weights" in one
         places = [f"/run/{key}/texts?show={show}" for show in ("unsure", "near", "right", "all")]
         for place in (*places, f"/titles?run={key}", f"/titles?run={key}&language=de",

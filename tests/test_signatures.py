@@ -50,10 +50,10 @@ def test_neighbours_are_those_of_all_pairs(at_least):
     near = every.max(axis=1) >= at_least
     assert near.sum() > 20
     assert (near == (row >= 0)).mean() > 0.98
-    found = row >= 0
-    np.testing.assert_array_equal(best[found], every[found, row[found]])
-    assert (best[found] == every.max(axis=1)[found]).mean() > 0.98
-    assert (best[~found] == 0).all()
+    actual = row >= 0
+    np.testing.assert_array_equal(best[actual], every[actual, row[actual]])
+    assert (best[actual] == every.max(axis=1)[actual]).mean() > 0.98
+    assert (best[~actual] == 0).all()
 
 
 @given(st.lists(st.text(max_size=20), min_size=1, max_size=8))

@@ -68,13 +68,13 @@ def _measure(data, **options):
 
 def test_scores_are_those_of_scikit_learn_in_every_slice():
     y, logits, language, cluster = data = _corpus()
-    found, predicted, p = _measure(data), logits.argmax(axis=1), softmax(logits, axis=1)
+    actual, predicted, p = _measure(data), logits.argmax(axis=1), softmax(logits, axis=1)
     rest = ~np.isin(language, ["en", "de", "fr"])
     inside = {n: language == n for n in ("en", "de", "fr")} | {"other": rest}
-    assert list(found.groups) == ["en", "de", "fr", "other"]
-    assert found.pooled == {n: int((language == n).sum()) for n in ("und", "fi")}
+    assert list(actual.groups) == ["en", "de", "fr", "other"]
+    assert actual.pooled == {n: int((language == n).sum()) for n in ("und", "fi")}
     for name, rows in (*inside.items(), ("overall", np.ones(len(y), bool))):
-        one = found.overall if name == "overall" else found.groups[name]
+        one = actual.overall if name == "overall" else actual.groups[name]
         yi, pi, every = y[rows], predicted[rows], range(K)
         assert (one.rows, one.blocks) == (rows.sum(), len(set(cluster[rows])))
         kinds = precision_recall_fscore_support(yi, pi, labels=every, zero_division=0)
@@ -100,9 +100,9 @@ def test_scores_are_those_of_scikit_learn_in_every_slice():
 
 def test_top_k_accuracy_is_that_of_scikit_learn():
     y, logits, language, _ = data = _corpus()
-    found = _measure(data)
-    assert list(found.overall.top_k) == ["top_1", "top_3"]  # of four classes
-    for name, one in {**found.own, "": found.overall}.items():
+    actual = _measure(data)
+    assert list(actual.overall.top_k) == ["top_1", "top_3"]  # of four classes
+    for name, one in {**actual.own, "": actual.overall}.items():
         rows = language == name if name else np.ones(len(y), bool)
         for k in (1, 3):
             shown = one.top_k[f"top_{k}"]
@@ -173,9 +173,9 @@ def test_every_estimate_lies_inside_its_interval(n, skill):
             data = y, scale * logits, language, cluster
             assert not outside(_measure(data, min_rows=30).to_dict())
         other = _noisy(np.random.default_rng(seed), y, 0.6)
-        found = compare_slices(y, logits.argmax(axis=1), other, language, _clusters(cluster),
+        actual = compare_slices(y, logits.argmax(axis=1), other, language, _clusters(cluster),
                                n_classes=K, min_rows=30)  # fmt: skip
-        assert not outside(found.to_dict())
+        assert not outside(actual.to_dict())
         methods = compare_many(
             y,
             {"a": logits.argmax(axis=1), "b": other},
@@ -189,24 +189,24 @@ def test_every_estimate_lies_inside_its_interval(n, skill):
 
 
 def test_summaries_are_over_languages_of_their_own():
-    found = _measure(_corpus())
-    scores = {n: s.macro_f1.value for n, s in found.groups.items() if n != "other"}
+    actual = _measure(_corpus())
+    scores = {n: s.macro_f1.value for n, s in actual.groups.items() if n != "other"}
     values = np.array(list(scores.values()))
-    assert found.scores["mean_group"].value == pytest.approx(values.mean())
-    assert found.scores["worst_group"].value == pytest.approx(values.min())
-    assert found.scores["low_group"].value == pytest.approx(np.quantile(values, 0.2))
-    assert found.scores["majority_group"].value == pytest.approx(scores["en"])
-    assert found.worst == min(scores, key=scores.__getitem__)
-    assert 0 < found.worst_share <= 1
+    assert actual.scores["mean_group"].value == pytest.approx(values.mean())
+    assert actual.scores["worst_group"].value == pytest.approx(values.min())
+    assert actual.scores["low_group"].value == pytest.approx(np.quantile(values, 0.2))
+    assert actual.scores["majority_group"].value == pytest.approx(scores["en"])
+    assert actual.worst == min(scores, key=scores.__getitem__)
+    assert 0 < actual.worst_share <= 1
 
 
 def test_classes_with_fewer_than_five_units_do_not_count_and_are_told():
     y, logits, language, cluster = _corpus()
     german = np.flatnonzero(language == "de")
     keep = np.setdiff1d(np.arange(len(y)), german[y[german] == 3][4:])
-    found = _measure((y[keep], logits[keep], language[keep], cluster[keep]))
-    own, inside = found.groups["de"], keep[language[keep] == "de"]
-    assert (own.present, own.counted, found.groups["en"].counted, found.left_out) == (4, 3, 4, 1)
+    actual = _measure((y[keep], logits[keep], language[keep], cluster[keep]))
+    own, inside = actual.groups["de"], keep[language[keep] == "de"]
+    assert (own.present, own.counted, actual.groups["en"].counted, actual.left_out) == (4, 3, 4, 1)
     expected = f1_score(y[inside], logits[inside].argmax(1), labels=range(3), average="macro")
     assert own.macro_f1.value == pytest.approx(expected)
 
@@ -216,29 +216,29 @@ def test_a_perfect_language_without_some_classes_is_not_the_worst():
     rng, language = np.random.default_rng(0), np.repeat(["en", "fi"], 300)
     y = np.where(language == "fi", rng.integers(0, 2, 600), rng.integers(0, K, 600))
     predicted = np.where(language == "fi", y, _noisy(rng, y, 0.6))
-    found = measure_slices(y, np.eye(K)[predicted], language, classes=CLASSES)
-    assert (found.worst, found.groups["fi"].macro_f1.value) == ("en", 1.0)
-    assert (found.groups["fi"].counted, found.groups["fi"].present) == (2, 2)
+    actual = measure_slices(y, np.eye(K)[predicted], language, classes=CLASSES)
+    assert (actual.worst, actual.groups["fi"].macro_f1.value) == ("en", 1.0)
+    assert (actual.groups["fi"].counted, actual.groups["fi"].present) == (2, 2)
 
 
 def test_languages_with_a_single_large_class_take_no_part_in_means_and_worst():
     y, logits, language, cluster = _corpus()
     some = (language != "fr") | (y == 0) | (np.cumsum((language == "fr") & (y == 1)) == 1)
-    found = _measure(tuple(one[some] for one in (y, logits, language, cluster)), min_rows=50)
-    assert found.groups["fr"].macro_f1.low is None
-    own = [found.groups[n].macro_f1.value for n in ("en", "de")]
-    assert found.scores["mean_group"].value == pytest.approx(np.mean(own))
-    assert found.worst in ("en", "de")
+    actual = _measure(tuple(one[some] for one in (y, logits, language, cluster)), min_rows=50)
+    assert actual.groups["fr"].macro_f1.low is None
+    own = [actual.groups[n].macro_f1.value for n in ("en", "de")]
+    assert actual.scores["mean_group"].value == pytest.approx(np.mean(own))
+    assert actual.worst in ("en", "de")
 
 
 def test_the_worst_lies_between_the_worst_ends_of_intervals_that_hold_together():
     """Wider than the interval of each language, and never above the highest end of the worst."""
-    found = _measure(_corpus(), draws=2000)
-    own = [found.groups[n].macro_f1 for n in ("en", "de", "fr")]
-    worst = found.scores["worst_group"]
+    actual = _measure(_corpus(), draws=2000)
+    own = [actual.groups[n].macro_f1 for n in ("en", "de", "fr")]
+    worst = actual.scores["worst_group"]
     assert worst.low < min(one.low for one in own)
     assert worst.value < worst.high <= min(one.high for one in own) + 0.1
-    assert found.scores["low_group"].low >= worst.low
+    assert actual.scores["low_group"].low >= worst.low
 
 
 @pytest.mark.parametrize("given_", ["cluster", "time", "both", "units"])
@@ -263,10 +263,14 @@ def test_series_of_a_panel_stand_and_fall_by_their_days():
     noise = np.repeat(rng.normal(size=(90, K)), 3, axis=0)
     logits = noise + 0.1 * rng.normal(size=(270, K)) + 1.5 * np.eye(K)[y]
     blocks = Blocks.of(270, time=times, length=3)
-    found = measure_slices(y, logits, series, blocks, classes=CLASSES, min_rows=50)
-    assert (found.resampled, found.overall.blocks, found.groups["a"].blocks) == ("blocks", 30, 30)
+    actual = measure_slices(y, logits, series, blocks, classes=CLASSES, min_rows=50)
+    assert (actual.resampled, actual.overall.blocks, actual.groups["a"].blocks) == (
+        "blocks",
+        30,
+        30,
+    )
     alone = measure_slices(y, logits, series, Blocks.of(270), classes=CLASSES, min_rows=50)
-    one, other = (some.scores["macro_f1"] for some in (found, alone))
+    one, other = (some.scores["macro_f1"] for some in (actual, alone))
     assert one.value == other.value
     assert one.low < other.low
 
@@ -275,20 +279,20 @@ def test_times_that_are_few_give_no_intervals_at_all():
     rng, y = np.random.default_rng(5), np.arange(400) % K
     logits = rng.normal(size=(400, K)) + 2 * np.eye(K)[y]
     blocks = Blocks.of(400, time=np.arange(400) // 40, length=3)
-    found = measure_slices(y, logits, np.repeat(["a", "b"], 200), blocks, classes=CLASSES)
-    for one in (*found.scores.values(), found.groups["a"].macro_f1):
+    actual = measure_slices(y, logits, np.repeat(["a", "b"], 200), blocks, classes=CLASSES)
+    for one in (*actual.scores.values(), actual.groups["a"].macro_f1):
         assert (one.low, one.high) == (None, None)
-    assert (found.worst in "ab", found.worst_share) == (True, None)
+    assert (actual.worst in "ab", actual.worst_share) == (True, None)
     against = compare_slices(y, y, logits.argmax(1), None, blocks, n_classes=K)
     assert against.summaries["macro_f1"].verdict == "unknown"
 
 
 def test_without_groups_there_is_macro_f1_alone():
     y, logits, _, _ = _corpus()
-    found = measure_slices(y, logits, None, classes=CLASSES, draws=100)
-    assert list(found.scores) == ["macro_f1"]
-    assert (found.groups, found.own, found.majority, found.worst) == ({}, {}, "", "")
-    assert found.resampled == "units"
+    actual = measure_slices(y, logits, None, classes=CLASSES, draws=100)
+    assert list(actual.scores) == ["macro_f1"]
+    assert (actual.groups, actual.own, actual.majority, actual.worst) == ({}, {}, "", "")
+    assert actual.resampled == "units"
     compared = compare_many(
         y, {"a": logits.argmax(1), "b": y}, None, reference="a", target="macro_f1", n_classes=K,
         draws=100,
@@ -298,9 +302,9 @@ def test_without_groups_there_is_macro_f1_alone():
 
 
 def test_scores_that_only_rank_have_no_calibration():
-    found = _measure(_corpus(), probabilities=False)
-    assert found.overall.calibration == {}
-    assert found.scores == _measure(_corpus()).scores
+    actual = _measure(_corpus(), probabilities=False)
+    assert actual.overall.calibration == {}
+    assert actual.scores == _measure(_corpus()).scores
 
 
 def test_the_majority_group_is_the_largest_unless_it_is_named():
@@ -361,22 +365,22 @@ def test_shares_of_clusters_are_covered(share):
 
 def test_selection_scores_are_the_summaries():
     y, logits, language, _ = data = _corpus()
-    plain, found = selection_scores(y, logits.argmax(axis=1), language, K, 100), _measure(data)
-    assert plain == pytest.approx({name: found.scores[name].value for name in plain})
+    plain, actual = selection_scores(y, logits.argmax(axis=1), language, K, 100), _measure(data)
+    assert plain == pytest.approx({name: actual.scores[name].value for name in plain})
 
 
 def test_json_and_back():
-    found = _measure(_corpus(), chosen_on="validation", measured_on="test")
-    assert Slices.from_dict(json.loads(json.dumps(found.to_dict()))) == found
-    assert found.groups["de"].macro_f1.chosen_on == "validation"
-    assert found.overall.by_class["books"].f1.measured_on == "test"
+    actual = _measure(_corpus(), chosen_on="validation", measured_on="test")
+    assert Slices.from_dict(json.loads(json.dumps(actual.to_dict()))) == actual
+    assert actual.groups["de"].macro_f1.chosen_on == "validation"
+    assert actual.overall.by_class["books"].f1.measured_on == "test"
 
 
 def test_only_small_languages_have_no_summaries_over_languages():
     data = _corpus(80)
-    found = _measure(data)
-    assert list(found.scores) == ["macro_f1"]
-    assert (found.worst, found.worst_share, list(found.groups)) == ("", None, ["other"])
+    actual = _measure(data)
+    assert list(actual.scores) == ["macro_f1"]
+    assert (actual.worst, actual.worst_share, list(actual.groups)) == ("", None, ["other"])
     with pytest.raises(TruenessError, match=r"no group has 100 units.*the largest, en") as caught:
         selection_scores(data[0], data[0], data[2], K, 100)
     assert caught.value.code == "small_groups"
@@ -393,8 +397,8 @@ def test_only_small_languages_have_no_summaries_over_languages():
 def test_a_run_against_itself_is_exactly_nothing():
     y, logits, language, cluster = _corpus()
     predicted = logits.argmax(axis=1)
-    found = compare_slices(y, predicted, predicted, language, _clusters(cluster), n_classes=K)
-    for one in (*found.groups.values(), *found.summaries.values()):
+    actual = compare_slices(y, predicted, predicted, language, _clusters(cluster), n_classes=K)
+    for one in (*actual.groups.values(), *actual.summaries.values()):
         assert (one.simultaneous.value, one.simultaneous.low, one.simultaneous.high) == (0, 0, 0)
         assert one.verdict == "tied"
 
@@ -439,24 +443,24 @@ def _methods(n=6000):
 
 
 def test_the_answer_is_what_lifts_without_degrading_the_majority_group():
-    found = compare_many(*_methods(), reference="plain", n_classes=K, draws=300)
-    assert set(found.lifting) == {"lifts", "hurts"}
-    assert found.answer == ["lifts"]
-    assert {n: m.majority_degraded for n, m in found.methods.items()} == {
+    actual = compare_many(*_methods(), reference="plain", n_classes=K, draws=300)
+    assert set(actual.lifting) == {"lifts", "hurts"}
+    assert actual.answer == ["lifts"]
+    assert {n: m.majority_degraded for n, m in actual.methods.items()} == {
         "plain": "no", "lifts": "no", "hurts": "yes", "copy": "no",
     }  # fmt: skip
-    assert found.leader == "lifts"
-    assert found.methods["lifts"].behind is None
-    assert found.methods["plain"].behind.verdict == "better"
-    told = json.loads(json.dumps(found.to_dict()))
-    assert told["answer"] == ["lifts"]
-    assert told["methods"]["copy"]["against"]["majority_group"]["verdict"] == "tied"
+    assert actual.leader == "lifts"
+    assert actual.methods["lifts"].behind is None
+    assert actual.methods["plain"].behind.verdict == "better"
+    note = json.loads(json.dumps(actual.to_dict()))
+    assert note["answer"] == ["lifts"]
+    assert note["methods"]["copy"]["against"]["majority_group"]["verdict"] == "tied"
 
 
 def test_seeds_are_averaged_and_told():
     y, runs, language, _ = _methods(2000)
-    found = compare_many(y, runs, language, reference="plain", n_classes=K, draws=100)
-    plain = found.methods["plain"]
+    actual = compare_many(y, runs, language, reference="plain", n_classes=K, draws=100)
+    plain = actual.methods["plain"]
     alone = [selection_scores(y, one, language, K, 100) for one in runs["plain"]]
     for name in ("macro_f1", "mean_group", "worst_group"):
         assert plain.per_seed[name] == pytest.approx([one[name] for one in alone])
@@ -600,10 +604,10 @@ def _pooled(rng, n, target):
 def test_pooled_languages_and_none_keep_their_promise():
     """However wrong the probabilities are: broken in at most one of twenty samples."""
     rng, runs = np.random.default_rng(3), 300
-    found = [_pooled(rng, 400, 0.9) for _ in range(runs)]
+    actual = [_pooled(rng, 400, 0.9) for _ in range(runs)]
     for name in ("other", "und"):
-        assert sum(name in one for one in found) / runs > 0.3
-        assert sum(one.get(name, 1) < 0.9 for one in found) / runs <= 0.05
+        assert sum(name in one for one in actual) / runs > 0.3
+        assert sum(one.get(name, 1) < 0.9 for one in actual) / runs <= 0.05
 
 
 def _abstained(rng, n, target, size=1):
@@ -614,11 +618,11 @@ def _abstained(rng, n, target, size=1):
     latent = own if size == 1 else np.sqrt(0.4) * shared + np.sqrt(0.6) * own
     p = np.full((n, 24), ((1 - top) / 23)[:, None])
     p[:, 0] = top
-    found = abstention_thresholds(
+    actual = abstention_thresholds(
         (ndtr(latent) > top).astype(int), p, ["en"] * n, _clusters(cluster), precision=target
     )["en"]
     many = 0.04 + 0.96 * expit(np.random.default_rng(0).normal(1.5, 1.3, 20_000))
-    return found, None if found.threshold is None else many[many >= found.threshold].mean()
+    return actual, None if actual.threshold is None else many[many >= actual.threshold].mean()
 
 
 @pytest.mark.slow
@@ -629,9 +633,9 @@ def _abstained(rng, n, target, size=1):
 def test_certified_thresholds_are_found_and_keep_their_promise(n, target, size, most_never):
     """With one in twenty errors for each of twenty thresholds there were none in 63, 83, 24 %."""
     rng, runs = np.random.default_rng(8), 300
-    found = [_abstained(rng, n, target, size) for _ in range(runs)]
-    assert sum(one.threshold is None for one, _ in found) / runs <= most_never
-    assert sum(true is not None and true < target for _, true in found) / runs <= 0.05
+    actual = [_abstained(rng, n, target, size) for _ in range(runs)]
+    assert sum(one.threshold is None for one, _ in actual) / runs <= most_never
+    assert sum(true is not None and true < target for _, true in actual) / runs <= 0.05
 
 
 # --------------------------------------------------------------------------------- wrong arguments
@@ -695,9 +699,9 @@ def test_few_clusters_give_no_interval_and_take_none_from_others():
     language = np.repeat(["en", "de"], 600)
     cluster = np.where(language == "en", np.arange(1200), np.arange(1200) % 4)
     predicted, better = _noisy(rng, y, 0.3), _noisy(rng, y, 0.9)
-    found = _measure((y, np.eye(K)[predicted], language, cluster))
-    assert found.groups["de"].macro_f1.low is None
-    assert found.groups["en"].macro_f1.low is not None
+    actual = _measure((y, np.eye(K)[predicted], language, cluster))
+    assert actual.groups["de"].macro_f1.low is None
+    assert actual.groups["en"].macro_f1.low is not None
     against = compare_slices(
         y, better, predicted, language, _clusters(cluster), n_classes=K, draws=200
     )

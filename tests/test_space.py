@@ -26,8 +26,8 @@ space:
     dropout: {one_of: [0.0, 0.2]}
     embedding: {one_of: [none, {kind: linear, width: {one_of: [4, 8]}}]}
   loss: {one_of: [bce, {kind: focal, gamma: {between: [0.5, 3.0]}}]}
-  recipe: {name: mission, epochs: 1, batch_size: 64, precision: float32, learning_rate: {between: [1e-4, 1e-2], log: true}}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  recipe: {name: published, epochs: 1, batch_size: 64, precision: float32, learning_rate: {between: [1e-4, 1e-2], log: true}}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 """
 
 
@@ -65,12 +65,12 @@ def test_leaves_below_a_choice_exist_only_where_it_was_made(load):
 
 
 def test_words_stand_for_what_they_stand_for_in_campaigns(load):
-    old = "recipe: {name: mission, epochs: 1, batch_size: 64, precision: float32, learning_rate: {between: [1e-4, 1e-2], log: true}}"
+    old = "recipe: {name: published, epochs: 1, batch_size: 64, precision: float32, learning_rate: {between: [1e-4, 1e-2], log: true}}"
     assert old in PLAIN
-    search = load(old, "recipe: {one_of: [fair, mission]}")
+    search = load(old, "recipe: {one_of: [fair, published]}")
     first = search.space.fill(lambda leaf: levels(leaf)[0])[1]
     assert search.spec(first).recipe.optimizer == "adamw"
-    assert search.spec({**first, "recipe": "mission"}).recipe.optimizer == "adam"
+    assert search.spec({**first, "recipe": "published"}).recipe.optimizer == "adam"
 
 
 def test_levels_of_ranges():
@@ -173,10 +173,10 @@ def test_budgets_that_cannot_be_met_are_refused(load):
 
 def test_labels_keep_the_published_levels(load):
     search = load(budget="label:2M")
-    found = {leaf.name: levels(leaf) for leaf in search.space.leaves()}
-    assert found["model.d_model"] == [32, 48, 64, 80, 96]
-    assert found["recipe.weight_decay"] == [0.0, 1e-5, 1e-4, 1e-3]
-    assert "model.d_ff" not in found
+    actual = {leaf.name: levels(leaf) for leaf in search.space.leaves()}
+    assert actual["model.d_model"] == [32, 48, 64, 80, 96]
+    assert actual["recipe.weight_decay"] == [0.0, 1e-5, 1e-4, 1e-3]
+    assert "model.d_ff" not in actual
 
 
 def test_a_pin_holds_everything_but_what_is_named(load):
@@ -219,9 +219,9 @@ def test_what_is_given_takes_the_place_of_the_space_and_shows_in_the_name(load):
 
 def test_the_bundled_space_holds_the_untested_values():
     search = load_search(tier="a20")
-    found = {leaf.name: levels(leaf) for leaf in search.space.leaves()}
-    assert {0.15, 0.2, 0.35, 0.6} <= set(found["model.dropout"])
-    assert {2e-6, 7e-5, 1.5e-4, 5e-4} <= set(found["recipe.learning_rate"])
-    assert {3e-4, 7e-4, 2e-3, 1e-2} <= set(found["recipe.weight_decay"])
-    assert {112, 144} <= set(found["model.d_model"])
-    assert found["model.n_heads"] == [2, 4, 8]
+    actual = {leaf.name: levels(leaf) for leaf in search.space.leaves()}
+    assert {0.15, 0.2, 0.35, 0.6} <= set(actual["model.dropout"])
+    assert {2e-6, 7e-5, 1.5e-4, 5e-4} <= set(actual["recipe.learning_rate"])
+    assert {3e-4, 7e-4, 2e-3, 1e-2} <= set(actual["recipe.weight_decay"])
+    assert {112, 144} <= set(actual["model.d_model"])
+    assert actual["model.n_heads"] == [2, 4, 8]

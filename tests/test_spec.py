@@ -18,8 +18,8 @@ from trueness.spec.loss import Focal, Loss, MildFocal
 from trueness.spec.shape import Shape
 
 TASK = {"kind": "market", "bars": "3b9c6f0d5a1e"}
-MISSION = {"protocol": "mission"}
-BASE = {"task": TASK, "evaluation": MISSION}
+HOLDOUT = {"protocol": "holdout"}
+BASE = {"task": TASK, "evaluation": HOLDOUT}
 
 # Keys of specs, computed once when the layout of version 0.1 was fixed. A change here means that stored runs
 # are not found any more: give a new field a default that means "as before" instead.
@@ -156,7 +156,7 @@ def test_baseline_key_ignores_what_it_never_reads():
         ({**BASE, "loss": {"kind": "toppush", "temperature": 0}}, "greater than or equal to 0.01"),
         ({**BASE, "recipe": {"learning_rate": float("nan")}}, "finite"),
         ({**BASE, "seed": True}, "true or false"),
-        ({**BASE, "evaluation": {"protocol": "mission", "val_start": "2025-01-01"}}, "before"),
+        ({**BASE, "evaluation": {"protocol": "holdout", "val_start": "2025-01-01"}}, "before"),
         ({**BASE, "evaluation": {"protocol": "walk_forward", "start": "2007-01-01", "end": "2006-01-01"}}, "after"),
     ],
 )  # fmt: skip
@@ -171,7 +171,7 @@ def test_spec_is_frozen():
 
 
 def test_alarm_budgets_are_a_sorted_set():
-    rules = [{"protocol": "mission", "alarms": a} for a in ([30, 7, 15, 7], [7, 15, 30])]
+    rules = [{"protocol": "holdout", "alarms": a} for a in ([30, 7, 15, 7], [7, 15, 30])]
     keys = [Spec.model_validate({**BASE, "evaluation": rule}).key for rule in rules]
     assert keys[0] == keys[1] == Spec.model_validate(BASE).key
 

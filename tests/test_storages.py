@@ -60,8 +60,8 @@ def test_two_processes_share_a_study_on_postgresql(server, folder):
     assert all(begun)
     together = [key for keys in begun for key in keys]
     with opened_storage(server) as storage:
-        found = find_study(storage, "small")
-    assert sorted(together) == sorted(t.user_attrs["key"] for t in found.completed)
+        actual = find_study(storage, "small")
+    assert sorted(together) == sorted(t.user_attrs["key"] for t in actual.completed)
     assert len(set(together)) == len(together) == 16
 
 

@@ -98,17 +98,17 @@ def _rows(trials=TRIALS):
 # ------------------------------------------------------------------------------ published, exactly
 
 
-def _agrees(expected, found, where):
+def _agrees(expected, actual, where):
     if isinstance(expected, dict):
-        assert set(expected) <= set(found), where
+        assert set(expected) <= set(actual), where
         for key, value in expected.items():
-            _agrees(value, found[key], f"{where} {key}")
+            _agrees(value, actual[key], f"{where} {key}")
     elif isinstance(expected, float) and math.isnan(expected):
-        assert found is None, where
+        assert actual is None, where
     elif isinstance(expected, float):
-        assert found == pytest.approx(expected, abs=1e-6), where
+        assert actual == pytest.approx(expected, abs=1e-6), where
     else:
-        assert found == expected, where
+        assert actual == expected, where
 
 
 def test_all_published_studies_are_reproduced(capsys):
@@ -117,14 +117,14 @@ def test_all_published_studies_are_reproduced(capsys):
     expected = json.loads((PUBLISHED / "expected_analysis.json").read_text())
     code, out, _ = call(capsys, "search", "analyze", "--import", PUBLISHED, "--all", "--json")
     content = json.loads(out)
-    found = {one["study"]: one for one in content["studies"]}
-    assert (code, set(found)) == (0, set(expected))
-    assert len(found) == 12
+    actual = {one["study"]: one for one in content["studies"]}
+    assert (code, set(actual)) == (0, set(expected))
+    assert len(actual) == 12
     for name, wanted in expected.items():
-        _agrees(wanted, found[name], name)
+        _agrees(wanted, actual[name], name)
         about = json.loads((PUBLISHED / name / "study.json").read_text())
-        assert found[name]["best"]["trial"] == about["best_trial"]
-        assert found[name]["best"]["params"] == about["best_params"]
+        assert actual[name]["best"]["trial"] == about["best_trial"]
+        assert actual[name]["best"]["params"] == about["best_params"]
     assert all(group["published_verdict"] == "VIOLATED" for group in content["groups"])
     assert not any(group["supported"] for group in content["groups"])
     assert content["sentences"][0].startswith(
@@ -142,15 +142,19 @@ def test_published_spaces_are_those_of_the_labels():
 
 
 def test_a_small_study_by_hand(folder):
-    found = analyze(read_study(folder)).to_dict()
-    assert found["best"]["trial"] == 1  # the first of three equal ones
-    assert (found["n_trials"], found["unique_configs"], found["repeated_configs"]) == (10, 9, 1)
-    assert (found["wasted_trials"], found["max_repeat"], found["distinct_auc_values"]) == (1, 2, 6)
+    actual = analyze(read_study(folder)).to_dict()
+    assert actual["best"]["trial"] == 1  # the first of three equal ones
+    assert (actual["n_trials"], actual["unique_configs"], actual["repeated_configs"]) == (10, 9, 1)
+    assert (actual["wasted_trials"], actual["max_repeat"], actual["distinct_auc_values"]) == (
+        1,
+        2,
+        6,
+    )
     values = [t[0] for t in TRIALS]
-    assert found["mean_auc"] == pytest.approx(np.mean(values))
-    assert found["std_auc"] == pytest.approx(np.std(values, ddof=1))
-    assert found["arch_combos"] == {"total": 36, "total_valid": 30, "tested": 9}
-    assert found["training_combos"] == {"total": 16, "tested": 7}
+    assert actual["mean_auc"] == pytest.approx(np.mean(values))
+    assert actual["std_auc"] == pytest.approx(np.std(values, ddof=1))
+    assert actual["arch_combos"] == {"total": 36, "total_valid": 30, "tested": 9}
+    assert actual["training_combos"] == {"total": 16, "tested": 7}
     width = [t[1] * t[4] for t in TRIALS]
     ratio = [w / t[2] for w, t in zip(width, TRIALS, strict=True)]
     for name, x in (
@@ -158,30 +162,30 @@ def test_a_small_study_by_hand(folder):
         ("depth", [t[2] for t in TRIALS]),
         ("width_over_depth", ratio),
     ):
-        assert found["correlation_with_auc"][name] == pytest.approx(np.corrcoef(x, values)[0, 1])
+        assert actual["correlation_with_auc"][name] == pytest.approx(np.corrcoef(x, values)[0, 1])
     groups = {32: [0.70, 0.69, 0.68, 0.70], 48: [0.72, 0.71, 0.72, 0.71], 64: [0.72, 0.66]}
     between = sum(len(g) * (np.mean(g) - np.mean(values)) ** 2 for g in groups.values()) / 10
-    assert found["importance"]["d_model"] == pytest.approx(between / np.var(values, ddof=1))
-    by_value = found["by_value"]["d_model"]
+    assert actual["importance"]["d_model"] == pytest.approx(between / np.var(values, ddof=1))
+    by_value = actual["by_value"]["d_model"]
     assert list(by_value) == ["32", "48", "64"]
     assert by_value["48"]["count"] == 4
     assert by_value["48"]["mean"] == pytest.approx(0.715)
     assert by_value["48"]["std"] == pytest.approx(np.std(groups[48], ddof=1))
     estimate = by_value["48"]["estimate"]  # the repeated trial counts once
     assert (estimate["n"], estimate["value"]) == (3, pytest.approx(np.mean([0.72, 0.71, 0.71])))
-    assert found["trends"]["d_model"]["word"] == "flat"
-    assert found["trends"]["learning_rate"]["word"] == "increasing"
-    rate = found["trends"]["learning_rate"]["estimate"]
+    assert actual["trends"]["d_model"]["word"] == "flat"
+    assert actual["trends"]["learning_rate"]["word"] == "increasing"
+    rate = actual["trends"]["learning_rate"]["estimate"]
     welch = scipy.stats.ttest_ind([0.70, 0.72, 0.72, 0.70, 0.71], [0.71, 0.69, 0.68, 0.66], equal_var=False).confidence_interval()  # fmt: skip
     assert (rate["low"], rate["high"]) == pytest.approx((welch.low, welch.high))
-    assert not found["trends"]["learning_rate"]["supported"]
-    assert found["convergence"] == pytest.approx(list(np.maximum.accumulate(values)))
-    assert found["forced"][0]["type"] == "min_d_model"
-    assert found["forced"][0]["params"]["d_model"] == 32
-    assert found["ranges"] == {"known": 4, "collapsed": 3, "mean_width": pytest.approx(0.275),
+    assert not actual["trends"]["learning_rate"]["supported"]
+    assert actual["convergence"] == pytest.approx(list(np.maximum.accumulate(values)))
+    assert actual["forced"][0]["type"] == "min_d_model"
+    assert actual["forced"][0]["params"]["d_model"] == 32
+    assert actual["ranges"] == {"known": 4, "collapsed": 3, "mean_width": pytest.approx(0.275),
                                "recalls": 2, "no_recall": 2}  # fmt: skip
-    assert any("forced trial won" in note for note in found["notes"])
-    best = found["best"]["estimate"]
+    assert any("forced trial won" in note for note in actual["notes"])
+    best = actual["best"]["estimate"]
     assert (best["n"], best["n_candidates"]) == (422, 9)
     half = 1.96 * auc_standard_error(0.72, 76, 346)
     assert best["high"] - best["value"] == pytest.approx(half, rel=1e-3)
@@ -218,13 +222,13 @@ def test_only_architectures_whose_heads_divide_the_width_can_be_untested(folder)
 
 
 def test_gaps_lie_on_the_scale_that_spaces_levels_evenly(folder):
-    found = {p.name: p for p in coverage(read_study(folder)).parameters}
-    assert found["d_model"].counts == {32: 4, 48: 4, 64: 2, 80: 0}
-    assert found["d_model"].configurations == {32: 4, 48: 3, 64: 2, 80: 0}
-    assert found["d_model"].untested == [80]
-    gap = found["n_heads"].gap
+    actual = {p.name: p for p in coverage(read_study(folder)).parameters}
+    assert actual["d_model"].counts == {32: 4, 48: 4, 64: 2, 80: 0}
+    assert actual["d_model"].configurations == {32: 4, 48: 3, 64: 2, 80: 0}
+    assert actual["d_model"].untested == [80]
+    gap = actual["n_heads"].gap
     assert (gap.low, gap.high, gap.share, gap.scale) == (4, 32, 0.75, "log")
-    assert found["n_layers"].gap is None
+    assert actual["n_layers"].gap is None
     space = {"learning_rate": Range(1e-5, 1e-1, log=True)}
     (one,) = coverage(from_rows("x", _rows()), space).parameters
     assert (one.gap.low, one.gap.high, one.gap.share) == (1e-4, 1e-1, 0.75)
@@ -240,12 +244,12 @@ def test_counts_of_a_grid_are_those_of_the_trials(points):
     levels = {"a": (0, 1, 2), "b": (0, 1, 2), "c": (0, 1, 2)}
     rows = [{"number": i, "value": 0.5, "params": dict(zip("abc", p, strict=True))}
             for i, p in enumerate(points)]  # fmt: skip
-    found = coverage(from_rows("x", rows, levels))
-    assert len(found.pairs) == 3
-    for grid in found.pairs:
+    actual = coverage(from_rows("x", rows, levels))
+    assert len(actual.pairs) == 3
+    for grid in actual.pairs:
         assert sum(grid.counts.values()) == len(points)
         assert grid.tested + len(grid.untested) == len(grid.counts) == 9
-    for one in found.parameters:
+    for one in actual.parameters:
         assert sum(one.counts.values()) == len(points)
         assert sum(one.configurations.values()) == len(set(points))
 
@@ -263,21 +267,21 @@ def test_the_parameter_that_was_planted_has_the_importance():
     codes, y = _planted(60, 0)
     rows = [{"number": i, "value": float(v), "params": {"a": int(a), "b": int(b), "c": int(c), "i": i % 30}}
             for i, (v, a, b, c) in enumerate(zip(y, *codes, strict=True))]  # fmt: skip
-    found = analyze(from_rows("planted", rows))
-    one = {i.name: i for i in found.importance}
+    actual = analyze(from_rows("planted", rows))
+    one = {i.name: i for i in actual.importance}
     assert one["a"].additive.low > 0.9
     assert one["a"].top.value > one["a"].top_chance
     assert max(one["b"].additive.value, one["c"].additive.value) < 0.05
-    assert sum(i.additive.value for i in found.importance) == pytest.approx(1)
-    assert found.surrogate.explained > 0.8
+    assert sum(i.additive.value for i in actual.importance) == pytest.approx(1)
+    assert actual.surrogate.explained > 0.8
     assert one["a"].effect == pytest.approx(0.02 * np.std(range(4)), rel=0.1)
-    for i in found.importance:
+    for i in actual.importance:
         assert i.additive.low <= i.additive.value <= i.additive.high
-        assert i.published == pytest.approx(between_share(*_as_codes(found, i.name)))
+        assert i.published == pytest.approx(between_share(*_as_codes(actual, i.name)))
 
 
-def _as_codes(found, name):
-    study = found.study
+def _as_codes(actual, name):
+    study = actual.study
     return level_codes(study, name, study.completed), np.array([t.value for t in study.completed])
 
 
@@ -323,12 +327,12 @@ def test_departure_is_pearsons_divergence():
 def test_numbers_with_many_levels_are_grouped():
     rows = [{"number": i, "value": 0.7 + i / 1e4, "params": {"learning_rate": 1e-5 * 1.1**i, "k": "ab"[i % 2]}}
             for i in range(40)]  # fmt: skip
-    found = analyze(from_rows("many", rows, {"learning_rate": Range(1e-5, 1e-3, log=True)}))
-    assert len(found.by_value["learning_rate"]) == 5
-    assert sum(r.count for r in found.by_value["learning_rate"]) == 40
-    assert found.trends["learning_rate"].word == "flat"
-    assert "k" not in found.trends
-    assert "1e-05 to" in _text(across([found]))
+    actual = analyze(from_rows("many", rows, {"learning_rate": Range(1e-5, 1e-3, log=True)}))
+    assert len(actual.by_value["learning_rate"]) == 5
+    assert sum(r.count for r in actual.by_value["learning_rate"]) == 40
+    assert actual.trends["learning_rate"].word == "flat"
+    assert "k" not in actual.trends
+    assert "1e-05 to" in _text(across([actual]))
 
 
 # ------------------------------------------------------------------------------------- summaries
@@ -341,18 +345,18 @@ def test_intervals_are_those_of_the_textbooks(n, m, seed):
     low, high = scipy.stats.ttest_1samp(a, 0).confidence_interval()
     assert (mean_estimate(a).low, mean_estimate(a).high) == pytest.approx((low, high))
     welch = scipy.stats.ttest_ind(a, b, equal_var=False).confidence_interval()
-    found = difference_estimate(a, b)
-    assert (found.low, found.high) == pytest.approx((welch.low, welch.high))
+    actual = difference_estimate(a, b)
+    assert (actual.low, actual.high) == pytest.approx((welch.low, welch.high))
     if n > 3:
         x = rng.standard_normal(n)
         r = scipy.stats.pearsonr(x, a)
-        found = correlation_estimate(x, a)
-        assert (found.value, found.low, found.high) == pytest.approx(
+        actual = correlation_estimate(x, a)
+        assert (actual.value, actual.low, actual.high) == pytest.approx(
             (r.statistic, *r.confidence_interval())
         )
-        line, found = scipy.stats.linregress(x, a), slope_estimate(x, a)
+        line, actual = scipy.stats.linregress(x, a), slope_estimate(x, a)
         half = scipy.stats.t.ppf(0.975, n - 2) * line.stderr
-        assert (found.value, found.high - found.value) == pytest.approx((line.slope, half))
+        assert (actual.value, actual.high - actual.value) == pytest.approx((line.slope, half))
 
 
 def test_summaries_without_a_spread_have_no_interval():
@@ -394,12 +398,12 @@ def _three(gap, positives=76, examples=422):
 
 
 def test_budgets_that_differ_less_than_their_error_support_no_verdict():
-    found = _three(0.005)
-    (group,) = found.groups
+    actual = _three(0.005)
+    (group,) = actual.groups
     assert [m.study.budget for m in group.members] == ["2M", "20M", "200M"]
     assert (group.verdict, group.is_supported, group.sizes_rise) == ("HOLDS", False, True)
     assert (
-        "No difference between budgets exceeds its error in 3 comparisons" in found.sentences()[0]
+        "No difference between budgets exceeds its error in 3 comparisons" in actual.sentences()[0]
     )
     best = next(d for d in group.differences if (d.one, d.two) == ("s0", "s2"))
     error = np.hypot(auc_standard_error(0.72, 76, 346), auc_standard_error(0.73, 76, 346))
@@ -413,17 +417,17 @@ def test_budgets_that_differ_less_than_their_error_support_no_verdict():
 
 
 def test_budgets_that_differ_more_are_said_to():
-    found = _three(0.005, positives=400_000, examples=2_000_000)
-    assert found.groups[0].is_supported
-    assert found.sentences()[0].startswith("3 of 3 comparisons of budgets exceed their error")
+    actual = _three(0.005, positives=400_000, examples=2_000_000)
+    assert actual.groups[0].is_supported
+    assert actual.sentences()[0].startswith("3 of 3 comparisons of budgets exceed their error")
     unknown = _three(0.005, positives=None, examples=None)
     assert unknown.sentences()[0].startswith("Nothing is said about size")
     assert "is unknown, as positives are not known" in _text(unknown)
     assert verdict([0.1, 0.2]) is None
 
 
-def _text(found):
-    return to_markdown(found.document())
+def _text(actual):
+    return to_markdown(actual.document())
 
 
 def test_studies_of_other_kinds_are_not_compared():
@@ -454,8 +458,8 @@ def test_one_study_is_printed_and_written(folder, tmp_path, capsys):
 
 
 def test_everything_about_a_study_is_in_its_document(folder):
-    found = across([analyze(read_study(folder))])
-    document = found.document()
+    actual = across([analyze(read_study(folder))])
+    document = actual.document()
     titles = [table.title for table in document.tables()]
     assert [t.partition(":")[0] for t in titles if t.partition(":")[0] in NAMES] == list(NAMES)
     assert len(document.figures()) == 3 + len(NAMES)  # trials twice, importance, one per parameter
@@ -470,7 +474,7 @@ def test_everything_about_a_study_is_in_its_document(folder):
     assert rows["80"][0] is None  # not tried
     assert trials.note == "×, grey: invalid; empty, white: untested"
     assert means.rows[1][2].value == pytest.approx(np.mean([0.72, 0.71, 0.72]))
-    frame = found.to_frame()
+    frame = actual.to_frame()
     assert frame.filter(parameter="dropout", level="0.1")["trials"].to_list() == [5]
     coverage_ = Coverages([coverage(read_study(folder))])
     assert "9 of 30 (30 %)" in to_markdown(coverage_.document())
@@ -597,12 +601,12 @@ def test_rows_of_our_own_studies_are_checked():
             {"number": 1, "value": None, "params": {"d_model": 16}, "state": "pruned"}]  # fmt: skip
     study = from_rows("ours", rows, {"d_model": (8, 16, 24)})
     assert (len(study.trials), len(study.completed)) == (2, 1)
-    found = analyze(study).to_dict()
-    assert found["states"] == {"complete": 1, "pruned": 1}
-    assert found["best"]["estimate"]["low"] is None
-    assert found["std_auc"] is None
-    assert found["surrogate_explains"] is None
-    json.dumps(found, allow_nan=False)
+    actual = analyze(study).to_dict()
+    assert actual["states"] == {"complete": 1, "pruned": 1}
+    assert actual["best"]["estimate"]["low"] is None
+    assert actual["std_auc"] is None
+    assert actual["surrogate_explains"] is None
+    json.dumps(actual, allow_nan=False)
     with pytest.raises(DataError, match="scores"):
         from_rows("ours", [{**rows[0], "scores": (0.1, math.nan)}])
     write = across([analyze(study)])
@@ -644,9 +648,9 @@ def test_none_is_a_level():
 def test_intervals_of_level_means_of_shares_stay_inside_0_and_1():
     rows = [{"number": i, "value": v, "params": {"a": 0}} for i, v in enumerate((0.99, 0.9, 0.99))]
     for measure, inside in (("AUC", True), ("macro_f1", False)):
-        found = analyze(from_rows("high", [{**r, "params": {"a": 0, "i": r["number"]}} for r in rows],
+        actual = analyze(from_rows("high", [{**r, "params": {"a": 0, "i": r["number"]}} for r in rows],
                                   measure=measure))  # fmt: skip
-        (row,) = found.by_value["a"]
+        (row,) = actual.by_value["a"]
         assert (row.estimate.high <= 1) == inside
         assert row.estimate.value == pytest.approx(0.96)
 
@@ -656,11 +660,11 @@ def test_a_setting_below_a_choice_pairs_with_its_own_branch_only():
              "loss:asl.clip": (0, 0.05)}  # fmt: skip
     rows = [{"number": i, "value": 0.7, "params": {"loss": "focal", "loss:focal.alpha": a}}
             for i, a in enumerate((0.25, 0.5))]  # fmt: skip
-    found = {grid.names: grid for grid in coverage(from_rows("below", rows, space)).pairs}
-    alpha = found["loss", "loss:focal.alpha"]
+    actual = {grid.names: grid for grid in coverage(from_rows("below", rows, space)).pairs}
+    alpha = actual["loss", "loss:focal.alpha"]
     assert (alpha.tested, len(alpha.counts)) == (2, 3)
-    assert len(found["loss", "loss:asl.clip"].counts) == 2
-    assert ("loss:focal.alpha", "loss:asl.clip") not in found
+    assert len(actual["loss", "loss:asl.clip"].counts) == 2
+    assert ("loss:focal.alpha", "loss:asl.clip") not in actual
 
 
 def test_a_coverage_map_is_drawn_where_only_other_pairs_are_discrete():

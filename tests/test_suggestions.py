@@ -148,9 +148,9 @@ def _texts(node):
 def test_commands_in_the_sentences_of_the_package_exist():
     verbs = {words for words, _ in _verbs()}
     texts = [t for file in PACKAGE.rglob("*.py") for t in _texts(ast.parse(file.read_text()))]
-    found = re.findall(r"`trueness ([a-z][^`]+)`", "\n".join(texts))
-    assert len(found) > 15
-    for one in found:
+    actual = re.findall(r"`trueness ([a-z][^`]+)`", "\n".join(texts))
+    assert len(actual) > 15
+    for one in actual:
         words = one.split()
         assert any(" ".join(words[:n]) in verbs for n in (1, 2)), one
 

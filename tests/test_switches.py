@@ -184,11 +184,11 @@ def test_specs_without_a_switch_keep_their_keys():
     """As stored before there was any switch."""
     plain = Spec.model_validate(
         {"task": {"kind": "market", "bars": "x"}, "model": "patchtst",
-         "evaluation": {"protocol": "mission"}}
+         "evaluation": {"protocol": "holdout"}}
     )  # fmt: skip
-    assert plain.key == "06bc7cab8240"
+    assert plain.key == "9c0d601fe8a5"
     assert plain.canonical_json() == (
-        '{"evaluation":{"protocol":"mission"},"task":{"bars":"x","kind":"market"}}'
+        '{"evaluation":{"protocol":"holdout"},"task":{"bars":"x","kind":"market"}}'
     )
     for path, off in OFF.items():
         assert spec_of(path, off).key == spec_of().key

@@ -18,7 +18,7 @@ from trueness.examples import PARTS
 from trueness.fit import Device, fit_stack
 from trueness.judge.table_features import audit_table
 from trueness.spec import Spec, explain_error
-from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
+from trueness.spec.evaluation import Given, KFold, RowsForward, RowsHoldout
 from trueness.spec.table import TableTask
 from trueness.table import bundled, load_table, table_examples, table_of
 from trueness.table.examples import divide
@@ -95,7 +95,7 @@ def test_folds_and_shares_are_stratified(y, k, seed):
     for label in (0, 1):
         sizes = ((parts == OOF) & (np.array(y) == label)).sum(axis=1)
         assert sizes.max() - sizes.min() <= 1 + (label == 0)
-    rule = Holdout(protocol="holdout", validation_pct=25, test_pct=20, seed=seed)
+    rule = RowsHoldout(protocol="holdout", validation_pct=25, test_pct=20, seed=seed)
     (part,) = divided(rule, units(y))
     for name, share in ((VALIDATION, 0.25), (TEST, 0.2)):
         for label in (0, 1):
@@ -136,7 +136,7 @@ def test_forward_folds_know_nothing_of_what_they_predict(hours, purge, data):
 def test_a_holdout_by_time_is_in_order_and_purged(hours, purge, dated):
     when = np.datetime64(START, "us") + np.array(hours) * np.timedelta64(1, "h")
     dates = {"val_start": "2020-01-06", "test_start": "2020-01-11 12:00"} if dated else {}
-    rule = Holdout(protocol="holdout", purge=purge, **dates)
+    rule = RowsHoldout(protocol="holdout", purge=purge, **dates)
     (part,) = divided(rule, units([0] * len(when), when))
     gap = np.timedelta64(20 if purge else 0, "h")
     bounds = [np.datetime64(v, "us") for v in ("2020-01-06", "2020-01-11T12")] if dated else [
@@ -190,7 +190,7 @@ def changed(rows, inside, seed):
 RULES = [
     (KFOLD, {"cluster": "customer"}),
     (RowsForward(protocol="walk_forward", n_blocks=2, purge="1d"), TIMED),
-    (Holdout(protocol="holdout"), {}),
+    (RowsHoldout(protocol="holdout"), {}),
     (Given(protocol="given", split="part"), {"drop": []}),
 ]
 
@@ -283,8 +283,8 @@ def test_names_that_collide_are_numbered_and_odd_values_are_no_matter():
     }
     assert not {"nothing", "endless"} & {*one.features}
     assert np.isfinite(one.series).all()
-    found = audit_table(task(), KFOLD, table_of(rows)).groups()
-    assert {"nothing", "endless"} <= {*found["constants"]}
+    actual = audit_table(task(), KFOLD, table_of(rows)).groups()
+    assert {"nothing", "endless"} <= {*actual["constants"]}
 
 
 def test_roles_are_no_inputs_unless_they_are_categories():
@@ -310,31 +310,31 @@ def test_windows_hold_rows_of_one_group_up_to_the_unit(context, n_groups, seed):
         booked=pl.Series([START + dt.timedelta(days=int(d)) for d in rng.integers(0, 90, 160)]),
     )
     rule = RowsForward(protocol="walk_forward")
-    found = divide(task(**TIMED, context=context), rule, table_of(rows))
-    window = found.order[found.start[:, None] + np.arange(context)]
+    actual = divide(task(**TIMED, context=context), rule, table_of(rows))
+    window = actual.order[actual.start[:, None] + np.arange(context)]
     when, shop = rows["booked"].to_numpy()[window], rows["shop"].to_numpy()[window]
     assert (shop == shop[:, :1]).all()
     assert (when[:, 1:] >= when[:, :-1]).all()
-    np.testing.assert_array_equal(window[:, -1], found.unit)
+    np.testing.assert_array_equal(window[:, -1], actual.unit)
     possible = rows.group_by("shop").len()["len"].to_numpy() - context + 1
-    assert len(found.unit) == possible.clip(min=0).sum() == len(np.unique(found.unit))
+    assert len(actual.unit) == possible.clip(min=0).sum() == len(np.unique(actual.unit))
 
 
 @pytest.mark.parametrize(
     "rule",
     [KFOLD, Given(protocol="given", fold="shuffled"), RowsForward(protocol="walk_forward", n_blocks=3),
-     Holdout(protocol="holdout", purge="2d")],
+     RowsHoldout(protocol="holdout", purge="2d")],
 )  # fmt: skip
 def test_no_training_window_reaches_into_what_is_predicted(rule):
     rng = np.random.default_rng(0)
     rows = frame().with_columns(shuffled=pl.Series(np.arange(160) // 20 % 2), rest=rng.random(160))
-    found = divide(task(time="booked", group="shop", context=3), rule, table_of(rows))
-    window = found.order[found.start[:, None] + np.arange(3)]
-    for part in found.parts:
-        hidden = found.unit[np.isin(part, (TEST, OOF))]
+    actual = divide(task(time="booked", group="shop", context=3), rule, table_of(rows))
+    window = actual.order[actual.start[:, None] + np.arange(3)]
+    for part in actual.parts:
+        hidden = actual.unit[np.isin(part, (TEST, OOF))]
         assert (part == TRAIN).sum() > 20
         assert not np.isin(window[np.isin(part, (TRAIN, VALIDATION))], hidden).any()
-        assert not np.isin(window[part == TRAIN], found.unit[part == VALIDATION]).any()
+        assert not np.isin(window[part == TRAIN], actual.unit[part == VALIDATION]).any()
 
 
 def test_groups_stay_together_where_windows_are_drawn():
@@ -461,7 +461,7 @@ def test_bad_tables(code, roles, columns):
         ("many_folds", RowsForward(protocol="walk_forward", block_length="1s")),
         (
             "empty_part",
-            Holdout(protocol="holdout", val_start="2030-01-01", test_start="2031-01-01"),
+            RowsHoldout(protocol="holdout", val_start="2030-01-01", test_start="2031-01-01"),
         ),
         ("given_folds", Given(protocol="given", fold="constant")),
         ("unknown_column", Given(protocol="given", fold="no")),
@@ -522,7 +522,7 @@ SPEC = {"task": {"kind": "table", "rows": "0", "label": "y"}, "model": "logit"}
 @pytest.mark.parametrize(
     ("task_fields", "evaluation", "path", "words"),
     [
-        ({}, {"protocol": "mission"}, ("evaluation",), "holdout, kfold, walk_forward, given"),
+        ({}, {"protocol": "purged_kfold"}, ("evaluation",), "holdout, kfold, walk_forward, given"),
         ({}, {"protocol": "kfold", "folds": 3}, ("evaluation", "folds"), "n_folds"),
         (
             {"time": "t"},
@@ -560,7 +560,7 @@ def test_mistakes_are_told_where_they_are(task_fields, evaluation, path, words):
 
 def test_protocols_belong_to_their_task():
     market = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "kfold"}}
-    with pytest.raises(ValidationError, match="mission"):
+    with pytest.raises(ValidationError, match="holdout"):
         Spec.model_validate(market)
     forward = {"protocol": "walk_forward", "start": "2020-01-01"}
     content = {**SPEC, "task": {**SPEC["task"], "time": "t"}, "evaluation": forward}
@@ -584,7 +584,7 @@ def test_revin_of_one_row_is_refused():
     ("rule", "part", "judged", "sealed"),
     [
         (KFOLD, "oof", ("oof",), ()),
-        (Holdout(protocol="holdout"), "validation", ("validation", "test"), ("test",)),
+        (RowsHoldout(protocol="holdout"), "validation", ("validation", "test"), ("test",)),
         (Given(protocol="given", fold="f"), "oof", ("oof",), ()),
         (Given(protocol="given", split="s"), "validation", ("validation", "test"), ("test",)),
     ],
@@ -695,14 +695,14 @@ def test_the_audit_finds_what_is_planted():
     )  # fmt: skip
     rule = RowsForward(protocol="walk_forward", n_blocks=2)
     audit = audit_table(task(**TIMED), rule, table_of(rows, "cards"))
-    found = audit.groups()
+    actual = audit.groups()
     assert {one.name for one in audit.leaks} == {"closed_on", "verdict", "score"}
-    assert {*found["constants"]} == {"constant", "empty", "broken"}
-    assert [text.split()[0] for text in found["near constants"]] == ["nearly"]
-    assert {*found["copies"]} == {"twice = amount", "cents = amount", "renamed = kind"}
-    assert "row" in found["identifiers"]
-    assert "amount" not in found["identifiers"]
-    drift = found["drift between training and measured rows"]
+    assert {*actual["constants"]} == {"constant", "empty", "broken"}
+    assert [text.split()[0] for text in actual["near constants"]] == ["nearly"]
+    assert {*actual["copies"]} == {"twice = amount", "cents = amount", "renamed = kind"}
+    assert "row" in actual["identifiers"]
+    assert "amount" not in actual["identifiers"]
+    drift = actual["drift between training and measured rows"]
     assert (
         {"moving", "row"} <= {text.split()[0] for text in drift} <= {"moving", "row", "closed_on"}
     )
@@ -733,7 +733,7 @@ def test_the_audit_counts_repeated_rows_and_shared_clusters():
 
 
 def test_the_audit_does_not_look_at_a_sealed_part():
-    rows, rule = frame(), Holdout(protocol="holdout", test_pct=30)
+    rows, rule = frame(), RowsHoldout(protocol="holdout", test_pct=30)
     test = table_examples(task(**TIMED), rule, table_of(rows)).members("test")
     late = np.isin(np.arange(160), test)  # rows are in order of time
     other = changed(rows, late, 0).with_columns(

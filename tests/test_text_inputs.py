@@ -69,11 +69,11 @@ def test_what_is_not_a_number_is_no_label_no_language_and_no_cluster(built, end)
     if end == "jsonl":
         for row in rows:
             row.update({k: NAN for k, v in row.items() if v is None})
-    found = built(f"a.{end}", rows if end == "jsonl" else pl.DataFrame(rows))
-    assert found.reports["skipped"] == {"no label": 40}
-    assert (_rows(found), set(found.classes)) == (360, set(NAMES))
-    assert "nan" not in _languages(found)
-    clusters = pl.concat(pl.read_parquet(f)["cluster"] for f in found.folder.glob("*.parquet"))
+    actual = built(f"a.{end}", rows if end == "jsonl" else pl.DataFrame(rows))
+    assert actual.reports["skipped"] == {"no label": 40}
+    assert (_rows(actual), set(actual.classes)) == (360, set(NAMES))
+    assert "nan" not in _languages(actual)
+    clusters = pl.concat(pl.read_parquet(f)["cluster"] for f in actual.folder.glob("*.parquet"))
     assert clusters.n_unique() == 360
 
 
@@ -104,10 +104,10 @@ def test_decomposed_letters_are_the_same_language_and_the_same_class(built):
 def test_classes_that_look_the_same_and_names_of_missing_values_are_told(built):
     kinds = ("Maße", "MASSE", "nan", "Kabel")
     text = "".join(f"{t},{kinds[i % 4]}\n" for i, t in enumerate(TEXTS))
-    told = built("a.csv", "text,label\n" + text).reports["suspicious_names"]
-    assert len(told) == 2
-    assert "'MASSE', 'Maße'" in told[0]
-    assert "'nan'" in told[1]
+    note = built("a.csv", "text,label\n" + text).reports["suspicious_names"]
+    assert len(note) == 2
+    assert "'MASSE', 'Maße'" in note[0]
+    assert "'nan'" in note[1]
 
 
 def test_soft_hyphens_hide_no_duplicates(built):
@@ -130,8 +130,8 @@ def test_codes_of_languages_are_folded_and_countries_asked_back(built):
             "language": [codes[i % len(codes)] for i in range(400)],
         })  # fmt: skip
 
-    found = built("a.parquet", titles(("es", "eng", "iw", "pt_BR")), detect=False)
-    assert _languages(found) == {"es": 100, "en": 100, "he": 100, "pt": 100}
+    actual = built("a.parquet", titles(("es", "eng", "iw", "pt_BR")), detect=False)
+    assert _languages(actual) == {"es": 100, "en": 100, "he": 100, "pt": 100}
     with pytest.raises(DataError) as error:
         built("b.parquet", titles(("us", "es")))
     assert error.value.code == "country"
@@ -163,16 +163,16 @@ def test_columns_of_other_types_are_refused_with_their_name_and_type(built, colu
 def test_texts_without_an_id_are_called_by_their_number(built):
     ids = [None if i % 3 == 0 else f"x{i}" for i in range(300)]
     labels = [NAMES[i % 2] for i in range(300)]
-    found = built("a.parquet", pl.DataFrame({"text": TEXTS[:300], "label": labels, "id": ids}))
-    called = {one for name in PARTS for one in found.part(name).ids}
+    actual = built("a.parquet", pl.DataFrame({"text": TEXTS[:300], "label": labels, "id": ids}))
+    called = {one for name in PARTS for one in actual.part(name).ids}
     assert called == {str(i) if i % 3 == 0 else f"x{i}" for i in range(300)}
 
 
 def test_large_clusters_and_truth_values_are_taken(built):
     cluster = pl.Series([2**63 + i // 2 for i in range(300)], dtype=pl.UInt64)
     frame = pl.DataFrame({"text": TEXTS[:300], "label": [i % 3 == 0 for i in range(300)]})
-    found = built("a.parquet", frame.with_columns(cluster=cluster))
-    assert (_rows(found), found.classes) == (300, ("false", "true"))
+    actual = built("a.parquet", frame.with_columns(cluster=cluster))
+    assert (_rows(actual), actual.classes) == (300, ("false", "true"))
     rows = [{"text": t, "label": i % 3 == 0} for i, t in enumerate(TEXTS)]
     assert built("b.jsonl", rows).classes == ("false", "true")
 

@@ -184,9 +184,9 @@ def test_unsure_texts_go_to_the_language_that_bayes_rule_says():
         raw = _raw(text)
         weight = {known: raw[known] * counts[known] for known in ("en", "de", "fr")}
         best = max(weight, key=weight.get)
-        told = weight[best] >= 0.5 * sum(weight.values()) and raw != nothing
-        assert one == (best if told else "und")
-        changed += told
+        note = weight[best] >= 0.5 * sum(weight.values()) and raw != nothing
+        assert one == (best if note else "und")
+        changed += note
     assert changed >= 2
 
 
@@ -220,9 +220,9 @@ def test_n_grams_tell_unsure_titles_better_than_their_frequencies_do(catalogue, 
     sure = detect(texts)[0]
     unsure = sure == "und"
     assert unsure.sum() > 150
-    weighed, told = detect_among(texts, counts), detect_among(texts, counts, model)
-    np.testing.assert_array_equal(told[~unsure], sure[~unsure])
-    rights = [(codes == true)[unsure].mean() for codes in (weighed, told)]
+    weighed, note = detect_among(texts, counts), detect_among(texts, counts, model)
+    np.testing.assert_array_equal(note[~unsure], sure[~unsure])
+    rights = [(codes == true)[unsure].mean() for codes in (weighed, note)]
     assert rights[0] < 0.8
     assert rights[1] > 0.9
     assert detect_among(["!?", "", "🙂"], counts, model).tolist() == ["und"] * 3

@@ -53,8 +53,8 @@ def test_pad_is_token_zero_and_the_bytes_follow(tokenizer):
 
 def test_pairs_are_merged_by_their_number():
     """The first merges are the most frequent pairs of bytes, counted by hand."""
-    found = train_tokenizer(["ababab ab", "cd"], ["en", "en"], vocabulary=258, min_frequency=1)
-    assert max(found.get_vocab().items(), key=lambda one: one[1]) == ("ab", 257)
+    actual = train_tokenizer(["ababab ab", "cd"], ["en", "en"], vocabulary=258, min_frequency=1)
+    assert max(actual.get_vocab().items(), key=lambda one: one[1]) == ("ab", 257)
 
 
 @given(st.lists(st.text(max_size=30), min_size=1, max_size=5))
@@ -136,9 +136,9 @@ def test_pad_token_of_other_tokenizers():
     assert pad_token(_word_level("a", "<|endoftext|>", "?")) == (1, "<|endoftext|>")
     assert pad_token(_word_level("a", "?"))[0] == 0
     assert "neither" in pad_token(_word_level("a", "?"))[1]
-    told = _word_level("a", "[PAD]", "?")
-    told.enable_padding(pad_id=2, pad_token="?")
-    assert pad_token(told) == (2, "?")
+    note = _word_level("a", "[PAD]", "?")
+    note.enable_padding(pad_id=2, pad_token="?")
+    assert pad_token(note) == (2, "?")
 
 
 @pytest.mark.parametrize(
@@ -196,10 +196,10 @@ def test_sampling_gives_small_languages_longer_tokens():
     languages = ["en"] * len(texts) + ["da"] * len(small)
     tokens = {}
     for alpha in (1.0, 0.3):
-        found = train_tokenizer(
+        actual = train_tokenizer(
             texts + small, languages, vocabulary=420, alpha=alpha, min_frequency=2
         )
-        tokens[alpha] = encode(small, found).lengths.sum()
+        tokens[alpha] = encode(small, actual).lengths.sum()
     assert tokens[0.3] < tokens[1.0]
 
 

@@ -92,11 +92,11 @@ def _softmax_form(spec, z, y, language):
 @pytest.mark.parametrize("name", SPECS)
 def test_equals_the_published_formula_on_probabilities(name):
     logits, y, language = _batch()
-    found = _loss(name)(logits, y, language)
+    actual = _loss(name)(logits, y, language)
     rows = zip(logits.numpy(), y.tolist(), language.tolist(), strict=True)
     expected = [_softmax_form(SPECS[name], *row) for row in rows]
     # priors and margins are float32
-    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-6)
+    np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("name", SPECS)
@@ -312,13 +312,13 @@ def test_supcon_equals_a_double_loop(tau, omega, remembered):
     own, past = _points(17, 1), _points(remembered, 2)
     if remembered:
         past.y[3], past.language[3] = -1, -1
-    found, anchor = supcon(
+    actual, anchor = supcon(
         own.z, own.y, temperature=tau, language=None if omega is None else own.language,
         cross_weight=omega or 1.0, memory=past if remembered else None,
     )  # fmt: skip
     memory = list(zip(past.z, past.y.tolist(), past.language.tolist(), strict=True))
     losses, has = _loop(own.z, own.y.tolist(), own.language.tolist(), tau, omega, memory)
-    np.testing.assert_allclose(found.numpy(), losses, rtol=1e-6)  # weights are float32
+    np.testing.assert_allclose(actual.numpy(), losses, rtol=1e-6)  # weights are float32
     assert anchor.tolist() == has
 
 
@@ -450,8 +450,8 @@ def test_kl_is_the_sum_over_classes_and_its_gradient_keeps_its_size():
         p, own = (np.exp(z.numpy() / t) for z in (teacher, logits))
         p, own = p / p.sum(1, keepdims=True), own / own.sum(1, keepdims=True)
         expected = t**2 * (p * np.log(p / own)).sum(1)
-        found = kl_to_teacher(logits, teacher, temperature=t)
-        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-10)
+        actual = kl_to_teacher(logits, teacher, temperature=t)
+        np.testing.assert_allclose(actual.numpy(), expected, rtol=1e-10)
     z = logits.requires_grad_()
     assert torch.autograd.gradcheck(lambda x: kl_to_teacher(x, teacher, temperature=2.0), z)
     # text.md 15.5 at a high temperature: T^2 KL tends to half the squared distance over K
@@ -529,8 +529,8 @@ def test_class_weights_are_those_of_scikit_learn_and_of_the_effective_number():
     expected = compute_class_weight("balanced", classes=np.arange(3), y=rows)
     np.testing.assert_allclose(class_weights("balanced", torch.tensor(counts)), expected, rtol=1e-6)
     effective = np.array([1 / ((1 - 0.99**n) / (1 - 0.99)) for n in counts])
-    found = class_weights("effective", torch.tensor(counts), beta=0.99).numpy()
-    np.testing.assert_allclose(found / found[0], effective / effective[0], rtol=1e-5)
+    actual = class_weights("effective", torch.tensor(counts), beta=0.99).numpy()
+    np.testing.assert_allclose(actual / actual[0], effective / effective[0], rtol=1e-5)
     np.testing.assert_allclose(class_weights("effective", torch.tensor(counts), beta=0.0), 1)
     # the other limit: beta to 1 is balanced
     limit = class_weights("effective", torch.tensor(counts), beta=1 - 1e-9)

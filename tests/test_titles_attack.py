@@ -80,12 +80,12 @@ def refused(capsys):
     def call(*arguments):
         with pytest.raises(SystemExit) as caught:
             main(["text", *map(str, arguments)])
-        told = capsys.readouterr()
+        note = capsys.readouterr()
         assert caught.value.code == 2
-        assert told.err.count("\n") == 1
-        assert told.err.startswith("trueness: ")
-        assert not told.out
-        return told.err
+        assert note.err.count("\n") == 1
+        assert note.err.startswith("trueness: ")
+        assert not note.out
+        return note.err
 
     return call
 
@@ -97,9 +97,9 @@ def answered(capsys):
     def call(*arguments):
         with pytest.raises(SystemExit) as caught:
             main(["text", *map(str, arguments)])
-        told = capsys.readouterr()
-        assert caught.value.code == 0, told.err
-        return told.out
+        note = capsys.readouterr()
+        assert caught.value.code == 0, note.err
+        return note.out
 
     return call
 
@@ -155,9 +155,9 @@ def _changed(corpus, folder, part, change):
     shutil.copytree(corpus.folder, folder)
     path = folder / f"{part}.parquet"
     change(pl.read_parquet(path)).write_parquet(path)
-    told = read_json(folder / "corpus.json")
-    told["files"][path.name] |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-    write_json(folder / "corpus.json", told)
+    note = read_json(folder / "corpus.json")
+    note["files"][path.name] |= {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
+    write_json(folder / "corpus.json", note)
     return load_corpus(folder)
 
 
@@ -190,8 +190,8 @@ def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
 
 def test_a_description_without_counts_is_refused(corpus, tmp_path, refused):
     shutil.copytree(corpus.folder, tmp_path / "c")
-    told = read_json(tmp_path / "c" / "corpus.json") | {"statistics": {}}
-    write_json(tmp_path / "c" / "corpus.json", told)
+    note = read_json(tmp_path / "c" / "corpus.json") | {"statistics": {}}
+    write_json(tmp_path / "c" / "corpus.json", note)
     assert "cannot be read" in refused("show", tmp_path / "c")
 
 
@@ -315,9 +315,9 @@ def test_a_build_that_is_stopped_leaves_nothing(tmp_path, number):
     while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
-    told = process.communicate(timeout=60)[1]
+    note = process.communicate(timeout=60)[1]
     assert process.returncode == 128 + number
-    assert "Traceback" not in told.decode()
+    assert "Traceback" not in note.decode()
     assert list(tmp_path.iterdir()) == []
 
 

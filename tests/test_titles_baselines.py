@@ -99,11 +99,11 @@ def test_words_are_learnt_and_probabilities_fit_validation(corpus, kind):
 
 
 def test_the_penalty_is_the_one_that_scores_best(corpus):
-    told = iter([0.4, 0.9])
-    fit = fit_titles_baseline(_spec("tfidf_svm"), corpus, lambda *_: next(told))
+    note = iter([0.4, 0.9])
+    fit = fit_titles_baseline(_spec("tfidf_svm"), corpus, lambda *_: next(note))
     assert fit.chosen.startswith("penalty 1e-05")
-    told = iter([0.9, 0.4])
-    fit = fit_titles_baseline(_spec("tfidf_svm"), corpus, lambda *_: next(told))
+    note = iter([0.9, 0.4])
+    fit = fit_titles_baseline(_spec("tfidf_svm"), corpus, lambda *_: next(note))
     assert fit.chosen.startswith("penalty 1e-06")
 
 

@@ -76,13 +76,13 @@ def _finalized(folder, kind, out, **how):
 @pytest.fixture(scope="module")
 def bundles(folder):
     """A bundle of every kind of model, and of the encoder as it was trained; read only."""
-    found = {}
+    actual = {}
     for kind in KINDS:
-        found[kind] = folder / "bundles" / kind
-        _finalized(folder, kind, found[kind], precision=CERTIFIED)
-    found["kept"] = folder / "bundles" / "kept"
-    _finalized(folder, "A", found["kept"], refit=False)
-    return found
+        actual[kind] = folder / "bundles" / kind
+        _finalized(folder, kind, actual[kind], precision=CERTIFIED)
+    actual["kept"] = folder / "bundles" / "kept"
+    _finalized(folder, "A", actual["kept"], refit=False)
+    return actual
 
 
 # ------------------------------------------------------------------------------------------ finalize
@@ -169,12 +169,12 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
     predictor = load(bundles[kind], device="cpu")
     promise = predictor.promise
     table = pl.DataFrame({"text": titles.texts, "language": titles.language})
-    found = predictor.predict(given_texts(table, language_column="language")).frame
+    actual = predictor.predict(given_texts(table, language_column="language")).frame
     logits = predictor.logits(titles.texts)
     probabilities = promise.temperatures.probabilities(logits, titles.language)
-    assert found["label"].to_list() == [promise.classes[i] for i in logits.argmax(axis=1)]
-    np.testing.assert_allclose(found["calibrated"], probabilities.max(axis=1))
-    for row, p in zip(found.iter_rows(named=True), probabilities.max(axis=1), strict=True):
+    assert actual["label"].to_list() == [promise.classes[i] for i in logits.argmax(axis=1)]
+    np.testing.assert_allclose(actual["calibrated"], probabilities.max(axis=1))
+    for row, p in zip(actual.iter_rows(named=True), probabilities.max(axis=1), strict=True):
         own = promise.thresholds.get(row["language"], promise.thresholds.get("other"))
         if promise.precision is None:
             assert row["answer"] == ANSWERED
@@ -421,11 +421,11 @@ def test_what_is_no_language_is_told_with_counts_and_what_may_be_meant(bundles):
     values = ["de", "germany", "Germany", "zz", None, "und", " ", "xyz"]
     table = pl.DataFrame({"text": ["Damen Laufschuhe"] * len(values), "lang": values})
     answer = trueness.load(bundles["tfidf_logit"]).predict(table, language_column="lang")
-    frame, (told,) = answer.to_frame(), [n for n in answer.to_dict()["notes"] if "no code" in n]
+    frame, (note,) = answer.to_frame(), [n for n in answer.to_dict()["notes"] if "no code" in n]
     assert frame["language"].to_list() == ["de", *["und"] * 6, "xyz"]
-    assert told.startswith("3 rows")
-    assert "'germany' (1; de?)" in told
-    assert "'zz' (1)" in told
+    assert note.startswith("3 rows")
+    assert "'germany' (1; de?)" in note
+    assert "'zz' (1)" in note
 
 
 RECIPE = {
@@ -491,20 +491,20 @@ def test_a_bundle_of_any_kind_says_which_words_move_it(bundles, capsys, kind):
     predictor = load(bundles[kind], device="cpu")
     code, out, err = call(capsys, "importance", bundles[kind], "--text", "red shoe new", "--json")
     assert code == 0, err
-    (_, found, _) = json.loads(out)["text"]["words"]
+    (_, actual, _) = json.loads(out)["text"]["words"]
     whole, without = log_softmax(predictor.logits(pl.Series(["red shoe new", "red new"])), axis=1)
     for k, name in enumerate(predictor.promise.classes):
-        assert found["effect"][name] == pytest.approx(whole[k] - without[k], abs=1e-4)
+        assert actual["effect"][name] == pytest.approx(whole[k] - without[k], abs=1e-4)
 
 
 def test_a_bundle_is_asked_about_the_texts_of_a_file(folder, bundles, tmp_path, capsys):
     texts = load_corpus(folder / "corpus").part("validation").texts
     pl.DataFrame({"text": [*texts, None]}).write_csv(tmp_path / "new.csv")
-    found = trueness.importance(
+    actual = trueness.importance(
         bundles["tfidf_logit"], data=tmp_path / "new.csv", texts=150
     ).to_dict()
-    assert (found["part"], found["n"], found["of"]) == ("given", 150, len(texts))
-    assert any(one["moves"] for one in found["effects"])
+    assert (actual["part"], actual["n"], actual["of"]) == ("given", 150, len(texts))
+    assert any(one["moves"] for one in actual["effects"])
     assert trueness.importance(bundles["majority"], data=tmp_path / "new.csv", texts=30)
 
 
@@ -576,14 +576,14 @@ def test_labels_of_texts_come_from_no_bars(folder, tmp_path):
 
 def test_outcomes_are_held_against_answers_the_promise_speaks_of(folder, tmp_path):
     bundle, answer, labels = _logged(folder, tmp_path)
-    found = bundle.monitor(labels=labels).to_dict()
+    actual = bundle.monitor(labels=labels).to_dict()
     joined = answer.join(labels, on="id")
     held = joined.filter(pl.col("answer") == ANSWERED)
     hits = int((held["label"] == held["y"]).sum())
-    assert (found["precision"]["k"], found["precision"]["n"]) == (hits, len(held))
-    assert found["base_rate"]["k"] == int((joined["label"] == joined["y"]).sum())
-    assert found["refuted"] is None
-    assert found["promised"] == CERTIFIED
+    assert (actual["precision"]["k"], actual["precision"]["n"]) == (hits, len(held))
+    assert actual["base_rate"]["k"] == int((joined["label"] == joined["y"]).sum())
+    assert actual["refuted"] is None
+    assert actual["promised"] == CERTIFIED
 
 
 def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
@@ -598,9 +598,9 @@ def test_a_promise_that_is_broken_is_refuted(folder, tmp_path, capsys):
         capsys, "monitor", tmp_path / "b", "--labels", tmp_path / "labels.csv", "--json"
     )
     assert code == 1
-    found = json.loads(out)
-    assert found["refuted"] in answer["id"].to_list()
-    assert any("no such class" in note for note in found["notes"])
+    actual = json.loads(out)
+    assert actual["refuted"] in answer["id"].to_list()
+    assert any("no such class" in note for note in actual["notes"])
     with pytest.raises(TruenessError) as caught:
         bundle.monitor(labels=labels)
     assert caught.value.code == "contradiction"
@@ -610,18 +610,18 @@ def test_only_a_fall_is_said_to_drift(folder, tmp_path):
     bundle, answer, labels = _logged(folder, tmp_path)
     shutil.copytree(tmp_path / "b", tmp_path / "other")
     right = labels.select("id").join(answer.select("id", y="label"), on="id")
-    told = " ".join(str(bundle.monitor(labels=right)).split())
-    assert ": rose" in told
-    assert "probabilities are too low" in told
-    assert "drifts" not in told
+    note = " ".join(str(bundle.monitor(labels=right)).split())
+    assert ": rose" in note
+    assert "probabilities are too low" in note
+    assert "drifts" not in note
     other = "Shoes" if answer["label"][0] == "Clothing" else "Clothing"
     wrong = right.with_columns(y=pl.when(pl.col("y") == other).then(pl.lit("Toys"))
                                .otherwise(pl.lit(other)))  # fmt: skip
-    found = trueness.load(tmp_path / "other").monitor(labels=wrong)
-    assert "drifts, fell" in " ".join(str(found).split())
-    shown = found.document().tables()[0]
+    actual = trueness.load(tmp_path / "other").monitor(labels=wrong)
+    assert "drifts, fell" in " ".join(str(actual).split())
+    shown = actual.document().tables()[0]
     assert len(shown.rows) == 20
-    assert f"{len(found.judgement.alarms) - 20} more; --csv FILE has all" in shown.note
+    assert f"{len(actual.judgement.alarms) - 20} more; --csv FILE has all" in shown.note
 
 
 def test_repeated_texts_in_the_log_are_told(folder, tmp_path):
@@ -753,8 +753,8 @@ def test_the_lines_of_the_page_answer_without_trueness(
 @pytest.mark.parametrize("kind", ["A", "tfidf_svm"])
 def test_seeds_are_averaged_in_the_graph(folder, tmp_path, kind):
     assert len(_finalized(folder, kind, tmp_path / "b", seeds=2).bundle.members) == 2
-    found = trueness.load(tmp_path / "b").export(tmp_path / "m.onnx").to_dict()
-    assert found["compared"]["largest_difference"]["logits"] < 1e-4
+    actual = trueness.load(tmp_path / "b").export(tmp_path / "m.onnx").to_dict()
+    assert actual["compared"]["largest_difference"]["logits"] < 1e-4
     session = Session(tmp_path / "m.onnx")
     assert session.outputs == ("logits", "probability", "calibrated")
 
@@ -786,16 +786,16 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundles, tmp_path, monkeypat
 
 
 def test_a_bundle_that_would_answer_nothing_says_so_first(folder, tmp_path):
-    told = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
-    assert told.promise.abstains
-    assert "abstains on every text" in told.document().parts[0].text
-    most = told.promise.certifiable["en"]
-    assert f"en (at most {100 * most:.0f} %)" in told.document().parts[0].text
+    note = _finalized(folder, "majority", tmp_path / "none", precision=0.999)
+    assert note.promise.abstains
+    assert "abstains on every text" in note.document().parts[0].text
+    most = note.promise.certifiable["en"]
+    assert f"en (at most {100 * most:.0f} %)" in note.document().parts[0].text
     store = Store(folder / "store")
     run_ = find_run(store, "majority")[0]
     assert "en" not in class_promise_of(run_, most).abstaining
     assert "en" in class_promise_of(run_, most + 0.01).abstaining
-    assert load(tmp_path / "none").promise.certifiable == told.promise.certifiable
+    assert load(tmp_path / "none").promise.certifiable == note.promise.certifiable
 
 
 def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_path):
@@ -806,8 +806,8 @@ def test_a_folder_that_is_taken_is_refused_before_anything_is_read(folder, tmp_p
 
 
 def test_languages_that_abstain_are_named_first(folder, tmp_path):
-    told = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
-    lost = told.promise.abstaining
+    note = _finalized(folder, "tfidf_logit", tmp_path / "some", precision=0.8)
+    lost = note.promise.abstaining
     assert lost
-    assert not told.promise.abstains
-    assert all(name in told.document().parts[0].text for name in lost)
+    assert not note.promise.abstains
+    assert all(name in note.document().parts[0].text for name in lost)

@@ -172,9 +172,9 @@ def test_what_lacks_a_field_is_refused_in_one_line(bundle, table, code):
 
 def test_a_row_without_a_title_has_no_text_whatever_its_fields(bundle):
     table = pl.DataFrame({"title": ["", "w1"], "brand": ["Acme"] * 2, "price": ["20"] * 2})
-    found = load(bundle).predict(load(bundle).load({"data": table})).frame
-    assert found["odd"].to_list()[0] == "no text"
-    assert found["answer"].to_list()[0] == "abstains"
+    actual = load(bundle).predict(load(bundle).load({"data": table})).frame
+    assert actual["odd"].to_list()[0] == "no text"
+    assert actual["answer"].to_list()[0] == "abstains"
 
 
 def test_the_bundle_records_its_fields(bundle):
@@ -206,8 +206,8 @@ def test_a_column_without_numbers_is_refused_and_equal_tenths_are_one():
 
 
 def test_a_missing_title_stays_missing():
-    found = with_fields(pl.DataFrame({"b": ["x", "y"]}), pl.Series([None, "t"]), ["b"], {}, "t")
-    assert found.to_list() == [None, "t [b] y"]
+    actual = with_fields(pl.DataFrame({"b": ["x", "y"]}), pl.Series([None, "t"]), ["b"], {}, "t")
+    assert actual.to_list() == [None, "t [b] y"]
 
 
 @pytest.mark.parametrize(
@@ -233,8 +233,8 @@ def test_an_infinite_number_is_refused():
 
 def test_words_of_a_text_are_asked_about_with_its_fields(bundle, capsys):
     code, out, _ = call(capsys, "importance", bundle, "--text", "w1 w2 [brand] Acme", "--json")
-    found = json.loads(out)
+    actual = json.loads(out)
     assert code == 0
-    assert found["text"]["text"] == "w1 w2 [brand] Acme [price] [none]"
-    assert [one["word"] for one in found["text"]["words"]] == ["w1", "w2", "Acme"]
-    assert sum("[price]" in note for note in found["notes"]) == 1
+    assert actual["text"]["text"] == "w1 w2 [brand] Acme [price] [none]"
+    assert [one["word"] for one in actual["text"]["words"]] == ["w1", "w2", "Acme"]
+    assert sum("[price]" in note for note in actual["notes"]) == 1

@@ -347,9 +347,9 @@ def test_a_damaged_checkpoint_that_nobody_asked_for_is_named_and_left_alone(data
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes({"empty": b"", "torn": whole[:1000], "flipped": whole}[damage])
-    found = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=heard.append)
+    actual = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=heard.append)
     assert any(event[0] == "note" and str(path) in event[1] for event in heard)
-    np.testing.assert_array_equal(found.logits["test"], fit_titles(spec, data, CPU).logits["test"])
+    np.testing.assert_array_equal(actual.logits["test"], fit_titles(spec, data, CPU).logits["test"])
     path.write_bytes(whole)
     with pytest.raises(StoreError) as error:
         fit_titles(spec, data, CPU, saving=Saving(path))
@@ -383,12 +383,12 @@ sys.path.insert(0, {tests!r})
 from test_titles_fit import CPU, _spec, _titles, CLASSES
 from types import SimpleNamespace
 from trueness.fit.device import choose_device
-from trueness.fit.titles import Setting, fit_titles, join_ranks, load_data, tokenizer_of
+from trueness.fit.titles import Setting, fit_titles, init_distributed, load_data, tokenizer_of
 parts = {{"train": _titles(300, 1), "validation": _titles(90, 2), "test": _titles(90, 3)}}
 corpus = SimpleNamespace(digest="c0ffee", classes=CLASSES, part=parts.__getitem__)
 spec = _spec(**json.loads({sections!r}))
 data = load_data(spec.task, corpus, tokenizer=tokenizer_of(spec.task, corpus, None))
-ranks, name = join_ranks("cpu")
+ranks, name = init_distributed("cpu")
 fitted = fit_titles(spec, data, Setting(choose_device("cpu"), False, ranks))
 if ranks.first:
     print(json.dumps([fitted.history, fitted.logits["test"].tolist()]))

@@ -209,8 +209,8 @@ def test_without_levels_cuts_are_those_of_abstention():
     y = np.array([rng.choice(4, p=row) for row in p])
     group = np.array(["en"] * 500 + ["de"] * 280 + ["fi"] * 20)
     expected = abstention_thresholds(y, p, group, precision=0.8)
-    found = backing_off_thresholds(y, p, group, precision=0.8)
-    assert found == {name: (one,) for name, one in expected.items()}
+    actual = backing_off_thresholds(y, p, group, precision=0.8)
+    assert actual == {name: (one,) for name, one in expected.items()}
     assert any(one.threshold is not None for one in expected.values())
 
 
@@ -286,9 +286,9 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     labels = tmp_path / "labels.csv"
     pl.DataFrame({"id": list(truth), "y": list(truth.values())}).write_csv(labels)
     code, out, _ = call(capsys, "monitor", bundle, "--labels", labels, "--json")
-    found = json.loads(out)["precision"]
+    actual = json.loads(out)["precision"]
     right = sum(truth[row["id"]].startswith(row["label"]) for row in given)
-    assert (found["k"], found["n"]) == (right, len(given))
+    assert (actual["k"], actual["n"]) == (right, len(given))
 
 
 def test_the_promise_says_what_parents_promise_and_reads_itself(folder):

@@ -352,9 +352,9 @@ def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     page = tmp_path / "page.html"
     _cli("text", "train", folder / "corpus", "--head", "v3", *SMALL, "--contrastive-dim", 8,
          "--classifier-hidden", 16, "--store", store, "--out", out, "--report", page)  # fmt: skip
-    told = capsys.readouterr().out
-    assert "validation part" in told
-    assert "macro-F1" in told
+    note = capsys.readouterr().out
+    assert "validation part" in note
+    assert "macro-F1" in note
     assert page.stat().st_size > 10_000
     metrics = json.loads((out / "metrics.json").read_text())
     assert {p.name for p in out.iterdir()} == {
@@ -400,8 +400,8 @@ def test_mistakes_get_one_line(folder, tmp_path, capsys, monkeypatch, words, mes
     monkeypatch.chdir(tmp_path)
     places = {"corpus": folder / "corpus", "store": folder / "store"}
     _cli("text", *(word.format(**places) for word in words), expect=2)
-    (told,) = capsys.readouterr().err.strip().splitlines()
-    assert message in told
+    (note,) = capsys.readouterr().err.strip().splitlines()
+    assert message in note
 
 
 @pytest.mark.slow

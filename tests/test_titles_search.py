@@ -148,7 +148,7 @@ def test_a_pruned_trial_ends_after_its_epoch_and_leaves_nothing(folder, tmp_path
     ("options", "code"),
     [
         (("--objective", "auc"), "objective"),
-        (("--recipe", "mission"), None),
+        (("--recipe", "published"), None),
         (("--budget", "2M"), None),
         (("--tier", "a50"), None),
         (("--vix", "x.csv"), "no_source"),
@@ -169,7 +169,7 @@ def test_what_only_bars_have_is_refused_in_one_line(folder, tmp_path, capsys, op
 
 def test_a_recipe_by_name_is_refused_for_titles_everywhere(folder):
     with pytest.raises(TruenessError) as caught:
-        load_campaign(folder / "one.yaml", recipe="mission")
+        load_campaign(folder / "one.yaml", recipe="published")
     assert caught.value.code == "no_recipe"
 
 

@@ -77,18 +77,18 @@ def test_the_tracker_counts_states_and_names_what_is_left(judged, copy, capsys, 
     assert "Better than chance?" in page
     assert "failed: ValueError" in out
     _, content, _ = call(capsys, *arguments, "--json")
-    found = json.loads(content)
-    assert (found["schema"], found["kind"]) == (1, "tracker")
-    assert found["priorities"]["P1"] == {"declared": 4, "done": 3, "failed": 1, "pending": 0}
-    assert len(found["best"][0]["models"]) == 10
+    actual = json.loads(content)
+    assert (actual["schema"], actual["kind"]) == (1, "tracker")
+    assert actual["priorities"]["P1"] == {"declared": 4, "done": 3, "failed": 1, "pending": 0}
+    assert len(actual["best"][0]["models"]) == 10
 
 
 def test_the_tracker_says_that_nothing_holds_or_has_run(declared, store, tmp_path, capsys):
-    found = _tracked(declared, store)
-    page = to_markdown(found.document())
+    actual = _tracked(declared, store)
+    page = to_markdown(actual.document())
     section = _section(page, "What holds after correction")
-    if found.effects:
-        assert all(effect.variant in section for effect in found.effects)
+    if actual.effects:
+        assert all(effect.variant in section for effect in actual.effects)
     else:
         assert section.startswith("None: no difference to a reference remains along ")
     assert "Nothing: every experiment is done." in page
@@ -103,16 +103,16 @@ def test_the_tracker_says_that_nothing_holds_or_has_run(declared, store, tmp_pat
 
 def test_effects_are_the_differences_that_contrasts_name(declared, store):
     """Every setting in which the runs differ is looked at, a follower with its leader only."""
-    found = _tracked(declared, store)
-    assert {"loss", "task.tier", "model.embedding", "model.n_layers"} <= set(found.settings)
-    assert not {"task.columns", "recipe.stop_on"} & set(found.settings)
+    actual = _tracked(declared, store)
+    assert {"loss", "task.tier", "model.embedding", "model.n_layers"} <= set(actual.settings)
+    assert not {"task.columns", "recipe.stop_on"} & set(actual.settings)
     named = {
         (by, row.variant, row.verdict)
-        for by in found.settings
+        for by in actual.settings
         for table in contrasts(store, "judged", by).tables
         for row in table.found
     }
-    assert {(e.setting, e.variant, e.verdict) for e in found.effects} == named
+    assert {(e.setting, e.variant, e.verdict) for e in actual.effects} == named
 
 
 def test_tracker_and_status_are_the_same_for_the_same_store(declared, store):
@@ -144,21 +144,21 @@ def test_status_counts_by_priority_and_names_the_best(judged, tmp_path, capsys):
 
 def test_status_names_failures_and_retries_them(declared, copy):
     _lose(copy, failed="LF-3", pending="FE-9")
-    found = status("judged", declared.experiments, copy, "trueness run judged")
-    assert found.failures == {"LF-3": "ValueError: not finite"}
-    assert found.command == "trueness run judged --retry"
-    assert found.to_frame()["pending"].to_list() == [0, 0, 1]
-    assert "LF-3 failed: ValueError: not finite" in to_markdown(found.document())
+    actual = status("judged", declared.experiments, copy, "trueness run judged")
+    assert actual.failures == {"LF-3": "ValueError: not finite"}
+    assert actual.command == "trueness run judged --retry"
+    assert actual.to_frame()["pending"].to_list() == [0, 0, 1]
+    assert "LF-3 failed: ValueError: not finite" in to_markdown(actual.document())
 
 
 def test_status_shows_what_processes_noted(declared, copy):
     note = {"stage": "networks", "done": 3.0, "total": 12.0, "trained": 2, "failed": 1,
             "running": ["LF-1", "LF-2"], "began": "2026-01-01T10:00:00"}  # fmt: skip
     Leases(copy).write_status("judged", note)
-    found = status("judged", declared.experiments, copy)
-    (process,) = found.processes
+    actual = status("judged", declared.experiments, copy)
+    (process,) = actual.processes
     assert (process["percent"], process["trained"]) == (25.0, 2)
-    page = re.sub(r" +", " ", to_markdown(found.document()))
+    page = re.sub(r" +", " ", to_markdown(actual.document()))
     assert "| networks | 25 % | 2 | 1 | LF-1, LF-2 |" in page
     Leases(copy).write_status("judged", None)
     assert status("judged", declared.experiments, copy).processes == []
@@ -172,11 +172,11 @@ def test_status_sees_a_run_at_work(tiny, tmp_path, capsys):
         for _ in range(120):
             time.sleep(0.5)
             _, out, _ = call(capsys, "status", tiny, "--store", tmp_path / "store", "--json")
-            (found,) = json.loads(out)["processes"] or [{"stage": "nothing yet"}]
-            if found["stage"] == "networks" and found["running"] and found["done"]:
+            (actual,) = json.loads(out)["processes"] or [{"stage": "nothing yet"}]
+            if actual["stage"] == "networks" and actual["running"] and actual["done"]:
                 break
-        assert (found["running"], found["stage"]) == (["T-01"], "networks")
-        assert 0 < found["done"] < found["total"]
+        assert (actual["running"], actual["stage"]) == (["T-01"], "networks")
+        assert 0 < actual["done"] < actual["total"]
     finally:
         process.kill()
         process.communicate()

@@ -393,9 +393,9 @@ def test_the_verb_and_the_function_say_the_same(store, tmp_path, capsys):
     assert answer.to_frame().height == 2
     words = ("log", "T-01", "T-02", "--to", "tensorboard", "--uri", uri, "--store", store.root)
     status, out, _ = call(capsys, *words, "--json")
-    told = json.loads(out)
-    assert (status, told["kind"], told["tracker"], told["uri"]) == (0, "log", "tensorboard", uri)
-    for now, before in zip(told["runs"], answer.to_dict()["runs"], strict=True):
+    note = json.loads(out)
+    assert (status, note["kind"], note["tracker"], note["uri"]) == (0, "log", "tensorboard", uri)
+    for now, before in zip(note["runs"], answer.to_dict()["runs"], strict=True):
         assert now == {**before, "sent": False}
     status, out, _ = call(capsys, *words)
     assert status == 0

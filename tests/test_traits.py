@@ -64,13 +64,13 @@ def _asked(tree):
 
 
 def test_nobody_outside_asks_of_which_class_a_part_of_a_spec_is():
-    found = {}
+    actual = {}
     for file in PACKAGE.rglob("*.py"):
         name = file.relative_to(PACKAGE).as_posix()
         asked = sorted(set(_asked(ast.parse(file.read_text()))))
         if asked and name.split("/")[0] not in HOMES:
-            found[name] = asked
-    assert set(found) == WAITING & set(found), found
+            actual[name] = asked
+    assert set(actual) == WAITING & set(actual), actual
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_the_order_of_members_is_in_no_key(family, monkeypatch):
     assert len(set(before)) == len(before)
 
 
-BASE = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "mission"}}
+BASE = {"task": {"kind": "market", "bars": "x"}, "evaluation": {"protocol": "holdout"}}
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ Spec.model_rebuild(force=True)
 spec = Spec.model_validate({
     "task": {"kind": "market", "bars": "x", "context": 5}, "model": "flat",
     "loss": {"kind": "doubled", "times": 3}, "recipe": {"epochs": 1, "precision": "float32"},
-    "evaluation": {"protocol": "mission"},
+    "evaluation": {"protocol": "holdout"},
 })
 assert spec.label() == "a20 · flat, doubled 3", spec.label()
 assert parameter_count(spec.model, 2, 5) == 3 * 3 + 4

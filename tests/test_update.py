@@ -212,8 +212,8 @@ def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
     old, _, _, notes = carried(tmp_path, OLD)
     assert not any("--update" in note for note in notes)
     campaign, store, _, notes = carried(tmp_path, OLD + 20)
-    (told,) = (note for note in notes if "--update" in note)
-    assert told.startswith(
+    (message,) = (note for note in notes if "--update" in note)
+    assert message.startswith(
         f"4 of the 4 runs to be made exist for the bars up to {old.data.panel.last}"
     )
     record = store.run(spec_of(campaign, "G-1").key).record
@@ -226,7 +226,7 @@ def test_without_it_the_runs_are_told_of_and_trained(tmp_path):
 
 
 def test_open_dates_stay_as_they_were_first(tmp_path):
-    text = CAMPAIGN.replace("walk_forward", "mission").split("  - {id: G-3")[0]
+    text = CAMPAIGN.replace("walk_forward", "holdout").split("  - {id: G-3")[0]
     (tmp_path / "growing.yaml").write_text(text)
     first, store, _, _ = carried(tmp_path, OLD)
     dates = spec_of(first, "G-1").evaluation
@@ -249,7 +249,7 @@ def test_open_dates_stay_as_they_were_first(tmp_path):
 
 def test_after_an_update_every_verb_finds_its_runs(tmp_path, capsys):
     """Dates that were left open are those of the runs on these data, not those of their end."""
-    text = CAMPAIGN.replace("walk_forward", "mission").split("  - {id: G-3")[0]
+    text = CAMPAIGN.replace("walk_forward", "holdout").split("  - {id: G-3")[0]
     (tmp_path / "growing.yaml").write_text(text)
     carried(tmp_path, OLD)
     _, store, summary, _ = carried(tmp_path, OLD + 300, update=True)
@@ -276,16 +276,16 @@ def test_a_dry_run_offers_the_update(tmp_path, capsys):
     code, _, err = call(capsys, *words)
     assert (code, err.count("--update")) == (0, 1)
     code, _, err = call(capsys, *words, "--update")
-    told = [line for line in err.splitlines() if line.startswith("note:")]
+    notes = [line for line in err.splitlines() if line.startswith("note:")]
     assert code == 0
-    assert len(told) == 1
-    assert "continued" in told[0]
+    assert len(notes) == 1
+    assert "continued" in notes[0]
 
 
 def test_validation_that_grows_keeps_the_weights(tmp_path):
     text = CAMPAIGN.replace(
         "{protocol: walk_forward}",
-        "{protocol: mission, val_start: 1994-01-03, test_start: 2001-01-01}",
+        "{protocol: holdout, val_start: 1994-01-03, test_start: 2001-01-01}",
     ).split("  - {id: G-2")[0]
     (tmp_path / "growing.yaml").write_text(text)
     first, store, _, _ = carried(tmp_path, OLD)
@@ -377,8 +377,8 @@ def test_revised_history_is_told_and_trained(tmp_path, without):
     campaign, store, summary, notes = carried(
         tmp_path, OLD + 20, update=True, bars=without(BARS, factor=factor)
     )
-    (told,) = (note for note in notes if "cannot be continued" in note)
-    assert "revised" in told
+    (message,) = (note for note in notes if "cannot be continued" in note)
+    assert "revised" in message
     assert len(summary.trained) == 1
     record = store.run(spec_of(campaign, "G-1").key).record
     assert "continues" not in record
@@ -394,9 +394,9 @@ def test_weights_that_do_not_give_the_known_scores_are_not_kept(noise_examples, 
     new = noise_examples.members("oof", 1)[-10:]
     part[new] = np.nan
     fold, member = replace(whole, logit=part, inherited=True), Member(spec, 1)
-    found = completed(fold, member, noise_examples, device)
-    np.testing.assert_allclose(found.logit, whole.logit, atol=1e-5)
-    assert np.array_equal(np.delete(found.logit, new), np.delete(whole.logit, new), equal_nan=True)
+    actual = completed(fold, member, noise_examples, device)
+    np.testing.assert_allclose(actual.logit, whole.logit, atol=1e-5)
+    assert np.array_equal(np.delete(actual.logit, new), np.delete(whole.logit, new), equal_nan=True)
     revised = without(noise_examples, series=noise_examples.series[:, ::-1].copy())
     assert completed(fold, member, revised, device) is None
     (again,) = fit_stack(revised, [spec], device, inherited={member: fold})

@@ -66,12 +66,12 @@ def test_an_index_that_nothing_reads_is_told(folder, bundle, capsys, words):
     names = {"B": bundle, "LONGER": folder / "longer.csv"}
     store = () if "B" in words else ("--store", folder / "store")
     given = [names.get(word, word) for word in words]
-    told = []
+    notes = []
     for more in ((), ("--vix", folder / "vix.csv")):
         code, out, err = call(capsys, *given, *store, *more, "--json")
         assert code == 0, err
-        told.append(sum("--vix" in note for note in json.loads(out)["notes"]))
-    assert told == [0, 1]
+        notes.append(sum("--vix" in note for note in json.loads(out)["notes"]))
+    assert notes == [0, 1]
 
 
 def test_a_refit_tells_of_an_index_that_it_does_not_read(folder, tmp_path, capsys):
@@ -142,10 +142,10 @@ def test_the_names_by_which_folders_are_known_are_theirs(folder):
 
 
 def test_a_promise_without_an_alarm_is_a_sentence(bundle):
-    told = read_json(bundle / DESCRIPTION)
+    note = read_json(bundle / DESCRIPTION)
     none = Estimate(None, None, None, 0, 0).to_dict()
-    told["promise"]["threshold"] |= {"precision": none, "score": 1e9}
-    write_json(bundle / DESCRIPTION, told)
+    note["promise"]["threshold"] |= {"precision": none, "score": 1e9}
+    write_json(bundle / DESCRIPTION, note)
     promise = load(bundle).promise
     empty = ClassPromise("validation", 9, ("a", "b"), 0.9, Estimate.proportion(5, 9),
                          GroupTemperatures(1.0, {}, 1.0), {}, {})  # fmt: skip
@@ -157,11 +157,11 @@ def test_a_promise_without_an_alarm_is_a_sentence(bundle):
 
 
 def test_returns_without_an_interval_speak_of_none(folder):
-    found = payoff(Store(folder / "store"), "F", {})
-    assert "Intervals" in found._how()
+    actual = payoff(Store(folder / "store"), "F", {})
+    assert "Intervals" in actual._how()
     names = ("mean", "every_day", "difference", "of_baseline", "lead")
     bare = {name: Estimate(0.1, None, None, 3) for name in names}
-    assert "Intervals" not in type(found)(**{**vars(found), **bare})._how()
+    assert "Intervals" not in type(actual)(**{**vars(actual), **bare})._how()
 
 
 def test_an_interrupted_refit_says_how_it_goes_on(folder, tmp_path, capsys, monkeypatch):

@@ -47,7 +47,7 @@ def test_wordllama_is_read_as_its_package_reads_it(monkeypatch, tmp_path):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
     assert "wordllama" not in sys.modules
     ours = open_vectors("wordllama", Path())
-    found = ours.encode(TEXTS, 4096)
+    actual = ours.encode(TEXTS, 4096)
     assert "wordllama" not in sys.modules, "reading it must not import it"
     import wordllama
     from wordllama.inference import WordLlamaInference
@@ -56,12 +56,12 @@ def test_wordllama_is_read_as_its_package_reads_it(monkeypatch, tmp_path):
     matrix = load_file(folder / "weights/l2_supercat_256.safetensors")["embedding.weight"]
     words = Tokenizer.from_file(str(folder / "tokenizers/l2_supercat_tokenizer_config.json"))
     expected = WordLlamaInference(matrix, words).embed(TEXTS.to_list())
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert np.abs(found).max() > 0.5
-    assert not found[2].any()
+    np.testing.assert_allclose(actual, expected, atol=1e-5)
+    assert np.abs(actual).max() > 0.5
+    assert not actual[2].any()
     kept = ours.of_titles(titles(list("abcdefg"), TEXTS), 4096)
     assert isinstance(kept, np.memmap)
-    np.testing.assert_array_equal(kept, found)
+    np.testing.assert_array_equal(kept, actual)
 
 
 def test_what_a_bundle_keeps_gives_the_same_vectors():
@@ -188,9 +188,9 @@ def vec(folder, content=VEC):
 
 def test_words_of_a_vec_file_are_averaged_unknown_ones_left_out(tmp_path):
     ours = vec(tmp_path)
-    found = ours.encode(pl.Series(["red blue", "Rot unknown", "RED", "red, red! blue", ""]), 64)
+    actual = ours.encode(pl.Series(["red blue", "Rot unknown", "RED", "red, red! blue", ""]), 64)
     expected = [[0.5, 0.5, 0], [0, 0, 1], [0, 0, 0], [2 / 3, 1 / 3, 0], [0, 0, 0]]
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+    np.testing.assert_allclose(actual, expected, atol=1e-6)
     small = vec(tmp_path, VEC.replace("Rot", "rot"))
     np.testing.assert_allclose(small.encode(pl.Series(["RED Rot"]), 64), [[0.5, 0, 0.5]])
     assert small.digest != ours.digest
@@ -241,9 +241,9 @@ def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path, monkeypatch):
     np.testing.assert_array_equal(
         ours.of_titles(titles(["a", "d", "b"]), 5), [[6, 7], [0, 1], [4, 5]]
     )
-    told = refused("vector_ids", lambda: ours.of_titles(titles(["a", "x", "b", "y"]), 5))
-    assert "2 of 4" in told
-    assert "'x'" in told
+    note = refused("vector_ids", lambda: ours.of_titles(titles(["a", "x", "b", "y"]), 5))
+    assert "2 of 4" in note
+    assert "'x'" in note
 
 
 NAN = np.array([[0, 1], [np.nan, 1], [0, np.inf]])

@@ -116,21 +116,21 @@ def test_only_the_vectors_of_wordllama_are_a_baseline(folder):
 
 def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatch):
     keys = {e.id: e.spec.key for e in load_campaign(folder / "v.yaml").entries}
-    found = importlib.util.find_spec
+    actual = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda n, *a: None if n == "wordllama" else found(n, *a)
+        importlib.util, "find_spec", lambda n, *a: None if n == "wordllama" else actual(n, *a)
     )
-    told = []
+    notes = []
 
     class Listener:
         def note(self, text):
-            told.append(text)
+            notes.append(text)
 
     campaign = load_campaign(folder / "v.yaml", told=Listener())
     assert {e.id: e.spec.key for e in campaign.entries} == {
         k: v for k, v in keys.items() if k != "wordllama"
     }
-    assert any("trueness[vectors]" in one for one in told)
+    assert any("trueness[vectors]" in one for one in notes)
 
 
 def test_the_seed_decides_what_a_network_head_becomes(folder, tmp_path):

@@ -123,8 +123,8 @@ def test_every_row_is_a_verb_or_a_group_of_verbs():
 @pytest.mark.parametrize("verb", [verb for verb, names in POSITIONAL.items() if names])
 def test_a_name_that_nobody_knows_is_refused_in_one_line(here, capsys, verb):
     names = ["nobody" for _ in POSITIONAL[verb]]
-    found = call(capsys, *verb.split(), *names, *_required(verb))
-    assert _refused(*found), found
+    actual = call(capsys, *verb.split(), *names, *_required(verb))
+    assert _refused(*actual), actual
     assert _accesses() == 0
 
 

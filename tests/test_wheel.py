@@ -14,7 +14,7 @@ from trueness.checks import CHECKS, page_of
 from trueness.search import load_search
 assert {row["campaign"] for row in bundled_campaigns()} >= {"demo", "precision"}, bundled_campaigns()
 assert len(CHECKS) > 20 and all(page_of(code) for code in CHECKS)
-assert load_search("mission", tier="a20").name == "mission-a20"
+assert load_search("published", tier="a20").name == "published-a20"
 import trueness
 print(trueness.__file__)
 """
@@ -32,9 +32,9 @@ def test_a_wheel_holds_spaces_campaigns_checks_and_templates(tmp_path):
     }  # fmt: skip
     assert wanted <= set(inside.namelist())
     inside.extractall(tmp_path / "installed")
-    found = subprocess.run(
+    actual = subprocess.run(
         [sys.executable, "-c", READ], cwd=tmp_path, env={"PYTHONPATH": str(tmp_path / "installed")},
         capture_output=True, text=True, timeout=100, check=False,
     )  # fmt: skip
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.startswith(str(tmp_path / "installed"))
+    assert actual.returncode == 0, actual.stderr
+    assert actual.stdout.startswith(str(tmp_path / "installed"))

@@ -43,13 +43,13 @@ def page() -> str:
 
 def _used() -> dict[str, list[str]]:
     """Room -> names that Python blocks of README and docs import from it."""
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for file in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         for room, names in re.findall(
             r"^from (trueness\.[\w.]+) import ([\w, ]+)$", file.read_text(encoding="utf-8"), re.M
         ):
-            found.setdefault(room, set()).update(name.strip() for name in names.split(","))
-    return {room: sorted(found[room]) for room in sorted(found)}
+            result.setdefault(room, set()).update(name.strip() for name in names.split(","))
+    return {room: sorted(result[room]) for room in sorted(result)}
 
 
 def _entry(room: str, name: str) -> Iterator[str]:

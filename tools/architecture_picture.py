@@ -35,20 +35,20 @@ text{fill:#e6edf3}rect{fill:#22303d;stroke:#7f9bb8}path{stroke:#7f9bb8}
 def layers() -> list[list[str]]:
     """Rooms of each layer, the highest first."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    found = settings["tool"]["importlinter"]["contracts"][0]["layers"]
-    return [[room.strip() for room in layer.split("|")] for layer in found]
+    result = settings["tool"]["importlinter"]["contracts"][0]["layers"]
+    return [[room.strip() for room in layer.split("|")] for layer in result]
 
 
 def imports(rooms: set[str]) -> dict[str, set[str]]:
     """Room -> rooms that its modules import."""
     graph = grimp.build_graph("trueness", cache_dir=None)
-    found: dict[str, set[str]] = {room: set() for room in rooms}
+    result: dict[str, set[str]] = {room: set() for room in rooms}
     for module in graph.modules:
         for other in graph.find_modules_directly_imported_by(module):
             one, two = (name.split(".")[1:2] for name in (module, other))
             if one and two and one != two:
-                found[one[0]].add(two[0])
-    return found
+                result[one[0]].add(two[0])
+    return result
 
 
 def reduced(edges: dict[str, set[str]]) -> list[tuple[str, str]]:
@@ -70,15 +70,15 @@ def reduced(edges: dict[str, set[str]]) -> list[tuple[str, str]]:
 
 def placed(rows: list[list[str]]) -> dict[str, tuple[float, float, float]]:
     """Room -> middle of its box and width; rooms of a layer are spread, single ones staggered."""
-    found = {}
+    result = {}
     for number, rooms in enumerate(rows):
         widths = [len(room) * PER_LETTER + PADDING for room in rooms]
         gap = (WIDTH - sum(widths)) / (len(rooms) + 1)
         x = gap + (STAGGER * (-1) ** number if len(rooms) == 1 else 0)
         for room, width in zip(rooms, widths, strict=True):
-            found[room] = (x + width / 2, 30 + number * ROW, width)
+            result[room] = (x + width / 2, 30 + number * ROW, width)
             x += width + gap
-    return found
+    return result
 
 
 def picture() -> str:

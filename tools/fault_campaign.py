@@ -47,7 +47,7 @@ defaults:
   task: {context: 20, tier: a20}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 8, patch_length: 5, stride: 5}
   recipe: {epochs: 1, batch_size: 64, precision: float32}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 experiments:
   - {id: T-1, priority: P1}
   - {id: T-2, priority: P1, model.d_model: 12}
@@ -62,7 +62,7 @@ space:
     {kind: patchtst, d_model: {one_of: [8, 12]}, n_layers: {one_of: [1, 2]}, n_heads: 2, d_ff: 8,
      patch_length: 5, stride: 5}
   recipe: {epochs: 1, batch_size: 64, precision: float32, learning_rate: {one_of: [1e-3, 3e-3]}}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 """
 TRIALS = 4
 
@@ -340,8 +340,8 @@ def _child(
     scenario: Scenario, folder: Path, *, last: int = 0, seconds: float | None = None
 ) -> tuple[str, int]:
     """How a child ended: "done", "killed" or what went wrong; and the events it counted."""
-    told = folder.parent / f"{folder.name}.told"
-    told.unlink(missing_ok=True)
+    note = folder.parent / f"{folder.name}.told"
+    note.unlink(missing_ok=True)
     pid = os.fork()
     if pid == 0:
         try:
@@ -350,9 +350,9 @@ def _child(
             os.dup2(quiet, 2)
             counted = _watch(folder, last)
             scenario.work(folder)
-            _tell(told, ["done", counted()])
+            _tell(note, ["done", counted()])
         except BaseException:  # told, then the child ends
-            _tell(told, [traceback.format_exc(), 0])
+            _tell(note, [traceback.format_exc(), 0])
         os._exit(0)
     if seconds is not None:
         until = time.monotonic() + seconds
@@ -365,9 +365,9 @@ def _child(
             os.kill(pid, signal.SIGKILL)
     if pid:
         os.waitpid(pid, 0)
-    if not told.exists():
+    if not note.exists():
         return "killed", 0
-    text, events = json.loads(told.read_text())
+    text, events = json.loads(note.read_text())
     return text, events
 
 
@@ -380,18 +380,18 @@ def _tell(told: Path, answer: list[object]) -> None:
 
 def _in_child(function: Callable[[Path], object], folder: Path) -> object:
     """Answer of a function that a forked child calls, so that this process stays as it is."""
-    told = folder.parent / f"{folder.name}.answer"
+    note = folder.parent / f"{folder.name}.answer"
     pid = os.fork()
     if pid == 0:
         try:
             answer = {"answer": function(folder)}
         except BaseException:
             answer = {"fault": traceback.format_exc()}
-        told.write_text(json.dumps(answer, default=str))
+        note.write_text(json.dumps(answer, default=str))
         os._exit(0)
     os.waitpid(pid, 0)
-    content = json.loads(told.read_text())
-    told.unlink()
+    content = json.loads(note.read_text())
+    note.unlink()
     if "fault" in content:
         raise AssertionError(content["fault"])
     return content["answer"]
@@ -406,11 +406,11 @@ def _identities(folder: Path) -> dict[str, int]:
 def _debris(folder: Path) -> list[str]:
     """What a finished command should not leave."""
     every = [p for p in folder.rglob("*") if not p.name.endswith((".lock", "-wal", "-shm"))]
-    found = [p for p in every if p.name.startswith((".tmp-", ".search")) or ".earlier" in p.name]
+    result = [p for p in every if p.name.startswith((".tmp-", ".search")) or ".earlier" in p.name]
     store = folder / "store"
     for name in ("leases", "checkpoints", "status", "failures"):
-        found += [p for p in (store / name).rglob("*") if p.is_file() and p in every]
-    return [str(path.relative_to(folder)) for path in found]
+        result += [p for p in (store / name).rglob("*") if p.is_file() and p in every]
+    return [str(path.relative_to(folder)) for path in result]
 
 
 def story(
@@ -445,9 +445,9 @@ def story(
         return
     try:
         _in_child(lambda folder: _prepared(folder), folder)
-        found = _in_child(scenario.found, folder)
-        if found != expected:
-            tally.faults.append(f"{scenario.name}, event {first}: {_difference(found, expected)}")
+        result = _in_child(scenario.found, folder)
+        if result != expected:
+            tally.faults.append(f"{scenario.name}, event {first}: {_difference(result, expected)}")
         if debris := _debris(folder):
             tally.faults.append(f"{scenario.name}, event {first}: left behind {debris}")
     except AssertionError as error:
@@ -466,16 +466,16 @@ def _prepared(folder: Path) -> None:
         Leases(Store(folder / "store")).sweep()
 
 
-def _difference(found: object, expected: object, where: str = "") -> str:
-    if isinstance(found, dict) and isinstance(expected, dict):
-        for name in {*found, *expected}:
-            if found.get(name) != expected.get(name):
-                return _difference(found.get(name), expected.get(name), f"{where}.{name}")
-    if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
-        for i, pair in enumerate(zip(found, expected, strict=True)):
+def _difference(result: object, expected: object, where: str = "") -> str:
+    if isinstance(result, dict) and isinstance(expected, dict):
+        for name in {*result, *expected}:
+            if result.get(name) != expected.get(name):
+                return _difference(result.get(name), expected.get(name), f"{where}.{name}")
+    if isinstance(result, list) and isinstance(expected, list) and len(result) == len(expected):
+        for i, pair in enumerate(zip(result, expected, strict=True)):
             if pair[0] != pair[1]:
                 return _difference(*pair, f"{where}[{i}]")
-    return f"{where}: {str(found)[:200]} instead of {str(expected)[:200]}"
+    return f"{where}: {str(result)[:200]} instead of {str(expected)[:200]}"
 
 
 def campaign(scenario: Scenario, kills: int, folder: Path, seed: int) -> Tally:

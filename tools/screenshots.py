@@ -117,20 +117,20 @@ class Browser:
 
     def said(self) -> list[str]:
         """Errors and messages of the page so far."""
-        told = []
+        notes = []
         for event in self.events:
             content = event.get("params", {})
             if event.get("method") == "Runtime.exceptionThrown":
-                told.append(str(content["exceptionDetails"].get("exception", content)))
+                notes.append(str(content["exceptionDetails"].get("exception", content)))
             elif event.get("method") == "Runtime.consoleAPICalled":
-                told.append(str([one.get("value") for one in content["args"]]))
-        return told
+                notes.append(str([one.get("value") for one in content["args"]]))
+        return notes
 
 
 def _chromium() -> str:
     names = [os.environ.get("CHROMIUM", ""), "chromium", "chromium-browser", "google-chrome"]
-    found = next((path for name in names if name and (path := shutil.which(name))), None)
-    return found or sys.exit("tools/screenshots.py: no Chromium on the path; set CHROMIUM")
+    result = next((path for name in names if name and (path := shutil.which(name))), None)
+    return result or sys.exit("tools/screenshots.py: no Chromium on the path; set CHROMIUM")
 
 
 @contextlib.contextmanager
@@ -193,13 +193,13 @@ def main() -> None:
     for width in WIDTHS:
         for scheme in SCHEMES:
             with opened(chosen.page, width, scheme, chosen.open) as browser:
-                pictures, told = screenshots(browser, width, chosen.piece), browser.said()
+                pictures, note = screenshots(browser, width, chosen.piece), browser.said()
             for i, picture in enumerate(pictures):
                 number = f"-{i + 1}" if len(pictures) > 1 else ""
                 path = folder / f"{chosen.page.stem}-{width}-{scheme}{number}.png"
                 path.write_bytes(picture)
                 print(path)
-            print(*told, sep="\n", end="\n" * bool(told))
+            print(*note, sep="\n", end="\n" * bool(note))
 
 
 if __name__ == "__main__":

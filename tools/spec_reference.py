@@ -29,10 +29,10 @@ from trueness.spec.tuning import Tuning
 
 def _evaluations() -> dict[tuple[type[Shape], ...], str]:
     """Shapes of evaluations -> kinds of task that take them."""
-    found: dict[tuple[type[Shape], ...], list[str]] = {}
+    result: dict[tuple[type[Shape], ...], list[str]] = {}
     for kind, task in TaskShape.kinds().items():
-        found.setdefault(task.protocols, []).append(kind)
-    return {protocols: ", ".join(kinds) for protocols, kinds in found.items()}
+        result.setdefault(task.protocols, []).append(kind)
+    return {protocols: ", ".join(kinds) for protocols, kinds in result.items()}
 
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference" / "spec.md"

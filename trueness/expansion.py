@@ -74,9 +74,9 @@ def top_level(reader: Reader) -> Part:
             part.content[key] = reader.items(node, "experiments")
         elif key == "bases":
             pairs = reader.pairs(node, "bases")
-            part.content[key] = {name: spelled_out(reader.part(n)) for name, n, _ in pairs}
+            part.content[key] = {name: expand_dotted_keys(reader.part(n)) for name, n, _ in pairs}
         elif key == "defaults":
-            part.content[key] = spelled_out(reader.part(node))
+            part.content[key] = expand_dotted_keys(reader.part(node))
         else:
             part.content[key] = reader.value(node, (key,), {})
     if not part.content.get("experiments"):
@@ -113,7 +113,7 @@ def expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
             )
         for name in names:
             part = part.merged(_base(reader, top, name, line))
-        part = part.merged(spelled_out(Part(own, entry.lines)))
+        part = part.merged(expand_dotted_keys(Part(own, entry.lines)))
         cells = _cells(reader, line, grid, entry.lines)
         if len(cells) != len(ids):
             raise reader.fail(
@@ -123,10 +123,10 @@ def expand(reader: Reader, top: Part) -> Iterator[tuple[str, str, Part]]:
             if id_ in seen:
                 raise reader.fail(line, f"id {id_} stands twice, first in line {seen[id_]}")
             seen[id_] = line
-            yield id_, priority, part.merged(spelled_out(cell))
+            yield id_, priority, part.merged(expand_dotted_keys(cell))
 
 
-def spelled_out(part: Part) -> Part:
+def expand_dotted_keys(part: Part) -> Part:
     """Words in the place of mappings, as in `loss: bce`, as the mappings that they stand for.
 
     Merging then sees two mappings, and keeps what the word does not speak of.

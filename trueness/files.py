@@ -236,11 +236,11 @@ def read_tensors(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
 
 
 def _digest_of(tensors: Tensors, about: dict[str, str]) -> str:
-    found = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
+    result = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
-        found.update(tensor.data if tensor.flags.c_contiguous else tensor.tobytes())
-    return found.hexdigest()
+        result.update(f"{name} {tensor.dtype} {tensor.shape}".encode())
+        result.update(tensor.data if tensor.flags.c_contiguous else tensor.tobytes())
+    return result.hexdigest()
 
 
 # ------------------------------------------------------------------------------------------ JSON

@@ -65,10 +65,10 @@ class _Wish:
             handler(number, frame)
         raise KeyboardInterrupt
 
-    def forgotten(self, found: sys.UnraisableHookArgs, otherwise: Callable[[Any], object]) -> None:
+    def forgotten(self, result: sys.UnraisableHookArgs, otherwise: Callable[[Any], object]) -> None:
         """Raise an interrupt again that was raised where nobody could catch it."""
-        if not issubclass(found.exc_type, KeyboardInterrupt) or self.number is None:
-            otherwise(found)
+        if not issubclass(result.exc_type, KeyboardInterrupt) or self.number is None:
+            otherwise(result)
             return
         timer = threading.Timer(AGAIN_S, self._again)
         timer.daemon = True
@@ -126,16 +126,16 @@ def listening(*, command: bool = False) -> Generator[None]:
     if threading.current_thread() is not threading.main_thread() or _wish.earlier:
         yield
         return
-    found = {number: signal.getsignal(number) for number in SIGNALS}
+    result = {number: signal.getsignal(number) for number in SIGNALS}
     _wish.earlier = {
-        number: handler for number, handler in found.items()
+        number: handler for number, handler in result.items()
         if callable(handler) or (command and handler == signal.SIG_DFL)
     }  # fmt: skip
     _wish.ends_process, hook = command, sys.unraisablehook
     for number in _wish.earlier:
         signal.signal(number, _wish.hear)
     if command:
-        sys.unraisablehook = lambda found: _wish.forgotten(found, hook)
+        sys.unraisablehook = lambda result: _wish.forgotten(result, hook)
     try:
         yield
     finally:

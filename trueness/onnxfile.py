@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trueness.own import answering, check_installed
+from trueness.own import check_installed, translate_errors
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -69,7 +69,7 @@ def network_graph(
 
     sizes = {name: torch.export.Dim(name, min=1) for axes in free for name in axes.values()}
     shapes = tuple({axis: sizes[name] for axis, name in axes.items()} for axes in free)
-    with answering(f"{what} cannot become an ONNX graph", "no_converter"), _quiet():
+    with translate_errors(f"{what} cannot become an ONNX graph", "no_converter"), _quiet():
         program = torch.onnx.export(
             network, examples, dynamo=True, verbose=False, opset_version=OPSET,
             input_names=list(names), output_names=list(outputs), dynamic_shapes=shapes,
@@ -117,5 +117,5 @@ class Session:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Every output by name."""
-        found = self._session.run(list(self.outputs), dict(inputs))
-        return {name: np.asarray(one) for name, one in zip(self.outputs, found, strict=True)}
+        result = self._session.run(list(self.outputs), dict(inputs))
+        return {name: np.asarray(one) for name, one in zip(self.outputs, result, strict=True)}

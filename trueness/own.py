@@ -60,12 +60,12 @@ def load(reference: str, beside: Path) -> Any:  # noqa: ANN401 - whatever bears 
     """
     place, name = _split(reference)
     module = _module_of_file(place, beside) if _is_file(reference) else _module(place)
-    found = getattr(module, name, None)
-    if not callable(found):
+    result = getattr(module, name, None)
+    if not callable(result):
         known = [one for one, value in vars(module).items() if _is_offered(one, value, module)]
         hint = nearest(name, known) if known else "it defines none"
         raise SpecError(f"{place} has no class or function {name!r}; {hint}", "own_name")
-    return found
+    return result
 
 
 def digest(reference: str, beside: Path) -> str:
@@ -144,7 +144,7 @@ def check_pinned(model: Any, beside: Path) -> None:  # noqa: ANN401 - any shape 
 
 
 @contextlib.contextmanager
-def answering(what: str, code: str, beside: Path | None = None) -> Generator[None]:
+def translate_errors(what: str, code: str, beside: Path | None = None) -> Generator[None]:
     """Turn whatever code of others raises into one line, with the line of the own file if known.
 
     Refusals of ours go through. What others print goes to the standard error: the standard output
@@ -179,8 +179,8 @@ def answering(what: str, code: str, beside: Path | None = None) -> Generator[Non
     except (Exception, SystemExit) as error:
         name = type(error).__name__
         line = first_line(error)
-        told = name if line == name else f"{name}: {line}"
-        raise SpecError(f"{what}: {told}{_place(error, beside)}", code) from error
+        note = name if line == name else f"{name}: {line}"
+        raise SpecError(f"{what}: {note}{_place(error, beside)}", code) from error
 
 
 def _place(error: BaseException, beside: Path | None) -> str:
@@ -228,7 +228,7 @@ def _module(name: str) -> ModuleType:
     """An installed module, imported."""
     _spec_of(name.partition(".")[0])
     try:
-        with answering(f"{name} cannot be imported", "own_import"):
+        with translate_errors(f"{name} cannot be imported", "own_import"):
             return import_module(name)
     except SpecError as error:
         cause = error.__cause__
@@ -330,7 +330,10 @@ def _module_of_file(name: str, beside: Path) -> ModuleType:
     assert spec.loader is not None
     module = sys.modules[alias] = importlib.util.module_from_spec(spec)
     try:
-        with answering(f"{name} cannot be imported", "own_import", path.parent), _on_path(path):
+        with (
+            translate_errors(f"{name} cannot be imported", "own_import", path.parent),
+            _on_path(path),
+        ):
             spec.loader.exec_module(module)
     except SpecError:
         del sys.modules[alias]
@@ -356,19 +359,19 @@ def _on_path(path: Path) -> Generator[None]:
 
 def _sources(path: Path) -> dict[str, Path]:
     """A file, and all files of its folder that it imports, by their path in the folder."""
-    found: dict[str, Path] = {}
+    result: dict[str, Path] = {}
     waiting = [path]
     while waiting:
         one = waiting.pop()
         name = one.relative_to(path.parent).as_posix()
-        if name not in found:
-            found[name] = one
+        if name not in result:
+            result[name] = one
             try:
                 waiting += _imported(one, path.parent)
             except SpecError:
                 if one == path:
                     raise
-    return found
+    return result
 
 
 def _imported(path: Path, folder: Path) -> Iterator[Path]:
@@ -397,8 +400,8 @@ def _imported(path: Path, folder: Path) -> Iterator[Path]:
 
 def _refuse_late(node: Any, path: Path, folder: Path) -> None:  # noqa: ANN401 - an import
     """Refuse an import of an own file inside a function: it would be resolved too late."""
-    told = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
-    for name in (str(one).partition(".")[0] for one in told if one):
+    note = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module]
+    for name in (str(one).partition(".")[0] for one in note if one):
         if (folder / f"{name}.py").is_file() or (folder / name).is_dir():
             raise SpecError(
                 f"{path.name} imports {name} inside a function (line {node.lineno}); own files are "

@@ -129,8 +129,8 @@ class Predictions:
     @cached_property
     def group(self) -> NDArray[np.str_] | None:
         """Groups (n,), None without."""
-        found = self.optional("group")
-        return None if found is None else found.astype(np.str_)
+        result = self.optional("group")
+        return None if result is None else result.astype(np.str_)
 
     @cached_property
     def cluster(self) -> NDArray[Any] | None:

@@ -102,10 +102,10 @@ def reduce_tier(
     if spec.evaluation.protocol != "walk_forward":
         raise TruenessError("reduction needs walk_forward: its final check is out of fold")
     scores = _score(examples)
-    told = on_round or (lambda one: None)
+    report = on_round or (lambda one: None)
     kept = np.arange(len(examples.features))
     rounds, first = [_train(examples, kept, [], spec, seeds, device, pool)], kept
-    told(rounds[0])
+    report(rounds[0])
     step = KEEP_STEP
     while len(rounds) <= max_rounds:
         fewer = _weakest_dropped(examples.features, kept, scores, step)
@@ -114,7 +114,7 @@ def reduce_tier(
         dropped = [examples.features[i] for i in np.setdiff1d(kept, fewer)]
         one = _train(examples, fewer, dropped, spec, seeds, device, pool, rounds[0])
         rounds.append(one)
-        told(one)
+        report(one)
         if one.verdict == "abort":
             break
         kept, step = fewer, KEEP_STEP if one.verdict == "keep" else WARN_STEP
@@ -159,12 +159,12 @@ def reduce_file(
     cores = os.cpu_count() or 1
     size = min(seeds, cores if workers is None else workers) if where.name == "cpu" else 0
     with Pool(size) as pool:
-        found = reduce_tier(
+        result = reduce_tier(
             spec, bars, index, device=where, pool=pool, seeds=seeds, max_rounds=rounds,
             on_round=on_round,
         )  # fmt: skip
-    found.write(out, out.stem)
-    return replace(found, file=str(out))
+    result.write(out, out.stem)
+    return replace(result, file=str(out))
 
 
 # ------------------------------------------------------------------------------------------ scoring
@@ -176,9 +176,9 @@ def _score(examples: Examples) -> _Scores:
     auc, mi = [], []
     for fold in range(examples.n_folds):
         rows = examples.members("train", fold)
-        found = relation_to_label(last[rows], examples.y[rows], draws=SCORED_DRAWS)
-        auc.append(np.abs(found["auc"] - 0.5))
-        mi.append(found["mi"])
+        result = relation_to_label(last[rows], examples.y[rows], draws=SCORED_DRAWS)
+        auc.append(np.abs(result["auc"] - 0.5))
+        mi.append(result["mi"])
     ranks = np.column_stack([rankdata(c) for c in last[examples.members("train", 0)].T])
     with np.errstate(invalid="ignore", divide="ignore"):
         correlation = np.nan_to_num(np.abs(np.corrcoef(ranks.T)))

@@ -21,7 +21,7 @@ from trueness.engines.continued import Continued
 from trueness.errors import SpecError
 from trueness.execute import AnyPool, Pool, Question, keep_memory, pool_size, refuse_unguarded
 from trueness.fit.device import choose_device
-from trueness.fit.parallel import join_ranks
+from trueness.fit.parallel import init_distributed
 from trueness.plan import Plan, plan, resolution, size_text
 from trueness.plan.continuing import continued, predecessors
 from trueness.recorder import Listener, RunRecorder
@@ -131,7 +131,7 @@ def run(
     )  # fmt: skip
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
-    ranks, name = join_ranks(where.name)
+    ranks, name = init_distributed(where.name)
     heard = listener if listener is not None and ranks.first else Listener()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
@@ -150,9 +150,9 @@ def _continued(
     campaign: Campaign, todo: Plan, heard: Listener, *, update: bool
 ) -> dict[str, Continued]:
     """What runs continue, if that is wanted; the listener is told what there is."""
-    found = predecessors(campaign, todo.store, todo.specs)
-    made, told = continued(found, todo) if update and todo.specs else ({}, found.offer)
-    for line in [told, *(found.refusals if update else [])]:
+    result = predecessors(campaign, todo.store, todo.specs)
+    made, note = continued(result, todo) if update and todo.specs else ({}, result.offer)
+    for line in [note, *(result.refusals if update else [])]:
         if line:
             heard.note(line)
     return made

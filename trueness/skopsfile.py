@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from trueness.errors import StoreError
-from trueness.own import answering
+from trueness.own import translate_errors
 
 TRUSTED = ("sklearn.", "skrub.", "numpy.", "scipy.", "polars.datatypes.", "builtins.")
 """Packages whose types may be built from a file."""
@@ -38,7 +38,7 @@ def from_skops(written: bytes, what: str) -> Any:  # noqa: ANN401 - whatever was
     """
     import skops.io
 
-    with answering(f"{what}: cannot be opened", "damaged"):
+    with translate_errors(f"{what}: cannot be opened", "damaged"):
         return skops.io.loads(written, trusted=_trusted(written, what))
 
 
@@ -46,11 +46,11 @@ def _trusted(written: bytes, what: str) -> list[str]:
     """Types in a file that skops does not know, all of packages that are trusted."""
     import skops.io
 
-    found = skops.io.get_untrusted_types(data=written)
-    foreign = [one for one in found if not one.startswith(TRUSTED)]
+    result = skops.io.get_untrusted_types(data=written)
+    foreign = [one for one in result if not one.startswith(TRUSTED)]
     if foreign:
         raise StoreError(
             f"{what} holds {foreign[0]}; only types of scikit-learn, skrub, NumPy and SciPy are "
             "kept in files", "untrusted",
         )  # fmt: skip
-    return found
+    return result

@@ -229,9 +229,9 @@ def test_overlaps_of_other_bars_are_counted_in_bars(step, unit):
         before = np.r_[when[:-1] - 2000 * of, when[0] - bars * of]
         after = np.r_[when[:-1] - 2000 * of, when[-1] + bars * of]
         for times in (before, after):
-            found = answer("TRU017", given(when=when, training=train(when=times)))
-            assert isinstance(found, Finding) == overlaps
-            assert isinstance(found, Clean) != overlaps
+            actual = answer("TRU017", given(when=when, training=train(when=times)))
+            assert isinstance(actual, Finding) == overlaps
+            assert isinstance(actual, Clean) != overlaps
 
 
 def test_sessions_are_days_where_the_data_hold_weekends():
@@ -328,9 +328,9 @@ def test_the_gravest_comes_first():
 
 
 def test_findings_survive_json():
-    found = findings_in(run_checks(given(record={"incidents": [OPEN]}, score=GOOD / 30)))
-    assert len(found) > 1
-    assert findings_from([one.to_dict() for one in found]) == found
+    actual = findings_in(run_checks(given(record={"incidents": [OPEN]}, score=GOOD / 30)))
+    assert len(actual) > 1
+    assert findings_from([one.to_dict() for one in actual]) == actual
 
 
 MOVED = {

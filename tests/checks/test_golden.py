@@ -28,9 +28,9 @@ def of_the_first_edition(findings):
 
 def wanted_of(name):
     """What the first edition found that still counts, without what it knew less well."""
-    found = by_code(expected()["market"]["runs"][name]["findings"])
-    kept = found.keys() - GONE - PASSED.get(name, set())
-    return {code: {n: x for n, x in found[code].items() if code in ("TRU002", "TRU006")
+    actual = by_code(expected()["market"]["runs"][name]["findings"])
+    kept = actual.keys() - GONE - PASSED.get(name, set())
+    return {code: {n: x for n, x in actual[code].items() if code in ("TRU002", "TRU006")
                    or n not in TODAY} for code in kept}  # fmt: skip
 
 
@@ -40,9 +40,9 @@ def test_findings_of_the_golden_market(golden_market):
     assert len(runs) == 14
     for run in runs:
         wanted = wanted_of(names[run.key])
-        found = of_the_first_edition(run.record["findings"])
-        assert set(found) == set(wanted) | MORE.get(names[run.key], set()), names[run.key]
-        equal(found, wanted, names[run.key])
+        actual = of_the_first_edition(run.record["findings"])
+        assert set(actual) == set(wanted) | MORE.get(names[run.key], set()), names[run.key]
+        equal(actual, wanted, names[run.key])
 
 
 def test_findings_of_the_golden_market_are_the_same_when_made_anew(golden_market):
@@ -56,6 +56,6 @@ def test_findings_of_the_golden_market_are_the_same_when_made_anew(golden_market
 def test_the_golden_titles_have_a_language_that_is_too_small(golden_titles, name):
     names = named(golden_titles, "golden-titles")
     (run,) = [r for r in golden_titles.all_runs()[0] if names[r.key] == name]
-    found = by_code(run.record["findings"])
-    assert found["TRU105"] == {"groups": 1, "rows": 30}
-    assert {CHECKS[code].severity for code in found} == {"note"}
+    actual = by_code(run.record["findings"])
+    assert actual["TRU105"] == {"groups": 1, "rows": 30}
+    assert {CHECKS[code].severity for code in actual} == {"note"}

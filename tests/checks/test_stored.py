@@ -36,7 +36,7 @@ title: One column that foretells
 data: bars.csv
 defaults:
   task: {context: 5, columns: [volume_ratio_20d]}
-  evaluation: {protocol: mission, val_start: 1994-06-01, test_start: 1998-01-01}
+  evaluation: {protocol: holdout, val_start: 1994-06-01, test_start: 1998-01-01}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5, revin: false, dropout: 0.0}
   recipe: {epochs: 12, batch_size: 64, learning_rate: 1e-2, precision: float32}
 experiments:
@@ -194,9 +194,9 @@ def test_runs_of_older_versions_open_and_are_checked_by_what_they_hold(store):
     old = older(store)
     assert "y_mirror" not in old.predictions()
     assert set(codes(store)) == before - needs
-    found, problems = stored_findings(store, [old])
+    actual, problems = stored_findings(store, [old])
     assert problems == []
-    assert [f.code for f in found[old.key]] == [
+    assert [f.code for f in actual[old.key]] == [
         c for c in codes(store) if c not in ("TRU004", "TRU009")
     ]
 
@@ -207,9 +207,9 @@ def test_damaged_predictions_leave_the_findings_of_the_record(store):
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    found, (problem,) = stored_findings(store, [old])
+    actual, (problem,) = stored_findings(store, [old])
     assert (problem.name, "content differs" in problem.reason) == (old.key, True)
-    assert [f.code for f in found[old.key]] == [f["code"] for f in old.record["findings"]]
+    assert [f.code for f in actual[old.key]] == [f["code"] for f in old.record["findings"]]
     assert [p.name for p in leaderboard(store).problems].count(old.key) == 1
 
 
@@ -352,8 +352,8 @@ def test_titles_are_compared_with_their_linear_baseline(golden_titles):
     assert best.spec.model.kind == "tfidf_logit"
     for high, fires in ((-0.01, True), (0.01, False)):
         against = {run_.key: Estimate(-0.05, -0.1, high, 100)}
-        found, problems = findings_of_runs(golden_titles, [run_], {}, against, {}, best)
-        fired = {f.code for f in found[run_.key].findings}
+        actual, problems = findings_of_runs(golden_titles, [run_], {}, against, {}, best)
+        fired = {f.code for f in actual[run_.key].findings}
         assert problems == []
         assert ("TRU103" in fired) == fires
         assert "TRU004" not in fired

@@ -52,10 +52,10 @@ def _class_draws(y, runs, group, blocks, *, n_classes, min_rows=100, draws=DRAWS
     predicted = {(n, i): p for n, some in runs.items() for i, p in enumerate(np.atleast_2d(some))}
     cells = Cells.of(y, groups, blocks, n_classes)
     scores = macro_f1_draws(y, predicted, groups, blocks, cells, draws=draws)
-    sizes, found = sizes_of(groups, blocks, cells), {name: [] for name in runs}
+    sizes, actual = sizes_of(groups, blocks, cells), {name: [] for name in runs}
     for (name, _), values in scores.items():
-        found[name].append(ClassDraws.of(values, sizes))
-    return found
+        actual[name].append(ClassDraws.of(values, sizes))
+    return actual
 
 
 def compare_slices(y, first, second, group, blocks=None, **options):

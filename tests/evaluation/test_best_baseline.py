@@ -35,10 +35,10 @@ def test_a_better_and_a_worse_model_are_told():
     rng = np.random.default_rng(1)
     y, scores = _equals(rng, 3000, 8)
     better, worse = scores[0] + 1.2 * y, scores[1] - 1.2 * y
-    found = against_best(_aucs(y, [better, scores[2], worse]), _aucs(y, scores[3:]))
-    assert [one.verdict for one in found] == ["better", "tied", "worse"]
-    assert found[0].p <= 0.05 >= found[2].p
-    assert found[1].p > 0.05
+    actual = against_best(_aucs(y, [better, scores[2], worse]), _aucs(y, scores[3:]))
+    assert [one.verdict for one in actual] == ["better", "tied", "worse"]
+    assert actual[0].p <= 0.05 >= actual[2].p
+    assert actual[1].p > 0.05
 
 
 def test_with_one_baseline_it_is_the_plain_difference():
@@ -76,9 +76,9 @@ def test_the_same_model_is_no_better_than_itself():
     rng = np.random.default_rng(4)
     y, scores = _equals(rng, 500, 2)
     one, other = _aucs(y, scores)
-    (found,) = against_best([one], [one, other])
-    assert found.verdict == "tied"
-    assert found.simultaneous.high >= 0 >= found.simultaneous.low
+    (actual,) = against_best([one], [one, other])
+    assert actual.verdict == "tied"
+    assert actual.simultaneous.high >= 0 >= actual.simultaneous.low
 
 
 def test_one_undefined_model_or_baseline_does_not_blind_the_others():
@@ -86,14 +86,14 @@ def test_one_undefined_model_or_baseline_does_not_blind_the_others():
     y, scores = _equals(rng, 1500, 4)
     better, same, *baselines = _aucs(y, [scores[0] + 1.5 * y, *scores[1:]])
     blind = Resampled(float("nan"), np.full(1000, np.nan), 1500, better.freedom)
-    found = against_best([better, blind, same], [*baselines, blind])
-    assert [one.verdict for one in found[:2]] == ["better", "unknown"]
-    assert found[2].verdict != "unknown"
+    actual = against_best([better, blind, same], [*baselines, blind])
+    assert [one.verdict for one in actual[:2]] == ["better", "unknown"]
+    assert actual[2].verdict != "unknown"
 
 
 def test_too_few_units_are_unknown():
     few = _aucs([0, 1] * 20, [np.arange(40.0), np.arange(40.0)[::-1]])
-    (found,) = against_best(few[:1], few[1:])
-    assert (found.verdict, found.p) == ("unknown", None)
+    (actual,) = against_best(few[:1], few[1:])
+    assert (actual.verdict, actual.p) == ("unknown", None)
     with refused("range"):
         against_best(few[:1], few[1:], 95)

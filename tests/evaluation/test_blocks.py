@@ -13,19 +13,19 @@ from trueness.evaluation.clusters import cluster_weights
 
 def drawn_one_by_one(n, length, draws, seed, bootstrap):
     """How often each of n days occurs in each draw of a block bootstrap, by its definition."""
-    rng, found = np.random.default_rng(seed), np.zeros((draws, n), int)
+    rng, actual = np.random.default_rng(seed), np.zeros((draws, n), int)
     if bootstrap == "circular":
-        for row, starts in zip(found, rng.integers(0, n, (draws, -(-n // length))), strict=True):
+        for row, starts in zip(actual, rng.integers(0, n, (draws, -(-n // length))), strict=True):
             days = [(start + step) % n for start in starts for step in range(length)]
             np.add.at(row, days[:n], 1)
-        return found
+        return actual
     anew, starts = rng.random((draws, n)) < 1 / length, rng.integers(0, n, (draws, n))
-    for row, fresh, start in zip(found, anew, starts, strict=True):
+    for row, fresh, start in zip(actual, anew, starts, strict=True):
         day = start[0]
         for t in range(n):
             day = start[t] if fresh[t] or t == 0 else (day + 1) % n
             row[day] += 1
-    return found
+    return actual
 
 
 @given(
@@ -62,30 +62,30 @@ def panel(seed, n=120, times=30):
 @given(st.integers(0, 999), st.integers(1, 6))
 def test_rows_of_one_time_are_drawn_together(seed, length):
     _, time = panel(seed)
-    found = Blocks.of(120, time=time, length=length)
-    weights = found.weights(11)
+    actual = Blocks.of(120, time=time, length=length)
+    weights = actual.weights(11)
     by_time = Blocks.of(30, length=length).weights(11)
     np.testing.assert_array_equal(weights, by_time[time])
-    assert (found.items, found.n) == (30, 120)
+    assert (actual.items, actual.n) == (30, 120)
 
 
 @given(st.integers(0, 2**31), st.integers(5, 40))
 def test_clusters_are_drawn_one_by_one(seed, clusters):
     _, cluster = panel(seed, 100, clusters)
     names = np.array([f"c{i:02d}" for i in cluster])
-    found = Blocks.of(100, cluster=names, length=20)  # without times there is no next one
-    weights = found.weights(9, seed=3)
+    actual = Blocks.of(100, cluster=names, length=20)  # without times there is no next one
+    weights = actual.weights(9, seed=3)
     expected = np.hstack(list(cluster_weights(clusters, 9, 3)))
     np.testing.assert_array_equal(weights[:, 1:], expected[cluster])
-    assert (found.length, found.items, found.few) == (1, clusters, False)
+    assert (actual.length, actual.items, actual.few) == (1, clusters, False)
 
 
 @given(st.integers(0, 2**31), st.integers(1, 5))
 def test_clusters_inside_times_keep_the_total_of_each_time(seed, length):
     rng, time = panel(seed)
     cluster = rng.integers(0, 4, 120)
-    found = Blocks.of(120, time=time, cluster=cluster, length=length)
-    weights, by_time = found.weights(13), Blocks.of(30, length=length).weights(13)
+    actual = Blocks.of(120, time=time, cluster=cluster, length=length)
+    weights, by_time = actual.weights(13), Blocks.of(30, length=length).weights(13)
     inside = set()
     for t in range(30):
         names = np.unique(cluster[time == t])

@@ -145,9 +145,9 @@ def test_bands_hold_what_they_promise():
     inside, bins = 0, 0
     for _ in range(60):
         y = (rng.random(1500) < p).astype(int)
-        found = reliability_diagram_data(y, p, 8, "quantile", bands=0.9, draws=300, rng=rng)
-        share = found["positive_share"]
-        inside += ((share >= found["band_low"]) & (share <= found["band_high"])).sum()
+        actual = reliability_diagram_data(y, p, 8, "quantile", bands=0.9, draws=300, rng=rng)
+        share = actual["positive_share"]
+        inside += ((share >= actual["band_low"]) & (share <= actual["band_high"])).sum()
         bins += len(share)
     assert 0.86 < inside / bins < 0.97  # shares are discrete, so bands are a little wide
     far = reliability_diagram_data(np.ones(1500, int), p, 8, "quantile", bands=0.9)
@@ -217,13 +217,13 @@ def test_bands_and_debiased_errors_know_that_labels_overlap():
     for _ in range(60):
         y, p = _true_probabilities(rng, 1500)
         blocks = Blocks.of(1500, time=np.arange(1500), length=20)
-        for found, given_blocks in ((outside, blocks), (plain, None)):
+        for actual, given_blocks in ((outside, blocks), (plain, None)):
             bins = reliability_diagram_data(y, p, 10, "quantile", bands=0.95, draws=200,
                                             blocks=given_blocks)  # fmt: skip
             share = bins["positive_share"]
-            found.append(np.mean((share < bins["band_low"]) | (share > bins["band_high"])))
-        for found, given_blocks in ((errors, blocks), (naive, None)):
-            found.append(expected_calibration_error(
+            actual.append(np.mean((share < bins["band_low"]) | (share > bins["band_high"])))
+        for actual, given_blocks in ((errors, blocks), (naive, None)):
+            actual.append(expected_calibration_error(
                 y, p, 10, "quantile", debiased=True, blocks=given_blocks
             ))  # fmt: skip
     assert np.mean(outside) <= 0.09 < np.mean(plain)

@@ -184,9 +184,9 @@ def test_venn_abers_equals_refitting_for_every_point(case):
     for x, low, high in zip(new, p0, p1, strict=True):
         # scores become ranks, because IsotonicRegression merges scores that are nearly equal
         grown = np.unique(np.r_[score, x], return_inverse=True)[1]
-        for label, found in ((0, low), (1, high)):
+        for label, actual in ((0, low), (1, high)):
             refitted = IsotonicRegression().fit(grown, np.r_[y, label]).predict(grown[-1:])
-            assert found == pytest.approx(refitted[0], abs=1e-9)
+            assert actual == pytest.approx(refitted[0], abs=1e-9)
     assert (p0 < p1).all()
 
 

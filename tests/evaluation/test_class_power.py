@@ -20,26 +20,26 @@ def _verdicts(texts, lift, samples, seed):
     right = np.array([FIRST, FIRST + lift])[:, None, None] * np.ones((2, 1, CLASSES))
     world = Titles((texts,), 1, np.full(CLASSES, 1 / CLASSES), right)
     rng = np.random.default_rng(seed)
-    found = []
+    actual = []
     for _ in range(samples):
         y, predicted, language, blocks = world.draw(rng)
         compared = compare_slices(
             y, predicted[1], predicted[0], language, blocks, n_classes=CLASSES
         )
-        found.append(compared.summaries["macro_f1"].verdict)
-    return found
+        actual.append(compared.summaries["macro_f1"].verdict)
+    return actual
 
 
 def test_with_the_planned_texts_the_lift_is_found_as_often_as_planned():
     needed, _ = texts_needed(ClassWorld(CLASSES, FIRST, 0.6), LIFT)
-    found = _verdicts(needed, LIFT, 120, seed=2)
-    assert 0.68 <= np.mean([one == "better" for one in found]) <= 0.92
+    actual = _verdicts(needed, LIFT, 120, seed=2)
+    assert 0.68 <= np.mean([one == "better" for one in actual]) <= 0.92
 
 
 def test_with_a_third_of_the_texts_it_is_found_much_less_often():
     needed, _ = texts_needed(ClassWorld(CLASSES, FIRST, 0.6), LIFT)
-    found = _verdicts(needed // 3, LIFT, 80, seed=3)
-    assert np.mean([one == "better" for one in found]) <= 0.6
+    actual = _verdicts(needed // 3, LIFT, 80, seed=3)
+    assert np.mean([one == "better" for one in actual]) <= 0.6
 
 
 def test_the_smallest_difference_of_the_planned_texts_is_the_lift():
@@ -85,9 +85,14 @@ def test_numbers_that_do_not_go_together_are_refused(make):
 
 def test_the_verb_plans_texts_and_refuses_a_mixture(capsys):
     code, out, _ = call(capsys, "plan", "--texts", 400, "--classes", 25, "--lift", 0.03, "--json")
-    found = json.loads(out)
-    assert (code, found["kind"], found["texts"], found["classes"]) == (0, "plan_classes", 400, 25)
-    assert {0.03} <= {one["lift"] for one in found["needed"]}
+    actual = json.loads(out)
+    assert (code, actual["kind"], actual["texts"], actual["classes"]) == (
+        0,
+        "plan_classes",
+        400,
+        25,
+    )
+    assert {0.03} <= {one["lift"] for one in actual["needed"]}
     for options in (("--texts", 400), ("--classes", 5), ("--positives", 9), (),
                     ("--texts", 400, "--classes", 5, "--samples", 9)):  # fmt: skip
         code, out, err = call(capsys, "plan", *options)

@@ -49,9 +49,9 @@ def test_the_effect_is_a_sum_over_pairs_of_alarms(kind):
     }[kind]
     residuals = Residuals.of(SortedScores.of(y, score), blocks)
     for count in (5, 40):
-        found = residuals.of_alarms(SortedScores.of(y, score), count, by_rank=False)
-        assert found.effect == pytest.approx(_by_pairs(y, score, count, blocks), rel=1e-6)
-        assert found.blocks == blocks.items / blocks.length
+        actual = residuals.of_alarms(SortedScores.of(y, score), count, by_rank=False)
+        assert actual.effect == pytest.approx(_by_pairs(y, score, count, blocks), rel=1e-6)
+        assert actual.blocks == blocks.items / blocks.length
 
 
 def test_a_cut_by_rank_is_less_certain_than_a_given_one():
@@ -117,6 +117,6 @@ def test_further_units_are_worth_as_much_as_those_there_are():
 @pytest.mark.filterwarnings("error")
 def test_a_single_item_says_nothing(blocks):
     y, score = np.tile([0, 1], 20), np.random.default_rng(0).standard_normal(40)
-    found = measure(y, score, alarms=(5,), alarm_rate_pct=5.0, confidence=0.95, blocks=blocks)
-    for name, one in found.items():
+    actual = measure(y, score, alarms=(5,), alarm_rate_pct=5.0, confidence=0.95, blocks=blocks)
+    for name, one in actual.items():
         assert one.low is None or one.high - one.low > 0.85, name

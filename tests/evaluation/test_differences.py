@@ -42,16 +42,16 @@ def _family(seed, n=1500, models=5, alarms=30):
 def test_ends_are_those_of_the_method_by_hand():
     """Zou and Donner's example of two rates, with the exact bounds of each: independent alarms."""
     one, other = _precision(24, 30, of=0, shared=0.5), _precision(9, 20, of=1, shared=0.5)
-    found = mean_difference([one], [other]).estimate(0.9)
+    actual = mean_difference([one], [other]).estimate(0.9)
     low, high = (
         np.array([beta.ppf(0.05, k, n - k + 1), beta.ppf(0.95, k + 1, n - k)])
         for k, n in ((24, 30), (9, 20))
     )
     correlation = np.corrcoef(one.draws, other.draws)[0, 1]
     a, b = 0.8 - low[0], high[1] - 0.45
-    assert found.low == pytest.approx(0.35 - (a**2 + b**2 - 2 * correlation * a * b) ** 0.5)
+    assert actual.low == pytest.approx(0.35 - (a**2 + b**2 - 2 * correlation * a * b) ** 0.5)
     a, b = low[1] - 0.8, 0.45 - high[0]
-    assert found.high == pytest.approx(0.35 + (a**2 + b**2 - 2 * correlation * a * b) ** 0.5)
+    assert actual.high == pytest.approx(0.35 + (a**2 + b**2 - 2 * correlation * a * b) ** 0.5)
 
 
 @given(
@@ -63,10 +63,10 @@ def test_ends_lie_on_both_sides_between_minus_1_and_1(k, hits, effect, blocks, s
     one, other = _precision(k, 30, depends, 0, shared), _precision(hits, 30, depends, 1, shared)
     there, back = (mean_difference([a], [b]) for a, b in ((one, other), (other, one)))
     (contrast,), (mirrored,) = (simultaneous_contrasts([d]) for d in (there, back))
-    for found, turned in ((contrast.pointwise, mirrored.pointwise),
+    for actual, turned in ((contrast.pointwise, mirrored.pointwise),
                           (contrast.simultaneous, mirrored.simultaneous)):  # fmt: skip
-        assert -1 - 1e-9 <= found.low <= found.value <= found.high <= 1 + 1e-9
-        assert (found.low, found.high) == pytest.approx((-turned.high, -turned.low), abs=1e-9)
+        assert -1 - 1e-9 <= actual.low <= actual.value <= actual.high <= 1 + 1e-9
+        assert (actual.low, actual.high) == pytest.approx((-turned.high, -turned.low), abs=1e-9)
     assert contrast.p == mirrored.p
 
 
@@ -76,33 +76,33 @@ def test_p_values_agree_with_intervals_at_every_level(seed):
     models = _family(seed)
     differences = [mean_difference([one], [models[1]]) for one in models[2:]]
     for confidence in (0.5, 0.8, 0.9, 0.95, 0.99):
-        found = [
+        actual = [
             *simultaneous_contrasts(differences, confidence),
             *contrasts_with_leader(models, 4, confidence),
             *against_best(models[2:4], models[:2], confidence),
         ]
-        for one in found:
+        for one in actual:
             if abs(one.p - (1 - confidence)) > 0.003:  # the quantile lies between two draws
                 assert (one.verdict in ("better", "worse")) == (one.p < 1 - confidence)
 
 
 def test_a_model_and_its_copy_differ_by_exactly_nothing():
     *models, copy = _family(0)
-    for found in (*simultaneous_contrasts([mean_difference([copy], models[:1])]),
+    for actual in (*simultaneous_contrasts([mean_difference([copy], models[:1])]),
                   contrasts_with_leader([*models, copy], 5)[0],
                   *against_best([copy], models[:1])):  # fmt: skip
-        assert (found.simultaneous.low, found.simultaneous.high, found.p) == (0, 0, 1)
-        assert (found.pointwise.low, found.pointwise.high) == (0, 0)
+        assert (actual.simultaneous.low, actual.simultaneous.high, actual.p) == (0, 0, 1)
+        assert (actual.pointwise.low, actual.pointwise.high) == (0, 0)
 
 
 def test_alarms_that_are_few_in_effect_show_no_difference_near_1():
     """30 of 30 against 25 of 30, both worth three alarms: plugged-in errors call them different."""
     depends = Dependence(8.0, 150.0)
     one, other = _precision(30, 30, depends), _precision(25, 30, Dependence(1.0, 150.0), 1)
-    (found,) = simultaneous_contrasts([mean_difference([one], [other])])
-    assert found.verdict == "tied"
+    (actual,) = simultaneous_contrasts([mean_difference([one], [other])])
+    assert actual.verdict == "tied"
     smallest = -norm.ppf(0.025) * other.error  # as if the hits of the first were certain
-    assert found.simultaneous.low < found.simultaneous.value - 1.5 * smallest
+    assert actual.simultaneous.low < actual.simultaneous.value - 1.5 * smallest
     (known,) = simultaneous_contrasts([mean_difference([_precision(300, 300)], [other])])
     assert known.verdict == "better"
 
@@ -111,19 +111,19 @@ def test_what_two_models_share_narrows():
     widths = []
     for shared in (0.0, 0.5, 0.95):
         pair = [_precision(20, 30, of=i, shared=shared) for i in (0, 1)]
-        found = mean_difference(pair[:1], pair[1:]).estimate(0.95)
-        widths.append(found.high - found.low)
+        actual = mean_difference(pair[:1], pair[1:]).estimate(0.95)
+        widths.append(actual.high - actual.low)
     assert widths[0] > 1.2 * widths[1] > 2 * widths[2]
 
 
 def test_one_baseline_is_the_best_of_one():
     one, other = _family(1)[:2]
     (alone,) = simultaneous_contrasts([mean_difference([one], [other])])
-    (found,) = against_best([one], [other])
+    (actual,) = against_best([one], [other])
     for name in ("low", "high"):
         expected = getattr(alone.simultaneous, name)
-        assert getattr(found.simultaneous, name) == pytest.approx(expected, abs=1e-9)
-    assert found.p == alone.p
+        assert getattr(actual.simultaneous, name) == pytest.approx(expected, abs=1e-9)
+    assert actual.p == alone.p
 
 
 def test_a_mean_of_seeds_keeps_the_bounds_of_the_seed_that_depends_most():
@@ -131,9 +131,9 @@ def test_a_mean_of_seeds_keeps_the_bounds_of_the_seed_that_depends_most():
     mean = mean_of(seeds)
     assert mean.dependence == Dependence(5, 100.0)
     other = _precision(10, 30, of=3)
-    found = mean_difference(seeds, [other])
-    assert found.sides[0].draws.tolist() == mean.draws.tolist()
-    assert found.estimate(0.95).low < found.value < found.estimate(0.95).high
+    actual = mean_difference(seeds, [other])
+    assert actual.sides[0].draws.tolist() == mean.draws.tolist()
+    assert actual.estimate(0.95).low < actual.value < actual.estimate(0.95).high
 
 
 def test_without_draws_or_alarms_nothing_is_said():
@@ -141,9 +141,9 @@ def test_without_draws_or_alarms_nothing_is_said():
     few = Resampled(0.5, np.full(1000, np.nan), 30, 30, np.nan, Dependence(30.0, 1.0))
     known = _precision(20, 30)
     for one in (unknown, few):
-        (found,) = simultaneous_contrasts([mean_difference([one], [known])])
-        assert (found.verdict, found.p, found.pointwise.low) == ("unknown", None, None)
+        (actual,) = simultaneous_contrasts([mean_difference([one], [known])])
+        assert (actual.verdict, actual.p, actual.pointwise.low) == ("unknown", None, None)
         assert against_best([one], [known])[0].verdict == "unknown"
-    found = contrasts_with_leader([known, few, _precision(21, 30, of=1)], 0)
-    assert [one.verdict for one in found] == ["unknown", "tied"]
+    actual = contrasts_with_leader([known, few, _precision(21, 30, of=1)], 0)
+    assert [one.verdict for one in actual] == ["unknown", "tied"]
     assert np.isfinite(largest_of_pairs([known, few, _precision(21, 30, of=1)])).all()

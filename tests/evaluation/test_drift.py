@@ -64,27 +64,27 @@ def test_the_error_is_that_of_the_covariances(rho, n):
     true = np.sqrt(power[0] * lags[0] + 2 * (power[1:] * lags[1:]).sum())
     small = np.sqrt(weight[-n:] @ toeplitz(lags[:n]) @ weight[-n:])
     assert small <= true * 1.001  # the part of the recent mean alone
-    found = [_asked(_series(seed, times, rho), np.zeros(n)).error for seed in range(8)]
-    assert np.mean(found) == pytest.approx(true, rel=0.15)
+    actual = [_asked(_series(seed, times, rho), np.zeros(n)).error for seed in range(8)]
+    assert np.mean(actual) == pytest.approx(true, rel=0.15)
 
 
 @given(seed=st.integers(0, 10**6), moved=st.floats(1.5, 5.0), sign=st.sampled_from([-1, 1]))
 @settings(max_examples=20)
 def test_a_move_is_seen_in_its_direction(seed, moved, sign):
     x = _series(seed, 1100, 0.2)
-    found = _asked(x[:1000], x[1000:] + sign * moved)
-    assert found.p < 1e-4
-    assert np.sign(found.shift) == sign
-    assert abs(found.shift) > 0.8
+    actual = _asked(x[:1000], x[1000:] + sign * moved)
+    assert actual.p < 1e-4
+    assert np.sign(actual.shift) == sign
+    assert abs(actual.shift) > 0.8
 
 
 @pytest.mark.parametrize(("factor", "least", "most"), [(3.0, 2.0, 4.0), (0.3, 0.2, 0.45)])
 def test_a_spread_is_that_of_the_values(factor, least, most):
     x = _series(3, 3000, 0.2)
-    found = _asked(x[:2500], factor * x[2500:])
-    assert found.p < 1e-4
-    assert least < found.spread < most
-    assert abs(found.shift) < 0.3
+    actual = _asked(x[:2500], factor * x[2500:])
+    assert actual.p < 1e-4
+    assert least < actual.spread < most
+    assert abs(actual.shift) < 0.3
 
 
 @pytest.mark.parametrize(("recent", "p"), [(2.0, 1.0), (2.5, 0.0), (1.0, 0.0)])
@@ -120,15 +120,15 @@ def test_what_is_kept_is_all_that_is_needed(seed, timed):
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_p_values_are_corrected_as_statsmodels_does(p):
-    found = corrected([Drift(str(i), 9, 0.0, 1.0, 9.0, 1.0, one) for i, one in enumerate(p)])
-    assert [one.adjusted for one in found] == pytest.approx(multipletests(p, method="holm")[1])
-    assert [one.name for one in found] == [str(i) for i in range(len(p))]
+    actual = corrected([Drift(str(i), 9, 0.0, 1.0, 9.0, 1.0, one) for i, one in enumerate(p)])
+    assert [one.adjusted for one in actual] == pytest.approx(multipletests(p, method="holm")[1])
+    assert [one.name for one in actual] == [str(i) for i in range(len(p))]
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.9])
 def test_a_shift_that_is_called_visible_is_found(rho):
     x = _series(5, 2200, rho)
-    found = _asked(x[:2000], x[2000:])
-    visible = found.visible(10)
-    tail = student_t.sf(visible / found.error, found.freedom)
+    actual = _asked(x[:2000], x[2000:])
+    visible = actual.visible(10)
+    tail = student_t.sf(visible / actual.error, actual.freedom)
     assert tail * 2 * 2 * 10 == pytest.approx(0.05)  # two ends, shift and spread, ten columns

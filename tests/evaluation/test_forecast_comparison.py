@@ -24,23 +24,23 @@ def losses():
 @pytest.mark.parametrize("bootstrap", ["stationary", "circular"])
 def test_results_equal_direct_calls(losses, bootstrap):
     options = {"block_size": 20, "reps": 400, "bootstrap": bootstrap, "seed": 3}
-    found = loss_comparison(losses, 0, blocks=BLOCKS, draws=400, bootstrap=bootstrap, seed=3)
+    actual = loss_comparison(losses, 0, blocks=BLOCKS, draws=400, bootstrap=bootstrap, seed=3)
     distinct, order = np.unique(losses, axis=1, return_index=True)
     own = int(np.flatnonzero(order == 0)[0])
     rivals = [i for i in range(6) if i != own]
     direct = SPA(distinct[:, own], distinct[:, rivals], **options)
     direct.compute()
-    assert found.better_p == pytest.approx(direct.pvalues.to_dict())
+    assert actual.better_p == pytest.approx(direct.pvalues.to_dict())
     steps = StepM(distinct[:, own], distinct[:, rivals], size=0.05, **options)
     steps.compute()
-    assert found.better == sorted(order[rivals[i]] for i in steps.superior_models)
+    assert actual.better == sorted(order[rivals[i]] for i in steps.superior_models)
     best = MCS(distinct, 0.05, method="max", **options)
     best.compute()
-    assert found.among_best == sorted(order[i] for i in best.included)
-    assert found.better == [4, 5]
-    assert found.among_best == [5]
-    assert found.mean == pytest.approx(losses.mean(axis=0))
-    assert found.to_dict()["n"] == 300
+    assert actual.among_best == sorted(order[i] for i in best.included)
+    assert actual.better == [4, 5]
+    assert actual.among_best == [5]
+    assert actual.mean == pytest.approx(losses.mean(axis=0))
+    assert actual.to_dict()["n"] == 300
 
 
 def test_unit_losses_average_to_the_usual_ones():
@@ -52,9 +52,9 @@ def test_unit_losses_average_to_the_usual_ones():
 
 
 def test_all_rivals_may_be_better(losses):
-    found = loss_comparison(losses[:, [0, 4, 5]] + [1.0, 0.0, 0.0], 0, blocks=BLOCKS, draws=300)
-    assert found.better == [1, 2]
-    assert found.better_p["consistent"] < 0.01
+    actual = loss_comparison(losses[:, [0, 4, 5]] + [1.0, 0.0, 0.0], 0, blocks=BLOCKS, draws=300)
+    assert actual.better == [1, 2]
+    assert actual.better_p["consistent"] < 0.01
 
 
 def test_copies_count_once(losses):

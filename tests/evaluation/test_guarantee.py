@@ -55,11 +55,11 @@ def _violations(kind, draws, seed=0, n=600, rates=(8, 25)):
     for _ in range(draws):
         y, score = _days(rng, n, kind)
         blocks = Blocks.of(n, length=1 if kind == "independent" else BLOCK)
-        found = family_bounds({
+        actual = family_bounds({
             name: Candidate(y, s, rate_cuts(s, rates), blocks)
             for name, s in (("a", score), ("b", score + rng.standard_normal(n)))
         })  # fmt: skip
-        wrong += any(row.bound > P for rows in found.bounds.values() for row in rows)
+        wrong += any(row.bound > P for rows in actual.bounds.values() for row in rows)
     return wrong / draws
 
 
@@ -90,11 +90,11 @@ def test_days_taken_as_independent_that_are_not_would_break_the_promise():
 
 def test_one_threshold_has_the_bound_of_clopper_and_pearson():
     y, score = _ranked(30, 24)
-    found = bounds(y, score, [score[29]])
-    (row,) = found.bounds[""]
-    assert (row.hits, row.alarms, found.hypotheses) == (24, 30, 1)
-    assert found.level == pytest.approx(DELTA, rel=0.35)  # by 1,000 draws
-    assert row.bound == pytest.approx(beta.ppf(found.level, 24, 7))
+    actual = bounds(y, score, [score[29]])
+    (row,) = actual.bounds[""]
+    assert (row.hits, row.alarms, actual.hypotheses) == (24, 30, 1)
+    assert actual.level == pytest.approx(DELTA, rel=0.35)  # by 1,000 draws
+    assert row.bound == pytest.approx(beta.ppf(actual.level, 24, 7))
     assert row.precision.high == 1
 
 
@@ -136,10 +136,10 @@ def test_thresholds_and_candidates_that_are_alike_cost_little():
 
 def test_every_certificate_of_a_family_is_read_from_the_same_bounds():
     y, score = _ranked(60, 51)
-    found = bounds(y, score, rate_cuts(score, (5, 10, 20, 30, 50)))
-    rows, most = found.bounds[""], None
+    actual = bounds(y, score, rate_cuts(score, (5, 10, 20, 30, 50)))
+    rows, most = actual.bounds[""], None
     for precision in np.linspace(0.05, 0.95, 19):
-        one = found.certificate("", float(precision))
+        one = actual.certificate("", float(precision))
         above = [row for row in rows if row.bound > precision]
         assert (one.threshold is None) == (not above)
         if above:
@@ -153,26 +153,26 @@ def test_every_certificate_of_a_family_is_read_from_the_same_bounds():
 
 def test_a_bound_that_equals_the_precision_certifies_nothing():
     y, score = _ranked(30, 24)
-    found = bounds(y, score, [score[29]])
-    (row,) = found.bounds[""]
-    assert found.certificate("", row.bound).threshold is None
-    assert found.certificate("", np.nextafter(row.bound, 0)).threshold == row
+    actual = bounds(y, score, [score[29]])
+    (row,) = actual.bounds[""]
+    assert actual.certificate("", row.bound).threshold is None
+    assert actual.certificate("", np.nextafter(row.bound, 0)).threshold == row
 
 
 def test_what_is_missing_is_counted_in_alarms():
     y, score = _ranked(30, 24)
-    found = bounds(y, score, [score[29]], further=3)
-    one = found.certificate("", 0.7)
-    assert one.more_alarms == alarms_needed(0.7, 0.8, level=found.level) - 30
-    silent = found.certificate("", 0.9)
+    actual = bounds(y, score, [score[29]], further=3)
+    one = actual.certificate("", 0.7)
+    assert one.more_alarms == alarms_needed(0.7, 0.8, level=actual.level) - 30
+    silent = actual.certificate("", 0.9)
     assert (silent.threshold, silent.more_alarms, silent.closest.alarms) == (None, None, 30)
 
 
 def test_thresholds_with_few_alarms_are_left_out_and_nobody_pays_for_them():
     y, score = _ranked(30, 28)
-    found = bounds(y, score, [score[n - 1] for n in (1, FEWEST_ALARMS - 1, FEWEST_ALARMS, 30)])
-    assert [row.alarms for row in found.bounds[""]] == [FEWEST_ALARMS, 30]
-    assert found.hypotheses == 2
+    actual = bounds(y, score, [score[n - 1] for n in (1, FEWEST_ALARMS - 1, FEWEST_ALARMS, 30)])
+    assert [row.alarms for row in actual.bounds[""]] == [FEWEST_ALARMS, 30]
+    assert actual.hypotheses == 2
     none = bounds(y, score, [10.0])
     assert none.hypotheses == 0
     one = none.certificate("", 0.5)
@@ -230,8 +230,8 @@ def test_run_by_run_keeps_the_promise(calls, draws):
         y = (rng.random(200) < 0.5).astype(np.uint8)
         for batch in range(1, calls + 1):
             score = rng.standard_normal(200)
-            found = bounds(y, score, rate_cuts(score, (10, 20)), batch=batch)
-            if found.certificate("", 0.5).threshold is not None:
+            actual = bounds(y, score, rate_cuts(score, (10, 20)), batch=batch)
+            if actual.certificate("", 0.5).threshold is not None:
                 false += 1
                 break
     assert false / draws <= DELTA + 2 * (DELTA * (1 - DELTA) / draws) ** 0.5

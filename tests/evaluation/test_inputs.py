@@ -62,8 +62,8 @@ def test_probabilities_are_refused_where_logits_are_meant(name):
 @pytest.mark.parametrize("name", TAKES_INPUT)
 def test_probabilities_give_the_same_as_their_logits(name):
     said = TAKES_INPUT[name](PROB, 0.4, input="probability")
-    meant = TAKES_INPUT[name](LOGIT, logit(0.4))
-    np.testing.assert_allclose(flat(said), flat(meant), atol=1e-6)
+    match = TAKES_INPUT[name](LOGIT, logit(0.4))
+    np.testing.assert_allclose(flat(said), flat(match), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", TAKES_INPUT)
@@ -95,15 +95,15 @@ def test_logits_are_refused_exactly_where_they_differ_and_lie_between_0_and_1(va
 
 @pytest.mark.parametrize("constant", [0.0, 0.3, 1.0])
 def test_equal_scores_pass(constant):
-    found = measure(Y, np.full(300, constant), **RULE)
-    assert found["precision@0.5"].n == 300
+    actual = measure(Y, np.full(300, constant), **RULE)
+    assert actual["precision@0.5"].n == 300
     assert len(threshold_sweep(Y, np.full(300, constant))) == 1
 
 
 def test_scores_that_only_rank_may_lie_anywhere():
     ranks = np.argsort(np.argsort(LOGIT)) / 299
-    found = measure(Y, ranks, **RULE, probabilities=False)
-    assert found["auc"] == measure(Y, LOGIT, **RULE)["auc"]
+    actual = measure(Y, ranks, **RULE, probabilities=False)
+    assert actual["auc"] == measure(Y, LOGIT, **RULE)["auc"]
 
 
 def test_certain_probabilities_are_clipped():

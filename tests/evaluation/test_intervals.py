@@ -53,11 +53,11 @@ def test_missing_counts_have_no_bounds():
 @given(st.lists(st.tuples(st.integers(0, 20), st.integers(0, 20)), min_size=1, max_size=5))
 def test_replicated_proportions_sum_counts_and_stay_as_wide_as_one(counts):
     shares = [Estimate.proportion(min(k, n), n) for k, n in counts]
-    found = replicated_proportion(shares)
-    assert (found.k, found.n) == (sum(s.k for s in shares), sum(s.n for s in shares))
-    assert 0 <= found.low <= found.high <= 1
-    if found.n:
-        assert found.low <= found.value <= found.high
+    actual = replicated_proportion(shares)
+    assert (actual.k, actual.n) == (sum(s.k for s in shares), sum(s.n for s in shares))
+    assert 0 <= actual.low <= actual.high <= 1
+    if actual.n:
+        assert actual.low <= actual.value <= actual.high
     assert replicated_proportion(shares[:1] * 3).low == clopper_pearson(shares[0].k, shares[0].n)[0]
 
 

@@ -34,12 +34,12 @@ STEP = 1e-5
 
 def _derivatives(statistic, y, score):
     """What one more of each unit adds to a weighted statistic of scikit-learn."""
-    value, found = statistic(y, score), []
+    value, actual = statistic(y, score), []
     for i in range(len(y)):
         weights = np.ones(len(y))
         weights[i] += STEP
-        found.append((statistic(y, score, sample_weight=weights) - value) / STEP)
-    return np.array(found)
+        actual.append((statistic(y, score, sample_weight=weights) - value) / STEP)
+    return np.array(actual)
 
 
 @given(scored(min_size=4))
@@ -86,12 +86,12 @@ def test_the_spread_of_draws_is_the_long_run_variance():
     for blocks in (
         Blocks.of(900, length=20), Blocks.of(900), Blocks.of(900, time=np.arange(900) // 3, length=4)
     ):  # fmt: skip
-        (found,) = auc_draws(y, [score], blocks=blocks)
+        (actual,) = auc_draws(y, [score], blocks=blocks)
         window, influence = Window.of(blocks), auc_influence(SortedScores.of(y, score))[1]
         exact = window.variance(blocks.totals(influence)) ** 0.5
-        assert found.error == pytest.approx(exact, rel=0.1)
-        assert found.draws.mean() == pytest.approx(found.value, abs=4 * exact / 1000**0.5)
-        assert (found.n, found.freedom) == (900, window.freedom)
+        assert actual.error == pytest.approx(exact, rel=0.1)
+        assert actual.draws.mean() == pytest.approx(actual.value, abs=4 * exact / 1000**0.5)
+        assert (actual.n, actual.freedom) == (900, window.freedom)
 
 
 def test_models_share_their_draws():
@@ -114,8 +114,8 @@ def test_the_spread_of_a_precision_is_at_least_that_of_its_effective_alarms():
     perfect, hopeless = precision_draws(y, [y + edges, edges - y], alarms=30, blocks=blocks)
     for one, value in ((perfect, 1.0), (hopeless, 0.0)):
         assert (one.value, one.n) == (value, 30)
-        found = one.proportion(0.95)
-        assert found.low < 0.9 if value else found.high > 0.1
+        actual = one.proportion(0.95)
+        assert actual.low < 0.9 if value else actual.high > 0.1
     (none,) = precision_draws(y, [np.zeros(400)], alarms=30, blocks=blocks)
     assert (none.n, np.isnan(none.value)) == (0, True)
     assert none.proportion(0.95).value is None

@@ -14,11 +14,11 @@ def by_hand(y, p):
     """Confident class of each row as Northcutt, Jiang and Chuang (2021) define it."""
     k = p.shape[1]
     thresholds = [p[y == j, j].mean() if (y == j).any() else np.inf for j in range(k)]
-    found = []
+    actual = []
     for row in p:
         reached = [j for j in range(k) if row[j] >= thresholds[j] - 1e-12]
-        found.append(max(reached, key=lambda j: (row[j], -j)) if reached else -1)
-    return np.array(found)
+        actual.append(max(reached, key=lambda j: (row[j], -j)) if reached else -1)
+    return np.array(actual)
 
 
 labels = st.integers(2, 5).flatmap(lambda k: st.tuples(
@@ -30,16 +30,16 @@ labels = st.integers(2, 5).flatmap(lambda k: st.tuples(
 def test_it_is_what_the_definition_says(drawn):
     k, y, seed = drawn
     p = np.random.default_rng(seed).dirichlet(np.full(k, 0.5), len(y))
-    found = LabelNoise.of(y, p)
+    actual = LabelNoise.of(y, p)
     confident = by_hand(y, p)
-    np.testing.assert_array_equal(found.confident, confident)
-    np.testing.assert_array_equal(found.suspect, (confident >= 0) & (confident != y))
-    assert found.joint.sum() == (confident >= 0).sum()
-    ranked = found.ranked()
-    assert set(ranked) == set(np.flatnonzero(found.suspect))
-    assert (np.diff(found.margin[ranked]) <= 0).all()
-    assert (found.suggested != y).all()
-    assert 0 <= found.number <= len(y)
+    np.testing.assert_array_equal(actual.confident, confident)
+    np.testing.assert_array_equal(actual.suspect, (confident >= 0) & (confident != y))
+    assert actual.joint.sum() == (confident >= 0).sum()
+    ranked = actual.ranked()
+    assert set(ranked) == set(np.flatnonzero(actual.suspect))
+    assert (np.diff(actual.margin[ranked]) <= 0).all()
+    assert (actual.suggested != y).all()
+    assert 0 <= actual.number <= len(y)
 
 
 def sure(y, k, seed, right=0.95):
@@ -54,10 +54,10 @@ def test_planted_labels_are_found():
     true = rng.integers(0, 6, 4000)
     wrong = rng.random(4000) < 0.05
     y = np.where(wrong, (true + rng.integers(1, 6, 4000)) % 6, true)
-    found = LabelNoise.of(y, sure(true, 6, 1, 1.0))
-    np.testing.assert_array_equal(found.suspect, wrong)
-    np.testing.assert_array_equal(found.suggested[wrong], true[wrong])
-    assert found.number == pytest.approx(wrong.sum(), abs=3)
+    actual = LabelNoise.of(y, sure(true, 6, 1, 1.0))
+    np.testing.assert_array_equal(actual.suspect, wrong)
+    np.testing.assert_array_equal(actual.suggested[wrong], true[wrong])
+    assert actual.number == pytest.approx(wrong.sum(), abs=3)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.02, 0.1])
@@ -99,8 +99,8 @@ def test_clusters_tell_the_noise_of_single_rows(noise):
 def test_labels_that_are_wrong_for_a_whole_cluster_are_not_seen():
     cluster = np.arange(900) // 3
     wrong = (np.random.default_rng(0).random(300) < 0.1)[cluster]
-    found = noise_in_clusters(np.where(wrong, 1, 0), cluster)
-    assert (found.pairs, found.disagreeing, found.noise.value) == (600, 0, 0.0)
+    actual = noise_in_clusters(np.where(wrong, 1, 0), cluster)
+    assert (actual.pairs, actual.disagreeing, actual.noise.value) == (600, 0, 0.0)
     assert noise_in_clusters([0, 1], [5, 6]).noise.value is None
 
 

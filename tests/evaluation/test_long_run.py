@@ -32,8 +32,8 @@ def test_a_variance_is_a_weighted_sum_over_pairs_of_items():
     series = rng.standard_normal((3, 300))
     kernel = np.fft.irfft(window.spectrum, window.size)
     lag = np.abs(np.arange(300)[:, None] - np.arange(300))
-    for one, found in zip(series, window.variance(series), strict=True):
-        assert found == pytest.approx(one @ kernel[lag] @ one, rel=1e-9)
+    for one, actual in zip(series, window.variance(series), strict=True):
+        assert actual == pytest.approx(one @ kernel[lag] @ one, rel=1e-9)
     assert window.variance(np.zeros(300)) == 0
 
 
@@ -53,8 +53,8 @@ def test_the_variance_of_sums_of_an_autoregression_is_found():
     rng = np.random.default_rng(2)
     series = lfilter([1], [1, -0.9], rng.standard_normal((400, 3500)), axis=1)[:, 500:]
     true = series.sum(axis=1).var()
-    found = _window(3000, 20).variance(series - series.mean(axis=1, keepdims=True))
-    assert found.mean() == pytest.approx(true, rel=0.2)
+    actual = _window(3000, 20).variance(series - series.mean(axis=1, keepdims=True))
+    assert actual.mean() == pytest.approx(true, rel=0.2)
     naive = _window(3000, 1).variance(series - series.mean(axis=1, keepdims=True))
     assert naive.mean() < 0.15 * true
 

@@ -62,8 +62,8 @@ def test_a_budget_is_never_exceeded_and_ties_at_its_edge_stay_out(case, budget):
     if len(left):  # one more distinct score would break the budget
         assert raised.sum() + (left == left[-1]).sum() > budget
         assert score[raised].min(initial=np.inf) > left[-1]
-    found = measured(y, score, alarms=(budget,))
-    precision, recall = found[f"precision@{budget}"], found[f"recall@{budget}"]
+    actual = measured(y, score, alarms=(budget,))
+    precision, recall = actual[f"precision@{budget}"], actual[f"recall@{budget}"]
     assert (precision.k, precision.n) == (y[raised].sum(), raised.sum())
     assert (recall.k, recall.n) == (y[raised].sum(), y.sum())
 
@@ -114,11 +114,11 @@ def test_the_interval_of_the_calibration_error_covers_true_and_wrong_probabiliti
     truth = expected_calibration_error(y, expit(0.7 * score - 0.4))
     for _ in range(120):
         y, score = dependent_days(rng, 800, 0.7)
-        found = measured(y, 0.7 * score - 0.4, length=20)["calibration_error"]
-        wrong.append(found.low <= truth <= found.high)
-        found = measured(y, 0.7 * score - 1.2, length=20)["calibration_error"]
-        zero.append(found.low == 0)
-        true.append(found.value)
+        actual = measured(y, 0.7 * score - 0.4, length=20)["calibration_error"]
+        wrong.append(actual.low <= truth <= actual.high)
+        actual = measured(y, 0.7 * score - 1.2, length=20)["calibration_error"]
+        zero.append(actual.low == 0)
+        true.append(actual.value)
     assert np.mean(wrong) >= 0.9
     assert np.mean(zero) >= 0.9
     assert np.mean(true) > 0.01
@@ -152,21 +152,21 @@ def test_series_of_a_panel_widen_the_interval_where_they_move_together():
 
 def test_too_few_blocks_leave_the_interval_undefined():
     y, score = np.tile([0, 1], 20).astype(np.uint8), np.arange(40.0)
-    found = measured(y, score, length=20)
+    actual = measured(y, score, length=20)
     for name in ("auc", "auc_in_fold", "average_precision", "calibration_error"):
-        assert found[name].value is not None
-        assert found[name].low is found[name].high is None
-    assert found["precision@3"].low is not None
+        assert actual[name].value is not None
+        assert actual[name].low is actual[name].high is None
+    assert actual["precision@3"].low is not None
 
 
 def test_fewer_than_ten_of_a_class_have_no_interval():
     """One positive among 422 once was "better, 0.568 (0.501–0.634)"."""
     y, score = np.zeros(422, np.uint8), np.random.default_rng(3).standard_normal(422)
     y[200] = 1
-    found = measured(y, score)
+    actual = measured(y, score)
     for name in ("auc", "average_precision", "calibration_error"):
-        assert found[name].value is not None
-        assert found[name].low is found[name].high is None
+        assert actual[name].value is not None
+        assert actual[name].low is actual[name].high is None
 
 
 def test_a_perfect_ranking_has_a_one_sided_bound():
@@ -188,9 +188,9 @@ def test_intervals_of_alarms_know_that_their_hits_hang_together():
         samples.append(measured(y.astype(np.uint8), score, length=20, alarms=(60,)))
     truth = np.mean([one["precision@60"].value for one in samples])
     for one in samples:
-        found = one["precision@60"]
-        low, high = clopper_pearson(found.k, found.n)
-        inside += found.low <= truth <= found.high
+        actual = one["precision@60"]
+        low, high = clopper_pearson(actual.k, actual.n)
+        inside += actual.low <= truth <= actual.high
         exact += low <= truth <= high
     assert inside / 200 > 0.9
     assert exact / 200 < 0.8
@@ -200,11 +200,11 @@ def test_auc_inside_folds_is_their_mean_and_ignores_shifts_between_fits():
     rng = np.random.default_rng(4)
     y, score = dependent_days(rng, 900, 1.0)
     fold = np.repeat([0, 1, 2], 300)
-    found = measured(y, score + 5.0 * fold, fold=fold)
+    actual = measured(y, score + 5.0 * fold, fold=fold)
     inside = np.mean([roc_auc_score(y[fold == f], score[fold == f]) for f in range(3)])
-    assert found["auc_in_fold"].value == pytest.approx(inside)
-    assert found["auc_in_fold"].low < inside < found["auc_in_fold"].high
-    assert found["auc"].value < inside - 0.05
+    assert actual["auc_in_fold"].value == pytest.approx(inside)
+    assert actual["auc_in_fold"].low < inside < actual["auc_in_fold"].high
+    assert actual["auc"].value < inside - 0.05
     for one in (None, np.full(900, 7)):
         alone = measured(y, score, fold=one)
         assert alone["auc_in_fold"] == alone["auc"]
@@ -216,10 +216,10 @@ def test_many_are_measured_as_each_alone():
     scores = list(rng.standard_normal((4, 200)))
     rule = {"alarms": (5,), "alarm_rate_pct": 5.0, "confidence": 0.9, "measured_on": "test",
             "chosen_on": "validation", "blocks": Blocks.of(200, length=3)}  # fmt: skip
-    found = measure_many(y, scores, **rule)
-    assert found == [measure(y, score, **rule) for score in scores]
-    assert {(e.chosen_on, e.measured_on) for e in found[0].values()} == {("validation", "test")}
-    assert list(found[0])[:5] == [
+    actual = measure_many(y, scores, **rule)
+    assert actual == [measure(y, score, **rule) for score in scores]
+    assert {(e.chosen_on, e.measured_on) for e in actual[0].values()} == {("validation", "test")}
+    assert list(actual[0])[:5] == [
         "base_rate", "auc", "auc_in_fold", "average_precision", "calibration_error",
     ]  # fmt: skip
 
@@ -252,8 +252,8 @@ def test_a_probability_on_an_edge_is_in_the_bin_above_it():
     p[:10] = 0.25
     expected = (10 * 0.75 + 90 * abs(0.3 - 30 / 90)) / 100
     assert expected_calibration_error(y, p) == pytest.approx(expected)
-    found = measured(y.astype(np.uint8), p, input="probability")["calibration_error"]
-    assert found.value == pytest.approx(expected)
+    actual = measured(y.astype(np.uint8), p, input="probability")["calibration_error"]
+    assert actual.value == pytest.approx(expected)
 
 
 def test_small_integers_do_not_wrap():

@@ -48,11 +48,11 @@ def test_splits_equal_a_double_loop(seed, blocks, m, tied):
     rng = np.random.default_rng(seed)
     y = (rng.random(41) < 0.4).astype(np.uint8)
     scores = rng.integers(0, 5, (m, 41)) if tied else rng.standard_normal((m, 41))
-    found = overfitting(y, scores, blocks)
+    actual = overfitting(y, scores, blocks)
     expected = _loop(y, scores.astype(float), blocks)
-    assert np.sort(found.logits) == pytest.approx(np.sort(expected), abs=1e-9)
+    assert np.sort(actual.logits) == pytest.approx(np.sort(expected), abs=1e-9)
     if len(expected):
-        assert found.probability.value == pytest.approx((expected <= 1e-9).mean())
+        assert actual.probability.value == pytest.approx((expected <= 1e-9).mean())
 
 
 def test_counts_of_blocks_give_the_auc_of_any_union():
@@ -68,13 +68,13 @@ def test_counts_of_blocks_give_the_auc_of_any_union():
 
 
 def test_without_skill_it_is_one_half_on_average():
-    rng, found = np.random.default_rng(1), []
+    rng, actual = np.random.default_rng(1), []
     for _ in range(60):
         y = (rng.random(320) < 0.25).astype(np.uint8)
         scores = rng.standard_normal((12, 320)) + 0.5 * y
-        found.append(overfitting(y, scores, 8).probability.value)
-    assert np.mean(found) == pytest.approx(0.5, abs=0.08)
-    assert 0.1 < np.std(found) < 0.3
+        actual.append(overfitting(y, scores, 8).probability.value)
+    assert np.mean(actual) == pytest.approx(0.5, abs=0.08)
+    assert 0.1 < np.std(actual) < 0.3
 
 
 def test_a_better_candidate_is_chosen_and_stays_ahead():
@@ -82,10 +82,10 @@ def test_a_better_candidate_is_chosen_and_stays_ahead():
     y = (rng.random(1600) < 0.25).astype(np.uint8)
     scores = rng.standard_normal((20, 1600)) + 0.5 * y
     scores[7] += 0.6 * y
-    found = overfitting(y, scores)
-    assert found.probability.value < 0.02
-    assert (found.probability.n, found.candidates, found.pieces) == (12_870, 20, 16)
-    content = found.to_dict()
+    actual = overfitting(y, scores)
+    assert actual.probability.value < 0.02
+    assert (actual.probability.n, actual.candidates, actual.pieces) == (12_870, 20, 16)
+    content = actual.to_dict()
     assert content["logit_quantiles"]["0.5"] > 2
     assert content["splits"] == 12_870
 
@@ -104,17 +104,17 @@ def test_means_over_seeds_serve_as_candidates():
 
 def test_which_of_identical_candidates_is_best_is_no_question():
     y = np.tile([0, 1, 1, 0], 20)
-    found = overfitting(y, [np.arange(80.0)] * 3, 4)
-    assert (found.probability.value, found.probability.n) == (None, 0)
-    assert not len(found.logits)
+    actual = overfitting(y, [np.arange(80.0)] * 3, 4)
+    assert (actual.probability.value, actual.probability.n) == (None, 0)
+    assert not len(actual.logits)
     pair = overfitting(y, [np.arange(80.0), np.arange(80.0), -np.arange(80.0)], 4)
     assert pair.probability.value is not None
 
 
 def test_a_class_that_is_missing_leaves_nothing():
-    found = overfitting(np.zeros(40), np.random.default_rng(0).random((3, 40)), 4)
-    assert (found.probability.value, found.probability.n) == (None, 0)
-    assert found.to_dict()["logit_quantiles"] == {}
+    actual = overfitting(np.zeros(40), np.random.default_rng(0).random((3, 40)), 4)
+    assert (actual.probability.value, actual.probability.n) == (None, 0)
+    assert actual.to_dict()["logit_quantiles"] == {}
 
 
 def test_series_of_a_panel_stay_in_one_piece():
@@ -124,9 +124,9 @@ def test_series_of_a_panel_stay_in_one_piece():
     y, scores = (rng.random(120) < 0.4).astype(np.uint8), rng.standard_normal((4, 120))
     order = rng.permutation(120)
     blocks = Blocks.of(120, time=time[order], length=5)
-    found = overfitting(y[order], scores[:, order], 8, blocks)
+    actual = overfitting(y[order], scores[:, order], 8, blocks)
     whole = _loop(y, scores, 8)  # 15 rows each, so five times
-    assert np.sort(found.logits) == pytest.approx(np.sort(whole))
+    assert np.sort(actual.logits) == pytest.approx(np.sort(whole))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 60))

@@ -21,35 +21,35 @@ from trueness.evaluation.permuted import block_permutation, score_drops
 )  # fmt: skip
 def test_every_unit_lends_its_inputs_once(n, length, seed, series, within, timed):
     names = np.random.default_rng(seed).integers(0, series, n)
-    found = block_permutation(
+    actual = block_permutation(
         np.random.default_rng(seed), n, time=np.arange(n) // 2 if timed else None,
         series=names, length=length, within=within,
     )  # fmt: skip
-    assert sorted(found.tolist()) == list(range(n))
+    assert sorted(actual.tolist()) == list(range(n))
     if within and timed:
-        assert (names[found] == names).all()
+        assert (names[actual] == names).all()
 
 
 @given(blocks=st.integers(1, 12), length=st.integers(1, 15), seed=st.integers(0, 99))
 def test_neighbours_in_time_stay_neighbours_inside_a_block(blocks, length, seed):
     """Of n times in blocks of one length, at most one step per block is broken, and the turn."""
     n = blocks * length
-    found = block_permutation(np.random.default_rng(seed), n, time=np.arange(n), length=length)
-    steps = np.diff(found) % n
+    actual = block_permutation(np.random.default_rng(seed), n, time=np.arange(n), length=length)
+    steps = np.diff(actual) % n
     assert (steps != 1).sum() <= blocks - 1
 
 
 def test_units_of_one_time_move_together():
     time = np.repeat(np.arange(10), 3)
-    found = block_permutation(np.random.default_rng(1), 30, time=time, length=2)
-    assert all(len(set(time[found[3 * i : 3 * i + 3]])) == 1 for i in range(10))
+    actual = block_permutation(np.random.default_rng(1), 30, time=time, length=2)
+    assert all(len(set(time[actual[3 * i : 3 * i + 3]])) == 1 for i in range(10))
 
 
 def test_blocks_do_leave_their_places():
     n, stays = 400, []
     for seed in range(50):
-        found = block_permutation(np.random.default_rng(seed), n, time=np.arange(n), length=20)
-        stays.append((found == np.arange(n)).mean())
+        actual = block_permutation(np.random.default_rng(seed), n, time=np.arange(n), length=20)
+        stays.append((actual == np.arange(n)).mean())
     assert np.mean(stays) < 0.02
 
 
@@ -78,12 +78,12 @@ def dropped(model, x, y, groups, repeats=5, length=1, time=None, alarms=30, seed
               for r in range(repeats)]  # fmt: skip
 
     def permuted(group):
-        found = []
+        actual = []
         for donor in donors:
             mixed = x.copy()
             mixed[:, group] = x[donor][:, group]
-            found.append(model.decision_function(mixed))
-        return np.array(found)
+            actual.append(model.decision_function(mixed))
+        return np.array(actual)
 
     blocks = Blocks.of(len(y), time=time, length=length)
     return score_drops(y, score, map(permuted, groups), blocks=blocks, alarms=alarms)
@@ -111,20 +111,20 @@ def test_values_are_means_over_the_repeats():
     rng = np.random.default_rng(2)
     y = rng.integers(0, 2, 200).astype(np.uint8)
     score, permuted = y + rng.standard_normal(200), rng.standard_normal((3, 200))
-    (found,) = score_drops(y, score, [permuted], blocks=Blocks.of(200), alarms=20)
+    (actual,) = score_drops(y, score, [permuted], blocks=Blocks.of(200), alarms=20)
     for name, measure in {
         "auc": roc_auc_score, "average_precision": average_precision_score,
         "precision": lambda y, s: y[np.argsort(-s)[:20]].mean(),
     }.items():  # fmt: skip
         mean = np.mean([measure(y, one) for one in permuted])
-        assert found.drops[name].pointwise.value == pytest.approx(measure(y, score) - mean)
+        assert actual.drops[name].pointwise.value == pytest.approx(measure(y, score) - mean)
 
 
 def test_scores_that_do_not_change_lose_exactly_nothing():
     rng = np.random.default_rng(3)
     y, score = rng.integers(0, 2, 300).astype(np.uint8), rng.standard_normal(300)
-    (found,) = score_drops(y, score, [np.array([score, score])], blocks=Blocks.of(300), alarms=30)
-    for drop in found.drops.values():
+    (actual,) = score_drops(y, score, [np.array([score, score])], blocks=Blocks.of(300), alarms=30)
+    for drop in actual.drops.values():
         ends = drop.simultaneous.low, drop.simultaneous.value, drop.simultaneous.high
         assert ends == pytest.approx((0, 0, 0), abs=1e-12)
         assert drop.verdict == "tied"
@@ -133,16 +133,16 @@ def test_scores_that_do_not_change_lose_exactly_nothing():
 def test_few_units_have_no_intervals():
     y = np.array([0, 1] * 6, np.uint8)
     score = np.arange(12.0)
-    (found,) = score_drops(y, score, [score[None, ::-1]], blocks=Blocks.of(12), alarms=3)
-    assert {drop.verdict for drop in found.drops.values()} == {"unknown"}
+    (actual,) = score_drops(y, score, [score[None, ::-1]], blocks=Blocks.of(12), alarms=3)
+    assert {drop.verdict for drop in actual.drops.values()} == {"unknown"}
 
 
 def test_scores_that_tie_after_the_permutation_have_no_precision():
     rng = np.random.default_rng(3)
     y, score = rng.integers(0, 2, 300).astype(np.uint8), rng.standard_normal(300)
-    (found,) = score_drops(y, score, [np.zeros((2, 300))], blocks=Blocks.of(300), alarms=30)
-    assert found.drops["precision"].pointwise.value is None
-    assert found.drops["auc"].pointwise.low is not None
+    (actual,) = score_drops(y, score, [np.zeros((2, 300))], blocks=Blocks.of(300), alarms=30)
+    assert actual.drops["precision"].pointwise.value is None
+    assert actual.drops["auc"].pointwise.low is not None
 
 
 def ar(rng, n, phi, k):
@@ -169,37 +169,37 @@ def simulated(seed, informative, n=1400, groups=5, alarms=30):
 
 def tallied(informative, repetitions, first=0):
     """Measure and group kind -> (intervals over 0, groups shown to matter, groups)."""
-    found = {}
+    actual = {}
     for seed in range(first, first + repetitions):
         for i, one in enumerate(simulated(seed, informative) or []):
             for measure, drop in one.drops.items():
                 covers = drop.pointwise.low <= 0 <= drop.pointwise.high
                 kind = "informative" if informative and i == 0 else "noise"
-                a, b, c = found.get((measure, kind), (0, 0, 0))
-                found[measure, kind] = a + covers, b + (drop.verdict == "better"), c + 1
-    return found
+                a, b, c = actual.get((measure, kind), (0, 0, 0))
+                actual[measure, kind] = a + covers, b + (drop.verdict == "better"), c + 1
+    return actual
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("informative", [0.0, 1.0])
 def test_noise_is_covered_and_seldom_shown_to_matter(informative):
-    found = tallied(informative, 120)
+    actual = tallied(informative, 120)
     for measure in ("precision", "auc", "average_precision"):
-        covered, shown, n = found[measure, "noise"]
+        covered, shown, n = actual[measure, "noise"]
         assert covered / n >= 0.92, measure
         assert shown / n <= 0.06, measure
     if informative:
-        covered, shown, n = found["auc", "informative"]
+        covered, shown, n = actual["auc", "informative"]
         assert shown / n > 0.5
 
 
 def test_a_small_simulation_tells_planted_columns_from_noise():
-    found = tallied(1.0, 25, first=500)
-    covered, shown, n = found["auc", "noise"]
+    actual = tallied(1.0, 25, first=500)
+    covered, shown, n = actual["auc", "noise"]
     assert covered / n >= 0.88
     assert shown / n <= 0.06
-    assert found["auc", "informative"][1] / found["auc", "informative"][2] > 0.4
-    assert found["precision", "noise"][1] <= 2
+    assert actual["auc", "informative"][1] / actual["auc", "informative"][2] > 0.4
+    assert actual["precision", "noise"][1] <= 2
 
 
 def test_naive_blocks_would_fail_the_same_simulation():

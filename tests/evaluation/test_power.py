@@ -13,11 +13,11 @@ from trueness.evaluation import roc_auc
 from trueness.evaluation.power import (
     alarms_needed,
     auc_standard_error,
+    best_hits_by_chance,
     binomial_tail,
+    chance_of_best,
     critical_hits,
     detectable_precision,
-    luck_of_the_best,
-    lucky_hits,
 )
 from trueness.judge.power import Question, plan_power
 
@@ -50,9 +50,9 @@ def test_alarms_needed_equals_counting_up(p, way, level, power):
     reached = np.flatnonzero((k <= n) & (binom.sf(k - 1, n, truth) >= power))
     if len(reached):
         assert alarms_needed(p, truth, level=level, power=power) == n[reached[0]]
-    found = detectable_precision(200, p, level=level, power=power)
-    if found is not None:
-        assert binom.sf(critical_hits(200, p, level) - 1, 200, found) == pytest.approx(power)
+    actual = detectable_precision(200, p, level=level, power=power)
+    if actual is not None:
+        assert binom.sf(critical_hits(200, p, level) - 1, 200, actual) == pytest.approx(power)
 
 
 def test_the_planned_alarms_have_the_planned_power_in_a_simulation():
@@ -68,20 +68,20 @@ def test_standard_error_of_the_auc_is_that_of_exponential_scores():
     rng, auc = np.random.default_rng(1), 0.7
     y = np.r_[np.ones(76, np.uint8), np.zeros(346, np.uint8)]
     scale = np.where(y == 1, auc / (1 - auc), 1.0)
-    found = [roc_auc(y, rng.exponential(scale)) for _ in range(3000)]
-    assert np.mean(found) == pytest.approx(auc, abs=0.003)
-    assert np.std(found) == pytest.approx(auc_standard_error(auc, 76, 346), rel=0.04)
+    actual = [roc_auc(y, rng.exponential(scale)) for _ in range(3000)]
+    assert np.mean(actual) == pytest.approx(auc, abs=0.003)
+    assert np.std(actual) == pytest.approx(auc_standard_error(auc, 76, 346), rel=0.04)
 
 
 def test_luck_of_the_best_equals_a_simulation():
     rng = np.random.default_rng(3)
     shown = (rng.binomial(30, 0.4, (20_000, 20)) >= 19).any(axis=1).mean()
-    assert luck_of_the_best(19, 30, 0.4, models=20) == pytest.approx(shown, abs=0.01)
+    assert chance_of_best(19, 30, 0.4, models=20) == pytest.approx(shown, abs=0.01)
     alarms = rng.integers(1, 40, 20)
     hits = rng.binomial(alarms, 0.4, (20_000, 20))
     shown = (hits * 7 >= 6 * alarms).any(axis=1).mean()
-    assert luck_of_the_best(6, 7, 0.4, alarms=alarms) == pytest.approx(shown, abs=0.01)
-    assert luck_of_the_best(0, 7, 0.4) == 1.0
+    assert chance_of_best(6, 7, 0.4, alarms=alarms) == pytest.approx(shown, abs=0.01)
+    assert chance_of_best(0, 7, 0.4) == 1.0
 
 
 def test_six_of_seven_is_what_the_best_of_the_published_campaign_may_show_by_luck():
@@ -90,29 +90,31 @@ def test_six_of_seven_is_what_the_best_of_the_published_campaign_may_show_by_luc
     with PUBLISHED.open() as file:
         alarms = [int(float(row["n_pred_pos"] or 0)) for row in csv.DictReader(file)]
     some = [n for n in alarms if n >= 5]
-    assert luck_of_the_best(6, 7, 0.40, alarms=some) == pytest.approx(0.15, abs=0.01)
-    assert luck_of_the_best(6, 7, 0.45, alarms=some) == pytest.approx(0.30, abs=0.02)
+    assert chance_of_best(6, 7, 0.40, alarms=some) == pytest.approx(0.15, abs=0.01)
+    assert chance_of_best(6, 7, 0.45, alarms=some) == pytest.approx(0.30, abs=0.02)
 
 
 @given(st.integers(1, 60), st.floats(0.05, 0.9), st.integers(1, 200), st.floats(0.05, 0.95))
 def test_lucky_hits_are_reached_with_the_probability_and_one_more_is_not(n, p, models, chance):
-    k = lucky_hits(n, p, models=models, probability=chance)
-    assert luck_of_the_best(k, n, p, models=models) >= chance
+    k = best_hits_by_chance(n, p, models=models, probability=chance)
+    assert chance_of_best(k, n, p, models=models) >= chance
     if k < n:
-        assert luck_of_the_best(k + 1, n, p, models=models) < chance
+        assert chance_of_best(k + 1, n, p, models=models) < chance
 
 
 def test_a_billion_candidates_cost_no_more_than_one():
-    assert luck_of_the_best(30, 30, 0.4, models=10**9) == pytest.approx(1.153e-3, rel=1e-3)
-    assert lucky_hits(10**9, 0.5, models=10**9) > lucky_hits(10**9, 0.5) == 5 * 10**8
-    same = luck_of_the_best(19, 30, 0.4, alarms=[30] * 20)
-    assert luck_of_the_best(19, 30, 0.4, models=20) == pytest.approx(same, rel=1e-12)
+    assert chance_of_best(30, 30, 0.4, models=10**9) == pytest.approx(1.153e-3, rel=1e-3)
+    assert (
+        best_hits_by_chance(10**9, 0.5, models=10**9) > best_hits_by_chance(10**9, 0.5) == 5 * 10**8
+    )
+    same = chance_of_best(19, 30, 0.4, alarms=[30] * 20)
+    assert chance_of_best(19, 30, 0.4, models=20) == pytest.approx(same, rel=1e-12)
     assert plan_power(Question(76, 10**9, 10**9, alarms=10**9)).numbers["candidates"] == 10**9
 
 
 def test_a_plan_says_never_where_no_number_is_enough():
-    found = plan_power(Question(50, 100, 1000, alarms=5)).numbers
-    assert found["minimum_detectable"]["precision"] is None
+    actual = plan_power(Question(50, 100, 1000, alarms=5)).numbers
+    assert actual["minimum_detectable"]["precision"] is None
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,11 @@ def test_a_plan_says_never_where_no_number_is_enough():
         (lambda: alarms_needed(0.6, 0.7, power=1.0), "range"),
         (lambda: binomial_tail(3, 2, 0.5), "counts"),
         (lambda: binomial_tail(1, 2, 1.0), "range"),
-        (lambda: luck_of_the_best(8, 7, 0.5), "counts"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, 0]), "range"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=[3, float("nan")]), "range"),
-        (lambda: luck_of_the_best(6, 7, 0.5, alarms=["a"]), "type"),
-        (lambda: luck_of_the_best(6, 7, 0.5, models=10**30), "number"),
+        (lambda: chance_of_best(8, 7, 0.5), "counts"),
+        (lambda: chance_of_best(6, 7, 0.5, alarms=[3, 0]), "range"),
+        (lambda: chance_of_best(6, 7, 0.5, alarms=[3, float("nan")]), "range"),
+        (lambda: chance_of_best(6, 7, 0.5, alarms=["a"]), "type"),
+        (lambda: chance_of_best(6, 7, 0.5, models=10**30), "number"),
         (lambda: at_least("alarms", float("nan"), 1), "number"),
         (lambda: at_least("alarms", float("inf"), 1), "number"),
         (lambda: at_least("alarms", "8", 1), "number"),

@@ -23,9 +23,9 @@ def test_shifts_equal_a_loop():
     y, score = _turbulent(rng, 90)
     labels = labels_of(y, Blocks.of(90, time=np.arange(90), length=5))
     values = np.array([score, rng.standard_normal(90)])
-    found, _ = labels.rearranged(values)
+    actual, _ = labels.rearranged(values)
     assert (labels.tests, labels.count) == (2, 90)
-    for sums, prepared in zip(found, (lambda x: x - x.mean(), _without_line), strict=True):
+    for sums, prepared in zip(actual, (lambda x: x - x.mean(), _without_line), strict=True):
         rolled = [np.roll(prepared(y), -s) for s in range(90)]
         expected = [[one @ prepared(v) for one in rolled] for v in values]
         np.testing.assert_allclose(sums[:, 0], [e[0] for e in expected], atol=1e-9)
@@ -55,8 +55,8 @@ def test_series_of_a_panel_are_shifted_together():
             line = np.polynomial.Polynomial.fit(place[0][own], x[place[0][own], i], 1)
             kept[place[0][own], i] = x[place[0][own], i] - line(place[0][own])
             kept[place[0][own], i] += x[place[0][own], i].mean()
-    found = labels.rearranged(values[None])[0][:, 0]
-    for sums, (of_labels, of_values) in zip(found, ((full, cells), straight), strict=True):
+    actual = labels.rearranged(values[None])[0][:, 0]
+    for sums, (of_labels, of_values) in zip(actual, ((full, cells), straight), strict=True):
         expected = [(np.roll(of_labels, -s, axis=0) * of_values).sum() for s in range(30)]
         assert sums[0] == pytest.approx(expected[0])
         np.testing.assert_allclose(np.sort(sums), np.sort(expected), atol=1e-9)
@@ -70,9 +70,9 @@ def test_several_units_at_a_time_move_by_whole_days_and_inside_them():
     labels = labels_of(y, Blocks.of(len(time), time=time))
     centred, values = y - y.mean(), rng.standard_normal((1, len(time)))
     values -= values.mean()
-    found = labels.rearranged(values)[0][0, 0]
+    actual = labels.rearranged(values)[0][0, 0]
     assert (labels.count, labels.shifted) == (PERMUTATIONS, True)
-    assert found[0] == pytest.approx(centred @ values[0])
+    assert actual[0] == pytest.approx(centred @ values[0])
     mean = np.bincount(time, centred) / np.bincount(time)
     by_day = np.bincount(time, values[0])
     shifts = [by_day @ np.roll(mean, s) for s in range(12)]
@@ -83,8 +83,8 @@ def test_several_units_at_a_time_move_by_whole_days_and_inside_them():
         units = labels.order[labels.time == day]
         own, rest = values[0][units], centred[units] - mean[day]
         inside.append(np.var([own @ np.roll(rest, turn) for turn in range(len(units))]))
-    assert found.mean() == pytest.approx(np.mean(shifts), abs=0.15)
-    assert found.std() ** 2 == pytest.approx(np.var(shifts) + sum(inside), rel=0.15)
+    assert actual.mean() == pytest.approx(np.mean(shifts), abs=0.15)
+    assert actual.std() ** 2 == pytest.approx(np.var(shifts) + sum(inside), rel=0.15)
 
 
 @pytest.mark.parametrize(("most", "memory"), [(5, 0.5), (40, 0.5), (5, 0.95)])
@@ -117,9 +117,9 @@ def test_the_seam_is_what_a_loop_over_pairs_and_shifts_gives():
         whole += both * (n - d) * a[d] * b[d]
         parted = np.mean([sum(t < n - s <= t + d for t in range(n - d)) for s in range(1, n)])
         lost += both * parted * a[d] * (b[d] - b[(n - d) % n])
-    _, (found,) = Shifts.by(y[:, None]).of(x[None, :, None])
-    assert 0.25 < found < 0.99
-    assert found == pytest.approx(1 - lost / whole, rel=1e-9)
+    _, (actual,) = Shifts.by(y[:, None]).of(x[None, :, None])
+    assert 0.25 < actual < 0.99
+    assert actual == pytest.approx(1 - lost / whole, rel=1e-9)
     _, (none,) = Shifts.by(rng.permutation(y)[:, None]).of(rng.permutation(x)[None, :, None])
     assert none > 0.97
 
@@ -132,12 +132,12 @@ def test_units_without_an_order_are_permuted_in_whole_clusters():
     labels = labels_of(y[shuffled], Blocks.of(200, cluster=cluster[shuffled]))
     assert labels.count == PERMUTATIONS
     inside = np.repeat(rng.standard_normal(40), 5)
-    ((found,),), seam = labels.rearranged(inside[shuffled][None])
+    ((actual,),), seam = labels.rearranged(inside[shuffled][None])
     assert (labels.tests, seam.tolist()) == (1, [[1.0]])  # neither a trend nor a seam
-    assert found[0] == pytest.approx(((y - y.mean()) * inside).sum())
+    assert actual[0] == pytest.approx(((y - y.mean()) * inside).sum())
     # clusters stay whole: their sums are those of 40 clusters of five units alike
     spread = 5 * (y - y.mean())[::5].std() * inside[::5].std() * 40 / 39**0.5
-    assert found.std() == pytest.approx(spread, rel=0.06)
+    assert actual.std() == pytest.approx(spread, rel=0.06)
 
 
 def test_p_values_count_rearrangements():

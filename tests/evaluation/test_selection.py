@@ -45,9 +45,9 @@ def test_among_equals_five_of_a_hundred_draws_find_a_difference(n, block, draws)
     rng, wrong, alone = np.random.default_rng(0), 0, 0
     for _ in range(draws):
         y, (reference, *scores) = _alike(rng, n, 9)
-        found = _compare(y, scores, reference, length=block)
-        wrong += any(c.verdict != "tied" for c in found)
-        alone += any(c.pointwise.low > 0 or c.pointwise.high < 0 for c in found)
+        actual = _compare(y, scores, reference, length=block)
+        wrong += any(c.verdict != "tied" for c in actual)
+        alone += any(c.pointwise.low > 0 or c.pointwise.high < 0 for c in actual)
     assert wrong / draws <= 0.07
     assert alone / draws > 0.15
 
@@ -59,8 +59,8 @@ def test_dependent_days_keep_the_error_rate():
         walks = np.cumsum(rng.standard_normal((405, 6)), axis=0)
         errors = walks[5:] - walks[:-5]  # moving sums: five days hang together
         reference, *scores = (base[5:, None] + errors).T
-        found = _compare(y[5:], scores, reference, length=15)
-        wrong += any(c.verdict != "tied" for c in found)
+        actual = _compare(y[5:], scores, reference, length=15)
+        wrong += any(c.verdict != "tied" for c in actual)
     assert wrong / draws <= 0.07
 
 
@@ -81,9 +81,9 @@ def test_a_planted_better_candidate_is_found_among_many():
     y, scores = _alike(rng, 1500, 40)
     better = scores[0] + 0.5 * y
     worse = scores[0] - 0.5 * y
-    found = [c.verdict for c in _compare(y, [*scores[1:], better, worse], scores[0])]
-    assert found[-2:] == ["better", "worse"]
-    assert set(found[:-2]) == {"tied"}
+    actual = [c.verdict for c in _compare(y, [*scores[1:], better, worse], scores[0])]
+    assert actual[-2:] == ["better", "worse"]
+    assert set(actual[:-2]) == {"tied"}
 
 
 def test_alone_it_is_the_percentile_interval_up_to_simulation_error():
@@ -110,9 +110,9 @@ def test_paired_difference_finds_the_better_and_pairing_narrows():
 
 def _all_tied(rng, n, m, block=20):
     y, scores = _alike(rng, n, m)
-    found = _aucs(y, scores, block)
-    leader = int(np.argmax([one.value for one in found]))
-    return {c.verdict for c in contrasts_with_leader(found, leader)} == {"tied"}
+    actual = _aucs(y, scores, block)
+    leader = int(np.argmax([one.value for one in actual]))
+    return {c.verdict for c in contrasts_with_leader(actual, leader)} == {"tied"}
 
 
 def test_whoever_leads_among_equals_is_tied_with_all():
@@ -138,30 +138,30 @@ def _planted(rng, n, m):
 def test_a_better_candidate_is_found_on_6000_days(m):
     rng = np.random.default_rng(9)
     for _ in range(2 if m == 30 else 10):
-        found = _aucs(*_planted(rng, 6000, m))
-        verdicts = [c.verdict for c in contrasts_with_leader(found, 0)]
+        actual = _aucs(*_planted(rng, 6000, m))
+        verdicts = [c.verdict for c in contrasts_with_leader(actual, 0)]
         assert verdicts == ["better"] * (m - 1)
-        assert contrasts_with_leader(found, 1)[0].verdict == "worse"
+        assert contrasts_with_leader(actual, 1)[0].verdict == "worse"
 
 
 def test_the_largest_deviation_among_pairs_equals_a_loop():
     rng = np.random.default_rng(10)
     y, scores = _alike(rng, 400, 5)
-    found = _aucs(y, [*scores, scores[1]], 10)
+    actual = _aucs(y, [*scores, scores[1]], 10)
     largest = np.zeros(1000)
     for i in range(6):
         for j in range(i):
-            one = mean_difference([found[i]], [found[j]])
+            one = mean_difference([actual[i]], [actual[j]])
             error = one.draws.std(ddof=1)
             if error > SMALLEST_ERROR:  # the copy is no pair
                 largest = np.maximum(largest, abs(one.draws - one.value) / error)
-    critical = small_sample_critical(np.quantile(largest, 0.9), found[0].freedom)
-    for other, c in zip([0, 1, 3, 4, 5], contrasts_with_leader(found, 2, 0.9), strict=True):
-        one = mean_difference([found[2]], [found[other]])
+    critical = small_sample_critical(np.quantile(largest, 0.9), actual[0].freedom)
+    for other, c in zip([0, 1, 3, 4, 5], contrasts_with_leader(actual, 2, 0.9), strict=True):
+        one = mean_difference([actual[2]], [actual[other]])
         half = critical * one.draws.std(ddof=1)
         assert c.simultaneous.high == pytest.approx(one.value + half, abs=1e-9)
         assert c.simultaneous.n_candidates == 6
-    assert contrasts_with_leader(found, 1)[-1].simultaneous.high == 0  # its copy
+    assert contrasts_with_leader(actual, 1)[-1].simultaneous.high == 0  # its copy
 
 
 def test_a_leader_alone_has_nobody_to_be_compared_with():
@@ -234,14 +234,14 @@ def test_p_values_agree_with_the_verdicts(seed, m, confidence):
 def test_a_p_value_is_a_share_of_draws():
     rng = np.random.default_rng(11)
     y, (reference, *scores) = _alike(rng, 600, 3)
-    found = _compare(y, [scores[0] + 0.3 * y, scores[1]], reference)
+    actual = _compare(y, [scores[0] + 0.3 * y, scores[1]], reference)
     aucs = _aucs(y, [reference, scores[0] + 0.3 * y, scores[1]], 5)
     differences = [mean_difference([a], [aucs[0]]) for a in aucs[1:]]
     errors = [d.draws.std(ddof=1) for d in differences]
     largest = np.max(
         [abs(d.draws - d.value) / e for d, e in zip(differences, errors, strict=True)], axis=0
     )
-    for contrast, d, e in zip(found, differences, errors, strict=True):
+    for contrast, d, e in zip(actual, differences, errors, strict=True):
         reached = [small_sample_critical(one, d.freedom) >= abs(d.value) / e for one in largest]
         assert contrast.p == pytest.approx(np.mean(reached), abs=1e-9)
 
@@ -277,11 +277,11 @@ def test_one_undefined_candidate_does_not_blind_the_others():
 
 def test_without_an_interval_there_is_no_p_value():
     perfect, same = Resampled(1.0, np.ones(100), 40, 40), Resampled(0.0, np.zeros(100), 40, 40)
-    found = simultaneous_contrasts([perfect, same])
-    assert [c.p for c in found] == [None, 1.0]
+    actual = simultaneous_contrasts([perfect, same])
+    assert [c.p for c in actual] == [None, 1.0]
     undefined = Resampled(0.1, np.full(100, np.nan), 40, 4)
     assert [c.p for c in simultaneous_contrasts([undefined])] == [None]
-    assert Contrast(found[0].pointwise, found[0].simultaneous).p is None
+    assert Contrast(actual[0].pointwise, actual[0].simultaneous).p is None
 
 
 def test_what_all_pairs_deviate_can_be_kept():

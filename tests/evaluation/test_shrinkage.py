@@ -58,21 +58,21 @@ def test_rate_and_variance_are_those_of_maximum_likelihood(seed):
 
     best = minimize(against, [-0.6, -2.5], method="Nelder-Mead", options={"xatol": 1e-8})
     rate, share = 1 / (1 + np.exp(-best.x))
-    found = shrink(k, n)
-    assert found.pooled.value == pytest.approx(rate, abs=1e-4)
-    assert found.deviation == pytest.approx(np.sqrt(rate * (1 - rate) * share), rel=1e-2)
+    actual = shrink(k, n)
+    assert actual.pooled.value == pytest.approx(rate, abs=1e-4)
+    assert actual.deviation == pytest.approx(np.sqrt(rate * (1 - rate) * share), rel=1e-2)
     scatter = share / (1 - share)
     a, b = rate / scatter, (1 - rate) / scatter
-    for e, hits, alarms in zip(found.estimates, k, n, strict=True):  # mean of the beta posterior
+    for e, hits, alarms in zip(actual.estimates, k, n, strict=True):  # mean of the beta posterior
         assert e.value == pytest.approx((a + hits) / (a + b + alarms), abs=1e-3)
 
 
 def test_equal_runs_are_drawn_onto_the_pool():
-    found = shrink([4] * 20, [10] * 20)
-    assert found.variance == 0
-    assert {e.value for e in found.estimates} == {0.4}
-    assert found.pooled.low < 0.4 < found.pooled.high
-    assert all(e.low < 0.4 < e.high for e in found.estimates)
+    actual = shrink([4] * 20, [10] * 20)
+    assert actual.variance == 0
+    assert {e.value for e in actual.estimates} == {0.4}
+    assert actual.pooled.low < 0.4 < actual.pooled.high
+    assert all(e.low < 0.4 < e.high for e in actual.estimates)
     zeros = [
         shrink(*_drawn(np.random.default_rng(s), 40, 0.4, 0.0)[:2]).variance for s in range(20)
     ]
@@ -81,9 +81,9 @@ def test_equal_runs_are_drawn_onto_the_pool():
 
 
 def test_runs_that_differ_wholly_keep_their_own():
-    found = shrink([0, 30, 0, 30, 0, 30], [30] * 6)
-    assert found.deviation == pytest.approx(0.5, abs=0.01)
-    assert [round(e.value) for e in found.estimates] == [0, 1] * 3
+    actual = shrink([0, 30, 0, 30, 0, 30], [30] * 6)
+    assert actual.deviation == pytest.approx(0.5, abs=0.01)
+    assert [round(e.value) for e in actual.estimates] == [0, 1] * 3
 
 
 def test_a_single_run_is_its_own_pool_and_no_alarms_take_it():
@@ -102,10 +102,10 @@ def test_a_single_run_is_its_own_pool_and_no_alarms_take_it():
 
 @pytest.mark.parametrize("hit", [0, 1])
 def test_without_any_hit_or_miss_the_interval_remains(hit):
-    found = shrink([hit * n for n in (5, 9, 30)], [5, 9, 30])
-    assert found.variance == 0
-    assert [e.value for e in found.estimates] == [hit] * 3
-    assert all(e.high - e.low > 0.01 for e in found.estimates)
+    actual = shrink([hit * n for n in (5, 9, 30)], [5, 9, 30])
+    assert actual.variance == 0
+    assert [e.value for e in actual.estimates] == [hit] * 3
+    assert all(e.high - e.low > 0.01 for e in actual.estimates)
 
 
 def test_means_over_seeds_need_not_be_whole():
@@ -118,13 +118,13 @@ def test_means_over_seeds_need_not_be_whole():
 @given(st.lists(st.tuples(st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=12))
 def test_shrunken_values_lie_between_the_own_and_the_pooled(counts):
     k, n = [min(c) for c in counts], [max(c) for c in counts]
-    found = shrink(k, n)
-    for e, hits, alarms in zip(found.estimates, k, n, strict=True):
+    actual = shrink(k, n)
+    for e, hits, alarms in zip(actual.estimates, k, n, strict=True):
         if e.value is None:
             assert not any(n)
             continue
         assert 0 <= e.low <= e.value <= e.high <= 1
-        ends = sorted([found.pooled.value, hits / alarms if alarms else found.pooled.value])
+        ends = sorted([actual.pooled.value, hits / alarms if alarms else actual.pooled.value])
         assert ends[0] - 1e-9 <= e.value <= ends[1] + 1e-9
 
 
@@ -133,11 +133,11 @@ def test_intervals_cover_and_the_best_is_no_longer_too_high(deviation):
     rng, inside, raw, drawn_in = np.random.default_rng(5), [], [], []
     for _ in range(25):
         k, n, p = _drawn(rng, 40, 0.4, deviation)
-        found = shrink(k, n)
-        inside += [e.low <= true <= e.high for e, true in zip(found.estimates, p, strict=True)]
+        actual = shrink(k, n)
+        inside += [e.low <= true <= e.high for e, true in zip(actual.estimates, p, strict=True)]
         best = int(np.argmax(k / n))
         raw.append(k[best] / n[best] - p[best])
-        drawn_in.append(found.estimates[best].value - p[best])
+        drawn_in.append(actual.estimates[best].value - p[best])
     assert np.mean(inside) >= 0.93
     assert np.mean(raw) > 0.1
     assert abs(np.mean(drawn_in)) < 0.04
@@ -148,10 +148,10 @@ def test_the_best_published_precision_is_drawn_in():
         pytest.skip("the published results are not here")
     with (PUBLISHED / "campaign" / "results.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["tp"] and r["n_pred_pos"]]
-    found = shrink([float(r["tp"]) for r in rows], [float(r["n_pred_pos"]) for r in rows])
-    (best,) = [e for e, r in zip(found.estimates, rows, strict=True) if r["exp_id"] == "LF-40"]
-    assert found.pooled.value == pytest.approx(0.394, abs=0.001)
-    assert found.deviation == pytest.approx(0.033, abs=0.001)
+    actual = shrink([float(r["tp"]) for r in rows], [float(r["n_pred_pos"]) for r in rows])
+    (best,) = [e for e, r in zip(actual.estimates, rows, strict=True) if r["exp_id"] == "LF-40"]
+    assert actual.pooled.value == pytest.approx(0.394, abs=0.001)
+    assert actual.deviation == pytest.approx(0.033, abs=0.001)
     assert best.value == pytest.approx(0.409, abs=0.001)
     assert beta(7, 2).cdf(best.high) < 0.1
 

@@ -39,8 +39,8 @@ TRUTH = {("independent", 422, 7): 0.628, ("independent", 422, 30): 0.510,
 
 def bounds_of(y, scores, length=20, **options):
     blocks = Blocks.of(len(y), length=length)
-    found = precision_draws(y, scores, blocks=blocks, **options)
-    return precision_bounds(found, [one.depends for one in found])
+    actual = precision_draws(y, scores, blocks=blocks, **options)
+    return precision_bounds(actual, [one.depends for one in actual])
 
 
 def _wrong(case, m, draws, seed):

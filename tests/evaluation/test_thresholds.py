@@ -85,9 +85,11 @@ def test_intervals_of_a_sweep_are_exact(case):
     for row in sweep:
         for what, n in (("precision", row.alarms), ("recall", sweep.positives)):
             expected = binomtest(row.hits, n).proportion_ci(0.9, method="exact")
-            found = getattr(row, what)
-            assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-9)
-            assert (found.k, found.n) == (row.hits, n)
+            actual = getattr(row, what)
+            assert (actual.low, actual.high) == pytest.approx(
+                (expected.low, expected.high), abs=1e-9
+            )
+            assert (actual.k, actual.n) == (row.hits, n)
     low, high = sweep.bounds("precision")
     assert low == pytest.approx([row.precision.low for row in sweep], abs=1e-12)
     assert high == pytest.approx([row.precision.high for row in sweep], abs=1e-12)
@@ -107,8 +109,8 @@ def test_intervals_of_dependent_days_are_those_of_effective_numbers():
         assert one.precision.high == pytest.approx(exact.high, abs=0.02)
         raised = np.zeros(2000, bool)
         raised[np.argsort(-score)[:n]] = True
-        found = of_share(raised, y, blocks).estimate(one.hits, int(y.sum()))
-        assert one.recall.low == pytest.approx(found.low, abs=0.02)
+        actual = of_share(raised, y, blocks).estimate(one.hits, int(y.sum()))
+        assert one.recall.low == pytest.approx(actual.low, abs=0.02)
     assert (sweep.worth["precision"] <= alone.worth["precision"] + 1e-9).all()
     assert sweep.worth["precision"][999] < 0.9 * 1000
     with refused("length"):
@@ -138,15 +140,15 @@ def test_a_threshold_that_nothing_reaches_has_no_precision_and_survives_json():
 @given(CASES, st.sampled_from([0.1, 0.5, 0.6, 0.9]), st.booleans(), st.integers(1, 6))
 def test_best_recall_equals_trying_all(case, wanted, conservative, fewest):
     y, score = case
-    found = best_recall(swept(y, score), wanted, conservative=conservative, fewest_alarms=fewest)
+    actual = best_recall(swept(y, score), wanted, conservative=conservative, fewest_alarms=fewest)
     tried = _tried(y, score, fewest)
     value = "low" if conservative else "precision"
     allowed = [t for t in tried if t[value] >= wanted]
     if not allowed:
-        assert found is None
+        assert actual is None
         return
     best = max(allowed, key=lambda t: (t["hits"], -t["alarms"]))
-    assert (found.hits, found.alarms, found.cut) == (best["hits"], best["alarms"], best["cut"])
+    assert (actual.hits, actual.alarms, actual.cut) == (best["hits"], best["alarms"], best["cut"])
 
 
 @given(CASES, st.one_of(st.floats(0.05, 1), st.integers(1, 40)), st.booleans(), st.integers(1, 6))
@@ -154,7 +156,7 @@ def test_best_precision_equals_trying_all(case, demand, conservative, fewest):
     y, score = case
     budget = demand if isinstance(demand, int) else None
     recall = None if budget else demand
-    found = best_precision(
+    actual = best_precision(
         swept(y, score), recall=recall, alarms=budget, conservative=conservative,
         fewest_alarms=fewest,
     )  # fmt: skip
@@ -164,13 +166,13 @@ def test_best_precision_equals_trying_all(case, demand, conservative, fewest):
         if (t["alarms"] <= budget if budget else t[reached] >= recall)
     ]  # fmt: skip
     if not allowed:
-        assert found is None
+        assert actual is None
         return
     value = "low" if conservative else "precision"
     best = max(t[value] for t in allowed)
     most = max(t["hits"] for t in allowed if t[value] == best)
-    assert found.hits == most
-    assert (found.precision.low if conservative else found.precision.value) == pytest.approx(best)
+    assert actual.hits == most
+    assert (actual.precision.low if conservative else actual.precision.value) == pytest.approx(best)
 
 
 def _tried(y, score, fewest):
@@ -240,10 +242,10 @@ def test_the_corrected_sweep_agrees_with_the_published_correction(published):
             assert own.max() == pytest.approx(float(row["pred_max_on_model_output"]), abs=2e-6)
             at = float(row["threshold_on_model_output"])
             assert at == pytest.approx(logit(float(row["threshold_as_published"])), abs=1e-6)
-            (found,) = swept(y, score, grid=[min(max(at, 0.0), 1.0)])
-            assert (found.hits, found.alarms) == (int(row["tp"]), int(row["n_predictions"]))
-            assert found.recall.value == pytest.approx(float(row["recall"]))
-            assert (found.precision.value or 0.0) == pytest.approx(float(row["precision"]))
+            (actual,) = swept(y, score, grid=[min(max(at, 0.0), 1.0)])
+            assert (actual.hits, actual.alarms) == (int(row["tp"]), int(row["n_predictions"]))
+            assert actual.recall.value == pytest.approx(float(row["recall"]))
+            assert (actual.precision.value or 0.0) == pytest.approx(float(row["precision"]))
 
 
 # ------------------------------------------------------------------------------------------ refusals

@@ -17,15 +17,15 @@ def examples_of(task, evaluation, bars, volatility=None, own=None):
 
 def variants(bars, rows=2200):
     """Frames of three series that move with one: prices perturbed, lengths and missing days differ."""
-    rng, found = np.random.default_rng(7), {}
+    rng, actual = np.random.default_rng(7), {}
     for i, name in enumerate(TICKERS):
         noise = pl.Series(np.exp(0.001 * rng.standard_normal(len(bars)).cumsum()))
         prices = [
             (pl.col(c) * noise).alias(c) for c in ("Open", "High", "Low", "Close", "Adj Close")
         ]
         kept = (pl.col("i") >= len(bars) - rows + 150 * i) & (pl.col("i") % (97 + i) != 0)
-        found[name] = bars.frame().with_columns(prices).with_row_index("i").filter(kept).drop("i")
-    return found
+        actual[name] = bars.frame().with_columns(prices).with_row_index("i").filter(kept).drop("i")
+    return actual
 
 
 def respaced(times, seed=0):

@@ -13,7 +13,7 @@ from trueness.market import feature_table, load_bars
 from trueness.market.bars import Volatility
 from trueness.market.indicators import CATALOGUE, FAMILIES, POWER, TIERS, tier_rows
 from trueness.market.quality import CUTS, audit, cut_points, look_ahead_rows
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.task import MarketTask
 
 NOTES = Path(__file__).resolve().parents[3] / "shared" / "spec" / "features.yaml"
@@ -155,7 +155,7 @@ def test_dedupe_drops_them_from_a_task(short):
         "context": 10,
         "long_gaps": "impute_median",
     }
-    rule = Mission(protocol="mission", val_start="2003-01-01", test_start="2004-01-01")
+    rule = Holdout(protocol="holdout", val_start="2003-01-01", test_start="2004-01-01")
     examples = examples_of(MarketTask.model_validate({**task, "dedupe": True}), rule, bars, index)
     gone = {row.name for row in tier_rows("a500")} - set(examples.features)
     assert gone == set(COPIES) | set(MAPS) | CONSTANTS
@@ -174,7 +174,7 @@ def test_leading_rows_lost_on_spy(spy, vix, tier, lost):
 def test_training_windows_on_spy(spy, vix, tier, train):
     """Sizes of the research notes; the gaps of a500 take the earlier median."""
     task = {"kind": "market", "bars": spy.digest, "tier": tier, "long_gaps": "impute_median"}
-    examples = examples_of(MarketTask.model_validate(task), Mission(protocol="mission"), spy, vix)
+    examples = examples_of(MarketTask.model_validate(task), Holdout(protocol="holdout"), spy, vix)
     (counts,) = examples.counts()
     assert counts["train"][0] == train
     assert counts["validation"] == (422, 76)
@@ -182,14 +182,14 @@ def test_training_windows_on_spy(spy, vix, tier, train):
 
 def test_gaps_that_cost_rows_name_their_columns(spy, vix):
     task = MarketTask(kind="market", bars=spy.digest, tier="a500")
-    examples = examples_of(task, Mission(protocol="mission"), spy, vix)
+    examples = examples_of(task, Holdout(protocol="holdout"), spy, vix)
     assert examples.counts()[0]["train"][0] < 3000
     (note,) = [note for note in examples.notes if "older than 20 bars" in note]
     assert "entropy_regime" in note
     assert "set long_gaps: impute_median or leave the columns out" in note
     strict = task.model_copy(update={"max_fill": 0})
     with pytest.raises(DataError, match=r"has 0 windows.*entropy_regime.*long_gaps: impute_median"):
-        examples_of(strict, Mission(protocol="mission"), spy, vix)
+        examples_of(strict, Holdout(protocol="holdout"), spy, vix)
 
 
 def test_inverted_ranks_are_turned_only_when_asked(short):
@@ -200,7 +200,7 @@ def test_inverted_ranks_are_turned_only_when_asked(short):
         "columns": ("atr_pct_percentile_60d", "atr_pct"),
         "context": 10,
     }
-    rule = Mission(protocol="mission", val_start="2003-01-01", test_start="2004-01-01")
+    rule = Holdout(protocol="holdout", val_start="2003-01-01", test_start="2004-01-01")
     plain, upright = (
         examples_of(
             MarketTask.model_validate({**task, "fix_inverted_ranks": turn}), rule, bars, index
@@ -221,7 +221,7 @@ def test_too_few_rows_say_how_many_are_needed(short):
     with pytest.raises(
         DataError, match=r"350 bars are too few for tier a200: tema_100 takes 297 .* need 81 more"
     ):
-        examples_of(task, Mission(protocol="mission"), bars.head(350), index)
+        examples_of(task, Holdout(protocol="holdout"), bars.head(350), index)
 
 
 def test_library_functions_exist_and_belong_to_known_rows():

@@ -81,7 +81,7 @@ def test_a_file_holds_the_bars_that_yahoo_gave(yahoo, capsys, tmp_path, ending):
     code, out, err = call(capsys, "data", "fetch", "spy", "--start", FIRST, "--end", LAST,
                           "--out", path, "--json")  # fmt: skip
     assert code == 0, err
-    told, rows, bars = json.loads(out), _of(yahoo, "SPY"), load_bars(path)
+    note, rows, bars = json.loads(out), _of(yahoo, "SPY"), load_bars(path)
     assert [str(day) for day in bars.dates] == [str(row[0]) for row in rows]
     for i, name in enumerate(("open", "high", "low", "close"), 1):
         np.testing.assert_allclose(getattr(bars, name), [row[i] for row in rows], rtol=1e-12)
@@ -90,8 +90,8 @@ def test_a_file_holds_the_bars_that_yahoo_gave(yahoo, capsys, tmp_path, ending):
     assert set(np.round(bars.factor, 9)) == {0.97, 1.0}
     table = pl.read_csv(path) if ending == "csv" else pl.read_parquet(path)
     assert set(table["Ticker"]) == {"SPY"}
-    assert set(table["As Of"]) == {told["as_of"]}
-    assert (told["rows"], told["last"], told["digest"]) == (
+    assert set(table["As Of"]) == {note["as_of"]}
+    assert (note["rows"], note["last"], note["digest"]) == (
         len(rows),
         str(rows[-1][0]),
         bars.digest,
@@ -190,11 +190,11 @@ def test_days_without_a_price_are_left_out_and_told(yahoo):
     holiday = next(i for i, row in enumerate(full) if row[0] >= FIRST) + 3
     row = full[holiday]
     yahoo.series["HOLE"] = Series([*full[:holiday], (row[0], *[None] * 6), *full[holiday + 1 :]])
-    found = fetch(["HOLE"], FIRST, LAST)
-    assert row[0] not in found.table["Date"].to_list()
-    assert len(found.table) == len(_of(yahoo, "SPY")) - 1
-    assert len(found.notes) == 1
-    assert str(row[0]) in found.notes[0]
+    actual = fetch(["HOLE"], FIRST, LAST)
+    assert row[0] not in actual.table["Date"].to_list()
+    assert len(actual.table) == len(_of(yahoo, "SPY")) - 1
+    assert len(actual.notes) == 1
+    assert str(row[0]) in actual.notes[0]
 
 
 @pytest.mark.parametrize("column", [1, 4, 5])

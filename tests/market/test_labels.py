@@ -11,7 +11,7 @@ from tests.market.cases import examples_of
 from trueness.errors import DataError
 from trueness.market import labels_of
 from trueness.market.labels import UNDEFINED, labels_from
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.target import CloseReturn, FirstTouch, Target, Touch
 from trueness.spec.task import MarketTask
 
@@ -195,6 +195,6 @@ def test_a_column_of_labels_holds_0_and_1_or_nothing():
 def test_published_base_rates_on_spy(spy, h, positives, n):
     """Validation 2023-24, context 80, +1 % on the high; shares 18.0, 33.5, 45.2, 60.0 % from the research notes."""
     task = MarketTask(kind="market", bars=spy.digest, horizon=h)
-    examples = examples_of(task, Mission(protocol="mission"), spy)
+    examples = examples_of(task, Holdout(protocol="holdout"), spy)
     rows = examples.members("validation")
     assert (len(rows), int(examples.y[rows].sum())) == (n, positives)

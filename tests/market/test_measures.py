@@ -141,8 +141,8 @@ def test_tables_are_the_same_with_and_without_the_folder(tmp_path, monkeypatch):
     expected = feature_table(bars, names).values
     assert not list(tmp_path.iterdir())
     for given_ in (bars.head(895), bars, bars):
-        found = feature_table(given_, names, kept=True).values
-        np.testing.assert_array_equal(found, expected[: len(given_)])
+        actual = feature_table(given_, names, kept=True).values
+        np.testing.assert_array_equal(actual, expected[: len(given_)])
     assert len(list(tmp_path.iterdir())) == 1
     monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
     np.testing.assert_array_equal(feature_table(bars, names, kept=True).values, expected)

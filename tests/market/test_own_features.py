@@ -14,7 +14,7 @@ from trueness.errors import CampaignError, DataError, TruenessError
 from trueness.market import Panel, synthetic_bars
 from trueness.market.bars import bars_from_table
 from trueness.market.own_features import load_own, recomputed
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.task import MarketTask
 
 CODE = """\
@@ -100,7 +100,7 @@ def of_the_whole(bars):
 number = 3
 """
 
-MISSION = Mission(protocol="mission", val_start="1993-03-01", test_start="1994-03-01")
+HOLDOUT = Holdout(protocol="holdout", val_start="1993-03-01", test_start="1994-03-01")
 BARS = synthetic_bars(1200)
 
 
@@ -188,8 +188,8 @@ def test_infinite_values_are_counted_as_missing(code):
     for source in (_table(mom=mom), "mine.py:infinite"):
         own = load_own(source, _alone(), code)
         assert np.isnan(own.column(BARS.name, "mom")[[40, 90]]).all()
-        (told,) = own.notes
-        assert "2 infinite values" in told
+        (note,) = own.notes
+        assert "2 infinite values" in note
 
 
 def test_the_digest_is_of_values_or_of_the_source(code):
@@ -209,7 +209,7 @@ def test_gaps_are_filled_from_the_past_alone(code):
     mom[800:840] = np.nan  # older than 20 bars: windows are lost
     mom[900] = np.inf
     examples = examples_of(
-        _task(tier="own"), MISSION, BARS, own=load_own(_table(mom=mom), _alone())
+        _task(tier="own"), HOLDOUT, BARS, own=load_own(_table(mom=mom), _alone())
     )
     assert examples.features == ("mom",)
     offset = len(BARS) - len(examples.series)
@@ -227,13 +227,13 @@ def test_gaps_are_filled_from_the_past_alone(code):
 
 def test_columns_mix_own_features_and_the_catalogue(code):
     own = load_own("mine.py:build", _alone(), code)
-    plain = examples_of(_task(columns=("rsi_daily",)), MISSION, BARS)
-    mixed = examples_of(_task(columns=("range", "rsi_daily")), MISSION, BARS, own=own)
+    plain = examples_of(_task(columns=("rsi_daily",)), HOLDOUT, BARS)
+    mixed = examples_of(_task(columns=("range", "rsi_daily")), HOLDOUT, BARS, own=own)
     assert mixed.features == ("rsi_daily", "range")
     np.testing.assert_array_equal(mixed.series[:, :1], plain.series[-len(mixed.series) :])
-    alone = examples_of(_task(tier="own"), MISSION, BARS, own=own)
+    alone = examples_of(_task(tier="own"), HOLDOUT, BARS, own=own)
     assert alone.features == ("mom", "range")
-    beside = examples_of(_task(tier="a20"), MISSION, BARS, own=own)
+    beside = examples_of(_task(tier="a20"), HOLDOUT, BARS, own=own)
     assert beside.features[-2:] == ("mom", "range")
     assert len(beside.features) == 22
 
@@ -241,7 +241,7 @@ def test_columns_mix_own_features_and_the_catalogue(code):
 def test_the_label_is_no_input(code):
     own = load_own("mine.py:label", _alone(), code)
     task = _task(tier="own", target={"column": "up3"}, horizon=3)
-    examples = examples_of(task, MISSION, BARS, own=own)
+    examples = examples_of(task, HOLDOUT, BARS, own=own)
     assert examples.features == ("mom",)
     close = BARS.adjusted().close
     t = np.searchsorted(BARS.dates, examples.when)
@@ -269,10 +269,10 @@ def test_the_audit_of_own_features_exits_1_when_one_looks_ahead(code, capsys, mo
     assert json.loads(out)["found"]["look-ahead"] == ["next"]
     status, out, err = call(capsys, "features", "audit", "--features", "mine.py:build", *options)
     assert status == 0, err
-    found = json.loads(out)
-    assert found["found"]["look-ahead"] == []
-    assert found["found"]["first value later than declared"] == []
-    assert [c["name"] for c in found["features"]] == ["mom", "range"]
+    actual = json.loads(out)
+    assert actual["found"]["look-ahead"] == []
+    assert actual["found"]["first value later than declared"] == []
+    assert [c["name"] for c in actual["features"]] == ["mom", "range"]
     _table(synthetic_bars(2600)).write_csv("f.csv")
     status, out, err = call(capsys, "features", "audit", "--features", "f.csv", *options)
     assert status == 0, err
@@ -299,7 +299,7 @@ data: bars.csv
 features: FEATURES
 defaults:
   task: {context: 20, TASK}
-  evaluation: {protocol: mission, val_start: 1993-03-01, test_start: 1994-03-01}
+  evaluation: {protocol: holdout, val_start: 1993-03-01, test_start: 1994-03-01}
 experiments:
   - {id: O-1, model.kind: logit}
 """
@@ -481,7 +481,7 @@ def test_what_one_experiment_predicts_is_an_input_of_none(code):
     inputs = {entry.id: entry.spec.task.own for entry in both.experiments}
     assert inputs == {"L": ("mom",), "T": ("mom",)}
     examples = examples_of(
-        both.experiments[1].spec.task, MISSION, both.data.panel, own=both.data.own
+        both.experiments[1].spec.task, HOLDOUT, both.data.panel, own=both.data.own
     )
     assert "up3" not in examples.features
     assert "mom" in examples.features

@@ -27,12 +27,12 @@ from trueness.judge.comparison import measured_part
 from trueness.market import MarketData, Panel, load_panel, synthetic_bars, windows
 from trueness.market.bars import bars_from_table
 from trueness.market.inputs import build_inputs
-from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
+from trueness.spec.evaluation import Combinatorial, Holdout, PurgedKFold, WalkForward
 from trueness.spec.task import MarketTask
 from trueness.store import Store
 
 RULES = (
-    Mission(protocol="mission", val_start="2015-01-01", test_start="2017-06-01"),
+    Holdout(protocol="holdout", val_start="2015-01-01", test_start="2017-06-01"),
     WalkForward(protocol="walk_forward", start="2015-01-01", embargo=3),
     WalkForward(protocol="walk_forward", start="2015-01-01", train_years=3),
 )
@@ -75,10 +75,10 @@ def test_files_folder_and_long_table_are_one_panel(frames, panel, folder, tmp_pa
     sources += [list(some) for some in itertools.permutations(files)]
     sources += [_long(frames).sample(fraction=1, shuffle=True, seed=2).sort("Date")]
     for source in sources:
-        found = load_panel(source)
-        assert [bars.name for bars in found] == list(TICKERS)
-        assert found.digest == panel.digest
-        for bars, other in zip(found, panel, strict=True):
+        actual = load_panel(source)
+        assert [bars.name for bars in actual] == list(TICKERS)
+        assert actual.digest == panel.digest
+        for bars, other in zip(actual, panel, strict=True):
             np.testing.assert_array_equal(bars.dates, other.dates)
             np.testing.assert_array_equal(bars.close, other.close)
     assert panel.notes
@@ -148,7 +148,7 @@ def test_tables_and_folders_that_are_no_panel(frames, tmp_path):
 # ------------------------------------------------------------- the same as single series one by one
 
 
-@pytest.mark.parametrize("rule", RULES, ids=["mission", "walk_forward", "rolling"])
+@pytest.mark.parametrize("rule", RULES, ids=["holdout", "walk_forward", "rolling"])
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_a_panel_holds_what_single_series_hold(panel, rule, horizon):
     task = _task(panel, horizon=horizon)
@@ -170,7 +170,7 @@ def test_a_panel_holds_what_single_series_hold(panel, rule, horizon):
             build_inputs(task, bars, MarketData.of(panel)).values,
             build_inputs(task, bars, MarketData.of(bars)).values,
         )
-        if isinstance(rule, Mission):  # parts by date are those of the single series
+        if isinstance(rule, Holdout):  # parts by date are those of the single series
             np.testing.assert_array_equal(together.parts[:, mine], alone.parts)
         np.testing.assert_array_equal(
             together.parts[:, mine] == 4, alone.parts == 4
@@ -207,8 +207,8 @@ def test_a_large_series_is_mapped_and_goes_to_workers_by_name(panel, monkeypatch
     plain = examples_of(_task(panel), RULES[0], panel)
     monkeypatch.setattr(windows, "MAPPED_FROM", 1000)
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path))
-    found = [examples_of(_task(panel), RULES[0], panel) for _ in range(2)]
-    for one in found:
+    actual = [examples_of(_task(panel), RULES[0], panel) for _ in range(2)]
+    for one in actual:
         np.testing.assert_array_equal(one.series, plain.series)
         content = pickle.dumps(one.series)
         assert len(content) < 500
@@ -217,11 +217,11 @@ def test_a_large_series_is_mapped_and_goes_to_workers_by_name(panel, monkeypatch
         assert len(whole) < 0.5 * len(pickle.dumps(plain))
         np.testing.assert_array_equal(pickle.loads(whole).series, plain.series)
     assert len(list(tmp_path.glob("*.npy"))) == 1
-    part = pickle.loads(pickle.dumps(found[0].series[5:9]))  # what is cut from it goes over whole
+    part = pickle.loads(pickle.dumps(actual[0].series[5:9]))  # what is cut from it goes over whole
     np.testing.assert_array_equal(part, plain.series[5:9])
-    for cut in (found[0].series[[3, 1]], found[0].series.copy(), found[0].series[:, 1]):
+    for cut in (actual[0].series[[3, 1]], actual[0].series.copy(), actual[0].series[:, 1]):
         np.testing.assert_array_equal(pickle.loads(pickle.dumps(cut)), cut)
-    found[0].series[0, 0] = 1e9  # pages are private
+    actual[0].series[0, 0] = 1e9  # pages are private
     np.testing.assert_array_equal(examples_of(_task(panel), RULES[0], panel).series, plain.series)
     monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
     np.testing.assert_array_equal(examples_of(_task(panel), RULES[0], panel).series, plain.series)
@@ -239,7 +239,7 @@ def test_panels_of_any_calendars_hold_what_single_series_hold(seed, count):
         cut = {name: getattr(bars, name)[rows] for name in names}
         series.append(dataclasses.replace(bars, name=f"s{i}", **cut))
     panel = Panel.of(series)
-    rule = Mission(protocol="mission", val_start="1991-03-01", test_start="1991-08-01")
+    rule = Holdout(protocol="holdout", val_start="1991-03-01", test_start="1991-08-01")
     task = _task(panel, horizon=3, columns=("rsi_daily", "return_1d"))
     together = examples_of(task, rule, panel)
     for bars in panel:
@@ -267,7 +267,7 @@ def _judged(y, score, alarms):
     """Widths of the intervals of AUC and precision, and p-values of both, of a panel (n, series)."""
     n, series = y.shape
     blocks = Blocks.of(n * series, time=np.repeat(np.arange(n), series), length=20)
-    found = measure(
+    actual = measure(
         y.ravel(),
         score.ravel(),
         alarms=(alarms,),
@@ -277,7 +277,7 @@ def _judged(y, score, alarms):
     )
     ranked, labels = SortedScores.of(y.ravel(), score.ravel()), labels_of(y.ravel(), blocks)
     values = (rank_values(ranked), alarm_values(ranked, alarms))
-    widths = [e.high - e.low for e in (found["auc"], found[f"precision@{alarms}"])]
+    widths = [e.high - e.low for e in (actual["auc"], actual[f"precision@{alarms}"])]
     return np.array([*widths, *(Chance.of(labels, [v]).p_value(0) for v in values)])
 
 
@@ -321,7 +321,7 @@ title: Two tiny transformers on a panel
 data: [CCC.csv, AAA.csv, BBB.csv]
 defaults:
   task: {context: 20}
-  evaluation: {protocol: mission, val_start: 2015-01-01, test_start: 2017-06-01}
+  evaluation: {protocol: holdout, val_start: 2015-01-01, test_start: 2017-06-01}
   model: {kind: patchtst, d_model: 8, n_layers: 1, n_heads: 2, d_ff: 16, patch_length: 5, stride: 5}
   recipe: {epochs: 2, batch_size: 64, learning_rate: 1e-3, precision: float32}
 experiments:
@@ -434,12 +434,12 @@ def test_predictions_of_a_panel_are_judged_like_those_of_others(trained, capsys,
         "group", "--score", "p", "--horizon", 1, "--no-store", "--json",
     )  # fmt: skip
     assert code == 0, err
-    found = json.loads(out)["groups"][0]["models"][0]["estimates"]
+    actual = json.loads(out)["groups"][0]["models"][0]["estimates"]
     _, shown, _ = call(capsys, "show", "P-1", "--store", trained / "store", "--json")
     own = json.loads(shown)["estimates"]
     for name in ("auc", "precision@30", "base_rate"):
         for end in ("value", "low", "high"):
-            assert found[name][end] == pytest.approx(own[name][end], abs=1e-6)
+            assert actual[name][end] == pytest.approx(own[name][end], abs=1e-6)
 
 
 def test_check_says_what_a_panel_holds(folder, tmp_path, capsys):

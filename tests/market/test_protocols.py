@@ -16,7 +16,7 @@ from trueness.engines.recorded import predictions_of
 from trueness.examples import PARTS
 from trueness.market import Panel, synthetic_bars
 from trueness.market.protocols import Reach, parts_of
-from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
+from trueness.spec.evaluation import Combinatorial, Holdout, PurgedKFold, WalkForward
 from trueness.spec.task import MarketTask
 
 NONE, TRAIN, VALIDATION, TEST, OOF = range(len(PARTS))
@@ -158,12 +158,12 @@ def test_expanding_walk_forward_equals_a_double_loop(embargo):
     examples = examples_of(task, rule, bars)
     offset = len(bars) - len(examples.series)
     last = examples.start + 19 + offset
-    found = [
+    actual = [
         tuple(last[examples.members(p, f)].tolist() for p in ("train", "validation", "oof"))
         for f in range(examples.n_folds)
     ]
     expected = expanding(bars.dates, last.tolist(), 3, rule)
-    assert found == [tuple(fold) for fold in expected]
+    assert actual == [tuple(fold) for fold in expected]
 
 
 def test_a_rolling_window_forgets_what_is_older():
@@ -182,10 +182,10 @@ def test_a_rolling_window_forgets_what_is_older():
     assert all_years.when[all_years.members("train", 2)].min() < np.datetime64("1992-01-01")
 
 
-def test_the_mission_purges_series_by_their_own_bars():
+def test_the_published_split_purges_series_by_their_own_bars():
     rng = np.random.default_rng(1)
     reach = reach_of([rng.random(900) < 0.5, np.ones(900, bool)], 10, 5)
-    rule = Mission(protocol="mission", val_start="2002-03-01", test_start="2002-09-01")
+    rule = Holdout(protocol="holdout", val_start="2002-03-01", test_start="2002-09-01")
     (part,) = parts_of(rule, reach)
     validation, test = np.datetime64("2002-03-01"), np.datetime64("2002-09-01")
     for i in range(len(part)):

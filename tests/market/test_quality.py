@@ -48,13 +48,13 @@ def planted(monkeypatch):
 
 
 def test_look_ahead_is_found_with_its_depth(sp500, planted):
-    found = quality.audit(sp500, "planted")
-    rows = {c.name: c.look_ahead_rows for c in found.columns}
+    actual = quality.audit(sp500, "planted")
+    rows = {c.name: c.look_ahead_rows for c in actual.columns}
     assert rows["ahead"] == 5
-    assert rows["ahead_when_normalised"] == max(found.cuts)
-    assert {c.name for c in found.looking_ahead} == {"ahead", "ahead_when_normalised", "noise"}
+    assert rows["ahead_when_normalised"] == max(actual.cuts)
+    assert {c.name for c in actual.looking_ahead} == {"ahead", "ahead_when_normalised", "noise"}
     assert rows["honest"] == rows["gappy"] == 0
-    assert len(found.cuts) >= 10
+    assert len(actual.cuts) >= 10
 
 
 def test_copies_maps_constants_and_gaps(sp500, planted):
@@ -87,12 +87,12 @@ def test_label_relation_equals_scikit_learn():
     rng = np.random.default_rng(2)
     x, y = rng.standard_normal((800, 3)), (rng.random(800) < 0.3).astype(np.uint8)
     x[:, 1] += y
-    found = quality.relation_to_label(x, y, block=10, draws=50)
+    actual = quality.relation_to_label(x, y, block=10, draws=50)
     for i in range(3):
-        assert found["auc"][i] == pytest.approx(roc_auc_score(y, x[:, i]), abs=1e-5)
+        assert actual["auc"][i] == pytest.approx(roc_auc_score(y, x[:, i]), abs=1e-5)
         edges = np.quantile(x[:, i], np.linspace(0, 1, 11)[1:-1])
         bins = np.searchsorted(edges, x[:, i], side="left")
-        assert found["mi"][i] == pytest.approx(mutual_info_score(bins, y), abs=5e-3)
+        assert actual["mi"][i] == pytest.approx(mutual_info_score(bins, y), abs=5e-3)
 
 
 def test_the_null_keeps_its_level_on_clustered_days_and_finds_a_signal():
@@ -110,9 +110,9 @@ def test_the_null_keeps_its_level_on_clustered_days_and_finds_a_signal():
     assert np.mean(rejected) < 0.12
     x = walks.copy()
     x[:, 0] += 2 * y
-    found = quality.relation_to_label(x, y, block=100, draws=199)
-    assert found["auc_q"][0] <= 0.05
-    assert found["mi_q"][0] <= 0.05
+    actual = quality.relation_to_label(x, y, block=100, draws=199)
+    assert actual["auc_q"][0] <= 0.05
+    assert actual["mi_q"][0] <= 0.05
 
 
 def test_permuted_labels_are_the_same_labels():

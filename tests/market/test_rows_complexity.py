@@ -616,9 +616,9 @@ def test_each_kernel_is_compiled_for_one_signature(table):
     from trueness.market import emd, kernels
 
     del table
-    found = [f for m in (kernels, emd) for f in vars(m).values() if isinstance(f, Kernel)]
-    assert len(found) > 15
-    for kernel in found:
+    actual = [f for m in (kernels, emd) for f in vars(m).values() if isinstance(f, Kernel)]
+    assert len(actual) > 15
+    for kernel in actual:
         if not kernel.name.startswith("_") and kernel.name not in ("total", "variance"):
             signatures = kernel.dispatcher.signatures
             assert len(signatures) <= 1, (kernel.name, signatures)

@@ -18,7 +18,7 @@ from trueness.market.bars import bars_from_table
 from trueness.market.check import compare_sessions
 from trueness.market.indicators import OF_DAYS
 from trueness.market.spacing import DAILY, Spacing
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.task import MarketTask
 
 HOUR, DAY = np.timedelta64(1, "h"), np.timedelta64(1, "D")
@@ -59,11 +59,11 @@ YEARS = {
 
 @pytest.mark.parametrize("name", TIMES)
 def test_spacing_is_detected(name):
-    found = Spacing.of(TIMES[name], name)
-    assert found.bar == ("day" if name == "crypto" else name)
-    assert found.per_year == pytest.approx(YEARS[name], rel=0.01)
-    assert found.daily == (found.bar == "day")
-    assert found.bar.removesuffix(" bar") in found.in_words()
+    actual = Spacing.of(TIMES[name], name)
+    assert actual.bar == ("day" if name == "crypto" else name)
+    assert actual.per_year == pytest.approx(YEARS[name], rel=0.01)
+    assert actual.daily == (actual.bar == "day")
+    assert actual.bar.removesuffix(" bar") in actual.in_words()
 
 
 @given(st.sampled_from([n for n in TIMES if n != "crypto"]), st.integers(0, 10**6))
@@ -108,11 +108,11 @@ def test_times_of_day_survive_every_file(tmp_path, name):
     zoned = in_new_york.dt.strftime("%Y-%m-%d %H:%M:%S%:z")
     assert "-05:00" in zoned[0]
     frame.with_columns(Date=zoned).write_csv(tmp_path / "zone.csv")
-    found = [load_bars(path) for path in sorted(tmp_path.iterdir())]
-    assert len(found) == 7
-    for one in found:
+    actual = [load_bars(path) for path in sorted(tmp_path.iterdir())]
+    assert len(actual) == 7
+    for one in actual:
         np.testing.assert_array_equal(one.dates, bars.dates)
-        assert one.digest == found[0].digest
+        assert one.digest == actual[0].digest
 
 
 def test_a_frame_of_bars_gives_the_same_bars():
@@ -128,25 +128,25 @@ def test_a_frame_of_bars_gives_the_same_bars():
 def test_columns_of_weekdays_are_left_out_and_named(name):
     bars = respaced(TIMES[name])
     task = MarketTask(kind="market", bars=bars.digest, tier="a50", context=20)
-    examples = examples_of(task, _mission(bars), bars)
+    examples = examples_of(task, _holdout_of(bars), bars)
     assert not [f for f in examples.features if "weekly" in f or f in OF_DAYS]
     (note,) = [n for n in examples.notes if "daily bars" in n]
     assert "rsi_weekly" in note
     daily = respaced(TIMES["crypto"])
-    whole = examples_of(task, _mission(daily), daily)
+    whole = examples_of(task, _holdout_of(daily), daily)
     assert {*whole.features} - {*examples.features} <= set(re.findall(r"\w+", note))
 
 
-def _mission(bars):
+def _holdout_of(bars):
     cuts = [bars.dates[int(len(bars) * at)].astype("datetime64[D]") for at in (0.6, 0.8)]
-    return Mission(protocol="mission", val_start=str(cuts[0]), test_start=str(cuts[1]))
+    return Holdout(protocol="holdout", val_start=str(cuts[0]), test_start=str(cuts[1]))
 
 
 @pytest.mark.parametrize("name", TIMES)
 def test_horizon_and_context_count_bars(name):
     bars = respaced(TIMES[name])
     task = MarketTask(kind="market", bars=bars.digest, context=15, horizon=4)
-    examples = examples_of(task, _mission(bars), bars)
+    examples = examples_of(task, _holdout_of(bars), bars)
     p = bars.adjusted()
     for i in range(0, len(examples.y), 97):
         t = int(np.searchsorted(bars.dates, examples.when[i]))
@@ -160,13 +160,13 @@ def test_holes_are_measured_in_usual_steps():
     holed = np.delete(times, np.s_[700:770])
     bars = respaced(holed)
     task = MarketTask(kind="market", bars=bars.digest, context=15)
-    examples = examples_of(task, _mission(bars), bars)
+    examples = examples_of(task, _holdout_of(bars), bars)
     assert any("windows refused" in note for note in examples.notes)
     weekly = np.delete(TIMES["week"], np.s_[700:710])
     bars = respaced(weekly)
-    assert any("windows refused" in n for n in examples_of(task, _mission(bars), bars).notes)
+    assert any("windows refused" in n for n in examples_of(task, _holdout_of(bars), bars).notes)
     near = respaced(np.delete(TIMES["week"], np.s_[700:703]))
-    assert not any("refused" in n for n in examples_of(task, _mission(near), near).notes)
+    assert not any("refused" in n for n in examples_of(task, _holdout_of(near), near).notes)
 
 
 # ------------------------------------------------------------------------------ the volatility index
@@ -182,8 +182,8 @@ def index(tmp_path):
 
 def test_a_weekday_index_is_carried_over_the_weekend(index):
     days = index.dates[0] + np.arange(1000)
-    found = index.on(days)
-    for day, value in zip(days, found, strict=True):
+    actual = index.on(days)
+    for day, value in zip(days, actual, strict=True):
         known = index.dates[index.dates <= day][-1]
         assert value == np.flatnonzero(index.dates == known)[0] + 1
     lost = np.arange(10, 15)  # five weekdays
@@ -191,23 +191,23 @@ def test_a_weekday_index_is_carried_over_the_weekend(index):
         index, dates=np.delete(index.dates, lost), close=np.delete(index.close, lost)
     )
     ages = (index.dates[lost] - index.dates[9]).astype(int)
-    found = gap.on(index.dates[lost])
-    assert np.isnan(found).tolist() == (ages > 4).tolist()
-    assert (found[ages <= 4] == 10).all()
+    actual = gap.on(index.dates[lost])
+    assert np.isnan(actual).tolist() == (ages > 4).tolist()
+    assert (actual[ages <= 4] == 10).all()
 
 
 def test_within_a_day_only_the_day_before_is_known(index):
     times = within_days(1400, 7, 60)
-    found = index.on(times)
-    assert np.isnan(found[:7]).all()
+    actual = index.on(times)
+    assert np.isnan(actual[:7]).all()
     for t in range(7, len(times)):
         known = index.dates[index.dates < times[t].astype("datetime64[D]")][-1]
-        assert found[t] == np.flatnonzero(index.dates == known)[0] + 1
+        assert actual[t] == np.flatnonzero(index.dates == known)[0] + 1
     # what the index says later changes nothing
     later = dataclasses.replace(
         index, close=np.where(index.dates >= times[700].astype("datetime64[D]"), 99.0, index.close)
     )
-    np.testing.assert_array_equal(later.on(times)[:701], found[:701])
+    np.testing.assert_array_equal(later.on(times)[:701], actual[:701])
 
 
 def test_an_index_has_one_value_a_day(tmp_path):
@@ -227,7 +227,7 @@ title: Two models
 data: bars.csv
 defaults:
   task: {context: 10, horizon: 2}
-  evaluation: {protocol: mission, val_start: START, test_start: STOP}
+  evaluation: {protocol: holdout, val_start: START, test_start: STOP}
 experiments:
   - {id: S-1, model: {kind: logit, C: 0.1}}
   - {id: S-2, model: {kind: logit, C: 1.0}}
@@ -242,7 +242,7 @@ VERBS = (
 def test_nobody_calls_them_days(tmp_path, capsys, name):
     bars = respaced(TIMES[name])
     bars.frame().write_csv(tmp_path / "bars.csv")
-    rule = _mission(bars)
+    rule = _holdout_of(bars)
     text = CAMPAIGN.replace("START", str(rule.val_start)).replace("STOP", str(rule.test_start))
     (tmp_path / "c.yaml").write_text(text)
     store = ("--store", tmp_path / "store")
@@ -287,9 +287,9 @@ def test_irregular_bars_are_refused_in_one_line(tmp_path, capsys):
 
 def test_a_calendar_is_about_days(tmp_path, capsys):
     hours = respaced(TIMES["hour"])
-    found = compare_sessions(hours, "XNYS")
-    assert found["sessions"] > 200
-    assert found["missing"] == 0
+    actual = compare_sessions(hours, "XNYS")
+    assert actual["sessions"] > 200
+    assert actual["missing"] == 0
     with pytest.raises(DataError) as caught:
         compare_sessions(respaced(TIMES["week"]), "XNYS")
     assert caught.value.code == "calendar"

@@ -10,7 +10,7 @@ from tests.market.cases import examples_of
 from trueness.errors import DataError
 from trueness.market import resolve_evaluation, synthetic_bars
 from trueness.market.inputs import earlier_median, forward_fill
-from trueness.spec.evaluation import Mission, WalkForward
+from trueness.spec.evaluation import Holdout, WalkForward
 from trueness.spec.target import Touch
 from trueness.spec.task import MarketTask
 
@@ -19,8 +19,8 @@ def _task(bars, **changes):
     return MarketTask(kind="market", bars=bars.digest, **changes)
 
 
-MISSION = Mission(protocol="mission")
-SP500_MISSION = Mission(protocol="mission", val_start="2015-01-01", test_start="2017-01-01")
+HOLDOUT = Holdout(protocol="holdout")
+SP500_HOLDOUT = Holdout(protocol="holdout", val_start="2015-01-01", test_start="2017-01-01")
 WALK = WalkForward(protocol="walk_forward", start="2007-01-01", block_years=3)
 
 
@@ -28,7 +28,7 @@ WALK = WalkForward(protocol="walk_forward", start="2007-01-01", block_years=3)
 def test_mission_split_on_spy_has_the_published_sizes(spy, vix, tier, train):
     """Counts of the research notes: 7,257 / 7,204 training windows, 422 in validation with 76 positives."""
     volatility = vix if tier == "a50" else None
-    examples = examples_of(_task(spy, tier=tier), MISSION, spy, volatility)
+    examples = examples_of(_task(spy, tier=tier), HOLDOUT, spy, volatility)
     (counts,) = examples.counts()
     assert counts["train"][0] == train
     assert counts["validation"] == (422, 76)
@@ -38,12 +38,12 @@ def test_mission_split_on_spy_has_the_published_sizes(spy, vix, tier, train):
     ("context", "n"), [(60, 442), (90, 412), (120, 382), (180, 322), (252, 250)]
 )
 def test_validation_shrinks_with_the_context_as_published(spy, context, n):
-    examples = examples_of(_task(spy, context=context), MISSION, spy)
+    examples = examples_of(_task(spy, context=context), HOLDOUT, spy)
     assert examples.counts()[0]["validation"][0] == n
 
 
 def test_windows_are_views_of_consecutive_rows(sp500):
-    examples = examples_of(_task(sp500), SP500_MISSION, sp500)
+    examples = examples_of(_task(sp500), SP500_HOLDOUT, sp500)
     assert np.shares_memory(examples.x, examples.series)
     i = 123
     window = examples.x[examples.start[i]]
@@ -54,7 +54,7 @@ def test_windows_are_views_of_consecutive_rows(sp500):
 
 
 def test_labels_belong_to_the_last_day_of_the_window(sp500):
-    examples = examples_of(_task(sp500), SP500_MISSION, sp500)
+    examples = examples_of(_task(sp500), SP500_HOLDOUT, sp500)
     for i in (0, 500, len(examples.y) - 1):
         t = int(np.searchsorted(sp500.dates, examples.when[i]))
         assert examples.y[i] == (sp500.high[t + 1] >= sp500.close[t] * 1.01)
@@ -62,7 +62,7 @@ def test_labels_belong_to_the_last_day_of_the_window(sp500):
 
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_mission_regions_hold_context_and_label(sp500, horizon):
-    examples = examples_of(_task(sp500, horizon=horizon), SP500_MISSION, sp500)
+    examples = examples_of(_task(sp500, horizon=horizon), SP500_HOLDOUT, sp500)
     dates = sp500.dates[len(sp500) - len(examples.series) :]
     bounds = [np.datetime64(d) for d in ("1999-01-01", "2015-01-01", "2017-01-01", "2020-01-01")]
     for part, low, high in zip(
@@ -110,22 +110,22 @@ def test_walk_forward_stops_at_its_end(sp500):
 
 def test_warm_up_is_dropped_once(sp500):
     for tier, lost in (("a20", 199), ("a50", 252)):
-        examples = examples_of(_task(sp500, tier=tier), SP500_MISSION, sp500)
+        examples = examples_of(_task(sp500, tier=tier), SP500_HOLDOUT, sp500)
         assert len(examples.series) == len(sp500) - lost
 
 
 def test_raw_bars_are_an_explicit_switch(sp500):
-    plain = examples_of(_task(sp500), SP500_MISSION, sp500)
-    raw = examples_of(_task(sp500, raw_bars=True), SP500_MISSION, sp500)
+    plain = examples_of(_task(sp500), SP500_HOLDOUT, sp500)
+    raw = examples_of(_task(sp500, raw_bars=True), SP500_HOLDOUT, sp500)
     assert raw.features == ("open", "high", "low", "close", "volume", *plain.features)
     np.testing.assert_array_equal(raw.series[:, 5:], plain.series)
     bars = dataclasses.replace(sp500, volume=None)
     with pytest.raises(DataError, match="needs a volume"):
-        examples_of(_task(bars, raw_bars=True), SP500_MISSION, bars)
+        examples_of(_task(bars, raw_bars=True), SP500_HOLDOUT, bars)
 
 
 def test_missing_volatility_is_said(sp500):
-    examples = examples_of(_task(sp500, tier="a50"), SP500_MISSION, sp500)
+    examples = examples_of(_task(sp500, tier="a50"), SP500_HOLDOUT, sp500)
     assert len(examples.features) == 47
     assert "3 of 50 columns need volatility" in examples.notes[0]
 
@@ -138,17 +138,17 @@ def _vix_with_gap(vix, first, rows):
 
 
 def test_short_gaps_are_filled_and_long_ones_refuse_windows(spy, vix):
-    whole = examples_of(_task(spy, tier="a50"), MISSION, spy, vix)
-    short = examples_of(_task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 5))
+    whole = examples_of(_task(spy, tier="a50"), HOLDOUT, spy, vix)
+    short = examples_of(_task(spy, tier="a50"), HOLDOUT, spy, _vix_with_gap(vix, "2010-03-01", 5))
     assert len(short.y) == len(whole.y)
     assert short.notes[0].startswith("9 missing values filled from at most 3 bars before")
-    long = examples_of(_task(spy, tier="a50"), MISSION, spy, _vix_with_gap(vix, "2010-03-01", 30))
+    long = examples_of(_task(spy, tier="a50"), HOLDOUT, spy, _vix_with_gap(vix, "2010-03-01", 30))
     # the index stands for the first two days; rows left empty, and the windows that end after them
     assert len(whole.y) - len(long.y) == 8 + 79
     assert any("windows refused" in note for note in long.notes)
     assert any("vrp_10d" in note and "older than 20 bars" in note for note in long.notes)
     kept = examples_of(
-        _task(spy, tier="a50", long_gaps="impute_median", missing_indicators=True), MISSION, spy,
+        _task(spy, tier="a50", long_gaps="impute_median", missing_indicators=True), HOLDOUT, spy,
         _vix_with_gap(vix, "2010-03-01", 30),
     )  # fmt: skip
     assert len(kept.y) == len(whole.y)
@@ -166,24 +166,24 @@ def test_a_hole_in_the_dates_refuses_the_windows_that_bridge_it(sp500):
         for n in ("dates", "open", "high", "low", "close", "volume", "factor")
     }
     bars = dataclasses.replace(sp500, **cut)
-    examples = examples_of(_task(bars), SP500_MISSION, bars)
+    examples = examples_of(_task(bars), SP500_HOLDOUT, bars)
     dates = bars.dates[len(bars) - len(examples.series) :]
     for rows in examples.start[:, None] + np.arange(80):
         assert np.diff(dates[rows]).astype(int).max() <= 10
-    whole = examples_of(_task(bars, max_gap_days=60), SP500_MISSION, bars)
+    whole = examples_of(_task(bars, max_gap_days=60), SP500_HOLDOUT, bars)
     assert len(whole.y) - len(examples.y) == 79
 
 
 @pytest.mark.parametrize(
     ("changes", "rule", "words"),
     [
-        ({"context": 5000}, SP500_MISSION, "too few for tier a20"),
-        ({}, Mission(protocol="mission", val_start="2018-10-01", test_start="2018-12-01"), "validation has 0 windows"),
-        ({}, Mission(protocol="mission", val_start="1999-02-01", test_start="2010-01-01"), "train has 0 windows"),
+        ({"context": 5000}, SP500_HOLDOUT, "too few for tier a20"),
+        ({}, Holdout(protocol="holdout", val_start="2018-10-01", test_start="2018-12-01"), "validation has 0 windows"),
+        ({}, Holdout(protocol="holdout", val_start="1999-02-01", test_start="2010-01-01"), "train has 0 windows"),
         ({}, WalkForward(protocol="walk_forward", start="2030-01-01"), "no day to predict"),
         ({}, WalkForward(protocol="walk_forward", start="1999-10-01"), "train has 0 windows"),
-        ({"target": Touch(kind="touch", threshold_pct=50)}, SP500_MISSION, "0 of them positive"),
-        ({"tier": "a30"}, SP500_MISSION, "unknown tier 'a30'; choose from a20, a50"),
+        ({"target": Touch(kind="touch", threshold_pct=50)}, SP500_HOLDOUT, "0 of them positive"),
+        ({"tier": "a30"}, SP500_HOLDOUT, "unknown tier 'a30'; choose from a20, a50"),
     ],
 )  # fmt: skip
 def test_refuses(sp500, changes, rule, words):
@@ -213,12 +213,12 @@ def test_forward_fill_equals_a_loop_and_never_looks_ahead(seed, age):
 
 
 def test_open_dates_are_resolved_from_the_data(sp500, spy):
-    assert resolve_evaluation({"protocol": "mission"}, spy.dates[0], spy.dates[-1]) == {
-        "protocol": "mission"
+    assert resolve_evaluation({"protocol": "holdout"}, spy.dates[0], spy.dates[-1]) == {
+        "protocol": "holdout"
     }
-    resolved = resolve_evaluation({"protocol": "mission"}, sp500.dates[0], sp500.dates[-1])
+    resolved = resolve_evaluation({"protocol": "holdout"}, sp500.dates[0], sp500.dates[-1])
     assert date(2016, 1, 1) < resolved["val_start"] < resolved["test_start"] < date(2018, 12, 31)
-    given_ = {"protocol": "mission", "val_start": date(2010, 1, 1)}
+    given_ = {"protocol": "holdout", "val_start": date(2010, 1, 1)}
     assert resolve_evaluation(given_, sp500.dates[0], sp500.dates[-1]) == given_
     assert resolve_evaluation({"protocol": "walk_forward"}, sp500.dates[0], sp500.dates[-1])[
         "start"
@@ -237,26 +237,26 @@ def test_the_earlier_median_equals_a_loop_and_never_looks_ahead():
     values = rng.standard_normal((60, 2))
     values[rng.random((60, 2)) < 0.5] = np.nan
     values[:3] = np.nan
-    found = earlier_median(values)
+    actual = earlier_median(values)
     for t in range(60):
         past = values[: t + 1]
         for c in range(2):
             known = past[~np.isnan(past[:, c]), c]
             expected = np.median(known) if len(known) else np.nan
-            np.testing.assert_allclose(found[t, c], expected, rtol=1e-12)
+            np.testing.assert_allclose(actual[t, c], expected, rtol=1e-12)
 
 
 def test_named_columns_stand_in_for_a_tier(sp500):
     task = _task(sp500, columns=("atr_pct", "sma_50"))
-    examples = examples_of(task, SP500_MISSION, sp500)
+    examples = examples_of(task, SP500_HOLDOUT, sp500)
     assert examples.features == ("sma_50", "atr_pct")  # catalogue order
     with pytest.raises(DataError, match="unknown column 'atr_pc'"):
-        examples_of(_task(sp500, columns=("atr_pc",)), SP500_MISSION, sp500)
+        examples_of(_task(sp500, columns=("atr_pc",)), SP500_HOLDOUT, sp500)
     with pytest.raises(DataError, match="stands twice"):
-        examples_of(_task(sp500, columns=("atr_pct", "atr_pct")), SP500_MISSION, sp500)
+        examples_of(_task(sp500, columns=("atr_pct", "atr_pct")), SP500_HOLDOUT, sp500)
 
 
 def test_dedupe_leaves_out_linear_copies(sp500):
-    plain = examples_of(_task(sp500, tier="a50"), SP500_MISSION, sp500)
-    bare = examples_of(_task(sp500, tier="a50", dedupe=True), SP500_MISSION, sp500)
+    plain = examples_of(_task(sp500, tier="a50"), SP500_HOLDOUT, sp500)
+    bare = examples_of(_task(sp500, tier="a50", dedupe=True), SP500_HOLDOUT, sp500)
     assert set(plain.features) - set(bare.features) == {"stc_from_50"}

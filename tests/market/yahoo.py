@@ -120,7 +120,7 @@ class Yahoo:
                        for day, (of, by) in one.splits.items()},
         }  # fmt: skip
         if rows and any(events.values()):
-            result["events"] = {name: found for name, found in events.items() if found}
+            result["events"] = {name: actual for name, actual in events.items() if actual}
         return {"chart": {"result": [result], "error": None}}
 
 

@@ -63,22 +63,22 @@ def _simulate(
     experiments: list[Experiment], file: Path, options: argparse.Namespace
 ) -> tuple[Results, bool]:
     """Results, and whether all of them are there."""
-    found: Results = {}
+    actual: Results = {}
     every = results.chunks(experiments, quick=options.quick)
     known = {} if options.quick else results.kept(file)
     for chunk in every:
         if chunk in known:
-            results.add(found, chunk, known[chunk])
+            results.add(actual, chunk, known[chunk])
     todo = [chunk for chunk in every if chunk not in known]
     if len(todo) < len(every):
         _say(f"{len(every) - len(todo)} of {len(every)} chunks are there; goes on")
     done = 0
     for chunk, tallies in _progress(todo, options.jobs, options.minutes):
         done += 1
-        results.add(found, chunk, tallies)
+        results.add(actual, chunk, tallies)
         if not options.quick:
             results.keep(file, chunk, tallies)
-    return found, done == len(todo)
+    return actual, done == len(todo)
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -86,11 +86,11 @@ def main(arguments: list[str] | None = None) -> None:
     options = _options(arguments)
     experiments = [one for one in EXPERIMENTS if one.name in options.only]
     file = results.partial_file()
-    found, complete = _simulate(experiments, file, options)
+    actual, complete = _simulate(experiments, file, options)
     if options.quick:
-        sys.stdout.write(page.rendered(found))
+        sys.stdout.write(page.rendered(actual))
         return
-    results.write(page.of_table(results.read() | found))
+    results.write(page.of_table(results.read() | actual))
     if CHECKS in options.only:
         from tests.simulations import false_alarms
 

@@ -42,10 +42,10 @@ def _truth(setting: Setting, cut: float) -> float:
     return float(known.precision[np.argmin(np.abs(known.cut - cut))])
 
 
-def _valid(found: FamilyBounds, setting: Setting) -> bool:
+def _valid(actual: FamilyBounds, setting: Setting) -> bool:
     """Whether no bound lies above the true precision of its threshold."""
     return all(
-        row.bound <= _truth(setting, row.cut) for rows in found.bounds.values() for row in rows
+        row.bound <= _truth(setting, row.cut) for rows in actual.bounds.values() for row in rows
     )
 
 

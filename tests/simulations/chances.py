@@ -27,12 +27,12 @@ def _size(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     """Twenty models that know nothing."""
     memory, setting = MEMORIES[case.variant], SETTINGS[case.setting]
     one = planted(rng, setting, case.n, None, memory=memory, models=MODELS)
-    labels, found = labels_of(one.y, one.blocks), {}
+    labels, actual = labels_of(one.y, one.blocks), {}
     for statistic, values in _values(one).items():
         some = Chance.of(labels, values[:4])
         every = some.joined(Chance.of(labels, values[4:]))
         single = every.single.max(axis=0)
-        found |= {
+        actual |= {
             f"no skill by {statistic}, one model": single[0] <= LEVEL,
             f"no skill by {statistic}, leader of 4": _leader_p(some) <= LEVEL,
             f"no skill by {statistic}, leader of 20": _leader_p(every) <= LEVEL,
@@ -43,7 +43,7 @@ def _size(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     interval = linear_draws(*auc_influence(ranked), one.blocks, few=too_few(one.y)).proportion(0.95)
     # a shared trend raises the AUC itself
     truth = truth_at_large(setting, (1.0,)).auc[0] if setting.trend else 0.5
-    return found | {"no skill: interval of AUC above 0.5": interval.low and interval.low > truth}
+    return actual | {"no skill: interval of AUC above 0.5": interval.low and interval.low > truth}
 
 
 def _leader_p(chance: Chance) -> float:
@@ -57,10 +57,10 @@ def _power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
         rng, SETTINGS[case.setting], case.n, float(precision.rstrip(" %")) / 100,
         memory=MEMORIES[scores],
     )  # fmt: skip
-    labels, found = labels_of(one.y, one.blocks), {}
+    labels, actual = labels_of(one.y, one.blocks), {}
     for statistic, values in _values(one).items():
         chance = Chance.of(labels, values)
-        found |= {
+        actual |= {
             f"skill found by {statistic}, {name}": chance.p_value(0, further) <= LEVEL
             for name, further in (
                 ("one model", 0),
@@ -68,7 +68,7 @@ def _power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
                 ("corrected for 20", 19),
             )
         }
-    return found
+    return actual
 
 
 def _leader_power(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:

@@ -112,11 +112,11 @@ class Encoder:
         linear = Predictions(
             self.frame.with_columns(scores=_column(self.linear)), classes=predictions.classes
         ).part(rule.measured_on)
-        found = compare_slices(
+        actual = compare_slices(
             one.y, one.scores.argmax(axis=1), linear.scores.argmax(axis=1), one.group,
             one.blocks(rule.block), n_classes=len(one.classes), min_rows=rule.min_rows,
         ).summaries["mean_group"].pointwise  # fmt: skip
-        return {"best": found}
+        return {"best": actual}
 
 
 def _column(scores):

@@ -82,11 +82,11 @@ def simulate(runs, seed=SEED, settings=SETTINGS, codes=None, *, faulty=True, wor
     ]
     work = partial(_some, runs, seed, codes)
     if workers == 1:
-        found = map(work, jobs)
+        actual = map(work, jobs)
     else:
         with ProcessPoolExecutor(workers) as pool:
-            found = list(pool.map(work, jobs))
-    rows = [row for rows in found for row in rows]
+            actual = list(pool.map(work, jobs))
+    rows = [row for rows in actual for row in rows]
     return pl.DataFrame(rows, COLUMNS, orient="row").sort("code", "faulty", "setting")
 
 
@@ -121,18 +121,18 @@ def _rates(rows):
 def sentences(code, table):
     """What a page says about the false alarms and the power of a check."""
     rows = _of(code, table, faulty=False)
-    told = "**False alarms.** Not measured: no simulated run has what it needs."
+    note = "**False alarms.** Not measured: no simulated run has what it needs."
     if len(rows):
         share, size, low, high, _, most = _rates(rows)
         where = f": {low} to {high} % by setting, most at {most}" * (high != low)
-        told = f"**False alarms.** Fires on {share} % of healthy simulated runs ({size}{where})."
+        note = f"**False alarms.** Fires on {share} % of healthy simulated runs ({size}{where})."
     rows = _of(code, table, faulty=True)
     if not len(rows):
-        return told
+        return note
     share, size, low, high, least, _ = _rates(rows)
     where = f": {low} to {high} % by setting, least at {least}" * (high != low)
     return (
-        f"{told}\n\n**Power.** Finds {share} % of simulated faults ({size}{where}); "
+        f"{note}\n\n**Power.** Finds {share} % of simulated faults ({size}{where}); "
         f"planted: {FAULTS[code].says}."
     )
 

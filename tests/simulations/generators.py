@@ -270,12 +270,12 @@ def truth_at_large(setting: Setting, noise: tuple[float, ...] = (0.8,)) -> Truth
     """Statistics that do not depend on the number of days, from a very large sample."""
     distinct = sorted(set(noise))
     whole = sample(np.random.default_rng(90_001), setting, LARGE, distinct)
-    found = {"auc": auc_influence, "average_precision": average_precision_influence}
+    actual = {"auc": auc_influence, "average_precision": average_precision_influence}
     values = {
         name: dict(
             zip(distinct, (f(whole.ranked(i))[0] for i in range(len(distinct))), strict=True)
         )
-        for name, f in found.items()
+        for name, f in actual.items()
     }
     return Truth(
         float(whole.y.mean()),
@@ -298,8 +298,8 @@ def truth_at_ranks(
     for _ in range(samples):
         one = sample(rng, setting, n, distinct * repeats)
         top = np.argpartition(one.scores, n - alarms, axis=1)[:, n - alarms :]
-        found = one.y[top].sum(axis=1)
-        hits, recall = hits + found, recall + found / max(1, int(one.y.sum()))
+        actual = one.y[top].sum(axis=1)
+        hits, recall = hits + actual, recall + actual / max(1, int(one.y.sum()))
     known = {
         value: (float(hits[i :: len(distinct)].mean()) / alarms / samples,
                 float(recall[i :: len(distinct)].mean()) / samples)

@@ -45,19 +45,19 @@ def _single(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     one, large = sample(rng, setting, n), truth_at_large(setting)
     (top,), (recall,) = truth_at_ranks(setting, n, ALARMS)
     (rate,), _ = truth_at_ranks(setting, n, int(n * RATE_PCT / 100))
-    found = measure(
+    actual = measure(
         one.y, one.scores[0], alarms=(ALARMS,), alarm_rate_pct=RATE_PCT, confidence=0.95,
         blocks=one.blocks, probabilities=False,
     )  # fmt: skip
-    at_top = found["precision@30"]
+    at_top = actual["precision@30"]
     return {
-        "AUC": covers(found["auc"], large.auc[0]),
-        "average precision": covers(found["average_precision"], large.average_precision[0]),
+        "AUC": covers(actual["auc"], large.auc[0]),
+        "average precision": covers(actual["average_precision"], large.average_precision[0]),
         "precision@30": covers(at_top, top),
         "precision@30, lower end": None if at_top.low is None else at_top.low <= top,
-        "precision@5 %": covers(found["precision@5%"], rate),
-        "recall@30": covers(found["recall@30"], recall),
-        "base rate": covers(found["base_rate"], large.base_rate),
+        "precision@5 %": covers(actual["precision@5%"], rate),
+        "recall@30": covers(actual["recall@30"], recall),
+        "base rate": covers(actual["base_rate"], large.base_rate),
     }
 
 

@@ -37,13 +37,13 @@ SURE = 3
 Rows = Iterable[Sequence[str]]
 
 
-def of_table(found: Results) -> Results:
+def of_table(actual: Results) -> Results:
     """Results of what is promised today, without what is no longer."""
     keys = {
         (promise.name, case.name, case.n)
         for one in EXPERIMENTS for promise in one.promises for case in one.cases
     }  # fmt: skip
-    return {key: tally for key, tally in found.items() if key in keys}
+    return {key: tally for key, tally in actual.items() if key in keys}
 
 
 def write() -> None:
@@ -52,10 +52,10 @@ def write() -> None:
     PAGE.write_text(rendered(results.read()), encoding="utf-8")
 
 
-def rendered(found: Results) -> str:
+def rendered(actual: Results) -> str:
     """The whole page."""
-    parts = [HEAD, _summary(found), _settings(), _power(found)]
-    parts += [_experiment(one, found) for one in EXPERIMENTS]
+    parts = [HEAD, _summary(actual), _settings(), _power(actual)]
+    parts += [_experiment(one, actual) for one in EXPERIMENTS]
     return "\n".join([*parts, _checks()])
 
 
@@ -88,49 +88,51 @@ def _simulated(tally: Tally) -> str:
     return f"{_percent(tally.share)} ± {_percent(tally.error)}"
 
 
-def _of(promise: Promise, found: Results) -> list[tuple[str, int, Tally]]:
+def _of(promise: Promise, actual: Results) -> list[tuple[str, int, Tally]]:
     """Cases of a promise with their numbers of days, in the order of its experiment."""
     keys = ((case.name, case.n) for case in PROMISES[promise.name][1].cases)
     return [
-        (name, n, found[promise.name, name, n]) for name, n in keys
-        if (promise.name, name, n) in found
+        (name, n, actual[promise.name, name, n]) for name, n in keys
+        if (promise.name, name, n) in actual
     ]  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------- summary
 
 
-def _summary(found: Results) -> str:
+def _summary(actual: Results) -> str:
     """One row for each promise, and where it does not hold."""
     rows = [
         _summed(promise, cases)
         for promise, _ in PROMISES.values()
-        if promise.kind != "power" and (cases := _of(promise, found))
+        if promise.kind != "power" and (cases := _of(promise, actual))
     ]
     header = ("promise", "nominal", "simulated, by setting", "does not hold")
-    return f"## In short\n\n{_where(found)}\n" + _table(header, rows)
+    return f"## In short\n\n{_where(actual)}\n" + _table(header, rows)
 
 
-def _where(found: Results) -> str:
+def _where(actual: Results) -> str:
     """What does not hold, by the number of days or texts."""
-    keys = [(name, n) for name in PROMISES for _, n, _ in _of(PROMISES[name][0], found)]
+    keys = [(name, n) for name in PROMISES for _, n, _ in _of(PROMISES[name][0], actual)]
     sizes = sorted({n for _, n in keys})
     lines = []
     for size in sizes:
         names = [name for name, n in dict.fromkeys(keys) if n == size]
-        broken = [name for name in names if _broken(name, size, found)]
-        told = "; ".join(broken) or "everything holds"
+        broken = [name for name in names if _broken(name, size, actual)]
+        note = "; ".join(broken) or "everything holds"
         what = (
             f"{plural(len(broken), 'promise')} of {len(names)} not everywhere: " if broken else ""
         )
-        lines.append(f"* **{count(size)} days or texts:** {what}{told}.")
+        lines.append(f"* **{count(size)} days or texts:** {what}{note}.")
     return "\n".join(lines) + "\n"
 
 
-def _broken(name: str, size: int, found: Results) -> bool:
+def _broken(name: str, size: int, actual: Results) -> bool:
     promise = PROMISES[name][0]
     return any(
-        verdict(promise, tally).startswith("**") for _, n, tally in _of(promise, found) if n == size
+        verdict(promise, tally).startswith("**")
+        for _, n, tally in _of(promise, actual)
+        if n == size
     )
 
 
@@ -153,12 +155,12 @@ def _settings() -> str:
 # --------------------------------------------------------------------------------- every promise
 
 
-def _experiment(experiment: Experiment, found: Results) -> str:
+def _experiment(experiment: Experiment, actual: Results) -> str:
     rows = [
         (promise.name, name, count(n), _percent(promise.nominal) if promise.kind != "power" else "–",
          _simulated(tally), count(tally.repetitions), verdict(promise, tally))
         for promise in experiment.promises
-        for name, n, tally in _of(promise, found)
+        for name, n, tally in _of(promise, actual)
     ]  # fmt: skip
     header = ("promise", "setting", "n", "nominal", "simulated", "repetitions", "")
     return f"## {experiment.title}\n\n" + _table(header, rows)
@@ -187,10 +189,10 @@ CERTIFIED_BEFORE = {
 """The same for certificates by Learn then Test: one model; 14 models at the first / third call."""
 
 
-def _power(found: Results) -> str:
+def _power(actual: Results) -> str:
     """Power of "better than chance" before and after."""
     rows = [
-        (name, count(n), old, *(_found(found, statistic, name, n) for statistic in ("precision@30", "AUC")))
+        (name, count(n), old, *(_found(actual, statistic, name, n) for statistic in ("precision@30", "AUC")))
         for (name, n), old in BEFORE.items()
     ]  # fmt: skip
     text = (
@@ -200,14 +202,14 @@ def _power(found: Results) -> str:
     )
     header = ("setting", "n", "before", "now, by precision@30", "now, by AUC")
     chance = "## Power of better than chance\n\n" + text + _table(header, rows)
-    return chance + "\n" + _certified(found)
+    return chance + "\n" + _certified(actual)
 
 
-def _certified(found: Results) -> str:
+def _certified(actual: Results) -> str:
     """Power of certificates before and after."""
     rows = [
         (name, *old, *(f"{100 * one.share:.0f}" if one else "" for one in (
-            found.get((f"certified, {who}", name, n)) for who in ("1 model", "14 models"))))
+            actual.get((f"certified, {who}", name, n)) for who in ("1 model", "14 models"))))
         for (name, n), old in CERTIFIED_BEFORE.items()
     ]  # fmt: skip
     text = (
@@ -219,9 +221,9 @@ def _certified(found: Results) -> str:
     return "## Power of certificates\n\n" + text + _table(header, rows)
 
 
-def _found(found: Results, statistic: str, name: str, n: int) -> str:
+def _found(actual: Results, statistic: str, name: str, n: int) -> str:
     tallies = [
-        found.get((promise, name, n))
+        actual.get((promise, name, n))
         for promise in PROMISES
         if promise.startswith(f"skill found by {statistic}, ")
     ]
@@ -244,8 +246,8 @@ def _checks() -> str:
         worst = healthy.row(-1, named=True)
         most = f"{_percent(worst['rate'])}: {worst['setting']}" if worst["fired"] else ""
         share = healthy["fired"].sum() / healthy["runs"].sum()
-        found = f"{_percent(faulty['rate'].min())} to {_percent(faulty['rate'].max())}"
-        rows.append((code, _percent(share), most, found if len(faulty) else "",
+        actual = f"{_percent(faulty['rate'].min())} to {_percent(faulty['rate'].max())}"
+        rows.append((code, _percent(share), most, actual if len(faulty) else "",
                      count(healthy["runs"].sum()), count(len(healthy))))  # fmt: skip
     text = (
         "Percent of healthy runs on which each check fires, and of runs with a planted fault of its\n"

@@ -63,8 +63,8 @@ def _lead(later, rng: np.random.Generator, lead: float | None, baselines: bool) 
     scores[0] += _ahead(PLAN.auc, lead) * later.y
     first, *rest = auc_draws(later.y, scores, blocks=later.blocks)
     if baselines:
-        (found,) = against_best([first], rest)
-        return found.verdict == "better"
+        (actual,) = against_best([first], rest)
+        return actual.verdict == "better"
     return all(c.verdict == "better" for c in contrasts_with_leader([first, *rest], 0))
 
 

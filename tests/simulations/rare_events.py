@@ -178,17 +178,17 @@ class Network:
         """Epochs whose scores spread, slowly or fast, to what they are in the end."""
         best, slow = int(self.rng.integers(6, 30)), self.rng.uniform(1, 6)
         score, noise = self.score[inner], self.rng.standard_normal((best + PATIENCE, 3))
-        found = []
+        actual = []
         for epoch, (of_train, of_val, of_width) in enumerate(noise, 1):
             grown = 1 - np.exp(-epoch / slow)
             prob = expit(score.mean() + grown * (1 + 0.1 * of_width) * (score - score.mean()))
-            found.append({
+            actual.append({
                 "train_loss": 0.5 - 0.1 * grown + 0.002 * of_train,
                 "val_loss": 0.5 - 0.08 * grown + 0.004 * of_val,
                 "val_auc": 0.5 + 0.2 * grown, "val_low": float(prob.min()),
                 "val_high": float(prob.max()), "val_alarm_share": float((prob >= 0.5).mean()),
             })  # fmt: skip
-        self.history.append(found)
+        self.history.append(actual)
         self.best.append(best)
         self.last.append(min(best + PATIENCE, EPOCHS))
 

@@ -82,7 +82,7 @@ def keep(file: Path, chunk: Chunk, tallies: dict[str, Tally]) -> None:
 
 def kept(file: Path) -> dict[Chunk, dict[str, Tally]]:
     """Chunks of a run that ended early; a line that was cut off is left out."""
-    found = {}
+    actual = {}
     for line in file.read_text(encoding="utf-8").splitlines() if file.exists() else []:
         try:
             content = json.loads(line)
@@ -90,8 +90,8 @@ def kept(file: Path) -> dict[Chunk, dict[str, Tally]]:
             continue
         facts = content["chunk"]
         chunk = Chunk(**(facts | {"case": Case(**facts["case"])}))
-        found[chunk] = {name: Tally(**one) for name, one in content["tallies"].items()}
-    return found
+        actual[chunk] = {name: Tally(**one) for name, one in content["tallies"].items()}
+    return actual
 
 
 def write(results: Results, file: Path = TABLE) -> None:

@@ -86,8 +86,8 @@ def _judge(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     one = _drawn(rng, case)
     blocks = _blocks(case.n, len(one.y) // case.n)
     both = precision_draws(one.y, one.scores, alarms=ALARMS, blocks=blocks)
-    (found,) = simultaneous_contrasts([mean_difference(both[:1], both[1:])])
-    return {SLOW_DIFFERENCE: covers(found.simultaneous, _truth(case))}
+    (actual,) = simultaneous_contrasts([mean_difference(both[:1], both[1:])])
+    return {SLOW_DIFFERENCE: covers(actual.simultaneous, _truth(case))}
 
 
 SLOW = Experiment(

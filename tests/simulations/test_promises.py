@@ -125,12 +125,12 @@ def test_a_run_goes_on_where_it_ended(tmp_path):
     for chunk in (first, second):
         results.keep(file, *results.simulated(chunk))
     file.write_text(file.read_text() + '{"chunk": {"exper', encoding="utf-8")
-    found = {}
+    actual = {}
     for chunk, tallies in results.kept(file).items():
-        results.add(found, chunk, tallies)
-    assert found == {(n, "iid", 422): t for n, t in experiment.simulate(case, 9).items()}
-    results.write(found, tmp_path / "table.csv")
-    assert results.read(tmp_path / "table.csv") == found
+        results.add(actual, chunk, tallies)
+    assert actual == {(n, "iid", 422): t for n, t in experiment.simulate(case, 9).items()}
+    results.write(actual, tmp_path / "table.csv")
+    assert results.read(tmp_path / "table.csv") == actual
     assert results.simulated(first, until=0.0) == (first, None)
 
 

@@ -30,12 +30,14 @@ def _macro_f1(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     classes, size = KINDS[case.setting]
     world = alike((case.n,), size, classes)
     y, (predicted,), _, blocks = world.draw(rng)
-    found = measure_slices(
+    actual = measure_slices(
         y, np.eye(classes)[predicted], None, blocks, probabilities=False,
         classes=[f"c{i}" for i in range(classes)],
     )  # fmt: skip
     known = world.f1()[0][counted(y, blocks.item, classes)]
-    return {"macro-F1": covers(found.overall.macro_f1, float(known.mean())) if len(known) else None}
+    return {
+        "macro-F1": covers(actual.overall.macro_f1, float(known.mean())) if len(known) else None
+    }
 
 
 TEXTS = Experiment(
@@ -57,11 +59,11 @@ COMPARED = 5
 def _equal_methods(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     texts, size, classes = EQUAL[case.setting]
     y, predicted, language, blocks = alike(texts, size, classes, methods=COMPARED).draw(rng)
-    found = compare_many(
+    actual = compare_many(
         y, dict(enumerate(predicted)), language, blocks, reference=0, n_classes=classes,
         draws=1000,
     )  # fmt: skip
-    others = [one for name, one in found.methods.items() if name]
+    others = [one for name, one in actual.methods.items() if name]
     return {
         "5 equal methods: any differs in the mean of languages": _any_apart(
             one.against["mean_group"] for one in others

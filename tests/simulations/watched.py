@@ -48,7 +48,7 @@ def is_refuted(x: np.ndarray, days: np.ndarray) -> bool:
 def _watched(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     x, days = outcomes(case, rng, PROMISED)
     bounds = confidence_sequence(block_means(x, days, BLOCK)[0])
-    found: dict[str, Outcome] = {
+    actual: dict[str, Outcome] = {
         "a kept promise is refuted within two years": is_refuted(x, days),
         "bounds of the precision hold at all times": bool(
             (bounds.low <= PROMISED).all() and (bounds.high >= PROMISED).all()
@@ -56,8 +56,8 @@ def _watched(case: Case, rng: np.random.Generator) -> dict[str, Outcome]:
     }
     for points in (10, 20, 30):
         fallen = outcomes(case, rng, PROMISED - points / 100)
-        found[f"a fall of {points} points is found within two years"] = is_refuted(*fallen)
-    return found
+        actual[f"a fall of {points} points is found within two years"] = is_refuted(*fallen)
+    return actual
 
 
 WATCHED = Experiment(

@@ -66,9 +66,9 @@ def leaderboard(
     if by == "data":
         return Answer(by_series(kept, campaign, access=("leaderboard", "by data")), kept)
     if by is not None:
-        found = contrasts(kept, campaign, by, reference=reference, each=each,
+        result = contrasts(kept, campaign, by, reference=reference, each=each,
                           access=("leaderboard", f"by {by}"))  # fmt: skip
-        return Answer(found, kept)
+        return Answer(result, kept)
     part = "test" if open_test else None
     board = ranked(kept, campaign, sort=sort, reference=reference, part=part, opened=open_test,
                    access=("leaderboard", ""))  # fmt: skip
@@ -119,8 +119,8 @@ def compare(
     from trueness.judge.compare import compare as compared
 
     kept, part = opened(store), "test" if open_test and on is None else on
-    found = compared(kept, first, second, part=part, opened=open_test, access=("compare", ""))
-    return Answer(found, kept)
+    result = compared(kept, first, second, part=part, opened=open_test, access=("compare", ""))
+    return Answer(result, kept)
 
 
 def thresholds(
@@ -157,11 +157,11 @@ def thresholds(
     from trueness.judge.thresholds import judge_thresholds
 
     kept = opened(store)
-    found = judge_thresholds(
+    result = judge_thresholds(
         kept, _runs(kept, runs, campaign), demands_of(precision, recall, alarms), grid=grid, on=on,
         opened=open_test, campaign=campaign or "",
     )  # fmt: skip
-    return Answer(found, kept)
+    return Answer(result, kept)
 
 
 def certify(
@@ -227,8 +227,8 @@ def calibrate(
     from trueness.judge.calibration import judge_calibration
 
     kept = opened(store)
-    ((name, found),) = _runs(kept, [run], None).items()
-    return Answer(judge_calibration(kept, name, found, several(methods) or None), kept)
+    ((name, result),) = _runs(kept, [run], None).items()
+    return Answer(judge_calibration(kept, name, result, several(methods) or None), kept)
 
 
 def log(

@@ -77,8 +77,8 @@ class Bundle:
             "data": data, "vix": vix, "features": features, "id_column": id_column,
             "text_columns": tuple(text_columns) or None, "language_column": language_column,
         })  # fmt: skip
-        found = self.predictor.predict(read, None if since is None else time_of(since), top)
-        return Answer(found.logged() if log else found, MemoryStore())
+        result = self.predictor.predict(read, None if since is None else time_of(since), top)
+        return Answer(result.logged() if log else result, MemoryStore())
 
     def monitor(
         self, data: Any = None, *, vix: Any = None, features: Any = None, labels: Any = None  # noqa: ANN401
@@ -130,8 +130,8 @@ class Bundle:
         from trueness.bundle.exporting import export
 
         given = {"data": data, "vix": vix, "features": features}
-        found = export(self.predictor, Path(path), given, None if rows is None else Path(rows))
-        return Answer(found, MemoryStore())
+        result = export(self.predictor, Path(path), given, None if rows is None else Path(rows))
+        return Answer(result, MemoryStore())
 
     def as_estimator(self) -> BundleClassifier | TextsClassifier:
         """The same as a classifier of scikit-learn; of titles one of texts (n,)."""
@@ -237,9 +237,9 @@ def importance(
     given = {"data": data, "vix": vix, "features": features}
     if text is not None or is_about_titles(kept, name):
         words = Words.of(text, texts, seed, open_test)
-        found = words_of(kept, name, given, words, device=device,
+        result = words_of(kept, name, given, words, device=device,
                          access=("importance", words.question))  # fmt: skip
-        return Answer(found, kept)
+        return Answer(result, kept)
     asked = Asked(by, several(groups), repeats, seed or 0, partial)
     return Answer(found_of(kept, name, given, asked, device=device,
                            access=("importance", asked.question)), kept)  # fmt: skip

@@ -19,31 +19,31 @@ PERMUTED = (
 )
 
 
-def document_of(found: Importance) -> Document:
+def document_of(result: Importance) -> Document:
     """The answer first, then the table, the bars and the curves."""
     parts: list[Part] = [
-        Sentence(_verdict(found), "verdict"), Items([*_facts(found), *found.notes]),
-        Sentence(PERMUTED), _table(found),
-        Beside([_bars(found, name) for name in _measures(found)]),
+        Sentence(_verdict(result), "verdict"), Items([*_facts(result), *result.notes]),
+        Sentence(PERMUTED), _table(result),
+        Beside([_bars(result, name) for name in _measures(result)]),
     ]  # fmt: skip
-    if found.partial:
-        parts += [Sentence(_of_curves(found)), Beside([_curve(one) for one in found.partial])]
-    return Document(f"Importance of the inputs of {found.name}", parts, found.label)
+    if result.partial:
+        parts += [Sentence(_of_curves(result)), Beside([_curve(one) for one in result.partial])]
+    return Document(f"Importance of the inputs of {result.name}", parts, result.label)
 
 
-def _measures(found: Importance) -> list[str]:
+def _measures(result: Importance) -> list[str]:
     """Measures that have pictures: the two that are judged first."""
-    return [name for name in ("precision", "auc") if name in found.measures]
+    return [name for name in ("precision", "auc") if name in result.measures]
 
 
-def _title(found: Importance, measure: str) -> str:
-    return f"precision@{found.alarms}" if measure == "precision" else TITLES[measure]
+def _title(result: Importance, measure: str) -> str:
+    return f"precision@{result.alarms}" if measure == "precision" else TITLES[measure]
 
 
-def _verdict(found: Importance) -> str:
+def _verdict(result: Importance) -> str:
     """Groups whose drop is above 0, in each of the two measures."""
-    n = count(len(found.groups))
-    said = [f"{_title(found, m)}: {_named(found.matter[m], n)}" for m in _measures(found)]
+    n = count(len(result.groups))
+    said = [f"{_title(result, m)}: {_named(result.matter[m], n)}" for m in _measures(result)]
     return f"Groups of inputs whose permutation is shown to lower {'; '.join(said)}."
 
 
@@ -51,24 +51,24 @@ def _named(groups: Sequence[str], n: str) -> str:
     return f"{count(len(groups))} of {n} ({listed(list(groups))})" if groups else f"none of {n}"
 
 
-def _facts(found: Importance) -> list[str]:
+def _facts(result: Importance) -> list[str]:
     as_it_is = [
-        f"{_title(found, name)} "
+        f"{_title(result, name)} "
         + (share(one) if name == "precision" else estimate(one))
-        for name, one in found.measures.items()
+        for name, one in result.measures.items()
     ]  # fmt: skip
-    blocks = f"blocks of {found.block} times" if found.block > 1 else f"single {found.noun}s"
-    mean = plural(found.repeats, "permutation")
+    blocks = f"blocks of {result.block} times" if result.block > 1 else f"single {result.noun}s"
+    mean = plural(result.repeats, "permutation")
     return [
-        f"On {found.part}, {count(found.positives)} positive; as it is: {', '.join(as_it_is)}",
-        f"Mean of {mean} of {blocks} (seed {found.seed}); {level(found.confidence)} intervals "
-        f"adjusted for serial dependence and for {plural(len(found.groups), 'group')}",
+        f"On {result.part}, {count(result.positives)} positive; as it is: {', '.join(as_it_is)}",
+        f"Mean of {mean} of {blocks} (seed {result.seed}); {level(result.confidence)} intervals "
+        f"adjusted for serial dependence and for {plural(len(result.groups), 'group')}",
     ]  # fmt: skip
 
 
-def _table(found: Importance) -> Table:
-    budget, several = found.alarms, any(len(one.columns) > 1 for one in found.groups)
-    explained = any(one.contribution is not None for one in found.groups)
+def _table(result: Importance) -> Table:
+    budget, several = result.alarms, any(len(one.columns) > 1 for one in result.groups)
+    explained = any(one.contribution is not None for one in result.groups)
     columns = [
         Column("group" if several else "column", "code", 9),
         *([Column("columns", "count", 4)] if several else []),
@@ -88,17 +88,17 @@ def _table(found: Importance) -> Table:
             *([one.drops["precision"].p] * (budget > 0)), one.drops["auc"].p,
             *([one.contribution] * explained),
         ]
-        for one in found.groups
+        for one in result.groups
     ]  # fmt: skip
     styles: list[Style] = [
-        "leader" if any(map(one.matters, _measures(found))) else "" for one in found.groups
+        "leader" if any(map(one.matters, _measures(result))) else "" for one in result.groups
     ]
     return Table(columns, rows, styles=styles)
 
 
-def _bars(found: Importance, measure: str) -> Figure:
+def _bars(result: Importance, measure: str) -> Figure:
     """Drops with their simultaneous intervals; those above 0 coloured."""
-    every = sorted(found.groups, key=lambda one: one.drops[measure].pointwise.value or 0.0)
+    every = sorted(result.groups, key=lambda one: one.drops[measure].pointwise.value or 0.0)
     shown, scale = every[-MOST_BARS:], 100 if measure == "precision" else 1
     traces = []
     for name, colour, matters in (
@@ -111,7 +111,7 @@ def _bars(found: Importance, measure: str) -> Figure:
     zero = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper",
             "line": {"color": "ink", "dash": "dot", "width": 1}}  # fmt: skip
     unit = ", points" if measure == "precision" else ""
-    title = _title(found, measure)
+    title = _title(result, measure)
     more = f" The {MOST_BARS} largest of {len(every)}." if len(every) > MOST_BARS else ""
     layout = {
         "height": 130 + 24 * len(shown), "xaxis": {"title": {"text": f"drop in {title}{unit}"}},
@@ -151,11 +151,11 @@ def _said(drop: Contrast, measure: str) -> str:
     )  # fmt: skip
 
 
-def _of_curves(found: Importance) -> str:
+def _of_curves(result: Importance) -> str:
     named = [f"{one.column} of {one.group}" if one.column != one.group else one.column
-             for one in found.partial]  # fmt: skip
+             for one in result.partial]  # fmt: skip
     return (
-        f"Partial dependence: mean probability over the same {found.noun}s with one column held "
+        f"Partial dependence: mean probability over the same {result.noun}s with one column held "
         f"at each of its quantiles, over the whole window; of each group the column that moves it "
         f"most: {listed(named)}. It describes the model; values that the other columns never go "
         "with are among those asked about."

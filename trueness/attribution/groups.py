@@ -77,11 +77,11 @@ def groups_of(features: Sequence[str], by: By, inputs: Sequence[str] = ()) -> li
     ...                                              ["a", "b"])]
     [('a', 2), ('b', 2)]
     """
-    found: dict[str, list[str]] = {}
+    result: dict[str, list[str]] = {}
     for name in features:
         group = family_of(name) if by == "family" else _column_of(name, inputs)
-        found.setdefault(group, []).append(name)
-    return [Group(name, tuple(columns)) for name, columns in found.items()]
+        result.setdefault(group, []).append(name)
+    return [Group(name, tuple(columns)) for name, columns in result.items()]
 
 
 def _column_of(name: str, inputs: Sequence[str]) -> str:
@@ -129,13 +129,13 @@ def alike(groups: Sequence[Group], features: Sequence[str], values: NDArray[np.f
     columns = np.flatnonzero(moving)
     r = np.abs(np.corrcoef(np.asarray(values[:, columns], np.float64), rowvar=False))
     masks = [one.mask(features)[columns] for one in groups]
-    found = []
+    result = []
     for i, mine in enumerate(masks):
         for j in range(i):
             block = r[np.ix_(mine, masks[j])]
             if block.size and (most := float(np.nanmax(block))) >= ALIKE:
-                found.append((groups[j].name, groups[i].name, most))
-    return sorted(found, key=lambda one: -one[2])
+                result.append((groups[j].name, groups[i].name, most))
+    return sorted(result, key=lambda one: -one[2])
 
 
 def alike_note(pairs: Sequence[tuple[str, str, float]], most: int = 5) -> list[str]:

@@ -298,8 +298,8 @@ def importance_of(
                         confidence=units.confidence)  # fmt: skip
     contributions = _contributions(models, groups)
     every = zip(groups, drops, contributions, strict=True)
-    found = sorted((_group(*one) for one in every), key=_by_loss)
-    wanted = [next(g for g in groups if g.name == one.name) for one in found[: asked.partial]]
+    result = sorted((_group(*one) for one in every), key=_by_loss)
+    wanted = [next(g for g in groups if g.name == one.name) for one in result[: asked.partial]]
     fold, pairs = models.fold_models()[0], list[tuple[str, str, float]]()
     if len(models.members) == 1:
         pairs = alike(groups, fold.features, fold.latest_values())
@@ -307,7 +307,7 @@ def importance_of(
     return Importance(
         n=n, positives=k, alarms=alarms, block=units.length, repeats=asked.repeats,
         seed=asked.seed, confidence=units.confidence, measures=_as_it_is(units, alarms),
-        groups=found, partial=[_partial(models, one, progress) for one in wanted],
+        groups=result, partial=[_partial(models, one, progress) for one in wanted],
         notes=notes, **about,
     )  # fmt: skip
 
@@ -340,7 +340,7 @@ def _by_loss(one: GroupImportance) -> tuple[float, ...]:
 
 def donors_of(models: Models, units: Units, asked: Asked) -> list[dict[int, Index]]:
     """For each repeat: fold -> whose inputs each of its units gets; the same for every group."""
-    part, found = units.part, []
+    part, result = units.part, []
     for repeat in range(asked.repeats):
         each = {}
         for fold, rows in models.units_of_folds().items():
@@ -350,8 +350,8 @@ def donors_of(models: Models, units: Units, asked: Asked) -> list[dict[int, Inde
                 series=None if part.group is None else part.group[rows],
                 length=units.length, within=units.within,
             )  # fmt: skip
-        found.append(each)
-    return found
+        result.append(each)
+    return result
 
 
 def _permuted(
@@ -362,12 +362,12 @@ def _permuted(
     def logits(one: FoldModel, donor: dict[int, Index]) -> Array:
         return one.permuted(group.mask(one.features), donor[one.fold])
 
-    found = []
+    result = []
     for donor in donors:
         interrupts.check()
-        found.append(models.scores(partial(logits, donor=donor)))
+        result.append(models.scores(partial(logits, donor=donor)))
         progress.advance(1, group.name)
-    return np.array(found)
+    return np.array(result)
 
 
 def _contributions(models: Models, groups: Sequence[Group]) -> list[float | None]:
@@ -394,16 +394,16 @@ def _as_it_is(units: Units, alarms: int) -> dict[str, Estimate]:
     from trueness.evaluation.resampling import SortedScores
 
     y, score = units.part.y, units.part.score
-    blocks, found = units.part.blocks(units.block), dict[str, Estimate]()
+    blocks, result = units.part.blocks(units.block), dict[str, Estimate]()
     if alarms:
         (precision,) = precision_draws(y, [score], alarms=alarms, blocks=blocks)
-        found["precision"] = precision.proportion(units.confidence)
+        result["precision"] = precision.proportion(units.confidence)
     (auc,) = auc_draws(y, [score], blocks=blocks)
     area, influence = average_precision_influence(SortedScores.of(y, score))
     average = linear(area, influence, blocks, few=too_few(y))
-    found["auc"] = auc.proportion(units.confidence)
-    found["average_precision"] = average.proportion(units.confidence)
-    return found
+    result["auc"] = auc.proportion(units.confidence)
+    result["average_precision"] = average.proportion(units.confidence)
+    return result
 
 
 # ------------------------------------------------------------------------------ partial dependence
@@ -412,11 +412,11 @@ def _as_it_is(units: Units, alarms: int) -> dict[str, Estimate]:
 def _partial(models: Models, group: Group, progress: Progress) -> PartialDependence:
     """Of the column of a group that moves the models most."""
     progress.start(f"holding {group.name}", len(group.columns))
-    found = []
+    result = []
     for column in group.columns:
-        found.append(partial_dependence(models, group.name, column))
+        result.append(partial_dependence(models, group.name, column))
         progress.advance(1, column)
-    return max(found, key=lambda one: one.range)
+    return max(result, key=lambda one: one.range)
 
 
 def partial_dependence(models: Models, group: str, column: str) -> PartialDependence:
@@ -428,13 +428,13 @@ def partial_dependence(models: Models, group: str, column: str) -> PartialDepend
     levels = np.linspace(0.5 / GRID, 1 - 0.5 / GRID, GRID)
     own = {(i, j): np.quantile(one.column(one.features.index(column)), levels)
            for i, one, j in _reading(models, column)}  # fmt: skip
-    found = []
+    result = []
     for at in range(GRID):
         value = {place: quantiles[at] for place, quantiles in own.items()}
-        found.append(float(expit(_held(models, column, value)).mean()))
+        result.append(float(expit(_held(models, column, value)).mean()))
     values = np.mean(list(own.values()), axis=0)
     return PartialDependence(group, column, tuple(levels.tolist()), tuple(values.tolist()),
-                             tuple(found))  # fmt: skip
+                             tuple(result))  # fmt: skip
 
 
 def _reading(models: Models, column: str) -> Iterator[tuple[int, FoldModel, int]]:

@@ -97,11 +97,11 @@ class FoldModel:
         return [np.arange(at, min(at + step, n)) for at in range(0, n, step)]
 
     def _by_portion(self, read: Callable[[Index], NDArray[Any]]) -> Array:
-        found = []
+        result = []
         for some in self._portions():
             interrupts.check()
-            found.append(np.asarray(read(some), np.float64))
-        return np.concatenate(found) if found else np.empty(0)
+            result.append(np.asarray(read(some), np.float64))
+        return np.concatenate(result) if result else np.empty(0)
 
 
 @dataclass(frozen=True)
@@ -150,10 +150,10 @@ class Models:
 
     def scores(self, logits: Callable[[FoldModel], Array]) -> Array:
         """Scores (n,) from what each fold says of its units."""
-        found = [member.pooled(self.n, logits) for member in self.members]
-        if len(found) == 1:
-            return found[0]
-        return np.mean(found, axis=0).astype(np.float32).astype(np.float64)
+        result = [member.pooled(self.n, logits) for member in self.members]
+        if len(result) == 1:
+            return result[0]
+        return np.mean(result, axis=0).astype(np.float32).astype(np.float64)
 
 
 def of_columns(

@@ -73,15 +73,15 @@ def members_of(store: AnyStore, run: Run) -> list[Run]:
     """A run, or the runs that an ensemble averages; one that stands twice counts twice."""
     if not run.spec.depends_on:
         return [run]
-    found = []
+    result = []
     for key in sorted(run.spec.depends_on):
         if key not in store:
             raise StoreError(f"{run.key} averages {key}, which is not in the store", "missing_run")
         member = store.run(key)
         if member.spec.depends_on:
             raise StoreError(f"{run.key} averages {key}, an ensemble; ask about that one", "nested")
-        found.append(member)
-    return found
+        result.append(member)
+    return result
 
 
 def _folds(

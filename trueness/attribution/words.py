@@ -153,10 +153,10 @@ def word_importance(
         run.key,
         fixed={*markers_of(columns), NONE},
     )
-    found, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
+    result, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
     return WordImportance(
         *about, part, len(rows), len(titles), len(set(words)), judged, CONFIDENCE,
-        classifier.classes, found, None, asked.seed, unrecorded,
+        classifier.classes, result, None, asked.seed, unrecorded,
     )  # fmt: skip
 
 
@@ -287,15 +287,15 @@ def left_out(
             words.append(word if keep_forms else unit_of(word))
             row.append(i)
             shorter.append(" ".join([*units[:at], *units[at + 1 :]]))
-    rows, found = np.array(row, np.int64), [np.empty((0, base.shape[1]))]
+    rows, result = np.array(row, np.int64), [np.empty((0, base.shape[1]))]
     progress.start("leaving words out", len(shorter))
     for at in range(0, len(shorter), AT_ONCE):
         interrupts.check()
         some = pl.Series(shorter[at : at + AT_ONCE], dtype=pl.String)
-        found.append(log_softmax(np.asarray(logits(some), np.float64), axis=1))
+        result.append(log_softmax(np.asarray(logits(some), np.float64), axis=1))
         progress.advance(len(some), what)
     whole = log_softmax(np.asarray(base, np.float64), axis=1)
-    return words, rows, whole[rows] - np.concatenate(found)
+    return words, rows, whole[rows] - np.concatenate(result)
 
 
 def mean_effects(
@@ -328,7 +328,7 @@ def mean_effects(
         return [], 0
     names, word = np.unique(np.asarray(words, dtype=object), return_inverse=True)
     groups = np.unique(cluster, return_inverse=True)[1].astype(np.int64)
-    found, texts_of = list[tuple[str, int, int, Array, Array]](), np.argsort(word, kind="stable")
+    result, texts_of = list[tuple[str, int, int, Array, Array]](), np.argsort(word, kind="stable")
     for name, mine in zip(names, np.split(texts_of, _starts(word[texts_of])), strict=True):
         text, place = np.unique(row[mine], return_inverse=True)
         each = np.zeros((len(text), effects.shape[1]))
@@ -340,14 +340,14 @@ def mean_effects(
         mean, sums = each.mean(axis=0), np.zeros((g, effects.shape[1]))
         np.add.at(sums, own, each - mean)
         error = np.sqrt((sums**2).sum(axis=0) * g / (g - 1)) / len(text)
-        found.append((str(name), len(text), g, mean, error))
-    level = 1 - (1 - confidence) / max(1, len(found) * len(classes))
+        result.append((str(name), len(text), g, mean, error))
+    level = 1 - (1 - confidence) / max(1, len(result) * len(classes))
     every = [
         WordEffect(name, label, _bounded(float(mean[k]), float(error[k]), n, g, level))
-        for name, n, g, mean, error in found
+        for name, n, g, mean, error in result
         for k, label in enumerate(classes)
     ]
-    return sorted(every, key=_surest), len(found)
+    return sorted(every, key=_surest), len(result)
 
 
 def _starts(ordered: Index) -> Index:

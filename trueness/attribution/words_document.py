@@ -28,33 +28,33 @@ MEANT = (
 )
 
 
-def document_of(found: WordImportance) -> Document:
+def document_of(result: WordImportance) -> Document:
     """Of one text its words in order, else the words of each class."""
-    title = f"Words that move {found.name}"
-    if found.text is not None:
-        return Document(title, _of_text(found, found.text), found.label)
-    moved = {label: found.of_class(label) for label in found.classes}
+    title = f"Words that move {result.name}"
+    if result.text is not None:
+        return Document(title, _of_text(result, result.text), result.label)
+    moved = {label: result.of_class(label) for label in result.classes}
     some = [label for label, words in moved.items() if words]
     verdict = (
         f"{count(sum(map(len, moved.values())))} of "
-        f"{plural(found.judged * len(found.classes), 'pair')} of a word and a class: leaving the "
+        f"{plural(result.judged * len(result.classes), 'pair')} of a word and a class: leaving the "
         "word out moves the probability of the class."
     )
-    parts: list[Part] = [Sentence(verdict, "verdict"), Items([*_facts(found), *found.notes]),
+    parts: list[Part] = [Sentence(verdict, "verdict"), Items([*_facts(result), *result.notes]),
                          Sentence(MEANT)]  # fmt: skip
     parts += [Section(label, [_words(moved[label]), _bars(label, moved[label])]) for label in some]
-    if lacking := [label for label in found.classes if label not in some]:
+    if lacking := [label for label in result.classes if label not in some]:
         parts.append(Sentence(f"No word is shown to move {listed(lacking)}.", "note"))
-    return Document(title, parts, found.label)
+    return Document(title, parts, result.label)
 
 
-def _facts(found: WordImportance) -> list[str]:
+def _facts(result: WordImportance) -> list[str]:
     return [
-        f"{count(found.n)} of {count(found.of)} {found.part} texts (seed {found.seed}), "
-        f"{plural(found.words, 'distinct word')}, {count(found.judged)} of them in enough clusters "
-        "of texts to be judged",
-        f"{level(found.confidence)} intervals over clusters of texts, adjusted for "
-        f"{plural(found.judged * len(found.classes), 'pair')} of a word and a class",
+        f"{count(result.n)} of {count(result.of)} {result.part} texts (seed {result.seed}), "
+        f"{plural(result.words, 'distinct word')}, {count(result.judged)} of them in enough "
+        "clusters of texts to be judged",
+        f"{level(result.confidence)} intervals over clusters of texts, adjusted for "
+        f"{plural(result.judged * len(result.classes), 'pair')} of a word and a class",
     ]  # fmt: skip
 
 
@@ -85,14 +85,14 @@ def _bars(label: str, some: Sequence[WordEffect]) -> Figure:
     return Figure([trace], layout, f"Words that move {label} most surely, with their intervals.")
 
 
-def _of_text(found: WordImportance, one: TextEffect) -> list[Part]:
+def _of_text(result: WordImportance, one: TextEffect) -> list[Part]:
     labels = list(one.probability)[:CLASSES]
     said = ", ".join(f"{label} {percent(one.probability[label])} %" for label in labels[:3])
     of_classes = [Column(label, "difference", 8 - i, 2) for i, label in enumerate(labels)]
     columns = [Column("word", "code", 9), *of_classes]
     rows = [[word, *(effect[label] for label in labels)] for word, effect in one.words]
     return [
-        Sentence(f"“{one.text}” is {one.label}.", "verdict"), Items([said, *found.notes]),
+        Sentence(f"“{one.text}” is {one.label}.", "verdict"), Items([said, *result.notes]),
         Sentence(MEANT), Table(columns, rows, "Effect of each word, log-probability"),
         Beside([_of_words(one)]),
     ]  # fmt: skip

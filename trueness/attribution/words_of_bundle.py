@@ -91,10 +91,10 @@ def _of_bundle(
                                    fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes
-    found, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
+    result, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
     return WordImportance(
         *about, GIVEN, len(chosen), len(every), len(set(words)), judged, CONFIDENCE, classes,
-        found, None, asked.seed,
+        result, None, asked.seed,
         (*read.notes, "texts that differ count as independent: where several are about one "
                       "product, intervals are too narrow"),
     )  # fmt: skip

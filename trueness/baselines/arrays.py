@@ -29,11 +29,11 @@ def opened_arrays(files: Mapping[str, bytes], kinds: Mapping[str, type]) -> list
     """Rows of numbers of a file by name, each of a kind."""
     from safetensors.numpy import load
 
-    found = load(files[ARRAYS])
+    result = load(files[ARRAYS])
     for name, kind in kinds.items():
-        if found[name].dtype != kind or found[name].ndim != 1:
+        if result[name].dtype != kind or result[name].ndim != 1:
             raise ValueError(f"{name} is no row of numbers of the kind {kind.__name__}")
-    return [found[name] for name in kinds]
+    return [result[name] for name in kinds]
 
 
 # ------------------------------------------------------------------------------------------- lines

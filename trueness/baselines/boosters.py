@@ -19,7 +19,7 @@ from trueness.baselines.catboost_trees import CatBoost
 from trueness.baselines.fitted import Fitted, LightGBM, XGBoost
 from trueness.baselines.inputs import Fit, Job
 from trueness.errors import SpecError
-from trueness.own import answering
+from trueness.own import translate_errors
 
 UNKNOWN = re.compile(r'Unknown parameter: (\S+)|Parameters: \{ "([^"]+)')
 """What LightGBM prints and XGBoost warns of, and then goes on."""
@@ -106,13 +106,13 @@ def _watched(name: str) -> Generator[None]:
     """Turn what a package refuses, or does not know and would ignore, into one line."""
     printed = io.StringIO()
     with (
-        answering(name, "estimator_fit"),
+        translate_errors(name, "estimator_fit"),
         contextlib.redirect_stdout(printed),
-        warnings.catch_warnings(record=True) as told,
+        warnings.catch_warnings(record=True) as note,
     ):
         warnings.simplefilter("always")
         yield
-    text = "\n".join([printed.getvalue(), *(str(one.message) for one in told)])
+    text = "\n".join([printed.getvalue(), *(str(one.message) for one in note)])
     if (unknown := UNKNOWN.search(text)) is not None:
         known = unknown[1] or unknown[2]
         raise SpecError(f"{name} has no parameter {known!r}; see its documentation",

@@ -144,10 +144,10 @@ class CatBoost:
         """TreeSHAP of each column, (n, p); see `Explained`."""
         import catboost
 
-        found = self.model.get_feature_importance(
+        result = self.model.get_feature_importance(
             catboost.Pool(x), type="ShapValues", thread_count=1
         )
-        return np.asarray(found)[:, :-1]
+        return np.asarray(result)[:, :-1]
 
     def kept(self) -> Kept:
         """Its own format, and its arrays."""

@@ -80,10 +80,10 @@ class DenseLinear:
         The penalty is half of it times the squared weights of columns of deviation 1. Each fit
         begins where the one before ended.
         """
-        found = minimize(self._value, self._start, (penalty,), "L-BFGS-B", jac=True,
+        result = minimize(self._value, self._start, (penalty,), "L-BFGS-B", jac=True,
                          options={"maxiter": ITERATIONS, "ftol": 1e-7, "gtol": 1e-5})  # fmt: skip
-        self._start = found.x
-        weights, bias = self._unfolded(found.x)
+        self._start = result.x
+        weights, bias = self._unfolded(result.x)
         return weights.astype(np.float32), bias.astype(np.float32)
 
     def _unfolded(self, flat: Array) -> tuple[Array, Array]:

@@ -145,8 +145,8 @@ class LightGBM:
 
     def contributions(self, x: Array) -> Array:
         """TreeSHAP of each column, (n, p); see `Explained`."""
-        found = self.model.predict(x, pred_contrib=True, num_iteration=self.trees)
-        return np.asarray(found)[:, :-1]
+        result = self.model.predict(x, pred_contrib=True, num_iteration=self.trees)
+        return np.asarray(result)[:, :-1]
 
     def kept(self) -> Kept:
         """Its text format."""
@@ -192,8 +192,8 @@ class XGBoost:
         import xgboost
 
         rows, some = xgboost.DMatrix(x, nthread=1), (0, self.trees)
-        found = self.model.predict(rows, pred_contribs=True, iteration_range=some)
-        return np.asarray(found, np.float64)[:, :-1]
+        result = self.model.predict(rows, pred_contribs=True, iteration_range=some)
+        return np.asarray(result, np.float64)[:, :-1]
 
     def kept(self) -> Kept:
         """Its binary JSON."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from trueness.baselines.fitted import Fitted, Kept, log_odds
 from trueness.baselines.inputs import Array, Fit, Job
 from trueness.errors import SpecError
-from trueness.own import answering, load
+from trueness.own import load, translate_errors
 from trueness.skopsfile import from_skops, skops_bytes
 
 SEEDS = ("random_state", "random_seed", "seed")
@@ -37,7 +37,7 @@ def estimator(job: Job) -> tuple[Fitted, str]:
     """Fit a class on the training part."""
     model = _made(job)
     x, y = job.train.x.copy(), job.train.y.astype(np.int64)
-    with answering(f"{job.model.of}: fit", "estimator_fit", job.beside):
+    with translate_errors(f"{job.model.of}: fit", "estimator_fit", job.beside):
         model.fit(x, y)
     _check_untouched(job.model.of, "fit", (x, job.train.x), (y, job.train.y))
     return Foreign(model, job.model.of, job.beside), ""
@@ -85,7 +85,7 @@ def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
     """An estimator with its parameters, seed and threads."""
     what, params = job.model.of, job.model.params
     make = load(what, job.beside)
-    with answering(f"{what}: its arguments", "estimator_params", job.beside):
+    with translate_errors(f"{what}: its arguments", "estimator_params", job.beside):
         given = _settings(_arguments(make), set(params), job.seed)
         model = make(**{**given, **params})
     lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
@@ -132,7 +132,7 @@ def _scores(one: Foreign, rows: Array) -> Array:
     model, x = one.model, rows.copy()
     name = method_of(model)
     what = f"{one.of}: {name}"
-    with answering(what, "estimator_fit", one.beside):
+    with translate_errors(what, "estimator_fit", one.beside):
         answer = getattr(model, name)(x)
     _check_untouched(one.of, name, (x, rows))
     values = _numbers(what, answer)
@@ -159,7 +159,7 @@ def positive_column(model: Any) -> int:  # noqa: ANN401
 
 def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
     """What a method gave, as an array of numbers."""
-    with answering(what, "estimator_shape"):
+    with translate_errors(what, "estimator_shape"):
         array = np.asarray(answer)
     if array.dtype.kind not in "fiub":
         kind = type(answer).__name__

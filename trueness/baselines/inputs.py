@@ -90,11 +90,11 @@ def _summary(examples: Examples, start: NDArray[np.int64]) -> Columns:
 
 def _means(examples: Examples, start: NDArray[np.int64]) -> Array:
     """Mean of each column over each window, (n, C); a few windows at a time."""
-    found = np.empty((len(start), len(examples.features)))
+    result = np.empty((len(start), len(examples.features)))
     for first in range(0, len(start), AT_ONCE):
         some = slice(first, first + AT_ONCE)
-        found[some] = examples.x[start[some]].mean(axis=1, dtype=np.float64)
-    return found
+        result[some] = examples.x[start[some]].mean(axis=1, dtype=np.float64)
+    return result
 
 
 def _window(examples: Examples, start: NDArray[np.int64]) -> Columns:

@@ -93,12 +93,12 @@ class LinearScores:
         roughly: five passes with a falling step. Bottou, "Large-Scale Machine Learning with
         Stochastic Gradient Descent" (2010).
         """
-        found = [np.empty((x.shape[0], self._classes), np.float32) for x in self._others]
+        result = [np.empty((x.shape[0], self._classes), np.float32) for x in self._others]
         for first, last in self._ranges():
             weights, bias = self._descended(first, last, penalty)
-            for scores, x in zip(found, self._others, strict=True):
+            for scores, x in zip(result, self._others, strict=True):
                 scores[:, first:last] = x @ weights + bias
-        return found
+        return result
 
     def coefficients(
         self, penalty: float, most_bytes: int = 1 << 30

@@ -135,9 +135,9 @@ def chosen_penalty(
     """
     best, top = None, -np.inf
     for penalty, scores in every:
-        found = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
-        if found > top:
-            best, top = (penalty, scores), found
+        result = score(validation.y, scores["validation"].argmax(axis=1), validation.language)
+        if result > top:
+            best, top = (penalty, scores), result
     if best is None:
         raise TruenessError("no penalty has a score on validation; is the part empty?")
     penalty, scores = best

@@ -31,14 +31,14 @@ _PORTION = 8192
 
 def scores_of(layers: tuple[Layer, ...], x: Floats) -> Floats:
     """Scores (n, K) of vectors (n, D): maps with a ReLU between them."""
-    found = []
+    result = []
     for begin in range(0, len(x), _PORTION):
         rows = x[begin : begin + _PORTION]
         for i, (weights, bias) in enumerate(layers):
             rows = np.maximum(rows, 0) if i else rows
             rows = rows @ weights + bias
-        found.append(rows)
-    return np.concatenate([np.zeros((0, layers[-1][1].size), np.float32), *found])
+        result.append(rows)
+    return np.concatenate([np.zeros((0, layers[-1][1].size), np.float32), *result])
 
 
 @dataclass(frozen=True)

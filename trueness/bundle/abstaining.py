@@ -38,25 +38,25 @@ def abstention_parts(
     StoreError
         If the record has no temperatures.
     """
-    found = {one: class_promise_of(run, one).thresholds for one in precisions}
-    names = list(found[precisions[0]])
-    pooled = found[precisions[0]][names[-1]].pooled
-    told = (
+    result = {one: class_promise_of(run, one).thresholds for one in precisions}
+    names = list(result[precisions[0]])
+    pooled = result[precisions[0]][names[-1]].pooled
+    note = (
         "Texts below a threshold of the probability are left open; a threshold is the one that "
         "answers most texts while the validation part certifies the precision for the language."
     )
     more = f" Too few texts by themselves, and together as other: {listed(list(pooled))}."
-    return [Sentence(told + more * bool(pooled), "note"), _figure(found, names),
-            _table(found, names)]  # fmt: skip
+    return [Sentence(note + more * bool(pooled), "note"), _figure(result, names),
+            _table(result, names)]  # fmt: skip
 
 
 Cuts = dict[float, dict[str, AbstentionThreshold]]
 
 
-def _figure(found: Cuts, names: Sequence[str]) -> Figure:
+def _figure(result: Cuts, names: Sequence[str]) -> Figure:
     traces: list[dict[str, Any]] = [
-        {"type": "scatter", "mode": "lines+markers", "name": name, "x": list(found),
-         "y": [_answered(cuts[name]) for cuts in found.values()],
+        {"type": "scatter", "mode": "lines+markers", "name": name, "x": list(result),
+         "y": [_answered(cuts[name]) for cuts in result.values()],
          "line": {"color": f"series-{i % 8}", "dash": "solid" if i < 8 else "dot"}}
         for i, name in enumerate(names[:MOST_LINES])
     ]  # fmt: skip
@@ -69,12 +69,12 @@ def _answered(one: AbstentionThreshold) -> float:
     return 0.0 if one.threshold is None else one.accepted.value or 0.0
 
 
-def _table(found: Cuts, names: Sequence[str]) -> Table:
-    some = [one for one in found if one in TABLED]
+def _table(result: Cuts, names: Sequence[str]) -> Table:
+    some = [one for one in result if one in TABLED]
     columns = [Column("language", "code", 9), Column("texts", "count", 6),
                *(Column(f"answered at\n{percent(one)} %", "share", 8) for one in some)]  # fmt: skip
-    rows = [[name, found[next(iter(found))][name].accepted.n,
-             *(_cell(found[one][name]) for one in some)] for name in names]  # fmt: skip
+    rows = [[name, result[next(iter(result))][name].accepted.n,
+             *(_cell(result[one][name]) for one in some)] for name in names]  # fmt: skip
     return Table(columns, rows)
 
 

@@ -20,7 +20,7 @@ from trueness.bundle.promise import Promise
 from trueness.document.numbers import plural
 from trueness.frames import as_series
 from trueness.onnxfile import Session
-from trueness.own import answering
+from trueness.own import translate_errors
 
 Array = NDArray[np.float64]
 LOGIT = "logit"
@@ -64,9 +64,9 @@ def compared(
         apart = [np.abs(own[name] - exact[name]).max() for name in own if name != LOGIT]
         rounding = float(max(apart))
         bound = max(BOUND, TIMES * rounding)
-        told = (f"rounding to 32 bits moves probabilities of the bundle itself by up to "
+        note = (f"rounding to 32 bits moves probabilities of the bundle itself by up to "
                 f"{rounding:.2g} on these rows; {TIMES} times as much is allowed")  # fmt: skip
-        notes = (*notes, told) if bound > BOUND else notes
+        notes = (*notes, note) if bound > BOUND else notes
     differ = int(((logit >= promise.threshold.score) != raised).sum())
     return Compared(frame, bound, notes, differ)
 
@@ -101,15 +101,15 @@ def _about_16_bits(
 
 def _run(file: Path, inputs: Sequence[Input], asked: Asked) -> dict[str, NDArray[Any]]:
     """Outputs of the graph by name, (N,) each."""
-    with answering("the graph cannot be run", "no_converter"):
+    with translate_errors("the graph cannot be run", "no_converter"):
         session = Session(file)
-        n, found = len(next(iter(asked.values())).start), []
+        n, result = len(next(iter(asked.values())).start), []
         for first in range(0, n, AT_ONCE):
             some = slice(first, first + AT_ONCE)
-            found.append(session.run({
+            result.append(session.run({
                 one.name: one.values(asked[rows_key(one.member)], some) for one in inputs
             }))  # fmt: skip
-        return {name: np.concatenate([one[name] for one in found]) for name in session.outputs}
+        return {name: np.concatenate([one[name] for one in result]) for name in session.outputs}
 
 
 def alarm_from(promise: Promise) -> float:
@@ -124,8 +124,8 @@ def alarm_from(promise: Promise) -> float:
 def _answers(promise: Promise, logit: Array) -> dict[str, Array]:
     """What a bundle says, by name of the output."""
     calibrated = promise.calibrated(logit)
-    found = {LOGIT: logit, "probability": expit(logit)}
-    return found if calibrated is None else {**found, "calibrated": calibrated}
+    result = {LOGIT: logit, "probability": expit(logit)}
+    return result if calibrated is None else {**result, "calibrated": calibrated}
 
 
 def widest(frame: pl.DataFrame, name: str) -> float:
@@ -133,7 +133,7 @@ def widest(frame: pl.DataFrame, name: str) -> float:
     return float(np.abs(frame[name].to_numpy() - frame[f"onnx_{name}"].to_numpy()).max())
 
 
-def in_words(found: Compared, *, random: bool) -> str:
+def in_words(result: Compared, *, random: bool) -> str:
     """What was compared."""
-    rows = plural(len(found.frame), "row")
+    rows = plural(len(result.frame), "row")
     return f"{rows} of random numbers in the training ranges" if random else f"{rows} of the data"

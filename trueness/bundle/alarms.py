@@ -162,9 +162,9 @@ class Alarms:
 
     def to_frame(self) -> pl.DataFrame:
         """A row per alarm: id, time, group, fold where there are some, score, outcome."""
-        found = self.answered.alarms()
-        outcome = [OUTCOMES[y] for y in found["y"].to_list()]
-        return found.drop("y").with_columns(outcome=pl.Series(outcome, dtype=pl.String))
+        result = self.answered.alarms()
+        outcome = [OUTCOMES[y] for y in result["y"].to_list()]
+        return result.drop("y").with_columns(outcome=pl.Series(outcome, dtype=pl.String))
 
     def document(self) -> Document:
         """How many, then each."""

@@ -130,8 +130,8 @@ class ClassPromise:
     def _with_certifiable(self, name: str) -> str:
         """A language, with the largest precision that it could have."""
         most = self.certifiable.get(name)
-        told = _named(name, self.thresholds[name])
-        return told if most is None else f"{told} (at most {percent(most)} %)"
+        note = _named(name, self.thresholds[name])
+        return note if most is None else f"{note} (at most {percent(most)} %)"
 
     def probabilities(self, logits: Array, languages: NDArray[np.str_]) -> Array:
         """Calibrated probabilities (n, K)."""
@@ -170,7 +170,7 @@ class ClassPromise:
             return [f"Every text is answered; {share(self.base_rate)} are right on the "
                     f"{self.measured_on} part"]  # fmt: skip
         certified = f"certified for {percent(self.precision)} %"
-        found = [
+        result = [
             f"{_named(name, one)}: answers from a probability of {one.threshold:.3f} on, which "
             f"takes {share(one.accepted)}; {_certificate(one, certified)}"
             for name, one in self.thresholds.items() if one.threshold is not None
@@ -179,28 +179,28 @@ class ClassPromise:
                 if one.threshold is None]  # fmt: skip
         abstain = "; these abstain" if not self.parents else ""
         if lost:
-            found.append(f"No threshold is {certified} in {', '.join(lost)}{abstain}")
+            result.append(f"No threshold is {certified} in {', '.join(lost)}{abstain}")
         if self.certifiable:
-            found.append(
+            result.append(
                 "The largest precisions are the best of many on these texts, so optimistic"
             )
-        return [*found, *self._told_of_parents(certified)]
+        return [*result, *self._told_of_parents(certified)]
 
     def _told_of_parents(self, certified: str) -> list[str]:
         """Cuts of texts that are left open below."""
-        found = []
+        result = []
         for level, cuts in zip(self.levels, self.parents, strict=True):
             some = {name: one for name, one in cuts.items() if one.threshold is not None}
             for name, one in some.items():
-                found.append(
+                result.append(
                     f"{_named(name, one)}: else the class of level {level.depth}, from "
                     f"{one.threshold:.3f} on, which takes {share(one.accepted)} more; "
                     f"{_certificate(one, certified)}"
                 )
             if lost := [_named(*item) for item in cuts.items() if item[0] not in some]:
-                found.append(f"No threshold of level {level.depth} is {certified} in "
+                result.append(f"No threshold of level {level.depth} is {certified} in "
                              f"{', '.join(lost)}")  # fmt: skip
-        return found
+        return result
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -279,11 +279,11 @@ def class_promise_of(
     levels = levels_of(run.record["classes"], joiner)
     units = part.y, probabilities, group, levels, part.blocks()
     how = {"confidence": confidence, "min_rows": rule.min_rows}
-    found, most = {}, {}
+    result, most = {}, {}
     if precision is not None:
-        found = backing_off_thresholds(*units, precision=precision, **how)
+        result = backing_off_thresholds(*units, precision=precision, **how)
         most = largest_certified(*units, below=precision, **how)
-    cuts = [{name: chain[d] for name, chain in found.items()} for d in range(1 + len(levels))]
+    cuts = [{name: chain[d] for name, chain in result.items()} for d in range(1 + len(levels))]
     right, every = probabilities.argmax(axis=1) == part.y, np.zeros(len(part), np.int64)
     (k,), (n,), (low,), (high,) = clustered_shares(right, every, part.blocks().item, 1)
     return ClassPromise(

@@ -25,7 +25,7 @@ from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.by_group import OTHER
 from trueness.evaluation.group_calibration import guaranteed
 from trueness.judge.judgement import SCHEMA
-from trueness.own import answering
+from trueness.own import translate_errors
 from trueness.tasks.titles import LANGUAGES_FILE
 from trueness.text.fields import first_marker, titles_only
 from trueness.text.given import GivenTexts, given_texts
@@ -77,8 +77,8 @@ class Labelled:
             See `trueness.bundle.log.append`.
         """
         texts = pl.Series("text", [_digest(text) for text in self.texts])
-        told = self.frame.select(OWN).with_columns(texts)
-        lines = told.unique("id", maintain_order=True).to_dicts()
+        message = self.frame.select(OWN).with_columns(texts)
+        lines = message.unique("id", maintain_order=True).to_dicts()
         append(self.bundle, PREDICTION, lines)
         other = differing(read_log(self.bundle), lines)
         note = (f"{plural(len(other), 'text')} answered otherwise before; the log keeps what was "
@@ -169,7 +169,9 @@ class TitlesPredictor:
         content = self.bundle.files(folder).get(name)
         if content is None:
             return None
-        with answering(f"{self.bundle.folder}: {LANGUAGES_FILE} cannot be opened", "damaged"):
+        with translate_errors(
+            f"{self.bundle.folder}: {LANGUAGES_FILE} cannot be opened", "damaged"
+        ):
             return LanguageModel.from_bytes(content)
 
     @cached_property
@@ -211,14 +213,14 @@ class TitlesPredictor:
 
     def logits(self, texts: pl.Series) -> NDArray[np.float64]:
         """Mean logits (n, K) of the members."""
-        k, found = len(self.promise.classes), []
+        k, result = len(self.promise.classes), []
         for one in self.opened:
-            with answering(f"{self.bundle.folder} cannot score", "damaged"):
+            with translate_errors(f"{self.bundle.folder} cannot score", "damaged"):
                 logits = np.asarray(one.logits(texts), np.float64)
                 if logits.shape != (len(texts), k) or not np.isfinite(logits).all():
                     raise ValueError("a finite score per class is needed")
-            found.append(logits)
-        return np.mean(found, axis=0)
+            result.append(logits)
+        return np.mean(result, axis=0)
 
     def predict(self, data: GivenTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
         """Answers for texts.
@@ -299,10 +301,10 @@ class TitlesPredictor:
     ) -> dict[str, Any]:
         """Second and further classes, with their calibrated probabilities."""
         ranked, every = np.argsort(-logits, axis=1, kind="stable"), np.arange(len(logits))
-        names, found = np.array(self.promise.classes), {}
+        names, result = np.array(self.promise.classes), {}
         for place, (label, p) in enumerate(further(top), 1):
-            found |= {label: names[ranked[:, place]], p: scaled[every, ranked[:, place]]}
-        return found
+            result |= {label: names[ranked[:, place]], p: scaled[every, ranked[:, place]]}
+        return result
 
     def _answered(
         self, scaled: NDArray[np.float64], codes: NDArray[np.str_]
@@ -336,14 +338,14 @@ class TitlesPredictor:
         self, label: NDArray[np.str_], scaled: NDArray[np.float64], codes: NDArray[np.str_]
     ) -> list[str]:
         """Why a text is answered by a parent of the class; empty where it is not."""
-        promise, told = self.promise, [""] * len(codes)
+        promise, note = self.promise, [""] * len(codes)
         for i in np.flatnonzero(~np.isin(label, promise.classes)).tolist():
             cuts = promise.thresholds
             cut = (cuts.get(codes[i]) or cuts[OTHER]).threshold
             needs = "none is sure enough" if cut is None else f"{percent(cut)} % is needed"
             likeliest = promise.classes[int(scaled[i].argmax())]
-            told[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"
-        return told
+            note[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"
+        return note
 
     def _odd(
         self, codes: NDArray[np.str_], empty: NDArray[np.bool_], backed_off: list[str]
@@ -380,7 +382,7 @@ def further(top: int) -> list[tuple[str, str]]:
 
 def _opened(bundle: Bundle, member: Member, classes: tuple[str, ...], device: str) -> Any:  # noqa: ANN401
     files = bundle.files(member.folder)
-    with answering(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
+    with translate_errors(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
         if member.form != ENCODER:
             return TITLES_FORMS[member.form].opened(member.settings, files)
         from safetensors.numpy import load

@@ -31,7 +31,7 @@ from trueness.bundle.trees import (
 )
 from trueness.errors import SpecError
 from trueness.onnxfile import OPSET, Session, network_graph
-from trueness.own import answering
+from trueness.own import translate_errors
 
 IN_32_BITS = ("sklearn.tree.", "sklearn.ensemble._forest", "sklearn.ensemble._gb")
 """Modules of estimators that round what they are given to 32 bits."""
@@ -154,7 +154,7 @@ def catboost_logits(graph: Graph, columns: str, fitted: CatBoost) -> str:
     """Logits (N,) of float32 columns (N, p), by what CatBoost exports itself."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        answering("CatBoost cannot become an ONNX graph", "no_converter"),
+        translate_errors("CatBoost cannot become an ONNX graph", "no_converter"),
     ):
         path = Path(folder) / "model.onnx"
         fitted.model.save_model(str(path), format="onnx")
@@ -173,9 +173,9 @@ def _foreign(graph: Graph, one: Opened, rows: Rows, beside: Path) -> str:
         return summed(graph, x, nodes, base, "float64")
     method = method_of(model)
     made, kind, classes = _converted(model, method)
-    found = graph.embedded(made, {"x": graph.cast(x, kind)}, made.graph.output[-1].name)
+    result = graph.embedded(made, {"x": graph.cast(x, kind)}, made.graph.output[-1].name)
     shape = graph.constant(np.array([-1, classes], np.int64))
-    scores = graph.node("Reshape", found, shape)
+    scores = graph.node("Reshape", result, shape)
     at = positive_column(model) if classes > 1 and method == "predict_proba" else classes - 1
     score = graph.row(graph.taken(scores, 1, at))
     return score if method == "decision_function" else _log_odds(graph, score)
@@ -210,7 +210,7 @@ def _written(
         final = final.steps[-1][1]
     tensor: Any = {"float32": FloatTensorType, "float64": DoubleTensorType}[kind]
     what = f"{type(final).__name__} cannot become an ONNX graph"
-    with answering(what, "no_converter"), warnings.catch_warnings():
+    with translate_errors(what, "no_converter"), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of attributes that scikit-learn is about to drop
         made = to_onnx(
             model, initial_types=[("x", tensor([None, model.n_features_in_]))],

@@ -28,12 +28,12 @@ def kept(examples: Examples, names: Iterable[str], judged: Predictions) -> dict[
     members = examples.members("train")
     values = examples.series[examples.starts(0)[members] + examples.context - 1]
     when = None if examples.when is None else examples.when[members]
-    found = {
+    result = {
         name: _reference(values[:, examples.features.index(name)], when) for name in names
     }  # fmt: skip
     score = _reference(judged.score, judged.time)
     return {
-        "features": {name: one.to_dict() for name, one in found.items() if one is not None},
+        "features": {name: one.to_dict() for name, one in result.items() if one is not None},
         "score": None if score is None else score.to_dict(),
     }
 
@@ -122,13 +122,13 @@ def drifts(
         None if the bundle keeps nothing to hold them against.
     """
     known: dict[str, Any] = bundle.description.get("drift") or {"features": {}, "score": None}
-    found = [] if examples is None else _of_columns(known["features"], logged, examples)
+    result = [] if examples is None else _of_columns(known["features"], logged, examples)
     if known["score"] is not None:
         score = np.array([line["score"] for line in logged.values()])
         texts = [line.get("time") for line in logged.values()]
         times = None if None in texts else pl.Series(texts).to_numpy()
-        found.append(_drift(SCORE, Reference.from_dict(known["score"]), score, times))
-    every = corrected([one for one in found if one is not None])
+        result.append(_drift(SCORE, Reference.from_dict(known["score"]), score, times))
+    every = corrected([one for one in result if one is not None])
     if not every:
         return None
     return Drifts(tuple(sorted(every, key=lambda one: (one.p, -abs(one.shift)))))

@@ -67,13 +67,13 @@ class BundleClassifier(ClassifierMixin, BaseEstimator):
 
     def _frame(self, data: Any) -> pl.DataFrame:  # noqa: ANN401
         read = self.predictor.load({"data": data})
-        found = self.predictor.predict(read, np.datetime64("0001-01-01"))
-        if not found.numbered:
-            return found.frame
-        if (short := len(read.table) - len(found.frame)) > 0:
+        result = self.predictor.predict(read, np.datetime64("0001-01-01"))
+        if not result.numbered:
+            return result.frame
+        if (short := len(read.table) - len(result.frame)) > 0:
             raise TruenessError(f"{plural(short, 'row')} without enough rows before them in their "
                                 "group; a classifier answers all", "short_groups")  # fmt: skip
-        return found.frame.sort(pl.col("id").cast(pl.Int64))
+        return result.frame.sort(pl.col("id").cast(pl.Int64))
 
 
 class TextsClassifier(ClassifierMixin, BaseEstimator):

@@ -28,7 +28,7 @@ from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import check_path, written_whole
 from trueness.judge.judgement import SCHEMA
 from trueness.onnxfile import check_packages
-from trueness.own import answering
+from trueness.own import translate_errors
 
 if TYPE_CHECKING:
     from trueness.bundle.classifying import TitlesPredictor
@@ -104,14 +104,14 @@ class Exported:
 
     def document(self) -> Document:
         """What the graph reads and gives, and what was compared."""
-        found = self.differences
+        result = self.differences
         first = Sentence(
             f"{self.file} is ready: {self.bundle.name}, {count(self.bytes)} bytes; equal to the "
             f"bundle within {self.bound:.2g} in probability on {self.rows}.", "verdict",
         )  # fmt: skip
         table = Table(
             [Column("output", "code", 9), Column("largest difference", "text", 9)],
-            [[name, f"{value:.2g}"] for name, value in found.items()],
+            [[name, f"{value:.2g}"] for name, value in result.items()],
         )
         reads = [f"Input {one.in_words()}" for one in self.inputs]
         alarms = f"Alarms that differ: {count(self.alarms_differ)} of {count(len(self.frame))}"
@@ -168,11 +168,11 @@ def export(
     try:
         with written_whole(out) as unfinished:
             unfinished.write_bytes(written)
-            found = compared(predictor, unfinished, inputs, asked, own)
+            result = compared(predictor, unfinished, inputs, asked, own)
             exported = Exported(
                 bundle, out, len(written), inputs, graph.outputs,
-                in_words(found, random=data is None), found.frame, found.bound,
-                (*notes, *found.notes), found.alarms_differ,
+                in_words(result, random=data is None), result.frame, result.bound,
+                (*notes, *result.notes), result.alarms_differ,
             )  # fmt: skip
             _check_close(exported)
             if rows is not None:
@@ -227,7 +227,7 @@ def _graph(predictor: Predictor, inputs: Sequence[Input]) -> Graph:
         )
         for one in inputs
     }  # fmt: skip
-    with answering(f"{predictor.bundle.name} cannot become an ONNX graph", "no_converter"):
+    with translate_errors(f"{predictor.bundle.name} cannot become an ONNX graph", "no_converter"):
         logits = [
             added(graph, one, read[rows_key(one.member)], predictor.beside)
             for one in predictor.opened

@@ -27,7 +27,7 @@ from trueness.errors import StoreError, TruenessError, first_line
 from trueness.files import written_whole
 from trueness.judge.judgement import SCHEMA
 from trueness.onnxfile import Session, check_packages
-from trueness.own import answering
+from trueness.own import translate_errors
 from trueness.text.given import EXAMPLES, GivenTexts, given_texts
 
 BOUND = 1e-4
@@ -156,7 +156,7 @@ def export_titles(
 def _graph(predictor: TitlesPredictor) -> TitlesGraph:
     """The models of a bundle as one."""
     name, forms = predictor.bundle.name, {one.form for one in predictor.bundle.members}
-    with answering(f"{name} cannot become an ONNX graph", "no_converter"):
+    with translate_errors(f"{name} cannot become an ONNX graph", "no_converter"):
         if forms <= ON_TOKENS:
             from trueness.bundle.graph_tokens import tokens_graph
 
@@ -177,25 +177,25 @@ def _answered(
     session: Session, batches: Iterable[Batch], temperature: NDArray[np.float64]
 ) -> Answers:  # fmt: skip
     """What a runtime says of all texts."""
-    found: Answers = {}
+    result: Answers = {}
     for rows, given in batches:
         some = session.run({**given, TEMPERATURE: temperature[rows].astype(np.float32)})
         for name, values in some.items():
-            whole = found.setdefault(name, np.full((len(temperature), values.shape[1]), np.nan))
+            whole = result.setdefault(name, np.full((len(temperature), values.shape[1]), np.nan))
             whole[rows] = values
-    return found
+    return result
 
 
 def _differences(own: Answers, theirs: Answers, out: Path) -> dict[str, float]:
     """Largest difference of each output; numbers that are none are not close."""
-    found = {name: float(np.abs(own[name] - theirs[name]).max()) for name in OUTPUTS}
-    apart = max(found["probability"], found["calibrated"])
-    if not (np.isfinite(list(found.values())).all() and apart <= BOUND):
+    result = {name: float(np.abs(own[name] - theirs[name]).max()) for name in OUTPUTS}
+    apart = max(result["probability"], result["calibrated"])
+    if not (np.isfinite(list(result.values())).all() and apart <= BOUND):
         raise TruenessError(
             f"the graph's probabilities differ by up to {apart:.2g}; {BOUND:.2g} is allowed, so "
             f"{out} is not written", "differs",
         )  # fmt: skip
-    return found
+    return result
 
 
 def _about_16_bits(
@@ -215,8 +215,8 @@ def _beside(
     columns: dict[str, Any] = {"text": data.texts}
     for prefix, said in (("", own), ("onnx_", theirs)):
         names = [prefix + name for name in ("label", "calibrated", "answer")]
-        told = predictor.answers(data.texts, said["calibrated"], codes)
-        columns |= dict(zip(names, told, strict=True))
+        note = predictor.answers(data.texts, said["calibrated"], codes)
+        columns |= dict(zip(names, note, strict=True))
     return pl.DataFrame(columns)
 
 

@@ -133,15 +133,15 @@ def finalize(
                else promise_of(store, run, name, precision))  # fmt: skip
     where = device if pool is None else pool.device(device).name
     place = Place(store, where, beside, told or (lambda text: None), pool)
-    found, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
+    result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
-    files = {name: content for one in found for name, content in one.files.items()}
+    files = {name: content for one in result for name, content in one.files.items()}
     files |= _labelled(run) | (data.kept_files() if kind == "titles" else {})
     more = facts.pop("notes")
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": kind,
         "data": _data(data), "horizon": run.estimands.horizon, "block": run.estimands.block,
-        "members": [one.member.to_dict() for one in found], "promise": promise.to_dict(), **facts,
+        "members": [one.member.to_dict() for one in result], "promise": promise.to_dict(), **facts,
         "notes": [*notes, *more, *promise.notes, *unrecorded],
     }, files)  # fmt: skip
     return Finalized(bundle, promise)
@@ -168,20 +168,20 @@ def _fitted(
         replicates = [one.spec.model_copy(update={"seed": one.spec.seed + i}) for i in range(seeds)]
         replicates = replicates[: seeds if one.spec.model.seeded else 1]
         fittings += [Fitting.of(spec, one, refits[key], place) for spec in replicates]
-    found = trained(fittings, place)
+    result = trained(fittings, place)
     first = next(iter(refits.values())).examples
     tabular = hasattr(first, "features")
     ranges = _ranges(first, task.kind) if tabular else {}
     drift = {"drift": kept(first, ranges, measured_part(run))} if tabular else {}
-    return found, {"refit": _told(first, found), "ranges": ranges, **drift, "notes": first.notes}
+    return result, {"refit": _told(first, result), "ranges": ranges, **drift, "notes": first.notes}
 
 
 def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
     """The same of a model that is used as it was trained."""
     one, validation = as_trained(run), len(run.predictions().part("validation"))
-    told = {"train": [run.record["training"]["rows"]], "validation": [validation], "until": None,
+    record = {"train": [run.record["training"]["rows"]], "validation": [validation], "until": None,
             "chosen": [f"{run.spec.label()}, seed {run.spec.seed}: {one.chosen}"]}  # fmt: skip
-    return [one], {"refit": told, "ranges": {}, "notes": ()}
+    return [one], {"refit": record, "ranges": {}, "notes": ()}
 
 
 def finalize_named(
@@ -308,12 +308,12 @@ def _members(store: AnyStore, run: Run) -> list[Run]:
     """Whose specs are fitted: a run, or the members of an ensemble."""
     if run.spec.model.engine != "ensemble":
         return [run]
-    found = []
+    result = []
     for key in sorted(run.spec.depends_on):
         if key not in store:
             raise StoreError(f"{run.key} averages {key}, which is not in the store", "missing_run")
-        found += _members(store, store.run(key))
-    return found
+        result += _members(store, store.run(key))
+    return result
 
 
 def _share_pct(run: Run) -> float:
@@ -331,7 +331,7 @@ def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**data.origin(), **({} if panel is None else {"lineages": panel.lineages})}
 
 
-def _told(examples: Any, found: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
+def _told(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
     """On what was fitted, in numbers and words."""
     (counts,) = examples.counts()
     until = None
@@ -346,7 +346,7 @@ def _told(examples: Any, found: Sequence[Trained]) -> dict[str, Any]:  # noqa: A
         "chosen": [
             f"{one.member.spec.label()}, seed {one.member.spec.seed}: {one.chosen}, chosen on "
             f"{held} ({where}) that it was not trained on"
-            for one in found
+            for one in result
         ],
     }  # fmt: skip
 

@@ -312,9 +312,9 @@ def open_bundle(path: str | Path) -> Bundle:
         _Description.model_validate(description)
         _ = bundle.members
     except ValidationError as error:
-        told = error.errors()[0]
-        where = ".".join(map(str, told["loc"]))
-        raise StoreError(f"{folder / DESCRIPTION}: {where}: {told['msg']}", "damaged") from None
+        note = error.errors()[0]
+        where = ".".join(map(str, note["loc"]))
+        raise StoreError(f"{folder / DESCRIPTION}: {where}: {note['msg']}", "damaged") from None
     except (TruenessError, KeyError, TypeError) as error:
         raise StoreError(f"{folder / DESCRIPTION}: {first_line(error)}", "damaged") from None
     _check_no_other_files(bundle)

@@ -159,12 +159,12 @@ def _described(name: str, shape: Sequence[Size], kind: str) -> onnx.ValueInfoPro
 
 def _leading_to(wanted: str, nodes: Iterable[Any]) -> list[Any]:
     """Those of some sorted nodes that a tensor depends on."""
-    needed, found = {wanted}, []
+    needed, result = {wanted}, []
     for node in reversed(list(nodes)):
         if needed & set(node.output):
             needed |= set(_read([node]))
-            found.append(node)
-    return found[::-1]
+            result.append(node)
+    return result[::-1]
 
 
 def _read(nodes: Iterable[Any]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from trueness.bundle.format import NETWORK, Bundle, Member
 from trueness.bundle.predicting import rows_key
 from trueness.examples import Examples
-from trueness.own import answering
+from trueness.own import translate_errors
 
 RANDOM_ROWS = 256
 FLAT = {True: "columns", False: "windows"}
@@ -75,24 +75,24 @@ def inputs_of(members: Sequence[Member]) -> tuple[Input, ...]:
 
 def random_rows(bundle: Bundle, inputs: Sequence[Input]) -> Asked:
     """Windows of numbers in the training range of each column; of any size where none is known."""
-    rng, ranges, found = np.random.default_rng(0), bundle.description["ranges"], {}
+    rng, ranges, result = np.random.default_rng(0), bundle.description["ranges"], {}
     for one in inputs:
         context, names = one.member.spec.task.context, one.member.features
         size = RANDOM_ROWS * context
-        with answering("ranges of the description", "damaged"):
+        with translate_errors("ranges of the description", "damaged"):
             columns = [
                 rng.uniform(*ranges[name], size) if name in ranges
                 else 10 ** rng.uniform(-2, 4, size)
                 for name in names
             ]  # fmt: skip
-        found[rows_key(one.member)] = Examples(
+        result[rows_key(one.member)] = Examples(
             series=np.column_stack(columns).astype(np.float32),
             start=np.arange(RANDOM_ROWS) * context, context=context,
             y=np.zeros(RANDOM_ROWS, np.uint8), when=None, group=None,
             parts=np.zeros((1, RANDOM_ROWS), np.int8), features=names,
             ids=np.arange(1, RANDOM_ROWS + 1).astype(np.str_),
         )  # fmt: skip
-    return found
+    return result
 
 
 def reads_last_row(member: Member) -> bool:

@@ -42,9 +42,9 @@ def promise_of(
     notes: list[str] = []
     cut = certified = None
     if precision is not None:
-        cut, told = _certified_cut(store, run, name, precision, confidence)
+        cut, note = _certified_cut(store, run, name, precision, confidence)
         certified = None if cut is None else precision
-        notes += told
+        notes += note
     if cut is None:
         raised = part.score > alarm_cut(part.score, rule.budget)
         if not raised.any():
@@ -99,10 +99,10 @@ def _certified_cut(
             f"not certified: {name} has no certificate yet (`trueness certify {name} --precision "
             f"{precision:g}` makes one); the threshold is that of the largest alarm budget"
         ]
-    (found,) = request.issue().runs
-    if found.certificate.threshold is None:
+    (result,) = request.issue().runs
+    if result.certificate.threshold is None:
         return None, [
             f"not certified: no threshold keeps a precision of {100 * precision:g} % with "
             f"{100 * confidence:g} % confidence; the threshold is that of the largest alarm budget"
         ]
-    return float(found.certificate.threshold.cut), []
+    return float(result.certificate.threshold.cut), []

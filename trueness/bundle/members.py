@@ -112,7 +112,7 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
 
     pool = Pool(0) if place.pool is None else place.pool
     pool.check(lambda: fittings)
-    found: dict[int, Trained] = {}
+    result: dict[int, Trained] = {}
 
     def hear(position: int, line: str) -> None:
         del position
@@ -124,9 +124,9 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
             raise StoreError(f"{one.spec.label()}: {answer.reason.splitlines()[-1]}", "failed")
         if isinstance(answer, TruenessError):
             raise answer
-        found[position] = _as_member(answer, one, position)
-        place.told(f"{one.spec.label()}, seed {one.spec.seed}: {found[position].chosen}")
-    return [found[position] for position in range(len(fittings))]
+        result[position] = _as_member(answer, one, position)
+        place.told(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
+    return [result[position] for position in range(len(fittings))]
 
 
 def _fitted(item: Fitting, report: Callable[[str], None]) -> Fit | TruenessError:

@@ -63,15 +63,15 @@ def monitor(
         known.update(_labels(examples))
     if labels is not None:
         with _named(name):
-            told, of_labels = _from_table(labels, log.predictions, predictor.promise)
-        apart = next((i for i, y in told.items() if known.get(i, y) != y), None)
+            note, of_labels = _from_table(labels, log.predictions, predictor.promise)
+        apart = next((i for i, y in note.items() if known.get(i, y) != y), None)
         if apart is not None:
-            raise DataError(f"{name}: {apart} is {told[apart]}, the bars say {known[apart]}",
+            raise DataError(f"{name}: {apart} is {note[apart]}, the bars say {known[apart]}",
                             "contradiction")  # fmt: skip
-        known, notes = {**known, **told}, (*notes, *of_labels)
+        known, notes = {**known, **note}, (*notes, *of_labels)
     append(bundle, OUTCOME, [{"id": i, "y": y} for i, y in known.items() if i in log.predictions])
-    found = monitored(bundle, examples)
-    return replace(found, notes=(*notes, *found.notes))
+    result = monitored(bundle, examples)
+    return replace(result, notes=(*notes, *result.notes))
 
 
 @contextmanager
@@ -133,8 +133,8 @@ def _from_table(
     if len(unknown) == len(table):
         raise DataError(f"{unknown['id'][0]} and all others were never predicted by this "
                         "bundle", "unknown_ids")  # fmt: skip
-    told = f"{plural(len(unknown), 'label')} of rows that were never predicted by this bundle"
-    notes = (told,) * bool(len(unknown))
+    note = f"{plural(len(unknown), 'label')} of rows that were never predicted by this bundle"
+    notes = (note,) * bool(len(unknown))
     if isinstance(promise, ClassPromise):
         other = sorted(set(table["y"]) - set(promise.classes))
         notes += (f"no class of the model: {', '.join(other)}; such texts are never right",) * bool(
@@ -148,8 +148,8 @@ def _check_spelling(given: Sequence[str], classes: Sequence[str]) -> None:
     other = [name for name in given if name not in classes]
     plain = {"".join(name.split()).casefold(): name for name in classes}
     for name in other:
-        if (meant := plain.get("".join(name.split()).casefold())) is not None:
-            raise DataError(f"{name!r} is no class of the model, {meant!r} is", "labels")
+        if (match := plain.get("".join(name.split()).casefold())) is not None:
+            raise DataError(f"{name!r} is no class of the model, {match!r} is", "labels")
     if len(other) == len(given):
         raise DataError(f"none is a class of the model, the first is {other[0]!r}; "
                         f"{nearest(other[0], list(classes))}", "labels")  # fmt: skip

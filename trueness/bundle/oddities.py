@@ -46,12 +46,12 @@ def of_rows(bundle: Bundle, examples: Examples) -> list[Odd]:
 
 
 def _odd(outside: NDArray[np.bool_], names: list[str]) -> Odd:
-    found = np.flatnonzero(outside)
-    if not len(found):
+    result = np.flatnonzero(outside)
+    if not len(result):
         return Odd("", False)
-    named = ", ".join(names[i] for i in found[:NAMED]) + " ..." * (len(found) > NAMED)
-    words = f"{plural(len(found), 'column')} outside the training range ({named})"
-    return Odd(words, len(found) >= ABSTAIN_FROM * len(names))
+    named = ", ".join(names[i] for i in result[:NAMED]) + " ..." * (len(result) > NAMED)
+    words = f"{plural(len(result), 'column')} outside the training range ({named})"
+    return Odd(words, len(result) >= ABSTAIN_FROM * len(names))
 
 
 def of_data(bundle: Bundle, data: Any) -> tuple[str, ...]:  # noqa: ANN401 - Data of the task
@@ -158,14 +158,14 @@ def _stale(bars: Any) -> list[str]:  # noqa: ANN401
     """Notes on a last bar that repeats the one before, and on a long gap before it."""
     from trueness.market.spacing import days_between
 
-    found = []
+    result = []
     last, before = (
         tuple(float(getattr(bars, name)[i]) for name in ("open", "high", "low", "close"))
         for i in (-1, -2)
     )
     if last == before:
-        found.append(f"{bars.name}: the bar of {bars.dates[-1]} repeats the one before")
+        result.append(f"{bars.name}: the bar of {bars.dates[-1]} repeats the one before")
     gap = float(days_between(bars.dates[-2:])[-1])
     if gap > bars.spacing.longest_step_days(10):
-        found.append(f"{bars.name}: {gap:.0f} days lie between the last two bars")
-    return found
+        result.append(f"{bars.name}: {gap:.0f} days lie between the last two bars")
+    return result

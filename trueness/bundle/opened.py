@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from trueness.bundle.format import NETWORK, WEIGHTS, Bundle, Member
 from trueness.examples import Examples
-from trueness.own import answering
+from trueness.own import translate_errors
 
 Array = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ class Opened:
     def of(cls, bundle: Bundle, member: Member) -> Opened:
         """Read and verify its files; torch is loaded for networks alone."""
         files = bundle.files(member.folder)
-        with answering(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
+        with translate_errors(f"{bundle.folder}: {member.folder} cannot be opened", "damaged"):
             if member.form == NETWORK:
                 from safetensors.numpy import load
 
@@ -45,11 +45,11 @@ class Opened:
         SpecError
             With code ``damaged`` if the files hold a model that does not read them.
         """
-        with answering(f"{self.member.folder} cannot score", "damaged"):
-            found = np.asarray(self._logits(examples, beside), np.float64)
-            if found.shape != examples.start.shape or not np.isfinite(found).all():
+        with translate_errors(f"{self.member.folder} cannot score", "damaged"):
+            result = np.asarray(self._logits(examples, beside), np.float64)
+            if result.shape != examples.start.shape or not np.isfinite(result).all():
                 raise ValueError("a finite score per row is needed")
-        return found
+        return result
 
     def _logits(self, examples: Examples, beside: Path) -> NDArray[Any]:
         spec = self.member.spec

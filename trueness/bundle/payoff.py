@@ -182,14 +182,14 @@ def _pct(e: Estimate) -> str:
     return f"{estimate(e, 2, signed=True)} %"
 
 
-def _distribution(found: Payoff) -> Figure:
+def _distribution(result: Payoff) -> Figure:
     """Alarms by their return, hits and misses one above the other."""
-    returns = found.alarms["return_pct"].to_numpy()
+    returns = result.alarms["return_pct"].to_numpy()
     edges = np.histogram_bin_edges(returns, min(MOST_BINS, max(5, round(2 * len(returns) ** 0.5))))
     x = ((edges[1:] + edges[:-1]) / 2).tolist()
     data: list[dict[str, Any]] = []
     for label, (y, colour, _) in MARKS.items():
-        some = found.alarms.filter(pl.col("y").eq_missing(y))["return_pct"].to_numpy()
+        some = result.alarms.filter(pl.col("y").eq_missing(y))["return_pct"].to_numpy()
         if y is not None or len(some):
             data.append({"type": "bar", "name": label, "x": x, "marker": {"color": colour},
                          "y": np.histogram(some, edges)[0].tolist()})  # fmt: skip
@@ -198,10 +198,10 @@ def _distribution(found: Payoff) -> Figure:
     return Figure(data, layout, "Returns of the alarms, one by one.")
 
 
-def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figure
+def _figure_of(result: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figure
     def figure(name: str) -> Figure:
-        times, closes = found.prices[name]
-        alarms = found.alarms
+        times, closes = result.prices[name]
+        alarms = result.alarms
         if "group" in alarms.columns:
             alarms = alarms.filter(pl.col("group") == name)
         at = dict(zip(times, closes, strict=True))
@@ -216,22 +216,22 @@ def _figure_of(found: Payoff) -> Any:  # noqa: ANN401 - name of a series -> Figu
             data.append({"type": "scatter", "mode": "markers", "name": label, "x": days,
                          "y": [at.get(day) for day in days],
                          "marker": {"color": colour, "symbol": symbol, "size": 8}})  # fmt: skip
-        told = "; shades tell folds apart and mark sealed parts" * bool(found.marks.get("shapes"))
-        layout = {"yaxis": {"title": {"text": "price"}}, **found.marks}
-        return Figure(data, layout, f"{name}: alarms on the price{told}.")
+        note = "; shades tell folds apart and mark sealed parts" * bool(result.marks.get("shapes"))
+        layout = {"yaxis": {"title": {"text": "price"}}, **result.marks}
+        return Figure(data, layout, f"{name}: alarms on the price{note}.")
 
     return figure
 
 
-def _table(found: Payoff) -> Table:
-    rows = found.alarms.tail(SHOWN)
+def _table(result: Payoff) -> Table:
+    rows = result.alarms.tail(SHOWN)
     names = [name for name in ("time", "group") if name in rows.columns]
     columns = [*(Column(name, "code", 9) for name in names), Column("outcome", weight=8),
                Column("return, %", "number", 9), Column("score", "number", 4)]  # fmt: skip
     cells = [[*(str(row[name]) for name in names), OUTCOMES[row["y"]],
               row["return_pct"], row["score"]] for row in rows.iter_rows(named=True)]  # fmt: skip
-    more = len(found.alarms) - len(rows)
-    return Table(columns, cells, note=f"The latest {SHOWN} of {count(len(found.alarms))}." if more
+    more = len(result.alarms) - len(rows)
+    return Table(columns, cells, note=f"The latest {SHOWN} of {count(len(result.alarms))}." if more
                  else "")  # fmt: skip
 
 
@@ -292,8 +292,8 @@ def payoff(
     if best is not None and other is None:
         notes.append(f"{name_of(store, best)}, the best baseline, ties its scores and raises no "
                      "alarm")  # fmt: skip
-    found = Setting(exit, cost_bps, max(1, models), other)
-    judged = _judged(answered, returns - cost_bps / 100, data.panel, found, notes)
+    result = Setting(exit, cost_bps, max(1, models), other)
+    judged = _judged(answered, returns - cost_bps / 100, data.panel, result, notes)
     return replace(judged, marks=periods(run))
 
 
@@ -386,11 +386,11 @@ def _prices(panel: Any, answered: Answered) -> dict[str, tuple[list[str], list[f
     """Closes of each series over the answered times."""
     time = answered.time
     assert time is not None
-    found = {}
+    result = {}
     for bars in panel:
         inside = (bars.dates >= time.min()) & (bars.dates <= time.max())
-        found[bars.name] = _texts(bars.dates[inside]), bars.adjusted().close[inside].tolist()
-    return found
+        result[bars.name] = _texts(bars.dates[inside]), bars.adjusted().close[inside].tolist()
+    return result
 
 
 def _texts(times: NDArray[np.datetime64]) -> list[str]:

@@ -83,9 +83,9 @@ class Predicted:
         """
         self.written_down()
         other = differing(read_log(self.bundle), self._lines())
-        told = (f"{plural(len(other), 'row')} answered otherwise before, the first {other[0]}; the "
+        note = (f"{plural(len(other), 'row')} answered otherwise before, the first {other[0]}; the "
                 "log keeps what was said then") if other else ""  # fmt: skip
-        return replace(self, notes=(*self.notes, told)) if told else self
+        return replace(self, notes=(*self.notes, note)) if note else self
 
     def _lines(self) -> list[dict[str, Any]]:
         frame = self.frame.with_columns(pl.col(pl.Date, pl.Datetime).cast(pl.String))
@@ -254,20 +254,20 @@ class Predictor:
             As of `predict`, which raises the same.
         """
         _check_given(self.bundle, data)
-        task, found = task_of(self.bundle.task), dict[str, Examples]()
+        task, result = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
             key = rows_key(one.member)
-            if key in found:
+            if key in result:
                 continue
             made = task.unseen(one.member.spec, data, one.member.prepared, one.files)
-            found[key] = self._asked(_checked(made, one.member), since)
-            first = next(iter(found.values()))
-            if not np.array_equal(first.columns()["id"], found[key].columns()["id"]):
+            result[key] = self._asked(_checked(made, one.member), since)
+            first = next(iter(result.values()))
+            if not np.array_equal(first.columns()["id"], result[key].columns()["id"]):
                 raise TruenessError(
                     "the models of this ensemble read different rows; give a longer history",
                     "different_units",
                 )
-        return found
+        return result
 
     def _asked(self, examples: Examples, since: np.datetime64 | None) -> Examples:
         """Rows that are answered: from a time on, or those that no model was fitted on."""

@@ -42,7 +42,7 @@ def returns_of(
         With code ``other_data`` for a unit inside the bars that they lack.
     """
     n = len(answered.frame)
-    found, labels = np.full(n, np.nan), np.full(n, UNDEFINED, np.uint8)
+    result, labels = np.full(n, np.nan), np.full(n, UNDEFINED, np.uint8)
     time, group = answered.time, answered.group
     assert time is not None
     seen = np.zeros(n, bool)
@@ -51,7 +51,7 @@ def returns_of(
         when = time[mine].astype(bars.dates.dtype)
         at = np.searchsorted(bars.dates, when).clip(max=len(bars) - 1)
         there = bars.dates[at] == when
-        found[mine] = np.where(there, series_returns(bars, task, exit)[at], np.nan)
+        result[mine] = np.where(there, series_returns(bars, task, exit)[at], np.nan)
         labels[mine] = np.where(there, _labels(bars, task)[at], UNDEFINED)
         seen[mine] = there | (when > bars.dates[-1])
     if not seen.all():
@@ -59,7 +59,7 @@ def returns_of(
             f"the bars lack {time[~seen][0]}, which was answered; give those that it was answered "
             "on, or longer ones", "other_data",
         )  # fmt: skip
-    return found, labels
+    return result, labels
 
 
 def _labels(bars: Bars, task: Any) -> NDArray[np.uint8]:  # noqa: ANN401
@@ -79,11 +79,11 @@ def series_returns(bars: Bars, task: Any, exit: Exit) -> Array:  # noqa: ANN401
     close, n = adjusted.close, len(bars) - task.horizon
     target = task.target
     side = -1.0 if isinstance(target, Touch) and target.size < 0 else 1.0
-    found = np.full(len(bars), np.nan)
-    found[:n] = close[h:] / close[:n] - 1
+    result = np.full(len(bars), np.nan)
+    result[:n] = close[h:] / close[:n] - 1
     if exit == "touch":
         prices = adjusted.high, adjusted.low, close
         touched = labels_of(target, *prices, h)[:n] == 1
         level = touch_level(target, *prices, h)
-        found[:n] = np.where(touched, level / close[:n] - 1, found[:n])
-    return 100 * side * found
+        result[:n] = np.where(touched, level / close[:n] - 1, result[:n])
+    return 100 * side * result

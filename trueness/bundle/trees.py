@@ -114,12 +114,12 @@ def of_histograms(model: Any) -> tuple[list[Node], float]:  # noqa: ANN401
 
 def of_lightgbm(model: Any, trees: int) -> list[Node]:  # noqa: ANN401
     """Nodes of a `lightgbm.Booster`, of its first trees."""
-    found = model.dump_model(num_iteration=trees)["tree_info"]
-    return [node for tree, one in enumerate(found) for node in _lightgbm(tree, one)]
+    result = model.dump_model(num_iteration=trees)["tree_info"]
+    return [node for tree, one in enumerate(result) for node in _lightgbm(tree, one)]
 
 
-def _lightgbm(tree: int, found: dict[str, Any]) -> Iterator[Node]:
-    pending, last = [(0, found["tree_structure"])], 0
+def _lightgbm(tree: int, result: dict[str, Any]) -> Iterator[Node]:
+    pending, last = [(0, result["tree_structure"])], 0
     while pending:
         at, one = pending.pop()
         if "split_feature" not in one:

@@ -152,11 +152,11 @@ class Monitored:
             + _direction(self.base_rate, (before.low, before.high), "rose", "drifts, fell"),
         ]
         if self.calibration is not None and self.calibration.value is not None:
-            told = _direction(self.calibration, (0.0, 0.0), "probabilities are too low",
+            note = _direction(self.calibration, (0.0, 0.0), "probabilities are too low",
                               "drifts, probabilities are too high")  # fmt: skip
             facts.append(
                 "Mean label minus mean calibrated probability "
-                f"{estimate(self.calibration, 3, signed=True)}{told}"
+                f"{estimate(self.calibration, 3, signed=True)}{note}"
             )
         if self.per_month is not None:
             usual = self.promise.threshold.per_year if isinstance(self.promise, Promise) else None
@@ -184,11 +184,11 @@ def _held(column: str) -> pl.Expr:
     return pl.col(column).is_in([ALARM, ANSWERED])
 
 
-def _figure(found: Monitored) -> Figure:
+def _figure(result: Monitored) -> Figure:
     """Precision after each alarm with its bounds, and the promise."""
-    rows = found.alarms
+    rows = result.alarms
     x = list(range(1, len(rows) + 1))
-    promised = found.promise.promised
+    promised = result.promise.promised
     value = (rows["y"].cum_sum() / pl.Series(x)).to_list()
     band = {"x": [*x, *x[::-1]], "y": [*rows["high"], *rows["low"].reverse()], "fill": "toself",
             "fillcolor": "series-0/0.15", "mode": "none", "name": "bounds",
@@ -200,21 +200,21 @@ def _figure(found: Monitored) -> Figure:
         {"type": "scatter", "mode": "lines", "name": "promised", "x": [1, len(rows)],
          "y": [promised, promised], "line": {"dash": "dash", "color": "ink"}},
     ]  # fmt: skip
-    layout = {"xaxis": {"title": {"text": f"{found.noun}s"}, "integer": True},
+    layout = {"xaxis": {"title": {"text": f"{result.noun}s"}, "integer": True},
               "yaxis": {"title": {"text": "precision"}, "range": [0, 1.02]}}  # fmt: skip
     return Figure(data, layout, "Precision so far, its bounds, and what was promised.")
 
 
-def _table(found: Monitored) -> Table:
-    name = "time" if "time" in found.frame.columns else "id"
-    rows = found.alarms.tail(ROWS_SHOWN)
+def _table(result: Monitored) -> Table:
+    name = "time" if "time" in result.frame.columns else "id"
+    rows = result.alarms.tail(ROWS_SHOWN)
     columns = [Column(name, "code", 9), Column("hit", weight=8), Column("hits so far", "count", 5),
-               Column(f"{found.noun}s so far", "count", 5),
+               Column(f"{result.noun}s so far", "count", 5),
                Column("evidence against", "number", 6)]  # fmt: skip
     cells = [[str(row[name]), "yes" if row["y"] else "no", row["hits"], row["alarms"],
               row["wealth"]] for row in rows.iter_rows(named=True)]  # fmt: skip
     note = "Evidence of 20 or more refutes the promise at 5 %."
-    return Table(columns, cells, note=f"{note}{more_rows(len(found.alarms) - len(rows))}")
+    return Table(columns, cells, note=f"{note}{more_rows(len(result.alarms) - len(rows))}")
 
 
 def monitored(bundle: Bundle, examples: Examples | None = None) -> Monitored:
@@ -250,9 +250,9 @@ def _repeated(log: Log) -> tuple[str, ...]:
     """A note on texts that have an outcome under several ids."""
     texts = [text for i in log.outcomes if (text := log.predictions[i].get("text"))]
     n = len(texts) - len(set(texts))
-    told = (f"{count(n)} of {plural(len(texts), 'text')} with an outcome repeat another one word "
+    note = (f"{count(n)} of {plural(len(texts), 'text')} with an outcome repeat another one word "
             "for word; each counts by itself, so that bounds are too narrow")  # fmt: skip
-    return (told,) * bool(n)
+    return (note,) * bool(n)
 
 
 def promise_of(bundle: Bundle) -> Promise | ClassPromise:
@@ -277,13 +277,13 @@ def _shown(line: Mapping[str, Any]) -> dict[str, Any]:
 def _judged(
     bundle: Bundle, promise: Promise | ClassPromise, frame: pl.DataFrame, predicted: int
 ) -> Monitored:
-    told, refuted = _watched(bundle, promise.promised, frame)
+    note, refuted = _watched(bundle, promise.promised, frame)
     y = frame["y"].to_numpy().astype(np.uint8)
     time = frame["time"].to_numpy() if "time" in frame.columns else None
     length = 1 if time is None else int(bundle.description["block"])
     blocks = Blocks.of(len(y), time=time, length=length)
     rate = of_share(y, np.ones(len(y), bool), blocks).estimate(int(y.sum()), len(y), CONFIDENCE)
-    return Monitored(bundle, promise, told, predicted, rate, _calibration(frame, y, blocks),
+    return Monitored(bundle, promise, note, predicted, rate, _calibration(frame, y, blocks),
                      refuted)  # fmt: skip
 
 
@@ -313,12 +313,12 @@ def _watched(
         wealth=pl.Series(wealth[at]),
     )  # fmt: skip
     quiet = whole.filter(~_held("answer"))
-    told = pl.concat([state, quiet], how="diagonal").sort("place", "id").drop("place")
+    note = pl.concat([state, quiet], how="diagonal").sort("place", "id").drop("place")
     over = np.flatnonzero(wealth >= 1 / (1 - CONFIDENCE))
     if not len(over):
-        return told, None
+        return note, None
     last = alarms.filter(pl.Series(at == over[0]))[by][-1]
-    return told, str(last)
+    return note, str(last)
 
 
 def _calibration(frame: pl.DataFrame, y: NDArray[np.uint8], blocks: Blocks) -> Estimate | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trueness.campaign.ensembles import ensemble_of, replicate
-from trueness.campaign.ground import Ground, dated_data, make_ground
+from trueness.campaign.ground import CampaignContext, dated_data, make_ground
 from trueness.errors import CampaignError, nearest
 from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
@@ -173,9 +173,9 @@ def load_campaign(
         A bundled campaign or a YAML file.
     data, vix, features : str, Path or frame, optional
         Data, and volatility index and own features of bars, in place of the campaign's own.
-    protocol : {"mission", "walk_forward", ...}, optional
+    protocol : {"holdout", "walk_forward", ...}, optional
         In place of the campaign's own; dates that it leaves open come from the data.
-    recipe : {"mission", "fair"}, optional
+    recipe : {"published", "fair"}, optional
         In place of the campaign's own; what an experiment says of its recipe stays on top.
     seeds : int, optional
         Replicates of every experiment: its seed, the next, and so on; as many as its recipe asks
@@ -236,17 +236,17 @@ def load_campaign(
 
 def _labels(parts: Iterable[Part]) -> set[str]:
     """Columns that experiments predict."""
-    found = set()
+    result = set()
     for part in parts:
         task = part.content.get("task")
         target = task.get("target") if isinstance(task, dict) else None
         column = target.get("column") if isinstance(target, dict) else None
-        found |= {column} if isinstance(column, str) else set()
-    return found
+        result |= {column} if isinstance(column, str) else set()
+    return result
 
 
 def _entries(
-    ground: Ground, declared: Sequence[tuple[str, str, Part]], seeds: int | None
+    ground: CampaignContext, declared: Sequence[tuple[str, str, Part]], seeds: int | None
 ) -> list[Entry]:
     """Every replicate of every experiment, and what ensembles need besides."""
     entries: dict[str, Entry] = {}
@@ -266,7 +266,7 @@ def _entries(
 
 
 def _replicates(
-    ground: Ground, id_: str, priority: str, part: Part, seeds: int | None,
+    ground: CampaignContext, id_: str, priority: str, part: Part, seeds: int | None,
     keys: dict[int, dict[str, str]],
 ) -> Iterator[Entry]:  # fmt: skip
     """An experiment with its seed, the next, and so on; `keys` learns the key of each."""
@@ -312,12 +312,12 @@ def campaign_of(spec: AnySpec, data: Any, name: str, id_: str) -> Campaign:  # n
 
 def baselines_of(experiments: Sequence[Entry]) -> tuple[Entry, ...]:
     """Those of every distinct task and evaluation, in order of first appearance."""
-    found: dict[str, Entry] = {}
+    result: dict[str, Entry] = {}
     names: dict[str, int] = {}
     for spec in (entry.spec for entry in experiments):
         for name, one in task_of(spec.task.kind).baselines(spec).items():
-            if one.key not in found:
+            if one.key not in result:
                 names[name] = names.get(name, 0) + 1
                 name = name if names[name] == 1 else f"{name}~{names[name]}"
-                found[one.key] = Entry(name, BASELINE_PRIORITY, one)
-    return tuple(found.values())
+                result[one.key] = Entry(name, BASELINE_PRIORITY, one)
+    return tuple(result.values())

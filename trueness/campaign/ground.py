@@ -27,7 +27,7 @@ References = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Ground:
+class CampaignContext:
     """What all experiments of a file stand on.
 
     Attributes
@@ -79,7 +79,7 @@ def make_ground(
     place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
     told: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
-) -> Ground:  # fmt: skip
+) -> CampaignContext:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
     Parameters
@@ -124,7 +124,7 @@ def make_ground(
         raise reader.fail(
             _line(reader, error.source), f"{error.source}: {error}", error.code
         ) from None
-    return Ground(file, reader, kind, data, protocol, recipe)
+    return CampaignContext(file, reader, kind, data, protocol, recipe)
 
 
 def _line(reader: Reader, name: str) -> int:
@@ -142,7 +142,7 @@ def _is_source(name: str, value: object, kind: str) -> bool:
     return len(several) > 0 and all(isinstance(one, str) and one for one in several)
 
 
-def dated_data(ground: Ground, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
+def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
     """Data that fill in open dates as runs of a campaign had them.
 
     Of runs on these same data, those whose dates their end gives come first. With `update`, runs on

@@ -174,10 +174,10 @@ class CheckInput:
     @cached_property
     def history(self) -> pl.DataFrame:
         """A row per epoch, at least one."""
-        found = self.load_history()
-        if not len(found):
+        result = self.load_history()
+        if not len(result):
             raise Missing("no history of a training is stored")
-        return found
+        return result
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
@@ -204,10 +204,10 @@ class CheckInput:
     @cached_property
     def blocks(self) -> Blocks:
         """Which measured units depend on each other; at least five blocks of them."""
-        found = self.measured.blocks(self.rule.block)
-        if found.few:
+        result = self.measured.blocks(self.rule.block)
+        if result.few:
             raise Missing(FEW_BLOCKS)
-        return found
+        return result
 
     def resampled(self, values: Array, statistic: Callable[[Array], Array]) -> Array:
         """A statistic of sums over the measured units, in each resample of their blocks.

@@ -103,12 +103,12 @@ def mutes_in(store: AnyStore) -> list[Mute]:
     StoreError
         If the file is damaged.
     """
-    found = []
+    result = []
     for content in store.entries(NAME):
         if not _is_mute(content):
             raise StoreError(f"{store.root}/mutes.json is damaged; mend or remove it", "damaged")
-        found.append(Mute(**content))
-    return found
+        result.append(Mute(**content))
+    return result
 
 
 def _is_mute(content: dict[str, Any]) -> bool:

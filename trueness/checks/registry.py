@@ -35,9 +35,9 @@ RELATIVE = tuple(code for code, check in CHECKS.items() if check.against)
 
 
 def _version() -> str:
-    told = [[c.code, c.title, c.severity, c.version, c.applies_to,
+    notes = [[c.code, c.title, c.severity, c.version, c.applies_to,
              [(one.name, one.default) for one in c.limits]] for c in CHECKS.values()]  # fmt: skip
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
+    return hashlib.sha256(json.dumps(notes).encode()).hexdigest()[:8]
 
 
 VERSION = _version()
@@ -95,8 +95,8 @@ def moved_limits(content: Mapping[str, object]) -> dict[str, float]:
     >>> moved_limits({"drift_ratio": 2, "overfitting_gap": 0.15})
     {'drift_ratio': 2}
     """
-    found = {name: _checked_limit(name, value) for name, value in content.items()}
-    return {name: value for name, value in found.items() if value != LIMITS[name].default}
+    result = {name: _checked_limit(name, value) for name, value in content.items()}
+    return {name: value for name, value in result.items() if value != LIMITS[name].default}
 
 
 def _checked_limit(name: str, value: object) -> float:

@@ -55,10 +55,10 @@ def stored_findings(
     """
     moved, problems = limits_in(store), []
     name = f"findings-{_digest(moved)}"
-    found, index, fresh = {}, None, {}
+    result, index, fresh = {}, None, {}
     for run in runs:
         if run.record.get("checks") == VERSION and not moved:
-            found[run.key] = findings_from(run.record["findings"])
+            result[run.key] = findings_from(run.record["findings"])
             continue
         index = store.index.read(name) if index is None else index
         content = index.get(run.address)
@@ -70,10 +70,10 @@ def stored_findings(
                 content = run.record.get("findings", [])
             else:
                 fresh[run.address] = content
-        found[run.key] = findings_from(content)
+        result[run.key] = findings_from(content)
     if fresh:
         store.index.write(name, {**(index or {}), **fresh})
-    return found, problems
+    return result, problems
 
 
 def _digest(moved: Mapping[str, Any]) -> str:

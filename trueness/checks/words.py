@@ -31,24 +31,24 @@ def where(estimate: Estimate, bound: float) -> str:
     return f"lies below {bound:g}" if below else f"does not exclude {bound:g}"
 
 
-def difference_of(run: CheckInput, found: Estimate) -> str:
+def difference_of(run: CheckInput, result: Estimate) -> str:
     """A difference to a baseline with its interval."""
-    return f"{HEADLINE[run.rule.kind]} difference {numbers.estimate(found, signed=True)}"
+    return f"{HEADLINE[run.rule.kind]} difference {numbers.estimate(result, signed=True)}"
 
 
-def worse(check: Check, run: CheckInput, found: Estimate, than: str) -> CheckResult:
+def worse(check: Check, run: CheckInput, result: Estimate, than: str) -> CheckResult:
     """A finding if a difference to a baseline lies below 0 with all of its interval.
 
     One that may be 0 is none: that a model was not shown to be better is said by the leaderboard,
     and a check that fired on it would fire on nearly all models that are as good.
     """
-    if found.high is None:
+    if result.high is None:
         raise Missing("the difference has no interval")
-    if found.high >= 0:
+    if result.high >= 0:
         return check.clean()
     return check.finding(
-        f"{difference_of(run, found)} to {than} lies below 0",
-        difference=found.value, low=found.low, high=found.high,
+        f"{difference_of(run, result)} to {than} lies below 0",
+        difference=result.value, low=result.low, high=result.high,
     )  # fmt: skip
 
 
@@ -61,9 +61,9 @@ def brier_finding(check: Check, run: CheckInput, own: Array, simple: Array) -> C
     low, high = percentile_interval(draws, run.rule.confidence)
     if low is None or low <= 0:
         return check.clean()
-    found = Estimate(float(np.mean(own - simple)), low, high, len(own))
+    result = Estimate(float(np.mean(own - simple)), low, high, len(own))
     return check.finding(
         f"Brier score {own.mean():.4f}, {simple.mean():.4f} if all {run.units} get the training "
-        f"base rate; difference {numbers.estimate(found, 4, signed=True)}",
-        brier=own.mean(), prior=simple.mean(), difference=found.value, low=low, high=high,
+        f"base rate; difference {numbers.estimate(result, 4, signed=True)}",
+        brier=own.mean(), prior=simple.mean(), difference=result.value, low=low, high=high,
     )  # fmt: skip

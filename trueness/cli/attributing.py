@@ -13,8 +13,8 @@ from trueness.cli.options import (
     Features,
     OpenTest,
     Store_,
+    StrictInt,
     Vix,
-    Whole,
     progress,
 )
 from trueness.cli.output import DEFAULT, Output, check, present
@@ -33,11 +33,11 @@ def importance(
     *,
     by: Annotated[Literal["family", "column"] | None, CHOICE] = None,
     groups: Annotated[tuple[str, ...], Parameter(name="--group", negative=())] = (),
-    repeats: Whole | None = None,
-    partial: Whole | None = None,
+    repeats: StrictInt | None = None,
+    partial: StrictInt | None = None,
     text: str | None = None,
-    texts: Whole | None = None,
-    seed: Whole | None = None,
+    texts: StrictInt | None = None,
+    seed: StrictInt | None = None,
     open_test: OpenTest = False,
     data: Data = None,
     vix: Vix = None,
@@ -102,9 +102,9 @@ def _columns(
     from trueness.attribution.asking import importance as found_of
 
     with progress() as shown:
-        found = found_of(store, run, given, asked, device=device, progress=shown,
+        result = found_of(store, run, given, asked, device=device, progress=shown,
                          access=(VERB, asked.question))  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0
 
 
@@ -114,9 +114,9 @@ def _titles(
     from trueness.attribution.words_of_bundle import words_of
 
     with progress() as shown:
-        found = words_of(store, run, given, words, device=device, progress=shown,
+        result = words_of(store, run, given, words, device=device, progress=shown,
                          access=(VERB, words.question))  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0
 
 

@@ -18,9 +18,9 @@ from trueness.cli.options import (
     Protocol,
     Recipe,
     Seeds,
+    StrictInt,
     Tiers,
     Vix,
-    Whole,
     progress,
 )
 from trueness.cli.output import console
@@ -38,7 +38,8 @@ Settings = Annotated[
     ),
 ]  # fmt: skip
 Epochs = Annotated[
-    Whole | None, Parameter(name="--epochs", help="Epochs at most, in place of the campaign's own.")
+    StrictInt | None,
+    Parameter(name="--epochs", help="Epochs at most, in place of the campaign's own."),
 ]
 
 
@@ -79,11 +80,11 @@ class Experiments:
                 raise SpecError("--epochs and --set recipe.epochs say the same; give one",
                                 "setting")  # fmt: skip
             content = {**content, "recipe": {**content.get("recipe", {}), "epochs": self.epochs}}
-        with _progress_of_data() as told:
+        with _progress_of_data() as note:
             campaign = load_campaign(
                 name, data=self.data, vix=self.vix, features=self.features,
                 protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
-                needed=needed, told=told, store=store, update=update,
+                needed=needed, told=note, store=store, update=update,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 

@@ -80,13 +80,13 @@ def _calling_shell() -> Shell:
     from cyclopts.completion import ShellDetectionError, detect_shell
 
     try:
-        found = detect_shell()
+        result = detect_shell()
     except ShellDetectionError:
-        found = None
+        result = None
     for shell in get_args(Shell):
-        if shell == found:
+        if shell == result:
             return shell
     raise TruenessError(
-        f"the calling shell is {found or 'unknown'}; give --shell {', '.join(get_args(Shell))}",
+        f"the calling shell is {result or 'unknown'}; give --shell {', '.join(get_args(Shell))}",
         "shell",
     )

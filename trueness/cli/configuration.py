@@ -193,7 +193,7 @@ def read_file(path: Path) -> dict[str, str]:
     TruenessError
         With the code ``config_name`` for one that is unknown, ``config_value`` for a wrong value.
     """
-    found = {}
+    result = {}
     for name, value in (_table(path) or {}).items():
         if name not in SETTINGS:
             raise TruenessError(
@@ -207,8 +207,8 @@ def read_file(path: Path) -> dict[str, str]:
                 f"{_shown(path)}: {name} = {repr(value)[:40]}; it needs {setting.needs}",
                 "config_value",
             )
-        found[name] = text
-    return found
+        result[name] = text
+    return result
 
 
 def _table(path: Path) -> dict[str, Any] | None:

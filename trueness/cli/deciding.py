@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import CHOICE, DEFAULT_STORE, OpenTest, Store_, Tiers, Whole
+from trueness.cli.options import CHOICE, DEFAULT_STORE, OpenTest, Store_, StrictInt, Tiers
 from trueness.cli.output import DEFAULT, Output, check, confirm, present
 from trueness.errors import TruenessError
 
@@ -29,7 +29,7 @@ def thresholds(
     campaign: CampaignName = None,
     precision: float | None = None,
     recall: float | None = None,
-    alarms: Whole | None = None,
+    alarms: StrictInt | None = None,
     on: On = None,
     open_test: OpenTest = False,
     grid: Literal["scores", "rates", "probabilities"] = "scores",
@@ -63,11 +63,11 @@ def thresholds(
     check(output)
     demands = demands_of(precision, recall, alarms)
     opened, name = Store(store), _name(campaign)
-    found = judge_thresholds(
+    result = judge_thresholds(
         opened, find_runs(opened, runs, name), demands, grid=grid, on=on, opened=open_test,
         campaign=name or "",
     )  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0
 
 
@@ -114,22 +114,22 @@ def certify(
     spending = asked.spending
     if not (spending.free or yes):
         confirm(f"{spending}. Go on?", f"nothing was certified; {spending}", "give --yes to do so")
-    found = asked.issue()
-    present(found, output)
-    return 0 if found.certified else 1
+    result = asked.issue()
+    present(result, output)
+    return 0 if result.certified else 1
 
 
 def plan(
     *,
-    positives: Whole | None = None,
-    samples: Whole | None = None,
-    candidates: Whole = 1,
-    baselines: Whole = 5,
-    alarms: Whole = 30,
+    positives: StrictInt | None = None,
+    samples: StrictInt | None = None,
+    candidates: StrictInt = 1,
+    baselines: StrictInt = 5,
+    alarms: StrictInt = 30,
     precision: float = 0.6,
     auc: float = 0.7,
-    texts: Whole | None = None,
-    classes: Whole | None = None,
+    texts: StrictInt | None = None,
+    classes: StrictInt | None = None,
     macro_f1: float = 0.8,
     lift: float | None = None,
     cluster_size: float = 1.0,
@@ -202,7 +202,7 @@ def plan(
 
 def top(
     *,
-    n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 3,
+    n: Annotated[StrictInt, Parameter(name=("--n", "-n"))] = 3,
     campaign: CampaignName = None,
     tiers: Tiers = None,
     per: Annotated[Literal["budget", "tier", "loss"] | None, CHOICE] = None,
@@ -227,11 +227,11 @@ def top(
     from trueness.store import Store
 
     check(output)
-    found = top_models(
+    result = top_models(
         Store(store), campaign=_name(campaign), tiers=tiers or (), n=n, per=per,
         probabilities=tuple(probability or PROBABILITIES), access=("top", ""),
     )  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0
 
 

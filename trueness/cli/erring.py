@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check, present
 
 VERB = "errors"
@@ -20,7 +20,7 @@ def errors(
     either: Annotated[str, Parameter(name="--class")] = "",
     given: str = "",
     predicted: str = "",
-    top: Whole = 20,
+    top: StrictInt = 20,
     refit: Annotated[bool, Parameter(negative=())] = False,
     open_test: OpenTest = False,
     data: Data = None,
@@ -64,7 +64,7 @@ def errors(
     asked = Asked(language, either, given, predicted)
     how = How(asked, top, open_test, refit, device)
     with progress() as shown:
-        found = errors_of(Store(store), run, {"data": data}, how, access=(VERB, str(asked)),
+        result = errors_of(Store(store), run, {"data": data}, how, access=(VERB, str(asked)),
                           progress=shown)  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0

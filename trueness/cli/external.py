@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Separator, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Separator, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, note, present
 
 Names = Annotated[list[str] | None, Parameter(negative=())]
@@ -35,12 +35,12 @@ def judge(
     pair_common: Flag = False,
     separator: Separator = None,
     baseline: Names = None,
-    alarms: Annotated[list[Whole] | None, Parameter(negative=())] = None,
+    alarms: Annotated[list[StrictInt] | None, Parameter(negative=())] = None,
     alarm_rate: float | None = None,
     confidence: float | None = None,
-    block: Whole | None = None,
-    horizon: Whole | None = None,
-    min_rows: Whole | None = None,
+    block: StrictInt | None = None,
+    horizon: StrictInt | None = None,
+    min_rows: StrictInt | None = None,
     sort: str | None = None,
     name: str | None = None,
     store: Store_ = DEFAULT_STORE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from cyclopts import App
 
-from trueness.cli.options import Data, Features, Protocol, Separator, Vix, Whole, progress
+from trueness.cli.options import Data, Features, Protocol, Separator, StrictInt, Vix, progress
 from trueness.cli.output import DEFAULT, Output, check, check_path, console, present
 from trueness.errors import TruenessError
 
@@ -146,7 +146,7 @@ def audit(
     data: Data = None,
     vix: Vix = None,
     protocol: Protocol = None,
-    block_days: Whole | None = None,
+    block_days: StrictInt | None = None,
     output: Output = DEFAULT,
 ) -> int:
     """Audit features: look-ahead, copies, gaps, tails, drift, relation to the label.
@@ -168,7 +168,7 @@ def audit(
         See trueness features; a50 by default.
     protocol
         Whose training rows the label is compared on; of a tier (High of the next day reaches +1 %)
-        mission by default.
+        holdout by default.
     block_days
         Days per permuted block of the null of a tier; 125 by default.
     """
@@ -183,9 +183,9 @@ def audit(
             message = f"{given} is about a tier of indicators; leave it out for the table of"
             raise TruenessError(f"{message} {campaign}", "no_tier")
         return _audit_table(campaign, data, protocol, output)
-    protocol, block_days = protocol or "mission", 125 if block_days is None else block_days
-    if protocol not in ("mission", "walk_forward"):
-        message = f"--protocol {protocol} divides rows of tables; for a tier choose from mission"
+    protocol, block_days = protocol or "holdout", 125 if block_days is None else block_days
+    if protocol not in ("holdout", "walk_forward"):
+        message = f"--protocol {protocol} divides rows of tables; for a tier choose from holdout"
         raise TruenessError(f"{message}, walk_forward", "protocol")
     if block_days < 1:
         raise TruenessError(f"--block-days {block_days}: at least 1 day is needed", "count")
@@ -193,11 +193,11 @@ def audit(
         return _audit_own(features, tier, data, protocol, block_days, output)
     index = None if vix is None else load_volatility(vix)
     with progress() as shown:
-        found = audit_tier(
+        result = audit_tier(
             load_bars(data or "sp500"), tier or "a50", index, protocol, block_days, shown
         )
-    present(found, output)
-    return 1 if found.looking_ahead else 0
+    present(result, output)
+    return 1 if result.looking_ahead else 0
 
 
 def _audit_own(
@@ -212,9 +212,9 @@ def _audit_own(
                             "tier")  # fmt: skip
     panel = load_panel(data or "sp500")
     with progress() as shown:
-        found = audit_own(load_own(features, panel), panel, protocol, block, shown)
-    present(found, output)
-    return 1 if found.looking_ahead else 0
+        result = audit_own(load_own(features, panel), panel, protocol, block, shown)
+    present(result, output)
+    return 1 if result.looking_ahead else 0
 
 
 def _audit_table(name: str, data: Data, protocol: str | None, output: Output) -> int:
@@ -227,9 +227,9 @@ def _audit_table(name: str, data: Data, protocol: str | None, output: Output) ->
         raise TruenessError(f"{campaign.name} is a campaign on {campaign.kind}; the features of a "
                             "tier are audited by --tier", "no_table")  # fmt: skip
     spec = campaign.experiments[0].spec
-    found = audit_table(spec.task, spec.evaluation, campaign.data.table)
-    present(found, output)
-    return 1 if found.leaks else 0
+    result = audit_table(spec.task, spec.evaluation, campaign.data.table)
+    present(result, output)
+    return 1 if result.leaks else 0
 
 
 @features_app.command
@@ -239,11 +239,11 @@ def reduce(
     tier: str = "a50",
     data: Data = None,
     vix: Vix = None,
-    seeds: Whole = 2,
-    rounds: Whole = 20,
-    epochs: Whole = 10,
+    seeds: StrictInt = 2,
+    rounds: StrictInt = 20,
+    epochs: StrictInt = 10,
     device: str = "auto",
-    workers: Whole | None = None,
+    workers: StrictInt | None = None,
     output: Output = DEFAULT,
 ) -> int:
     """Drop the weakest features round by round while a small network does not suffer.
@@ -276,10 +276,10 @@ def reduce(
     for name, value in (("seeds", seeds), ("rounds", rounds), ("epochs", epochs)):
         if value < 1:
             raise TruenessError(f"--{name} {value}: at least 1 is needed", "count")
-    told = console(err=True)
-    found = reduce_file(
+    note = console(err=True)
+    result = reduce_file(
         data or "sp500", vix, tier, out, seeds=seeds, rounds=rounds, epochs=epochs, device=device,
-        workers=workers, on_round=lambda one: told.print(str(one), highlight=False),
+        workers=workers, on_round=lambda one: note.print(str(one), highlight=False),
     )  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0

@@ -51,10 +51,10 @@ def fetch_bars(
                             "output_suffix")  # fmt: skip
     check_path(out)
     last = None if end is None else day_of(end, "--end")
-    found = fetch((ticker, *tickers), day_of(start, "--start"), last)
-    found.write(out)
-    panel = found.panel
+    result = fetch((ticker, *tickers), day_of(start, "--start"), last)
+    result.write(out)
+    panel = result.panel
     facts = bar_facts(panel.series[0]) if panel.alone else panel_facts(panel)
-    about = {"file": str(out), "as_of": found.as_of.isoformat(timespec="seconds")}
-    present(Facts(f"Bars: {panel.name}", {**about, **facts, "notes": list(found.notes)}), output)
+    about = {"file": str(out), "as_of": result.as_of.isoformat(timespec="seconds")}
+    present(Facts(f"Bars: {panel.name}", {**about, **facts, "notes": list(result.notes)}), output)
     return 0

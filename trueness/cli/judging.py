@@ -89,9 +89,9 @@ def tracker(
     check(output)
     opened = Store(store)
     chosen = experiments.campaign(campaign, store=opened)
-    found = stands(
+    result = stands(
         chosen.name, chosen.title, chosen.data.in_words(), chosen.experiments, chosen.baselines,
         opened, experiments.command(campaign), access=("tracker", ""),
     )  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, confirm, console, present
 from trueness.errors import TruenessError
 
@@ -21,7 +21,7 @@ def list_(
     campaign: str | None = None,
     /,
     *,
-    n: Annotated[Whole, Parameter(name="-n")] = 20,
+    n: Annotated[StrictInt, Parameter(name="-n")] = 20,
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
 ) -> int:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
@@ -16,9 +16,9 @@ def audit_labels(
     source: str,
     /,
     *,
-    folds: Whole = 5,
-    seed: Whole = 0,
-    top: Whole = 20,
+    folds: StrictInt = 5,
+    seed: StrictInt = 0,
+    top: StrictInt = 20,
     accept: Path | None = None,
     out: Path | None = None,
     open_test: OpenTest = False,
@@ -66,9 +66,9 @@ def audit_labels(
         present(accepted(audited(kept, source, given).corpus, accept, out), output)
         return 0
     with progress() as shown:
-        found = audit(kept, source, given, folds=folds, seed=seed, opened=open_test, top=top,
+        result = audit(kept, source, given, folds=folds, seed=seed, opened=open_test, top=top,
                       record=True, progress=shown)  # fmt: skip
-    present(found, output)
+    present(result, output)
     return 0
 
 
@@ -79,7 +79,7 @@ def label_next(
     texts: Annotated[
         str, Parameter(name="--data", env_var="TRUENESS_DATA", allow_leading_hyphen=True)
     ],
-    n: Annotated[Whole, Parameter(name=("--n", "-n"))] = 200,
+    n: Annotated[StrictInt, Parameter(name=("--n", "-n"))] = 200,
     text_column: Annotated[tuple[str, ...], Parameter(negative=())] = (),
     language_column: str | None = None,
     id_column: str | None = None,

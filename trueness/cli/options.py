@@ -63,7 +63,7 @@ def _place(annotation: Any, tokens: Sequence[Token]) -> Place:  # noqa: ANN401 -
     return folder_of(annotation, tokens)
 
 
-Whole = Annotated[int, Parameter(converter=_whole)]
+StrictInt = Annotated[int, Parameter(converter=_whole)]
 Number = Annotated[float, Parameter(converter=_number)]
 CHOICE = Parameter(converter=_choice)
 """Of an option that may be left out and takes some words."""
@@ -117,7 +117,7 @@ Tiers = Annotated[
     list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
 ]
 Protocol = Annotated[
-    Literal["mission", "walk_forward", "purged_kfold", "combinatorial", "holdout", "kfold"] | None,
+    Literal["holdout", "walk_forward", "purged_kfold", "combinatorial", "kfold"] | None,
     Parameter(
         name="--protocol",
         converter=_choice,
@@ -140,7 +140,7 @@ OpenTest = Annotated[
     ),
 ]
 Recipe = Annotated[
-    Literal["mission", "fair"] | None,
+    Literal["published", "fair"] | None,
     Parameter(
         name="--recipe", converter=_choice, help="Training recipe in place of the campaign's own."
     ),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from cyclopts import Parameter
 
 from trueness.cli import configuration, suggestions
-from trueness.cli.options import ROWS_SHOWN, Whole
+from trueness.cli.options import ROWS_SHOWN, StrictInt
 from trueness.errors import TruenessError
 from trueness.files import check_path
 
@@ -67,7 +67,9 @@ class Output:
         bool,
         Parameter(negative=(), help="Keep texts in --csv that look like formulas."),
     ] = False
-    limit: Annotated[Whole, Parameter(help="Rows of a table that the terminal shows.")] = ROWS_SHOWN
+    limit: Annotated[StrictInt, Parameter(help="Rows of a table that the terminal shows.")] = (
+        ROWS_SHOWN
+    )
 
     def files(self) -> dict[str, Path]:
         """Option -> file, of those that were asked for."""

@@ -11,7 +11,7 @@ from cyclopts import Parameter
 
 from trueness import interrupts
 from trueness.cli.campaigns import ALL, Experiments
-from trueness.cli.options import DEFAULT_STORE, On, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, On, OpenTest, Store_, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check, console, note, present
 from trueness.errors import TruenessError
 
@@ -36,7 +36,7 @@ def run(
     everything: Annotated[bool, Parameter(name="--all", negative=())] = False,
     store: Store_ = DEFAULT_STORE,
     device: str = "auto",
-    workers: Whole | None = None,
+    workers: StrictInt | None = None,
     on: On = None,
     retry: Annotated[bool, Parameter(negative=())] = False,
     update: Annotated[bool, Parameter(negative=())] = False,
@@ -378,9 +378,9 @@ def _dry_run(
     setting = Setting(where, store.root, folder=campaign.folder)
     todo.check(setting)
     if todo.specs:
-        found = predecessors(campaign, store, todo.specs)
-        told = [continued(found, todo)[1], *found.refusals] if update else [found.offer]
-        for text in filter(None, told):
+        result = predecessors(campaign, store, todo.specs)
+        message = [continued(result, todo)[1], *result.refusals] if update else [result.offer]
+        for text in filter(None, message):
             note(text)
     if pool is not None:
         pool.check(lambda: todo.jobs(todo.specs, setting))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import CHOICE, DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import CHOICE, DEFAULT_STORE, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, check_path, present
 from trueness.cli.searching import Names, Storage
 from trueness.cli.suggestions import command
@@ -25,7 +25,7 @@ CampaignFile = Annotated[
 Tiers = Annotated[
     list[str] | None, Parameter(name="--tier", negative=(), help="Only this tier; repeatable.")
 ]
-Count = Annotated[Whole | None, Parameter(name=("--count", "-n"))]
+Count = Annotated[StrictInt | None, Parameter(name=("--count", "-n"))]
 
 
 def propose(
@@ -76,7 +76,7 @@ def promote(
     *,
     count: Count = 10,
     tiers: Tiers = None,
-    seeds: Whole = 5,
+    seeds: StrictInt = 5,
     by: Annotated[
         Literal["auc", "precision", "macro_f1", "mean_group", "worst_group"] | None, CHOICE
     ] = None,
@@ -121,7 +121,7 @@ def transfer(
     names: Names = (),
     /,
     *,
-    seeds: Whole = 1,
+    seeds: StrictInt = 1,
     file: CampaignFile = None,
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
@@ -131,7 +131,7 @@ def transfer(
 
     The matrix holds what the store has of it; `trueness run FILE` trains the rest.
 
-    Example: trueness search transfer mission-2M-a20-h1 mission-20M-a20-h1 --seeds 3
+    Example: trueness search transfer published-2M-a20-h1 published-20M-a20-h1 --seeds 3
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from trueness.cli.options import (
     Protocol,
     Recipe,
     Store_,
+    StrictInt,
     Vix,
-    Whole,
     progress,
 )
 from trueness.cli.output import DEFAULT, Output, check, note, present
@@ -41,29 +41,29 @@ Vary = Annotated[
 
 
 def run(
-    space: str = "mission",
+    space: str = "published",
     /,
     *,
     budget: str | None = None,
     tier: str | None = None,
     horizon: str | None = None,
-    trials: Whole = 50,
+    trials: StrictInt = 50,
     protocol: Protocol = None,
     recipe: Recipe = None,
-    seeds: Whole = 1,
+    seeds: StrictInt = 1,
     objective: Literal[
         "auc", "precision", "recall", "both", "macro_f1", "mean_group", "worst_group"
     ]
     | None = None,
     precision: float = 0.6,
     sampler: Literal["tpe", "gp", "random"] = "tpe",
-    sampler_seed: Whole = 42,
+    sampler_seed: StrictInt = 42,
     duplicates: Literal["architecture", "seed"] = "architecture",
-    batch: Whole | None = None,
+    batch: StrictInt | None = None,
     pin: str | None = None,
     vary: Vary = None,
-    epochs: Whole | None = None,
-    flat_after: Whole | None = None,
+    epochs: StrictInt | None = None,
+    flat_after: StrictInt | None = None,
     prune: Annotated[Literal["median", "halving"] | None, CHOICE] = None,
     name: str | None = None,
     data: Data = None,
@@ -71,7 +71,7 @@ def run(
     store: Store_ = DEFAULT_STORE,
     storage: Storage = None,
     device: str = "auto",
-    workers: Whole | None = None,
+    workers: StrictInt | None = None,
     on: On = None,
     output: Output = DEFAULT,
 ) -> int:
@@ -116,7 +116,7 @@ def run(
         Stop when so many trials in a row did not beat the best by its standard error.
     prune
         Give trials up after some epochs: below the median of the others, or by successive halving.
-        Under the protocol mission, and of titles.
+        Under the protocol holdout, and of titles.
     name
         Name of the study; made from the options by default.
     device

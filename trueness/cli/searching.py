@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 from trueness.places import Place
@@ -60,7 +60,7 @@ def analyze(
 ) -> int:
     """Say what a search found: best, duplicates, coverage, importance, trends; several by size.
 
-    Example: trueness search analyze mission-2M-a20-h1
+    Example: trueness search analyze published-2M-a20-h1
 
     Example: trueness search analyze --import hpo/a100_2m_forced --report study.html
 
@@ -114,11 +114,11 @@ def shapes(
     budget: str,
     /,
     *,
-    features: Whole = 50,
-    context: Whole = 80,
-    embedding: Whole | None = None,
+    features: StrictInt = 50,
+    context: StrictInt = 80,
+    embedding: StrictInt | None = None,
     every: Annotated[bool, Parameter(negative=())] = False,
-    batch: Whole = 128,
+    batch: StrictInt = 128,
     output: Output = DEFAULT,
 ) -> int:
     """List networks that have a budget's number of parameters, from shallow and wide to deep.
@@ -152,8 +152,8 @@ def shapes(
         raise TruenessError("--batch and --embedding must be at least 1", "count")
     none = NoEmbedding(kind="none")
     kind = none if embedding is None else LinearEmbedding(kind="linear", width=embedding)
-    found = shapes_within(budget, features, context, kind)
-    rows = shape_rows(found if every else one_per_width(found), batch)
+    result = shapes_within(budget, features, context, kind)
+    rows = shape_rows(result if every else one_per_width(result), batch)
     present(Listing(f"Networks of {budget} parameters", rows), output)
     return 0
 

@@ -7,14 +7,14 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Store_, StrictInt
 from trueness.errors import TruenessError
 
 
 def serve(
     *,
     store: Store_ = DEFAULT_STORE,
-    port: Whole = 8765,
+    port: StrictInt = 8765,
     host: str = "127.0.0.1",
     bundles: tuple[Path, ...] = (),
     opens: Annotated[bool, Parameter(name="--open", negative=())] = False,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
 
-from trueness.cli.options import Number, Whole, progress
+from trueness.cli.options import Number, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 text_app = App(name="text", help="Titles in many languages.", help_format="plaintext")
 for _where in ("text_training:train", "text_use:evaluate", "text_use:latency"):
     text_app.command(f"trueness.cli.{_where}")
-WholeOrNone = Annotated[int | None, Parameter(converter=Whole.__metadata__[0].converter)]
+WholeOrNone = Annotated[int | None, Parameter(converter=StrictInt.__metadata__[0].converter)]
 
 
 @Parameter(name="*", negative=())
@@ -128,14 +128,14 @@ def build(
     out: Path,
     val_size: Number | None = None,
     test_size: Number | None = None,
-    seed: Whole = 42,
+    seed: StrictInt = 42,
     add_language: bool = True,
     gate: float = 0.5,
     similarity: float = 0.8,
     min_class_rows: WholeOrNone = None,
     english_share: Number | None = None,
     full: bool = False,
-    workers: Whole = 1,
+    workers: StrictInt = 1,
     output: Output = DEFAULT,
 ) -> int:
     """Make a corpus: clean texts, languages, near-duplicates in one cluster, splits by cluster.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cyclopts import Parameter
 
 from trueness.cli.campaigns import parsed_settings
-from trueness.cli.options import CHOICE, Number, Whole
+from trueness.cli.options import CHOICE, Number, StrictInt
 from trueness.errors import SpecError
 
 if TYPE_CHECKING:
@@ -107,34 +107,34 @@ class Flags:
     """
 
     head: Literal["v1", "v2", "v3"] = "v2"
-    seq_len: Whole | None = None
-    vocabulary: Whole | None = None
+    seq_len: StrictInt | None = None
+    vocabulary: StrictInt | None = None
     tokenizer: Path | None = None
     pretrained: Path | None = None
     tune: Annotated[Literal["frozen", "full", "lora"] | None, CHOICE] = None
-    d_model: Whole | None = None
-    n_layers: Whole | None = None
-    n_heads: Whole | None = None
-    n_kv_heads: Whole | None = None
-    d_ff: Whole | None = None
-    batch_size: Whole | None = None
-    batch_tokens: Whole | None = None
-    grad_accum: Whole | None = None
-    epochs: Whole | None = None
+    d_model: StrictInt | None = None
+    n_layers: StrictInt | None = None
+    n_heads: StrictInt | None = None
+    n_kv_heads: StrictInt | None = None
+    d_ff: StrictInt | None = None
+    batch_size: StrictInt | None = None
+    batch_tokens: StrictInt | None = None
+    grad_accum: StrictInt | None = None
+    epochs: StrictInt | None = None
     lr: Number | None = None
     lr_schedule: Annotated[Literal["none", "constant", "cosine", "exponential"] | None, CHOICE] = (
         None
     )
-    lr_warmup_steps: Whole | None = None
+    lr_warmup_steps: StrictInt | None = None
     lr_min_scale: Number | None = None
     weight_decay: Number | None = None
     dropout: Number | None = None
-    classifier_hidden: Whole | None = None
+    classifier_hidden: StrictInt | None = None
     classifier_dropout: Number | None = None
     classifier_layernorm_eps: Number | None = None
     classifier_no_residual: Annotated[bool, Parameter(negative=())] = False
     pooler: Annotated[Literal["mean", "first", "cls"] | None, CHOICE] = None
-    contrastive_dim: Whole | None = None
+    contrastive_dim: StrictInt | None = None
     contrastive_weight: Number | None = None
     contrastive_temp: Number | None = None
     projection_dropout: Number | None = None
@@ -143,11 +143,11 @@ class Flags:
     focal_alpha: Number | None = None
     sampling_alpha: Number | None = None
     select_on: Annotated[Literal["macro_f1", "mean_group", "worst_group"] | None, CHOICE] = None
-    min_rows: Whole | None = None
+    min_rows: StrictInt | None = None
     amp: Annotated[Literal["auto", "float32", "bf16", "fp16"] | None, CHOICE] = None
     ema: Number | None = None
-    patience: Whole | None = None
-    seed: Whole | None = None
+    patience: StrictInt | None = None
+    seed: StrictInt | None = None
 
 
 def spec_content(flags: Flags, corpus: str, settings: list[str] | None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 from trueness.cli.campaigns import Settings
-from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, Whole, progress
+from trueness.cli.options import DEFAULT_STORE, OpenTest, Store_, StrictInt, progress
 from trueness.cli.output import DEFAULT, Output, check
 from trueness.cli.runs import carried_out
 from trueness.cli.text_flags import Flags, make_spec, spec_content
@@ -24,7 +24,7 @@ def train(
     out: Path | None = None,
     resume: Path | None = None,
     restart: Annotated[bool, Parameter(negative=())] = False,
-    save_every: Whole = 1,
+    save_every: StrictInt = 1,
     save_minutes: float = 5.0,
     compiled: Annotated[bool, Parameter(name="--compile", negative=())] = False,
     open_test: OpenTest = False,
@@ -71,8 +71,8 @@ def train(
     check(output)
     if out is not None:
         check_export_folder(out)
-    with progress() as told:
-        data = task_of("titles").load({"data": corpus}, True, told)
+    with progress() as note:
+        data = task_of("titles").load({"data": corpus}, True, note)
     content = spec_content(flags, data.digest, settings)
     if flags.tokenizer is not None:
         content["task"]["tokenizer"] = _tokenizer_field(flags.tokenizer, content["task"])

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, Whole
+from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
 from trueness.places import Place
@@ -56,15 +56,15 @@ def evaluate(
     from trueness.text.corpus import WHOLE
 
     check(output)
-    found, runs = _find(store, run)
+    result, runs = _find(store, run)
     if whole and open_test:
         raise TruenessError("--whole takes the test part too; leave --open-test out", "part")
     part = WHOLE if whole else "test" if open_test else "validation"
-    scored = evaluated_corpus(run, found, corpus, part, {"data": data}, device=device)
+    scored = evaluated_corpus(run, result, corpus, part, {"data": data}, device=device)
     judged = scored.judged(keep_leaks=keep_leaks)
     question = f"{corpus}{', all parts' * whole}{' with leaks' * keep_leaks}"
     opened = whole or open_test
-    _record(runs, found, "test" if opened else part, question, opened)
+    _record(runs, result, "test" if opened else part, question, opened)
     present(judged, output)
     return 0
 
@@ -75,8 +75,8 @@ def latency(
     *,
     texts: Annotated[Path | None, Parameter(help="Texts, one a line.")] = None,
     batch_sizes: Annotated[list[int] | None, Parameter(name="--batch", negative=())] = None,
-    requests: Whole = 200,
-    warmup: Whole = 20,
+    requests: StrictInt = 200,
+    warmup: StrictInt = 20,
     device: str = "auto",
     store: Store_ = DEFAULT_STORE,
     output: Output = DEFAULT,
@@ -103,10 +103,10 @@ def latency(
     from trueness.titles.latency import measure_latency
 
     check(output)
-    found, _ = _find(store, run)
+    result, _ = _find(store, run)
     lines = [one for one in given_texts(texts or list(EXAMPLES)).texts if one]
     sizes = batch_sizes or [1, 8, 32]
-    classifier = _classifier(found, device)
+    classifier = _classifier(result, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)
     where = classifier.device.name
     present(Listing(f"Latency of {run} on {where}", [row.to_dict() for row in rows]), output)
@@ -119,13 +119,13 @@ def _find(store: Place, wanted: str) -> tuple[Run[TitlesSpec], Store]:
     from trueness.store import Store
 
     runs = Store(store)
-    found = find_run(runs, wanted)[0]
-    if found.spec.task.kind != "titles":
+    result = find_run(runs, wanted)[0]
+    if result.spec.task.kind != "titles":
         raise TruenessError(
-            f"{wanted} is a run on {found.spec.task.kind}; `trueness show {wanted}` shows it",
+            f"{wanted} is a run on {result.spec.task.kind}; `trueness show {wanted}` shows it",
             "other_task",
         )
-    return found, runs
+    return result, runs
 
 
 def _record(runs: Store, run: Run[TitlesSpec], part: str, corpus: str, opened: bool) -> None:

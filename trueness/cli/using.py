@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter
 
-from trueness.cli.options import DEFAULT_STORE, Data, Features, On, Store_, Vix, Whole, folder_of
+from trueness.cli.options import (
+    DEFAULT_STORE,
+    Data,
+    Features,
+    On,
+    Store_,
+    StrictInt,
+    Vix,
+    folder_of,
+)
 from trueness.cli.output import DEFAULT, Output, check, note, present
 from trueness.errors import TruenessError
 
@@ -26,7 +35,7 @@ def finalize(
     data: Data = None,
     vix: Vix = None,
     features: Features = None,
-    seeds: Whole = 1,
+    seeds: StrictInt = 1,
     precision: float | None = None,
     no_refit: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
@@ -85,7 +94,7 @@ def predict(
     separator: str | None = None,
     id_column: str | None = None,
     since: Since = None,
-    top: Whole = 1,
+    top: StrictInt = 1,
     no_log: Annotated[bool, Parameter(negative=())] = False,
     device: str = "auto",
     output: Output = DEFAULT,
@@ -131,10 +140,10 @@ def predict(
         "text_columns": text_column or None, "language_column": language_column,
         "separator": separator,
     })  # fmt: skip
-    found = predictor.predict(read, None if since is None else time_of(since, "--since"), top)
+    result = predictor.predict(read, None if since is None else time_of(since, "--since"), top)
     if not no_log and since is None:
-        found = found.logged()
-    present(found, output)
+        result = result.logged()
+    present(result, output)
     return 0
 
 
@@ -170,9 +179,9 @@ def monitor(
     given = {"data": data, "vix": vix, "features": features}
     read = predictor.load_if_given(given)
     table = None if labels is None else read_table(labels, types=False).frame
-    found = watch(predictor, read, table, str(labels))
-    present(found, output)
-    return 0 if found.refuted is None else 1
+    result = watch(predictor, read, table, str(labels))
+    present(result, output)
+    return 0 if result.refuted is None else 1
 
 
 def export(

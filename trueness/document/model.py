@@ -389,10 +389,10 @@ class Document:
 
 
 def _found(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
-    found: list[Any] = []
+    result: list[Any] = []
     for part in parts:
         if isinstance(part, kind):
-            found.append(part)
+            result.append(part)
         elif isinstance(part, Section | Beside | Live):
-            found += _found(part.parts, kind)
-    return found
+            result += _found(part.parts, kind)
+    return result

@@ -34,17 +34,17 @@ def starting_weights(
     StoreError
         If its files are damaged.
     """
-    found = {}
+    result = {}
     for spec in specs:
         keys = spec.recipe.pretraining.depends_on
         if keys:
             weights = _best(spec, [Store(root).run(key) for key in keys]).parameters()
             for fold in range(n_folds):
                 prefix = f"fold{fold}."
-                found[Member(spec, fold)] = {
+                result[Member(spec, fold)] = {
                     n.removeprefix(prefix): a for n, a in weights.items() if n.startswith(prefix)
                 }
-    return found
+    return result
 
 
 def _best(spec: Spec, runs: Sequence[Run[Any]]) -> Run[Any]:
@@ -67,5 +67,5 @@ def _validation_auc(run: Run[Any]) -> float:
     history, best = run.history(), run.record["best_epochs"]
     at = {(fold, epoch): auc for fold, epoch, auc in history.select("fold", "epoch", "val_auc")
           .iter_rows()}  # fmt: skip
-    found = [at[fold, float(epoch)] for fold, epoch in enumerate(best)]
-    return float(np.nanmean(found)) if np.isfinite(found).any() else -np.inf
+    result = [at[fold, float(epoch)] for fold, epoch in enumerate(best)]
+    return float(np.nanmean(result)) if np.isfinite(result).any() else -np.inf

@@ -66,13 +66,13 @@ def kept_folds(run: Run[Any], examples: Examples) -> dict[int, int]:
         g for g, counts in enumerate(run.record["folds"])
         if all(len(old.get((g, part), ())) == n for part, (n, _) in counts.items())
     ]  # fmt: skip
-    found = {}
+    result = {}
     for fold in range(examples.n_folds):
         for other in sorted(whole, key=lambda g: (g != fold, g)):
             if _same(old, new, other, fold, grows=grows):
-                found[fold] = other
+                result[fold] = other
                 break
-    return found
+    return result
 
 
 Units = dict[tuple[int, str], pl.DataFrame]
@@ -119,20 +119,20 @@ def inherited(run: Run[Any], folds: Mapping[int, int], examples: Examples) -> di
     """
     table, history, weights, record = run.table(), run.history(), run.parameters(), run.record
     ids = pl.DataFrame({"id": examples.columns()["id"]})
-    found = {}
+    result = {}
     for fold, old in folds.items():
         known = table.filter(pl.col("fold") == old).select("id", "score", "score_last")
         known = ids.join(known, on="id", how="left", maintain_order="left")
         best, last = (known[name].to_numpy().astype(np.float32) for name in known.columns[1:])
         prefix = f"fold{old}."
-        found[fold] = FoldFit(
+        result[fold] = FoldFit(
             fold,
             {n.removeprefix(prefix): a for n, a in weights.items() if n.startswith(prefix)},
             history.filter(pl.col("fold") == old).drop("fold").to_dicts(),
             [_incident(one) for one in record["incidents"] if one["fold"] == old],
             record["best_epochs"][old], best, last, inherited=True,
         )  # fmt: skip
-    return found
+    return result
 
 
 def _incident(content: Mapping[str, Any]) -> Incident:

@@ -129,14 +129,14 @@ class Stack:
 
 def _inherited(specs: Sequence[Spec], how: StackContent) -> dict[Member, FoldFit]:
     """Folds that keep the weights of a stored run."""
-    found = {}
+    result = {}
     for spec in specs:
         known = how.continues.get(spec.key)
         if known is not None and known.folds:
             run = Store(how.store).run(known.key)
             folds = inherited(run, known.folds, how.examples)
-            found |= {Member(spec, fold): fit for fold, fit in folds.items()}
-    return found
+            result |= {Member(spec, fold): fit for fold, fit in folds.items()}
+    return result
 
 
 def _stacks(specs: Sequence[Spec], examples: Examples, setting: Setting) -> list[Job]:

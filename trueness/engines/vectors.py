@@ -140,8 +140,8 @@ def _model(spec: TitlesSpec) -> Vectors:
 def _reads(spec: TitlesSpec, corpus: Corpus, setting: Setting) -> tuple[Path, ...]:
     """Corpus, vectors in files, and the store where it begins with a run of it."""
     file = setting.folder / _model(spec).of
-    found = [corpus.folder, *([file] if file.exists() else [])]
-    return (*found, *(Store(setting.store).folders if spec.depends_on else []))
+    result = [corpus.folder, *([file] if file.exists() else [])]
+    return (*result, *(Store(setting.store).folders if spec.depends_on else []))
 
 
 def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:

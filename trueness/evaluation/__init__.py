@@ -66,8 +66,8 @@ if TYPE_CHECKING:
     from trueness.evaluation.power import (
         alarms_needed,
         auc_standard_error,
+        chance_of_best,
         detectable_precision,
-        luck_of_the_best,
     )
     from trueness.evaluation.rearranged import Chance
     from trueness.evaluation.resampling import Resampled, mean_difference, mean_of

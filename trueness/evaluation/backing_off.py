@@ -124,15 +124,15 @@ def largest_certified(
     {'en': 0.76}
     """
     asked = Asked(below, 1 - confidence)
-    found = {}
+    result = {}
     for name, one in _groups(y, probabilities, group, levels, blocks, asked, min_rows):
         if not one.enough or _has_cut(one, asked):
             continue
         lower = (pct / 100 for pct in range(ceil(100 * below) - 1, 0, -1))
         most = next((p for p in lower if _has_cut(one, Asked(p, asked.error))), None)
         if most is not None:
-            found[name] = most
-    return found
+            result[name] = most
+    return result
 
 
 @dataclass(frozen=True)
@@ -193,27 +193,27 @@ def hits_and_tops(
     y: NDArray[np.int64], probabilities: Array, levels: Sequence[Level]
 ) -> tuple[NDArray[np.bool_], Array]:
     """Whether the likeliest class of each level is right, and its probability, (D, n) both."""
-    found = [(probabilities, y), *((one.summed(probabilities), one.of[y]) for one in levels)]
-    hits = np.array([values.argmax(axis=1) == truth for values, truth in found])
-    return hits, np.array([values.max(axis=1) for values, _ in found])
+    result = [(probabilities, y), *((one.summed(probabilities), one.of[y]) for one in levels)]
+    hits = np.array([values.argmax(axis=1) == truth for values, truth in result])
+    return hits, np.array([values.max(axis=1) for values, _ in result])
 
 
 def _chain(group: Units, asked: Asked) -> Chain:
     """Cuts of one group, level by level, each on what the cuts below leave open."""
     levels, n = group.tops.shape
-    left, error, found = np.ones(n, bool), asked.error / levels, []
+    left, error, result = np.ones(n, bool), asked.error / levels, []
     for hit, top in zip(group.hits, group.tops, strict=True):
         if not left.any():
-            found.append(_none(n, group.pooled))
+            result.append(_none(n, group.pooled))
             continue
         units = RankedUnits(hit[left], top[left], group.block[left])
         one = units.certified(asked.precision, 1 - error, group.enough)
         of_all = Estimate.proportion(one.precision.n, n)
-        found.append(replace(one, accepted=of_all, pooled=group.pooled))
+        result.append(replace(one, accepted=of_all, pooled=group.pooled))
         error *= _share(units, one.threshold, asked.precision, error)
         if one.threshold is not None:
             left &= top < one.threshold
-    return tuple(found)
+    return tuple(result)
 
 
 def _share(units: RankedUnits, chosen: float | None, precision: float, error: float) -> float:
@@ -248,7 +248,7 @@ def answered_level(
     thresholds : sequence of dict
         Cuts of each level, by group.
     """
-    found = np.full(tops.shape[1], -1)
+    result = np.full(tops.shape[1], -1)
     for level in reversed(range(len(tops))):
-        found[accepted(tops[level][:, None], group, thresholds[level])] = level
-    return found
+        result[accepted(tops[level][:, None], group, thresholds[level])] = level
+    return result

@@ -62,12 +62,12 @@ def against_best(
     low, high = pairs.spread.ends(lower)[0], pairs.spread.ends(np.array(upper)[:, None])[1]
     together = pairs.spread.ends(quantile_of_largest(pairs.largest, confidence))
     p = (1 - np.abs(pairs.spread.outside(pairs.largest).min(axis=1))).tolist()
-    found = []
+    result = []
     for i, model in enumerate(models):
         alone = _estimate(pairs.spread.value[i], low[i], high[i], model.n, 1)
         among = _estimate(pairs.spread.value[i], *(x[i] for x in together), model.n, len(models))
-        found.append(Contrast(alone, among, p[i] if among.low is not None else None))
-    return found
+        result.append(Contrast(alone, among, p[i] if among.low is not None else None))
+    return result
 
 
 def _estimate(difference: Array, low: Array, high: Array, n: int, candidates: int) -> Estimate:

@@ -151,9 +151,9 @@ def check_lengths(**arrays: object) -> None:
     """
     shapes = {name: np.asarray(a).shape for name, a in arrays.items() if a is not None}
     if len({shape[:1] for shape in shapes.values()}) != 1:
-        told = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
+        note = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
         raise InputError(
-            f"one entry per unit is needed in every array; shapes are {told}", "lengths"
+            f"one entry per unit is needed in every array; shapes are {note}", "lengths"
         )
 
 
@@ -191,14 +191,14 @@ def summaries(
         ``macro_f1`` over all units, ``mean_group``, ``worst_group``, ``low_group`` (the 20 %
         quantile) and ``majority_group``; the last four only where there are such groups.
     """
-    found = {"macro_f1": overall}
+    result = {"macro_f1": overall}
     if names:
-        found["mean_group"] = scores.mean(axis=0)
-        found["worst_group"] = scores.min(axis=0)
-        found["low_group"] = low_group(scores)
+        result["mean_group"] = scores.mean(axis=0)
+        result["worst_group"] = scores.min(axis=0)
+        result["low_group"] = low_group(scores)
     if majority in names:
-        found["majority_group"] = scores[names.index(majority)]
-    return found
+        result["majority_group"] = scores[names.index(majority)]
+    return result
 
 
 def low_group(scores: Array) -> Array:

@@ -176,9 +176,9 @@ def macro_f1_draws(
     array([0., 0., 0., 0.])
     """
     at_least("draws", draws, 1)
-    found = {}
+    result = {}
     for name, one in predictions.items():
         own = macro_f1_jackknife(y, one, groups, blocks, cells, paired=paired)
         drawn = np.where(cells.enough[:, None], own.draws(blocks, draws), np.nan)
-        found[name] = np.column_stack([own.value, drawn])
-    return found
+        result[name] = np.column_stack([own.value, drawn])
+    return result

@@ -110,12 +110,12 @@ def _drawn(
     shared, own = rng.normal(size=n), rng.normal(size=(2, n))
     latent = np.sqrt(world.correlation) * shared + np.sqrt(1 - world.correlation) * own
     hit = latent < ndtri(right)[:, None]
-    found = []
+    result = []
     for one in hit:
         said = np.where(one, y, (y + rng.integers(1, k, size=n)) % k)
         hits, counts = np.bincount(y[one], minlength=k), np.bincount(y, minlength=k)
-        found.append(float(np.mean(2 * hits / (counts + np.bincount(said, minlength=k)))))
-    return found
+        result.append(float(np.mean(2 * hits / (counts + np.bincount(said, minlength=k)))))
+    return result
 
 
 @dataclass(frozen=True)
@@ -176,15 +176,15 @@ def texts_needed(
     True
     """
     between("--lift", lift)
-    needed, found = _deviations(level, power), []
+    needed, result = _deviations(level, power), []
     for place in (1, 0):
         n = max(world.fewest, 1_000)
         for _ in range(2):  # few texts of a class spread a little more than the root says
             sides = spreads(world, n, lift if place else 0.0)
             spread = sides[1] if place else sides[0] * np.sqrt(2)
             n = max(world.fewest, int(np.ceil(n * (needed * spread / lift) ** 2)))
-        found.append(min(n, MOST))
-    return found[0], found[1]
+        result.append(min(n, MOST))
+    return result[0], result[1]
 
 
 def _deviations(level: float, power: float) -> float:

@@ -189,14 +189,14 @@ def drift_of(
     >>> drift_of("a", reference, rng.normal(size=50), np.arange(50)).p > 0.1
     True
     """
-    found = []
+    result = []
     every = _scores(np.asarray(values, float), np.array(reference.knots))
     for wander, each in zip((reference.shift, reference.spread), every, strict=True):
         series = _by_time(each, time)
         apart = float(series.mean()) - wander.mean
         error, freedom, skew = _error(wander, len(series), reference.times)
-        found.append((apart, error, freedom, _p(apart, error, freedom, skew)))
-    (shift, error, freedom, one), (wider, *_, two) = found
+        result.append((apart, error, freedom, _p(apart, error, freedom, skew)))
+    (shift, error, freedom, one), (wider, *_, two) = result
     base = reference.spread.mean
     ratio = _width(base + wider) / _width(base) if base > 0 else 1.0
     n = len(every[0]) if time is None else int(time.max()) + 1
@@ -215,10 +215,10 @@ def corrected(drifts: Sequence[Drift]) -> list[Drift]:
     order = np.argsort([one.p for one in drifts], kind="stable")
     p = np.array([drifts[i].p for i in order]) * np.arange(len(order), 0, -1)
     adjusted = np.minimum(np.maximum.accumulate(p), 1.0)
-    found = list(drifts)
+    result = list(drifts)
     for i, value in zip(order, adjusted.tolist(), strict=True):
-        found[i] = Drift(**{**vars(drifts[i]), "adjusted": value})
-    return found
+        result[i] = Drift(**{**vars(drifts[i]), "adjusted": value})
+    return result
 
 
 # ------------------------------------------------------------------------------------------ inside
@@ -253,10 +253,10 @@ def _by_time(values: Array, time: NDArray[np.int64] | None) -> Array:
 
 def lengths_of(times: int) -> tuple[int, ...]:
     """Lengths of stretches, each about half as long again as the one before."""
-    found, most = [1], max(1, int(MOST_LENGTH * times))
-    while found[-1] < most:
-        found.append(min(most, max(found[-1] + 1, round(1.5 * found[-1]))))
-    return tuple(found)
+    result, most = [1], max(1, int(MOST_LENGTH * times))
+    while result[-1] < most:
+        result.append(min(most, max(result[-1] + 1, round(1.5 * result[-1]))))
+    return tuple(result)
 
 
 def _wander(series: Array, lengths: Sequence[int]) -> Wander:

@@ -138,16 +138,16 @@ def _minimum(y: Index, logits: Array, index: Index, strength: float) -> Array:
         value = strength * float(pull @ pull) - float(log_p[every, y].sum())
         return value / n, (np.bincount(index, slope, groups) + 2 * strength * pull) / n
 
-    found = minimize(
+    result = minimize(
         cost, np.zeros(groups), jac=True, method="L-BFGS-B",
         bounds=[(np.log(COLDEST), np.log(HOTTEST))] * groups,
         options={"ftol": 1e-15, "gtol": 1e-9, "maxiter": 1000},
     )  # fmt: skip
-    if not found.success and np.abs(found.jac).max() > SMALLEST_SLOPE:
+    if not result.success and np.abs(result.jac).max() > SMALLEST_SLOPE:
         raise InputError(
-            f"no temperatures are found after {found.nit} steps: {found.message}", "no_minimum"
+            f"no temperatures are found after {result.nit} steps: {result.message}", "no_minimum"
         )
-    return found.x
+    return result.x
 
 
 # --------------------------------------------------------------------------------------- abstaining
@@ -251,7 +251,7 @@ def abstention_thresholds(
     groups = group_units(group, len(labels), min_rows, undetermined=True)
     block = independent(blocks)
     hit, top = values.argmax(axis=1) == labels, values.max(axis=1)
-    found = {}
+    result = {}
     for g, name in enumerate(groups.slices):
         inside = groups.index == g
         units = RankedUnits(hit[inside], top[inside], block[inside])
@@ -259,8 +259,8 @@ def abstention_thresholds(
             one = units.observed(precision)
         else:
             one = units.certified(precision, confidence, enough=int(inside.sum()) >= min_rows)
-        found[name] = one if name in groups.names else replace(one, pooled=tuple(groups.pooled))
-    return found
+        result[name] = one if name in groups.names else replace(one, pooled=tuple(groups.pooled))
+    return result
 
 
 def checked_probabilities(

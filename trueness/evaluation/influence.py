@@ -147,7 +147,7 @@ def with_draws(
     draws: int = DRAWS,
 ) -> list[Resampled]:  # fmt: skip
     """Statistics of `linear` with normal draws, from the same noise for all."""
-    found = []
+    result = []
     for start in range(0, len(statistics), AT_ONCE):
         some = slice(start, start + AT_ONCE)
         sums = [blocks.totals(one) for one in influences[some]]
@@ -156,8 +156,8 @@ def with_draws(
         for one, deviation in zip(statistics[some], moved, strict=True):
             known = np.isfinite(one.error)
             every = one.value + deviation if known else np.full(draws, np.nan)
-            found.append(replace(one, draws=every))
-    return found
+            result.append(replace(one, draws=every))
+    return result
 
 
 def linear_draws(value: float, influence: Array, blocks: Blocks, *, few: bool = False) -> Resampled:

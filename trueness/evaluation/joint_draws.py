@@ -61,8 +61,8 @@ def auc_draws(y_true: object, scores: Iterable[object], *, blocks: Blocks) -> li
         value, influence = auc_influence(ranked)
         return linear(value, influence, blocks, few=too_few(ranked.y)), influence
 
-    found = in_threads(auc, scores)
-    return with_draws([one for one, _ in found], [influence for _, influence in found], blocks)
+    result = in_threads(auc, scores)
+    return with_draws([one for one, _ in result], [influence for _, influence in result], blocks)
 
 
 def auc_draws_among(
@@ -88,12 +88,12 @@ def auc_draws_among(
     """
     inside = y[among]
     few = too_few(inside) or round(blocks.count * float(among.mean())) < FEWEST_BLOCKS
-    found = []
+    result = []
     for score in scores:
         influence = np.zeros(len(among))
         auc, influence[among] = auc_influence(SortedScores.of(inside, score[among]))
-        found.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(inside)))
-    return found
+        result.append(replace(linear_draws(auc, influence, blocks, few=few), n=len(inside)))
+    return result
 
 
 def precision_draws(
@@ -135,12 +135,12 @@ def precision_draws(
             return Resampled(hits / n, UNDEFINED, n, window.freedom, NAN, depends), None
         smoothed = (hits + 1) / (n + 2)
         error = float(np.sqrt(depends.effect * smoothed * (1 - smoothed) / n))
-        found = Resampled(hits / n, UNDEFINED, n, window.freedom, error, depends)
-        return found, residuals.noisy(ranked, n)
+        matches = Resampled(hits / n, UNDEFINED, n, window.freedom, error, depends)
+        return matches, residuals.noisy(ranked, n)
 
-    found = in_threads(precision, scores)
-    moving = [(i, noisy) for i, (_, noisy) in enumerate(found) if noisy is not None]
-    result = [one for one, _ in found]
+    matches = in_threads(precision, scores)
+    moving = [(i, noisy) for i, (_, noisy) in enumerate(matches) if noisy is not None]
+    result = [one for one, _ in matches]
     for start in range(0, len(moving), AT_ONCE):
         some = moving[start : start + AT_ONCE]
         moved = window.draws(np.array([noisy.labels for _, noisy in some]))

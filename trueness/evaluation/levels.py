@@ -31,10 +31,10 @@ class Level:
 
     def summed(self, probabilities: Array) -> Array:
         """Probabilities (n, P) of parents from those (n, K) of leaves."""
-        found = np.zeros((len(probabilities), len(self.classes)))
+        result = np.zeros((len(probabilities), len(self.classes)))
         for leaf, parent in enumerate(self.of):
-            found[:, parent] += probabilities[:, leaf]
-        return found
+            result[:, parent] += probabilities[:, leaf]
+        return result
 
 
 def levels_of(classes: Sequence[str], joiner: str | None) -> tuple[Level, ...]:
@@ -55,12 +55,12 @@ def levels_of(classes: Sequence[str], joiner: str | None) -> tuple[Level, ...]:
     [[0.6, 0.4]]
     """
     paths = [[name] if joiner is None else name.split(joiner) for name in classes]
-    found, below = [], len(classes)
+    result, below = [], len(classes)
     for depth in range(max(map(len, paths)) - 1, 0, -1):
         nodes = [(joiner or "").join(path[:depth]) for path in paths]
         names = sorted(set(nodes))
         if 1 < len(names) < below:
             of = np.array([names.index(node) for node in nodes])
-            found.append(Level(depth, tuple(names), of))
+            result.append(Level(depth, tuple(names), of))
             below = len(names)
-    return tuple(found)
+    return tuple(result)

@@ -245,5 +245,5 @@ def selection_scores(
     value = macro_f1_jackknife(labels, guesses, groups, blocks, cells).value[:, None]
     every = range(len(groups.names))
     some = [i for i in every if cells.enough[i]] or list(every)
-    found = summaries(tuple(groups.names[i] for i in some), value[some], value[-1])
-    return {n: float(found[n][0]) for n in ("macro_f1", "mean_group", "worst_group")}
+    result = summaries(tuple(groups.names[i] for i in some), value[some], value[-1])
+    return {n: float(result[n][0]) for n in ("macro_f1", "mean_group", "worst_group")}

@@ -75,8 +75,8 @@ class Mean:
         covered.
         """
         if self.few:
-            found = Resampled(self.value, np.empty(0), self.count, 1.0, float("nan"))
-            return found.estimate(confidence)
+            result = Resampled(self.value, np.empty(0), self.count, 1.0, float("nan"))
+            return result.estimate(confidence)
         own = linear(self.value, self.influence, self.residuals.blocks).error ** 2
         own *= self.effective / (self.effective - 1)
         of_all = self.variance * self.residuals.of_weights(self.weights)

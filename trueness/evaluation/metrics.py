@@ -136,12 +136,12 @@ def measure(
     >>> print(found["precision@30"])
     100 % (87–100) · 30/30
     """
-    (found,) = measure_many(
+    (result,) = measure_many(
         y_true, [y_score], alarms=alarms, alarm_rate_pct=alarm_rate_pct, confidence=confidence,
         blocks=blocks, fold=fold, probabilities=probabilities, input=input, chosen_on=chosen_on,
         measured_on=measured_on,
     )  # fmt: skip
-    return found
+    return result
 
 
 def measure_many(
@@ -209,10 +209,10 @@ def measure_many(
         logits = as_logits(values, input) if probabilities else values
         return _measured(SortedScores.of_checked(labels, logits), rule)
 
-    found = in_threads(one, scores)
+    result = in_threads(one, scores)
     if aucs is not None:
-        aucs += with_draws([auc for _, auc, _ in found], [each for *_, each in found], blocks)
-    return [estimates for estimates, *_ in found]
+        aucs += with_draws([auc for _, auc, _ in result], [each for *_, each in result], blocks)
+    return [estimates for estimates, *_ in result]
 
 
 def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], Resampled, Array]:
@@ -226,23 +226,26 @@ def _measured(ranked: SortedScores, rule: _Rule) -> tuple[dict[str, Estimate], R
         name: linear(value, influence, rule.blocks, few=few)
         for name, (value, influence) in statistics.items()
     }
-    found = {name: _estimate(one, ranked, rule) for name, one in drawn.items()}
-    found = {"auc": found["auc"], "auc_in_fold": found.get("auc_in_fold", found["auc"])} | found
+    result = {name: _estimate(one, ranked, rule) for name, one in drawn.items()}
+    result = {
+        "auc": result["auc"],
+        "auc_in_fold": result.get("auc_in_fold", result["auc"]),
+    } | result
     if rule.probabilities:
-        found["calibration_error"] = _calibration_error(ranked, rule, few)
+        result["calibration_error"] = _calibration_error(ranked, rule, few)
     shares = _shares(ranked, rule)
     auc, influence = drawn["auc"], statistics["auc"][1]
-    return {"base_rate": shares.pop("base_rate")} | found | shares, auc, influence
+    return {"base_rate": shares.pop("base_rate")} | result | shares, auc, influence
 
 
 def _estimate(drawn: Resampled, ranked: SortedScores, rule: _Rule) -> Estimate:
     """Interval on the scale of log-odds; a perfect ranking gets the bound that it has."""
-    found = drawn.proportion(rule.confidence)
+    result = drawn.proportion(rule.confidence)
     if drawn.value in (0.0, 1.0) and np.isfinite(drawn.error):
         bound = perfect_bound(ranked.y, rule.blocks, rule.confidence)
         low, high = (bound, 1.0) if drawn.value == 1 else (0.0, 1 - bound)
-        found = Estimate(drawn.value, low, high, drawn.n)
-    return replace(found, **rule.made)
+        result = Estimate(drawn.value, low, high, drawn.n)
+    return replace(result, **rule.made)
 
 
 def _shares(ranked: SortedScores, rule: _Rule) -> dict[str, Estimate]:

@@ -132,10 +132,10 @@ def overfitting_of_aucs(won: Array, positives: Array, negatives: Array) -> Overf
             of = (halves @ positives) * (halves @ negatives)
             return (halves[:, one] * halves[:, other]) @ pairs / of[:, None]
 
-    found = _probability(auc, m, pieces)
+    result = _probability(auc, m, pieces)
     if not np.ptp(won, axis=0).any():  # which of identical ones is best is no question
         return Overfitting(Estimate(None, None, None, 0), np.empty(0), m, pieces)
-    return found
+    return result
 
 
 def _probability(performance: Performance, m: int, pieces: int) -> Overfitting:

@@ -74,19 +74,19 @@ def block_permutation(
     if time is None:
         return rng.permutation(n)
     names = np.zeros(n, np.int64) if series is None else np.unique(series, return_inverse=True)[1]
-    found, targets, sources = np.empty(n, np.int64), list[Index](), list[Index]()
+    result, targets, sources = np.empty(n, np.int64), list[Index](), list[Index]()
     for name in range(int(names.max(initial=-1)) + 1):
         rows = np.flatnonzero(names == name)
         rows = rows[np.argsort(time[rows], kind="stable")]
         blocks = _turned_blocks(rng, rows, time[rows], length)
         if within:
-            found[rows] = _shuffled(rng, blocks)
+            result[rows] = _shuffled(rng, blocks)
         else:
             targets.append(rows)
             sources += blocks
     if not within and n:
-        found[np.concatenate(targets)] = _shuffled(rng, sources)
-    return found
+        result[np.concatenate(targets)] = _shuffled(rng, sources)
+    return result
 
 
 def _turned_blocks(
@@ -206,8 +206,8 @@ def _lost(
         known = linear(value - float(np.mean(values[name])), moved, blocks, few=few)
         drops[name] = with_draws([known], [moved], blocks)[0]
     if precision is not None:
-        found = _precisions(y, list(permuted), blocks, alarms)
-        there = [one for one in found if one.n]
+        result = _precisions(y, list(permuted), blocks, alarms)
+        there = [one for one in result if one.n]
         values["precision"] = [one.value for one in there] or [float("nan")]
         drops["precision"] = (
             mean_difference([precision], there) if there

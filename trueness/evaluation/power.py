@@ -177,7 +177,7 @@ def alarms_needed(
     return int(n[enough[0]]) if len(enough) else None
 
 
-def luck_of_the_best(
+def chance_of_best(
     k: int, n: int, precision: float, *, models: int = 1, alarms: Sequence[int] | None = None
 ) -> float:
     """Probability that the best of several models shows k hits of n or better by luck alone.
@@ -199,7 +199,7 @@ def luck_of_the_best(
 
     Examples
     --------
-    >>> round(luck_of_the_best(6, 7, 0.4), 3), round(luck_of_the_best(6, 7, 0.4, models=183), 2)
+    >>> round(chance_of_best(6, 7, 0.4), 3), round(chance_of_best(6, 7, 0.4, models=183), 2)
     (0.019, 0.97)
     """
     n, k = at_least("alarms", n, 1, MOST), at_least("hits", k, 0, MOST)
@@ -225,18 +225,20 @@ def _alarms(alarms: Sequence[int]) -> NDArray[np.int64]:
     return each.astype(np.int64)
 
 
-def lucky_hits(n: int, precision: float, *, models: int = 1, probability: float = 0.5) -> int:
+def best_hits_by_chance(
+    n: int, precision: float, *, models: int = 1, probability: float = 0.5
+) -> int:
     """Most hits of n that the best of several equal models reaches with a probability, by luck.
 
     Examples
     --------
-    >>> lucky_hits(30, 0.18), lucky_hits(30, 0.18, models=183)
+    >>> best_hits_by_chance(30, 0.18), best_hits_by_chance(30, 0.18, models=183)
     (5, 12)
     """
     between("probability", probability)
     low, high = 0, at_least("alarms", n, 1, MOST) + 1  # `low` is reached, `high` is not
     while high - low > 1:
         k = (low + high) // 2
-        likely = luck_of_the_best(k, n, precision, models=models) >= probability
+        likely = chance_of_best(k, n, precision, models=models) >= probability
         low, high = (k, high) if likely else (low, k)
     return low

@@ -73,10 +73,10 @@ class Chance:
         0.002
         """
         chunks = [values[i : i + AT_ONCE] for i in range(0, len(values), AT_ONCE)]
-        found = in_threads(lambda some: cls._of_some(labels, some), chunks)
+        result = in_threads(lambda some: cls._of_some(labels, some), chunks)
         nobody, nothing = np.empty((labels.tests, 0)), np.full(labels.count, -np.inf)
         empty = cls(nobody, nobody, nobody, np.tile(nothing, (labels.tests, 1)), nothing)
-        return reduce(cls.joined, found, empty)
+        return reduce(cls.joined, result, empty)
 
     @classmethod
     def _of_some(cls, labels: Labels, values: Sequence[Array]) -> Chance:

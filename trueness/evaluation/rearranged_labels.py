@@ -280,12 +280,12 @@ class Times:
         sizes = np.bincount(self.time)
         start = (np.cumsum(sizes) - sizes)[self.time]
         place = np.arange(len(self.time)) - start
-        rng, found = np.random.default_rng(1), np.empty((len(inside), self.count))
-        found[:, 0] = inside @ self.rest
+        rng, result = np.random.default_rng(1), np.empty((len(inside), self.count))
+        result[:, 0] = inside @ self.rest
         for arrangement in range(1, self.count):
             turn = (rng.random(len(sizes)) * sizes).astype(np.int64)[self.time]
-            found[:, arrangement] = inside @ self.rest[start + (place + turn) % sizes[self.time]]
-        return found
+            result[:, arrangement] = inside @ self.rest[start + (place + turn) % sizes[self.time]]
+        return result
 
 
 @dataclass(frozen=True)

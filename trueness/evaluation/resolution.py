@@ -113,8 +113,8 @@ def _precision(
     truths = base + (1 - base) * np.arange(1, STEPS) / STEPS
     spread = np.sqrt(drawn.dependence.effect * truths * (1 - truths) / drawn.n)
     needed = chance.needed(place, confidence) / drawn.n + ndtri(power) * spread
-    found = np.flatnonzero(truths - base >= needed)
-    return float(truths[found[0]]) if len(found) else None
+    result = np.flatnonzero(truths - base >= needed)
+    return float(truths[result[0]]) if len(result) else None
 
 
 def _largest_to(aucs: Sequence[Resampled], baselines: Sequence[Resampled]) -> Array:

@@ -80,15 +80,15 @@ def _contrasts(
     """
     spread = spread_of(differences, error)
     ends = (x.tolist() for x in spread.ends(quantile_of_largest(largest, confidence)))
-    found = []
+    result = []
     p = (1 - np.abs(spread.outside(largest[np.isfinite(largest)]))).tolist()
     unknown = ((error <= SMALLEST_ERROR) & (np.abs(spread.value) > SMALLEST_ERROR)).tolist()
     for one, low, high, share, nothing in zip(differences, *ends, p, unknown, strict=True):
         interval = (None, None) if nothing else (number(low), number(high))
         together = Estimate(number(one.value), *interval, one.n, n_candidates=size)
         alone, p_value = one.estimate(confidence), None if interval[0] is None else share
-        found.append(Contrast(alone, together, p_value))
-    return found
+        result.append(Contrast(alone, together, p_value))
+    return result
 
 
 def simultaneous_contrasts(

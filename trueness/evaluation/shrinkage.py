@@ -329,10 +329,10 @@ def _at_largest(function: Callable[[float], Any], bounds: tuple[float, float]) -
     """Where a function of one peak is largest."""
     from scipy.optimize import minimize_scalar  # an eighth of a second; kept results need it not
 
-    found = minimize_scalar(
+    result = minimize_scalar(
         lambda x: -function(x), bounds=bounds, method="bounded", options={"xatol": 1e-9}
     )
-    return float(found.x)
+    return float(result.x)
 
 
 def _log_density(x: Array, alpha: Array, beta: Array) -> Array:

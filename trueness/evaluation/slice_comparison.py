@@ -141,8 +141,8 @@ class MethodComparison:
     @property
     def lifting(self) -> list[str]:
         """Methods better than the reference in the target, the best first."""
-        found = [n for n in self.ranked if _verdict(self.methods[n], self.target) == "better"]
-        return [n for n in found if n != self.reference]
+        result = [n for n in self.ranked if _verdict(self.methods[n], self.target) == "better"]
+        return [n for n in result if n != self.reference]
 
     @property
     def majority_counts(self) -> bool:
@@ -302,8 +302,8 @@ def _minus(one: Resampled, other: Resampled) -> Resampled:
 def _family(differences: Mapping[Any, Resampled], confidence: float) -> dict[Any, Contrast]:
     """Contrasts that are simultaneous over those of these differences that have draws."""
     enough = {n: d for n, d in differences.items() if np.isfinite(d.error)}
-    found = simultaneous_contrasts(list(enough.values()), confidence)
-    known = dict(zip(enough, found, strict=True))
+    result = simultaneous_contrasts(list(enough.values()), confidence)
+    known = dict(zip(enough, result, strict=True))
     return {n: known.get(n) or _unknown(d) for n, d in differences.items()}
 
 
@@ -336,8 +336,8 @@ def _behind(targets: Mapping[str, Resampled], confidence: float) -> tuple[str, d
     names, candidates = list(targets), list(targets.values())
     leader = max(range(len(names)), key=lambda i: candidates[i].value)
     others = [name for i, name in enumerate(names) if i != leader]
-    found = contrasts_with_leader(candidates, leader, confidence)
-    return names[leader], dict(zip(others, found, strict=True))
+    result = contrasts_with_leader(candidates, leader, confidence)
+    return names[leader], dict(zip(others, result, strict=True))
 
 
 def _differences(

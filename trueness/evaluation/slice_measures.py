@@ -186,10 +186,10 @@ def _shares(
     hit: NDArray[np.bool_], cell: Index, block: Index, cells: int, confidence: float,
     make: Callable[..., Estimate],
 ) -> list[Estimate]:  # fmt: skip
-    found = zip(*clustered_shares(hit, cell, block, cells, confidence), strict=True)
+    result = zip(*clustered_shares(hit, cell, block, cells, confidence), strict=True)
     return [
         make(int(k) / int(n) if n else None, float(low), float(high), int(n), int(k))
-        for k, n, low, high in found
+        for k, n, low, high in result
     ]
 
 

@@ -324,19 +324,19 @@ class _MacroF1:
     def summaries(self, confidence: float) -> dict[str, Estimate]:
         """Summaries over the groups that take part."""
         drawn = ClassDraws.of(self.scores, self.sizes).summaries
-        found = {n: one.proportion(confidence) for n, one in drawn.items()}
+        result = {n: one.proportion(confidence) for n, one in drawn.items()}
         some = self.sizes.judged
         if not some:
-            return found
+            return result
         if len(some) == 1:  # then all of them are that of the group
             return {n: e if n == "macro_f1" else self.slice(some[0], confidence)
-                    for n, e in found.items()}  # fmt: skip
+                    for n, e in result.items()}  # fmt: skip
         freedom = np.array([self.sizes.freedom[i] for i in some])
         band = simultaneous_band(self.scores[some], freedom, confidence)
         for name, of in (("worst_group", np.min), ("low_group", low_group)):
             low, high = (float(of(end)) for end in band)
-            found[name] = replace(found[name], low=low, high=high)
-        return found
+            result[name] = replace(result[name], low=low, high=high)
+        return result
 
     @property
     def judged(self) -> tuple[str, ...]:

@@ -117,13 +117,13 @@ def compare_tops(
     drawn = _differences(hits, groups, blocks, draws)
     enough = [one for one in drawn.values() if np.isfinite(one.error)]
     known = iter(simultaneous_contrasts(enough, confidence))
-    found: dict[str, dict[str, TopDifference]] = {}
+    result: dict[str, dict[str, TopDifference]] = {}
     for (name, k), one in drawn.items():
         contrast = next(known) if np.isfinite(one.error) else _unknown(one)
         inside = _inside(groups, name)
         own, other = (float(side[ks.index(k)][inside].mean()) for side in hits)
-        found.setdefault(name, {})[top_name(k)] = TopDifference(own, other, contrast)
-    return found
+        result.setdefault(name, {})[top_name(k)] = TopDifference(own, other, contrast)
+    return result
 
 
 def _inside(groups: Groups, name: str) -> NDArray[np.bool_]:
@@ -160,7 +160,7 @@ def _differences(
     whole = means(np.ones((sums.shape[1], 1)))
     drawn = [means(weights) for weights in atom_weights(blocks, draws)]
     every = np.concatenate([np.empty((len(names), width, 0)), *drawn], axis=2)
-    found = {}
+    result = {}
     for s, name in enumerate(names):
         inside = _inside(groups, name)
         cluster = independent(blocks)[inside]
@@ -169,8 +169,8 @@ def _differences(
             value = float(whole[s, i, 0])
             wider = value + (every[s, i] - value) * ((freedom + 1) / freedom) ** 0.5
             own = wider if len(np.unique(cluster)) >= FEWEST_BLOCKS else np.empty(0)
-            found[name, TOP[i]] = Resampled(value, own, int(inside.sum()), freedom)
-    return found
+            result[name, TOP[i]] = Resampled(value, own, int(inside.sum()), freedom)
+    return result
 
 
 def _sums(values: Sequence[Array], groups: Groups, atom: Index) -> csr_array:

@@ -165,13 +165,13 @@ class RayPool:
         SpecError
             With code ``no_room`` or ``not_shared``.
         """
-        found = [item for item in items() if not getattr(item, "here", False)]
+        result = [item for item in items() if not getattr(item, "here", False)]
         most = max((node.get("memory", 0.0) for node in self._nodes().values()), default=0.0)
-        needed = 0 if self._gpu else max((getattr(item, "bytes", 0) for item in found), default=0)
+        needed = 0 if self._gpu else max((getattr(item, "bytes", 0) for item in result), default=0)
         if needed > most:
             raise SpecError(f"a job needs about {needed / 1e9:,.1f} GB, and no node of the cluster "
                             f"gives it more than {most / 1e9:,.1f} GB", "no_room")  # fmt: skip
-        for path in dict.fromkeys(path for item in found for path in getattr(item, "reads", ())):
+        for path in dict.fromkeys(path for item in result for path in getattr(item, "reads", ())):
             if not self.sees(path):
                 raise SpecError(f"jobs read {path}, which not every node of the cluster sees; keep "
                                 "it on a disk that they share, under the same path",
@@ -345,11 +345,11 @@ def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
 @contextlib.contextmanager
 def _own_signals() -> Generator[None]:
     """Keep the handlers of signals that Ray replaces."""
-    found = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
+    result = {number: signal.getsignal(number) for number in interrupts.SIGNALS}
     try:
         yield
     finally:
-        for number, handler in found.items():
+        for number, handler in result.items():
             with contextlib.suppress(ValueError):  # outside of the main thread nothing was replaced
                 signal.signal(number, handler)
 

@@ -55,8 +55,8 @@ def _address(on: str) -> str | None:
     if on == RAY:
         return os.environ.get("RAY_ADDRESS") or None
     try:
-        found = urlsplit(on)
-        fits = found.scheme == RAY and found.hostname and found.port and not found.path
+        result = urlsplit(on)
+        fits = result.scheme == RAY and result.hostname and result.port and not result.path
     except ValueError:
         fits = False
     if not fits:

@@ -65,8 +65,8 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), PATIENCE_S)
         self._news.clear()
-        found, self._messages = self._messages, []
-        return found
+        result, self._messages = self._messages, []
+        return result
 
     async def wake(self) -> None:
         """Let `take` answer now."""
@@ -171,17 +171,17 @@ def work(
         function, item = unpacked(parcel, arrays)
         return pickle.dumps(function(item, report), protocol=pickle.HIGHEST_PROTOCOL)
 
-    found = attempt(answer, KeyboardInterrupt)
+    result = attempt(answer, KeyboardInterrupt)
     report.flush()
-    return found
+    return result
 
 
 def seen_device(name: str) -> Device:
     """The device of a name on this node, with the memory that is free on it now."""
     from trueness.fit.device import choose_device
 
-    found = choose_device(name)
-    return replace(found, free=found.free_bytes())
+    result = choose_device(name)
+    return replace(result, free=result.free_bytes())
 
 
 def is_there(path: str, folder: str) -> bool:

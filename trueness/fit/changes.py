@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from trueness.fit.member import Trace
+from trueness.fit.member import MemberState
 from trueness.models.augmentation import Augment
 
 
@@ -45,7 +45,7 @@ class Mixture:
 class Changes:
     """Transforms that all members share, and each one's numbers; row k belongs to member k."""
 
-    def __init__(self, traces: Sequence[Trace], device: str) -> None:
+    def __init__(self, traces: Sequence[MemberState], device: str) -> None:
         augmentations = [trace.member.spec.recipe.augmentation for trace in traces]
         self.structure = augmentations[0].structure
         self.mixes = "mixup" in self.structure
@@ -63,7 +63,7 @@ class Changes:
         dials = torch.zeros_like(self.dials[0])
         return Augment(self.structure, dials, torch.ones_like(places, dtype=torch.float32), places)
 
-    def begin_epoch(self, row: int, trace: Trace) -> None:
+    def begin_epoch(self, row: int, trace: MemberState) -> None:
         """Draw how the batches of a member's next epoch are mixed."""
         if self.mixes:
             drawn = torch.from_numpy(trace.mixing())

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from trueness.errors import SpecError
 from trueness.examples import Examples
-from trueness.fit.member import Member, Trace
+from trueness.fit.member import Member, MemberState
 from trueness.spec import Spec
 from trueness.spec.training import WholeEpochs
 
-Train = Callable[[list[Member]], Sequence[Trace]]
+Train = Callable[[list[Member]], Sequence[MemberState]]
 Floats = NDArray[np.float64]
 
 
@@ -48,7 +48,9 @@ def scorer_of(spec: Spec) -> Spec:
     return spec.model_copy(update={"recipe": spec.recipe.model_copy(update=whole)})
 
 
-def _order(examples: Examples, member: Member, scorer: Trace | None) -> NDArray[np.int64] | str:
+def _order(
+    examples: Examples, member: Member, scorer: MemberState | None
+) -> NDArray[np.int64] | str:
     curriculum = member.spec.recipe.curriculum
     rows = examples.members("train", member.fold)
     if scorer is None:

@@ -18,8 +18,8 @@ from trueness.fit.member import (
     Fitted,
     FoldFit,
     Member,
+    MemberState,
     Prune,
-    Trace,
     precision_of,
     stackable,
 )
@@ -120,8 +120,8 @@ def fit_stack(
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode, beside: Path,
     on_epoch: Callable[[int], None], on_note: Callable[[str], None], prune: Prune | None,
-    checkpoints: Checkpoints | None, traces: dict[Member, Trace], starts: Starts,
-) -> list[Trace]:  # fmt: skip
+    checkpoints: Checkpoints | None, traces: dict[Member, MemberState], starts: Starts,
+) -> list[MemberState]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again.
 
     `traces` are those of members that need no training.
@@ -129,11 +129,11 @@ def _fit_members(
     on_epoch(sum(one.member.spec.recipe.passes for one in traces.values()))
     while len(traces) < len(members):
         left = [member for member in members if member not in traces]
-        chunk, told, began = left[:width], 0, time.perf_counter()
+        chunk, note, began = left[:width], 0, time.perf_counter()
 
         def count(epochs: int) -> None:
-            nonlocal told
-            told += epochs
+            nonlocal note
+            note += epochs
             on_epoch(epochs)
 
         try:
@@ -143,7 +143,7 @@ def _fit_members(
                 raise
             width = len(chunk) // 2
             on_note(f"out of memory with {len(chunk)} members in a stack; {width} from here on")
-            on_epoch(-told)
+            on_epoch(-note)
             device.empty_cache()
             continue
         traces |= {trace.member: trace for trace in trained}
@@ -158,17 +158,17 @@ def _fit_members(
 def _trained(
     examples: Examples, members: list[Member], device: Device, mode: Mode, prune: Prune | None,
     beside: Path, count: Callable[[int], None], starts: Starts,
-) -> list[Trace]:  # fmt: skip
+) -> list[MemberState]:  # fmt: skip
     """All phases of one stack: what orders its examples, what learns without labels, and with."""
 
-    def scored(scorers: list[Member]) -> list[Trace]:
+    def scored(scorers: list[Member]) -> list[MemberState]:
         own = {Member(scorer_of(m.spec), m.fold): weights for m, weights in starts.items()}
         return _trained(examples, scorers, device, mode, None, beside, count, own)
 
     known = orders(examples, members, scored)
     failed = {member: why for member, why in known.items() if isinstance(why, str)}
     ordered = {member: order for member, order in known.items() if not isinstance(order, str)}
-    traces = {member: Trace.begin(member, examples, device.name) for member in failed}
+    traces = {member: MemberState.begin(member, examples, device.name) for member in failed}
     for member, why in failed.items():
         traces[member].failure = why
     if len(failed) < len(members):
@@ -183,33 +183,33 @@ def _trained(
 def _inherited(
     folds: Mapping[Member, FoldFit], examples: Examples, device: Device, beside: Path,
     on_note: Callable[[str], None],
-) -> dict[Member, Trace]:  # fmt: skip
+) -> dict[Member, MemberState]:  # fmt: skip
     """Members that keep the weights of an earlier run; those whose columns changed are trained."""
-    found = {}
+    matches = {}
     for member, fold in folds.items():
         result = completed(fold, member, examples, device, beside)
         if result is not None:
-            found[member] = Trace.begin(member, examples, device.name)
-            found[member].result = result
-    if len(found) < len(folds):
+            matches[member] = MemberState.begin(member, examples, device.name)
+            matches[member].result = result
+    if len(matches) < len(folds):
         on_note(
-            f"stored weights do not give the stored scores in {len(folds) - len(found)} of "
+            f"stored weights do not give the stored scores in {len(folds) - len(matches)} of "
             f"{len(folds)} folds, so their columns changed; they are trained"
         )
-    return found
+    return matches
 
 
 def _kept(
     checkpoints: Checkpoints, members: list[Member], examples: Examples, device: Device,
     on_note: Callable[[str], None],
-) -> dict[Member, Trace]:  # fmt: skip
+) -> dict[Member, MemberState]:  # fmt: skip
     """Members whose folds an earlier attempt left behind."""
-    found = {}
+    result = {}
     for member in members:
         if (kept := checkpoints.load(member)) is not None:
-            trace = Trace.begin(member, examples, device.name)
+            trace = MemberState.begin(member, examples, device.name)
             trace.result, trace.seconds_before = kept
-            found[member] = trace
-    if found:
-        on_note(f"{len(found)} of {len(members)} folds are there from an earlier attempt")
-    return found
+            result[member] = trace
+    if result:
+        on_note(f"{len(result)} of {len(members)} folds are there from an earlier attempt")
+    return result

@@ -66,7 +66,7 @@ def incidents(history: Sequence[Row], of: Spec, base_rate: float) -> list[Incide
         In the order of `STATES`; a state that was there from the first epoch and passed is the
         normal start of a training and is left out.
     """
-    found = []
+    result = []
     for what, state in STATES.items():
         flags = [state.holds(history, k, base_rate) for k in range(len(history))]
         for begin, end in _stretches(flags):
@@ -74,8 +74,8 @@ def incidents(history: Sequence[Row], of: Spec, base_rate: float) -> list[Incide
             needed = 1 if what == "not finite" else min(GRACE, len(flags))
             if end - begin >= needed and (open_ or begin > 0):
                 until = None if open_ else end
-                found.append(Incident(what, begin + 1, until, state.cause(history, of)))
-    return found
+                result.append(Incident(what, begin + 1, until, state.cause(history, of)))
+    return result
 
 
 def is_broken(history: Sequence[Row], of: Spec, base_rate: float) -> bool:

@@ -85,7 +85,7 @@ def precision_of(one: Spec, device: Device) -> str:
 
 
 @dataclass
-class Trace:
+class MemberState:
     """Progress of one member through its epochs."""
 
     member: Member
@@ -105,7 +105,7 @@ class Trace:
     """Training examples as a curriculum takes them in; None for all of them at once."""
 
     @classmethod
-    def begin(cls, member: Member, examples: Examples, device: str) -> Trace:
+    def begin(cls, member: Member, examples: Examples, device: str) -> MemberState:
         """Start of a member on its fold of the examples."""
         inner = examples.members("validation", member.fold)
         return cls(
@@ -170,9 +170,9 @@ class Trace:
         recipe = self.member.spec.recipe
         self.history.append({"epoch": float(len(self.history) + 1), **row})
         if not np.isfinite([row["train_loss"], row["val_loss"]]).all():
-            (found,) = self.incidents()[-1:]
-            where = f"epoch {found.epoch} of fold {self.member.fold + 1}"
-            self.failure = f"the loss is not finite in {where}; {found.cause}"
+            (result,) = self.incidents()[-1:]
+            where = f"epoch {result.epoch} of fold {self.member.fold + 1}"
+            self.failure = f"the loss is not finite in {where}; {result.cause}"
             return
         by_loss = recipe.stop_on == "val_loss" or not np.isfinite(row["val_auc"])
         score = -row["val_loss"] if by_loss else row["val_auc"]

@@ -35,7 +35,7 @@ class Ranks:
         """What this process takes of a list."""
         return items[self.rank :: self.world]
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce_(self, tensors: Sequence[Tensor]) -> None:
         """Replace tensors by their sums over all processes, in place."""
         if self.world == 1 or not tensors:
             return
@@ -55,7 +55,7 @@ class Ranks:
             dist.destroy_process_group()
 
 
-def join_ranks(device: str) -> tuple[Ranks, str]:
+def init_distributed(device: str) -> tuple[Ranks, str]:
     """Join the group that torchrun prepared, and the device of this process in it.
 
     Raises
@@ -65,7 +65,7 @@ def join_ranks(device: str) -> tuple[Ranks, str]:
 
     Examples
     --------
-    >>> join_ranks("cpu")
+    >>> init_distributed("cpu")
     (Ranks(rank=0, world=1), 'cpu')
     """
     world = int(os.environ.get("WORLD_SIZE", "1"))

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from trueness.errors import SpecError
-from trueness.fit.member import Member, Trace
+from trueness.fit.member import Member, MemberState
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.stack import Stack
 from trueness.fit.streams import Streams
@@ -66,7 +66,7 @@ def pretrain(stack: Stack, on_epoch: Callable[[int], None], starts: Starts) -> N
 class _Learning:
     """One member: its streams, batches and how many steps it takes."""
 
-    def __init__(self, trace: Trace, device: str) -> None:
+    def __init__(self, trace: MemberState, device: str) -> None:
         member, recipe = trace.member, trace.member.spec.recipe
         self.streams = Streams(member.spec.seed, member.fold, device, PHASE)
         self.steps = trace.most_steps

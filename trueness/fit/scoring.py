@@ -42,11 +42,11 @@ def network_logits(
         spec, parameters, len(examples.features), examples.context, device, precision, beside
     )
     rows = examples.starts(0)
-    found = [
+    result = [
         read(examples.x[rows[first : first + EVALUATION_ROWS]])
         for first in range(0, len(rows), EVALUATION_ROWS)
     ]
-    return np.concatenate(found) if found else np.empty(0, np.float32)
+    return np.concatenate(result) if result else np.empty(0, np.float32)
 
 
 def windows_reader(

@@ -23,7 +23,7 @@ from trueness.fit.changes import Changes, Mixture
 from trueness.fit.criterion import Answer, batch_loss
 from trueness.fit.device import Device
 from trueness.fit.graph import Graph
-from trueness.fit.member import FoldFit, Member, Prune, Trace, precision_of
+from trueness.fit.member import FoldFit, Member, MemberState, Prune, precision_of
 from trueness.fit.objective import PADDING, Objective
 from trueness.fit.optimizer import StackedAdam
 from trueness.fit.policy import Mode
@@ -50,7 +50,7 @@ class Stack:
         self.examples, self.device, self.prune = examples, device, prune
         first = members[0].spec
         self.precision = precision_of(first, device)
-        self.traces = [Trace.begin(m, examples, device.name) for m in members]
+        self.traces = [MemberState.begin(m, examples, device.name) for m in members]
         for trace in self.traces:
             trace.order = orders.get(trace.member)
         self.selection = first.recipe.selection.structure
@@ -108,7 +108,7 @@ class Stack:
                 known[fold] = statistics(model, windows, self.examples.features)
             yield known[fold]
 
-    def _training_windows(self, trace: Trace) -> Iterator[Tensor]:
+    def _training_windows(self, trace: MemberState) -> Iterator[Tensor]:
         """Windows of the training part, in pieces."""
         rows, shift = torch.from_numpy(trace.train).to(self.device.name), self._shift([trace])
         return (self._windows(piece[None], shift)[0] for piece in rows.split(EVALUATION_ROWS))
@@ -136,7 +136,7 @@ class Stack:
         self.rates = self._rates()
         self.constant = all(r.schedule == "constant" and not r.warmup_pct for r in recipes)
 
-    def _next_epoch(self, row: int, trace: Trace) -> None:
+    def _next_epoch(self, row: int, trace: MemberState) -> None:
         self.batches[row, : trace.steps] = torch.from_numpy(trace.batches()).to(self.device.name)
         self.changes.begin_epoch(row, trace)
         recipe = trace.member.spec.recipe
@@ -145,11 +145,11 @@ class Stack:
         self.cursor[row] = 0
         self.loss_sum[row] = 0.0
 
-    def _objective(self, traces: list[Trace]) -> Objective:
+    def _objective(self, traces: list[MemberState]) -> Objective:
         rates = [float(self.examples.y[t.train].mean()) for t in traces]
         return Objective([t.member.spec.loss for t in traces], rates, self.device.name)
 
-    def _living(self) -> list[Trace]:
+    def _living(self) -> list[MemberState]:
         return [self.traces[i] for i in self.alive]
 
     # ------------------------------------------------------------------------------------- passes
@@ -160,7 +160,7 @@ class Stack:
             self.module.train(training)
         return self.module
 
-    def _shift(self, traces: list[Trace]) -> Tensor:
+    def _shift(self, traces: list[MemberState]) -> Tensor:
         """Rows (K, 1) by which the copies of the series in the members' folds lie further down."""
         offsets = self.examples.offsets
         rows = [0 if offsets is None else int(offsets[t.member.fold]) for t in traces]
@@ -362,20 +362,20 @@ class Stack:
         if rows:
             self.objective = self._objective(self._living())
 
-    def _result(self, trace: Trace, last: Weights) -> FoldFit:
+    def _result(self, trace: MemberState, last: Weights) -> FoldFit:
         best = trace.best_weights
         assert best is not None
         scores = [self._scores_of(trace, best)]
         scores.append(
             scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
         )
-        found = trace.incidents()
+        result = trace.incidents()
         return FoldFit(
-            trace.member.fold, self.layout.arrays(best), trace.history, found, trace.best_epoch,
+            trace.member.fold, self.layout.arrays(best), trace.history, result, trace.best_epoch,
             *scores,
         )  # fmt: skip
 
-    def _scores_of(self, trace: Trace, weights: Weights) -> NDArray[np.float32]:
+    def _scores_of(self, trace: MemberState, weights: Weights) -> NDArray[np.float32]:
         """Scores (N,) of one network, NaN for examples without a part in the fold."""
         rows = np.flatnonzero(self.examples.parts[trace.member.fold])
         scores = np.full(len(self.examples.y), np.nan, np.float32)
@@ -383,7 +383,7 @@ class Stack:
         return scores
 
     def _scores_at(
-        self, trace: Trace, weights: Weights, rows: NDArray[np.int64]
+        self, trace: MemberState, weights: Weights, rows: NDArray[np.int64]
     ) -> NDArray[np.float32]:
         index = torch.from_numpy(rows).to(self.device.name)[None]
         return self._score(weights, index, self._shift([trace]))[0].float().cpu().numpy()

@@ -62,16 +62,16 @@ class AccessLog:
         return len(distinct(one for one in self.every if one.opened))
 
     def __str__(self) -> str:
-        told = f"{part_in_words(self.part)} of data {self.data}: "
+        note = f"{part_in_words(self.part)} of data {self.data}: "
         if self.times:
             since = next(one.when[:10] for one in self.every if one.part == self.part)
             tested = plural(self.n_candidates, "model")
-            told += f"evaluated {times_text(self.times)} since {since}; {tested} tested on it"
+            note += f"evaluated {times_text(self.times)} since {since}; {tested} tested on it"
         else:
-            told += "never evaluated before"
+            note += "never evaluated before"
         opened = f"; test part opened {times_text(self.opened)}" if self.opened else ""
         lost = f"; this access is not recorded: {self.unrecorded}" if self.unrecorded else ""
-        return told + opened + lost
+        return note + opened + lost
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""

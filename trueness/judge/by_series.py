@@ -93,8 +93,8 @@ class GroupBySeries:
     def compared(self) -> tuple[Model, Model] | None:
         """The leader and the best baseline; None if one is missing."""
         best = self.group.reference
-        found = [m for m in self.group.baselines if best is not None and m.key == best.key]
-        return (self.group.candidates[0], found[0]) if self.group.candidates and found else None
+        result = [m for m in self.group.baselines if best is not None and m.key == best.key]
+        return (self.group.candidates[0], result[0]) if self.group.candidates and result else None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -173,13 +173,13 @@ def by_series(
         With code ``no_series`` if no runs of a binary label have more than one series.
     """
     board = leaderboard(store, campaign, keys=keys, access=access)
-    found = [one for group in board.groups if (one := _group(group)) is not None]
-    if not found:
+    result = [one for group in board.groups if (one := _group(group)) is not None]
+    if not result:
         raise TruenessError(
             "no run here has several series (tickers, groups); --by data needs a panel. "
             "Runs of K classes have their groups on the leaderboard itself", "no_series",
         )  # fmt: skip
-    return BySeries(board.title, found, board.problems)
+    return BySeries(board.title, result, board.problems)
 
 
 def _group(group: Group) -> GroupBySeries | None:
@@ -197,8 +197,10 @@ def _group(group: Group) -> GroupBySeries | None:
         name: auc_draws_among(first.y, [one.score for one in models], inside, blocks)
         for name, inside in within.items()
     }
-    found = GroupBySeries(group, [])
-    leads = _leads(first.y, within, aucs, [one.model for one in models], found.compared, confidence)
+    result = GroupBySeries(group, [])
+    leads = _leads(
+        first.y, within, aucs, [one.model for one in models], result.compared, confidence
+    )
     for name, inside in within.items():
         k, n = int(first.y[inside].sum()), int(inside.sum())
         rate = of_share(first.y, inside, blocks).estimate(k, n, confidence)
@@ -207,8 +209,8 @@ def _group(group: Group) -> GroupBySeries | None:
                           one.residuals.share(first.y, inside & one.raised, confidence))
             for one, auc in zip(models, aucs[name], strict=True)
         ]  # fmt: skip
-        found.series.append(Series(name, rate, on, leads.get(name)))
-    return found
+        result.series.append(Series(name, rate, on, leads.get(name)))
+    return result
 
 
 def _leads(
@@ -220,10 +222,10 @@ def _leads(
         return {}
     keys = [model.key for model in models]
     one, other = (keys.index(model.key) for model in compared)
-    told = [name for name, inside in within.items() if not too_few(y[inside])]
+    notes = [name for name, inside in within.items() if not too_few(y[inside])]
     apart = [mean_difference(aucs[name][one : one + 1], aucs[name][other : other + 1])
-             for name in told]  # fmt: skip
-    return dict(zip(told, simultaneous_contrasts(apart, confidence), strict=True))
+             for name in notes]  # fmt: skip
+    return dict(zip(notes, simultaneous_contrasts(apart, confidence), strict=True))
 
 
 @dataclass(frozen=True)
@@ -246,51 +248,53 @@ class _OnAll:
 # ---------------------------------------------------------------------------------------- document
 
 
-def _parts(found: GroupBySeries) -> Iterator[Part]:
-    rule, pair, unit = found.group.rule, found.compared, found.group.rule.nouns[0]
-    yield Sentence(_headline(found), "verdict")
+def _parts(result: GroupBySeries) -> Iterator[Part]:
+    rule, pair, unit = result.group.rule, result.compared, result.group.rule.nouns[0]
+    yield Sentence(_headline(result), "verdict")
     yield Sentence(
         f"Alarms: the {count(rule.budget)} {unit}s of all series with the highest scores. "
         f"Intervals of {100 * rule.confidence:g} %; those of the lead hold for all series at once."
     )
-    yield _overview(found)
-    others = [m for m in found.group.models if pair is None or m.key not in {p.key for p in pair}]
+    yield _overview(result)
+    others = [m for m in result.group.models if pair is None or m.key not in {p.key for p in pair}]
     if others:
-        for one in found.series:
+        for one in result.series:
             yield Section(f"{one.name}: every run", [_of_series(one)], folded=True)
 
 
-def _headline(found: GroupBySeries) -> str:
+def _headline(result: GroupBySeries) -> str:
     """Where the leader is better or worse than the best baseline."""
-    if found.compared is None:
-        return f"{plural(len(found.series), 'series', 'series')}; nothing to compare a leader with."
-    leader, best = (one.name for one in found.compared)
-    verdicts = [one.lead.verdict for one in found.series if one.lead is not None]
+    if result.compared is None:
+        return (
+            f"{plural(len(result.series), 'series', 'series')}; nothing to compare a leader with."
+        )
+    leader, best = (one.name for one in result.compared)
+    verdicts = [one.lead.verdict for one in result.series if one.lead is not None]
     better, worse = verdicts.count("better"), verdicts.count("worse")
     return (
-        f"{leader} against {best}, the best baseline: better on {better} of {len(found.series)} "
-        f"series, worse on {worse}, no difference shown on {len(found.series) - better - worse}."
+        f"{leader} against {best}, the best baseline: better on {better} of {len(result.series)} "
+        f"series, worse on {worse}, no difference shown on {len(result.series) - better - worse}."
     )
 
 
-def _overview(found: GroupBySeries) -> Table:
+def _overview(result: GroupBySeries) -> Table:
     """A row per series: its units, and the leader beside the best baseline."""
-    shown = found.compared or tuple(found.group.models[:1])
-    unit = found.group.rule.nouns[0].rpartition("-")[2]
+    shown = result.compared or tuple(result.group.models[:1])
+    unit = result.group.rule.nouns[0].rpartition("-")[2]
     columns = [Column("series", weight=9), Column(f"{unit}s", "count", 4),
                Column("base rate", "share", 6)]  # fmt: skip
     for model in shown:
         columns += [Column(f"AUC\n{model.name}", "estimate", 8),
                     Column(f"alarms\n{model.name}", "share", 7)]  # fmt: skip
-    columns += [Column("difference\nof AUC", "difference", 9)] if found.compared else []
+    columns += [Column("difference\nof AUC", "difference", 9)] if result.compared else []
     rows: list[list[Cell]] = []
-    for one in found.series:
+    for one in result.series:
         by_key = {on.model.key: on for on in one.models}
         row: list[Cell] = [one.name, one.base_rate.n, one.base_rate]
         for model in shown:
             row += [by_key[model.key].auc, by_key[model.key].alarms]
         lead = None if one.lead is None else one.lead.simultaneous
-        rows.append([*row, lead] if found.compared else row)
+        rows.append([*row, lead] if result.compared else row)
     return Table(columns, rows)
 
 

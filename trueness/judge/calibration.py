@@ -166,17 +166,17 @@ def _flat(one: Calibrated) -> dict[str, Any]:
     return row
 
 
-def _folds(found: CalibrationComparison) -> str:
+def _folds(result: CalibrationComparison) -> str:
     """How the methods were fitted, and what the intervals take into account."""
-    part, rule = found.part, found.rule
+    part, rule = result.part, result.rule
     noun = rule.nouns[0]
     if part.time is None:
         what = f"random folds of {noun}s" if part.cluster is None else "random folds of clusters"
         left_out = ""
     else:
         what = "consecutive blocks"
-        times = plural(found.gap, "time" if part.blocks().items < len(part) else noun)
-        left_out = f", {times} beside it left out" if found.gap else ""
+        times = plural(result.gap, "time" if part.blocks().items < len(part) else noun)
+        left_out = f", {times} beside it left out" if result.gap else ""
     return (
         f"{BLOCKS} {what}; the calibrator of each is fitted on the others{left_out}; "
         f"{percent(rule.confidence)} % CI by {'block ' * (part.time is not None)}bootstrap"
@@ -202,8 +202,8 @@ def judge_calibration(
     TruenessError
         See `compare_calibrations`.
     """
-    found = compare_calibrations(run, methods, name)
-    return replace(found, notes=unrecorded_notes(record_access(store, [run], "calibrate")))
+    result = compare_calibrations(run, methods, name)
+    return replace(result, notes=unrecorded_notes(record_access(store, [run], "calibrate")))
 
 
 def compare_calibrations(
@@ -289,8 +289,8 @@ def _estimates(
         return Estimate(known, None, None, len(y), None, rule.chosen_on, rule.measured_on)
 
     def mean(loss: Array) -> Estimate:
-        found = mean_of(loss).estimate(rule.confidence)
-        return replace(found, chosen_on=rule.chosen_on, measured_on=rule.measured_on)
+        result = mean_of(loss).estimate(rule.confidence)
+        return replace(result, chosen_on=rule.chosen_on, measured_on=rule.measured_on)
 
     parts = brier_decomposition(y, p, BINS, "quantile")
     error = partial(expected_calibration_error, y, p, BINS, blocks=part.blocks(rule.block))

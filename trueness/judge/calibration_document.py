@@ -46,38 +46,38 @@ VALUES = {
 """Estimate -> column that shows it without an interval, and its weight; JSON has all."""
 
 
-def document(found: CalibrationComparison) -> Document:
+def document(result: CalibrationComparison) -> Document:
     """Facts, the verdict, a row per method, and the calibration curves with the same axes."""
     return Document(
-        f"Calibration of {run_title(found.name, found.run)}",
+        f"Calibration of {run_title(result.name, result.run)}",
         [
-            *(Sentence(note, "warning") for note in found.notes),
-            *cautions([found.rule]),
-            Sentence(found.verdict, "verdict"),
-            Items(found.facts()),
-            comparison_table(found),
+            *(Sentence(note, "warning") for note in result.notes),
+            *cautions([result.rule]),
+            Sentence(result.verdict, "verdict"),
+            Items(result.facts()),
+            comparison_table(result),
             Items(NOTES),
-            Section("Calibration curves", [_explained(found), curves(found)]),
+            Section("Calibration curves", [_explained(result), curves(result)]),
         ],
-        found.run.key if found.run.key not in found.name else "",
+        result.run.key if result.run.key not in result.name else "",
     )
 
 
-def section(found: CalibrationComparison) -> Section:
+def section(result: CalibrationComparison) -> Section:
     """The same in short, for the page of a leaderboard."""
-    facts = [f"Of {found.name}. {found.verdict}", *found.facts()[1:]]
+    facts = [f"Of {result.name}. {result.verdict}", *result.facts()[1:]]
     return Section(
         "Calibration",
-        [Items(facts), comparison_table(found, errors=False), _explained(found), curves(found)],
+        [Items(facts), comparison_table(result, errors=False), _explained(result), curves(result)],
     )
 
 
-def _explained(found: CalibrationComparison) -> Sentence:
-    shown = curve_explained(found.rule.confidence)
+def _explained(result: CalibrationComparison) -> Sentence:
+    shown = curve_explained(result.rule.confidence)
     return Sentence(f"{capital(shown)}.", "note")
 
 
-def comparison_table(found: CalibrationComparison, *, errors: bool = True) -> Table:
+def comparison_table(result: CalibrationComparison, *, errors: bool = True) -> Table:
     """A row per method; without `errors` only the Brier score and the error by equal mass."""
     values = VALUES if errors else {n: v for n, v in VALUES.items() if n.endswith("equal_mass")}
     columns = [
@@ -86,9 +86,9 @@ def comparison_table(found: CalibrationComparison, *, errors: bool = True) -> Ta
         Column("difference to\nuncalibrated", "difference", 8, digits=4),
         *(Column(title, "number", weight, digits=4) for title, weight in values.values()),
     ]
-    rows = [_row(one, list(values)) for one in found.methods]
+    rows = [_row(one, list(values)) for one in result.methods]
     styles: list[Style] = [
-        "reference" if one.method == UNCALIBRATED else "" for one in found.methods
+        "reference" if one.method == UNCALIBRATED else "" for one in result.methods
     ]
     return Table(columns, rows, styles=styles)
 
@@ -98,16 +98,16 @@ def _row(one: Calibrated, names: list[str]) -> list[Cell]:
     return [one.method, one.estimates["brier"], minus, *(one.estimates[n].value for n in names)]
 
 
-def curves(found: CalibrationComparison) -> Beside:
+def curves(result: CalibrationComparison) -> Beside:
     """Calibration curves of every method, side by side with the same axes."""
-    y, confidence = found.part.y, found.rule.confidence
-    blocks = found.part.blocks(found.rule.block)
-    end = max(axis_end(y, one.probability, confidence, blocks) for one in found.methods)
-    best = found.best.method
+    y, confidence = result.part.y, result.rule.confidence
+    blocks = result.part.blocks(result.rule.block)
+    end = max(axis_end(y, one.probability, confidence, blocks) for one in result.methods)
+    best = result.best.method
     return Beside([
         calibration_curve(
             y, one.probability, confidence, blocks, end=end,
             title=one.method + ", smallest Brier score" * (one.method == best),
         )
-        for one in found.methods
+        for one in result.methods
     ])  # fmt: skip

@@ -30,17 +30,17 @@ def caption(group: Group) -> str:
 
 def _limits(group: Group) -> list[str]:
     """What few positives, few alarms and alarms that cluster leave unknown."""
-    rate, found = group.base_rate, []
+    rate, result = group.base_rate, []
     top, *others = (f"precision@{cut}" for cut in (group.rule.budget, group.rule.rate_name, 0.5))
     if rate is not None and rate.k is not None and 0 < rate.k < FEW_POSITIVES:
-        found.append(f" With {numbers.plural(rate.k, 'positive')} a recall is known to about "
+        result.append(f" With {numbers.plural(rate.k, 'positive')} a recall is known to about "
                      f"±{numbers.percent(0.5 / rate.k**0.5)} points.")  # fmt: skip
     shares = [m.estimates[name] for m in group.models for name in (top, *others)
               if name in m.estimates]  # fmt: skip
     if any(0 < share.n < MIN_ALARMS for share in shares):
-        found.append(f" A precision of fewer than {MIN_ALARMS} alarms says next to nothing.")
+        result.append(f" A precision of fewer than {MIN_ALARMS} alarms says next to nothing.")
     effective, n = group.effective_alarms, group.models[0].estimates[top].n
     if effective is not None and effective < n - 0.5:
-        found.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other: "
+        result.append(f" The {numbers.plural(n, 'alarm')} of the leader depend on each other: "
                      f"their effective number is {numbers.decimal(effective, 1)}.")  # fmt: skip
-    return found
+    return result

@@ -299,12 +299,12 @@ class _JudgedBatch:
         bounds: dict[str, FamilyBounds] = {}
         for shared in dict.fromkeys(units[key] for key in keys):
             some = [key for key in parts if units[key] == shared]
-            found = family_bounds(
+            result = family_bounds(
                 {key: _candidate(runs[key], parts[key]) for key in some}, asked.confidence,
                 batch=batch.number, input="score",
                 further=(total - len(some)) * len(ALARM_RATES_PCT),
             )  # fmt: skip
-            bounds |= dict.fromkeys(some, found)
+            bounds |= dict.fromkeys(some, result)
         return cls(batch, parts, bounds, _in_words(batch.number, len(runs) + gone + lost, total))
 
 

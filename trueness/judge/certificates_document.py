@@ -14,40 +14,40 @@ RUNS_IN_DETAIL = 6
 """Runs whose tested thresholds a page lists."""
 
 
-def document(found: Certificates) -> Document:
+def document(result: Certificates) -> Document:
     """Answers, a row per run, what the error was shared among, and every threshold tested."""
-    first = found.runs[0]
+    first = result.runs[0]
     one = first.certificate
     claim = f"Precision above {level(one.precision)} at {level(one.confidence)} confidence"
-    if found.campaign:
-        of = f"campaign {found.campaign}"
-    elif len(found.runs) == 1:
+    if result.campaign:
+        of = f"campaign {result.campaign}"
+    elif len(result.runs) == 1:
         of = run_title(first.name, first.run)
     else:
-        of = plural(len(found.runs), "run")
-    subtitle = units_in_words(first.run.estimands, found.part)
-    if len(found.runs) == 1 and first.run.key not in of:
+        of = plural(len(result.runs), "run")
+    subtitle = units_in_words(first.run.estimands, result.part)
+    if len(result.runs) == 1 and first.run.key not in of:
         subtitle = f"{first.run.key} · {subtitle}"
-    tested = [_tested(run) for run in sorted(found.runs, key=_order)[:RUNS_IN_DETAIL]]
+    tested = [_tested(run) for run in sorted(result.runs, key=_order)[:RUNS_IN_DETAIL]]
     return Document(
         f"{claim}: {of}",
         [
-            Sentence(_answer(found), "verdict"),
-            *cautions(each.run.estimands for each in found.runs),
-            _table(found),
-            Items(_notes(found)),
+            Sentence(_answer(result), "verdict"),
+            *cautions(each.run.estimands for each in result.runs),
+            _table(result),
+            Items(_notes(result)),
             Section("Bounds of all thresholds", tested, folded=True),
         ],
         subtitle,
     )
 
 
-def _answer(found: Certificates) -> str:
+def _answer(result: Certificates) -> str:
     """Whether it is certified; for one run from where on, or what is missing."""
-    if len(found.runs) > 1:
-        n = sum(one.certificate.threshold is not None for one in found.runs)
-        return f"Certified for {count(n)} of {plural(len(found.runs), 'run')}."
-    (one,) = found.runs
+    if len(result.runs) > 1:
+        n = sum(one.certificate.threshold is not None for one in result.runs)
+        return f"Certified for {count(n)} of {plural(len(result.runs), 'run')}."
+    (one,) = result.runs
     shown, more = one.shown, one.certificate.more_alarms
     if shown is None:
         return f"Not certified: no threshold raises {FEWEST_ALARMS} alarms."
@@ -96,9 +96,9 @@ def _cells(one: RunCertificate, row: ThresholdBound | None) -> list[Cell]:
     return [place, row.precision, row.precision, row.effective]
 
 
-def _table(found: Certificates) -> Table:
+def _table(result: Certificates) -> Table:
     """A row per run: the certified threshold, or the closest one and what is missing."""
-    ranks = any(not one.run.estimands.probabilities for one in found.runs)
+    ranks = any(not one.run.estimands.probabilities for one in result.runs)
     columns = [
         Column("run", weight=9), Column("model", weight=2), Column("certified", weight=9),
         *_columns(ranks),
@@ -106,7 +106,7 @@ def _table(found: Certificates) -> Table:
                help="Until it would be certified, if the observed precision is the true one."),
         Column("years", "number", 3, digits=1, help="Until it has them at its present rate."),
     ]  # fmt: skip
-    rows, runs = [], sorted(found.runs, key=_order)
+    rows, runs = [], sorted(result.runs, key=_order)
     for one, label in zip(runs, full_labels([one.run.spec for one in runs]), strict=True):
         certified = one.certificate.threshold is not None
         more: Cell = one.certificate.more_alarms
@@ -126,23 +126,23 @@ def _order(one: RunCertificate) -> tuple[bool, float]:
     return one.certificate.threshold is None, 0.0 if shown is None else -shown.bound
 
 
-def _notes(found: Certificates) -> list[str]:
+def _notes(result: Certificates) -> list[str]:
     """What is spent, which bounds hold at once, what is assumed, what the ledger says."""
-    bounds = sum({one.batch: one.certificate.hypotheses for one in found.runs}.values())
+    bounds = sum({one.batch: one.certificate.hypotheses for one in result.runs}.values())
     notes = [
-        str(found.spending),
+        str(result.spending),
         f"{plural(bounds, 'lower bound')} that hold at once",
-        *found.counted,
+        *result.counted,
     ]
-    notes += [f"adjusted for {what}" for what in _dependence(found)]
-    return [*notes, "valid only if future data resemble this sample", *found.ledger]
+    notes += [f"adjusted for {what}" for what in _dependence(result)]
+    return [*notes, "valid only if future data resemble this sample", *result.ledger]
 
 
-def _dependence(found: Certificates) -> list[str]:
+def _dependence(result: Certificates) -> list[str]:
     """What hits depend on, as far as it is known."""
-    one = found.runs[0].certificate
+    one = result.runs[0].certificate
     if one.block > 1:
-        noun = found.runs[0].run.estimands.nouns[0]
+        noun = result.runs[0].run.estimands.nouns[0]
         return [f"serial dependence over {plural(one.block, noun if noun == 'day' else 'time')}"]
     clustered = any(row.depends != INDEPENDENT for row in one.tested)
     return ["clusters of units that depend on each other"] if clustered else []

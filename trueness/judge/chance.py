@@ -65,7 +65,7 @@ class ChanceTest:
 
 
 def chance_of(
-    store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged | None
+    store: AnyStore, leader: Run, candidates: Sequence[Run], result: Rearranged | None
 ) -> ChanceTest | None:
     """Test of one candidate among all candidates of its comparison group.
 
@@ -76,7 +76,7 @@ def chance_of(
     leader : Run
     candidates : sequence of Run
         All that are stored, whatever is shown.
-    found : Rearranged or None
+    result : Rearranged or None
         What they contribute.
 
     Returns
@@ -84,26 +84,26 @@ def chance_of(
     ChanceTest or None
         None if its predictions cannot be read, or there are fewer than ten positives or negatives.
     """
-    if found is None or leader.address not in found.addresses:
+    if result is None or leader.address not in result.addresses:
         return None
     further, place = (
-        _further(store, leader, candidates, found),
-        found.addresses.index(leader.address),
+        _further(store, leader, candidates, result),
+        result.addresses.index(leader.address),
     )
     return ChanceTest(
-        found.precision.p_value(place, further), found.auc.p_value(place, further),
-        len(found.addresses) + further, len(found.auc.highest), found.shifted,
+        result.precision.p_value(place, further), result.auc.p_value(place, further),
+        len(result.addresses) + further, len(result.auc.highest), result.shifted,
     )  # fmt: skip
 
 
-def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], found: Rearranged) -> int:
+def _further(store: AnyStore, leader: Run, candidates: Sequence[Run], result: Rearranged) -> int:
     """Models that were tested on these units and are unknown, and epochs chosen among there."""
     part = leader.estimands.measured_on
     try:
         accesses = Ledger(store).accesses(data_of(leader), part)
     except StoreError:
         accesses = []  # told beside the access log
-    tested = {key for one in accesses for key in one.keys} - found.keys
+    tested = {key for one in accesses for key in one.keys} - result.keys
     tested -= {key for run in candidates for key in earlier_keys(run)}  # the same models
     others = sum(key not in store or _asks_the_same(store, key, leader) for key in tested)
     return others + sum(versions(run, part) - 1 for run in candidates)
@@ -157,8 +157,8 @@ class Rearranged:
         fresh = [run for run in runs if run.address not in there]
         for start in range(0, len(fresh), AT_ONCE):
             some = _readable(fresh[start : start + AT_ONCE])
-            found = _computed(some, rule.budget) if some else None
-            known = found if known is None else known if found is None else known._joined(found)
+            result = _computed(some, rule.budget) if some else None
+            known = result if known is None else known if result is None else known._joined(result)
         if fresh and known is not None:
             store.index.write_arrays(name, known.addresses, known._arrays())
         return known
@@ -198,13 +198,13 @@ def _fits(arrays: dict[str, NDArray[Any]], models: int) -> bool:
 
 
 def _readable(runs: Sequence[Run]) -> list[tuple[Run, Predictions]]:
-    found = []
+    result = []
     for run in runs:
         try:
-            found.append((run, measured_part(run)))
+            result.append((run, measured_part(run)))
         except TruenessError:
             continue  # told as a problem of the leaderboard
-    return found
+    return result
 
 
 def _computed(some: Sequence[tuple[Run, Predictions]], budget: int) -> Rearranged | None:

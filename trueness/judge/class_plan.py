@@ -178,7 +178,7 @@ def plan_classes(asked: ClassQuestion) -> ClassPlan:
     True
     """
     how = {"level": asked.level, "power": asked.power}
-    found = class_power(asked.world, asked.texts, **how)
+    result = class_power(asked.world, asked.texts, **how)
     return ClassPlan(
-        asked, found, {lift: texts_needed(asked.world, lift, **how) for lift in asked.lifts}
+        asked, result, {lift: texts_needed(asked.world, lift, **how) for lift in asked.lifts}
     )

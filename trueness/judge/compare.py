@@ -191,13 +191,13 @@ class ClassComparison:
 
     def to_frame(self) -> pl.DataFrame:
         """A row per group, then per summary, then top-k accuracy of all units and each group."""
-        found = self.found.macro_f1
+        result = self.found.macro_f1
         tops = {k: {n: one[k].difference for n, one in self.found.top_k.items()}
                 for k in next(iter(self.found.top_k.values()))}  # fmt: skip
         rows = [
             {"what": what, "name": name, "difference": one.simultaneous.value,
              "low": one.simultaneous.low, "high": one.simultaneous.high, "verdict": one.verdict}
-            for what, every in {"group": found.groups, "summary": found.summaries, **tops}.items()
+            for what, every in {"group": result.groups, "summary": result.summaries, **tops}.items()
             for name, one in every.items()
         ]  # fmt: skip
         return pl.from_dicts(rows, infer_schema_length=None)
@@ -393,6 +393,6 @@ def _contrast(pair: list[Resampled], level: float, companions: int) -> Contrast 
     """Difference inside a slice, after Bonferroni for its companions."""
     if not pair:
         return None
-    (found,) = simultaneous_contrasts([mean_difference(pair[:1], pair[1:])], level)
-    adjusted = found.simultaneous.chosen_among(companions)
-    return Contrast(found.pointwise, adjusted)
+    (result,) = simultaneous_contrasts([mean_difference(pair[:1], pair[1:])], level)
+    adjusted = result.simultaneous.chosen_among(companions)
+    return Contrast(result.pointwise, adjusted)

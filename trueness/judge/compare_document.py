@@ -28,33 +28,33 @@ NAMES_DRAWN = 24
 """Slices of a kind beyond which a picture would be a blur."""
 
 
-def comparison_document(found: Comparison) -> Document:
+def comparison_document(result: Comparison) -> Document:
     """Who is better, where they differ, which alarms only one raised."""
-    unit = found.first.run.estimands.nouns[0]
+    unit = result.first.run.estimands.nouns[0]
     parts: list[Part] = [
-        *(Sentence(sentence(found, one), "verdict") for one in found.measures),
-        *cautions(one.run.estimands for one in (found.first, found.second)),
-        _measures(found),
-        Section("Alarms", [_raised(found), _units(found)]),
+        *(Sentence(sentence(result, one), "verdict") for one in result.measures),
+        *cautions(one.run.estimands for one in (result.first, result.second)),
+        _measures(result),
+        Section("Alarms", [_raised(result), _units(result)]),
     ]
-    if found.slices:
-        kinds = dict.fromkeys(one.of for one in found.slices)
-        parts.append(Section("Where they differ", [p for of in kinds for p in _kind(found, of)]))
+    if result.slices:
+        kinds = dict.fromkeys(one.of for one in result.slices)
+        parts.append(Section("Where they differ", [p for of in kinds for p in _kind(result, of)]))
     parts.append(Sentence(
-        f"{numbers.level(found.confidence)} confidence intervals; differences are paired: both "
+        f"{numbers.level(result.confidence)} confidence intervals; differences are paired: both "
         f"runs are measured on the same resamples of the {unit}s, which keep their dependence.",
         "note",
     ))  # fmt: skip
-    base = numbers.plural(found.n, unit)
+    base = numbers.plural(result.n, unit)
     return Document(
-        f"{found.first.name} minus {found.second.name}", parts,
-        f"{_labels(found)} · {base} ({part_in_words(found.part)}), "
-        f"{numbers.plural(found.positives, 'positive')}",
+        f"{result.first.name} minus {result.second.name}", parts,
+        f"{_labels(result)} · {base} ({part_in_words(result.part)}), "
+        f"{numbers.plural(result.positives, 'positive')}",
     )  # fmt: skip
 
 
-def _labels(found: Comparison | ClassComparison) -> str:
-    both = (found.first, found.second)
+def _labels(result: Comparison | ClassComparison) -> str:
+    both = (result.first, result.second)
     labels = full_labels([named.run.spec for named in both])
     return " against ".join(
         named.name if label == named.name else f"{named.name} ({label})"
@@ -62,11 +62,11 @@ def _labels(found: Comparison | ClassComparison) -> str:
     )
 
 
-def sentence(found: Comparison, one: Measure) -> str:
+def sentence(result: Comparison, one: Measure) -> str:
     """One measure of both, and whether they differ."""
     c = one.contrast
     shown = _difference(one)
-    first, second = found.first.name, found.second.name
+    first, second = result.first.name, result.second.name
     title = title_of(one)
     if c.verdict == "unknown":
         return f"{title}: too few units to compare {first} with {second}; difference {shown}."
@@ -93,16 +93,16 @@ def _p(contrast: Contrast) -> str:
     return "" if contrast.p is None else f", {numbers.p_value(contrast.p)}"
 
 
-def _measures(found: Comparison) -> Table:
+def _measures(result: Comparison) -> Table:
     columns = [
-        Column("measure", "text", 9), Column(found.first.name, "code", 8),
-        Column(found.second.name, "code", 8), Column("difference", "code", 9),
+        Column("measure", "text", 9), Column(result.first.name, "code", 8),
+        Column(result.second.name, "code", 8), Column("difference", "code", 9),
         Column("p", "p", 5), Column("verdict", "text", 7),
     ]  # fmt: skip
     rows: list[list[Cell]] = [
         [title_of(one), _value(one, one.first), _value(one, one.second), _difference(one),
          one.contrast.p, VERDICTS[one.contrast.verdict]]
-        for one in found.measures
+        for one in result.measures
     ]  # fmt: skip
     return Table(columns, rows)
 
@@ -111,24 +111,24 @@ def _value(one: Measure, e: Any) -> str:  # noqa: ANN401 - an estimate
     return numbers.share(e) if one.name.startswith("precision") else numbers.estimate(e)
 
 
-def _raised(found: Comparison) -> Table:
+def _raised(result: Comparison) -> Table:
     """Alarms that both raise, and that only one of them raises."""
-    only = [f"only {named.name}" for named in (found.first, found.second)]
+    only = [f"only {named.name}" for named in (result.first, result.second)]
     rows = [
-        [name, found.hits[who].n, found.hits[who]]
+        [name, result.hits[who].n, result.hits[who]]
         for name, who in zip(["both", *only], ("both", "first", "second"), strict=True)
     ]
     columns = [Column("raised by", "text", 9), Column("alarms", "count", 8),
                Column("precision", "share", 9)]  # fmt: skip
-    return Table(columns, rows, title=f"The {found.budget} highest scores of each")
+    return Table(columns, rows, title=f"The {result.budget} highest scores of each")
 
 
-def _units(found: Comparison) -> Table:
+def _units(result: Comparison) -> Table:
     """Each unit that one of them raises an alarm on, and the other does not."""
-    table = found.alarms.filter(found.alarms["raised"] != "both")
-    names = {"first": found.first.name, "second": found.second.name}
+    table = result.alarms.filter(result.alarms["raised"] != "both")
+    names = {"first": result.first.name, "second": result.second.name}
     known = [name for name in ("id", "time", "group") if name in table.columns]
-    if "group" in known and found.alarms["group"].n_unique() == 1:
+    if "group" in known and result.alarms["group"].n_unique() == 1:
         known.remove("group")
     if "time" in known and all(
         name.startswith(str(time)) for name, time in table.select("id", "time").iter_rows()
@@ -151,11 +151,11 @@ def _units(found: Comparison) -> Table:
 # ------------------------------------------------------------------------------- where they differ
 
 
-def _kind(found: Comparison, of: str) -> list[Part]:
+def _kind(result: Comparison, of: str) -> list[Part]:
     """Table and picture of the slices of one kind."""
-    slices = [one for one in found.slices if one.of == of]
-    unit = found.first.run.estimands.nouns[0]
-    names = [found.first.name, found.second.name]
+    slices = [one for one in result.slices if one.of == of]
+    unit = result.first.run.estimands.nouns[0]
+    names = [result.first.name, result.second.name]
     columns = [
         Column(of, "text", 9), Column(f"{unit}s", "count", 6), Column("base rate", "share", 4),
         *(Column(f"AUC\n{name}", "number", 7) for name in names),
@@ -171,14 +171,14 @@ def _kind(found: Comparison, of: str) -> list[Part]:
     compared = sum(one.contrast is not None for one in slices)
     note = (
         f"Differences adjusted for {numbers.plural(compared, 'row')} (Bonferroni); without enough "
-        f"{unit}s of both classes there is no AUC. Alarms are the {found.budget} highest scores of "
-        f"all {unit}s."
+        f"{unit}s of both classes there is no AUC. Alarms are the {result.budget} highest scores "
+        f"of all {unit}s."
     )
     table = Table(columns, rows, title=f"By {of}", note=note, shown=ROWS_SHOWN)
-    return [table, *_picture(found, of, slices)]
+    return [table, *_picture(result, of, slices)]
 
 
-def _picture(found: Comparison, of: str, slices: list[SliceDifference]) -> list[Figure]:
+def _picture(result: Comparison, of: str, slices: list[SliceDifference]) -> list[Figure]:
     drawn = [
         (one.name, one.contrast.simultaneous)
         for one in slices
@@ -198,23 +198,26 @@ def _picture(found: Comparison, of: str, slices: list[SliceDifference]) -> list[
     }  # fmt: skip
     layout = {
         "xaxis": {"title": of, "type": "category"},
-        "yaxis": {"title": f"AUC: {found.first.name} minus {found.second.name}", "zeroline": True},
+        "yaxis": {
+            "title": f"AUC: {result.first.name} minus {result.second.name}",
+            "zeroline": True,
+        },
     }
-    level = numbers.level(found.confidence)
+    level = numbers.level(result.confidence)
     return [Figure([trace], layout, f"Difference of AUC by {of}, with simultaneous {level} "
                    "intervals; above 0 the first is better.")]  # fmt: skip
 
 
-def class_comparison_document(found: ClassComparison) -> Document:
+def class_comparison_document(result: ClassComparison) -> Document:
     """Differences of macro-F1 per group."""
     from trueness.judge.languages_tables import compare_sections
     from trueness.judge.languages_words import words_of
 
-    run = found.first.run
-    known = run.record["slices"].get(found.part, {})
+    run = result.first.run
+    known = run.record["slices"].get(result.part, {})
     sections = compare_sections(
-        found.first.name, found.second.name, found.found,
+        result.first.name, result.second.name, result.found,
         words_of(run.estimands, known.get("majority") or "", known.get("judged") or ()),
     )  # fmt: skip
-    title = f"{found.first.name} minus {found.second.name}"
-    return Document(title, sections, f"{_labels(found)} · {part_in_words(found.part)}")
+    title = f"{result.first.name} minus {result.second.name}"
+    return Document(title, sections, f"{_labels(result)} · {part_in_words(result.part)}")

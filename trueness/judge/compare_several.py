@@ -49,9 +49,9 @@ def _of_an_event(runs: Sequence[Named]) -> dict[str, list[Resampled]]:
 
 
 def _of_classes(store: AnyStore, runs: Sequence[Named]) -> dict[str, list[Resampled]]:
-    found = draws_of([one.run for one in runs], runs[0].run.estimands.measured_on, store)
+    result = draws_of([one.run for one in runs], runs[0].run.estimands.measured_on, store)
     headline = runs[0].run.estimands.headline
-    known = [found.draws[one.run.key].summaries for one in runs]
+    known = [result.draws[one.run.key].summaries for one in runs]
     names = dict.fromkeys(name for name in (headline, "macro_f1") if name in known[0])
     return {name: [one[name] for one in known] for name in names}
 
@@ -60,7 +60,7 @@ def _table(
     name: str, runs: Sequence[Named], drawn: Sequence[Resampled], confidence: float
 ) -> Table:
     pairs = list(combinations(range(len(runs)), 2))
-    found = simultaneous_contrasts(
+    result = simultaneous_contrasts(
         [mean_difference([drawn[i]], [drawn[j]]) for i, j in pairs], confidence
     )
     columns = [Column("first", "text", 9), Column("second", "text", 9),
@@ -68,7 +68,7 @@ def _table(
                Column("verdict", "text", 9)]  # fmt: skip
     rows: list[list[Cell]] = [
         [runs[i].name, runs[j].name, one.pointwise, one.simultaneous, verdict_word(one)]
-        for (i, j), one in zip(pairs, found, strict=True)
+        for (i, j), one in zip(pairs, result, strict=True)
     ]
     note = (
         f"First minus second. Adjusted intervals and verdicts hold for all "

@@ -131,19 +131,19 @@ def _usable(
 
 
 def _parts(runs: Sequence[Run]) -> tuple[list[tuple[Run, Predictions]], list[Problem]]:
-    found, problems = [], []
+    result, problems = [], []
     for run in runs:
         try:
-            found.append((run, measured_part(run)))
+            result.append((run, measured_part(run)))
         except TruenessError as error:
             problems.append(Problem(run.key, str(error)))
-    return found, problems
+    return result, problems
 
 
 def draws_of_runs(store: AnyStore, runs: Sequence[Run]) -> tuple[Draws, list[Problem]]:
     """AUC of runs of one comparison group with joint draws; see `statistics`."""
-    found, problems = statistics(store, runs)
-    return {key: one.auc for key, one in found.items()}, problems
+    result, problems = statistics(store, runs)
+    return {key: one.auc for key, one in result.items()}, problems
 
 
 def _computed(
@@ -216,5 +216,5 @@ def differences(draws: Draws, runs: Sequence[Run], baselines: Sequence[Run]) -> 
     if not others or not keys:
         return {}
     confidence = baselines[0].estimands.confidence
-    found = against_best([draws[key] for key in keys], others, confidence)
-    return dict(zip(keys, found, strict=True))
+    result = against_best([draws[key] for key in keys], others, confidence)
+    return dict(zip(keys, result, strict=True))

@@ -112,9 +112,9 @@ class ContrastTable:
             for verdict in ("worse", "tied", "unknown")
             if verdict in known
         )
-        told = f"{numbers.plural(m, 'variant')}: {known.count('better')} better in AUC than "
-        told += f"{self.by} {self.reference}" + (f", {rest}" if rest else "")
-        return told + (f"; adjusted for {m} comparisons." if m > 1 else ".")
+        note = f"{numbers.plural(m, 'variant')}: {known.count('better')} better in AUC than "
+        note += f"{self.by} {self.reference}" + (f", {rest}" if rest else "")
+        return note + (f"; adjusted for {m} comparisons." if m > 1 else ".")
 
     @property
     def notes(self) -> list[str]:
@@ -318,8 +318,8 @@ class _View:
             mean_difference(*([self.draws[run.key] for run in side] for side in _sides(group)))
             for group in paired
         ]
-        found = simultaneous_contrasts(differences, rule.confidence)
-        rows = [self._row(g, contrast) for g, contrast in zip(paired, found, strict=True)]
+        result = simultaneous_contrasts(differences, rule.confidence)
+        rows = [self._row(g, contrast) for g, contrast in zip(paired, result, strict=True)]
         rows.sort(key=_lower_end, reverse=True)
         rest = [self._row(group, None) for group in groups if not group.pairs]
         used = {r.key: r for group in paired for _, r in group.pairs}

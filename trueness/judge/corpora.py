@@ -53,7 +53,7 @@ class CorpusSummary:
             f"Corpus {corpus.folder.name}",
             [
                 *(_table(what, counts, whole) for what, counts in self._counts().items()),
-                *([Items(told)] if (told := [*_columns(corpus.columns), *self._sizes()]) else []),
+                *([Items(note)] if (note := [*_columns(corpus.columns), *self._sizes()]) else []),
                 Section("How it was built", [_facts(facts)]),
             ],
             f"{corpus.folder} · digest {corpus.digest}",
@@ -83,14 +83,14 @@ def _columns(taken: Mapping[str, Any]) -> list[str]:
     """Which columns of the source were taken for what; nothing if it was no table."""
     if not taken:
         return []
-    found = []
+    result = []
     for role, name in ROLES.items():
         columns = [taken[role]] if isinstance(taken.get(role), str) else list(taken.get(role) or ())
         if columns:
-            found.append(f"{name} from {listed([repr(one) for one in columns], 20)}")
+            result.append(f"{name} from {listed([repr(one) for one in columns], 20)}")
         elif role in WITHOUT:
-            found.append(WITHOUT[role])
-    return [f"Columns: {', '.join(found)}"]
+            result.append(WITHOUT[role])
+    return [f"Columns: {', '.join(result)}"]
 
 
 def _levels(corpus: Corpus) -> dict[str, Any]:

@@ -160,7 +160,7 @@ def diff(first: NamedSpec, second: NamedSpec) -> SpecDiff:
     --------
     >>> from trueness.spec import Spec
     >>> task = {"kind": "market", "bars": "x"}
-    >>> one, other = (Spec.model_validate({"task": task, "evaluation": {"protocol": "mission"},
+    >>> one, other = (Spec.model_validate({"task": task, "evaluation": {"protocol": "holdout"},
     ...     "model": {"kind": "patchtst", "dropout": d}}) for d in (0.1, 0.2))
     >>> found = diff(NamedSpec("A", one, ""), NamedSpec("B", other, ""))
     >>> [(pair.path, pair.first, pair.second) for pair in found.differing]
@@ -178,8 +178,8 @@ def diff(first: NamedSpec, second: NamedSpec) -> SpecDiff:
 
 def _leaves(spec: Any) -> dict[str, Any]:  # noqa: ANN401 - any kind of spec
     """Dotted name -> value of every field that holds no further ones."""
-    found = flat(content_of(spec))
-    return {path: value for path, value in found.items() if not isinstance(value, Mapping)}
+    result = flat(content_of(spec))
+    return {path: value for path, value in result.items() if not isinstance(value, Mapping)}
 
 
 def _by_section(paths: Sequence[str]) -> list[str]:

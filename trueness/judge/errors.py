@@ -40,9 +40,9 @@ class Asked:
     predicted: str = ""
 
     def __str__(self) -> str:
-        told = {"language": self.language, "class": self.either, "given": self.given,
+        record = {"language": self.language, "class": self.either, "given": self.given,
                 "predicted": self.predicted}  # fmt: skip
-        return ", ".join(f"{name} {value}" for name, value in told.items() if value)
+        return ", ".join(f"{name} {value}" for name, value in record.items() if value)
 
     def check(self, classes: Sequence[str], languages: Sequence[str]) -> None:
         """Refuse names that the run does not know.
@@ -184,12 +184,12 @@ def errors_of(
     inside = asked.texts(language, given, predicted)
     wrong = inside & (given != predicted)
     cluster = numbered(every["cluster"].to_numpy())[0]
-    found = every.filter(pl.Series(wrong))
-    found = found.sort("probability", descending=True, maintain_order=True)
+    result = every.filter(pl.Series(wrong))
+    result = result.sort("probability", descending=True, maintain_order=True)
     sides = rows.y, probabilities.argmax(axis=1)
     spoken = (language == asked.language) | (not asked.language)
     pairs = _pairs(*sides, cluster, np.array(rows.classes), (spoken, wrong))
-    return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, found, top)
+    return Errors(*run, part, asked, _share(wrong, inside, cluster), pairs, result, top)
 
 
 def answered(rows: Predictions, texts: pl.DataFrame, probabilities: Array) -> pl.DataFrame:
@@ -206,7 +206,7 @@ def answered(rows: Predictions, texts: pl.DataFrame, probabilities: Array) -> pl
     """
     classes, every = np.array(rows.classes), np.arange(len(rows))
     predicted = probabilities.argmax(axis=1)
-    found = pl.DataFrame({
+    result = pl.DataFrame({
         "id": rows.id,
         "language": rows.group if rows.group is not None else np.full(len(rows), ""),
         "given": classes[rows.y], "predicted": classes[predicted],
@@ -214,8 +214,8 @@ def answered(rows: Predictions, texts: pl.DataFrame, probabilities: Array) -> pl
         "probability_given": probabilities[every, rows.y],
         "cluster": rows.frame["cluster"] if "cluster" in rows else pl.Series(every),
     })  # fmt: skip
-    found = found.join(texts, on="id", how="left", maintain_order="left")
-    return found.select("id", "language", "text", pl.exclude("id", "language", "text"))
+    result = result.join(texts, on="id", how="left", maintain_order="left")
+    return result.select("id", "language", "text", pl.exclude("id", "language", "text"))
 
 
 def _share(hit: NDArray[np.bool_], among: NDArray[np.bool_], cluster: Any) -> Estimate:  # noqa: ANN401

@@ -11,37 +11,37 @@ CHARACTERS = 140
 """Of a text in a table."""
 
 
-def document_of(found: Errors) -> Document:
+def document_of(result: Errors) -> Document:
     """The verdict, pairs of classes, texts."""
-    asked = f" ({found.asked})" if str(found.asked) else ""
-    where = part_in_words(found.part)
-    k, n = found.wrong.k or 0, found.wrong.n
+    asked = f" ({result.asked})" if str(result.asked) else ""
+    where = part_in_words(result.part)
+    k, n = result.wrong.k or 0, result.wrong.n
     wrong = plural(n, "text is", "texts are")
     verdict = (
-        f"{count(k)} of {wrong} wrong on the {where}{asked}: {share(found.wrong, counts=False)}."
+        f"{count(k)} of {wrong} wrong on the {where}{asked}: {share(result.wrong, counts=False)}."
     )
     if not n:
         verdict = f"There is no such text on the {where}{asked}."
     parts: list[Part] = [Sentence(verdict, "verdict")]
-    if found.notes:
-        parts.append(Items(found.notes))
-    if found.pairs:
-        parts.append(_pairs(found))
-    if len(found.frame):
-        parts.append(Section("The surest errors", [_table(found)]))
-    return Document(f"Errors of {found.name}", parts, found.label)
+    if result.notes:
+        parts.append(Items(result.notes))
+    if result.pairs:
+        parts.append(_pairs(result))
+    if len(result.frame):
+        parts.append(Section("The surest errors", [_table(result)]))
+    return Document(f"Errors of {result.name}", parts, result.label)
 
 
-def _pairs(found: Errors) -> Table:
+def _pairs(result: Errors) -> Table:
     columns = [Column("given", weight=9), Column("predicted", weight=9),
                Column("of the given class", "share", 8)]  # fmt: skip
-    rows: list[list[Cell]] = [[one.given, one.predicted, one.share] for one in found.pairs]
+    rows: list[list[Cell]] = [[one.given, one.predicted, one.share] for one in result.pairs]
     note = "95 % intervals over clusters of texts, not adjusted for the choice of the largest."
     return Table(columns, rows, "Pairs of classes that are mixed most often", note)
 
 
-def _table(found: Errors) -> Table:
-    shown = found.frame.head(found.top)
+def _table(result: Errors) -> Table:
+    shown = result.frame.head(result.top)
     near = "near_similarity" in shown.columns and shown["near_similarity"].null_count() < len(shown)
     words = "words" in shown.columns
     columns = [
@@ -58,8 +58,8 @@ def _table(found: Errors) -> Table:
             row["probability"], row["probability_given"],
             *([row["words"]] if words else []), *([_near(row)] if near else []), row["id"],
         ])  # fmt: skip
-    more = len(found.frame) - len(shown)
-    note = f"{plural(more, 'further error')}; --top {count(len(found.frame))} shows all, --csv "
+    more = len(result.frame) - len(shown)
+    note = f"{plural(more, 'further error')}; --top {count(len(result.frame))} shows all, --csv "
     return Table(columns, rows, note=f"{note}writes all." if more > 0 else "")
 
 

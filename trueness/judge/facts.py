@@ -51,7 +51,7 @@ class Facts:
 
 
 def _parts(facts: Mapping[str, Any]) -> list[Part]:
-    told = [
+    notes = [
         Sentence(f"{capital(text)}.", "warning" if name == "warnings" else "note")
         for name in TOLD
         for text in facts.get(name, ())
@@ -60,7 +60,7 @@ def _parts(facts: Mapping[str, Any]) -> list[Part]:
         (_words(name), _value(value)) for name, value in facts.items()
         if name not in TOLD and not isinstance(value, Mapping)
     ]  # fmt: skip
-    return [*told, Table(NAMES, rows)]
+    return [*notes, Table(NAMES, rows)]
 
 
 def _titled(name: str) -> str:
@@ -81,8 +81,8 @@ def _value(value: object) -> str:
 
 
 def _flat(facts: Mapping[str, Any], before: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    result: list[tuple[str, Any]] = []
     for name, value in facts.items():
         inside = isinstance(value, Mapping)
-        found += _flat(value, f"{before}{name}_") if inside else [(f"{before}{name}", value)]
-    return found
+        result += _flat(value, f"{before}{name}_") if inside else [(f"{before}{name}", value)]
+    return result

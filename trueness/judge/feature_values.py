@@ -41,8 +41,8 @@ def feature_parts(examples: Examples, name: str, sealed: Collection[str] = ()) -
         With code ``no_feature``.
     """
     if name not in examples.features:
-        told = nearest(name, list(examples.features))
-        raise TruenessError(f"no feature {name!r}; {told}", "no_feature")
+        note = nearest(name, list(examples.features))
+        raise TruenessError(f"no feature {name!r}; {note}", "no_feature")
     last = examples.starts(0) + examples.context - 1
     values = examples.series[last, examples.features.index(name)].astype(np.float64)
     known = np.isfinite(values)
@@ -52,10 +52,10 @@ def feature_parts(examples: Examples, name: str, sealed: Collection[str] = ()) -
     if not shown:
         return [Sentence(f"{name} has no values in any part that may be seen.", "note")]
     figures = [_distribution(values, shown)]
-    told, null = _relation(examples, values, shown.get("train", np.array([], np.int64)))
+    note, null = _relation(examples, values, shown.get("train", np.array([], np.int64)))
     figures += [null] if null is not None else []
     line = _line(examples, values, np.sort(np.concatenate(list(shown.values()))))
-    return [Sentence(told, "verdict"), Beside(figures), *([line] if line else [])]
+    return [Sentence(note, "verdict"), Beside(figures), *([line] if line else [])]
 
 
 def _distribution(values: Array, parts: dict[str, NDArray[np.int64]]) -> Figure:
@@ -87,7 +87,7 @@ def _relation(
     auc = label_relations(values[rows][:, None], y, block=block)[0][0].astype(np.float64)
     strength = np.abs(auc - 0.5)
     p = (1 + int((strength[1:] >= strength[0] - 1e-9).sum())) / len(auc)
-    told = (f"AUC of the label by it alone {decimal(float(auc[0]))} on {count(len(rows))} training "
+    note = (f"AUC of the label by it alone {decimal(float(auc[0]))} on {count(len(rows))} training "
             f"rows, {p_value(p)} against permuted labels.")  # fmt: skip
     edges = np.histogram_bin_edges(auc, BARS)
     bars = {"type": "bar", "name": "permuted labels", "marker": {"color": "grey"},
@@ -97,7 +97,7 @@ def _relation(
             "y": [0, max(bars["y"])], "line": {"color": "series-0", "width": 3}}  # fmt: skip
     blocks = f"blocks of {count(block)} rows" if block > 1 else "rows"
     caption = f"AUC of the label by it alone, and with {blocks} of the labels permuted."
-    return told, Figure([bars, line], axes("AUC", "permutations"), caption)
+    return note, Figure([bars, line], axes("AUC", "permutations"), caption)
 
 
 def _line(examples: Examples, values: Array, rows: NDArray[np.int64]) -> Figure | None:

@@ -82,11 +82,11 @@ class FeatureAudit:
 
     def associated(self) -> list[Feature]:
         """Features whose association with the training labels survives, the strongest first."""
-        found = [
+        result = [
             x for x in self.audit.columns
             if x.auc_q <= FALSE_DISCOVERY or x.mi_q <= FALSE_DISCOVERY
         ]  # fmt: skip
-        return sorted(found, key=lambda x: -abs(x.auc - 0.5))
+        return sorted(result, key=lambda x: -abs(x.auc - 0.5))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -150,16 +150,16 @@ def audit_own(
     def compute(some: Bars) -> Features:
         return Features(recomputed(own, some), own.names, ())
 
-    found = audit(bars, own.source, compute=compute, **_labelled(bars, protocol, block, progress))
-    for column in found.columns:
+    result = audit(bars, own.source, compute=compute, **_labelled(bars, protocol, block, progress))
+    for column in result.columns:
         column.look_ahead_rows = max(column.look_ahead_rows, own.looks_ahead.get(column.name, 0))
     notes = list(own.notes)
     if not panel.alone:
         notes.append(f"{count(len(panel))} series; all but look-ahead is of {bars.name}")
     if not own.computed:
         notes.append(f"{own.source} is a file: whether its columns look ahead cannot be told")
-    found.notes, found.own = tuple(notes), True
-    return FeatureAudit(found)
+    result.notes, result.own = tuple(notes), True
+    return FeatureAudit(result)
 
 
 def _labelled(bars: Bars, protocol: str, block: int, progress: Progress) -> dict[str, Any]:
@@ -188,11 +188,11 @@ def _labelled(bars: Bars, protocol: str, block: int, progress: Progress) -> dict
 # ------------------------------------------------------------------------------------------- shown
 
 
-def _look_ahead(found: Sequence[Feature]) -> str:
-    if not found:
+def _look_ahead(result: Sequence[Feature]) -> str:
+    if not result:
         return "No feature looks ahead."
-    names = ", ".join(f"{c.name} ({c.look_ahead_rows} rows)" for c in found)
-    return f"{plural(len(found), 'feature looks', 'features look')} ahead: {names}."
+    names = ", ".join(f"{c.name} ({c.look_ahead_rows} rows)" for c in result)
+    return f"{plural(len(result), 'feature looks', 'features look')} ahead: {names}."
 
 
 def _findings(groups: dict[str, list[str]]) -> Table:

@@ -116,10 +116,10 @@ def _of_campaign(store: AnyStore, campaign: str) -> list[tuple[str, Run]]:
             f"{store.root}: damaged runs of {campaign!r}: {', '.join(lost[:3])}; remove their "
             "folders, or name the runs that are meant", "damaged",
         )  # fmt: skip
-    found = [(id_, stored[key]) for id_, key in ids.items() if key in stored]
-    if not found:
+    result = [(id_, stored[key]) for id_, key in ids.items() if key in stored]
+    if not result:
         raise StoreError(
             f"{store.root}: no run of {campaign!r} is stored; `trueness run CAMPAIGN` makes them",
             "no_run",
         )
-    return found
+    return result

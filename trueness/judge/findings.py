@@ -92,8 +92,8 @@ def findings_of_runs(
         if others and not run.spec.is_baseline:
             asked = CheckInput.of_run(run, differences=others, moved=moved)
             relative = findings_in(run_checks(asked, RELATIVE))
-        found = sorted([*own[run.key], *relative], key=lambda finding: finding.rank)
-        judged[run.key] = _apart(found, mutes, run.key, campaigns.get(run.key, set()))
+        result = sorted([*own[run.key], *relative], key=lambda finding: finding.rank)
+        judged[run.key] = _apart(result, mutes, run.key, campaigns.get(run.key, set()))
     return judged, problems
 
 
@@ -115,30 +115,30 @@ def _differences(
     run: Run, draws: Draws, to_best: Estimate | None, compared: Sequence[Run], best: Run | None
 ) -> dict[str, Estimate]:
     """Headline minus that of each baseline, by kind of model, and of the best one."""
-    found = {} if to_best is None else {"best": to_best}
+    result = {} if to_best is None else {"best": to_best}
     if to_best is not None and best is not None:
-        found[best.spec.model.kind] = to_best
+        result[best.spec.model.kind] = to_best
     for one in compared:
         if best is not None and one.key == best.key and to_best is not None:
             continue
         difference = differences(draws, [run], [one]).get(run.key)
         if difference is not None:
-            found[one.spec.model.kind] = difference.pointwise
-    return found
+            result[one.spec.model.kind] = difference.pointwise
+    return result
 
 
 def _campaigns_by_key(store: AnyStore) -> dict[str, set[str]]:
-    found: dict[str, set[str]] = {}
+    result: dict[str, set[str]] = {}
     for name, ids in store.campaigns().items():
         for key in (key for keys in ids.values() for key in keys):
-            found.setdefault(key, set()).add(name)
-    return found
+            result.setdefault(key, set()).add(name)
+    return result
 
 
-def _apart(found: list[Finding], mutes: list[Mute], key: str, campaigns: set[str]) -> Judged:
+def _apart(result: list[Finding], mutes: list[Mute], key: str, campaigns: set[str]) -> Judged:
     """Findings that count, and those that the latest mute of their kind covers."""
     judged = Judged()
-    for finding in found:
+    for finding in result:
         covering = [m for m in mutes if m.covers(finding.code, key, campaigns)]
         if covering:
             judged.muted.append(Muted(finding, covering[-1]))

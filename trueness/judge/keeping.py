@@ -128,10 +128,10 @@ def plan_deletion(store: Store, wanted: Sequence[str]) -> Deletion:
     asked = {run.key: run for run in (find_run(store, one)[0] for one in wanted)}
     going, sources = dict(asked), dict[str, list[str]]()
     every, _ = store.all_runs()
-    while found := [r for r in every if r.key not in going and r.spec.depends_on & set(going)]:
-        for run in found:
+    while result := [r for r in every if r.key not in going and r.spec.depends_on & set(going)]:
+        for run in result:
             sources[run.key] = sorted(run.spec.depends_on & set(going))
-        going |= {run.key: run for run in found}
+        going |= {run.key: run for run in result}
     notes = annotations_of(store)
     names = {key: names_of(store, run) for key, run in going.items()}
     return Deletion(tuple(
@@ -258,10 +258,10 @@ def held_key(store: Store, wanted: str) -> str:
         for key in keys
         if wanted in (id_, f"{name}/{id_}") and key in held
     ]
-    found = sorted({*named} or {key for key in held if wanted and key.startswith(wanted)})
-    if not found:
+    result = sorted({*named} or {key for key in held if wanted and key.startswith(wanted)})
+    if not result:
         known = f"held now: {', '.join(held[:5])}" if held else "no run is held now"
         raise TruenessError(f"nobody holds {wanted!r}; {known}", "not_held")
-    if len(found) > 1:
-        raise TruenessError(f"{wanted!r} is several runs, {', '.join(found)}", "ambiguous")
-    return found[0]
+    if len(result) > 1:
+        raise TruenessError(f"{wanted!r} is several runs, {', '.join(result)}", "ambiguous")
+    return result[0]

@@ -201,10 +201,10 @@ def draws_of(runs: Sequence[Run[Any]], part: str, store: AnyStore | None = None)
         place = {address: row for row, address in enumerate(addresses)}
         if store is not None:
             store.index.write_arrays(units.name, addresses, known)
-    found = {run.key: place[run.address] for run in runs if run.address in place}
-    _check_units(units, (known["units"][row].tobytes() for row in found.values()))
+    result = {run.key: place[run.address] for run in runs if run.address in place}
+    _check_units(units, (known["units"][row].tobytes() for row in result.values()))
     sizes = units.sizes
-    draws = {key: ClassDraws.of(known["scores"][row], sizes) for key, row in found.items()}
+    draws = {key: ClassDraws.of(known["scores"][row], sizes) for key, row in result.items()}
     return Compared(units, draws, problems)
 
 
@@ -300,11 +300,11 @@ def compare_two(
     TruenessError
         With the code ``other_units`` if they were measured on other units.
     """
-    found = draws_of([one, other], part, store)
-    if found.problems:
-        raise StoreError(found.problems[0].reason, "damaged")
-    first, second = ([found.draws[run.key]] for run in (one, other))
-    units, rule = found.units, found.units.rule
+    result = draws_of([one, other], part, store)
+    if result.problems:
+        raise StoreError(result.problems[0].reason, "damaged")
+    first, second = ([result.draws[run.key]] for run in (one, other))
+    units, rule = result.units, result.units.rule
     scores = [run.predictions().part(part).scores.astype(np.float64) for run in (one, other)]
     tops = compare_tops(
         *(positions(units.y, one) for one in scores), scores[0].shape[1], units.groups,

@@ -124,13 +124,13 @@ def _confused(n: int, total: int) -> Shaded:
     return Shaded(text if total >= FEW else f"{n}/{total}" if n else "", n / total)
 
 
-def difference_table(found: MethodComparison, words: Words) -> Table | None:
+def difference_table(result: MethodComparison, words: Words) -> Table | None:
     """Macro-F1 of each method minus that of the reference, per group; None without groups."""
-    names = [name for name in found.ranked if found.methods[name].groups_against]
+    names = [name for name in result.ranked if result.methods[name].groups_against]
     if not names:
         return None
-    groups = list(found.methods[names[0]].groups_against)
-    contrasts = {n: [found.methods[n].groups_against[g] for g in groups] for n in names}
+    groups = list(result.methods[names[0]].groups_against)
+    contrasts = {n: [result.methods[n].groups_against[g] for g in groups] for n in names}
     values = [abs(c.pointwise.value or 0.0) for row in contrasts.values() for c in row]
     widest = min(LARGEST_SCALE, max(SMALLEST_SCALE, *values))
     points = decimal(100 * widest, 1)
@@ -146,7 +146,7 @@ def difference_table(found: MethodComparison, words: Words) -> Table | None:
         "▲ better and ▼ worse with all cells corrected for together, in full colour from "
         f"{points} points on; the other cells are not distinguishable from 0, ? has too few to say."
     )
-    title = f"Points of macro-F1 against {found.reference}, per {words.group}"
+    title = f"Points of macro-F1 against {result.reference}, per {words.group}"
     return Table(columns, rows, title, note)
 
 
@@ -162,12 +162,12 @@ def _cell(value: float | None, verdict: str) -> str:
     return f"{decimal(100 * value, 1, signed=True)} {MARKS[verdict]}".strip()
 
 
-def confusion_tables(found: Slices, words: Words) -> list[Table]:
+def confusion_tables(result: Slices, words: Words) -> list[Table]:
     """Confusion of all units, of the majority group and of the worst group."""
-    some = {f"all {words.units}": found.overall}
-    if len(found.own) > 1:
-        if found.majority:
-            some[words.majority] = found.groups[found.majority]
-        if found.worst not in ("", found.majority):
-            some[f"{found.worst}, the worst {words.group}"] = found.groups[found.worst]
-    return [confusion_table(one, found.classes, caption, words) for caption, one in some.items()]
+    some = {f"all {words.units}": result.overall}
+    if len(result.own) > 1:
+        if result.majority:
+            some[words.majority] = result.groups[result.majority]
+        if result.worst not in ("", result.majority):
+            some[f"{result.worst}, the worst {words.group}"] = result.groups[result.worst]
+    return [confusion_table(one, result.classes, caption, words) for caption, one in some.items()]

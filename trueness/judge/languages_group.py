@@ -113,9 +113,9 @@ class ClassGroup:
     @property
     def title(self) -> str:
         """Classes and groups."""
-        found = self.slices(next(iter(self.runs)))
-        classes = numbers.plural(len(found.classes), "class", "classes")
-        own = len(found.own)
+        result = self.slices(next(iter(self.runs)))
+        classes = numbers.plural(len(result.classes), "class", "classes")
+        own = len(result.own)
         return f"{classes}, {numbers.plural(own, self.words.group)}" if own else classes
 
     @property
@@ -148,13 +148,13 @@ class ClassGroup:
 
     def difference(self, key: str) -> Estimate | None:
         """Target of the method of a run minus that of the best baseline."""
-        found = self.against_baseline.get(self.names[key])
-        return None if found is None else found.simultaneous
+        result = self.against_baseline.get(self.names[key])
+        return None if result is None else result.simultaneous
 
     def whole_difference(self, key: str) -> Estimate | None:
         """The same of the mean over groups, by itself: what checks of one run compare."""
-        found = self.whole_against_baseline.get(self.names[key])
-        return None if found is None else found.pointwise
+        result = self.whole_against_baseline.get(self.names[key])
+        return None if result is None else result.pointwise
 
     def sections(self) -> list[Section]:
         """Everything to show besides the table of runs."""
@@ -178,8 +178,8 @@ class ClassGroup:
 
     def _tops(self, key: str) -> dict[str, Any]:
         """Top-k accuracy of a run over all units, and in each group."""
-        found = self.slices(key)
-        every = {ALL: found.overall, **found.groups}
+        result = self.slices(key)
+        every = {ALL: result.overall, **result.groups}
         return {n: {k: e.to_dict() for k, e in one.top_k.items()} for n, one in every.items()}
 
 
@@ -218,10 +218,10 @@ def class_group(
     headline = runs[0].estimands.headline
     target = target or (headline if headline in common else "macro_f1")
     check_target(target, common)
-    found = draws_of(runs, part, store)
-    kept = {run.key: run for run in runs if run.key in found.draws}
+    result = draws_of(runs, part, store)
+    kept = {run.key: run for run in runs if run.key in result.draws}
     names = _names(list(kept.values()), ids)
-    seeds = _seeds(found, names)
+    seeds = _seeds(result, names)
     means = {name: ClassDraws.mean(some) for name, some in seeds.items()}
     values = {name: one.summaries[target] for name, one in means.items()}
     candidates, baselines = _sorted_out(kept, names, values)
@@ -230,19 +230,19 @@ def class_group(
     if len(means) > 1 and not pending:
         comparison = compare_draws(
             seeds, reference=_reference(reference, names, ids, best), target=target,
-            confidence=found.units.rule.confidence,
+            confidence=result.units.rule.confidence,
         )  # fmt: skip
-    sizes = found.units.sizes
-    words = words_of(found.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
-    confidence = found.units.rule.confidence
+    sizes = result.units.sizes
+    words = words_of(result.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
+    confidence = result.units.rule.confidence
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"
     means_of_groups = {name: one.summaries[whole] for name, one in means.items()}
-    verdicts = verdicts_of(found.units, means, candidates, best, against, target, words)
+    verdicts = verdicts_of(result.units, means, candidates, best, against, target, words)
     return ClassGroup(
         part, target, kept, names, words, comparison,
         candidates[0] if candidates else None, best, len(candidates), verdicts, against,
-        _against(candidates, best, means_of_groups, confidence), found.problems,
+        _against(candidates, best, means_of_groups, confidence), result.problems,
         tuple(sorted(values, key=lambda name: -values[name].value)), (pending and reference) or "",
     )  # fmt: skip
 
@@ -268,11 +268,11 @@ def _names(runs: Sequence[Run[Any]], ids: Mapping[str, Sequence[str]]) -> dict[s
     return {key: names[candidate] for key, candidate in candidates.items()}
 
 
-def _seeds(found: Compared, names: Mapping[str, str]) -> dict[str, list[ClassDraws]]:
+def _seeds(result: Compared, names: Mapping[str, str]) -> dict[str, list[ClassDraws]]:
     """Draws of the seeds of each method."""
     seeds: dict[str, list[ClassDraws]] = {}
     for key, name in names.items():
-        seeds.setdefault(name, []).append(found.draws[key])
+        seeds.setdefault(name, []).append(result.draws[key])
     return seeds
 
 

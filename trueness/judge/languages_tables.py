@@ -101,9 +101,9 @@ class ClassRun:
 
     def to_frame(self) -> pl.DataFrame:
         """A row per estimate of each slice and class; the slice is empty for all units."""
-        found = self.slices
-        rows = [_row("", "", name, e) for name, e in found.scores.items()]
-        for name, one in (("", found.overall), *found.groups.items()):
+        result = self.slices
+        rows = [_row("", "", name, e) for name, e in result.scores.items()]
+        for name, one in (("", result.overall), *result.groups.items()):
             measured = {"macro_f1": one.macro_f1} | one.calibration if name else {}
             rows += [_row(name, "", n, e) for n, e in (measured | one.top_k).items()]
             rows += [
@@ -139,44 +139,44 @@ def class_run(name: str, run: Run[Any], part: str) -> ClassRun:
     StoreError
         If it was not measured there.
     """
-    found = recorded_slices(run, part)
-    words = words_of(run.estimands, found.majority, found.judged)
-    return ClassRun(name, run.key, run.record["label"], part, found, words)
+    result = recorded_slices(run, part)
+    words = words_of(run.estimands, result.majority, result.judged)
+    return ClassRun(name, run.key, run.record["label"], part, result, words)
 
 
 def class_run_sections(name: str, run: Run[Any], part: str) -> list[Part]:
     """A stored run: its verdict, its groups, its classes, its confusions, how it was trained."""
     from trueness.judge.figures import learning_curves
 
-    found = class_run(name, run, part)
+    result = class_run(name, run, part)
     curves = learning_curves(run)
     trained = [] if curves is None else [Section("Training", [curves])]
-    levels = levels_section({name: run}, part, found.words)
-    return [*slices_parts(name, found.slices, found.words), *levels, *trained]
+    levels = levels_section({name: run}, part, result.words)
+    return [*slices_parts(name, result.slices, result.words), *levels, *trained]
 
 
-def slices_parts(name: str, found: Slices, words: Words, *, figures: bool = True) -> list[Part]:
+def slices_parts(name: str, result: Slices, words: Words, *, figures: bool = True) -> list[Part]:
     """A run: its verdict, its groups, its classes, its confusions."""
     parts: list[Part] = [
-        Sentence(slices_verdict(name, found, words), "verdict"),
-        Sentence(slices_note(found, words)),
-        *_noted(left_out_note(found, words)),
-        *_noted(pooled_note(found, words)),
-        group_table(found, words),
-        top_table(found, words),
+        Sentence(slices_verdict(name, result, words), "verdict"),
+        Sentence(slices_note(result, words)),
+        *_noted(left_out_note(result, words)),
+        *_noted(pooled_note(result, words)),
+        group_table(result, words),
+        top_table(result, words),
     ]
-    if figures and found.groups:
-        dots = [score_dots({name: found}, words), calibration_dots({name: found}, words)]
+    if figures and result.groups:
+        dots = [score_dots({name: result}, words), calibration_dots({name: result}, words)]
         parts += [figure for figure in dots if figure is not None]
     parts += [
-        Section(f"Classes, all {words.units}", [class_table(found.overall, words)]),
-        Section("Confusions", confusion_tables(found, words), folded=True),
+        Section(f"Classes, all {words.units}", [class_table(result.overall, words)]),
+        Section("Confusions", confusion_tables(result, words), folded=True),
     ]
-    return [*parts, *_classes_by_group(found, words)]
+    return [*parts, *_classes_by_group(result, words)]
 
 
-def _classes_by_group(found: Slices, words: Words) -> list[Section]:
-    some = list(found.groups.items())[:MOST_GROUPS]
+def _classes_by_group(result: Slices, words: Words) -> list[Section]:
+    some = list(result.groups.items())[:MOST_GROUPS]
     inside = [Section(name, [class_table(one, words)]) for name, one in some]
     return [Section(f"Classes in each {words.group}", inside, folded=True)] if inside else []
 
@@ -188,10 +188,10 @@ def _noted(text: str) -> list[Part]:
 Cells = tuple[Column, Callable[[str, Slice], Cell]]
 
 
-def group_table(found: Slices, words: Words) -> Table:
+def group_table(result: Slices, words: Words) -> Table:
     """A row per group, all units last; then the summaries over groups."""
-    k, every = len(found.classes), [*found.groups.values(), found.overall]
-    blocks = {"clusters": "clusters", "blocks": "blocks", "units": ""}[found.resampled]
+    k, every = len(result.classes), [*result.groups.values(), result.overall]
+    blocks = {"clusters": "clusters", "blocks": "blocks", "units": ""}[result.resampled]
     columns: list[Cells] = [
         (Column(words.group, "text", 9), lambda name, _: name),
         (Column(words.units, "count", 8), lambda _, one: one.rows),
@@ -202,11 +202,11 @@ def group_table(found: Slices, words: Words) -> Table:
         columns.append((Column("classes", "code", 4), lambda _, one: f"{one.counted} of {k}"))
     columns.append((Column("macro-F1", "estimate", 9), lambda _, one: one.macro_f1))
     for what, (title, weight) in CALIBRATION.items():
-        if what in found.overall.calibration:
+        if what in result.overall.calibration:
             columns.append((Column(title, "estimate", weight), _calibration(what)))
-    named = [*found.groups.items(), (f"all {words.units}", found.overall)]
+    named = [*result.groups.items(), (f"all {words.units}", result.overall)]
     rows = [[cell(name, one) for _, cell in columns] for name, one in named]
-    styles: list[Style] = [*("" for _ in found.groups), "total"]
+    styles: list[Style] = [*("" for _ in result.groups), "total"]
     return Table([column for column, _ in columns], rows, styles=styles)
 
 
@@ -235,23 +235,23 @@ def compare_sections(
     first: str, second: str, compared: TwoCompared, words: Words | None = None
 ) -> list[Section]:
     """Two runs: the verdict, then differences in summaries and per group, then top-k accuracy."""
-    words, found = words or Words(), compared.macro_f1
+    words, result = words or Words(), compared.macro_f1
     summaries = [
-        [words.score(n), found.first[n], found.second[n], *_difference(found.summaries[n])]
-        for n in words.distinct(found.summaries)
+        [words.score(n), result.first[n], result.second[n], *_difference(result.summaries[n])]
+        for n in words.distinct(result.summaries)
     ]
     parts: list[Part] = [
-        Sentence(comparison_verdict(first, second, found, words), "verdict"),
+        Sentence(comparison_verdict(first, second, result, words), "verdict"),
         Sentence(
             f"Differences of macro-F1, {first} minus {second}, on the same resamples of "
-            f"{count(found.rows)} {words.units}. Adjusted intervals hold for all rows of a table "
+            f"{count(result.rows)} {words.units}. Adjusted intervals hold for all rows of a table "
             "together."
         ),
         Table([Column("macro-F1 of", "text", 9), Column(first, "number", 6),
                Column(second, "number", 6), *DIFFERENCE], summaries),
     ]  # fmt: skip
-    if found.groups:
-        rows = [[name, *_difference(one)] for name, one in found.groups.items()]
+    if result.groups:
+        rows = [[name, *_difference(one)] for name, one in result.groups.items()]
         parts.append(Table([Column(words.group, "text", 9), *DIFFERENCE], rows))
     parts += top_differences(first, second, compared.top_k, words)
     return [Section(f"{first} against {second}", parts)]
@@ -296,61 +296,61 @@ def group_sections(group: ClassGroup) -> list[Section]:
     return [
         *sections,
         *levels_section(group.shown, group.part, words),
-        *(Section(f"{name} in detail", slices_parts(name, found, words, figures=False),
+        *(Section(f"{name} in detail", slices_parts(name, result, words, figures=False),
                   folded=True)
-          for name, found in shown.items()),
+          for name, result in shown.items()),
     ]  # fmt: skip
 
 
-def _methods_section(found: MethodComparison, words: Words) -> Section:
-    drop = decimal(found.allowed_drop)
+def _methods_section(result: MethodComparison, words: Words) -> Section:
+    drop = decimal(result.allowed_drop)
     unhurt = f"; {words.majority} is not degraded if its one-sided bound lies above −{drop}"
     note = (
-        f"Differences from {found.reference} with {level(found.confidence)} confidence intervals "
+        f"Differences from {result.reference} with {level(result.confidence)} confidence intervals "
         "that hold for all methods together"
-        f"{unhurt * found.majority_counts}."
+        f"{unhurt * result.majority_counts}."
     )
-    plan = methods_plan(found, words)
+    plan = methods_plan(result, words)
     parts: list[Part] = [
-        Sentence(methods_verdict(found, words), "verdict"),
-        Items([note, *([plan] if plan else []), seeds_note(found.methods, found.target, words)]),
-        _methods_table(found, words),
+        Sentence(methods_verdict(result, words), "verdict"),
+        Items([note, *([plan] if plan else []), seeds_note(result.methods, result.target, words)]),
+        _methods_table(result, words),
     ]
-    differences = difference_table(found, words)
+    differences = difference_table(result, words)
     return Section(
-        f"Methods against {found.reference}", [*parts, *([differences] if differences else [])]
+        f"Methods against {result.reference}", [*parts, *([differences] if differences else [])]
     )
 
 
-def _methods_table(found: MethodComparison, words: Words) -> Table:
-    first = found.methods[found.reference]
-    several = any(len(one.per_seed[found.target]) > 1 for one in found.methods.values())
+def _methods_table(result: MethodComparison, words: Words) -> Table:
+    first = result.methods[result.reference]
+    several = any(len(one.per_seed[result.target]) > 1 for one in result.methods.values())
     others = [
         n for n in ("mean_group", "majority_group")
-        if n in first.values and words.score(n) != words.score(found.target)
+        if n in first.values and words.score(n) != words.score(result.target)
     ]  # fmt: skip
     columns = [
         Column("method", "text", 9), *([Column("seeds", "count", 3)] if several else []),
-        Column(words.score(found.target), "number", 8),
+        Column(words.score(result.target), "number", 8),
         Column("minus\nreference", "difference", 8), Column("verdict", "text", 7),
         Column("best of all\nminus it", "difference", 4),
         *(Column(f"{words.score(n)}\nminus reference", "difference", 5) for n in others),
-        *([Column(f"{words.majority}\ndegraded", "text", 6)] if found.majority_counts else []),
+        *([Column(f"{words.majority}\ndegraded", "text", 6)] if result.majority_counts else []),
     ]  # fmt: skip
     rows: list[list[Cell]] = []
     styles: list[Style] = []
-    for name in found.ranked:
-        one = found.methods[name]
-        own = one.against.get(found.target)
+    for name in result.ranked:
+        one = result.methods[name]
+        own = one.against.get(result.target)
         rows.append([
-            name, *([len(one.per_seed[found.target])] if several else []),
-            one.values[found.target], own and own.simultaneous,
+            name, *([len(one.per_seed[result.target])] if several else []),
+            one.values[result.target], own and own.simultaneous,
             "reference" if own is None else verdict_word(own),
             "best" if one.behind is None else one.behind.simultaneous,
             *(one.against[n].simultaneous if n in one.against else None for n in others),
-            *([None if own is None else one.majority_degraded] if found.majority_counts else []),
+            *([None if own is None else one.majority_degraded] if result.majority_counts else []),
         ])  # fmt: skip
-        styles.append("reference" if name == found.reference else "")
+        styles.append("reference" if name == result.reference else "")
     return Table(columns, rows, styles=styles)
 
 

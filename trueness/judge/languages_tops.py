@@ -15,12 +15,12 @@ WEIGHTS = (9, 8, 7)
 """Of the columns of the first, second and third k."""
 
 
-def top_table(found: Slices, words: Words) -> Table:
+def top_table(result: Slices, words: Words) -> Table:
     """A row per group, all units last."""
-    named = [*found.groups.items(), (f"all {words.units}", found.overall)]
+    named = [*result.groups.items(), (f"all {words.units}", result.overall)]
     rows = [[name, *one.top_k.values()] for name, one in named]
-    styles: list[Style] = [*("" for _ in found.groups), "total"]
-    return Table([Column(words.group, "text", 9), *_columns(found.overall)], rows, TITLE,
+    styles: list[Style] = [*("" for _ in result.groups), "total"]
+    return Table([Column(words.group, "text", 9), *_columns(result.overall)], rows, TITLE,
                  styles=styles)  # fmt: skip
 
 

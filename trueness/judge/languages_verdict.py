@@ -73,14 +73,14 @@ def _siblings(values: Mapping[str, Resampled], goal: str, rule: Estimands) -> An
     names = list(values)
     if len(names) == 1:
         return Answer("too_few", None, "There is no other candidate.")
-    found = contrasts_with_leader(list(values.values()), 0, rule.confidence)
-    others = dict(zip(names[1:], found, strict=True))
+    result = contrasts_with_leader(list(values.values()), 0, rule.confidence)
+    others = dict(zip(names[1:], result, strict=True))
     tied = [name for name, one in others.items() if one.verdict != "better"]
-    if all(one.verdict == "unknown" for one in found):
+    if all(one.verdict == "unknown" for one in result):
         return Answer("too_few", None, "Too few units to compare it with the other candidates.")
     text = f"{numbers.capital(goal)}: {_against_others(tied, len(others))}"
-    known = [one.p for one in found if one.p is not None]
-    p = max(known) if len(known) == len(found) else None
+    known = [one.p for one in result if one.p is not None]
+    p = max(known) if len(known) == len(result) else None
     return Answer("not_shown" if tied else "yes", p, f"{text}{_p_text(p, len(names))}.")
 
 

@@ -124,56 +124,58 @@ def verdict_word(contrast: Contrast) -> str:
     return VERDICTS[contrast.verdict]
 
 
-def slices_verdict(name: str, found: Slices, words: Words) -> str:
+def slices_verdict(name: str, result: Slices, words: Words) -> str:
     """One sentence about a run: the mean of its groups, its worst group, its majority group."""
-    whole = f"macro-F1 {estimate(found.scores['macro_f1'])} over all {words.units}"
-    if not found.worst:
-        small = f"; no {words.group} has {count(found.min_rows)} {words.units}" * bool(found.pooled)
-        return f"{name}: {whole}{small}."
-    worst = estimate(found.scores["worst_group"])
-    if len(found.own) == 1:
-        return (
-            f"{name}: macro-F1 {worst} in {found.worst}, the only {words.group} with "
-            f"{count(found.min_rows)} {words.units}; {whole}."
+    whole = f"macro-F1 {estimate(result.scores['macro_f1'])} over all {words.units}"
+    if not result.worst:
+        small = f"; no {words.group} has {count(result.min_rows)} {words.units}" * bool(
+            result.pooled
         )
-    often = "" if found.worst_share is None else (
-        f", the worst in {percent(found.worst_share)} % of the draws")  # fmt: skip
+        return f"{name}: {whole}{small}."
+    worst = estimate(result.scores["worst_group"])
+    if len(result.own) == 1:
+        return (
+            f"{name}: macro-F1 {worst} in {result.worst}, the only {words.group} with "
+            f"{count(result.min_rows)} {words.units}; {whole}."
+        )
+    often = "" if result.worst_share is None else (
+        f", the worst in {percent(result.worst_share)} % of the draws")  # fmt: skip
     parts = [
-        f"macro-F1 {estimate(found.scores['mean_group'])} as the mean of {words.groups}",
-        f"worst is {found.worst} with {worst}{often}",
+        f"macro-F1 {estimate(result.scores['mean_group'])} as the mean of {words.groups}",
+        f"worst is {result.worst} with {worst}{often}",
     ]
-    if "majority_group" in found.scores:
-        parts.append(f"{words.majority} {estimate(found.scores['majority_group'])}")
+    if "majority_group" in result.scores:
+        parts.append(f"{words.majority} {estimate(result.scores['majority_group'])}")
     return f"{name}: {'; '.join(parts)}."
 
 
-def slices_note(found: Slices, words: Words) -> str:
+def slices_note(result: Slices, words: Words) -> str:
     """How scores are computed and what was resampled."""
     kept = {
         "clusters": f"clusters of {words.units} kept together",
         "blocks": f"blocks of consecutive times resampled, with all their {words.units}",
         "units": f"{words.units} resampled one by one",
-    }[found.resampled]
+    }[result.resampled]
     at_once = f"; that of the worst {words.group} holds for all {words.groups} at once"
     return (
         f"Macro-F1 is the mean over the classes with at least {FEWEST_UNITS} {words.units} (of at "
         f"least {FEWEST_ITEMS} clusters where there are some) of "
-        f"{plural(len(found.classes), 'class', 'classes')}. {level(found.confidence)} confidence "
+        f"{plural(len(result.classes), 'class', 'classes')}. {level(result.confidence)} confidence "
         f"intervals, {kept}{at_once * (not words.only)}."
     )
 
 
-def left_out_note(found: Slices, words: Words) -> str:
+def left_out_note(result: Slices, words: Words) -> str:
     """What takes no part in means and in the worst; empty if all do."""
-    k, small = len(found.classes), [name for name in found.own if name not in found.judged]
+    k, small = len(result.classes), [name for name in result.own if name not in result.judged]
     parts = []
-    if found.left_out:
-        classes = plural(found.left_out, "class", "classes")
+    if result.left_out:
+        classes = plural(result.left_out, "class", "classes")
         fewer = f"fewer than {FEWEST_UNITS} {words.units} there"
         parts.append(f"{classes} of single {words.groups} left out: {fewer}.")
     if small:
         parts.append(f"Too few {words.units} for means and the worst: {listed(small)}.")
-    lacking = {n: s.counted for n, s in found.own.items() if s.counted < k and n not in small}
+    lacking = {n: s.counted for n, s in result.own.items() if s.counted < k and n not in small}
     if lacking:
         ceilings = [f"{n} {decimal(c / k)} ({c} of {k})" for n, c in lacking.items()]
         parts.append(
@@ -183,70 +185,70 @@ def left_out_note(found: Slices, words: Words) -> str:
     return " ".join(parts)
 
 
-def pooled_note(found: Slices, words: Words) -> str:
+def pooled_note(result: Slices, words: Words) -> str:
     """Which groups are in "other", and why; empty if there is none."""
-    if not found.pooled:
+    if not result.pooled:
         return ""
-    names = listed([f"{name} {count(n)}" for name, n in found.pooled.items()])
-    few = f"fewer than {count(found.min_rows)} {words.units} each"
+    names = listed([f"{name} {count(n)}" for name, n in result.pooled.items()])
+    few = f"fewer than {count(result.min_rows)} {words.units} each"
     return f"other: {names}; {few}, or no {words.group}."
 
 
-def comparison_verdict(first: str, second: str, found: SliceComparison, words: Words) -> str:
+def comparison_verdict(first: str, second: str, result: SliceComparison, words: Words) -> str:
     """One sentence about two runs: which groups are better, worse, not distinguishable."""
     sets = [
         f"{word} in {listed(names)}"
         for word in dict.fromkeys(VERDICTS.values())
-        if (names := [n for n, c in found.groups.items() if verdict_word(c) == word])
+        if (names := [n for n, c in result.groups.items() if verdict_word(c) == word])
     ]
-    shown = ("worst_group", "majority_group") if found.groups else ("macro_f1",)
-    known = [name for name in words.distinct(found.summaries) if name in shown]
+    shown = ("worst_group", "majority_group") if result.groups else ("macro_f1",)
+    known = [name for name in words.distinct(result.summaries) if name in shown]
     if words.only:
         known, sets = ["mean_group"], []
     summaries = [
-        f"{words.score(name)} {gain(found.summaries[name])}, {verdict_word(found.summaries[name])}"
+        f"{words.score(name)} {gain(one := result.summaries[name])}, {verdict_word(one)}"
         for name in known
     ]
     clauses = [*([", ".join(sets)] if sets else []), *summaries]
     return f"{first} against {second}: {'; '.join(clauses)}."
 
 
-def methods_verdict(found: MethodComparison, words: Words) -> str:
+def methods_verdict(result: MethodComparison, words: Words) -> str:
     """Answer which method lifts the target without degrading the majority group, in words."""
-    goal, grouped = words.goal(found.target), found.majority_counts
-    allowed = f"{words.majority} loses less than {_points(found.allowed_drop)} of macro-F1"
-    if found.answer:
-        names = listed([_with_gain(n, found.methods[n], found.target) for n in found.answer])
-        verb = "lifts" if len(found.answer) == 1 else "lift"
-        first = f"{names} {verb} {goal} against {found.reference}"
+    goal, grouped = words.goal(result.target), result.majority_counts
+    allowed = f"{words.majority} loses less than {_points(result.allowed_drop)} of macro-F1"
+    if result.answer:
+        names = listed([_with_gain(n, result.methods[n], result.target) for n in result.answer])
+        verb = "lifts" if len(result.answer) == 1 else "lift"
+        first = f"{names} {verb} {goal} against {result.reference}"
         first += f", and {allowed}" * grouped
     else:
-        first = f"No method is shown to lift {goal} against {found.reference}"
+        first = f"No method is shown to lift {goal} against {result.reference}"
         first += f" while {allowed}" * grouped
-    return " ".join([f"{first}.", *(_but(found, words) if grouped else []), _leader(found)])
+    return " ".join([f"{first}.", *(_but(result, words) if grouped else []), _leader(result)])
 
 
 def _points(difference: float) -> str:
     return f"{decimal(100 * difference, 1)} points"
 
 
-def methods_plan(found: MethodComparison, words: Words) -> str:
+def methods_plan(result: MethodComparison, words: Words) -> str:
     """What could be shown with so many units, and how many it takes; empty if nobody knows."""
-    others = [one for name, one in found.methods.items() if name != found.reference]
+    others = [one for name, one in result.methods.items() if name != result.reference]
     lifts = [one.detectable_lift for one in others if one.detectable_lift is not None]
     drops = [one.detectable_drop for one in others if one.detectable_drop is not None]
-    drops *= found.majority_counts
+    drops *= result.majority_counts
     parts = []
-    if lifts and (needed := found.planned.get("target")):
-        own = f" of the worst {words.group}" * (found.target == "worst_group" and not words.only)
+    if lifts and (needed := result.planned.get("target")):
+        own = f" of the worst {words.group}" * (result.target == "worst_group" and not words.only)
         parts.append(
-            f"a lift of {words.goal(found.target)} is found from {_points(median(lifts))} on "
+            f"a lift of {words.goal(result.target)} is found from {_points(median(lifts))} on "
             f"(one of {_points(PLANNED_LIFT)} with about {count(needed)} {words.units}{own})"
         )
-    if drops and (needed := found.planned.get("majority")):
+    if drops and (needed := result.planned.get("majority")):
         parts.append(
             f"a loss of {words.majority} is excluded from {_points(median(drops))} on "
-            f"({_points(found.allowed_drop)} with about {count(needed)} {words.units} of it)"
+            f"({_points(result.allowed_drop)} with about {count(needed)} {words.units} of it)"
         )
     of = ", for the median of the methods" * (len(others) > 1)
     return f"With 80 % power{of}, {', and '.join(parts)}." if parts else ""
@@ -256,16 +258,16 @@ def _with_gain(name: str, method: Method, target: str) -> str:
     return f"{name} ({_bracketed(method.against[target])})"
 
 
-def _but(found: MethodComparison, words: Words) -> list[str]:
+def _but(result: MethodComparison, words: Words) -> list[str]:
     """Methods that lift the target, but degrade the majority group or are not known not to."""
-    lost = f"lifts it, but a loss of {words.majority} by {_points(found.allowed_drop)}"
+    lost = f"lifts it, but a loss of {words.majority} by {_points(result.allowed_drop)}"
     clauses = {
         "yes": f"lifts it but degrades {words.majority}",
         "unknown": f"{lost} is not excluded",
     }
     sentences = []
-    for name in found.lifting:
-        one = found.methods[name]
+    for name in result.lifting:
+        one = result.methods[name]
         majority = one.against.get("majority_group")
         if one.majority_degraded != "no":
             few, bound = f"too few {words.units} of {words.majority}", one.majority_bound
@@ -276,13 +278,13 @@ def _but(found: MethodComparison, words: Words) -> list[str]:
     return sentences
 
 
-def _leader(found: MethodComparison) -> str:
-    value, others = found.methods[found.leader].values[found.target], len(found.methods) - 1
-    if found.tied:
-        rest = f"not distinguishable from {listed(found.tied)}"
+def _leader(result: MethodComparison) -> str:
+    value, others = result.methods[result.leader].values[result.target], len(result.methods) - 1
+    if result.tied:
+        rest = f"not distinguishable from {listed(result.tied)}"
     else:
         rest = f"better than {'the other' if others == 1 else f'all {others} others'}"
-    return f"Best of all methods is {found.leader} with {decimal(value)}, {rest}."
+    return f"Best of all methods is {result.leader} with {decimal(value)}, {rest}."
 
 
 def seeds_note(methods: Mapping[str, Method], target: str, words: Words) -> str:

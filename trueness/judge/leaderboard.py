@@ -143,8 +143,8 @@ def leaderboard(
 
 def _set_apart(group: Group) -> Group:
     """The same, each candidate with the settings in which it differs from the others."""
-    found = own_settings([model.run.spec for model in group.candidates])
-    named = zip(group.candidates, found, strict=True)
+    result = own_settings([model.run.spec for model in group.candidates])
+    named = zip(group.candidates, result, strict=True)
     return replace(group, candidates=[replace(m, settings=own) for m, own in named])
 
 
@@ -272,12 +272,12 @@ def _power(
     groups = replicates(known, candidates, leader)
     aucs = [mean_of([known[run.key].auc for run in group]) for group in groups]
     others = [known[run.key].auc for run in baselines if run.key in known]
-    found = resolution(
+    result = resolution(
         rate["k"], rate["n"], rearranged.addresses.index(leader.address), aucs, others,
         known[leader.key].precision, (rearranged.precision, rearranged.auc), rule.confidence,
     )  # fmt: skip
     return power_dict(
-        rate["n"], rate["k"], len(groups), len(others), rule.budget, rule.confidence, found
+        rate["n"], rate["k"], len(groups), len(others), rule.budget, rule.confidence, result
     )
 
 
@@ -314,12 +314,12 @@ def group_title(run: Run, part: str, n: int) -> str:
     data, spec, rule = run.record["data"], run.spec, run.estimands
     name = str(data.get("name") or "").rpartition("/")[2]
     noun = rule.nouns[0]
-    told = [
+    notes = [
         f"{name}: {spec.question()}" if name else spec.question(),
         spec.protocol(),
         f"{numbers.plural(n, noun)} ({part_in_words(part)})",
     ]
-    return " · ".join(one for one in told if one)
+    return " · ".join(one for one in notes if one)
 
 
 # ---------------------------------------------------------------------------------------- K classes
@@ -335,29 +335,29 @@ def _of_classes(
     rule, shown = runs[0].estimands, {run.key for run in runs}
     if not any(run.spec.is_baseline for run in runs):
         runs = [*runs, *(run for run in comparable if run.spec.is_baseline)]
-    found = class_group(
+    result = class_group(
         store, runs, ids, part=asked.part, target=asked.sort, reference=asked.reference,
         pending=asked.pending,
     )  # fmt: skip
-    problems += found.problems
+    problems += result.problems
     by_key = {run.key: run for run in runs}
-    best = next((by_key[k] for k in found.ranked if found.names[k] == found.best_baseline), None)
-    against = {k: d for k in found.ranked if (d := found.whole_difference(k)) is not None}
+    best = next((by_key[k] for k in result.ranked if result.names[k] == result.best_baseline), None)
+    against = {k: d for k in result.ranked if (d := result.whole_difference(k)) is not None}
     judged, unreadable = findings_of_runs(store, runs, {}, against, {}, best)
     problems += unreadable
     models = [
         Model(
-            ids.get(key, []), by_key[key], found.estimates(key), best, found.difference(key),
+            ids.get(key, []), by_key[key], result.estimates(key), best, result.difference(key),
             judged[key].findings if key in judged else [],
             judged[key].muted if key in judged else [],
         )
-        for key in found.ranked
+        for key in result.ranked
         if key in shown
     ]  # fmt: skip
-    verdict = NOBODY if found.leader is None else Verdict(found.leader, **found.verdicts)
+    verdict = NOBODY if result.leader is None else Verdict(result.leader, **result.verdicts)
     return Group(
-        f"{group_title(runs[0], found.part, found.n)} · {found.title}", rule, found.part,
+        f"{group_title(runs[0], result.part, result.n)} · {result.title}", rule, result.part,
         runs[0].record["data"], None,
         [one for one in models if not one.is_baseline], [one for one in models if one.is_baseline],
-        found.target, found.n_candidates, best, verdict, classes=found,
+        result.target, result.n_candidates, best, verdict, classes=result,
     )  # fmt: skip

@@ -109,23 +109,23 @@ def headline(group: Group) -> str:
 
 def selection_lines(group: Group) -> list[str]:
     """How far the candidates differ, and how often a choice among them fails."""
-    found = group.selection
-    if found is None or found.shrunk.pooled.value is None or found.distinct < 2:
+    result = group.selection
+    if result is None or result.shrunk.pooled.value is None or result.distinct < 2:
         return []
-    spread = found.shrunk.deviation
+    spread = result.shrunk.deviation
     differ = "precisions are shrunk towards the pooled one"
     if 100 * spread < 0.05:
         differ = "no evidence that the models differ"
     lines = [
-        f"Pooled precision@{found.budget} {numbers.share(found.shrunk.pooled, counts=False)} over "
-        f"{numbers.plural(found.distinct, 'distinct candidate')}; between-model SD "
+        f"Pooled precision@{result.budget} {numbers.share(result.shrunk.pooled, counts=False)} "
+        f"over {numbers.plural(result.distinct, 'distinct candidate')}; between-model SD "
         f"{numbers.decimal(100 * spread, 1)} points: {differ}."
     ]
-    if found.overfitting is not None and found.overfitting.value is not None:
+    if result.overfitting is not None and result.overfitting.value is not None:
         lines.append(
-            f"Probability of backtest overfitting {numbers.percent(found.overfitting.value)} % "
-            f"({numbers.count(found.overfitting.n)} splits): how often the best by AUC on one half "
-            "of the units is not above the median on the other; of equal candidates 50 % on "
+            f"Probability of backtest overfitting {numbers.percent(result.overfitting.value)} % "
+            f"({numbers.count(result.overfitting.n)} splits): how often the best by AUC on one "
+            "half of the units is not above the median on the other; of equal candidates 50 % on "
             "average, 10–82 % in single samples."
         )
     return lines
@@ -166,10 +166,10 @@ def _sorted(group: Group, shown: tuple[str, ...]) -> list[Cells]:
 
 
 def _if_there(group: Group, name: str, kind: str | None, weight: int) -> list[Cells]:
-    found = group.models[0].estimates.get(name)
-    if found is None:
+    result = group.models[0].estimates.get(name)
+    if result is None:
         return []
-    kind = kind or ("estimate" if found.k is None else "share")
+    kind = kind or ("estimate" if result.k is None else "share")
     title = name.replace("_", " ")
     return [(Column(title, kind, weight), lambda m: m.estimates.get(name))]  # ty: ignore[invalid-argument-type]
 
@@ -207,13 +207,13 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
     return Table([column for column, _ in filled], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
 
 
-def _class_table(group: Group, found: ClassGroup) -> Table:
+def _class_table(group: Group, result: ClassGroup) -> Table:
     """Macro-F1 of every run over all units and over groups; what ranks comes first."""
     names = sorted(group.models[0].estimates, key=lambda name: name != group.sort)
-    names = found.words.distinct(names)
+    names = result.words.distinct(names)
 
     def estimate(name: str, weight: int) -> Cells:
-        column = Column(found.words.score(name), "estimate", weight)
+        column = Column(result.words.score(name), "estimate", weight)
         return column, lambda m: m.estimates.get(name)
 
     columns: list[Cells] = [

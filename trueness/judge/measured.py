@@ -27,8 +27,8 @@ PACKAGES = (
 
 def estimates_of(part: Predictions, rule: Estimands) -> dict[str, Estimate]:
     """Estimates of a rare event on one part, under the rules of a spec."""
-    (found,) = estimates_of_many([part], rule)
-    return found
+    (result,) = estimates_of_many([part], rule)
+    return result
 
 
 def estimates_of_many(
@@ -56,8 +56,8 @@ def measured(spec: AnySpec, predictions: Predictions) -> dict[str, Any]:
 
     It depends on nothing but the run itself: comparisons with other runs are made on reading.
     """
-    (found,) = measured_many([spec], [predictions])
-    return found
+    (result,) = measured_many([spec], [predictions])
+    return result
 
 
 def measured_many(
@@ -96,7 +96,7 @@ def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
 
     parts = [name for name in rule.judged_on if predictions.has(name)]
     slices = {name: slices_of(predictions.part(name), rule, name) for name in parts}
-    found = {
+    result = {
         "classes": list(predictions.classes),
         "estimates": {n: e.to_dict() for n, e in slices[rule.measured_on].scores.items()},
         "slices": {name: one.to_dict() for name, one in slices.items()},
@@ -104,21 +104,21 @@ def _of_classes(predictions: Predictions, rule: Estimands) -> dict[str, Any]:
     if rule.chosen_on == "validation" and predictions.has("validation"):
         part = predictions.part("validation")
         groups = part.group if part.group is not None else np.full(len(part), "all")
-        found["temperatures"] = fit_group_temperatures(part.y, part.scores, groups).to_dict()
-    return found
+        result["temperatures"] = fit_group_temperatures(part.y, part.scores, groups).to_dict()
+    return result
 
 
 @cache
 def environment() -> dict[str, str]:
     """Versions that a result may depend on; packages that are not installed are left out."""
-    found = {
+    result = {
         "python": platform.python_version(),
         "system": platform.system(),
         "machine": platform.machine(),
     }
     for name in PACKAGES:
         try:
-            found[name] = version(name)
+            result[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return result

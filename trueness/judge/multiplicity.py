@@ -74,11 +74,11 @@ def family(
 ) -> dict[str, Run]:
     """Stored runs by key that are certified together with some runs, these among them."""
     every = [one for one in store.all_runs()[0] if part in one.estimands.judged_on]
-    found = [one for one in every if any(siblings(run, one) for run in runs)]
+    result = [one for one in every if any(siblings(run, one) for run in runs)]
     if sealed:
         seen = {key for one in ledger.accesses(part=part) for key in one.keys}
-        found = [one for one in found if one.key in seen]
-    return {one.key: one for one in [*runs, *found]}
+        result = [one for one in result if one.key in seen]
+    return {one.key: one for one in [*runs, *result]}
 
 
 # ------------------------------------------------------------------------------------ the batches
@@ -126,29 +126,29 @@ def _accesses(ledger: Ledger, runs: Iterable[Run], part: str) -> list[Access]:
 
 
 def _batches(accesses: Sequence[Access], lost: int) -> list[Batch]:
-    found, held, seen = list[Batch](), set[str](), set[str]()
+    result, held, seen = list[Batch](), set[str](), set[str]()
     for keys, certifies in _by_call(accesses):
         new = tuple(dict.fromkeys(key for key in keys if key not in held))
         if certifies and new:
             held.update(new)
-            found.append(Batch(len(found) + 1 + lost, new, frozenset(seen - held)))
+            result.append(Batch(len(result) + 1 + lost, new, frozenset(seen - held)))
             seen.clear()
         seen.update(keys)
-    return found
+    return result
 
 
 def _by_call(accesses: Sequence[Access]) -> list[tuple[tuple[str, ...], bool]]:
     """Runs of each call, and whether it certified; a call has a line for each of its data."""
-    found, data = list[tuple[tuple[str, ...], bool]](), set[str]()
+    result, data = list[tuple[tuple[str, ...], bool]](), set[str]()
     for before, one in zip([None, *accesses], accesses, strict=False):
         certifies = one.verb == VERB
         if certifies and before and _call(before) == _call(one) and one.data not in data:
-            found[-1] = (found[-1][0] + one.keys, True)
+            result[-1] = (result[-1][0] + one.keys, True)
         else:
-            found.append((one.keys, certifies))
+            result.append((one.keys, certifies))
             data = set()
         data.add(one.data)
-    return found
+    return result
 
 
 def _call(access: Access) -> tuple[str, str, str]:

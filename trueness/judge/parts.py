@@ -114,8 +114,8 @@ def counted(rule: Estimands, name: str, part: Predictions) -> str:
 
 def cautions(rules: Iterable[Estimands]) -> list[Part]:
     """What results may not claim, once each."""
-    told = dict.fromkeys(rule.caution for rule in rules if rule.caution)
-    return [Sentence(f"Caution: {one}.", "warning") for one in told]
+    note = dict.fromkeys(rule.caution for rule in rules if rule.caution)
+    return [Sentence(f"Caution: {one}.", "warning") for one in note]
 
 
 def run_title(name: str, run: Run) -> str:

@@ -21,8 +21,8 @@ from trueness.evaluation.power import (
     POWER,
     alarms_needed,
     auc_standard_error,
+    best_hits_by_chance,
     detectable_precision,
-    lucky_hits,
 )
 from trueness.evaluation.resolution import Resolution
 from trueness.evaluation.simulated_models import Planned, simulated_resolution
@@ -172,12 +172,12 @@ def _of_independent(asked: Question) -> Resolution:
         asked.candidates, asked.baselines, min(asked.alarms, len(y)), asked.auc,
         asked.correlation, asked.confidence, asked.power,
     )  # fmt: skip
-    found = simulated_resolution(y.astype(np.uint8), Blocks.of(len(y)), planned)
+    result = simulated_resolution(y.astype(np.uint8), Blocks.of(len(y)), planned)
     whole = auc_standard_error(asked.auc, asked.positives, asked.samples - asked.positives)
-    scaled = found.scaled(whole / auc_standard_error(asked.auc, positives, negatives))
+    scaled = result.scaled(whole / auc_standard_error(asked.auc, positives, negatives))
     base, error = asked.positives / asked.samples, 1 - asked.confidence
     hits = [
-        lucky_hits(asked.alarms, base, models=asked.candidates, probability=probability)
+        best_hits_by_chance(asked.alarms, base, models=asked.candidates, probability=probability)
         for probability in (0.5, error)
     ]
     precision = detectable_precision(
@@ -226,20 +226,20 @@ def power_of_labels(
 
 def power_dict(
     n: int, positives: int, candidates: int, baselines: int, alarms: int, confidence: float,
-    found: Resolution,
+    result: Resolution,
 ) -> dict[str, Any]:  # fmt: skip
     """What units can show, as a leaderboard and a dry run keep it."""
     return {
         "samples": n, "positives": positives, "base_rate": positives / n, "candidates": candidates,
         "baselines": baselines, "alarms": alarms, "confidence": confidence,
-        "minimum_detectable": found.to_dict(),
+        "minimum_detectable": result.to_dict(),
     }  # fmt: skip
 
 
 # ---------------------------------------------------------------------------------------- in words
 
 
-def power_sentences(found: dict[str, Any], unit: str = "unit") -> list[str]:
+def power_sentences(result: dict[str, Any], unit: str = "unit") -> list[str]:
     """What units can show, in a few short sentences.
 
     Examples
@@ -252,46 +252,46 @@ def power_sentences(found: dict[str, Any], unit: str = "unit") -> list[str]:
     against the best of 5 baselines: AUC difference 0.045; against all other candidates: 0.060.
     By chance alone, the best of 6 models reaches 9/30 half the time, 12/30 in 5 % of cases.
     """
-    best, n, m = found["minimum_detectable"], found["alarms"], found["candidates"]
+    best, n, m = result["minimum_detectable"], result["alarms"], result["candidates"]
     lines = [
         f"Minimum detectable with {_percent(best['power'])} power, on "
-        f"{plural(found['samples'], unit)} with {plural(found['positives'], 'positive')}"
+        f"{plural(result['samples'], unit)} with {plural(result['positives'], 'positive')}"
         + (f", for one of {plural(m, 'model')}:" if m > 1 else ":"),
         f"against chance: precision@{n} {_share(best['precision'])} or AUC "
-        f"{_number(best['auc'])} (rearranged labels), base rate {percent(found['base_rate'])} %.",
+        f"{_number(best['auc'])} (rearranged labels), base rate {percent(result['base_rate'])} %.",
     ]
     others = []
     if best["baseline"] is not None:
-        of = f"the best of {plural(found['baselines'], 'baseline')}"
+        of = f"the best of {plural(result['baselines'], 'baseline')}"
         others.append(f"against {of}: AUC difference {decimal(best['baseline'])}")
     if best["siblings"] is not None:
         others.append(f"against all other candidates: {decimal(best['siblings'])}")
     if others:
         lines.append("; ".join(others) + ".")
-    return [*lines, *_lucky(found)]
+    return [*lines, *_lucky(result)]
 
 
-def _lucky(found: dict[str, Any]) -> list[str]:
-    best, n, m = found["minimum_detectable"], found["alarms"], found["candidates"]
+def _lucky(result: dict[str, Any]) -> list[str]:
+    best, n, m = result["minimum_detectable"], result["alarms"], result["candidates"]
     if best["median_hits"] is None:
         return []
     what = f"the best of {plural(m, 'model')}" if m > 1 else "one model"
     return [
         f"By chance alone, {what} reaches {best['median_hits']}/{n} half the time, "
-        f"{best['upper_hits']}/{n} in {_percent(1 - found['confidence'])} of cases."
+        f"{best['upper_hits']}/{n} in {_percent(1 - result['confidence'])} of cases."
     ]
 
 
-def plan_sentences(asked: Question, found: dict[str, Any]) -> list[str]:
+def plan_sentences(asked: Question, result: dict[str, Any]) -> list[str]:
     """A plan in sentences."""
     return [
-        f"base rate {percent(found['base_rate'])} % · {count(asked.positives)}/"
+        f"base rate {percent(result['base_rate'])} % · {count(asked.positives)}/"
         f"{count(asked.samples)}; confidence {_percent(asked.confidence)}, units taken as "
         "independent",
         f"an AUC of {plain(asked.auc)} has a standard error of "
-        f"{decimal(found['auc_standard_error'])}, a confidence interval of "
-        f"±{decimal(found['auc_half_width'])}",
-        *power_sentences(found),
+        f"{decimal(result['auc_standard_error'])}, a confidence interval of "
+        f"±{decimal(result['auc_half_width'])}",
+        *power_sentences(result),
     ]
 
 
@@ -307,7 +307,7 @@ def _percent(share: float) -> str:
     return f"{plain(round(100 * share, 6))} %"
 
 
-def _certification(asked: Question, found: dict[str, Any]) -> Table:
+def _certification(asked: Question, result: dict[str, Any]) -> Table:
     """Alarms needed to certify, by true precision."""
     columns = [
         Column("true\nprecision", "percent", 9),
@@ -320,7 +320,7 @@ def _certification(asked: Question, found: dict[str, Any]) -> Table:
         whose.append("all")
     rows = [
         [one["truth"], *("too many" if one[who] is None else one[who] for who in whose)]
-        for one in found["alarms_to_certify"]
+        for one in result["alarms_to_certify"]
     ]
     title = f"To certify a precision above {percent(asked.precision)} %"
     return Table(columns, rows, title, f"With a power of {_percent(asked.power)}.")

@@ -67,15 +67,15 @@ def flat(content: Mapping[str, Any], before: str = "") -> dict[str, Any]:
     >>> sorted(flat({"loss": {"kind": "focal", "gamma": 2.0}, "seed": 1}))
     ['loss', 'loss.gamma', 'loss.kind', 'seed']
     """
-    found: dict[str, Any] = {}
+    result: dict[str, Any] = {}
     for name, value in content.items():
         path = f"{before}{name}"
         if isinstance(value, Mapping):
-            found |= {path: value} if "kind" in value and before + name != "task" else {}
-            found |= flat(value, f"{path}.")
+            result |= {path: value} if "kind" in value and before + name != "task" else {}
+            result |= flat(value, f"{path}.")
         else:
-            found[path] = value
-    return found
+            result[path] = value
+    return result
 
 
 def differing(specs: Sequence[Any]) -> list[str]:
@@ -83,14 +83,14 @@ def differing(specs: Sequence[Any]) -> list[str]:
     distinct = {json.dumps({**content_of(spec), "seed": 0}): None for spec in specs}
     every = [flat(json.loads(text)) for text in distinct]
     paths = dict.fromkeys(path for one in every for path in one)
-    found: list[str] = []
+    result: list[str] = []
     for path in paths:
         given = [one.get(path, MISSING) for one in every]
         values = {json.dumps(value, sort_keys=True, default=str) for value in given}
-        inside = any(path.startswith(f"{outer}.") for outer in found)
+        inside = any(path.startswith(f"{outer}.") for outer in result)
         if len(values) > 1 and path not in NEVER and not inside and not _of_one_kind(given):
-            found.append(path)
-    return found
+            result.append(path)
+    return result
 
 
 def own_settings(specs: Sequence[Any]) -> list[dict[str, str]]:
@@ -114,8 +114,8 @@ def _labelled(path: str, specs: Sequence[Any]) -> bool:
 
 
 def _values(content: Mapping[str, Any], paths: Sequence[str]) -> dict[str, str]:
-    found = {path: value_at(content, path) for path in paths}
-    return {path: words(value) for path, value in found.items() if value is not MISSING}
+    result = {path: value_at(content, path) for path in paths}
+    return {path: words(value) for path, value in result.items() if value is not MISSING}
 
 
 def settings_in_words(settings: Mapping[str, str]) -> str:

@@ -73,8 +73,8 @@ class Shown:
             return None
         with contextlib.suppress(TruenessError):
             if measured_part(self.model.run).group is not None:
-                found = slices(self.model.run).to_dict()
-                return {**found, "by": {"group": found["by"]["group"]}}
+                result = slices(self.model.run).to_dict()
+                return {**result, "by": {"group": result["by"]["group"]}}
         return None
 
     def to_frame(self) -> pl.DataFrame:

@@ -118,20 +118,20 @@ class _Alarms:
 
 def _columns(part: Predictions) -> dict[str, tuple[NDArray[Any], list[str]]]:
     """Title -> what each unit belongs to, (n,), and the names of the slices in order."""
-    found = {}
+    result = {}
     if part.time is not None:
         years = part.time.astype("datetime64[Y]").astype(str)
-        found["year"] = (years, np.unique(years).tolist())
+        result["year"] = (years, np.unique(years).tolist())
     if "regime" in part:
         regimes = part.column("regime").astype(np.str_)
         present = set(regimes.tolist())
         order = [*(r for r in REGIMES if r in present), *sorted(present - set(REGIMES))]
-        found["regime"] = (regimes, order)
+        result["regime"] = (regimes, order)
     if part.group is not None:
         names, sizes = np.unique(part.group, return_counts=True)
         largest = np.argsort(-sizes, kind="stable")[:MOST_GROUPS]
-        found["group"] = (part.group, names[np.sort(largest)].tolist())
-    return found
+        result["group"] = (part.group, names[np.sort(largest)].tolist())
+    return result
 
 
 def _rows(
@@ -167,25 +167,25 @@ def slice_sections(runs: Sequence[tuple[str, Run]], only: str = "") -> list[Sect
         This kind alone; all of them if empty.
     """
     (name, run), *beside = runs
-    found = slices(run, *(other for _, other in beside[:1]))
+    result = slices(run, *(other for _, other in beside[:1]))
     baseline = beside[0][0] if beside else ""
-    told = Sentence(
-        f"Precision of the alarms for the {count(found.alarms)} of {count(found.n)} {found.unit}s "
-        f"with the highest scores ({found.estimate})."
+    note = Sentence(
+        f"Precision of the alarms for the {count(result.alarms)} of {count(result.n)} {result.unit}"
+        f"s with the highest scores ({result.estimate})."
     )
-    tables = {t: _table(t, rows, found, name, baseline) for t, rows in found.by.items()
+    tables = {t: _table(t, rows, result, name, baseline) for t, rows in result.by.items()
               if only in ("", t)}  # fmt: skip
     return [
-        Section(f"By {title}", [table] if i else [told, table])
+        Section(f"By {title}", [table] if i else [note, table])
         for i, (title, table) in enumerate(tables.items())
     ]
 
 
-def _table(title: str, rows: list[Slice], found: Slices, name: str, baseline: str) -> Table:
-    listed = sum(one.n for one in rows if one.name != f"all {found.unit}s")
-    note = f"The {MOST_GROUPS} largest groups." if listed < found.n else ""
+def _table(title: str, rows: list[Slice], result: Slices, name: str, baseline: str) -> Table:
+    listed = sum(one.n for one in rows if one.name != f"all {result.unit}s")
+    note = f"The {MOST_GROUPS} largest groups." if listed < result.n else ""
     columns = [
-        Column(title, weight=9), Column(f"{found.unit}s", "count", 4),
+        Column(title, weight=9), Column(f"{result.unit}s", "count", 4),
         Column("base rate", "share", 6), Column("AUC", "estimate", 5), Column(name, "share", 9),
     ]  # fmt: skip
     beside = any(one.others is not None for one in rows)
@@ -194,5 +194,5 @@ def _table(title: str, rows: list[Slice], found: Slices, name: str, baseline: st
         [one.name, one.n, one.base_rate, one.auc, one.alarms, *([one.others] if beside else [])]
         for one in rows
     ]
-    styles: list[Style] = ["total" if one.name == f"all {found.unit}s" else "" for one in rows]
+    styles: list[Style] = ["total" if one.name == f"all {result.unit}s" else "" for one in rows]
     return Table(columns, cells, note=note, styles=styles)

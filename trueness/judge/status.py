@@ -123,14 +123,14 @@ PROCESSES = (
 )  # fmt: skip
 
 
-def _processes(found: Sequence[dict[str, Any]]) -> Table | Sentence:
-    if not found:
+def _processes(result: Sequence[dict[str, Any]]) -> Table | Sentence:
+    if not result:
         return Sentence("Nothing runs now.")
     rows = [
         (str(one["pid"]), one["host"], one["began"][:16].replace("T", " "), one["stage"],
          one["percent"] / 100, one["trained"], one["failed"],
          ", ".join(one["running"]) or None, one["quiet_seconds"])
-        for one in found
+        for one in result
     ]  # fmt: skip
     return Table(PROCESSES, rows)
 

@@ -109,17 +109,17 @@ class TableAudit:
                 "after the event?")  # fmt: skip
 
     def _warnings(self) -> list[str]:
-        a, told = self.audit, []
+        a, note = self.audit, []
         if a.repeated:
-            told.append(
+            note.append(
                 f"{plural(a.repeated, 'measured row repeats', 'measured rows repeat')} the inputs "
                 f"of a training row ({percent(a.repeated / a.n_measured)} % of them), "
                 f"{count(a.contradicting)} under another label."
             )
         if a.shared_clusters:
             several = plural(a.shared_clusters, "cluster has", "clusters have")
-            told.append(f"{several} rows among training and measured ones.")
-        return told
+            note.append(f"{several} rows among training and measured ones.")
+        return note
 
 
 def audit_table(task: TableTask, evaluation: Any, rows: Rows) -> TableAudit:  # noqa: ANN401
@@ -128,7 +128,7 @@ def audit_table(task: TableTask, evaluation: Any, rows: Rows) -> TableAudit:  # 
     Parameters
     ----------
     task : TableTask
-    evaluation : Holdout, KFold, RowsForward or Given
+    evaluation : RowsHoldout, KFold, RowsForward or Given
     rows : trueness.table.Table
 
     Raises

@@ -171,8 +171,8 @@ def score_table(
     columns.check(frame.columns)
     long = columns.model is not None
     rest = frame.drop(columns.drop)
-    found = _long(rest, columns, reading) if long else _wide(rest, columns, reading)
-    return replace(found, notes=(*notes, *found.notes))
+    result = _long(rest, columns, reading) if long else _wide(rest, columns, reading)
+    return replace(result, notes=(*notes, *result.notes))
 
 
 def score_arrays(
@@ -459,9 +459,9 @@ def _check_judged(
 def constant_models(table: ScoreTable) -> list[str]:
     """Models whose scores are the same for every judged unit: they rank nothing."""
     inside = (table.first.frame["split"] == table.part).to_numpy()
-    found = []
+    result = []
     for name, model in table.models.items():
         scores = (model.scores if model.classes else model.score)[inside]
         if (scores == scores[0]).all():
-            found.append(name)
-    return found
+            result.append(name)
+    return result

@@ -208,10 +208,10 @@ def _best_baselines(store: AnyStore, runs: Sequence[Run]) -> dict[str, Run]:
         if run.record["comparison_group"] in groups:
             every[run.record["comparison_group"]].append(run)
     keys, ids = {run.key for run in runs}, ids_by_key(store)
-    found = [one for one in map(best_baseline, every.values()) if one and one.key not in keys]
+    result = [one for one in map(best_baseline, every.values()) if one and one.key not in keys]
     return {
         f"best baseline {' = '.join(ids.get(run.key, [])) or run.key}": run
-        for run in sorted(found, key=lambda r: r.key)
+        for run in sorted(result, key=lambda r: r.key)
     }
 
 

@@ -24,7 +24,7 @@ from trueness.document import (
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.evaluation.intervals import Estimate
 from trueness.evaluation.thresholds import ALARM_RATES_PCT, Sweep, threshold_sweep
-from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, Trace, axes, band, dotted
+from trueness.judge.curves import MIN_ALARMS_SHOWN, POINTS, MemberState, axes, band, dotted
 from trueness.judge.demands import Choice, Demand
 from trueness.judge.parts import cautions, counted, earlier_name, run_title, units_in_words
 from trueness.judge.settings import full_labels
@@ -39,38 +39,38 @@ SYMBOLS = {"in-sample": "circle", "in-sample, lower bound": "diamond", "out-of-s
 BOUND = "in-sample, lower bound"
 
 
-def document(found: Thresholds) -> Document:
+def document(result: Thresholds) -> Document:
     """Of one run: its choices, the best baseline beside it, its sweep; of several a line each."""
-    asked = found.asked
-    parts: list[Part] = [Sentence(note, "warning") for note in found.notes]
-    parts += cautions(one.run.estimands for one in found.runs)
-    if len(asked) == 1 and not found.campaign:
+    asked = result.asked
+    parts: list[Part] = [Sentence(note, "warning") for note in result.notes]
+    parts += cautions(one.run.estimands for one in result.runs)
+    if len(asked) == 1 and not result.campaign:
         (one,) = asked
         title = f"Thresholds of {run_title(one.name, one.run)}"
         parts += [Sentence(base_sentence(one)), _choices(one)]
-        parts += [_section(other, folded=False, detailed=False) for other in _beside(found)]
+        parts += [_section(other, folded=False, detailed=False) for other in _beside(result)]
         parts += [Sentence(caption(one), "note"), *_curves(one), _sweep(one)]
         subtitle = one.run.key
     else:
-        of = f"campaign {found.campaign}" if found.campaign else plural(len(asked), "run")
+        of = f"campaign {result.campaign}" if result.campaign else plural(len(asked), "run")
         title, subtitle = f"Thresholds of {of}", ""
-        parts += [_per_demand(found, demand) for demand in found.demands]
+        parts += [_per_demand(result, demand) for demand in result.demands]
         widest = max(asked, key=lambda one: len(one.sweep))
         parts.append(Sentence(caption(widest, "up to "), "note"))
-        bases = dict.fromkeys(base_sentence(one) for one in found.runs)
+        bases = dict.fromkeys(base_sentence(one) for one in result.runs)
         parts.append(Items([*bases, f"{plural(len(asked), 'run')}, not adjusted for their number"]))
-        runs = enumerate(found.runs)
+        runs = enumerate(result.runs)
         detail = [_section(one, folded=True, detailed=i < RUNS_IN_DETAIL) for i, one in runs]
         parts.append(Section("Run by run", detail))
-    return Document(title, [*parts, *_ledger(found)], subtitle)
+    return Document(title, [*parts, *_ledger(result)], subtitle)
 
 
-def _beside(found: Thresholds) -> list[RunThresholds]:
-    return [one for one in found.runs if one.beside]
+def _beside(result: Thresholds) -> list[RunThresholds]:
+    return [one for one in result.runs if one.beside]
 
 
-def _ledger(found: Thresholds) -> list[Part]:
-    return [Items(found.ledger)] if found.ledger else []
+def _ledger(result: Thresholds) -> list[Part]:
+    return [Items(result.ledger)] if result.ledger else []
 
 
 def _section(one: RunThresholds, folded: bool, detailed: bool) -> Section:
@@ -94,16 +94,16 @@ def caption(one: RunThresholds, most: str = "") -> str:
     """What the rules mean, and which of them to believe."""
     rule = one.run.estimands
     unit = rule.nouns[0]
-    told = (
+    note = (
         f"In-sample threshold (optimistic): best of {most}{count(len(one.sweep))} thresholds on "
         f"the {unit}s that measure it."
     )
     if any(choice.rule == "out-of-sample" for choice in one.choices):
         source = units_in_words(rule, earlier_name(one.measured_on))
         each = " of each fold" if len(np.unique(one.part.fold)) > 1 else ""
-        told += f" Out-of-sample threshold: chosen on the {source}{each}."
+        note += f" Out-of-sample threshold: chosen on the {source}{each}."
     return (
-        f"{told} Precision and recall with exact {level(one.sweep.confidence)} CI of the effective "
+        f"{note} Precision and recall with exact {level(one.sweep.confidence)} CI of the effective "
         f"number of {unit}s; `trueness certify` guarantees a precision."
     )
 
@@ -191,9 +191,9 @@ def _at_rates(one: RunThresholds) -> Sweep:
     )  # fmt: skip
 
 
-def _per_demand(found: Thresholds, demand: Demand) -> Section:
+def _per_demand(result: Thresholds, demand: Demand) -> Section:
     """One line per run: what each rule reaches under one demand."""
-    rules = list(dict.fromkeys(choice.rule for one in found.runs for choice in one.choices))
+    rules = list(dict.fromkeys(choice.rule for one in result.runs for choice in one.choices))
     columns = [Column("run", weight=9), Column("model", weight=3)]
     for rule in rules:
         weight = {"in-sample": 6, "in-sample, lower bound": 2}.get(rule, 8)
@@ -201,14 +201,14 @@ def _per_demand(found: Thresholds, demand: Demand) -> Section:
         if rule != BOUND:
             columns.append(Column(f"{rule}:\nrecall", "share_only", weight - 1))
     rows = []
-    labels = full_labels([one.run.spec for one in found.runs])
-    for one, label in zip(found.runs, labels, strict=True):
+    labels = full_labels([one.run.spec for one in result.runs])
+    for one, label in zip(result.runs, labels, strict=True):
         row: list[Cell] = [one.name, label]
         known = {choice.rule: choice for choice in one.choices if choice.demand == demand}
         for rule in rules:
             row += _reached(known.get(rule))[: 1 if rule == BOUND else 2]
         rows.append(row)
-    styles: list[Style] = ["baseline" if one.run.spec.is_baseline else "" for one in found.runs]
+    styles: list[Style] = ["baseline" if one.run.spec.is_baseline else "" for one in result.runs]
     return Section(f"{demand}: best {demand.maximised}", [Table(columns, rows, styles=styles)])
 
 
@@ -253,7 +253,7 @@ def curve(one: RunThresholds, what: str, over: str) -> Figure:
     table, rows = one.sweep.columns(), _shown(one, what)
     x, value, low, high = (table[n][rows] for n in (over, what, f"{what}_low", f"{what}_high"))
     hits, alarms = table["hits"][rows], table["alarms"][rows]
-    line: Trace = {
+    line: MemberState = {
         "x": x.tolist(), "y": value.tolist(), "mode": "lines", "line": {"color": "series-0"},
         "showlegend": False, "name": what,
         "text": [
@@ -278,7 +278,7 @@ def curve(one: RunThresholds, what: str, over: str) -> Figure:
     )  # fmt: skip
 
 
-def _marks(one: RunThresholds, what: str, over: str) -> list[Trace]:
+def _marks(one: RunThresholds, what: str, over: str) -> list[MemberState]:
     """The thresholds that were chosen, each with the interval of its estimate."""
     demands = list(dict.fromkeys(choice.demand for choice in one.choices))
     traces, named = [], set()

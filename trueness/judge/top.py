@@ -268,9 +268,9 @@ def _confusion(
     tp, fp = int((alarm & y).sum()), int((alarm & ~y).sum())
     fn, tn = int(y.sum()) - tp, int((~y).sum()) - fp
     alarms = residuals.of_alarms(ranked, tp + fp, by_rank=rule.startswith("top"))
-    found = of_share(alarm, y, residuals.blocks)
+    result = of_share(alarm, y, residuals.blocks)
     precision, recall = (
-        depends.estimate(tp, n, confidence) for depends, n in ((alarms, tp + fp), (found, tp + fn))
+        depends.estimate(tp, n, confidence) for depends, n in ((alarms, tp + fp), (result, tp + fn))
     )
     return Confusion(rule, cut, tp, fp, fn, tn, precision, recall)
 

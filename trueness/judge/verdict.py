@@ -101,7 +101,7 @@ class Standing:
     baseline_name: str | None
 
 
-def verdict_of(leader: str, budget: int, found: Standing) -> Verdict:
+def verdict_of(leader: str, budget: int, result: Standing) -> Verdict:
     """Verdict about the leader of candidates for a rare event.
 
     Parameters
@@ -110,27 +110,30 @@ def verdict_of(leader: str, budget: int, found: Standing) -> Verdict:
         Its name.
     budget : int
         Alarm budget at which precisions are compared.
-    found : Standing
+    result : Standing
     """
     return Verdict(
-        leader, _chance(found, budget), _siblings(found, budget), _baseline(found, budget)
+        leader, _chance(result, budget), _siblings(result, budget), _baseline(result, budget)
     )
 
 
-def _chance(found: Standing, budget: int) -> Answer:
-    alarms, test = found.alarms, found.chance
+def _chance(result: Standing, budget: int) -> Answer:
+    alarms, test = result.alarms, result.chance
     if not alarms.n:
         return Answer("too_few", None, "It raises no alarm.")
     if test is None:
         return Answer("too_few", None, "Fewer than ten positives or negatives.")
     text = (
         f"precision@{budget}: {alarms.k} of {alarms.n} alarms are right at a base rate of "
-        f"{numbers.percent(found.base_rate)} %: {numbers.p_value(test.precision)}; AUC: "
+        f"{numbers.percent(result.base_rate)} %: {numbers.p_value(test.precision)}; AUC: "
         f"{numbers.p_value(test.auc)} ({_how(test)})."
     )
-    if test.tested * test.smallest > found.alpha >= test.smallest and test.precision > found.alpha:
+    if (
+        test.tested * test.smallest > result.alpha >= test.smallest
+        and test.precision > result.alpha
+    ):
         text += f" No p-value can be smaller than {numbers.short(test.smallest)} here."
-    return Answer("yes" if test.precision <= found.alpha else "not_shown", test.precision, text)
+    return Answer("yes" if test.precision <= result.alpha else "not_shown", test.precision, text)
 
 
 def _how(test: ChanceTest) -> str:
@@ -139,8 +142,8 @@ def _how(test: ChanceTest) -> str:
     return f"{numbers.count(test.arrangements)} {how}{adjusted}"
 
 
-def _siblings(found: Standing, budget: int) -> Answer:
-    siblings = found.siblings
+def _siblings(result: Standing, budget: int) -> Answer:
+    siblings = result.siblings
     if not siblings:
         return Answer("too_few", None, "There is no other candidate.")
     counts = {what: sum(c.verdict == what for c in siblings)
@@ -149,10 +152,10 @@ def _siblings(found: Standing, budget: int) -> Answer:
         return Answer("too_few", None, "Too few units to compare with the other candidates.")
     words = {"tied": "indistinguishable from", "better": "better than", "worse": "worse than",
              "unknown": "not comparable with"}  # fmt: skip
-    told = [f"{words[what]} {_of(n, len(siblings))}" for what, n in counts.items() if n]
-    text = f"AUC: {', '.join(told)}"
-    if found.siblings_precision:
-        tied = sum(c.verdict in ("tied", "unknown") for c in found.siblings_precision)
+    notes = [f"{words[what]} {_of(n, len(siblings))}" for what, n in counts.items() if n]
+    text = f"AUC: {', '.join(notes)}"
+    if result.siblings_precision:
+        tied = sum(c.verdict in ("tied", "unknown") for c in result.siblings_precision)
         text += f"; precision@{budget}: indistinguishable from {_of(tied, len(siblings))}"
     known = [c.p for c in siblings if c.p is not None]
     p = max(known) if len(known) == len(siblings) else None
@@ -167,17 +170,17 @@ def _of(some: int, siblings: int) -> str:
     return "the other" if siblings == 1 else f"all {numbers.count(siblings)}"
 
 
-def _baseline(found: Standing, budget: int) -> Answer:
-    if not found.baseline or found.baseline_name is None:
+def _baseline(result: Standing, budget: int) -> Answer:
+    if not result.baseline or result.baseline_name is None:
         return Answer("too_few", None, "No baseline is stored for these units.")
-    leader, everybody = found.baseline[0], len(found.baseline)
+    leader, everybody = result.baseline[0], len(result.baseline)
     if leader.verdict == "unknown":
-        return Answer("too_few", None, f"Too few units to compare with {found.baseline_name}.")
-    beating = sum(c.verdict == "better" for c in found.baseline)
+        return Answer("too_few", None, f"Too few units to compare with {result.baseline_name}.")
+    beating = sum(c.verdict == "better" for c in result.baseline)
     return Answer.of(
         leader,
-        f"AUC minus that of {found.baseline_name}: {_difference(leader)}"
-        + _precision(found.baseline_precision, budget)
+        f"AUC minus that of {result.baseline_name}: {_difference(leader)}"
+        + _precision(result.baseline_precision, budget)
         + f"; {numbers.plural(beating, 'candidate beats', 'candidates beat')} every baseline in "
         f"AUC, adjusted for {numbers.plural(everybody, 'model')}.",
     )

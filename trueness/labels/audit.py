@@ -155,17 +155,17 @@ def contradictions_of(rows: LabelledRows) -> list[Contradiction]:
     mixed = cluster[1:][(cluster[1:] == cluster[:-1]) & (y[1:] != y[:-1])]
     inside = np.isin(cluster, mixed)
     order, cluster = order[inside], cluster[inside]
-    found = []
+    result = []
     for mine in np.split(order, np.flatnonzero(np.diff(cluster)) + 1) if len(order) else ():
         seen, first, many = np.unique(titles.y[mine], return_index=True, return_counts=True)
         by_size = np.argsort(-many, kind="stable")
         labels = {classes[seen[i]]: int(many[i]) for i in by_size}
         shown = mine[first[by_size]]
-        found.append(Contradiction(
+        result.append(Contradiction(
             int(titles.cluster[mine[0]]), labels, [str(titles.ids[int(i)]) for i in shown],
             [titles.texts[int(i)] for i in shown],
         ))  # fmt: skip
-    return sorted(found, key=lambda one: -sum(one.labels.values()))
+    return sorted(result, key=lambda one: -sum(one.labels.values()))
 
 
 def judged_rows(rows: LabelledRows) -> NDArray[np.bool_]:
@@ -191,8 +191,8 @@ def suspects_of(
     titles, classes = rows.titles, np.array(rows.classes)
     at = np.flatnonzero(judged)
     known = {one.cluster: one for one in contradictions}
-    told = [known.get(one) for one in titles.cluster[at].tolist()]
-    majority = [None if one is None else one.majority or "" for one in told]
+    notes = [known.get(one) for one in titles.cluster[at].tolist()]
+    majority = [None if one is None else one.majority or "" for one in notes]
     against = np.array(
         [
             name is not None and name != label
@@ -215,7 +215,7 @@ def suspects_of(
         "reason": np.array(["", MODEL, CLUSTER, f"{MODEL} and {CLUSTER}"])[
             noise.suspect + 2 * against],
         "cluster": titles.cluster[at],
-        "cluster_labels": ["" if one is None else one.told for one in told],
+        "cluster_labels": ["" if one is None else one.told for one in notes],
         "accept": pl.repeat("", len(at), eager=True),
     })  # fmt: skip
     kept = pl.Series(noise.suspect | against)

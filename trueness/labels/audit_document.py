@@ -20,32 +20,32 @@ MEANT = (
 )
 
 
-def document_of(found: LabelAudit) -> Document:
+def document_of(result: LabelAudit) -> Document:
     """The verdict, suspects, clusters, classes and languages."""
-    total = sum(found.rows.values())
+    total = sum(result.rows.values())
     verdict = (
-        f"{count(len(found.frame))} of {plural(total, 'label is', 'labels are')} suspect. Of the "
-        f"texts that are confidently of a class {share(found.suspicion)} have another label; of "
-        f"all texts about {count(found.number)}."
+        f"{count(len(result.frame))} of {plural(total, 'label is', 'labels are')} suspect. Of the "
+        f"texts that are confidently of a class {share(result.suspicion)} have another label; of "
+        f"all texts about {count(result.number)}."
     )
     parts: list[Part] = [
         Sentence(verdict, "verdict"),
-        Items([f"{', '.join(f'{count(n)} {name}' for name, n in found.rows.items())} texts, "
-               f"{found.model} fitted in {found.folds} folds of clusters", *found.notes]),
-        Sentence(_in_clusters(found)), Sentence(MEANT),
+        Items([f"{', '.join(f'{count(n)} {name}' for name, n in result.rows.items())} texts, "
+               f"{result.model} fitted in {result.folds} folds of clusters", *result.notes]),
+        Sentence(_in_clusters(result)), Sentence(MEANT),
     ]  # fmt: skip
-    if len(found.frame):
-        parts.append(Section("Suspects, the surest first", [_suspects(found)]))
-    if found.contradictions:
-        parts.append(Section("Clusters that contradict themselves", [_clusters(found)]))
-    parts += [Section("Suspects of each class and language", [_shares("class", found.by_class),
-                                          _shares("language", found.by_language)])]  # fmt: skip
-    return Document(f"Labels of {found.name}", parts, f"corpus {found.corpus}")
+    if len(result.frame):
+        parts.append(Section("Suspects, the surest first", [_suspects(result)]))
+    if result.contradictions:
+        parts.append(Section("Clusters that contradict themselves", [_clusters(result)]))
+    parts += [Section("Suspects of each class and language", [_shares("class", result.by_class),
+                                          _shares("language", result.by_language)])]  # fmt: skip
+    return Document(f"Labels of {result.name}", parts, f"corpus {result.corpus}")
 
 
-def _in_clusters(found: LabelAudit) -> str:
+def _in_clusters(result: LabelAudit) -> str:
     """What labels inside clusters say of each other."""
-    one = found.in_clusters
+    one = result.in_clusters
     if not one.pairs:
         return "No cluster has several texts, so that no two labels can contradict each other."
     low, high = (percent(end) for end in (one.noise.low, one.noise.high))
@@ -56,8 +56,8 @@ def _in_clusters(found: LabelAudit) -> str:
     )
 
 
-def _suspects(found: LabelAudit) -> Table:
-    shown = found.frame.head(found.top)
+def _suspects(result: LabelAudit) -> Table:
+    shown = result.frame.head(result.top)
     mixed = (shown["cluster_labels"] != "").any()
     columns = [
         Column("text", weight=9), Column("language", "code", 5), Column("given", weight=9),
@@ -70,20 +70,20 @@ def _suspects(found: LabelAudit) -> Table:
          row["reason"], *([row["cluster_labels"] or None] if mixed else []), row["part"], row["id"]]
         for row in shown.iter_rows(named=True)
     ]  # fmt: skip
-    more = len(found.frame) - len(shown)
+    more = len(result.frame) - len(shown)
     note = (f"{count(more)} more; --csv FILE writes all, to be marked with yes in its column "
             "accept and given to --accept.") * (more > 0)  # fmt: skip
     return Table(columns, rows, note=note)
 
 
-def _clusters(found: LabelAudit) -> Table:
+def _clusters(result: LabelAudit) -> Table:
     columns = [Column("labels", weight=9), Column("texts", weight=8), Column("ids", weight=3),
                Column("cluster", "code", 2)]  # fmt: skip
-    shown = found.contradictions[: found.top]
+    shown = result.contradictions[: result.top]
     rows: list[list[Cell]] = [
         [one.told, _texts(one), ", ".join(one.ids), str(one.cluster)] for one in shown
     ]
-    n = len(found.contradictions)
+    n = len(result.contradictions)
     note = (
         f"The largest {count(len(shown))} of {count(n)}; --json has all." if n > len(shown) else ""
     )

@@ -115,7 +115,7 @@ def binary_errors(
     positive = pl.col("y") == 1
     wrong = frame.filter(raised & frame.select(~positive).to_series())
     missed = frame.filter(~raised & frame.select(positive).to_series())
-    found = pl.concat([
+    result = pl.concat([
         one.sort("score", descending=high, maintain_order=True)
         .with_columns(error=pl.lit(kind)).drop("y")
         for one, kind, high in ((wrong, FALSE_ALARM, True), (missed, MISSED, False))
@@ -124,4 +124,4 @@ def binary_errors(
     precision, recall = (Estimate.from_dict(measures[f"{what}@{rule.budget}"])
                          for what in ("precision", "recall"))  # fmt: skip
     return BinaryErrors(name, run.key, run.record["label"], rule.measured_on, precision, recall,
-                        found, top, unrecorded_notes(recorded))  # fmt: skip
+                        result, top, unrecorded_notes(recorded))  # fmt: skip

@@ -119,11 +119,11 @@ def errors(
     how.asked.check(rows.classes, np.unique(titles.language).tolist())
     scorer = _scorer(run, name, given, how)
     recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
-    found = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
+    result = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
-    near = beside(found.frame, corpus.part("train"), corpus.classes)
-    found = found.with_columns(*near, notes=unrecorded_notes(recorded))
-    return _worded(found, scorer, run, progress or Silent())
+    near = beside(result.frame, corpus.part("train"), corpus.classes)
+    result = result.with_columns(*near, notes=unrecorded_notes(recorded))
+    return _worded(result, scorer, run, progress or Silent())
 
 
 def every_text(run: Run, name: str) -> pl.DataFrame:
@@ -148,8 +148,8 @@ def every_text(run: Run, name: str) -> pl.DataFrame:
     corpus = corpus_of(run, name, {})
     part = run.estimands.measured_on
     rows = run.predictions().part(part)
-    found = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
-    return found.with_columns(*beside(found, corpus.part("train"), corpus.classes))
+    result = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
+    return result.with_columns(*beside(result, corpus.part("train"), corpus.classes))
 
 
 def _texts(titles: Titles) -> pl.DataFrame:
@@ -196,14 +196,14 @@ def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[p
     ]  # fmt: skip
 
 
-def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
+def _worded(result: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
     """With the words that decided those that are shown."""
     if scorer is None:
         why = f"a {run.record['label']} keeps no weights in its run, so that words cannot be shown"
         again = "; --refit fits it again" * (run.spec.model.engine in SCORERS)
-        return found.with_columns(notes=[f"{why}{again}"])
-    shown, classes = found.frame.head(found.top), run.record["classes"]
-    told: list[str | None] = [None] * len(found.frame)
+        return result.with_columns(notes=[f"{why}{again}"])
+    shown, classes = result.frame.head(result.top), run.record["classes"]
+    note: list[str | None] = [None] * len(result.frame)
     if len(shown):
         texts, column = shown["text"].to_list(), {name: k for k, name in enumerate(classes)}
         base = scorer(shown["text"])
@@ -213,8 +213,8 @@ def _worded(found: Errors, scorer: Logits | None, run: Run, progress: Progress) 
         sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
         every = np.arange(len(row))
         moved = effects[every, np.array(sides[0])[row]] - effects[every, np.array(sides[1])[row]]
-        told[: len(shown)] = [_words(words, moved, row == i) for i in range(len(shown))]
-    return found.with_columns(pl.Series("words", told, dtype=pl.String))
+        note[: len(shown)] = [_words(words, moved, row == i) for i in range(len(shown))]
+    return result.with_columns(pl.Series("words", note, dtype=pl.String))
 
 
 def _words(words: list[str], moved: NDArray[np.float64], mine: NDArray[np.bool_]) -> str:

@@ -63,10 +63,10 @@ class OtherCorpus:
                 f"{self.corpus}: {self.name} was trained on every text of its {where}, or on one "
                 "of its cluster; give a corpus of other texts", "all_leaked",
             )  # fmt: skip
-        found = slices_of(rows.part(part), rule, part)
+        result = slices_of(rows.part(part), rule, part)
         return ClassRun(
-            self.name, self.run.key, self.run.record["label"], part, found,
-            words_of(rule, found.majority, found.judged), f"corpus {self.corpus}",
+            self.name, self.run.key, self.run.record["label"], part, result,
+            words_of(rule, result.majority, result.judged), f"corpus {self.corpus}",
             {**self.leaks.to_dict(), "kept": keep_leaks},
         )  # fmt: skip
 

@@ -86,9 +86,9 @@ def propose(
         language = detect_among(read.texts.to_list(), counts)
     p = probabilities_of(logits(read.texts), language, run)
     pool = Pool(_ids(read), read.texts, language, p, tuple(run.record["classes"]))
-    found = label_next(name, pool, counts, known, n)
+    result = label_next(name, pool, counts, known, n)
     notes = unrecorded_notes(record_access(store, [run], *access)) if access else ()
-    return replace(found, notes=(*read.notes, *found.notes, *notes))
+    return replace(result, notes=(*read.notes, *result.notes, *notes))
 
 
 def _of_bundle(bundle: Bundle, texts: Texts, n: int, device: str) -> LabelNext:
@@ -102,9 +102,9 @@ def _of_bundle(bundle: Bundle, texts: Texts, n: int, device: str) -> LabelNext:
     known = TextSignatures.from_bytes(files[FILE]) if files else None
     language = answers.frame["language"].to_numpy().astype(np.str_)
     pool = Pool(_ids(read), read.texts, language, predictor.probabilities(read), promise.classes)
-    found = label_next(bundle.name, pool, promise.languages, known, n)
+    result = label_next(bundle.name, pool, promise.languages, known, n)
     unknown = "the bundle does not know the labelled texts: none was compared with them"
-    return replace(found, notes=(*read.notes, *found.notes, *[unknown] * (known is None)))
+    return replace(result, notes=(*read.notes, *result.notes, *[unknown] * (known is None)))
 
 
 def _ids(read: GivenTexts) -> pl.Series:

@@ -158,7 +158,7 @@ def weightedsum(logits: Tensor, y: Tensor, *, alpha: Scalar, gamma: Scalar) -> T
 
     Notes
     -----
-    Published with the mission. The cross-entropy anchors the scale, the AUC part stretches
+    Published by the study. The cross-entropy anchors the scale, the AUC part stretches
     it towards 0 and 1: over-confident, so calibrate afterwards.
     """
     return alpha * bce(logits, y) + (1 - alpha) * softauc(logits, y, gamma=gamma)
@@ -192,7 +192,7 @@ def variancereg(logits: Tensor, y: Tensor, *, lambda_var: Scalar) -> Tensor:
     """Cross-entropy that rewards spread, ``bce - lambda_var var(p)``.
 
     The variance is over the batch with n - 1, and 0 for one example; example i carries
-    ``n / (n-1) (p_i - mean p)^2`` of it. Published with the mission.
+    ``n / (n-1) (p_i - mean p)^2`` of it. Published by the study.
 
     Parameters
     ----------
@@ -221,7 +221,7 @@ def calibratedfocal(
     """Focal loss that ties the mean probability of a batch to its share of positives.
 
     ``focal + lambda_cal ((mean p - mean y) / temperature)^2``, the same addition for every example.
-    Published with the mission.
+    Published by the study.
 
     Parameters
     ----------

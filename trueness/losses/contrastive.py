@@ -86,7 +86,7 @@ def supcon(
     ``-sum_j w_ij (s_ij - ln sum_a exp s_ia) / sum_j w_ij`` with ``s = z_i . z_j / temperature``, j
     over the other points with the anchor's label and a over all other points of the pool, which is
     the batch and the memory. Khosla et al., "Supervised Contrastive Learning" (2020), the form with
-    the sum outside. Without `language` all w are 1, as published with the mission; with it,
+    the sum outside. Without `language` all w are 1, as published; with it,
     ``w_ij = cross_weight^[l_i != l_j] / n(l_j)``, n counting the texts of a language in the pool.
 
     Parameters

@@ -50,7 +50,7 @@ def focal(
     """Cross-entropy times ``alpha (1 - p_y)^gamma``.
 
     Lin et al., "Focal Loss for Dense Object Detection" (2017), for K classes; p_y is raised to 1e-6
-    inside the factor, as published with the mission.
+    inside the factor, as published.
 
     Parameters
     ----------

@@ -119,9 +119,9 @@ class Bars:
     def traded(self) -> Bars:
         """Bars without those of `idle`, and a note that says how many these are."""
         lost = int(self.idle.sum())
-        told = f"{self.name}: {lost:,} of {len(self):,} bars without a trade are left out"
+        note = f"{self.name}: {lost:,} of {len(self):,} bars without a trade are left out"
         kept = replace(self._part(~self.idle), notes=())
-        notes = (told,) * bool(lost) + _warnings(kept)
+        notes = (note,) * bool(lost) + _warnings(kept)
         return replace(kept, notes=notes)
 
     def _part(self, rows: slice | NDArray[np.bool_]) -> Bars:
@@ -168,13 +168,13 @@ class Volatility:
             If not a single date is shared.
         """
         position, age = self._before(dates)
-        found = (position >= 0) & (age <= LONGEST_CARRY_DAYS)
-        if not found.any():
+        result = (position >= 0) & (age <= LONGEST_CARRY_DAYS)
+        if not result.any():
             raise DataError(
                 f"{self.name}: {self.dates[0]} to {self.dates[-1]} shares no date with the bars "
                 f"({dates[0]} to {dates[-1]}); give a volatility index of the same period"
             )
-        return np.where(found, self.close[position], np.nan)
+        return np.where(result, self.close[position], np.nan)
 
     def lacking(self, dates: NDArray[np.datetime64]) -> NDArray[np.bool_]:
         """Which of the days of bars the index has no value of its own for, (T,)."""

@@ -37,14 +37,14 @@ class Earlier:
     @classmethod
     def of(cls, runs: Iterable[Any]) -> list[Earlier]:
         """Distinct data of some runs, the longest first, then by the dates that they gave."""
-        found: dict[tuple[str | None, ...], Earlier] = {}
+        result: dict[tuple[str | None, ...], Earlier] = {}
         for run in runs:
             task, origin = run.spec.task, run.record["data"]
             if task.kind == "market" and "lengths" in origin:
                 one = cls(task.bars, task.volatility, task.features, origin)
                 key = (one.bars, one.volatility, one.features, str(one.dated))
-                found.setdefault(key, one)
-        return sorted(found.values(), key=lambda one: (-one.rows, one.dated))
+                result.setdefault(key, one)
+        return sorted(result.values(), key=lambda one: (-one.rows, one.dated))
 
     @property
     def rows(self) -> int:

@@ -75,7 +75,7 @@ class MarketData:
         to find the run when bars go on.
         """
         panel, vix, own = self.panel, self.volatility, self.own
-        found = {
+        result = {
             "name": panel.name,
             "source": self.source,
             "volatility": vix.name if vix else None,
@@ -88,13 +88,13 @@ class MarketData:
             "dated": str(self.until),
         }
         if vix is not None:
-            found["volatility_rows"] = len(vix.dates)
+            result["volatility_rows"] = len(vix.dates)
         if not panel.alone:
-            found["series"] = {bars.name: bars.digest for bars in panel}
+            result["series"] = {bars.name: bars.digest for bars in panel}
         if own is not None:
-            found["features"] = own.source
-            found["inputs"] = own.inputs_digest(found["lengths"])
-        return found
+            result["features"] = own.source
+            result["inputs"] = own.inputs_digest(result["lengths"])
+        return result
 
     def in_words(self) -> str:
         """Name and last time."""

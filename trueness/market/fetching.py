@@ -20,7 +20,7 @@ from trueness.errors import DataError, SpecError, first_line
 from trueness.files import cache_folder
 from trueness.market.check import write_table
 from trueness.market.panel import Panel, load_panel
-from trueness.own import answering
+from trueness.own import translate_errors
 
 TICKER = re.compile(r"[A-Z0-9.^=&-]{1,20}")
 ISIN = re.compile(r"[A-Z]{2}[A-Z0-9]{9}[0-9]")
@@ -91,10 +91,10 @@ def fetch(tickers: Sequence[str], first: date, last: date | None = None) -> Fetc
     _check_period(first, last, as_of.date())
     if importlib.util.find_spec("yfinance") is None:
         raise DataError("yfinance is not installed; pip install 'trueness[data]'", "no_package")
-    found = {name: _history(name, first, last) for name in names}
-    notes = [note for name in names for note in _told_of_empty(name, found[name])]
+    result = {name: _history(name, first, last) for name in names}
+    notes = [note for name in names for note in _told_of_empty(name, result[name])]
     table = pl.concat([
-        found[name].filter(~_is_empty()).with_columns(
+        result[name].filter(~_is_empty()).with_columns(
             Ticker=pl.lit(name), **{"As Of": pl.lit(as_of.isoformat(timespec="seconds"))}
         ) for name in sorted(names)
     ])  # fmt: skip
@@ -145,7 +145,7 @@ def _history(name: str, first: date, last: date | None) -> pl.DataFrame:
     """Rows of a ticker as Yahoo gave them, also those without a price."""
     after = None if last is None else (last + timedelta(days=1)).isoformat()
     try:
-        with answering(name, "fetch"), _strict() as yfinance:
+        with translate_errors(name, "fetch"), _strict() as yfinance:
             given = yfinance.Ticker(name).history(
                 start=first.isoformat(), end=after, interval="1d", auto_adjust=False, actions=True,
                 keepna=True, timeout=TIMEOUT_S,
@@ -194,8 +194,8 @@ def _told_of_empty(name: str, table: pl.DataFrame) -> list[str]:
     days = table.filter(_is_empty())["Date"]
     if len(days) == len(table):
         raise DataError(f"{name}: Yahoo has no bars in this period; give another", "empty")
-    told = f"{name}: {len(days):,} rows without a price are left out, the first of"
-    return [f"{told} {days[0]}"] if len(days) else []
+    note = f"{name}: {len(days):,} rows without a price are left out, the first of"
+    return [f"{note} {days[0]}"] if len(days) else []
 
 
 def _refusal(name: str, error: BaseException) -> DataError:
@@ -206,9 +206,9 @@ def _refusal(name: str, error: BaseException) -> DataError:
         return DataError(f"{name}: Yahoo answers that there were too many requests; try again "
                          "later", "rate_limited")  # fmt: skip
     if "YFPricesMissingError" in kinds:
-        told = str(getattr(error, "yahoo_reason", None) or "Yahoo has no bars in this period")
-        unknown = "delisted" in told.lower()
-        return DataError(f"{name}: {told}; give another {'ticker' if unknown else 'period'}",
+        note = str(getattr(error, "yahoo_reason", None) or "Yahoo has no bars in this period")
+        unknown = "delisted" in note.lower()
+        return DataError(f"{name}: {note}; give another {'ticker' if unknown else 'period'}",
                          "unknown_ticker" if unknown else "empty")  # fmt: skip
     if kinds & set(UNKNOWN) or getattr(_response(error), "status_code", None) == 404:
         return DataError(f"{name}: Yahoo knows no such ticker", "unknown_ticker")
@@ -221,5 +221,5 @@ def _refusal(name: str, error: BaseException) -> DataError:
 
 def _response(error: BaseException) -> Any:  # noqa: ANN401 - of whichever library asks
     """Answer that an error is about, if it is about one."""
-    found = getattr(error, "response", None)
-    return None if getattr(found, "status_code", 0) == 0 else found
+    result = getattr(error, "response", None)
+    return None if getattr(result, "status_code", 0) == 0 else result

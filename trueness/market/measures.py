@@ -59,8 +59,8 @@ class Measures:
         *options
             Further arguments of the kernel.
         """
-        told = " ".join(np.array2string(np.asarray(one)) for one in options)
-        name = f"{kernel.name} {n} {told}"
+        note = " ".join(np.array2string(np.asarray(one)) for one in options)
+        name = f"{kernel.name} {n} {note}"
         if name not in self._made:
             self._made[name] = self._extended(name, kernel, n, options)
         return self._made[name]

@@ -119,8 +119,8 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
     if not text:
         return _read(as_frame(source), "features", panel)
     given = read_bar_table(Path(text))
-    found = _read(given.frame, text, panel)
-    return replace(found, notes=(*given.told(text), *found.notes))
+    result = _read(given.frame, text, panel)
+    return replace(result, notes=(*given.told(text), *result.notes))
 
 
 # ------------------------------------------------------------------------------------------- files
@@ -130,8 +130,8 @@ def _read(table: pl.DataFrame, name: str, panel: Panel) -> OwnFeatures:
     plain = {column: column.strip().lower() for column in table.columns}
     date = date_column(table)
     if date is None:
-        found = ", ".join(table.columns[:12])
-        raise DataError(f"{name}: no column Date; found {found}", "features")
+        result = ", ".join(table.columns[:12])
+        raise DataError(f"{name}: no column Date; found {result}", "features")
     ticker = next((c for c, n in plain.items() if n in TICKERS), None)
     names = _checked_names([c for c in table.columns if c not in (date, ticker)], name)
     values, notes = {}, []
@@ -180,19 +180,19 @@ def _aligned(
     """Rows of the file at the times of the bars, (T, C), and the share of bars that have one."""
     place = np.searchsorted(times, bars.dates).clip(max=len(times) - 1)
     there = times[place] == bars.dates
-    found = np.full((len(bars), rows.width), np.nan)
-    found[there] = _numbers(rows, name)[place[there]]
-    return found, float(there.mean())
+    result = np.full((len(bars), rows.width), np.nan)
+    result[there] = _numbers(rows, name)[place[there]]
+    return result, float(there.mean())
 
 
 def _numbers(rows: pl.DataFrame, name: str) -> Array:
     """Columns as numbers (n, C); NaN where they are empty or infinite."""
-    found = {column.name: as_numbers(column) for column in rows}
-    for column, numbers in found.items():
+    result = {column.name: as_numbers(column) for column in rows}
+    for column, numbers in result.items():
         if numbers is None:
             kind = rows.schema[column]
             raise DataError(f"{name}: {column} holds {kind}, numbers are expected", "features")
-    values = pl.DataFrame(found).cast(pl.Float64).to_numpy().astype(np.float64)
+    values = pl.DataFrame(result).cast(pl.Float64).to_numpy().astype(np.float64)
     large = np.abs(values[np.isfinite(values)]).max(initial=0)
     if large > LARGEST:
         raise DataError(
@@ -204,8 +204,8 @@ def _numbers(rows: pl.DataFrame, name: str) -> Array:
 def _infinite(table: pl.DataFrame, of: str) -> list[str]:
     """A note on infinite values, which count as missing."""
     known = [as_numbers(column) for column in table]
-    found = sum(int(one.is_infinite().sum()) for one in known if one is not None)
-    return [f"{of} holds {plural(found, 'infinite value')}, taken as missing"] if found else []
+    result = sum(int(one.is_infinite().sum()) for one in known if one is not None)
+    return [f"{of} holds {plural(result, 'infinite value')}, taken as missing"] if result else []
 
 
 def _digest(names: tuple[str, ...], values: Mapping[str, Array]) -> str:
@@ -248,12 +248,12 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     names: tuple[str, ...] = ()
     notes: list[str] = []
     for bars in panel:
-        found = _called(function, bars, reference, beside)
+        result = _called(function, bars, reference, beside)
         if names:
-            _check_same(found, names, bars.name, reference)
-        names = names or _checked_names(found.columns, reference)
-        values[bars.name] = _numbers(found, reference)
-        notes += _infinite(found, f"{reference}({bars.name})")
+            _check_same(result, names, bars.name, reference)
+        names = names or _checked_names(result.columns, reference)
+        values[bars.name] = _numbers(result, reference)
+        notes += _infinite(result, f"{reference}({bars.name})")
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
@@ -267,10 +267,10 @@ def _computed(reference: str, panel: Panel, beside: Path) -> OwnFeatures:
     return OwnFeatures(reference, digest, names, values, ahead, tuple(notes))
 
 
-def _check_same(found: pl.DataFrame, names: tuple[str, ...], of: str, reference: str) -> None:
-    if tuple(found.columns) != names:
+def _check_same(result: pl.DataFrame, names: tuple[str, ...], of: str, reference: str) -> None:
+    if tuple(result.columns) != names:
         raise DataError(
-            f"{reference}: {', '.join(found.columns[:5])} for {of}, {', '.join(names[:5])} before",
+            f"{reference}: {', '.join(result.columns[:5])} for {of}, {', '.join(names[:5])} before",
             "features",
         )
 
@@ -278,10 +278,10 @@ def _check_same(found: pl.DataFrame, names: tuple[str, ...], of: str, reference:
 def _called(function: Any, bars: Bars, reference: str, beside: Path) -> pl.DataFrame:  # noqa: ANN401
     """What a function says of some bars: a frame with a row for each."""
     adjusted = bars.adjusted().frame().drop("Adj Close")
-    with own.answering(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
-        found = function(adjusted)
+    with own.translate_errors(f"{reference}({bars.name}, {len(bars):,} bars)", "features", beside):
+        result = function(adjusted)
     try:
-        table = as_frame(found)
+        table = as_frame(result)
     except DataError as error:
         raise DataError(f"{reference}({bars.name}): {error}", "features") from None
     if len(table) != len(bars):

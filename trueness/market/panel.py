@@ -148,8 +148,8 @@ def _volumes(series: Sequence[Bars]) -> list[str]:
     without = [one.name for one in series if one.volume is None]
     if len(without) in (0, len(series)):
         return []
-    told = f"{', '.join(without[:5])}{' ...' if len(without) > 5 else ''}"
-    return [f"no volume of {told}: columns that need it are left out for all series"]
+    note = f"{', '.join(without[:5])}{' ...' if len(without) > 5 else ''}"
+    return [f"no volume of {note}: columns that need it are left out for all series"]
 
 
 def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
@@ -173,10 +173,10 @@ def _calendars(series: Sequence[Bars]) -> tuple[str, ...]:
     if not missing:
         return ()
     worst = sorted(missing, key=lambda name: -missing[name])[:5]
-    told = ", ".join(f"{name} {missing[name]:,}" for name in worst)
+    note = ", ".join(f"{name} {missing[name]:,}" for name in worst)
     return (
         f"calendars differ: {len(missing)} of {len(series)} series lack times that others have "
-        f"({told}{' ...' if len(missing) > 5 else ''}); rows are aligned by time",
+        f"({note}{' ...' if len(missing) > 5 else ''}); rows are aligned by time",
     )
 
 

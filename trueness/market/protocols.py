@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from trueness.errors import DataError
 from trueness.examples import PARTS
-from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
+from trueness.spec.evaluation import Combinatorial, Holdout, PurgedKFold, WalkForward
 
 Times: TypeAlias = NDArray[np.datetime64]
 Parts: TypeAlias = NDArray[np.int8]
@@ -50,12 +50,12 @@ class Reach:
 
     def _at(self, rows: NDArray[np.int64]) -> Times:
         """Time of a row of each window's series; far away after its end."""
-        found = np.empty(len(rows), "datetime64[s]")
+        result = np.empty(len(rows), "datetime64[s]")
         for i, times in enumerate(self.times):
             mine = self.series == i
             padded = np.append(times.astype("datetime64[s]"), FAR)
-            found[mine] = padded[np.minimum(rows[mine], len(times))]
-        return found
+            result[mine] = padded[np.minimum(rows[mine], len(times))]
+        return result
 
     @property
     def begin(self) -> Times:
@@ -80,7 +80,7 @@ def parts_of(rule: Any, reach: Reach) -> Parts:  # noqa: ANN401 - one of the sha
 # ------------------------------------------------------------------------------------- one division
 
 
-def _holdout(rule: Mission, reach: Reach) -> Parts:
+def _holdout(rule: Holdout, reach: Reach) -> Parts:
     """Regions by date; a window with its label lies inside one of them or in none."""
     validation, test = np.datetime64(rule.val_start), np.datetime64(rule.test_start)
     begin, end = reach.begin, reach.end()
@@ -193,7 +193,7 @@ def latest_held_back(reach: Reach, share_pct: float, embargo: int = 0) -> Parts:
 
 
 RULES: dict[type, Callable[[Any, Reach], Parts]] = {
-    Mission: _holdout,
+    Holdout: _holdout,
     WalkForward: _walk_forward,
     PurgedKFold: _purged_kfold,
     Combinatorial: _combinatorial,

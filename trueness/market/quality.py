@@ -356,7 +356,7 @@ def audit(
     -------
     Audit
     """
-    told = on_step or (lambda what, done, of: None)
+    report = on_step or (lambda what, done, of: None)
     compute = compute or (lambda some: feature_table(some, tier, vix))
     table = compute(bars)
     latest = max(int((~np.isnan(column)).argmax()) for column in table.values.T)
@@ -366,7 +366,7 @@ def audit(
         again = compute(bars.head(cut))
         for column, rows in zip(columns, look_ahead_rows(table.values, again.values), strict=True):
             column.look_ahead_rows = max(column.look_ahead_rows, int(rows))
-        told("truncate and recompute", done, len(points))
+        report("truncate and recompute", done, len(points))
     result = Audit(tier, bars.name, columns, points, notes=table.notes)
     if parts is not None and y is not None:
         _add_label(result, table, parts, y, block)
@@ -394,7 +394,7 @@ def _add_label(
     usable = [i for i in range(values.shape[1]) if not np.isnan(values[:, i]).all()]
     medians = np.nanmedian(values[:, usable], axis=0)
     filled = np.where(np.isnan(values[:, usable]), medians, values[:, usable])
-    found = relation_to_label(filled, y[train], block=block)
+    matches = relation_to_label(filled, y[train], block=block)
     for k, i in enumerate(usable):
-        for name, value in found.items():
+        for name, value in matches.items():
             setattr(result.columns[i], name, float(value[k]))

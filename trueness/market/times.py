@@ -129,8 +129,8 @@ def _unshifted(day: pl.Series, written: pl.Series, name: str) -> tuple[pl.Series
     moved = day.dt.offset_by("1d")
     if len(clock) > 2 or weekend < SUNDAY_SHARE or (moved.dt.weekday() > 5).any():
         return day, []
-    told = f"{name}: {' and '.join(clock)} is taken for midnight of the next day, written in UTC"
-    return moved, [told]
+    note = f"{name}: {' and '.join(clock)} is taken for midnight of the next day, written in UTC"
+    return moved, [note]
 
 
 def _slashed(text: pl.Series, name: str) -> tuple[pl.Series, list[str]]:

@@ -24,11 +24,11 @@ from trueness.market.panel import Panel
 from trueness.market.primitives import realised_volatility
 from trueness.market.protocols import Reach, latest_held_back, parts_of
 from trueness.market.spacing import days_between
-from trueness.spec.evaluation import Mission
+from trueness.spec.evaluation import Holdout
 from trueness.spec.target import LabelColumn
 from trueness.spec.task import MarketTask
 
-MISSION_SHARES = (0.909, 0.970)
+HOLDOUT_SHARES = (0.909, 0.970)
 """Positions of validation and test start in the published data, as shares of its time span."""
 WALK_SHARE = 0.4
 REGIMES = ("calm", "normal", "turbulent")
@@ -69,11 +69,11 @@ def market_examples(task: MarketTask, evaluation: Any, data: MarketData) -> Exam
         ``frequent_event`` if the event happens on more than three of four bars.
     """
     check_target(task, data)
-    found, reach = _windows(task, data)
-    notes = (*found.notes, *_of_protocol(evaluation, data.panel))
-    found = replace(found, parts=parts_of(evaluation, reach), notes=notes)
-    _check_parts(found, task, evaluation)
-    return found
+    result, reach = _windows(task, data)
+    notes = (*result.notes, *_of_protocol(evaluation, data.panel))
+    result = replace(result, parts=parts_of(evaluation, reach), notes=notes)
+    _check_parts(result, task, evaluation)
+    return result
 
 
 def refit_examples(
@@ -95,15 +95,15 @@ def refit_examples(
         With code ``one_class`` if a part lacks positives or negatives.
     """
     check_target(task, data)
-    found, reach = _windows(task, data)
+    result, reach = _windows(task, data)
     parts = latest_held_back(reach, share_pct, getattr(evaluation, "embargo", 0))
-    found = replace(found, parts=parts)
+    result = replace(result, parts=parts)
     for part in ("train", "validation"):
-        n, positives = found.counts()[0].get(part, (0, 0))
+        n, positives = result.counts()[0].get(part, (0, 0))
         if positives in (0, n):
             raise DataError(f"{part} has {n} windows, {positives} of them positive; both classes "
                             "are needed", "one_class")  # fmt: skip
-    return found
+    return result
 
 
 def unseen_examples(task: MarketTask, data: MarketData) -> Examples:
@@ -116,8 +116,8 @@ def unseen_examples(task: MarketTask, data: MarketData) -> Examples:
     DataError
         If the bars are too few for a window.
     """
-    found, reach = _windows(task, data, labelled=False)
-    return replace(found, parts=np.zeros((1, len(reach.first)), np.int8))
+    result, reach = _windows(task, data, labelled=False)
+    return replace(result, parts=np.zeros((1, len(reach.first)), np.int8))
 
 
 def _windows(
@@ -178,9 +178,9 @@ class _Cut:
 def _cuts(task: MarketTask, data: MarketData, *, labelled: bool) -> tuple[list[_Cut], list[str]]:
     cuts, notes = [], []
     for bars in data.panel:
-        cut, told = _cut(task, bars, data, labelled=labelled)
+        cut, note = _cut(task, bars, data, labelled=labelled)
         cuts.append(cut)
-        notes.append([*bars.notes, *told])
+        notes.append([*bars.notes, *note])
     if data.panel.alone:
         return cuts, notes[0]
     return cuts, _of_many(data.panel, notes)
@@ -287,18 +287,18 @@ def _stacked(cuts: Sequence[_Cut], task: MarketTask, data: MarketData) -> NDArra
 
 
 def _extra(cuts: Sequence[_Cut]) -> dict[str, NDArray[Any]]:
-    found: dict[str, NDArray[Any]] = {
+    result: dict[str, NDArray[Any]] = {
         "regime": np.concatenate([cut.regime[cut.last] for cut in cuts])
     }
     others = [cut.opposite[cut.last] for cut in cuts if cut.opposite is not None]
-    return {**found, "y_mirror": np.concatenate(others)} if others else found
+    return {**result, "y_mirror": np.concatenate(others)} if others else result
 
 
 def _of_protocol(evaluation: Any, panel: Panel) -> tuple[str, ...]:  # noqa: ANN401
     """What a protocol may not claim, and that the data end before the test part, if they do."""
     if evaluation.caution:
         return (f"{evaluation.protocol} {evaluation.caution}",)
-    if isinstance(evaluation, Mission) and panel.last < np.datetime64(evaluation.test_start):
+    if isinstance(evaluation, Holdout) and panel.last < np.datetime64(evaluation.test_start):
         return (f"no test part: the data end {panel.last}, before {evaluation.test_start}",)
     return ()
 
@@ -328,7 +328,7 @@ def check_target(task: MarketTask, data: MarketData) -> None:
 
 
 def _check_parts(examples: Examples, task: MarketTask, evaluation: Any) -> None:  # noqa: ANN401
-    needed = ("train", "validation") if isinstance(evaluation, Mission) else (
+    needed = ("train", "validation") if isinstance(evaluation, Holdout) else (
         "train", "validation", "oof")  # fmt: skip
     size = task.context + task.horizon
     why = "".join(f"; {note}" for note in examples.notes if "gaps older than" in note)
@@ -358,25 +358,25 @@ def resolve_evaluation(
 ) -> dict[str, Any]:
     """Fill in the dates that a campaign leaves open, from the first and the last time of the data.
 
-    `mission` keeps the published dates where the data reach into them, else takes the same shares
+    `holdout` keeps the published dates where the data reach into them, else takes the same shares
     of the time span; `walk_forward` starts on the first of January after 40 % of the span.
 
     Examples
     --------
     >>> span = np.datetime64("1999-01-04"), np.datetime64("2018-12-31")
-    >>> resolve_evaluation({"protocol": "mission"}, *span)["val_start"]
+    >>> resolve_evaluation({"protocol": "holdout"}, *span)["val_start"]
     datetime.date(2017, 3, 6)
     """
     begin, end = (time.astype("datetime64[D]").astype(date) for time in (first, last))
     span = end - begin
-    if evaluation.get("protocol") == "mission" and not {"val_start", "test_start"} & set(
+    if evaluation.get("protocol") == "holdout" and not {"val_start", "test_start"} & set(
         evaluation
     ):
-        default = Mission(protocol="mission")
+        default = Holdout(protocol="holdout")
         covered = default.val_start + (default.test_start - default.val_start) / 2 <= end
         if begin < default.val_start and covered:
             return evaluation
-        val, test = (begin + span * share for share in MISSION_SHARES)
+        val, test = (begin + span * share for share in HOLDOUT_SHARES)
         return {**evaluation, "val_start": val, "test_start": test}
     if evaluation.get("protocol") == "walk_forward" and "start" not in evaluation:
         return {**evaluation, "start": date((begin + span * WALK_SHARE).year + 1, 1, 1)}

@@ -103,8 +103,8 @@ def parse_budget(text: str | int) -> int:
     """
     if isinstance(text, str) and text.startswith("label:"):
         raise SpecError(f"{text} is a list of published shapes, not a size; ask label_space")
-    found = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([kmb]?)", str(text).strip().lower())
-    size = 0.0 if found is None else float(found[1]) * UNITS[found[2]]
+    result = re.fullmatch(r"(\d{1,12}(?:\.\d{1,9})?)([kmb]?)", str(text).strip().lower())
+    size = 0.0 if result is None else float(result[1]) * UNITS[result[2]]
     if isinstance(text, bool) or size < 1 or size != int(size):
         raise SpecError(f"budget {text!r} is not a number of parameters; write 750k, 2M or 2B")
     return int(size)

@@ -73,30 +73,30 @@ def _largest(scores: Numbers) -> np.float32:
 
 
 @kernel
-def _products(row: Numbers, table: Numbers, found: Numbers) -> None:
+def _products(row: Numbers, table: Numbers, result: Numbers) -> None:
     """Fill products (C,) of a row (d,) with every column of a table (d, C)."""
     for first in range(0, len(row), LANES):
         a, b, c, d = row[first], row[first + 1], row[first + 2], row[first + 3]
-        for j in range(len(found)):
+        for j in range(len(result)):
             new = (a * table[first, j] + b * table[first + 1, j]
                    + c * table[first + 2, j] + d * table[first + 3, j])  # fmt: skip
             if first > 0:
-                new += found[j]
-            found[j] = new
+                new += result[j]
+            result[j] = new
 
 
 @kernel
-def _mixture(weights: Numbers, table: Numbers, scale: np.float32, found: Numbers) -> None:
+def _mixture(weights: Numbers, table: Numbers, scale: np.float32, result: Numbers) -> None:
     """Sums (d,) of the columns of a table (d, C) times weights (C,) and a scale."""
-    for first in range(0, len(found), LANES):
+    for first in range(0, len(result), LANES):
         a = b = c = d = _0
         for j in range(len(weights)):
             a += weights[j] * table[first, j]
             b += weights[j] * table[first + 1, j]
             c += weights[j] * table[first + 2, j]
             d += weights[j] * table[first + 3, j]
-        found[first], found[first + 1] = a * scale, b * scale
-        found[first + 2], found[first + 3] = c * scale, d * scale
+        result[first], result[first + 1] = a * scale, b * scale
+        result[first + 2], result[first + 3] = c * scale, d * scale
 
 
 @kernel

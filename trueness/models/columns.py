@@ -89,8 +89,8 @@ def _gradients(part: list[Tensor], given: Tensor, dtype: torch.dtype) -> list[Te
     given = given.float()
     of_mixed = (given @ out).view(*x.shape, *slope.shape[2:])
     inputs = (t.numpy() for t in (x, keep, slope, shift, of_mixed))
-    mixed, *found = map(torch.from_numpy, gradients(*inputs, torch.get_num_threads()))
-    return [*found, given.T @ mixed.flatten(1)]
+    mixed, *matches = map(torch.from_numpy, gradients(*inputs, torch.get_num_threads()))
+    return [*matches, given.T @ mixed.flatten(1)]
 
 
 def _pieces(x: Tensor, slope: Tensor) -> Iterator[tuple[int, slice]]:
@@ -138,8 +138,8 @@ class _ColumnAttention(torch.autograd.Function):
         inputs = [t.detach() for t in ctx.saved_tensors]
         sums = {i: torch.zeros_like(inputs[i]) for i in (0, 2, 3, 4)}
         for m, days in _pieces(inputs[0], inputs[2]):
-            found = _gradients(_part(inputs, m, days), grad[m, days], ctx.dtype)
-            for (i, total), new in zip(sums.items(), found, strict=True):
+            result = _gradients(_part(inputs, m, days), grad[m, days], ctx.dtype)
+            for (i, total), new in zip(sums.items(), result, strict=True):
                 total[(m, days) if i == 0 else m] += new
         return tuple(sums.get(i) for i in range(6))
 

@@ -1,4 +1,4 @@
-"""Bidirectional text encoder with a classifier on top, as published with the mission.
+"""Bidirectional text encoder with a classifier on top, as published.
 
 Pre-norm transformer over token ids with rotary positions (Su et al., "RoFormer: Enhanced
 Transformer with Rotary Position Embedding", 2021), grouped queries (Ainslie et al., "GQA: Training

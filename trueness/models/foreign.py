@@ -33,7 +33,7 @@ from trueness.models.measuring import (
     weights,
 )
 from trueness.models.noise import DropoutSource, NoNoise
-from trueness.own import answering, check_pinned, load
+from trueness.own import check_pinned, load, translate_errors
 from trueness.spec import model as shapes
 
 TRIED = 4
@@ -135,7 +135,7 @@ def trial(model: shapes.Module, n_features: int, context: int, beside: Path) -> 
     check_pinned(model, beside)
     x = torch.randn(TRIED, context, n_features, generator=torch.Generator().manual_seed(0))
     make = partial(_made, model, n_features, context, beside)
-    with _aside(0), answering(f"{model.of} on windows {tuple(x.shape)}", "module_forward"):
+    with _aside(0), translate_errors(f"{model.of} on windows {tuple(x.shape)}", "module_forward"):
         net = Foreign(make(), taps=False).eval()
         _check_weights(model, net)
         _check_scores(model, net, x)
@@ -191,7 +191,7 @@ def _aside(seed: int) -> Generator[None]:
 def _made(model: shapes.Module, n_features: int, context: int, beside: Path) -> nn.Module:
     """What the class makes of its arguments."""
     maker = load(model.of, beside)
-    with answering(model.of, "module_build"):
+    with translate_errors(model.of, "module_build"):
         wanted = inspect.signature(maker).parameters
         sizes = {"n_features": n_features, "context": context}
         net = maker(**{k: v for k, v in sizes.items() if k in wanted} | model.params)
@@ -308,7 +308,7 @@ def _can_be_tapped(net: Foreign, x: Tensor) -> bool:
 def _can_be_stacked(net: Foreign, x: Tensor) -> bool:
     """Whether `torch.func` takes it, and neither its windows nor its steps see each other."""
     try:
-        with answering("in a stack", "module_stack"), warnings.catch_warnings():
+        with translate_errors("in a stack", "module_stack"), warnings.catch_warnings():
             warnings.filterwarnings("error", message=".*performance drop.*")
             return _keeps_to_itself(net.train(), x) and _equals_itself_in_a_stack(net, x)
     except SpecError:

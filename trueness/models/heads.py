@@ -1,6 +1,6 @@
 """Heads on the pooled vector of a text: two classifiers, and the projection of a contrastive loss.
 
-Sizes as published with the mission. Heads start from torch's default uniform distribution, unlike
+Sizes as published. Heads start from torch's default uniform distribution, unlike
 the encoder below them.
 """
 

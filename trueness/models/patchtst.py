@@ -234,9 +234,9 @@ def statistics(
     """What the training windows, in pieces (b, L, C), decide of the regimes."""
     if model.regime.kind == "none":
         return {}
-    found = decided(model.regime, windows, names)
+    result = decided(model.regime, windows, names)
     first = [""] if model.networks == 1 else [f"networks.{k}." for k in range(model.networks)]
-    return {f"{one}detector.{name}": value for one in first for name, value in found.items()}
+    return {f"{one}detector.{name}": value for one in first for name, value in result.items()}
 
 
 def multiply_adds(model: shapes.PatchTST, n_features: int, context: int) -> int:

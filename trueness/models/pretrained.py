@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from trueness.errors import SpecError
 from trueness.models.heads import HEADS, Projection, classified, pooled_positions, projected
 from trueness.models.layers import full_precision, trained
-from trueness.own import answering, check_installed
+from trueness.own import check_installed, translate_errors
 from trueness.spec import titles
 from trueness.spec.tuning import Lora
 
@@ -112,7 +112,7 @@ class PretrainedClassifier(nn.Module):
 
     def complete(self) -> dict[str, Tensor]:
         """All weights under the names of the untuned network, low-rank products added."""
-        found = {
+        result = {
             name.replace(".base_layer.", "."): weight.detach()
             for name, weight in self.named_parameters() if ADAPTER not in name
         }  # fmt: skip
@@ -120,8 +120,8 @@ class PretrainedClassifier(nn.Module):
             if ADAPTER in "".join(child for child, _ in module.named_children()):
                 adapted: Any = module
                 product = adapted.get_delta_weight("default").detach()
-                found[f"{name}.weight"] = found[f"{name}.weight"] + product
-        return found
+                result[f"{name}.weight"] = result[f"{name}.weight"] + product
+        return result
 
 
 def build_heads(
@@ -192,12 +192,12 @@ def _transformers() -> Any:  # noqa: ANN401 - a module
 def _loaded(folder: Path) -> Any:  # noqa: ANN401 - a module with a config
     """Encoder with the weights of a folder, in float32."""
     transformers = _transformers()
-    with answering(f"{folder} cannot be loaded", "unloadable"), _unwarned():
-        model, told = transformers.AutoModel.from_pretrained(
+    with translate_errors(f"{folder} cannot be loaded", "unloadable"), _unwarned():
+        model, note = transformers.AutoModel.from_pretrained(
             folder, trust_remote_code=False, local_files_only=True, use_safetensors=True,
             dtype=torch.float32, output_loading_info=True,
         )  # fmt: skip
-    lost = sorted(name for name in told["missing_keys"] if not name.startswith("pooler."))
+    lost = sorted(name for name in note["missing_keys"] if not name.startswith("pooler."))
     if lost:
         raise SpecError(f"{folder}: no weights for {lost[0]} (and {len(lost) - 1} more)",
                         "unloadable")  # fmt: skip
@@ -207,7 +207,7 @@ def _loaded(folder: Path) -> Any:  # noqa: ANN401 - a module with a config
 def _blank(config: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Encoder whose weights are to be loaded."""
     transformers = _transformers()
-    with answering("the config of the encoder cannot be used", "unloadable"), _unwarned():
+    with translate_errors("the config of the encoder cannot be used", "unloadable"), _unwarned():
         from transformers.initialization import no_init_weights
 
         made = transformers.CONFIG_MAPPING[config["model_type"]].from_dict(dict(config))
@@ -239,7 +239,7 @@ def _add_low_rank(model: nn.Module, tune: Lora, generator: torch.Generator) -> N
     check_installed("peft")
     linear = [name for name, one in model.named_modules() if isinstance(one, nn.Linear)]
     chosen = tune.chosen(linear)
-    with answering("low-rank matrices cannot be added", "unloadable"), _unwarned():
+    with translate_errors("low-rank matrices cannot be added", "unloadable"), _unwarned():
         from peft import LoraConfig, inject_adapter_in_model
 
         scale: Any = tune.alpha
@@ -258,11 +258,11 @@ def _depths(encoder: nn.Module) -> tuple[dict[str, int], int]:
     stack, layers = next(
         (name, len(one)) for name, one in encoder.named_modules() if isinstance(one, nn.ModuleList)
     )
-    found = {}
+    result = {}
     for name, _ in encoder.named_parameters():
         inside = name.removeprefix(f"{stack}.")
         if inside != name:
-            found[name] = 1 + int(inside.partition(".")[0])
+            result[name] = 1 + int(inside.partition(".")[0])
         else:
-            found[name] = 0 if "embed" in name else layers
-    return found, layers
+            result[name] = 0 if "embed" in name else layers
+    return result, layers

@@ -130,8 +130,8 @@ def _centres(
 
     del names
     points = [described(piece.float()) for piece in pieces]
-    found = standardisation(points)
-    shift, scale = found["columns.shift"], found["columns.scale"]
+    result = standardisation(points)
+    shift, scale = result["columns.shift"], result["columns.scale"]
     scaled = (torch.cat(points) - shift) / scale
     if len(scaled) < shape.n_clusters:
         raise SpecError(
@@ -165,12 +165,12 @@ def decided(
     """
     pieces = list(windows)
     row = REGIMES[shape.kind]
-    found = {name: value.cpu() for name, value in row.decide(shape, pieces, names).items()}
+    result = {name: value.cpu() for name, value in row.decide(shape, pieces, names).items()}
     detector = Detector(shape, pieces[0].shape[2])
-    for name, value in found.items():
+    for name, value in result.items():
         detector.get_buffer(name).copy_(value)
     counts = torch.stack([detector(piece.cpu()).sum(0) for piece in pieces]).sum(0)
-    return {**found, "weight": _weights(shape, counts)}
+    return {**result, "weight": _weights(shape, counts)}
 
 
 def _weights(shape: Any, counts: Tensor) -> Tensor:  # noqa: ANN401

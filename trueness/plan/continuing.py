@@ -88,15 +88,15 @@ def _with_members(spec: Any, known: Mapping[str, tuple[Run, str]]) -> Any:  # no
     return spec.model_copy(update={"model": spec.model.with_members(keys)})
 
 
-def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], str]:
+def continued(result: Predecessors, todo: Plan) -> tuple[dict[str, Continued], str]:
     """What each run to be made continues, and a sentence on all of them."""
     made: dict[str, Continued] = {}
     folds: dict[tuple[str, str], dict[int, int]] = {}
     kept = trained = changed = 0
     for spec in todo.specs:
-        if spec.key not in found.known:
+        if spec.key not in result.known:
             continue
-        (run, last), key = found.known[spec.key], task_of(spec.task.kind).examples_key
+        (run, last), key = result.known[spec.key], task_of(spec.task.kind).examples_key
         if _other_columns(run, spec, todo):
             changed += 1
             continue
@@ -109,14 +109,14 @@ def continued(found: Predecessors, todo: Plan) -> tuple[dict[str, Continued], st
             kept += len(mine)
             trained += todo.examples_of(spec).n_folds - len(mine)
         made[spec.key] = Continued(run.key, earlier_keys(run), last, mine)
-    told = (
+    note = (
         f"{plural(len(made), 'stored run')} continued: {plural(kept, 'fold')} of networks with "
         f"stored weights, {trained} to be trained; estimators are fitted again"
     )
     if changed:
-        told = f"{plural(changed, 'run')} trained from the start: other columns than before; {told}"
-    none = "" if found.refused else "no stored run has bars that end earlier; all are trained"
-    return made, told if made or changed else none
+        note = f"{plural(changed, 'run')} trained from the start: other columns than before; {note}"
+    none = "" if result.refused else "no stored run has bars that end earlier; all are trained"
+    return made, note if made or changed else none
 
 
 def _other_columns(run: Run, spec: Any, todo: Plan) -> bool:  # noqa: ANN401

@@ -46,13 +46,13 @@ def _resolved(part: str, specs: list[Any], todo: Plan) -> dict[str, Any]:
     candidates = len({spec.candidate for spec in specs})
     y, blocks, group = _labels(examples, part, rule.block)
     days, positives = len(y), int(y.sum())
-    found = power_of_labels(y, blocks, candidates, rule.budget, rule.confidence, group)
-    if found is None:
+    result = power_of_labels(y, blocks, candidates, rule.budget, rule.confidence, group)
+    if result is None:
         words = f"{plural(days, units_in_words(rule, part, n=1))} with {positives} positives"
         line = f"Power: none, {words} cannot show any difference."
         return {"part": part, "samples": days, "positives": positives, "lines": [line]}
-    lines = power_sentences(found, units_in_words(rule, part, n=1))
-    return {"part": part, **found, "lines": lines}
+    lines = power_sentences(result, units_in_words(rule, part, n=1))
+    return {"part": part, **result, "lines": lines}
 
 
 def _labels(
@@ -100,12 +100,12 @@ def _work_words(size: dict[str, Any]) -> list[str]:
     if work is None:
         return []
     likely, soon = size["gflop_expected"], size["hours_expected"]
-    told = f"at most {_gflop(work)} GFLOP"
-    told += "" if likely is None else f" (about {_gflop(likely)} expected)"
+    note = f"at most {_gflop(work)} GFLOP"
+    note += "" if likely is None else f" (about {_gflop(likely)} expected)"
     if hours is None:
-        return [told, "time known after the first"] if work else [told]
+        return [note, "time known after the first"] if work else [note]
     most, mean = hours_text(hours), None if soon is None else hours_text(soon)
-    return [told, most if mean in (None, most) else f"{most} (about {mean})"]
+    return [note, most if mean in (None, most) else f"{most} (about {mean})"]
 
 
 def _gflop(work: float) -> str:
@@ -250,8 +250,8 @@ def _split_table(rows: Sequence[dict[str, Any]], title: str) -> Table:
     binary = "positives" in folds[0][parts[0]]
     kind = "share" if binary else "count"
     columns = [Column("fold", "count", 9), *(Column(part, kind, 8) for part in parts)]
-    told = "Positives among the units of each part." if binary else "Units of each part."
-    return Table(columns, cells, title, told)
+    note = "Positives among the units of each part." if binary else "Units of each part."
+    return Table(columns, cells, title, note)
 
 
 def _of_part(counts: dict[str, int]) -> Estimate | int:

@@ -120,15 +120,15 @@ class Plan:
 
     def _rates(self, jobs: Sequence[Job], setting: Setting) -> list[float | None]:
         """GFLOP per second of each job, tried here or as in stored runs; None if nothing tells."""
-        found: list[float | None] = [None] * len(jobs)
+        result: list[float | None] = [None] * len(jobs)
         for name in {job.engine for job in jobs}:
             places = [k for k, job in enumerate(jobs) if job.engine == name]
             tried = engine_of(name).rates([jobs[k] for k in places], setting)
             if tried is None:
                 tried = [measured_rate(self.store, name, setting.device.name)] * len(places)
             for k, rate in zip(places, tried, strict=True):
-                found[k] = rate
-        return found
+                result[k] = rate
+        return result
 
 
 def _hours(work: list[float], rates: list[float | None], workers: int) -> float | None:
@@ -204,12 +204,12 @@ def measured_rate(store: Store, engine: str, device: str) -> float | None:
 
 def epochs_trained(store: Store, engine: str) -> float | None:
     """Epochs over those allowed in stored runs that stop early, by the median; None without any."""
-    found = [
+    result = [
         mean(run.record["last_epochs"]) / run.spec.recipe.epochs
         for run in store.all_runs(TIMED)[0]
         if run.record.get("last_epochs") and run.spec.model.engine == engine
     ]
-    return median(found) if found else None
+    return median(result) if result else None
 
 
 def _examples(campaign: Campaign, entry: Entry) -> Any:  # noqa: ANN401

@@ -177,12 +177,12 @@ def names_of(
         return _json_names(path, among)
     if kind in STORED:
         try:
-            found = next(_stored(path, None, 0, separator)).frame.columns
+            result = next(_stored(path, None, 0, separator)).frame.columns
         except (pl.exceptions.PolarsError, OSError) as error:
             raise unreadable(path, error) from None
     else:
-        found = next(portions(path, separator=separator, rows=1)).frame.columns
-    return [name for name in found if among is None or name in among]
+        result = next(portions(path, separator=separator, rows=1)).frame.columns
+    return [name for name in result if among is None or name in among]
 
 
 def _format(path: Path) -> Callable[..., Iterator[Portion]]:
@@ -259,10 +259,10 @@ def _json_lines(
     del separator
     counted: Counter[str] = Counter()
     skipped: Counter[str] = Counter()
-    found, first = _records(path, skipped), True
+    result, first = _records(path, skipped), True
     seen: set[str] = set()
     while True:
-        some = list(islice(found, most))
+        some = list(islice(result, most))
         names = columns
         if names is None:
             names = list(dict.fromkeys(n for record, _ in some for n in record))

@@ -47,8 +47,8 @@ def as_numbers(column: pl.Series) -> pl.Series | None:
     present = text.set(text.str.to_lowercase().is_in(["", *MISSING_NUMBERS]), None)
     kinds = (pl.Int64, pl.UInt64, pl.Float64)
     tried = (present.cast(kind, strict=False) for kind in kinds)
-    found = next((one for one in tried if one.null_count() == present.null_count()), None)
-    return found.fill_nan(None) if found is not None and found.dtype.is_float() else found
+    result = next((one for one in tried if one.null_count() == present.null_count()), None)
+    return result.fill_nan(None) if result is not None and result.dtype.is_float() else result
 
 
 def odd_content(column: pl.Series) -> str:

@@ -154,7 +154,7 @@ def glued(text: str) -> str:
     >>> glued("pooled 43 % (25–63) · 13/30 here").replace(NBSP, "_")
     'pooled 43_%_(25–63)_·_13/30 here'
     """
-    return GLUED.sub(lambda found: found[0].replace(" ", NBSP), text)
+    return GLUED.sub(lambda result: result[0].replace(" ", NBSP), text)
 
 
 def spans(text: str) -> list[tuple[str, bool]]:

@@ -156,10 +156,10 @@ def words(text: str) -> Markup:
 def _numbers(text: str) -> Markup:
     """Escaped text; whatever could be broken inside of a number is held together."""
     pieces, end = [], 0
-    for found in GLUED.finditer(text):
-        if re.search("[ –/]", found[0]):
-            pieces += [escape(text[end : found.start()]), _NUMBER.format(found[0])]
-            end = found.end()
+    for result in GLUED.finditer(text):
+        if re.search("[ –/]", result[0]):
+            pieces += [escape(text[end : result.start()]), _NUMBER.format(result[0])]
+            end = result.end()
     return Markup("").join([*pieces, escape(text[end:])])
 
 

@@ -78,9 +78,9 @@ def escaped(text: str) -> str:
     return AT_START.sub(_started, "".join(pieces).strip())
 
 
-def _started(found: re.Match[str]) -> str:
+def _started(result: re.Match[str]) -> str:
     """Beginning of a line that would begin a heading or a list."""
-    space, mark = found.groups()
+    space, mark = result.groups()
     return f"{space}{mark}\\" if mark.isdigit() else f"{space}\\{mark}"
 
 
@@ -139,7 +139,7 @@ def _cell(cell: Cell, column: Column, place: Place) -> str:
 
 
 def _link(link: Link, target: str) -> str:
-    safe = re.sub(r"[\s()<>|\\]", lambda found: f"%{ord(found[0]):02X}", target)
+    safe = re.sub(r"[\s()<>|\\]", lambda result: f"%{ord(result[0]):02X}", target)
     return f"[{escaped(link.text)}]({safe})" if target else escaped(link.text)
 
 

@@ -121,9 +121,9 @@ class ProgressListener:
         if name in self.running:
             self.running.remove(name)
 
-    def _keep_best(self, what: str, found: Estimate) -> None:
-        if found.low is not None and (self.best is None or found.low > self.best[0]):
-            self.best = found.low, f"{what}: {numbers.share(found)}"
+    def _keep_best(self, what: str, result: Estimate) -> None:
+        if result.low is not None and (self.best is None or result.low > self.best[0]):
+            self.best = result.low, f"{what}: {numbers.share(result)}"
 
     def _say(self, line: str, style: str = "") -> None:
         if self.watch and self.console.is_terminal:

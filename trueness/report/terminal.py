@@ -271,14 +271,14 @@ def _left_out(document: Document) -> str:
     """Line about folded sections and figures."""
     folded = _folded(document.parts)
     figures = _figures(document.parts)
-    told = []
+    notes = []
     if folded:
         names = numbers.listed([section.title for section in folded], 4)
-        told.append(numbers.plural(len(folded), "detail"))
-        told[0] += f" ({names})" * (len(names) <= MOST_NAMES)
+        notes.append(numbers.plural(len(folded), "detail"))
+        notes[0] += f" ({names})" * (len(names) <= MOST_NAMES)
     if figures:
-        told.append(numbers.plural(figures, "figure"))
-    return f"Left out here: {' and '.join(told)}; --report FILE.html shows them." if told else ""
+        notes.append(numbers.plural(figures, "figure"))
+    return f"Left out here: {' and '.join(notes)}; --report FILE.html shows them." if notes else ""
 
 
 def _figures(parts: Sequence[Any]) -> int:
@@ -294,11 +294,11 @@ def _figures(parts: Sequence[Any]) -> int:
 
 def _folded(parts: Sequence[Any]) -> list[Section]:
     """Outermost sections that are left out."""
-    found: list[Section] = []
+    result: list[Section] = []
     for part in parts:
         if isinstance(part, Section):
-            found += [part] if part.folded or part.detail else _folded(part.parts)
-    return found
+            result += [part] if part.folded or part.detail else _folded(part.parts)
+    return result
 
 
 RENDERERS: dict[type, Callable[[Any, Screen], Lines]] = {

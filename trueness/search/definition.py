@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from trueness.campaign.ground import Ground
+from trueness.campaign.ground import CampaignContext
 from trueness.errors import CampaignError, SpecError
-from trueness.expansion import spelled_out
+from trueness.expansion import expand_dotted_keys
 from trueness.models.budgets import SolvedShape
 from trueness.search.space import Leaf, Space, levels
 from trueness.spec import Spec
@@ -43,7 +43,7 @@ class Search:
     name: str
     title: str
     space: Space
-    ground: Ground
+    ground: CampaignContext
     sources: dict[str, str] = field(default_factory=dict)
     full_epochs: int | None = None
     budget: str | None = None
@@ -62,7 +62,7 @@ class Search:
         if isinstance(model, dict):
             content = {**content, "model": self._whole(dict(model))}
         try:
-            return self.ground.spec("trial", spelled_out(Part(content, {})))[0]
+            return self.ground.spec("trial", expand_dotted_keys(Part(content, {})))[0]
         except CampaignError as error:
             raise SpecError(str(error).split("trial: ", 1)[-1]) from None
 
@@ -139,9 +139,9 @@ class Search:
                     c for c in self.triples(wanted)
                     if c[leaf.name] == wanted[leaf.name] and self.is_valid(c)
                 )  # fmt: skip
-                found = next(valid, None)
-                if found is not None:
-                    yield f"{which}_{leaf.name.removeprefix('model.')}", found
+                result = next(valid, None)
+                if result is not None:
+                    yield f"{which}_{leaf.name.removeprefix('model.')}", result
 
     def middle(self) -> dict[str, Any]:
         """Middle level of every leaf."""

@@ -37,9 +37,9 @@ def find_studies(
         )  # fmt: skip
     database = open_storage(storage_url(storage, store), must_exist=True)
     wanted = names or study_names(database, foreign=foreign)
-    found = [find_study(database, name, foreign=foreign) for name in dict.fromkeys(wanted)]
-    found = found if names else [one for one in found if one.completed]
-    if not found:
+    result = [find_study(database, name, foreign=foreign) for name in dict.fromkeys(wanted)]
+    result = result if names else [one for one in result if one.completed]
+    if not result:
         where = shown_url(storage) if storage else store
         raise TruenessError(f"no study in {where} has a completed trial yet", "no_trials")
-    return found
+    return result

@@ -129,7 +129,7 @@ def varied(spec: Spec, changes: dict[str, Any]) -> Spec | None:
     Examples
     --------
     >>> spec = Spec.model_validate({"task": {"kind": "market", "bars": "x"},
-    ...                             "evaluation": {"protocol": "mission"}})
+    ...                             "evaluation": {"protocol": "holdout"}})
     >>> varied(spec, {"model.dropout": 0.2}).model.dropout, varied(spec, {"model.n_heads": 7})
     (0.2, None)
     """

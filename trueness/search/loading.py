@@ -10,7 +10,7 @@ from typing import Any
 
 from trueness.campaign.ground import make_ground
 from trueness.errors import CampaignError, SpecError
-from trueness.expansion import spelled_out
+from trueness.expansion import expand_dotted_keys
 from trueness.judge.settings import value_at
 from trueness.models.budgets import WIDTHS, label_space, shapes_within
 from trueness.search.definition import ARCHITECTURE, Search
@@ -28,7 +28,7 @@ _TOP = ("search", "title", "data", "vix", "features", "space")
 
 
 def load_search(
-    name: str | Path = "mission", *, budget: str | None = None, tier: str | None = None,
+    name: str | Path = "published", *, budget: str | None = None, tier: str | None = None,
     horizon: int | None = None, protocol: str | None = None, recipe: str | None = None,
     epochs: int | None = None, data: str | Path | None = None, vix: str | Path | None = None,
     pin: Spec | None = None, vary: Sequence[str] = (),
@@ -64,7 +64,7 @@ def load_search(
         what = f"unknown field {unknown[0]!r}" if unknown else "no mapping `space:`"
         raise CampaignError(f"{file.name}: {what}; a search has {', '.join(_TOP)}")
     given = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
-    content = spelled_out(Part(dict(top["space"]), {})).content
+    content = expand_dotted_keys(Part(dict(top["space"]), {})).content
     own = content.get("recipe", {})
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
@@ -80,17 +80,17 @@ def load_search(
         content = _pinned(content, pin, vary)
     elif vary:
         raise SpecError("--vary names what changes around a held configuration; give --pin KEY")
-    found = Search(
+    result = Search(
         _label(str(top.get("search") or file.stem), budget, tier, horizon, protocol, recipe,
                epochs, pin, vary),
         str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
     )  # fmt: skip
-    if not found.trains_networks():
+    if not result.trains_networks():
         _refuse(file.stem, {"--budget": budget, "--epochs": epochs, "--recipe": recipe})
-    found = found if budget is None else _with_budget(found, budget)
-    found.any_valid()
-    return named(found, found.name)
+    result = result if budget is None else _with_budget(result, budget)
+    result.any_valid()
+    return named(result, result.name)
 
 
 def _refuse(space: str, options: dict[str, object]) -> None:
@@ -127,13 +127,13 @@ def _sources(
         "features": top.get("features") if keeps else None,
     }
     given = {"data": not keeps, "vix": vix is not None, "features": False}
-    found = {}
+    result = {}
     for key, source in named.items():
         if source is not None:
             beside = file.parent / str(source)
             path = beside if not given[key] and beside.exists() else Path(str(source))
-            found[key] = str(path.resolve()) if path.exists() else str(source)
-    return found
+            result[key] = str(path.resolve()) if path.exists() else str(source)
+    return result
 
 
 def _put(content: dict[str, Any], path: str, value: Any) -> dict[str, Any]:  # noqa: ANN401
@@ -149,7 +149,7 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
     known = [leaf.name for leaf in Space(content).leaves() if "[" not in leaf.name]
     chosen = [[n for n in known if n == one or n.endswith(f".{one}")] for one in vary]
     if not vary or not all(chosen):
-        wrong = next((one for one, found in zip(vary, chosen, strict=True) if not found), None)
+        wrong = next((one for one, matches in zip(vary, chosen, strict=True) if not matches), None)
         what = "--pin holds everything; --vary names" if wrong is None else f"no leaf {wrong!r}"
         raise SpecError(f"{what}; choose from {', '.join(sorted(known))}")
     held = pin.model_dump(mode="json", exclude_defaults=True)
@@ -158,7 +158,7 @@ def _pinned(content: dict[str, Any], pin: Spec, vary: Sequence[str]) -> dict[str
     result["task"] = {k: v for k, v in held["task"].items() if k not in decided}
     if "evaluation" in content:
         result["evaluation"] = content["evaluation"]
-    for name in (one for found in chosen for one in found):
+    for name in (one for matches in chosen for one in matches):
         result = _put(result, name, value_at(content, name))
         if name == "model.d_ff_ratio":
             result["model"].pop("d_ff", None)

@@ -23,7 +23,7 @@ START_UP = 5
 """Finished trials before a median means anything."""
 KEPT_OF = 3
 """Successive halving keeps one of so many at each rung."""
-ONE_SPLIT = ("mission", "slices")
+ONE_SPLIT = ("holdout", "slices")
 """Protocols with a single validation part."""
 EPOCH_SCORES = {
     "auc": "val_auc", "macro_f1": "macro_f1", "mean_group": "mean_group",
@@ -70,7 +70,7 @@ def make_pruner(
     ):
         raise SpecError(
             f"--prune {kind} under {protocol} would bias pooled estimates: a pruned trial has not "
-            "seen all folds; give --protocol mission"
+            "seen all folds; give --protocol holdout"
         )
     if len(objective) > 1 or objective[0] not in EPOCH_SCORES:
         known = " or ".join(EPOCH_SCORES)
@@ -112,13 +112,13 @@ def epoch_judge(
         Takes a key and a row of history with ``epoch`` and the score. An epoch that was reported
         before, as when a worker died and its network starts again, changes nothing.
     """
-    told, column = dict.fromkeys(trials, 0), EPOCH_SCORES[objective]
+    note, column = dict.fromkeys(trials, 0), EPOCH_SCORES[objective]
 
     def judge(key: str, row: dict[str, float]) -> bool:
         trial, epoch = trials[key], int(row["epoch"])
-        if epoch <= told[key] or not math.isfinite(row[column]):
+        if epoch <= note[key] or not math.isfinite(row[column]):
             return False
-        told[key] = epoch
+        note[key] = epoch
         try:
             trial.report(row[column], epoch)
         except optuna.exceptions.UpdateFinishedTrialError:  # given away after a long silence

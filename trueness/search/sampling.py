@@ -66,8 +66,8 @@ class Ordered(optuna.samplers.BaseSampler):
         """Values of the parameters that are sampled together."""
         shown = self._show(study, trial)
         places = {name: _placed(one) for name, one in search_space.items()}
-        found = self.inner.sample_relative(shown, _own(shown, trial), places)
-        return {name: _level(search_space[name], value) for name, value in found.items()}
+        result = self.inner.sample_relative(shown, _own(shown, trial), places)
+        return {name: _level(search_space[name], value) for name, value in result.items()}
 
     def sample_independent(
         self,
@@ -78,10 +78,10 @@ class Ordered(optuna.samplers.BaseSampler):
     ) -> Any:  # noqa: ANN401 - a level
         """Value of one parameter."""
         shown = self._show(study, trial)
-        found = self.inner.sample_independent(
+        result = self.inner.sample_independent(
             shown, _own(shown, trial), param_name, _placed(param_distribution)
         )
-        return _level(param_distribution, found)
+        return _level(param_distribution, result)
 
     def reseed_rng(self) -> None:
         """Begin another stream."""

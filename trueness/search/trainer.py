@@ -233,9 +233,9 @@ class Trainer:
         return Result(failure=self.store.failures().get(left[0], "it is not stored"))
 
     def _values(self, runs: list[Run]) -> Result:
-        found = [self.objective.values(one) for one in runs]
-        values = tuple(sum(c) / len(runs) for c in zip(*(v for v, _ in found), strict=True))
-        broken = [v for _, v in found if v is not None]
+        result = [self.objective.values(one) for one in runs]
+        values = tuple(sum(c) / len(runs) for c in zip(*(v for v, _ in result), strict=True))
+        broken = [v for _, v in result if v is not None]
         first = runs[0].record
         facts = {
             "keys": [one.key for one in runs], "label": first["label"],

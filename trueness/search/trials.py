@@ -165,13 +165,13 @@ class _Asker:
         for _ in range(ATTEMPTS):
             if len(proposals) == count or self.outcome.exhausted:
                 return proposals
-            found = self._ask()
-            if found is not None and self._is_surplus(found):
-                self._close(found.trial, "other processes have begun enough trials")
-                queue_again(self.opened.study, found.trial)
+            result = self._ask()
+            if result is not None and self._is_surplus(result):
+                self._close(result.trial, "other processes have begun enough trials")
+                queue_again(self.opened.study, result.trial)
                 return proposals
-            if found is not None:
-                proposals.append(found)
+            if result is not None:
+                proposals.append(result)
         self.outcome.exhausted |= not proposals
         return proposals
 
@@ -228,9 +228,9 @@ class _Asker:
             attributes["seed"] = self._new_seed(parameters, taken)
             self.opened.study.enqueue_trial(parameters, user_attrs=attributes)
             return
-        found = next(self._untested(parameters, taken), None)
-        if found is not None:
-            self.opened.study.enqueue_trial(found, user_attrs=attributes)
+        result = next(self._untested(parameters, taken), None)
+        if result is not None:
+            self.opened.study.enqueue_trial(result, user_attrs=attributes)
         elif self.duplicates == "architecture":
             self.outcome.exhausted = True
 
@@ -287,13 +287,13 @@ def _tell_own(study: optuna.Study, one: Proposal, result: Result, outcome: Outco
     if result.values is not None:
         if result.violation is not None:
             one.trial.set_constraint("precision", result.violation)
-        told = study.tell(one.trial, list(result.values), skip_if_finished=True)
-        outcome.done += told.state == TrialState.COMPLETE
-        outcome.lost += told.state != TrialState.COMPLETE
+        note = study.tell(one.trial, list(result.values), skip_if_finished=True)
+        outcome.done += note.state == TrialState.COMPLETE
+        outcome.lost += note.state != TrialState.COMPLETE
     elif result.pruned:
-        told = study.tell(one.trial, state=TrialState.PRUNED, skip_if_finished=True)
-        outcome.pruned += told.state == TrialState.PRUNED
-        outcome.lost += told.state != TrialState.PRUNED
+        note = study.tell(one.trial, state=TrialState.PRUNED, skip_if_finished=True)
+        outcome.pruned += note.state == TrialState.PRUNED
+        outcome.lost += note.state != TrialState.PRUNED
     elif result.failure is not None:
         one.trial.set_user_attr("failure", result.failure)
         study.tell(one.trial, state=TrialState.FAIL)

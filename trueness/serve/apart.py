@@ -53,8 +53,8 @@ def answer() -> None:
     output, sys.stdout = sys.stdout.buffer, sys.stderr  # nobody else writes there
     call, given = pickle.loads(sys.stdin.buffer.read())
     try:
-        found = True, call(*given)
+        result = True, call(*given)
     except TruenessError as error:
-        found = False, (str(error), error.code)
-    output.write(pickle.dumps(found))
+        result = False, (str(error), error.code)
+    output.write(pickle.dumps(result))
     output.flush()

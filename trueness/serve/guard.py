@@ -188,9 +188,9 @@ class Guard:
     def _let_in(self, path: str, query: str) -> Response:
         """The same page without the token in its address, with a cookie."""
         place = "/" + path.lstrip("/\\")  # two slashes would lead to another host
-        found = RedirectResponse(f"{place}?{query}" if query else place, 303)
-        found.set_cookie(COOKIE, self.door.session, httponly=True, samesite="strict", path="/")
-        return found
+        result = RedirectResponse(f"{place}?{query}" if query else place, 303)
+        result.set_cookie(COOKIE, self.door.session, httponly=True, samesite="strict", path="/")
+        return result
 
 
 def foreign(headers: Headers, method: str, host: str) -> bool:
@@ -204,10 +204,10 @@ def foreign(headers: Headers, method: str, host: str) -> bool:
 
 def _cookie(header: str) -> str:
     try:
-        found = SimpleCookie(header).get(COOKIE)
+        result = SimpleCookie(header).get(COOKIE)
     except CookieError:
         return ""
-    return found.value if found else ""
+    return result.value if result else ""
 
 
 def _said(text: str, status: int) -> Response:

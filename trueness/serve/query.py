@@ -90,7 +90,7 @@ class Query:
 
     def conditions(self) -> list[Condition]:
         """Conditions, taken apart."""
-        found = []
+        result = []
         for text in self.where:
             match = CONDITION.fullmatch(text.strip())
             if match is None:
@@ -98,8 +98,8 @@ class Query:
                     f"condition {text!r}: a field, one of {' '.join(OPERATORS)} and a value are "
                     "needed, such as auc>0.6", "query",
                 )  # fmt: skip
-            found.append((match[1], match[2], match[3].strip()))
-        return found
+            result.append((match[1], match[2], match[3].strip()))
+        return result
 
     def address(self, path: str = "/leaderboard", **changes: Any) -> str:  # noqa: ANN401
         """Address of the same with changes; a change leads to the first page."""

@@ -75,10 +75,10 @@ def judge_runs(store: Store, keys: frozenset[str], campaign: str) -> JudgedGroup
 
 
 def _heat(group: Group) -> Table | None:
-    found = group.classes
-    if found is None or found.comparison is None:
+    result = group.classes
+    if result is None or result.comparison is None:
         return None
-    return difference_table(found.comparison, found.words)
+    return difference_table(result.comparison, result.words)
 
 
 def _standing(model: Model, place: int) -> Standing:
@@ -163,11 +163,11 @@ class Rows:
 
     def by_value(self, models: Sequence[Model], name: str) -> dict[str, list[Model]]:
         """Models by the value of a field, in the order in which the values come."""
-        values, found = self.values(name), {}
+        values, result = self.values(name), {}
         for model in models:
             value = values[model.key]
-            found.setdefault("none" if value is None else words(value), []).append(model)
-        return found
+            result.setdefault("none" if value is None else words(value), []).append(model)
+        return result
 
     @cached_property
     def _values(self) -> dict[str, dict[str, Any]]:

@@ -68,10 +68,10 @@ class View:
     @cached_property
     def groups(self) -> dict[str, list[Run[Any]]]:
         """Comparison groups, the largest first."""
-        found: dict[str, list[Run[Any]]] = {}
+        result: dict[str, list[Run[Any]]] = {}
         for run in self.runs.values():
-            found.setdefault(run.record["comparison_group"], []).append(run)
-        return dict(sorted(found.items(), key=lambda item: -len(item[1])))
+            result.setdefault(run.record["comparison_group"], []).append(run)
+        return dict(sorted(result.items(), key=lambda item: -len(item[1])))
 
     def run(self, key: str) -> Run[Any]:
         """A run by its whole key.

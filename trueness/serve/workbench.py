@@ -200,10 +200,10 @@ def shown(answer: Answer, ready: Any, what: str) -> list[Part]:  # noqa: ANN401 
 def stamp(path: Path) -> tuple[int, int]:
     """What changes with a file; zeros where there is none."""
     try:
-        found = path.stat()
+        result = path.stat()
     except OSError:
         return 0, 0
-    return found.st_size, found.st_mtime_ns
+    return result.st_size, result.st_mtime_ns
 
 
 def ways(at: int, pages: int, address: Callable[[int], str]) -> list[Part]:

@@ -35,7 +35,7 @@ class Spec(ContentAddressed):
     ...     "task": {"kind": "market", "bars": "3b9c6f0d5a1e"},
     ...     "model": {"kind": "patchtst", "d_model": 64, "n_heads": 4},
     ...     "loss": "bce",
-    ...     "evaluation": {"protocol": "mission"},
+    ...     "evaluation": {"protocol": "holdout"},
     ... })
     >>> len(spec.key)
     12
@@ -152,7 +152,7 @@ class Spec(ContentAddressed):
         --------
         >>> def label(model):
         ...     content = {"task": {"kind": "market", "bars": "x"}, "model": model,
-        ...                "evaluation": {"protocol": "mission"}}
+        ...                "evaluation": {"protocol": "holdout"}}
         ...     return Spec.model_validate(content).label()
         >>> label("logit")
         'a20 · logistic regression'
@@ -206,10 +206,10 @@ def _fields_at(shape: type[Shape], node: Any, path: list[str]) -> list[str]:  # 
         if task is not None and name == "evaluation":
             choices = list(task.protocols)
         tags = (node.get("kind"), node.get("protocol")) if isinstance(node, dict) else ()
-        meant = [one for one in choices if any(tag in tags for tag in _tags_of(one))] or choices
-        if len(meant) != 1:
+        match = [one for one in choices if any(tag in tags for tag in _tags_of(one))] or choices
+        if len(match) != 1:
             return []
-        shape = meant[0]
+        shape = match[0]
     return list(shape.model_fields)
 
 

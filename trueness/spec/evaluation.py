@@ -56,14 +56,14 @@ class _Evaluation(Shape):
 # -------------------------------------------------------------------------------------------- bars
 
 
-class Mission(_Evaluation):
+class Holdout(_Evaluation):
     """One split by date into train, validation and test.
 
     Train lies before `val_start`, validation before `test_start`, test from there on. A window
     belongs to a region only if its context and its label lie inside.
     """
 
-    protocol: Literal["mission"]
+    protocol: Literal["holdout"]
     val_start: date = date(2023, 1, 1)
     test_start: date = date(2025, 1, 1)
 
@@ -208,7 +208,7 @@ class _OutOfFold(_OfRows):
     where: ClassVar[Where] = OUT_OF_FOLD
 
 
-class Holdout(_OfRows):
+class RowsHoldout(_OfRows):
     """One division into train, validation and a sealed test part.
 
     By time where the task has one: validation begins at `val_start` and test at `test_start`, or
@@ -337,6 +337,6 @@ def _shown(moment: datetime) -> str:
 
 
 Evaluation: TypeAlias = (
-    Mission | WalkForward | PurgedKFold | Combinatorial | Holdout | KFold | RowsForward | Given
+    Holdout | WalkForward | PurgedKFold | Combinatorial | RowsHoldout | KFold | RowsForward | Given
 )
 """Of all tasks; a spec takes those of its own, see `TaskShape.protocols`."""

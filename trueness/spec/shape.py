@@ -70,11 +70,11 @@ class Family(Shape):
     @classmethod
     def kinds(cls) -> dict[str, type[Self]]:
         """Kind -> shape, of all members that are defined by now, in the order of definition."""
-        found = dict.fromkeys(cls._own_kinds(), cls)
+        result = dict.fromkeys(cls._own_kinds(), cls)
         for shape in cls.__subclasses__():
             for kind, member in shape.kinds().items():
-                found.setdefault(kind, member)  # what only inherits its kind is no other member
-        return found
+                result.setdefault(kind, member)  # what only inherits its kind is no other member
+        return result
 
     @classmethod
     def members(cls) -> tuple[type[Self], ...]:

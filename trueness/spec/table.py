@@ -6,7 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
-from trueness.spec.evaluation import Given, Holdout, KFold, RowsForward
+from trueness.spec.evaluation import Given, KFold, RowsForward, RowsHoldout
 from trueness.spec.shape import Int, Shape, TaskShape
 
 Name: TypeAlias = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -44,7 +44,7 @@ class TableTask(TaskShape):
     scaled: ClassVar[bool] = True
     nouns: ClassVar[tuple[str, str]] = ("row", "group")
     horizon: ClassVar[int] = 0
-    protocols: ClassVar[tuple[type[Shape], ...]] = (Holdout, KFold, RowsForward, Given)
+    protocols: ClassVar[tuple[type[Shape], ...]] = (RowsHoldout, KFold, RowsForward, Given)
 
     @field_validator("drop", "categories")
     @classmethod

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
-from trueness.spec.evaluation import Combinatorial, Mission, PurgedKFold, WalkForward
+from trueness.spec.evaluation import Combinatorial, Holdout, PurgedKFold, WalkForward
 from trueness.spec.shape import Bool, Int, Shape, TaskShape
 from trueness.spec.target import Target, Touch
 
@@ -53,7 +53,7 @@ class MarketTask(TaskShape):
 
     of_data: ClassVar[tuple[str, ...]] = ("bars", "volatility", "features", "bar")
     protocols: ClassVar[tuple[type[Shape], ...]] = (
-        Mission,
+        Holdout,
         WalkForward,
         PurgedKFold,
         Combinatorial,

@@ -115,13 +115,13 @@ class Lora(Tuning):
         """
         ends = {name: _ends(name, self.targets) for name in maps}
         for word in self.targets:
-            if not any(word in found for found in ends.values()):
+            if not any(word in result for result in ends.values()):
                 known = sorted({name.rpartition(".")[2] for name in maps})
                 raise SpecError(
                     f"model.tune.targets: no linear map is called {word}; they are called "
                     f"{', '.join(known)}", "no_target",
                 )  # fmt: skip
-        return [name for name, found in ends.items() if found or not self.targets]
+        return [name for name, result in ends.items() if result or not self.targets]
 
 
 def _ends(name: str, words: Collection[str]) -> list[str]:

@@ -105,13 +105,13 @@ def annotations_of(store: AnyStore) -> dict[str, Annotation]:
     StoreError
         With the code ``damaged`` if the file is.
     """
-    found = {}
+    result = {}
     for content in store.entries(NAME):
         if not _is_annotation(content):
             raise StoreError(f"{store.root}/{NAME}.json is damaged; mend or remove it", "damaged")
         rest = {name: content[name] for name in ("note", "date")}
-        found[content["run"]] = Annotation(tuple(content["tags"]), **rest)
-    return found
+        result[content["run"]] = Annotation(tuple(content["tags"]), **rest)
+    return result
 
 
 def _is_annotation(content: dict[str, Any]) -> bool:

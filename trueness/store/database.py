@@ -65,16 +65,16 @@ class Database:
         with self._connection() as connection:
             if connection.scalar(select(func.to_regclass(f"{NAME}.about"))) is None:
                 return
-            found = connection.execute(select(ABOUT.c.version, ABOUT.c.files)).first()
-        if found is None:
+            result = connection.execute(select(ABOUT.c.version, ABOUT.c.files)).first()
+        if result is None:
             raise StoreError(f"{self.root}: the table {NAME}.about is empty", "damaged")
-        if found.version != VERSION:
-            raise other_version(str(self.root), found.version, VERSION)
-        if self.root.files is not None and Objects.at(self.root.files).location != found.files:
+        if result.version != VERSION:
+            raise other_version(str(self.root), result.version, VERSION)
+        if self.root.files is not None and Objects.at(self.root.files).location != result.files:
             raise StoreError(
-                f"{self.root}: its files are in {found.files}; leave ?files= away", "files"
+                f"{self.root}: its files are in {result.files}; leave ?files= away", "files"
             )
-        self._files = Objects(found.files)
+        self._files = Objects(result.files)
         with contextlib.suppress(OSError):
             self._home.mkdir(parents=True, exist_ok=True)
 
@@ -210,10 +210,10 @@ class Database:
             raise FileNotFoundError(name)
         table, own = _of(name)
         with self._connection() as connection:
-            found = connection.execute(select(table.c.content).where(table.c.name == own)).first()
-        if found is None:
+            result = connection.execute(select(table.c.content).where(table.c.name == own)).first()
+        if result is None:
             raise FileNotFoundError(name)
-        return found.content
+        return result.content
 
     def write(self, name: str, content: dict[str, Any], *, durable: bool = True) -> None:
         """Replace a document."""
@@ -252,16 +252,16 @@ class Database:
             return []
         own_names = table.c.name.startswith(own, autoescape=True)
         with self._connection() as connection:
-            found = list(connection.scalars(select(table.c.name).where(own_names)))
-        return sorted({name.removeprefix(own).partition("/")[0] for name in found})
+            result = list(connection.scalars(select(table.c.name).where(own_names)))
+        return sorted({name.removeprefix(own).partition("/")[0] for name in result})
 
     def quiet_s(self, name: str) -> float | None:
         """Seconds since a document was written or touched, by the clock of the server."""
         table, own = _of(name)
         age = func.extract("epoch", func.clock_timestamp() - table.c.changed)
         with self._connection() as connection:
-            found = connection.scalar(select(age).where(table.c.name == own))
-        return None if found is None else float(found)
+            result = connection.scalar(select(age).where(table.c.name == own))
+        return None if result is None else float(result)
 
     def touch(self, name: str) -> None:
         """Note that somebody is behind a document still."""
@@ -295,8 +295,8 @@ class Database:
             return None
         folder = self.files.folder
         path = (folder or self._home) / name
-        found = path.exists() if folder is not None else self.files.get(name, path)
-        return path if found else None
+        result = path.exists() if folder is not None else self.files.get(name, path)
+        return path if result else None
 
     # ----------------------------------------------------------------------------------------- runs
 
@@ -412,8 +412,8 @@ class Database:
     def _put_run_aside(self, key: str) -> None:
         asked = delete(RUNS).where(RUNS.c.key == key)
         with self.alone("damaged"), self._connection() as connection:
-            found = connection.execute(asked.returning(RUNS.c.folder, RUNS.c.record, RUNS.c.spec))
-            for row in found.all():
+            result = connection.execute(asked.returning(RUNS.c.folder, RUNS.c.record, RUNS.c.spec))
+            for row in result.all():
                 self.write(f"damaged/{row.folder}", dict(row._mapping))
 
     def remove_run(self, key: str) -> None:

@@ -176,10 +176,10 @@ class Folder:
     def names(self, folder: str) -> list[str]:
         """Documents and folders in a folder, in order."""
         try:
-            found = [entry.name for entry in os.scandir(self.root / folder)]
+            result = [entry.name for entry in os.scandir(self.root / folder)]
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return sorted(name for name in found if not name.startswith((TEMPORARY, ".")))
+        return sorted(name for name in result if not name.startswith((TEMPORARY, ".")))
 
     def quiet_s(self, name: str) -> float | None:
         """Seconds since a document was written or touched, by the clock of the file system."""
@@ -344,10 +344,10 @@ class Folder:
 def _stamp(path: str) -> Stamp:
     """Time and size of a file; None if there is none."""
     try:
-        found = os.stat(path)
+        result = os.stat(path)
     except OSError:
         return None
-    return found.st_mtime_ns, found.st_size
+    return result.st_mtime_ns, result.st_size
 
 
 def other_version(where: str, version: int, known: int = VERSION) -> StoreError:

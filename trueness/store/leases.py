@@ -220,14 +220,14 @@ class Leases:
     def epochs(self, key: str) -> list[dict[str, Any]]:
         """What was noted of the epochs of a run that trains now."""
         notes = [name for campaign in self.kept.names(STATUS) for name in self._named(campaign)]
-        found = []
+        result = []
         for name in notes:
             with contextlib.suppress(OSError):
                 for line in self.kept.lines(_epochs(name)):
                     with contextlib.suppress(ValueError, KeyError, TypeError):
                         row = json.loads(line) if key in line else {"key": ""}
-                        found += [row] if row["key"] == key else []
-        return found
+                        result += [row] if row["key"] == key else []
+        return result
 
     def statuses(self, name: str) -> list[dict[str, Any]]:
         """What processes that carry out a campaign noted last; not of those that are gone."""
@@ -235,8 +235,8 @@ class Leases:
 
     def every_status(self) -> dict[str, list[dict[str, Any]]]:
         """Name of each campaign that runs now -> what its processes noted."""
-        found = {name: self.statuses(name) for name in self.kept.names(STATUS)}
-        return {name: notes for name, notes in found.items() if notes}
+        result = {name: self.statuses(name) for name in self.kept.names(STATUS)}
+        return {name: notes for name, notes in result.items() if notes}
 
     def _named(self, campaign: str) -> list[str]:
         own = self.kept.names(f"{STATUS}/{campaign}")

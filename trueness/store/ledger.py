@@ -69,10 +69,10 @@ SAME_TABLE = {"run": "leaderboard", "judge": "leaderboard", "runs list": "leader
 
 def distinct(accesses: Iterable[Access]) -> list[Access]:
     """The first of those that showed the same: printing a table again evaluates nothing."""
-    found: dict[tuple[tuple[str, ...], bool], Access] = {}
+    result: dict[tuple[tuple[str, ...], bool], Access] = {}
     for one in accesses:
-        found.setdefault((one.evaluation, one.opened), one)
-    return list(found.values())
+        result.setdefault((one.evaluation, one.opened), one)
+    return list(result.values())
 
 
 def data_of(run: Run[Any]) -> str:

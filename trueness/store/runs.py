@@ -265,15 +265,15 @@ def _size_and_digest(path: Path) -> dict[str, Any]:
 
 def only_key(key: str, keys: Sequence[str], where: str) -> str:
     """The key that a word stands for."""
-    found = [key] if key in keys else [k for k in keys if k.startswith(key)]
-    if len(found) != 1:
-        some = f" ({', '.join(found[:5])})" if key and found else ""
-        what = f"{len(found)} runs begin with" if found else "no run has the id or key"
+    result = [key] if key in keys else [k for k in keys if k.startswith(key)]
+    if len(result) != 1:
+        some = f" ({', '.join(result[:5])})" if key and result else ""
+        what = f"{len(result)} runs begin with" if result else "no run has the id or key"
         raise StoreError(
             f"{where}: {what} {key!r}{some}; `trueness leaderboard` lists ids, with --json also "
             "keys", "no_run",
         )  # fmt: skip
-    return found[0]
+    return result[0]
 
 
 @cache

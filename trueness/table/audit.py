@@ -106,11 +106,11 @@ def audit_columns(task: TableTask, evaluation: Any, table: Table) -> Audit:  # n
     DataError
         As for `trueness.table.table_examples`.
     """
-    found = divide(task, evaluation, table)
-    check_parts(found, evaluation, table.name)
-    roles, part = found.roles, found.parts[-1]
+    result = divide(task, evaluation, table)
+    check_parts(result, evaluation, table.name)
+    roles, part = result.roles, result.parts[-1]
     train, measured = (
-        found.unit[part == PARTS.index(name)] for name in ("train", evaluation.measured_on)
+        result.unit[part == PARTS.index(name)] for name in ("train", evaluation.measured_on)
     )
     columns = [_Values.of(column) for column in roles.inputs]
     copies = _copies(columns)

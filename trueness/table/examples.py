@@ -44,7 +44,7 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     Parameters
     ----------
     task : TableTask
-    evaluation : Holdout, KFold, RowsForward or Given
+    evaluation : RowsHoldout, KFold, RowsForward or Given
     table : Table
         T rows.
 
@@ -71,11 +71,11 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     >>> examples.n_folds, examples.features, examples.counts()[0]["oof"]
     (2, ('x',), (20, 5))
     """
-    found = divide(task, evaluation, table)
-    roles, unit = found.roles, found.unit
-    check_parts(found, evaluation, table.name)
-    inputs = roles.inputs[found.order]
-    learnt = [Preparation.of(inputs, found.last[part == TRAIN]) for part in found.parts]
+    result = divide(task, evaluation, table)
+    roles, unit = result.roles, result.unit
+    check_parts(result, evaluation, table.name)
+    inputs = roles.inputs[result.order]
+    learnt = [Preparation.of(inputs, result.last[part == TRAIN]) for part in result.parts]
     prepared = [one.applied(inputs) for one in learnt]
     if not all(names for _, names in prepared):
         raise DataError(f"{table.name}: no input has a value among the training rows of a fold",
@@ -83,9 +83,9 @@ def table_examples(task: TableTask, evaluation: Any, table: Table) -> Examples: 
     series, made, offsets = _stacked(prepared)
     names = column_names(made, inputs.columns)
     return Examples(
-        series=series, start=found.start, context=task.context, y=roles.y[unit],
-        when=_taken(roles.time, unit), group=_taken(roles.group, unit), parts=found.parts,
-        features=names, notes=(*table.notes, *_notes(found, evaluation)), offsets=offsets,
+        series=series, start=result.start, context=task.context, y=roles.y[unit],
+        when=_taken(roles.time, unit), group=_taken(roles.group, unit), parts=result.parts,
+        features=names, notes=(*table.notes, *_notes(result, evaluation)), offsets=offsets,
         ids=(unit + 1).astype(np.str_), cluster=_taken(roles.cluster, unit),
     )  # fmt: skip
 
@@ -200,7 +200,7 @@ def _unspoilt(parts: NDArray[np.int8], start: Index, context: int, n: int) -> ND
     return kept
 
 
-def check_parts(found: Division, rule: Any, name: str) -> None:  # noqa: ANN401
+def check_parts(result: Division, rule: Any, name: str) -> None:  # noqa: ANN401
     """Refuse folds without rows to train on, to stop on or to predict, or without a class.
 
     Raises
@@ -208,7 +208,7 @@ def check_parts(found: Division, rule: Any, name: str) -> None:  # noqa: ANN401
     DataError
         With the codes ``no_folds``, ``empty_part`` and ``rare_class``.
     """
-    parts, y = found.parts, found.roles.y[found.unit]
+    parts, y = result.parts, result.roles.y[result.unit]
     if not len(parts):
         raise DataError(f"{name}: {rule.protocol}: no rows to predict; choose an earlier start",
                         "no_folds")  # fmt: skip
@@ -239,12 +239,12 @@ def short_notes(short: int, context: int) -> list[str]:
             "no units"] * (short > 0)  # fmt: skip
 
 
-def _notes(found: Division, rule: Any) -> list[str]:  # noqa: ANN401
-    notes = short_notes(len(found.order) - len(found.start), found.context)
-    idle = int((found.parts == 0).all(axis=0).sum())
+def _notes(result: Division, rule: Any) -> list[str]:  # noqa: ANN401
+    notes = short_notes(len(result.order) - len(result.start), result.context)
+    idle = int((result.parts == 0).all(axis=0).sum())
     if idle and rule.measured_on != "oof":
         notes.append(f"{plural(idle, 'row')} play no part")
-    if "test" in rule.where["judged_on"] and not (found.parts == TEST).any():
+    if "test" in rule.where["judged_on"] and not (result.parts == TEST).any():
         notes.append("no test part: no row lies in it")
     return notes
 

@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.own import answering
+from trueness.own import translate_errors
 from trueness.skopsfile import from_skops, skops_bytes
 
 Index = NDArray[np.int64]
@@ -54,8 +54,8 @@ class Preparation:
         from skrub import SquashingScaler, StringEncoder, TableVectorizer  # a second to import
 
         plain = inputs.rename({name: str(i) for i, name in enumerate(inputs.columns)})
-        centres = {column.name: found for column in plain
-                   if (found := _centre(column, train)) is not None}  # fmt: skip
+        centres = {column.name: result for column in plain
+                   if (result := _centre(column, train)) is not None}  # fmt: skip
         made = _centred(plain, centres)[train]
         maker = TableVectorizer(high_cardinality=StringEncoder(random_state=0))  # else it is random
         with warnings.catch_warnings():
@@ -98,7 +98,7 @@ class Preparation:
     @classmethod
     def opened(cls, settings: Mapping[str, Any], files: Mapping[str, bytes]) -> Preparation:
         """From what `kept` gave."""
-        with answering("preparation.skops cannot be opened", "damaged"):
+        with translate_errors("preparation.skops cannot be opened", "damaged"):
             maker, scaler = from_skops(files["preparation.skops"], "preparation.skops")
             centres = {name: (pair[0], pair[1]) for name, pair in settings["centres"].items()}
             known, binary, lacking = (tuple(settings[n]) for n in ("known", "binary", "lacking"))

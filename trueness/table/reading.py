@@ -120,8 +120,8 @@ def table_of(frame: object, name: str = "table") -> Table:
     if not len(rows):
         raise DataError(f"{name}: no rows; one per unit is expected", "empty")
     odd = [c.name for c in rows if c.dtype.is_nested() or c.dtype in (pl.Object, pl.Binary)]
-    told = f"{name}: no single values, so left out: {listed(odd, SHOWN)}"
-    return Table(name, rows.drop(odd), (told,) * bool(odd))
+    note = f"{name}: no single values, so left out: {listed(odd, SHOWN)}"
+    return Table(name, rows.drop(odd), (note,) * bool(odd))
 
 
 def load_table(source: str | Path, beside: Path | None = None) -> Table:

@@ -44,15 +44,15 @@ def refit_examples(
         As `table_examples` does; ``one_class`` if a part lacks positives or negatives.
     """
     by = partial(held_back, share_pct=share_pct)
-    found = divide(task, evaluation, table, by)
-    roles, unit = found.roles, found.unit
-    inputs = roles.inputs[found.order]
-    learnt = Preparation.of(inputs, found.last[found.parts[0] == TRAIN])
+    result = divide(task, evaluation, table, by)
+    roles, unit = result.roles, result.unit
+    inputs = roles.inputs[result.order]
+    learnt = Preparation.of(inputs, result.last[result.parts[0] == TRAIN])
     series, names = learnt.applied(inputs)
     examples = Examples(
-        series=series, start=found.start, context=task.context, y=roles.y[unit],
+        series=series, start=result.start, context=task.context, y=roles.y[unit],
         when=None if roles.time is None else roles.time[unit],
-        group=None if roles.group is None else roles.group[unit], parts=found.parts,
+        group=None if roles.group is None else roles.group[unit], parts=result.parts,
         features=column_names(names, inputs.columns), notes=table.notes,
         ids=(unit + 1).astype(np.str_),
     )  # fmt: skip

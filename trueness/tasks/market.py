@@ -70,7 +70,7 @@ class Market:
             task["features"] = data.own.digest
             if task.get("columns") is None:
                 task.setdefault("own", data.own.inputs)
-        evaluation = {"protocol": "mission", **content.get("evaluation", {})}
+        evaluation = {"protocol": "holdout", **content.get("evaluation", {})}
         evaluation = resolve_evaluation(evaluation, data.panel.first, data.until)
         return {**content, "task": task, "evaluation": evaluation}
 

@@ -155,13 +155,13 @@ class TitlesTask:
         asked, beside = model.get("digest"), place.file.parent
         try:
             if asked is None:
-                found = look(of, beside)
+                result = look(of, beside)
             else:
-                found = located(of, str(asked), lambda at: look(at, beside))
+                result = located(of, str(asked), lambda at: look(at, beside))
         except TruenessError as error:
             name = "of" if asked is None else "digest"
             raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
-        return {**filled, "model": {**model, "digest": found.digest}}
+        return {**filled, "model": {**model, "digest": result.digest}}
 
     def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""

@@ -97,17 +97,17 @@ class Archive:
         if self.kept is None:
             raise DataError(f"{self.zip}: call prepared() before reading")
         mapping, skipped = _opened_mapping(self.kept), Counter[str]()
-        offers, told = _Offers(piece.name), 0
+        offers, note = _Offers(piece.name), 0
         blocks = _Counted(_member_blocks(self.zip, piece.name, self.max_bytes))
         for lines in line_blocks(blocks, skipped):
             for record in records(lines, skipped):
                 offers.add(record, self.titles_only)
             if len(offers.texts) >= BATCH_ROWS:
-                yield _batch(offers, mapping, skipped, self.max_chars, blocks.bytes - told)
+                yield _batch(offers, mapping, skipped, self.max_chars, blocks.bytes - note)
                 offers.clear()
                 skipped.clear()
-                told = blocks.bytes
-        yield _batch(offers, mapping, skipped, self.max_chars, blocks.bytes - told)
+                note = blocks.bytes
+        yield _batch(offers, mapping, skipped, self.max_chars, blocks.bytes - note)
 
 
 class _Offers:
@@ -207,12 +207,12 @@ def members(path: Path) -> list[zipfile.ZipInfo]:
         raise DataError(f"{path}: the member {twice[0]!r} stands twice; refused")
     for info in infos:
         _check_member(path, info)
-    found = [i for i in infos if i.filename.lower().endswith(ENDING) and not i.is_dir()]
-    if not found:
+    result = [i for i in infos if i.filename.lower().endswith(ENDING) and not i.is_dir()]
+    if not result:
         raise DataError(
             f"{path}: none of its {len(infos):,} members ends in {ENDING}; give the corpus archive"
         )
-    return sorted(found, key=lambda info: info.filename)
+    return sorted(result, key=lambda info: info.filename)
 
 
 def _check_member(path: Path, info: zipfile.ZipInfo) -> None:

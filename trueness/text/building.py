@@ -221,8 +221,10 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
         mark = first_marker(source.provenance().get("columns", {}))
-        found = near_duplicates(finder, folder / "rows", heard, mark)
-        reports["near_duplicates"] = merge(rows, found, folder / "rows", partial(_split, plan=plan))
+        result = near_duplicates(finder, folder / "rows", heard, mark)
+        reports["near_duplicates"] = merge(
+            rows, result, folder / "rows", partial(_split, plan=plan)
+        )
     rows.part = _split(rows, plan)
     reports["thinned_out"] = _thin(rows, plan.english_share, plan.seed)
     _check_parts(rows)
@@ -234,9 +236,9 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
 
 def _told(plan: Plan, least: int) -> dict[str, Any]:
     """Options that decide what the corpus holds."""
-    told = asdict(plan) | {"min_class_rows": least}
-    del told["workers"]
-    return told
+    note = asdict(plan) | {"min_class_rows": least}
+    del note["workers"]
+    return note
 
 
 # ------------------------------------------------------------------------------------------- rows
@@ -244,11 +246,11 @@ def _told(plan: Plan, least: int) -> dict[str, Any]:
 
 def _purity(rows: Rows) -> list[dict[str, Any]]:
     """What the detector says about its own slices; nothing where every language was given."""
-    found = ~rows.given
-    if not found.any():
+    result = ~rows.given
+    if not result.any():
         return []
-    codes = np.array(rows.languages)[rows.language[found]]
-    return purity(codes, rows.confidence[found]).to_dicts()
+    codes = np.array(rows.languages)[rows.language[result]]
+    return purity(codes, rows.confidence[result]).to_dicts()
 
 
 def _suspicious(rows: Rows) -> list[str]:
@@ -256,10 +258,10 @@ def _suspicious(rows: Rows) -> list[str]:
     alike: dict[str, list[str]] = {}
     for name in rows.classes:
         alike.setdefault(unicodedata.normalize("NFKC", name).casefold(), []).append(name)
-    found = [f"classes that look the same: {', '.join(map(repr, some))}"
+    result = [f"classes that look the same: {', '.join(map(repr, some))}"
              for some in alike.values() if len(some) > 1]  # fmt: skip
     named = [("class", name) for name in rows.classes] + [("language", n) for n in rows.languages]
-    return found + [f"a {what} is called {name!r}, like a missing value"
+    return result + [f"a {what} is called {name!r}, like a missing value"
                     for what, name in named if name.casefold() in MISSING_NUMBERS]  # fmt: skip
 
 

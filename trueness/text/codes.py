@@ -69,9 +69,9 @@ def refuse_countries(codes: pl.Series, where: str) -> None:
         With the code ``country``.
     """
     given = codes.to_frame("code").select(_first_part("code")).to_series()
-    found = given.filter(given.is_in(list(COUNTRIES)))
-    if len(found):
-        code = str(found[0])
+    result = given.filter(given.is_in(list(COUNTRIES)))
+    if len(result):
+        code = str(result[0])
         raise DataError(
             f"{where}: language {code!r} is the code of a country; give codes of languages, "
             f"{COUNTRIES[code]!r} perhaps", "country",

@@ -197,10 +197,10 @@ class Corpus:
         DataError
             If a value differs from what was written.
         """
-        found = corpus_digest(self.classes, {name: _hash_of(self.frame(name)) for name in PARTS})
-        if found != self.digest:
+        result = corpus_digest(self.classes, {name: _hash_of(self.frame(name)) for name in PARTS})
+        if result != self.digest:
             raise DataError(
-                f"{self.folder}: its texts have the digest {found}, {self.digest} were written; "
+                f"{self.folder}: its texts have the digest {result}, {self.digest} were written; "
                 "build the corpus again"
             )
 
@@ -223,9 +223,9 @@ def load_corpus(folder: str | Path) -> Corpus:
         content = read_json(path)
         version, _ = content["version"], [content[name] for name in _FIELDS]
         _ = [content["statistics"][name] for name in _COUNTS]
-        sizes = {str(name): int(told["bytes"]) for name, told in content["files"].items()}
+        sizes = {str(name): int(note["bytes"]) for name, note in content["files"].items()}
         classes = tuple(str(name) for name in content["classes"])
-        digests = {str(name): str(told["sha256"]) for name, told in content["files"].items()}
+        digests = {str(name): str(note["sha256"]) for name, note in content["files"].items()}
     except StoreError as error:
         raise DataError(f"{error}; build the corpus again", "damaged") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -347,5 +347,5 @@ def corpus_digest(classes: Iterable[str], parts: dict[str, str]) -> str:
     >>> corpus_digest(["Baby", "Books"], {"train": "a", "validation": "b", "test": "c"})
     'd609f6f4a032'
     """
-    told = [1, list(classes), [parts[name] for name in PARTS]]
-    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:12]
+    notes = [1, list(classes), [parts[name] for name in PARTS]]
+    return hashlib.sha256(json.dumps(notes).encode()).hexdigest()[:12]

@@ -112,7 +112,7 @@ def _write(
     corpus: Corpus, frames: dict[str, pl.DataFrame], changes: Sequence[Change], out: Path
 ) -> None:
     before = corpus.provenance.get("corrected", [])
-    told = {
+    record = {
         "provenance": {**corpus.provenance, "corrected": [
             *before, {"source": corpus.digest, "changes": len(changes)}]},
         "reports": corpus.reports,
@@ -125,7 +125,7 @@ def _write(
             for writer in (writers[name], *([writers[FULL]] if full else [])):
                 writer.write(frame)
         write_text(written / LOG, log_of(corpus, changes).write_csv())
-        describe(writers, _rows_of(frames, corpus), told, written)
+        describe(writers, _rows_of(frames, corpus), record, written)
 
 
 def log_of(corpus: Corpus, changes: Sequence[Change]) -> pl.DataFrame:

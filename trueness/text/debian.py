@@ -203,17 +203,17 @@ def _unread(folder: Path) -> str:
 
 def _language(name: str) -> str:
     """Code in the name of a translation file, as apt writes it: ``%5f`` is an underscore."""
-    found = _TRANSLATION.search(name)
-    return unquote(found[1]) if found else ""
+    result = _TRANSLATION.search(name)
+    return unquote(result[1]) if result else ""
 
 
 def _translations(folder: Path) -> dict[str, list[Path]]:
     """Language -> its files."""
-    found: dict[str, list[Path]] = {}
+    result: dict[str, list[Path]] = {}
     for path in _files(folder):
         if _TRANSLATION.search(path.name):
-            found.setdefault(_language(path.name), []).append(path)
-    return found
+            result.setdefault(_language(path.name), []).append(path)
+    return result
 
 
 def _packages(path: Path) -> Iterator[tuple[str, str, str, str]]:

@@ -141,11 +141,11 @@ def _texts(table: pl.DataFrame, name: str, where: str) -> pl.Series:
     if name not in table.columns:
         raise DataError(f"{where}: no column {name!r}, which the model reads beside the title; "
                         "give it, empty where it is not known", "missing_column")  # fmt: skip
-    found = None if table[name].dtype == pl.Binary else as_texts(table[name])
-    if found is None:
+    result = None if table[name].dtype == pl.Binary else as_texts(table[name])
+    if result is None:
         raise DataError(f"{where}: column {name!r} holds {table[name].dtype}, not text",
                         "column_type")  # fmt: skip
-    values = found.str.strip_chars()
+    values = result.str.strip_chars()
     return values.set(values == "", None)
 
 
@@ -187,11 +187,11 @@ def tenths_of(
     for table in tables if numbers else ():
         for name in numbers:
             seen[name].append(numbers_of(table, name, where).to_numpy())
-    found = {}
+    result = {}
     for name, parts in seen.items():
         values = np.concatenate([np.zeros(0), *parts])
         values = values[np.isfinite(values)]
         if not len(values):
             raise DataError(f"{where}: the column {name!r} holds no number", "no_number")
-        found[name] = np.unique(np.quantile(values, TENTHS, method="lower")).tolist()
-    return found
+        result[name] = np.unique(np.quantile(values, TENTHS, method="lower")).tolist()
+    return result

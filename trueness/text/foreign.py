@@ -90,13 +90,13 @@ def located(of: str, digest: str, look: Callable[[str], Looked]) -> Looked:
     refused, other = "", ""
     for place in [of, *_seen(digest.rpartition(" ")[2])]:
         try:
-            found = look(place)
+            result = look(place)
         except DataError as error:
             refused = refused or str(error)
             continue
-        if found.digest == digest:
-            return found
-        other = other or f"{place} holds {found.digest}, the run is on {digest}"
+        if result.digest == digest:
+            return result
+        other = other or f"{place} holds {result.digest}, the run is on {digest}"
     named = "name where they lie in a campaign and list it (trueness list FILE)"
     if other:
         raise DataError(f"{other}; put its files back, or {named}", "other_files")

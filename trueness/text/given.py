@@ -104,14 +104,14 @@ def given_texts(
     name = str(source) if isinstance(source, str | Path) else "texts"
     recipe = recipe or {}
     table, notes = _table(source, columns[0] if columns else TEXT, separator, _names(recipe))
-    chosen, told = (list(columns), []) if columns else _text_columns(table, recipe)
-    notes += told
+    chosen, note = (list(columns), []) if columns else _text_columns(table, recipe)
+    notes += note
     if language_column is None:
-        language_column, told = _language_column(table, recipe, chosen)
-        notes += told
+        language_column, note = _language_column(table, recipe, chosen)
+        notes += note
     if id_column is None:
-        id_column, told = _id_column(table, recipe)
-        notes += told
+        id_column, note = _id_column(table, recipe)
+        notes += note
     for column in (*chosen, language_column, id_column):
         if column is not None and column not in table.columns:
             raise DataError(
@@ -136,11 +136,11 @@ def given_texts(
 
 
 def _as_text(table: pl.DataFrame, column: str, name: str) -> pl.Series:
-    found = None if table[column].dtype == pl.Binary else as_texts(table[column])
-    if found is None:
+    result = None if table[column].dtype == pl.Binary else as_texts(table[column])
+    if result is None:
         raise DataError(f"{name}: column {column!r} holds {table[column].dtype}, not text",
                         "not_text")  # fmt: skip
-    return found
+    return result
 
 
 def _names(recipe: Mapping[str, Any]) -> set[str]:
@@ -226,12 +226,12 @@ def _no_codes(
     if not len(lost):
         return []
     counts = lost.value_counts(sort=True).rows()
-    meant = {value: meant_code(value, known) for value, _ in counts[:NAMED]}
-    told = [f"{value[:40]!r} ({n:,}{f'; {meant[value]}?' if meant[value] else ''})"
+    match = {value: meant_code(value, known) for value, _ in counts[:NAMED]}
+    notes = [f"{value[:40]!r} ({n:,}{f'; {match[value]}?' if match[value] else ''})"
             for value, n in counts[:NAMED]]  # fmt: skip
     return [
         f"{plural(len(lost), 'row')} whose language is no code, so undetermined ({UNDETERMINED}): "
-        f"{', '.join(told)}{' ...' if len(counts) > NAMED else ''}"
+        f"{', '.join(notes)}{' ...' if len(counts) > NAMED else ''}"
     ]
 
 

@@ -92,22 +92,22 @@ def _pairs(before: NDArray[np.int64], alike: NDArray[np.int64]) -> list[tuple[in
     one, other = order[:-1], order[1:]
     apart = (alike[one] == alike[other]) & (alike[one] >= 0) & (before[one] != before[other])
     _, first = np.unique(alike[one[apart]], return_index=True)
-    found = zip(one[apart][first].tolist(), other[apart][first].tolist(), strict=True)
-    return sorted(tuple(sorted(pair)) for pair in found)[:EXAMPLES]
+    result = zip(one[apart][first].tolist(), other[apart][first].tolist(), strict=True)
+    return sorted(tuple(sorted(pair)) for pair in result)[:EXAMPLES]
 
 
 def _texts(folder: Path, pairs: list[tuple[int, int]]) -> list[list[dict[str, str]]]:
     """Id, label and beginning of the text of the rows."""
     wanted = sorted({row for pair in pairs for row in pair})
-    told: dict[int, dict[str, str]] = {}
+    note: dict[int, dict[str, str]] = {}
     begin = 0
     for path in shard_paths(folder):
-        here = [row - begin for row in wanted if row not in told]
+        here = [row - begin for row in wanted if row not in note]
         frame = pl.read_parquet(path, columns=["id", "text", "label"], glob=False)
         here = [row for row in here if row < len(frame)]
         for row, values in zip(here, frame[here].iter_rows(named=True), strict=True):
-            told[begin + row] = values | {"text": values["text"][:_CHARACTERS]}
+            note[begin + row] = values | {"text": values["text"][:_CHARACTERS]}
         begin += len(frame)
-        if len(told) == len(wanted):
+        if len(note) == len(wanted):
             break
-    return [[told[row] for row in pair] for pair in pairs]
+    return [[note[row] for row in pair] for pair in pairs]

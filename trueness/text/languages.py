@@ -67,9 +67,9 @@ def detect(
         raise DataError(f"gate {gate}: a probability from 0 to 1 is needed")
     column, allowed = string_column(texts), _allowed(languages)
     shown = _shown(column)
-    found = _likeliest(shown) if allowed is None else _likeliest_of(shown, allowed)
+    result = _likeliest(shown) if allowed is None else _likeliest_of(shown, allowed)
     codes, confidence = [], np.zeros(len(column), np.float32)
-    for row, (code, probability) in enumerate(found):
+    for row, (code, probability) in enumerate(result):
         confidence[row] = probability
         codes.append(code if probability >= gate else UNDETERMINED)
     return np.array(codes, dtype=np.str_), confidence
@@ -111,13 +111,13 @@ def detect_among(
     ['en', 'de']
     """
     column = string_column(texts)
-    found, confidence = detect(column)
-    codes = found.astype(object)
+    result, confidence = detect(column)
+    codes = result.astype(object)
     if model is not None:
         unsure = np.flatnonzero((codes == UNDETERMINED) & (confidence > 0))
         if len(unsure):
-            told, p = model.told(column[unsure].to_list())
-            codes[unsure] = np.where(p >= GATE, told, UNDETERMINED)
+            note, p = model.told(column[unsure].to_list())
+            codes[unsure] = np.where(p >= GATE, note, UNDETERMINED)
         return codes.astype(np.str_)
     prior = {code: n for code, n in counts.items() if n > 0 and code in known_languages()}
     shown = _shown(column)
@@ -156,15 +156,15 @@ def _likeliest(shown: pl.Series) -> Iterator[tuple[str, float]]:
 def _likeliest_of(shown: pl.Series, allowed: Mapping[str, float]) -> Iterator[tuple[str, float]]:
     """The same among some languages."""
     for text in shown:
-        found = _detector().detect(text, k=len(known_languages()))
-        nothing = (found[0]["lang"], found[0]["score"]) == _nothing()
-        yield (UNDETERMINED, 0.0) if nothing else _best(found, allowed)
+        result = _detector().detect(text, k=len(known_languages()))
+        nothing = (result[0]["lang"], result[0]["score"]) == _nothing()
+        yield (UNDETERMINED, 0.0) if nothing else _best(result, allowed)
 
 
-def _best(found: list[dict[str, Any]], allowed: Mapping[str, float]) -> tuple[str, float]:
+def _best(result: list[dict[str, Any]], allowed: Mapping[str, float]) -> tuple[str, float]:
     """Likeliest code of a detection and its probability, among allowed ones of some weight."""
     share = dict.fromkeys(sorted(allowed), 0.0)
-    for one in found:
+    for one in result:
         code = _CHINESE.get(one["lang"], one["lang"])
         if code in share:
             share[code] += one["score"] * allowed[code]

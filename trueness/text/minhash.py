@@ -155,10 +155,10 @@ def root_of(parent: Rows, row: int) -> int:
 @compiled
 def roots(parent: Rows) -> Rows:
     """Root of every row, (n,)."""
-    found = np.empty_like(parent)
+    result = np.empty_like(parent)
     for row in range(len(parent)):
-        found[row] = root_of(parent, row)
-    return found
+        result[row] = root_of(parent, row)
+    return result
 
 
 @compiled

@@ -35,9 +35,9 @@ def path_of(columns: Sequence[str], separator: str | None) -> pl.Expr:
     >>> rows.select(path_of(["label"], "/"))["label"].to_list()
     ['Home > Garden', None]
     """
-    found = pl.concat_str([pl.col(name).cast(pl.String) for name in columns],
+    result = pl.concat_str([pl.col(name).cast(pl.String) for name in columns],
                           separator=separator or JOINER)  # fmt: skip
-    levels = found.str.split(separator or JOINER).list.eval(pl.element().str.strip_chars())
+    levels = result.str.split(separator or JOINER).list.eval(pl.element().str.strip_chars())
     whole = ~levels.list.contains("")
     return pl.when(whole).then(levels.list.join(JOINER)).otherwise(None).alias("label")
 
@@ -161,10 +161,10 @@ def _listed(label: str) -> list[str]:
     if not (label.startswith("[") and label.endswith("]")):
         return []
     try:
-        found = json.loads(label.replace("'", '"'))
+        result = json.loads(label.replace("'", '"'))
     except ValueError:
         return []
-    return [str(one) for one in found]
+    return [str(one) for one in result]
 
 
 def _standing(labels: Iterable[str], mark: str) -> Counter[str]:
@@ -185,5 +185,5 @@ def _mixed(labels: Iterable[str], mark: str) -> list[tuple[str, list[str]]]:
     """Labels with the labels they are joined from, if most that have the mark are joined so."""
     alone = {label.strip() for label in labels if mark not in label}
     parts = {label: [one.strip() for one in label.split(mark)] for label in labels if mark in label}
-    found = [(label, names) for label, names in parts.items() if alone.issuperset(names)]
-    return found if 2 * len(found) > len(parts) else []
+    result = [(label, names) for label, names in parts.items() if alone.issuperset(names)]
+    return result if 2 * len(result) > len(parts) else []

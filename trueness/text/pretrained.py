@@ -145,9 +145,9 @@ def open_folder(path: Path) -> PretrainedFolder:
                         "no_tokenizer")  # fmt: skip
     _check_vocabulary(path, config)
     files = [path / name for name in sorted({CONFIG, TOKENIZER, *weights})]
-    found = PretrainedFolder(path, content_digest(path, files), config, weights)
-    _ = found.shapes
-    return found
+    result = PretrainedFolder(path, content_digest(path, files), config, weights)
+    _ = result.shapes
+    return result
 
 
 def look_at_folder(of: str, beside: Path) -> PretrainedFolder:

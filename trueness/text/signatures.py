@@ -135,14 +135,14 @@ class TextSignatures:
         """
         row, best = np.full(len(other), -1, np.int64), np.zeros(len(other))
         for theirs, ours in self._pairs(other, at_least):
-            found = similarity(self.sketch[ours], other.sketch[theirs])
-            order = np.argsort(found, kind="stable")
-            theirs, ours, found = theirs[order], ours[order], found[order]
-            better = (found > best[theirs]) & (found >= at_least)
+            result = similarity(self.sketch[ours], other.sketch[theirs])
+            order = np.argsort(result, kind="stable")
+            theirs, ours, result = theirs[order], ours[order], result[order]
+            better = (result > best[theirs]) & (result >= at_least)
             last = dict(zip(theirs[better].tolist(), np.flatnonzero(better).tolist(), strict=True))
             at, of = np.array(list(last), np.int64), np.array(list(last.values()), np.int64)
             if len(at):
-                row[at], best[at] = ours[of], found[of]
+                row[at], best[at] = ours[of], result[of]
         return row, best
 
     def _pairs(self, other: TextSignatures, at_least: float) -> Iterator[tuple[Index, Index]]:

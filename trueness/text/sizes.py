@@ -87,16 +87,16 @@ def _small(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
         return []
     shown = [f"{n} ({', '.join(f'{part} {count(counts[n][part])}' for part in FLAGS)})"
              for n in names]  # fmt: skip
-    told = [f"Fewer than {MIN_ROWS} texts in a part, so no slice there: {listed(shown)}."]
+    notes = [f"Fewer than {MIN_ROWS} texts in a part, so no slice there: {listed(shown)}."]
     can = [n for n in names if needed(sum(counts[n].values())) <= PROPOSED]
     if can:
         size = max(needed(sum(counts[n].values())) for n in can)
         flags = [f"{FLAGS[part]} {size}" for part, some in small.items() if set(some) & set(can)]
         what = "a slice" if len(can) == 1 else "slices"
-        told.append(f"{' '.join(flags)} would make {listed(can)} {what}.")
+        notes.append(f"{' '.join(flags)} would make {listed(can)} {what}.")
     if rest := [n for n in names if n not in can]:
-        told.append(f"Too few texts at any size: {listed(rest)}.")
-    return told
+        notes.append(f"Too few texts at any size: {listed(rest)}.")
+    return notes
 
 
 def part_sizes(given: Mapping[str, float | None], counts: Mapping[str, int]) -> dict[str, Any]:

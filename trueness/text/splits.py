@@ -112,8 +112,8 @@ def _cells(
     cell, owner = np.divmod(pairs, max(len(lots), 1))
     order = np.lexsort((lots[owner], cell))
     bounds = np.flatnonzero(np.diff(cell)) + 1
-    found = list(zip(np.split(owner[order], bounds), np.split(rows[order], bounds), strict=True))
-    return sorted(found, key=lambda one: (len(one[0]), one[1].sum())) if len(pairs) else []
+    result = list(zip(np.split(owner[order], bounds), np.split(rows[order], bounds), strict=True))
+    return sorted(result, key=lambda one: (len(one[0]), one[1].sum())) if len(pairs) else []
 
 
 def _place(

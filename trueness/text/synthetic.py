@@ -27,7 +27,7 @@ CLASS_SHARES = {
     "Automotive": 0.11, "Baby": 0.05, "Books": 0.10, "Clothing": 0.36, "Home_and_Garden": 0.08,
     "Jewelry": 0.14, "Shoes": 0.10, "Toys_and_Games": 0.06,
 }  # fmt: skip
-"""Fractions of the products; the six classes of the mission keep their order of frequency."""
+"""Fractions of the products; six published classes keep their order of frequency."""
 OTHER_SHARES = (0.33, 0.22, 0.16, 0.12, 0.10, 0.07)
 """Of the offers that are not English, by language."""
 _OFFERS = (0.55, 0.25, 0.12, 0.08)  # of products with 1, 2, 3, 4 offers

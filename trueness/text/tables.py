@@ -220,13 +220,13 @@ class DatasetFolder:
         if not self.path.is_dir():
             raise DataError(f"{self.path}: no such folder; give one saved with save_to_disk")
         try:
-            found = datasets.load_from_disk(str(self.path))
+            result = datasets.load_from_disk(str(self.path))
         except (OSError, ValueError, KeyError, TypeError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise DataError(f"{self.path}: no saved dataset that can be read ({reason})") from None
-        if not isinstance(found, dict):
-            return {"all": found}
-        return {n: s for n, s in found.items() if n != _FULL or len(found) == 1}
+        if not isinstance(result, dict):
+            return {"all": result}
+        return {n: s for n, s in result.items() if n != _FULL or len(result) == 1}
 
 
 def _told(source: Table | DatasetFolder) -> dict[str, Any]:

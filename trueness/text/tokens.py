@@ -331,9 +331,9 @@ def _encoded(column: pl.Series, coder: Tokenizer, max_tokens: int, pad: int) -> 
     words = WordEncoder(coder, max_tokens) if goes_by_words(coder) else None
     for portion in portions(column):
         if words is None:
-            found = [one.ids for one in coder.encode_batch_fast(portion.to_list())]
-            lengths = np.fromiter(map(len, found), np.int64, len(found))
-            ids = np.fromiter(chain.from_iterable(found), np.int32, int(lengths.sum()))
+            result = [one.ids for one in coder.encode_batch_fast(portion.to_list())]
+            lengths = np.fromiter(map(len, result), np.int64, len(result))
+            ids = np.fromiter(chain.from_iterable(result), np.int32, int(lengths.sum()))
         else:
             ids, lengths = words.encode(portion)
         ends = np.cumsum(lengths)

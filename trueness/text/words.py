@@ -77,10 +77,10 @@ class WordEncoder:
         if len(self._number) > _MOST_WORDS:
             self._forget()
         new = [word for word in words if word not in self._number]
-        found = [one.ids for one in self._coder.encode_batch_fast(new)]
+        result = [one.ids for one in self._coder.encode_batch_fast(new)]
         self._number |= {word: len(self._number) + i for i, word in enumerate(new)}
-        sizes = np.fromiter(map(len, found), np.int64, len(found))
-        ids = np.fromiter(chain.from_iterable(found), np.int32, int(sizes.sum()))
+        sizes = np.fromiter(map(len, result), np.int64, len(result))
+        ids = np.fromiter(chain.from_iterable(result), np.int32, int(sizes.sum()))
         self._ids = np.concatenate([self._ids, ids])
         self._ends = np.concatenate([self._ends, self._ends[-1] + np.cumsum(sizes)])
         return np.array([self._number[word] for word in words], np.int64)

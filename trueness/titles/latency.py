@@ -76,15 +76,15 @@ def measure_latency(
     if not texts:
         raise TruenessError("no texts to time; give a file with at least one")
     requests, warmup = at_least("requests", requests, 1), at_least("warmup", warmup, 0)
-    found = []
+    result = []
     for size in batch_sizes:
         size = at_least("batch size", size, 1, MOST_TEXTS)
         times = [_timed(classifier, texts, size, turn) for turn in range(warmup + requests)]
         counted = 1000 * np.array(times[warmup:])
         quantiles = [float(q) for q in np.percentile(counted, QUANTILES)]
         rate = size * requests / (counted.sum() / 1000)
-        found.append(Latency(size, requests, *quantiles, float(counted.mean()), float(rate)))
-    return found
+        result.append(Latency(size, requests, *quantiles, float(counted.mean()), float(rate)))
+    return result
 
 
 def _timed(classifier: Classifier, texts: list[str], size: int, turn: int) -> float:

@@ -49,11 +49,11 @@ class MlflowRuns:
     def find(self, key: str) -> str | None:
         """Number of the run with this key."""
         with _calm():
-            found = self.client.search_runs(
+            result = self.client.search_runs(
                 [self.experiment],
                 f"tags.`{KEY}` = '{key}' and attributes.status = 'FINISHED'", max_results=1,
             )  # fmt: skip
-        return found[0].info.run_id if found else None
+        return result[0].info.run_id if result else None
 
     def log(self, entry: Entry) -> str:
         """Send a run; one that does not arrive whole is FAILED, and is sent anew the next time."""

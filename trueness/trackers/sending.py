@@ -15,7 +15,7 @@ from trueness.errors import TruenessError, nearest
 from trueness.judge.access import record_access
 from trueness.judge.finding import find_run, find_runs, name_of
 from trueness.judge.judgement import SCHEMA
-from trueness.own import answering, check_installed
+from trueness.own import check_installed, translate_errors
 from trueness.places import shown_url
 from trueness.store import AnyStore, Run
 from trueness.trackers.entry import Entry, entry_of
@@ -165,7 +165,7 @@ def _campaign_of(store: AnyStore, run: Run) -> str:
 def _answering(kind: Kind, uri: str | None) -> Generator[None]:
     """Turn whatever a tracker raises into one line that shows no password."""
     try:
-        with answering(f"{NAMES[kind]}{f' at {uri}' if uri else ''}", "tracker"):
+        with translate_errors(f"{NAMES[kind]}{f' at {uri}' if uri else ''}", "tracker"):
             yield
     except TruenessError as error:
         raise TruenessError(shown_url(str(error)), error.code) from error.__cause__

@@ -67,8 +67,8 @@ class WandbRuns:
             import wandb
 
             with suppress(ValueError, wandb.errors.CommError):  # no such run, or no such project
-                found = wandb.Api().run(f"{self.project}/{key}")
-                return found.url if found.state == "finished" else None
+                result = wandb.Api().run(f"{self.project}/{key}")
+                return result.url if result.state == "finished" else None
         return None
 
     def log(self, entry: Entry) -> str:

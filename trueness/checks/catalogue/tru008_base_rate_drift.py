@@ -19,23 +19,23 @@ CHECK = Check("TRU008", "base-rate drift", "note", ("binary",), (RATIO,), versio
 def check(run: CheckInput) -> CheckResult:
     """A fold whose two shares of positives differ, the number of folds corrected (Bonferroni)."""
     pairs = _pairs(run)
-    tail, found = (1 - run.rule.confidence) / 2 / len(pairs), []
+    tail, result = (1 - run.rule.confidence) / 2 / len(pairs), []
     for before, now in pairs:
         apart = Apart.of(before, now, run.rule.block)
         one, other = sorted((float(before.y.mean()), float(now.y.mean())))
         differs = abs(apart.t) > stdtrit(apart.freedom, 1 - tail)
         if differs and other > one and other >= run.limit(RATIO) * one:
-            found.append((apart.t, before, now))
-    if not found:
+            result.append((apart.t, before, now))
+    if not result:
         return CHECK.clean()
-    t, before, now = max(found, key=lambda one: abs(one[0]))
-    where = f" (the strongest of {len(found)} of {len(pairs)} folds)" if len(pairs) > 1 else ""
+    t, before, now = max(result, key=lambda one: abs(one[0]))
+    where = f" (the strongest of {len(result)} of {len(pairs)} folds)" if len(pairs) > 1 else ""
     rates = [numbers.percent(float(part.y.mean())) for part in (before, now)]
     return CHECK.finding(
         f"{rates[0]} % of {numbers.count(len(before))} training {run.units} are positive and "
         f"{rates[1]} % of {numbers.count(len(now))} measured ones{where}; "
         f"t = {numbers.decimal(t, 1)} under serial dependence",
-        training=before.y.mean(), measured=now.y.mean(), t=t, folds=len(found),
+        training=before.y.mean(), measured=now.y.mean(), t=t, folds=len(result),
     )  # fmt: skip
 
 

@@ -12,11 +12,11 @@ def check(run: CheckInput) -> CheckResult:
     still = [one for one in run.warnings if one["until"] is None]
     if not still:
         return CHECK.clean()
-    told = []
+    notes = []
     for what in dict.fromkeys(one["what"] for one in still):
         these = [one for one in still if one["what"] == what]
         of = f" in {numbers.plural(len(these), 'fold')}" if len(these) > 1 else ""
         since = min(one["epoch"] for one in these)
-        told.append(f"{what} from epoch {since} to the end{of}; {these[0]['cause']}")
+        notes.append(f"{what} from epoch {since} to the end{of}; {these[0]['cause']}")
     folds = {one["fold"] for one in still}
-    return CHECK.finding(" · ".join(told), incidents=len(still), folds=len(folds))
+    return CHECK.finding(" · ".join(notes), incidents=len(still), folds=len(folds))

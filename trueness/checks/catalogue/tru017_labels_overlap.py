@@ -29,21 +29,21 @@ def check(run: CheckInput) -> CheckResult:
         time = time.astype("datetime64[D]")
     trained = run.training.column("time").astype(time.dtype)
     weekends = not np.is_busday(time.astype("datetime64[D]")).all()
-    found: list[np.datetime64] = []
+    result: list[np.datetime64] = []
     for f in np.unique(run.measured.fold):
         near, others = trained[train.fold == f], np.unique(time[run.measured.fold == f])
         gaps = (
             sessions_to_nearest(near, others, weekends=weekends) if step == DAY
             else _to_nearest(near, others, lambda a, b: (b - a) // step)
         )  # fmt: skip
-        found += near[gaps <= horizon].tolist()
-    if not found:
+        result += near[gaps <= horizon].tolist()
+    if not result:
         return CHECK.clean()
     reach = numbers.plural(horizon, run.units.removesuffix("s"))
     return CHECK.finding(
-        f"{numbers.plural(len(found), 'training row')}, the first of {min(found)}, within the "
+        f"{numbers.plural(len(result), 'training row')}, the first of {min(result)}, within the "
         f"horizon of {reach} of a measured one of their fold: labels see the same prices",
-        rows=len(found),
+        rows=len(result),
     )
 
 

@@ -18,18 +18,18 @@ NAMES = {"ids": "ids", "clusters": "clusters of near-duplicates", "texts": "text
 
 def check(run: CheckInput) -> CheckResult:
     """Ids or clusters that the measured part shares with another one, or many equal texts."""
-    part, found = run.rule.measured_on, _between_stored(run)
+    part, result = run.rule.measured_on, _between_stored(run)
     trained = _with_training(run)
     if trained is not None:
-        found |= {("train", name): n for name, n in trained.items()}
+        result |= {("train", name): n for name, n in trained.items()}
     allowed = run.limit(SHARE) * len(run.measured)
-    found = {key: n for key, n in found.items() if n > (allowed if key[1] == "texts" else 0)}
-    if found:
-        told = "; ".join(
+    result = {key: n for key, n in result.items() if n > (allowed if key[1] == "texts" else 0)}
+    if result:
+        note = "; ".join(
             f"{run.count(n)} of the {part} part share {NAMES[what]} with the {other} part"
-            for (other, what), n in found.items()
+            for (other, what), n in result.items()
         )
-        return CHECK.finding(told, **{f"{what}_{other}": n for (other, what), n in found.items()})
+        return CHECK.finding(note, **{f"{what}_{other}": n for (other, what), n in result.items()})
     if trained is None:
         raise Missing("the training part is not stored")
     return CHECK.clean()
@@ -37,16 +37,16 @@ def check(run: CheckInput) -> CheckResult:
 
 def _between_stored(run: CheckInput) -> dict[tuple[str, str], int]:
     """Measured rows that share an id or a cluster with another stored part."""
-    frame, found = run.measured.frame, {}
+    frame, result = run.measured.frame, {}
     for other in run.predictions.splits:
         rows = run.predictions.frame.filter(pl.col("split") == other)
         if other != run.rule.measured_on:
             for what, column in (("ids", "id"), ("clusters", "cluster")):
                 if column in frame.columns:
-                    found[other, what] = int(
+                    result[other, what] = int(
                         frame[column].is_in(rows[column].unique().implode()).sum()
                     )
-    return found
+    return result
 
 
 def _with_training(run: CheckInput) -> Mapping[str, int] | None:

@@ -26,11 +26,11 @@ def check(run: CheckInput) -> CheckResult:
 
     low, high = percentile_interval(run.resampled(rows, difference), run.rule.confidence)
     value = float(difference(rows.sum(axis=1, keepdims=True))[0])
-    found = Estimate(value, low, high, len(part))
-    if above(found, 0.0):
+    result = Estimate(value, low, high, len(part))
+    if above(result, 0.0):
         return CHECK.clean()
     return CHECK.finding(
-        f"{difference_of(run, found)} to the most frequent class or guessing {where(found, 0.0)}",
+        f"{difference_of(run, result)} to the most frequent class or guessing {where(result, 0.0)}",
         difference=value, low=low, high=high,
     )  # fmt: skip
 

@@ -21,9 +21,9 @@ def check(run: CheckInput) -> CheckResult:
     small = {name: n for name, n in small.items() if name not in (OTHER, UNDETERMINED)}
     if not small:
         return CHECK.clean()
-    told = [f"{name} ({n})" for name, n in sorted(small.items(), key=lambda one: -one[1])]
+    notes = [f"{name} ({n})" for name, n in sorted(small.items(), key=lambda one: -one[1])]
     return CHECK.finding(
         f"{numbers.plural(len(small), run.rule.nouns[1])} with fewer than {run.rule.min_rows} "
-        f"{run.units} or {run.limit(EACH):g} per class: {numbers.listed(told)}",
+        f"{run.units} or {run.limit(EACH):g} per class: {numbers.listed(notes)}",
         groups=len(small), rows=sum(small.values()),
     )  # fmt: skip

@@ -21,10 +21,10 @@ def check(run: CheckInput) -> CheckResult:
     if not lacking:
         return CHECK.clean()
     worst = min(lacking.values())
-    told = [f"{name} ({n} of {k})" for name, n in sorted(lacking.items(), key=lambda one: one[1])]
+    notes = [f"{name} ({n} of {k})" for name, n in sorted(lacking.items(), key=lambda one: one[1])]
     return CHECK.finding(
         f"{numbers.plural(len(lacking), run.rule.nouns[1])} of {len(groups.names)} without all "
-        f"classes: {numbers.listed(told)}; macro-F1 over all classes cannot exceed "
+        f"classes: {numbers.listed(notes)}; macro-F1 over all classes cannot exceed "
         f"{numbers.decimal(worst / k)} there",
         groups=len(lacking), fewest=worst, classes=k, ceiling=worst / k,
     )  # fmt: skip

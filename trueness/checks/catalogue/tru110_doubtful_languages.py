@@ -27,10 +27,10 @@ def check(run: CheckInput) -> CheckResult:
     if not doubtful:
         return CHECK.clean()
     ranked = sorted(doubtful.items(), key=lambda one: one[1])
-    told = [f"{name} ({numbers.decimal(mean, 2)})" for name, mean in ranked]
+    notes = [f"{name} ({numbers.decimal(mean, 2)})" for name, mean in ranked]
     return CHECK.finding(
         f"{numbers.plural(len(doubtful), 'language')} of {len(groups.names)} with a mean "
-        f"confidence below {run.limit(SURE):g}: {numbers.listed(told)}; the rest of their texts is "
-        "expected to be of another language",
+        f"confidence below {run.limit(SURE):g}: {numbers.listed(notes)}; the rest of their texts "
+        "is expected to be of another language",
         languages=len(doubtful), lowest=ranked[0][1],
     )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from trueness.fit.parallel import Ranks, join_ranks
+from trueness.fit.parallel import Ranks, init_distributed
 from trueness.fit.titles.data import Part, TitlesData, load_data, tokenizer_of
 from trueness.fit.titles.loop import Saving, Setting, TitlesFitted, fit_titles, precision_on
 from trueness.fit.titles.objective import TeacherTargets
@@ -23,7 +23,7 @@ __all__ = [
     "expected_gflop",
     "fit_titles",
     "gflop_of",
-    "join_ranks",
+    "init_distributed",
     "load_data",
     "precision_on",
     "tokenizer_of",

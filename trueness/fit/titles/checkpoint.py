@@ -102,11 +102,11 @@ def load_checkpoint(path: Path, spec: TitlesSpec, digests: dict[str, str]) -> di
 
 def _check_digest(path: Path) -> None:
     """Raise ValueError unless a file ends with the digest of what stands before."""
-    size, found = path.stat().st_size - DIGEST_BYTES, hashlib.sha256()
+    size, result = path.stat().st_size - DIGEST_BYTES, hashlib.sha256()
     with path.open("rb") as file:
         for start in range(0, max(size, 0), CHUNK):
-            found.update(file.read(min(CHUNK, size - start)))
-        if file.read() != found.hexdigest().encode():
+            result.update(file.read(min(CHUNK, size - start)))
+        if file.read() != result.hexdigest().encode():
             raise ValueError("it is not whole, or changed since it was written")
 
 

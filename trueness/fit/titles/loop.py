@@ -78,7 +78,7 @@ class TitlesFitted:
 
 
 @dataclass
-class _Place:
+class TrainState:
     """How far a run has come; plain values, so that a checkpoint can hold it."""
 
     epoch: int = 0
@@ -119,7 +119,7 @@ class _Training:
             spec.loss, train.y, data.code, data.counts,
             None if projection is None else projection.width, teacher, self.name,
         )  # fmt: skip
-        self.place, self.history = _Place(), []
+        self.place, self.history = TrainState(), []
         self.best: dict[str, Any] = {}
         self.loss = torch.zeros((), device=self.name)
         self.counts = count_updates(train.tokens.lengths, data.code, spec.recipe, spec.seed)
@@ -185,7 +185,7 @@ class _Training:
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        self.setting.ranks.add_up([p.grad for p in parameters if p.grad is not None])
+        self.setting.ranks.all_reduce_([p.grad for p in parameters if p.grad is not None])
 
     # ------------------------------------------------------------------------------ evaluation
 
@@ -243,7 +243,7 @@ class _Training:
         """
         total, ranks = self.loss.clone(), self.setting.ranks
         if together:
-            ranks.add_up([total])
+            ranks.all_reduce_([total])
         seen = self.place.texts / (1 if together else ranks.world)
         value = float(total) / max(seen, 1)
         if not math.isfinite(value):
@@ -284,7 +284,7 @@ class _Training:
             self.average.updates = state["average"]["updates"]
             for name, weight in state["average"]["weights"].items():
                 self.average.weights[name].copy_(weight)
-        self.place, self.history = _Place(**state["place"]), state["history"]
+        self.place, self.history = TrainState(**state["place"]), state["history"]
         self.best = state["best"]
         self.loss.copy_(state["loss"])
         if self.setting.ranks.first:
@@ -370,18 +370,18 @@ def _refuse_what_remembers(spec: TitlesSpec) -> None:
 
 def _warnings(spec: TitlesSpec, updates: int, ranks: Ranks) -> list[str]:
     """What of a recipe does not fit the number of updates or of processes."""
-    recipe, found = spec.recipe, []
+    recipe, result = spec.recipe, []
     if 2 * recipe.warmup_steps > updates:
-        found.append(
+        result.append(
             f"the rate rises for {recipe.warmup_steps:,} of {updates:,} updates, most of the run; "
             "fewer recipe.warmup_steps (--lr-warmup-steps) or more epochs would train it"
         )
     if recipe.grad_accum % ranks.world:
-        found.append(
+        result.append(
             f"{recipe.grad_accum} batches of an update are dealt out to {ranks.world} processes, "
             "some of which wait; give a multiple as recipe.grad_accum (--grad-accum)"
         )
-    return found
+    return result
 
 
 def _epoch(training: _Training, saving: Saving | None, tell: Report) -> None:

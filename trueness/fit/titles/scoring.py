@@ -48,6 +48,6 @@ def logits_of(
         out[torch.from_numpy(rows)] = scores.float().cpu()
     if ranks.world > 1:
         shared = out.to(device.name)
-        ranks.add_up([shared])
+        ranks.all_reduce_([shared])
         out = shared.cpu()
     return out.numpy()

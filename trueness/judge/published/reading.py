@@ -151,10 +151,10 @@ def _number(where: str, name: str, text: str) -> float | None:
     """A number of a cell; NaN and NA are as unknown as an empty cell."""
     if text.lower() in MISSING_NUMBERS:
         return None
-    found = as_numbers(pl.Series([text]))
-    if found is None or found[0] is None:
+    result = as_numbers(pl.Series([text]))
+    if result is None or result[0] is None:
         raise DataError(f"{where}: {name} {text[:40]!r} is not a number", "number")
-    value = float(found[0])
+    value = float(result[0])
     if name in COUNTS and not (0 <= value <= MOST_COUNT and value.is_integer()):
         raise DataError(f"{where}: {name} {text[:40]} is not a count", "count")
     if name in SHARES and not 0 <= value <= 1:

@@ -24,12 +24,12 @@ TALL = 40
 
 def published_document(comparison: PublishedComparison) -> Document:
     """What the comparison amounts to, a forest plot, and every experiment."""
-    told = [Sentence(line, "verdict") for line in sentences(comparison)]
+    lines = [Sentence(line, "verdict") for line in sentences(comparison)]
     notes = [Sentence(f"{capital(note)}.", "note") for note in comparison.notes]
     figures = [Section("Precision", [forest(comparison)])] if _drawn(comparison) else []
     return Document(
         f"Published results: {comparison.source or comparison.campaign}",
-        [*told, *notes, *figures, Section("Every experiment", [_table(comparison)])],
+        [*lines, *notes, *figures, Section("Every experiment", [_table(comparison)])],
         f"Beside the stored runs of campaign {comparison.campaign}; exact 95 % confidence "
         "intervals, units taken as independent",
     )

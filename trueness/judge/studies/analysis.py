@@ -86,8 +86,8 @@ class Analysis:
     @property
     def repeats(self) -> list[tuple[Trial, int]]:
         """Configurations that were tried more than once, most often first."""
-        found = [(trial, n) for trial, _, n in self.study.configurations if n > 1]
-        return sorted(found, key=lambda pair: -pair[1])
+        result = [(trial, n) for trial, _, n in self.study.configurations if n > 1]
+        return sorted(result, key=lambda pair: -pair[1])
 
     @property
     def wasted(self) -> int:
@@ -111,7 +111,7 @@ class Analysis:
 
     def facts(self) -> dict[str, Any]:
         """Counts and published measures, under the names of the published analysis."""
-        study, found = self.study, self.coverage
+        study, result = self.study, self.coverage
         return {
             "n_trials": len(study.completed),
             "best_auc" if study.measure == "AUC" else "best_value": self.best.value,
@@ -122,8 +122,8 @@ class Analysis:
             "wasted_trials": self.wasted,
             "max_repeat": max(n for _, _, n in study.configurations),
             "distinct_auc_values": len(set(self.values)),
-            "arch_combos": _combos(found, ARCHITECTURE),
-            "training_combos": _combos(found, TRAINING),
+            "arch_combos": _combos(result, ARCHITECTURE),
+            "training_combos": _combos(result, TRAINING),
         }
 
     def to_dict(self) -> dict[str, Any]:
@@ -256,15 +256,15 @@ def shape_measures(trial: Trial) -> dict[str, float]:
     if {"d_model", "d_ff_ratio"} <= set(params):
         width = params["d_model"] * params["d_ff_ratio"]
     depth = params.get("n_layers")
-    found = {"width": width, "depth": depth}
+    result = {"width": width, "depth": depth}
     if width is not None and depth:
-        found["width_over_depth"] = width / depth
-    return {name: float(value) for name, value in found.items() if value is not None}
+        result["width_over_depth"] = width / depth
+    return {name: float(value) for name, value in result.items() if value is not None}
 
 
 def _correlations(study: Study) -> dict[str, tuple[float | None, Estimate]]:
     """Pearson's correlation over all trials, as published, and over configurations."""
-    found = {}
+    result = {}
     for name in ("width", "depth", "width_over_depth"):
         trials = [(shape_measures(t).get(name), t.value) for t in study.completed]
         once = [(shape_measures(t).get(name), v) for t, v, _ in study.configurations]
@@ -273,8 +273,8 @@ def _correlations(study: Study) -> dict[str, tuple[float | None, Estimate]]:
             whole, each = (
                 correlation_estimate([x for x, _ in p], [y for _, y in p]) for p in pairs
             )
-            found[name] = (whole.value, each)
-    return found
+            result[name] = (whole.value, each)
+    return result
 
 
 def _importance(study: Study, names: Sequence[str]) -> tuple[list[Importance], Surrogate | None]:
@@ -287,8 +287,8 @@ def _importance(study: Study, names: Sequence[str]) -> tuple[list[Importance], S
         return published, None
     codes = [level_codes(study, n, [t for t, _, _ in study.configurations]) for n in varying]
     start = [p for p in published if p.name in varying]
-    surrogate, found = surrogate_importance(start, codes, y)
-    filled = {p.name: p for p in found}
+    surrogate, result = surrogate_importance(start, codes, y)
+    filled = {p.name: p for p in result}
     return [filled.get(p.name, p) for p in published], surrogate
 
 
@@ -324,8 +324,8 @@ def pairs(study: Study) -> list[Pair]:
     """The published pairs of parameters that are discrete here; the first three without any."""
     discrete = [name for name, levels in study.space.items() if not isinstance(levels, Range)]
     known = [names for names in PAIRS if set(names) <= set(discrete)]
-    found = [_pair(study, names) for names in known or combinations(discrete, 2)]
-    return [pair for pair in found if pair.means][: len(PAIRS)]
+    result = [_pair(study, names) for names in known or combinations(discrete, 2)]
+    return [pair for pair in result if pair.means][: len(PAIRS)]
 
 
 def _pair(study: Study, names: tuple[str, str]) -> Pair:

@@ -177,14 +177,14 @@ def departures(codes: Sequence[Codes], top: NDArray[np.bool_]) -> list[Array]:
     -------
     list of (draws,)
     """
-    found = []
+    result = []
     for code in codes:
         flags = code[..., None] == np.arange(int(code.max()) + 1)
         all_ = flags.mean(-2)
         best = (flags & top[..., None]).sum(-2) / top.sum(-1)[..., None]
         ratio = np.divide(best, all_, out=np.zeros_like(best), where=all_ > 0)
-        found.append((all_ * (ratio - 1) ** 2).sum(-1))
-    return found
+        result.append((all_ * (ratio - 1) ** 2).sum(-1))
+    return result
 
 
 def _top(y: Array) -> NDArray[np.bool_]:
@@ -227,7 +227,7 @@ def surrogate_importance(
         top([c[picks] for c in codes], y[picks]),
         top([np.tile(c, (DRAWS, 1)) for c in codes], shuffled).mean(1), strict=True,
     )  # fmt: skip
-    found = [
+    result = [
         replace(
             one, additive=_estimate(value, drawn, n), additive_chance=float(chance),
             effect=float(effect.std()), top=_estimate(best, best_drawn, n),
@@ -235,7 +235,7 @@ def surrogate_importance(
         ) for one, effect, (value, drawn, chance, best, best_drawn, best_chance)
         in zip(start, fitted.effects, shares, strict=True)
     ]  # fmt: skip
-    return fitted, found
+    return fitted, result
 
 
 def _estimate(value: float, draws: Array, n: int) -> Estimate:

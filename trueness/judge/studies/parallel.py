@@ -49,8 +49,8 @@ def parallel_coordinates(analysis: Analysis) -> Figure | None:
         "yaxis": {"visible": False, "range": [-0.15, 1.15]}, "annotations": ends,
         "hovermode": "closest",
     }  # fmt: skip
-    told = "Configurations as lines over their parameters, levels in order; in colour the best."
-    return Figure(traces, layout, told, PX * len(names))
+    note = "Configurations as lines over their parameters, levels in order; in colour the best."
+    return Figure(traces, layout, note, PX * len(names))
 
 
 def _lines(

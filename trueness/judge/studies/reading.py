@@ -74,8 +74,8 @@ def _check_direction(path: Path, about: Mapping[str, Any]) -> None:
     ------
     DataError
     """
-    told = about.get("direction", about.get("directions"))
-    several = told if isinstance(told, list) else [told]
+    note = about.get("direction", about.get("directions"))
+    several = note if isinstance(note, list) else [note]
     if any(str(one).rpartition(".")[2].upper() in ("MINIMIZE", "1") for one in several):
         raise DataError(
             f"{path}: the study minimises its value; here the highest is the best, so give one "
@@ -127,10 +127,10 @@ def _published_row(
 ) -> dict[str, Any]:
     """A published trial with its forced parameters resolved."""
     attributes, params, forced = row.get("user_attrs") or {}, row.get("params") or {}, None
-    for what, found in (("user_attrs", attributes), ("params", params)):
-        if not isinstance(found, dict):
+    for what, result in (("user_attrs", attributes), ("params", params)):
+        if not isinstance(result, dict):
             raise DataError(
-                f"trial {row.get('number')}: {what} {found!r} are not names and values", "params"
+                f"trial {row.get('number')}: {what} {result!r} are not names and values", "params"
             )
     if attributes.get("forced_extreme"):
         forced = str(attributes.get("extreme_type", "forced"))
@@ -148,10 +148,10 @@ def _published_row(
 
 def _cell(line: Mapping[str, Any], attributes: Mapping[str, Any], name: str) -> float | None:
     """A measure by the table, else by the trial's attributes; None if neither has it."""
-    for found in (line.get(name), attributes.get(name), attributes.get(f"val_{name}")):
-        if found not in (None, ""):
+    for result in (line.get(name), attributes.get(name), attributes.get(f"val_{name}")):
+        if result not in (None, ""):
             try:
-                return float(found)
+                return float(result)
             except (TypeError, ValueError):
-                raise DataError(f"{name} {found!r} is not a number", "number") from None
+                raise DataError(f"{name} {result!r} is not a number", "number") from None
     return None

@@ -260,9 +260,9 @@ def _importance(analysis: Analysis) -> Section:
     rows = [(i.name, i.published, i.published_chance) for i in by]
     columns = MARGINAL
     if fitted is None:
-        told = [f"Fewer than {FEWEST} configurations, or nothing varies: no surrogate is fitted."]
+        notes = [f"Fewer than {FEWEST} configurations, or nothing varies: no surrogate is fitted."]
     else:
-        told = _about_surrogate(analysis, fitted.explained, by)
+        notes = _about_surrogate(analysis, fitted.explained, by)
         columns = MARGINAL + FITTED
         rows = [
             (*row, i.additive, i.additive_chance, i.effect, i.top, i.top_chance)
@@ -273,7 +273,7 @@ def _importance(analysis: Analysis) -> Section:
         "repeats included; values do not sum to 1, effects are confounded."
     )
     return Section(
-        "Importance", [Items([marginal, *told]), importance_figure(analysis), Table(columns, rows)]
+        "Importance", [Items([marginal, *notes]), importance_figure(analysis), Table(columns, rows)]
     )
 
 

@@ -132,8 +132,8 @@ class Study:
     @property
     def budget_size(self) -> float:
         """Number that the budget's name stands for; infinity if it is no number."""
-        found = re.fullmatch(r"(?:label:)?(\d+(?:\.\d+)?)([KMB]?)", self.budget.upper())
-        return math.inf if found is None else float(found[1]) * SUFFIX[found[2]]
+        result = re.fullmatch(r"(?:label:)?(\d+(?:\.\d+)?)([KMB]?)", self.budget.upper())
+        return math.inf if result is None else float(result[1]) * SUFFIX[result[2]]
 
     def names(self, wanted: Sequence[str]) -> list[str]:
         """Those of the names that are parameters here."""

@@ -60,7 +60,7 @@ def board(bench: Workbench, request: Request) -> Page:
     ordered = rows.ordered(query, done.standings if done else UNJUDGED)
     parts: list[Part] = [
         *lost,
-        *shown(judged, lambda found: found.above, "The verdict"),
+        *shown(judged, lambda result: result.above, "The verdict"),
         Section("Runs", [
             *_forms(view, query, rows),
             *(_by_value(query, rows, ordered) if query.by else _page(query, rows, ordered, done)),
@@ -152,13 +152,13 @@ def _page(query: Query, rows: Rows, ordered: list[Model], done: JudgedGroup | No
     at = min(query.page, pages)
     some = ordered[(at - 1) * ROWS : at * ROWS]
     first = (at - 1) * ROWS + 1
-    told = f"{plural(len(ordered), 'run')} of {count(len(rows.models))}"
+    note = f"{plural(len(ordered), 'run')} of {count(len(rows.models))}"
     if not some:
-        return [Sentence(f"{told}: no run meets the conditions.")]
+        return [Sentence(f"{note}: no run meets the conditions.")]
     table = _table(query, rows, some, done)
-    told += f", rows {count(first)} to {count(first + len(some) - 1)}"
+    note += f", rows {count(first)} to {count(first + len(some) - 1)}"
     pages_near = ways(at, pages, lambda page: query.address(page=page))
-    return [Sentence(told, "note"), table, *pages_near]
+    return [Sentence(note, "note"), table, *pages_near]
 
 
 def _table(query: Query, rows: Rows, some: list[Model], done: JudgedGroup | None) -> Table:
@@ -195,26 +195,26 @@ TITLES = {
 
 def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
     """One column: its head sorts, estimates are drawn on a common axis."""
-    found = TITLES.get(name)
-    if found is None and name in rows.estimates:
+    result = TITLES.get(name)
+    if result is None and name in rows.estimates:
         known = [m.estimates[name] for m in some]
         kind: Kind = "share" if any(e.k is not None for e in known) else "estimate"
         ends = [x for e in known for x in (e.low, e.high) if x is not None]
-        found = Column(
+        result = Column(
             "AUC" if name == "auc" else name, kind, bar=(min(ends), max(ends)) if ends else None
         )
-    elif found is None:
+    elif result is None:
         numeric = all(isinstance(field_of(m, name), int | float | None) for m in some)
         kind = KINDS.get(name, "number" if numeric else "text")
-        found = Column(short_name(name), kind, digits=4, help=name)
+        result = Column(short_name(name), kind, digits=4, help=name)
     if name in JUDGED:
-        return found
+        return result
     sorted_by = (query.sort or rows.headline) == name
     rises = query.order == "ascending" if name in rows.estimates else query.order != "descending"
     falls_next = rises if sorted_by else name in rows.estimates
     address = query.address(sort=name, order="descending" if falls_next else "ascending")
     order = ("ascending" if rises else "descending") if sorted_by else ""
-    return replace(found, sort=address, order=order)
+    return replace(result, sort=address, order=order)
 
 
 def _cell(name: str, model: Model, standing: Standing) -> Cell:
@@ -231,15 +231,15 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
     """A row per value of a field: how many runs, the best of them."""
     sort = query.sort if query.sort in rows.estimates else rows.headline
     every = rows.by_value(ordered, query.by)
-    found = dict(list(every.items())[:VALUES_SHOWN])
+    result = dict(list(every.items())[:VALUES_SHOWN])
     lines = [
         [
             Link(value, query.address(by="", where=(*query.where, f"{query.by}={value}"))),
             len(models), Link(models[0].name, f"/run/{models[0].key}"), models[0].estimates[sort],
         ]
-        for value, models in found.items()
+        for value, models in result.items()
     ]  # fmt: skip
-    best = [models[0].estimates[sort] for models in found.values()]
+    best = [models[0].estimates[sort] for models in result.values()]
     ends = [x for e in best for x in (e.low, e.high) if x is not None]
     kind: Kind = "share" if any(e.k is not None for e in best) else "estimate"
     columns = [
@@ -250,6 +250,6 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
         "The best of many runs is optimistically biased; contrasts with everything else equal: "
         f"`trueness leaderboard --by {query.by}`."
     )
-    if len(every) > len(found):
-        note = f"The first {len(found)} of {count(len(every))} values. {note}"
+    if len(every) > len(result):
+        note = f"The first {len(result)} of {count(len(every))} values. {note}"
     return [Table(columns, lines, note=note)]

@@ -75,9 +75,9 @@ def deployed(folder: Path) -> Deployed:
                         [Sentence(str(error), "error")])  # fmt: skip
     came: list[Part] = []
     try:
-        found = monitored(bundle)
-        verdict = found.verdict
-        came += found.document().parts
+        result = monitored(bundle)
+        verdict = result.verdict
+        came += result.document().parts
     except TruenessError as error:
         verdict = "nothing came yet" if error.code in OPEN else str(error)
         came.append(Sentence(str(error), "note" if error.code in OPEN else "error"))
@@ -91,8 +91,8 @@ def bundles_page(bench: Workbench, request: Request) -> Page:
     """Page of all bundles that the server was given."""
     del request
     if not bench.bundles:
-        told = "No bundles are shown here; `trueness serve --bundles FOLDER` names some."
-        return Page(Document("Bundles", [Sentence(told)]))
+        note = "No bundles are shown here; `trueness serve --bundles FOLDER` names some."
+        return Page(Document("Bundles", [Sentence(note)]))
     view = bench.shelf.look()
     answers = [_asked(bench, view, i) for i in range(len(bench.bundles))]
     rows = [_row(view, i, *one) for i, one in
@@ -121,13 +121,17 @@ def bundle_page(bench: Workbench, request: Request) -> Page:
         raise TruenessError("no such bundle: the page of bundles has all", "no_page")
     view, folder = bench.shelf.look(), bench.bundles[at]
     answer = _asked(bench, view, at)
-    found: Deployed | None = answer.value
+    result: Deployed | None = answer.value
     parts: list[Part] = [
         *_refused(answer),
-        *([Live(PLACE, found.came)] if found else []),
-        *([Section("What is deployed", [*_run(view, found.key), *found.about])] if found else []),
+        *([Live(PLACE, result.came)] if result else []),
+        *(
+            [Section("What is deployed", [*_run(view, result.key), *result.about])]
+            if result
+            else []
+        ),
     ]
-    title = f"Bundle {found.name}" if found else f"Bundle {at + 1}"
+    title = f"Bundle {result.name}" if result else f"Bundle {at + 1}"
     page = Page(Document(title, parts, str(folder)), _command(folder),
                 waits=answer.pending or answer.stale,
                 events=f"/events/bundles/{at + 1}")  # fmt: skip
@@ -156,17 +160,17 @@ def _asked(bench: Workbench, view: View, at: int) -> Answer:
 
 
 def _refused(answer: Answer) -> list[Part]:
-    return shown(answer, lambda found: [], "What came of its answers")
+    return shown(answer, lambda result: [], "What came of its answers")
 
 
 def _row(view: View, number: int, folder: Path, answer: Answer) -> Sequence[Any]:
-    found: Deployed | None = answer.value
-    link = Link(found.name if found else folder.name, f"/bundles/{number}")
-    if found is None:
+    result: Deployed | None = answer.value
+    link = Link(result.name if result else folder.name, f"/bundles/{number}")
+    if result is None:
         why = "is being read" if answer.refusal is None else str(answer.refusal)
         return [link, None, None, None, None, why, str(folder)]
-    return [link, _name(view, found.key), found.promised, found.predicted, found.known,
-            found.verdict, str(folder)]  # fmt: skip
+    return [link, _name(view, result.key), result.promised, result.predicted, result.known,
+            result.verdict, str(folder)]  # fmt: skip
 
 
 def _name(view: View, key: str) -> Link:

@@ -66,8 +66,8 @@ def _settings(runs: Sequence[Pair]) -> Section:
 def compared(store: Any, keys: Sequence[str]) -> list[Part]:  # noqa: ANN401 - any store
     """What `trueness compare` says of two runs; of more, the judgement of all of them."""
     if len(keys) == 2:
-        found = compare(store, *keys, access=("compare", keys[1]))
-        return whole(found.document().parts)
+        result = compare(store, *keys, access=("compare", keys[1]))
+        return whole(result.document().parts)
     runs = [store.run(key) for key in keys]
     if len({run.record["comparison_group"] for run in runs}) > 1:
         raise TruenessError("these runs were measured on other units; compare two of them",

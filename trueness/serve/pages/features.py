@@ -28,8 +28,8 @@ def features_page(bench: Workbench, request: Request) -> Page:
     view, words = bench.shelf.look(), words_of(request.query_params, ("run", "feature"))
     runs, chosen = _inputs(view), view.run(words["run"]) if words["run"] else None
     if not runs and chosen is None:
-        told = "No runs on bars or tables yet; `trueness run demo` makes some."
-        return Page(Document("Features", [Sentence(told)]))
+        note = "No runs on bars or tables yet; `trueness run demo` makes some."
+        return Page(Document("Features", [Sentence(note)]))
     run = chosen or next(iter(runs.values()))
     if run.spec.task.kind not in TASKS:
         raise TruenessError(f"the run {view.name(run.key)} reads texts, no columns", "no_page")
@@ -49,13 +49,13 @@ def features_page(bench: Workbench, request: Request) -> Page:
 
 def _inputs(view: View) -> dict[tuple[str, ...], Run[Any]]:
     """The latest run of each set of columns of the same data, those of candidates first."""
-    found: dict[tuple[str, ...], Run[Any]] = {}
+    result: dict[tuple[str, ...], Run[Any]] = {}
     latest = sorted(view.runs.values(), key=lambda one: one.record["created"], reverse=True)
     for run in sorted(latest, key=lambda one: one.spec.is_baseline):
         names = run.record.get("features")
         if run.spec.task.kind in TASKS and names:
-            found.setdefault((run.record["data"]["digest"], *names), run)
-    return found
+            result.setdefault((run.record["data"]["digest"], *names), run)
+    return result
 
 
 def _form(
@@ -101,9 +101,9 @@ def audited(root: Place, key: str, name: str) -> list[Part]:
     if task.columns is not None:
         return [Sentence("Its columns are named one by one, and the audit is of a tier; choose a "
                          "feature.", "note")]  # fmt: skip
-    found = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
+    result = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
                        Silent())  # fmt: skip
-    return whole(found.document().parts)
+    return whole(result.document().parts)
 
 
 def valued(root: Place, key: str, name: str, feature: str) -> list[Part]:

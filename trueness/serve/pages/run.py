@@ -61,7 +61,7 @@ def run_page(bench: Workbench, request: Request) -> Page:
     answer = bench.judge(view, ("show", run.key), shown_run, run.key)
     parts = [
         *_ways(view, run), *lost,
-        *shown(answer, lambda found: found.parts, "The judgement of this run"),
+        *shown(answer, lambda result: result.parts, "The judgement of this run"),
         *([] if answer.value else _recorded(view, run)),
     ]  # fmt: skip
     document = Document(_title(view, run), parts, answer.value.subtitle if answer.value else "")
@@ -171,7 +171,7 @@ def thresholds_page(bench: Workbench, request: Request) -> Page:
     run = view.run(request.path_params["key"])
     answer = bench.judge(view, ("thresholds", run.key), swept, run.key, view.name(run.key))
     at = request.query_params.get("at", "")
-    parts = shown(answer, lambda found: [_placed(one, at) for one in found],
+    parts = shown(answer, lambda result: [_placed(one, at) for one in result],
                   "The sweep of thresholds")  # fmt: skip
     document = Document(f"Thresholds of {_title(view, run)}", parts, run.key)
     waits = answer.pending or answer.stale
@@ -195,9 +195,9 @@ def swept(store: Any, key: str, name: str) -> list[Part]:  # noqa: ANN401 - any 
     return threshold_parts(run_thresholds(store, key, name))
 
 
-def threshold_parts(found: Thresholds) -> list[Part]:
+def threshold_parts(result: Thresholds) -> list[Part]:
     """The slider, then what the verb shows."""
-    return whole([*(slider(one) for one in found.asked), *found.document().parts])
+    return whole([*(slider(one) for one in result.asked), *result.document().parts])
 
 
 def _placed(part: Part, at: str) -> Part:
@@ -284,15 +284,15 @@ def opened_page(bench: Workbench, key: str, form: dict[str, str]) -> Page:
         raise TruenessError(f"{key} has no sealed part {part[:40]!r}", "no_part")
     title = f"{part_in_words(part).capitalize()} of {_title(view, run)}"
     if run.estimands.kind == "binary":
-        found = run_thresholds(view.store, key, view.name(key), part, opened=True)
+        result = run_thresholds(view.store, key, view.name(key), part, opened=True)
         predictions = run.predictions().part(part)
-        parts = [*threshold_parts(found), *alarm_sections(predictions, part, run.estimands)]
+        parts = [*threshold_parts(result), *alarm_sections(predictions, part, run.estimands)]
         command = bench.command("thresholds", key, "--on", part, "--open-test")
     else:
         shown_part = show(view.store, key, part=part, opened=True, access=("show", "")).document()
         parts, command = list(shown_part.parts), bench.command("show", key, "--open-test")
-    told = f"The sealed {part_in_words(part)} was opened; the ledger shows that for ever."
-    page = Page(Document(title, [Sentence(told, "warning"), *parts], key), command)
+    note = f"The sealed {part_in_words(part)} was opened; the ledger shows that for ever."
+    page = Page(Document(title, [Sentence(note, "warning"), *parts], key), command)
     return bench.show(view, page)
 
 

@@ -24,12 +24,12 @@ def studies_page(bench: Workbench, request: Request) -> Page:
     view = bench.shelf.look()
     name = request.query_params.get("name", "")[:200]
     if (stamps := _stamps(bench.root)) is None:
-        told = "No studies here yet; `trueness search run` makes one."
-        return Page(Document("Studies", [Sentence(told)]))
+        note = "No studies here yet; `trueness search run` makes one."
+        return Page(Document("Studies", [Sentence(note)]))
     names = (name,) if name else ()
     state = view.state, *stamps
     answer = bench.answers.ask(("studies", *names), state, analysed, bench.root, names, apart=True)
-    parts = shown(answer, lambda found: _parts(found, one=bool(name)), "The analysis")
+    parts = shown(answer, lambda result: _parts(result, one=bool(name)), "The analysis")
     title = answer.value[0] if answer.value else "Studies"
     command = bench.command("search", "analyze", *(names or ("--all",)))
     page = Page(Document(title, parts), command, waits=answer.pending or answer.stale)
@@ -46,8 +46,8 @@ def _stamps(root: Place) -> list[object] | None:
     return [stamp(root / f"{FILE}{end}") for end in ("", "-wal")]
 
 
-def _parts(found: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]:
-    _, names, parts = found
+def _parts(result: tuple[str, list[str], list[Part]], *, one: bool) -> list[Part]:
+    _, names, parts = result
     if one:
         return parts
     rows = [[Link(name, f"/studies?{urlencode({'name': name})}")] for name in names]

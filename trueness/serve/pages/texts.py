@@ -67,8 +67,8 @@ def text_page(bench: Workbench, request: Request) -> Page:
         waits = waits or asked.pending or asked.stale
         moved = shown(asked, list, "What moved it")
     else:
-        told = f"a {run.record['label']} keeps no weights in its run, so that words are not shown"
-        moved = [Sentence(f"{told}; `trueness errors {run.key} --refit` fits it again.", "note")]
+        note = f"a {run.record['label']} keeps no weights in its run, so that words are not shown"
+        moved = [Sentence(f"{note}; `trueness errors {run.key} --refit` fits it again.", "note")]
     parts = [*lost, *_one(row), Section("Words that moved it", moved)]
     command = bench.command("importance", run.key, "--text", row["text"])
     return Page(Document(title, parts, row["id"]), command, waits=waits)
@@ -85,8 +85,8 @@ def moving(root: Place, key: str, text: str) -> list[Part]:
     """What `trueness importance --text` says; for a process of its own."""
     from trueness.attribution.words import Asked, word_importance
 
-    found = word_importance(Store(root), key, {}, Asked.of(text), device="cpu")
-    return whole(found.document().parts)
+    result = word_importance(Store(root), key, {}, Asked.of(text), device="cpu")
+    return whole(result.document().parts)
 
 
 def _run(view: View, request: Request) -> Run[Any]:
@@ -121,8 +121,8 @@ def _browser(
     known = {"show": list(SHOWN), "language": languages, "class": classes}
     for name, values in known.items():
         if words[name] and words[name] not in values:
-            told = f"no {name} {words[name]!r}; {nearest(words[name], [v for v in values if v])}"
-            raise TruenessError(told, "query")
+            note = f"no {name} {words[name]!r}; {nearest(words[name], [v for v in values if v])}"
+            raise TruenessError(note, "query")
     some = chosen(frame.with_row_index("n"), words)
     place = f"/run/{run.key}/texts"
     pages = max(1, -(-len(some) // ROWS))
@@ -133,10 +133,10 @@ def _browser(
         Field("class", "class given or predicted", "choice", words["class"], _choices(classes)),
         Field("search", "search", "text", words["search"], hint="part of a text"),
     ])  # fmt: skip
-    told = f"{plural(len(some), 'text')} of {count(len(frame))}"
+    note = f"{plural(len(some), 'text')} of {count(len(frame))}"
     shown_rows = some.slice((at - 1) * ROWS, ROWS)
     return [
-        form, Sentence(told, "note"), *([_table(run.key, shown_rows)] if len(some) else []),
+        form, Sentence(note, "note"), *([_table(run.key, shown_rows)] if len(some) else []),
         *ways(at, pages, lambda number: address_of(place, words, number)),
     ]  # fmt: skip
 

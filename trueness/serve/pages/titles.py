@@ -41,8 +41,8 @@ def titles_page(bench: Workbench, request: Request) -> Page:
     groups = {name: runs for name, runs in view.groups.items()
               if runs[0].estimands.kind == "classes"}  # fmt: skip
     if not groups:
-        told = "No runs on titles yet; `trueness run text-demo` makes some."
-        return Page(Document("Titles", [Sentence(told)]))
+        note = "No runs on titles yet; `trueness run text-demo` makes some."
+        return Page(Document("Titles", [Sentence(note)]))
     group = words["group"] or next(iter(groups))
     if group not in groups:
         raise TruenessError(f"no comparison group {group!r} on titles here", "query")
@@ -50,12 +50,12 @@ def titles_page(bench: Workbench, request: Request) -> Page:
     lost = bench.record(view, (model.run for model in rows.models), "leaderboard")
     judged = judged_rows(bench, view, rows, "")
     run = _chosen(view, rows, words["run"])
-    found = recorded_slices(run, run.estimands.measured_on)
+    result = recorded_slices(run, run.estimands.measured_on)
     parts: list[Part] = [
         *lost, Section("Methods by language", [
             *shown(judged, lambda one: [*one.above, *_heat(one.heat)], "The verdict")]),
-        _form(view, groups, rows, {**words, "group": group, "run": run.key}, found),
-        *_of_run(view, run, found, words["language"]),
+        _form(view, groups, rows, {**words, "group": group, "run": run.key}, result),
+        *_of_run(view, run, result, words["language"]),
     ]  # fmt: skip
     answers = [judged]
     if run.spec.task.kind == "titles":
@@ -76,8 +76,8 @@ def abstention(store: Any, key: str) -> list[Part]:  # noqa: ANN401 - any store
 
 
 def _heat(heat: Table | None) -> list[Part]:
-    told = "One method, or no languages: there is nothing to compare."
-    return [Sentence(told, "note")] if heat is None else [heat]
+    note = "One method, or no languages: there is nothing to compare."
+    return [Sentence(note, "note")] if heat is None else [heat]
 
 
 def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
@@ -93,7 +93,7 @@ def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
 
 def _form(
     view: View, groups: Mapping[str, list[Run[Any]]], rows: Rows, words: Mapping[str, str],
-    found: Slices,
+    result: Slices,
 ) -> Form:  # fmt: skip
     runs = [(m.key, f"{m.name} · {m.run.record['label']}") for m in rows.models]
     titles = [(g, f"{title_of(r[0])} ({count(len(r))})") for g, r in groups.items()]
@@ -101,23 +101,23 @@ def _form(
         Field("group", "evaluated on", "choice", words["group"], titles),
         Field("run", "run", "choice", words["run"], runs),
         Field("language", "language", "choice", words["language"],
-              [("", "all"), *((name, name) for name in found.groups)]),
+              [("", "all"), *((name, name) for name in result.groups)]),
     ])  # fmt: skip
 
 
-def _of_run(view: View, run: Run[Any], found: Slices, language: str) -> list[Part]:
+def _of_run(view: View, run: Run[Any], result: Slices, language: str) -> list[Part]:
     """Confusions of a run, in one language or in all, and where its texts are."""
-    if language and language not in found.groups:
-        raise TruenessError(f"no language {language!r}; {nearest(language, list(found.groups))}",
+    if language and language not in result.groups:
+        raise TruenessError(f"no language {language!r}; {nearest(language, list(result.groups))}",
                             "query")  # fmt: skip
-    told = words_of(run.estimands, found.majority, found.judged)
-    one = found.groups[language] if language else found.overall
-    caption = language or f"all {told.units}"
+    note = words_of(run.estimands, result.majority, result.judged)
+    one = result.groups[language] if language else result.overall
+    caption = language or f"all {note.units}"
     places = [Link("the run", f"/run/{run.key}")]
     if run.spec.task.kind == "titles":
         places.insert(0, Link("its texts", f"/run/{run.key}/texts"))
     return [
         Table([Column("go to", "link")], [[places]]),
         Section(f"Confusions of {view.name(run.key)}",
-                [confusion_table(one, found.classes, caption, told)]),
+                [confusion_table(one, result.classes, caption, note)]),
     ]  # fmt: skip

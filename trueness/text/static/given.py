@@ -60,8 +60,8 @@ class GivenVectors:
             self._check_part(corpus.part(part))
             texts += len(corpus.part(part))
         more = len(self.ids) - texts
-        told = f"{more:,} of {len(self.ids):,} vectors are of ids that no text of the corpus has"
-        return [told] * bool(more)
+        note = f"{more:,} of {len(self.ids):,} vectors are of ids that no text of the corpus has"
+        return [note] * bool(more)
 
     def _check_part(self, titles: Titles) -> None:
         lacking = [one for one in titles.ids.cast(pl.String) if one not in self._places]

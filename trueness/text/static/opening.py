@@ -12,7 +12,7 @@ import numpy as np
 
 from trueness.errors import DataError, first_line
 from trueness.files import foreign_json
-from trueness.own import answering, check_installed
+from trueness.own import check_installed, translate_errors
 from trueness.text.foreign import content_digest, located
 from trueness.text.static.given import GivenVectors, ids_beside, read_given
 from trueness.text.static.tokens import TokenVectors, read_text, unknown_of
@@ -96,14 +96,14 @@ def open_vectors(of: str, beside: Path, digest: str | None = None) -> Vectors:
     def look(place: str) -> VectorFiles:
         return look_at_vectors(place, beside)
 
-    found = look(of) if digest is None else located(of, digest, look)
-    return _FORMS[found.form].read(found.path, found.digest)
+    result = look(of) if digest is None else located(of, digest, look)
+    return _FORMS[result.form].read(result.path, result.digest)
 
 
 def has_wordllama() -> bool:
     """Whether the package is installed, with its vectors; it is not imported."""
-    found = importlib.util.find_spec(WORDLLAMA)
-    folders = () if found is None else found.submodule_search_locations or ()
+    result = importlib.util.find_spec(WORDLLAMA)
+    folders = () if result is None else result.submodule_search_locations or ()
     return any(all(map(Path.is_file, _files_of_wordllama(Path(one)))) for one in folders)
 
 
@@ -111,8 +111,8 @@ def _found(of: str, beside: Path) -> tuple[str, Path]:
     """Name of the form and path."""
     if of == WORDLLAMA:
         check_installed(WORDLLAMA)
-        found: Any = importlib.util.find_spec(WORDLLAMA)
-        return WORDLLAMA, Path(found.submodule_search_locations[0])
+        result: Any = importlib.util.find_spec(WORDLLAMA)
+        return WORDLLAMA, Path(result.submodule_search_locations[0])
     path = beside / of
     if path.is_dir():
         return "model2vec", path
@@ -143,7 +143,7 @@ def _model2vec(folder: Path, digest: str) -> TokenVectors:
     if "embeddings" not in tensors:
         raise DataError(f"{folder}: no tensor `embeddings` in {_WEIGHTS}; it is no model of "
                         "model2vec", "no_vectors")  # fmt: skip
-    with answering(f"{folder}: no model of model2vec", "no_vectors"):
+    with translate_errors(f"{folder}: no model of model2vec", "no_vectors"):
         normalize = bool(foreign_json(folder / "config.json").get("normalize"))
         matrix = tensors["embeddings"]
         matrix = matrix[tensors["mapping"]] if "mapping" in tensors else matrix

@@ -161,9 +161,9 @@ class TokenVectors:
         coder = self._coders.get(max_tokens) or self._coders.setdefault(
             max_tokens, coder_of(self.tokenizer, max_tokens)
         )
-        found = [one.ids or [self.pad] for one in coder.encode_batch_fast(texts)]
-        ends = np.cumsum([0, *map(len, found)])
-        ids = np.fromiter(chain.from_iterable(found), np.int32, int(ends[-1]))
+        result = [one.ids or [self.pad] for one in coder.encode_batch_fast(texts)]
+        ends = np.cumsum([0, *map(len, result)])
+        ids = np.fromiter(chain.from_iterable(result), np.int32, int(ends[-1]))
         return Tokens(ids, ends, self.pad, max_tokens)
 
     @cached_property

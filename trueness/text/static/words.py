@@ -71,9 +71,9 @@ def _portions(
             break
         yield _vectors(path, some, width, read + 2)
         read += len(some)
-    found = read + sum(1 for line in file if line.strip())
-    if found != lines:
-        raise DataError(f"{path}: {found:,} words, and the first line says {lines:,}", "vectors")
+    result = read + sum(1 for line in file if line.strip())
+    if result != lines:
+        raise DataError(f"{path}: {result:,} words, and the first line says {lines:,}", "vectors")
 
 
 def _vectors(
