@@ -181,7 +181,7 @@ def test_coteaching_forgets(examples):
 
 
 def test_specs_without_a_switch_keep_their_keys():
-    """As stored before there was any switch."""
+    """A switch that is off is not in the key."""
     plain = Spec.model_validate(
         {"task": {"kind": "market", "bars": "x"}, "model": "patchtst",
          "evaluation": {"protocol": "holdout"}}

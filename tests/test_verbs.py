@@ -34,6 +34,7 @@ POSITIONAL = {
 OPTIONS = {
     "--y": "bad", "--precision": "0.3", "--positives": "20", "--samples": "400",
     "--corpus": "nobody", "--data": "nobody.csv", "--out": "out.parquet", "--start": "never",
+    "--to": "tensorboard",
 }  # fmt: skip
 """Required options, of whatever verb."""
 MORE = {
