@@ -165,7 +165,7 @@ def translate_errors(what: str, code: str, beside: Path | None = None) -> Genera
 
     Examples
     --------
-    >>> with answering("my.py: fit", "estimator_fit"):
+    >>> with translate_errors("my.py: fit", "estimator_fit"):
     ...     1 / 0
     Traceback (most recent call last):
         ...
