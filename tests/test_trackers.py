@@ -21,6 +21,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.files import sha256_of
 from trueness.judge.finding import find_run
+from trueness.report import to_html
 from trueness.runner import run as run_campaign
 from trueness.store import Store
 from trueness.store.ledger import Ledger, data_of
@@ -58,7 +59,7 @@ def store(trained, tmp_path, monkeypatch):
 
 def code_of(*arguments, **options):
     with pytest.raises(TruenessError) as error:
-        send(*arguments, **options)
+        send(*arguments, page=to_html, **options)
     assert "\n" not in str(error.value)
     return error.value.code
 
@@ -68,7 +69,7 @@ def code_of(*arguments, **options):
 
 def test_an_entry_has_every_number_that_show_has(store):
     run, _ = find_run(store, "T-01")
-    entry = entry_of(store, run, "T-01")
+    entry = entry_of(store, run, "T-01", to_html)
     shown = api.show("T-01", store=store).to_dict()["estimates"]
     for name, estimate in shown.items():
         called = metric_name(name)
@@ -88,7 +89,7 @@ def test_an_entry_has_every_number_that_show_has(store):
 
 def test_curves_are_the_history(store):
     run, _ = find_run(store, "T-02")
-    curves = dict(entry_of(store, run, "T-02").curves)
+    curves = dict(entry_of(store, run, "T-02", to_html).curves)
     rows = list(run.history().iter_rows(named=True))
     assert sorted(curves) == sorted({row["epoch"] for row in rows})
     for row in rows:
@@ -100,7 +101,7 @@ def test_names_of_metrics_stay_apart(golden_titles, golden_market):
     """MLflow takes these letters only, and two estimates must not become one."""
     for store in (golden_titles, golden_market):
         for run in store.all_runs()[0]:
-            entry = entry_of(store, run, "x")
+            entry = entry_of(store, run, "x", to_html)
             assert all(re.fullmatch(r"[\w .\-/]+", name, re.ASCII) for name in entry.metrics)
             names = [metric_name(name) for name in run.record["estimates"]]
             assert len(set(names)) == len(names)
@@ -123,15 +124,15 @@ def uri_of(kind, folder):
 
 def test_a_run_is_sent_once(kind, store, tmp_path):
     uri = uri_of(kind, tmp_path)
-    first = send(store, ["T-01"], kind, uri=uri)
+    first = send(store, ["T-01"], kind, page=to_html, uri=uri)
     assert [(one.name, one.experiment, one.sent) for one in first.runs] == [("T-01", "tiny", True)]
-    every = send(store, [], kind, campaign="tiny", uri=uri)
+    every = send(store, [], kind, page=to_html, campaign="tiny", uri=uri)
     assert {one.name: one.sent for one in every.runs}["T-01"] is False
     assert sum(one.sent for one in every.runs) == len(every.runs) - 1 >= 2
-    again = send(store, [], kind, campaign="tiny", uri=uri)
+    again = send(store, [], kind, page=to_html, campaign="tiny", uri=uri)
     assert [one.address for one in again.runs] == [one.address for one in every.runs]
     assert not any(one.sent for one in again.runs)
-    other = send(store, ["T-01"], kind, uri=uri, experiment="another")
+    other = send(store, ["T-01"], kind, page=to_html, uri=uri, experiment="another")
     assert [one.sent for one in other.runs] == [True]
 
 
@@ -143,8 +144,8 @@ def test_the_ledger_knows_what_was_sent(store, tmp_path):
         return [one for one in Ledger(store).accesses(data_of(run)) if one.verb == "log"]
 
     assert accesses() == []
-    send(store, ["T-01"], "tensorboard", uri=str(tmp_path / "t"))
-    send(store, ["T-01"], "tensorboard", uri=str(tmp_path / "t"))
+    send(store, ["T-01"], "tensorboard", page=to_html, uri=str(tmp_path / "t"))
+    send(store, ["T-01"], "tensorboard", page=to_html, uri=str(tmp_path / "t"))
     (access,) = accesses()
     assert access.keys == (run.key,)
     assert access.question == "tensorboard"
@@ -161,7 +162,7 @@ def _checked_in_mlflow(uri, store, number):
 
         client = MlflowClient(uri)
         run, _ = find_run(store, "T-01")
-        entry = entry_of(store, run, "T-01")
+        entry = entry_of(store, run, "T-01", to_html)
         back = client.get_run(number)
         assert back.info.run_name == "T-01"
         assert back.info.status == "FINISHED"
@@ -183,7 +184,7 @@ def _checked_in_mlflow(uri, store, number):
 def test_mlflow_gives_a_run_back(store, tmp_path):
     pytest.importorskip("mlflow")
     uri = uri_of("mlflow", tmp_path)
-    (sent,) = send(store, ["T-01"], "mlflow", uri=uri).runs
+    (sent,) = send(store, ["T-01"], "mlflow", page=to_html, uri=uri).runs
     _checked_in_mlflow(uri, store, sent.address)
 
 
@@ -196,7 +197,7 @@ def test_a_run_that_did_not_arrive_whole_is_sent_anew(store, tmp_path):
     assert code_of(store, ["T-01"], "mlflow", uri=uri) == "tracker"
     assert [one.info.status for one in client.search_runs([number])] == ["FAILED"]
     (tmp_path / "files").unlink()
-    (sent,) = send(store, ["T-01"], "mlflow", uri=uri).runs
+    (sent,) = send(store, ["T-01"], "mlflow", page=to_html, uri=uri).runs
     assert sent.sent
     assert sorted(one.info.status for one in client.search_runs([number])) == ["FAILED", "FINISHED"]
 
@@ -213,9 +214,9 @@ def test_a_server_of_mlflow_gives_a_run_back(store, tmp_path):
                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
     try:
         wait_for(lambda: urllib_ok(f"{uri}/health"))
-        (sent,) = send(store, ["T-01"], "mlflow", uri=uri).runs
+        (sent,) = send(store, ["T-01"], "mlflow", page=to_html, uri=uri).runs
         _checked_in_mlflow(uri, store, sent.address)
-        (again,) = send(store, ["T-01"], "mlflow", uri=uri).runs
+        (again,) = send(store, ["T-01"], "mlflow", page=to_html, uri=uri).runs
         assert (again.sent, again.address) == (False, sent.address)
     finally:
         end_group(server)
@@ -269,9 +270,9 @@ def _items(some):
 
 def test_weights_and_biases_keeps_a_run(store, tmp_path):
     pytest.importorskip("wandb")
-    (sent,) = send(store, ["T-01"], "wandb", uri=str(tmp_path / "w")).runs
+    (sent,) = send(store, ["T-01"], "wandb", page=to_html, uri=str(tmp_path / "w")).runs
     run, _ = find_run(store, "T-01")
-    entry = entry_of(store, run, "T-01")
+    entry = entry_of(store, run, "T-01", to_html)
     (file,) = Path(sent.address).glob("*.wandb")
     config, summary, epochs, about, files = {}, {}, [], None, set()
     for record in _records(file):
@@ -326,9 +327,9 @@ def _events(path):
 
 def test_tensorboard_keeps_a_run(store, tmp_path):
     pytest.importorskip("tensorboardX")
-    (sent,) = send(store, ["T-01"], "tensorboard", uri=str(tmp_path / "t")).runs
+    (sent,) = send(store, ["T-01"], "tensorboard", page=to_html, uri=str(tmp_path / "t")).runs
     run, _ = find_run(store, "T-01")
-    entry, place = entry_of(store, run, "T-01"), Path(sent.address)
+    entry, place = entry_of(store, run, "T-01", to_html), Path(sent.address)
     assert place == tmp_path / "t" / "tiny" / f"T-01-{run.key}"
     (file,) = place.glob("events.out.tfevents.*")
     scalars, others = {}, set()

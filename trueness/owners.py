@@ -1,4 +1,4 @@
-"""Which process something belongs to, told apart across hosts, containers and restarts."""
+"""Which process something belongs to, identified across hosts, containers and restarts."""
 
 from __future__ import annotations
 

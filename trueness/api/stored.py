@@ -256,8 +256,10 @@ def log(
     TruenessError
         If a package is missing, the tracker does not answer or there is no such run.
     """
+    from trueness.report import to_html
     from trueness.trackers import send
 
     kept = opened(store)
-    sent = send(kept, runs, to, campaign=campaign, uri=uri, experiment=experiment)
+    where = {"campaign": campaign, "uri": uri, "experiment": experiment}
+    sent = send(kept, runs, to, page=to_html, **where)
     return Answer(sent, kept)

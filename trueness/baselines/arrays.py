@@ -7,7 +7,7 @@ estimators to rounding of the last digit; graphs of ONNX are made from the same 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -154,19 +154,13 @@ class Trees:
 
     def kept(self) -> dict[str, bytes]:
         """Its arrays."""
-        return kept_arrays({one.name: getattr(self, one.name) for one in fields(self)})
+        return kept_arrays(vars(self))
 
     @classmethod
     def opened(cls, files: Mapping[str, bytes]) -> Self:
-        """From its arrays.
-
-        Raises
-        ------
-        ValueError
-            If they are no trees.
-        """
-        others = {"value": np.float64, "unknown_above": np.bool_}
-        kinds = {one.name: others.get(one.name, np.int32) for one in fields(cls)}
+        """From its arrays; those that are no trees are a ValueError."""
+        kinds = {"roots": np.int32, "feature": np.int32, "value": np.float64, "below": np.int32,
+                 "above": np.int32, "unknown_above": np.bool_}  # fmt: skip
         trees = cls(*opened_arrays(files, kinds))
         following, own = np.stack([trees.below, trees.above]), np.arange(len(trees.below))
         if not ((following > own).all(axis=0) | (following == own).all(axis=0)).all():

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -65,17 +65,11 @@ class SymmetricTrees:
 
     def kept(self) -> dict[str, bytes]:
         """Its arrays."""
-        return kept_arrays({one.name: getattr(self, one.name) for one in fields(self)})
+        return kept_arrays(vars(self))
 
     @classmethod
     def opened(cls, files: Mapping[str, bytes]) -> Self:
-        """From its arrays.
-
-        Raises
-        ------
-        ValueError
-            If they are no trees.
-        """
+        """From its arrays; those that are no trees are a ValueError."""
         kinds = {"depth": np.int32, "feature": np.int32, "border": np.float64,
                  "unknown_above": np.bool_, "leaves": np.float64}  # fmt: skip
         trees = cls(*opened_arrays(files, kinds))

@@ -40,10 +40,12 @@ def log(
         Experiment of MLflow, project of Weights & Biases, folder of TensorBoard; the name of the
         campaign by default.
     """
+    from trueness.report import to_html
     from trueness.store import Store
     from trueness.trackers import send
 
     check(output)
-    sent = send(Store(store), runs, to, campaign=campaign, uri=uri, experiment=experiment)
+    where = {"campaign": campaign, "uri": uri, "experiment": experiment}
+    sent = send(Store(store), runs, to, page=to_html, **where)
     present(sent, output)
     return 0

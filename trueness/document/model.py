@@ -304,7 +304,7 @@ class Beside:
 
 
 class Later(Sequence["Part"]):
-    """Parts that are made when they are first looked at: a terminal leaves many out.
+    """Parts that are made when they are first asked for: a terminal leaves many out.
 
     Examples
     --------

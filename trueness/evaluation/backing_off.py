@@ -83,8 +83,8 @@ def backing_off_thresholds(
     >>> y = rng.integers(4, size=600)
     >>> p = np.kron(np.eye(2), np.full((2, 2), 0.5))[y]  # which half is known, not which leaf
     >>> levels = levels_of(["a/1", "a/2", "b/1", "b/2"], "/")
-    >>> found = backing_off_thresholds(y, p, ["en"] * 600, levels, precision=0.9)
-    >>> [one.threshold for one in found["en"]]
+    >>> result = backing_off_thresholds(y, p, ["en"] * 600, levels, precision=0.9)
+    >>> [one.threshold for one in result["en"]]
     [None, 1.0]
     """
     asked = Asked(precision, 1 - confidence)

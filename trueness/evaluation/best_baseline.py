@@ -1,9 +1,9 @@
 """Whether models are better than the best of several baselines, without its winner's curse.
 
-The baseline that is best on the same units is best there by luck as well, and models of equal skill
-look worse than it. So each model is compared with every baseline at once. It is better than the
-best one where it is better than each of them: an intersection-union test, which pays nothing for
-their number. Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling" (1982). It is
+The baseline that is best on the same units is best there by chance as well, and models of equal
+skill look worse than it. So each model is compared with every baseline at once. It is better than
+the best one where it is better than each of them: an intersection-union test, which pays nothing
+for their number. Berger, "Multiparameter Hypothesis Testing and Acceptance Sampling" (1982). It is
 worse where a simultaneous interval says so, which does pay for it.
 """
 
@@ -50,8 +50,8 @@ def against_best(
     >>> rng = np.random.default_rng(0)
     >>> def model(auc):
     ...     return Resampled(auc, auc + rng.normal(0, 0.01, 1000), 3000, 30)
-    >>> found = against_best([model(0.70), model(0.80)], [model(0.70), model(0.71), model(0.69)])
-    >>> [one.verdict for one in found]
+    >>> result = against_best([model(0.70), model(0.80)], [model(0.70), model(0.71), model(0.69)])
+    >>> [one.verdict for one in result]
     ['tied', 'better']
     """
     check_confidence(confidence)

@@ -57,8 +57,8 @@ def group_units(
 
     Examples
     --------
-    >>> found = group_units(["en", "de", "en", "de", "fr", "en"], 6, min_rows=2)
-    >>> found.slices, found.index, found.pooled
+    >>> result = group_units(["en", "de", "en", "de", "fr", "en"], 6, min_rows=2)
+    >>> result.slices, result.index, result.pooled
     (('en', 'de', 'other'), array([0, 1, 0, 1, 2, 0]), {'fr': 1})
     >>> group_units(None, 3, min_rows=2).slices
     ()

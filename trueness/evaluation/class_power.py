@@ -151,8 +151,8 @@ def class_power(
 
     Examples
     --------
-    >>> found = class_power(ClassWorld(10), 1000)
-    >>> 0.02 < found.paired < found.unpaired < 0.06
+    >>> result = class_power(ClassWorld(10), 1000)
+    >>> 0.02 < result.paired < result.unpaired < 0.06
     True
     """
     needed, lift = _deviations(level, power), 0.05

@@ -52,8 +52,8 @@ def confidence_sequence(outcomes: ArrayLike, confidence: float = 0.95) -> Sequen
 
     Examples
     --------
-    >>> found = confidence_sequence([1, 1, 0, 1] * 50)
-    >>> float(found.low[-1].round(2)), float(found.high[-1].round(2))
+    >>> result = confidence_sequence([1, 1, 0, 1] * 50)
+    >>> float(result.low[-1].round(2)), float(result.high[-1].round(2))
     (0.64, 0.85)
     """
     x, alpha = _checked(outcomes), 1 - between("confidence", confidence)

@@ -241,8 +241,8 @@ def abstention_thresholds(
     --------
     >>> y, p = np.zeros(400, int), np.linspace(0.5, 1, 400)
     >>> y[:100:2] = 1  # the lowest quarter is right half of the time
-    >>> found = abstention_thresholds(y, np.c_[p, 1 - p], ["en"] * 400, precision=0.9)
-    >>> print(found["en"].accepted)
+    >>> result = abstention_thresholds(y, np.c_[p, 1 - p], ["en"] * 400, precision=0.9)
+    >>> print(result["en"].accepted)
     85 % (81–88) · 340/400
     """
     labels, values = checked_probabilities(y, probabilities, precision, confidence)

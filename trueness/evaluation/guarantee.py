@@ -231,11 +231,11 @@ def family_bounds(
     --------
     >>> y = np.r_[np.ones(26), np.zeros(4), np.ones(4), np.zeros(66)]
     >>> score = np.linspace(3, -3, 100)
-    >>> found = family_bounds({"a": Candidate(y, score, [score[29]])})
-    >>> certificate = found.certificate("a", 0.6)
+    >>> result = family_bounds({"a": Candidate(y, score, [score[29]])})
+    >>> certificate = result.certificate("a", 0.6)
     >>> print(certificate.threshold.precision)
     87 % (72–100) · 26/30
-    >>> found.certificate("a", 0.8).more_alarms
+    >>> result.certificate("a", 0.8).more_alarms
     168
     """
     if not candidates:

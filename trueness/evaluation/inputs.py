@@ -100,7 +100,7 @@ def check_whole(values: NDArray[np.generic]) -> None:
     """
     if values.dtype.kind in "iu" and len(values) and int(np.abs(values).max()) > 2**53:
         raise InputError(
-            "whole numbers beyond 2^53 cannot be told apart as scores; rank or rescale them",
+            "whole numbers beyond 2^53 cannot be distinguished as scores; rank or rescale them",
             "large",
         )
 

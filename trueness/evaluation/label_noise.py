@@ -53,8 +53,8 @@ def noise_in_clusters(y: ArrayLike, cluster: ArrayLike, confidence: float = 0.95
 
     Examples
     --------
-    >>> found = noise_in_clusters([0, 0, 1, 1, 1, 0], [7, 7, 8, 8, 9, 9])
-    >>> found.pairs, found.disagreeing, round(found.noise.value, 3)
+    >>> result = noise_in_clusters([0, 0, 1, 1, 1, 0], [7, 7, 8, 8, 9, 9])
+    >>> result.pairs, result.disagreeing, round(result.noise.value, 3)
     (3, 1, 0.211)
     """
     labels, of = np.asarray(y, np.int64), np.asarray(cluster, np.int64)
@@ -100,8 +100,8 @@ class LabelNoise:
     Examples
     --------
     >>> p = [[0.9, 0.1], [0.8, 0.2], [0.1, 0.9], [0.2, 0.8], [0.95, 0.05]]
-    >>> found = LabelNoise.of([0, 0, 1, 1, 1], p)
-    >>> found.suspect.tolist(), found.ranked().tolist(), found.number
+    >>> result = LabelNoise.of([0, 0, 1, 1, 1], p)
+    >>> result.suspect.tolist(), result.ranked().tolist(), result.number
     ([False, False, False, False, True], [4], 1)
     """
 

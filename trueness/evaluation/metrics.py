@@ -131,9 +131,9 @@ def measure(
     Examples
     --------
     >>> y = np.tile([0, 0, 1, 0], 50)
-    >>> found = measure(y, 2 * y - 1 + np.sin(np.arange(200)), alarms=(30,), alarm_rate_pct=5.0,
+    >>> result = measure(y, 2 * y - 1 + np.sin(np.arange(200)), alarms=(30,), alarm_rate_pct=5.0,
     ...                 confidence=0.95, blocks=Blocks.of(200, length=5))
-    >>> print(found["precision@30"])
+    >>> print(result["precision@30"])
     100 % (87–100) · 30/30
     """
     (result,) = measure_many(

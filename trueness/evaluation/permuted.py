@@ -66,8 +66,8 @@ def block_permutation(
 
     Examples
     --------
-    >>> found = block_permutation(np.random.default_rng(0), 6, time=np.arange(6), length=3)
-    >>> sorted(found.tolist()), (np.diff(found) % 6 == 1).sum() >= 4
+    >>> result = block_permutation(np.random.default_rng(0), 6, time=np.arange(6), length=3)
+    >>> sorted(result.tolist()), (np.diff(result) % 6 == 1).sum() >= 4
     ([0, 1, 2, 3, 4, 5], np.True_)
     """
     length = at_least("block", length, 1)
@@ -164,8 +164,8 @@ def score_drops(
     >>> y = rng.integers(0, 2, 400)
     >>> score = y + rng.standard_normal(400)
     >>> mixed = np.array([score[rng.permutation(400)] for _ in range(5)])
-    >>> (found,) = score_drops(y, score, [mixed], blocks=Blocks.of(400))
-    >>> found.drops["auc"].verdict
+    >>> (result,) = score_drops(y, score, [mixed], blocks=Blocks.of(400))
+    >>> result.drops["auc"].verdict
     'better'
     """
     own = _influences(y, score)

@@ -1,4 +1,4 @@
-"""What so many units can tell: errors, smallest differences, alarms that are needed, luck.
+"""What so many units can tell: errors, smallest differences, alarms that are needed, chance.
 
 Everything here is known before anything is trained.
 """
@@ -180,10 +180,10 @@ def alarms_needed(
 def chance_of_best(
     k: int, n: int, precision: float, *, models: int = 1, alarms: Sequence[int] | None = None
 ) -> float:
-    """Probability that the best of several models shows k hits of n or better by luck alone.
+    """Probability that the best of several models shows k hits of n or better by chance alone.
 
     All have the same true precision and independent alarms. Models on the same days are alike, and
-    the best of them is then less lucky: take this as the largest value it can have.
+    the best of them then has fewer chances: take this as the largest value it can have.
 
     Parameters
     ----------
@@ -228,7 +228,7 @@ def _alarms(alarms: Sequence[int]) -> NDArray[np.int64]:
 def best_hits_by_chance(
     n: int, precision: float, *, models: int = 1, probability: float = 0.5
 ) -> int:
-    """Most hits of n that the best of several equal models reaches with a probability, by luck.
+    """Most hits of n that the best of several equal models reaches with a probability, by chance.
 
     Examples
     --------

@@ -89,14 +89,14 @@ def resolution(
     of_alarms, of_ranks = chances
     hits = [float(np.quantile(of_alarms.highest, q)) for q in (0.5, confidence)]
     base, pairs = positives / n, positives * (n - positives)
-    lucky = [int(np.floor(base * precision.n + one + 1e-9)) for one in hits]
+    best_by_chance = [int(np.floor(base * precision.n + one + 1e-9)) for one in hits]
     by_rank = of_ranks.needed(place, confidence) / pairs
     return Resolution(
         _precision(of_alarms, place, precision, base, confidence, power),
         _below_one(0.5 + by_rank + float(ndtri(power)) * aucs[0].error),
         _apart(aucs[0], baselines, _largest_to(aucs, baselines), confidence, power),
         _apart(aucs[0], aucs[1:], largest_of_pairs(aucs), confidence, power),
-        *(lucky if np.isfinite(hits).all() else (None, None)), power,
+        *(best_by_chance if np.isfinite(hits).all() else (None, None)), power,
     )  # fmt: skip
 
 

@@ -1,6 +1,6 @@
 """Precisions of many models, each shrunk towards what its siblings show.
 
-The best of many precisions is too high: part of its lead is luck. If the true precisions scatter
+The best of many precisions is too high: part of its lead is chance. If the true precisions scatter
 around a common rate with some variance between runs, that variance can be estimated from all runs
 together, and each of them keeps the part of its lead that such a scatter would explain. Robbins,
 "An Empirical Bayes Approach to Statistics" (1956); Efron and Morris, "Data Analysis Using Stein's
@@ -13,8 +13,9 @@ exact down to v = 0. Zero is an answer: the counts then show no more spread than
 every run is drawn onto the pooled rate.
 
 That is for published tables, where counts are all there is and runs are taken as independent.
-Candidates whose predictions are at hand share their units and so their luck: how much of their
-scatter is luck, and how sure the pooled precision is, comes from joint draws (`shrink_drawn`).
+Candidates whose predictions are at hand share their units and so their sampling error: how much of
+their scatter is that, and how sure the pooled precision is, comes from joint draws
+(`shrink_drawn`).
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def shrink(hits: Sequence[float], alarms: Sequence[float], confidence: float = 0
 
     Examples
     --------
-    >>> found = shrink([6, 4, 5, 3, 4], [7, 12, 13, 9, 10])
-    >>> found.variance, round(found.pooled.value, 3), round(found.estimates[0].value, 3)
+    >>> result = shrink([6, 4, 5, 3, 4], [7, 12, 13, 9, 10])
+    >>> result.variance, round(result.pooled.value, 3), round(result.estimates[0].value, 3)
     (0.0, 0.431, 0.431)
     """
     try:

@@ -225,8 +225,8 @@ def measure_slices(
     --------
     >>> y, language = np.tile([0, 1], 100), np.repeat(["en", "de"], 100)
     >>> logits = np.random.default_rng(0).normal(size=(200, 2)) + 2 * np.eye(2)[y]
-    >>> found = measure_slices(y, logits, language, classes=("book", "shoe"))
-    >>> print(found.groups["de"].by_class["shoe"].precision)
+    >>> result = measure_slices(y, logits, language, classes=("book", "shoe"))
+    >>> print(result.groups["de"].by_class["shoe"].precision)
     96 % (86–100) · 48/50
     """
     classes = tuple(classes)

@@ -26,7 +26,7 @@ ALL = "all"
 
 
 def tops(classes: int) -> tuple[int, ...]:
-    """How many first classes are looked at: fewer than there are.
+    """How many first classes count: fewer than there are.
 
     Examples
     --------
@@ -108,8 +108,8 @@ def compare_tops(
     --------
     >>> from trueness.evaluation.by_group import group_units
     >>> place, blocks = np.arange(40) % 4, Blocks.of(40)
-    >>> found = compare_tops(place, place, 4, group_units(None, 40, 1), blocks, draws=50)
-    >>> found["all"]["top_3"].first, found["all"]["top_3"].difference.pointwise.value
+    >>> result = compare_tops(place, place, 4, group_units(None, 40, 1), blocks, draws=50)
+    >>> result["all"]["top_3"].first, result["all"]["top_3"].difference.pointwise.value
     (0.75, 0.0)
     """
     ks = tops(classes)

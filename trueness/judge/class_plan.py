@@ -173,8 +173,8 @@ def plan_classes(asked: ClassQuestion) -> ClassPlan:
 
     Examples
     --------
-    >>> found = plan_classes(ClassQuestion(400, ClassWorld(10), lift=0.03))
-    >>> found.needed[0.03][0] > 400 < found.needed[0.03][1]
+    >>> result = plan_classes(ClassQuestion(400, ClassWorld(10), lift=0.03))
+    >>> result.needed[0.03][0] > 400 < result.needed[0.03][1]
     True
     """
     how = {"level": asked.level, "power": asked.power}

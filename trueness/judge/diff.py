@@ -162,8 +162,8 @@ def diff(first: NamedSpec, second: NamedSpec) -> SpecDiff:
     >>> task = {"kind": "market", "bars": "x"}
     >>> one, other = (Spec.model_validate({"task": task, "evaluation": {"protocol": "holdout"},
     ...     "model": {"kind": "patchtst", "dropout": d}}) for d in (0.1, 0.2))
-    >>> found = diff(NamedSpec("A", one, ""), NamedSpec("B", other, ""))
-    >>> [(pair.path, pair.first, pair.second) for pair in found.differing]
+    >>> result = diff(NamedSpec("A", one, ""), NamedSpec("B", other, ""))
+    >>> [(pair.path, pair.first, pair.second) for pair in result.differing]
     [('model.dropout', 0.1, 0.2)]
     """
     mine, theirs = _leaves(first.spec), _leaves(second.spec)

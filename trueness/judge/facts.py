@@ -24,8 +24,8 @@ class Facts:
 
     Examples
     --------
-    >>> found = Facts("Bars", {"rows": 1200, "sessions": {"missing": 2}})
-    >>> found.to_frame().columns
+    >>> result = Facts("Bars", {"rows": 1200, "sessions": {"missing": 2}})
+    >>> result.to_frame().columns
     ['rows', 'sessions_missing']
     """
 

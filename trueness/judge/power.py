@@ -129,8 +129,8 @@ def plan_power(asked: Question) -> PowerPlan:
 
     Examples
     --------
-    >>> found = plan_power(Question(76, 422, 20)).numbers
-    >>> round(found["auc_standard_error"], 3), found["alarms_to_certify"][0]["one"]
+    >>> result = plan_power(Question(76, 422, 20)).numbers
+    >>> round(result["auc_standard_error"], 3), result["alarms_to_certify"][0]["one"]
     (0.036, 585)
     """
     return PowerPlan(asked, numbers_of(asked))

@@ -63,7 +63,7 @@ class Portion:
 
     @property
     def read(self) -> int:
-        """Records looked at."""
+        """Records read."""
         return len(self.frame) + self.skipped.total()
 
     def told(self, name: str) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ class Page:
 
 @dataclass(frozen=True)
 class Workbench:
-    """The state of a server: a store that is looked at, judgements in the making, its clients.
+    """The state of a server: the store that it shows, judgements in the making, its clients.
 
     `bundles` are the folders that the command line names; an address knows them by their numbers.
     """

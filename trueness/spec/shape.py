@@ -49,7 +49,7 @@ class Shape(BaseModel):
 
 
 class Family(Shape):
-    """Shapes that may stand in one field, told apart by their kind: a union that writes itself.
+    """Shapes that may stand in one field, distinguished by their kind: a union that writes itself.
 
     A field annotated with a subclass takes whichever of its own subclasses has the kind that was
     written, so that a new member is one class, and nothing lists the members. What is special to a

@@ -85,7 +85,7 @@ class DuplicateFinder:
     Attributes
     ----------
     pairs_checked, pairs_left_out : int
-        Pairs compared in `clusters`, and pairs at most that were not looked at because over 100
+        Pairs compared in `clusters`, and pairs at most that were not compared because over 100
         texts between them share the same band.
 
     Raises

@@ -236,7 +236,7 @@ def link(
     Returns
     -------
     checked, left_out : int
-        Pairs compared, and pairs of large groups that were not looked at.
+        Pairs compared, and pairs of large groups that were not compared.
     """
     checked, left_out, begin = 0, 0, 0
     for end in range(1, len(keys) + 1):

@@ -49,7 +49,7 @@ class Batch:
     frame : polars.DataFrame
         Columns of `RAW`.
     read : int
-        Records looked at.
+        Records read.
     skipped : Counter
         Reason -> records. Reasons that begin with "kept" are remarks on rows that are there.
     size : int

@@ -5,20 +5,22 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
+from trueness.document import Document
 from trueness.evaluation import Estimate
 from trueness.judge.settings import content_of, flat
 from trueness.judge.show import Shown, show
-from trueness.report import to_html
 from trueness.store import AnyStore, Run
 
 LONGEST = 5000
 """Characters of a parameter or a tag that every tracker takes."""
 Point = tuple[int, dict[str, float]]
 """An epoch, and its values by name."""
+Page: TypeAlias = Callable[[Document], str]
+"""What makes HTML of a document."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Entry:
     files: dict[str, str]
 
 
-def entry_of(store: AnyStore, run: Run, name: str) -> Entry:
+def entry_of(store: AnyStore, run: Run, name: str, page: Page) -> Entry:
     """Everything of a stored run that a tracker is told.
 
     Parameters
@@ -62,6 +64,8 @@ def entry_of(store: AnyStore, run: Run, name: str) -> Entry:
     run : Run
     name : str
         What it is called there.
+    page : callable
+        Makes HTML of the document of the run.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def entry_of(store: AnyStore, run: Run, name: str) -> Entry:
     """
     shown = show(store, run.key)
     files = {
-        "run.html": to_html(shown.document()),
+        "run.html": page(shown.document()),
         "spec.json": run.file("spec.json").read_text(encoding="utf-8"),
     }
     return Entry(

@@ -18,7 +18,7 @@ from trueness.judge.judgement import SCHEMA
 from trueness.own import check_installed, translate_errors
 from trueness.places import shown_url
 from trueness.store import AnyStore, Run
-from trueness.trackers.entry import Entry, entry_of
+from trueness.trackers.entry import Entry, Page, entry_of
 
 Kind: TypeAlias = Literal["mlflow", "wandb", "tensorboard"]
 NAMES: dict[Kind, str] = {
@@ -100,7 +100,7 @@ class Logged:
 
 
 def send(
-    store: AnyStore, wanted: Sequence[str], to: str, *, campaign: str | None = None,
+    store: AnyStore, wanted: Sequence[str], to: str, *, page: Page, campaign: str | None = None,
     uri: str | None = None, experiment: str | None = None,
 ) -> Logged:  # fmt: skip
     """Send stored runs to an experiment tracker; a run that is there already is not sent again.
@@ -111,6 +111,8 @@ def send(
     wanted : sequence of str
         Ids, keys or beginnings of keys.
     to : {"mlflow", "wandb", "tensorboard"}
+    page : callable
+        Makes HTML of the document of a run.
     campaign : str, optional
         All its runs instead.
     uri : str, optional
@@ -140,17 +142,18 @@ def send(
             tracker = trackers.get(there) or trackers.setdefault(there, opened(uri, there))
             known = tracker.find(run.key)
         name = name_of(store, run)
-        address = known or _sent(store, run, name, tracker, kind, uri)
+        address = known or _sent(store, run, name, page, tracker, kind, uri)
         done.append(LoggedRun(run.key, name, there, shown_url(address), known is None))
     return Logged(kind, uri and shown_url(uri), tuple(done))
 
 
 def _sent(
-    store: AnyStore, run: Run, name: str, tracker: Tracker, kind: Kind, uri: str | None
-) -> str:
+    store: AnyStore, run: Run, name: str, page: Page, tracker: Tracker, kind: Kind,
+    uri: str | None,
+) -> str:  # fmt: skip
     """Where a run is, sent now; the ledger records the evaluation."""
     record_access(store, [run], "log", kind)
-    entry = entry_of(store, run, name)
+    entry = entry_of(store, run, name, page)
     with _answering(kind, uri):
         return tracker.log(entry)
 

@@ -211,8 +211,8 @@ def analyze(study: Study, space: Levels | None = None) -> Analysis:
     >>> from trueness.judge.studies import from_rows
     >>> rows = [{"number": i, "value": 0.7 + 0.01 * (i % 3), "params": {"n_layers": 2 + i % 3}}
     ...         for i in range(7)]
-    >>> found = analyze(from_rows("tiny", rows))
-    >>> found.best.number, found.wasted, found.trends["n_layers"].word
+    >>> result = analyze(from_rows("tiny", rows))
+    >>> result.best.number, result.wasted, result.trends["n_layers"].word
     (2, 4, 'increasing')
     """
     best = max(study.completed, key=lambda t: (t.value or 0.0, -t.number))

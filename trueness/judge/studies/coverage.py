@@ -158,9 +158,9 @@ def coverage(study: Study, space: Levels | None = None) -> Coverage:
     --------
     >>> from trueness.judge.studies import from_rows
     >>> rows = [{"number": 0, "value": 0.7, "params": {"d_model": 8, "n_layers": 1, "n_heads": 2}}]
-    >>> found = coverage(from_rows("one", rows),
+    >>> result = coverage(from_rows("one", rows),
     ...                  {"d_model": (8, 10), "n_layers": (1, 2), "n_heads": (2, 4)})
-    >>> found.architectures.tested, len(found.architectures.counts)  # 4 does not divide 10
+    >>> result.architectures.tested, len(result.architectures.counts)  # 4 does not divide 10
     (1, 6)
     """
     space = study.space if space is None else space
