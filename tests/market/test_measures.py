@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trueness.compiling import compiled, interpreted
+from trueness.files import read_tensors
 from trueness.market import emd, feature_table, load_bars
 from trueness.market import kernels as k
 from trueness.market.measures import FEW_ROWS, Measures
@@ -100,6 +101,22 @@ def test_one_new_bar_loads_no_numba(tmp_path):
         "[m.of(*call) for call in CALLS.values()]; assert 'numba' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_measure_that_is_not_asked_for_stays_known(tmp_path):
+    """Two bundles, one of which reads few columns, take turns every day."""
+    x = _random()
+    expected = _all(x[:-2].copy(), tmp_path)
+    few = Measures(x[:-1].copy(), tmp_path, "1")
+    few.of(*CALLS["sample_entropy"])
+    few.keep()
+    (file,) = tmp_path.iterdir()
+    tensors, _ = read_tensors(file)
+    assert len(tensors) == len(CALLS) + 1
+    assert sorted({len(one) for one in tensors.values()}) == [len(x) - 2, len(x) - 1]
+    for name, values in _all(x, tmp_path).items():
+        np.testing.assert_array_equal(values[: len(x) - 2], expected[name])
+        np.testing.assert_array_equal(values, _all(x, None)[name])
 
 
 def test_revised_closes_are_computed_again_from_there_on(tmp_path):

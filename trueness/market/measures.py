@@ -44,7 +44,7 @@ class Measures:
             begins = hashlib.sha256(version.encode() + closes[:BEGINNING].tobytes())
             self._path = folder / f"measures-{begins.hexdigest()[:24]}.safetensors"
         self._kept: dict[str, Array] | None = None
-        self._rows, self._of_more = 0, False
+        self._of_more = False
         self._made: dict[str, Array] = {}
 
     def of(self, kernel: Kernel, n: int, *options: int | Array) -> Array:
@@ -70,9 +70,9 @@ class Measures:
     ) -> Array:
         """Rows that are known, and the rest."""
         if self._kept is None:
-            self._kept, self._rows = self._read()
+            self._kept = self._read()
         known = self._kept.get(name)
-        start = 0 if known is None else self._rows
+        start = 0 if known is None else len(known)
         todo = len(self.closes) - start
         if known is not None and not todo:
             return known
@@ -81,20 +81,20 @@ class Measures:
             made = kernel(self.closes[max(0, start - n + 1) :], n, *options)
         return made if known is None else np.concatenate([known, made[-todo:]])
 
-    def _read(self) -> tuple[dict[str, Array], int]:
-        """Measures of the closes that this series begins with, and how many rows those are."""
+    def _read(self) -> dict[str, Array]:
+        """Measures of closes that this series begins with, each as far as it was made."""
         if self._path is None or not self._path.exists():
-            return {}, 0
+            return {}
         try:
             kept, _ = read_tensors(self._path)
         except (OSError, ValueError):
-            return {}, 0  # damaged: it is written again
+            return {}  # damaged: it is written again
         closes = kept.pop("closes")
         alike = min(len(closes), len(self.closes))
         differs = np.flatnonzero(closes[:alike] != self.closes[:alike])
         rows = int(differs[0]) if len(differs) else alike
         self._of_more = rows == len(self.closes) < len(closes)
-        return {name: values[:rows] for name, values in kept.items()}, rows
+        return {name: values[:rows] for name, values in kept.items()}
 
     def keep(self) -> None:
         """Write what was computed, if anything was; done without where it cannot be written.
@@ -105,8 +105,7 @@ class Measures:
         new = any(len(kept.get(name, ())) < len(made) for name, made in self._made.items())
         if self._path is None or self._of_more or not new:
             return
-        whole = kept if self._rows == len(self.closes) else {}
         with suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(self._path, durable=False) as unfinished:
-                write_tensors(unfinished, {"closes": self.closes, **whole, **self._made})
+                write_tensors(unfinished, {"closes": self.closes, **kept, **self._made})
