@@ -1,14 +1,18 @@
 """Measures of windows: the same compiled and interpreted, and the same from disk as computed."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import trueness
 from trueness.compiling import compiled, interpreted
+from trueness.errors import StoreError
 from trueness.files import read_tensors
 from trueness.market import emd, feature_table, load_bars
 from trueness.market import kernels as k
@@ -163,3 +167,49 @@ def test_tables_are_the_same_with_and_without_the_folder(tmp_path, monkeypatch):
     assert len(list(tmp_path.iterdir())) == 1
     monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
     np.testing.assert_array_equal(feature_table(bars, names, kept=True).values, expected)
+
+
+def test_a_machine_that_never_saw_the_series_takes_the_measures_of_the_bundle(
+    tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "here"))
+    bars = load_bars("sp500").head(1500)
+    bars.head(1499).frame().write_csv("bars.csv")
+    bars.frame().write_csv("longer.csv")
+    Path("c.yaml").write_text(
+        "campaign: c\ndata: bars.csv\nexperiments:\n"
+        "  - id: one\n    task: {context: 5, horizon: 2, columns: [emd_imf_count, mfdfa_hurst_mean, "
+        "sma_50]}\n"
+        "    evaluation: {protocol: holdout}\n    model: logit\n"
+    )
+    trueness.run("c.yaml", store="store", workers=0, progress=False)
+    feature_table(load_bars("bars.csv"), "a500", kept=True)  # columns that the bundle does not read
+    trueness.finalize("one", "bundle", store="store")
+    (kept,) = Path("bundle/measures").iterdir()
+    tensors, _ = read_tensors(kept)
+    assert len(tensors) == 3
+    assert {len(one) for one in tensors.values()} == {1499}
+
+    monkeypatch.setenv("TRUENESS_CACHE", "/proc/nowhere")
+    expected = trueness.load("bundle").predict("longer.csv").to_frame()
+    assert len(expected) == 3  # the last two before had no label yet
+    assert expected["score"].is_finite().all()
+    code = (
+        "import sys, trueness; print(trueness.load('bundle').predict('longer.csv').to_frame()['score'][2"
+        "]); assert 'numba' not in sys.modules"
+    )
+    there = tmp_path / "there"
+    for _ in range(2):
+        answer = subprocess.run(
+            [sys.executable, "-c", code], check=True, capture_output=True, text=True,
+            env={**os.environ, "TRUENESS_CACHE": str(there)},
+        )  # fmt: skip
+        assert float(answer.stdout) == expected["score"][2]
+        (known,) = there.glob("measures-*")
+        assert {len(one) for one in read_tensors(known)[0].values()} == {1500}
+    with kept.open("r+b") as file:
+        file.write(b"\0")
+    with pytest.raises(StoreError) as caught:
+        trueness.load("bundle").predict("longer.csv")
+    assert caught.value.code == "damaged"

@@ -136,7 +136,7 @@ def finalize(
     result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in result for name, content in one.files.items()}
-    files |= _labelled(run) | (data.kept_files() if kind == "titles" else {})
+    files |= _labelled(run) | data.kept_files(result[0].member.features)
     more = facts.pop("notes")
     bundle = write_bundle(out, {
         "key": run.key, "name": name, "label": run.record["label"], "task": kind,

@@ -33,8 +33,9 @@ WEIGHTS = "model.safetensors"
 VERSION = 4
 """Of the format; a bundle of another one is refused."""
 DESCRIPTION, LOG = "bundle.json", "log.jsonl"
-LABELLED, LANGUAGES = "labelled", "languages"
-"""Folders of a bundle on titles: what is kept of the labelled texts, and the language model."""
+LABELLED, LANGUAGES, MEASURES = "labelled", "languages", "measures"
+"""Folders: of a bundle on titles, what is kept of the labelled texts, and the language model; of
+one on bars, measures of their closes."""
 DAWN = np.datetime64("0001-01-01")
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
@@ -389,7 +390,7 @@ def check_free(out: Path) -> None:
     if (out / LOG).exists():
         raise StoreError(f"{out} has predicted already, and its log is what it is monitored by; "
                          "give another folder", "logged")  # fmt: skip
-    own = {DESCRIPTION, "members", LABELLED, LANGUAGES, f"{LOG}.lock"}
+    own = {DESCRIPTION, "members", LABELLED, LANGUAGES, MEASURES, f"{LOG}.lock"}
     foreign = {one.name for one in out.iterdir()} - own
     if foreign or (any(out.iterdir()) and not (out / DESCRIPTION).is_file()):
         what = f"{min(foreign)}, which is no part of a bundle" if foreign else "no bundle"

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.bundle.format import Bundle, Member, open_bundle
+from trueness.bundle.format import MEASURES, Bundle, Member, open_bundle
 from trueness.bundle.log import PREDICTION, append, differing, read_log
 from trueness.bundle.oddities import Odd, check_sources, of_data, of_rows
 from trueness.bundle.opened import Opened
@@ -23,6 +23,7 @@ from trueness.document import Cell, Column, Document, Items, Sentence, Style, Ta
 from trueness.document.numbers import count, percent, plural, share
 from trueness.errors import TruenessError
 from trueness.examples import Examples
+from trueness.files import cache_folder
 from trueness.frames import as_series
 from trueness.judge.judgement import SCHEMA
 from trueness.tasks import task_of
@@ -254,6 +255,10 @@ class Predictor:
             As of `predict`, which raises the same.
         """
         _check_given(self.bundle, data)
+        if measured := self.bundle.files(MEASURES):
+            from trueness.market.measures import seed  # tables do without its package
+
+            seed(measured, cache_folder())
         task, result = task_of(self.bundle.task), dict[str, Examples]()
         for one in self.opened:
             key = rows_key(one.member)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from trueness.market.bars import Bars, Volatility
+from trueness.market.indicators import measure_files
 from trueness.market.own_features import OwnFeatures
 from trueness.market.panel import Panel
 
@@ -95,6 +97,14 @@ class MarketData:
             result["features"] = own.source
             result["inputs"] = own.inputs_digest(result["lengths"])
         return result
+
+    def kept_files(self, features: Sequence[str]) -> dict[str, bytes]:
+        """What a bundle keeps of the bars: measures that would take longest to make again."""
+        return {
+            f"measures/{name}": content
+            for bars in self.panel
+            for name, content in measure_files(bars, features).items()
+        }
 
     def in_words(self) -> str:
         """Name and last time."""

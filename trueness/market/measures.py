@@ -7,8 +7,10 @@ holds for every longer one that begins with the same closes.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +41,9 @@ class Measures:
 
     def __init__(self, closes: Array, folder: Path | None = None, version: str = "") -> None:
         self.closes = closes
-        self._path = None
-        if folder is not None:
-            begins = hashlib.sha256(version.encode() + closes[:BEGINNING].tobytes())
-            self._path = folder / f"measures-{begins.hexdigest()[:24]}.safetensors"
+        begins = hashlib.sha256(version.encode() + closes[:BEGINNING].tobytes())
+        self._name = f"measures-{begins.hexdigest()[:24]}.safetensors"
+        self._path = None if folder is None else folder / self._name
         self._kept: dict[str, Array] | None = None
         self._of_more = False
         self._made: dict[str, Array] = {}
@@ -109,3 +110,30 @@ class Measures:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with written_whole(self._path, durable=False) as unfinished:
                 write_tensors(unfinished, {"closes": self.closes, **kept, **self._made})
+
+    def files(self) -> dict[str, bytes]:
+        """What was asked for, as a file that `seed` puts into another folder; none without."""
+        if not self._made:
+            return {}
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / self._name
+            write_tensors(path, {"closes": self.closes, **self._made})
+            return {self._name: path.read_bytes()}
+
+
+def seed(files: Mapping[str, bytes], folder: Path) -> None:
+    """Measures that another machine made, put where none of the series lie.
+
+    Parameters
+    ----------
+    files : mapping of str to bytes
+        As `Measures.files` gives them.
+    folder : Path
+        Where `Measures` looks; nothing is done if it cannot be written.
+    """
+    with suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            if not (folder / name).exists():
+                with written_whole(folder / name, durable=False) as unfinished:
+                    unfinished.write_bytes(content)

@@ -7,7 +7,7 @@ baselines. Adding one: its shape, a module here with a class like `Task`, and a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -85,6 +85,10 @@ class Data(Protocol):
 
     def origin(self) -> dict[str, Any]:
         """What a record says of the data: at least ``name``, ``source`` and ``digest``."""
+        ...
+
+    def kept_files(self, features: Sequence[str]) -> dict[str, bytes]:
+        """What a bundle whose models read these columns keeps of the data, by name."""
         ...
 
     def in_words(self) -> str:

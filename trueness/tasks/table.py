@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -40,6 +40,11 @@ class TableData:
     def origin(self) -> dict[str, Any]:
         """What a record says of the data."""
         return {**self.table.origin(), "source": self.source}
+
+    def kept_files(self, features: Sequence[str]) -> dict[str, bytes]:
+        """Nothing: `Task.refit` keeps how columns were prepared."""
+        del features
+        return {}
 
     def in_words(self) -> str:
         """Name and rows."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, get_args
@@ -66,8 +66,9 @@ class TitlesData:
         return {"name": self.name, "source": self.source, "digest": self.digest,
                 "columns": taken, "gate": gate}  # fmt: skip
 
-    def kept_files(self) -> dict[str, bytes]:
+    def kept_files(self, features: Sequence[str]) -> dict[str, bytes]:
         """What a bundle keeps of the corpus: how languages of new texts are told."""
+        del features
         model = None if self.corpus is None else language_model_of(self.corpus)
         return {} if model is None else {LANGUAGES_FILE: model.to_bytes()}
 

@@ -163,14 +163,30 @@ def feature_table(
     if not usable:
         raise DataError(f"{bars.name}: no column is left; {notes[0]}")
     size = _power_of_two(bars)
-    divided = _divided(bars, size)
     index = None if vix is None else vix.on(bars.dates)
-    frame = Frame(divided, index, CATALOGUE, cache_folder() if kept else None)
+    frame = Frame(_divided(bars, size), index, CATALOGUE, cache_folder() if kept else None)
     with np.errstate(invalid="ignore", divide="ignore"):
         values = np.column_stack([frame[row.name] * size ** POWER[row.scale] for row in usable])
     values[np.isinf(values)] = np.nan
     frame.measures.keep()
     return Table(values, tuple(row.name for row in usable), notes)
+
+
+def measure_files(bars: Bars, names: Sequence[str]) -> dict[str, bytes]:
+    """Measures of complexity that some columns read, for `trueness.market.measures.seed`.
+
+    Parameters
+    ----------
+    bars : Bars
+    names : sequence of str
+        Columns of any kind.
+    """
+    wanted = [row.name for row in complexity.ROWS if row.name in names]
+    frame = Frame(_divided(bars, _power_of_two(bars)), None, CATALOGUE, cache_folder())
+    with np.errstate(invalid="ignore", divide="ignore"):
+        for name in wanted:
+            _ = frame[name]
+    return frame.measures.files()
 
 
 def _power_of_two(bars: Bars) -> float:
