@@ -199,7 +199,12 @@ def test_work_and_time_are_told_before_and_come_true(folder, tmp_path, capsys):
     assert before["hours_at_most"] is before["hours_expected"] is None
     assert "time known after the first" in size_text(before)
     run(campaign, store, device="cpu", workers=0)
-    record = store.run(campaign.experiments[0].spec.key).record
+    made = store.run(campaign.experiments[0].spec.key)
+    record = made.record
+    assert record["padded"] == pytest.approx(made.history()["padded"].mean())
+    status, out, _ = call(capsys, "show", made.key, "--store", store.root)
+    assert status == 0
+    assert f"{record['gflop'] / record['seconds']:,.0f} GFLOP/s" in " ".join(out.split())
     assert before["gflop_expected"] == pytest.approx(record["gflop"], rel=0.02)  # two epochs
     assert before["gflop_expected"] < before["gflop_at_most"]
     assert before["memory_bytes"] > BYTES_A_WEIGHT * record["parameters"]

@@ -281,6 +281,7 @@ def _judged(
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "gflop": round(gflop_of(fitted.spec, lengths, data.code, step, len(fitted.history)), 3),
+        "padded": float(np.mean([epoch["padded"] for epoch in fitted.history])),
         "data": {"tokenizer": data.digests["tokenizer"], **begun},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
