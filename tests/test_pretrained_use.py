@@ -230,18 +230,18 @@ def test_a_folder_that_is_no_model_is_one_line_with_its_place(folder, capsys, tm
     assert "bad.yaml" in err
 
 
-@pytest.mark.parametrize(("words", "told"), [
+@pytest.mark.parametrize(("words", "message"), [
     (("--vocabulary", 500), "--vocabulary"), (("--d-model", 64), "d_model"),
     (("--set", "model.tune.kind=lora", "--set", "model.tune.targets=[q_proj]"), "q_proj"),
     (("--seq-len", 100), "66"), (("--tune", "some"), "some"),
     (("--tune", "none"), "none"), (("--lr", "none"), "none"), (("--pooler", "none"), "none"),
 ])  # fmt: skip
-def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, words, told):
+def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, words, message):
     code, _, err = call(capsys, "text", "train", folder / "corpus", "--pretrained", folder / "bert",
                           "--seq-len" if "--seq-len" not in words else "--epochs", 24, *words,
                           "--min-rows", 20, "--store", tmp_path / "store")  # fmt: skip
     assert code == 2
-    assert told in err
+    assert message in err
     assert not (tmp_path / "store" / "runs").exists() or not any(
         (tmp_path / "store" / "runs").iterdir()
     )

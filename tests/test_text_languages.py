@@ -232,8 +232,8 @@ def test_a_language_model_is_kept_and_read(model):
     again = LanguageModel.from_bytes(model.to_bytes())
     texts = list(SENTENCES.values())
     assert again.languages == model.languages
-    assert again.told(texts)[0].tolist() == model.told(texts)[0].tolist()
-    np.testing.assert_allclose(again.told(texts)[1], model.told(texts)[1], atol=1e-2)
+    assert again.predict(texts)[0].tolist() == model.predict(texts)[0].tolist()
+    np.testing.assert_allclose(again.predict(texts)[1], model.predict(texts)[1], atol=1e-2)
     for content in (b"", b"PK", model.to_bytes()[:-300]):
         with pytest.raises(Exception):  # noqa: B017 - whoever reads it says "damaged"
             LanguageModel.from_bytes(content)

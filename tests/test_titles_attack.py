@@ -166,7 +166,7 @@ def _at(column, value):
 
 
 @pytest.mark.parametrize(
-    ("part", "change", "told"),
+    ("part", "change", "message"),
     [
         ("test", lambda t: t.with_columns(_at("label", "Alien")), "digest"),
         ("test", lambda t: t.with_columns(_at("text", "another")), "digest"),
@@ -178,9 +178,9 @@ def _at(column, value):
     ],
     ids=["label", "text", "no text", "no language", "no label", "no cluster", "empty"],
 )
-def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, told):
+def test_an_edited_corpus_trains_nothing(corpus, tmp_path, part, change, message):
     edited = _changed(corpus, tmp_path / "edited", part, change)
-    with pytest.raises(DataError, match=told):
+    with pytest.raises(DataError, match=message):
         run(
             campaign_of(_spec(edited), TitlesData(edited, "edited"), "train", "x"),
             Store(tmp_path / "s"),

@@ -392,14 +392,14 @@ def test_what_is_no_text_a_line_is_refused(bundles, stdin, tmp_path, capsys, nam
 
 
 @pytest.mark.parametrize(
-    ("content", "texts", "told"),
+    ("content", "texts", "n_notes"),
     [
         (b"Jeans, blue, 32\n", ["Jeans, blue, 32"], 0), (b"title\nred shoe\n", ["title", "red shoe"], 1),
         (b"red shoe\n\ntext\n", ["red shoe", "", "text"], 0), (b"{red} shoe\n", ["{red} shoe"], 0),
         ("\ufeffred".encode("utf-16-le"), ["red"], 0), (b"", [], 0),
     ],
 )  # fmt: skip
-def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, told):
+def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, n_notes):
     stdin(content)
     if not texts:
         with pytest.raises(TruenessError) as caught:
@@ -407,7 +407,7 @@ def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, t
         assert caught.value.code == "no_text"
         return
     given = given_texts("-")
-    assert (given.texts.to_list(), len(given.notes)) == (texts, told)
+    assert (given.texts.to_list(), len(given.notes)) == (texts, n_notes)
 
 
 def test_a_separator_of_no_table_is_refused(stdin):
@@ -677,21 +677,21 @@ def test_labels_that_cannot_be_used_are_refused(folder, bundles, tmp_path, label
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda told: told.update(task="table"), lambda told: told["promise"].pop("temperatures"),
-        lambda told: told["promise"].update(classes=["one"]),
-        lambda told: told["promise"]["temperatures"].update(common=0.0),
-        lambda told: told["promise"]["classes"].append("more"),
-        lambda told: told["members"][0].update(form="constant"),
-        lambda told: told["members"][0]["settings"].clear(),
+        lambda content: content.update(task="table"), lambda content: content["promise"].pop("temperatures"),
+        lambda content: content["promise"].update(classes=["one"]),
+        lambda content: content["promise"]["temperatures"].update(common=0.0),
+        lambda content: content["promise"]["classes"].append("more"),
+        lambda content: content["members"][0].update(form="constant"),
+        lambda content: content["members"][0]["settings"].clear(),
     ],
 )  # fmt: skip
 def test_a_changed_description_is_refused(bundles, tmp_path, harm):
     import shutil
 
     shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
-    told = read_json(tmp_path / "b" / DESCRIPTION)
-    harm(told)
-    write_json(tmp_path / "b" / DESCRIPTION, told)
+    content = read_json(tmp_path / "b" / DESCRIPTION)
+    harm(content)
+    write_json(tmp_path / "b" / DESCRIPTION, content)
     with pytest.raises(TruenessError) as caught:
         trueness.load(tmp_path / "b").predict(["red shoe"])
     assert caught.value.code == "damaged"

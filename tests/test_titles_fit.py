@@ -370,11 +370,11 @@ def test_losses_that_remember_train_in_one_process(data, name):
         fit_titles(_spec(**SWITCHES[name]), data, Setting(CPU.device, False, Ranks(0, 2)))
 
 
-@pytest.mark.parametrize(("recipe", "world", "told"), [
+@pytest.mark.parametrize(("recipe", "world", "n_warnings"), [
     ({"warmup_steps": 3}, 1, 0), ({"warmup_steps": 15}, 1, 1), ({"grad_accum": 3}, 2, 1),
 ])  # fmt: skip
-def test_a_recipe_that_does_not_fit_is_told(recipe, world, told):
-    assert len(_warnings(_spec(recipe=recipe), 20, Ranks(0, world))) == told
+def test_a_recipe_that_does_not_fit_is_told(recipe, world, n_warnings):
+    assert len(_warnings(_spec(recipe=recipe), 20, Ranks(0, world))) == n_warnings
 
 
 SCRIPT = """

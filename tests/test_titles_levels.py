@@ -297,5 +297,5 @@ def test_the_promise_says_what_parents_promise_and_reads_itself(folder):
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     promise = class_promise_of(one, PRECISION)
     assert ClassPromise.from_dict(json.loads(json.dumps(promise.to_dict()))) == promise
-    assert any("class of level 1" in line for line in promise.told())
+    assert any("class of level 1" in line for line in promise.summary())
     assert class_promise_of(one).parents == ()  # without a precision every leaf is answered

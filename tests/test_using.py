@@ -150,7 +150,7 @@ def test_a_promise_without_an_alarm_is_a_sentence(bundle):
     empty = ClassPromise("validation", 9, ("a", "b"), 0.9, Estimate.proportion(5, 9),
                          GroupTemperatures(1.0, {}, 1.0), {}, {})  # fmt: skip
     for one in (promise, empty):
-        assert "0/0" not in " ".join([one.expectation, *one.told()])
+        assert "0/0" not in " ".join([one.expectation, *one.summary()])
     shown = trueness.load(bundle).predict(BARS.frame())
     assert "0/0" not in str(shown)
     assert open_bundle(bundle).name == "F"

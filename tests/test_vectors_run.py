@@ -126,7 +126,7 @@ def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatc
         def note(self, text):
             notes.append(text)
 
-    campaign = load_campaign(folder / "v.yaml", told=Listener())
+    campaign = load_campaign(folder / "v.yaml", listener=Listener())
     assert {e.id: e.spec.key for e in campaign.entries} == {
         k: v for k, v in keys.items() if k != "wordllama"
     }

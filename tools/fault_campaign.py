@@ -371,11 +371,11 @@ def _child(
     return text, events
 
 
-def _tell(told: Path, answer: list[object]) -> None:
+def _tell(path: Path, answer: list[object]) -> None:
     """Write it whole or not at all: a kill may come here as well."""
-    unfinished = told.with_suffix(".part")
+    unfinished = path.with_suffix(".part")
     unfinished.write_text(json.dumps(answer))
-    unfinished.replace(told)
+    unfinished.replace(path)
 
 
 def _in_child(function: Callable[[Path], object], folder: Path) -> object:

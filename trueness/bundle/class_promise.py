@@ -116,7 +116,7 @@ class ClassPromise:
         return self.precision is not None and len(self.abstaining) == len(self.thresholds)
 
     @property
-    def told_first(self) -> str:
+    def headline(self) -> str:
         """Who abstains, and what precision could be certified; empty where nobody does."""
         lost = [self._with_certifiable(name) for name in self.abstaining]
         if self.precision is None or not (lost or self.abstains):
@@ -164,7 +164,7 @@ class ClassPromise:
             self.joiner is not None and str(y).startswith(f"{label}{self.joiner}")
         )
 
-    def told(self) -> list[str]:
+    def summary(self) -> list[str]:
         """What it promises, in sentences."""
         if self.precision is None:
             return [f"Every text is answered; {share(self.base_rate)} are right on the "
@@ -184,9 +184,9 @@ class ClassPromise:
             result.append(
                 "The largest precisions are the best of many on these texts, so optimistic"
             )
-        return [*result, *self._told_of_parents(certified)]
+        return [*result, *self._summary_of_parents(certified)]
 
-    def _told_of_parents(self, certified: str) -> list[str]:
+    def _summary_of_parents(self, certified: str) -> list[str]:
         """Cuts of texts that are left open below."""
         result = []
         for level, cuts in zip(self.levels, self.parents, strict=True):

@@ -102,7 +102,7 @@ class Labelled:
         """How many were answered, then a table of the first."""
         return Document(
             f"Labels by {self.bundle.name}",
-            [Sentence(self._headline(), "verdict"), Items([*self.promise.told(), *self.notes]),
+            [Sentence(self._headline(), "verdict"), Items([*self.promise.summary(), *self.notes]),
              self._table()],
         )  # fmt: skip
 

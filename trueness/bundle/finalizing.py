@@ -69,10 +69,10 @@ class Finalized:
         until = "" if refit["until"] is None else f", the last of {refit['until']}"
         fitted = f"{described['label']}, fitted on {count(refit['train'][0])} examples{until}"
         state = "abstains on every text" if self.promise.abstains else "is ready"
-        first = self.promise.told_first
+        first = self.promise.headline
         ready = f"{folder} {state}: {first}{'; ' if first else ''}{fitted}."
         return Document(f"Bundle of {described['name']}", [Sentence(ready, "verdict"), Items([
-            *self.promise.told(),
+            *self.promise.summary(),
             f"Promise that is watched: a precision of {percent(self.promise.promised)} % or more",
             *refit["chosen"], *described["notes"],
         ]), Sentence(f"Next: trueness predict {folder} --data FILE", "note")])  # fmt: skip
@@ -81,7 +81,7 @@ class Finalized:
 def finalize(
     store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
     seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
-    beside: Path = Path(), told: Callable[[str], None] | None = None,
+    beside: Path = Path(), report: Callable[[str], None] | None = None,
     pool: AnyPool | None = None,
 ) -> Finalized:  # fmt: skip
     """Refit the spec of a run on all data and write the bundle.
@@ -110,7 +110,7 @@ def finalize(
     device : str
     beside : Path
         Folder of own files.
-    told : callable, optional
+    report : callable, optional
         Takes a line about each fit.
     pool : AnyPool, optional
         Where models are fitted; in this process by default.
@@ -132,7 +132,7 @@ def finalize(
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
     where = device if pool is None else pool.device(device).name
-    place = Place(store, where, beside, told or (lambda text: None), pool)
+    place = Place(store, where, beside, report or (lambda text: None), pool)
     result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in result for name, content in one.files.items()}
@@ -173,7 +173,12 @@ def _fitted(
     tabular = hasattr(first, "features")
     ranges = _ranges(first, task.kind) if tabular else {}
     drift = {"drift": kept(first, ranges, measured_part(run))} if tabular else {}
-    return result, {"refit": _told(first, result), "ranges": ranges, **drift, "notes": first.notes}
+    return result, {
+        "refit": _fit_record(first, result),
+        "ranges": ranges,
+        **drift,
+        "notes": first.notes,
+    }
 
 
 def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
@@ -208,8 +213,8 @@ def finalize_named(
     name, run = named_run(store, wanted)
     check_has_model(run, name)
     data = data_of_run(run, name, given, how.get("beside", Path()))
-    for text in unread([run.spec.task], given) if how.get("told") else ():
-        how["told"](text)
+    for text in unread([run.spec.task], given) if how.get("report") else ():
+        how["report"](text)
     return finalize(store, run, name, data, out, **how)
 
 
@@ -331,7 +336,7 @@ def _data(data: Any) -> dict[str, Any]:  # noqa: ANN401
     return {**data.origin(), **({} if panel is None else {"lineages": panel.lineages})}
 
 
-def _told(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
+def _fit_record(examples: Any, result: Sequence[Trained]) -> dict[str, Any]:  # noqa: ANN401
     """On what was fitted, in numbers and words."""
     (counts,) = examples.counts()
     until = None

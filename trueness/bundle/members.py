@@ -44,7 +44,7 @@ class Place:
     device : str
     beside : Path
         Folder of own files.
-    told : callable
+    report : callable
         Takes a line about each fit.
     pool : AnyPool or None
         None stays in this process.
@@ -53,7 +53,7 @@ class Place:
     store: AnyStore
     device: str
     beside: Path
-    told: Callable[[str], None]
+    report: Callable[[str], None]
     pool: AnyPool | None = None
 
 
@@ -116,7 +116,7 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
 
     def hear(position: int, line: str) -> None:
         del position
-        place.told(line)
+        place.report(line)
 
     for position, answer in pool.map(_fitted, fittings, hear, alone=len(fittings) == 1):
         one = fittings[position]
@@ -125,7 +125,7 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
         if isinstance(answer, TruenessError):
             raise answer
         result[position] = _as_member(answer, one, position)
-        place.told(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
+        place.report(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
     return [result[position] for position in range(len(fittings))]
 
 

@@ -78,7 +78,7 @@ class CampaignContext:
 def make_ground(
     place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
-    told: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
+    listener: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> CampaignContext:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
@@ -93,7 +93,7 @@ def make_ground(
     protocol, recipe : str, optional
     needed : bool
         False if nothing is computed from the data.
-    told : Listener, optional
+    listener : Listener, optional
         Hears of data that are made.
     labels : iterable of str
         Columns that experiments predict, which are inputs of none.
@@ -110,14 +110,14 @@ def make_ground(
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     if "data" in asked and "vix" in own:  # other bars, another index
         del own["vix"]
-        if told is not None and "vix" not in asked:
-            told.note(
+        if listener is not None and "vix" not in asked:
+            listener.note(
                 "vix of the campaign belongs to its own bars and is left out; --vix gives one"
             )
     beside = Path() if "features" in asked else file.parent
     content = {**own, **asked, "beside": beside, "labels": labels}
     try:
-        data = task.load(content, needed, told)
+        data = task.load(content, needed, listener)
     except TruenessError as error:
         if error.source not in own or error.source in asked:
             raise

@@ -72,7 +72,7 @@ def finalize(
     try:
         with pool_on(on) as pool:
             made = finalize_named(Store(store), run, given, out, seeds=seeds, precision=precision,
-                                  refit=not no_refit, device=device, told=note,
+                                  refit=not no_refit, device=device, report=note,
                                   pool=pool)  # fmt: skip
     except KeyboardInterrupt:
         note("No bundle was written. Run the same command again; encoders go on from their "

@@ -241,7 +241,7 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 def refitted_encoder(
     spec: TitlesSpec, corpus: AllTexts, store: Place, tokenizer: Path, device: Device,
-    told: Callable[[str], None], folder: PretrainedFolder | None = None,
+    report: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
 
@@ -253,7 +253,7 @@ def refitted_encoder(
         Of runs that it begins with, and of the checkpoint.
     tokenizer : Path
     device : Device
-    told : callable
+    report : callable
         Takes a line about each epoch.
     folder : PretrainedFolder, optional
         What it begins with.
@@ -262,7 +262,7 @@ def refitted_encoder(
     how = EncoderContent(corpus.corpus.folder, store, tokenizer, cache_folder() / FOLDER,
                          FitSetting(device), kept, folder=folder)  # fmt: skip
     fitted, _ = fitted_encoder(
-        spec, corpus, how, lambda e: told(_epoch_text(e[1])) if e[0] == "epoch" else None
+        spec, corpus, how, lambda e: report(_epoch_text(e[1])) if e[0] == "epoch" else None
     )
     kept.path.unlink(missing_ok=True)
     return fitted

@@ -150,7 +150,7 @@ def _vectors(spec: TitlesSpec, folder: Path) -> StaticVectors:
     return _opened(model.of, folder, pinned_digest(model))
 
 
-def _told(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
+def _notes(vectors: StaticVectors, spec: TitlesSpec, corpus: Corpus, report: Report) -> list[str]:
     """What is odd about the vectors for the corpus; it is reported as well."""
     notes = vectors.check(corpus, spec.task.max_tokens)
     for note in notes:
@@ -173,7 +173,7 @@ def _linear(
     fit = fit_linear_head(spec, corpus, vectors, selection_of(spec, len(corpus.classes)))
     report(Step(work))
     facts = {
-        "notes": _told(vectors, spec, corpus, report),
+        "notes": _notes(vectors, spec, corpus, report),
         "parameters": (vectors.width + 1) * len(corpus.classes), "chosen": fit.chosen,
         "seconds": fit.seconds, "device": "cpu", "precision": "float64",
     }  # fmt: skip
@@ -194,7 +194,7 @@ def _network(
         spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
     )
     facts = {
-        "notes": _told(vectors, spec, corpus, report),
+        "notes": _notes(vectors, spec, corpus, report),
         "parameters": sum(w.size for w in fitted.parameters.values()),
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,

@@ -26,7 +26,7 @@ from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
 from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Failure, Function, Heard
 from trueness.execute.local import map_here, pool_size
-from trueness.execute.reaching import check_answers, last_line, told
+from trueness.execute.reaching import check_answers, last_line, message_of
 
 if TYPE_CHECKING:
     from trueness.fit.device import Device
@@ -86,7 +86,7 @@ class RayPool:
                 ray.init(**how, runtime_env=environment)
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
-                raise ConnectionError(told(error)) from error
+                raise ConnectionError(message_of(error)) from error
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -291,7 +291,7 @@ class RayPool:
                 raise error.cause from None
             raise SpecError(f"Ray at {place}: {last_line(error)}", "no_cluster") from error
         except (errors.RayError, ConnectionError) as error:
-            raise SpecError(f"Ray at {place}: {told(error)}", "no_cluster") from error
+            raise SpecError(f"Ray at {place}: {message_of(error)}", "no_cluster") from error
 
 
 def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
@@ -327,7 +327,9 @@ def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     try:
         kind, content = ray.get(task)
     except ray.exceptions.RayError as error:
-        return True, Failure(f"its worker was lost {1 + RETRIES} times, at last: {told(error)}")
+        return True, Failure(
+            f"its worker was lost {1 + RETRIES} times, at last: {message_of(error)}"
+        )
     return False, pickle.loads(content) if kind == "done" else Failure(content)
 
 

@@ -29,7 +29,7 @@ def check_answers(address: str) -> None:
                         "no_cluster") from None  # fmt: skip
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     r"""What an error says in one line; Ray begins some with words that name nothing.
 
     Examples

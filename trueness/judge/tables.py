@@ -163,7 +163,7 @@ def score_table(
     notes: tuple[str, ...] = ()
     if isinstance(table, str | Path):
         given = read_table(table, separator=separator)
-        frame, notes = given.frame, given.told(str(table))
+        frame, notes = given.frame, given.all_notes(str(table))
     else:
         frame = frame_of(table)
     if not len(frame):

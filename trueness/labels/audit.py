@@ -63,7 +63,7 @@ class Contradiction:
     texts: list[str]
 
     @property
-    def told(self) -> str:
+    def label_counts(self) -> str:
         """Its labels in words."""
         return ", ".join(f"{name} {n}" for name, n in self.labels.items())
 
@@ -215,7 +215,7 @@ def suspects_of(
         "reason": np.array(["", MODEL, CLUSTER, f"{MODEL} and {CLUSTER}"])[
             noise.suspect + 2 * against],
         "cluster": titles.cluster[at],
-        "cluster_labels": ["" if one is None else one.told for one in notes],
+        "cluster_labels": ["" if one is None else one.label_counts for one in notes],
         "accept": pl.repeat("", len(at), eager=True),
     })  # fmt: skip
     kept = pl.Series(noise.suspect | against)

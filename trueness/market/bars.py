@@ -180,7 +180,7 @@ class Volatility:
         """Which of the days of bars the index has no value of its own for, (T,)."""
         return ~np.isin(dates.astype("datetime64[D]"), self.dates)
 
-    def told(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
+    def gap_notes(self, dates: NDArray[np.datetime64]) -> tuple[str, ...]:
         """A note on the days of bars that the index lacks, if there are some."""
         lost = self.lacking(dates)
         if not lost.any():
@@ -385,7 +385,7 @@ def bars_of_file(path: Path) -> Bars:
     """
     given = read_bar_table(path)
     bars = bars_from_table(given.frame, str(path))
-    return replace(bars, notes=(*given.told(str(path)), *bars.notes))
+    return replace(bars, notes=(*given.all_notes(str(path)), *bars.notes))
 
 
 def read_bar_table(path: Path, separator: str | None = None) -> Portion:

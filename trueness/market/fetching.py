@@ -92,7 +92,7 @@ def fetch(tickers: Sequence[str], first: date, last: date | None = None) -> Fetc
     if importlib.util.find_spec("yfinance") is None:
         raise DataError("yfinance is not installed; pip install 'trueness[data]'", "no_package")
     result = {name: _history(name, first, last) for name in names}
-    notes = [note for name in names for note in _told_of_empty(name, result[name])]
+    notes = [note for name in names for note in _notes_on_empty(name, result[name])]
     table = pl.concat([
         result[name].filter(~_is_empty()).with_columns(
             Ticker=pl.lit(name), **{"As Of": pl.lit(as_of.isoformat(timespec="seconds"))}
@@ -189,7 +189,7 @@ def _is_empty() -> pl.Expr:
     return pl.all_horizontal(pl.col(*PRICES).is_null())
 
 
-def _told_of_empty(name: str, table: pl.DataFrame) -> list[str]:
+def _notes_on_empty(name: str, table: pl.DataFrame) -> list[str]:
     """A note on rows without a price; refuses a ticker that has nothing else."""
     days = table.filter(_is_empty())["Date"]
     if len(days) == len(table):

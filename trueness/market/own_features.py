@@ -120,7 +120,7 @@ def load_own(source: object, panel: Panel, beside: Path = Path()) -> OwnFeatures
         return _read(as_frame(source), "features", panel)
     given = read_bar_table(Path(text))
     result = _read(given.frame, text, panel)
-    return replace(result, notes=(*given.told(text), *result.notes))
+    return replace(result, notes=(*given.all_notes(text), *result.notes))
 
 
 # ------------------------------------------------------------------------------------------- files

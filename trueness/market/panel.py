@@ -238,7 +238,7 @@ def _series_of(place: str | Path, separator: str | None, *, alone: bool) -> list
     given = read_bar_table(path, separator)
     name = str(place) if alone else path.name.split(ending(path))[0]
     first, *others = _from_table(given.frame, name)
-    return [replace(first, notes=(*given.told(str(place)), *first.notes)), *others]
+    return [replace(first, notes=(*given.all_notes(str(place)), *first.notes)), *others]
 
 
 def _from_table(table: pl.DataFrame, name: str) -> list[Bars]:

@@ -168,12 +168,13 @@ def statistics(
 
 
 def _row(beside: Path) -> NetworkRow:
-    def told(name: str, model: shapes.Module, n_features: int, context: int) -> Any:  # noqa: ANN401
+    def property_of(name: str, model: shapes.Module, n_features: int, context: int) -> Any:  # noqa: ANN401
         return getattr(trial(model, n_features, context, beside), name)
 
     return NetworkRow(
-        partial(build, beside=beside), partial(told, "parameters"), partial(told, "multiply_adds"),
-        partial(told, "activation_bytes"), partial(told, "stacks"),
+        partial(build, beside=beside), partial(property_of, "parameters"),
+        partial(property_of, "multiply_adds"), partial(property_of, "activation_bytes"),
+        partial(property_of, "stacks"),
     )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Portion:
         """Records read."""
         return len(self.frame) + self.skipped.total()
 
-    def told(self, name: str) -> tuple[str, ...]:
+    def all_notes(self, name: str) -> tuple[str, ...]:
         """The notes, and what was skipped."""
         lost = [f"{name}: {n:,} skipped: {reason}" for reason, n in self.skipped.items() if n]
         return (*self.notes, *lost)

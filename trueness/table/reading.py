@@ -145,7 +145,7 @@ def load_table(source: str | Path, beside: Path | None = None) -> Table:
     path = near if near is not None and near.is_file() else Path(source)
     given = read_table(path, types=True)
     table = table_of(given.frame, str(source))
-    return replace(table, notes=(*given.told(str(source)), *_doubtful(table), *table.notes))
+    return replace(table, notes=(*given.all_notes(str(source)), *_doubtful(table), *table.notes))
 
 
 def _doubtful(table: Table) -> list[str]:

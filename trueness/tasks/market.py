@@ -41,10 +41,10 @@ class Market:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        told: Any = None,  # noqa: ANN401
+        listener: Any = None,  # noqa: ANN401
     ) -> MarketData:
         """Read bars, volatility index and own features."""
-        del needed, told
+        del needed, listener
         vix, own = sources.get("vix"), sources.get("features")
         data = sources.get("data")
         with about("data"):

@@ -229,12 +229,12 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     reports["thinned_out"] = _thin(rows, plan.english_share, plan.seed)
     _check_parts(rows)
     _write(rows, folder / "rows", written, {
-        "provenance": {"source": source.provenance(), "plan": _told(plan, least)},
+        "provenance": {"source": source.provenance(), "plan": _settings_of(plan, least)},
         "reports": reports,
     }, plan.full, heard)  # fmt: skip
 
 
-def _told(plan: Plan, least: int) -> dict[str, Any]:
+def _settings_of(plan: Plan, least: int) -> dict[str, Any]:
     """Options that decide what the corpus holds."""
     note = asdict(plan) | {"min_class_rows": least}
     del note["workers"]
@@ -372,7 +372,7 @@ def _check_parts(rows: Rows) -> None:
 
 
 def _write(
-    rows: Rows, shard_folder: Path, out: Path, told: dict[str, Any], full: bool, heard: Progress
+    rows: Rows, shard_folder: Path, out: Path, header: dict[str, Any], full: bool, heard: Progress
 ) -> None:
     """Write the parts and their description."""
     names = (*PARTS, FULL) if full else PARTS
@@ -389,11 +389,11 @@ def _write(
         if full:
             writers[FULL].write(frame.filter(part != OUT))
         heard.advance(len(frame))
-    describe(writers, rows, told, out)
+    describe(writers, rows, header, out)
 
 
 def describe(
-    writers: Mapping[str, PartWriter], rows: Rows, told: Mapping[str, Any], out: Path
+    writers: Mapping[str, PartWriter], rows: Rows, header: Mapping[str, Any], out: Path
 ) -> None:
     """Close the files of the parts and write what is in them.
 
@@ -402,7 +402,7 @@ def describe(
     writers : mapping
         Name of a part -> its writer, to which every row was given.
     rows : Rows
-    told : mapping
+    header : mapping
         ``provenance`` and ``reports``.
     out : Path
         Folder of the corpus.
@@ -418,6 +418,6 @@ def describe(
     }
     content = {
         "version": VERSION, "digest": corpus_digest(rows.classes, hashes),
-        "classes": list(rows.classes), "statistics": statistics(rows), **told, "files": files,
+        "classes": list(rows.classes), "statistics": statistics(rows), **header, "files": files,
     }  # fmt: skip
     write_json(out / DESCRIPTION, content)

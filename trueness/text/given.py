@@ -202,7 +202,7 @@ def _table(
         return as_frame(source), []
     if str(source) != STDIN and ending(Path(source)) in FORMATS:
         read = read_table(source, separator=separator)
-        return read.frame, list(read.told(str(source)))
+        return read.frame, list(read.all_notes(str(source)))
     if separator is not None:
         raise DataError(f"{source}: one text a line has no cells; leave out --separator",
                         "no_option")  # fmt: skip

@@ -53,7 +53,7 @@ def chosen_size(part: str, counts: Mapping[str, int]) -> float:
     return max([LEAST[part], *(size for size in sizes if size <= LARGEST[part])])
 
 
-def sizes_told(
+def size_notes(
     chosen: Sequence[str], sizes: Mapping[str, float], counts: Mapping[str, Mapping[str, int]]
 ) -> list[str]:
     """Sentences about the sizes of the parts: which were chosen, and which languages are no slices.

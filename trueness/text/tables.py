@@ -153,7 +153,7 @@ class Table:
 
     def provenance(self) -> dict[str, Any]:
         """Name of the file and the columns taken."""
-        return {"kind": "table", "table": self.path.name, **_told(self)}
+        return {"kind": "table", "table": self.path.name, **_settings_of(self)}
 
     def pieces(self) -> list[Piece]:
         """The file."""
@@ -201,7 +201,7 @@ class DatasetFolder:
 
     def provenance(self) -> dict[str, Any]:
         """Name of the folder and the columns taken."""
-        return {"kind": "dataset", "dataset": self.path.name, **_told(self)}
+        return {"kind": "dataset", "dataset": self.path.name, **_settings_of(self)}
 
     def pieces(self) -> list[Piece]:
         """Splits in the order of their names."""
@@ -229,7 +229,7 @@ class DatasetFolder:
         return {n: s for n, s in result.items() if n != _FULL or len(result) == 1}
 
 
-def _told(source: Table | DatasetFolder) -> dict[str, Any]:
+def _settings_of(source: Table | DatasetFolder) -> dict[str, Any]:
     one = source.columns
     columns = {role: getattr(one, role) for role in (*GUESSES, "hierarchy")}
     return {
