@@ -188,7 +188,7 @@ def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     same = np.isin(normalised(rebuilt.texts).to_numpy(), normalised(train.texts).to_numpy())
     assert (actual.leaks.leaked | ~same).all()
     assert actual.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)
-    honest, kept = actual.judged(), actual.judged(keep_leaks=True)
+    honest, kept = actual.evaluate(), actual.evaluate(keep_leaks=True)
     assert honest.slices.overall.rows == (~actual.leaks.leaked).sum()
     assert kept.slices.overall.rows == len(rebuilt)
     assert kept.slices.overall.macro_f1.value > honest.slices.overall.macro_f1.value

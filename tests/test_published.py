@@ -249,9 +249,9 @@ def test_the_best_of_the_published_campaign_is_not_distinguishable():
 
 
 @pytest.fixture(scope="module")
-def beside(judged, tmp_path_factory):
+def beside(campaign_folder, tmp_path_factory):
     """Published values around what the store measured: inside, outside, unknown id."""
-    store = Store(judged / "store")
+    store = Store(campaign_folder / "store")
     ids = store.campaigns()["judged"]
     measured = {
         id_: store.run(keys[-1]) for id_, keys in ids.items() if id_.startswith(("LF", "FE"))

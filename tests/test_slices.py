@@ -21,7 +21,7 @@ from sklearn.metrics import (
 from tests.evaluation.cases import compare_many, compare_slices
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
-from trueness.evaluation.by_group import group_units, judged_groups
+from trueness.evaluation.by_group import checked_groups, group_units
 from trueness.evaluation.calibration import expected_calibration_error
 from trueness.evaluation.class_draws import atom_of, atom_weights, independent
 from trueness.evaluation.clusters import basic_interval, cluster_weights, clustered_shares
@@ -385,9 +385,9 @@ def test_only_small_languages_have_no_summaries_over_languages():
         selection_scores(data[0], data[0], data[2], K, 100)
     assert caught.value.code == "small_groups"
     with pytest.raises(TruenessError, match=r"no language has 100 texts"):
-        judged_groups(data[2], 100, ("text", "language"))
+        checked_groups(data[2], 100, ("text", "language"))
     with pytest.raises(TruenessError) as caught:
-        judged_groups(["und"] * 50, 10)
+        checked_groups(["und"] * 50, 10)
     assert caught.value.code == "no_groups"
 
 

@@ -153,9 +153,9 @@ def word_importance(
         run.key,
         fixed={*markers_of(columns), NONE},
     )
-    result, judged = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
+    result, n_evaluated = mean_effects(words, row, effects, cluster, classifier.classes, CONFIDENCE)
     return WordImportance(
-        *about, part, len(rows), len(titles), len(set(words)), judged, CONFIDENCE,
+        *about, part, len(rows), len(titles), len(set(words)), n_evaluated, CONFIDENCE,
         classifier.classes, result, None, asked.seed, unrecorded,
     )  # fmt: skip
 

@@ -91,9 +91,9 @@ def _of_bundle(
                                    fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes
-    result, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
+    result, n_evaluated = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
     return WordImportance(
-        *about, GIVEN, len(chosen), len(every), len(set(words)), judged, CONFIDENCE, classes,
+        *about, GIVEN, len(chosen), len(every), len(set(words)), n_evaluated, CONFIDENCE, classes,
         result, None, asked.seed,
         (*read.notes, "texts that differ count as independent: where several are about one "
                       "product, intervals are too narrow"),

@@ -293,8 +293,8 @@ def payoff(
         notes.append(f"{name_of(store, best)}, the best baseline, ties its scores and raises no "
                      "alarm")  # fmt: skip
     result = Setting(exit, cost_bps, max(1, models), other)
-    judged = _judged(answered, returns - cost_bps / 100, data.panel, result, notes)
-    return replace(judged, marks=periods(run))
+    evaluation = _evaluate(answered, returns - cost_bps / 100, data.panel, result, notes)
+    return replace(evaluation, marks=periods(run))
 
 
 def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: float) -> Payoff:
@@ -323,7 +323,7 @@ def _of_bundle(bundle: Bundle, given: Mapping[str, Any], exit: Exit, cost_bps: f
     whole = replace(answered, frame=answered.frame.with_columns(y=y).filter(pl.Series(over)),
                     raised=answered.raised[over])  # fmt: skip
     setting = Setting(exit, cost_bps, 1, None)
-    return _judged(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
+    return _evaluate(whole, returns[over] - cost_bps / 100, data.panel, setting, notes)
 
 
 def _given_or_recorded(bundle: Bundle, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -356,7 +356,7 @@ def _of_baseline(store: AnyStore, best: Run, run: Run) -> tuple[str, NDArray[np.
     return (name_of(store, best), mask) if mask.any() else None
 
 
-def _judged(
+def _evaluate(
     answered: Answered, returns: Array, panel: Any, setting: Setting, notes: Sequence[str]  # noqa: ANN401
 ) -> Payoff:  # fmt: skip
     blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)

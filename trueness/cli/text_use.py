@@ -61,11 +61,11 @@ def evaluate(
         raise TruenessError("--whole takes the test part too; leave --open-test out", "part")
     part = WHOLE if whole else "test" if open_test else "validation"
     scored = evaluated_corpus(run, result, corpus, part, {"data": data}, device=device)
-    judged = scored.judged(keep_leaks=keep_leaks)
+    evaluation = scored.evaluate(keep_leaks=keep_leaks)
     question = f"{corpus}{', all parts' * whole}{' with leaks' * keep_leaks}"
     opened = whole or open_test
     _record(runs, result, "test" if opened else part, question, opened)
-    present(judged, output)
+    present(evaluation, output)
     return 0
 
 

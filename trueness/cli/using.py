@@ -248,12 +248,12 @@ def payoff(
     cost_bps
         Cost of a position, there and back, in basis points.
     """
-    from trueness.bundle.payoff import payoff as judged
+    from trueness.bundle.payoff import payoff as evaluate_payoff
     from trueness.store import Store
 
     check(output)
     given = {"data": data, "vix": vix, "features": features}
-    present(judged(Store(store), run, given, exit=exit, cost_bps=cost_bps,
+    present(evaluate_payoff(Store(store), run, given, exit=exit, cost_bps=cost_bps,
                    access=("payoff", f"{exit} {cost_bps:g}")), output)  # fmt: skip
     return 0
 

@@ -23,7 +23,7 @@ from trueness.engines.encoder_costs import (
     step_flops,
     training_bytes,
 )
-from trueness.engines.linear import HISTORY, Linear, judged_titles
+from trueness.engines.linear import HISTORY, Linear, titles_outcome
 from trueness.errors import SpecError, at_least
 from trueness.execute import Question
 from trueness.files import cache_folder, sha256_of, written_whole
@@ -123,7 +123,7 @@ class OneEncoder:
             )
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
-        return [_judged(fitted, corpus, data, how)]
+        return [_outcome(fitted, corpus, data, how)]
 
 
 def fitted_encoder(
@@ -268,7 +268,7 @@ def refitted_encoder(
     return fitted
 
 
-def _judged(
+def _outcome(
     fitted: TitlesFitted, corpus: Corpus, data: TitlesData, how: EncoderContent
 ) -> Outcome:  # fmt: skip
     folder, lengths = how.folder, data.parts["train"].tokens.lengths
@@ -284,7 +284,9 @@ def _judged(
         "data": {"tokenizer": data.digests["tokenizer"], **begun},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    made = judged_titles(fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    made = titles_outcome(
+        fitted.spec, corpus, predictions_of(corpus, fitted.logits), facts, history
+    )
     files = {**made.files, **kept_files(fitted.spec.model, how.tokenizer)}
     return replace(made, parameters=fitted.parameters, files=files)
 

@@ -12,7 +12,7 @@ import numpy as np
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
-from trueness.engines.recorded import facts_of, judged, predictions_of, weight_count
+from trueness.engines.recorded import facts_of, make_outcome, predictions_of, weight_count
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Question
@@ -265,4 +265,4 @@ def outcome_of(
         f"fold{f.fold}.{name}": value for f in fit.folds for name, value in f.parameters.items()
     }
     predictions = predictions_of(examples, best, last)
-    return judged(fit.spec, predictions, facts, history, parameters)
+    return make_outcome(fit.spec, predictions, facts, history, parameters)

@@ -22,7 +22,7 @@ from trueness.baselines.vectors import (
     scores_of,
 )
 from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.linear import HISTORY, Linear, judged_titles, selection_of
+from trueness.engines.linear import HISTORY, Linear, selection_of, titles_outcome
 from trueness.errors import SpecError
 from trueness.fit.device import Device
 from trueness.places import Place
@@ -178,7 +178,7 @@ def _linear(
         "seconds": fit.seconds, "device": "cpu", "precision": "float64",
     }  # fmt: skip
     history = pl.DataFrame(schema=HISTORY)
-    return judged_titles(spec, corpus, predictions_of(corpus, fit.logits), facts, history)
+    return titles_outcome(spec, corpus, predictions_of(corpus, fit.logits), facts, history)
 
 
 # ------------------------------------------------------------------------------------ network heads
@@ -201,7 +201,7 @@ def _network(
         "data": {"vectors": vectors.digest},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
-    made = judged_titles(spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
+    made = titles_outcome(spec, corpus, predictions_of(corpus, fitted.logits), facts, history)
     return replace(made, parameters=fitted.parameters)
 
 

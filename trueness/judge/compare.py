@@ -23,7 +23,7 @@ from trueness.evaluation.selection import Contrast, simultaneous_contrasts
 from trueness.judge.access import record_access
 from trueness.judge.finding import named_run
 from trueness.judge.judgement import SCHEMA
-from trueness.judge.parts import check_judged
+from trueness.judge.parts import check_evaluated_on
 from trueness.predictions import COLUMNS, Predictions
 from trueness.store import AnyStore, Run
 
@@ -257,7 +257,7 @@ def _check_comparable(one: Named, other: Named, part: str | None) -> None:
         raise TruenessError(f"{one.name} and {other.name} are measured on {parts}; say which part",
                             "which_part")  # fmt: skip
     if part is not None:
-        check_judged(one.run, part), check_judged(other.run, part)
+        check_evaluated_on(one.run, part), check_evaluated_on(other.run, part)
 
 
 # ---------------------------------------------------------------------------------- a binary label
@@ -355,8 +355,8 @@ def _of_kind(
     kept = np.sort(np.argsort(-counts, kind="stable")[:MOST_SLICES])
     inside = {str(names[i]): values == names[i] for i in kept}
     pairs = {name: _pair(parts, one, blocks) for name, one in inside.items()}
-    judged = [pair for pair in pairs.values() if pair]
-    level = 1 - (1 - confidence) / max(1, len(judged))
+    estimable = [pair for pair in pairs.values() if pair]
+    level = 1 - (1 - confidence) / max(1, len(estimable))
     y = parts[0].y
 
     def base_rate(one: NDArray[np.bool_]) -> Estimate:
@@ -368,7 +368,7 @@ def _of_kind(
     return [
         SliceDifference(
             of, name, base_rate(one), *_values(pairs[name]),
-            _contrast(pairs[name], level, len(judged)), (precision(one, 0), precision(one, 1)),
+            _contrast(pairs[name], level, len(estimable)), (precision(one, 0), precision(one, 1)),
         )
         for name, one in inside.items()
     ]  # fmt: skip

@@ -233,7 +233,7 @@ def class_group(
             confidence=result.units.rule.confidence,
         )  # fmt: skip
     sizes = result.units.sizes
-    words = words_of(result.units.rule, sizes.majority, [sizes.names[i] for i in sizes.judged])
+    words = words_of(result.units.rule, sizes.majority, [sizes.names[i] for i in sizes.evaluated])
     confidence = result.units.rule.confidence
     against = _against(candidates, best, values, confidence)
     whole = "mean_group" if "mean_group" in common else "macro_f1"

@@ -414,7 +414,7 @@ def assembled(
     ]
     frame = units.frame.filter(pl.Series(kept)) if lost else units.frame
     part = _part(frame, reading.on)
-    _check_judged(frame, part, {name: one[kept] for name, one in scores.items()}, units)
+    _check_classes(frame, part, {name: one[kept] for name, one in scores.items()}, units)
     sorting = [name for name in ("split", "fold", "time", "id") if name in frame.columns]
     order = frame.with_row_index("__row").sort(sorting)["__row"].to_numpy()
     frame = frame[order]
@@ -445,14 +445,14 @@ def _part(frame: pl.DataFrame, on: str | None) -> str:
     return on or parts[0]
 
 
-def _check_judged(
+def _check_classes(
     frame: pl.DataFrame, part: str, scores: Mapping[str, Array], units: Units
 ) -> None:
     """Refuse one class only among the judged units."""
-    judged = frame.filter(pl.col("split") == part)["y"]
-    if judged.n_unique() < 2:
-        only = units.classes[judged[0]] if units.classes else judged[0]
-        raise DataError(f"all {count(len(judged))} labels of the {part} part are {only}; units of "
+    labels = frame.filter(pl.col("split") == part)["y"]
+    if labels.n_unique() < 2:
+        only = units.classes[labels[0]] if units.classes else labels[0]
+        raise DataError(f"all {count(len(labels))} labels of the {part} part are {only}; units of "
                         "two classes are needed", "one_class")  # fmt: skip
 
 

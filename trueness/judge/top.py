@@ -181,8 +181,8 @@ def top_models(
     for group in board.groups:
         models = [] if group.kind != "binary" else _asked(group.candidates, tiers, per)
         if top := _best(models, n, per):
-            judged = [TopModel(f, m, _confusions(m.run, probabilities)) for f, m in top]
-            groups.append((group, judged))
+            members = [TopModel(f, m, _confusions(m.run, probabilities)) for f, m in top]
+            groups.append((group, members))
     if not groups:
         raise _nothing(store, board, tiers, per)
     ranked = [model.run for group, _ in groups for model in group.models]

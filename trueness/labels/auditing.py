@@ -27,7 +27,7 @@ from trueness.labels.audit import (
     LabelAudit,
     LabelledRows,
     contradictions_of,
-    judged_rows,
+    eligible_rows,
     parts_counted,
     slice_shares,
     suspects_of,
@@ -164,16 +164,16 @@ def found_in(
     notes: tuple[str, ...] = (),
 ) -> LabelAudit:  # fmt: skip
     """What out-of-fold probabilities (n, K) say of rows."""
-    judged, contradictions = judged_rows(rows), contradictions_of(rows)
-    noise = LabelNoise.of(rows.titles.y[judged], p[judged])
-    counts = np.bincount(rows.titles.y[~judged], minlength=len(rows.classes))
+    eligible, contradictions = eligible_rows(rows), contradictions_of(rows)
+    noise = LabelNoise.of(rows.titles.y[eligible], p[eligible])
+    counts = np.bincount(rows.titles.y[~eligible], minlength=len(rows.classes))
     unjudged = {rows.classes[i]: int(counts[i]) for i in np.flatnonzero(counts)}
-    whole, by_class, by_language = slice_shares(rows, noise, judged)
+    whole, by_class, by_language = slice_shares(rows, noise, eligible)
     return LabelAudit(
         about.name, about.corpus.digest, about.label, folds, parts_counted(rows.part),
         noise.number, whole, noise_in_clusters(rows.titles.y, rows.titles.cluster), by_class,
         by_language,
-        suspects_of(rows, noise, judged, contradictions), contradictions, unjudged, top,
+        suspects_of(rows, noise, eligible, contradictions), contradictions, unjudged, top,
         (*_few(unjudged), *notes),
     )  # fmt: skip
 

@@ -47,7 +47,7 @@ class OtherCorpus:
     rows: Predictions
     leaks: Leaks
 
-    def judged(self, *, keep_leaks: bool = False) -> ClassRun:
+    def evaluate(self, *, keep_leaks: bool = False) -> ClassRun:
         """Scores per language and class, without the texts that the run was trained on.
 
         Raises
