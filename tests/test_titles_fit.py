@@ -342,13 +342,13 @@ def test_a_checkpoint_of_another_spec_corpus_or_kind_is_refused(data, tmp_path):
 
 @pytest.mark.parametrize("damage", ["empty", "torn", "flipped"])
 def test_a_damaged_checkpoint_that_nobody_asked_for_is_named_and_left_alone(data, tmp_path, damage):
-    spec, path, heard = _spec(), tmp_path / "checkpoint.pt", []
+    spec, path, events = _spec(), tmp_path / "checkpoint.pt", []
     fit_titles(spec, data, CPU, saving=Saving(path))
     whole = bytearray(path.read_bytes())
     whole[len(whole) // 2] ^= 1
     path.write_bytes({"empty": b"", "torn": whole[:1000], "flipped": whole}[damage])
-    actual = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=heard.append)
-    assert any(event[0] == "note" and str(path) in event[1] for event in heard)
+    actual = fit_titles(spec, data, CPU, saving=Saving(path, asked=False), report=events.append)
+    assert any(event[0] == "note" and str(path) in event[1] for event in events)
     np.testing.assert_array_equal(actual.logits["test"], fit_titles(spec, data, CPU).logits["test"])
     path.write_bytes(whole)
     with pytest.raises(StoreError) as error:

@@ -115,7 +115,7 @@ class RunRecorder:
                 f"two minutes after its last sign of life"
             )
 
-    def hear(self, position: int, event: Step | str) -> None:
+    def on_event(self, position: int, event: Step | str) -> None:
         """Work that was done, or a note."""
         ids = " = ".join(self._ids(self.jobs[position].specs[0]))
         if isinstance(event, str):

@@ -114,11 +114,11 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
     pool.check(lambda: fittings)
     result: dict[int, Trained] = {}
 
-    def hear(position: int, line: str) -> None:
+    def on_event(position: int, line: str) -> None:
         del position
         place.report(line)
 
-    for position, answer in pool.map(_fitted, fittings, hear, alone=len(fittings) == 1):
+    for position, answer in pool.map(_fitted, fittings, on_event, alone=len(fittings) == 1):
         one = fittings[position]
         if isinstance(answer, Failure):
             raise StoreError(f"{one.spec.label()}: {answer.reason.splitlines()[-1]}", "failed")

@@ -119,7 +119,7 @@ class OneEncoder:
         corpus = load_corpus(how.corpus)
         try:
             fitted, data = fitted_encoder(
-                spec, corpus, how, heard(report, job.work, spec.key, asks=how.asks)
+                spec, corpus, how, event_handler(report, job.work, spec.key, asks=how.asks)
             )
         except _GivenUp:
             return [Outcome(spec, pruned=True)]
@@ -206,11 +206,13 @@ class _GivenUp(Exception):
     """A pruner ends the run."""
 
 
-def heard(report: Report, work: float, key: str, *, asks: bool = False) -> Callable[[Event], None]:
+def event_handler(
+    report: Report, work: float, key: str, *, asks: bool = False
+) -> Callable[[Event], None]:
     """Events of the loop as steps and notes of a run; epochs are questions too, if it asks."""
     updates = 1
 
-    def hear(event: Event) -> None:
+    def on_event(event: Event) -> None:
         nonlocal updates
         if event[0] == "note":
             report(event[1])
@@ -227,7 +229,7 @@ def heard(report: Report, work: float, key: str, *, asks: bool = False) -> Calla
         else:
             report(Step(work * event[1] / updates, f"loss {event[3]:.4f}"))
 
-    return hear
+    return on_event
 
 
 def _epoch_text(row: dict[str, float]) -> str:

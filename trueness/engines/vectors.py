@@ -187,11 +187,11 @@ def _linear(
 def _network(
     spec: TitlesSpec, corpus: Corpus, how: VectorContent, work: float, report: Report
 ) -> Outcome:
-    from trueness.engines.encoder import heard
+    from trueness.engines.encoder import event_handler
 
     vectors = _vectors(spec, how.folder)
     fitted, _ = _trained(
-        spec, corpus, vectors, how.store, how.device, heard(report, work, spec.key)
+        spec, corpus, vectors, how.store, how.device, event_handler(report, work, spec.key)
     )
     facts = {
         "notes": _notes(vectors, spec, corpus, report),

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Self
 from trueness import interrupts
 from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
-from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Failure, Function, Heard
+from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Callbacks, Failure, Function
 from trueness.execute.local import map_here, pool_size
 from trueness.execute.reaching import check_answers, last_line, message_of
 
@@ -188,12 +188,12 @@ class RayPool:
         alone: bool = False,
     ) -> Iterator[tuple[int, Any]]:
         """See `trueness.execute.AnyPool`."""
-        heard = Heard.of(on_event, on_start)
+        callbacks = Callbacks.of(on_event, on_start)
         with interrupts.listening(), self._reached():
-            yield from self._mapped(function, items, heard, until, alone=alone)
+            yield from self._mapped(function, items, callbacks, until, alone=alone)
 
     def _mapped(
-        self, function: Function, items: Sequence[Any], heard: Heard, until: float | None, *,
+        self, function: Function, items: Sequence[Any], callbacks: Callbacks, until: float | None, *,
         alone: bool,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         ray = _ray()
@@ -209,11 +209,11 @@ class RayPool:
                 interrupts.check()
                 if waiting and len(running) < self.size:
                     position = waiting.popleft()
-                    if not begun[position] and heard.start(position) is False:
+                    if not begun[position] and callbacks.start(position) is False:
                         continue
                     begun[position] += 1
                     if getattr(items[position], "here", False):
-                        yield from _beside(function, items[position], position, heard, until)
+                        yield from _beside(function, items[position], position, callbacks, until)
                     else:
                         task = self._task(function, items[position], position, hub, alone=alone)
                         running[task] = position
@@ -223,7 +223,7 @@ class RayPool:
                 if done:
                     hub.wake.remote()  # events before answers
                 if ready:
-                    self._pass_on(ray.get(news), {*running.values()}, hub, heard)
+                    self._pass_on(ray.get(news), {*running.values()}, hub, callbacks)
                     news = hub.take.remote()
                 for task in done:
                     position = running.pop(task)
@@ -261,11 +261,11 @@ class RayPool:
 
     @staticmethod
     def _pass_on(
-        messages: Sequence[remote.Message], running: set[int], hub: Any, heard: Heard  # noqa: ANN401
+        messages: Sequence[remote.Message], running: set[int], hub: Any, callbacks: Callbacks  # noqa: ANN401
     ) -> None:  # fmt: skip
         """Tell the caller what items report, and them what it answers."""
         for position, number, event in messages:
-            answer = heard.event(position, pickle.loads(event)) if position in running else None
+            answer = callbacks.event(position, pickle.loads(event)) if position in running else None
             if number is not None:
                 hub.answer.remote(number, answer)
 
@@ -304,10 +304,10 @@ def _on_node(node: str, *, soft: bool) -> Any:  # noqa: ANN401 - where Ray place
 
 
 def _beside(
-    function: Function, item: Any, position: int, heard: Heard, until: float | None  # noqa: ANN401
+    function: Function, item: Any, position: int, callbacks: Callbacks, until: float | None  # noqa: ANN401
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Carry an item out in this process."""
-    alone = Heard(lambda _, event: heard.event(position, event), lambda _: None)
+    alone = Callbacks(lambda _, event: callbacks.event(position, event), lambda _: None)
     for _, answer in map_here(function, [item], alone, until):
         yield position, answer
 

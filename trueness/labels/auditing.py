@@ -188,7 +188,7 @@ def _scores(
 
     progress.start("cross-fitting", folds)
     logits = cross_fitted(rows.titles, rows.classes, about.spec, score, folds=folds, seed=seed,
-                          heard=lambda n: progress.advance(n, about.label))  # fmt: skip
+                          on_progress=lambda n: progress.advance(n, about.label))  # fmt: skip
     return softmax(logits.astype(np.float64), axis=1)
 
 

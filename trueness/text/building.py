@@ -120,7 +120,7 @@ class Plan:
 
 
 def build(
-    source: Source, out: str | Path, plan: Plan | None = None, heard: Progress | None = None
+    source: Source, out: str | Path, plan: Plan | None = None, progress: Progress | None = None
 ) -> Corpus:
     """Make a corpus folder; it is there whole or not at all.
 
@@ -131,7 +131,7 @@ def build(
     out : str or Path
         New or empty folder, or an older corpus, which is replaced.
     plan : Plan, optional
-    heard : Progress, optional
+    progress : Progress, optional
 
     Raises
     ------
@@ -149,7 +149,7 @@ def build(
     """
     plan = plan or Plan()
     with whole_folder(out) as (scratch, written):
-        _build(source, scratch, written, plan, heard or _Nobody())
+        _build(source, scratch, written, plan, progress or _Nobody())
     return load_corpus(out)
 
 
@@ -199,11 +199,11 @@ def _check_free(out: Path) -> None:
         raise DataError(f"{out} is no corpus and not empty; give a new folder")
 
 
-def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progress) -> None:
+def _build(source: Source, folder: Path, written: Path, plan: Plan, progress: Progress) -> None:
     for name in ("source", "rows", "duplicates"):
         (folder / name).mkdir()
     source = source.prepared(folder / "source")
-    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, heard)
+    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, progress)
     rows = rows_of_shards(folder / "rows")
     _check_labels(rows, source)
     least = source.min_class_rows if plan.min_class_rows is None else plan.min_class_rows
@@ -221,7 +221,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
         mark = first_marker(source.provenance().get("columns", {}))
-        result = near_duplicates(finder, folder / "rows", heard, mark)
+        result = near_duplicates(finder, folder / "rows", progress, mark)
         reports["near_duplicates"] = merge(
             rows, result, folder / "rows", partial(_split, plan=plan)
         )
@@ -231,7 +231,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, heard: Progr
     _write(rows, folder / "rows", written, {
         "provenance": {"source": source.provenance(), "plan": _settings_of(plan, least)},
         "reports": reports,
-    }, plan.full, heard)  # fmt: skip
+    }, plan.full, progress)  # fmt: skip
 
 
 def _settings_of(plan: Plan, least: int) -> dict[str, Any]:
@@ -372,12 +372,17 @@ def _check_parts(rows: Rows) -> None:
 
 
 def _write(
-    rows: Rows, shard_folder: Path, out: Path, header: dict[str, Any], full: bool, heard: Progress
+    rows: Rows,
+    shard_folder: Path,
+    out: Path,
+    header: dict[str, Any],
+    full: bool,
+    progress: Progress,
 ) -> None:
     """Write the parts and their description."""
     names = (*PARTS, FULL) if full else PARTS
     writers = {name: PartWriter(out / f"{name}.parquet") for name in names}
-    heard.start("writing", len(rows))
+    progress.start("writing", len(rows))
     end = 0
     for path in shard_paths(shard_folder):
         frame = pl.read_parquet(path, glob=False)
@@ -388,7 +393,7 @@ def _write(
             writers[name].write(frame.filter(part == p))
         if full:
             writers[FULL].write(frame.filter(part != OUT))
-        heard.advance(len(frame))
+        progress.advance(len(frame))
     describe(writers, rows, header, out)
 
 

@@ -57,7 +57,7 @@ class _Job:
 
 
 def read_shards(
-    source: Source, folder: Path, detect: bool, gate: float, workers: int, heard: Progress
+    source: Source, folder: Path, detect: bool, gate: float, workers: int, progress: Progress
 ) -> Reading:
     """Read all pieces of a source into shards, in processes of their own if there are several.
 
@@ -67,7 +67,7 @@ def read_shards(
         _Job(source, piece, number, folder, detect, gate)
         for number, piece in enumerate(source.pieces())
     ]
-    heard.start("reading", sum(job.piece.size for job in jobs))
+    progress.start("reading", sum(job.piece.size for job in jobs))
     whole = Reading()
     for job, reading in zip(jobs, _map(jobs, workers), strict=True):
         whole.add(reading)
@@ -76,7 +76,7 @@ def read_shards(
                 f"{job.piece.name}: the archive inflates beyond {source.max_bytes:,} bytes so far; "
                 "refused (--max-gb sets the limit)"
             )
-        heard.advance(job.piece.size)
+        progress.advance(job.piece.size)
     return whole
 
 
