@@ -292,11 +292,11 @@ def _close_columns(draw):
     """Columns of few distinct numbers of 32 bits, neighbours among them, and labels of two kinds."""
     size = draw(st.sampled_from([1e-30, 1e-3, 1.0, 1e5, 3e9]))
     first = np.float32(size * draw(st.floats(-1, 1)))
-    ladder = [first]
+    steps = [first]
     for _ in range(6):
-        ladder.append(np.nextafter(ladder[-1], np.float32(np.inf), dtype=np.float32))
+        steps.append(np.nextafter(steps[-1], np.float32(np.inf), dtype=np.float32))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    x = rng.choice(np.array(ladder, np.float32), (80, 2)).astype(np.float64)
+    x = rng.choice(np.array(steps, np.float32), (80, 2)).astype(np.float64)
     y = (x[:, 0] > x[:, 0].mean()).astype(int) ^ (rng.random(80) < 0.2)
     y[:2] = 0, 1
     return x, y

@@ -555,10 +555,10 @@ def test_own_und_and_pooled_thresholds_are_guaranteed_and_unseen_groups_are_not(
     y, logits, language, cluster = _corpus(4000)
     p, blocks = softmax(logits, axis=1), _clusters(cluster)
 
-    def found(**more):
+    def thresholds(**more):
         return abstention_thresholds(y, p, language, blocks, precision=0.7, **more)
 
-    apart, pooled, few = found(), found(min_rows=100), found(min_rows=300)
+    apart, pooled, few = thresholds(), thresholds(min_rows=100), thresholds(min_rows=300)
     assert list(apart) == ["en", "de", "fr", "und", "other"]
     assert apart["other"].pooled == ("fi",)
     assert not apart["other"].guaranteed  # 79 texts
@@ -567,13 +567,13 @@ def test_own_und_and_pooled_thresholds_are_guaranteed_and_unseen_groups_are_not(
     assert pooled.keys() == apart.keys()
     assert few["other"].pooled == ("und", "fi")
     assert not few["other"].guaranteed
-    together = found(min_rows=150)
+    together = thresholds(min_rows=150)
     assert together["other"].pooled == ("und", "fi")
     assert together["other"].guaranteed
     asked = ["en", "fi", "und", "other", "xx"]
     assert guaranteed(asked, together).tolist() == [True, True, True, False, False]
     assert guaranteed(asked, apart).tolist() == [True, False, True, False, False]
-    assert not guaranteed(asked, found(confidence=None)).any()
+    assert not guaranteed(asked, thresholds(confidence=None)).any()
 
 
 SHARES = {"fi": 0.2, "da": 0.2, "sv": 0.2, "und": 0.4}

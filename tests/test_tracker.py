@@ -110,7 +110,7 @@ def test_effects_are_the_differences_that_contrasts_name(declared, store):
         (by, row.variant, row.verdict)
         for by in actual.settings
         for table in contrasts(store, "judged", by).tables
-        for row in table.found
+        for row in table.significant
     }
     assert {(e.setting, e.variant, e.verdict) for e in actual.effects} == named
 

@@ -111,8 +111,8 @@ def test_intervals_of_dependent_days_are_those_of_effective_numbers():
         raised[np.argsort(-score)[:n]] = True
         actual = of_share(raised, y, blocks).estimate(one.hits, int(y.sum()))
         assert one.recall.low == pytest.approx(actual.low, abs=0.02)
-    assert (sweep.worth["precision"] <= alone.worth["precision"] + 1e-9).all()
-    assert sweep.worth["precision"][999] < 0.9 * 1000
+    assert (sweep.effective_size["precision"] <= alone.effective_size["precision"] + 1e-9).all()
+    assert sweep.effective_size["precision"][999] < 0.9 * 1000
     with refused("length"):
         swept(y, score, blocks=Blocks.of(5))
 

@@ -50,7 +50,7 @@ def short():
 
 
 @pytest.fixture(scope="module")
-def found():
+def quality():
     return audit(load_bars("sp500"), "a500", cuts=1)
 
 
@@ -135,11 +135,11 @@ def test_every_column_is_equal_at_every_price(short, factor):
         assert (~same).mean() < 0.005, name
 
 
-def test_the_audit_lists_exactly_the_known_copies_maps_and_constants(found):
-    columns = {c.name: c for c in found.columns}
-    assert {c.name: c.copy_of for c in found.columns if c.copy_of} == COPIES
-    assert {c.name: c.affine_of for c in found.columns if c.affine_of} == MAPS
-    assert {c.name for c in found.columns if c.constant} == CONSTANTS
+def test_the_audit_lists_exactly_the_known_copies_maps_and_constants(quality):
+    columns = {c.name: c for c in quality.columns}
+    assert {c.name: c.copy_of for c in quality.columns if c.copy_of} == COPIES
+    assert {c.name: c.affine_of for c in quality.columns if c.affine_of} == MAPS
+    assert {c.name for c in quality.columns if c.constant} == CONSTANTS
     for name, original in COPIES.items():
         assert f"same_as:{original}" in columns[name].flags
     for name, original in MAPS.items():

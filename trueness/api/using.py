@@ -227,7 +227,7 @@ def importance(
     --------
     ``trueness.importance("D-01", partial=2).report("importance.html")``
     """
-    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import importance as compute_importance
     from trueness.attribution.asking import is_about_titles
     from trueness.attribution.importance import Asked
     from trueness.attribution.words import Asked as Words
@@ -241,7 +241,7 @@ def importance(
                          access=("importance", words.question))  # fmt: skip
         return Answer(result, kept)
     asked = Asked(by, several(groups), repeats, seed or 0, partial)
-    return Answer(found_of(kept, name, given, asked, device=device,
+    return Answer(compute_importance(kept, name, given, asked, device=device,
                            access=("importance", asked.question)), kept)  # fmt: skip
 
 

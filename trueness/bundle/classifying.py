@@ -30,7 +30,7 @@ from trueness.tasks.titles import LANGUAGES_FILE
 from trueness.text.fields import first_marker, titles_only
 from trueness.text.given import GivenTexts, given_texts
 from trueness.text.language_model import LanguageModel
-from trueness.text.languages import detect, detect_among
+from trueness.text.languages import detect, detect_with_prior
 from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
 
 ANSWERED, UNCERTIFIED, ABSTAINS = "answered", "answered, not certified", "abstains"
@@ -264,7 +264,7 @@ class TitlesPredictor:
         gate = self.bundle.description["data"].get("gate")
         if gate is not None:  # as the texts were detected that the thresholds are of
             return detect(titles, gate=gate)[0]
-        return detect_among(titles, self.promise.languages, self.language_model)
+        return detect_with_prior(titles, self.promise.languages, self.language_model)
 
     def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self.languages(data, rows)

@@ -29,7 +29,7 @@ from trueness.document.numbers import count, decimal, estimate, plural
 from trueness.errors import TruenessError
 from trueness.evaluation.blocks import Blocks
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.means import LEAST, Mean, mean_among
+from trueness.evaluation.means import LEAST, Mean, masked_mean
 from trueness.judge.access import record_access
 from trueness.judge.alarm_series import periods
 from trueness.judge.comparison import best_baseline, measured_part
@@ -362,12 +362,13 @@ def _evaluate(
     blocks = Blocks.of(len(returns), time=answered.time, length=answered.block)
     level = 1 - (1 - answered.confidence) / setting.models
     own, of_all = (
-        mean_among(returns, some, blocks) for some in (answered.raised, np.ones(len(returns), bool))
+        masked_mean(returns, some, blocks)
+        for some in (answered.raised, np.ones(len(returns), bool))
     )
-    other = setting.baseline and mean_among(returns, setting.baseline[1], blocks)
+    other = setting.baseline and masked_mean(returns, setting.baseline[1], blocks)
 
     def estimated(one: Mean) -> Estimate:
-        return one.estimate(level).chosen_among(setting.models)
+        return one.estimate(level).with_candidates(setting.models)
 
     if own.few:
         notes = [*notes, f"the effective sample size of the alarms is below {LEAST:g}: "

@@ -99,10 +99,10 @@ def importance(
 def _columns(
     store: Any, run: str, given: dict[str, Any], asked: Asked, device: str, output: Output  # noqa: ANN401
 ) -> int:  # fmt: skip
-    from trueness.attribution.asking import importance as found_of
+    from trueness.attribution.asking import importance as compute_importance
 
     with progress() as shown:
-        result = found_of(store, run, given, asked, device=device, progress=shown,
+        result = compute_importance(store, run, given, asked, device=device, progress=shown,
                          access=(VERB, asked.question))  # fmt: skip
     present(result, output)
     return 0

@@ -111,8 +111,8 @@ def apply(app: App, commands: Sequence[str], arguments: ArgumentCollection) -> N
     if any(not argument.tokens for argument in known.values()):
         file = find_file(_folders(arguments))
         _fill(known, file)
-    found_here = file is None or file == find_file([Path.cwd()])
-    elsewhere = {} if found_here else {
+    is_local = file is None or file == find_file([Path.cwd()])
+    elsewhere = {} if is_local else {
         name: a.tokens[0].value for name, a in known.items() if _source(a) == str(file)
     }  # fmt: skip
     given = {f"--{name}": value for name, value in (elsewhere | typed).items()}

@@ -249,7 +249,7 @@ def outcome_of(
         "estimates_last": {name: e.to_dict() for name, e in ended.items()},
         "best_epochs": [f.best_epoch for f in fit.folds],
         "last_epochs": [len(f.history) for f in fit.folds],
-        "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.incidents],
+        "incidents": [{"fold": f.fold, **i.to_dict()} for f in fit.folds for i in f.warnings],
         "stacked": fit.stacked,
         "seconds": fit.seconds, "device": fit.device, "precision": fit.precision,
         "gflop": round(

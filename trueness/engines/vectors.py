@@ -249,15 +249,15 @@ def _teacher(
 
     from trueness.fit.titles import TeacherTargets
 
-    taught = spec.loss.teacher
-    if taught is None:
+    teacher = spec.loss.teacher
+    if teacher is None:
         return None
-    rows = np.flatnonzero(np.isin(data.parts["train"].language, taught.languages))
+    rows = np.flatnonzero(np.isin(data.parts["train"].language, teacher.languages))
     if not len(rows):
-        raise SpecError(f"no training text is in {', '.join(taught.languages)}; nothing to teach")
+        raise SpecError(f"no training text is in {', '.join(teacher.languages)}; nothing to teach")
     place = np.full(len(values), -1, np.int64)
     place[rows] = np.arange(len(rows))
-    logits = scores_of(_layers(dict(sources[taught.run].parameters()), *scales), values[rows])
+    logits = scores_of(_layers(dict(sources[teacher.run].parameters()), *scales), values[rows])
     targets, name = torch.from_numpy(logits).half(), device.name
     return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 

@@ -85,14 +85,14 @@ class Mean:
         return Resampled(self.value, np.empty(0), self.count, size - 1, error).estimate(confidence)
 
 
-def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
+def masked_mean(values: Array, mask: NDArray[np.bool_], blocks: Blocks) -> Mean:
     """Mean of some units.
 
     Parameters
     ----------
     values : (n,)
         Finite.
-    among : (n,) bool
+    mask : (n,) bool
         At least one unit.
     blocks : Blocks
         Of all units.
@@ -106,9 +106,9 @@ def mean_among(values: Array, among: NDArray[np.bool_], blocks: Blocks) -> Mean:
     0.90, 74 alarms, effective 73
     """
     residuals = Residuals.around(values - values.mean(), blocks)
-    value, n = float(values[among].mean()), int(among.sum())
-    weights = among / n
-    own = float(values[among].var(ddof=1)) if n > 1 else 0.0
+    value, n = float(values[mask].mean()), int(mask.sum())
+    weights = mask / n
+    own = float(values[mask].var(ddof=1)) if n > 1 else 0.0
     return Mean(
         residuals, value, weights, weights * (values - value), max(own, float(values.var())),
         1 / residuals.of_weights(weights), n,

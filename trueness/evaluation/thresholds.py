@@ -92,7 +92,7 @@ class Sweep:
         Calendar time between the first and the last day; None without dates.
     confidence : float
         Of the intervals.
-    worth : dict of {"precision", "recall"} to (m,) float64
+    effective_size : dict of {"precision", "recall"} to (m,) float64
         Independent units that as many alarms, and the positives, are worth.
     chosen_on, measured_on : str
         Parts that picked the model's weights, and that the units are of.
@@ -105,7 +105,7 @@ class Sweep:
     positives: int
     years: float | None
     confidence: float
-    worth: dict[Kind, Array]
+    effective_size: dict[Kind, Array]
     chosen_on: str = ""
     measured_on: str = ""
 
@@ -124,9 +124,9 @@ class Sweep:
 
     def bounds(self, what: Kind) -> tuple[Array, Array]:
         """Lower and upper ends of the intervals, (m,) each."""
-        worth = self.worth[what]
+        effective_size = self.effective_size[what]
         share = np.nan_to_num(self.precision if what == "precision" else self.recall)
-        return exact_bounds(share * worth, worth, self.confidence)
+        return exact_bounds(share * effective_size, effective_size, self.confidence)
 
     def threshold(self, row: int) -> Threshold:
         """One row, its numbers as estimates."""
@@ -300,13 +300,22 @@ def threshold_sweep(
         cuts = rate_cuts(logits, rates_pct)
     last = np.searchsorted(-curve["cut"], -cuts, side="right")
     alarms, hits = (np.append(0, curve[c])[last].astype(np.int64) for c in ("alarms", "hits"))
-    worth = _worth(labels, logits, alarms, blocks or Blocks.of(n), (1 - confidence) / 2)
+    sizes = _effective_sizes(labels, logits, alarms, blocks or Blocks.of(n), (1 - confidence) / 2)
     return Sweep(
-        cuts, alarms, hits, n, positives, _years(time, n), confidence, worth, chosen_on, measured_on
+        cuts,
+        alarms,
+        hits,
+        n,
+        positives,
+        _years(time, n),
+        confidence,
+        sizes,
+        chosen_on,
+        measured_on,
     )
 
 
-def _worth(
+def _effective_sizes(
     y: Labels, logits: Array, alarms: NDArray[np.int64], blocks: Blocks, tail: float
 ) -> dict[Kind, Array]:
     """Independent units that the alarms of each threshold, and the positives, are worth."""

@@ -193,8 +193,8 @@ class RayPool:
             yield from self._mapped(function, items, callbacks, until, alone=alone)
 
     def _mapped(
-        self, function: Function, items: Sequence[Any], callbacks: Callbacks, until: float | None, *,
-        alone: bool,
+        self, function: Function, items: Sequence[Any], callbacks: Callbacks,
+        until: float | None, *, alone: bool,
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         ray = _ray()
         waiting, running = deque(range(len(items))), {}

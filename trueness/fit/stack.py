@@ -369,7 +369,7 @@ class Stack:
         scores.append(
             scores[0] if trace.best_epoch == len(trace.history) else self._scores_of(trace, last)
         )
-        result = trace.incidents()
+        result = trace.warnings()
         return FoldFit(
             trace.member.fold, self.layout.arrays(best), trace.history, result, trace.best_epoch,
             *scores,

@@ -287,7 +287,7 @@ def _model(
 ) -> Model:  # fmt: skip
     estimates = Recorded(run.record["estimates"], n_candidates)
     if difference is not None:
-        difference = difference.chosen_among(n_candidates)
+        difference = difference.with_candidates(n_candidates)
     findings = findings or RunFindings([], [])
     return Model(
         ids.get(run.key, []),

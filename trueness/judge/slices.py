@@ -13,7 +13,7 @@ from trueness.document import Cell, Column, Section, Sentence, Style, Table
 from trueness.document.numbers import count
 from trueness.evaluation.design_effects import Residuals, of_share
 from trueness.evaluation.intervals import Estimate
-from trueness.evaluation.joint_draws import auc_draws_among
+from trueness.evaluation.joint_draws import masked_auc_draws
 from trueness.evaluation.metrics import alarm_cut
 from trueness.evaluation.resampling import SortedScores
 from trueness.judge.comparison import measured_part
@@ -151,7 +151,7 @@ def _slice(
     n, blocks = int(inside.sum()), alarms[0].residuals.blocks
     base = of_share(y, inside, blocks)
     own, *others = [one.residuals.share(y, inside & one.raised, confidence) for one in alarms]
-    (auc,) = auc_draws_among(y, [alarms[0].score], inside, blocks)
+    (auc,) = masked_auc_draws(y, [alarms[0].score], inside, blocks)
     rate = base.estimate(int(y[inside].sum()), n, confidence)
     return Slice(name, n, rate, auc.proportion(confidence), own, others[0] if others else None)
 

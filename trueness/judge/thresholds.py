@@ -286,8 +286,8 @@ def _chosen(sweep: Sweep, demand: Demand, rule: Rule, best: Threshold | None) ->
     if best is None:
         return Choice(demand, rule)
     return Choice(
-        demand, rule, (best.cut,), best.precision.chosen_among(len(sweep)),
-        best.recall.chosen_among(len(sweep)), best.alarms_per_year,
+        demand, rule, (best.cut,), best.precision.with_candidates(len(sweep)),
+        best.recall.with_candidates(len(sweep)), best.alarms_per_year,
     )  # fmt: skip
 
 

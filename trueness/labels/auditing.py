@@ -156,10 +156,10 @@ def audit_labels(
                         f"score them out of {folds} folds", "few_clusters")  # fmt: skip
     notes = _recorded(store, about, opened, f"{folds} folds seed {seed}") if record else ()
     p = _scores(about, rows, (folds, seed), progress or Silent())
-    return found_in(about, rows, p, folds, top, (*_notes(opened), *notes))
+    return audit_of(about, rows, p, folds, top, (*_notes(opened), *notes))
 
 
-def found_in(
+def audit_of(
     about: Audited, rows: LabelledRows, p: NDArray[np.float64], folds: int, top: int,
     notes: tuple[str, ...] = (),
 ) -> LabelAudit:  # fmt: skip

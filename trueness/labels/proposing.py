@@ -22,7 +22,7 @@ from trueness.labels.other_corpus import signatures_of
 from trueness.labels.scoring import probabilities_of, scorer_of
 from trueness.store import AnyStore
 from trueness.text.given import GivenTexts, given_texts
-from trueness.text.languages import detect_among
+from trueness.text.languages import detect_with_prior
 from trueness.text.signatures import FILE, TextSignatures
 
 
@@ -83,7 +83,7 @@ def propose(
     logits = scorer_of(run, name, given or {}, device)
     language = read.languages
     if language is None:
-        language = detect_among(read.texts.to_list(), counts)
+        language = detect_with_prior(read.texts.to_list(), counts)
     p = probabilities_of(logits(read.texts), language, run)
     pool = Pool(_ids(read), read.texts, language, p, tuple(run.record["classes"]))
     result = label_next(name, pool, counts, known, n)

@@ -34,7 +34,7 @@ class Rows:
         Cells of the header.
     notes : tuple of str
         How it is read, where that is not what its ending says.
-    found : iterator of (int, list of str)
+    records : iterator of (int, list of str)
         Line of the file (from 1) on which a row begins, and its cells, one per name.
     skipped : Counter
         Reason -> lines, filled on the way.
@@ -42,7 +42,7 @@ class Rows:
 
     names: list[str]
     notes: tuple[str, ...]
-    found: Iterator[tuple[int, list[str]]]
+    records: Iterator[tuple[int, list[str]]]
     skipped: Counter[str] = field(default_factory=Counter)
 
 

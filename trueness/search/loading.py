@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from trueness.campaign.ground import make_ground
+from trueness.campaign.context import make_context
 from trueness.errors import CampaignError, SpecError
 from trueness.expansion import expand_dotted_keys
 from trueness.judge.settings import value_at
@@ -68,11 +68,11 @@ def load_search(
     own = content.get("recipe", {})
     for path, value in given.items():
         content = content if value is None else _put(content, path, value)
-    ground = make_ground(
+    context = make_context(
         Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe,
     )  # fmt: skip
-    usual_recipe = spec_class(ground.kind).model_fields["recipe"].get_default(
+    usual_recipe = spec_class(context.kind).model_fields["recipe"].get_default(
         call_default_factory=True
     )  # fmt: skip
     usual = own.get("epochs", usual_recipe.epochs) if isinstance(own, dict) else None
@@ -83,7 +83,7 @@ def load_search(
     result = Search(
         _label(str(top.get("search") or file.stem), budget, tier, horizon, protocol, recipe,
                epochs, pin, vary),
-        str(top.get("title") or file.stem), Space(content), ground, _sources(file, top, data, vix),
+        str(top.get("title") or file.stem), Space(content), context, _sources(file, top, data, vix),
         usual if epochs is not None and isinstance(usual, int) else None,
     )  # fmt: skip
     if not result.trains_networks():
@@ -177,7 +177,7 @@ def _with_budget(search: Search, budget: str) -> Search:
     if not spec.model.sizes:
         raise SpecError(f"{search.name}: a budget cannot decide the size of {spec.model.kind}")
     shapes = shapes_within(
-        budget, *window_shape(spec, search.ground.data), base=spec.model,
+        budget, *window_shape(spec, search.context.data), base=spec.model,
         widths=tuple(sorted({*WIDTHS, *EXTRA_WIDTHS})),
     )  # fmt: skip
     model = {k: v for k, v in search.space.content["model"].items() if not k.startswith("d_ff")}

@@ -20,7 +20,13 @@ from optuna.trial import FrozenTrial, TrialState
 from trueness.errors import SpecError
 from trueness.search.definition import TRIED, Search
 from trueness.search.space import Choice, Leaf
-from trueness.search.studies import Opened, answering, heartbeat, queue_again, requeue_orphans
+from trueness.search.studies import (
+    Opened,
+    heartbeat,
+    queue_again,
+    requeue_orphans,
+    translate_errors,
+)
 from trueness.spec import Spec
 
 Duplicates = Literal["architecture", "seed"]
@@ -116,7 +122,7 @@ def search_trials(
     Outcome
     """
     asker = _Asker(search, opened, trials, duplicates, seeds, Outcome())
-    with answering(search.name):
+    with translate_errors(search.name):
         return _searched(asker, evaluate, batch, flat_after)
 
 

@@ -83,7 +83,7 @@ class LanguagePredictor(Protocol):
         ...
 
 
-def detect_among(
+def detect_with_prior(
     texts: Texts, counts: Mapping[str, int], model: LanguagePredictor | None = None
 ) -> NDArray[np.str_]:
     """Codes (n,) of texts that come from known languages; others are found where they are plain.

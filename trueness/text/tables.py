@@ -83,7 +83,7 @@ class Columns:
             return self
         return replace(self, numbers={**self.numbers, **tenths_of(tables, self.unknown, where)})
 
-    def found(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
+    def resolve(self, names: Sequence[str], where: str, titles_only: bool = False) -> Columns:
         """Roles filled from the names of a table.
 
         Raises
@@ -143,10 +143,10 @@ class Table:
     def prepared(self, folder: Path) -> Self:
         """The same table, its columns known."""
         del folder
-        among = {*self.columns.taken, *_GUESSED}
+        known = {*self.columns.taken, *_GUESSED}
         many = ending(self.path) in (".jsonl", ".ndjson")
-        names = names_of(self.path, among if many else None, separator=self.separator)
-        columns = self.columns.found(names, str(self.path), self.titles_only)
+        names = names_of(self.path, known if many else None, separator=self.separator)
+        columns = self.columns.resolve(names, str(self.path), self.titles_only)
         wanted = list(columns.unknown)
         parts = portions(self.path, wanted, separator=self.separator, rows=BATCH_ROWS)
         return replace(self, columns=columns.with_tenths((p.frame for p in parts), str(self.path)))
@@ -191,7 +191,7 @@ class DatasetFolder:
         """The same folder, its columns known."""
         del folder
         names = next(iter(self._splits().values())).column_names
-        columns = self.columns.found(names, str(self.path), self.titles_only)
+        columns = self.columns.resolve(names, str(self.path), self.titles_only)
         frames = (
             pl.DataFrame(pl.from_arrow(part))
             for split in self._splits().values()

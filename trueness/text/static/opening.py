@@ -72,7 +72,7 @@ def look_at_vectors(of: str, beside: Path) -> VectorFiles:
     SpecError
         With code ``own_missing`` if wordllama is not installed.
     """
-    name, path = _found(of, beside)
+    name, path = _resolve(of, beside)
     try:
         digest = content_digest(path, _FORMS[name].files(path))
     except OSError as error:
@@ -107,7 +107,7 @@ def has_wordllama() -> bool:
     return any(all(map(Path.is_file, _files_of_wordllama(Path(one)))) for one in folders)
 
 
-def _found(of: str, beside: Path) -> tuple[str, Path]:
+def _resolve(of: str, beside: Path) -> tuple[str, Path]:
     """Name of the form and path."""
     if of == WORDLLAMA:
         check_installed(WORDLLAMA)

@@ -75,7 +75,7 @@ class CampaignContext:
         return _with_recipe(spec, named), named
 
 
-def make_ground(
+def make_context(
     place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
     listener: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
@@ -142,7 +142,7 @@ def _is_source(name: str, value: object, kind: str) -> bool:
     return len(several) > 0 and all(isinstance(one, str) and one for one in several)
 
 
-def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
+def dated_data(context: CampaignContext, name: str, store: AnyStore, *, update: bool) -> Any:  # noqa: ANN401 - of the task
     """Data that fill in open dates as runs of a campaign had them.
 
     Of runs on these same data, those whose dates their end gives come first. With `update`, runs on
@@ -153,12 +153,12 @@ def dated_data(ground: CampaignContext, name: str, store: AnyStore, *, update: b
     CampaignError
         With code ``no_update`` if data of the task are no series in time.
     """
-    earlier, data = task_of(ground.kind).earlier, ground.data
+    earlier, data = task_of(context.kind).earlier, context.data
     if earlier is None:
         if not update:
             return data
-        raise ground.reader.fail(
-            1, f"a campaign on {ground.kind} cannot be updated: only bars have a later end",
+        raise context.reader.fail(
+            1, f"a campaign on {context.kind} cannot be updated: only bars have a later end",
             "no_update",
         )  # fmt: skip
     keys = {key for some in store.campaigns().get(name, {}).values() for key in some}
