@@ -95,13 +95,13 @@ def model_spec(make_spec):
     """Spec of a model that is no network, pinned to what is installed or lies in a folder."""
     from trueness.own import pinned
 
-    def make(model, beside=Path(), **more):
+    def make(model, base_folder=Path(), **more):
         content = make_spec(**more).model_dump(exclude_unset=True)
         spec = Spec.model_validate({**content, "model": model})
         needs = str(spec.model.reference or "").partition(".")[0]
         if needs in ("lightgbm", "xgboost", "catboost"):
             pytest.importorskip(needs)
-        return spec.model_copy(update={"model": pinned(spec.model, beside)})
+        return spec.model_copy(update={"model": pinned(spec.model, base_folder)})
 
     return make
 

@@ -231,8 +231,12 @@ def test_scores_from_elsewhere_have_thresholds_on_any_of_their_parts(external):
         actual = judge_thresholds(
             store, find_runs(store, ["m0"]), demands_of(0.5, None, None), on=part
         )
-        (asked, beside) = actual.runs
-        assert (asked.measured_on, asked.sweep.n, beside.name) == (part, 400, "best baseline base")
+        (asked, baseline) = actual.runs
+        assert (asked.measured_on, asked.sweep.n, baseline.name) == (
+            part,
+            400,
+            "best baseline base",
+        )
         assert len(asked.choices) == rules  # nothing comes before validation
         assert asked.choices[0].alarms_per_year is None
         assert "alarms a year" not in to_html(actual.document())

@@ -105,7 +105,7 @@ def bundle_of(folder):
     def made(kind):
         out = folder / "bundles" / kind.rpartition("/")[2]
         if not out.exists():
-            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", beside=folder)
+            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", base_folder=folder)
         return out
 
     return made
@@ -452,8 +452,8 @@ def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys)
 def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeypatch, capsys):
     right = converters.CONVERTERS["lightgbm"]
 
-    def wrong(graph, one, rows, beside):
-        return graph.scaled(right(graph, one, rows, beside), 1.0, 0.01)
+    def wrong(graph, one, rows, base_folder):
+        return graph.scaled(right(graph, one, rows, base_folder), 1.0, 0.01)
 
     monkeypatch.setitem(converters.CONVERTERS, "lightgbm", wrong)
     (tmp_path / "m.onnx").write_text("an older one")

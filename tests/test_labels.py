@@ -16,7 +16,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.judge.errors import Asked
 from trueness.judge.finding import find_run
-from trueness.labels.errors import How, beside, errors
+from trueness.labels.errors import How, errors, neighbour_columns
 from trueness.labels.next_rows import ALIKE, Pool, label_next
 from trueness.labels.other_corpus import evaluated_corpus, signatures_of
 from trueness.labels.proposing import Texts, propose
@@ -150,7 +150,7 @@ def test_neighbours_are_training_texts_that_are_alike(folder):
     texts = [some[0].upper() + " !", "nothing of the kind at all", f"{some[2]} sale"]
     planted = replace(train, ids=pl.Series(["x", "y", "z"]), texts=pl.Series(texts),
                       y=np.array([1, 0, 0]))  # fmt: skip
-    frame = actual.frame.with_columns(*beside(actual.frame, planted, ("a", "b")))
+    frame = actual.frame.with_columns(*neighbour_columns(actual.frame, planted, ("a", "b")))
     assert frame["near_id"].head(3).to_list() == ["x", None, "z"]
     assert frame["near_label"].head(3).to_list() == ["b", None, "a"]
     assert frame["near_similarity"][0] == 1

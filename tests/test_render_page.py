@@ -13,10 +13,10 @@ import pytest
 
 from tests.sample_document import HOSTILE, document
 from trueness.document import (
-    Beside,
     Column,
     Document,
     Figure,
+    HConcat,
     Link,
     Section,
     Sentence,
@@ -192,7 +192,7 @@ def test_shaded_cells_say_how_strongly():
 
 def test_empty_documents_become_pages():
     Page(parts())
-    Page(parts(Table([Column("a")], []), Beside([]), Section("", [])))
+    Page(parts(Table([Column("a")], []), HConcat([]), Section("", [])))
 
 
 # ------------------------------------------------------------------------------------------ figures

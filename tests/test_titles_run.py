@@ -102,9 +102,9 @@ def test_equal_runs_on_titles_have_equal_keys():
     assert key(classification={"kind": "focal", "gamma": 0}) == plain
     assert key(classification={"kind": "logitadjusted", "tau": 0}) == plain
     assert key(classification={"kind": "ldam", "max_margin": 0}) == plain
-    beside = {"kind": "focal", "gamma": 2, "smooth": "beside"}
-    assert key(classification=beside) == key(classification={**beside, "smooth": "product"})
-    smoothed = {**beside, "smoothing": 0.1}
+    focal = {"kind": "focal", "gamma": 2, "smooth": "beside"}
+    assert key(classification=focal) == key(classification={**focal, "smooth": "product"})
+    smoothed = {**focal, "smoothing": 0.1}
     assert key(classification=smoothed) != key(classification={**smoothed, "smooth": "product"})
 
 

@@ -196,7 +196,7 @@ def _of_bundle(
     each = [(one, _labelled(predictor, one, read[rows_key(one.member)], data))
             for one in predictor.opened]  # fmt: skip
     examples, rule = each[0][1], first.spec.estimands
-    members = tuple(Member((_of_member(*one, predictor.beside),)) for one in each)
+    members = tuple(Member((_of_member(*one, predictor.base_folder),)) for one in each)
     models = Models(members, len(examples.y))
     by, groups = _groups(models, asked, data, bundle.task)
     columns = {"split": np.full(len(examples.y), NEW), "fold": np.zeros(len(examples.y), np.int16),
@@ -240,7 +240,7 @@ def _labelled(predictor: Predictor, one: Opened, examples: Examples, data: Any) 
     return replace(examples, y=y).only(rows)
 
 
-def _of_member(one: Opened, examples: Examples, beside: Path) -> FoldModel:
+def _of_member(one: Opened, examples: Examples, base_folder: Path) -> FoldModel:
     """A model of a bundle as that of a single fold."""
     spec, rows = one.member.spec, np.arange(len(examples.y))
     if one.member.form == NETWORK:
@@ -248,7 +248,7 @@ def _of_member(one: Opened, examples: Examples, beside: Path) -> FoldModel:
 
         read = windows_reader(spec, one.fitted, len(examples.features), examples.context,
                               choose_device("cpu"), one.member.settings["precision"],
-                              beside)  # fmt: skip
+                              base_folder)  # fmt: skip
         return of_windows(0, rows, examples, rows, read)
     x, _ = columns_of(examples, spec.model.inputs, examples.starts(0))
     kind, fitted = spec.model.kind, one.fitted

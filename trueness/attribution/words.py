@@ -81,9 +81,9 @@ class Asked:
             return cls(None, at_least("texts", MOST_TEXTS if texts is None else texts, 1),
                        at_least("seed", seed or 0, 0), opened)  # fmt: skip
         draw = {"--texts": texts is not None, "--seed": seed is not None, "--open-test": opened}
-        if beside := [name for name, is_given in draw.items() if is_given]:
-            raise TruenessError(f"{beside[0]} is about texts that are drawn, and --text asks about "
-                                "one; leave one of them out", "no_option")  # fmt: skip
+        if conflicting := [name for name, is_given in draw.items() if is_given]:
+            raise TruenessError(f"{conflicting[0]} is about texts that are drawn, and --text asks "
+                                "about one; leave one of them out", "no_option")  # fmt: skip
         cleaned = pl.DataFrame({"text": [text]}).select(clean_text("text")).item()
         if not cleaned:
             raise TruenessError("the text is empty; give one with words", "text")

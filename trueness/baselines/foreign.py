@@ -37,10 +37,10 @@ def estimator(job: Job) -> tuple[Fitted, str]:
     """Fit a class on the training part."""
     model = _made(job)
     x, y = job.train.x.copy(), job.train.y.astype(np.int64)
-    with translate_errors(f"{job.model.of}: fit", "estimator_fit", job.beside):
+    with translate_errors(f"{job.model.of}: fit", "estimator_fit", job.base_folder):
         model.fit(x, y)
     _check_untouched(job.model.of, "fit", (x, job.train.x), (y, job.train.y))
-    return Foreign(model, job.model.of, job.beside), ""
+    return Foreign(model, job.model.of, job.base_folder), ""
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class Foreign:
     model : estimator
     of : str
         Its class, as a spec names it.
-    beside : Path
+    base_folder : Path
         Folder of own files, for messages.
     """
 
     model: Any
     of: str
-    beside: Path = Path()
+    base_folder: Path = Path()
     form: ClassVar[str] = "estimator"
 
     def logits(self, x: Array) -> Array:
@@ -84,8 +84,8 @@ class Foreign:
 def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
     """An estimator with its parameters, seed and threads."""
     what, params = job.model.of, job.model.params
-    make = load(what, job.beside)
-    with translate_errors(f"{what}: its arguments", "estimator_params", job.beside):
+    make = load(what, job.base_folder)
+    with translate_errors(f"{what}: its arguments", "estimator_params", job.base_folder):
         given = _settings(_arguments(make), set(params), job.seed)
         model = make(**{**given, **params})
     lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
@@ -132,7 +132,7 @@ def _scores(one: Foreign, rows: Array) -> Array:
     model, x = one.model, rows.copy()
     name = method_of(model)
     what = f"{one.of}: {name}"
-    with translate_errors(what, "estimator_fit", one.beside):
+    with translate_errors(what, "estimator_fit", one.base_folder):
         answer = getattr(model, name)(x)
     _check_untouched(one.of, name, (x, rows))
     values = _numbers(what, answer)

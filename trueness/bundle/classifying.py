@@ -248,7 +248,7 @@ class TitlesPredictor:
         n, top = len(data.texts), at_least("top", top, 1, len(self.promise.classes))
         parts = [self._portion(data, slice(i, min(i + PORTION, n)), top)
                  for i in range(0, n, PORTION)]  # fmt: skip
-        frame = _beside(data.table, pl.concat(parts))
+        frame = _hconcat(data.table, pl.concat(parts))
         notes = (*data.notes, *self._notes(frame))
         return Labelled(self.bundle, self.promise, frame, data.texts, top, notes)
 
@@ -413,7 +413,7 @@ def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _beside(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
+def _hconcat(table: pl.DataFrame, answers: pl.DataFrame) -> pl.DataFrame:
     """Answers to the right of the table they are about."""
     names = {c: f"given_{c}" for c in table.columns if c in answers.columns}
     for name in names.values():

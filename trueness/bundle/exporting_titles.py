@@ -149,7 +149,7 @@ def export_titles(
     notes = _about_16_bits(predictor, data.texts, own) if graph.narrow else ()
     return ExportedTitles(
         predictor.bundle, out, len(written), _inputs(graph), plural(len(data.texts), "text"),
-        _beside(predictor, data, codes, own, theirs), differences, notes,
+        _hconcat(predictor, data, codes, own, theirs), differences, notes,
     )  # fmt: skip
 
 
@@ -207,7 +207,7 @@ def _about_16_bits(
             f"to {apart:.2g} in probability",)  # fmt: skip
 
 
-def _beside(
+def _hconcat(
     predictor: TitlesPredictor, data: GivenTexts, codes: NDArray[np.str_], own: Answers,
     theirs: Answers,
 ) -> pl.DataFrame:  # fmt: skip

@@ -81,7 +81,7 @@ class Finalized:
 def finalize(
     store: AnyStore, run: Run, name: str, data: Any, out: Path, *,  # noqa: ANN401 - of the task
     seeds: int = 1, precision: float | None = None, refit: bool = True, device: str = "auto",
-    beside: Path = Path(), report: Callable[[str], None] | None = None,
+    base_folder: Path = Path(), report: Callable[[str], None] | None = None,
     pool: AnyPool | None = None,
 ) -> Finalized:  # fmt: skip
     """Refit the spec of a run on all data and write the bundle.
@@ -108,7 +108,7 @@ def finalize(
     refit : bool
         Without it an encoder on titles is used with the weights that its run keeps.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
     report : callable, optional
         Takes a line about each fit.
@@ -132,7 +132,7 @@ def finalize(
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
     where = device if pool is None else pool.device(device).name
-    place = Place(store, where, beside, report or (lambda text: None), pool)
+    place = Place(store, where, base_folder, report or (lambda text: None), pool)
     result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in result for name, content in one.files.items()}
@@ -212,13 +212,13 @@ def finalize_named(
     check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
-    data = data_of_run(run, name, given, how.get("beside", Path()))
+    data = data_of_run(run, name, given, how.get("base_folder", Path()))
     for text in unread([run.spec.task], given) if how.get("report") else ():
         how["report"](text)
     return finalize(store, run, name, data, out, **how)
 
 
-def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Path()) -> Any:  # noqa: ANN401
+def data_of_run(run: Run, name: str, given: Mapping[str, Any], base_folder: Path = Path()) -> Any:  # noqa: ANN401
     """Data that are given, or that the record of a run names.
 
     Parameters
@@ -228,7 +228,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
         What the run is called.
     given : mapping
         Sources of the task by option, None where the record's own are meant.
-    beside : Path
+    base_folder : Path
         Folder of own files.
 
     Raises
@@ -252,7 +252,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], beside: Path = Pa
         return task.load({
             **{option: value for option, value in sources.items() if value is not None},
             "labels": {column} if (column := getattr(target, "column", None)) else set(),
-            "beside": beside,
+            "base_folder": base_folder,
         })  # fmt: skip
     except TruenessError as error:
         unasked = {option for option, value in sources.items() if value and option not in asked}

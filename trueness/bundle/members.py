@@ -42,7 +42,7 @@ class Place:
     store : AnyStore
         Of runs that others begin with.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
     report : callable
         Takes a line about each fit.
@@ -52,7 +52,7 @@ class Place:
 
     store: AnyStore
     device: str
-    beside: Path
+    base_folder: Path
     report: Callable[[str], None]
     pool: AnyPool | None = None
 
@@ -70,7 +70,7 @@ class Fitting:
     root : Path or None
         Of the store, None in memory.
     device : str
-    beside : Path
+    base_folder : Path
         Folder of own files.
     reads : tuple of Path
         Files and folders besides what it carries.
@@ -81,17 +81,17 @@ class Fitting:
     refit: Refit
     root: Path | None
     device: str
-    beside: Path
+    base_folder: Path
     reads: tuple[Path, ...]
 
     @classmethod
     def of(cls, spec: Any, run: Run, refit: Refit, place: Place) -> Fitting:  # noqa: ANN401
         """The fitting of a spec in a place."""
         root, examples = getattr(place.store, "root", None), refit.examples
-        reads = own_files(spec.model, place.beside)
+        reads = own_files(spec.model, place.base_folder)
         if isinstance(examples, AllTexts):
             reads += (examples.corpus.folder, *([root] if root is not None else []))
-        return cls(spec, run, refit, root, place.device, place.beside, reads)
+        return cls(spec, run, refit, root, place.device, place.base_folder, reads)
 
 
 def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
@@ -178,7 +178,7 @@ def _encoder(item: Fitting, report: Callable[[str], None]) -> Fit:
     spec, corpus = item.spec, item.refit.examples
     if item.root is None:
         raise StoreError("encoders are refitted from a store on disk; save this one", "no_weights")
-    folder = folder_of(spec, item.beside)
+    folder = folder_of(spec, item.base_folder)
     tokenizer = item.run.file(TOKENIZER) if folder is None else folder.tokenizer
     where = choose_device(item.device)
     fitted = refitted_encoder(spec, corpus, item.root, tokenizer, where, report, folder)
@@ -206,7 +206,7 @@ def _network(item: Fitting, report: Callable[[str], None]) -> Fit:
 
     del report
     spec, where = item.spec, choose_device(item.device)
-    (fitted,) = fit_stack(item.refit.examples, [spec], where, beside=item.beside)
+    (fitted,) = fit_stack(item.refit.examples, [spec], where, base_folder=item.base_folder)
     if fitted.failure is not None:
         raise StoreError(f"{spec.label()}: {fitted.failure}", "failed")
     (fold,) = fitted.folds
@@ -219,7 +219,7 @@ def _estimator(item: Fitting, report: Callable[[str], None]) -> Fit:
     from trueness.baselines.estimators import refitted
 
     del report
-    fitted, chosen = refitted(item.refit.examples, item.spec, item.beside)
+    fitted, chosen = refitted(item.refit.examples, item.spec, item.base_folder)
     return (fitted.form, *fitted.kept(), chosen or "fitted")
 
 
@@ -229,7 +229,7 @@ def _vectors(item: Fitting, report: Callable[[str], None]) -> Fit:
 
     del report
     spec, corpus, where = item.spec, item.refit.examples, choose_device(item.device)
-    fitted, chosen = refitted_head(spec, corpus, item.root, item.beside, where)
+    fitted, chosen = refitted_head(spec, corpus, item.root, item.base_folder, where)
     return (fitted.form, *fitted.kept(), chosen)
 
 

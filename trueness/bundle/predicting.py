@@ -168,12 +168,12 @@ class Predictor:
     Attributes
     ----------
     bundle : Bundle
-    beside : Path
+    base_folder : Path
         Folder of own files.
     """
 
     bundle: Bundle
-    beside: Path = field(default_factory=Path)
+    base_folder: Path = field(default_factory=Path)
 
     @cached_property
     def opened(self) -> list[Opened]:
@@ -197,7 +197,7 @@ class Predictor:
         given = {name: value for name, value in sources.items() if value is not None}
         taken = {*task.sources.values(), *(("id_column",) * task.tabular)}
         check_sources(self.bundle.task, given, taken)
-        return task.load({**given, "beside": self.beside, "labels": self._labels()})
+        return task.load({**given, "base_folder": self.base_folder, "labels": self._labels()})
 
     def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
         """The same; None without `data`, which nothing else may be given without.
@@ -240,7 +240,9 @@ class Predictor:
             raise TruenessError("a binary label has no further classes; leave out top", "top")
         notes = of_data(self.bundle, data)
         prepared = self.examples(data, since)
-        logits = [one.logits(prepared[rows_key(one.member)], self.beside) for one in self.opened]
+        logits = [
+            one.logits(prepared[rows_key(one.member)], self.base_folder) for one in self.opened
+        ]
         asked = prepared[rows_key(self.opened[0].member)]
         notes = (*notes, *asked.notes)
         numbered = self.bundle.task == "table" and data.id_column is None
@@ -370,13 +372,13 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
 
 
 def load(
-    path: str | Path, beside: str | Path = "", device: str = "auto"
+    path: str | Path, base_folder: str | Path = "", device: str = "auto"
 ) -> Predictor | TitlesPredictor:
     """Open a bundle for answering.
 
     Parameters
     ----------
-    path, beside : str or Path
+    path, base_folder : str or Path
         Of the bundle, and of own files.
     device : str
         Of encoders.
@@ -391,7 +393,7 @@ def load(
         from trueness.bundle.classifying import TitlesPredictor
 
         return TitlesPredictor(bundle, device)
-    return Predictor(bundle, Path(beside))
+    return Predictor(bundle, Path(base_folder))
 
 
 __all__ = [

@@ -114,8 +114,8 @@ def make_context(
             listener.note(
                 "vix of the campaign belongs to its own bars and is left out; --vix gives one"
             )
-    beside = Path() if "features" in asked else file.parent
-    content = {**own, **asked, "beside": beside, "labels": labels}
+    base_folder = Path() if "features" in asked else file.parent
+    content = {**own, **asked, "base_folder": base_folder, "labels": labels}
     try:
         data = task.load(content, needed, listener)
     except TruenessError as error:
@@ -183,8 +183,8 @@ def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file
     """A data path in a campaign file is relative to that file; of several, each."""
     if isinstance(source, list):
         return [_relative(file, one) for one in source]
-    beside = file.parent / str(source)
-    return beside if beside.exists() and beside != file.parent else str(source)
+    sibling = file.parent / str(source)
+    return sibling if sibling.exists() and sibling != file.parent else str(source)
 
 
 def _sections(place: Place, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:

@@ -297,7 +297,7 @@ class Live:
 
 
 @dataclass(frozen=True)
-class Beside:
+class HConcat:
     """Parts that belong side by side where there is room: two pictures, two small tables."""
 
     parts: Sequence[Sentence | Items | Table | Figure]
@@ -351,7 +351,7 @@ class Section:
     detail: bool = False
 
 
-Part: TypeAlias = Sentence | Items | Table | Figure | Form | Slider | Live | Beside | Section
+Part: TypeAlias = Sentence | Items | Table | Figure | Form | Slider | Live | HConcat | Section
 
 
 @dataclass(frozen=True)
@@ -393,6 +393,6 @@ def _parts_of_kind(parts: Sequence[Any], kind: type[Any]) -> list[Any]:
     for part in parts:
         if isinstance(part, kind):
             result.append(part)
-        elif isinstance(part, Section | Beside | Live):
+        elif isinstance(part, Section | HConcat | Live):
             result += _parts_of_kind(part.parts, kind)
     return result

@@ -29,13 +29,13 @@ PASSES = 3
 """A training step takes as many forward passes: one forward, two backward."""
 
 
-def folder_of(spec: TitlesSpec, beside: Path = Path()) -> PretrainedFolder | None:
+def folder_of(spec: TitlesSpec, base_folder: Path = Path()) -> PretrainedFolder | None:
     """Folder of the encoder that a spec begins with; None for one that begins with none.
 
     Parameters
     ----------
     spec : TitlesSpec
-    beside : Path
+    base_folder : Path
         What its place is seen from.
 
     Raises
@@ -44,10 +44,10 @@ def folder_of(spec: TitlesSpec, beside: Path = Path()) -> PretrainedFolder | Non
         As `trueness.text.pretrained.find_folder`.
     """
     model: Any = spec.model
-    return find_folder(model.of, pinned_digest(model), beside) if model.begun else None
+    return find_folder(model.of, pinned_digest(model), base_folder) if model.begun else None
 
 
-def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
+def check_folder(spec: TitlesSpec, base_folder: Path = Path()) -> None:
     """Refuse a run whose folder is not here, or does not fit its settings.
 
     Raises
@@ -58,7 +58,7 @@ def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
     DataError
         As `folder_of`.
     """
-    folder, model, wanted = folder_of(spec, beside), spec.model, spec.task.max_tokens
+    folder, model, wanted = folder_of(spec, base_folder), spec.model, spec.task.max_tokens
     if folder is None:
         return
     tune: Any = getattr(model, "tune", None)
@@ -72,9 +72,9 @@ def check_folder(spec: TitlesSpec, beside: Path = Path()) -> None:
     tune.parameters(folder.maps, folder.parameters)
 
 
-def cost_of(spec: TitlesSpec, corpus: Corpus, beside: Path = Path()) -> Cost:
+def cost_of(spec: TitlesSpec, corpus: Corpus, base_folder: Path = Path()) -> Cost:
     """Weights, work and memory at most, where the size of the vocabulary is known beforehand."""
-    folder = folder_of(spec, beside)
+    folder = folder_of(spec, base_folder)
     vocabulary = getattr(spec.task.tokenizer, "vocabulary", None)
     if folder is None and vocabulary is None:
         return Cost(None, None, None)

@@ -213,7 +213,7 @@ class RayPool:
                         continue
                     begun[position] += 1
                     if getattr(items[position], "here", False):
-                        yield from _beside(function, items[position], position, callbacks, until)
+                        yield from _run_here(function, items[position], position, callbacks, until)
                     else:
                         task = self._task(function, items[position], position, hub, alone=alone)
                         running[task] = position
@@ -238,9 +238,9 @@ class RayPool:
     def _hub(self) -> Any:  # noqa: ANN401 - an actor
         """The actor of a map, beside the caller if it can be."""
         ray = _ray()
-        beside = _on_node(ray.get_runtime_context().get_node_id(), soft=True)
+        same_node = _on_node(ray.get_runtime_context().get_node_id(), soft=True)
         hub = ray.remote(remote.Hub).options(
-            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=beside
+            num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=same_node
         )  # fmt: skip
         return hub.remote()
 
@@ -303,7 +303,7 @@ def _on_node(node: str, *, soft: bool) -> Any:  # noqa: ANN401 - where Ray place
     return strategies.NodeAffinitySchedulingStrategy(node, soft=soft)
 
 
-def _beside(
+def _run_here(
     function: Function, item: Any, position: int, callbacks: Callbacks, until: float | None  # noqa: ANN401
 ) -> Iterator[tuple[int, Any]]:  # fmt: skip
     """Carry an item out in this process."""

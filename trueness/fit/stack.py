@@ -44,7 +44,7 @@ class Stack:
 
     def __init__(
         self, examples: Examples, members: list[Member], device: Device, mode: Mode = "eager",
-        prune: Prune | None = None, beside: Path = Path(),
+        prune: Prune | None = None, base_folder: Path = Path(),
         orders: Mapping[Member, NDArray[np.int64]] = NO_ORDERS,
     ) -> None:  # fmt: skip
         self.examples, self.device, self.prune = examples, device, prune
@@ -61,7 +61,7 @@ class Stack:
         self.shift = self._shift(self.traces)
         self.window = torch.arange(examples.context, device=device.name)
         self.y = torch.from_numpy(examples.y.astype(np.float32)).to(device.name)
-        self._initial_weights(beside)
+        self._initial_weights(base_folder)
         self._settings()
         forward = self._noisy if self.drops else self._dropless
         self.forward = cast(Callable[..., tuple[Tensor, Tensor, Tensor]], forward)
@@ -74,15 +74,15 @@ class Stack:
 
     # -------------------------------------------------------------------------------- construction
 
-    def _initial_weights(self, beside: Path) -> None:
+    def _initial_weights(self, base_folder: Path) -> None:
         model, context = self.traces[0].member.spec.model, self.examples.context
         n_features, name = self.examples.series.shape[1], self.device.name
-        self.alone = not stacks(model, n_features, context, beside)
+        self.alone = not stacks(model, n_features, context, base_folder)
         assert len(self.traces) == 1 or not self.alone
         rows, rates = [], []
         for trace, decided in zip(self.traces, self._statistics(), strict=True):
             weights, model = trace.streams.weights(), trace.member.spec.model
-            module = build(model, n_features, context, weights, beside)
+            module = build(model, n_features, context, weights, base_folder)
             for buffer, value in decided.items():
                 module.get_buffer(buffer).copy_(value)
             self.layout = Layout(module)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Style, Table
+from trueness.document import Column, Document, Figure, HConcat, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.judge.judgement import SCHEMA
 from trueness.market import (
@@ -118,7 +118,7 @@ class FeatureAudit:
                 Sentence(f"{_look_ahead(self.looking_ahead)} {associated}", "verdict"),
                 *(Sentence(note, "note") for note in a.notes),
                 Section("Findings", [_findings(self.groups())]),
-                Section("Association with the label", [_label_table(related), Beside(pictures)]),
+                Section("Association with the label", [_label_table(related), HConcat(pictures)]),
                 Section("All features", [_every(a.columns)], folded=True),
             ],
             f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
+    HConcat,
     Items,
     Part,
     Section,
@@ -48,7 +48,7 @@ def document(result: Thresholds) -> Document:
         (one,) = asked
         title = f"Thresholds of {run_title(one.name, one.run)}"
         parts += [Sentence(base_sentence(one)), _choices(one)]
-        parts += [_section(other, folded=False, detailed=False) for other in _beside(result)]
+        parts += [_section(other, folded=False, detailed=False) for other in _baselines(result)]
         parts += [Sentence(caption(one), "note"), *_curves(one), _sweep(one)]
         subtitle = one.run.key
     else:
@@ -65,8 +65,8 @@ def document(result: Thresholds) -> Document:
     return Document(title, [*parts, *_ledger(result)], subtitle)
 
 
-def _beside(result: Thresholds) -> list[RunThresholds]:
-    return [one for one in result.runs if one.beside]
+def _baselines(result: Thresholds) -> list[RunThresholds]:
+    return [one for one in result.runs if one.is_baseline]
 
 
 def _ledger(result: Thresholds) -> list[Part]:
@@ -225,7 +225,7 @@ def _curves(one: RunThresholds) -> list[Part]:
     over = "alarms_per_year" if one.sweep.years is not None else "alarms"
     at = "probability" if one.probabilities else "cut"
     wanted = (("precision", at), ("recall", at), ("precision", over))
-    return [Beside([curve(one, what, x) for what, x in wanted])]
+    return [HConcat([curve(one, what, x) for what, x in wanted])]
 
 
 def _shown(one: RunThresholds, what: str) -> NDArray[np.int64]:

@@ -121,7 +121,7 @@ def errors(
     recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
     result = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
-    near = beside(result.frame, corpus.part("train"), corpus.classes)
+    near = neighbour_columns(result.frame, corpus.part("train"), corpus.classes)
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
     return _worded(result, scorer, run, progress or Silent())
 
@@ -149,7 +149,7 @@ def every_text(run: Run, name: str) -> pl.DataFrame:
     part = run.estimands.measured_on
     rows = run.predictions().part(part)
     result = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
-    return result.with_columns(*beside(result, corpus.part("train"), corpus.classes))
+    return result.with_columns(*neighbour_columns(result, corpus.part("train"), corpus.classes))
 
 
 def _texts(titles: Titles) -> pl.DataFrame:
@@ -166,7 +166,9 @@ def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits |
     return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
 
 
-def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[pl.Series]:
+def neighbour_columns(
+    frame: pl.DataFrame, train: Titles, classes: Sequence[str]
+) -> list[pl.Series]:
     """The most similar training text of each text, where one is similar.
 
     Parameters

@@ -9,12 +9,12 @@ from html import escape
 from typing import Any
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
     Form,
+    HConcat,
     Items,
     Link,
     Live,
@@ -145,7 +145,7 @@ def _link(link: Link, target: str) -> str:
 
 RENDERERS: dict[type, Callable[[Any, Place], list[str]]] = {
     Sentence: _sentence, Items: _items, Table: _table, Section: _section, Figure: _figure,
-    Beside: lambda part, place: _blocks(part.parts, place), Form: lambda part, place: [],
+    HConcat: lambda part, place: _blocks(part.parts, place), Form: lambda part, place: [],
     Slider: lambda part, place: [], Live: lambda part, place: _blocks(part.parts, place),
 }  # fmt: skip
 """Part -> its blocks, under a heading of some depth."""

@@ -130,8 +130,8 @@ def _sources(
     result = {}
     for key, source in named.items():
         if source is not None:
-            beside = file.parent / str(source)
-            path = beside if not given[key] and beside.exists() else Path(str(source))
+            sibling = file.parent / str(source)
+            path = sibling if not given[key] and sibling.exists() else Path(str(source))
             result[key] = str(path.resolve()) if path.exists() else str(source)
     return result
 

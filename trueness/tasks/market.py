@@ -52,8 +52,8 @@ class Market:
         with about("vix"):
             volatility = None if vix is None else load_volatility(vix)
         with about("features"):
-            beside = sources.get("beside", Path())
-            features = None if own is None else load_own(own, panel, beside)
+            base_folder = sources.get("base_folder", Path())
+            features = None if own is None else load_own(own, panel, base_folder)
         if features is not None:
             features = replace(features, labels=frozenset(sources.get("labels", ())))
         return MarketData(panel, volatility, features, source=read_from(data, self.default))
@@ -189,8 +189,8 @@ def _tier(tier: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401 - whatever
     """Name and columns of a tier file; nothing for the name of a tier."""
     if not isinstance(tier, str) or not tier.endswith((".yaml", ".yml")):
         return {}
-    beside = place.file.parent / tier
-    path = beside if beside.is_file() else Path(tier)
+    sibling = place.file.parent / tier
+    path = sibling if sibling.is_file() else Path(tier)
     content = Reader(path).part_of_root() if path.is_file() else {}
     columns, name = content.get("columns"), content.get("tier")
     if not isinstance(columns, list) or not isinstance(name, str):

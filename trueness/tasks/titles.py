@@ -153,12 +153,12 @@ class TitlesTask:
         of = model.get("of", TitlesModel.kinds()[model["kind"]].model_fields["of"].default)
         if not isinstance(of, str) or not of:
             return filled  # the spec refuses it
-        asked, beside = model.get("digest"), place.file.parent
+        asked, base_folder = model.get("digest"), place.file.parent
         try:
             if asked is None:
-                result = look(of, beside)
+                result = look(of, base_folder)
             else:
-                result = located(of, str(asked), lambda at: look(at, beside))
+                result = located(of, str(asked), lambda at: look(at, base_folder))
         except TruenessError as error:
             name = "of" if asked is None else "digest"
             raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
