@@ -330,9 +330,9 @@ def test_out_of_memory_halves_the_stack_and_says_so(noise_examples, mixed, monke
     train, widths = Stack.train, []
 
     def short_of_memory(self, on_epoch):
-        widths.append(len(self.traces))
+        widths.append(len(self.states))
         on_epoch(1)
-        if len(self.traces) > 3:
+        if len(self.states) > 3:
             raise torch.OutOfMemoryError("too many")
         on_epoch(-1)
         train(self, on_epoch)
@@ -369,7 +369,7 @@ def test_members_that_are_over_may_be_dragged_along(noise_examples, mixed):
     plain.train(lambda epochs: None)
     dragging.train(lambda epochs: idle.append(sum(t.is_over for t in dragging._living())))
     assert any(idle)  # some were over and still in the stack
-    for a, b in zip(plain.traces, dragging.traces, strict=True):
+    for a, b in zip(plain.states, dragging.states, strict=True):
         assert a.best_epoch == b.best_epoch
         np.testing.assert_allclose(b.result.logit, a.result.logit, rtol=0, atol=1e-5)
 

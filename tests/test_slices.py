@@ -534,9 +534,9 @@ def test_cuts_take_what_keeps_the_promise():
 def test_a_precision_out_of_reach_takes_nothing():
     y, logits, language, cluster = _corpus(400)
     p = softmax(0 * logits, axis=1)
-    cuts = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.99)
-    assert all(one.threshold is None and one.precision.value is None for one in cuts.values())
-    assert not accepted(p, language, cuts).any()
+    thresholds = abstention_thresholds(y, p, language, _clusters(cluster), precision=0.99)
+    assert all(one.threshold is None and one.precision.value is None for one in thresholds.values())
+    assert not accepted(p, language, thresholds).any()
 
 
 def test_thresholds_are_tried_in_an_order_that_no_label_enters():

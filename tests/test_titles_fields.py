@@ -74,13 +74,13 @@ def bundle(folder):
 def test_fields_stand_behind_the_title_in_the_order_that_was_said(folder):
     corpus, offers = load_corpus(folder / "corpus"), _offers()
     prices = offers["price"].cast(pl.Float64).to_numpy()
-    cuts = np.quantile(prices, np.arange(1, 10) / 10, method="lower")
-    np.testing.assert_allclose(corpus.columns["numbers"]["price"], cuts)
+    bin_edges = np.quantile(prices, np.arange(1, 10) / 10, method="lower")
+    np.testing.assert_allclose(corpus.columns["numbers"]["price"], bin_edges)
     given = {row["id"]: row for row in offers.iter_rows(named=True)}
     train = corpus.part("train")
     for key, text in zip(train.ids[:200], train.texts[:200], strict=True):
         row = given[key]
-        tenth = int((float(row["price"]) >= cuts).sum())
+        tenth = int((float(row["price"]) >= bin_edges).sum())
         brand = row["brand"] or NONE
         assert text == f"{row['title']} [brand] {brand} [price] q{tenth}"
     tenths = train.texts.str.extract(r"(q\d)$").value_counts()["count"]

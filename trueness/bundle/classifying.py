@@ -330,8 +330,8 @@ class TitlesPredictor:
         if promise.precision is None:
             return np.full(len(codes), ANSWERED)
         sure = np.zeros(len(codes), bool)
-        for place, cuts in enumerate((promise.thresholds, *promise.parents)):
-            sure |= (level == place) & guaranteed(codes, cuts)
+        for place, thresholds in enumerate((promise.thresholds, *promise.parents)):
+            sure |= (level == place) & guaranteed(codes, thresholds)
         return np.where(level >= 0, np.where(sure, ANSWERED, UNCERTIFIED), ABSTAINS)
 
     def _backed_off(
@@ -340,8 +340,8 @@ class TitlesPredictor:
         """Why a text is answered by a parent of the class; empty where it is not."""
         promise, note = self.promise, [""] * len(codes)
         for i in np.flatnonzero(~np.isin(label, promise.classes)).tolist():
-            cuts = promise.thresholds
-            cut = (cuts.get(codes[i]) or cuts[OTHER]).threshold
+            thresholds = promise.thresholds
+            cut = (thresholds.get(codes[i]) or thresholds[OTHER]).threshold
             needs = "none is sure enough" if cut is None else f"{percent(cut)} % is needed"
             likeliest = promise.classes[int(scaled[i].argmax())]
             note[i] = f"{likeliest} has {percent(float(scaled[i].max()))} %, {needs}"

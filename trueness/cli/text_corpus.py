@@ -110,12 +110,12 @@ class SourceOptions:
 _COLUMNS = ("text_column", "label_column", "language_column", "cluster_column", "id_column")
 _TREE = {"parent_column": "parents", "hierarchy": "hierarchy"}
 _FIELDS = ("field", "number", "fields_of")
-_CUTS = ("titles_only", "max_chars")
+_TEXT_LIMITS = ("titles_only", "max_chars")
 TAKES = {
-    "zip": ("map", "max_gb", *_CUTS),
-    "table": (*_COLUMNS, *_TREE, *_FIELDS, "separator", *_CUTS),
-    "dataset": (*_COLUMNS, *_TREE, *_FIELDS, *_CUTS),
-    "debian": ("languages", *_CUTS),
+    "zip": ("map", "max_gb", *_TEXT_LIMITS),
+    "table": (*_COLUMNS, *_TREE, *_FIELDS, "separator", *_TEXT_LIMITS),
+    "dataset": (*_COLUMNS, *_TREE, *_FIELDS, *_TEXT_LIMITS),
+    "debian": ("languages", *_TEXT_LIMITS),
     "synthetic": ("rows", "noise", "difficulty"),
 }
 """Source -> options it takes."""
@@ -266,7 +266,7 @@ def _columns(options: dict[str, Any]) -> dict[str, Any]:
 
     fields_of = {name: name.removesuffix("_column") for name in _COLUMNS} | _TREE
     named = {field: options[name] for name, field in fields_of.items() if name in options}
-    rest = {name: options[name] for name in (*_CUTS, "separator") if name in options}
+    rest = {name: options[name] for name in (*_TEXT_LIMITS, "separator") if name in options}
     return {"columns": Columns(**named, **_fields(options)), **rest}
 
 

@@ -101,7 +101,7 @@ def masked_mean(values: Array, mask: NDArray[np.bool_], blocks: Blocks) -> Mean:
     --------
     >>> rng = np.random.default_rng(0)
     >>> returns, alarms = rng.normal(1, 2, 1000), rng.random(1000) < 0.06
-    >>> result = mean_among(returns, alarms, Blocks.of(1000, length=10))
+    >>> result = masked_mean(returns, alarms, Blocks.of(1000, length=10))
     >>> print(f"{result.value:.2f}, {int(alarms.sum())} alarms, effective {result.effective:.0f}")
     0.90, 74 alarms, effective 73
     """

@@ -34,7 +34,7 @@ def message_of(error: BaseException) -> str:
 
     Examples
     --------
-    >>> told(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
+    >>> message_of(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
     'Initialization failure from server: why'
     """
     line = first_line(error)

@@ -100,15 +100,15 @@ def fit_stack(
     if checkpoints is not None:
         there |= _kept(checkpoints, [m for m in members if m not in there], examples, device,
                        on_note)  # fmt: skip
-    traces = _fit_members(
+    states = _fit_members(
         examples, members, device, width or len(members), mode, base_folder,
         on_epoch or (lambda epochs: None), on_note, prune, checkpoints, there, starts or {},
     )  # fmt: skip
-    before = sum(trace.seconds_before for trace in traces)
+    before = sum(state.seconds_before for state in states)
     share = (time.perf_counter() - began + before) / len(specs)
     fitted = []
     for i, one in enumerate(specs):
-        mine = traces[i * examples.n_folds : (i + 1) * examples.n_folds]
+        mine = states[i * examples.n_folds : (i + 1) * examples.n_folds]
         failure = next((t.failure for t in mine if t.failure), None)
         pruned = any(t.pruned for t in mine)
         folds = [] if failure or pruned else [t.result for t in mine if t.result is not None]
@@ -120,15 +120,16 @@ def fit_stack(
 def _fit_members(
     examples: Examples, members: list[Member], device: Device, width: int, mode: Mode,
     base_folder: Path, on_epoch: Callable[[int], None], on_note: Callable[[str], None],
-    prune: Prune | None, checkpoints: Checkpoints | None, traces: dict[Member, MemberState], starts: Starts,
+    prune: Prune | None, checkpoints: Checkpoints | None, states: dict[Member, MemberState],
+    starts: Starts,
 ) -> list[MemberState]:  # fmt: skip
     """Stack after stack; one that does not fit into memory is halved and starts again.
 
-    `traces` are those of members that need no training.
+    `states` are those of members that need no training.
     """
-    on_epoch(sum(one.member.spec.recipe.passes for one in traces.values()))
-    while len(traces) < len(members):
-        left = [member for member in members if member not in traces]
+    on_epoch(sum(one.member.spec.recipe.passes for one in states.values()))
+    while len(states) < len(members):
+        left = [member for member in members if member not in states]
         chunk, note, began = left[:width], 0, time.perf_counter()
 
         def count(epochs: int) -> None:
@@ -146,13 +147,13 @@ def _fit_members(
             on_epoch(-note)
             device.empty_cache()
             continue
-        traces |= {trace.member: trace for trace in trained}
+        states |= {state.member: state for state in trained}
         if checkpoints is not None and len(left) > len(chunk):
             share = (time.perf_counter() - began) / len(chunk)
-            for trace in trained:
-                if trace.result is not None:
-                    checkpoints.save(trace.member, trace.result, share)
-    return [traces[member] for member in members]
+            for state in trained:
+                if state.result is not None:
+                    checkpoints.save(state.member, state.result, share)
+    return [states[member] for member in members]
 
 
 def _trained(
@@ -168,16 +169,16 @@ def _trained(
     known = orders(examples, members, scored)
     failed = {member: why for member, why in known.items() if isinstance(why, str)}
     ordered = {member: order for member, order in known.items() if not isinstance(order, str)}
-    traces = {member: MemberState.begin(member, examples, device.name) for member in failed}
+    states = {member: MemberState.begin(member, examples, device.name) for member in failed}
     for member, why in failed.items():
-        traces[member].failure = why
+        states[member].failure = why
     if len(failed) < len(members):
         rest = [member for member in members if member not in failed]
         stack = Stack(examples, rest, device, mode, prune, base_folder, ordered)
         pretrain(stack, count, starts)
         stack.train(count)
-        traces |= {trace.member: trace for trace in stack.traces}
-    return [traces[member] for member in members]
+        states |= {state.member: state for state in stack.states}
+    return [states[member] for member in members]
 
 
 def _inherited(
@@ -207,9 +208,9 @@ def _kept(
     result = {}
     for member in members:
         if (kept := checkpoints.load(member)) is not None:
-            trace = MemberState.begin(member, examples, device.name)
-            trace.result, trace.seconds_before = kept
-            result[member] = trace
+            state = MemberState.begin(member, examples, device.name)
+            state.result, state.seconds_before = kept
+            result[member] = state
     if result:
         on_note(f"{len(result)} of {len(members)} folds are there from an earlier attempt")
     return result

@@ -32,7 +32,7 @@ def seconds_per_step(
         does not count.
     """
     stack, times = Stack(examples, [Member(spec, 0)], device, base_folder=folder), []
-    for _ in range(stack.traces[0].steps):
+    for _ in range(stack.states[0].steps):
         began = time.perf_counter()
         stack.step()
         times.append(time.perf_counter() - began)

@@ -93,7 +93,7 @@ class FeatureAudit:
         a = self.audit
         return {
             "schema": SCHEMA, "kind": "feature_audit", "tier": a.tier, "data": a.source,
-            "cuts": a.cuts, "features": [c.to_dict() for c in a.columns],
+            "cuts": a.truncations, "features": [c.to_dict() for c in a.columns],
             "training_rows": a.n_train, "validation_rows": a.n_validation, "found": self.groups(),
             "associated_with_label": [c.name for c in self.associated()], "notes": list(a.notes),
         }  # fmt: skip
@@ -122,8 +122,8 @@ class FeatureAudit:
                 Section("All features", [_every(a.columns)], folded=True),
             ],
             f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "
-            f"{plural(len(a.cuts), 'point')}; label and drift on {count(a.n_train)} training and "
-            f"{count(a.n_validation)} validation rows",
+            f"{plural(len(a.truncations), 'point')}; label and drift on {count(a.n_train)} training "
+            f"and {count(a.n_validation)} validation rows",
         )
 
 

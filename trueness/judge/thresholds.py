@@ -299,7 +299,7 @@ def _carried(
     sweep: Sweep, earlier: Predictions, part: Predictions, demand: Demand, grid: Grid, block: int
 ) -> Choice:
     """Chosen on other units of each fold; folds in which nothing meets the demand do not alarm."""
-    raised, cuts = np.zeros(len(part), bool), []
+    raised, thresholds = np.zeros(len(part), bool), []
     for fold in np.unique(part.fold):
         before, now = earlier.fold == fold, part.fold == fold
         if earlier.y[before].sum() < 2:
@@ -308,8 +308,8 @@ def _carried(
         best = demand.scaled(before.sum() / len(part)).best(options)
         if best is not None:
             raised |= now & (part.score >= best.cut)
-            cuts.append(best.cut)
-    if not cuts:
+            thresholds.append(best.cut)
+    if not thresholds:
         return Choice(demand, "out-of-sample")
     blocks, positive = part.blocks(block), part.y.view(np.bool_)
     parts = {
@@ -322,6 +322,6 @@ def _carried(
         int((raised & positive).sum()), sweep.positives, sweep.confidence, **parts
     )
     return Choice(
-        demand, "out-of-sample", tuple(cuts), replace(precision, **parts), recall,
+        demand, "out-of-sample", tuple(thresholds), replace(precision, **parts), recall,
         None if sweep.years is None else int(raised.sum()) / sweep.years,
     )  # fmt: skip

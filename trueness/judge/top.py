@@ -252,12 +252,15 @@ def _confusions(run: Run, probabilities: Sequence[float]) -> list[Confusion]:
     part, rule = measured_part(run), run.estimands
     ranked, blocks = SortedScores.of(part.y, part.score), part.blocks(rule.block)
     residuals, score = Residuals.of(ranked, blocks), part.score
-    cuts = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
-    cuts = cuts if rule.probabilities else {}
+    thresholds = {f"probability ≥ {plain(p)}": float(logit(p)) for p in probabilities}
+    thresholds = thresholds if rule.probabilities else {}
     for budget in rule.alarms:
         above = score[score > alarm_cut(score, budget)]
-        cuts[f"top {budget}"] = float(above.min()) if len(above) else math.inf
-    return [_confusion(name, cut, ranked, residuals, rule.confidence) for name, cut in cuts.items()]
+        thresholds[f"top {budget}"] = float(above.min()) if len(above) else math.inf
+    return [
+        _confusion(name, cut, ranked, residuals, rule.confidence)
+        for name, cut in thresholds.items()
+    ]
 
 
 def _confusion(

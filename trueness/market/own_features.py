@@ -20,14 +20,14 @@ from trueness.market.bars import Bars, read_bar_table
 from trueness.market.columns import date_column
 from trueness.market.indicators import CATALOGUE
 from trueness.market.panel import TICKERS, Panel
-from trueness.market.quality import cut_points, look_ahead_rows
+from trueness.market.quality import look_ahead_rows, truncation_points
 from trueness.market.times import times_of
 from trueness.reading import as_numbers, as_texts
 
 Array = NDArray[np.float64]
 LEAST_COVERED = 0.5
 """Share of the bars of a series that a feature file must hold."""
-CUTS, AUDITED, FIRST_CUT = 12, 5, 60
+TRUNCATIONS, AUDITED, FIRST_TRUNCATION = 12, 5, 60
 """Points at which the future is taken away, series for which it is, and bars left at the first."""
 MOST_FEATURES = 5_000
 LARGEST = 1e30
@@ -257,7 +257,7 @@ def _computed(reference: str, panel: Panel, base_folder: Path) -> OwnFeatures:
     chosen = np.unique(np.linspace(0, len(panel) - 1, AUDITED).astype(int))
     ahead: dict[str, int] = {}
     for bars in (panel.series[i] for i in chosen):
-        for cut in cut_points(len(bars), min(FIRST_CUT, len(bars) // 4), CUTS):
+        for cut in truncation_points(len(bars), min(FIRST_TRUNCATION, len(bars) // 4), TRUNCATIONS):
             fewer = _called(function, bars.head(cut), reference, base_folder)
             _check_same(fewer, names, f"{cut:,} bars of {bars.name}", reference)
             again = _numbers(fewer, reference)

@@ -89,8 +89,8 @@ class ProgressListener:
         self.done += 1
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
         name, top = " = ".join(ids), "precision@"
-        cuts = [n.removeprefix(top) for n in estimates if n.startswith(top)]
-        budgets = [int(cut) for cut in cuts if cut.isdecimal()]
+        suffixes = [n.removeprefix(top) for n in estimates if n.startswith(top)]
+        budgets = [int(cut) for cut in suffixes if cut.isdecimal()]
         if budgets:
             headline = f"{name}, precision at top {max(budgets)}"
             self._keep_best(headline, estimates[f"{top}{max(budgets)}"])

@@ -40,7 +40,7 @@ class LanguageModel:
     --------
     >>> texts = ["red shoe", "rote Schuhe"] * 50
     >>> model = LanguageModel.learned(texts, np.array(["en", "de"] * 50))
-    >>> codes, p = model.told(["Schuhe"])
+    >>> codes, p = model.predict(["Schuhe"])
     >>> codes.tolist(), bool(p[0] > 0.9)
     (['de'], True)
     """

@@ -107,7 +107,7 @@ def detect_with_prior(
     >>> detect(["Slim fit cotton shirt, navy"])[0].tolist()
     ['und']
     >>> texts = ["Slim fit cotton shirt, navy", "Rote Laufschuhe für Damen"]
-    >>> detect_among(texts, {"en": 9, "de": 1}).tolist()
+    >>> detect_with_prior(texts, {"en": 9, "de": 1}).tolist()
     ['en', 'de']
     """
     column = string_column(texts)

@@ -75,7 +75,7 @@ class Columns:
     @property
     def unknown(self) -> tuple[str, ...]:
         """Columns of numbers whose tenths are not known."""
-        return tuple(name for name, cuts in self.numbers.items() if not cuts)
+        return tuple(name for name, bin_edges in self.numbers.items() if not bin_edges)
 
     def with_tenths(self, tables: Iterable[pl.DataFrame], where: str) -> Columns:
         """The same with the tenths of its numbers."""
@@ -236,7 +236,7 @@ def _settings_of(source: Table | DatasetFolder) -> dict[str, Any]:
         "columns": {
             **columns, "text": list(one.text), "parents": list(one.parents),
             "fields": list(one.fields),
-            "numbers": {name: list(cuts) for name, cuts in one.numbers.items()},
+            "numbers": {name: list(bin_edges) for name, bin_edges in one.numbers.items()},
         },
         "titles_only": source.titles_only, "max_chars": source.max_chars,
     }  # fmt: skip
