@@ -16,7 +16,7 @@ from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 from trueness.text.corpus import Titles
 from trueness.text.static.given import GivenVectors
-from trueness.text.static.opening import look_at_vectors, open_vectors
+from trueness.text.static.opening import inspect_vectors, open_vectors
 from trueness.text.static.tokens import TokenVectors
 
 TEXTS = pl.Series(["Slim fit cotton shirt, navy", "Damen Laufschuhe Gr. 39", "", "犬用 首輪",
@@ -76,7 +76,7 @@ def test_what_a_bundle_keeps_gives_the_same_vectors():
 def test_wordllama_that_is_not_installed_names_the_extra(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert "trueness[vectors]" in refused(
-        "own_missing", lambda: look_at_vectors("wordllama", Path())
+        "own_missing", lambda: inspect_vectors("wordllama", Path())
     )
 
 
@@ -274,9 +274,9 @@ def test_a_digest_is_of_the_content_wherever_it_lies(tmp_path, monkeypatch):
     (tmp_path / "x").mkdir()
     (tmp_path / "a.vec").write_text(VEC)
     (tmp_path / "x" / "a.vec").write_text(VEC)
-    known = look_at_vectors("a.vec", tmp_path).digest
+    known = inspect_vectors("a.vec", tmp_path).digest
     assert (
-        look_at_vectors("x/a.vec", tmp_path).digest
+        inspect_vectors("x/a.vec", tmp_path).digest
         == known
         == open_vectors("x/a.vec", tmp_path, known).digest
     )

@@ -25,7 +25,7 @@ class Listener:
     def start(self, stage: str, total: float) -> None:
         """A stage begins that takes at most so much work."""
 
-    def begun(self, ids: list[str]) -> None:
+    def started(self, ids: list[str]) -> None:
         """Experiments that are fitted from now on."""
 
     def advance(self, amount: float, text: str = "") -> None:
@@ -101,7 +101,7 @@ class RunRecorder:
             self.leased.add(spec.key)
         for spec in specs:
             self.running[spec.key] = self._ids(spec)
-            self.listener.begun(self._ids(spec))
+            self.listener.started(self._ids(spec))
         self._tell()
         return True
 

@@ -275,7 +275,7 @@ def _outcome(
 ) -> Outcome:  # fmt: skip
     folder, lengths = how.folder, data.parts["train"].tokens.lengths
     step = step_flops(fitted.spec, len(data.classes), data.width, folder)
-    begun = (
+    origin = (
         {} if folder is None else {"pretrained": {"name": folder.path.name, "kind": folder.kind}}
     )
     facts = {
@@ -283,7 +283,7 @@ def _outcome(
         "best_epoch": fitted.best_epoch, "epochs": len(fitted.history),
         "seconds": fitted.seconds, "device": fitted.device, "precision": fitted.precision,
         "gflop": round(gflop_of(fitted.spec, lengths, data.code, step, len(fitted.history)), 3),
-        "data": {"tokenizer": data.digests["tokenizer"], **begun},
+        "data": {"tokenizer": data.digests["tokenizer"], **origin},
     }  # fmt: skip
     history = pl.DataFrame(fitted.history, schema=HISTORY)
     made = titles_outcome(

@@ -13,8 +13,8 @@ from trueness.engines import Cost
 from trueness.errors import SpecError
 from trueness.fit.titles.work import Flops
 from trueness.models import (
-    begun_training_bytes,
     heads_parameter_count,
+    pretrained_training_bytes,
     titles_flops,
     titles_parameter_count,
     titles_training_bytes,
@@ -44,7 +44,7 @@ def folder_of(spec: TitlesSpec, base_folder: Path = Path()) -> PretrainedFolder 
         As `trueness.text.pretrained.find_folder`.
     """
     model: Any = spec.model
-    return find_folder(model.of, pinned_digest(model), base_folder) if model.begun else None
+    return find_folder(model.of, pinned_digest(model), base_folder) if model.is_pretrained else None
 
 
 def check_folder(spec: TitlesSpec, base_folder: Path = Path()) -> None:
@@ -145,7 +145,7 @@ def training_bytes(
         return titles_training_bytes(model, vocabulary or 0, n_classes, rows=rows, tokens=longest,
                                      averaged=averaged)  # fmt: skip
     trained, every = _weights(spec, n_classes, vocabulary, folder)
-    return begun_training_bytes(
+    return pretrained_training_bytes(
         every, trained, layers=0 if model.encodes_once else folder.layers, width=folder.width,
         inner=int(folder.config.get("intermediate_size", 4 * folder.width)),
         positions=rows * longest, averaged=averaged,

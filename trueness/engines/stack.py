@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from trueness.engines import Cost, Epoch, Inputs, Job, Outcome, Report, Setting, Step
-from trueness.engines.begun import starting_weights
 from trueness.engines.continued import Continued, inherited
 from trueness.engines.recorded import facts_of, make_outcome, predictions_of, weight_count
+from trueness.engines.warm_start import starting_weights
 from trueness.errors import SpecError
 from trueness.examples import Examples
 from trueness.execute import Question
@@ -168,8 +168,8 @@ def _job(specs: tuple[Spec, ...], examples: Examples, width: int, setting: Setti
     )  # fmt: skip
     work = sum(work_of(one, examples, one.recipe.passes, folder) for one in specs) / 1e9
     memory = members * _member_bytes(specs[0], examples, folder)
-    begun = continues or any(spec.depends_on for spec in specs)
-    reads = (*own_files(model, folder), *(Store(setting.store).folders if begun else []))
+    warm_started = continues or any(spec.depends_on for spec in specs)
+    reads = (*own_files(model, folder), *(Store(setting.store).folders if warm_started else []))
     return Job("stack", specs, content, work, fits, members, memory, mode, reads=reads)
 
 

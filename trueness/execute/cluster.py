@@ -137,25 +137,25 @@ class RayPool:
                             "with --num-gpus", "no_gpu")  # fmt: skip
         self._gpu, self._counted = kind == "cuda", (-COUNTED_EVERY_S, 0)
         self.start()
-        look = ray.remote(remote.seen_device)
+        probe = ray.remote(remote.seen_device)
         with self._reached():
-            return ray.get(look.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
+            return ray.get(probe.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
         nodes = frozenset(self._nodes())
         if (path, nodes) not in self._seen:
             with _witness(path) as seen:
-                looks = [self._look(node, seen) for node in nodes]
-                self._seen[path, nodes] = all(_answered(look) for look in looks)
+                probes = [self._probe(node, seen) for node in nodes]
+                self._seen[path, nodes] = all(_answered(probe) for probe in probes)
         return self._seen[path, nodes]
 
-    def _look(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
+    def _probe(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
         """Ask a node whether it sees a path."""
-        look = _ray().remote(remote.is_there).options(
+        probe = _ray().remote(remote.is_there).options(
             num_cpus=0, scheduling_strategy=_on_node(node, soft=False)
         )  # fmt: skip
-        return look.remote(str(path), str(Path.cwd()))
+        return probe.remote(str(path), str(Path.cwd()))
 
     def check(self, items: Callable[[], Sequence[Any]]) -> None:
         """Refuse items that need more memory than a node has, or files that not all nodes see.
@@ -198,7 +198,7 @@ class RayPool:
     ) -> Iterator[tuple[int, Any]]:  # fmt: skip
         ray = _ray()
         waiting, running = deque(range(len(items))), {}
-        begun = [0] * len(items)
+        attempts = [0] * len(items)
         hub = self._hub()
         news = hub.take.remote()
         try:
@@ -209,9 +209,9 @@ class RayPool:
                 interrupts.check()
                 if waiting and len(running) < self.size:
                     position = waiting.popleft()
-                    if not begun[position] and callbacks.start(position) is False:
+                    if not attempts[position] and callbacks.start(position) is False:
                         continue
-                    begun[position] += 1
+                    attempts[position] += 1
                     if getattr(items[position], "here", False):
                         yield from _run_here(function, items[position], position, callbacks, until)
                     else:
@@ -228,7 +228,7 @@ class RayPool:
                 for task in done:
                     position = running.pop(task)
                     lost, answer = _answer(task)
-                    if lost and begun[position] <= RETRIES:
+                    if lost and attempts[position] <= RETRIES:
                         waiting.appendleft(position)
                     else:
                         yield position, answer
@@ -312,11 +312,11 @@ def _run_here(
         yield position, answer
 
 
-def _answered(look: Any) -> bool:  # noqa: ANN401 - a reference
+def _answered(probe: Any) -> bool:  # noqa: ANN401 - a reference
     """What a node says; one that is gone by now reads nothing."""
     ray = _ray()
     try:
-        return ray.get(look)
+        return ray.get(probe)
     except ray.exceptions.RayError:
         return True
 

@@ -122,8 +122,8 @@ class FeatureAudit:
                 Section("All features", [_every(a.columns)], folded=True),
             ],
             f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "
-            f"{plural(len(a.truncations), 'point')}; label and drift on {count(a.n_train)} training "
-            f"and {count(a.n_validation)} validation rows",
+            f"{plural(len(a.truncations), 'point')}; label and drift on {count(a.n_train)} "
+            f"training and {count(a.n_validation)} validation rows",
         )
 
 

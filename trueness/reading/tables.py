@@ -317,12 +317,12 @@ def _stored(
     if not most:
         yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
         return
-    begun = 0
+    offset = 0
     for frame in lazy.collect_batches(chunk_size=most, maintain_order=True):
         times = frame.with_columns(_known(path, column) for column in frame)
-        yield Portion(times, np.arange(begun + 1, begun + len(frame) + 1))
-        begun += len(frame)
-    if not begun:
+        yield Portion(times, np.arange(offset + 1, offset + len(frame) + 1))
+        offset += len(frame)
+    if not offset:
         yield Portion(pl.DataFrame(schema=lazy.collect_schema()), np.empty(0, np.int64))
 
 

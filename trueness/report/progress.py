@@ -73,7 +73,7 @@ class ProgressListener:
             self.progress.remove_task(self.task)
         self.task, self.running = self.progress.add_task(stage, total=total, text=""), []
 
-    def begun(self, ids: list[str]) -> None:
+    def started(self, ids: list[str]) -> None:
         """Remember what is being trained."""
         self.running.append(" = ".join(ids))
 

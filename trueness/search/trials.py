@@ -131,7 +131,7 @@ def _searched(asker: _Asker, evaluate: Evaluate, batch: int, flat_after: int | N
     while not (outcome.interrupted or outcome.exhausted):
         elsewhere = requeue_orphans(opened)
         outcome.flat = flat_after is not None and _is_flat(opened, flat_after)
-        left = asker.trials - asker.look()
+        left = asker.trials - asker.refresh()
         if outcome.flat or (left <= 0 and not elsewhere):
             break
         if left <= 0:
@@ -160,7 +160,7 @@ class _Asker:
     outcome: Outcome
     seen: list[FrozenTrial] = field(default_factory=list)
 
-    def look(self) -> int:
+    def refresh(self) -> int:
         """Look at the study again, and say how many trials count."""
         self.seen = self.opened.counted()
         return len(self.seen)
@@ -201,7 +201,7 @@ class _Asker:
             return None
         if spec.key not in taken:
             trial.set_user_attr("key", spec.key)
-            self.look()  # another process may have had the same idea
+            self.refresh()  # another process may have had the same idea
             taken = self._taken(trial.number)
         if spec.key not in taken:
             return Proposal(trial, parameters, spec)

@@ -68,7 +68,7 @@ def application(bench: Workbench) -> ASGIApp:
     async def lifespan(app: Starlette) -> AsyncGenerator[None]:
         del app
         with contextlib.suppress(TruenessError):
-            await run_in_threadpool(bench.shelf.look)
+            await run_in_threadpool(bench.shelf.current_view)
         yield
         bench.answers.close()
         bench.tables.close()

@@ -121,7 +121,7 @@ class Shelf:
         self._refusal: TruenessError | None = None
         self._seen, self._fresh_s = -math.inf, FRESH_S
 
-    def look(self) -> View:
+    def current_view(self) -> View:
         """What the store holds now, or held a moment ago if it takes long to see what changed.
 
         Raises

@@ -94,14 +94,14 @@ class TitlesModel(Family):
         Fields of its architecture that a search scales.
     of_task : frozenset of str
         Fields of the task that are read beside the corpus.
-    begun : bool
+    is_pretrained : bool
         Whether it begins with the weights of a folder, named by `of` and `digest`.
     """
 
     engine: ClassVar[str]
     sizes: ClassVar[tuple[str, ...]] = ()
     of_task: ClassVar[frozenset[str]] = frozenset()
-    begun: ClassVar[bool] = False
+    is_pretrained: ClassVar[bool] = False
 
     @property
     def is_network(self) -> bool:
@@ -189,7 +189,7 @@ class Pretrained(TitlesModel):
     engine: ClassVar[str] = "encoder"
     is_network: ClassVar[bool] = True
     of_task: ClassVar[frozenset[str]] = frozenset({"max_tokens"})
-    begun: ClassVar[bool] = True
+    is_pretrained: ClassVar[bool] = True
 
     kind: Literal["pretrained"]
     of: str = Field(

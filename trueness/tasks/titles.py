@@ -22,8 +22,8 @@ from trueness.tasks import Place, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
 from trueness.text.foreign import Digested, located
 from trueness.text.language_model import language_model_of
-from trueness.text.pretrained import look_at_folder
-from trueness.text.static.opening import WORDLLAMA, has_wordllama, look_at_vectors
+from trueness.text.pretrained import inspect_folder
+from trueness.text.static.opening import WORDLLAMA, has_wordllama, inspect_vectors
 
 SYNTHETIC_ROWS = 60_000
 """Offers of the synthetic catalogue."""
@@ -31,8 +31,8 @@ _SYNTHETIC = re.compile(r"synthetic(?:-(\d+))?")
 MEASURED = ("validation", "test")
 LANGUAGES_FILE = "languages/model.npz"
 """Of a bundle."""
-_LOOKED: dict[str, Callable[[str, Path], Digested]] = {
-    "vectors": look_at_vectors, "pretrained": look_at_folder,
+_INSPECTED: dict[str, Callable[[str, Path], Digested]] = {
+    "vectors": inspect_vectors, "pretrained": inspect_folder,
 }  # fmt: skip
 """Kinds of models that others trained -> what looks into their files."""
 
@@ -147,8 +147,8 @@ class TitlesTask:
         filled = {**content, "task": {**content["task"], "corpus": data.digest}}
         model: Any = content.get("model")
         model = {"kind": model} if isinstance(model, str) else model
-        look = _LOOKED.get(str(model.get("kind"))) if isinstance(model, dict) else None
-        if look is None:
+        inspect = _INSPECTED.get(str(model.get("kind"))) if isinstance(model, dict) else None
+        if inspect is None:
             return filled
         of = model.get("of", TitlesModel.kinds()[model["kind"]].model_fields["of"].default)
         if not isinstance(of, str) or not of:
@@ -156,9 +156,9 @@ class TitlesTask:
         asked, base_folder = model.get("digest"), place.file.parent
         try:
             if asked is None:
-                result = look(of, base_folder)
+                result = inspect(of, base_folder)
             else:
-                result = located(of, str(asked), lambda at: look(at, base_folder))
+                result = located(of, str(asked), lambda at: inspect(at, base_folder))
         except TruenessError as error:
             name = "of" if asked is None else "digest"
             raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
@@ -174,7 +174,7 @@ class TitlesTask:
         models: dict[str, LinearBaseline | Vectors]
         models = {kind: LinearBaseline(kind=kind) for kind in kinds}
         if has_wordllama():
-            digest = look_at_vectors(WORDLLAMA, Path()).digest
+            digest = inspect_vectors(WORDLLAMA, Path()).digest
             models[WORDLLAMA] = Vectors(kind="vectors", digest=digest)
         return {
             name: TitlesSpec(task=task, model=model, evaluation=spec.evaluation)

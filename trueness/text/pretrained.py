@@ -150,7 +150,7 @@ def open_folder(path: Path) -> PretrainedFolder:
     return result
 
 
-def look_at_folder(of: str, base_folder: Path) -> PretrainedFolder:
+def inspect_folder(of: str, base_folder: Path) -> PretrainedFolder:
     """The folder that a spec names, seen from another one.
 
     Raises
@@ -169,7 +169,7 @@ def find_folder(of: str, digest: str, base_folder: Path = Path()) -> PretrainedF
     DataError
         As `trueness.text.foreign.located`.
     """
-    return located(of, digest, lambda place: look_at_folder(place, base_folder))
+    return located(of, digest, lambda place: inspect_folder(place, base_folder))
 
 
 # ------------------------------------------------------------------------------------- inspection

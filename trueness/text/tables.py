@@ -248,18 +248,18 @@ def _batches(
     prefix: str = "",
 ) -> Iterator[Batch]:
     """Cleaned batches; rows without an id are called by their number."""
-    begun = 0
+    offset = 0
     for frame, skipped in frames:
-        rows = _roles(frame, source.columns, begun, prefix)
+        rows = _roles(frame, source.columns, offset, prefix)
         most = source.max_chars
         if source.columns.fields or source.columns.numbers:  # the title is cut, not what follows
             rows, most = _with_fields(rows, frame, source), None
         chosen, dropped = cleaned(rows, most)
         yield Batch(chosen, len(frame) + skipped.total(), skipped + dropped)
-        begun += len(frame)
+        offset += len(frame)
 
 
-def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl.DataFrame:
+def _roles(frame: pl.DataFrame, columns: Columns, offset: int, prefix: str) -> pl.DataFrame:
     """Columns id, text, label, language, cluster of a table."""
     frame = without_missing(frame)
     for name in columns.taken:
@@ -269,7 +269,7 @@ def _roles(frame: pl.DataFrame, columns: Columns, begun: int, prefix: str) -> pl
                             "several, or a row for each", "column_type")  # fmt: skip
     if columns.parents or columns.hierarchy:
         check_levels(frame, columns.path, columns.hierarchy)
-    number = pl.int_range(begun, begun + pl.len(), dtype=pl.Int64).cast(pl.String)
+    number = pl.int_range(offset, offset + pl.len(), dtype=pl.Int64).cast(pl.String)
     called = pl.format("{}{}", pl.lit(prefix), number)
     kind = frame.schema[columns.cluster] if columns.cluster else pl.Int64()
     whole = kind.is_integer() and kind not in (pl.UInt64, pl.UInt128, pl.Int128)

@@ -106,7 +106,7 @@ class _Training:
         read = data.width if data.folder is None else data.folder
         network = build_network(spec.model, read, len(data.classes), generator)
         if start is not None:
-            load_weights(network, start, heads=spec.model.begun)
+            load_weights(network, start, heads=spec.model.is_pretrained)
         self.model: TitleNetwork = network.to(self.name)
         pooled = self.model.pooled
         self.pooled = torch.compile(pooled, dynamic=True) if setting.compiled else pooled

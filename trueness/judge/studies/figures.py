@@ -44,8 +44,8 @@ def convergence(analysis: Analysis) -> Figure:
     """Value of every trial, forced ones marked, with the best so far."""
     study, best = analysis.study, analysis.best_value
     traces = [
-        _trials([t for t in study.completed if bool(t.forced) == forced], *look)
-        for forced, look in (
+        _trials([t for t in study.completed if bool(t.forced) == forced], *style)
+        for forced, style in (
             (False, ("sampled", "series-0", "circle")), (True, ("forced", "series-1", "diamond")),
         )
     ]  # fmt: skip

@@ -48,7 +48,7 @@ UNJUDGED: dict[str, Standing] = {}
 
 def board(bench: Workbench, request: Request) -> Page:
     """Page of a comparison group."""
-    view, query = bench.shelf.look(), Query.of(request.query_params)
+    view, query = bench.shelf.current_view(), Query.of(request.query_params)
     if not view.groups:
         return Page(
             Document("Leaderboard", [Sentence("No runs yet; `trueness run demo` makes some.")])

@@ -36,7 +36,7 @@ def compare_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``query`` unless there are two to six of them.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     keys = list(dict.fromkeys(request.query_params.getlist("run")))
     if not 2 <= len(keys) <= MOST:
         raise TruenessError(

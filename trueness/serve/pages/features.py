@@ -25,7 +25,7 @@ BLOCK_DAYS = 125
 
 def features_page(bench: Workbench, request: Request) -> Page:
     """Page of the inputs of a run: all, or the one that is named."""
-    view, words = bench.shelf.look(), words_of(request.query_params, ("run", "feature"))
+    view, words = bench.shelf.current_view(), words_of(request.query_params, ("run", "feature"))
     runs, chosen = _inputs(view), view.run(words["run"]) if words["run"] else None
     if not runs and chosen is None:
         note = "No runs on bars or tables yet; `trueness run demo` makes some."

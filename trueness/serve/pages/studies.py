@@ -21,7 +21,7 @@ BELIEVED_S = 30
 
 def studies_page(bench: Workbench, request: Request) -> Page:
     """Page of one study that is named, or of all of them."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     name = request.query_params.get("name", "")[:200]
     if (stamps := _stamps(bench.root)) is None:
         note = "No studies here yet; `trueness search run` makes one."

@@ -33,7 +33,7 @@ WORDS = ("show", "language", "class", "search")
 
 def texts_page(bench: Workbench, request: Request) -> Page:
     """Texts that a run was measured on, in pages of 50."""
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run = _run(view, request)
     words = words_of(request.query_params, WORDS, ("page",))
     page = page_of(request.query_params)
@@ -51,7 +51,7 @@ def text_page(bench: Workbench, request: Request) -> Page:
     TruenessError
         With the code ``no_page`` if there is none of that number.
     """
-    view = bench.shelf.look()
+    view = bench.shelf.current_view()
     run, number = _run(view, request), request.query_params.get("n", "")
     lost, answer = bench.record(view, [run], "errors"), _asked(bench, view, run)
     title, waits = f"A text of {view.name(run.key)}", answer.pending or answer.stale

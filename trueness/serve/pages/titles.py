@@ -37,7 +37,7 @@ WORDS = ("group", "run", "language")
 
 def titles_page(bench: Workbench, request: Request) -> Page:
     """Page of a comparison group on titles."""
-    view, words = bench.shelf.look(), asked_words(request.query_params, WORDS)
+    view, words = bench.shelf.current_view(), asked_words(request.query_params, WORDS)
     groups = {name: runs for name, runs in view.groups.items()
               if runs[0].estimands.kind == "classes"}  # fmt: skip
     if not groups:

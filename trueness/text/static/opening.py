@@ -56,7 +56,7 @@ class VectorFiles:
     digest: str
 
 
-def look_at_vectors(of: str, base_folder: Path) -> VectorFiles:
+def inspect_vectors(of: str, base_folder: Path) -> VectorFiles:
     """Vectors that a spec names.
 
     Parameters
@@ -87,16 +87,16 @@ def open_vectors(of: str, base_folder: Path, digest: str | None = None) -> Vecto
     Raises
     ------
     DataError
-        As `look_at_vectors`, or `trueness.text.foreign.located`; with code ``vectors`` or
+        As `inspect_vectors`, or `trueness.text.foreign.located`; with code ``vectors`` or
         ``vector_ids`` if the content is damaged.
     SpecError
         With code ``own_missing``.
     """
 
-    def look(place: str) -> VectorFiles:
-        return look_at_vectors(place, base_folder)
+    def inspect(place: str) -> VectorFiles:
+        return inspect_vectors(place, base_folder)
 
-    result = look(of) if digest is None else located(of, digest, look)
+    result = inspect(of) if digest is None else located(of, digest, inspect)
     return _FORMS[result.form].read(result.path, result.digest)
 
 
