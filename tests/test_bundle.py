@@ -783,16 +783,16 @@ def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
     """Another index or other features beside the same bars: told, and nothing is fitted on them."""
     rng = np.random.default_rng(0)
     dates, values = BARS.frame()["Date"], rng.normal(size=ALL).cumsum() / 9 + 20
-    given = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
+    table = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
     BARS.head(CUT).frame().write_csv(tmp_path / "bars.csv")
     option = "vix" if kind == "vix" else "features"
     data = f"data: {tmp_path}/bars.csv\n{option}: {tmp_path}/first.csv"
     source = "def mine(bars):\n    return bars.select('Date', mine=bars['Close'] / bars['Open'])\n"
-    now = {option: given}
+    now = {option: table}
     if kind == "function":
         (tmp_path / "my.py").write_text(source)
         data, now = f"data: {tmp_path}/bars.csv\nfeatures: my.py:mine", {option: "my.py:mine"}
-    given.head(CUT).write_csv(tmp_path / "first.csv")
+    table.head(CUT).write_csv(tmp_path / "first.csv")
     task = "columns: [rsi_daily, vrp_10d]" if kind == "vix" else "tier: own"
     store, out = _written(tmp_path, "else", task, data), tmp_path / "b"
     finalize_named(store, "else", {}, out, base_folder=tmp_path)
@@ -808,7 +808,7 @@ def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
         (tmp_path / "my.py").write_text(source.replace(" / ", " - "))
         other = now
     else:
-        other = {option: given.with_columns(pl.exclude("Date") * 2)}
+        other = {option: table.with_columns(pl.exclude("Date") * 2)}
     notes = predictor.predict(predictor.load({"data": BARS.frame(), **other})).notes
     assert any("differ" in note for note in notes)
     with pytest.raises(TruenessError) as caught:

@@ -465,7 +465,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeyp
     assert (tmp_path / "m.onnx").read_text() == "an older one"
     monkeypatch.setitem(
         converters.CONVERTERS, "lightgbm",
-        lambda *given: given[0].node("Log", right(*given)),  # of negative numbers: none
+        lambda *args: args[0].node("Log", right(*args)),  # of negative numbers: none
     )  # fmt: skip
     with pytest.raises(TruenessError) as caught:
         trueness.load(bundle_of("lightgbm")).export(tmp_path / "m.onnx")

@@ -75,11 +75,11 @@ def same_models(actual, wanted):
         equal(one["estimates"], other["estimates"], one["name"])
         assert one["baseline"] == other["baseline"]
         for what in ("difference_to_best_baseline", "selection"):
-            given, expected = (x[what] and dict(x[what]) for x in (one, other))
-            for x in (given, expected):
+            left, expected = (x[what] and dict(x[what]) for x in (one, other))
+            for x in (left, expected):
                 for name in ("baseline", "label"):
                     (x or {}).pop(name, None)
-            equal(given, expected, f"{one['name']} {what}")
+            equal(left, expected, f"{one['name']} {what}")
 
 
 def test_exported_market_runs_are_judged_as_in_their_store(golden_market, tmp_path):

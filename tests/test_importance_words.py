@@ -157,8 +157,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", *, data="corpus", **how):
-    given = {"data": str(folder / data) if data else None}
-    return word_importance(Store(folder / "store"), name, given, Asked.of(**how), device="cpu")
+    sources = {"data": str(folder / data) if data else None}
+    return word_importance(Store(folder / "store"), name, sources, Asked.of(**how), device="cpu")
 
 
 def refused(code, call, *arguments, **how):

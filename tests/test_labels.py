@@ -60,8 +60,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", how=None, **more):
-    given = {"data": str(folder / "corpus")}
-    return errors(Store(folder / "store"), name, given, how or How(device="cpu"), **more)
+    sources = {"data": str(folder / "corpus")}
+    return errors(Store(folder / "store"), name, sources, how or How(device="cpu"), **more)
 
 
 def refused(code, call, *arguments, **how):
@@ -83,8 +83,8 @@ def test_errors_are_those_of_the_stored_scores(folder, name):
     assert actual.frame["probability"].is_sorted(descending=True)
     table = confusion_matrix(stored.y, predicted, labels=range(len(stored.classes)))
     for pair in actual.pairs:
-        given, other = map(stored.classes.index, (pair.given, pair.predicted))
-        assert (pair.share.k, pair.share.n) == (table[given, other], table[given].sum())
+        label, other = map(stored.classes.index, (pair.given, pair.predicted))
+        assert (pair.share.k, pair.share.n) == (table[label, other], table[label].sum())
         assert pair.share.low < pair.share.value <= pair.share.high
     np.fill_diagonal(table, 0)
     assert [one.share.k for one in actual.pairs] == sorted(table.ravel(), reverse=True)[:10] or (
@@ -119,7 +119,7 @@ def test_errors_of_one_language_and_class(folder):
     pair = some.pairs[0]
     labelled = every.filter((pl.col("language") == "de") & (pl.col("given") == pair.given))
     assert pair.share.n == len(labelled)
-    given = asked(folder, how=How(Asked(given="Books", predicted="Clothing"), device="cpu"))
+    given = asked(folder, how=How(Asked(sources="Books", predicted="Clothing"), device="cpu"))
     assert set(given.frame["given"]) <= {"Books"}
     assert set(given.frame["predicted"]) <= {"Clothing"}
     assert given.wrong.k == len(given.frame)
@@ -183,8 +183,8 @@ def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     train = load_corpus(folder / "corpus").part("train")
     rebuilt = load_corpus(folder / "rebuilt").part("test")
     stored, _ = find_run(Store(folder / "store"), "tfidf_svm")
-    given = {"data": str(folder / "corpus")}
-    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", given)
+    sources = {"data": str(folder / "corpus")}
+    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", sources)
     same = np.isin(normalised(rebuilt.texts).to_numpy(), normalised(train.texts).to_numpy())
     assert (actual.leaks.leaked | ~same).all()
     assert actual.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)

@@ -125,9 +125,9 @@ def test_a_run_keeps_what_was_trained_and_no_path(folder):
 def test_a_bundle_is_complete_by_itself(folder, tmp_path, monkeypatch, id_):
     texts, scores = _stored_scores(folder, id_)
     store = Store(folder / "store")
-    given = {"data": folder / "corpus"}
-    finalize_named(store, id_, given, tmp_path / "kept", device="cpu", refit=False)
-    finalize_named(store, id_, given, tmp_path / "again", device="cpu")
+    sources = {"data": folder / "corpus"}
+    finalize_named(store, id_, sources, tmp_path / "kept", device="cpu", refit=False)
+    finalize_named(store, id_, sources, tmp_path / "again", device="cpu")
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "empty"))
     bundle = load(tmp_path / "kept", device="cpu")
     np.testing.assert_allclose(bundle.logits(texts), scores, atol=2e-5)
@@ -247,9 +247,9 @@ def test_flags_that_do_not_go_with_it_are_refused(folder, tmp_path, capsys, word
     )
 
 
-def _code(call, *given):
+def _code(call, *args):
     with pytest.raises(TruenessError) as caught:
-        call(*given)
+        call(*args)
     return caught.value.code
 
 

@@ -50,8 +50,8 @@ def frame(n=160, seed=0):
 
 
 def task(table=None, **fields):
-    given = {"label": "is_fraud", "drop": ["part"], "categories": ["code"], **fields}
-    return TableTask(kind="table", rows="0", **given)
+    values = {"label": "is_fraud", "drop": ["part"], "categories": ["code"], **fields}
+    return TableTask(kind="table", rows="0", **values)
 
 
 TIMED = {"time": "booked", "group": "shop", "cluster": "customer"}

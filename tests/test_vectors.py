@@ -15,7 +15,7 @@ from trueness.baselines.vectors import VectorClassifier, scores_of
 from trueness.errors import TruenessError
 from trueness.spec.titles import TitlesSpec
 from trueness.text.corpus import Titles
-from trueness.text.static.given import GivenVectors
+from trueness.text.static.arrays import ArrayVectors
 from trueness.text.static.opening import inspect_vectors, open_vectors
 from trueness.text.static.tokens import TokenVectors
 
@@ -228,7 +228,7 @@ def test_a_vec_file_that_is_ragged_is_refused_with_its_line(tmp_path, content, m
 # ------------------------------------------------------------------------------------------ by id
 
 
-def given(folder, values, ids):
+def array_vectors(folder, values, ids):
     np.save(folder / "t.npy", values)
     (folder / "t.ids.txt").write_text("".join(f"{one}\n" for one in ids))
     return open_vectors("t.npy", folder)
@@ -236,8 +236,8 @@ def given(folder, values, ids):
 
 def test_vectors_are_taken_by_the_ids_of_the_texts(tmp_path, monkeypatch):
     monkeypatch.setenv("TRUENESS_CACHE", str(tmp_path / "cache"))
-    ours = given(tmp_path, np.arange(8.0).reshape(4, 2), ["d", "c", "b", "a"])
-    assert isinstance(ours, GivenVectors)
+    ours = array_vectors(tmp_path, np.arange(8.0).reshape(4, 2), ["d", "c", "b", "a"])
+    assert isinstance(ours, ArrayVectors)
     np.testing.assert_array_equal(
         ours.of_titles(titles(["a", "d", "b"]), 5), [[6, 7], [0, 1], [4, 5]]
     )
@@ -259,7 +259,7 @@ NAN = np.array([[0, 1], [np.nan, 1], [0, np.inf]])
     ],
 )  # fmt: skip
 def test_an_array_that_does_not_fit_its_ids_is_refused(tmp_path, values, ids, code, message):
-    assert message in refused(code, lambda: given(tmp_path, values, ids))
+    assert message in refused(code, lambda: array_vectors(tmp_path, values, ids))
 
 
 def test_what_is_no_vectors_at_all_is_refused(tmp_path):

@@ -338,8 +338,8 @@ def test_a_campaign_with_own_features_runs(campaign, code, capsys):
 def test_frames_go_through_the_api(campaign, code):
     path, keys = campaign("f.parquet"), set()
     _table().write_parquet(code / "f.parquet")
-    for given in ({}, {"features": _table()}, {"features": code / "f.parquet"}):
-        loaded = load_campaign(path, **given)
+    for sources in ({}, {"features": _table()}, {"features": code / "f.parquet"}):
+        loaded = load_campaign(path, **sources)
         (one,) = loaded.experiments
         keys.add(one.spec.key)
     assert len(keys) == 1

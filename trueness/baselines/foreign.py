@@ -86,8 +86,8 @@ def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
     what, params = job.model.of, job.model.params
     make = load(what, job.base_folder)
     with translate_errors(f"{what}: its arguments", "estimator_params", job.base_folder):
-        given = _settings(_arguments(make), set(params), job.seed)
-        model = make(**{**given, **params})
+        arguments = _settings(_arguments(make), set(params), job.seed)
+        model = make(**{**arguments, **params})
     lacks = [] if callable(getattr(model, "fit", None)) else ["fit"]
     lacks += [] if method_of(model) else [" or ".join(reversed(SCORES))]
     if lacks:
@@ -97,12 +97,12 @@ def _made(job: Job) -> Any:  # noqa: ANN401 - whatever the class makes
 
 def _settings(taken: set[str], said: set[str], seed: int) -> dict[str, Any]:
     """Seed, threads and silence, of a class that takes them and a run that says nothing of them."""
-    given = {}
+    arguments = {}
     for names, value, others in ((SEEDS, seed, ()), *SETTINGS):
         first = next((name for name in names if name in taken), None)
         if first is not None and not said & {*names, *others}:
-            given[first] = value
-    return given
+            arguments[first] = value
+    return arguments
 
 
 def _arguments(make: Any) -> set[str]:  # noqa: ANN401 - a class or a function
@@ -169,7 +169,7 @@ def _numbers(what: str, answer: Any) -> NDArray[np.float64]:  # noqa: ANN401
 
 def _check_untouched(of: str, name: str, *pairs: tuple[NDArray[Any], NDArray[Any]]) -> None:
     """Refuse an estimator that changed what it was given."""
-    if not all(np.array_equal(given, kept, equal_nan=True) for given, kept in pairs):
+    if not all(np.array_equal(passed, kept, equal_nan=True) for passed, kept in pairs):
         raise SpecError(
             f"{of}: {name} modifies its input; let it work on a copy",
             "estimator_modifies",

@@ -28,7 +28,7 @@ from trueness.judge.judgement import SCHEMA
 from trueness.own import translate_errors
 from trueness.tasks.titles import LANGUAGES_FILE
 from trueness.text.fields import first_marker, titles_only
-from trueness.text.given import GivenTexts, given_texts
+from trueness.text.inputs import InputTexts, input_texts
 from trueness.text.language_model import LanguageModel
 from trueness.text.languages import detect, detect_with_prior
 from trueness.text.pretrained import CONFIG, TOKENIZER, WEIGHTS
@@ -184,24 +184,24 @@ class TitlesPredictor:
         """Columns that the corpus came from."""
         return self.bundle.description["data"].get("columns", {})
 
-    def load(self, sources: Mapping[str, Any]) -> GivenTexts:
+    def load(self, sources: Mapping[str, Any]) -> InputTexts:
         """Texts: `data`, and how they are read.
 
         Raises
         ------
         TruenessError
-            With code ``no_source`` for a source that texts do not take; those of `given_texts`.
+            With code ``no_source`` for a source that texts do not take; those of `input_texts`.
         """
-        given = {name: value for name, value in sources.items() if value is not None}
+        present = {name: value for name, value in sources.items() if value is not None}
         taken = ("data", "text_columns", "language_column", "id_column", "separator")
-        check_sources("titles", given, taken)
-        return given_texts(
-            given["data"], given.get("text_columns", ()), recipe=self.recipe,
-            known=self.promise.languages, language_column=given.get("language_column"),
-            id_column=given.get("id_column"), separator=given.get("separator"),
+        check_sources("titles", present, taken)
+        return input_texts(
+            present["data"], present.get("text_columns", ()), recipe=self.recipe,
+            known=self.promise.languages, language_column=present.get("language_column"),
+            id_column=present.get("id_column"), separator=present.get("separator"),
         )  # fmt: skip
 
-    def load_if_given(self, sources: Mapping[str, Any]) -> GivenTexts | None:
+    def load_if_given(self, sources: Mapping[str, Any]) -> InputTexts | None:
         """The same; None without `data`.
 
         Raises
@@ -222,7 +222,7 @@ class TitlesPredictor:
             result.append(logits)
         return np.mean(result, axis=0)
 
-    def predict(self, data: GivenTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
+    def predict(self, data: InputTexts, since: Any = None, top: int = 1) -> Labelled:  # noqa: ANN401
         """Answers for texts.
 
         Languages are detected where they are not given. They choose temperature and threshold,
@@ -252,11 +252,11 @@ class TitlesPredictor:
         notes = (*data.notes, *self._notes(frame))
         return Labelled(self.bundle, self.promise, frame, data.texts, top, notes)
 
-    def probabilities(self, data: GivenTexts) -> NDArray[np.float64]:
+    def probabilities(self, data: InputTexts) -> NDArray[np.float64]:
         """Calibrated probabilities (n, K)."""
         return self.promise.probabilities(self.logits(data.texts), self.languages(data))
 
-    def languages(self, data: GivenTexts, rows: slice = slice(None)) -> NDArray[np.str_]:
+    def languages(self, data: InputTexts, rows: slice = slice(None)) -> NDArray[np.str_]:
         """Codes of some texts: those that were given, else detected ones."""
         if data.languages is not None:
             return data.languages[rows]
@@ -266,7 +266,7 @@ class TitlesPredictor:
             return detect(titles, gate=gate)[0]
         return detect_with_prior(titles, self.promise.languages, self.language_model)
 
-    def _portion(self, data: GivenTexts, rows: slice, top: int) -> pl.DataFrame:
+    def _portion(self, data: InputTexts, rows: slice, top: int) -> pl.DataFrame:
         texts, codes = data.texts[rows], self.languages(data, rows)
         logits = self.logits(texts)
         raw, scaled = softmax(logits, axis=1), self.promise.probabilities(logits, codes)

@@ -192,7 +192,7 @@ def _unchanged(run: Run) -> tuple[list[Trained], dict[str, Any]]:
 def finalize_named(
     store: AnyStore,
     wanted: str,
-    given: Mapping[str, Any],
+    sources: Mapping[str, Any],
     out: Path,
     **how: Any,  # noqa: ANN401
 ) -> Finalized:
@@ -203,7 +203,7 @@ def finalize_named(
     store : Store or MemoryStore
     wanted : str
         Id, key or the beginning of a key.
-    given : mapping
+    sources : mapping
         Sources of the task by option, None where the record's own are meant.
     out : Path
     how
@@ -212,13 +212,13 @@ def finalize_named(
     check_free(out)
     name, run = named_run(store, wanted)
     check_has_model(run, name)
-    data = data_of_run(run, name, given, how.get("base_folder", Path()))
-    for text in unread([run.spec.task], given) if how.get("report") else ():
+    data = data_of_run(run, name, sources, how.get("base_folder", Path()))
+    for text in unread([run.spec.task], sources) if how.get("report") else ():
         how["report"](text)
     return finalize(store, run, name, data, out, **how)
 
 
-def data_of_run(run: Run, name: str, given: Mapping[str, Any], base_folder: Path = Path()) -> Any:  # noqa: ANN401
+def data_of_run(run: Run, name: str, inputs: Mapping[str, Any], base_folder: Path = Path()) -> Any:  # noqa: ANN401
     """Data that are given, or that the record of a run names.
 
     Parameters
@@ -226,7 +226,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], base_folder: Path
     run : Run
     name : str
         What the run is called.
-    given : mapping
+    inputs : mapping
         Sources of the task by option, None where the record's own are meant.
     base_folder : Path
         Folder of own files.
@@ -240,7 +240,7 @@ def data_of_run(run: Run, name: str, given: Mapping[str, Any], base_folder: Path
     task, recorded = task_of(run.spec.task.kind), run.record["data"]
     own = {"data": recorded.get("source"), "vix": recorded.get("volatility"),
            "features": recorded.get("features")}  # fmt: skip
-    asked = {option: value for option, value in given.items() if value is not None}
+    asked = {option: value for option, value in inputs.items() if value is not None}
     if other := sorted(set(asked) - set(task.sources.values())):
         raise TruenessError(f"{name} takes no --{other[0]}", "no_source")
     target = getattr(run.spec.task, "target", None)
@@ -303,8 +303,8 @@ def _check_continues(run: Run, name: str, data: Any) -> list[str]:  # noqa: ANN4
 def has_same_inputs(run: Run, data: Any) -> bool:  # noqa: ANN401
     """Whether volatility index and own features, where the run reads some, are those it read."""
     for field, part in {"volatility": "volatility", "features": "own"}.items():
-        wanted, given = getattr(run.spec.task, field, None), getattr(data, part, None)
-        if wanted is not None and (given is None or given.digest != wanted):
+        wanted, actual = getattr(run.spec.task, field, None), getattr(data, part, None)
+        if wanted is not None and (actual is None or actual.digest != wanted):
             return False
     return True
 

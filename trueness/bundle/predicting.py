@@ -194,10 +194,10 @@ class Predictor:
             With code ``no_source`` for a source that the task does not take.
         """
         task = task_of(self.bundle.task)
-        given = {name: value for name, value in sources.items() if value is not None}
+        present = {name: value for name, value in sources.items() if value is not None}
         taken = {*task.sources.values(), *(("id_column",) * task.tabular)}
-        check_sources(self.bundle.task, given, taken)
-        return task.load({**given, "base_folder": self.base_folder, "labels": self._labels()})
+        check_sources(self.bundle.task, present, taken)
+        return task.load({**present, "base_folder": self.base_folder, "labels": self._labels()})
 
     def load_if_given(self, sources: Mapping[str, Any]) -> Any:  # noqa: ANN401 - Data or None
         """The same; None without `data`, which nothing else may be given without.
@@ -350,7 +350,7 @@ def _checked(examples: Examples, member: Member) -> Examples:
     return examples
 
 
-def time_of(given: object, what: str = "since") -> np.datetime64:
+def time_of(value: object, what: str = "since") -> np.datetime64:
     """Time that a date, a datetime or a text such as 2024-01-31 says; with a zone in UTC.
 
     Raises
@@ -358,15 +358,15 @@ def time_of(given: object, what: str = "since") -> np.datetime64:
     TruenessError
         With code ``since``.
     """
-    if isinstance(given, np.datetime64) and not np.isnat(given):
-        return given
+    if isinstance(value, np.datetime64) and not np.isnat(value):
+        return value
     try:
-        text = str(given)
+        text = str(value)
         if not re.match(r"\d{4}-\d\d-\d\d", text):
             raise ValueError
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise TruenessError(f"{what} {given}: give a date as 2024-01-31", "since") from None
+        raise TruenessError(f"{what} {value}: give a date as 2024-01-31", "since") from None
     plain = time if time.tzinfo is None else time.astimezone(UTC).replace(tzinfo=None)
     return np.datetime64(plain)
 

@@ -76,7 +76,7 @@ class CampaignContext:
 
 
 def make_context(
-    place: Place, top: Mapping[str, Any], given: Mapping[str, Any], *,
+    place: Place, top: Mapping[str, Any], sources: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
     listener: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> CampaignContext:  # fmt: skip
@@ -88,7 +88,7 @@ def make_context(
         An experiment of the kind of task that the others have.
     top : mapping
         Top level of the file.
-    given : mapping
+    sources : mapping
         `SOURCES` of the caller, None where the file's own are meant.
     protocol, recipe : str, optional
     needed : bool
@@ -100,7 +100,7 @@ def make_context(
     """
     file, reader, kind = place.file, place.reader, _kind_of(place)
     task = task_of(kind)
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {name: value for name, value in sources.items() if value is not None}
     for name in sorted({*asked, *({*SOURCES} & set(top))} - {*task.sources.values()}):
         raise reader.fail(1, f"{name}: a campaign on {kind} takes no such data", "no_source")
     for name in {*SOURCES} & set(top):
@@ -227,8 +227,8 @@ def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec o
     """The spec with a named recipe beneath what it says itself."""
     if name is None or not spec.model.is_network:
         return spec
-    given = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
-    recipe = Recipe(**{**named_recipe(name, spec.loss), **given})
+    own = spec.recipe.model_dump(include=spec.recipe.model_fields_set)
+    recipe = Recipe(**{**named_recipe(name, spec.loss), **own})
     return spec.model_copy(update={"recipe": recipe})
 
 

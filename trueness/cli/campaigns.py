@@ -97,14 +97,14 @@ class Experiments:
             "--seeds": self.seeds, "--protocol": self.protocol, "--recipe": self.recipe,
             "--epochs": self.epochs, "--set": self.settings,
         }  # fmt: skip
-        given = [
+        options = [
             word
             for option, value in words.items()
             if value is not None
             for one in (value if isinstance(value, list) else [value])
             for word in (option, str(one))
         ]
-        return command("run", campaign, *given)
+        return command("run", campaign, *options)
 
 
 ALL = Experiments()

@@ -99,12 +99,12 @@ def latency(
         auto, cpu, cuda or mps.
     """
     from trueness.judge.listing import Listing
-    from trueness.text.given import EXAMPLES, given_texts
+    from trueness.text.inputs import EXAMPLES, input_texts
     from trueness.titles.latency import measure_latency
 
     check(output)
     result, _ = _find(store, run)
-    lines = [one for one in given_texts(texts or list(EXAMPLES)).texts if one]
+    lines = [one for one in input_texts(texts or list(EXAMPLES)).texts if one]
     sizes = batch_sizes or [1, 8, 32]
     classifier = _classifier(result, device)
     rows = measure_latency(classifier, lines, sizes, requests=requests, warmup=warmup)

@@ -350,15 +350,15 @@ def _teacher_targets(
     return TeacherTargets(logits.to(name), torch.from_numpy(place).to(name))
 
 
-def tokenizer_file(task: TitlesTask, corpus: Corpus, given: Path | None) -> Path:
+def tokenizer_file(task: TitlesTask, corpus: Corpus, chosen: Path | None) -> Path:
     """File of a task's tokenizer; one that is trained is kept in the cache of the user.
 
     Its digest lies beside it: one that was cut or changed is trained again.
     """
     if task.tokenizer.kind == "file":
-        tokenizer_of(task, corpus, given)  # refuses another one
-        assert given is not None
-        return given
+        tokenizer_of(task, corpus, chosen)  # refuses another one
+        assert chosen is not None
+        return chosen
     setting = task.tokenizer.model_dump_json()
     path = cache_folder() / FOLDER / f"tokenizer-{corpus.digest}-{_digest(setting)}.json"
     digest = path.with_suffix(".sha256")

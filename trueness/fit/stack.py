@@ -194,15 +194,15 @@ class Stack:
         """What networks say of windows `rows` (K, B) in training."""
         self._set(training=True)
         x, named = self._windows(rows, self.shift), self.layout.named(weights)
-        given = () if draws is None else (draws, self.level, self.scale)
+        inputs = () if draws is None else (draws, self.level, self.scale)
         if self.changes.structure:
             mixed = mixture or Mixture.none(rows)
-            given = (*given, self.changes.dials, mixed.weight, mixed.partner)
+            inputs = (*inputs, self.changes.dials, mixed.weight, mixed.partner)
         with self.device.autocast(self.precision), self._randomness():
             if len(rows) > 1:
-                return Answer(*self.stacked_forward(named, x, *given))
+                return Answer(*self.stacked_forward(named, x, *inputs))
             alone = {name: tensor[0] for name, tensor in named.items()}
-            said = self.forward(alone, x[0], *(one[0] for one in given))
+            said = self.forward(alone, x[0], *(one[0] for one in inputs))
             return Answer(*(one[None] for one in said))
 
     @contextlib.contextmanager

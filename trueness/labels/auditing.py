@@ -65,7 +65,7 @@ class Audited:
     key: str = ""
 
 
-def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
+def audited(store: AnyStore, wanted: str, sources: Mapping[str, Any]) -> Audited:
     """A corpus under n-grams, or a run whose model can be fitted in every fold.
 
     Parameters
@@ -73,7 +73,7 @@ def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
     store : Store or MemoryStore
     wanted : str
         Folder of a corpus, or id or key of a run.
-    given : mapping
+    sources : mapping
         Corpus of the run as ``data``; that of its record without it.
 
     Raises
@@ -97,7 +97,7 @@ def audited(store: AnyStore, wanted: str, given: Mapping[str, Any]) -> Audited:
             f"{name}: a {run.record['label']} is not fitted again in every fold; n-grams are: give "
             "the folder of the corpus, or a run of tfidf_logit or tfidf_svm", "not_linear",
         )  # fmt: skip
-    return Audited(name, corpus_of(run, name, given), run.spec, run.record["label"], run.key)
+    return Audited(name, corpus_of(run, name, sources), run.spec, run.record["label"], run.key)
 
 
 def labelled_rows(corpus: Corpus, opened: bool) -> LabelledRows:
@@ -115,7 +115,7 @@ def labelled_rows(corpus: Corpus, opened: bool) -> LabelledRows:
 
 
 def audit_labels(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], *, folds: int = FOLDS, seed: int = 0,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], *, folds: int = FOLDS, seed: int = 0,
     opened: bool = False, top: int = 20, record: bool = False, progress: Progress | None = None,
 ) -> LabelAudit:  # fmt: skip
     """Labels that are suspect, by confident learning on out-of-fold scores.
@@ -130,7 +130,7 @@ def audit_labels(
     store : Store or MemoryStore
     wanted : str
         Folder of a corpus, or id or key of a run on one whose model is linear.
-    given : mapping
+    sources : mapping
         Corpus of a run as ``data``; that of its record without it.
     folds, seed : int
         Of the cross-fitting.
@@ -148,7 +148,7 @@ def audit_labels(
         With code ``number``, ``few_clusters``, or those of `audited`.
     """
     at_least("top", top, 1), at_least("folds", folds, 2, 50), at_least("seed", seed, 0)
-    about = audited(store, wanted, given)
+    about = audited(store, wanted, sources)
     rows = labelled_rows(about.corpus, opened)
     clusters = len(np.unique(rows.titles.cluster))
     if clusters < max(FEWEST_CLUSTERS, folds):

@@ -118,9 +118,9 @@ def load_own(source: object, panel: Panel, base_folder: Path = Path()) -> OwnFea
         return _computed(text, panel, base_folder)
     if not text:
         return _read(as_frame(source), "features", panel)
-    given = read_bar_table(Path(text))
-    result = _read(given.frame, text, panel)
-    return replace(result, notes=(*given.all_notes(text), *result.notes))
+    portion = read_bar_table(Path(text))
+    result = _read(portion.frame, text, panel)
+    return replace(result, notes=(*portion.all_notes(text), *result.notes))
 
 
 # ------------------------------------------------------------------------------------------- files

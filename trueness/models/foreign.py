@@ -228,8 +228,8 @@ def _check_weights(model: shapes.Module, net: nn.Module) -> None:
 def _check_scores(model: shapes.Module, net: Foreign, x: Tensor) -> None:
     """One finite logit per window, by the window alone, twice the same."""
     with torch.no_grad():
-        raw = net.net(given := x.clone())
-        if not torch.equal(given, x):
+        raw = net.net(inputs := x.clone())
+        if not torch.equal(inputs, x):
             raise SpecError(
                 f"{model.of} modifies its input; let it work on a copy", "module_modifies"
             )
@@ -261,12 +261,12 @@ def _check_training(model: shapes.Module, net: Foreign, x: Tensor) -> None:
     """
     before = dict(net.net.named_buffers())
     values = {name: buffer.clone() for name, buffer in before.items()}
-    if not net.train()(given := x.clone()).requires_grad:
+    if not net.train()(inputs := x.clone()).requires_grad:
         raise SpecError(
             f"{model.of}: its logits do not depend on its weights in a way that can be trained; "
             "do not detach them", "module_gradient",
         )  # fmt: skip
-    if not torch.equal(given, x):
+    if not torch.equal(inputs, x):
         raise SpecError(f"{model.of} modifies its input in training", "module_modifies")
     for name, buffer in net.eval().net.named_buffers():
         if buffer is not before.get(name):

@@ -147,12 +147,12 @@ class Search:
         """Middle level of every leaf."""
         return self._answered({})
 
-    def _answered(self, given: dict[str, Any]) -> dict[str, Any]:
+    def _answered(self, answers: dict[str, Any]) -> dict[str, Any]:
         """Given levels, and the middle one of every other leaf."""
 
         def ask(leaf: Leaf) -> Any:  # noqa: ANN401
             steps = levels(leaf)
-            return given.get(leaf.name, steps[len(steps) // 2])
+            return answers.get(leaf.name, steps[len(steps) // 2])
 
         return self.space.fill(ask)[1]
 

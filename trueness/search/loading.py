@@ -63,10 +63,10 @@ def load_search(
     if unknown or not isinstance(top.get("space"), dict):
         what = f"unknown field {unknown[0]!r}" if unknown else "no mapping `space:`"
         raise CampaignError(f"{file.name}: {what}; a search has {', '.join(_TOP)}")
-    given = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
+    overrides = {"task.tier": tier, "task.horizon": horizon, "recipe.epochs": epochs}
     content = expand_dotted_keys(Part(dict(top["space"]), {})).content
     own = content.get("recipe", {})
-    for path, value in given.items():
+    for path, value in overrides.items():
         content = content if value is None else _put(content, path, value)
     context = make_context(
         Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
@@ -95,10 +95,10 @@ def load_search(
 
 def _refuse(space: str, options: dict[str, object]) -> None:
     """Refuse options that only networks read."""
-    given = next((name for name, value in options.items() if value is not None), None)
-    if given is not None:
+    option = next((name for name, value in options.items() if value is not None), None)
+    if option is not None:
         raise SpecError(
-            f"{given} is read by networks only; the space {space} holds none",
+            f"{option} is read by networks only; the space {space} holds none",
             "no_network",
         )
 
@@ -126,12 +126,12 @@ def _sources(
         "vix": vix if vix is not None or not keeps else top.get("vix"),
         "features": top.get("features") if keeps else None,
     }
-    given = {"data": not keeps, "vix": vix is not None, "features": False}
+    overridden = {"data": not keeps, "vix": vix is not None, "features": False}
     result = {}
     for key, source in named.items():
         if source is not None:
             sibling = file.parent / str(source)
-            path = sibling if not given[key] and sibling.exists() else Path(str(source))
+            path = sibling if not overridden[key] and sibling.exists() else Path(str(source))
             result[key] = str(path.resolve()) if path.exists() else str(source)
     return result
 

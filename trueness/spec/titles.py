@@ -398,10 +398,10 @@ class TitlesSpec(ContentAddressed):
     @classmethod
     def _recipe_of_heads(cls, content: Any) -> Any:  # noqa: ANN401 - whatever was written
         """A head on vectors has a recipe of its own, under what is written."""
-        given = content.get("recipe", {}) if isinstance(content, dict) else None
-        if not isinstance(given, dict) or not _has_network_head(content.get("model")):
+        recipe = content.get("recipe", {}) if isinstance(content, dict) else None
+        if not isinstance(recipe, dict) or not _has_network_head(content.get("model")):
             return content
-        return {**content, "recipe": {**_HEAD_RECIPE, **given}}
+        return {**content, "recipe": {**_HEAD_RECIPE, **recipe}}
 
     @model_validator(mode="after")
     def _contrast_has_a_head(self) -> Self:

@@ -188,7 +188,7 @@ def _block_starts(rule: Any, when: NDArray[np.datetime64]) -> list[np.datetime64
 # ------------------------------------------------------------------------------------------- given
 
 
-def _given(rule: Any, units: Units) -> Part:  # noqa: ANN401
+def _from_columns(rule: Any, units: Units) -> Part:  # noqa: ANN401
     assert units.given is not None
     if rule.split is None:
         names, fold = np.unique(units.given, return_inverse=True)
@@ -224,5 +224,5 @@ PROTOCOLS: dict[str, Callable[[Any, Units], Part]] = {
     "holdout": _holdout,
     "kfold": _kfold,
     "walk_forward": _walk_forward,
-    "given": _given,
+    "given": _from_columns,
 }

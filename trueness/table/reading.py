@@ -143,9 +143,9 @@ def load_table(source: str | Path, base_folder: Path | None = None) -> Table:
         return table_of(bundled(), BUNDLED)
     near = None if base_folder is None else base_folder / source
     path = near if near is not None and near.is_file() else Path(source)
-    given = read_table(path, types=True)
-    table = table_of(given.frame, str(source))
-    return replace(table, notes=(*given.all_notes(str(source)), *_doubtful(table), *table.notes))
+    portion = read_table(path, types=True)
+    table = table_of(portion.frame, str(source))
+    return replace(table, notes=(*portion.all_notes(str(source)), *_doubtful(table), *table.notes))
 
 
 def _doubtful(table: Table) -> list[str]:

@@ -22,7 +22,7 @@ Source = str | Path | Any
 """A name of bundled data, a file or folder, or a frame."""
 
 
-def read_from(given: Source | None, default: str) -> str | list[str] | None:
+def read_from(source: Source | None, default: str) -> str | list[str] | None:
     """Under what data can be read again that were given so; None of frames.
 
     Examples
@@ -32,11 +32,11 @@ def read_from(given: Source | None, default: str) -> str | list[str] | None:
     >>> read_from(None, "sp500"), read_from({"a": [1]}, "sp500")
     ('sp500', None)
     """
-    if given is None:
+    if source is None:
         return default
-    if isinstance(given, list | tuple):
-        return [str(one) for one in given]
-    return str(given) if isinstance(given, str | Path) else None
+    if isinstance(source, list | tuple):
+        return [str(one) for one in source]
+    return str(source) if isinstance(source, str | Path) else None
 
 
 @dataclass(frozen=True)

@@ -107,8 +107,8 @@ class Plan:
         if self.english_share in (0, 1):
             raise TruenessError(f"english_share {self.english_share:g}: give a fraction between 0 "
                                 "and 1", "range")  # fmt: skip
-        given = [one for one in (self.validation, self.test) if one is not None]
-        if any(one == 0 for one in given) or sum(given) >= 1:
+        sizes = [one for one in (self.validation, self.test) if one is not None]
+        if any(one == 0 for one in sizes) or sum(sizes) >= 1:
             raise TruenessError(
                 f"validation {self.validation}, test {self.test}: two fractions above 0 that "
                 "leave something to train on are needed"
@@ -308,9 +308,9 @@ def _sized(plan: Plan, rows: Rows) -> tuple[Plan, list[str]]:
     """The plan with a size for every part, and the parts whose size was chosen."""
     kept = np.bincount(rows.language[rows.part != OUT], minlength=len(rows.languages))
     counts = dict(zip(rows.languages, kept.tolist(), strict=True))
-    given = {"validation": plan.validation, "test": plan.test}
-    chosen = [part for part, size in given.items() if size is None]
-    return replace(plan, **part_sizes(given, counts)), chosen
+    sizes = {"validation": plan.validation, "test": plan.test}
+    chosen = [part for part, size in sizes.items() if size is None]
+    return replace(plan, **part_sizes(sizes, counts)), chosen
 
 
 def _split(rows: Rows, plan: Plan) -> NDArray[np.int8]:

@@ -27,7 +27,7 @@ class Digested(Protocol):
         ...
 
 
-Inspected = TypeVar("Looked", bound=Digested)
+Inspected = TypeVar("Inspected", bound=Digested)
 
 
 def content_digest(place: Path, files: Sequence[Path]) -> str:

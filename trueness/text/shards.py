@@ -117,20 +117,20 @@ def _described(frame: pl.DataFrame, detect: bool, gate: float, mark: str | None)
 
     Languages are told from what stands before a mark.
     """
-    given = frame["language"].is_not_null()
+    has_language = frame["language"].is_not_null()
     language = frame["language"].fill_null(UNDETERMINED)
-    confidence = given.cast(pl.Float32)
-    if detect and not given.all():
+    confidence = has_language.cast(pl.Float32)
+    if detect and not has_language.all():
         from trueness.text.languages import detect as tell
 
-        codes, sure = tell(titles_only(frame["text"].filter(~given), mark), gate=gate)
-        where = (~given).arg_true()
+        codes, sure = tell(titles_only(frame["text"].filter(~has_language), mark), gate=gate)
+        where = (~has_language).arg_true()
         language = language.scatter(where, pl.Series(codes))
         confidence = confidence.scatter(where, pl.Series(sure))
     return frame.with_columns(
         language=language,
         language_confidence=confidence,
-        given=given,
+        given=has_language,
         characters=pl.col("text").str.len_chars().cast(pl.Int32),
     )
 

@@ -37,9 +37,9 @@ def features_page(bench: Workbench, request: Request) -> Page:
     if words["feature"] and words["feature"] not in names:
         raise TruenessError(f"no feature {words['feature']!r}; {nearest(words['feature'], names)}",
                             "query")  # fmt: skip
-    call, given = (valued, (words["feature"],)) if words["feature"] else (audited, ())
-    answer = bench.answers.ask(("features", run.key, *given), run.address, call, bench.root,
-                               run.key, view.name(run.key), *given, apart=True)  # fmt: skip
+    call, args = (valued, (words["feature"],)) if words["feature"] else (audited, ())
+    answer = bench.answers.ask(("features", run.key, *args), run.address, call, bench.root,
+                               run.key, view.name(run.key), *args, apart=True)  # fmt: skip
     parts = [_form(view, runs, run, words["feature"], names),
              *shown(answer, list, words["feature"] or "The audit")]  # fmt: skip
     title = f"{words['feature'] or 'Features'} of {view.name(run.key)} · {run.record['label']}"

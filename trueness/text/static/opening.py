@@ -14,11 +14,11 @@ from trueness.errors import DataError, first_line
 from trueness.files import foreign_json
 from trueness.own import check_installed, translate_errors
 from trueness.text.foreign import content_digest, located
-from trueness.text.static.given import GivenVectors, ids_file_of, read_given
+from trueness.text.static.arrays import ArrayVectors, ids_file_of, read_array_vectors
 from trueness.text.static.tokens import TokenVectors, read_text, unknown_of
 from trueness.text.static.words import read_words
 
-Vectors: TypeAlias = TokenVectors | GivenVectors
+Vectors: TypeAlias = TokenVectors | ArrayVectors
 WORDLLAMA = "wordllama"
 _WEIGHTS, _WORDS = "model.safetensors", "tokenizer.json"
 
@@ -166,6 +166,6 @@ _FORMS = {
     WORDLLAMA: _Form(_files_of_wordllama, _wordllama),
     "model2vec": _Form(lambda at: [at / _WEIGHTS, at / _WORDS, at / "config.json"], _model2vec),
     "fasttext": _Form(lambda at: [at], read_words),
-    "ids": _Form(lambda at: [at, ids_file_of(at)], read_given),
+    "ids": _Form(lambda at: [at, ids_file_of(at)], read_array_vectors),
 }
 """Every form by its name, which its digest begins with."""

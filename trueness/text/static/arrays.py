@@ -21,7 +21,7 @@ _PORTION = 65_536
 
 
 @dataclass(frozen=True)
-class GivenVectors:
+class ArrayVectors:
     """A vector per text of a corpus, by its id; new texts have none.
 
     Attributes
@@ -86,7 +86,7 @@ class GivenVectors:
         return self.values[[self._places[one] for one in ids]].astype(np.float32)
 
 
-def read_given(path: Path, digest: str) -> GivenVectors:
+def read_array_vectors(path: Path, digest: str) -> ArrayVectors:
     """Open a ``.npy`` file and its ids.
 
     Raises
@@ -114,7 +114,7 @@ def read_given(path: Path, digest: str) -> GivenVectors:
         raise DataError(f"{ids_file}: {twice:,} lines hold an id that stands there more than once, "
                         f"first {first!r}", "vector_ids")  # fmt: skip
     _check_finite(path, values, ids)
-    return GivenVectors(digest, values, ids)
+    return ArrayVectors(digest, values, ids)
 
 
 def ids_file_of(path: Path) -> Path:
