@@ -14,7 +14,7 @@ from trueness.bundle.class_promise import ClassPromise, class_promise_of
 from trueness.bundle.drifting import kept
 from trueness.bundle.format import LABELLED, Bundle, check_free, write_bundle
 from trueness.bundle.learning import promise_of
-from trueness.bundle.members import Fitting, Place, Trained, as_trained, trained
+from trueness.bundle.members import FitContext, Fitting, Trained, as_trained, trained
 from trueness.bundle.oddities import unread
 from trueness.bundle.promise import Promise
 from trueness.document import Document, Items, Sentence
@@ -132,8 +132,8 @@ def finalize(
     promise = (class_promise_of(run, precision) if kind == "titles"
                else promise_of(store, run, name, precision))  # fmt: skip
     where = device if pool is None else pool.device(device).name
-    place = Place(store, where, base_folder, report or (lambda text: None), pool)
-    result, facts = _fitted(store, run, data, seeds, place) if refit else _unchanged(run)
+    context = FitContext(store, where, base_folder, report or (lambda text: None), pool)
+    result, facts = _fitted(store, run, data, seeds, context) if refit else _unchanged(run)
     unrecorded = unrecorded_notes(record_access(store, [run], "finalize"))
     files = {name: content for one in result for name, content in one.files.items()}
     files |= _labelled(run) | data.kept_files(result[0].member.features)
@@ -155,7 +155,7 @@ def _labelled(run: Run) -> dict[str, bytes]:
 
 
 def _fitted(
-    store: AnyStore, run: Run, data: Any, seeds: int, place: Place  # noqa: ANN401
+    store: AnyStore, run: Run, data: Any, seeds: int, context: FitContext  # noqa: ANN401
 ) -> tuple[list[Trained], dict[str, Any]]:  # fmt: skip
     """Members fitted on all data, and what the description says of it."""
     fittings: list[Fitting] = []
@@ -167,8 +167,8 @@ def _fitted(
             refits[key] = task.refit(one.spec, data, _share_pct(run))
         replicates = [one.spec.model_copy(update={"seed": one.spec.seed + i}) for i in range(seeds)]
         replicates = replicates[: seeds if one.spec.model.seeded else 1]
-        fittings += [Fitting.of(spec, one, refits[key], place) for spec in replicates]
-    result = trained(fittings, place)
+        fittings += [Fitting.of(spec, one, refits[key], context) for spec in replicates]
+    result = trained(fittings, context)
     first = next(iter(refits.values())).examples
     tabular = hasattr(first, "features")
     ranges = _ranges(first, task.kind) if tabular else {}

@@ -34,7 +34,7 @@ class Trained:
 
 
 @dataclass(frozen=True)
-class Place:
+class FitContext:
     """Where models are fitted.
 
     Attributes
@@ -85,22 +85,22 @@ class Fitting:
     reads: tuple[Path, ...]
 
     @classmethod
-    def of(cls, spec: Any, run: Run, refit: Refit, place: Place) -> Fitting:  # noqa: ANN401
+    def of(cls, spec: Any, run: Run, refit: Refit, context: FitContext) -> Fitting:  # noqa: ANN401
         """The fitting of a spec in a place."""
-        root, examples = getattr(place.store, "root", None), refit.examples
-        reads = own_files(spec.model, place.base_folder)
+        root, examples = getattr(context.store, "root", None), refit.examples
+        reads = own_files(spec.model, context.base_folder)
         if isinstance(examples, AllTexts):
             reads += (examples.corpus.folder, *([root] if root is not None else []))
-        return cls(spec, run, refit, root, place.device, place.base_folder, reads)
+        return cls(spec, run, refit, root, context.device, context.base_folder, reads)
 
 
-def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
+def trained(fittings: Sequence[Fitting], context: FitContext) -> list[Trained]:
     """Specs, each fitted on one fold of all data, in their order.
 
     Parameters
     ----------
     fittings : sequence of Fitting
-    place : Place
+    context : FitContext
 
     Raises
     ------
@@ -110,13 +110,13 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
     """
     from trueness.execute import Failure, Pool
 
-    pool = Pool(0) if place.pool is None else place.pool
+    pool = Pool(0) if context.pool is None else context.pool
     pool.check(lambda: fittings)
     result: dict[int, Trained] = {}
 
     def on_event(position: int, line: str) -> None:
         del position
-        place.report(line)
+        context.report(line)
 
     for position, answer in pool.map(_fitted, fittings, on_event, alone=len(fittings) == 1):
         one = fittings[position]
@@ -125,7 +125,7 @@ def trained(fittings: Sequence[Fitting], place: Place) -> list[Trained]:
         if isinstance(answer, TruenessError):
             raise answer
         result[position] = _as_member(answer, one, position)
-        place.report(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
+        context.report(f"{one.spec.label()}, seed {one.spec.seed}: {result[position].chosen}")
     return [result[position] for position in range(len(fittings))]
 
 

@@ -14,7 +14,7 @@ from trueness.expansion import MOST, declared_name, expand, top_level
 from trueness.spec.kinds import AnySpec
 from trueness.spec.recipe import SEEDS
 from trueness.store import AnyStore
-from trueness.tasks import Place, task_of
+from trueness.tasks import Declaration, task_of
 from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parent.parent / "campaigns"
@@ -217,7 +217,7 @@ def load_campaign(
     declared = [(i, p, part.merged(laid_over)) for i, p, part in expand(reader, top)]
     first, _, part = declared[0]
     context = make_context(
-        Place(file, reader, first, part), top.content,
+        Declaration(file, reader, first, part), top.content,
         {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
         needed=needed, listener=listener, labels=_labels(part for _, _, part in declared),
     )  # fmt: skip
@@ -254,7 +254,7 @@ def _entries(
     for id_, priority, part in declared:
         if "ensemble" in part.content:
             known = {e.id: e.spec for e in entries.values() if e.id == e.own_id}
-            place = Place(context.file, context.reader, id_, part)
+            place = Declaration(context.file, context.reader, id_, part)
             spec, members = ensemble_of(part.content["ensemble"], known, place)
             for name, member in members:
                 entries.setdefault(name, Entry(name, priority, member, declared=False))

@@ -15,7 +15,7 @@ from trueness.spec import explain_error
 from trueness.spec.kinds import AnySpec, spec_class
 from trueness.spec.recipe import RECIPES, Recipe, named_recipe
 from trueness.store import AnyStore
-from trueness.tasks import TASKS, Place, task_of
+from trueness.tasks import TASKS, Declaration, task_of
 from trueness.yamlfile import Part, Reader, merge, nested
 
 SHARED = ("alarms", "alarm_rate_pct", "confidence_pct", "block")
@@ -59,7 +59,7 @@ class CampaignContext:
         CampaignError
             With file, line and field of the first mistake.
         """
-        task, place = task_of(self.kind), Place(self.file, self.reader, id_, part)
+        task, place = task_of(self.kind), Declaration(self.file, self.reader, id_, part)
         content = _sections(place, self.kind, task.sources)
         content["evaluation"] = _evaluation(content.get("evaluation", {}), self.protocol)
         named = _name_recipe(place, content, self.recipe)
@@ -76,7 +76,7 @@ class CampaignContext:
 
 
 def make_context(
-    place: Place, top: Mapping[str, Any], sources: Mapping[str, Any], *,
+    place: Declaration, top: Mapping[str, Any], sources: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
     listener: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> CampaignContext:  # fmt: skip
@@ -84,7 +84,7 @@ def make_context(
 
     Parameters
     ----------
-    place : Place
+    place : Declaration
         An experiment of the kind of task that the others have.
     top : mapping
         Top level of the file.
@@ -169,7 +169,7 @@ def dated_data(context: CampaignContext, name: str, store: AnyStore, *, update: 
     return replace(data, dated=known[0].dated)
 
 
-def _kind_of(place: Place) -> str:
+def _kind_of(place: Declaration) -> str:
     """Kind of task of an experiment."""
     task = place.part.content.get("task")
     kind = task.get("kind", "market") if isinstance(task, dict) else "market"
@@ -187,7 +187,7 @@ def _relative(file: Path, source: Any) -> Any:  # noqa: ANN401 - whatever a file
     return sibling if sibling.exists() and sibling != file.parent else str(source)
 
 
-def _sections(place: Place, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:
+def _sections(place: Declaration, kind: str, sources: Mapping[str, str]) -> dict[str, Any]:
     """Content of an experiment whose task and evaluation are mappings, of the right kind."""
     content = dict(place.part.content)
     for section in ("task", "evaluation"):
@@ -209,7 +209,7 @@ def _evaluation(content: dict[str, Any], protocol: str | None) -> dict[str, Any]
     return {**{k: v for k, v in content.items() if k in SHARED}, "protocol": protocol}
 
 
-def _name_recipe(place: Place, content: dict[str, Any], override: str | None) -> str | None:
+def _name_recipe(place: Declaration, content: dict[str, Any], override: str | None) -> str | None:
     """Take the name of a recipe out of `content`; what else it says there stays."""
     own = content.get("recipe", {})
     if not isinstance(own, dict):
@@ -233,7 +233,7 @@ def _with_recipe(spec: Any, name: str | None) -> Any:  # noqa: ANN401 - a spec o
 
 
 def _resolved(
-    place: Place, content: dict[str, Any], path: tuple[str, ...], known: References
+    place: Declaration, content: dict[str, Any], path: tuple[str, ...], known: References
 ) -> dict[str, Any]:
     """Content with the ids of earlier experiments, one or a list, replaced by their keys."""
     node: Any = content
@@ -244,7 +244,7 @@ def _resolved(
     return content if node is None else merge(content, nested(path, keys if several else keys[0]))
 
 
-def _key_of(place: Place, node: Any, path: tuple[str, ...], known: References) -> Any:  # noqa: ANN401
+def _key_of(place: Declaration, node: Any, path: tuple[str, ...], known: References) -> Any:  # noqa: ANN401
     """Key of an earlier experiment; what is a key, or no text, as it is."""
     if not isinstance(node, str) or _is_key(node):
         return node
@@ -259,7 +259,7 @@ def _is_key(text: str) -> bool:
     return len(text) == 12 and set(text) <= set("0123456789abcdef")
 
 
-def _pinned(spec: Any, place: Place) -> Any:  # noqa: ANN401 - a spec of any kind
+def _pinned(spec: Any, place: Declaration) -> Any:  # noqa: ANN401 - a spec of any kind
     """The spec with the version of the code from outside that its model needs."""
     if getattr(spec.model, "reference", None) is None:
         return spec
@@ -269,7 +269,7 @@ def _pinned(spec: Any, place: Place) -> Any:  # noqa: ANN401 - a spec of any kin
         raise place.fail(("model", "of"), f"model: {error}", error.code) from None
 
 
-def _validated(place: Place, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:
+def _validated(place: Declaration, shape: type[AnySpec], content: dict[str, Any]) -> AnySpec:
     try:
         return shape.model_validate(content)
     except ValidationError as error:

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from trueness.cli.options import DEFAULT_STORE, Data, OpenTest, Store_, StrictInt
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 if TYPE_CHECKING:
     from trueness.spec.titles import TitlesSpec
@@ -113,7 +113,7 @@ def latency(
     return 0
 
 
-def _find(store: Place, wanted: str) -> tuple[Run[TitlesSpec], Store]:
+def _find(store: StoreLocation, wanted: str) -> tuple[Run[TitlesSpec], Store]:
     """Run on titles by id or key, and its store."""
     from trueness.judge.finding import find_run
     from trueness.store import Store

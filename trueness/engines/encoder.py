@@ -45,7 +45,7 @@ from trueness.fit.titles import (
 from trueness.fit.titles import Setting as FitSetting
 from trueness.fit.titles.checkpoint import load_checkpoint
 from trueness.fit.titles.encoding import frozen_vectors
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec.titles import TitlesSpec, TitlesTask
 from trueness.store import Run, Store
 from trueness.tasks.titles import AllTexts, predictions_of
@@ -65,7 +65,7 @@ class EncoderContent:
     """Where everything is that a run reads and writes; whether it asks after every epoch."""
 
     corpus: Path
-    store: Place
+    store: StoreLocation
     tokenizer: Path
     cache: Path
     setting: FitSetting
@@ -242,7 +242,7 @@ def _epoch_text(row: dict[str, float]) -> str:
 
 
 def refitted_encoder(
-    spec: TitlesSpec, corpus: AllTexts, store: Place, tokenizer: Path, device: Device,
+    spec: TitlesSpec, corpus: AllTexts, store: StoreLocation, tokenizer: Path, device: Device,
     report: Callable[[str], None], folder: PretrainedFolder | None = None,
 ) -> TitlesFitted:  # fmt: skip
     """Train an encoder for use, on all texts; an interrupted call is continued by the next one.
@@ -314,14 +314,18 @@ def check_source_run(spec: TitlesSpec, other: Run[TitlesSpec], classes: tuple[st
         raise SpecError(f"run {other.key} has another model; its weights do not fit")
 
 
-def _source(spec: TitlesSpec, store: Place, key: str, classes: tuple[str, ...]) -> Run[TitlesSpec]:
+def _source(
+    spec: TitlesSpec, store: StoreLocation, key: str, classes: tuple[str, ...]
+) -> Run[TitlesSpec]:
     """Another run, checked."""
     other = Store(store).run(key)
     check_source_run(spec, other, classes)
     return other
 
 
-def _warm_start(spec: TitlesSpec, store: Place, data: TitlesData) -> dict[str, Tensor] | None:
+def _warm_start(
+    spec: TitlesSpec, store: StoreLocation, data: TitlesData
+) -> dict[str, Tensor] | None:
     """Weights of the run that this one starts from."""
     if spec.recipe.start is None:
         return None

@@ -32,7 +32,7 @@ from trueness.fit import (
 from trueness.judge.measured import estimates_of
 from trueness.models import activation_bytes, member_bytes, multiply_adds, stacks
 from trueness.own import own_files
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec import Spec
 from trueness.store import Store
 
@@ -57,7 +57,7 @@ class StackContent:
     asks: bool
     folder: Path
     checkpoints: Checkpoints | None
-    store: Place
+    store: StoreLocation
     continues: Mapping[str, Continued]
 
 

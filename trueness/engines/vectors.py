@@ -25,7 +25,7 @@ from trueness.engines import Cost, Inputs, Job, Outcome, Report, Setting, Step
 from trueness.engines.linear import HISTORY, Linear, selection_of, titles_outcome
 from trueness.errors import SpecError
 from trueness.fit.device import Device
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.spec.titles import NetworkHead, TitlesSpec, Vectors
 from trueness.store import Run, Store
 from trueness.tasks.titles import predictions_of
@@ -48,7 +48,7 @@ class VectorContent:
 
     corpus: Path
     folder: Path
-    store: Place
+    store: StoreLocation
     device: Device
 
 
@@ -101,7 +101,7 @@ class OnVectors:
 
 
 def refitted_head(
-    spec: TitlesSpec, corpus: Parts, store: Place | None, folder: Path, device: Device
+    spec: TitlesSpec, corpus: Parts, store: StoreLocation | None, folder: Path, device: Device
 ) -> tuple[VectorClassifier, str]:
     """A head fitted for use, on all texts, and what was chosen in words.
 
@@ -206,8 +206,8 @@ def _network(
 
 
 def _trained(
-    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: Place | None, device: Device,
-    report: Any = None,  # noqa: ANN401 - a Report of the loop
+    spec: TitlesSpec, corpus: Parts, vectors: StaticVectors, store: StoreLocation | None,
+    device: Device, report: Any = None,  # noqa: ANN401 - a Report of the loop
 ) -> tuple[TitlesFitted, tuple[Floats, Floats]]:  # fmt: skip
     """What training left behind, and means and deviations (D,) of the columns of the vectors."""
     import torch
@@ -262,7 +262,7 @@ def _teacher(
     return TeacherTargets(targets.to(name), torch.from_numpy(place).to(name))
 
 
-def _store(root: Place | None) -> Store:
+def _store(root: StoreLocation | None) -> Store:
     if root is None:
         raise SpecError("a head that begins with another run is fitted from a store on disk")
     return Store(root)

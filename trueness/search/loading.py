@@ -17,7 +17,7 @@ from trueness.search.definition import ARCHITECTURE, Search
 from trueness.search.space import Space
 from trueness.spec import Spec
 from trueness.spec.kinds import spec_class
-from trueness.tasks import Place, window_shape
+from trueness.tasks import Declaration, window_shape
 from trueness.yamlfile import Part, Reader, bundled_file
 
 FOLDER = Path(__file__).parents[1] / "spaces"
@@ -69,7 +69,7 @@ def load_search(
     for path, value in overrides.items():
         content = content if value is None else _put(content, path, value)
     context = make_context(
-        Place(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
+        Declaration(file, reader, "space", Part(content, {})), top, {"data": data, "vix": vix},
         protocol=protocol, recipe=recipe,
     )  # fmt: skip
     usual_recipe = spec_class(context.kind).model_fields["recipe"].get_default(

@@ -11,7 +11,7 @@ from typing import Any
 from trueness.document import Cell, Column, Document, Figure, Link, Part, Sentence, Table
 from trueness.document.texts import with_figures, with_tables
 from trueness.judge.access import record_access
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.report.cells import text_of
 from trueness.serve.answers import Answer, Answers, is_large
 from trueness.serve.events import Events
@@ -68,7 +68,7 @@ class Workbench:
 
     @classmethod
     def of(
-        cls, root: Place, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
+        cls, root: StoreLocation, host: str = "127.0.0.1", bundles: Iterable[Path] = ()
     ) -> Workbench:  # fmt: skip
         """Workbench of a store."""
         rows = RowsKept()
@@ -84,7 +84,7 @@ class Workbench:
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
     @property
-    def root(self) -> Place:
+    def root(self) -> StoreLocation:
         """Where the store is."""
         return self.shelf.root
 
@@ -136,7 +136,7 @@ class Workbench:
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
-def opened(call: Callable[..., Any], root: Place, *args: Any) -> Any:  # noqa: ANN401
+def opened(call: Callable[..., Any], root: StoreLocation, *args: Any) -> Any:  # noqa: ANN401
     """What a call about a store says, in a process that opens it by itself."""
     return call(Store(root), *args)
 

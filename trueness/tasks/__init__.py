@@ -40,7 +40,7 @@ def read_from(source: Source | None, default: str) -> str | list[str] | None:
 
 
 @dataclass(frozen=True)
-class Place:
+class Declaration:
     """Where an experiment stands: its campaign file, its id, and what it says there."""
 
     file: Path
@@ -124,11 +124,11 @@ class Task(Protocol):
         """Read the data; those that nothing is computed from may be `Unread` where that is slow."""
         ...
 
-    def filled(self, content: dict[str, Any], data: Any, place: Place) -> dict[str, Any]:  # noqa: ANN401
+    def filled(self, content: dict[str, Any], data: Any, place: Declaration) -> dict[str, Any]:  # noqa: ANN401
         """Content of a spec with what the data decide: digests, dates that were left open."""
         ...
 
-    def check(self, spec: Any, data: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: Any, data: Any, place: Declaration) -> None:  # noqa: ANN401
         """Refuse a spec that no data can satisfy."""
         ...
 

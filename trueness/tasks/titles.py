@@ -18,7 +18,7 @@ from trueness.files import cache_folder
 from trueness.predictions import Predictions
 from trueness.spec.titles import LinearBaseline, TitlesModel, TitlesSpec, Vectors
 from trueness.spec.titles import TitlesTask as TitlesInputs
-from trueness.tasks import Place, Refit
+from trueness.tasks import Declaration, Refit
 from trueness.text.corpus import PARTS, Corpus, Titles, load_corpus
 from trueness.text.foreign import Digested, located
 from trueness.text.language_model import language_model_of
@@ -142,7 +142,9 @@ class TitlesTask:
             return TitlesData(synthetic_corpus(size, listener), name, str(source))
         return TitlesData(None, name, str(source))
 
-    def filled(self, content: dict[str, Any], data: TitlesData, place: Place) -> dict[str, Any]:
+    def filled(
+        self, content: dict[str, Any], data: TitlesData, place: Declaration
+    ) -> dict[str, Any]:
         """Digests of the corpus, and of the files of a model that others trained."""
         filled = {**content, "task": {**content["task"], "corpus": data.digest}}
         model: Any = content.get("model")
@@ -164,7 +166,7 @@ class TitlesTask:
             raise place.fail(("model", name), f"model.{name}: {error}", error.code) from None
         return {**filled, "model": {**model, "digest": result.digest}}
 
-    def check(self, spec: TitlesSpec, data: Any, place: Place) -> None:  # noqa: ANN401
+    def check(self, spec: TitlesSpec, data: Any, place: Declaration) -> None:  # noqa: ANN401
         """Nothing that validation does not see."""
 
     def baselines(self, spec: TitlesSpec) -> dict[str, TitlesSpec]:

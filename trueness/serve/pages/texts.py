@@ -14,7 +14,7 @@ from trueness.document.numbers import count, percent, plural
 from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
 from trueness.judge.errors_document import cut
-from trueness.places import Place
+from trueness.places import StoreLocation
 from trueness.serve.answers import Answer
 from trueness.serve.query import ROWS, address_of, page_of, words_of
 from trueness.serve.shelf import View
@@ -74,14 +74,14 @@ def text_page(bench: Workbench, request: Request) -> Page:
     return Page(Document(title, parts, row["id"]), command, waits=waits)
 
 
-def every(root: Place, key: str, name: str) -> pl.DataFrame:
+def every(root: StoreLocation, key: str, name: str) -> pl.DataFrame:
     """Texts of a run; for a process of its own."""
     from trueness.labels.errors import every_text
 
     return every_text(Store(root).run(key), name)
 
 
-def moving(root: Place, key: str, text: str) -> list[Part]:
+def moving(root: StoreLocation, key: str, text: str) -> list[Part]:
     """What `trueness importance --text` says; for a process of its own."""
     from trueness.attribution.words import Asked, word_importance
 
