@@ -119,7 +119,7 @@ def test_errors_of_one_language_and_class(folder):
     pair = some.pairs[0]
     labelled = every.filter((pl.col("language") == "de") & (pl.col("given") == pair.given))
     assert pair.share.n == len(labelled)
-    given = asked(folder, how=How(Asked(sources="Books", predicted="Clothing"), device="cpu"))
+    given = asked(folder, how=How(Asked(given="Books", predicted="Clothing"), device="cpu"))
     assert set(given.frame["given"]) <= {"Books"}
     assert set(given.frame["predicted"]) <= {"Clothing"}
     assert given.wrong.k == len(given.frame)
