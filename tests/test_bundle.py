@@ -75,7 +75,7 @@ def bundles(folder):
     store, actual = Store(folder / "store"), {}
     for kind in KINDS:
         out = folder / "bundles" / kind.rpartition("/")[2]
-        finalize_named(store, kind, {}, out, device="cpu", beside=folder)
+        finalize_named(store, kind, {}, out, device="cpu", base_folder=folder)
         actual[kind] = out
     return actual
 
@@ -116,7 +116,7 @@ def test_a_bundle_answers_as_the_model_that_was_fitted(bundles, folder, kind):
     assert len(frame) == ALL - CUT + 2  # the last two bars of the shorter data have labels now
     again = Store(folder / "store")
     out = folder / "again" / kind.rpartition("/")[2]
-    finalize_named(again, kind, {}, out, device="cpu", beside=folder)
+    finalize_named(again, kind, {}, out, device="cpu", base_folder=folder)
     second = load(out, folder)
     other = second.predict(_longer(second, folder)).frame
     np.testing.assert_allclose(frame["score"], other["score"], rtol=0, atol=1e-6)
@@ -255,7 +255,7 @@ def test_estimators_of_own_files_cannot_be_kept(folder, tmp_path, capsys):
     assert len(err.strip().splitlines()) == 1
     assert not (tmp_path / "b").exists()
     with pytest.raises(StoreError) as caught:
-        finalize_named(Store(folder / "store"), "own", {}, tmp_path / "b", beside=folder)
+        finalize_named(Store(folder / "store"), "own", {}, tmp_path / "b", base_folder=folder)
     assert caught.value.code == "untrusted"
 
 
@@ -783,19 +783,19 @@ def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
     """Another index or other features beside the same bars: told, and nothing is fitted on them."""
     rng = np.random.default_rng(0)
     dates, values = BARS.frame()["Date"], rng.normal(size=ALL).cumsum() / 9 + 20
-    given = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
+    table = pl.DataFrame({"Date": dates, "Close" if kind == "vix" else "mine": values})
     BARS.head(CUT).frame().write_csv(tmp_path / "bars.csv")
     option = "vix" if kind == "vix" else "features"
     data = f"data: {tmp_path}/bars.csv\n{option}: {tmp_path}/first.csv"
     source = "def mine(bars):\n    return bars.select('Date', mine=bars['Close'] / bars['Open'])\n"
-    now = {option: given}
+    now = {option: table}
     if kind == "function":
         (tmp_path / "my.py").write_text(source)
         data, now = f"data: {tmp_path}/bars.csv\nfeatures: my.py:mine", {option: "my.py:mine"}
-    given.head(CUT).write_csv(tmp_path / "first.csv")
+    table.head(CUT).write_csv(tmp_path / "first.csv")
     task = "columns: [rsi_daily, vrp_10d]" if kind == "vix" else "tier: own"
     store, out = _written(tmp_path, "else", task, data), tmp_path / "b"
-    finalize_named(store, "else", {}, out, beside=tmp_path)
+    finalize_named(store, "else", {}, out, base_folder=tmp_path)
     predictor = load(out, tmp_path)
     assert predictor.predict(predictor.load({"data": BARS.frame(), **now})).notes == ()
     with pytest.raises(TruenessError) as caught:
@@ -808,11 +808,11 @@ def test_what_else_columns_are_made_of_belongs_to_the_run(tmp_path, kind):
         (tmp_path / "my.py").write_text(source.replace(" / ", " - "))
         other = now
     else:
-        other = {option: given.with_columns(pl.exclude("Date") * 2)}
+        other = {option: table.with_columns(pl.exclude("Date") * 2)}
     notes = predictor.predict(predictor.load({"data": BARS.frame(), **other})).notes
     assert any("differ" in note for note in notes)
     with pytest.raises(TruenessError) as caught:
-        finalize_named(store, "else", other, tmp_path / "c", beside=tmp_path)
+        finalize_named(store, "else", other, tmp_path / "c", base_folder=tmp_path)
     assert caught.value.code == "other_data"
     assert not (tmp_path / "c").exists()
 

@@ -105,7 +105,7 @@ def bundle_of(folder):
     def made(kind):
         out = folder / "bundles" / kind.rpartition("/")[2]
         if not out.exists():
-            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", beside=folder)
+            finalize_named(Store(folder / "store"), kind, {}, out, device="cpu", base_folder=folder)
         return out
 
     return made
@@ -292,11 +292,11 @@ def _close_columns(draw):
     """Columns of few distinct numbers of 32 bits, neighbours among them, and labels of two kinds."""
     size = draw(st.sampled_from([1e-30, 1e-3, 1.0, 1e5, 3e9]))
     first = np.float32(size * draw(st.floats(-1, 1)))
-    ladder = [first]
+    steps = [first]
     for _ in range(6):
-        ladder.append(np.nextafter(ladder[-1], np.float32(np.inf), dtype=np.float32))
+        steps.append(np.nextafter(steps[-1], np.float32(np.inf), dtype=np.float32))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
-    x = rng.choice(np.array(ladder, np.float32), (80, 2)).astype(np.float64)
+    x = rng.choice(np.array(steps, np.float32), (80, 2)).astype(np.float64)
     y = (x[:, 0] > x[:, 0].mean()).astype(int) ^ (rng.random(80) < 0.2)
     y[:2] = 0, 1
     return x, y
@@ -452,8 +452,8 @@ def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys)
 def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeypatch, capsys):
     right = converters.CONVERTERS["lightgbm"]
 
-    def wrong(graph, one, rows, beside):
-        return graph.scaled(right(graph, one, rows, beside), 1.0, 0.01)
+    def wrong(graph, one, rows, base_folder):
+        return graph.scaled(right(graph, one, rows, base_folder), 1.0, 0.01)
 
     monkeypatch.setitem(converters.CONVERTERS, "lightgbm", wrong)
     (tmp_path / "m.onnx").write_text("an older one")
@@ -465,7 +465,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeyp
     assert (tmp_path / "m.onnx").read_text() == "an older one"
     monkeypatch.setitem(
         converters.CONVERTERS, "lightgbm",
-        lambda *given: given[0].node("Log", right(*given)),  # of negative numbers: none
+        lambda *args: args[0].node("Log", right(*args)),  # of negative numbers: none
     )  # fmt: skip
     with pytest.raises(TruenessError) as caught:
         trueness.load(bundle_of("lightgbm")).export(tmp_path / "m.onnx")

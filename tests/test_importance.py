@@ -102,8 +102,8 @@ def bars(tmp_path_factory):
 
 
 def asked(folder, name, *, data=None, **how):
-    given = {"data": None if data is None else str(data)}
-    return importance(Store(folder / "store"), name, given, Asked(**how), device="cpu")
+    sources = {"data": None if data is None else str(data)}
+    return importance(Store(folder / "store"), name, sources, Asked(**how), device="cpu")
 
 
 def opened(folder, name, data=None):

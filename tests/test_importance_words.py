@@ -83,8 +83,10 @@ def test_a_planted_word_moves_its_class_and_idle_ones_do_not():
     texts = drawn(0)
     words, row, effects = occluded(texts)
     noise = np.random.default_rng(1).standard_normal(effects.shape)
-    actual, judged = mean_effects(words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95)
-    assert judged == 21
+    actual, n_evaluated = mean_effects(
+        words, row, effects + noise, np.arange(len(texts)), CLASSES, 0.95
+    )
+    assert n_evaluated == 21
     assert len(actual) == 63
     moving = [one for one in actual if one.moves]
     assert {one.word for one in moving} == {"red"}
@@ -95,9 +97,15 @@ def test_a_planted_word_moves_its_class_and_idle_ones_do_not():
 def test_intervals_are_students_where_texts_are_independent():
     rng = np.random.default_rng(0)
     values = rng.standard_normal((40, 1))
-    (one,), judged = mean_effects(["a"] * 40, np.arange(40), values, np.arange(40), ["k"], 0.95)
+    (one,), n_evaluated = mean_effects(
+        ["a"] * 40, np.arange(40), values, np.arange(40), ["k"], 0.95
+    )
     low, high = ttest_1samp(values[:, 0], 0).confidence_interval(0.95)
-    assert (one.effect.low, one.effect.high, judged) == (pytest.approx(low), pytest.approx(high), 1)
+    assert (one.effect.low, one.effect.high, n_evaluated) == (
+        pytest.approx(low),
+        pytest.approx(high),
+        1,
+    )
 
 
 def test_texts_of_a_cluster_count_as_one():
@@ -149,8 +157,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", *, data="corpus", **how):
-    given = {"data": str(folder / data) if data else None}
-    return word_importance(Store(folder / "store"), name, given, Asked.of(**how), device="cpu")
+    sources = {"data": str(folder / data) if data else None}
+    return word_importance(Store(folder / "store"), name, sources, Asked.of(**how), device="cpu")
 
 
 def refused(code, call, *arguments, **how):

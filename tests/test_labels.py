@@ -16,7 +16,7 @@ from trueness.campaign import load_campaign
 from trueness.errors import TruenessError
 from trueness.judge.errors import Asked
 from trueness.judge.finding import find_run
-from trueness.labels.errors import How, beside, errors
+from trueness.labels.errors import How, errors, neighbour_columns
 from trueness.labels.next_rows import ALIKE, Pool, label_next
 from trueness.labels.other_corpus import evaluated_corpus, signatures_of
 from trueness.labels.proposing import Texts, propose
@@ -60,8 +60,8 @@ def folder(tmp_path_factory):
 
 
 def asked(folder, name="A", how=None, **more):
-    given = {"data": str(folder / "corpus")}
-    return errors(Store(folder / "store"), name, given, how or How(device="cpu"), **more)
+    sources = {"data": str(folder / "corpus")}
+    return errors(Store(folder / "store"), name, sources, how or How(device="cpu"), **more)
 
 
 def refused(code, call, *arguments, **how):
@@ -83,8 +83,8 @@ def test_errors_are_those_of_the_stored_scores(folder, name):
     assert actual.frame["probability"].is_sorted(descending=True)
     table = confusion_matrix(stored.y, predicted, labels=range(len(stored.classes)))
     for pair in actual.pairs:
-        given, other = map(stored.classes.index, (pair.given, pair.predicted))
-        assert (pair.share.k, pair.share.n) == (table[given, other], table[given].sum())
+        label, other = map(stored.classes.index, (pair.given, pair.predicted))
+        assert (pair.share.k, pair.share.n) == (table[label, other], table[label].sum())
         assert pair.share.low < pair.share.value <= pair.share.high
     np.fill_diagonal(table, 0)
     assert [one.share.k for one in actual.pairs] == sorted(table.ravel(), reverse=True)[:10] or (
@@ -150,7 +150,7 @@ def test_neighbours_are_training_texts_that_are_alike(folder):
     texts = [some[0].upper() + " !", "nothing of the kind at all", f"{some[2]} sale"]
     planted = replace(train, ids=pl.Series(["x", "y", "z"]), texts=pl.Series(texts),
                       y=np.array([1, 0, 0]))  # fmt: skip
-    frame = actual.frame.with_columns(*beside(actual.frame, planted, ("a", "b")))
+    frame = actual.frame.with_columns(*neighbour_columns(actual.frame, planted, ("a", "b")))
     assert frame["near_id"].head(3).to_list() == ["x", None, "z"]
     assert frame["near_label"].head(3).to_list() == ["b", None, "a"]
     assert frame["near_similarity"][0] == 1
@@ -183,12 +183,12 @@ def test_a_rebuilt_corpus_has_no_text_of_the_training_part_left(folder):
     train = load_corpus(folder / "corpus").part("train")
     rebuilt = load_corpus(folder / "rebuilt").part("test")
     stored, _ = find_run(Store(folder / "store"), "tfidf_svm")
-    given = {"data": str(folder / "corpus")}
-    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", given)
+    sources = {"data": str(folder / "corpus")}
+    actual = evaluated_corpus("svm", stored, str(folder / "rebuilt"), "test", sources)
     same = np.isin(normalised(rebuilt.texts).to_numpy(), normalised(train.texts).to_numpy())
     assert (actual.leaks.leaked | ~same).all()
     assert actual.leaks.counts["words"] == same.sum() > 0.5 * len(rebuilt)
-    honest, kept = actual.judged(), actual.judged(keep_leaks=True)
+    honest, kept = actual.evaluate(), actual.evaluate(keep_leaks=True)
     assert honest.slices.overall.rows == (~actual.leaks.leaked).sum()
     assert kept.slices.overall.rows == len(rebuilt)
     assert kept.slices.overall.macro_f1.value > honest.slices.overall.macro_f1.value

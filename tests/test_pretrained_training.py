@@ -150,11 +150,11 @@ def test_a_run_that_stopped_goes_on_to_the_same_bits(bert, corpus, tune, tmp_pat
 
     end, done = loop._Training.end_epoch, []
 
-    def stop(self, *given):
+    def stop(self, *args):
         if done:
             raise KeyboardInterrupt
         done.append(1)
-        return end(self, *given)
+        return end(self, *args)
 
     monkeypatch.setattr(loop._Training, "end_epoch", stop)
     with pytest.raises(KeyboardInterrupt):

@@ -79,8 +79,8 @@ def test_a_list_of_files_is_opened_again(tmp_path):
 def test_data_that_no_file_holds_are_asked_for(tmp_path):
     bars = synthetic_bars(900)
     store = _run(tmp_path, "synthetic", data=bars.frame())
-    for asked in (lambda given: payoff(store, "F", given),
-                  lambda given: finalize_named(store, "F", given, tmp_path / "b", device="cpu")):  # fmt: skip
+    for asked in (lambda sources: payoff(store, "F", sources),
+                  lambda sources: finalize_named(store, "F", sources, tmp_path / "b", device="cpu")):  # fmt: skip
         with pytest.raises(TruenessError) as caught:
             asked({})
         assert caught.value.code == "no_data"

@@ -32,7 +32,7 @@ class Diary(Listener):
         self.stage = stage
         self.amounts[stage] = [total, 0.0]
 
-    def begun(self, ids):
+    def started(self, ids):
         self.begins.append(ids[0])
 
     def advance(self, amount, text=""):

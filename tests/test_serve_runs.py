@@ -279,12 +279,12 @@ def test_a_run_that_trains_shows_its_curves(tmp_path, trained):
                 if Leases(Store(root)).epochs(key):
                     seen.append((key, running_places(bench, key)))
 
-    note = recorder.TOLD_EVERY_S
-    recorder.TOLD_EVERY_S = 0.0
+    note = recorder.REPORT_EVERY_S
+    recorder.REPORT_EVERY_S = 0.0
     try:
         run(campaign, Store(root), device="cpu", workers=0, listener=Watching())
     finally:
-        recorder.TOLD_EVERY_S = note
+        recorder.REPORT_EVERY_S = note
     key, places = seen[0]
     assert "Loss per epoch so far" in places["training"]
     assert not list((root / "status").rglob("*.epochs")), "nothing stays behind"

@@ -30,7 +30,7 @@ from trueness.runner import run
 from trueness.store import Store
 from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
-from trueness.text.given import given_texts
+from trueness.text.inputs import input_texts
 from trueness.text.synthetic import Catalogue
 from trueness.text.tables import Columns, Table
 
@@ -169,7 +169,7 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
     predictor = load(bundles[kind], device="cpu")
     promise = predictor.promise
     table = pl.DataFrame({"text": titles.texts, "language": titles.language})
-    actual = predictor.predict(given_texts(table, language_column="language")).frame
+    actual = predictor.predict(input_texts(table, language_column="language")).frame
     logits = predictor.logits(titles.texts)
     probabilities = promise.temperatures.probabilities(logits, titles.language)
     assert actual["label"].to_list() == [promise.classes[i] for i in logits.argmax(axis=1)]
@@ -187,20 +187,20 @@ def test_answers_follow_from_probability_language_and_threshold(folder, bundles,
 
 def test_further_classes_have_calibrated_probabilities(bundles):
     predictor = load(bundles["tfidf_logit"])
-    given = given_texts(["red shoe", "Kochbuch", "gold ring", ""])
-    first, every = predictor.predict(given).frame, predictor.predict(given, top=8).frame
+    inputs = input_texts(["red shoe", "Kochbuch", "gold ring", ""])
+    first, every = predictor.predict(inputs).frame, predictor.predict(inputs, top=8).frame
     assert every.select(first.columns).equals(first)
     columns = ["label", *(f"label_{i}" for i in range(2, 9))]
     p = every.select("calibrated", *(f"calibrated_{i}" for i in range(2, 9))).to_numpy()
     assert (np.diff(p, axis=1) <= 0).all()
     np.testing.assert_allclose(p.sum(axis=1), 1)
-    for row, shares in zip(predictor.probabilities(given), p, strict=True):
+    for row, shares in zip(predictor.probabilities(inputs), p, strict=True):
         np.testing.assert_allclose(np.sort(row)[::-1], shares)
     assert all(sorted(row) == list(predictor.promise.classes)
                for row in every.select(columns).iter_rows())  # fmt: skip
     for top in (0, 9, 2.5):
         with pytest.raises(TruenessError) as caught:
-            predictor.predict(given, top=top)
+            predictor.predict(inputs, top=top)
         assert caught.value.code == "number"
 
 
@@ -221,30 +221,30 @@ def test_further_classes_are_printed_and_written(bundles, tmp_path, capsys, monk
 
 def test_languages_are_told_in_use_as_they_were_in_the_corpus(bundles, tmp_path):
     """By the n-grams of the corpus where they were given, by the detector alone where not."""
-    predictor, given = load(bundles["tfidf_logit"]), given_texts(["Slim fit cotton shirt, navy"])
+    predictor, inputs = load(bundles["tfidf_logit"]), input_texts(["Slim fit cotton shirt, navy"])
     assert predictor.language_model is not None
-    assert predictor.predict(given).frame["language"].to_list() == ["en"]
+    assert predictor.predict(inputs).frame["language"].to_list() == ["en"]
     copy = tmp_path / "detected"
     shutil.copytree(bundles["tfidf_logit"], copy)
     content = read_json(copy / DESCRIPTION)
     content["data"]["gate"] = 0.5
     write_json(copy / DESCRIPTION, content)
-    assert load(copy).predict(given).frame["language"].to_list() == ["und"]
+    assert load(copy).predict(inputs).frame["language"].to_list() == ["und"]
     model = bundles["tfidf_logit"] / "languages" / "model.npz"
     other = tmp_path / "damaged"
     shutil.copytree(bundles["tfidf_logit"], other)
     (other / "languages" / "model.npz").write_bytes(model.read_bytes()[:-9])
     with pytest.raises(TruenessError) as caught:
-        load(other).predict(given)
+        load(other).predict(inputs)
     assert caught.value.code == "damaged"
 
 
 def test_texts_are_answered_in_portions_as_all_at_once(bundles, monkeypatch):
     predictor = load(bundles["tfidf_logit"])
-    given = given_texts([f"red shoe {i}" for i in range(30)])
-    whole = predictor.predict(given).frame
+    inputs = input_texts([f"red shoe {i}" for i in range(30)])
+    whole = predictor.predict(inputs).frame
     monkeypatch.setattr("trueness.bundle.classifying.PORTION", 7)
-    assert predictor.predict(given).frame.equals(whole)
+    assert predictor.predict(inputs).frame.equals(whole)
 
 
 def test_rows_without_a_text_abstain_and_unseen_languages_are_told(bundles):
@@ -261,10 +261,10 @@ def test_rows_without_a_text_abstain_and_unseen_languages_are_told(bundles):
 
 @pytest.fixture
 def stdin(monkeypatch):
-    def given(content):
+    def piped(content):
         monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
 
-    return given
+    return piped
 
 
 def _predicted(capsys, bundle, *words):
@@ -387,33 +387,33 @@ def test_what_is_no_text_a_line_is_refused(bundles, stdin, tmp_path, capsys, nam
     assert "codec" not in err
     stdin(content)
     with pytest.raises(TruenessError) as caught:
-        given_texts(data)
+        input_texts(data)
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize(
-    ("content", "texts", "told"),
+    ("content", "texts", "n_notes"),
     [
         (b"Jeans, blue, 32\n", ["Jeans, blue, 32"], 0), (b"title\nred shoe\n", ["title", "red shoe"], 1),
         (b"red shoe\n\ntext\n", ["red shoe", "", "text"], 0), (b"{red} shoe\n", ["{red} shoe"], 0),
         ("\ufeffred".encode("utf-16-le"), ["red"], 0), (b"", [], 0),
     ],
 )  # fmt: skip
-def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, told):
+def test_lines_are_texts_and_a_name_of_a_column_is_told(stdin, content, texts, n_notes):
     stdin(content)
     if not texts:
         with pytest.raises(TruenessError) as caught:
-            given_texts("-")
+            input_texts("-")
         assert caught.value.code == "no_text"
         return
-    given = given_texts("-")
-    assert (given.texts.to_list(), len(given.notes)) == (texts, told)
+    inputs = input_texts("-")
+    assert (inputs.texts.to_list(), len(inputs.notes)) == (texts, n_notes)
 
 
 def test_a_separator_of_no_table_is_refused(stdin):
     stdin(b"red shoe\n")
     with pytest.raises(TruenessError) as caught:
-        given_texts("-", separator=";")
+        input_texts("-", separator=";")
     assert caught.value.code == "no_option"
 
 
@@ -440,12 +440,12 @@ RECIPE = {
 def test_columns_of_the_corpus_are_taken_where_they_are_there(bundles):
     table = pl.DataFrame({"nr": [7, 8], "title": ["red", "rote"], "more": ["shoe", None],
                           "lang": ["en", "de"], "language": ["fr", "fr"]})  # fmt: skip
-    given = given_texts(table, recipe=RECIPE)
-    assert given.texts.to_list() == ["red shoe", "rote"]
-    assert given.ids.tolist() == ["7", "8"]
-    assert given.languages.tolist() == ["en", "de"]
-    assert len(given.notes) == 3
-    named = given_texts(
+    inputs = input_texts(table, recipe=RECIPE)
+    assert inputs.texts.to_list() == ["red shoe", "rote"]
+    assert inputs.ids.tolist() == ["7", "8"]
+    assert inputs.languages.tolist() == ["en", "de"]
+    assert len(inputs.notes) == 3
+    named = input_texts(
         table, ["more"], language_column="language", id_column="title", recipe=RECIPE
     )
     assert (named.texts.to_list(), named.ids.tolist()) == (["shoe", ""], ["red", "rote"])
@@ -454,11 +454,11 @@ def test_columns_of_the_corpus_are_taken_where_they_are_there(bundles):
 
 def test_a_column_of_languages_that_is_not_read_is_told_and_ids_that_repeat_name_nothing():
     table = pl.DataFrame({"nr": [7, 7], "text": ["red", "blue"], "language": ["en", "de"]})
-    given = given_texts(table, recipe={**RECIPE, "language": None})
-    assert given.languages is None
-    assert given.ids is None
-    assert ["language" in note or "nr" in note for note in given.notes] == [True, True]
-    assert given_texts(table.drop("language")).notes == ()
+    inputs = input_texts(table, recipe={**RECIPE, "language": None})
+    assert inputs.languages is None
+    assert inputs.ids is None
+    assert ["language" in note or "nr" in note for note in inputs.notes] == [True, True]
+    assert input_texts(table.drop("language")).notes == ()
 
 
 def test_a_bundle_knows_the_columns_that_its_corpus_was_built_from(tmp_path, capsys):
@@ -677,21 +677,21 @@ def test_labels_that_cannot_be_used_are_refused(folder, bundles, tmp_path, label
 @pytest.mark.parametrize(
     "harm",
     [
-        lambda told: told.update(task="table"), lambda told: told["promise"].pop("temperatures"),
-        lambda told: told["promise"].update(classes=["one"]),
-        lambda told: told["promise"]["temperatures"].update(common=0.0),
-        lambda told: told["promise"]["classes"].append("more"),
-        lambda told: told["members"][0].update(form="constant"),
-        lambda told: told["members"][0]["settings"].clear(),
+        lambda content: content.update(task="table"), lambda content: content["promise"].pop("temperatures"),
+        lambda content: content["promise"].update(classes=["one"]),
+        lambda content: content["promise"]["temperatures"].update(common=0.0),
+        lambda content: content["promise"]["classes"].append("more"),
+        lambda content: content["members"][0].update(form="constant"),
+        lambda content: content["members"][0]["settings"].clear(),
     ],
 )  # fmt: skip
 def test_a_changed_description_is_refused(bundles, tmp_path, harm):
     import shutil
 
     shutil.copytree(bundles["tfidf_logit"], tmp_path / "b")
-    told = read_json(tmp_path / "b" / DESCRIPTION)
-    harm(told)
-    write_json(tmp_path / "b" / DESCRIPTION, told)
+    content = read_json(tmp_path / "b" / DESCRIPTION)
+    harm(content)
+    write_json(tmp_path / "b" / DESCRIPTION, content)
     with pytest.raises(TruenessError) as caught:
         trueness.load(tmp_path / "b").predict(["red shoe"])
     assert caught.value.code == "damaged"

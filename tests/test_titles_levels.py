@@ -274,11 +274,11 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     code, out, _ = call(capsys, "predict", bundle, "--data", data, "--language-column", "lang",
                         "--id-column", "key", "--json")  # fmt: skip
     rows = json.loads(out)["rows"]
-    given = [row for row in rows if row["answer"] == ANSWERED]
-    parents = [row for row in given if row["label"] in ("Home", "Play")]
+    answered = [row for row in rows if row["answer"] == ANSWERED]
+    parents = [row for row in answered if row["label"] in ("Home", "Play")]
     assert (code, bool(parents)) == (0, True)
     assert all(" %, " in row["odd"] for row in parents)  # why it is no leaf
-    assert not any(" %, " in row["odd"] for row in given if row not in parents)
+    assert not any(" %, " in row["odd"] for row in answered if row not in parents)
     assert all(0 < row["score"] <= 1 and 0 < row["calibrated"] <= 1 for row in rows)
     assert any(row["answer"] == ABSTAINS for row in rows)
     truth = dict(zip(test.ids, np.array(load_corpus(folder / "corpus").classes)[test.y],
@@ -287,8 +287,8 @@ def test_a_bundle_answers_by_parents_and_monitor_takes_them_as_right(folder, tmp
     pl.DataFrame({"id": list(truth), "y": list(truth.values())}).write_csv(labels)
     code, out, _ = call(capsys, "monitor", bundle, "--labels", labels, "--json")
     actual = json.loads(out)["precision"]
-    right = sum(truth[row["id"]].startswith(row["label"]) for row in given)
-    assert (actual["k"], actual["n"]) == (right, len(given))
+    right = sum(truth[row["id"]].startswith(row["label"]) for row in answered)
+    assert (actual["k"], actual["n"]) == (right, len(answered))
 
 
 def test_the_promise_says_what_parents_promise_and_reads_itself(folder):
@@ -297,5 +297,5 @@ def test_the_promise_says_what_parents_promise_and_reads_itself(folder):
     one, _ = find_run(Store(folder / "store"), "tfidf_logit")
     promise = class_promise_of(one, PRECISION)
     assert ClassPromise.from_dict(json.loads(json.dumps(promise.to_dict()))) == promise
-    assert any("class of level 1" in line for line in promise.told())
+    assert any("class of level 1" in line for line in promise.summary())
     assert class_promise_of(one).parents == ()  # without a precision every leaf is answered

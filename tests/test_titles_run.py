@@ -102,9 +102,9 @@ def test_equal_runs_on_titles_have_equal_keys():
     assert key(classification={"kind": "focal", "gamma": 0}) == plain
     assert key(classification={"kind": "logitadjusted", "tau": 0}) == plain
     assert key(classification={"kind": "ldam", "max_margin": 0}) == plain
-    beside = {"kind": "focal", "gamma": 2, "smooth": "beside"}
-    assert key(classification=beside) == key(classification={**beside, "smooth": "product"})
-    smoothed = {**beside, "smoothing": 0.1}
+    focal = {"kind": "focal", "gamma": 2, "smooth": "beside"}
+    assert key(classification=focal) == key(classification={**focal, "smooth": "product"})
+    smoothed = {**focal, "smoothing": 0.1}
     assert key(classification=smoothed) != key(classification={**smoothed, "smooth": "product"})
 
 
@@ -222,7 +222,7 @@ def test_a_beginning_that_nobody_stored_is_refused_at_once(folder, tmp_path):
     assert not (tmp_path / "store").exists()
 
 
-def _judged(store, **options):
+def _leaderboard(store, **options):
     (group,) = leaderboard(store, "tiny", **options).groups
     return group
 
@@ -235,29 +235,29 @@ def test_a_leaderboard_compares_with_the_reference_that_its_campaign_declared(fo
     board = leaderboard(kept, "tiny")
     assert board.title == "Which is best?"
     assert board.groups[0].classes.comparison.reference == "tfidf_logit"
-    assert _judged(Store(folder / "store")).classes.comparison.reference == "A"
-    assert _judged(kept, reference="B").classes.comparison.reference == "B"
+    assert _leaderboard(Store(folder / "store")).classes.comparison.reference == "A"
+    assert _leaderboard(kept, reference="B").classes.comparison.reference == "B"
 
 
 def test_nothing_is_compared_while_the_reference_is_not_trained(folder, store, tmp_path):
     kept = Store(shutil.copytree(folder / "store", tmp_path / "store"))
     kept.write_campaign("tiny", {"Z": "0123456789ab"}, "", "Z")  # an id that has no run yet
-    group = _judged(kept)
+    group = _leaderboard(kept)
     assert group.classes.comparison is None
     assert group.classes.verdict_text.startswith("Nothing is compared yet: Z")
-    assert [m.name for m in group.candidates] == [m.name for m in _judged(store).candidates]
+    assert [m.name for m in group.candidates] == [m.name for m in _leaderboard(store).candidates]
     document = leaderboard(kept, "tiny").document()
     assert sum("Nothing is compared yet" in text for text in document.sentences()) == 1
     with pytest.raises(StoreError) as caught:
-        _judged(kept, reference="Z")
+        _leaderboard(kept, reference="Z")
     assert caught.value.code == "no_reference"
 
 
 def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store):
-    def judged(**options):
+    def groups(**options):
         return leaderboard(store, "tiny", access=("text run", ""), reference="A", **options).groups
 
-    (before,), (group,) = judged(), judged()
+    (before,), (group,) = groups(), groups()
     assert (group.access.times - before.access.times, group.access.n_candidates) == (0, 2)
     methods = group.classes.comparison.methods
     assert set(methods) == {"majority", "tfidf_logit", "tfidf_svm", "wordllama", "A", "B"}
@@ -265,7 +265,7 @@ def test_methods_are_judged_together_and_the_test_part_is_counted(folder, store)
     assert methods["majority"].majority_degraded == "yes"
     assert group.sort == "worst_group"
     seen = (store.root / "ledger.jsonl").read_text().count('"test"')
-    (opened,) = judged(part="test", opened=True)
+    (opened,) = groups(part="test", opened=True)
     assert (store.root / "ledger.jsonl").read_text().count('"test"') == seen + 1
     assert opened.n == len(load_corpus(folder / "corpus").part("test"))
 
@@ -364,9 +364,9 @@ def test_train_show_and_evaluate_by_command(folder, tmp_path, capsys):
     _cli("show", key, "--store", store, "--json")
     assert json.loads(capsys.readouterr().out)["part"] == "validation"
     _cli("text", "evaluate", key, "--store", store, "--corpus", folder / "corpus", "--json")
-    judged = json.loads(capsys.readouterr().out)
-    assert judged["overall"]["rows"] > 100
-    assert judged["data"] == f"corpus {folder / 'corpus'}"
+    evaluation = json.loads(capsys.readouterr().out)
+    assert evaluation["overall"]["rows"] > 100
+    assert evaluation["data"] == f"corpus {folder / 'corpus'}"
     _cli("text", "evaluate", "tfidf_svm", "--store", store, "--corpus", folder / "corpus", "--json")
     assert json.loads(capsys.readouterr().out)["leaks"]["leaked"] < 5
     _cli("leaderboard", "--store", store, "--json")

@@ -45,7 +45,7 @@ experiments:
 """
 
 
-class Heard(Listener):
+class NoteListener(Listener):
     """Collects notes, and epochs as work that networks took."""
 
     def __init__(self):
@@ -72,16 +72,16 @@ def bars_of(folder, rows, bars=BARS):
 
 def carried(folder, rows, update=False, bars=BARS, baselines=False):
     """Campaign, store, summary and notes of a run on so many bars."""
-    store, heard = Store(folder / "store"), Heard()
+    store, listener = Store(folder / "store"), NoteListener()
     campaign = load_campaign(
         folder / "growing.yaml", data=bars_of(folder, rows, bars),
         store=store, update=update,
     )  # fmt: skip
     if not baselines:
         campaign = replace(campaign, baselines=())
-    summary = run(campaign, store, device="cpu", workers=0, listener=heard, update=update)
+    summary = run(campaign, store, device="cpu", workers=0, listener=listener, update=update)
     assert summary.failed == []
-    return campaign, store, summary, heard.notes
+    return campaign, store, summary, listener.notes
 
 
 def spec_of(campaign, id_):

@@ -126,7 +126,7 @@ def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatc
         def note(self, text):
             notes.append(text)
 
-    campaign = load_campaign(folder / "v.yaml", told=Listener())
+    campaign = load_campaign(folder / "v.yaml", listener=Listener())
     assert {e.id: e.spec.key for e in campaign.entries} == {
         k: v for k, v in keys.items() if k != "wordllama"
     }
@@ -169,7 +169,7 @@ def test_the_seed_decides_what_a_network_head_becomes(folder, tmp_path):
 @pytest.mark.parametrize("id_", ["L", "N"])
 def test_own_vectors_are_taken_into_the_bundle(folder, tmp_path, id_):
     finalize_named(Store(folder / "store"), id_, {"data": folder / "corpus"}, tmp_path / "b",
-                   beside=folder, device="cpu")  # fmt: skip
+                   base_folder=folder, device="cpu")  # fmt: skip
     predictor = load(tmp_path / "b")
     test = load_corpus(folder / "corpus").part("test")
     logits = predictor.logits(test.texts)
@@ -188,14 +188,14 @@ def test_a_bundle_needs_the_vectors_of_the_run(folder, tmp_path, capsys, monkeyp
     assert "own.vec" in err
     corpus = load_corpus(folder / "corpus")
     words_file(tmp_path / "own.vec", corpus, seed=1)
-    for id_, beside, code in (("L", tmp_path, "other_files"), ("I", folder, "no_encoder")):
+    for id_, base_folder, code in (("L", tmp_path, "other_files"), ("I", folder, "no_encoder")):
         with pytest.raises(TruenessError) as caught:
             finalize_named(Store(folder / "store"), id_, {"data": folder / "corpus"}, tmp_path / "b",
-                           beside=beside, device="cpu")  # fmt: skip
+                           base_folder=base_folder, device="cpu")  # fmt: skip
         assert caught.value.code == code
     with pytest.raises(TruenessError) as caught:
         finalize_named(Store(folder / "store"), "N", {"data": folder / "corpus"}, tmp_path / "b",
-                       beside=folder, refit=False)  # fmt: skip
+                       base_folder=folder, refit=False)  # fmt: skip
     assert caught.value.code == "no_weights"
     assert not (tmp_path / "b").exists()
 

@@ -15,7 +15,7 @@ from trueness.owners import peak_memory
 from trueness.store import Store
 from trueness.store.leases import Leases
 
-TOLD_EVERY_S = 2.0
+REPORT_EVERY_S = 2.0
 """Seconds between two notes on progress in the store."""
 
 
@@ -25,7 +25,7 @@ class Listener:
     def start(self, stage: str, total: float) -> None:
         """A stage begins that takes at most so much work."""
 
-    def begun(self, ids: list[str]) -> None:
+    def started(self, ids: list[str]) -> None:
         """Experiments that are fitted from now on."""
 
     def advance(self, amount: float, text: str = "") -> None:
@@ -61,7 +61,7 @@ class RunRecorder:
         self.epochs: list[Epoch] = []
         self.jobs: Sequence[Job] = ()
         self.left: list[float] = []
-        self.stage, self.word, self.done, self.total, self.told = "", "", 0.0, 0.0, 0.0
+        self.stage, self.word, self.done, self.total, self.reported_at = "", "", 0.0, 0.0, 0.0
         self.stage_began = time.monotonic()
         self.began = datetime.now(UTC).isoformat(timespec="seconds")
 
@@ -101,7 +101,7 @@ class RunRecorder:
             self.leased.add(spec.key)
         for spec in specs:
             self.running[spec.key] = self._ids(spec)
-            self.listener.begun(self._ids(spec))
+            self.listener.started(self._ids(spec))
         self._tell()
         return True
 
@@ -115,7 +115,7 @@ class RunRecorder:
                 f"two minutes after its last sign of life"
             )
 
-    def hear(self, position: int, event: Step | str) -> None:
+    def on_event(self, position: int, event: Step | str) -> None:
         """Work that was done, or a note."""
         ids = " = ".join(self._ids(self.jobs[position].specs[0]))
         if isinstance(event, str):
@@ -201,11 +201,11 @@ class RunRecorder:
         self.done += amount
         self.word = text or self.word
         self.listener.advance(amount, text)
-        if time.monotonic() - self.told > TOLD_EVERY_S:
+        if time.monotonic() - self.reported_at > REPORT_EVERY_S:
             self._tell()
 
     def _tell(self) -> None:
-        self.told = time.monotonic()
+        self.reported_at = time.monotonic()
         content = {
             "began": self.began, "stage": self.stage, "done": self.done, "total": self.total,
             "running": [" = ".join(ids) for ids in self.running.values()],

@@ -132,29 +132,31 @@ def run(
     todo = plan(campaign, store, retry=retry, examples=examples)
     todo.check(setting)
     ranks, name = init_distributed(where.name)
-    heard = listener if listener is not None and ranks.first else Listener()
+    rank_listener = listener if listener is not None and ranks.first else Listener()
     setting = replace(setting, device=replace(where, name=name), ranks=ranks)
     if update or announce:
-        setting = replace(setting, continues=_continued(campaign, todo, heard, update=update))
+        setting = replace(
+            setting, continues=_continued(campaign, todo, rank_listener, update=update)
+        )
     here = name == "cpu" and ranks.world == 1
     own = Pool(pool_size(workers, len(todo.specs)) if here else 0)
     with own if pool is None else contextlib.nullcontext(pool) as workforce:
         workforce.start()
         workforce.check(lambda: todo.jobs(todo.specs, setting))
-        recorder = RunRecorder(campaign, store, heard, setting)
+        recorder = RunRecorder(campaign, store, rank_listener, setting)
         work = _Work(recorder, todo, setting, workforce, until, prune)
         return work.carry_out(min(workforce.size, len(todo.specs)) if announce else None)
 
 
 def _continued(
-    campaign: Campaign, todo: Plan, heard: Listener, *, update: bool
+    campaign: Campaign, todo: Plan, listener: Listener, *, update: bool
 ) -> dict[str, Continued]:
     """What runs continue, if that is wanted; the listener is told what there is."""
     result = predecessors(campaign, todo.store, todo.specs)
     made, note = continued(result, todo) if update and todo.specs else ({}, result.offer)
     for line in [note, *(result.refusals if update else [])]:
         if line:
-            heard.note(line)
+            listener.note(line)
     return made
 
 
@@ -237,15 +239,15 @@ class _Work:
         stages = dict.fromkeys(engine_of(job.engine).stage for job in jobs)
         self.recorder.start(", ".join(stages), jobs)
 
-        def hear(position: int, event: Step | str | Question) -> bool:
+        def on_event(position: int, event: Step | str | Question) -> bool:
             if isinstance(event, Question):
                 return self.prune is not None and self.prune(*event.content)
-            self.recorder.hear(position, event)
+            self.recorder.on_event(position, event)
             return False
 
         alone = len(jobs) == 1 and engine_of(jobs[0].engine).alone
         for position, answer in self.pool.map(
-            carry_out, jobs, hear, self.recorder.begin, self.until, alone=alone
+            carry_out, jobs, on_event, self.recorder.begin, self.until, alone=alone
         ):
             self.recorder.take(position, answer)
 

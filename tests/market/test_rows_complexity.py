@@ -31,7 +31,7 @@ from trueness.market.indicators import CATALOGUE, complexity
 from trueness.market.indicators.frame import Frame
 
 ROWS = {row.name: row for row in complexity.ROWS}
-CUTS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
+TRUNCATIONS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 SLOW = ("lyapunov", "correlation_dim", "mfdfa", "emd", "dfa", "approx")
 SLOW_ROWS, COMPARED_FROM = range(900, 1500), 1100
 
@@ -441,7 +441,7 @@ def test_first_value_comes_when_declared(name, table):
 
 def test_no_column_looks_ahead(bars, table):
     """Also the two that did in the reference, and every compiled window."""
-    for cut in CUTS:
+    for cut in TRUNCATIONS:
         for name, values in columns(bars.head(cut)).items():
             np.testing.assert_allclose(
                 values, table[name][:cut], rtol=1e-9, atol=1e-9, err_msg=f"{name} at {cut}"

@@ -82,7 +82,7 @@ def run(
         if isinstance(campaign, str | Path):
             campaign = load_campaign(
                 campaign, data=data, vix=vix, features=features, protocol=protocol, recipe=recipe,
-                seeds=seeds, settings=settings, told=shown, store=kept, update=update,
+                seeds=seeds, settings=settings, listener=shown, store=kept, update=update,
             ).select(ids, priorities)  # fmt: skip
         with pool_on(on, workers) as pool:
             summary = carry_out(

@@ -29,7 +29,7 @@ GIVEN = "given"
 
 
 def words_of(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], asked: Asked, *, device: str = "auto",
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked, *, device: str = "auto",
     access: tuple[str, str] | None = None, progress: Progress | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of a run, see `word_importance`, or of a bundle.
@@ -41,7 +41,7 @@ def words_of(
     store : Store or MemoryStore
     wanted : str
         Id or key of a run, or the folder of a bundle.
-    given : mapping
+    sources : mapping
         Corpus of a run, or texts for a bundle, as ``data``.
     asked : Asked
     device : str
@@ -54,16 +54,16 @@ def words_of(
     TruenessError
         As `word_importance`; of a bundle with code ``not_titles``, ``no_data`` without texts,
         ``no_option`` for the test part, which it was fitted on, and those of
-        `trueness.text.given.given_texts`.
+        `trueness.text.inputs.input_texts`.
     """
     if not is_bundle(wanted):
-        return word_importance(store, wanted, given, asked, device=device, access=access,
+        return word_importance(store, wanted, sources, asked, device=device, access=access,
                                progress=progress)  # fmt: skip
-    return _of_bundle(wanted, given, asked, device, progress or Silent())
+    return _of_bundle(wanted, sources, asked, device, progress or Silent())
 
 
 def _of_bundle(
-    folder: str, given: Mapping[str, Any], asked: Asked, device: str, progress: Progress
+    folder: str, sources: Mapping[str, Any], asked: Asked, device: str, progress: Progress
 ) -> WordImportance:
     predictor = load(folder, device=device)
     if not isinstance(predictor, TitlesPredictor):
@@ -76,8 +76,8 @@ def _of_bundle(
                             "well; leave it out", "no_option")  # fmt: skip
     if asked.text is not None:
         classes = predictor.promise.classes
-        return of_text(*about, predictor.logits, classes, asked, given, predictor.recipe)
-    read = predictor.load_if_given(given)
+        return of_text(*about, predictor.logits, classes, asked, sources, predictor.recipe)
+    read = predictor.load_if_given(sources)
     if read is None:
         raise TruenessError(f"{folder} was fitted on all texts of its corpus; give others as "
                             "--data FILE, or one as --text", "no_data")  # fmt: skip
@@ -91,9 +91,9 @@ def _of_bundle(
                                    fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes
-    result, judged = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
+    result, n_evaluated = mean_effects(words, row, effects, cluster, classes, CONFIDENCE)
     return WordImportance(
-        *about, GIVEN, len(chosen), len(every), len(set(words)), judged, CONFIDENCE, classes,
+        *about, GIVEN, len(chosen), len(every), len(set(words)), n_evaluated, CONFIDENCE, classes,
         result, None, asked.seed,
         (*read.notes, "texts that differ count as independent: where several are about one "
                       "product, intervals are too narrow"),

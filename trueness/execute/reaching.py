@@ -29,12 +29,12 @@ def check_answers(address: str) -> None:
                         "no_cluster") from None  # fmt: skip
 
 
-def told(error: BaseException) -> str:
+def message_of(error: BaseException) -> str:
     r"""What an error says in one line; Ray begins some with words that name nothing.
 
     Examples
     --------
-    >>> told(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
+    >>> message_of(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
     'Initialization failure from server: why'
     """
     line = first_line(error)

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from trueness.document import Beside, Column, Document, Figure, Section, Sentence, Style, Table
+from trueness.document import Column, Document, Figure, HConcat, Section, Sentence, Style, Table
 from trueness.document.numbers import count, decimal, level, plural
 from trueness.judge.judgement import SCHEMA
 from trueness.market import (
@@ -93,7 +93,7 @@ class FeatureAudit:
         a = self.audit
         return {
             "schema": SCHEMA, "kind": "feature_audit", "tier": a.tier, "data": a.source,
-            "cuts": a.cuts, "features": [c.to_dict() for c in a.columns],
+            "cuts": a.truncations, "features": [c.to_dict() for c in a.columns],
             "training_rows": a.n_train, "validation_rows": a.n_validation, "found": self.groups(),
             "associated_with_label": [c.name for c in self.associated()], "notes": list(a.notes),
         }  # fmt: skip
@@ -118,12 +118,12 @@ class FeatureAudit:
                 Sentence(f"{_look_ahead(self.looking_ahead)} {associated}", "verdict"),
                 *(Sentence(note, "note") for note in a.notes),
                 Section("Findings", [_findings(self.groups())]),
-                Section("Association with the label", [_label_table(related), Beside(pictures)]),
+                Section("Association with the label", [_label_table(related), HConcat(pictures)]),
                 Section("All features", [_every(a.columns)], folded=True),
             ],
             f"{a.source}; {plural(n, 'feature')} recomputed on data cut off at "
-            f"{plural(len(a.cuts), 'point')}; label and drift on {count(a.n_train)} training and "
-            f"{count(a.n_validation)} validation rows",
+            f"{plural(len(a.truncations), 'point')}; label and drift on {count(a.n_train)} "
+            f"training and {count(a.n_validation)} validation rows",
         )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from trueness.checks import CHECKS, Finding, NotApplicable, next_move
 from trueness.document import (
-    Beside,
     Column,
     Figure,
+    HConcat,
     Items,
     Part,
     Section,
@@ -148,7 +148,7 @@ def run_parts(model: Model) -> list[Part]:
             drawn.insert(0, reliability(part, rule.block, rule.confidence))
     except TruenessError as error:
         return [*parts, Sentence(str(error), "warning")]
-    return [*parts, Beside([figure for figure in drawn if figure is not None])]
+    return [*parts, HConcat([figure for figure in drawn if figure is not None])]
 
 
 def run_sections(model: Model) -> list[Part]:

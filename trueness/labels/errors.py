@@ -79,7 +79,7 @@ class How:
 
 
 def errors(
-    store: AnyStore, wanted: str, given: Mapping[str, Any], how: How | None = None, *,
+    store: AnyStore, wanted: str, sources: Mapping[str, Any], how: How | None = None, *,
     access: tuple[str, str] | None = None, progress: Progress | None = None,
 ) -> Errors | BinaryErrors:  # fmt: skip
     """Errors of a run, the surest first.
@@ -94,7 +94,7 @@ def errors(
     store : Store or MemoryStore
     wanted : str
         Id or key.
-    given : mapping
+    sources : mapping
         Corpus as ``data``; that of the record without it.
     how : How, optional
     access : tuple of str, optional
@@ -113,15 +113,15 @@ def errors(
     if run.spec.task.kind != "titles":
         how.check_about_texts(name)
         return binary_errors(store, name, run, how.top, access)
-    corpus = corpus_of(run, name, given)
+    corpus = corpus_of(run, name, sources)
     part = "test" if how.opened else run.estimands.measured_on
     titles, rows = corpus.part(part), run.predictions().part(part)
     how.asked.check(rows.classes, np.unique(titles.language).tolist())
-    scorer = _scorer(run, name, given, how)
+    scorer = _scorer(run, name, sources, how)
     recorded = record_access(store, [run], *access, part=part, opened=how.opened) if access else ""
     result = errors_of((name, run.key, run.record["label"]), part, rows, _texts(titles),
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
-    near = beside(result.frame, corpus.part("train"), corpus.classes)
+    near = neighbour_columns(result.frame, corpus.part("train"), corpus.classes)
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
     return _worded(result, scorer, run, progress or Silent())
 
@@ -149,7 +149,7 @@ def every_text(run: Run, name: str) -> pl.DataFrame:
     part = run.estimands.measured_on
     rows = run.predictions().part(part)
     result = answered(rows, _texts(corpus.part(part)), _probabilities(run, rows))
-    return result.with_columns(*beside(result, corpus.part("train"), corpus.classes))
+    return result.with_columns(*neighbour_columns(result, corpus.part("train"), corpus.classes))
 
 
 def _texts(titles: Titles) -> pl.DataFrame:
@@ -161,12 +161,14 @@ def _probabilities(run: Run, rows: Predictions) -> NDArray[np.float64]:
     return probabilities_of(rows.scores, rows.group, run)
 
 
-def _scorer(run: Run, name: str, given: Mapping[str, Any], how: How) -> Logits | None:
+def _scorer(run: Run, name: str, sources: Mapping[str, Any], how: How) -> Logits | None:
     """What scores texts, if that is cheap or was asked for."""
-    return scorer_of(run, name, given, how.device) if keeps_weights(run) or how.refit else None
+    return scorer_of(run, name, sources, how.device) if keeps_weights(run) or how.refit else None
 
 
-def beside(frame: pl.DataFrame, train: Titles, classes: Sequence[str]) -> list[pl.Series]:
+def neighbour_columns(
+    frame: pl.DataFrame, train: Titles, classes: Sequence[str]
+) -> list[pl.Series]:
     """The most similar training text of each text, where one is similar.
 
     Parameters

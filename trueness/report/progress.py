@@ -73,7 +73,7 @@ class ProgressListener:
             self.progress.remove_task(self.task)
         self.task, self.running = self.progress.add_task(stage, total=total, text=""), []
 
-    def begun(self, ids: list[str]) -> None:
+    def started(self, ids: list[str]) -> None:
         """Remember what is being trained."""
         self.running.append(" = ".join(ids))
 
@@ -89,8 +89,8 @@ class ProgressListener:
         self.done += 1
         estimates = {n: Estimate.from_dict(e) for n, e in record["estimates"].items()}
         name, top = " = ".join(ids), "precision@"
-        cuts = [n.removeprefix(top) for n in estimates if n.startswith(top)]
-        budgets = [int(cut) for cut in cuts if cut.isdecimal()]
+        suffixes = [n.removeprefix(top) for n in estimates if n.startswith(top)]
+        budgets = [int(cut) for cut in suffixes if cut.isdecimal()]
         if budgets:
             headline = f"{name}, precision at top {max(budgets)}"
             self._keep_best(headline, estimates[f"{top}{max(budgets)}"])

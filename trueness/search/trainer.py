@@ -213,8 +213,8 @@ class Trainer:
     def _campaign(self, entries: list[Entry]) -> Campaign:
         search = self.search
         return Campaign(
-            search.name, search.title, search.ground.kind, baselines_of(entries), tuple(entries),
-            search.ground.data, folder=search.ground.file.parent,
+            search.name, search.title, search.context.kind, baselines_of(entries), tuple(entries),
+            search.context.data, folder=search.context.file.parent,
         )  # fmt: skip
 
     def _replicate(self, one: Proposal, extra: int) -> Spec:

@@ -25,15 +25,15 @@ _CHARACTERS = 160
 
 
 def near_duplicates(
-    finder: DuplicateFinder, folder: Path, heard: Progress, mark: str | None = None
+    finder: DuplicateFinder, folder: Path, progress: Progress, mark: str | None = None
 ) -> NDArray[np.int64]:
     """Cluster of near-duplicates of every text of the shards, up to a mark, (n,)."""
     paths = shard_paths(folder)
-    heard.start("near-duplicates", len(paths))
+    progress.start("near-duplicates", len(paths))
     for path in paths:
         texts = pl.read_parquet(path, columns=["text"], glob=False)["text"]
         finder.add(titles_only(texts, mark))
-        heard.advance(1)
+        progress.advance(1)
     return finder.clusters()
 
 
