@@ -10,6 +10,8 @@
 # make test-all – everything but what needs a GPU, slow simulations included
 
 export OMP_NUM_THREADS ?= 1
+# every program that a test starts would compile the package anew
+unexport PYTHONDONTWRITEBYTECODE
 BIN = .venv/bin
 EXTRAS ?= dev text vectors pretrained serve onnx docs trackers
 
