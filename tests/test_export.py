@@ -135,6 +135,7 @@ def _inputs(file):
 # ------------------------------------------------------------------------------------- round trips
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "kind",
     [
@@ -173,6 +174,7 @@ def test_a_runtime_answers_as_the_bundle_for_days_nobody_trained_on(
     assert any("bf16" in note for note in actual["notes"]) == (kind == "half")
 
 
+@pytest.mark.long
 def test_windows_are_those_of_the_bars(folder, bundle_of, tmp_path):
     """What the file of rows holds is what the task makes of the bars: oldest row first, by name."""
     bundle = trueness.load(bundle_of("lightgbm"))
@@ -404,6 +406,7 @@ def test_models_of_trees_that_no_node_can_hold_are_refused():
 # ----------------------------------------------------------------------------------- what is kept
 
 
+@pytest.mark.long
 def test_metadata_hold_threshold_promise_and_columns_and_nothing_of_this_machine(
     folder, bundle_of, tmp_path
 ):
@@ -424,6 +427,7 @@ def test_metadata_hold_threshold_promise_and_columns_and_nothing_of_this_machine
     onnx.checker.check_model(onnx.load(tmp_path / "m.onnx"), full_check=True)
 
 
+@pytest.mark.long
 def test_without_data_random_rows_are_compared_and_said_to_be(folder, bundle_of, tmp_path, capsys):
     code, out, err = call(capsys, "export", bundle_of("xgboost"), tmp_path / "m.onnx")
     assert code == 0, err
@@ -431,6 +435,7 @@ def test_without_data_random_rows_are_compared_and_said_to_be(folder, bundle_of,
     assert (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys):
     (tmp_path / "m.onnx").write_text("an older one")
     code, out, err = call(
@@ -449,6 +454,7 @@ def test_the_command_tells_what_it_compared(folder, bundle_of, tmp_path, capsys)
     assert actual["outputs"] == list(actual["compared"]["largest_difference"])
 
 
+@pytest.mark.long
 def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeypatch, capsys):
     right = converters.CONVERTERS["lightgbm"]
 
@@ -472,6 +478,7 @@ def test_a_graph_that_answers_otherwise_is_not_kept(bundle_of, tmp_path, monkeyp
     assert caught.value.code == "differs"
 
 
+@pytest.mark.long
 def test_rounding_of_the_network_itself_is_no_fault_of_the_graph(
     folder, bundle_of, tmp_path, monkeypatch
 ):
@@ -489,6 +496,7 @@ def test_rounding_of_the_network_itself_is_no_fault_of_the_graph(
 # ---------------------------------------------------------------------------------------- bad input
 
 
+@pytest.mark.long
 def test_places_that_take_no_graph_are_refused(folder, bundle_of, tmp_path, capsys):
     (tmp_path / "folder.onnx").mkdir()
     (tmp_path / "file").write_text("x")
@@ -510,6 +518,7 @@ def test_places_that_take_no_graph_are_refused(folder, bundle_of, tmp_path, caps
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_other_data_than_the_model_knows_are_refused(folder, bundle_of, tmp_path):
     bundle = trueness.load(bundle_of("a20/logit"))
     synthetic_bars(ALL, seed=3).frame().write_csv(tmp_path / "other.csv")
@@ -523,6 +532,7 @@ def test_other_data_than_the_model_knows_are_refused(folder, bundle_of, tmp_path
     assert not (tmp_path / "m.onnx").exists()
 
 
+@pytest.mark.long
 def test_a_model_without_a_converter_is_refused_in_one_line(bundle_of, tmp_path, capsys):
     code, out, err = call(capsys, "export", bundle_of("unknown"), tmp_path / "m.onnx")
     assert (code, out, len(err.strip().splitlines())) == (2, "", 1), err
@@ -532,6 +542,7 @@ def test_a_model_without_a_converter_is_refused_in_one_line(bundle_of, tmp_path,
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("kind", "package"),
     [("bayes", "skl2onnx"), ("net", "onnxscript"), ("lightgbm", "onnxruntime"),
@@ -549,6 +560,7 @@ def test_a_package_that_is_not_there_is_named_with_its_extra(
     assert err.strip() == f"trueness: {package} is not installed; pip install 'trueness[onnx]'"
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("place", "value"),
     [(None, None), (("members", 0, "form"), "x"), (("members", 0, "form"), "network"),
@@ -579,6 +591,7 @@ def test_a_damaged_bundle_makes_no_graph(bundle_of, tmp_path, capsys, place, val
 # --------------------------------------------------------------------------------------------- docs
 
 
+@pytest.mark.long
 def test_the_lines_of_the_page_answer_without_trueness(folder, bundle_of, tmp_path, monkeypatch):
     """Executed as they stand, where importing trueness would fail."""
     page = (ROOT / "docs" / "how-to" / "export-onnx.md").read_text()

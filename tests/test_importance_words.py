@@ -167,6 +167,7 @@ def refused(code, call, *arguments, **how):
     assert error.value.code == code, error.value
 
 
+@pytest.mark.long
 def test_evaluated_texts_are_asked_about(folder):
     actual = asked(folder, texts=120)
     assert (actual.n, actual.part, actual.words >= actual.judged > 0) == (120, "validation", True)
@@ -177,6 +178,7 @@ def test_evaluated_texts_are_asked_about(folder):
     assert actual.document().sentences()
 
 
+@pytest.mark.long
 def test_an_effect_is_what_the_encoder_says_without_the_word(folder):
     store = Store(folder / "store")
     encoder = load_classifier(find_run(store, "A")[0], choose_device("cpu"))
@@ -187,6 +189,7 @@ def test_an_effect_is_what_the_encoder_says_without_the_word(folder):
         assert effect[name] == pytest.approx(whole[k] - shorter[k], abs=1e-4)
 
 
+@pytest.mark.long
 def test_one_text_is_taken_apart_in_its_order(folder):
     answer = trueness.importance("A", text=" Slim  fit shirt, navy ", store=folder / "store")
     actual = answer.to_dict()
@@ -199,6 +202,7 @@ def test_one_text_is_taken_apart_in_its_order(folder):
     assert asked(folder, text="alone", data=None).text.words == []
 
 
+@pytest.mark.long
 def test_the_test_part_stays_sealed(folder, capsys):
     store = folder / "store"
     corpus = ("--data", folder / "corpus", "--texts", 40)
@@ -216,6 +220,7 @@ def test_the_test_part_stays_sealed(folder, capsys):
     assert [one["opened"] for one in lines] == [False, True]
 
 
+@pytest.mark.long
 def test_what_cannot_be_asked_is_refused(folder, tmp_path):
     build(Catalogue(rows=600, seed=3), tmp_path / "other", Plan(0.15, 0.2))
     refused("other_data", word_importance, Store(folder / "store"), "A",
@@ -225,6 +230,7 @@ def test_what_cannot_be_asked_is_refused(folder, tmp_path):
     refused("number", asked, folder, texts=0)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("words", [("--by", "column"), ("--group", "x"), ("--partial", 1),
                                    ("--repeats", 3), ("--text", "")])  # fmt: skip
 def test_mistakes_are_one_line(folder, capsys, words):
@@ -232,6 +238,7 @@ def test_mistakes_are_one_line(folder, capsys, words):
     assert (status, out, len(err.strip().splitlines())) == (2, "", 1), err
 
 
+@pytest.mark.long
 def test_a_frame_has_a_row_per_word_and_class(folder):
     actual = asked(folder, texts=100)
     frame = actual.to_frame()

@@ -3,13 +3,15 @@
 import json
 import os
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("transformers")
-pytest.importorskip("peft")
+if find_spec("peft") is None:  # its import takes seconds
+    pytest.skip("needs peft", allow_module_level=True)
 
 from tests.tiny_pretrained import (
     TEXTS,

@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import polars as pl
 import pytest
 
 pytest.importorskip("transformers")
-pytest.importorskip("peft")
+if find_spec("peft") is None:  # its import takes seconds
+    pytest.skip("needs peft", allow_module_level=True)
 
 from tests.test_cli import call
 from tests.tiny_pretrained import make_folder, make_tokenizer
@@ -26,6 +28,8 @@ from trueness.text.building import Plan, build
 from trueness.text.corpus import load_corpus
 from trueness.text.synthetic import Catalogue
 from trueness.titles.classifier import load_classifier
+
+pytestmark = pytest.mark.long
 
 CAMPAIGN = """\
 campaign: begun

@@ -250,6 +250,7 @@ SWITCHES = {
 }  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", SWITCHES)
 def test_every_switch_trains_and_changes_the_run(data, name):
     spec = _spec(**SWITCHES[name])
@@ -298,6 +299,7 @@ def _stop_after(monkeypatch, updates):
     monkeypatch.setattr(_Training, "make", make)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["sampled", "dro", "cross", "ema", "tokens"])
 @pytest.mark.parametrize("after", [4, 13])
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(
@@ -364,6 +366,7 @@ def test_half_precision_needs_a_device_that_has_it(data):
 # --------------------------------------------------------------------------------- several processes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("name", ["dro", "cross"])
 def test_losses_that_remember_train_in_one_process(data, name):
     with pytest.raises(SpecError, match="without torchrun"):

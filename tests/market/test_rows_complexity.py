@@ -22,7 +22,6 @@ import talib
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
-    import antropy
     from MFDFA import MFDFA
     from PyEMD import EMD
 
@@ -34,6 +33,18 @@ ROWS = {row.name: row for row in complexity.ROWS}
 TRUNCATIONS = (300, 301, 555, 1000, 1234, 1777, 2500, 3003, 3600, 4321, 4800, 5030)
 SLOW = ("lyapunov", "correlation_dim", "mfdfa", "emd", "dfa", "approx")
 SLOW_ROWS, COMPARED_FROM = range(900, 1500), 1100
+
+
+class _Late:
+    """The package antropy, which compiles for long when it is imported: where it is used."""
+
+    def __getattr__(self, name):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return getattr(importlib.import_module("antropy"), name)
+
+
+antropy = _Late()
 
 
 def _nolds():
