@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.test_cli import call
+from trueness.callback import Callback
 from trueness.campaign import load_campaign
 from trueness.engines.continued import kept_folds
 from trueness.errors import CampaignError
@@ -22,7 +23,6 @@ from trueness.market.continuing import Earlier
 from trueness.market.data import MarketData
 from trueness.market.own_features import load_own
 from trueness.market.panel import Panel
-from trueness.recorder import Listener
 from trueness.runner import run
 from trueness.spec.task import MarketTask
 from trueness.store import Store
@@ -45,13 +45,13 @@ experiments:
 """
 
 
-class NoteListener(Listener):
+class NoteCallback(Callback):
     """Collects notes, and epochs as work that networks took."""
 
     def __init__(self):
         self.notes = []
 
-    def note(self, text):
+    def on_note(self, text):
         self.notes.append(text)
 
 
@@ -72,16 +72,16 @@ def bars_of(folder, rows, bars=BARS):
 
 def carried(folder, rows, update=False, bars=BARS, baselines=False):
     """Campaign, store, summary and notes of a run on so many bars."""
-    store, listener = Store(folder / "store"), NoteListener()
+    store, callback = Store(folder / "store"), NoteCallback()
     campaign = load_campaign(
         folder / "growing.yaml", data=bars_of(folder, rows, bars),
         store=store, update=update,
     )  # fmt: skip
     if not baselines:
         campaign = replace(campaign, baselines=())
-    summary = run(campaign, store, device="cpu", workers=0, listener=listener, update=update)
+    summary = run(campaign, store, device="cpu", workers=0, callback=callback, update=update)
     assert summary.failed == []
-    return campaign, store, summary, listener.notes
+    return campaign, store, summary, callback.notes
 
 
 def spec_of(campaign, id_):

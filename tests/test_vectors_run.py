@@ -125,11 +125,11 @@ def test_without_wordllama_it_is_no_baseline_and_that_is_said(folder, monkeypatc
     )
     notes = []
 
-    class Listener:
-        def note(self, text):
+    class Callback:
+        def on_note(self, text):
             notes.append(text)
 
-    campaign = load_campaign(folder / "v.yaml", listener=Listener())
+    campaign = load_campaign(folder / "v.yaml", callback=Callback())
     assert {e.id: e.spec.key for e in campaign.entries} == {
         k: v for k, v in keys.items() if k != "wordllama"
     }

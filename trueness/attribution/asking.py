@@ -15,8 +15,6 @@ from trueness.attribution.groups import By, Group, chosen_groups, groups_of
 from trueness.attribution.importance import (
     Asked,
     Importance,
-    Progress,
-    Silent,
     Units,
     importance_of,
 )
@@ -29,6 +27,7 @@ from trueness.bundle.format import DESCRIPTION, NETWORK, open_bundle
 from trueness.bundle.oddities import of_data, unread
 from trueness.bundle.opened import Opened
 from trueness.bundle.predicting import Predictor, load, rows_key
+from trueness.callback import Callback
 from trueness.errors import TruenessError
 from trueness.examples import Examples
 from trueness.fit.device import choose_device
@@ -83,7 +82,7 @@ def is_bundle(wanted: str) -> bool:
 def importance(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked | None = None, *,
     device: str = "auto", access: tuple[str, str] | None = None,
-    progress: Progress | None = None,
+    callback: Callback | None = None,
 ) -> Importance:  # fmt: skip
     """What a run loses when its inputs are permuted, on units that no model was fitted on.
 
@@ -103,7 +102,7 @@ def importance(
         On which networks are asked.
     access : tuple of str, optional
         Verb and question for the ledger; bundles have none.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -112,11 +111,11 @@ def importance(
         for data that are not those of the run, ``not_reproduced``, ``unknown_group``, ``by``;
         of a bundle ``no_data``, ``training_rows``, ``old_data``, ``one_class``.
     """
-    asked, progress = asked or Asked(), progress or Silent()
+    asked, callback = asked or Asked(), callback or Callback()
     if is_bundle(wanted):
         predictor = load(wanted)
         assert isinstance(predictor, Predictor)  # others are asked about words
-        return _of_bundle(predictor, sources, asked, progress)
+        return _of_bundle(predictor, sources, asked, callback)
     run, _ = find_run(store, wanted)
     name = " = ".join(names_of(store, run)) or run.key
     check_binary(run, "importances of inputs are")
@@ -126,9 +125,9 @@ def importance(
     for one in members:
         _check_same(one, name, data)
     part = measured_part(run)
-    progress.start("folds", sum(len(one.record["folds"]) for one in members))
+    callback.on_stage_start("folds", sum(len(one.record["folds"]) for one in members))
     models, notes = models_of_run(store, run, name, data, part, choose_device(device),
-                                  partial(progress.advance, 1))  # fmt: skip
+                                  partial(callback.on_progress, 1))  # fmt: skip
     by, groups = _groups(models, asked, data, run.spec.task.kind)
     unrecorded = unrecorded_notes(record_access(store, [run], *access)) if access else ()
     rule = run.estimands
@@ -136,7 +135,7 @@ def importance(
     units = Units(replace(part, frame=scored), rule.block, rule.budget, rule.confidence,
                   within=not task_of(run.spec.task.kind).tabular)  # fmt: skip
     return importance_of(
-        models, units, groups, asked, progress, name=name, key=run.key, label=run.record["label"],
+        models, units, groups, asked, callback, name=name, key=run.key, label=run.record["label"],
         part=counted(rule, rule.measured_on, part), by=by, noun=rule.nouns[0],
         notes=[*notes, *unread([run.spec.task], sources), *_chosen(run), *unrecorded],
     )  # fmt: skip
@@ -177,7 +176,7 @@ def _groups(models: Models, asked: Asked, data: Any, kind: str) -> tuple[By, lis
 
 
 def _of_bundle(
-    predictor: Predictor, sources: Mapping[str, Any], asked: Asked, progress: Progress
+    predictor: Predictor, sources: Mapping[str, Any], asked: Asked, callback: Callback
 ) -> Importance:
     bundle, first = predictor.bundle, predictor.bundle.members[0]
     if sources.get("data") is None:
@@ -208,7 +207,7 @@ def _of_bundle(
     if not raised:
         notes.append("the bundle raises no alarm on these rows, so there is no precision")
     return importance_of(
-        models, units, groups, asked, progress, name=bundle.name,
+        models, units, groups, asked, callback, name=bundle.name,
         key=bundle.description["key"], label=bundle.description["label"], by=by,
         part=counted(replace(rule, measured_on=NEW), NEW, part), noun=rule.nouns[0], notes=notes,
     )  # fmt: skip

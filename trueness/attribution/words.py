@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy.special import log_softmax, stdtrit
 
 from trueness import interrupts
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.word_effects import TextEffect, WordEffect, WordImportance
 from trueness.bundle.finalizing import data_of_run
+from trueness.callback import Callback
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.intervals import Estimate
 from trueness.fit.device import choose_device
@@ -97,7 +97,7 @@ class Asked:
 
 def word_importance(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked | None = None, *,
-    device: str = "auto", access: tuple[str, str] | None = None, progress: Progress | None = None,
+    device: str = "auto", access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of an encoder, over evaluated texts or in one that is given.
 
@@ -116,7 +116,7 @@ def word_importance(
     device : str
     access : tuple of str, optional
         Verb and question for the ledger, of evaluated texts.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -149,7 +149,7 @@ def word_importance(
         classifier.logits,
         chosen.to_list(),
         base,
-        progress or Silent(),
+        callback or Callback(),
         run.key,
         fixed={*markers_of(columns), NONE},
     )
@@ -185,7 +185,7 @@ def of_text(
     """
     text, lost = completed(asked.text or "", columns)
     base = np.asarray(logits(pl.Series([text], dtype=pl.String)))
-    words, _, effects = left_out(logits, [text], base, Silent(), "", keep_forms=True,
+    words, _, effects = left_out(logits, [text], base, Callback(), "", keep_forms=True,
                                  fixed={*markers_of(columns), NONE})  # fmt: skip
     log_p = log_softmax(base[0].astype(np.float64))
     order = np.argsort(-log_p, kind="stable")
@@ -252,7 +252,7 @@ def unit_of(word: str) -> str:
 
 
 def left_out(
-    logits: Logits, texts: Sequence[str], base: NDArray[Any], progress: Progress,
+    logits: Logits, texts: Sequence[str], base: NDArray[Any], callback: Callback,
     what: str = "", *, keep_forms: bool = False, fixed: Collection[str] = (),
 ) -> tuple[list[str], Index, Array]:  # fmt: skip
     """Every text without each of its words: what that takes from each class.
@@ -265,7 +265,7 @@ def left_out(
         Those of a single word have none that can be left out.
     base : (n, K)
         Logits of the texts.
-    progress : Progress
+    callback : Callback
     what : str
         Shown beside the progress.
     keep_forms : bool
@@ -288,12 +288,12 @@ def left_out(
             row.append(i)
             shorter.append(" ".join([*units[:at], *units[at + 1 :]]))
     rows, result = np.array(row, np.int64), [np.empty((0, base.shape[1]))]
-    progress.start("leaving words out", len(shorter))
+    callback.on_stage_start("leaving words out", len(shorter))
     for at in range(0, len(shorter), AT_ONCE):
         interrupts.check()
         some = pl.Series(shorter[at : at + AT_ONCE], dtype=pl.String)
         result.append(log_softmax(np.asarray(logits(some), np.float64), axis=1))
-        progress.advance(len(some), what)
+        callback.on_progress(len(some), what)
     whole = log_softmax(np.asarray(base, np.float64), axis=1)
     return words, rows, whole[rows] - np.concatenate(result)
 

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from trueness.attribution.asking import is_bundle
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.word_effects import WordImportance
 from trueness.attribution.words import (
     CONFIDENCE,
@@ -20,6 +19,7 @@ from trueness.attribution.words import (
 )
 from trueness.bundle.classifying import TitlesPredictor
 from trueness.bundle.predicting import load
+from trueness.callback import Callback
 from trueness.errors import TruenessError
 from trueness.store import AnyStore
 from trueness.text.fields import NONE, markers_of
@@ -30,7 +30,7 @@ GIVEN = "given"
 
 def words_of(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], asked: Asked, *, device: str = "auto",
-    access: tuple[str, str] | None = None, progress: Progress | None = None,
+    access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> WordImportance:  # fmt: skip
     """Words that move the classes of a run, see `word_importance`, or of a bundle.
 
@@ -47,7 +47,7 @@ def words_of(
     device : str
     access : tuple of str, optional
         Verb and question for the ledger, of a run.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -58,12 +58,12 @@ def words_of(
     """
     if not is_bundle(wanted):
         return word_importance(store, wanted, sources, asked, device=device, access=access,
-                               progress=progress)  # fmt: skip
-    return _of_bundle(wanted, sources, asked, device, progress or Silent())
+                               callback=callback)  # fmt: skip
+    return _of_bundle(wanted, sources, asked, device, callback or Callback())
 
 
 def _of_bundle(
-    folder: str, sources: Mapping[str, Any], asked: Asked, device: str, progress: Progress
+    folder: str, sources: Mapping[str, Any], asked: Asked, device: str, callback: Callback
 ) -> WordImportance:
     predictor = load(folder, device=device)
     if not isinstance(predictor, TitlesPredictor):
@@ -87,7 +87,7 @@ def _of_bundle(
     rng = np.random.default_rng(asked.seed)
     chosen = every.gather(np.sort(rng.permutation(len(every))[: asked.most]))
     words, row, effects = left_out(predictor.logits, chosen.to_list(), predictor.logits(chosen),
-                                   progress, about[0],
+                                   callback, about[0],
                                    fixed={*markers_of(predictor.recipe), NONE})  # fmt: skip
     cluster = chosen.rank("dense").to_numpy()
     classes = predictor.promise.classes

@@ -161,7 +161,7 @@ def load_campaign(
     seeds: int | None = None,
     settings: Mapping[str, Any] | None = None,
     needed: bool = True,
-    listener: Any = None,  # noqa: ANN401 - a listener
+    callback: Any = None,  # noqa: ANN401 - a callback
     store: AnyStore | None = None,
     update: bool = False,
 ) -> Campaign:
@@ -184,7 +184,7 @@ def load_campaign(
         Part of a spec that is laid over every experiment, as nested dictionaries.
     needed : bool
         False if nothing is computed from the data: those that are slow to make are left out.
-    listener : Listener, optional
+    callback : Callback, optional
         Hears of data that are made.
     store : Store, optional
         Dates that the campaign leaves open are those of its runs there on these same data.
@@ -219,7 +219,7 @@ def load_campaign(
     context = make_context(
         Declaration(file, reader, first, part), top.content,
         {"data": data, "vix": vix, "features": features}, protocol=protocol, recipe=recipe,
-        needed=needed, listener=listener, labels=_labels(part for _, _, part in declared),
+        needed=needed, callback=callback, labels=_labels(part for _, _, part in declared),
     )  # fmt: skip
     label = declared_name(reader, top, file.stem)
     if store is not None:

@@ -78,7 +78,7 @@ class CampaignContext:
 def make_context(
     place: Declaration, top: Mapping[str, Any], sources: Mapping[str, Any], *,
     protocol: str | None = None, recipe: str | None = None, needed: bool = True,
-    listener: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
+    callback: Any = None, labels: Iterable[str] = (),  # noqa: ANN401
 ) -> CampaignContext:  # fmt: skip
     """Load the data that a file names, or those that the caller gives in their place.
 
@@ -93,7 +93,7 @@ def make_context(
     protocol, recipe : str, optional
     needed : bool
         False if nothing is computed from the data.
-    listener : Listener, optional
+    callback : Callback, optional
         Hears of data that are made.
     labels : iterable of str
         Columns that experiments predict, which are inputs of none.
@@ -110,14 +110,14 @@ def make_context(
     own = {name: _relative(file, top[name]) for name in SOURCES if name in top}
     if "data" in asked and "vix" in own:  # other bars, another index
         del own["vix"]
-        if listener is not None and "vix" not in asked:
-            listener.note(
+        if callback is not None and "vix" not in asked:
+            callback.on_note(
                 "vix of the campaign belongs to its own bars and is left out; --vix gives one"
             )
     base_folder = Path() if "features" in asked else file.parent
     content = {**own, **asked, "base_folder": base_folder, "labels": labels}
     try:
-        data = task.load(content, needed, listener)
+        data = task.load(content, needed, callback)
     except TruenessError as error:
         if error.source not in own or error.source in asked:
             raise

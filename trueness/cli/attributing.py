@@ -102,7 +102,7 @@ def _columns(
     from trueness.attribution.asking import importance as compute_importance
 
     with progress() as shown:
-        result = compute_importance(store, run, sources, asked, device=device, progress=shown,
+        result = compute_importance(store, run, sources, asked, device=device, callback=shown,
                          access=(VERB, asked.question))  # fmt: skip
     present(result, output)
     return 0
@@ -114,7 +114,7 @@ def _titles(
     from trueness.attribution.words_of_bundle import words_of
 
     with progress() as shown:
-        result = words_of(store, run, sources, words, device=device, progress=shown,
+        result = words_of(store, run, sources, words, device=device, callback=shown,
                          access=(VERB, words.question))  # fmt: skip
     present(result, output)
     return 0

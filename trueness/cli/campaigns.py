@@ -84,7 +84,7 @@ class Experiments:
             campaign = load_campaign(
                 name, data=self.data, vix=self.vix, features=self.features,
                 protocol=self.protocol, recipe=self.recipe, seeds=self.seeds, settings=content,
-                needed=needed, listener=note, store=store, update=update,
+                needed=needed, callback=note, store=store, update=update,
             )  # fmt: skip
         return campaign.select(*(names or () for names in (self.ids, self.priorities, self.tiers)))
 

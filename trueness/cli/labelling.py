@@ -67,7 +67,7 @@ def audit_labels(
         return 0
     with progress() as shown:
         result = audit(kept, source, sources, folds=folds, seed=seed, opened=open_test, top=top,
-                      record=True, progress=shown)  # fmt: skip
+                      record=True, callback=shown)  # fmt: skip
     present(result, output)
     return 0
 

@@ -155,9 +155,9 @@ Seeds = Annotated[
 ]
 
 
-def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Listener
+def progress(watch: bool = False) -> Any:  # noqa: ANN401 - a context manager that yields a Callback
     """What hears of a campaign's progress, as a context manager: a bar, or a live picture."""
     from trueness.cli.output import console
-    from trueness.report.progress import ProgressListener
+    from trueness.report.progress import ProgressCallback
 
-    return ProgressListener(console(err=True), watch)
+    return ProgressCallback(console(err=True), watch)

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.words import corpus_of
 from trueness.baselines.cross_fitting import FOLDS, cross_fitted
+from trueness.callback import Callback
 from trueness.document.numbers import plural
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.evaluation.label_noise import LabelNoise, noise_in_clusters
@@ -116,7 +116,7 @@ def labelled_rows(corpus: Corpus, opened: bool) -> LabelledRows:
 
 def audit_labels(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], *, folds: int = FOLDS, seed: int = 0,
-    opened: bool = False, top: int = 20, record: bool = False, progress: Progress | None = None,
+    opened: bool = False, top: int = 20, record: bool = False, callback: Callback | None = None,
 ) -> LabelAudit:  # fmt: skip
     """Labels that are suspect, by confident learning on out-of-fold scores.
 
@@ -140,7 +140,7 @@ def audit_labels(
         Suspects and clusters that are shown.
     record : bool
         Write the access into the ledger of the store.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -155,7 +155,7 @@ def audit_labels(
         raise DataError(f"{about.name}: {plural(clusters, 'cluster')} of texts are too few to "
                         f"score them out of {folds} folds", "few_clusters")  # fmt: skip
     notes = _recorded(store, about, opened, f"{folds} folds seed {seed}") if record else ()
-    p = _scores(about, rows, (folds, seed), progress or Silent())
+    p = _scores(about, rows, (folds, seed), callback or Callback())
     return audit_of(about, rows, p, folds, top, (*_notes(opened), *notes))
 
 
@@ -179,16 +179,16 @@ def audit_of(
 
 
 def _scores(
-    about: Audited, rows: LabelledRows, how: tuple[int, int], progress: Progress
+    about: Audited, rows: LabelledRows, how: tuple[int, int], callback: Callback
 ) -> NDArray[np.float64]:
     folds, seed = how
 
     def score(y: Any, predicted: Any, language: Any) -> float:  # noqa: ANN401 - arrays
         return selection_scores(y, predicted, language, len(rows.classes), 1)["macro_f1"]
 
-    progress.start("cross-fitting", folds)
+    callback.on_stage_start("cross-fitting", folds)
     logits = cross_fitted(rows.titles, rows.classes, about.spec, score, folds=folds, seed=seed,
-                          on_progress=lambda n: progress.advance(n, about.label))  # fmt: skip
+                          on_progress=lambda n: callback.on_progress(n, about.label))  # fmt: skip
     return softmax(logits.astype(np.float64), axis=1)
 
 

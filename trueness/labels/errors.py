@@ -10,8 +10,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.attribution.importance import Progress, Silent
 from trueness.attribution.words import corpus_of, left_out
+from trueness.callback import Callback
 from trueness.document.numbers import decimal
 from trueness.errors import TruenessError, at_least
 from trueness.judge.access import record_access
@@ -80,7 +80,7 @@ class How:
 
 def errors(
     store: AnyStore, wanted: str, sources: Mapping[str, Any], how: How | None = None, *,
-    access: tuple[str, str] | None = None, progress: Progress | None = None,
+    access: tuple[str, str] | None = None, callback: Callback | None = None,
 ) -> Errors | BinaryErrors:  # fmt: skip
     """Errors of a run, the surest first.
 
@@ -99,7 +99,7 @@ def errors(
     how : How, optional
     access : tuple of str, optional
         Verb and question for the ledger.
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -123,7 +123,7 @@ def errors(
                       _probabilities(run, rows), how.asked, how.top)  # fmt: skip
     near = neighbour_columns(result.frame, corpus.part("train"), corpus.classes)
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
-    return _worded(result, scorer, run, progress or Silent())
+    return _worded(result, scorer, run, callback or Callback())
 
 
 def every_text(run: Run, name: str) -> pl.DataFrame:
@@ -198,7 +198,7 @@ def neighbour_columns(
     ]  # fmt: skip
 
 
-def _worded(result: Errors, scorer: Logits | None, run: Run, progress: Progress) -> Errors:
+def _worded(result: Errors, scorer: Logits | None, run: Run, callback: Callback) -> Errors:
     """With the words that decided those that are shown."""
     if scorer is None:
         why = f"a {run.record['label']} keeps no weights in its run, so that words cannot be shown"
@@ -210,7 +210,7 @@ def _worded(result: Errors, scorer: Logits | None, run: Run, progress: Progress)
         texts, column = shown["text"].to_list(), {name: k for k, name in enumerate(classes)}
         base = scorer(shown["text"])
         fixed = {*markers_of(run.record["data"].get("columns", {})), NONE}
-        words, row, effects = left_out(scorer, texts, base, progress, run.key, keep_forms=True,
+        words, row, effects = left_out(scorer, texts, base, callback, run.key, keep_forms=True,
                                        fixed=fixed)  # fmt: skip
         sides = [[column[one] for one in shown[side]] for side in ("predicted", "given")]
         every = np.arange(len(row))

@@ -120,7 +120,7 @@ class Task(Protocol):
     tabular: bool
     earlier: Callable[[Iterable[Any]], list[Any]] | None
 
-    def load(self, sources: Mapping[str, Source | None], needed: bool, listener: Any) -> Any:  # noqa: ANN401
+    def load(self, sources: Mapping[str, Source | None], needed: bool, callback: Any) -> Any:  # noqa: ANN401
         """Read the data; those that nothing is computed from may be `Unread` where that is slow."""
         ...
 

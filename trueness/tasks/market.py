@@ -41,10 +41,10 @@ class Market:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        listener: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> MarketData:
         """Read bars, volatility index and own features."""
-        del needed, listener
+        del needed, callback
         vix, own = sources.get("vix"), sources.get("features")
         data = sources.get("data")
         with about("data"):

@@ -67,10 +67,10 @@ class TableRows:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        listener: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> TableData:
         """Read a file, or take a frame of polars, pandas or Arrow."""
-        del needed, listener
+        del needed, callback
         source = sources.get("data")
         read = source is None or isinstance(source, str | Path)
         table = load_table(source or self.default) if read else table_of(source)

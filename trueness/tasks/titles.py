@@ -122,11 +122,11 @@ class TitlesTask:
         self,
         sources: Mapping[str, Any],
         needed: bool = True,
-        listener: Any = None,  # noqa: ANN401
+        callback: Any = None,  # noqa: ANN401
     ) -> TitlesData:
         """Open the folder of a corpus, or build the synthetic one (``synthetic-30000``) once."""
-        if listener is not None and not has_wordllama():
-            listener.note("wordllama is not installed, so no baseline has vectors; "
+        if callback is not None and not has_wordllama():
+            callback.on_note("wordllama is not installed, so no baseline has vectors; "
                       "pip install 'trueness[vectors]'")  # fmt: skip
         source = sources.get("data") or self.default
         if isinstance(source, TitlesData):
@@ -139,7 +139,7 @@ class TitlesTask:
             return TitlesData(load_corpus(source), name, str(source))
         size = int(rows[1] or SYNTHETIC_ROWS)
         if needed or _folder(size).exists():
-            return TitlesData(synthetic_corpus(size, listener), name, str(source))
+            return TitlesData(synthetic_corpus(size, callback), name, str(source))
         return TitlesData(None, name, str(source))
 
     def filled(
@@ -222,13 +222,13 @@ def _folder(rows: int) -> Path:
     return cache_folder() / "titles" / f"synthetic-{rows}"
 
 
-def synthetic_corpus(rows: int, listener: Any = None) -> Corpus:  # noqa: ANN401 - a listener
+def synthetic_corpus(rows: int, callback: Any = None) -> Corpus:  # noqa: ANN401 - a callback
     """Synthetic catalogue of so many offers, from the cache or built now.
 
     Parameters
     ----------
     rows : int
-    listener : Listener, optional
+    callback : Callback, optional
         Hears how far the building is.
     """
     from trueness.text.building import Plan, build
@@ -238,7 +238,7 @@ def synthetic_corpus(rows: int, listener: Any = None) -> Corpus:  # noqa: ANN401
     if folder.exists():
         with contextlib.suppress(DataError):
             return load_corpus(folder)
-    return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), listener)
+    return build(Catalogue(rows=rows), folder, Plan(validation=0.1, test=0.2), callback)
 
 
 # ------------------------------------------------------------------------------------- predictions

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from trueness import interrupts
+from trueness.callback import Callback
 from trueness.errors import DataError, TruenessError, at_least
 from trueness.files import (
     remove,
@@ -47,18 +48,6 @@ from trueness.text.sizes import part_sizes
 from trueness.text.sources import Source
 from trueness.text.splits import grouped_split
 from trueness.text.statistics import OUT, Rows, statistics
-
-
-class Progress(Protocol):
-    """Hears how far a build is."""
-
-    def start(self, stage: str, total: float) -> None:
-        """Begin a stage of so much work."""
-        ...
-
-    def advance(self, amount: float) -> None:
-        """So much of it is done."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -120,7 +109,7 @@ class Plan:
 
 
 def build(
-    source: Source, out: str | Path, plan: Plan | None = None, progress: Progress | None = None
+    source: Source, out: str | Path, plan: Plan | None = None, callback: Callback | None = None
 ) -> Corpus:
     """Make a corpus folder; it is there whole or not at all.
 
@@ -131,7 +120,7 @@ def build(
     out : str or Path
         New or empty folder, or an older corpus, which is replaced.
     plan : Plan, optional
-    progress : Progress, optional
+    callback : Callback, optional
 
     Raises
     ------
@@ -149,7 +138,7 @@ def build(
     """
     plan = plan or Plan()
     with whole_folder(out) as (scratch, written):
-        _build(source, scratch, written, plan, progress or _Nobody())
+        _build(source, scratch, written, plan, callback or Callback())
     return load_corpus(out)
 
 
@@ -179,14 +168,6 @@ def whole_folder(out: str | Path) -> Generator[tuple[Path, Path]]:
         remove(scratch)
 
 
-class _Nobody:
-    def start(self, stage: str, total: float) -> None:
-        """Nothing."""
-
-    def advance(self, amount: float) -> None:
-        """Nothing."""
-
-
 def _check_free(out: Path) -> None:
     """Refuse to replace anything but an older corpus."""
     if not out.exists():
@@ -199,11 +180,11 @@ def _check_free(out: Path) -> None:
         raise DataError(f"{out} is no corpus and not empty; give a new folder")
 
 
-def _build(source: Source, folder: Path, written: Path, plan: Plan, progress: Progress) -> None:
+def _build(source: Source, folder: Path, written: Path, plan: Plan, callback: Callback) -> None:
     for name in ("source", "rows", "duplicates"):
         (folder / name).mkdir()
     source = source.prepared(folder / "source")
-    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, progress)
+    reading = read_shards(source, folder / "rows", plan.detect, plan.gate, plan.workers, callback)
     rows = rows_of_shards(folder / "rows")
     _check_labels(rows, source)
     least = source.min_class_rows if plan.min_class_rows is None else plan.min_class_rows
@@ -221,7 +202,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, progress: Pr
     if plan.threshold is not None:
         finder = DuplicateFinder(folder / "duplicates", threshold=plan.threshold, seed=plan.seed)
         mark = first_marker(source.provenance().get("columns", {}))
-        result = near_duplicates(finder, folder / "rows", progress, mark)
+        result = near_duplicates(finder, folder / "rows", callback, mark)
         reports["near_duplicates"] = merge(
             rows, result, folder / "rows", partial(_split, plan=plan)
         )
@@ -231,7 +212,7 @@ def _build(source: Source, folder: Path, written: Path, plan: Plan, progress: Pr
     _write(rows, folder / "rows", written, {
         "provenance": {"source": source.provenance(), "plan": _settings_of(plan, least)},
         "reports": reports,
-    }, plan.full, progress)  # fmt: skip
+    }, plan.full, callback)  # fmt: skip
 
 
 def _settings_of(plan: Plan, least: int) -> dict[str, Any]:
@@ -377,12 +358,12 @@ def _write(
     out: Path,
     header: dict[str, Any],
     full: bool,
-    progress: Progress,
+    callback: Callback,
 ) -> None:
     """Write the parts and their description."""
     names = (*PARTS, FULL) if full else PARTS
     writers = {name: PartWriter(out / f"{name}.parquet") for name in names}
-    progress.start("writing", len(rows))
+    callback.on_stage_start("writing", len(rows))
     end = 0
     for path in shard_paths(shard_folder):
         frame = pl.read_parquet(path, glob=False)
@@ -393,7 +374,7 @@ def _write(
             writers[name].write(frame.filter(part == p))
         if full:
             writers[FULL].write(frame.filter(part != OUT))
-        progress.advance(len(frame))
+        callback.on_progress(len(frame))
     describe(writers, rows, header, out)
 
 

@@ -16,6 +16,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trueness import interrupts
+from trueness.callback import Callback
 from trueness.errors import DataError
 from trueness.text.corpus import COLUMNS, UNDETERMINED
 from trueness.text.fields import first_marker, titles_only
@@ -23,7 +24,7 @@ from trueness.text.sources import Piece, Source
 from trueness.text.statistics import Rows
 
 if TYPE_CHECKING:
-    from trueness.text.building import Progress
+    pass
 
 MOST_CLASSES = 10_000
 _SHARD = COLUMNS | {"given": pl.Boolean, "characters": pl.Int32}
@@ -57,7 +58,7 @@ class _Job:
 
 
 def read_shards(
-    source: Source, folder: Path, detect: bool, gate: float, workers: int, progress: Progress
+    source: Source, folder: Path, detect: bool, gate: float, workers: int, callback: Callback
 ) -> Reading:
     """Read all pieces of a source into shards, in processes of their own if there are several.
 
@@ -67,7 +68,7 @@ def read_shards(
         _Job(source, piece, number, folder, detect, gate)
         for number, piece in enumerate(source.pieces())
     ]
-    progress.start("reading", sum(job.piece.size for job in jobs))
+    callback.on_stage_start("reading", sum(job.piece.size for job in jobs))
     whole = Reading()
     for job, reading in zip(jobs, _map(jobs, workers), strict=True):
         whole.add(reading)
@@ -76,7 +77,7 @@ def read_shards(
                 f"{job.piece.name}: the archive inflates beyond {source.max_bytes:,} bytes so far; "
                 "refused (--max-gb sets the limit)"
             )
-        progress.advance(job.piece.size)
+        callback.on_progress(job.piece.size)
     return whole
 
 

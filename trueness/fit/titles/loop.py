@@ -37,7 +37,7 @@ from trueness.models.titles_networks import TitleNetwork, build_network, load_we
 from trueness.spec.titles import TitlesSpec
 
 REPORT_EVERY_S = 1.0
-"""Seconds between two words to the listener; reading the loss waits for the device."""
+"""Seconds between two words to the callback; reading the loss waits for the device."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 
 from starlette.requests import Request
 
+from trueness.callback import Callback
 from trueness.document import Document, Field, Form, Part, Sentence
 from trueness.document.texts import whole
 from trueness.errors import TruenessError, nearest
@@ -90,7 +91,6 @@ def _command(run: Run[Any]) -> str:
 
 def audited(root: StoreLocation, key: str, name: str) -> list[Part]:
     """What `trueness features audit` says of the columns of a run."""
-    from trueness.attribution.importance import Silent
     from trueness.judge.features import audit_tier
     from trueness.judge.table_features import audit_table
 
@@ -102,7 +102,7 @@ def audited(root: StoreLocation, key: str, name: str) -> list[Part]:
         return [Sentence("Its columns are named one by one, and the audit is of a tier; choose a "
                          "feature.", "note")]  # fmt: skip
     result = audit_tier(data.panel.series[0], task.tier, data.volatility, PROTOCOL, BLOCK_DAYS,
-                       Silent())  # fmt: skip
+                       Callback())  # fmt: skip
     return whole(result.document().parts)
 
 
