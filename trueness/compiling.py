@@ -6,7 +6,7 @@ numba is loaded by the first call, not by the import of a module that has kernel
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, cached_property, update_wrapper
 from typing import Any
@@ -43,9 +43,17 @@ class Kernel:
             "error_model": "numpy", "nogil": True, "fastmath": self.fastmath
         }  # fmt: skip
         try:
-            return njit(cache=True, **options)(self.function)
+            made = njit(cache=True, **options)(self.function)
         except RuntimeError:  # numba found no folder for its cache
             return njit(**options)(self.function)
+        kept = made._cache.save_overload
+
+        def keep(*compiled: object) -> None:
+            with suppress(OSError):  # a full disk keeps nothing, but the function is there
+                kept(*compiled)
+
+        made._cache.save_overload = keep
+        return made
 
 
 @cache

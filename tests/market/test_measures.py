@@ -71,6 +71,18 @@ def test_a_kernel_calls_others_in_both_ways():
     assert len(outer.dispatcher.signatures) == 1
 
 
+def test_a_full_disk_keeps_no_kernels_and_stops_none(tmp_path):
+    code = (
+        "import resource, signal, numpy as np; from trueness.market import kernels as k;"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN);"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0));"
+        "assert np.isfinite(k.sample_entropy(np.arange(40.0) % 7, 30)[-1])"
+    )
+    there = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
+    assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.stat().st_size]
+
+
 def _random(n=400, seed=0):
     return np.random.default_rng(seed).standard_normal(n).cumsum() + 80
 
