@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache, cached_property, update_wrapper
+from pickle import UnpicklingError
 from typing import Any
 
 _interpreting = ContextVar("_interpreting", default=False)
@@ -46,14 +47,20 @@ class Kernel:
             made = njit(cache=True, **options)(self.function)
         except RuntimeError:  # numba found no folder for its cache
             return njit(**options)(self.function)
-        kept = made._cache.save_overload
-
-        def keep(*compiled: object) -> None:
-            with suppress(OSError):  # a full disk keeps nothing, but the function is there
-                kept(*compiled)
-
-        made._cache.save_overload = keep
+        for name in ("load_overload", "save_overload"):  # a full disk or damage costs time alone
+            setattr(made._cache, name, _if_it_can(getattr(made._cache, name)))
         return made
+
+
+def _if_it_can(step: Callable[..., Any]) -> Callable[..., Any]:
+    """The same, which does nothing where files cannot be written or are damaged."""
+
+    def tried(*arguments: object) -> Any:  # noqa: ANN401 - as the step
+        with suppress(OSError, EOFError, UnpicklingError):
+            return step(*arguments)
+        return None
+
+    return tried
 
 
 @cache

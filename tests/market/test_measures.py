@@ -83,6 +83,21 @@ def test_a_full_disk_keeps_no_kernels_and_stops_none(tmp_path):
     assert not [one for one in tmp_path.rglob("*") if one.is_file() and one.stat().st_size]
 
 
+@pytest.mark.parametrize("left", [0, 20])
+def test_damage_of_what_numba_keeps_stops_no_kernel(tmp_path, left):
+    code = (
+        "import numpy as np; from trueness.market import kernels as k;"
+        "assert np.isfinite(k.higuchi_dimension(np.arange(40.0) % 7, 20, 5)[-1])"
+    )
+    there = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
+    kept = list(tmp_path.rglob("*.nbi"))
+    assert kept
+    for one in kept:
+        os.truncate(one, left)
+    subprocess.run([sys.executable, "-c", code], check=True, env=there)
+
+
 def _random(n=400, seed=0):
     return np.random.default_rng(seed).standard_normal(n).cumsum() + 80
 
