@@ -2,7 +2,7 @@
 
 from tests.golden import named
 from trueness.judge.compare import Named, compare
-from trueness.judge.compare_several import pairwise
+from trueness.judge.compare_several import compare_runs, pairs_of, pairs_section
 
 
 def _runs(store, campaign, n):

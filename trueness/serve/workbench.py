@@ -136,6 +136,22 @@ class Workbench:
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
+def options_of(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Words of a command line, of the options that have a value.
+
+    Examples
+    --------
+    >>> options_of([("--kind", ""), ("--sort", "auc"), ("--search", "-1")])
+    ['--sort', 'auc', '--search=-1']
+    """
+    return [
+        word
+        for name, value in pairs
+        if value
+        for word in ([f"{name}={value}"] if value.startswith("-") else [name, value])
+    ]
+
+
 def opened(call: Callable[..., Any], root: Place, *given: Any) -> Any:  # noqa: ANN401
     """What a call about a store says, in a process that opens it by itself."""
     return call(Store(root), *given)
