@@ -153,15 +153,16 @@ def compare_runs(
                             "other_units")  # fmt: skip
     (group,) = leaderboard(store, keys=set(runs), access=access).groups
     named = [Named(model.name, model.run) for model in group.models]
-    binary = group.classes is None
-    return SeveralCompared(group, named, pairs_of(store, named), _agreement(named) if binary else [],
-                           group.rule.budget if binary else 0)  # fmt: skip
+    pairs = pairs_of(store, named)
+    if group.classes is not None:
+        return SeveralCompared(group, named, pairs, [], 0)
+    budget = min(group.rule.budget, group.n)
+    return SeveralCompared(group, named, pairs, _agreement(named, budget), budget)
 
 
-def _agreement(runs: Sequence[Named]) -> list[Agreement]:
+def _agreement(runs: Sequence[Named], budget: int) -> list[Agreement]:
     """How many of the alarms at the largest budget two runs have in common."""
     parts = [measured_part(one.run) for one in runs]
-    budget = min(runs[0].run.estimands.budget, len(parts[0]))
     raised = [part.score > alarm_cut(part.score, budget) for part in parts]
     return [
         Agreement(one, other, int(np.sum(a & b)), int(np.sum(a | b)))
@@ -215,9 +216,7 @@ def _pairs(
     result = simultaneous_contrasts(
         [mean_difference([drawn[i]], [drawn[j]]) for i, j in pairs], confidence
     )
-    return [
-        PairOfRuns(runs[i], runs[j], one) for (i, j), one in zip(pairs, result, strict=True)
-    ]
+    return [PairOfRuns(runs[i], runs[j], one) for (i, j), one in zip(pairs, result, strict=True)]
 
 
 def pairs_section(pairs: dict[str, list[PairOfRuns]], confidence: float) -> Section:
