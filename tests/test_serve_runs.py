@@ -156,7 +156,8 @@ def test_alarms_stand_on_prices_and_the_sealed_part_is_marked_only(sealed, capsy
     assert mark["text"] == "test part, sealed"
     shape = figure["layout"]["shapes"][-1]
     drawn = [day for trace in figure["data"] for day in trace["x"]]
-    assert max(drawn) < mark["x"][:10] == shape["x0"][:10] < shape["x1"][:10]
+    assert max(drawn) < shape["x0"][:10] < shape["x1"][:10] == mark["x"][:10]
+    assert mark["xanchor"] == "right", "words that begin there would leave a narrow picture"
     _, out, _ = call(capsys, "payoff", key, "--store", bench.root, "--json")
     alarms = json.loads(out)["alarms"]
     marks = {trace["name"]: len(trace["x"]) for trace in figure["data"][1:]}

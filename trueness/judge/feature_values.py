@@ -101,8 +101,8 @@ class FeatureValues:
 
     def document(self) -> Document:
         """What to show."""
-        columns = [Column("part", weight=9), Column("rows", "count", 9),
-                   *(Column(q.replace("_", " "), "number", digits=4) for q in QUANTILES)]  # fmt: skip
+        numbers = [Column(name.replace("_", " "), "number", digits=4) for name in QUANTILES]
+        columns = [Column("part", weight=9), Column("rows", "count", 9), *numbers]
         rows = [[part_in_words(row["part"]), row["n"], *(row[name] for name in QUANTILES)]
                 for row in self._rows()]  # fmt: skip
         table = [Table(columns, rows, "Values in each part")] if rows else []
