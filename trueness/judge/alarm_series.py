@@ -160,7 +160,7 @@ def periods(run: Run) -> dict[str, Any]:
     first, last = part.time.min(), part.time.max()
     shapes, notes = _folds(part.fold[order], _texts(part.time[order])), []
     splits = set(run.predictions().frame["split"].unique())
-    for name in splits & set(rule.sealed):
+    for name in sorted(splits & set(rule.sealed)):
         time = run.predictions().part(name).time
         assert time is not None
         ends = _texts(np.array([time.min(), time.max()]))
