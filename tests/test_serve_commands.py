@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import pairwise
 
 import pytest
 
@@ -74,8 +75,8 @@ def test_a_leaderboard_and_its_command_show_the_same(served, capsys, address):  
 
 def _choice(words):
     names = {"--search": "search", "--kind": "kind", "--sort": "sort", "--order": "order"}
-    given = {names[a]: b for a, b in zip(words, words[1:], strict=False) if a in names}
-    several = [tuple(b for a, b in zip(words, words[1:], strict=False) if a == option)
+    given = {names[a]: b for a, b in pairwise(words) if a in names}
+    several = [tuple(b for a, b in pairwise(words) if a == option)
                for option in ("--where", "--column")]  # fmt: skip
     return Choice(where=several[0], columns=several[1], **given)
 
@@ -150,11 +151,14 @@ def test_bad_input_is_one_line_and_status_2(served, capsys, case):  # noqa: F811
 def test_bad_input_has_a_code(golden_market, case):
     words, code = BAD[case]
     names = {"--group": "group", "--rank-by": "rank_by"}
-    with pytest.raises(TruenessError) as caught:
+
+    def asked():
         if words[0] in names:
-            leaderboard(golden_market, **{names[words[0]]: words[1]})
-        else:
-            leaderboard(golden_market, choice=_choice(words))
+            return leaderboard(golden_market, **{names[words[0]]: words[1]})
+        return leaderboard(golden_market, choice=_choice(words))
+
+    with pytest.raises(TruenessError) as caught:
+        asked()
     assert caught.value.code == code
 
 
