@@ -312,7 +312,8 @@ def one_group(names: Sequence[str], wanted: str) -> str:
     """
     result = [name for name in names if name.startswith(wanted)]
     if not result:
-        raise TruenessError(f"no comparison group {wanted!r}; {nearest(wanted, names)}", "no_group")
+        known = nearest(wanted, names) if names else "none is stored"
+        raise TruenessError(f"no comparison group {wanted!r}; {known}", "no_group")
     if len(result) > 1:
         raise TruenessError(f"{wanted!r} begins {len(result)} comparison groups", "ambiguous")
     return result[0]

@@ -124,7 +124,7 @@ def leaderboard(
         name = one_group(list(some), group)
         some = {name: some[name]}
     check_asked(list(some.values()), rank_by, part, reference)
-    if choice is not None:
+    if choice is not None and some:
         check_fields(choice, [Fields.of_runs(runs) for runs in some.values()])
     declared = Declared() if campaign is None else store.declared(campaign)
     ids = {run.key: ids[run.key] for run in every if run.key in ids}

@@ -116,15 +116,16 @@ class StoreStatus:
 
     def document(self) -> Document:
         """What runs now, recent runs, problems, the ledger."""
-        return Document(
-            "Store", [*self.running(), *self.standing()],
-            f"{self.store.root} · {plural(len(self.runs), 'run')} · {self._campaigns()}",
-        )  # fmt: skip
+        return Document("Store", [*self.running(), *self.standing()], self.subtitle)
 
-    def _campaigns(self) -> str:
-        if not self.campaigns:
-            return "no campaign yet; `trueness run demo` runs one"
-        return plural(len(self.campaigns), "campaign") + ": " + listed(list(self.campaigns), 6)
+    @property
+    def subtitle(self) -> str:
+        """Where the store is, and what it holds."""
+        names = "no campaign yet; `trueness run demo` runs one"
+        if self.campaigns:
+            many = plural(len(self.campaigns), "campaign")
+            names = f"{many}: {listed(list(self.campaigns), 6)}"
+        return f"{self.store.root} · {plural(len(self.runs), 'run')} · {names}"
 
     # ------------------------------------------------------------------------------ what runs now
 
@@ -297,6 +298,11 @@ class RunStatus:
         return self.status.name(self.key)
 
     @property
+    def title(self) -> str:
+        """What it is called while it trains."""
+        return f"{self.name} in training"
+
+    @property
     def stored(self) -> Run[Any] | None:
         """The run, if it is finished."""
         return self.status.runs.get(self.key)
@@ -328,7 +334,7 @@ class RunStatus:
                 Section("Go on", [Table([Column("run", "link")], [[link]])]),
             ]
             return Document(self.name, parts)
-        return Document(f"{self.name} in training", self.parts(), self.key)
+        return Document(self.title, self.parts(), self.key)
 
     def parts(self) -> list[Part]:
         """Who trains it, its losses so far, the processes of its campaign."""

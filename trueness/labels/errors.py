@@ -73,8 +73,8 @@ class How:
         """
         if str(self.asked) or self.opened or self.refit:
             raise TruenessError(
-                f"{name} has a binary label and no texts; leave out languages, classes, "
-                "--open-test and --refit", "no_option",
+                f"{name} has a binary label and no texts; leave out languages, classes, --search, "
+                "--show, --open-test and --refit", "no_option",
             )  # fmt: skip
 
 

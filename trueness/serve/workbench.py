@@ -79,7 +79,7 @@ class Workbench:
             for group in list(view.groups)[:1]:
                 first = rows(view, group, "")
                 first.ordered(Query(), {})
-                _ = first.settings
+                _ = first.fields.settings
 
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from trueness.document import Live
+from trueness.document import Document, Live
 from trueness.judge.store_status import StoreStatus
 from trueness.report.html import to_part
 from trueness.serve.shelf import View
@@ -16,8 +14,8 @@ PLACE = "now"
 def home(bench: Workbench) -> Page:
     """Page of the store."""
     status = status_of(bench.shelf.look())
-    document = replace(status.document(), title="Workbench",
-                       parts=[Live(PLACE, status.running()), *status.standing()])  # fmt: skip
+    parts = [Live(PLACE, status.running()), *status.standing()]
+    document = Document("Workbench", parts, status.subtitle)
     return Page(document, bench.command("status"), events="/events/home")
 
 

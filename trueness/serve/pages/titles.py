@@ -84,7 +84,7 @@ def _chosen(view: View, rows: Rows, wanted: str) -> Run[Any]:
     """The run that is asked for; by default the best by what is recorded."""
     runs = {model.key: model.run for model in rows.models}
     if not wanted:
-        best = max(rows.models, key=lambda m: m.estimates[rows.headline].value or 0.0)
+        best = max(rows.models, key=lambda m: m.estimates[rows.fields.headline].value or 0.0)
         return best.run
     if wanted not in runs:
         raise TruenessError(f"the run {view.name(wanted)[:40]!r} is none of these", "query")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from starlette.requests import Request
 
-from trueness.document import Live
+from trueness.document import Document, Live
 from trueness.errors import TruenessError
 from trueness.judge.store_status import KEY, status_of_run
 from trueness.report.html import to_part
@@ -27,7 +25,7 @@ def running_page(bench: Workbench, request: Request) -> Page:
     command = bench.command("status", "--run", key)
     if one.stored is not None:
         return Page(one.document(), command)
-    document = replace(one.document(), parts=[Live(PLACE, one.parts()), Live(OVER, [])])
+    document = Document(one.title, [Live(PLACE, one.parts()), Live(OVER, [])], key)
     return Page(document, command, events=f"/events/running/{key}")
 
 
