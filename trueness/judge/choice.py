@@ -69,7 +69,7 @@ class Choice:
         for name, known in CHOICES.items():
             value = getattr(self, name)
             if value and value not in known:
-                raise TruenessError(f"no {name} {value!r}; {nearest(value, known)}", name)
+                raise TruenessError(f"no {name} {value!r}; {nearest(value, list(known))}", name)
         self.conditions()
 
     def conditions(self) -> list[Condition]:
@@ -197,9 +197,12 @@ class Fields:
         ----------
         choice : Choice
         places : mapping of str to int
-            Key -> place after judging; where there is none, candidates come before baselines.
+            Key -> place after judging, in which equal ones stay; where there is none, candidates
+            come before baselines.
         """
+        last = len(self.models)
         kept = [model for model in self.models if _meets(model, choice)]
+        kept.sort(key=lambda m: places.get(m.key, last))
         for name, operator, wanted in choice.conditions():
             values = self.values(name)
             kept = [model for model in kept if matches(values[model.key], operator, wanted)]
@@ -209,7 +212,6 @@ class Fields:
         else:
             kept = self._by_value(kept, sort, falling=choice.order == "descending")
         if not (choice.sort or choice.order):
-            last = len(kept)
             kept.sort(key=lambda m: places.get(m.key, last) if places else m.is_baseline)
         return kept
 
@@ -312,7 +314,7 @@ def one_group(names: Sequence[str], wanted: str) -> str:
     """
     result = [name for name in names if name.startswith(wanted)]
     if not result:
-        known = nearest(wanted, names) if names else "none is stored"
+        known = nearest(wanted, list(names)) if names else "none is stored"
         raise TruenessError(f"no comparison group {wanted!r}; {known}", "no_group")
     if len(result) > 1:
         raise TruenessError(f"{wanted!r} begins {len(result)} comparison groups", "ambiguous")

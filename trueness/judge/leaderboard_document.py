@@ -238,7 +238,7 @@ def _table(group: Group, columns: list[Cells], shown: int | None = None) -> Tabl
     ]
     rows = [[cell(model) for _, cell in filled] for model in group.rows]
     styles = [_style(group, model) for model in group.rows]
-    return Table([column for column, _ in filled], rows, styles=styles, shown=shown)  # ty: ignore[invalid-argument-type]
+    return Table([column for column, _ in filled], rows, styles=styles, shown=shown)
 
 
 def _style(group: Group, model: Model) -> Style:

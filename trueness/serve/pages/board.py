@@ -251,4 +251,5 @@ def _by_value(query: Query, rows: Rows, ordered: list[Model]) -> list[Part]:
     )
     if len(every) > len(result):
         note = f"The first {len(result)} of {count(len(every))} values. {note}"
-    return [Table(columns, lines, note=note)]
+    some = Sentence(shown_of(len(ordered), len(rows.models)), "note")
+    return [some, Table(columns, lines, note=note)]
