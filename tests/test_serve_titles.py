@@ -86,7 +86,8 @@ def test_texts_are_filtered(words, texts):
 
 def _ids(page):
     """Ids of the texts of a page, in its order."""
-    rows = re.findall(r"<tr[^>]*><th.*?</tr>", page.partition("<tbody")[2], re.DOTALL)
+    body = page.partition("<tbody")[2].partition("</tbody>")[0]
+    rows = re.findall(r"<tr[^>]*><th.*?</tr>", body, re.DOTALL)
     return [unescape(re.sub(r"<[^>]+>", "", one.rpartition("<td")[2].partition(">")[2]))
             for one in rows]  # fmt: skip
 
