@@ -25,7 +25,6 @@ from trueness.document.numbers import count
 from trueness.errors import TruenessError, nearest
 from trueness.judge.choice import (
     JUDGED,
-    OPERATORS,
     RECORDED,
     Choice,
     check_fields,
@@ -133,7 +132,7 @@ def _forms(view: View, query: Query, rows: Rows) -> list[Part]:
         Field("by", "group by", "choice", query.by, [("", "nothing"), *settings]),
         Field("search", "search", "text", query.search, hint="id, model or tag"),
         *(Field("where", "condition", "text", one) for one in query.where),
-        Field("where", "condition", "text", "", hint=f"auc>0.6 ({' '.join(OPERATORS)})"),
+        Field("where", "condition", "text", "", hint="such as auc>0.6"),
         Field("columns", "columns", "several", query.columns, columns),
         *(Field(n, kind="hidden", value=v)
           for n, v in (("sort", query.sort), ("order", query.order)) if v),
