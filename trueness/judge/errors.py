@@ -99,11 +99,11 @@ class Asked:
             The columns of `Errors.frame` but for the words; those of neighbours for ``near`` alone.
         """
         wrong = pl.col("given") != pl.col("predicted")
-        kept, by = self.inside, "probability"
+        kept, by = self.inside, ["probability"]
         if self.show in ("wrong", "right"):
             kept &= wrong if self.show == "wrong" else ~wrong
         elif self.show == "near":
-            kept, by = kept & pl.col("near_similarity").is_not_null(), "near_similarity"
+            kept, by = kept & pl.col("near_similarity").is_not_null(), ["near_similarity", *by]
         return frame.filter(kept).sort(by, descending=self.show != "unsure", maintain_order=True)
 
 
