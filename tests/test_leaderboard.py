@@ -443,7 +443,7 @@ def test_another_layout_is_refused(tmp_path, capsys):
 
 
 REFUSED = {
-    "sort": ({"sort": "accuracy"}, "no_estimate"),
+    "rank": ({"rank_by": "accuracy"}, "no_estimate"),
     "reference": ({"reference": "LF-1"}, "reference"),
     "part": ({"part": "test", "opened": True}, "no_part"),
 }
