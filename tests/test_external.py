@@ -245,7 +245,7 @@ def test_seeds_of_a_model_are_one_candidate():
         ("evaluation", {"rule": rule_of(confidence=1.5)}),
         ("evaluation", {"rule": rule_of(alarm_rate=0)}),
         ("evaluation", {"rule": rule_of(block=0)}),
-        ("no_estimate", {"sort": "accuracy"}),
+        ("no_estimate", {"rank_by": "accuracy"}),
         ("name", {"name": "../up"}),
         ("name", {"name": ""}),
     ],
