@@ -219,7 +219,7 @@ def test_rules_can_be_moved():
     assert {"precision@10", "precision@2%"} <= set(group.models[0].estimates)
     assert (group.rule.confidence, group.rule.block, group.rule.horizon) == (0.9, 9, 9)
     assert group.sort == "precision@10"
-    by_auc = judge_table(table(), sort="auc").groups[0]
+    by_auc = judge_table(table(), rank_by="auc").groups[0]
     assert by_auc.sort == "auc"
 
 
@@ -245,7 +245,7 @@ def test_seeds_of_a_model_are_one_candidate():
         ("evaluation", {"rule": rule_of(confidence=1.5)}),
         ("evaluation", {"rule": rule_of(alarm_rate=0)}),
         ("evaluation", {"rule": rule_of(block=0)}),
-        ("no_estimate", {"sort": "accuracy"}),
+        ("no_estimate", {"rank_by": "accuracy"}),
         ("name", {"name": "../up"}),
         ("name", {"name": ""}),
     ],

@@ -79,7 +79,7 @@ class Workbench:
             for group in list(view.groups)[:1]:
                 first = rows(view, group, "")
                 first.ordered(Query(), {})
-                _ = first.settings
+                _ = first.fields.settings
 
         return cls(Shelf(root, prepare=prepare), Door.of(host), tuple(bundles), rows=rows)
 
@@ -136,7 +136,23 @@ class Workbench:
         return replace(page, document=with_figures(document, lambda one: leading(one, view.runs)))
 
 
-def opened(call: Callable[..., Any], root: StoreLocation, *args: Any) -> Any:  # noqa: ANN401
+def options_of(pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Words of a command line, of the options that have a value.
+
+    Examples
+    --------
+    >>> options_of([("--kind", ""), ("--sort", "auc"), ("--search", "-1")])
+    ['--sort', 'auc', '--search=-1']
+    """
+    return [
+        word
+        for name, value in pairs
+        if value
+        for word in ([f"{name}={value}"] if value.startswith("-") else [name, value])
+    ]
+
+
+def opened(call: Callable[..., Any], root: Place, *given: Any) -> Any:  # noqa: ANN401
     """What a call about a store says, in a process that opens it by itself."""
     return call(Store(root), *args)
 
