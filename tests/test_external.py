@@ -132,7 +132,7 @@ def test_exported_titles_are_judged_as_in_their_store(golden_titles, tmp_path):
         Reading(scale="logit", on="validation"),
     )  # fmt: skip
     baselines = [m["name"] for m in models()["titles"]["models"] if m["baseline"]]
-    actual = judge_table(exported, baselines=baselines, sort=stored["sorted_by"])
+    actual = judge_table(exported, baselines=baselines, rank_by=stored["sorted_by"])
     (group,) = actual.to_dict()["groups"]
     assert group["comparison_group"] == stored["comparison_group"]
     assert [m["name"] for m in group["models"]] == [

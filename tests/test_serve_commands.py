@@ -110,7 +110,7 @@ def test_the_command_of_one_of_several_groups_names_it(
     bench = Workbench.of(both)
     with _client(bench) as client:
         _whole(client, "/")
-        for group in bench.shelf.look().groups:
+        for group in bench.shelf.current_view().groups:
             page = _whole(client, f"/leaderboard?group={group}&sort=seconds").text
             _, out, _ = call(capsys, *command_of(page), "--json")
             (one,) = json.loads(out)["groups"]
@@ -286,10 +286,10 @@ def test_inputs_of_nothing_are_refused(trained, capsys, words, code):  # noqa: F
 
 
 def test_texts_have_no_columns(golden_titles):
-    from trueness.attribution.importance import Silent
     from trueness.bundle.inputs import audit_inputs
+    from trueness.callback import Callback
 
     run = golden_titles.all_runs()[0][0]
     with pytest.raises(TruenessError) as caught:
-        audit_inputs(run, "one", {}, Silent())
+        audit_inputs(run, "one", {}, Callback())
     assert caught.value.code == "no_columns"

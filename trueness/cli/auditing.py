@@ -16,7 +16,7 @@ from trueness.cli.options import (
 )
 from trueness.cli.output import DEFAULT, Output, check, present
 from trueness.errors import TruenessError
-from trueness.places import Place
+from trueness.places import StoreLocation
 
 
 def audit(
@@ -99,8 +99,8 @@ def audit(
 
 
 def _audit_run(
-    store: Place, wanted: str, feature: str | None, given: dict[str, Any], own: dict[str, Any],
-    output: Output,
+    store: StoreLocation, wanted: str, feature: str | None, sources: dict[str, Any],
+    own: dict[str, Any], output: Output,
 ) -> int:  # fmt: skip
     """Inputs of a stored run; `own` are options that are about something else."""
     from trueness.bundle.inputs import audit_inputs, values_of_input
@@ -113,10 +113,10 @@ def _audit_run(
         raise TruenessError(f"{other} is not about a stored run; leave it or --run out", "no_tier")
     name, run = named_run(Store(store), wanted)
     if feature is not None:
-        present(values_of_input(run, name, given, feature), output)
+        present(values_of_input(run, name, sources, feature), output)
         return 0
     with progress() as shown:
-        result = audit_inputs(run, name, given, shown)
+        result = audit_inputs(run, name, sources, shown)
     present(result, output)
     faulty = result.looking_ahead if isinstance(result, FeatureAudit) else result.leaks
     return 1 if faulty else 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from trueness.document import (
-    Beside,
     Cell,
     Column,
     Document,
     Figure,
+    HConcat,
     Part,
     Section,
     Sentence,
@@ -238,7 +238,7 @@ def several_document(result: SeveralCompared) -> Document:
     parts: list[Part] = [*verdict_parts(group)]
     if group.classes is None:
         named = [(one.name, one.run) for one in result.runs]
-        curves = Beside([alarm_curve(named, what) for what in ("precision", "recall")])
+        curves = HConcat([alarm_curve(named, what) for what in ("precision", "recall")])
         parts += [main_table(group), pairs, *further_parts(group),
                   Section("Precision and recall over the alarm rate", [curves]),
                   _agreement(result)]  # fmt: skip

@@ -78,7 +78,7 @@ def alarm_curve(runs: Sequence[tuple[str, Run]], what: str) -> Figure:
     confidence = rule.confidence
     points = [_points(part, what, rule.block, confidence) for part in parts]
     grey = sum(run.spec.is_baseline for _, run in runs) == 1
-    lines: list[MemberState] = []
+    lines: list[Trace] = []
     for i, ((name, run), one) in enumerate(zip(runs, points, strict=True)):
         colour = "grey" if grey and run.spec.is_baseline else f"series-{i % 8}"
         lines += [band(one["rate"], one["low"], one["high"], colour)] if i == 0 else []

@@ -95,7 +95,7 @@ def judge_table(
     keys = {model: spec.key for model, spec in specs.items()}
     distinct = {keys[m]: m for m in reversed(specs)}
     new = {m: specs[m] for m in specs if distinct[keys[m]] == m and keys[m] not in kept}
-    fresh = judged_runs(table, new, source)
+    fresh = evaluated_runs(table, new, source)
     first = fresh[0] if fresh else kept.run(next(iter(keys.values())))
     _check_estimate(rank_by, first.record)
     keep(kept, fresh, name, keys)

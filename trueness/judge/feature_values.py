@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trueness.document import Beside, Column, Document, Figure, Part, Sentence, Table
+from trueness.document import Column, Document, Figure, HConcat, Part, Sentence, Table
 from trueness.document.numbers import count, decimal, p_value
 from trueness.errors import TruenessError, nearest
 from trueness.examples import PARTS, Examples
@@ -97,7 +97,7 @@ class FeatureValues:
             return [Sentence(note, "note")]
         note, null = _told(self.relation)
         figures = [_distribution(self.parts), *([null] if null is not None else [])]
-        return [Sentence(note, "verdict"), Beside(figures), *([self.line] if self.line else [])]
+        return [Sentence(note, "verdict"), HConcat(figures), *([self.line] if self.line else [])]
 
     def document(self) -> Document:
         """What to show."""

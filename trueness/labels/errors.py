@@ -125,7 +125,7 @@ def errors(
     result = result.with_columns(*near, notes=unrecorded_notes(recorded))
     if how.asked.show == "near":
         result = replace(result, frame=how.asked.listed(result.frame))
-    return _worded(result, scorer, run, progress or Silent())
+    return _worded(result, scorer, run, callback or Callback())
 
 
 def every_text(run: Run, name: str) -> pl.DataFrame:

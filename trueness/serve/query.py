@@ -66,9 +66,9 @@ class Query:
             With the code ``query``, or those of `Choice`, for what cannot be asked.
         """
         names = "group", "campaign", "sort", "order", "search", "by", "kind"
-        texts = words_of(given, names, ("columns", "where", "page"))
-        page = page_of(given)
-        several = {n: tuple(v for v in given.getlist(n) if v) for n in ("columns", "where")}
+        texts = words_of(params, names, ("columns", "where", "page"))
+        page = page_of(params)
+        several = {n: tuple(v for v in params.getlist(n) if v) for n in ("columns", "where")}
         if any(len(values) > MOST for values in several.values()):
             raise TruenessError(f"at most {MOST} columns and conditions", "query")
         query = cls(**texts, columns=several["columns"], where=several["where"], page=page)

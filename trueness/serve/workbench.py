@@ -152,7 +152,7 @@ def options_of(pairs: Iterable[tuple[str, str]]) -> list[str]:
     ]
 
 
-def opened(call: Callable[..., Any], root: Place, *given: Any) -> Any:  # noqa: ANN401
+def opened(call: Callable[..., Any], root: StoreLocation, *args: Any) -> Any:  # noqa: ANN401
     """What a call about a store says, in a process that opens it by itself."""
     return call(Store(root), *args)
 

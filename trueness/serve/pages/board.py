@@ -68,7 +68,7 @@ def board(bench: Workbench, request: Request) -> Page:
     ]  # fmt: skip
     document = Document("Leaderboard", parts, done.title if done else title_of(rows.models[0].run))
     command = _command(bench, query, rows.group, view)
-    page = Page(document, command, waits=judged.pending or judged.stale)
+    page = Page(document, command, waits=comparison.pending or comparison.stale)
     return bench.show(view, page)
 
 
@@ -204,7 +204,7 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
     elif result is None:
         kind = field_kind(name, [field_of(m, name) for m in some])
         result = Column(short_name(name), kind, digits=4, help=name)
-    if name in COMPARED:
+    if name in JUDGED:
         return result
     sorted_by = (query.sort or rows.fields.headline) == name
     is_estimate = name in rows.fields.estimates
@@ -218,7 +218,7 @@ def _column(name: str, query: Query, rows: Rows, some: list[Model]) -> Column:
 def _cell(name: str, model: Model, standing: Standing) -> Cell:
     if name == "id":
         return Link(model.name, f"/run/{model.key}")
-    if name in COMPARED:
+    if name in JUDGED:
         return getattr(standing, name)
     if name in model.estimates:
         return model.estimates[name]

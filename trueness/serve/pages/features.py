@@ -81,15 +81,14 @@ def _command(bench: Workbench, run: Run[Any], feature: str) -> str:
 # ------------------------------------------------------------------------ in a process of its own
 
 
-def audited(root: Place, key: str, name: str) -> list[Part]:
+def audited(root: StoreLocation, key: str, name: str) -> list[Part]:
     """What `trueness features audit --run` says of the columns of a run."""
-    from trueness.attribution.importance import Silent
     from trueness.bundle.inputs import audit_inputs
 
-    return whole(audit_inputs(Store(root).run(key), name, {}, Silent()).document().parts)
+    return whole(audit_inputs(Store(root).run(key), name, {}, Callback()).document().parts)
 
 
-def valued(root: Place, key: str, name: str, feature: str) -> list[Part]:
+def valued(root: StoreLocation, key: str, name: str, feature: str) -> list[Part]:
     """What it says of one column."""
     from trueness.bundle.inputs import values_of_input
 

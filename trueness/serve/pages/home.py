@@ -13,7 +13,7 @@ PLACE = "now"
 
 def home(bench: Workbench) -> Page:
     """Page of the store."""
-    status = status_of(bench.shelf.look())
+    status = status_of(bench.shelf.current_view())
     parts = [Live(PLACE, status.running()), *status.standing()]
     document = Document("Workbench", parts, status.subtitle)
     return Page(document, bench.command("status"), events="/events/home")
@@ -21,7 +21,7 @@ def home(bench: Workbench) -> Page:
 
 def places(bench: Workbench) -> dict[str, str]:
     """Places of the first page that change."""
-    return {PLACE: to_part(status_of(bench.shelf.look()).running())}
+    return {PLACE: to_part(status_of(bench.shelf.current_view()).running())}
 
 
 def status_of(view: View) -> StoreStatus:

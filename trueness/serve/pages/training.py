@@ -21,7 +21,7 @@ def running_page(bench: Workbench, request: Request) -> Page:
     key = request.path_params["key"]
     if KEY.fullmatch(key) is None:
         raise TruenessError("no such run: a key has 12 hexadecimal digits", "no_run")
-    one = status_of_run(status_of(bench.shelf.look()), key)
+    one = status_of_run(status_of(bench.shelf.current_view()), key)
     command = bench.command("status", "--run", key)
     if one.stored is not None:
         return Page(one.document(), command)
