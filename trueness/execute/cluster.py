@@ -26,7 +26,7 @@ from trueness.errors import SpecError, TruenessError
 from trueness.execute import remote
 from trueness.execute.contract import ASKED_EVERY_S, ONE_THREAD, Failure, Function, Heard
 from trueness.execute.local import map_here, pool_size
-from trueness.execute.reaching import check_answers, last_line, told
+from trueness.execute.reaching import Watch, check_answers, last_line, told
 
 if TYPE_CHECKING:
     from trueness.fit.device import Device
@@ -38,12 +38,13 @@ Ray is told to try nothing again: it would do so without an end where memory was
 """
 COUNTED_EVERY_S = 5.0
 """Seconds between two looks at the nodes of a cluster, which come and go."""
-QUIET = {
+SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
 }
-"""Environment in which Ray reports nothing to anybody."""
+"""Environment in which Ray reports nothing to anybody, and begins no cluster by itself."""
 
 
 class RayPool:
@@ -64,9 +65,10 @@ class RayPool:
         self._counted = (-COUNTED_EVERY_S, 0)
         self._seen: dict[tuple[Path, frozenset[str]], bool] = {}
         self._folder = ""
+        self._watch = Watch(address or "", f"at {address}" if address else "of this machine")
 
     def __enter__(self) -> Self:
-        os.environ.update({name: value for name, value in QUIET.items() if name not in os.environ})
+        os.environ.update({**SETTINGS, **os.environ})
         ray = _ray()
         ray._private.worker._worker_logs_enabled = False  # else dead raylets are told of on stdout
         self._packer, self._work = remote.Packer(ray.put), ray.remote(remote.work)
@@ -87,11 +89,12 @@ class RayPool:
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
                 raise ConnectionError(told(error)) from error
+            if "//" not in (self.address or ""):
+                self._watch.address = ray.get_runtime_context().gcs_address
         return self
 
     def __exit__(self, *exception: object) -> None:
-        ray = _ray()
-        ray.shutdown()
+        _ray().shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
@@ -139,7 +142,7 @@ class RayPool:
         self.start()
         look = ray.remote(remote.seen_device)
         with self._reached():
-            return ray.get(look.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
+            return self._got(look.options(num_cpus=1, num_gpus=int(self._gpu)).remote(kind))
 
     def sees(self, path: Path) -> bool:
         """Whether every node reads the same file or folder under this path."""
@@ -147,7 +150,8 @@ class RayPool:
         if (path, nodes) not in self._seen:
             with _witness(path) as seen:
                 looks = [self._look(node, seen) for node in nodes]
-                self._seen[path, nodes] = all(_answered(look) for look in looks)
+                with self._reached():
+                    self._seen[path, nodes] = all(self._answered(look) for look in looks)
         return self._seen[path, nodes]
 
     def _look(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
@@ -156,6 +160,21 @@ class RayPool:
             num_cpus=0, scheduling_strategy=_on_node(node, soft=False)
         )  # fmt: skip
         return look.remote(str(path), str(Path.cwd()))
+
+    def _answered(self, look: Any) -> bool:  # noqa: ANN401 - a reference
+        """What a node says; one that is gone by now reads nothing."""
+        try:
+            return self._got(look)
+        except _ray().exceptions.RayError:
+            return True
+
+    def _got(self, task: Any) -> Any:  # noqa: ANN401 - a reference, and its value
+        """What a task comes to, as long as the cluster is there."""
+        ray = _ray()
+        while not ray.wait([task], timeout=ASKED_EVERY_S)[0]:
+            interrupts.check()
+            self._watch.is_silent()
+        return ray.get(task)
 
     def check(self, items: Callable[[], Sequence[Any]]) -> None:
         """Refuse items that need more memory than a node has, or files that not all nodes see.
@@ -199,6 +218,7 @@ class RayPool:
         ray = _ray()
         waiting, running = deque(range(len(items))), {}
         begun = [0] * len(items)
+        self._watch.wait()
         hub = self._hub()
         news = hub.take.remote()
         try:
@@ -207,7 +227,8 @@ class RayPool:
                 if left <= 0:
                     return
                 interrupts.check()
-                if waiting and len(running) < self.size:
+                is_silent = self._watch.is_silent()
+                if waiting and not is_silent and len(running) < self.size:
                     position = waiting.popleft()
                     if not begun[position] and heard.start(position) is False:
                         continue
@@ -228,12 +249,12 @@ class RayPool:
                 for task in done:
                     position = running.pop(task)
                     lost, answer = _answer(task)
-                    if lost and begun[position] <= RETRIES:
+                    if lost and (begun[position] <= RETRIES or self._watch.is_silent(anew=True)):
                         waiting.appendleft(position)
                     else:
                         yield position, answer
         finally:
-            _end(running, hub)
+            _end(running, hub, self._watch)
 
     def _hub(self) -> Any:  # noqa: ANN401 - an actor
         """The actor of a map, beside the caller if it can be."""
@@ -273,6 +294,7 @@ class RayPool:
         """Nodes on which items can be carried out, and what they have."""
         ray = _ray()
         with self._reached():
+            self._watch.wait()
             every = ray.nodes()
         return {
             node["NodeID"]: node["Resources"] for node in every
@@ -282,16 +304,17 @@ class RayPool:
     @contextlib.contextmanager
     def _reached(self) -> Generator[None]:
         """Errors of Ray as refusals; those that a task raised for the user as they are."""
-        errors = _ray().exceptions
-        place = self.address or "this machine"
+        errors, place = _ray().exceptions, self._watch.place
         try:
             yield
         except errors.RayTaskError as error:
             if isinstance(error.cause, TruenessError):
                 raise error.cause from None
-            raise SpecError(f"Ray at {place}: {last_line(error)}", "no_cluster") from error
+            raise SpecError(f"Ray {place}: {last_line(error)}", "no_cluster") from error
         except (errors.RayError, ConnectionError) as error:
-            raise SpecError(f"Ray at {place}: {told(error)}", "no_cluster") from error
+            if self._watch.is_silent(anew=True):
+                raise self._watch.gone() from error
+            raise SpecError(f"Ray {place}: {told(error)}", "no_cluster") from error
 
 
 def _ray() -> Any:  # noqa: ANN401 - the module, which is an extra
@@ -312,15 +335,6 @@ def _beside(
         yield position, answer
 
 
-def _answered(look: Any) -> bool:  # noqa: ANN401 - a reference
-    """What a node says; one that is gone by now reads nothing."""
-    ray = _ray()
-    try:
-        return ray.get(look)
-    except ray.exceptions.RayError:
-        return True
-
-
 def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     """Whether the worker of a task was lost, and what came of it."""
     ray = _ray()
@@ -331,12 +345,12 @@ def _answer(task: Any) -> tuple[bool, Any]:  # noqa: ANN401 - a reference
     return False, pickle.loads(content) if kind == "done" else Failure(content)
 
 
-def _end(running: dict[Any, int], hub: Any) -> None:  # noqa: ANN401 - an actor
-    """Leave nothing of a map behind on the cluster."""
+def _end(running: dict[Any, int], hub: Any, watch: Watch) -> None:  # noqa: ANN401 - an actor
+    """Leave nothing of a map behind on the cluster, if there is one."""
     ray = _ray()
-    if not ray.is_initialized():
-        return  # the connection is lost; a call would begin another one
-    with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError):
+    with contextlib.suppress(ray.exceptions.RayError, ConnectionError, ValueError, SpecError):
+        if watch.is_silent(anew=True):
+            return
         for task in running:
             ray.cancel(task, force=True)
         ray.kill(hub)
