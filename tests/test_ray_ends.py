@@ -136,7 +136,7 @@ def killed(words, raylets, store, when, **how):
     driver.kill()
     driver.communicate()
     wait_for(lambda: not workers_of(raylets, b"ray::work"), seconds=60)  # no task is left behind
-    stored = {key: stamp(store, key) for key in Store(store).kept.keys()}
+    stored = {key: stamp(store, key) for key in sorted(Store(store).kept.keys())}
     return stored, {one.key for one in Leases(Store(store)).holders()} - stored.keys()
 
 
@@ -165,7 +165,7 @@ def raylets_of(cluster):
 def test_the_demo_whose_driver_is_killed_equals_the_local_one(cluster, raylets, tmp_path):
     here, there = (tmp_path / name for name in ("here", "there"))
     local = start("run", "demo", "--store", here / "store", "--json")
-    out, err = local.communicate(timeout=500)
+    _, err = local.communicate(timeout=500)
     assert local.returncode == 0, err
     words, store = ("run", "demo", "--on", "ray", "--json", "--store"), there / "store"
     networks = lambda: len(list((store / "runs").glob("[0-9a-f]*"))) >= 10  # noqa: E731
