@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from urllib.parse import urlsplit
@@ -13,8 +14,10 @@ CONNECT_S = 10.0
 """Seconds in which an address must answer at first."""
 LOOK_S = 2.0
 """Seconds in which it must answer later on, and between two looks."""
-GONE_S = 15.0
-"""Seconds of silence after which a cluster is given up; its head may be started again meanwhile."""
+GRACE = "RAY_CLIENT_RECONNECT_GRACE_PERIOD"
+"""Ray's setting of how many seconds a lost connection may take to come back."""
+GRACE_S = "30"
+"""What it is where nobody set it, as in Ray."""
 
 
 class Watch:
@@ -33,6 +36,7 @@ class Watch:
 
     def __init__(self, address: str, place: str) -> None:
         self.address, self.place = address, place
+        self._grace = float(os.environ.get(GRACE, GRACE_S))
         self._looked, self._silent_since = -LOOK_S, 0.0
 
     def is_silent(self, *, anew: bool = False) -> bool:
@@ -41,14 +45,14 @@ class Watch:
         Raises
         ------
         SpecError
-            With code ``cluster_gone`` once that has lasted for 15 s.
+            With code ``cluster_gone`` once that has lasted for the grace period.
         """
         now = time.monotonic()
         if anew or now - self._looked >= LOOK_S:
             answers = _refusal(self.address, LOOK_S) is None
             self._looked = time.monotonic()
             self._silent_since = 0.0 if answers else self._silent_since or now
-        if self._silent_since and now - self._silent_since >= GONE_S:
+        if self._silent_since and now - self._silent_since >= self._grace:
             raise self.gone()
         return bool(self._silent_since)
 
@@ -58,7 +62,7 @@ class Watch:
         Raises
         ------
         SpecError
-            With code ``cluster_gone`` if nobody does for 15 s.
+            With code ``cluster_gone`` if nobody does for the grace period.
         """
         while self.is_silent(anew=True):
             interrupts.check()
