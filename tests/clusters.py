@@ -69,9 +69,9 @@ def started(**more):
 
 def kill_all_of(cluster):
     """End all processes of a cluster at once, as if its machines lost power."""
-    home = cluster.head_node.get_session_dir_path()
+    names = cluster.head_node.get_session_dir_path(), cluster.address
     workers = workers_of(raylet_of(node) for node in (cluster.head_node, *cluster.worker_nodes))
-    for number in (*processes_in(home), *workers):
+    for number in {*processes_in(names[0]), *processes_in(names[1]), *workers}:
         with contextlib.suppress(ProcessLookupError):
             os.kill(number, signal.SIGKILL)
 

@@ -43,6 +43,7 @@ SETTINGS = {
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
 """Environment in which Ray reports nothing to anybody, and begins no cluster by itself."""
 
@@ -244,7 +245,7 @@ class RayPool:
                 if done:
                     hub.wake.remote()  # events before answers
                 if ready:
-                    self._pass_on(ray.get(news), {*running.values()}, hub, heard)
+                    self._pass_on(self._got(news), {*running.values()}, hub, heard)
                     news = hub.take.remote()
                 for task in done:
                     position = running.pop(task)
@@ -311,7 +312,7 @@ class RayPool:
             if isinstance(error.cause, TruenessError):
                 raise error.cause from None
             raise SpecError(f"Ray {place}: {last_line(error)}", "no_cluster") from error
-        except (errors.RayError, ConnectionError) as error:
+        except (errors.RayError, ConnectionError, import_module("grpc").RpcError) as error:
             if self._watch.is_silent(anew=True):
                 raise self._watch.gone() from error
             raise SpecError(f"Ray {place}: {told(error)}", "no_cluster") from error

@@ -107,7 +107,8 @@ def told(error: BaseException) -> str:
     >>> told(ConnectionError("Initialization failure from server:\nTraceback ...\nwhy"))
     'Initialization failure from server: why'
     """
-    line = first_line(error)
+    details = getattr(error, "details", None)  # of gRPC
+    line = str(details()) if callable(details) else first_line(error)
     return f"{line} {last_line(error)}" if line.endswith(":") else line
 
 
