@@ -118,7 +118,7 @@ def test_a_cluster_that_is_shut_down_while_nothing_runs(
     out, err = driver.communicate("\n", timeout=90)
     assert driver.returncode == 0, err
     assert out.splitlines() == [*said, "left"]
-    assert err == ""
+    assert "Traceback" not in err
 
 
 @pytest.mark.parametrize("on", ["ray", "ray://{}"])

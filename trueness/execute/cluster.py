@@ -15,6 +15,7 @@ import shutil
 import signal
 import tempfile
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from importlib import import_module
@@ -90,6 +91,8 @@ class RayPool:
             except (RuntimeError, ValueError, OSError) as error:
                 self.__exit__()
                 raise ConnectionError(told(error)) from error
+            logging.getLogger("ray").setLevel(logging.CRITICAL)  # the client heeds no option
+            warnings.filterwarnings("ignore", "Ray Client connection timed out", UserWarning)
             if "//" not in (self.address or ""):
                 self._watch.address = ray.get_runtime_context().gcs_address
         return self
