@@ -44,9 +44,10 @@ SETTINGS = {
     "RAY_ENABLE_AUTO_CONNECT": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DISABLE_IMPORT_WARNING": "1",
-    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
 }
 """Environment in which Ray reports nothing to anybody, and begins no cluster by itself."""
+ELSEWHERE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
+"""And where the cluster is not begun here: Ray ends a process so long after its head is gone."""
 
 
 class RayPool:
@@ -70,7 +71,8 @@ class RayPool:
         self._watch = Watch(address or "", f"at {address}" if address else "of this machine")
 
     def __enter__(self) -> Self:
-        os.environ.update({**SETTINGS, **os.environ})
+        settings = SETTINGS if self.address is None else SETTINGS | ELSEWHERE
+        os.environ.update(settings | os.environ)
         ray = _ray()
         ray._private.worker._worker_logs_enabled = False  # else dead raylets are told of on stdout
         self._packer, self._work = remote.Packer(ray.put), ray.remote(remote.work)
@@ -152,10 +154,9 @@ class RayPool:
         """Whether every node reads the same file or folder under this path."""
         nodes = frozenset(self._nodes())
         if (path, nodes) not in self._seen:
-            with _witness(path) as seen:
+            with _witness(path) as seen, self._reached():
                 looks = [self._look(node, seen) for node in nodes]
-                with self._reached():
-                    self._seen[path, nodes] = all(self._answered(look) for look in looks)
+                self._seen[path, nodes] = all(self._answered(look) for look in looks)
         return self._seen[path, nodes]
 
     def _look(self, node: str, path: Path) -> Any:  # noqa: ANN401 - a reference
